@@ -1,0 +1,248 @@
+"""The one exception tree of volfs.
+
+    VolfsError
+    ├── UserError                    the request itself is wrong
+    │   ├── InvalidNameError           a volume, tag or mount-point name
+    │   ├── InvalidPathError           a path inside a volume
+    │   ├── NotFoundError              no such volume, version, mount
+    │   ├── AlreadyExistsError
+    │   ├── NotAStoreError             a folder that is no volfs store
+    │   └── LocalFileError             a file outside the volume, in put and get
+    ├── FileSystemError              what a POSIX call answers (fuse/errno_map.py)
+    │   ├── NoEntryError … StaleInodeError
+    ├── ConflictError                somebody else was there first
+    │   ├── HeadMovedError             a compare-and-swap was lost
+    │   ├── OverriddenError            ``--on-conflict fail`` refused
+    │   ├── VolumeInUseError           mounted, or with uncommitted changes
+    │   └── VolumeBusyError            reload while files are open (EBUSY)
+    ├── StoreError                   the bytes cannot be reached or kept
+    │   ├── StoreUnavailableError, StoreDeniedError, OutOfSpaceError
+    │   └── StoreTimeoutError
+    ├── DataError                    the bytes are there and wrong, or gone
+    │   ├── MissingObjectError, DamagedObjectError
+    │   └── UnsupportedFormatError
+    └── MountError                   the daemon could not start or answer
+
+A store error never becomes a skipped file, and a data error never becomes
+bytes. Messages say what, where, and what to do. ``level`` is how loudly a
+log should speak of it, in the numbers of the logging module.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import ClassVar
+
+DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
+
+
+class VolfsError(Exception):
+    """Base of everything volfs raises on purpose.
+
+    ``code`` is a stable word for programs, ``exit_status`` what the command
+    line exits with, ``level`` the severity in a log.
+    """
+
+    code: ClassVar[str] = "error"
+    exit_status: ClassVar[int] = 1
+    level: ClassVar[int] = ERROR
+
+
+# --- the request ------------------------------------------------------------
+
+
+class UserError(VolfsError):
+    code = "user"
+    level = INFO
+
+
+class InvalidNameError(UserError):
+    code = "invalid-name"
+    exit_status = 2
+
+
+class InvalidPathError(UserError):
+    code = "invalid-path"
+    exit_status = 2
+
+
+class NotFoundError(UserError):
+    code = "not-found"
+
+
+class AlreadyExistsError(UserError):
+    code = "already-exists"
+
+
+class NotAStoreError(UserError):
+    code = "not-a-store"
+
+
+class LocalFileError(UserError):
+    code = "local-file"
+
+
+# --- what a POSIX call answers ----------------------------------------------
+
+
+class FileSystemError(VolfsError):
+    """An answer to a file system call; expected, and not worth a log line."""
+
+    code = "file-system"
+    level = DEBUG
+
+
+class NoEntryError(FileSystemError):
+    code = "no-entry"
+
+
+class EntryExistsError(FileSystemError):
+    code = "entry-exists"
+
+
+class NotADirectoryInVolumeError(FileSystemError):
+    code = "not-a-directory"
+
+
+class IsADirectoryInVolumeError(FileSystemError):
+    code = "is-a-directory"
+
+
+class DirectoryNotEmptyError(FileSystemError):
+    code = "directory-not-empty"
+
+
+class NameTooLongError(FileSystemError):
+    code = "name-too-long"
+
+
+class ReadOnlyMountError(FileSystemError):
+    code = "read-only"
+
+
+class NotPermittedError(FileSystemError):
+    code = "not-permitted"
+
+
+class InvalidOperationError(FileSystemError):
+    code = "invalid-operation"
+
+
+class NotSupportedError(FileSystemError):
+    code = "not-supported"
+
+
+class FileTooLargeError(FileSystemError):
+    code = "file-too-large"
+
+
+class LimitError(FileSystemError):
+    """A limit of the volume's profile: answered with ENOSPC, names the limit."""
+
+    code = "limit"
+    level = INFO
+
+
+class NoAttributeError(FileSystemError):
+    code = "no-attribute"
+
+
+class AttributeTooLargeError(FileSystemError):
+    code = "attribute-too-large"
+
+
+class StaleHandleError(FileSystemError):
+    code = "stale-handle"
+
+
+class StaleInodeError(FileSystemError):
+    """The inode belongs to a version that a reload has left."""
+
+    code = "stale-inode"
+
+
+# --- conflicts --------------------------------------------------------------
+
+
+class ConflictError(VolfsError):
+    code = "conflict"
+    level = INFO
+
+
+class HeadMovedError(ConflictError):
+    """Another version was published between reading the head and swapping it."""
+
+    code = "head-moved"
+
+
+class OverriddenError(ConflictError):
+    """``on_conflict="fail"``: publishing would override what others committed."""
+
+    code = "overridden"
+
+
+class VolumeInUseError(ConflictError):
+    code = "in-use"
+
+
+class VolumeBusyError(ConflictError, RuntimeError, OSError):
+    """Open files prevent a reload: a RuntimeError, as on Modal, and an EBUSY."""
+
+    code = "busy"
+    exit_status = errno.EBUSY
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.errno = errno.EBUSY
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+# --- the store --------------------------------------------------------------
+
+
+class StoreError(VolfsError):
+    code = "store"
+
+
+class StoreUnavailableError(StoreError):
+    code = "store-unavailable"
+
+
+class StoreDeniedError(StoreError):
+    code = "store-denied"
+
+
+class OutOfSpaceError(StoreError):
+    code = "out-of-space"
+
+
+class StoreTimeoutError(StoreError):
+    code = "store-timeout"
+
+
+# --- the data ---------------------------------------------------------------
+
+
+class DataError(VolfsError):
+    code = "data"
+
+
+class MissingObjectError(DataError):
+    code = "missing-object"
+
+
+class DamagedObjectError(DataError):
+    code = "damaged-object"
+
+
+class UnsupportedFormatError(DataError):
+    code = "unsupported-format"
+
+
+# --- a mount ----------------------------------------------------------------
+
+
+class MountError(VolfsError):
+    code = "mount"
