@@ -1,0 +1,107 @@
+"""What a mount changed, as data; and what comes of it on top of the tree it began from.
+
+``apply_delta`` knows no conflicts: it makes the *local* tree of one mount from
+the base that this mount saw. Bringing that together with what others published
+is ``model/merge.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from volfs.errors import NoEntryError
+from volfs.model.entry import Entry, replace, with_tree
+from volfs.model.links import settle_links
+from volfs.model.manifest import ROOT_NAME, Snapshot
+from volfs.model.names import Path, show_path
+from volfs.model.objects import Oid, Put
+from volfs.model.tree import GetTree, edit_tree, find_entry
+
+
+@dataclass(slots=True)
+class DirectoryDelta:
+    """Changes of one directory: ``names`` maps each changed name to what it is now.
+
+    There, None is a whiteout, an Entry a file bound to the name, a
+    DirectoryDelta a directory with changes below. ``attributes`` replace the
+    directory's own (name, tree and totals in it are ignored), or are None.
+    ``start`` is None for the directory that the base has at this path; for one
+    that was made or moved here it is the tree it came with.
+    """
+
+    attributes: Entry | None = None
+    start: Oid | None = None
+    names: dict[bytes, Entry | DirectoryDelta | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Delta:
+    """A sealed overlay: the changed part of the directory tree, and link records by group."""
+
+    root: DirectoryDelta = field(default_factory=DirectoryDelta)
+    records: dict[int, Entry] = field(default_factory=dict)
+
+    def at(self, path: Path) -> DirectoryDelta:
+        """The delta of the directory at ``path``, which the base has; made where missing."""
+        here = self.root
+        for name in path:
+            below = here.names.get(name)
+            if not isinstance(below, DirectoryDelta):
+                below = here.names[name] = DirectoryDelta()
+            here = below
+        return here
+
+
+class Applied(NamedTuple):
+    """The local tree, and the new entry of each directory that the delta names."""
+
+    snapshot: Snapshot
+    directories: dict[Path, Entry]
+
+
+def apply_delta(get: GetTree, put: Put, base: Snapshot, delta: Delta) -> Applied:
+    """The base with the delta on top. NoEntryError if the delta is of another base."""
+    # Two passes, no recursion: directories may be nested deeper than Python's calls.
+    directories: dict[Path, Entry] = {}
+    for node in reversed(list(_iter_nodes(get, base.root, delta.root))):
+        edits = {
+            name: directories[*node.path, name] if isinstance(change, DirectoryDelta) else change
+            for name, change in node.delta.names.items()
+        }
+        edited = edit_tree(get, put, node.base.tree, edits)
+        directories[node.path] = with_tree(node.base, edited.oid, edited.totals)
+    snapshot = settle_links(get, put, base, directories[()], delta.records)
+    return Applied(snapshot, directories)
+
+
+class _Node(NamedTuple):
+    """A directory that the delta names. ``base`` has its new attributes over its old tree."""
+
+    path: Path
+    delta: DirectoryDelta
+    base: Entry
+
+
+def _iter_nodes(get: GetTree, root: Entry, delta: DirectoryDelta) -> Iterator[_Node]:
+    """The delta's directories, each before those below it."""
+    stack = [_make_node((), delta, root)]
+    while stack:
+        node = stack.pop()
+        yield node
+        for name, change in node.delta.names.items():
+            if isinstance(change, DirectoryDelta):
+                base = find_entry(get, node.base.tree, name)
+                stack.append(_make_node((*node.path, name), change, base))
+
+
+def _make_node(path: Path, delta: DirectoryDelta, base: Entry | None) -> _Node:
+    attributes, start = delta.attributes or base, delta.start
+    if start is None:
+        if base is None or not base.is_directory:
+            raise NoEntryError(f"{show_path(path)}: the delta changes a directory not there")
+        start = base.tree
+    assert attributes is not None, "a directory that is made has attributes"
+    name = path[-1] if path else ROOT_NAME
+    return _Node(path, delta, replace(attributes, name=name, root=start))

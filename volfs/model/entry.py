@@ -1,0 +1,196 @@
+"""One name in a tree, and the values inside it. Layout: docs/format.md, "Entries"."""
+
+from __future__ import annotations
+
+import enum
+from itertools import pairwise
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from volfs.errors import DamagedObjectError
+from volfs.model.names import NAME_MAX, is_entry_name
+from volfs.model.objects import NO_OID, Oid
+
+INLINE_MAX = 1024
+DIRECT_EXTENTS_MAX = 4
+XATTR_TOTAL_MAX = 65_536
+SYMLINK_MAX = 4095
+
+U32 = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
+U63 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+I64 = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+Size = Annotated[int, Meta(ge=0, le=1 << 62)]
+OidBytes = Annotated[bytes, Meta(max_length=32)]
+
+
+class FileKind(enum.IntEnum):
+    FILE = 1
+    DIRECTORY = 2
+    SYMLINK = 3
+    FIFO = 4
+    SOCKET = 5
+    CHARACTER = 6
+    BLOCK = 7
+
+
+class Extent(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
+    """``length`` bytes of a file: from a chunk at ``offset``, or a hole where ``oid`` is empty."""
+
+    length: Annotated[int, Meta(gt=0, le=1 << 62)]
+    oid: OidBytes
+    offset: U32
+
+
+Extents = tuple[Extent, ...]
+
+
+class Totals(NamedTuple):
+    """What lies below a directory. Hard-linked files count in the link tree instead."""
+
+    files: int
+    directories: int
+    bytes: int
+    subdirectories: int = 0
+    """Directories directly in it, the only sum that is not of all levels."""
+
+    @property
+    def inodes(self) -> int:
+        return self.files + self.directories
+
+
+class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A name with attributes and content; immutable and canonical.
+
+    Content of a file is exactly one of: ``inline`` bytes (up to 1 KiB),
+    ``extents`` (up to four), a chunk list at ``root``; an empty file has none.
+    ``inline`` is also a symlink's target, and ``root`` a directory's tree.
+    ``xattrs`` are in the order of their names.
+
+    An entry with a ``group`` is one of several hard links: it says only that,
+    and the group's record, in the manifest's link tree, says the rest; there
+    ``links`` counts the names, ``name`` is the group in hexadecimal, and
+    ``group`` is 0.
+    """
+
+    name: Annotated[bytes, Meta(max_length=NAME_MAX)]
+    kind: Annotated[int, Meta(ge=1, le=7)]
+    mode: Annotated[int, Meta(ge=0, le=0o7777)] = 0
+    uid: U32 = 0
+    gid: U32 = 0
+    mtime_ns: I64 = 0
+    ctime_ns: I64 = 0
+    size: Size = 0
+    inline: Annotated[bytes, Meta(max_length=SYMLINK_MAX)] = b""
+    extents: Annotated[Extents, Meta(max_length=DIRECT_EXTENTS_MAX)] = ()
+    root: OidBytes = NO_OID
+    group: U63 = 0
+    links: U32 = 1
+    rdev: U63 = 0
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    files: Size = 0
+    directories: Size = 0
+    content_bytes: Size = 0
+    subdirectories: Size = 0
+    """Totals of a directory: files, directories and bytes of content below it,
+    and the directories directly in it (its link count is two more)."""
+
+    @property
+    def is_directory(self) -> bool:
+        return self.kind == FileKind.DIRECTORY
+
+    @property
+    def tree(self) -> Oid:
+        """A directory's tree."""
+        return Oid(self.root)
+
+    @property
+    def totals(self) -> Totals:
+        """What this entry adds to the totals of its directory."""
+        if self.group:
+            return Totals(0, 0, 0)
+        if self.is_directory:
+            return Totals(self.files, self.directories + 1, self.content_bytes, 1)
+        return Totals(1, 0, self.size)
+
+
+replace = msgspec.structs.replace
+
+
+def with_tree(directory: Entry, tree: Oid, totals: Totals) -> Entry:
+    """A directory's entry over another tree, its totals with it."""
+    return replace(
+        directory,
+        root=tree,
+        files=totals.files,
+        directories=totals.directories,
+        content_bytes=totals.bytes,
+        subdirectories=totals.subdirectories,
+    )
+
+
+def same_but_times(a: Entry, b: Entry) -> bool:
+    """Whether two entries differ in their times at most."""
+    return replace(a, mtime_ns=b.mtime_ns, ctime_ns=b.ctime_ns) == b
+
+
+def check_entry(entry: Entry) -> None:
+    """DamagedObjectError if no writer of ours could have made this entry."""
+    if not is_entry_name(entry.name):
+        raise DamagedObjectError(f"entry with the impossible name {entry.name!r}")
+    problem = _find_problem(entry)
+    if problem:
+        raise DamagedObjectError(f"entry {entry.name!r}: {problem}")
+
+
+def _find_problem(entry: Entry) -> str:
+    if len(entry.root) not in (0, 32):
+        return "impossible tree or chunk list id"
+    if entry.xattrs and (problem := _find_xattrs_problem(entry.xattrs)):
+        return problem
+    if entry.group:
+        return _find_link_problem(entry)
+    if entry.kind == FileKind.FILE:
+        return _find_content_problem(entry)
+    if entry.extents or (entry.root and not entry.is_directory):
+        return "content of a file on what is none"
+    if entry.kind == FileKind.SYMLINK:
+        return "" if entry.size == len(entry.inline) else "symlink target of another length"
+    return "inline content on what has none" if entry.inline else ""
+
+
+def _find_link_problem(entry: Entry) -> str:
+    if entry.is_directory:
+        return "a directory with hard links"
+    return "a hard link with content" if entry.inline or entry.extents or entry.root else ""
+
+
+def _find_content_problem(entry: Entry) -> str:
+    forms = bool(entry.inline) + bool(entry.extents) + bool(entry.root)
+    if forms > 1 or bool(forms) != bool(entry.size):
+        return f"{forms} forms of content for a size of {entry.size}"
+    if entry.root:
+        return ""
+    held = len(entry.inline) + sum(extent.length for extent in entry.extents)
+    if held != entry.size or len(entry.inline) > INLINE_MAX:
+        return f"content of {held} bytes for a size of {entry.size}"
+    return find_extents_problem(entry.extents)
+
+
+def find_extents_problem(extents: Extents) -> str:
+    """What no writer of ours could have made of them, in words; else nothing."""
+    if any(len(extent.oid) not in (0, 32) for extent in extents):
+        return "impossible chunk id"
+    if any(extent.offset and not extent.oid for extent in extents):
+        return "a hole with an offset"
+    return ""
+
+
+def _find_xattrs_problem(xattrs: tuple[tuple[bytes, bytes], ...]) -> str:
+    names = [name for name, _ in xattrs]
+    if any(a >= b for a, b in pairwise(names)) or not all(0 < len(n) <= NAME_MAX for n in names):
+        return "extended attributes out of order, or with impossible names"
+    if sum(len(name) + len(value) for name, value in xattrs) > XATTR_TOTAL_MAX:
+        return "extended attributes too large"
+    return ""

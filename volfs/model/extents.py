@@ -1,0 +1,147 @@
+"""An interval map: which bytes of a file come from scratch, which from its base, which are zeros.
+
+Pure arithmetic over half-open ranges of logical bytes; ``tests/model`` holds it
+against a bytearray. A gap between pieces is zeros. A piece of the base lies at
+the same offset there; a piece of an arena says where.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
+
+BASE = -1
+"""The committed content that the file had when it was last clean."""
+ZERO = -2
+"""Not stored anywhere; only ``ExtentMap.iter_pieces`` makes such pieces."""
+
+
+class Piece(NamedTuple):
+    """Bytes ``start`` to ``end`` of the file: ``source`` (BASE or an arena) from ``offset``."""
+
+    start: int
+    end: int
+    source: int
+    offset: int
+
+    def cut(self, start: int, end: int) -> Piece:
+        """The part inside ``start``..``end``, which must overlap."""
+        lo, hi = max(self.start, start), min(self.end, end)
+        return Piece(lo, hi, self.source, self.offset + lo - self.start)
+
+    def continues(self, other: Piece) -> bool:
+        """Whether ``other`` ends where this begins, in the file and in the source."""
+        return (
+            other.end == self.start
+            and other.source == self.source
+            and other.offset + (other.end - other.start) == self.offset
+        )
+
+
+class ExtentMap:
+    """Sorted, disjoint, never empty pieces; all within ``size``."""
+
+    __slots__ = ("pieces", "size")
+
+    def __init__(self, size: int, pieces: list[Piece] | None = None) -> None:
+        self.size = size
+        self.pieces = pieces if pieces is not None else []
+
+    @classmethod
+    def of_base(cls, size: int) -> ExtentMap:
+        return cls(size, [Piece(0, size, BASE, 0)] if size else [])
+
+    def copy(self) -> ExtentMap:
+        return ExtentMap(self.size, self.pieces.copy())
+
+    def write(self, start: int, end: int, source: int, offset: int) -> list[Piece]:
+        """Let ``start``..``end``, a byte at least, come from ``source``.
+
+        Returns the pieces that this replaced.
+        """
+        piece = Piece(start, end, source, offset)
+        pieces = self.pieces
+        replaced: list[Piece] = []
+        self.size = max(self.size, end)
+        if not pieces or pieces[-1].end <= start:
+            at = len(pieces)
+        else:
+            at, replaced = self._clear(start, end)
+        if at and piece.continues(pieces[at - 1]):
+            piece = Piece(pieces[at - 1].start, end, source, pieces[at - 1].offset)
+            at -= 1
+            del pieces[at]
+        if at < len(pieces) and pieces[at].continues(piece):
+            piece = Piece(piece.start, pieces[at].end, source, piece.offset)
+            del pieces[at]
+        pieces.insert(at, piece)
+        return replaced
+
+    def truncate(self, size: int) -> list[Piece]:
+        """Cut or extend (with zeros) to ``size``; return the pieces that were cut off."""
+        replaced = self._clear(size, self.size)[1] if size < self.size else []
+        self.size = size
+        return replaced
+
+    def iter_pieces(self, start: int, end: int) -> Iterator[Piece]:
+        """Pieces that cover ``start``..``end`` (within ``size``) exactly, zeros included."""
+        at = start
+        for index in range(self._first(start), len(self.pieces)):
+            piece = self.pieces[index]
+            if max(piece.start, at) >= end:
+                break
+            if piece.start > at:
+                yield Piece(at, piece.start, ZERO, 0)
+            part = piece.cut(start, end)
+            yield part
+            at = part.end
+        if at < end:
+            yield Piece(at, end, ZERO, 0)
+
+    def rebase(self, sources: Collection[int]) -> None:
+        """What came from ``sources`` or the old base is in a new base now, at the same place.
+
+        True after a commit: the new base is what the file was at the seal, and
+        only bytes not written since still come from what was sealed.
+        """
+        moved = [
+            Piece(p.start, p.end, BASE, p.start) if p.source == BASE or p.source in sources else p
+            for p in self.pieces
+        ]
+        self.pieces = []
+        for piece in moved:
+            if self.pieces and piece.continues(self.pieces[-1]):
+                last = self.pieces.pop()
+                piece = Piece(last.start, piece.end, last.source, last.offset)
+            self.pieces.append(piece)
+
+    @property
+    def is_base(self) -> bool:
+        """Whether every byte is the base's; that may go on behind ``size``, though."""
+        return self.pieces == ([Piece(0, self.size, BASE, 0)] if self.size else [])
+
+    @property
+    def stored(self) -> int:
+        """Bytes that are not holes here; the base may have holes of its own."""
+        return sum(piece.end - piece.start for piece in self.pieces)
+
+    def _first(self, start: int) -> int:
+        """Index of the first piece that ends after ``start``."""
+        at = bisect_right(self.pieces, start, key=lambda piece: piece.start) - 1
+        return at if at >= 0 and self.pieces[at].end > start else at + 1
+
+    def _clear(self, start: int, end: int) -> tuple[int, list[Piece]]:
+        """Make ``start``..``end`` a gap; return its index and the pieces that were in it."""
+        lo = hi = self._first(start)
+        while hi < len(self.pieces) and self.pieces[hi].start < end:
+            hi += 1
+        old = self.pieces[lo:hi]
+        kept = []
+        if old and old[0].start < start:
+            kept.append(old[0].cut(0, start))
+        at = lo + len(kept)
+        if old and old[-1].end > end:
+            kept.append(old[-1].cut(end, old[-1].end))
+        self.pieces[lo:hi] = kept
+        return at, [piece.cut(start, end) for piece in old]

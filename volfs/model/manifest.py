@@ -1,0 +1,102 @@
+"""The immutable record of one version. Layout: docs/format.md, "Manifests"."""
+
+from __future__ import annotations
+
+from typing import Annotated, NamedTuple
+
+import msgspec
+from msgspec import Meta
+
+from volfs.errors import DamagedObjectError, UserError
+from volfs.model.entry import I64, Entry, FileKind, OidBytes, Size, Totals, check_entry
+from volfs.model.objects import NO_OID, Buffer, Oid
+
+ROOT_NAME = b"root"
+"""Entries have names; the root directory's is never looked up."""
+AUTHOR_MAX = 256
+MESSAGE_MAX = 65_536
+
+
+class Snapshot(NamedTuple):
+    """What a version consists of: the tree of directories, and the link tree with its sums."""
+
+    root: Entry
+    links: Oid
+    link_files: int
+    link_bytes: int
+
+    @property
+    def totals(self) -> Totals:
+        """Files, directories (the root not counted) and bytes."""
+        root = self.root
+        return Totals(
+            root.files + self.link_files, root.directories, root.content_bytes + self.link_bytes
+        )
+
+
+class Manifest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """One version: the root directory with its attributes, and where it came from."""
+
+    volume: Annotated[str, Meta(max_length=64)]
+    version: Size
+    parent: OidBytes
+    """The manifest that this one was published upon; empty for version 0."""
+    created_ns: I64
+    author: Annotated[str, Meta(max_length=AUTHOR_MAX)]
+    message: Annotated[str, Meta(max_length=MESSAGE_MAX)]
+    auto: bool
+    """Whether a background commit made it."""
+    nonce: Annotated[bytes, Meta(min_length=16, max_length=16)]
+    """Random: two publishers never make the same manifest, so one can tell its own."""
+    root: Entry
+    links: OidBytes = NO_OID
+    """The link tree: a record for each group of hard links."""
+    link_files: Size = 0
+    link_bytes: Size = 0
+    """Its sums, for files that are hard-linked count there once."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.root, Oid(self.links), self.link_files, self.link_bytes)
+
+
+_decoder = msgspec.msgpack.Decoder(Manifest)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """UserError for an author or a message that is too long or not Unicode."""
+    _check_text("author", manifest.author, AUTHOR_MAX)
+    _check_text("message", manifest.message, MESSAGE_MAX)
+    return _encoder.encode(manifest)
+
+
+def _check_text(what: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise UserError(f"{what} of {len(text)} characters: longer than {limit}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{what} {text!a}: not Unicode text") from None
+
+
+def decode_manifest(data: Buffer) -> Manifest:
+    """DamagedObjectError for anything that no encoder of ours writes."""
+    try:
+        manifest = _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DamagedObjectError(f"manifest: {error}") from error
+    check_entry(manifest.root)
+    if not manifest.root.is_directory:
+        raise DamagedObjectError("manifest: the root is no directory")
+    if not {len(manifest.parent), len(manifest.links)} <= {0, 32}:
+        raise DamagedObjectError("manifest: impossible object id")
+    return manifest
+
+
+def make_first_manifest(
+    volume: str, *, nonce: bytes, now_ns: int, author: str, uid: int, gid: int
+) -> Manifest:
+    """Version 0: an empty root directory that belongs to whoever creates the volume."""
+    root = Entry(ROOT_NAME, FileKind.DIRECTORY, 0o755, uid, gid, mtime_ns=now_ns, ctime_ns=now_ns)
+    return Manifest(volume, 0, NO_OID, now_ns, author, "", False, nonce, root)

@@ -1,0 +1,236 @@
+"""Bringing two changes of one base together, path by path; the later commit wins a file whole.
+
+*Ours* is the local tree of the mount that commits now, *theirs* the head that
+others published meanwhile, *base* what our mount began from. Equal ids are
+taken without a look inside, so the cost follows what both sides changed.
+
+Rules, each with its test in tests/model/test_merge.py:
+
+- changed on one side only: that side.
+- a file changed on both: ours, whole; theirs is reported as overridden.
+- removed by one, changed by the other: ours, the later; theirs is reported.
+- a directory on both sides: its names one by one; attributes ours if we changed
+  them; the later modification time.
+- a directory that one side removed: its names one by one, too. What the other
+  side made inside stays, what we changed comes back, and the directory with it.
+- a file on one side and a directory on the other: ours.
+- hard links: names as above; the attributes and content that they share count
+  as one file. Names that come or go, and times, are no change of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from volfs.model.delta import Delta, apply_delta
+from volfs.model.diff import without_content
+from volfs.model.entry import Entry, FileKind, replace, same_but_times, with_tree
+from volfs.model.links import find_groups, settle_links
+from volfs.model.manifest import Snapshot
+from volfs.model.names import Path, show_path
+from volfs.model.objects import NO_OID, Oid, Put
+from volfs.model.profile import Profile
+from volfs.model.tree import GetTree, diff_trees, edit_tree, find_entry
+
+
+class Overridden(NamedTuple):
+    """A path where others' committed change was replaced by ours; theirs stays in history."""
+
+    path: Path
+    theirs: str
+    """What they had done: ``created``, ``modified`` or ``removed``."""
+    ours: str
+
+
+class Merged(NamedTuple):
+    snapshot: Snapshot
+    overridden: list[Overridden]
+    """By path."""
+
+
+def merge_snapshots(
+    get: GetTree, put: Put, base: Snapshot, ours: Snapshot, theirs: Snapshot, profile: Profile
+) -> Merged:
+    """Our changes on top of theirs. LimitError if the profile forbids the sum of both."""
+    changed = list(_iter_records(get, base.links, ours.links, theirs.links))
+    contested = {record.group for record in changed if record.is_contested}
+    merge = _Merge(get, put, profile)
+    seen = _mark(get, put, base, contested) if contested else base.root
+    root = merge.roots(seen, ours.root, theirs.root)
+    records = {record.group: record.ours for record in changed if record.ours and record.is_ours}
+    snapshot = settle_links(get, put, theirs, root, records, spare=ours.links)
+    profile.check_inodes(snapshot.totals.inodes)
+    doubled = {record.group for record in changed if record.is_doubled}
+    if doubled:
+        paths = find_groups(get, ours.root.tree, doubled)
+        merge.overridden += [Overridden(path, "modified", "modified") for path in paths]
+    return Merged(snapshot, sorted(merge.overridden))
+
+
+# --- the tree of directories ------------------------------------------------
+
+
+@dataclass
+class _Directory:
+    """One that both sides have, or that one removed and the other changed."""
+
+    path: Path
+    base: Entry | None
+    ours: Entry | None
+    theirs: Entry | None
+    names: dict[bytes, Entry | _Directory | None] = field(default_factory=dict)
+    """What becomes of the names that we changed."""
+    merged: Entry | None = None
+
+
+@dataclass
+class _Merge:
+    get: GetTree
+    put: Put
+    profile: Profile
+    overridden: list[Overridden] = field(default_factory=list)
+
+    def roots(self, base: Entry, ours: Entry, theirs: Entry) -> Entry:
+        """The merged root. Down first, then up: no recursion, for depth has no limit."""
+        root = self.entry((), base, ours, theirs)
+        opened = [root] if isinstance(root, _Directory) else []
+        for directory in opened:
+            self.open(directory)
+            opened += [name for name in directory.names.values() if isinstance(name, _Directory)]
+        for directory in reversed(opened):
+            self.close(directory)
+        root = root.merged if isinstance(root, _Directory) else root
+        assert root is not None, "both sides have a root"
+        return root
+
+    def entry(
+        self, path: Path, base: Entry | None, ours: Entry | None, theirs: Entry | None
+    ) -> Entry | _Directory | None:
+        """What the merged tree has at ``path``."""
+        if ours == theirs or theirs == base:
+            return ours
+        if ours == base:
+            return theirs
+        sides = [entry for entry in (ours, theirs) if entry]
+        if all(map(_is_directory, sides)) and (len(sides) == 2 or _is_directory(base)):
+            return _Directory(path, base if _is_directory(base) else None, ours, theirs)
+        if not (ours and theirs and same_but_times(ours, theirs)):
+            self.overridden.append(Overridden(path, _describe(base, theirs), _describe(base, ours)))
+        return ours
+
+    def open(self, here: _Directory) -> None:
+        """Decide about each name that we changed."""
+        for name, before, mine in diff_trees(self.get, _tree(here.base), _tree(here.ours)):
+            other = find_entry(self.get, _tree(here.theirs), name)
+            merged = self.entry((*here.path, name), before, mine, other)
+            if merged != other:
+                here.names[name] = merged
+
+    def close(self, here: _Directory) -> None:
+        """Put those names into their tree; all directories below are closed."""
+        edits = {
+            name: merged.merged if isinstance(merged, _Directory) else merged
+            for name, merged in here.names.items()
+        }
+        edited = edit_tree(self.get, self.put, _tree(here.theirs), edits)
+        if edits:
+            self.profile.check_entries(edited.length, show_path(here.path))
+        if edited.oid or (here.ours and here.theirs):
+            attributes = _merge_attributes(here.base, here.ours, here.theirs)
+            here.merged = with_tree(attributes, edited.oid, edited.totals)
+
+
+def _is_directory(entry: Entry | None) -> bool:
+    return entry is not None and entry.is_directory
+
+
+def _tree(directory: Entry | None) -> Oid:
+    return directory.tree if directory else NO_OID
+
+
+def _describe(base: Entry | None, entry: Entry | None) -> str:
+    if entry is None:
+        return "removed"
+    return "created" if base is None else "modified"
+
+
+def _merge_attributes(base: Entry | None, ours: Entry | None, theirs: Entry | None) -> Entry:
+    if ours is None or theirs is None:
+        only = ours or theirs
+        assert only is not None, "a directory of one side at least"
+        return only
+    unchanged = base is not None and same_but_times(without_content(base), without_content(ours))
+    return replace(
+        theirs if unchanged else ours,
+        mtime_ns=max(ours.mtime_ns, theirs.mtime_ns),
+        ctime_ns=max(ours.ctime_ns, theirs.ctime_ns),
+    )
+
+
+# --- hard links -------------------------------------------------------------
+
+
+class _Record(NamedTuple):
+    """A group's records: who changed the file, beyond the count of its names?"""
+
+    group: int
+    base: Entry | None
+    ours: Entry | None
+    theirs: Entry | None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the merged record is ours, if the group still has names."""
+        if self.ours is None or self.ours == self.base:
+            return False
+        if not (self.base and self.theirs):
+            return True
+        if replace(self.theirs, links=self.base.links) == self.base:
+            return True
+        if _is_same(self.base, self.ours):
+            touched = self.ours.mtime_ns != self.base.mtime_ns
+            return touched and _is_same(self.base, self.theirs)
+        return True
+
+    @property
+    def is_doubled(self) -> bool:
+        """Whether both changed the file, and differently."""
+        if not (self.base and self.ours and self.theirs):
+            return False
+        pairs = ((self.base, self.ours), (self.base, self.theirs), (self.ours, self.theirs))
+        return not any(_is_same(a, b) for a, b in pairs)
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether one side removed all names, and the other changed the file."""
+        left = self.ours or self.theirs
+        removed = self.ours is None or self.theirs is None
+        return bool(removed and self.base and left and not _is_same(self.base, left))
+
+
+def _iter_records(get: GetTree, base: Oid, ours: Oid, theirs: Oid) -> Iterator[_Record]:
+    """The groups whose record either side changed."""
+    sides = (diff_trees(get, base, side) for side in (ours, theirs))
+    names = {change.name for changes in sides for change in changes}
+    for name in sorted(names):
+        records = (find_entry(get, links, name) for links in (base, ours, theirs))
+        yield _Record(int(name, 16), *records)
+
+
+def _is_same(a: Entry, b: Entry) -> bool:
+    """Whether two records differ in their count of names and in times at most."""
+    return same_but_times(replace(a, links=b.links), b)
+
+
+def _mark(get: GetTree, put: Put, base: Snapshot, groups: Collection[int]) -> Entry:
+    """The base's root in which the names of these groups differ from what any side has.
+
+    A name says only which group it is of, so it is the same although the file
+    changed; here it shall count as changed.
+    """
+    delta = Delta()
+    for path in find_groups(get, base.root.tree, groups):
+        delta.at(path[:-1]).names[path[-1]] = Entry(path[-1], FileKind.FILE)
+    return apply_delta(get, put, base, delta).snapshot.root

@@ -1,0 +1,62 @@
+"""What may be called what: volumes, entries, and paths inside a volume."""
+
+from __future__ import annotations
+
+import re
+
+from volfs.errors import InvalidNameError, InvalidPathError
+
+NAME_MAX = 255
+PATH_MAX = 4096
+_VOLUME_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+Path = tuple[bytes, ...]
+"""Names from a volume's root downward; the empty tuple is the root."""
+
+
+def check_volume_name(name: str) -> str:
+    """Return ``name``; InvalidNameError says what is allowed."""
+    if not _VOLUME_NAME.fullmatch(name):
+        raise InvalidNameError(
+            f"invalid volume name {name!r}: use 1 to 64 of letters, digits, '.', '_' and '-'"
+        )
+    return name
+
+
+def is_entry_name(name: bytes) -> bool:
+    """Whether a tree may hold an entry of this name."""
+    return (0 < len(name) <= NAME_MAX and b"/" not in name and b"\0" not in name) and name not in (
+        b".",
+        b"..",
+    )
+
+
+def parse_path(path: str | bytes) -> Path:
+    """The names of a slash-separated path inside a volume; InvalidPathError.
+
+    A leading slash, doubled slashes and ``.`` mean nothing; ``..`` is refused,
+    for a volume's paths are not resolved against anything.
+    """
+    try:
+        raw = path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise InvalidPathError(f"invalid path {path!a}: not text") from None
+    names = tuple(name for name in raw.split(b"/") if name not in (b"", b"."))
+    bad = next((name for name in names if not is_entry_name(name)), None)
+    if bad is not None:
+        raise InvalidPathError(f"invalid path {show_path(raw)}: {show_path(bad)} cannot be a name")
+    if len(raw) > PATH_MAX:
+        raise InvalidPathError(f"path of {len(raw)} bytes: longer than {PATH_MAX}")
+    return names
+
+
+def join_path(path: Path) -> bytes:
+    """The path as bytes without a leading slash; the root is ``.``."""
+    return b"/".join(path) or b"."
+
+
+def show_path(path: bytes | Path) -> str:
+    """For messages: text, with bytes that are no UTF-8 or not printable escaped."""
+    raw = path if isinstance(path, bytes) else join_path(path)
+    text = raw.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
