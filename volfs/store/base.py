@@ -1,0 +1,179 @@
+"""The contract of a store: what every engine promises, and nothing else knows more.
+
+A store holds two sorts of things: immutable *objects* by id, and *refs*: the
+volumes' records, their version tables and heads. Everything here blocks and
+may be called from any thread. ``tests/store`` runs one contract suite over
+every engine.
+
+Order of writing (docs/format.md): packs, index, manifest, ref. A ref never
+points at what is not durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self
+
+import msgspec
+
+from volfs.model.objects import Buffer, Kind, Oid
+
+
+class VolumeRecord(msgspec.Struct, frozen=True):
+    """A volume's unchanging facts. ``id`` is ``vo-`` and 22 base62 characters."""
+
+    id: str
+    name: str
+    profile: int
+    """1 or 2: see ``model/profile.py``."""
+    chunk_bits: int
+    """New file content is cut at multiples of ``1 << chunk_bits`` bytes."""
+    created_ns: int
+    created_by: str
+    auto_commit: float | None = None
+    """Default interval of mounts in seconds, or None: no background commits."""
+
+
+class Head(NamedTuple):
+    """A volume's newest version. Version 0 is the empty tree it was created with."""
+
+    version: int
+    manifest: Oid
+
+
+class Space(NamedTuple):
+    """Bytes of the disk that stores new data; what ``statvfs`` reports."""
+
+    total: int
+    free: int
+
+
+class Damage(NamedTuple):
+    """One finding of ``iter_damage``. ``oid`` is None where it cannot be known."""
+
+    oid: Oid | None
+    where: str
+    """Pack and offset, or the index record, in words."""
+    problem: str
+
+
+class CheckProgress(NamedTuple):
+    """How far ``iter_damage`` is, in stored bytes."""
+
+    done: int
+    total: int
+
+
+class Objects(Protocol):
+    """Immutable objects by id. The first read of a stored record verifies its checksum."""
+
+    def contains(self, oid: Oid) -> bool:
+        """Whether the object is published. Does not read it."""
+
+    def load_object(self, oid: Oid) -> bytes:
+        """All canonical bytes. MissingObjectError; DamagedObjectError; StoreError."""
+
+    def read_object(self, oid: Oid, offset: int, length: int) -> Buffer:
+        """``length`` bytes from ``offset``; both must lie inside the object.
+
+        Same errors as ``load_object``; a range outside is a DamagedObjectError,
+        for it is the referring extent that lies.
+        """
+
+    def read_object_ready(self, oid: Oid, offset: int, length: int) -> Buffer | None:
+        """As ``read_object``, but None where it would wait for a disk or a network."""
+
+    def load_object_ready(self, oid: Oid) -> bytes | None:
+        """As ``load_object``, but None where it would wait for a disk or a network."""
+
+    def prefetch(self, oid: Oid) -> None:
+        """Hint that the object will be read soon. Never fails, never waits."""
+
+
+class Upload(Protocol):
+    """Objects on their way into the store; invisible to others until published.
+
+    A context manager: leaving it without publishing forgets them (they may stay
+    as unreferenced bytes for gc). Thread-safe: many threads may put at once.
+    """
+
+    new_objects: int
+    new_bytes: int
+    """Objects and stored bytes that were not known before."""
+
+    def put_object(self, kind: Kind, data: Buffer) -> Oid:
+        """Keep an object. Known ones are not written again. OutOfSpaceError; StoreError."""
+
+    def load_object(self, oid: Oid) -> bytes:
+        """As ``Objects.load_object``, and it also sees what this upload has put."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Store(Protocol):
+    """Objects and refs. Close it when done; the process must not fork with it open."""
+
+    url: str
+    objects: Objects
+
+    # --- volumes ---------------------------------------------------------
+
+    def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
+        """Add a volume whose version 0 is this encoded manifest. AlreadyExistsError by name."""
+
+    def get_volume(self, name: str) -> VolumeRecord:
+        """NotFoundError."""
+
+    def find_volume_by_id(self, volume_id: str) -> VolumeRecord | None: ...
+
+    def list_volumes(self) -> list[VolumeRecord]:
+        """Newest first."""
+
+    def rename_volume(self, old: str, new: str) -> None:
+        """Keeps the id. NotFoundError; AlreadyExistsError."""
+
+    def delete_volume(self, name: str) -> None:
+        """Remove the record, the versions and the head; objects stay for gc. NotFoundError."""
+
+    # --- versions --------------------------------------------------------
+
+    def get_head(self, volume_id: str) -> Head:
+        """NotFoundError where the volume is gone."""
+
+    def find_version(self, volume_id: str, version: int) -> Oid | None:
+        """The manifest of a version."""
+
+    def iter_versions(self, volume_id: str) -> Iterator[Head]:
+        """All versions, newest first."""
+
+    # --- publishing ------------------------------------------------------
+
+    def open_upload(self) -> Upload: ...
+
+    def publish(self, upload: Upload, volume_id: str, expected: Head, new: Head) -> None:
+        """The one compare-and-swap: make the upload durable, then move the head.
+
+        Everything ``upload`` put is durable and indexed, and ``new`` is in the
+        version table, when this returns. ``new.manifest`` and every object that
+        the upload was told of as already known are proven present in the same
+        step. HeadMovedError if the head is not ``expected`` (the upload stays
+        usable: put the redone merge and publish again); NotFoundError if the
+        volume is gone; OutOfSpaceError; StoreError. On any error nothing moved.
+        """
+
+    # --- care ------------------------------------------------------------
+
+    def get_space(self) -> Space: ...
+
+    def iter_damage(self) -> Iterator[Damage | CheckProgress]:
+        """Read every stored byte and every index record; yield what is wrong."""
+
+    def close(self) -> None: ...

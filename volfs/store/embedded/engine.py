@@ -1,0 +1,152 @@
+"""The embedded engine: a directory of packs and one LMDB environment, wired together."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from volfs.errors import StoreError
+from volfs.model.objects import Kind, Oid
+from volfs.store.base import CheckProgress, Damage, Head, Objects, Space, Upload, VolumeRecord
+from volfs.store.embedded.damage import iter_damage
+from volfs.store.embedded.environment import Environment, Transaction, store_errors
+from volfs.store.embedded.index import Index
+from volfs.store.embedded.layout import INDEX, PACKS, check_store, create_store
+from volfs.store.embedded.packs import PackReader
+from volfs.store.embedded.reader import ObjectReader
+from volfs.store.embedded.refs import Refs
+from volfs.store.embedded.upload import PackUpload
+from volfs.store.embedded.writer import WriterPool
+
+
+class Engine:
+    """The parts of one open store, shared by all its handles in this process.
+
+    LMDB forbids opening an environment twice in a process, and caches and
+    writers are better shared anyway: see ``open_embedded``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        check_store(path)
+        self.path = path
+        self.handles = 0
+        self.environment = Environment(path / INDEX)
+        self.index = Index(self.environment)
+        self.refs = Refs(self.environment)
+        self.packs = PackReader(path / PACKS)
+        self.objects = ObjectReader(self.index, self.packs)
+        self.pool = WriterPool(path / PACKS, self.index)
+
+    def close(self) -> None:
+        self.pool.close()
+        self.packs.close()
+        self.environment.close()
+
+
+class EmbeddedStore:
+    """``store.base.Store``: one handle on an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.url = str(engine.path)
+        self.objects: Objects = engine.objects
+        self._engine = engine
+        self._refs = engine.refs
+        self._closed = False
+
+    # --- volumes ---------------------------------------------------------
+
+    def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
+        with self.open_upload() as upload:
+            oid = upload.put_object(Kind.MANIFEST, manifest)
+            self._publish(upload, self._refs.creation(record, oid))
+
+    def get_volume(self, name: str) -> VolumeRecord:
+        return self._refs.get_volume(name)
+
+    def find_volume_by_id(self, volume_id: str) -> VolumeRecord | None:
+        return self._refs.find_volume_by_id(volume_id)
+
+    def list_volumes(self) -> list[VolumeRecord]:
+        return self._refs.list_volumes()
+
+    def rename_volume(self, old: str, new: str) -> None:
+        self._refs.rename_volume(old, new)
+
+    def delete_volume(self, name: str) -> None:
+        self._refs.delete_volume(name)
+
+    # --- versions --------------------------------------------------------
+
+    def get_head(self, volume_id: str) -> Head:
+        return self._refs.get_head(volume_id)
+
+    def find_version(self, volume_id: str, version: int) -> Oid | None:
+        return self._refs.find_version(volume_id, version)
+
+    def iter_versions(self, volume_id: str) -> Iterator[Head]:
+        return self._refs.iter_versions(volume_id)
+
+    # --- publishing ------------------------------------------------------
+
+    def open_upload(self) -> Upload:
+        if self._closed:
+            raise StoreError(f"store {self.url}: closed")
+        self._engine.environment.check_usable()
+        return PackUpload(self._engine.index, self._engine.objects, self._engine.pool)
+
+    def publish(self, upload: Upload, volume_id: str, expected: Head, new: Head) -> None:
+        self._publish(upload, self._refs.advance(volume_id, expected, new))
+
+    def _publish(self, upload: Upload, move: Callable[[Transaction], Oid]) -> None:
+        if not isinstance(upload, PackUpload) or not upload.belongs_to(self._engine.pool):
+            raise ValueError("an upload of another store")
+        with upload.publishing() as batch:
+            self._engine.index.publish(batch, move)
+
+    # --- care ------------------------------------------------------------
+
+    def get_space(self) -> Space:
+        with store_errors(f"store {self.url}"):
+            disk = os.statvfs(self._engine.path)
+        return Space(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
+
+    def iter_damage(self) -> Iterator[Damage | CheckProgress]:
+        return iter_damage(self._engine.index, self._refs, self._engine.packs)
+
+    def close(self) -> None:
+        """Idempotent. The last handle in the process closes the engine."""
+        if not self._closed:
+            self._closed = True
+            _let_go(self._engine)
+
+
+# --- one engine per directory and process -----------------------------------
+
+_engines: dict[Path, Engine] = {}
+_lock = threading.Lock()
+
+
+def open_embedded(location: str, create: bool) -> EmbeddedStore:
+    """A handle on the store in a directory; see ``store.registry.open_store``."""
+    path = Path(location).absolute()
+    with _lock:
+        if create:
+            create_store(path)
+        # Resolved, so that two ways to one directory meet in one engine.
+        path = path.resolve()
+        engine = _engines.get(path)
+        if engine is None:
+            engine = _engines[path] = Engine(path)
+        engine.environment.check_usable()
+        engine.handles += 1
+        return EmbeddedStore(engine)
+
+
+def _let_go(engine: Engine) -> None:
+    with _lock:
+        engine.handles -= 1
+        if engine.handles == 0:
+            del _engines[engine.path]
+            engine.close()

@@ -1,0 +1,148 @@
+"""The LMDB environment: the only module of the engine that knows lmdb.
+
+Transactions are short and never held across a call that waits for anything
+else. An environment must not be used in a process forked from its owner.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import lmdb
+
+from volfs.errors import (
+    DamagedObjectError,
+    OutOfSpaceError,
+    StoreDeniedError,
+    StoreError,
+    StoreUnavailableError,
+)
+
+Transaction: TypeAlias = "lmdb.Transaction[bytes]"
+Table: TypeAlias = "lmdb._Database"
+
+RESERVE = 8 << 20
+"""Free bytes without which no transaction begins: what LMDB copies must fit."""
+_MAP_SIZES = (1 << 40, 1 << 36, 1 << 32)
+"""Address space, not disk; smaller where the process may not have so much."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def store_errors(what: str) -> Iterator[None]:
+    """Turn what the system and LMDB raise into the store's errors, here and nowhere else."""
+    try:
+        yield
+    except OSError as error:
+        raise _class_of(error.errno)(f"{what}: {error.strerror or error}") from error
+    except (lmdb.DiskError, lmdb.MapFullError) as error:
+        raise OutOfSpaceError(f"{what}: {error}") from error
+    except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError) as error:
+        raise DamagedObjectError(f"{what}: the index is damaged: {error}") from error
+    except lmdb.ReadonlyError as error:
+        raise StoreDeniedError(f"{what}: {error}") from error
+    except lmdb.Error as error:
+        raise _class_of(_errno_of(error))(f"{what}: {error}") from error
+
+
+def _class_of(number: int | None) -> type[StoreError]:
+    if number in _FULL:
+        return OutOfSpaceError
+    return StoreDeniedError if number in _DENIED else StoreUnavailableError
+
+
+def _errno_of(error: lmdb.Error) -> int | None:
+    """py-lmdb puts a system error that it has no class for into the message only."""
+    text = str(error)
+    return next((n for n in (*_FULL, *_DENIED) if os.strerror(n) in text), None)
+
+
+class Environment:
+    """Owns the one LMDB environment of a store in this process."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pid = os.getpid()
+        self._closed = False
+        with store_errors(f"index {path}"):
+            self._env = _open(path)
+            self._env.reader_check()
+
+    def open_table(self, name: bytes) -> Table:
+        with store_errors(f"index {self._path}"):
+            return self._env.open_db(name)
+
+    def check_usable(self) -> None:
+        """StoreError in a forked process, and after closing."""
+        if os.getpid() != self._pid:
+            raise StoreError(
+                f"store {self._path.parent}: opened by process {self._pid}, used in its fork "
+                f"{os.getpid()}; open the store after forking"
+            )
+        if self._closed:
+            raise StoreError(f"store {self._path.parent}: closed")
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        self.check_usable()
+        with store_errors(f"index {self._path}"), self._env.begin() as txn:
+            yield txn
+
+    @contextmanager
+    def write(self, reserve: int = RESERVE) -> Iterator[Transaction]:
+        """Durable when the block has ended; undone if it raises.
+
+        OutOfSpaceError before anything is touched if the disk has not ``reserve``
+        free bytes: a map larger than the disk must never be what finds that out.
+        """
+        self.check_usable()
+        self._check_space(reserve)
+        try:
+            with store_errors(f"index {self._path}"), self._env.begin(write=True) as txn:
+                yield txn
+        except StoreUnavailableError:
+            # LMDB calls a short write, the first sign of a full disk, an I/O error.
+            self._check_space(reserve)
+            raise
+
+    def _check_space(self, reserve: int) -> None:
+        with store_errors(f"index {self._path}"):
+            disk = os.statvfs(self._path)
+        if disk.f_bavail * disk.f_frsize < reserve:
+            raise OutOfSpaceError(
+                f"store {self._path.parent}: less than {reserve >> 20} MiB free; "
+                "make room on the disk and try again"
+            )
+
+    def close(self) -> None:
+        if not self._closed and os.getpid() == self._pid:
+            self._closed = True
+            self._env.close()
+
+
+def _open(path: Path) -> lmdb.Environment:
+    for size in _MAP_SIZES[:-1]:
+        try:
+            return _open_with(path, size)
+        except lmdb.MemoryError:
+            continue
+    return _open_with(path, _MAP_SIZES[-1])
+
+
+def _open_with(path: Path, size: int) -> lmdb.Environment:
+    return lmdb.open(
+        str(path),
+        map_size=size,
+        max_dbs=64,
+        max_readers=4096,
+        max_spare_txns=8,
+        # Lookups by hash are random: read-ahead would only push out packs.
+        readahead=False,
+        mode=0o600,
+    )

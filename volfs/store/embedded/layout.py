@@ -1,0 +1,107 @@
+"""A store's directory: recognising one, and making one that no crash leaves half made."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import msgspec
+
+from volfs.errors import NotAStoreError, UnsupportedFormatError
+from volfs.store.embedded.environment import Environment, store_errors
+
+VERSION = 1
+FORMAT, PACKS, INDEX = "format", "packs", "index"
+
+
+class _Format(msgspec.Struct, forbid_unknown_fields=True):
+    format: str
+    version: int
+
+
+def check_store(path: Path) -> None:
+    """NotAStoreError; UnsupportedFormatError if a newer volfs made it. Changes nothing."""
+    with store_errors(f"store {path}"):
+        try:
+            data = (path / FORMAT).read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotAStoreError(_say_why(path)) from error
+    try:
+        # The version first: a newer format may have keys that this one does not know.
+        stated = msgspec.json.decode(data, type=dict[str, object])
+        version = stated.get("version")
+        if stated.get("format") == "volfs" and isinstance(version, int) and version > VERSION:
+            raise UnsupportedFormatError(
+                f"store {path} has format version {version}; this volfs knows {VERSION}: update it"
+            )
+        known = msgspec.json.decode(data, type=_Format) == _Format("volfs", VERSION)
+    except msgspec.MsgspecError:
+        known = False
+    if not known:
+        raise NotAStoreError(f"{path / FORMAT} is not the format file of a volfs store")
+
+
+def _say_why(path: Path) -> str:
+    if not path.exists():
+        return f"no store at {path}; `volfs create NAME` makes one"
+    if not path.is_dir():
+        return f"{path} is a file, not a store"
+    if _is_vacant(path):
+        return f"no store at {path}, the directory is empty; `volfs create NAME` makes one"
+    return f"{path} is a directory of other files, not a store"
+
+
+def _is_vacant(path: Path) -> bool:
+    """Whether a store may be made here: empty, or left by a creation that died."""
+    ours = re.compile(rf"{PACKS}|{INDEX}|{FORMAT}\.\d+\.new")
+    if not all(ours.fullmatch(item.name) for item in path.iterdir()):
+        return False
+    packs = path / PACKS
+    return not packs.exists() or not any(packs.iterdir())
+
+
+def create_store(path: Path) -> None:
+    """Make the directory a store unless it is one. NotAStoreError if it is something else.
+
+    May run in two processes at once: each step can be done twice.
+    """
+    with store_errors(f"store {path}"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or (path.is_dir() and not (path / FORMAT).exists()):
+            _make(path)
+    check_store(path)
+
+
+def _make(path: Path) -> None:
+    path.mkdir(mode=0o700, exist_ok=True)
+    if _is_vacant(path):
+        path.chmod(0o700)
+        (path / PACKS).mkdir(mode=0o700, exist_ok=True)
+        (path / INDEX).mkdir(mode=0o700, exist_ok=True)
+        Environment(path / INDEX).close()
+        _write_format(path)
+
+
+def _write_format(path: Path) -> None:
+    """Last, and at once: from here on it is a store."""
+    new = path / f"{FORMAT}.{os.getpid()}.new"
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, msgspec.json.encode(_Format("volfs", VERSION)))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    _sync_directory(path / INDEX)
+    _sync_directory(path)
+    new.rename(path / FORMAT)
+    _sync_directory(path)
+    _sync_directory(path.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,105 @@
+"""Reading pack files: a bounded number of open ones, and bytes at offsets."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from volfs.errors import DamagedObjectError, MissingObjectError
+from volfs.store.embedded.environment import store_errors
+from volfs.store.embedded.lru import LruMap
+
+OPEN_FILES = 256
+
+
+def pack_path(directory: Path, pack: int) -> Path:
+    return directory / f"{pack:08d}.pack"
+
+
+class _OpenPack:
+    """Closed when the last user lets go of it: an evicted pack may be in mid-read."""
+
+    __slots__ = ("fd",)
+
+    def __init__(self, path: Path) -> None:
+        self.fd = -1
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+
+
+class PackReader:
+    """Bytes of packs, by pack id. Thread-safe. Errors name the pack; callers add the object."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: LruMap[int, _OpenPack] = LruMap(OPEN_FILES)
+        self._can_refuse = True
+
+    def read_at(self, pack: int, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes. MissingObjectError: no file; DamagedObjectError: too short."""
+        file = self._get_open(pack)
+        try:
+            data = os.pread(file.fd, length, offset)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                where = f"pack {pack}, the {length} bytes at {offset}"
+                raise DamagedObjectError(f"{where}: the disk cannot read them") from error
+            with store_errors(f"pack {pack}"):
+                raise
+        if len(data) != length:
+            raise DamagedObjectError(
+                f"pack {pack} ends within the {length} bytes at {offset}: it was cut short"
+            )
+        return data
+
+    def read_ready(self, pack: int, offset: int, length: int) -> bytearray | None:
+        """As ``read_at``, or None unless all of it is in the page cache.
+
+        Always None on a file system without RWF_NOWAIT, for nothing else tells
+        whether a read would wait.
+        """
+        if not self._can_refuse:
+            return None
+        file, data = self._get_open(pack), bytearray(length)
+        try:
+            done = os.preadv(file.fd, [data], offset, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            # Any other failure is for read_at to meet and to name.
+            self._can_refuse = error.errno != errno.EOPNOTSUPP
+            return None
+        return data if done == length else None
+
+    def prefetch(self, pack: int, offset: int, length: int) -> None:
+        """Let the kernel begin to read; it does so without a thread of ours."""
+        file = self._get_open(pack)
+        with store_errors(f"pack {pack}"):
+            os.posix_fadvise(file.fd, offset, length, os.POSIX_FADV_WILLNEED)
+
+    def get_size(self, pack: int) -> int:
+        """MissingObjectError where there is no file."""
+        file = self._get_open(pack)
+        with store_errors(f"pack {pack}"):
+            return os.fstat(file.fd).st_size
+
+    def _get_open(self, pack: int) -> _OpenPack:
+        file = self._open.find(pack)
+        if file is None:
+            file = self._open_pack(pack)
+            self._open.put(pack, file)
+        return file
+
+    def _open_pack(self, pack: int) -> _OpenPack:
+        with store_errors(f"pack {pack}"):
+            try:
+                return _OpenPack(pack_path(self._directory, pack))
+            except FileNotFoundError as error:
+                raise MissingObjectError(f"pack {pack}: {error.filename} is missing") from error
+
+    def close(self) -> None:
+        self._open.clear()

@@ -1,0 +1,173 @@
+"""Volumes: records, names, version tables and heads. Rows: docs/format.md.
+
+Everything that moves a head is a function of a transaction, so that it happens
+in the one transaction that makes its objects reachable.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from volfs.errors import AlreadyExistsError, DamagedObjectError, HeadMovedError, NotFoundError
+from volfs.model.objects import OID_SIZE, Oid
+from volfs.store.base import Head, VolumeRecord
+from volfs.store.embedded.environment import Environment, Table, Transaction
+
+_HEAD = struct.Struct(f"<Q{OID_SIZE}s")
+_VERSION = struct.Struct(">Q")
+_NEWEST = (1 << 64) - 1
+_BATCH = 256
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(VolumeRecord)
+
+
+class Refs:
+    """Thread-safe; reads LMDB each time."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._volumes: Table = environment.open_table(b"volumes")
+        self._names: Table = environment.open_table(b"names")
+        self._heads: Table = environment.open_table(b"heads")
+        self._versions: Table = environment.open_table(b"versions")
+
+    # --- volumes ---------------------------------------------------------
+
+    def get_volume(self, name: str) -> VolumeRecord:
+        with self._environment.read() as txn:
+            return self._get_record(txn, name)
+
+    def find_volume_by_id(self, volume_id: str) -> VolumeRecord | None:
+        with self._environment.read() as txn:
+            row = txn.get(volume_id.encode(), db=self._volumes)
+        return None if row is None else _decode_record(row)
+
+    def list_volumes(self) -> list[VolumeRecord]:
+        with self._environment.read() as txn, txn.cursor(self._volumes) as cursor:
+            records = [_decode_record(row) for _, row in cursor]
+        return sorted(records, key=lambda record: (-record.created_ns, record.name))
+
+    def creation(self, record: VolumeRecord, manifest: Oid) -> Callable[[Transaction], Oid]:
+        """What adds a volume at version 0. AlreadyExistsError by name, or by id."""
+
+        def create(txn: Transaction) -> Oid:
+            self._check_free(txn, record.name)
+            key, row = record.id.encode(), _encoder.encode(record)
+            if not txn.put(key, row, overwrite=False, db=self._volumes):
+                raise AlreadyExistsError(f"volume {record.id}: already exists")
+            txn.put(record.name.encode(), key, db=self._names)
+            self._set_head(txn, record.id, Head(0, manifest))
+            return manifest
+
+        return create
+
+    def rename_volume(self, old: str, new: str) -> None:
+        with self._environment.write() as txn:
+            record = self._get_record(txn, old)
+            self._check_free(txn, new)
+            renamed = msgspec.structs.replace(record, name=new)
+            txn.put(record.id.encode(), _encoder.encode(renamed), db=self._volumes)
+            txn.delete(old.encode(), db=self._names)
+            txn.put(new.encode(), record.id.encode(), db=self._names)
+
+    def delete_volume(self, name: str) -> None:
+        # No reserve: on a full disk, deleting is the way out.
+        with self._environment.write(reserve=0) as txn:
+            record = self._get_record(txn, name)
+            key = record.id.encode()
+            txn.delete(name.encode(), db=self._names)
+            txn.delete(key, db=self._volumes)
+            txn.delete(key, db=self._heads)
+            with txn.cursor(self._versions) as cursor:
+                while cursor.set_range(key + b"/") and cursor.key().startswith(key + b"/"):
+                    cursor.delete()
+
+    def _get_record(self, txn: Transaction, name: str) -> VolumeRecord:
+        volume_id = txn.get(name.encode(), db=self._names)
+        if volume_id is None:
+            raise NotFoundError(f"no volume {name}; `volfs list` shows what there is")
+        row = txn.get(volume_id, db=self._volumes)
+        if row is None:
+            raise DamagedObjectError(f"volume {name}: its record {volume_id.decode()} is missing")
+        return _decode_record(row)
+
+    def _check_free(self, txn: Transaction, name: str) -> None:
+        if txn.get(name.encode(), db=self._names) is not None:
+            raise AlreadyExistsError(f"volume {name}: already exists")
+
+    # --- versions --------------------------------------------------------
+
+    def get_head(self, volume_id: str) -> Head:
+        with self._environment.read() as txn:
+            return self._get_head(txn, volume_id)
+
+    def _get_head(self, txn: Transaction, volume_id: str) -> Head:
+        row = txn.get(volume_id.encode(), db=self._heads)
+        if row is None:
+            raise NotFoundError(f"no volume {volume_id}: it was deleted")
+        if len(row) != _HEAD.size:
+            raise DamagedObjectError(f"volume {volume_id}: its head has {len(row)} bytes")
+        version, manifest = _HEAD.unpack(row)
+        return Head(version, Oid(manifest))
+
+    def find_version(self, volume_id: str, version: int) -> Oid | None:
+        if not 0 <= version <= _NEWEST:
+            return None
+        with self._environment.read() as txn:
+            row = txn.get(_version_key(volume_id, version), db=self._versions)
+        return None if row is None else Oid(row)
+
+    def iter_versions(self, volume_id: str) -> Iterator[Head]:
+        """Newest first, in short transactions: versions published meanwhile do not appear."""
+        below = _NEWEST
+        while heads := self._read_versions(volume_id, below):
+            yield from heads
+            below = heads[-1].version
+
+    def _read_versions(self, volume_id: str, below: int) -> list[Head]:
+        first = _version_key(volume_id, 0)
+        with self._environment.read() as txn, txn.cursor(self._versions) as cursor:
+            found = cursor.set_range(_version_key(volume_id, below))
+            if not (cursor.prev() if found else cursor.last()):
+                return []
+            rows = zip(range(_BATCH), cursor.iterprev(), strict=False)
+            return [_decode_version(key, row) for _, (key, row) in rows if key >= first]
+
+    def advance(self, volume_id: str, expected: Head, new: Head) -> Callable[[Transaction], Oid]:
+        """What moves a head. HeadMovedError if it is not ``expected``; NotFoundError."""
+        if new.version != expected.version + 1:
+            raise ValueError(f"version {new.version} cannot follow {expected.version}")
+
+        def move(txn: Transaction) -> Oid:
+            head = self._get_head(txn, volume_id)
+            if head != expected:
+                raise HeadMovedError(
+                    f"volume {volume_id} is at version {head.version}, not {expected.version}"
+                )
+            self._set_head(txn, volume_id, new)
+            return new.manifest
+
+        return move
+
+    def _set_head(self, txn: Transaction, volume_id: str, head: Head) -> None:
+        txn.put(_version_key(volume_id, head.version), head.manifest, db=self._versions)
+        txn.put(volume_id.encode(), _HEAD.pack(*head), db=self._heads)
+
+
+def _version_key(volume_id: str, version: int) -> bytes:
+    return volume_id.encode() + b"/" + _VERSION.pack(version)
+
+
+def _decode_version(key: bytes, row: bytes) -> Head:
+    return Head(_VERSION.unpack(key[-_VERSION.size :])[0], Oid(row))
+
+
+def _decode_record(row: bytes) -> VolumeRecord:
+    try:
+        return _decoder.decode(row)
+    except msgspec.MsgspecError as error:
+        raise DamagedObjectError(f"volume record: {error}") from error

@@ -1,0 +1,148 @@
+"""Objects on their way in: packs of the upload's own, and what to tell the index."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from xxhash import xxh3_64_intdigest
+
+from volfs.errors import StoreError
+from volfs.model.objects import Buffer, Kind, Oid, compute_oid
+from volfs.model.pack import PackKind, RecordHeader, encode_record_header, pack_kind
+from volfs.store.codec import compress
+from volfs.store.embedded.index import Batch, Index, IndexEntry
+from volfs.store.embedded.reader import ObjectReader
+from volfs.store.embedded.writer import PACK_TARGET, PackWriter, WriterPool
+
+_PACKS_PER_SIZE = 64
+
+
+class PackUpload:
+    """``store.base.Upload``. Threads hash and compress in parallel and append in turn.
+
+    It holds the lock of every pack it has written until it is published or
+    left, so nobody cuts or collects them.
+    """
+
+    def __init__(self, index: Index, objects: ObjectReader, pool: WriterPool) -> None:
+        self.new_objects = 0
+        self.new_bytes = 0
+        self._index = index
+        self._objects = objects
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._new: dict[Oid, IndexEntry] = {}
+        self._replaced: set[Oid] = set()
+        self._known: set[Oid] = set()
+        self._writers: dict[PackKind, PackWriter] = {}
+        self._full: list[PackWriter] = []
+        self._left = False
+
+    def put_object(self, kind: Kind, data: Buffer) -> Oid:
+        oid = compute_oid(kind, data)
+        if not self._has(oid):
+            codec, stored = compress(data)
+            checksum = xxh3_64_intdigest(stored)
+            header = RecordHeader(kind, codec, len(data), len(stored), checksum, oid)
+            self._append(header, stored)
+        return oid
+
+    def load_object(self, oid: Oid) -> bytes:
+        entry = self._new.get(oid)
+        if entry is None:
+            return self._objects.load_object(oid)
+        return self._objects.load_unpublished(oid, entry)
+
+    def belongs_to(self, pool: WriterPool) -> bool:
+        return self._pool is pool
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._lock:
+            self._left = True
+            self._release()
+
+    @contextmanager
+    def publishing(self) -> Iterator[Batch]:
+        """Everything put so far, durable, for the index to publish in the block.
+
+        If the block ends well the upload begins anew; if it raises, nothing of
+        the upload is lost and it may be published again.
+        """
+        with self._lock:
+            self._check_open()
+            writers = [*self._full, *self._writers.values()]
+            for writer in writers:
+                writer.sync()
+            if any(writer.is_new for writer in writers):
+                self._pool.sync_directory()
+            ends = [(writer.pack, writer.end) for writer in writers]
+            yield Batch(self._new, self._replaced, self._known, ends)
+            for writer in writers:
+                writer.settle()
+            self._release()
+
+    # --- inside ----------------------------------------------------------
+
+    def _has(self, oid: Oid) -> bool:
+        """Whether the object need not be written; relies on it from now on if so."""
+        if oid in self._new:
+            return True
+        entry = self._index.find_entry(oid)
+        with self._lock:
+            if entry is None:
+                self._known.discard(oid)
+                return False
+            if self._objects.is_readable(entry):
+                self._known.add(oid)
+                return True
+            # Its pack is gone or cut short: putting the object again repairs it.
+            self._replaced.add(oid)
+            return False
+
+    def _append(self, header: RecordHeader, stored: Buffer) -> None:
+        with self._lock:
+            self._check_open()
+            if header.oid in self._new:
+                return  # Another thread was quicker.
+            writer = self._writer_for(pack_kind(header.kind))
+            offset = writer.append(encode_record_header(header), stored)
+            kind, codec, raw, length, checksum, oid = header
+            self._new[oid] = IndexEntry(writer.pack, offset, length, raw, checksum, codec, kind)
+            self.new_objects += 1
+            self.new_bytes += length
+
+    def _writer_for(self, kind: PackKind) -> PackWriter:
+        writer = self._writers.get(kind)
+        if writer is not None and writer.end >= self._target():
+            self._full.append(self._writers.pop(kind))
+            writer = None
+        if writer is None:
+            writer = self._writers[kind] = self._pool.take(kind)
+        return writer
+
+    def _target(self) -> int:
+        """Twice the size for each 64 packs held: a terabyte then needs 500 descriptors."""
+        return PACK_TARGET << (len(self._full) // _PACKS_PER_SIZE)
+
+    def _check_open(self) -> None:
+        if self._left:
+            raise StoreError("this upload has ended; open another")
+
+    def _release(self) -> None:
+        for writer in (*self._full, *self._writers.values()):
+            self._pool.give_back(writer)
+        self._full.clear()
+        self._writers.clear()
+        self._new, self._replaced, self._known = {}, set(), set()

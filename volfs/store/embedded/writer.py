@@ -1,0 +1,182 @@
+"""Writing pack files: who may, where, and what is durable. Rules: docs/format.md."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import threading
+from pathlib import Path
+
+from volfs.errors import StoreUnavailableError
+from volfs.model.objects import Buffer
+from volfs.model.pack import PACK_HEADER_SIZE, PackKind, encode_pack_header
+from volfs.store.embedded.environment import store_errors
+from volfs.store.embedded.index import Index, PackRow
+from volfs.store.embedded.packs import pack_path
+
+PACK_TARGET = 64 << 20
+"""A pack of this size is full. Records may cross it, never begin after it."""
+
+
+class PackWriter:
+    """Appends to one pack, whose lock it holds until it is closed. Not thread-safe."""
+
+    def __init__(self, fd: int, row: PackRow) -> None:
+        self.pack, self.kind, self.durable = row
+        self.end = max(self.durable, PACK_HEADER_SIZE)
+        self.is_new = self.durable == 0
+        """Whether its name in the directory may not be durable yet."""
+        self._fd = fd
+        self._synced = self.durable
+        self._failed = False
+
+    def append(self, header: bytes, stored: Buffer) -> int:
+        """Write one record; the offset of its stored bytes. After an error nothing has moved."""
+        with store_errors(f"pack {self.pack}"):
+            _write_all(self._fd, [header, stored], self.end)
+        offset = self.end + len(header)
+        self.end = offset + len(stored)
+        return offset
+
+    def sync(self) -> None:
+        """Make everything appended durable.
+
+        Once this has failed it fails for ever: the kernel may have dropped the
+        bytes, and would call a second fdatasync a success.
+        """
+        if self._failed:
+            raise StoreUnavailableError(
+                f"pack {self.pack}: writing it to the disk failed; start the change again"
+            )
+        if self._synced == self.end:
+            return
+        self._failed = True
+        with store_errors(f"pack {self.pack}"):
+            os.fdatasync(self._fd)
+        self._failed = False
+        self._synced = self.end
+
+    def settle(self) -> None:
+        """The index has recorded the end."""
+        self.durable, self.is_new = self.end, False
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether the next upload may go on where this one ended."""
+        return self.end == self.durable < PACK_TARGET
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()  # Of an upload that was dropped, not left.
+
+
+def _write_all(fd: int, parts: list[Buffer], offset: int) -> None:
+    left = sum(map(len, parts))
+    while (done := os.pwritev(fd, parts, offset)) < left:
+        # A short write is followed by the error that explains it, or by progress.
+        left, offset = left - done, offset + done
+        parts = [memoryview(b"".join(parts))[done:]]
+
+
+class WriterPool:
+    """Hands each upload packs of its own; keeps those that may be continued. Thread-safe.
+
+    A pack with unpublished bytes is never kept: letting go of its lock leaves
+    the cutting to adoption, which alone knows from the index what is published.
+    """
+
+    def __init__(self, directory: Path, index: Index) -> None:
+        self._directory = directory
+        self._index = index
+        self._idle: list[PackWriter] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def take(self, kind: PackKind) -> PackWriter:
+        """A writer for the caller alone: a kept one, an adopted one, or a new one."""
+        with self._lock:
+            for writer in self._idle:
+                if writer.kind is kind:
+                    self._idle.remove(writer)
+                    return writer
+        return self._adopt_any(kind) or self._create(kind)
+
+    def give_back(self, writer: PackWriter) -> None:
+        with self._lock:
+            if writer.is_reusable and not self._closed:
+                self._idle.append(writer)
+                return
+        writer.close()
+
+    def sync_directory(self) -> None:
+        """Make the names of new packs durable."""
+        with store_errors(f"{self._directory}"):
+            fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            for writer in self._idle:
+                writer.close()
+            self._idle.clear()
+
+    def _adopt_any(self, kind: PackKind) -> PackWriter | None:
+        # Newest first: their bytes are the likeliest to be wanted, and cached, together.
+        for row in reversed(self._index.list_packs()):
+            if row.kind is kind and row.durable < PACK_TARGET:
+                writer = self._adopt(row)
+                if writer is not None:
+                    return writer
+        return None
+
+    def _create(self, kind: PackKind) -> PackWriter:
+        while True:
+            # Somebody may adopt the new row before we lock it; then there is the next id.
+            writer = self._adopt(PackRow(self._index.allocate_pack(kind), kind, 0))
+            if writer is not None:
+                return writer
+
+    def _adopt(self, seen: PackRow) -> PackWriter | None:
+        """Lock the pack and cut what is not published; None if it is not to be had."""
+        path = pack_path(self._directory, seen.pack)
+        # A file is made only where the row says that nothing can be lost.
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if seen.durable == 0 else 0)
+        with store_errors(f"pack {seen.pack}"):
+            try:
+                fd = os.open(path, flags, 0o600)
+            except FileNotFoundError:
+                return None
+            try:
+                writer = self._lock_and_cut(fd, path, seen.pack)
+            except BaseException:
+                os.close(fd)
+                raise
+            if writer is None:
+                os.close(fd)
+            return writer
+
+    def _lock_and_cut(self, fd: int, path: Path, pack: int) -> PackWriter | None:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return None
+        # Only now is the row final: the last holder of the lock may just have published.
+        row = self._index.find_pack(pack)
+        state = os.fstat(fd)
+        if row is None or row.durable >= PACK_TARGET or state.st_size < row.durable:
+            return None
+        if state.st_nlink == 0 or not os.path.samestat(state, path.stat()):
+            return None
+        os.ftruncate(fd, row.durable)
+        if row.durable == 0:
+            _write_all(fd, [encode_pack_header(row.kind)], 0)
+        return PackWriter(fd, row)

@@ -1,0 +1,46 @@
+"""Which engine serves which address. A new engine is a module and one line here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from urllib.parse import unquote
+
+from volfs.errors import NotAStoreError
+from volfs.store.base import Store
+from volfs.store.embedded.engine import open_embedded
+
+OpenEngine = Callable[[str, bool], Store]
+"""``(location, create)``: the address without its scheme; whether to make the store."""
+
+ENGINES: dict[str, OpenEngine] = {
+    "file": open_embedded,
+}
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
+
+def open_store(url: str, *, create: bool = False) -> Store:
+    """Open the store at a directory or a URL; with ``create``, make it if it is not there.
+
+    Two opens of one store share an engine in this process; each wants its own
+    ``close``. NotAStoreError: nothing there, something else there, or an unknown
+    scheme. UnsupportedFormatError: a newer volfs made it. StoreError: it cannot
+    be reached, or was opened before this process was forked.
+    """
+    scheme, location = _split(url)
+    engine = ENGINES.get(scheme)
+    if engine is None:
+        known = ", ".join(sorted(ENGINES))
+        raise NotAStoreError(f"store {url}: unknown scheme {scheme}; known: a directory, {known}")
+    if not location:
+        raise NotAStoreError(f"store {url!r}: no directory is named")
+    return engine(location, create)
+
+
+def _split(url: str) -> tuple[str, str]:
+    """Scheme and location. ``file:`` takes a path with or without ``//``, %-escapes undone."""
+    if url.startswith("file:"):
+        return "file", unquote(url.removeprefix("file:").removeprefix("//"))
+    match = _SCHEME.match(url)
+    return (match[1].lower(), url[match.end() :]) if match else ("file", url)
