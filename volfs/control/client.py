@@ -1,0 +1,111 @@
+"""Calling a running mount, found by its mount point or by its volume's name. Blocking."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TypeVar
+
+import msgspec
+
+from volfs.control.mounts import (
+    FS_TYPE,
+    MountPoint,
+    find_mount_point,
+    list_volfs_mounts,
+    resolve_mount_path,
+)
+from volfs.control.protocol import (
+    LENGTH_SIZE,
+    CommitResult,
+    MountStatus,
+    ReloadResult,
+    Request,
+    decode_answer,
+    decode_length,
+    encode,
+    to_exception,
+)
+from volfs.errors import MountError, NotFoundError
+
+STATUS_TIMEOUT = 10.0
+T = TypeVar("T")
+
+
+class MountClient:
+    """One running mount. MountError where no daemon answers."""
+
+    def __init__(self, mount: MountPoint) -> None:
+        self.mount = mount
+
+    def status(self) -> MountStatus:
+        return self._call(Request("status"), MountStatus, STATUS_TIMEOUT)
+
+    def commit(self, message: str = "", on_conflict: str = "override") -> CommitResult:
+        """Publish the mount's changes; returns when they are durable."""
+        return self._call(Request("commit", message=message, on_conflict=on_conflict), CommitResult)
+
+    def reload(self, wait: float = 0.0) -> ReloadResult:
+        """Show the newest version. VolumeBusyError while files are open, after ``wait`` seconds."""
+        return self._call(Request("reload", wait=wait), ReloadResult)
+
+    def unmount(self, *, discard: bool = False) -> None:
+        """Commit (or drop) what is left, then unmount; returns when the daemon is gone."""
+        self._call(Request("unmount", discard=discard), dict)
+
+    def _call(self, request: Request, kind: type[T], timeout: float | None = None) -> T:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout)
+            try:
+                connection.connect(os.fspath(self.mount.socket))
+                connection.sendall(encode(request))
+                answer = decode_answer(_receive(connection))
+                if answer.error is None and request.verb == "unmount":
+                    connection.recv(1)  # the daemon hangs up when it is gone
+            except OSError as error:
+                raise MountError(
+                    f"{self.mount.path}: its daemon does not answer: {error}"
+                ) from error
+        if answer.error is not None:
+            raise to_exception(answer.error)
+        return msgspec.convert(answer.result or {}, kind)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    return _receive_exactly(connection, decode_length(_receive_exactly(connection, LENGTH_SIZE)))
+
+
+def _receive_exactly(connection: socket.socket, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        part = connection.recv(size - len(parts))
+        if not part:
+            raise ConnectionError("it hung up")
+        parts += part
+    return bytes(parts)
+
+
+def get_mount(target: str) -> MountClient:
+    """The mount at a mount point, or the only mount of a volume of that name.
+
+    NotFoundError if there is none; MountError if it is not ours, or not the only one.
+    """
+    found = find_mount_point(target)
+    if found is not None:
+        if found.fs_type != FS_TYPE:
+            raise MountError(f"{target}: mounted, but not by volfs")
+        return MountClient(found)
+    if "/" in target or target in (".", ".."):
+        raise NotFoundError(f"{resolve_mount_path(target)}: no volume is mounted there")
+    mounts = [mount for mount in list_volfs_mounts() if mount.source == target]
+    if not mounts:
+        raise NotFoundError(f"{target}: neither a mount point nor a mounted volume")
+    if len(mounts) > 1:
+        places = ", ".join(mount.path for mount in mounts)
+        raise MountError(f"{target}: mounted more than once ({places}); name the mount point")
+    return MountClient(mounts[0])
+
+
+def list_mounts() -> list[MountClient]:
+    """Every mount of volfs in this namespace, alive or dead."""
+    return [MountClient(mount) for mount in list_volfs_mounts()]

@@ -1,0 +1,94 @@
+"""The mounts of volfs that the kernel lists, and the sockets that belong to them.
+
+A mount's control socket is named after its device number, which every process
+sees alike, in whatever mount namespace and under whatever path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+FS_TYPE = "fuse.volfs"
+_ESCAPE = re.compile(rb"\\([0-7]{3})")
+
+
+class MountPoint(NamedTuple):
+    """One line of /proc/self/mountinfo."""
+
+    path: str
+    device: tuple[int, int]
+    fs_type: str
+    source: str
+
+    @property
+    def socket(self) -> Path:
+        return socket_path(self.device)
+
+
+def runtime_directory() -> Path:
+    """Where this user's sockets are: ``VOLFS_RUNTIME_DIR``, /run/volfs, or under XDG's."""
+    named = os.environ.get("VOLFS_RUNTIME_DIR")
+    if named:
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/run/volfs")
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(base) / "volfs" if base else Path(f"/tmp/volfs-{os.geteuid()}")
+
+
+def make_runtime_directory() -> Path:
+    """The runtime directory, private to its owner. PermissionError if it is somebody else's."""
+    path = runtime_directory()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise PermissionError(f"{path} belongs to another user")
+    return path
+
+
+def socket_path(device: tuple[int, int]) -> Path:
+    return runtime_directory() / f"{device[0]}-{device[1]}.sock"
+
+
+def list_mount_points() -> list[MountPoint]:
+    """Every mount of this process's namespace, in the kernel's order: later ones lie on top."""
+    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    return [_parse_line(line) for line in lines]
+
+
+def list_volfs_mounts() -> list[MountPoint]:
+    return [mount for mount in list_mount_points() if mount.fs_type == FS_TYPE]
+
+
+def find_mount_point(path: str) -> MountPoint | None:
+    """The mount at exactly this path (made absolute), the topmost one. Asks no file system."""
+    wanted = resolve_mount_path(path)
+    found = [mount for mount in list_mount_points() if mount.path == wanted]
+    return found[-1] if found else None
+
+
+def resolve_mount_path(path: str) -> str:
+    """The absolute path with the symlinks of its parents resolved.
+
+    The last name is not looked at: a dead mount there would answer ENOTCONN.
+    """
+    absolute = os.path.abspath(path)
+    parent, name = os.path.split(absolute)
+    return os.path.join(os.path.realpath(parent), name)
+
+
+def _parse_line(line: bytes) -> MountPoint:
+    fields, _, tail = line.partition(b" - ")
+    parts, rest = fields.split(b" "), tail.split(b" ")
+    major, minor = parts[2].split(b":")
+    return MountPoint(
+        _unescape(parts[4]), (int(major), int(minor)), rest[0].decode(), _unescape(rest[1])
+    )
+
+
+def _unescape(field: bytes) -> str:
+    return os.fsdecode(_ESCAPE.sub(lambda match: bytes((int(match[1], 8),)), field))

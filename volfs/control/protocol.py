@@ -1,0 +1,123 @@
+"""Messages of the control socket: four bytes of length, then one JSON object.
+
+A request is ``{"verb": …, …arguments}``; the answer ``{"result": {…}}`` or
+``{"error": {"code", "message"}}``, where ``code`` is that of ``volfs.errors``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from volfs import errors
+from volfs.errors import MountError, VolfsError
+
+LENGTH_SIZE = 4
+MESSAGE_MAX = 4 << 20
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True):
+    """``verb`` is one of ``status commit reload unmount``; the others use what they need."""
+
+    verb: str
+    message: str = ""
+    on_conflict: str = "override"
+    wait: float = 0.0
+    discard: bool = False
+
+
+class Failure(msgspec.Struct):
+    code: str
+    message: str
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
+    result: dict[str, Any] | None = None
+    error: Failure | None = None
+
+
+class MountStatus(msgspec.Struct):
+    """The answer to ``status``: one mount as its daemon sees it."""
+
+    volume: str
+    mountpoint: str
+    version: int
+    pid: int
+    dirty_files: int
+    dirty_bytes: int
+    open_files: int
+    read_only: bool
+    auto_commit: float | None
+    store: str
+    volume_id: str
+    head: int | None = None
+    """The volume's newest version, or None where the store does not say."""
+
+
+class CommitResult(msgspec.Struct):
+    """The answer to ``commit``. ``overridden`` has path, theirs and ours of each."""
+
+    changed: bool
+    version: int
+    new_objects: int
+    new_bytes: int
+    overridden: list[dict[str, str]]
+
+
+class ReloadResult(msgspec.Struct):
+    """The answer to ``reload``: the version that the mount shows now, and before."""
+
+    version: int
+    before: int
+
+
+def encode(message: Request | Answer) -> bytes:
+    body = msgspec.json.encode(message)
+    return len(body).to_bytes(LENGTH_SIZE, "big") + body
+
+
+def decode_length(header: bytes) -> int:
+    """MountError for a message that is larger than any of ours."""
+    length = int.from_bytes(header, "big")
+    if length > MESSAGE_MAX:
+        raise MountError(f"control message of {length} bytes: too large")
+    return length
+
+
+def decode_request(body: bytes) -> Request:
+    """MountError for anything but a request."""
+    try:
+        return msgspec.json.decode(body, type=Request)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise MountError(f"control message: {error}") from error
+
+
+def decode_answer(body: bytes) -> Answer:
+    """MountError for anything but an answer."""
+    try:
+        return msgspec.json.decode(body, type=Answer)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise MountError(f"control answer: {error}") from error
+
+
+def to_failure(error: BaseException) -> Failure:
+    if isinstance(error, VolfsError):
+        return Failure(error.code, str(error))
+    return Failure(MountError.code, f"{type(error).__name__}: {error}")
+
+
+def to_exception(failure: Failure) -> VolfsError:
+    """The exception of ``volfs.errors`` that a daemon answered with."""
+    kind = _KINDS.get(failure.code, MountError)
+    return kind(failure.message)
+
+
+def _all_kinds(kind: type[VolfsError]) -> dict[str, type[VolfsError]]:
+    kinds = {kind.code: kind}
+    for below in kind.__subclasses__():
+        kinds |= _all_kinds(below)
+    return kinds
+
+
+_KINDS = _all_kinds(errors.VolfsError)

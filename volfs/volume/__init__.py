@@ -1,0 +1,1 @@
+"""Volumes without a mount: reading and writing content, commits, history. Blocking."""

@@ -1,0 +1,330 @@
+"""Changing the committed state without a mount: each edit is one atomic version.
+
+An ``Edit`` is a working copy of the version it began from: directories are
+opened as they are needed, and remember which of their names have changed.
+``publish`` turns that into a delta and sends it down the same road as a
+mount's commit.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from volfs.errors import (
+    DirectoryNotEmptyError,
+    EntryExistsError,
+    InvalidPathError,
+    IsADirectoryInVolumeError,
+    NoEntryError,
+    NotADirectoryInVolumeError,
+)
+from volfs.model.delta import Delta, DirectoryDelta
+from volfs.model.entry import Entry, FileKind, replace
+from volfs.model.names import Path, show_path
+from volfs.model.objects import NO_OID
+from volfs.model.profile import get_profile
+from volfs.model.tree import GetTree, count_entries, find_entry, iter_entries
+from volfs.store.base import Store, VolumeRecord
+from volfs.volume.commit import CommitNote, Published, publish_delta
+from volfs.volume.reader import Reader
+from volfs.volume.writer import ContentWriter
+
+
+class Directory:
+    """A directory as an edit has it: the tree it began with, and the names opened or changed.
+
+    ``attributes`` are its own; the tree in them stays the one it began with.
+    ``made`` says that the base has another directory at this path, or none.
+    """
+
+    __slots__ = ("attributes", "get_tree", "length", "made", "names", "touched")
+
+    def __init__(self, get_tree: GetTree, attributes: Entry, *, made: bool = False) -> None:
+        self.get_tree = get_tree
+        self.attributes = attributes
+        self.made = made
+        self.touched = False
+        self.names: dict[bytes, Entry | Directory | None] = {}
+        self.length = count_entries(get_tree, attributes.tree)
+
+    def find(self, name: bytes) -> Entry | Directory | None:
+        """What the name stands for now; a hard link as it is in the tree."""
+        if name in self.names:
+            return self.names[name]
+        entry = find_entry(self.get_tree, self.attributes.tree, name)
+        return self._open(entry) if entry and entry.is_directory else entry
+
+    def iter_items(self) -> Iterator[tuple[bytes, Entry | Directory]]:
+        """All names with what they stand for; those of the base first."""
+        seen = set()
+        for entry in iter_entries(self.get_tree, self.attributes.tree):
+            seen.add(entry.name)
+            found = self.find(entry.name)
+            if found is not None:
+                yield entry.name, found
+        for name, found in list(self.names.items()):
+            if found is not None and name not in seen:
+                yield name, found
+
+    def bind(self, name: bytes, what: Entry | Directory | None) -> None:
+        """Let a name stand for something else, or (None) for nothing."""
+        self.length += (what is not None) - (self.find(name) is not None)
+        self.names[name] = replace(what, name=name) if isinstance(what, Entry) else what
+        now = time.time_ns()
+        self.attributes = replace(self.attributes, mtime_ns=now, ctime_ns=now)
+        self.touched = True
+
+    def copy(self) -> Directory:
+        """Another directory with the same tree and changes."""
+        twin = Directory(self.get_tree, self.attributes, made=self.made)
+        twin.touched, twin.length = self.touched, self.length
+        twin.names = {
+            name: what.copy() if isinstance(what, Directory) else what
+            for name, what in self.names.items()
+        }
+        return twin
+
+    def find_delta(self) -> DirectoryDelta | None:
+        """The changes as data, or None if there are none."""
+        names: dict[bytes, Entry | DirectoryDelta | None] = {}
+        for name, what in self.names.items():
+            change = what.find_delta() if isinstance(what, Directory) else what
+            if change is not None or what is None:
+                names[name] = change
+        if not (names or self.made or self.touched):
+            return None
+        attributes = self.attributes if self.made or self.touched else None
+        return DirectoryDelta(attributes, self.attributes.tree if self.made else None, names)
+
+    def _open(self, entry: Entry) -> Directory:
+        directory = self.names[entry.name] = Directory(self.get_tree, entry)
+        return directory
+
+
+class Edit:
+    """Changes to one volume on their way to a version. A context manager, for one thread.
+
+    Paths are names from the volume's root. Content goes through ``writer`` and
+    lies in the store, unpublished, until ``publish``.
+    """
+
+    def __init__(self, store: Store, volume: VolumeRecord) -> None:
+        with ExitStack() as stack:
+            self.store = store
+            self.volume = volume
+            self.profile = get_profile(volume.profile)
+            self.head = store.get_head(volume.id)
+            self.upload = stack.enter_context(store.open_upload())
+            self.pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
+            self.reader = Reader(self.upload.load_object)
+            self.writer = ContentWriter(store.objects, self.upload, volume.chunk_bits, self.pool)
+            self.base = self.reader.load_manifest(self.head.manifest).snapshot
+            self.root = Directory(self.reader.get_tree, self.base.root)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        self._stack.__exit__(kind, error, trace)
+
+    # --- looking ---------------------------------------------------------
+
+    def find(self, path: Path) -> Entry | None:
+        """The entry at a path as it is now; a directory's tree and totals are the base's."""
+        what = self._look_up(path)
+        if isinstance(what, Directory):
+            return what.attributes
+        return what and self.reader.resolve(self.base, what)
+
+    def get(self, path: Path) -> Entry:
+        """As ``find``; NoEntryError."""
+        entry = self.find(path)
+        if entry is None:
+            raise _no_entry(path)
+        return entry
+
+    def open(self, path: Path) -> Directory:
+        """The directory at a path. NoEntryError; NotADirectoryInVolumeError."""
+        here = self.root
+        for depth, name in enumerate(path, start=1):
+            below = here.find(name)
+            if below is None:
+                raise _no_entry(path[:depth])
+            if isinstance(below, Entry):
+                raise NotADirectoryInVolumeError(f"{show_path(path[:depth])}: not a directory")
+            here = below
+        return here
+
+    def _look_up(self, path: Path) -> Entry | Directory | None:
+        if not path:
+            return self.root
+        try:
+            return self.open(path[:-1]).find(path[-1])
+        except NoEntryError:
+            return None
+
+    # --- changing --------------------------------------------------------
+
+    def make_directories(self, path: Path) -> Directory:
+        """The directory at a path, made where it is missing, with those above it."""
+        here = self.root
+        for depth, name in enumerate(path, start=1):
+            below = here.find(name)
+            if below is None:
+                below = self.new_directory(make_directory_entry())
+                self.bind(here, path[:depth], below)
+            if isinstance(below, Entry):
+                raise NotADirectoryInVolumeError(f"{show_path(path[:depth])}: not a directory")
+            here = below
+        return here
+
+    def new_directory(self, attributes: Entry) -> Directory:
+        """An empty directory, to be bound to a name."""
+        empty = replace(attributes, root=NO_OID)
+        return Directory(self.reader.get_tree, empty, made=True)
+
+    def bind(self, directory: Directory, path: Path, what: Entry | Directory) -> None:
+        """Let the last name of ``path``, which lies in ``directory``, stand for ``what``.
+
+        LimitError if the directory is full. Whatever had the name is replaced.
+        """
+        if directory.find(path[-1]) is None:
+            self.profile.check_entries(directory.length + 1, show_path(path[:-1]))
+        directory.bind(path[-1], what)
+
+    def put(self, path: Path, entry: Entry, *, overwrite: bool = True) -> None:
+        """Bind a file to a path. Makes the directories above; never replaces a directory."""
+        _check_not_root(path)
+        directory = self.make_directories(path[:-1])
+        self.put_in(directory, path, entry, overwrite=overwrite)
+
+    def put_in(
+        self, directory: Directory, path: Path, entry: Entry, *, overwrite: bool = True
+    ) -> None:
+        """As ``put``, where the directory of ``path`` is at hand."""
+        old = directory.find(path[-1])
+        if isinstance(old, Directory):
+            raise IsADirectoryInVolumeError(f"{show_path(path)}: is a directory")
+        if old is not None and not overwrite:
+            raise EntryExistsError(f"{show_path(path)}: already exists")
+        self.bind(directory, path, entry)
+
+    def remove(self, path: Path, *, recursive: bool = False) -> None:
+        """Remove a file, or with ``recursive`` a directory and all below."""
+        _check_not_root(path)
+        what = self._get(path)
+        if isinstance(what, Directory) and not recursive:
+            raise IsADirectoryInVolumeError(
+                f"{show_path(path)}: is a directory; it is only removed recursively"
+            )
+        self.open(path[:-1]).bind(path[-1], None)
+
+    def move(self, source: Path, target: Path) -> None:
+        """Rename a file, over another if one is there, or a directory with all below."""
+        _check_not_below(source, target)
+        what = self._get(source)
+        self._place(target, what, merge=False)
+        self.open(source[:-1]).bind(source[-1], None)
+
+    def copy(self, source: Path, target: Path, *, recursive: bool = False) -> None:
+        """Copy a file, or with ``recursive`` a directory into or as ``target``, sharing trees.
+
+        A copy of a hard link is a file of its own. Looks into what is copied
+        only where the volume has hard links, or ``target`` is already a directory.
+        """
+        _check_not_below(source, target)
+        what = self._get(source)
+        if isinstance(what, Directory) and not recursive:
+            raise IsADirectoryInVolumeError(
+                f"{show_path(source)}: is a directory; it is only copied recursively"
+            )
+        self._place(target, self._copy_of(what), merge=True)
+
+    def publish(self, note: CommitNote) -> Published:
+        """Make it the next version. LimitError if a directory or the volume grew too large."""
+        delta = Delta(self.root.find_delta() or DirectoryDelta())
+        return publish_delta(self.store, self.upload, self.volume, self.base, delta, note)
+
+    # --- inside ----------------------------------------------------------
+
+    def _get(self, path: Path) -> Entry | Directory:
+        what = self._look_up(path)
+        if what is None:
+            raise _no_entry(path)
+        return what
+
+    def _place(self, path: Path, what: Entry | Directory, *, merge: bool) -> None:
+        """Bind to a path as cp and mv do: like over like only; into a directory if ``merge``."""
+        _check_not_root(path)
+        parent = self.open(path[:-1])
+        old = parent.find(path[-1])
+        if isinstance(what, Entry):
+            self.put_in(parent, path, what)
+        elif isinstance(old, Entry):
+            raise NotADirectoryInVolumeError(f"{show_path(path)}: not a directory")
+        elif old is not None and merge:
+            for name, below in what.iter_items():
+                self._place((*path, name), below, merge=True)
+        elif old is not None and old.length:
+            raise DirectoryNotEmptyError(f"{show_path(path)}: directory not empty")
+        else:
+            what.made = True
+            self.bind(parent, path, what)
+
+    def _copy_of(self, what: Entry | Directory) -> Entry | Directory:
+        if isinstance(what, Entry):
+            return self._separate(what)
+        twin = what.copy()
+        if self.base.links:
+            self._separate_below(twin)
+        return twin
+
+    def _separate(self, entry: Entry) -> Entry:
+        """The entry, as a file of its own if it is one of several hard links."""
+        if not entry.group:
+            return entry
+        return replace(self.reader.resolve(self.base, entry), group=0, links=1)
+
+    def _separate_below(self, directory: Directory) -> None:
+        for name, what in list(directory.iter_items()):
+            if isinstance(what, Directory):
+                self._separate_below(what)
+            elif what.group:
+                directory.names[name] = self._separate(what)
+
+
+def make_directory_entry(mode: int = 0o755) -> Entry:
+    """A new, empty directory of the calling user's."""
+    now = time.time_ns()
+    return Entry(
+        b"new", FileKind.DIRECTORY, mode, os.getuid(), os.getgid(), mtime_ns=now, ctime_ns=now
+    )
+
+
+def _no_entry(path: Path) -> NoEntryError:
+    return NoEntryError(f"{show_path(path)}: no such file or directory")
+
+
+def _check_not_root(path: Path) -> None:
+    if not path:
+        raise InvalidPathError("the root of a volume can be neither replaced nor removed")
+
+
+def _check_not_below(source: Path, target: Path) -> None:
+    _check_not_root(source)
+    if target[: len(source)] == source:
+        same = "are the same" if target == source else "lies in it"
+        raise InvalidPathError(f"{show_path(source)} and {show_path(target)}: {same}")

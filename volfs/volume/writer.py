@@ -1,0 +1,194 @@
+"""Writing content: dirty bytes become chunks, the rest stays where it is.
+
+Only windows with changes are looked at. In those, a small change becomes a
+small chunk of just the dirty bytes between slices of the old chunks; a window
+in too many pieces, or with little to keep, is read and rewritten whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
+from itertools import chain, groupby
+from typing import Protocol
+
+from volfs.model.content import WINDOW_EXTENTS_MAX, Slice, build_content, find_slices, to_extents
+from volfs.model.entry import INLINE_MAX, Entry, Extent, Extents, replace
+from volfs.model.extents import BASE, ZERO, ExtentMap, Piece
+from volfs.model.objects import NO_OID, Buffer, Kind, Oid
+from volfs.store.base import Objects, Upload
+from volfs.volume.reader import Reader, read_range
+
+CLEAN_MIN = 64 * 1024
+"""A window with fewer bytes that did not change is not worth a second extent."""
+PARALLEL_WINDOWS = 4
+"""From this many dirty windows on, they are written by several threads."""
+BATCH = 8
+"""Windows in one task: a future costs more memory than the extents it gives."""
+
+
+class ReadScratch(Protocol):
+    """Exactly ``length`` bytes of an arena from ``offset``. From any thread."""
+
+    def __call__(self, arena: int, offset: int, length: int, /) -> Buffer: ...
+
+
+class ContentWriter:
+    """Writes the content of files into one upload. Used by one thread; its pool by many."""
+
+    def __init__(self, objects: Objects, upload: Upload, chunk_bits: int, pool: Executor) -> None:
+        self.objects = objects
+        self.upload = upload
+        self.reader = Reader(upload.load_object)
+        self.bits = chunk_bits
+        self.pool = pool
+
+    def write(self, base: Entry, extents: ExtentMap, read_scratch: ReadScratch) -> Entry:
+        """``base`` with the content that ``extents`` describes; attributes stay.
+
+        Chunks that the store knows are not written again. DataError if a part
+        of the base that must be rewritten cannot be read.
+        """
+        source = _Source(self, base, extents, read_scratch)
+        if extents.size <= INLINE_MAX:
+            inline = bytes(source.read(0, extents.size))
+            return replace(base, size=extents.size, inline=inline, extents=(), root=NO_OID)
+        kept = _kept_part(base, extents)
+        dirty = sorted(_dirty_windows(kept, extents, self.bits))
+        windows = dict(zip(dirty, self._write_windows(source, dirty), strict=True))
+        built = build_content(
+            self.reader.get_list, self.upload.put_object, kept, extents.size, windows, self.bits
+        )
+        return replace(base, size=extents.size, inline=b"", extents=built.extents, root=built.root)
+
+    def _write_windows(self, source: _Source, windows: list[int]) -> Iterable[Extents]:
+        if len(windows) < PARALLEL_WINDOWS:
+            return map(source.write_window, windows)
+        batches = [windows[at : at + BATCH] for at in range(0, len(windows), BATCH)]
+        return chain.from_iterable(self.pool.map(source.write_batch, batches))
+
+    def write_stream(self, base: Entry, pieces: Iterable[Buffer]) -> Entry:
+        """``base`` with the content of ``pieces``, each of one window but the last."""
+        windows: dict[int, Extents] = {}
+        size = 0
+        inline = b""
+        for number, piece in enumerate(pieces):
+            size += len(piece)
+            if number == 0 and len(piece) <= INLINE_MAX:
+                inline = bytes(piece)
+                continue
+            windows[number] = (self.put_chunk(piece),)
+        if size <= INLINE_MAX:
+            return replace(base, size=size, inline=inline, extents=(), root=NO_OID)
+        empty = replace(base, size=0, inline=b"", extents=(), root=NO_OID)
+        built = build_content(
+            self.reader.get_list, self.upload.put_object, empty, size, windows, self.bits
+        )
+        return replace(empty, size=size, extents=built.extents, root=built.root)
+
+    def put_chunk(self, data: Buffer) -> Extent:
+        """An extent of these bytes; zeros become a hole."""
+        oid = NO_OID if is_zero(data) else self.upload.put_object(Kind.CHUNK, data)
+        return Extent(len(data), oid, 0)
+
+
+class _Source:
+    """One file being written: where each of its bytes comes from now."""
+
+    def __init__(
+        self, writer: ContentWriter, base: Entry, extents: ExtentMap, read_scratch: ReadScratch
+    ) -> None:
+        self.writer = writer
+        self.base = base
+        self.extents = extents
+        self.read_scratch = read_scratch
+
+    def write_batch(self, windows: list[int]) -> list[Extents]:
+        return [self.write_window(window) for window in windows]
+
+    def write_window(self, window: int) -> Extents:
+        start = window << self.writer.bits
+        end = min(start + (1 << self.writer.bits), self.extents.size)
+        runs = list(_runs(self.extents.iter_pieces(start, end)))
+        clean = sum(run.end - run.start for run in runs if run.source in (BASE, ZERO))
+        if clean < CLEAN_MIN:
+            return (self.writer.put_chunk(self.read(start, end)),)
+        slices = [self.base_slices(run) for run in runs if run.source == BASE]
+        if sum(map(len, slices)) + len(runs) - len(slices) > WINDOW_EXTENTS_MAX:
+            return (self.writer.put_chunk(self.read(start, end)),)
+        return to_extents([piece for run in runs for piece in self.run_slices(run)])
+
+    def run_slices(self, run: Piece) -> list[Slice]:
+        if run.source == BASE:
+            return self.base_slices(run)
+        if run.source == ZERO:
+            return [Slice(NO_OID, 0, run.end - run.start)]
+        extent = self.writer.put_chunk(self.read(run.start, run.end))
+        return [Slice(Oid(extent.oid), 0, extent.length)]
+
+    def base_slices(self, run: Piece) -> list[Slice]:
+        length = run.end - run.start
+        return find_slices(self.writer.reader.get_list, self.base, run.start, length)
+
+    def read(self, start: int, end: int) -> Buffer:
+        """The file's bytes, wherever they come from."""
+        pieces = list(self.extents.iter_pieces(start, end))
+        if len(pieces) == 1:
+            return self.read_piece(pieces[0])
+        buffer = bytearray(end - start)
+        for piece in pieces:
+            if piece.source != ZERO:
+                buffer[piece.start - start : piece.end - start] = self.read_piece(piece)
+        return buffer
+
+    def read_piece(self, piece: Piece) -> Buffer:
+        length = piece.end - piece.start
+        if piece.source == ZERO:
+            return bytes(length)
+        if piece.source == BASE:
+            writer = self.writer
+            return read_range(writer.reader, writer.objects, self.base, piece.start, length)
+        return self.read_scratch(piece.source, piece.offset, length)
+
+
+def _runs(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Neighbouring pieces of scratch as one: they become one chunk."""
+    for kind, group in groupby(pieces, key=lambda piece: min(piece.source, 0)):
+        members = list(group)
+        if kind in (BASE, ZERO):
+            yield from members
+        else:
+            yield Piece(members[0].start, members[-1].end, 0, 0)
+
+
+def _kept_part(base: Entry, extents: ExtentMap) -> Entry:
+    """The base up to the last byte that the file still takes from it; the rest are holes.
+
+    So a file that was cut and made long again costs nothing for its new end.
+    """
+    if base.inline:
+        return replace(base, size=0, inline=b"")
+    last = max((piece.end for piece in extents.pieces if piece.source == BASE), default=0)
+    # Where the file simply ends there, the base's own size tells that it was cut.
+    return base if last in (base.size, extents.size) else replace(base, size=last)
+
+
+def _dirty_windows(kept: Entry, extents: ExtentMap, bits: int) -> set[int]:
+    """The windows that cannot be taken from the kept part of the base as they are."""
+    size = extents.size
+    dirty: set[int] = set()
+    for piece in extents.iter_pieces(0, size):
+        # Bytes of the base that are dirty all the same were inline.
+        if piece.source == BASE and piece.end <= kept.size:
+            continue
+        # Zeros behind the base need no window: what is not given there is a hole.
+        end = min(piece.end, kept.size) if piece.source == ZERO else piece.end
+        dirty.update(range(piece.start >> bits, -(-end >> bits)))
+    if size != kept.size and (edge := min(size, kept.size)) & ((1 << bits) - 1):
+        dirty.add(edge >> bits)
+    return dirty
+
+
+def is_zero(data: Buffer) -> bool:
+    # The ends first: most data is told apart by them, without a copy.
+    return not (data[0] or data[-1]) and bytes(data) == bytes(len(data))
