@@ -1,0 +1,1 @@
+"""One process is one mount: wiring, its session directory, control server, auto-commit."""

@@ -1,0 +1,150 @@
+"""Starting a mount: check what can be checked, leave the terminal, wait until it answers."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import trio
+
+from volfs.control.mounts import FS_TYPE, find_mount_point, resolve_mount_path
+from volfs.control.protocol import Failure, to_exception, to_failure
+from volfs.daemon.logs import start_log
+from volfs.daemon.main import run
+from volfs.daemon.options import MountOptions
+from volfs.errors import MountError, VolfsError
+from volfs.fuse.mounting import check_fuse, unmount
+from volfs.model.names import check_volume_name
+
+log = logging.getLogger(__name__)
+
+
+def mount(options: MountOptions) -> None:
+    """Mount a volume; return when the mount answers, its daemon in the background.
+
+    With ``foreground``, return when it has ended. Raises what kept it from
+    mounting. The calling process must have one thread and no store open.
+    """
+    options = check_options(options)
+    if options.foreground:
+        _run_daemon(options, lambda: None)
+        return
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.close(reader)
+        _become_daemon(options, writer)
+    os.close(writer)
+    with open(reader, "rb") as pipe:
+        answer = pipe.read()
+    if answer != b"ready":
+        raise to_exception(_decode_failure(answer))
+
+
+def check_options(options: MountOptions) -> MountOptions:
+    """The options with absolute paths. UserError, MountError for what cannot work."""
+    check_volume_name(options.volume)
+    mountpoint = resolve_mount_path(options.mountpoint)
+    _clear_dead_mount(mountpoint)
+    if not os.path.isdir(mountpoint):
+        problem = "not a directory" if os.path.lexists(mountpoint) else "no such directory"
+        raise MountError(f"{mountpoint}: {problem}")
+    if not options.nonempty and os.listdir(mountpoint):
+        raise MountError(f"{mountpoint}: not empty; --nonempty mounts over what is there")
+    check_fuse()
+    store = options.store if "://" in options.store else os.path.realpath(options.store)
+    _check_apart(mountpoint, store)
+    return replace(options, mountpoint=mountpoint, store=store)
+
+
+def _clear_dead_mount(mountpoint: str) -> None:
+    """Take away a mount of ours whose daemon died. MountError if it lives."""
+    found = find_mount_point(mountpoint)
+    if found is None or found.fs_type != FS_TYPE:
+        return
+    try:
+        os.stat(mountpoint)
+    except OSError:
+        log.info("%s: taking away the mount of a daemon that died", mountpoint)
+        if not unmount(mountpoint, lazy=True):
+            raise MountError(f"{mountpoint}: the dead mount there cannot be unmounted") from None
+        found.socket.unlink(missing_ok=True)
+        _clear_dead_mount(mountpoint)
+    else:
+        raise MountError(f"{mountpoint}: {found.source} is already mounted there")
+
+
+def _check_apart(mountpoint: str, store: str) -> None:
+    """A store below its own mount would wait for itself."""
+    for inner, outer in ((mountpoint, store), (store, mountpoint)):
+        if os.path.commonpath((inner, outer)) == outer and os.path.isabs(inner):
+            raise MountError(f"{mountpoint}: the store {store} and the mount lie in each other")
+
+
+# --- the daemon's side ------------------------------------------------------
+
+
+def _become_daemon(options: MountOptions, pipe: int) -> None:
+    """In the child: run the mount, tell the parent through the pipe, never return."""
+    status = 1
+
+    def tell(answer: bytes) -> None:
+        os.write(pipe, answer)
+        os.close(pipe)
+
+    told = False
+
+    def ready() -> None:
+        nonlocal told
+        told = True
+        tell(b"ready")
+
+    try:
+        os.setsid()
+        os.chdir("/")
+        os.umask(0o077)
+        _detach_streams()
+        _run_daemon(options, ready)
+        status = 0
+    except BaseException as error:
+        if told:
+            log.critical("the daemon failed", exc_info=error)
+        else:
+            tell(msgspec.json.encode(to_failure(_unwrap(error))))
+    finally:
+        logging.shutdown()
+        os._exit(status)
+
+
+def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
+    default = Path(options.store) / "logs" / f"{options.volume}.log"
+    start_log(options.log, options.log_level, default, foreground=options.foreground)
+    try:
+        trio.run(run, options, ready, strict_exception_groups=False)
+    except BaseExceptionGroup as group:
+        raise _unwrap(group) from group
+
+
+def _detach_streams() -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def _unwrap(error: BaseException) -> BaseException:
+    """The one error that a group of tasks died of, where it is ours."""
+    if isinstance(error, BaseExceptionGroup):
+        found = [_unwrap(inner) for inner in error.exceptions]
+        return next((e for e in found if isinstance(e, VolfsError)), found[0])
+    return error
+
+
+def _decode_failure(answer: bytes) -> Failure:
+    try:
+        return msgspec.json.decode(answer, type=Failure)
+    except msgspec.DecodeError:
+        return Failure(MountError.code, "the daemon died before the mount answered")

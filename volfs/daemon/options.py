@@ -1,0 +1,29 @@
+"""What a mount can be asked for. The command line and the Python API fill it in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class MountOptions:
+    """The options of ``volfs mount``, not checked yet (``launch.check_options`` does)."""
+
+    store: str
+    volume: str
+    mountpoint: str
+    foreground: bool = False
+    read_only: bool = False
+    at: str | None = None
+    """A version's number: the mount is pinned there, read-only."""
+    sub_path: str | None = None
+    allow_other: bool = False
+    nonempty: bool = False
+    auto_commit: float | None = None
+    """Seconds between background commits; None: the volume's default; 0: off."""
+    sessions: Path | None = None
+    """Where the overlay lives; None: ``mounts/`` in the store's directory."""
+    log: str | None = None
+    """A file, ``syslog`` or ``journald``; None: ``log`` in the session's directory."""
+    log_level: str = "info"

@@ -1,0 +1,103 @@
+"""The control server of a mount: requests over its unix socket, answered by ``Service``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import trio
+
+from volfs.control.protocol import (
+    LENGTH_SIZE,
+    Answer,
+    Request,
+    decode_length,
+    decode_request,
+    encode,
+    to_failure,
+)
+from volfs.errors import MountError
+
+log = logging.getLogger(__name__)
+
+REQUEST_TIMEOUT = 10.0
+LAST_ANSWERS = 2.0
+Handle = Callable[[Request], Awaitable[msgspec.Struct]]
+
+
+def listen(path: Path) -> trio.SocketListener:
+    """A listening socket that only its owner can reach; replaces one that was left behind."""
+    path.unlink(missing_ok=True)
+    listener = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o177)
+    try:
+        # Binding a unix socket does not block, and must happen before we are ready.
+        socket.socket.bind(listener._sock, os.fspath(path))  # type: ignore[attr-defined]
+    finally:
+        os.umask(before)
+    listener.listen(16)
+    return trio.SocketListener(listener)
+
+
+async def serve(listener: trio.SocketListener, handle: Handle, finished: trio.Event) -> None:
+    """Answer requests until ``finished``; those under way then have a moment to be answered."""
+    async with trio.open_nursery() as answering, trio.open_nursery() as accepting:
+
+        async def answer(stream: trio.SocketStream) -> None:
+            async with stream:
+                await _answer(stream, handle)
+
+        async def accept() -> None:
+            await trio.serve_listeners(answer, [listener], handler_nursery=answering)
+
+        accepting.start_soon(accept)
+        await finished.wait()
+        accepting.cancel_scope.cancel()
+        answering.cancel_scope.deadline = trio.current_time() + LAST_ANSWERS
+
+
+async def _answer(stream: trio.SocketStream, handle: Handle) -> None:
+    try:
+        _check_peer(stream)
+        with trio.fail_after(REQUEST_TIMEOUT):
+            request = await _receive(stream)
+        answer = Answer(result=msgspec.to_builtins(await handle(request)))
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return
+    except Exception as error:  # whatever it was, the caller is told and the mount lives on
+        if not isinstance(error, MountError):
+            log.debug("control request failed: %r", error)
+        answer = Answer(error=to_failure(error))
+    try:
+        await stream.send_all(encode(answer))
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        log.info("control client hung up before its answer")
+
+
+def _check_peer(stream: trio.SocketStream) -> None:
+    """MountError unless the caller is this process's user, or root."""
+    raw: Any = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    _, uid, _ = struct.unpack("3i", raw)
+    if uid not in (0, os.geteuid()):
+        raise MountError("the mount belongs to another user")
+
+
+async def _receive(stream: trio.SocketStream) -> Request:
+    length = decode_length(await _receive_exactly(stream, LENGTH_SIZE))
+    return decode_request(await _receive_exactly(stream, length))
+
+
+async def _receive_exactly(stream: trio.SocketStream, size: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < size:
+        part = await stream.receive_some(size - len(parts))
+        if not part:
+            raise MountError("control request cut off")
+        parts += part
+    return bytes(parts)

@@ -1,0 +1,168 @@
+"""What can be asked of a running mount: status, commit, reload, unmount."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import cast
+
+import msgspec
+import trio
+
+from volfs.control.protocol import CommitResult, MountStatus, ReloadResult, Request
+from volfs.daemon.busy import describe_holders, find_holders
+from volfs.errors import MountError, StoreError, VolfsError, VolumeBusyError
+from volfs.fuse.mounting import stop_serving, unmount
+from volfs.fuse.ops import Operations
+from volfs.model.names import show_path
+from volfs.vfs.committer import Committer
+from volfs.volume.commit import CommitNote, OnConflict, Published
+
+log = logging.getLogger(__name__)
+
+
+class Done(msgspec.Struct):
+    """An answer that says no more than that it was done."""
+
+
+class Service:
+    """One mount's answers. ``discard``: drop the overlay at the end."""
+
+    def __init__(
+        self,
+        committer: Committer,
+        operations: Operations,
+        mountpoint: str,
+        auto_commit: float | None,
+    ) -> None:
+        self.committer = committer
+        self.operations = operations
+        self.mountpoint = mountpoint
+        self.auto_commit = auto_commit
+        self.device = (0, 0)
+        self.socket: Path | None = None
+        self.discard = False
+        self.finished = trio.Event()
+        self.last_error: VolfsError | None = None
+        """Why the last commit failed, once ``finished``."""
+
+    async def handle(self, request: Request) -> msgspec.Struct:
+        """Answer a request. Raises what the caller is to be told."""
+        match request.verb:
+            case "status":
+                return await self.status()
+            case "commit":
+                return await self._commit(request)
+            case "reload":
+                return await self.reload(request.wait)
+            case "unmount":
+                return await self._unmount(discard=request.discard)
+        raise MountError(f"unknown request {request.verb!r}")
+
+    async def status(self) -> MountStatus:
+        state, volume = self.committer.state, self.committer.volume
+        return MountStatus(
+            volume=volume.name,
+            mountpoint=self.mountpoint,
+            version=state.view.head.version,
+            pid=os.getpid(),
+            dirty_files=state.overlay.dirty_files,
+            dirty_bytes=state.overlay.dirty_bytes,
+            open_files=state.open_files,
+            read_only=state.read_only,
+            auto_commit=self.auto_commit,
+            store=self.committer.store.url,
+            volume_id=volume.id,
+            head=await self._newest(),
+        )
+
+    async def _newest(self) -> int | None:
+        committer = self.committer
+        try:
+            head = await committer.bridge.run(committer.store.get_head, committer.volume.id)
+        except StoreError:
+            return None
+        return head.version
+
+    # --- commit ----------------------------------------------------------
+
+    async def _commit(self, request: Request) -> CommitResult:
+        note = CommitNote(request.message, on_conflict=cast(OnConflict, request.on_conflict))
+        return to_result(await self.commit(note))
+
+    async def commit(self, note: CommitNote) -> Published:
+        started = trio.current_time()
+        published = await self.committer.commit(note)
+        if published.changed:
+            log.info(
+                "committed version %d: %d new objects, %d bytes, %.0f ms",
+                published.head.version,
+                published.new_objects,
+                published.new_bytes,
+                1000 * (trio.current_time() - started),
+            )
+        for item in published.overridden:
+            log.warning(
+                "version %d: %s: ours (%s) overrides theirs (%s)",
+                published.head.version,
+                show_path(item.path),
+                item.ours,
+                item.theirs,
+            )
+        return published
+
+    # --- reload ----------------------------------------------------------
+
+    async def reload(self, wait: float) -> ReloadResult:
+        try:
+            before, head = await self.committer.reload(wait)
+        except VolumeBusyError as error:
+            raise VolumeBusyError(f"{error}: {await self._name_holders()}") from None
+        log.info("reloaded from version %d to %d", before.version, head.version)
+        return ReloadResult(head.version, before.version)
+
+    async def _name_holders(self) -> str:
+        bridge = self.committer.bridge
+        holders = await bridge.run(find_holders, self.mountpoint, self.device)
+        return describe_holders(holders, [show_path(p) for p in self.operations.files.open_paths()])
+
+    # --- unmount ---------------------------------------------------------
+
+    async def _unmount(self, *, discard: bool) -> Done:
+        """Commit, then unmount. MountError where somebody still uses the mount."""
+        if not (discard or self.committer.state.read_only):
+            await self.commit(CommitNote("unmount"))
+        self.discard = discard
+        if not await self.committer.bridge.run(unmount, self.mountpoint):
+            self.discard = False
+            raise MountError(f"{self.mountpoint}: busy: {await self._name_holders()}")
+        await self.finished.wait()
+        if self.last_error is not None:
+            raise self.last_error
+        return Done()
+
+    async def leave(self) -> None:
+        """End because of a signal: commit, then unmount whatever is still open."""
+        try:
+            if not self.committer.state.read_only:
+                await self.commit(CommitNote("unmount"))
+        except VolfsError as error:
+            log.error("commit at the end: %s", error)
+        if not await self.committer.bridge.run(unmount, self.mountpoint):
+            await self.committer.bridge.run(lambda: unmount(self.mountpoint, lazy=True))
+            stop_serving()
+
+
+def to_result(published: Published) -> CommitResult:
+    overridden = [
+        {"path": show_path(item.path), "theirs": item.theirs, "ours": item.ours}
+        for item in published.overridden
+    ]
+    return CommitResult(
+        published.changed,
+        published.head.version,
+        published.new_objects,
+        published.new_bytes,
+        overridden,
+    )

@@ -1,0 +1,61 @@
+"""What the kernel is told for each error: the one table, most specific class first.
+
+``tests/fuse/test_errno_map.py`` fails if a class of ``volfs.errors`` has no line.
+"""
+
+from __future__ import annotations
+
+import errno
+
+from volfs import errors
+
+ERRNO: dict[type[errors.VolfsError], int] = {
+    errors.NoEntryError: errno.ENOENT,
+    errors.EntryExistsError: errno.EEXIST,
+    errors.NotADirectoryInVolumeError: errno.ENOTDIR,
+    errors.IsADirectoryInVolumeError: errno.EISDIR,
+    errors.DirectoryNotEmptyError: errno.ENOTEMPTY,
+    errors.NameTooLongError: errno.ENAMETOOLONG,
+    errors.ReadOnlyMountError: errno.EROFS,
+    errors.NotPermittedError: errno.EPERM,
+    errors.InvalidOperationError: errno.EINVAL,
+    errors.NotSupportedError: errno.ENOTSUP,
+    errors.FileTooLargeError: errno.EFBIG,
+    errors.LimitError: errno.ENOSPC,
+    errors.NoAttributeError: errno.ENODATA,
+    # What ext4 answers where attributes do not fit.
+    errors.AttributeTooLargeError: errno.ENOSPC,
+    errors.StaleHandleError: errno.EBADF,
+    # The kernel looks the path up again on this one.
+    errors.StaleInodeError: errno.ESTALE,
+    errors.FileSystemError: errno.EIO,
+    errors.VolumeBusyError: errno.EBUSY,
+    errors.HeadMovedError: errno.EAGAIN,
+    errors.OverriddenError: errno.EAGAIN,
+    errors.VolumeInUseError: errno.EBUSY,
+    errors.ConflictError: errno.EAGAIN,
+    errors.OutOfSpaceError: errno.ENOSPC,
+    errors.StoreDeniedError: errno.EACCES,
+    # Not ETIMEDOUT: programs take EIO for "the disk", and that is what it is to them.
+    errors.StoreTimeoutError: errno.EIO,
+    errors.StoreUnavailableError: errno.EIO,
+    errors.StoreError: errno.EIO,
+    errors.MissingObjectError: errno.EIO,
+    errors.DamagedObjectError: errno.EIO,
+    errors.UnsupportedFormatError: errno.EIO,
+    errors.DataError: errno.EIO,
+    # The request was wrong: no file system call of an application makes these.
+    errors.InvalidNameError: errno.EINVAL,
+    errors.InvalidPathError: errno.EINVAL,
+    errors.NotFoundError: errno.ENOENT,
+    errors.AlreadyExistsError: errno.EEXIST,
+    errors.NotAStoreError: errno.EIO,
+    errors.UserError: errno.EINVAL,
+    errors.MountError: errno.EIO,
+    errors.VolfsError: errno.EIO,
+}
+
+
+def to_errno(error: errors.VolfsError) -> int:
+    """The errno of an error: its own class's, or that of the nearest class above."""
+    return next(ERRNO[kind] for kind in type(error).__mro__ if kind in ERRNO)

@@ -1,0 +1,159 @@
+"""Mounting and unmounting, and what a daemon asks of the kernel about its mount."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import logging
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyfuse3
+
+from volfs.errors import MountError, StoreUnavailableError
+from volfs.fuse.ops import Operations
+from volfs.vfs.checkout import Notice
+from volfs.vfs.committer import Kernel
+
+log = logging.getLogger(__name__)
+
+READ_AHEAD_KIB = 4096
+DEVICE = Path("/dev/fuse")
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MountRequest:
+    """What is mounted where."""
+
+    mountpoint: str
+    volume: str
+    read_only: bool
+    allow_other: bool
+
+
+def check_fuse() -> None:
+    """MountError if this machine or user cannot mount, with what is missing."""
+    if not DEVICE.exists():
+        raise MountError(
+            f"{DEVICE} is missing: load the kernel module (modprobe fuse), or "
+            "start the container with --device /dev/fuse"
+        )
+    if not os.access(DEVICE, os.R_OK | os.W_OK):
+        raise MountError(f"{DEVICE}: permission denied")
+    if os.geteuid() != 0 and shutil.which("fusermount3") is None:
+        raise MountError("fusermount3 is missing: install the package fuse3")
+
+
+def mount(operations: Operations, request: MountRequest) -> None:
+    """Mount; ``pyfuse3.main`` then serves. MountError."""
+    options = {
+        "default_permissions",
+        "nosuid",
+        "nodev",
+        "subtype=volfs",
+        f"fsname={request.volume}",
+    }
+    if request.read_only:
+        options.add("ro")
+    if request.allow_other:
+        options.add("allow_other")
+    try:
+        with _native_errors() as said:
+            pyfuse3.init(operations, request.mountpoint, options)
+    except RuntimeError as error:
+        raise MountError(f"{request.mountpoint}: cannot mount: {said() or error}") from error
+
+
+async def serve() -> None:
+    """Serve the kernel's requests until the mount is gone."""
+    await pyfuse3.main()
+
+
+def stop_serving() -> None:
+    """Let ``serve`` return although the mount is still in use somewhere."""
+    pyfuse3.terminate()
+
+
+def close() -> None:
+    """Let go of the session. It is unmounted or detached by then: its path may be another's."""
+    pyfuse3.close(unmount=False)
+
+
+def unmount(mountpoint: str, *, lazy: bool = False) -> bool:
+    """Ask the kernel to unmount; whether it did."""
+    if os.geteuid() == 0:
+        command = ["umount", *(["-l"] if lazy else []), "-i", mountpoint]
+    else:
+        command = ["fusermount3", "-u", *(["-z"] if lazy else []), mountpoint]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def make_kernel(mountpoint: str) -> Kernel:
+    return Kernel(
+        drain=lambda: _drain(mountpoint),
+        write_back=lambda: _write_back(mountpoint),
+        forget=_forget,
+    )
+
+
+def _drain(mountpoint: str) -> None:
+    """A request through the mount: those before it in the queue are read before it."""
+    os.statvfs(mountpoint)
+
+
+def _write_back(mountpoint: str) -> None:
+    """syncfs(2), without the GIL: this very process must serve the writes meanwhile."""
+    descriptor = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _libc.syncfs(descriptor) != 0:
+            raise StoreUnavailableError(f"syncfs: {os.strerror(ctypes.get_errno())}")
+    finally:
+        os.close(descriptor)
+
+
+def _forget(notices: list[Notice]) -> None:
+    for notice in notices:
+        # ENOENT: the kernel did not know it.
+        with contextlib.suppress(FileNotFoundError):
+            if notice.name is None:
+                pyfuse3.invalidate_inode(notice.ino, attr_only=True)
+            else:
+                pyfuse3.invalidate_entry(notice.ino, notice.name)
+
+
+def raise_read_ahead(device: tuple[int, int]) -> None:
+    """Let the kernel read ahead in large requests, where we may say so."""
+    path = Path(f"/sys/class/bdi/{device[0]}:{device[1]}/read_ahead_kb")
+    try:
+        path.write_text(str(READ_AHEAD_KIB))
+    except OSError as error:
+        log.info("read-ahead stays as it is: %s", error)
+
+
+@contextlib.contextmanager
+def _native_errors() -> Iterator[Callable[[], str]]:
+    """Collect what libfuse prints on the standard error, for the message."""
+    saved = os.dup(2)
+    reader, writer = os.pipe()
+    os.dup2(writer, 2)
+    os.close(writer)
+    text: list[str] = []
+
+    def said() -> str:
+        return " ".join(text)
+
+    try:
+        yield said
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.set_blocking(reader, False)
+        with contextlib.suppress(OSError):
+            text.append(os.read(reader, 4096).decode(errors="replace").strip())
+        os.close(reader)

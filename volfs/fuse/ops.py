@@ -1,0 +1,374 @@
+"""Operations of a mount, in pyfuse3's words. Decides nothing: ``volfs.vfs`` does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
+
+import pyfuse3
+from pyfuse3 import (
+    EntryAttributes,
+    FileHandleT,
+    FileInfo,
+    FileNameT,
+    FlagT,
+    InodeT,
+    ModeT,
+    ReaddirToken,
+    RequestContext,
+    SetattrFields,
+    StatvfsData,
+    XAttrNameT,
+)
+
+from volfs.errors import InvalidOperationError
+from volfs.fuse.guard import guarded
+from volfs.model.entry import FileKind
+from volfs.model.names import NAME_MAX, show_path
+from volfs.model.objects import Buffer
+from volfs.store.base import Space
+from volfs.vfs.aio import Bridge
+from volfs.vfs.files import Files
+from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
+from volfs.vfs.namespace import Namespace
+from volfs.vfs.state import MountState
+
+FOREVER = 1e9
+"""Seconds that the kernel may keep what it was told: we tell it what to forget."""
+BLOCK_SIZE = 4096
+UNLIMITED_INODES = 1 << 40
+
+_TYPE = {
+    FileKind.FILE: 0o100000,
+    FileKind.DIRECTORY: 0o040000,
+    FileKind.SYMLINK: 0o120000,
+    FileKind.FIFO: 0o010000,
+    FileKind.SOCKET: 0o140000,
+    FileKind.CHARACTER: 0o020000,
+    FileKind.BLOCK: 0o060000,
+}
+_KIND = {bits: kind for kind, bits in _TYPE.items()}
+_BY_HANDLE = frozenset(("read", "write", "flush", "fsync", "release"))
+
+
+class Operations(pyfuse3.Operations):
+    """Handlers of one mount. Each is guarded; ``forget`` and ``release`` never raise."""
+
+    supports_dot_lookup = True
+    enable_writeback_cache = False
+    enable_acl = False
+
+    def __init__(
+        self,
+        state: MountState,
+        bridge: Bridge,
+        flush: Callable[[], Awaitable[None]],
+        sync_root: Callable[[], Awaitable[None]],
+        get_space: Callable[[], Space],
+    ) -> None:
+        super().__init__()
+        self.state = state
+        self.bridge = bridge
+        self.flush_overlay = flush
+        self.sync_root = sync_root
+        self.names = Namespace(state)
+        self.files = Files(state)
+        self.get_space = get_space
+        self._listings: dict[int, tuple[int, list[bytes]]] = {}
+        self._next_listing = 1
+
+    def describe(self, handler: str, subject: object) -> str:
+        """The path that a request was about, for the log."""
+        if not isinstance(subject, int):
+            return repr(subject)
+        if handler in _BY_HANDLE:
+            return show_path(self.files.handle(subject).file.path)
+        inode = self.state.inodes.find(subject)
+        return show_path(inode.path) if inode else f"inode {subject}"
+
+    # --- inodes ----------------------------------------------------------
+
+    @guarded
+    async def lookup(
+        self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        inode = await self.bridge.settle(self.names.lookup, parent_inode, name)
+        return self._absent() if inode is None else self._tell(inode)
+
+    @guarded
+    async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
+        return _attributes(self.state.get(inode))
+
+    @guarded
+    async def setattr(
+        self,
+        inode: InodeT,
+        attr: EntryAttributes,
+        fields: SetattrFields,
+        fh: FileHandleT | None,
+        ctx: RequestContext,
+    ) -> EntryAttributes:
+        changed = await self.bridge.settle(
+            self.files.set_attributes,
+            inode,
+            size=attr.st_size if fields.update_size else None,
+            mode=attr.st_mode if fields.update_mode else None,
+            uid=attr.st_uid if fields.update_uid else None,
+            gid=attr.st_gid if fields.update_gid else None,
+            mtime_ns=attr.st_mtime_ns if fields.update_mtime else None,
+            atime_ns=attr.st_atime_ns if fields.update_atime else None,
+            privileged=ctx.uid == 0,
+        )
+        return _attributes(changed)
+
+    async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
+        for ino, lookups in inode_list:
+            self.state.forget(ino, lookups)
+
+    @guarded
+    async def readlink(self, inode: InodeT, ctx: RequestContext) -> FileNameT:
+        entry = self.state.get(inode).entry
+        if entry.kind != FileKind.SYMLINK:
+            raise InvalidOperationError("is not a symlink")
+        return FileNameT(entry.inline)
+
+    @guarded
+    async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
+        return True  # the kernel checks, by ``default_permissions``
+
+    # --- names -----------------------------------------------------------
+
+    async def _make(
+        self,
+        parent: int,
+        name: bytes,
+        kind: FileKind,
+        mode: int,
+        ctx: RequestContext,
+        *,
+        target: bytes = b"",
+        rdev: int = 0,
+    ) -> Inode:
+        owner = (ctx.uid, ctx.gid)
+        bits = mode if kind == FileKind.SYMLINK else mode & ~ctx.umask
+        return await self.bridge.settle(
+            self.names.make, parent, name, kind, bits, owner, target=target, rdev=rdev
+        )
+
+    @guarded
+    async def mknod(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
+    ) -> EntryAttributes:
+        kind = _KIND.get(mode & 0o170000, FileKind.FILE)
+        return self._tell(await self._make(parent_inode, name, kind, mode, ctx, rdev=rdev))
+
+    @guarded
+    async def mkdir(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext
+    ) -> EntryAttributes:
+        return self._tell(await self._make(parent_inode, name, FileKind.DIRECTORY, mode, ctx))
+
+    @guarded
+    async def symlink(
+        self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        inode = await self._make(
+            parent_inode, name, FileKind.SYMLINK, 0o777, ctx, target=bytes(target)
+        )
+        return self._tell(inode)
+
+    @guarded
+    async def link(
+        self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        return self._tell(
+            await self.bridge.settle(self.names.link, inode, new_parent_inode, new_name)
+        )
+
+    @guarded
+    async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+        await self.bridge.settle(self.names.unlink, parent_inode, name)
+
+    @guarded
+    async def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+        await self.bridge.settle(self.names.rmdir, parent_inode, name)
+
+    @guarded
+    async def rename(
+        self,
+        parent_inode_old: InodeT,
+        name_old: FileNameT,
+        parent_inode_new: InodeT,
+        name_new: FileNameT,
+        flags: FlagT,
+        ctx: RequestContext,
+    ) -> None:
+        names = (parent_inode_old, name_old, parent_inode_new, name_new)
+        if flags == pyfuse3.RENAME_EXCHANGE:
+            await self.bridge.settle(self.names.exchange, *names)
+        elif flags in (0, pyfuse3.RENAME_NOREPLACE):
+            await self.bridge.settle(self.names.rename, *names, replace_target=not flags)
+        else:
+            raise InvalidOperationError(f"rename flags {flags:#x}")
+
+    # --- files -----------------------------------------------------------
+
+    @guarded
+    async def create(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, flags: FlagT, ctx: RequestContext
+    ) -> tuple[FileInfo, EntryAttributes]:
+        inode = await self._make(parent_inode, name, FileKind.FILE, mode, ctx)
+        assert isinstance(inode, File)
+        return FileInfo(fh=FileHandleT(self.files.add_handle(inode))), self._tell(inode)
+
+    @guarded
+    async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
+        number = await self.bridge.settle(self.files.open, inode, flags)
+        return FileInfo(fh=FileHandleT(number), keep_cache=True)
+
+    @guarded
+    async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
+        segments = await self.bridge.settle(self.files.locate, fh, off, size)
+        if not segments:
+            return b""
+        data = self.files.read_ready(segments)
+        if data is None:
+            data = await self.bridge.run(self.files.read_waiting, segments)
+        return cast(bytes, data)  # any buffer does
+
+    @guarded
+    async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
+        return await self.bridge.settle(self.files.write, fh, off, buf, privileged=True)
+
+    @guarded
+    async def flush(self, fh: FileHandleT) -> None:
+        self.files.handle(fh)
+
+    @guarded
+    async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
+        self.files.handle(fh)
+        await self.flush_overlay()
+
+    @guarded
+    async def release(self, fh: FileHandleT) -> None:
+        self.files.release(fh)
+
+    # --- directories -----------------------------------------------------
+
+    @guarded
+    async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        self.names.directory(inode)
+        number = self._next_listing
+        self._next_listing += 1
+        self._listings[number] = (inode, [])
+        return FileHandleT(number)
+
+    @guarded
+    async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
+        ino, names = self._listings[fh]
+        if start_id == 0:
+            # A listing is of one moment; rewinding makes a new one.
+            names = await self.bridge.settle(self.names.list_names, ino)
+            self._listings[fh] = (ino, names)
+        dots = (b".", b"..")
+        for at in range(start_id, len(names) + len(dots)):
+            name = dots[at] if at < len(dots) else names[at - len(dots)]
+            if not await self._reply(token, ino, name, at + 1):
+                return
+
+    async def _reply(self, token: ReaddirToken, ino: int, name: bytes, next_id: int) -> bool:
+        """Add a name to a listing; False when the reply is full."""
+        inode = await self.bridge.settle(self.names.lookup, ino, name)
+        if inode is None:
+            return True  # removed since the listing was made
+        taken = pyfuse3.readdir_reply(token, FileNameT(name), _attributes(inode), next_id)
+        if taken and name not in (b".", b".."):
+            self.state.remember(inode)
+        elif not taken:
+            self.state.drop_if_idle(inode)
+        return taken
+
+    @guarded
+    async def releasedir(self, fh: FileHandleT) -> None:
+        del self._listings[fh]
+
+    @guarded
+    async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
+        await self.flush_overlay()
+        if self._listings[fh][0] == ROOT_INO:
+            await self.sync_root()
+
+    # --- attributes ------------------------------------------------------
+
+    @guarded
+    async def statfs(self, ctx: RequestContext) -> StatvfsData:
+        free = (await self.bridge.run(self.get_space)).free
+        usage, limit = self.state.usage, self.state.profile.max_inodes
+        data = StatvfsData()
+        data.f_bsize = data.f_frsize = BLOCK_SIZE
+        data.f_blocks = -(-usage.bytes // BLOCK_SIZE) + free // BLOCK_SIZE
+        data.f_bfree = data.f_bavail = free // BLOCK_SIZE
+        inodes = max(0, (limit if limit is not None else UNLIMITED_INODES) - usage.inodes)
+        data.f_files = usage.inodes + inodes
+        data.f_ffree = data.f_favail = inodes
+        data.f_namemax = NAME_MAX
+        return data
+
+    @guarded
+    async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:
+        return self.files.get_xattr(inode, name)
+
+    @guarded
+    async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
+        return [XAttrNameT(name) for name in self.files.list_xattrs(inode)]
+
+    @guarded
+    async def setxattr(
+        self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext
+    ) -> None:
+        self.files.set_xattr(inode, name, value)
+
+    @guarded
+    async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
+        self.files.remove_xattr(inode, name)
+
+    # --- answers ---------------------------------------------------------
+
+    def _tell(self, inode: Inode) -> EntryAttributes:
+        self.state.remember(inode)
+        return _attributes(inode)
+
+    def _absent(self) -> EntryAttributes:
+        """An entry that is not there, for the kernel to keep."""
+        attributes = EntryAttributes()
+        attributes.st_ino = 0
+        attributes.entry_timeout = FOREVER
+        return attributes
+
+
+def _attributes(inode: Inode) -> EntryAttributes:
+    entry = inode.entry
+    attributes = EntryAttributes()
+    attributes.st_ino = inode.ino
+    attributes.generation = 0
+    attributes.entry_timeout = FOREVER
+    attributes.attr_timeout = FOREVER
+    attributes.st_mode = _TYPE[FileKind(entry.kind)] | entry.mode
+    attributes.st_uid = entry.uid
+    attributes.st_gid = entry.gid
+    attributes.st_rdev = entry.rdev
+    attributes.st_mtime_ns = entry.mtime_ns
+    attributes.st_atime_ns = entry.mtime_ns if inode.atime_ns is None else inode.atime_ns
+    attributes.st_ctime_ns = entry.ctime_ns
+    attributes.st_blksize = BLOCK_SIZE
+    if isinstance(inode, Directory):
+        attributes.st_nlink = entry.subdirectories + 2
+        attributes.st_size = BLOCK_SIZE
+        attributes.st_blocks = BLOCK_SIZE // 512
+    else:
+        attributes.st_nlink = entry.links
+        attributes.st_size = entry.size
+        stored = inode.extents.stored if isinstance(inode, File) and inode.extents else entry.size
+        attributes.st_blocks = -(-stored // 512)
+    return attributes

@@ -1,0 +1,266 @@
+"""The overlay on disk: records of dirty inodes and changed names, in the mount's own LMDB.
+
+Memory is the working copy. Now and then, and at every fsync, what changed since
+is written in one transaction, after the scratch it refers to; so a daemon that
+died left an overlay in which nothing is half there. ``load`` brings it back.
+
+Records (docs/format.md, "Catalog"): ``i`` + number → an inode; ``n`` + number of
+a directory + name → the number bound there, 0 for a whiteout; ``base`` → what
+the overlay stands on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import lmdb
+import msgspec
+
+from volfs.errors import DamagedObjectError, OutOfSpaceError, StoreUnavailableError
+from volfs.model.entry import Entry
+from volfs.model.extents import ExtentMap, Piece
+from volfs.model.manifest import Snapshot
+from volfs.model.objects import Oid
+from volfs.store.base import Head
+from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
+from volfs.vfs.state import MountState
+
+MAP_SIZE = 1 << 36
+_BASE = b"base"
+Record = tuple[bytes, bytes | None]
+"""Key and value; None deletes."""
+
+
+class StoredBase(msgspec.Struct, array_like=True, frozen=True):
+    """What the overlay stands on, and the last inode number given out."""
+
+    version: int
+    manifest: bytes
+    root: Entry
+    links: bytes
+    link_files: int
+    link_bytes: int
+    last_ino: int
+
+    @property
+    def head(self) -> Head:
+        return Head(self.version, Oid(self.manifest))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.root, Oid(self.links), self.link_files, self.link_bytes)
+
+
+class StoredInode(msgspec.Struct, array_like=True, frozen=True):
+    parent: int
+    name: bytes
+    dirty: bool
+    entry: Entry
+    base: Entry | None = None
+    size: int = 0
+    pieces: list[tuple[int, int, int, int]] | None = None
+
+
+class Flush(NamedTuple):
+    """What one flush will write, and the scratch that nothing refers to after it."""
+
+    records: list[Record]
+    released: list[Piece]
+    inos: set[int]
+    names: set[tuple[int, bytes]]
+
+
+class Catalog:
+    """The LMDB environment of one session. Opened after daemonising, used by one process."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        try:
+            self._env = lmdb.open(str(directory), map_size=MAP_SIZE, mode=0o600, max_dbs=0)
+        except lmdb.Error as error:
+            raise DamagedObjectError(f"catalog {directory}: {error}") from error
+        self._recorded: set[int] = set()
+
+    def close(self) -> None:
+        self._env.close()
+
+    # --- writing ---------------------------------------------------------
+
+    def prepare(self, state: MountState, *, rebased: bool = False) -> Flush:
+        """Take what has not been recorded yet, as records. In the trio thread, no I/O.
+
+        ``rebased`` after the view was swapped: every record is made anew.
+        """
+        overlay = state.overlay
+        inos, names = overlay.unrecorded, overlay.unrecorded_names
+        overlay.unrecorded, overlay.unrecorded_names = set(), set()
+        if rebased:
+            inos |= self._recorded
+        records = list(self._inode_records(state, inos))
+        records += [self._name_record(state, ino, name) for ino, name in names]
+        if records or rebased:
+            records.append((_BASE, _encode(_make_base(state))))
+        return Flush(records, state.scratch.take_released(), inos, names)
+
+    def give_back(self, state: MountState, flush: Flush) -> None:
+        """A flush could not be written: it is still to be recorded."""
+        state.overlay.unrecorded |= flush.inos
+        state.overlay.unrecorded_names |= flush.names
+        self._recorded |= flush.inos
+
+    def write(self, flush: Flush) -> None:
+        """Make a flush durable, in one transaction. From a thread. OutOfSpaceError."""
+        if not flush.records:
+            return
+        try:
+            with self._env.begin(write=True) as transaction:
+                for key, value in flush.records:
+                    if value is None:
+                        transaction.delete(key)
+                    else:
+                        transaction.put(key, value)
+        except lmdb.MapFullError as error:
+            raise OutOfSpaceError(f"catalog: {error}") from error
+        except lmdb.Error as error:
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise OutOfSpaceError(f"catalog: {error}") from error
+            raise StoreUnavailableError(f"catalog: {error}") from error
+
+    def _inode_records(self, state: MountState, inos: set[int]) -> Iterator[Record]:
+        """Records of those that need one and of the directories above them; else deletions."""
+        kept: dict[int, Inode] = {}
+        for ino in inos:
+            here = state.inodes.find(ino)
+            if here is not None and _needs_record(state, here):
+                while here is not None and here.ino not in kept:
+                    kept[here.ino] = here
+                    here = here.parent
+        for ino, inode in kept.items():
+            if ino in inos or ino not in self._recorded:
+                yield _inode_key(ino), _encode(_store_inode(state, inode))
+        for ino in (inos - kept.keys()) & self._recorded:
+            yield _inode_key(ino), None
+        self._recorded -= inos
+        self._recorded |= kept.keys()
+
+    def _name_record(self, state: MountState, ino: int, name: bytes) -> Record:
+        directory = state.inodes.find(ino)
+        key = b"n" + ino.to_bytes(8, "big") + name
+        if not isinstance(directory, Directory) or name not in directory.changed:
+            return key, None
+        child = directory.children[name]
+        return key, (child.ino if child else 0).to_bytes(8, "big")
+
+    # --- reading ---------------------------------------------------------
+
+    def find_base(self) -> StoredBase | None:
+        """What the recorded overlay stands on; None if nothing is recorded."""
+        with self._env.begin() as transaction:
+            value = transaction.get(_BASE)
+        return _decode_base(value) if value else None
+
+    def load(self, state: MountState, base: StoredBase) -> None:
+        """Bring the recorded overlay back into a fresh state over ``base``."""
+        inodes, names = self._read_all()
+        state.inodes.reserve(base.last_ino)
+        for ino in inodes:
+            _restore_inode(state, inodes, ino)
+        self._recorded.update(inodes)
+        for parent, name, ino in names:
+            directory, child = state.inodes.find(parent), state.inodes.find(ino)
+            if isinstance(directory, Directory):
+                directory.children[name] = child
+                directory.changed.add(name)
+                if isinstance(child, File) and child.entry.group:
+                    child.aliases.add((directory, name))
+        for ino, stored in inodes.items():
+            inode = state.inodes.find(ino)
+            if stored.dirty and inode is not None:
+                state.overlay.dirty[ino] = inode
+
+    def _read_all(self) -> tuple[dict[int, StoredInode], list[tuple[int, bytes, int]]]:
+        inodes: dict[int, StoredInode] = {}
+        names: list[tuple[int, bytes, int]] = []
+        try:
+            with self._env.begin() as transaction:
+                for key, value in transaction.cursor():
+                    if key.startswith(b"i"):
+                        inodes[int.from_bytes(key[1:], "big")] = _decode_inode(value)
+                    elif key.startswith(b"n"):
+                        number = int.from_bytes(key[1:9], "big")
+                        names.append((number, bytes(key[9:]), int.from_bytes(value, "big")))
+        except (lmdb.Error, msgspec.DecodeError) as error:
+            raise DamagedObjectError(f"catalog: {error}") from error
+        return inodes, names
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_base = msgspec.msgpack.Decoder(StoredBase).decode
+_decode_inode = msgspec.msgpack.Decoder(StoredInode).decode
+
+
+def _inode_key(ino: int) -> bytes:
+    return b"i" + ino.to_bytes(8, "big")
+
+
+def _make_base(state: MountState) -> StoredBase:
+    snapshot = state.view.snapshot
+    return StoredBase(
+        state.view.head.version,
+        state.view.head.manifest,
+        snapshot.root,
+        snapshot.links,
+        snapshot.link_files,
+        snapshot.link_bytes,
+        state.inodes.last,
+    )
+
+
+def _needs_record(state: MountState, inode: Inode) -> bool:
+    """Whether an inode, bound somewhere, differs from what the view says of it."""
+    if inode.parent is None and inode.ino != ROOT_INO:
+        return False
+    overlay = state.overlay
+    if inode.ino in overlay.dirty or (overlay.sealed and inode.ino in overlay.sealed.dirty):
+        return True
+    if isinstance(inode, Directory):
+        return bool(inode.changed) or inode.is_made
+    return any(name in parent.changed for parent, name in state.names(inode))
+
+
+def _store_inode(state: MountState, inode: Inode) -> StoredInode:
+    overlay = state.overlay
+    dirty = inode.ino in overlay.dirty or bool(overlay.sealed and inode.ino in overlay.sealed.dirty)
+    parent = inode.parent.ino if inode.parent else 0
+    if isinstance(inode, File) and inode.extents is not None:
+        pieces = [(p.start, p.end, p.source, p.offset) for p in inode.extents.pieces]
+        size = inode.extents.size
+        return StoredInode(parent, inode.name, dirty, inode.entry, inode.base, size, pieces)
+    return StoredInode(parent, inode.name, dirty, inode.entry)
+
+
+def _restore_inode(state: MountState, stored: dict[int, StoredInode], ino: int) -> Inode:
+    """An inode from its record, after those above it."""
+    known = state.inodes.find(ino)
+    if known is not None and ino != ROOT_INO:
+        return known
+    record = stored[ino]
+    if ino == ROOT_INO:
+        state.root.entry = record.entry
+        return state.root
+    parent = _restore_inode(state, stored, record.parent)
+    if not isinstance(parent, Directory):
+        raise DamagedObjectError(f"catalog: inode {ino} is bound in what is no directory")
+    inode = state.inodes.add(record.entry, parent, record.name, ino)
+    if isinstance(inode, File):
+        inode.base = record.base or record.entry
+        if record.pieces is not None:
+            inode.extents = ExtentMap(record.size, [Piece(*piece) for piece in record.pieces])
+        if record.entry.group:
+            inode.aliases.add((parent, record.name))
+    parent.children[record.name] = inode
+    return inode

@@ -1,0 +1,200 @@
+"""A mount's long operations: flush, commit and reload. Each lets the others' requests go on.
+
+Order and locks: docs/concurrency.md. One commit or reload at a time; flushes
+are written in the order in which they were prepared.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import trio
+
+from volfs.errors import VolfsError, VolumeBusyError
+from volfs.model.entry import replace
+from volfs.model.manifest import Snapshot
+from volfs.store.base import Head, Store, VolumeRecord
+from volfs.vfs.aio import Bridge
+from volfs.vfs.catalog import Catalog
+from volfs.vfs.checkout import Notice, apply_checkout, plan_checkout
+from volfs.vfs.overlay import Sealed
+from volfs.vfs.state import MountState
+from volfs.volume.commit import CommitNote, Published, publish_delta
+from volfs.volume.reader import Reader
+from volfs.volume.writer import ContentWriter, ReadScratch
+
+log = logging.getLogger(__name__)
+
+BUSY = "volume busy: there are open files preventing the operation"
+DRAIN_ROUNDS = 3
+RETRY_PAUSE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What the mount asks of the kernel. Blocking calls, made from threads."""
+
+    drain: Callable[[], None]
+    """Return once requests that were on their way before the call have been handled."""
+    write_back: Callable[[], None]
+    """Have the kernel hand over every dirty page that it holds."""
+    forget: Callable[[list[Notice]], None]
+    """Drop what the notices name from the kernel's caches."""
+
+
+class Committer:
+    """Flush, commit and reload of one mount."""
+
+    def __init__(
+        self,
+        state: MountState,
+        bridge: Bridge,
+        store: Store,
+        volume: VolumeRecord,
+        catalog: Catalog | None,
+        kernel: Kernel,
+    ) -> None:
+        self.state = state
+        self.bridge = bridge
+        self.store = store
+        self.volume = volume
+        self.catalog = catalog
+        self.kernel = kernel
+        self._lock = trio.Lock()
+        self._flush_lock = trio.Lock()
+
+    # --- flush -----------------------------------------------------------
+
+    async def flush(self, *, rebased: bool = False) -> None:
+        """Make the overlay durable as it is at the call. OutOfSpaceError."""
+        if self.catalog is None:
+            return
+        async with self._flush_lock:
+            flush = self.catalog.prepare(self.state, rebased=rebased)
+            try:
+                await self.bridge.run(self.state.scratch.sync)
+                await self.bridge.run(self.catalog.write, flush)
+            except BaseException:
+                self.catalog.give_back(self.state, flush)
+                raise
+        self.state.scratch.punch(flush.released)
+
+    # --- commit ----------------------------------------------------------
+
+    async def commit(self, note: CommitNote) -> Published:
+        """Publish everything written before the call; returns when it is durable.
+
+        On any error nothing is published and the overlay is as it was.
+        """
+        async with self._lock:
+            await self.bridge.run(self.kernel.write_back)
+            sealed = self.state.overlay.seal()
+            try:
+                base, read = self.state.view.snapshot, self.state.scratch.read
+                published = await self.bridge.run(
+                    _publish, self.store, self.volume, base, sealed, read, note
+                )
+            except BaseException:
+                self.state.overlay.restore()
+                raise
+            last_arena = self._absorb(published)
+            await self._settle_down(last_arena)
+            return published
+
+    def _absorb(self, published: Published) -> int:
+        """The view is the mount's own local tree from now on. Synchronous."""
+        view = self.state.view
+        last_arena = self.state.overlay.absorb(published.directories)
+        view.snapshot = published.local
+        if published.snapshot == published.local:
+            view.head = published.head
+        return last_arena
+
+    async def _settle_down(self, last_arena: int) -> None:
+        """Record what was published, then drop its scratch.
+
+        If that fails nothing is lost: the records still lie on the former base,
+        with the scratch they need, and publishing them again changes nothing.
+        """
+        try:
+            await self.flush(rebased=True)
+        except VolfsError as error:
+            log.warning("after a commit: %s", error)
+        else:
+            self.state.scratch.drop_arenas(last_arena)
+
+    # --- reload ----------------------------------------------------------
+
+    async def reload(self, wait: float = 0.0) -> tuple[Head, Head]:
+        """Show the newest version; the head before and now.
+
+        VolumeBusyError while files are open, after ``wait`` seconds.
+        """
+        deadline = trio.current_time() + wait
+        while True:
+            try:
+                return await self._reload_once()
+            except VolumeBusyError:
+                if trio.current_time() >= deadline:
+                    raise
+            await trio.sleep(RETRY_PAUSE)
+
+    async def _reload_once(self) -> tuple[Head, Head]:
+        async with self._lock:
+            before = self.state.view.head
+            await self.bridge.run(self.kernel.write_back)
+            await self._drain()
+            head, snapshot = await self.bridge.run(_load_head, self.store, self.volume)
+            # From the last look at open files to the swap nothing is awaited.
+            notices = await self.bridge.settle(self._swap, head, snapshot)
+            await self._settle_down(0)
+            await self.bridge.run(self.kernel.forget, notices)
+            return before, head
+
+    async def _drain(self) -> None:
+        """A file closed before the call may still have its release on the way."""
+        for _ in range(DRAIN_ROUNDS):
+            await self.bridge.run(self.kernel.drain)
+            if not self.state.open_files:
+                return
+
+    def _swap(self, head: Head, snapshot: Snapshot) -> list[Notice]:
+        if self.state.open_files:
+            raise VolumeBusyError(BUSY)
+        if self.state.view.snapshot == snapshot:
+            self.state.view.head = head
+            return []
+        return apply_checkout(self.state, plan_checkout(self.state, head, snapshot))
+
+
+def _load_head(store: Store, volume: VolumeRecord) -> tuple[Head, Snapshot]:
+    head = store.get_head(volume.id)
+    return head, Reader(store.objects.load_object).load_manifest(head.manifest).snapshot
+
+
+def _publish(
+    store: Store,
+    volume: VolumeRecord,
+    base: Snapshot,
+    sealed: Sealed,
+    read_scratch: ReadScratch,
+    note: CommitNote,
+) -> Published:
+    """Write the sealed files' content, then publish. In a thread; touches no state."""
+    with store.open_upload() as upload, ThreadPoolExecutor(os.cpu_count()) as pool:
+        writer = ContentWriter(store.objects, upload, volume.chunk_bits, pool)
+        for file in sealed.files:
+            content = writer.write(file.base, file.extents, read_scratch)
+            file.written = replace(
+                file.entry,
+                size=content.size,
+                inline=content.inline,
+                extents=content.extents,
+                root=content.root,
+            )
+            file.place(file.written)
+        return publish_delta(store, upload, volume, base, sealed.delta, note)

@@ -1,0 +1,323 @@
+"""Content and attributes: open files, reading, writing, truncating, xattrs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from volfs.errors import (
+    AttributeTooLargeError,
+    EntryExistsError,
+    InvalidOperationError,
+    IsADirectoryInVolumeError,
+    NoAttributeError,
+    NotSupportedError,
+    StaleHandleError,
+)
+from volfs.model.content import find_slices
+from volfs.model.entry import XATTR_TOTAL_MAX, Entry, FileKind, replace
+from volfs.model.extents import BASE, ZERO, ExtentMap
+from volfs.model.objects import Buffer, Oid
+from volfs.vfs.inode import File, Inode
+from volfs.vfs.state import MountState
+
+XATTR_CREATE, XATTR_REPLACE = 1, 2
+REFUSED_XATTRS = (b"security.", b"trusted.")
+READ_AHEAD = 8 << 20
+
+
+@dataclass(slots=True)
+class Handle:
+    """One open file."""
+
+    file: File
+    expected: int = 0
+    """Where the next sequential read begins."""
+    ahead: int = 0
+    """Up to where chunks have been asked for in advance."""
+
+
+class Segment(NamedTuple):
+    """Part of a read: from a chunk, or already ``data`` (None: zeros)."""
+
+    length: int
+    oid: Oid | None
+    offset: int
+    data: Buffer | None
+
+
+class Files:
+    """Operations on the files of one mount. Any may raise ``Miss`` before it changes anything."""
+
+    def __init__(self, state: MountState) -> None:
+        self.state = state
+        self.overlay = state.overlay
+        self.objects = state.view.objects
+        self._handles: dict[int, Handle] = {}
+        self._next_handle = 1
+
+    # --- handles ---------------------------------------------------------
+
+    def open(self, ino: int, flags: int) -> int:
+        """A handle. Truncates where ``flags`` say so."""
+        file = self._file(self.state.get(ino))
+        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
+            self.state.check_writable()
+        if flags & os.O_TRUNC:
+            self.resize(file, 0)
+        return self.add_handle(file)
+
+    def add_handle(self, file: File) -> int:
+        number = self._next_handle
+        self._next_handle += 1
+        self._handles[number] = Handle(file)
+        file.opens += 1
+        self.state.open_files += 1
+        return number
+
+    def handle(self, number: int) -> Handle:
+        try:
+            return self._handles[number]
+        except KeyError:
+            raise StaleHandleError(f"handle {number} is not open") from None
+
+    def release(self, number: int) -> None:
+        file = self._handles.pop(number).file
+        file.opens -= 1
+        self.state.open_files -= 1
+        self.state.drop_if_idle(file)
+
+    def open_paths(self) -> list[bytes]:
+        """The paths of open files, each once, sorted."""
+        files = {handle.file for handle in self._handles.values()}
+        return sorted(b"/".join(file.path) or file.name for file in files)
+
+    def _file(self, inode: Inode) -> File:
+        if not isinstance(inode, File):
+            raise IsADirectoryInVolumeError("is a directory")
+        return inode
+
+    # --- reading ---------------------------------------------------------
+
+    def locate(self, number: int, offset: int, length: int) -> list[Segment]:
+        """Where the bytes of a read are; those in scratch are read at once. Miss."""
+        handle = self.handle(number)
+        file = handle.file
+        end = min(offset + length, file.entry.size)
+        if end <= offset:
+            return []
+        if file.extents is None:
+            segments = self._locate_base(file.entry, offset, end)
+        else:
+            segments = self._locate_pieces(file, file.extents, offset, end)
+        if handle.expected == offset:
+            self._prefetch(handle, file, end)
+        handle.expected = end
+        return segments
+
+    def _locate_pieces(
+        self, file: File, extents: ExtentMap, offset: int, end: int
+    ) -> list[Segment]:
+        segments: list[Segment] = []
+        for piece in extents.iter_pieces(offset, end):
+            size = piece.end - piece.start
+            if piece.source == BASE:
+                segments += self._locate_base(file.base, piece.start, piece.end)
+            elif piece.source == ZERO:
+                segments.append(Segment(size, None, 0, None))
+            else:
+                data = self.state.scratch.read(piece.source, piece.offset, size)
+                segments.append(Segment(size, None, 0, data))
+        return segments
+
+    def _locate_base(self, entry: Entry, offset: int, end: int) -> list[Segment]:
+        if entry.inline:
+            return [Segment(end - offset, None, 0, entry.inline[offset:end])]
+        slices = find_slices(self.state.view.reader.get_list, entry, offset, end - offset)
+        return [Segment(part.length, part.oid or None, part.offset, None) for part in slices]
+
+    def _prefetch(self, handle: Handle, file: File, end: int) -> None:
+        """A file read in order: have the next chunks under way."""
+        content = file.entry if file.extents is None else file.base
+        start, stop = max(handle.ahead, end), min(end + READ_AHEAD, content.size)
+        if stop <= start or stop - start < min(READ_AHEAD // 2, content.size - start):
+            return
+        if content.inline:
+            return
+        get = self.state.view.reader.get_list
+        for part in find_slices(get, content, start, stop - start):
+            if part.oid:
+                self.objects.prefetch(part.oid)
+        handle.ahead = stop
+
+    def read_ready(self, segments: list[Segment]) -> Buffer | None:
+        """The bytes, or None where that would wait for a disk or a network."""
+        if len(segments) == 1 and segments[0].oid is not None:
+            part = segments[0]
+            return self.objects.read_object_ready(segments[0].oid, part.offset, part.length)
+        buffer = bytearray(sum(part.length for part in segments))
+        at = 0
+        for part in segments:
+            data = part.data
+            if part.oid is not None:
+                data = self.objects.read_object_ready(part.oid, part.offset, part.length)
+                if data is None:
+                    return None
+            if data is not None:
+                buffer[at : at + part.length] = data
+            at += part.length
+        return buffer
+
+    def read_waiting(self, segments: list[Segment]) -> Buffer:
+        """The bytes, however long it takes. From a thread."""
+        buffer = bytearray(sum(part.length for part in segments))
+        at = 0
+        for part in segments:
+            if part.oid is not None:
+                buffer[at : at + part.length] = self.objects.read_object(
+                    part.oid, part.offset, part.length
+                )
+            elif part.data is not None:
+                buffer[at : at + part.length] = part.data
+            at += part.length
+        return buffer
+
+    # --- writing ---------------------------------------------------------
+
+    def write(self, number: int, offset: int, data: Buffer, *, privileged: bool) -> int:
+        """Bytes into scratch; returns how many. An unprivileged write drops set-id bits."""
+        self.state.check_writable()
+        file = self.handle(number).file
+        end = offset + len(data)
+        if not data:
+            return 0
+        self.state.profile.check_file_size(end)
+        extents = self._materialise(file)
+        before = extents.size
+        self.state.scratch.write(file, offset, data)
+        mode = file.entry.mode if privileged else _without_set_id(file.entry.mode)
+        self._changed(file, extents.size - before, mode)
+        return len(data)
+
+    def resize(self, file: File, size: int) -> None:
+        """Cut a file, or extend it with zeros."""
+        self.state.check_writable()
+        self.state.profile.check_file_size(size)
+        extents = self._materialise(file)
+        before = extents.size
+        self.state.scratch.release(extents.truncate(size))
+        self._changed(file, size - before, file.entry.mode)
+
+    def _materialise(self, file: File) -> ExtentMap:
+        if file.entry.kind != FileKind.FILE:
+            raise InvalidOperationError("has no content")
+        if file.extents is None:
+            file.base = file.entry
+            file.extents = ExtentMap.of_base(file.entry.size)
+        return file.extents
+
+    def _changed(self, file: File, grown: int, mode: int) -> None:
+        assert file.extents is not None
+        now = self.state.clock()
+        entry = replace(file.entry, size=file.extents.size, mtime_ns=now, ctime_ns=now, mode=mode)
+        if file.entry.links:
+            self.overlay.touch(file, entry)
+            self.state.usage.bytes += grown
+        else:
+            file.entry = entry
+
+    # --- attributes ------------------------------------------------------
+
+    def set_attributes(
+        self,
+        ino: int,
+        *,
+        size: int | None = None,
+        mode: int | None = None,
+        uid: int | None = None,
+        gid: int | None = None,
+        mtime_ns: int | None = None,
+        atime_ns: int | None = None,
+        privileged: bool = True,
+    ) -> Inode:
+        """Change what is given; all or nothing."""
+        self.state.check_writable()
+        inode = self.state.get(ino)
+        if size is not None:
+            self.resize(self._file(inode), size)
+        entry = inode.entry
+        bits = entry.mode if mode is None else mode & 0o7777
+        drops = uid is not None or gid is not None or (size is not None and not privileged)
+        if drops and mode is None and isinstance(inode, File):
+            bits = _without_set_id(bits)
+        changed = replace(
+            entry,
+            mode=bits,
+            uid=entry.uid if uid is None else uid,
+            gid=entry.gid if gid is None else gid,
+            mtime_ns=entry.mtime_ns if mtime_ns is None else mtime_ns,
+            ctime_ns=self.state.clock(),
+        )
+        if atime_ns is not None:
+            inode.atime_ns = atime_ns
+        self._touch(inode, changed)
+        return inode
+
+    def _touch(self, inode: Inode, entry: Entry) -> None:
+        if inode.entry.links:
+            self.overlay.touch(inode, entry)
+        else:
+            inode.entry = entry
+
+    def get_xattr(self, ino: int, name: bytes) -> bytes:
+        """NoAttributeError; NotSupportedError for names that are refused."""
+        self._check_xattr_name(name, reading=True)
+        for key, value in self.state.get(ino).entry.xattrs:
+            if key == name:
+                return value
+        raise NoAttributeError("no such attribute")
+
+    def list_xattrs(self, ino: int) -> list[bytes]:
+        return [key for key, _ in self.state.get(ino).entry.xattrs]
+
+    def set_xattr(self, ino: int, name: bytes, value: bytes, flags: int = 0) -> None:
+        """EntryExistsError and NoAttributeError as ``flags`` ask; AttributeTooLargeError."""
+        self.state.check_writable()
+        self._check_xattr_name(name)
+        xattrs = dict(self.state.get(ino).entry.xattrs)
+        if flags & XATTR_CREATE and name in xattrs:
+            raise EntryExistsError("the attribute exists")
+        if flags & XATTR_REPLACE and name not in xattrs:
+            raise NoAttributeError("no such attribute")
+        xattrs[name] = value
+        if sum(len(key) + len(value) for key, value in xattrs.items()) > XATTR_TOTAL_MAX:
+            raise AttributeTooLargeError(f"attributes of more than {XATTR_TOTAL_MAX} bytes")
+        self._set_xattrs(ino, xattrs)
+
+    def remove_xattr(self, ino: int, name: bytes) -> None:
+        self.state.check_writable()
+        self._check_xattr_name(name)
+        xattrs = dict(self.state.get(ino).entry.xattrs)
+        if xattrs.pop(name, None) is None:
+            raise NoAttributeError("no such attribute")
+        self._set_xattrs(ino, xattrs)
+
+    def _set_xattrs(self, ino: int, xattrs: Mapping[bytes, bytes]) -> None:
+        inode = self.state.get(ino)
+        entry = replace(
+            inode.entry, xattrs=tuple(sorted(xattrs.items())), ctime_ns=self.state.clock()
+        )
+        self._touch(inode, entry)
+
+    def _check_xattr_name(self, name: bytes, *, reading: bool = False) -> None:
+        if name.startswith(REFUSED_XATTRS):
+            if reading:
+                raise NoAttributeError("no such attribute")
+            raise NotSupportedError(f"attributes of {name.split(b'.')[0].decode()} are not kept")
+
+
+def _without_set_id(mode: int) -> int:
+    """Set-user-id goes, and set-group-id where the group may execute."""
+    return mode & ~(0o4000 | (0o2000 if mode & 0o0010 else 0))

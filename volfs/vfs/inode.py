@@ -1,0 +1,145 @@
+"""Inodes: what the kernel has a number for, and what the overlay has changed.
+
+Loaded lazily from the view. An inode stays in the table as long as the kernel
+remembers it, a handle is open, or the overlay needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from volfs.model.entry import Entry, FileKind
+from volfs.model.extents import ExtentMap
+from volfs.model.names import Path
+
+ROOT_INO = 1
+
+
+class Inode:
+    """One file of any kind. ``entry`` is always true of its attributes.
+
+    ``parent`` and ``name`` are where it is bound, or None once it is nowhere;
+    of several hard links, the one used last. ``stamp`` grows with each change,
+    so that a commit can tell whether it published the newest state.
+    """
+
+    __slots__ = ("atime_ns", "entry", "ino", "lookups", "name", "opens", "parent", "stale", "stamp")
+
+    def __init__(self, ino: int, entry: Entry, parent: Directory | None, name: bytes) -> None:
+        self.ino = ino
+        self.entry = entry
+        self.parent = parent
+        self.name = name
+        self.lookups = 0
+        self.opens = 0
+        self.stamp = 0
+        self.stale = False
+        self.atime_ns: int | None = None
+        """Only if it was set; reading does not change it, and no version keeps it."""
+
+    @property
+    def path(self) -> Path:
+        """Names from the mount's root; for what is bound nowhere, its last name."""
+        names: list[bytes] = []
+        here: Inode = self
+        while here.parent is not None:
+            names.append(here.name)
+            here = here.parent
+        return tuple(reversed(names))
+
+
+class File(Inode):
+    """Anything but a directory.
+
+    ``extents`` is None while the content is the view's, as ``entry`` has it.
+    Once materialised, ``base`` is the entry whose content its BASE pieces mean.
+    ``aliases`` are the known names of a file with hard links.
+    """
+
+    __slots__ = ("aliases", "base", "extents", "run")
+
+    def __init__(self, ino: int, entry: Entry, parent: Directory | None, name: bytes) -> None:
+        super().__init__(ino, entry, parent, name)
+        self.base = entry
+        self.extents: ExtentMap | None = None
+        self.run: Run | None = None
+        self.aliases: set[tuple[Directory, bytes]] = set()
+
+
+class Run:
+    """Room in an arena reserved for a file that grows: from ``at`` to ``end``."""
+
+    __slots__ = ("arena", "at", "end", "logical")
+
+    def __init__(self, arena: int, at: int, end: int, logical: int) -> None:
+        self.arena = arena
+        self.at = at
+        self.end = end
+        self.logical = logical
+        """The file's offset that may go to ``at``."""
+
+
+class Directory(Inode):
+    """A directory: the tree of ``entry`` with ``changed`` names on top.
+
+    ``children`` holds the loaded names; those in ``changed`` are bound by the
+    overlay, where None is a whiteout. ``count`` is the number of names, None
+    until it is needed.
+    """
+
+    __slots__ = ("changed", "children", "count")
+
+    def __init__(self, ino: int, entry: Entry, parent: Directory | None, name: bytes) -> None:
+        super().__init__(ino, entry, parent, name)
+        self.children: dict[bytes, Inode | None] = {}
+        self.changed: set[bytes] = set()
+        self.count: int | None = None
+
+    @property
+    def is_made(self) -> bool:
+        """Whether the overlay bound it where it is, not the view."""
+        return self.parent is not None and self.name in self.parent.changed
+
+
+class InodeTable:
+    """Every loaded inode by number, and the hard-linked files by group."""
+
+    def __init__(self) -> None:
+        self._by_ino: dict[int, Inode] = {}
+        self.by_group: dict[int, File] = {}
+        self._next = ROOT_INO
+
+    def __len__(self) -> int:
+        return len(self._by_ino)
+
+    def __iter__(self) -> Iterator[Inode]:
+        return iter(self._by_ino.values())
+
+    def find(self, ino: int) -> Inode | None:
+        return self._by_ino.get(ino)
+
+    def add(
+        self, entry: Entry, parent: Directory | None, name: bytes, ino: int | None = None
+    ) -> Inode:
+        """A new inode, with the next number, or the one that a catalog recorded."""
+        number = self._next if ino is None else ino
+        self._next = max(self._next, number) + (ino is None)
+        kind = Directory if entry.kind == FileKind.DIRECTORY else File
+        inode = kind(number, entry, parent, name)
+        self._by_ino[number] = inode
+        if isinstance(inode, File) and entry.group:
+            self.by_group[entry.group] = inode
+        return inode
+
+    def reserve(self, ino: int) -> None:
+        """Never give out a number up to ``ino``."""
+        self._next = max(self._next, ino + 1)
+
+    @property
+    def last(self) -> int:
+        return self._next - 1
+
+    def remove(self, inode: Inode) -> None:
+        self._by_ino.pop(inode.ino, None)
+        if isinstance(inode, File) and self.by_group.get(inode.entry.group) is inode:
+            del self.by_group[inode.entry.group]

@@ -1,0 +1,270 @@
+"""A mount's uncommitted changes: which inodes are dirty, and sealing them for a commit.
+
+A seal is synchronous, so it is a consistent cut: what was written before is in
+it, and writers go on in the next generation. Until the commit is absorbed the
+sealed changes stay on top of the view like any others; a commit that failed
+gives its inodes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from volfs.model.delta import Delta, DirectoryDelta
+from volfs.model.entry import Entry, FileKind, replace
+from volfs.model.extents import ExtentMap
+from volfs.model.names import Path
+from volfs.vfs.inode import Directory, File, Inode
+from volfs.vfs.scratch import Scratch
+
+
+@dataclass(slots=True)
+class SealedFile:
+    """A file whose content is to be written: its state at the seal, and where the entry goes."""
+
+    file: File
+    stamp: int
+    entry: Entry
+    base: Entry
+    extents: ExtentMap
+    place: Callable[[Entry], None]
+    written: Entry | None = None
+
+
+@dataclass(slots=True)
+class SealedDirectory:
+    directory: Directory
+    path: Path
+    """From the volume's root."""
+    names: dict[bytes, Inode | None]
+
+
+@dataclass(slots=True)
+class Sealed:
+    """One generation on its way into a version. ``delta`` lacks the content of ``files``."""
+
+    delta: Delta
+    last_arena: int
+    dirty: dict[int, tuple[Inode, int]]
+    """Each dirty inode and its stamp."""
+    files: list[SealedFile] = field(default_factory=list)
+    directories: list[SealedDirectory] = field(default_factory=list)
+
+
+class Overlay:
+    """Dirty inodes of a mount, and what the catalog has not recorded yet."""
+
+    def __init__(self, scratch: Scratch, sub_path: Path) -> None:
+        self.scratch = scratch
+        self.sub_path = sub_path
+        self.dirty: dict[int, Inode] = {}
+        """Bound inodes with own changes: attributes, content, or a directory's names."""
+        self.sealed: Sealed | None = None
+        self.unrecorded: set[int] = set()
+        self.unrecorded_names: set[tuple[int, bytes]] = set()
+
+    # --- changes ---------------------------------------------------------
+
+    def touch(self, inode: Inode, entry: Entry) -> None:
+        """An inode has other attributes or content now."""
+        inode.entry = entry
+        inode.stamp += 1
+        self.dirty[inode.ino] = inode
+        self.unrecorded.add(inode.ino)
+
+    def bind(self, directory: Directory, name: bytes, inode: Inode | None) -> None:
+        """A name means ``inode`` now; None removes it. The caller touches the directory."""
+        directory.children[name] = inode
+        directory.changed.add(name)
+        self._note(directory, name)
+        if inode is not None:
+            self.unrecorded.add(inode.ino)
+
+    def unbind(self, directory: Directory, name: bytes) -> None:
+        """Remove a name that the view never had: no whiteout is needed."""
+        del directory.children[name]
+        directory.changed.discard(name)
+        self._note(directory, name)
+
+    def forget(self, inode: Inode) -> None:
+        """An inode is bound nowhere: its changes are nobody's."""
+        self.dirty.pop(inode.ino, None)
+        self.unrecorded.add(inode.ino)
+
+    def _note(self, directory: Directory, name: bytes) -> None:
+        self.unrecorded_names.add((directory.ino, name))
+        self.unrecorded.add(directory.ino)
+        self.dirty[directory.ino] = directory
+        directory.stamp += 1
+
+    # --- numbers ---------------------------------------------------------
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.dirty and self.sealed is None
+
+    @property
+    def dirty_files(self) -> int:
+        return len(self._uncommitted())
+
+    @property
+    def dirty_bytes(self) -> int:
+        files = self._uncommitted().values()
+        maps = [file.extents for file in files if isinstance(file, File) and file.extents]
+        return sum(piece.end - piece.start for m in maps for piece in m.pieces if piece.source >= 0)
+
+    def _uncommitted(self) -> dict[int, Inode]:
+        sealed = (
+            {ino: inode for ino, (inode, _) in self.sealed.dirty.items()} if self.sealed else {}
+        )
+        return self.dirty | sealed
+
+    # --- seal ------------------------------------------------------------
+
+    def seal(self) -> Sealed:
+        """Close the generation: everything dirty as data. Synchronous, O(changes)."""
+        assert self.sealed is None, "one commit at a time"
+        dirty = {ino: (inode, inode.stamp) for ino, inode in self.dirty.items()}
+        self.sealed = Sealed(Delta(), self.scratch.next_arena(), dirty)
+        _Sealing(self.sealed, self.sub_path).run()
+        self.dirty = {}
+        return self.sealed
+
+    def restore(self) -> None:
+        """The commit failed: the sealed changes are ordinary ones again."""
+        assert self.sealed is not None
+        for ino, (inode, _) in self.sealed.dirty.items():
+            if inode.parent is not None or inode.ino == 1:
+                self.dirty.setdefault(ino, inode)
+        self.sealed = None
+
+    def absorb(self, directories: Mapping[Path, Entry]) -> int:
+        """The commit succeeded: what it published is the view's now.
+
+        Returns the last arena that nothing needs any more, once the catalog has
+        recorded this.
+
+        ``directories`` are the new entries of the delta's directories, by path
+        from the volume's root. Inodes keep their numbers; those that changed
+        since the seal stay dirty, on top of what was published.
+        """
+        sealed = self.sealed
+        assert sealed is not None
+        for done in sealed.directories:
+            self._absorb_directory(done, directories[done.path])
+        for written in sealed.files:
+            self._absorb_file(written, sealed.last_arena)
+        for ino, (inode, stamp) in sealed.dirty.items():
+            if inode.stamp == stamp:
+                self.dirty.pop(ino, None)
+        self.unrecorded.update(sealed.dirty)
+        self.sealed = None
+        return sealed.last_arena
+
+    def _absorb_directory(self, done: SealedDirectory, entry: Entry) -> None:
+        directory = done.directory
+        directory.entry = replace(
+            directory.entry,
+            root=entry.root,
+            files=entry.files,
+            directories=entry.directories,
+            content_bytes=entry.content_bytes,
+        )
+        for name, inode in done.names.items():
+            if directory.children.get(name) is inode:
+                directory.changed.discard(name)
+                if inode is None:
+                    directory.children.pop(name, None)
+                self.unrecorded_names.add((directory.ino, name))
+
+    def _absorb_file(self, done: SealedFile, last_arena: int) -> None:
+        file, written = done.file, done.written
+        assert written is not None
+        content = {
+            "inline": written.inline,
+            "extents": written.extents,
+            "root": written.root,
+        }
+        file.base = replace(file.entry, size=written.size, **content)
+        if file.extents is not None:
+            file.extents.rebase(range(last_arena + 1))
+            if file.extents.is_base and file.extents.size == written.size:
+                file.entry = file.base
+                file.extents = file.run = None
+        self.unrecorded.add(file.ino)
+
+
+class _Sealing:
+    """One seal: builds the delta from the dirty inodes."""
+
+    def __init__(self, sealed: Sealed, sub_path: Path) -> None:
+        self.sealed = sealed
+        self.sub_path = sub_path
+        self.nodes: dict[int, DirectoryDelta] = {}
+
+    def run(self) -> None:
+        for inode, _ in self.sealed.dirty.values():
+            if isinstance(inode, Directory):
+                self.add_directory(inode)
+            elif isinstance(inode, File):
+                self.add_file(inode)
+
+    def node(self, directory: Directory) -> DirectoryDelta:
+        """The delta's node of a directory; made with those above it."""
+        node = self.nodes.get(directory.ino)
+        if node is not None:
+            return node
+        if directory.parent is None:
+            node = self.sealed.delta.at(self.sub_path)
+        else:
+            node = DirectoryDelta()
+            if directory.is_made:
+                node = DirectoryDelta(directory.entry, directory.entry.tree)
+            self.node(directory.parent).names[directory.name] = node
+        self.nodes[directory.ino] = node
+        names = {name: directory.children[name] for name in directory.changed}
+        path = (*self.sub_path, *directory.path)
+        self.sealed.directories.append(SealedDirectory(directory, path, names))
+        return node
+
+    def add_directory(self, directory: Directory) -> None:
+        node = self.node(directory)
+        node.attributes = directory.entry
+        for name in directory.changed:
+            child = directory.children[name]
+            if isinstance(child, Directory):
+                self.node(child)
+            elif isinstance(child, File):
+                self.add_name(node, name, child)
+            else:
+                node.names[name] = None
+
+    def add_name(self, node: DirectoryDelta, name: bytes, file: File) -> None:
+        """Bind a file in the delta; one whose content must be written first comes later."""
+        if file.entry.group:
+            node.names[name] = Entry(name, FileKind(file.entry.kind), group=file.entry.group)
+        elif file.extents is None:
+            node.names[name] = replace(file.entry, name=name)
+
+    def add_file(self, file: File) -> None:
+        """A file with changes of its own: its entry, or its group's record."""
+        group = file.entry.group
+        if group:
+            records = self.sealed.delta.records
+
+            def place(entry: Entry) -> None:
+                records[group] = entry
+        else:
+            assert file.parent is not None, "a dirty file is bound"
+            node, name = self.node(file.parent), file.name
+
+            def place(entry: Entry) -> None:
+                node.names[name] = replace(entry, name=name)
+
+        if file.extents is None:
+            place(file.entry)
+        else:
+            self.sealed.files.append(
+                SealedFile(file, file.stamp, file.entry, file.base, file.extents.copy(), place)
+            )

@@ -1,0 +1,203 @@
+"""What the rooms of one mount share, and the few rules that all of them need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from volfs.errors import ReadOnlyMountError, StaleInodeError
+from volfs.model.entry import Entry, Totals, replace
+from volfs.model.links import find_record
+from volfs.model.names import show_path
+from volfs.model.profile import Profile
+from volfs.model.tree import count_entries, find_entry
+from volfs.vfs.inode import ROOT_INO, Directory, File, Inode, InodeTable
+from volfs.vfs.overlay import Overlay
+from volfs.vfs.scratch import Scratch
+from volfs.vfs.view import View
+
+
+@dataclass(slots=True)
+class Usage:
+    """Inodes and bytes of this view: the version's, and what the overlay adds."""
+
+    inodes: int
+    bytes: int
+
+    def add(self, now: Inode | None, before: Entry | None) -> None:
+        """A name means ``now`` what the view has as ``before``."""
+        old = before.totals if before else Totals(0, 0, 0)
+        new = now.entry.totals if now else Totals(0, 0, 0)
+        self.move(old, new)
+
+    def move(self, old: Totals, new: Totals) -> None:
+        """The view underneath was swapped."""
+        self.inodes += new.inodes - old.inodes
+        self.bytes += new.bytes - old.bytes
+
+
+@dataclass(slots=True)
+class MountState:
+    """One mount's inodes, view and overlay. Owned by the trio tasks; threads never touch it."""
+
+    view: View
+    profile: Profile
+    overlay: Overlay
+    scratch: Scratch
+    clock: Callable[[], int]
+    """Nanoseconds since the epoch."""
+    random: Callable[[], int]
+    """63 random bits, for link groups."""
+    read_only: bool = False
+    inodes: InodeTable = field(default_factory=InodeTable)
+    usage: Usage = field(init=False)
+    open_files: int = 0
+
+    def __post_init__(self) -> None:
+        totals = self.view.snapshot.totals
+        self.usage = Usage(totals.inodes, totals.bytes)
+
+    # --- finding ---------------------------------------------------------
+
+    @property
+    def root(self) -> Directory:
+        root = self.inodes.find(ROOT_INO)
+        assert isinstance(root, Directory)
+        return root
+
+    def get(self, ino: int) -> Inode:
+        """The inode of a number that the kernel was told.
+
+        StaleInodeError for one that a reload left behind: the kernel then looks
+        the path up again, which leads it to the new one.
+        """
+        inode = self.inodes.find(ino)
+        if inode is None or inode.stale:
+            raise StaleInodeError(f"inode {ino} is of a version not shown any more")
+        return inode
+
+    def child(self, directory: Directory, name: bytes) -> Inode | None:
+        """What a name means in a directory, loaded if need be. Miss."""
+        if name in directory.children:
+            return directory.children[name]
+        entry = find_entry(self.view.reader.get_tree, directory.entry.tree, name)
+        if entry is None:
+            return None
+        inode = self._load(directory, entry)
+        directory.children[name] = inode
+        return inode
+
+    def _load(self, directory: Directory, entry: Entry) -> Inode:
+        if not entry.group:
+            return self.inodes.add(entry, directory, entry.name)
+        file = self.inodes.by_group.get(entry.group)
+        if file is None:
+            reader = self.view.reader
+            record = find_record(reader.get_tree, self.view.snapshot.links, entry.group)
+            added = self.inodes.add(replace(record, group=entry.group), directory, entry.name)
+            assert isinstance(added, File)
+            file = added
+        if file.parent is None:
+            file.parent, file.name = directory, entry.name
+        file.aliases.add((directory, entry.name))
+        return file
+
+    def in_view(self, directory: Directory, name: bytes) -> Entry | None:
+        """What the view has under a name, whatever the overlay says. Miss."""
+        return find_entry(self.view.reader.get_tree, directory.entry.tree, name)
+
+    def count(self, directory: Directory) -> int:
+        """How many names a directory has. Miss."""
+        if directory.count is None:
+            count = count_entries(self.view.reader.get_tree, directory.entry.tree)
+            for name in directory.changed:
+                count += directory.children[name] is not None
+                count -= self.in_view(directory, name) is not None
+            directory.count = count
+        return directory.count
+
+    def recount_usage(self) -> None:
+        """Add up from the view and the overlay what ``usage`` keeps track of. Miss."""
+        totals = self.view.snapshot.totals
+        usage = Usage(totals.inodes, totals.bytes)
+        for inode in self.inodes:
+            if isinstance(inode, Directory):
+                for name in inode.changed:
+                    usage.add(inode.children[name], self.in_view(inode, name))
+            elif inode.parent is not None and inode.name not in inode.parent.changed:
+                usage.add(inode, self.in_view(inode.parent, inode.name))
+        self.usage = usage
+
+    # --- changing --------------------------------------------------------
+
+    def check_writable(self) -> None:
+        if self.read_only:
+            raise ReadOnlyMountError("the mount is read-only")
+
+    def check_room(self, directory: Directory, *, inodes: int) -> None:
+        """LimitError if a directory cannot take a name, or the volume ``inodes`` more."""
+        self.profile.check_entries(self.count(directory) + 1, show_path(directory.path))
+        self.profile.check_inodes(self.usage.inodes + inodes)
+
+    def touch_names(self, directory: Directory, *, subdirectories: int = 0) -> None:
+        """A directory's names changed: so did its times, and perhaps its links."""
+        now = self.clock()
+        entry = directory.entry
+        self.overlay.touch(
+            directory,
+            replace(
+                entry,
+                mtime_ns=now,
+                ctime_ns=now,
+                subdirectories=entry.subdirectories + subdirectories,
+            ),
+        )
+
+    # --- letting go ------------------------------------------------------
+
+    def remember(self, inode: Inode) -> None:
+        """The kernel was told of an inode once more."""
+        inode.lookups += 1
+
+    def forget(self, ino: int, lookups: int) -> None:
+        """The kernel forgets an inode so many times. Never raises."""
+        inode = self.inodes.find(ino)
+        if inode is not None:
+            inode.lookups = max(0, inode.lookups - lookups)
+            self.drop_if_idle(inode)
+
+    def drop_if_idle(self, inode: Inode) -> None:
+        """Unload an inode that neither the kernel, a handle nor the overlay needs."""
+        if inode.lookups or inode.opens or inode.ino == ROOT_INO:
+            return
+        if inode.parent is None:
+            self._release(inode)
+            self.inodes.remove(inode)
+        elif self._is_clean(inode):
+            self._unload(inode)
+
+    def _release(self, inode: Inode) -> None:
+        if isinstance(inode, File) and inode.extents is not None:
+            self.scratch.release(inode.extents.pieces)
+
+    def _is_clean(self, inode: Inode) -> bool:
+        overlay = self.overlay
+        if inode.ino in overlay.dirty or (overlay.sealed and inode.ino in overlay.sealed.dirty):
+            return False
+        if isinstance(inode, Directory):
+            return not (inode.is_made or inode.children)
+        assert isinstance(inode, File)
+        return not any(name in parent.changed for parent, name in self.names(inode))
+
+    def _unload(self, inode: Inode) -> None:
+        for directory, name in self.names(inode):
+            directory.children.pop(name, None)
+        self.inodes.remove(inode)
+        if inode.parent is not None:
+            self.drop_if_idle(inode.parent)
+
+    def names(self, inode: Inode) -> list[tuple[Directory, bytes]]:
+        """Where an inode is bound, as far as that is loaded."""
+        if isinstance(inode, File) and inode.entry.group:
+            return list(inode.aliases)
+        return [(inode.parent, inode.name)] if inode.parent is not None else []

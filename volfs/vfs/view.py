@@ -1,0 +1,53 @@
+"""The version that a mount shows underneath, read without ever waiting."""
+
+from __future__ import annotations
+
+from volfs.model.entry import Entry
+from volfs.model.manifest import Snapshot
+from volfs.model.names import Path
+from volfs.model.objects import Oid
+from volfs.store.base import Head, Objects
+from volfs.volume.reader import Reader
+
+
+class Miss(Exception):  # noqa: N818 - not an error: a request to fetch and run again
+    """An operation needs an object that is not at hand; nothing has been changed."""
+
+    def __init__(self, oid: Oid) -> None:
+        super().__init__(oid.hex())
+        self.oid = oid
+
+
+class View:
+    """A version and the objects below it. ``reader`` raises ``Miss`` rather than wait.
+
+    ``head`` names the published version that the snapshot stands on: after a
+    commit the snapshot is our own local tree, which ``head`` need not equal.
+    """
+
+    def __init__(self, objects: Objects, head: Head, snapshot: Snapshot, sub_path: Path) -> None:
+        self.objects = objects
+        self.head = head
+        self.snapshot = snapshot
+        self.sub_path = sub_path
+        self.reader = Reader(self._load_ready)
+        self._fetched: dict[Oid, bytes] = {}
+
+    def _load_ready(self, oid: Oid) -> bytes:
+        data = self._fetched.pop(oid, None) or self.objects.load_object_ready(oid)
+        if data is None:
+            raise Miss(oid)
+        return data
+
+    def fetch(self, oid: Oid) -> bytes:
+        """Load an object, waiting as long as it takes. From a thread."""
+        return self.objects.load_object(oid)
+
+    def keep(self, oid: Oid, data: bytes) -> None:
+        """Have an object at hand for the next reading of it."""
+        self._fetched[oid] = data
+
+    def find_root(self, snapshot: Snapshot) -> Entry | None:
+        """The directory that a mount of this view shows as its root. Miss."""
+        entry = self.reader.find_path(snapshot, self.sub_path)
+        return entry if entry is not None and entry.is_directory else None
