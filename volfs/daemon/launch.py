@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 from collections.abc import Callable
@@ -122,6 +123,9 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
 def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     default = Path(options.store) / "logs" / f"{options.volume}.log"
     start_log(options.log, options.log_level, default, foreground=options.foreground)
+    # Inodes live long and are not garbage: a full collection would look at all of them.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     try:
         trio.run(run, options, ready, strict_exception_groups=False)
     except BaseExceptionGroup as group:

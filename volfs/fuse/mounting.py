@@ -15,6 +15,7 @@ from pathlib import Path
 import pyfuse3
 
 from volfs.errors import MountError, StoreUnavailableError
+from volfs.fuse import polling
 from volfs.fuse.ops import Operations
 from volfs.vfs.checkout import Notice
 from volfs.vfs.committer import Kernel
@@ -67,6 +68,7 @@ def mount(operations: Operations, request: MountRequest) -> None:
             pyfuse3.init(operations, request.mountpoint, options)
     except RuntimeError as error:
         raise MountError(f"{request.mountpoint}: cannot mount: {said() or error}") from error
+    polling.install()
 
 
 async def serve() -> None:

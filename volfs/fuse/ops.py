@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import errno
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
@@ -26,7 +26,6 @@ from volfs.errors import InvalidOperationError
 from volfs.fuse.guard import guarded
 from volfs.model.entry import FileKind
 from volfs.model.names import NAME_MAX, show_path
-from volfs.model.objects import Buffer
 from volfs.store.base import Space
 from volfs.vfs.aio import Bridge
 from volfs.vfs.files import Files
@@ -241,9 +240,10 @@ class Operations(pyfuse3.Operations):
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
         return await self.bridge.settle(self.files.write, fh, off, buf, privileged=True)
 
-    @guarded
     async def flush(self, fh: FileHandleT) -> None:
-        self.files.handle(fh)
+        # Every write has reached us: nothing is to be done when a file is closed.
+        # The kernel takes this answer for success, and does not ask again.
+        raise pyfuse3.FUSEError(errno.ENOSYS)
 
     @guarded
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:

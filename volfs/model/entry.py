@@ -115,6 +115,8 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unkno
         return Totals(1, 0, self.size)
 
 
+_decoder = msgspec.msgpack.Decoder(Entry)
+_encoder = msgspec.msgpack.Encoder()
 replace = msgspec.structs.replace
 
 
@@ -133,6 +135,15 @@ def with_tree(directory: Entry, tree: Oid, totals: Totals) -> Entry:
 def same_but_times(a: Entry, b: Entry) -> bool:
     """Whether two entries differ in their times at most."""
     return replace(a, mtime_ns=b.mtime_ns, ctime_ns=b.ctime_ns) == b
+
+
+def check_storable(entry: Entry) -> None:
+    """DamagedObjectError if no reader would accept it: what cannot be read is never written."""
+    try:
+        _decoder.decode(_encoder.encode(entry))
+    except (msgspec.DecodeError, OverflowError) as error:
+        raise DamagedObjectError(f"entry {entry.name!r} cannot be stored: {error}") from error
+    check_entry(entry)
 
 
 def check_entry(entry: Entry) -> None:

@@ -29,7 +29,7 @@ from volfs.model.diff import without_content
 from volfs.model.entry import Entry, FileKind, replace, same_but_times, with_tree
 from volfs.model.links import find_groups, settle_links
 from volfs.model.manifest import Snapshot
-from volfs.model.names import Path, show_path
+from volfs.model.names import Path
 from volfs.model.objects import NO_OID, Oid, Put
 from volfs.model.profile import Profile
 from volfs.model.tree import GetTree, diff_trees, edit_tree, find_entry
@@ -136,7 +136,7 @@ class _Merge:
         }
         edited = edit_tree(self.get, self.put, _tree(here.theirs), edits)
         if edits:
-            self.profile.check_entries(edited.length, show_path(here.path))
+            self.profile.check_entries(edited.length, here.path)
         if edited.oid or (here.ours and here.theirs):
             attributes = _merge_attributes(here.base, here.ours, here.theirs)
             here.merged = with_tree(attributes, edited.oid, edited.totals)

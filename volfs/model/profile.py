@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from volfs.errors import FileTooLargeError, LimitError, UserError
+from volfs.model.names import Path, show_path
 
 MAX_FILE_SIZE = 1 << 40
 MAX_ENTRIES = 32_768
@@ -18,10 +19,11 @@ class Profile(NamedTuple):
     max_entries: int = MAX_ENTRIES
     max_file_size: int = MAX_FILE_SIZE
 
-    def check_entries(self, count: int, directory: str) -> None:
+    def check_entries(self, count: int, directory: Path) -> None:
         """LimitError if a directory would hold ``count`` entries and may not."""
         if count > self.max_entries:
-            raise LimitError(f"directory {directory}: more than {self.max_entries} entries")
+            where = show_path(directory)
+            raise LimitError(f"directory {where}: more than {self.max_entries} entries")
 
     def check_inodes(self, count: int) -> None:
         """LimitError if the volume would hold ``count`` inodes and may not."""

@@ -17,7 +17,7 @@ from msgspec import Meta
 from xxhash import xxh3_64_intdigest
 
 from volfs.errors import DamagedObjectError
-from volfs.model.entry import Entry, Size, Totals, check_entry
+from volfs.model.entry import Entry, Size, Totals, check_entry, check_storable
 from volfs.model.objects import NO_OID, Buffer, Kind, Oid, Put
 
 PAGE_MASK = 127
@@ -236,6 +236,7 @@ def _edit_run(
             entries.pop(name, None)
         else:
             assert entry.name == name, "an entry stands under its own name"
+            check_storable(entry)
             entries[name] = entry
     return [_put_page(put, page) for page in _cut(entries[name] for name in sorted(entries))]
 

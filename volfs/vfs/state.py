@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from volfs.errors import ReadOnlyMountError, StaleInodeError
 from volfs.model.entry import Entry, Totals, replace
 from volfs.model.links import find_record
-from volfs.model.names import show_path
 from volfs.model.profile import Profile
 from volfs.model.tree import count_entries, find_entry
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode, InodeTable
@@ -136,7 +135,7 @@ class MountState:
 
     def check_room(self, directory: Directory, *, inodes: int) -> None:
         """LimitError if a directory cannot take a name, or the volume ``inodes`` more."""
-        self.profile.check_entries(self.count(directory) + 1, show_path(directory.path))
+        self.profile.check_entries(self.count(directory) + 1, directory.path)
         self.profile.check_inodes(self.usage.inodes + inodes)
 
     def touch_names(self, directory: Directory, *, subdirectories: int = 0) -> None:

@@ -21,7 +21,7 @@ from volfs.model.entry import Entry
 from volfs.model.manifest import MESSAGE_MAX, Manifest, Snapshot, encode_manifest
 from volfs.model.merge import Overridden, merge_snapshots
 from volfs.model.names import Path, show_path
-from volfs.model.objects import Kind, Oid
+from volfs.model.objects import Kind
 from volfs.model.profile import get_profile
 from volfs.store.base import Head, Store, Upload, VolumeRecord
 from volfs.volume.reader import Reader
@@ -45,8 +45,8 @@ class Published:
     """What came of a commit.
 
     ``local`` and ``directories`` are the mount's own tree: its base with its
-    changes, without what others published; ``snapshot`` is what ``head`` has. Where ``changed`` is False no
-    version was made, and ``head`` is the newest one.
+    changes, without what others published; ``snapshot`` is what ``head`` has.
+    Where ``changed`` is False no version was made, and ``head`` is the newest one.
     """
 
     changed: bool

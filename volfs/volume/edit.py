@@ -202,7 +202,7 @@ class Edit:
         LimitError if the directory is full. Whatever had the name is replaced.
         """
         if directory.find(path[-1]) is None:
-            self.profile.check_entries(directory.length + 1, show_path(path[:-1]))
+            self.profile.check_entries(directory.length + 1, path[:-1])
         directory.bind(path[-1], what)
 
     def put(self, path: Path, entry: Entry, *, overwrite: bool = True) -> None:

@@ -109,7 +109,7 @@ class _Source:
     def write_window(self, window: int) -> Extents:
         start = window << self.writer.bits
         end = min(start + (1 << self.writer.bits), self.extents.size)
-        runs = list(_runs(self.extents.iter_pieces(start, end)))
+        runs = list(self.runs(start, end))
         clean = sum(run.end - run.start for run in runs if run.source in (BASE, ZERO))
         if clean < CLEAN_MIN:
             return (self.writer.put_chunk(self.read(start, end)),)
@@ -117,6 +117,19 @@ class _Source:
         if sum(map(len, slices)) + len(runs) - len(slices) > WINDOW_EXTENTS_MAX:
             return (self.writer.put_chunk(self.read(start, end)),)
         return to_extents([piece for run in runs for piece in self.run_slices(run)])
+
+    def runs(self, start: int, end: int) -> Iterator[Piece]:
+        """Pieces; neighbouring ones that must be stored as one: they become one chunk."""
+        for data, group in groupby(self.extents.iter_pieces(start, end), key=self.must_store):
+            if data:
+                members = list(group)
+                yield Piece(members[0].start, members[-1].end, 0, 0)
+            else:
+                yield from group
+
+    def must_store(self, piece: Piece) -> bool:
+        """Whether no chunk has these bytes: scratch, and a base that is inline."""
+        return piece.source not in (BASE, ZERO) or (piece.source == BASE and bool(self.base.inline))
 
     def run_slices(self, run: Piece) -> list[Slice]:
         if run.source == BASE:
@@ -149,16 +162,6 @@ class _Source:
             writer = self.writer
             return read_range(writer.reader, writer.objects, self.base, piece.start, length)
         return self.read_scratch(piece.source, piece.offset, length)
-
-
-def _runs(pieces: Iterator[Piece]) -> Iterator[Piece]:
-    """Neighbouring pieces of scratch as one: they become one chunk."""
-    for kind, group in groupby(pieces, key=lambda piece: min(piece.source, 0)):
-        members = list(group)
-        if kind in (BASE, ZERO):
-            yield from members
-        else:
-            yield Piece(members[0].start, members[-1].end, 0, 0)
 
 
 def _kept_part(base: Entry, extents: ExtentMap) -> Entry:

@@ -1,0 +1,288 @@
+"""Verify a store: every stored byte, and that every version of every volume is whole.
+
+Two passes. The first reads what is stored (``Store.iter_damage``). The second
+walks from the versions down; each distinct tree is looked at once, whatever
+the number of versions that have it, and what is found below it is remembered
+with it, so that at the end every volume, version and path that is touched can
+be named.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from volfs.errors import DataError
+from volfs.model.entry import Entry, FileKind, Totals
+from volfs.model.links import group_name
+from volfs.model.manifest import Manifest, decode_manifest
+from volfs.model.names import Path, show_path
+from volfs.model.objects import Oid
+from volfs.model.tree import PageRef, Tree
+from volfs.store.base import CheckProgress, Damage, Head, Store, VolumeRecord
+from volfs.volume.content_check import ContentCheck
+from volfs.volume.progress import Progress, Report, report_nothing
+from volfs.volume.reader import Reader
+
+PATHS_KEPT = 1000
+"""Of one tree: beyond that only the number of problems is of use to anybody."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong in versions of one volume."""
+
+    volume: str
+    versions: tuple[int, ...]
+    path: str
+    """Of the file or directory; ``(hard links)`` for the link tree, ``(manifest)`` for that."""
+    problem: str
+    oid: Oid | None
+
+
+@dataclass
+class CheckReport:
+    volumes: int = 0
+    versions: int = 0
+    trees: int = 0
+    bytes: int = 0
+    """Stored bytes that were read."""
+    damage: list[Damage] = field(default_factory=list)
+    """What is wrong with stored records, whether a version needs them or not."""
+    problems: list[Problem] = field(default_factory=list)
+    """What is wrong with versions because of that, or in itself."""
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.damage or self.problems)
+
+
+def check_store(store: Store, report: Report = report_nothing) -> CheckReport:
+    """Read and verify everything. Never raises for what it finds; StoreError if it cannot read."""
+    result = CheckReport()
+    for item in store.iter_damage():
+        if isinstance(item, Damage):
+            result.damage.append(item)
+        else:
+            result.bytes = item.total
+            report(_to_progress(item))
+    walk = TreeCheck(store, {item.oid for item in result.damage if item.oid is not None})
+    found: dict[tuple[str, str, str, Oid | None], list[int]] = {}
+    for volume in store.list_volumes():
+        result.volumes += 1
+        for head in store.iter_versions(volume.id):
+            result.versions += 1
+            for path, problem, oid in _check_version(walk, volume, head):
+                found.setdefault((volume.name, path, problem, oid), []).append(head.version)
+    result.trees = len(walk.done)
+    for (name, path, problem, oid), versions in found.items():
+        result.problems.append(Problem(name, tuple(reversed(versions)), path, problem, oid))
+    return result
+
+
+def _to_progress(item: CheckProgress) -> Progress:
+    return Progress(0, 0, item.done, item.total)
+
+
+Located = tuple[str, str, Oid | None]
+
+
+def _check_version(walk: TreeCheck, volume: VolumeRecord, head: Head) -> Iterator[Located]:
+    try:
+        manifest = decode_manifest(walk.load(head.manifest))
+    except DataError as error:
+        yield "(manifest)", str(error), head.manifest
+        return
+    if (manifest.volume, manifest.version) != (volume.id, head.version):
+        says = f"version {manifest.version} of {manifest.volume}"
+        yield "(manifest)", f"it is of {says}", head.manifest
+    tree = walk.check_root(manifest.root)
+    links = walk.check_tree(Oid(manifest.links))
+    for fault in tree.faults:
+        yield show_path(fault.path), fault.problem, fault.oid
+    for fault in links.faults:
+        yield f"(hard links) {show_path(fault.path)}", fault.problem, fault.oid
+    if not tree.faults and not links.faults:
+        for problem in _check_links(walk, manifest, tree.groups):
+            yield "(hard links)", problem, None
+
+
+def _check_links(walk: TreeCheck, manifest: Manifest, names: Counter[int]) -> Iterator[str]:
+    """Each group has a record that counts its names, and the manifest's sums fit."""
+    totals = walk.sum_tree(Oid(manifest.links))
+    if (totals.files, totals.bytes) != (manifest.link_files, manifest.link_bytes):
+        yield f"{totals.files} files with {totals.bytes} bytes, the manifest has other sums"
+    records = {entry.name: entry for entry in walk.iter_entries(Oid(manifest.links))}
+    for group, count in names.items():
+        record = records.pop(group_name(group), None)
+        if record is None:
+            yield f"group {group:x} has {count} names and no record"
+        elif record.links != count:
+            yield f"group {group:x} has {count} names, its record says {record.links}"
+    for name in records:
+        yield f"group {show_path(name)} has a record and no names"
+
+
+# --- trees ------------------------------------------------------------------
+
+
+class Fault(NamedTuple):
+    """Something wrong below a tree: at a path relative to it."""
+
+    path: Path
+    problem: str
+    oid: Oid | None
+
+
+class Verdict(NamedTuple):
+    """What is known of one tree and all below it."""
+
+    faults: tuple[Fault, ...]
+    groups: Counter[int]
+    """How many names below it each group of hard links has. Never changed."""
+
+
+CLEAN = Verdict((), Counter())
+
+
+class TreeCheck:
+    """Walks trees, each distinct one once. ``done`` has the verdict on each tree object."""
+
+    def __init__(self, store: Store, damaged: set[Oid]) -> None:
+        self._store = store
+        self._damaged = damaged
+        self._reader = Reader(self.load)
+        self._content = ContentCheck(self._reader.get_list, self.find_chunk_problem)
+        self.done: dict[Oid, Verdict] = {}
+
+    def load(self, oid: Oid) -> bytes:
+        if oid in self._damaged:
+            raise DataError("damaged")
+        return self._store.objects.load_object(oid)
+
+    def find_chunk_problem(self, oid: Oid) -> str | None:
+        if oid in self._damaged:
+            return "damaged chunk"
+        return None if self._store.objects.contains(oid) else "missing chunk"
+
+    def check_root(self, root: Entry) -> Verdict:
+        """A version's root directory: its sums, and everything below."""
+        verdict = self.check_tree(root.tree)
+        own = tuple(self._check_sums((), root))
+        return Verdict(own + verdict.faults, verdict.groups) if own else verdict
+
+    def check_tree(self, root: Oid) -> Verdict:
+        """The verdict on a tree. Depth first and without recursion: trees may be deep."""
+        if not root:
+            return CLEAN
+        waiting = [root]
+        begun: set[Oid] = set()
+        while waiting:
+            oid = waiting[-1]
+            if oid in self.done:
+                waiting.pop()
+                continue
+            below = [child for child in self._children(oid) if child not in self.done]
+            if below and oid not in begun:
+                begun.add(oid)
+                waiting += below
+                continue
+            self.done[oid] = self._judge(oid)
+        return self.done[root]
+
+    def _children(self, oid: Oid) -> list[Oid]:
+        try:
+            tree = self._reader.get_tree(oid)
+        except DataError:
+            return []
+        below = [entry.tree for entry in tree.entries.values() if entry.is_directory]
+        return [child for child in (*below, *(Oid(page.oid) for page in tree.pages)) if child]
+
+    def _judge(self, oid: Oid) -> Verdict:
+        """The verdict on a tree whose children have theirs."""
+        try:
+            tree = self._reader.get_tree(oid)
+        except DataError as error:
+            return Verdict((Fault((), f"directory: {error}", oid),), CLEAN.groups)
+        faults: list[Fault] = []
+        groups: Counter[int] = Counter()
+        for page in tree.pages:
+            faults += self._check_page(page)
+            groups.update(self._known(Oid(page.oid)).groups)
+        for entry in tree.entries.values():
+            faults += self._check_entry(entry)
+            if entry.group:
+                groups[entry.group] += 1
+            elif entry.root and entry.is_directory:
+                groups.update(self._known(entry.tree).groups)
+        return Verdict(tuple(faults[:PATHS_KEPT]), groups) if faults or groups else CLEAN
+
+    def _known(self, oid: Oid) -> Verdict:
+        cycle = Fault((), "directory: it contains itself", oid)
+        return self.done.get(oid, Verdict((cycle,), CLEAN.groups))
+
+    def _check_page(self, page: PageRef) -> Iterator[Fault]:
+        verdict = self._known(Oid(page.oid))
+        yield from verdict.faults
+        tree = self._find_tree(Oid(page.oid))
+        if tree is None:
+            return
+        stated = (page.files, page.directories, page.content_bytes, page.subdirectories)
+        if (
+            tree.pages
+            or next(iter(tree.entries)) != page.first
+            or (len(tree.entries), *_sum(tree)) != (page.count, *stated)
+        ):
+            yield Fault((), "directory: a page is not as its index says", Oid(page.oid))
+
+    def _check_entry(self, entry: Entry) -> Iterator[Fault]:
+        path = (entry.name,)
+        if entry.is_directory:
+            if entry.root:
+                for fault in self._known(entry.tree).faults:
+                    yield Fault(path + fault.path, fault.problem, fault.oid)
+            yield from self._check_sums(path, entry)
+        elif entry.kind == FileKind.FILE and not entry.group:
+            for problem, oid in self._content.check(entry):
+                yield Fault(path, problem, oid)
+
+    def _check_sums(self, path: Path, entry: Entry) -> Iterator[Fault]:
+        if not entry.root or self._find_tree(entry.tree) is not None:
+            stated = (entry.files, entry.directories, entry.content_bytes, entry.subdirectories)
+            if stated != tuple(self.sum_tree(entry.tree)):
+                yield Fault(path, "directory: its sums are not those of its entries", None)
+
+    # --- small things ----------------------------------------------------
+
+    def _find_tree(self, oid: Oid) -> Tree | None:
+        try:
+            return self._reader.get_tree(oid)
+        except DataError:
+            return None
+
+    def sum_tree(self, oid: Oid) -> Totals:
+        """What a tree's own object says of all below it."""
+        return _sum(self._reader.get_tree(oid))
+
+    def iter_entries(self, oid: Oid) -> Iterator[Entry]:
+        tree = self._reader.get_tree(oid)
+        yield from tree.entries.values()
+        for page in tree.pages:
+            yield from self._reader.get_tree(Oid(page.oid)).entries.values()
+
+
+def _sum(tree: Tree) -> Totals:
+    files = directories = size = subdirectories = 0
+    for page in tree.pages:
+        files += page.files
+        directories += page.directories
+        size += page.content_bytes
+        subdirectories += page.subdirectories
+    for entry in tree.entries.values():
+        totals = entry.totals
+        files += totals.files
+        directories += totals.directories
+        size += totals.bytes
+        subdirectories += totals.subdirectories
+    return Totals(files, directories, size, subdirectories)

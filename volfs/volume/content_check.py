@@ -1,0 +1,74 @@
+"""Verify that a file's content is all there: chunk lists well built, chunks present."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from volfs.errors import DataError
+from volfs.model.content import FANOUT, FANOUT_BITS, ChunkList, GetList
+from volfs.model.entry import Entry, Extents
+from volfs.model.objects import Oid
+
+Found = tuple[str, Oid | None]
+"""A problem, and the object that has it."""
+
+
+class ContentCheck:
+    """Checks the content of files; each whole chunk list once."""
+
+    def __init__(self, get_list: GetList, find_chunk_problem: Callable[[Oid], str | None]) -> None:
+        self._get_list = get_list
+        self._find_chunk_problem = find_chunk_problem
+        self._clean: set[tuple[Oid, int]] = set()
+        """Lists without problems, with the length that they were asked to cover."""
+
+    def check(self, entry: Entry) -> Iterator[Found]:
+        yield from self._check_extents(entry.extents)
+        if entry.root:
+            yield from self._check_list(Oid(entry.root), entry.size, None)
+
+    def _check_extents(self, extents: Extents) -> Iterator[Found]:
+        for extent in extents:
+            problem = self._find_chunk_problem(Oid(extent.oid)) if extent.oid else None
+            if problem:
+                yield problem, Oid(extent.oid)
+
+    def _check_list(self, oid: Oid, length: int, level: int | None) -> Iterator[Found]:
+        """A list over ``length`` bytes; at most five levels, so recursion is fine."""
+        if (oid, length) in self._clean:
+            return
+        problems = list(self._find_problems(oid, length, level))
+        if problems:
+            yield from problems
+        else:
+            self._clean.add((oid, length))
+
+    def _find_problems(self, oid: Oid, length: int, level: int | None) -> Iterator[Found]:
+        try:
+            node = self._get_list(oid)
+        except DataError as error:
+            yield f"chunk list: {error}", oid
+            return
+        if level is not None and node.level != level:
+            yield "chunk list: levels out of order", oid
+        elif length > _span(node, node.level):
+            yield "chunk list: ends before the file does", oid
+        elif node.level:
+            yield from self._check_children(node, length)
+        else:
+            if sum(extent.length for extent in node.extents) != length:
+                yield f"chunk list: does not hold the {length} bytes it should", oid
+            yield from self._check_extents(node.extents)
+
+    def _check_children(self, node: ChunkList, length: int) -> Iterator[Found]:
+        below = _span(node, node.level - 1)
+        for index, child in enumerate(node.children[:FANOUT]):
+            part = min(below, length - index * below)
+            if child and part > 0:
+                yield from self._check_list(Oid(child), part, node.level - 1)
+            elif child:
+                yield "chunk list: more than the file has", Oid(child)
+
+
+def _span(node: ChunkList, level: int) -> int:
+    return 1 << (node.chunk_bits + FANOUT_BITS * (level + 1))

@@ -1,0 +1,373 @@
+"""From a version of a volume into a local directory, never outside of it.
+
+Below the destination every name is reached through a descriptor of its
+directory and no symlink is followed, so neither a planted symlink nor a race
+leads elsewhere. Each file is written under a temporary name and renamed. A
+directory gets its mode and times when all below it is done: it is then that
+the last piece of work lets go of it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import BinaryIO
+from weakref import WeakSet
+
+from volfs.errors import DataError, LocalFileError, VolfsError
+from volfs.model.content import find_slices
+from volfs.model.entry import Entry, FileKind
+from volfs.model.manifest import Snapshot
+from volfs.model.names import Path, show_path
+from volfs.model.objects import NO_OID
+from volfs.model.tree import iter_entries
+from volfs.store.base import Store
+from volfs.volume.progress import Report, Tally, report_nothing
+from volfs.volume.put import local_errors
+from volfs.volume.reader import READ_SIZE, Reader, iter_content_bytes
+
+BATCH_FILES = 32
+BATCH_BYTES = 8 << 20
+BATCHES_AHEAD = 16
+TEMPORARY = b".volfs-get-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass
+class GetResult:
+    """What was written. ``skipped`` are fifos, sockets and devices, ``damaged`` what failed."""
+
+    output: bytes
+    files: int = 0
+    bytes: int = 0
+    skipped: list[str] = field(default_factory=list)
+    damaged: list[str] = field(default_factory=list)
+
+
+class OutputExistsError(LocalFileError):
+    """Something has the output's name already. A usage error, as on Modal."""
+
+    exit_status = 2
+
+
+def get_to_local(
+    store: Store,
+    snapshot: Snapshot,
+    path: Path,
+    destination: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    report: Report = report_nothing,
+) -> GetResult:
+    """Write a file or a directory of a version to ``destination``, or into it if it is a directory.
+
+    The root's contents go into the destination itself. With ``force`` files that
+    are there are replaced; what the volume does not have stays. NoEntryError;
+    OutputExistsError; LocalFileError, which says how far it came; DataError after
+    everything that could be read was written.
+    """
+    reader = Reader(store.objects.load_object)
+    entry = reader.get_path(snapshot, path)
+    output = find_output(os.fsencode(destination), path, entry)
+    size = entry.content_bytes if entry.is_directory else entry.size
+    tally = Tally(report, entry.files if entry.is_directory else 1, size)
+    result = GetResult(output)
+    with _Get(store, reader, snapshot, tally, result, force) as get:
+        try:
+            get.run(entry, path, output)
+        except VolfsError as error:
+            raise _with_count(error, tally) from error
+    result.files, result.bytes = tally.files, tally.bytes
+    if result.damaged:
+        shown = "; ".join(result.damaged[:3])
+        raise DataError(f"{len(result.damaged)} files cannot be read ({shown}), all others were")
+    return result
+
+
+def _with_count(error: VolfsError, tally: Tally) -> VolfsError:
+    return type(error)(f"{error}; {tally.files} files were written") if tally.files else error
+
+
+def write_content(store: Store, snapshot: Snapshot, path: Path, out: BinaryIO) -> None:
+    """The bytes of a file, or of all files below a directory one after the other."""
+    reader = Reader(store.objects.load_object)
+    waiting = [(path, reader.get_path(snapshot, path))]
+    while waiting:
+        path, entry = waiting.pop()
+        if entry.is_directory:
+            below = [
+                ((*path, child.name), reader.resolve(snapshot, child))
+                for child in iter_entries(reader.get_tree, entry.tree)
+            ]
+            waiting += reversed(below)
+        elif entry.kind == FileKind.FILE:
+            for piece in iter_content_bytes(reader, store.objects, entry):
+                out.write(piece)
+
+
+def find_output(destination: bytes, path: Path, entry: Entry) -> bytes:
+    """Where a file or directory goes: as ``cp`` does, and the root into the destination."""
+    if os.path.isdir(destination) or (destination.endswith(b"/") and not entry.is_directory):
+        return os.path.join(destination, *path[-1:])
+    return destination
+
+
+# --- directories ------------------------------------------------------------
+
+
+class _Target:
+    """An open directory of the destination; finished when the last user lets go of it."""
+
+    def __init__(self, shown: bytes, fd: int, entry: Entry | None, parent: _Target | None) -> None:
+        self.shown = shown
+        self.fd = fd
+        self.entry = entry
+        self.parent = parent.hold() if parent else None
+        self.users = 1
+        self.lock = threading.Lock()
+
+    def hold(self) -> _Target:
+        with self.lock:
+            self.users += 1
+        return self
+
+    def release(self) -> None:
+        target: _Target | None = self
+        while target is not None:
+            with target.lock:
+                target.users -= 1
+                if target.users:
+                    return
+            target.finish()
+            target = target.parent
+
+    def finish(self) -> None:
+        with local_errors(self.shown):
+            try:
+                if self.entry is not None:
+                    os.fchmod(self.fd, self.entry.mode & 0o1777)
+                    os.utime(self.fd, ns=(self.entry.mtime_ns, self.entry.mtime_ns))
+            finally:
+                self.close()
+
+    def close(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class _Get:
+    """One get: walks the version, makes directories, hands files to a pool."""
+
+    def __init__(
+        self,
+        store: Store,
+        reader: Reader,
+        snapshot: Snapshot,
+        tally: Tally,
+        result: GetResult,
+        force: bool,
+    ) -> None:
+        self.objects = store.objects
+        self.reader = reader
+        self.snapshot = snapshot
+        self.tally = tally
+        self.result = result
+        self.force = force
+        self.pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1))
+        self.waiting: deque[Future[None]] = deque()
+        self.targets: WeakSet[_Target] = WeakSet()
+
+    def __enter__(self) -> _Get:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pool.shutdown(wait=True, cancel_futures=True)
+        for target in list(self.targets):
+            target.close()
+
+    def run(self, entry: Entry, path: Path, output: bytes) -> None:
+        above, name = os.path.split(output.rstrip(b"/") or b"/")
+        with local_errors(output):
+            os.makedirs(above or b".", exist_ok=True)
+            top = self.open_top(entry, path, output, above or b".", name)
+        if entry.is_directory:
+            self.walk(entry, path, top)
+        else:
+            self.submit([(path, entry, name)], top)
+            top.release()
+        self.settle(0)
+
+    def open_top(
+        self, entry: Entry, path: Path, output: bytes, above: bytes, name: bytes
+    ) -> _Target:
+        """The directory to write into. What the user named himself may be a symlink."""
+        if not path:
+            os.makedirs(output, exist_ok=True)
+            return self.target(output, _open_named(output), None, None)
+        parent = self.target(above, _open_named(above), None, None)
+        if not entry.is_directory:
+            return parent
+        top = self.make_directory(entry, name, parent)
+        parent.release()
+        return top
+
+    def target(self, shown: bytes, fd: int, entry: Entry | None, parent: _Target | None) -> _Target:
+        made = _Target(shown, fd, entry, parent)
+        self.targets.add(made)
+        return made
+
+    def make_directory(self, entry: Entry, name: bytes, parent: _Target) -> _Target:
+        """A directory of the destination, never one that a symlink leads to."""
+        shown = os.path.join(parent.shown, name)
+        with local_errors(shown):
+            try:
+                os.mkdir(name, 0o700, dir_fd=parent.fd)
+            except FileExistsError:
+                if not self.force:
+                    raise _exists(shown) from None
+            fd = os.open(name, _DIRECTORY, dir_fd=parent.fd)
+        return self.target(shown, fd, entry, parent)
+
+    def walk(self, entry: Entry, path: Path, top: _Target) -> None:
+        """Depth first, so that few directories are open at once; no recursion."""
+        stack = [(self.fill(entry, path, top), top)]
+        while stack:
+            children, target = stack[-1]
+            below = next(children, None)
+            if below is None:
+                stack.pop()
+                target.release()
+                continue
+            child, here = below
+            made = self.make_directory(child, child.name, target)
+            stack.append((self.fill(child, here, made), made))
+
+    def fill(self, entry: Entry, path: Path, target: _Target) -> Iterator[tuple[Entry, Path]]:
+        """Submit the files of a directory; yield its directories."""
+        batch: list[tuple[Path, Entry, bytes]] = []
+        below: list[tuple[Entry, Path]] = []
+        size = 0
+        for raw in iter_entries(self.reader.get_tree, entry.tree):
+            child = self.reader.resolve(self.snapshot, raw)
+            here = (*path, child.name)
+            if child.is_directory:
+                below.append((child, here))
+                continue
+            batch.append((here, child, child.name))
+            size += child.size
+            if len(batch) >= BATCH_FILES or size >= BATCH_BYTES:
+                self.submit(batch, target)
+                batch, size = [], 0
+        self.submit(batch, target)
+        yield from below
+
+    # --- files -----------------------------------------------------------
+
+    def submit(self, batch: list[tuple[Path, Entry, bytes]], target: _Target) -> None:
+        if batch:
+            self.waiting.append(self.pool.submit(self.write_batch, batch, target.hold()))
+        self.settle(BATCHES_AHEAD)
+
+    def settle(self, left: int) -> None:
+        while len(self.waiting) > left:
+            self.waiting.popleft().result()
+
+    def write_batch(self, batch: list[tuple[Path, Entry, bytes]], target: _Target) -> None:
+        try:
+            for path, entry, name in batch:
+                try:
+                    self.write(path, entry, name, target)
+                except DataError as error:
+                    self.result.damaged.append(f"{show_path(path)}: {error}")
+        finally:
+            target.release()
+
+    def write(self, path: Path, entry: Entry, name: bytes, target: _Target) -> None:
+        if entry.kind not in (FileKind.FILE, FileKind.SYMLINK):
+            self.result.skipped.append(show_path(path))
+            return
+        at = target.fd
+        with local_errors(os.path.join(target.shown, name)):
+            self.check_free(name, target)
+            temporary = TEMPORARY + secrets.token_hex(8).encode()
+            try:
+                if entry.kind == FileKind.SYMLINK:
+                    self.write_symlink(entry, temporary, at)
+                else:
+                    self.write_file(entry, temporary, at)
+                os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
+            except BaseException:
+                _remove(temporary, at)
+                raise
+        self.tally.add(files=1)
+
+    def check_free(self, name: bytes, target: _Target) -> None:
+        if self.force:
+            return
+        try:
+            os.stat(name, dir_fd=target.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+        raise _exists(os.path.join(target.shown, name))
+
+    def write_symlink(self, entry: Entry, name: bytes, at: int) -> None:
+        os.symlink(entry.inline, name, dir_fd=at)
+        times = (entry.mtime_ns, entry.mtime_ns)
+        os.utime(name, ns=times, dir_fd=at, follow_symlinks=False)
+
+    def write_file(self, entry: Entry, name: bytes, at: int) -> None:
+        fd = os.open(name, _NEW_FILE, 0o600, dir_fd=at)
+        try:
+            self.write_bytes(entry, fd)
+            # Not set-user-id and the like: the volume's users are not this machine's.
+            os.fchmod(fd, stat.S_IMODE(entry.mode) & 0o777)
+            os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+        finally:
+            os.close(fd)
+
+    def write_bytes(self, entry: Entry, fd: int) -> None:
+        """The content; holes stay holes."""
+        if entry.inline:
+            _write_all(fd, entry.inline, 0)
+            self.tally.add(size=entry.size)
+            return
+        os.ftruncate(fd, entry.size)
+        for start in range(0, entry.size, READ_SIZE):
+            offset, length = start, min(READ_SIZE, entry.size - start)
+            for oid, skip, part in find_slices(self.reader.get_list, entry, start, length):
+                if oid != NO_OID:
+                    _write_all(fd, self.objects.read_object(oid, skip, part), offset)
+                offset += part
+            self.tally.add(size=length)
+
+
+def _open_named(directory: bytes) -> int:
+    """What the user named; symlinks on the way there are his own."""
+    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _write_all(fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        done = os.pwrite(fd, view, offset)
+        view, offset = view[done:], offset + done
+
+
+def _remove(name: bytes, at: int) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=at)
+
+
+def _exists(output: bytes) -> OutputExistsError:
+    return OutputExistsError(
+        f"output path {os.fsdecode(output)!r} already exists; use --force to overwrite it"
+    )

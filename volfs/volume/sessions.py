@@ -1,0 +1,97 @@
+"""The sessions of a store, as anybody may see them: one directory for each mount's life.
+
+``<store>/mounts/<session>/`` holds ``session.json`` and ``lock``, on which the
+living daemon holds an exclusive flock; the kernel lets go of it whatever the
+daemon dies of. Written by ``daemon/session.py``, only read here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from volfs.store.base import Store
+
+SESSIONS, FACTS, LOCK = "mounts", "session.json", "lock"
+
+
+class Session(NamedTuple):
+    """One mount's life. A dead one is an overlay that was left behind."""
+
+    name: str
+    path: Path
+    volume_id: str
+    volume: str
+    mountpoint: str
+    pid: int
+    base_version: int
+    created_ns: int
+    read_only: bool
+    alive: bool
+
+
+class _Facts(msgspec.Struct):
+    """``session.json``. Unreadable ones count as an overlay of an unknown volume."""
+
+    volume_id: str = ""
+    volume: str = ""
+    mountpoint: str = ""
+    pid: int = 0
+    base_version: int = 0
+    created_ns: int = 0
+    read_only: bool = False
+
+
+_decoder = msgspec.json.Decoder(_Facts)
+
+
+def sessions_directory(store: Store) -> Path:
+    """Where a store's sessions are, unless its mounts were told another place."""
+    return Path(store.url) / SESSIONS
+
+
+def list_sessions(directory: Path) -> list[Session]:
+    """The sessions below a directory, oldest first; none where it is not there."""
+    try:
+        places = [place for place in directory.iterdir() if place.is_dir()]
+    except FileNotFoundError:
+        return []
+    return sorted(map(_load, places), key=lambda session: (session.created_ns, session.name))
+
+
+def _load(path: Path) -> Session:
+    try:
+        facts = _decoder.decode((path / FACTS).read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        facts = _Facts()
+    return Session(
+        path.name,
+        path,
+        facts.volume_id,
+        facts.volume,
+        facts.mountpoint,
+        facts.pid,
+        facts.base_version,
+        facts.created_ns,
+        facts.read_only,
+        is_locked(path / LOCK),
+    )
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds the file's exclusive lock. Asks without taking it for long."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False

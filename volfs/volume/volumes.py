@@ -1,0 +1,89 @@
+"""Making, renaming and deleting volumes."""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+import string
+import time
+
+from volfs.errors import UserError, VolumeInUseError
+from volfs.model.manifest import encode_manifest, make_first_manifest
+from volfs.model.names import check_volume_name
+from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
+from volfs.store.base import Store, VolumeRecord
+from volfs.volume.commit import default_author
+from volfs.volume.sessions import Session, list_sessions, sessions_directory
+
+_BASE62 = string.digits + string.ascii_letters
+_ID_LENGTH = 22
+
+
+def create_volume(
+    store: Store,
+    name: str,
+    *,
+    profile: int = DEFAULT_PROFILE,
+    auto_commit: float | None = None,
+    chunk_bits: int = DEFAULT_CHUNK_BITS,
+) -> VolumeRecord:
+    """Add an empty volume. AlreadyExistsError; InvalidNameError; UserError for a bad option.
+
+    ``auto_commit`` is the default interval of its mounts in seconds; None is off.
+    """
+    if auto_commit is not None and not (math.isfinite(auto_commit) and auto_commit > 0):
+        raise UserError(f"an auto-commit interval of {auto_commit} seconds makes no sense")
+    record = VolumeRecord(
+        id="vo-" + "".join(secrets.choice(_BASE62) for _ in range(_ID_LENGTH)),
+        name=check_volume_name(name),
+        profile=get_profile(profile).number,
+        chunk_bits=chunk_bits,
+        created_ns=time.time_ns(),
+        created_by=default_author(),
+        auto_commit=auto_commit,
+    )
+    store.create_volume(record, _first_manifest(record))
+    return record
+
+
+def _first_manifest(record: VolumeRecord) -> bytes:
+    return encode_manifest(
+        make_first_manifest(
+            record.id,
+            nonce=secrets.token_bytes(16),
+            now_ns=record.created_ns,
+            author=record.created_by,
+            uid=os.getuid(),
+            gid=os.getgid(),
+        )
+    )
+
+
+def rename_volume(store: Store, old: str, new: str) -> None:
+    """Give a volume another name; its id and its mounts stay. NotFoundError; AlreadyExistsError."""
+    check_volume_name(new)
+    store.rename_volume(old, new)
+
+
+def delete_volume(store: Store, name: str) -> None:
+    """Remove a volume and its history. NotFoundError; VolumeInUseError if a mount has it."""
+    record = store.get_volume(name)
+    for session in list_volume_sessions(store, record):
+        if session.alive:
+            raise VolumeInUseError(
+                f"{name}: mounted at {session.mountpoint}; unmount it first: "
+                f"volfs umount {session.mountpoint}"
+            )
+        if not session.read_only:
+            raise VolumeInUseError(
+                f"{name}: a mount at {session.mountpoint} died and left changes that are not "
+                f"committed, in {session.path}; mount it there again, then unmount it"
+            )
+    store.delete_volume(name)
+
+
+def list_volume_sessions(store: Store, record: VolumeRecord) -> list[Session]:
+    """The mounts of a volume, dead ones with what they left included."""
+    sessions = list_sessions(sessions_directory(store))
+    return [session for session in sessions if session.volume_id == record.id]
