@@ -125,7 +125,7 @@ class Committer:
         except VolfsError as error:
             log.warning("after a commit: %s", error)
         else:
-            self.state.scratch.drop_arenas(last_arena)
+            self.state.scratch.drop_arenas(last_arena, self.state.overlay.arenas_of_orphans())
 
     # --- reload ----------------------------------------------------------
 

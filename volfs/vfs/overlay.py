@@ -61,6 +61,8 @@ class Overlay:
         self.dirty: dict[int, Inode] = {}
         """Bound inodes with own changes: attributes, content, or a directory's names."""
         self.sealed: Sealed | None = None
+        self.orphans: dict[int, File] = {}
+        """Files removed while they were in use: their scratch outlives commits."""
         self.unrecorded: set[int] = set()
         self.unrecorded_names: set[tuple[int, bytes]] = set()
 
@@ -91,6 +93,12 @@ class Overlay:
         """An inode is bound nowhere: its changes are nobody's."""
         self.dirty.pop(inode.ino, None)
         self.unrecorded.add(inode.ino)
+        if isinstance(inode, File):
+            self.orphans[inode.ino] = inode
+
+    def arenas_of_orphans(self) -> set[int]:
+        maps = [file.extents for file in self.orphans.values() if file.extents]
+        return {piece.source for extents in maps for piece in extents.pieces}
 
     def _note(self, directory: Directory, name: bytes) -> None:
         self.unrecorded_names.add((directory.ino, name))
@@ -142,8 +150,8 @@ class Overlay:
     def absorb(self, directories: Mapping[Path, Entry]) -> int:
         """The commit succeeded: what it published is the view's now.
 
-        Returns the last arena that nothing needs any more, once the catalog has
-        recorded this.
+        Returns the last arena that no bound file needs any more, once the
+        catalog has recorded this.
 
         ``directories`` are the new entries of the delta's directories, by path
         from the volume's root. Inodes keep their numbers; those that changed

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from volfs.errors import DamagedObjectError, OutOfSpaceError, StoreUnavailableError, VolfsError
@@ -50,9 +51,9 @@ class Scratch:
         self._end = 0
         return sealed
 
-    def drop_arenas(self, last: int) -> None:
-        """Delete the arenas up to ``last``: nothing refers to them any more."""
-        for number in [number for number in self._files if number <= last]:
+    def drop_arenas(self, last: int, keep: Collection[int]) -> None:
+        """Delete the arenas up to ``last`` but ``keep``: nothing refers to them any more."""
+        for number in [n for n in self._files if n <= last and n not in keep]:
             os.close(self._files.pop(number))
             self._path(number).unlink(missing_ok=True)
 

@@ -171,6 +171,7 @@ class MountState:
             return
         if inode.parent is None:
             self._release(inode)
+            self.overlay.orphans.pop(inode.ino, None)
             self.inodes.remove(inode)
         elif self._is_clean(inode):
             self._unload(inode)
