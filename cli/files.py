@@ -1,0 +1,245 @@
+"""ls get put cp mv rm: files in the committed state, without a mount.
+
+Each command that changes something makes one version.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from volfs_cli.options import verb, volume_argument
+from volfs_cli.output import (
+    Column,
+    as_text,
+    json_option,
+    print_listing,
+    print_paths,
+    show_size,
+    show_time,
+)
+from volfs_cli.progress import progress_bar
+from volfs_cli.stores import opened_volume
+
+if TYPE_CHECKING:
+    from volfs.model.entry import Entry
+    from volfs.model.manifest import Snapshot
+    from volfs.model.names import Path
+    from volfs.store.base import Store, VolumeRecord
+    from volfs.volume.edit import Edit
+    from volfs.volume.reader import Reader
+
+_KINDS = {
+    1: "file",
+    2: "dir",
+    3: "link",
+    4: "fifo",
+    5: "socket",
+    6: "character device",
+    7: "block device",
+}
+force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing files.")
+
+
+@verb("ls")
+@volume_argument()
+@click.argument("path", default="/")
+@json_option
+def ls(volume: str, path: str, as_json: bool) -> None:
+    """List a directory of the newest version, or name one file."""
+    from volfs.model.names import join_path, parse_path, show_path
+
+    with opened_volume(volume) as (store, record):
+        found = _list(store, record, parse_path(path))
+    if not as_json and not sys.stdout.isatty():
+        print_paths([join_path(place) for place, _ in found])
+        return
+    name = as_text if as_json else show_path
+    columns = (
+        Column("Filename"),
+        Column("Type"),
+        Column("Created/Modified", show_time),
+        Column("Size", show_size),
+    )
+    rows = [
+        (name(join_path(place)), _KINDS[entry.kind], entry.mtime_ns, _size(entry))
+        for place, entry in found
+    ]
+    print_listing(
+        columns, rows, as_json=as_json, title=f"Directory listing of '{path}' in '{volume}'"
+    )
+
+
+def _list(store: Store, record: VolumeRecord, path: Path) -> list[tuple[Path, Entry]]:
+    from volfs.model.tree import iter_entries
+
+    reader, snapshot = _open_head(store, record)
+    entry = reader.get_path(snapshot, path)
+    if not entry.is_directory:
+        return [(path, entry)]
+    children = iter_entries(reader.get_tree, entry.tree)
+    return [((*path, child.name), reader.resolve(snapshot, child)) for child in children]
+
+
+def _open_head(store: Store, record: VolumeRecord) -> tuple[Reader, Snapshot]:
+    from volfs.volume.reader import Reader
+
+    reader = Reader(store.objects.load_object)
+    return reader, reader.load_manifest(store.get_head(record.id).manifest).snapshot
+
+
+def _size(entry: Entry) -> int:
+    return entry.content_bytes if entry.is_directory else entry.size
+
+
+@verb("get")
+@volume_argument()
+@click.argument("remote_path")
+@click.argument("local_destination", default=".", type=click.Path())
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+def get(volume: str, remote_path: str, local_destination: str, force: bool) -> None:
+    """Download a file, or a directory with all below; to stdout where the destination is '-'."""
+    from volfs.model.names import parse_path
+
+    path = parse_path(remote_path)
+    with opened_volume(volume) as (store, record):
+        _, snapshot = _open_head(store, record)
+        if local_destination == "-":
+            from volfs.volume.get import write_content
+
+            sys.stdout.flush()
+            write_content(store, snapshot, path, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            return
+        _get(store, snapshot, path, local_destination, force)
+
+
+def _get(store: Store, snapshot: Snapshot, path: Path, destination: str, force: bool) -> None:
+    from volfs.volume.get import get_to_local
+
+    with progress_bar("Downloading") as report:
+        result = get_to_local(store, snapshot, path, destination, force=force, report=report)
+    _note_skipped(result.skipped)
+    click.echo("Finished downloading files to local!", err=True)
+
+
+class TargetExistsError(click.ClickException):
+    """A usage error, as on Modal, though not one that --help would explain."""
+
+    exit_code = 2
+
+
+@verb("put")
+@volume_argument()
+@click.argument("local_path", type=click.Path())
+@click.argument("remote_path", default="/")
+@force_option
+def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
+    """Upload a file, or the contents of a directory, as one version.
+
+    A REMOTE_PATH that ends in '/' is the directory to put it into.
+    """
+    from volfs.errors import EntryExistsError
+    from volfs.model.names import parse_path
+    from volfs.volume.put import put_local
+
+    if "*" in local_path and not os.path.lexists(local_path):
+        raise click.UsageError("Glob uploads are currently not supported")
+    if remote_path.endswith("/"):
+        remote_path += os.path.basename(local_path)
+    with opened_volume(volume) as (store, record), progress_bar("Uploading") as report:
+        try:
+            path = parse_path(remote_path)
+            result = put_local(store, record, local_path, path, force=force, report=report)
+        except EntryExistsError as error:
+            hint = "" if force else "; use --force to overwrite files"
+            raise TargetExistsError(f"{error}{hint}") from error
+    _note_skipped(result.skipped)
+    what = "directory" if os.path.isdir(local_path) else "file"
+    click.echo(f"Uploaded {what} '{printable(local_path)}' to '{printable(remote_path)}'")
+
+
+def printable(text: str) -> str:
+    """An argument as it may be printed, whatever its bytes."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def _note_skipped(skipped: list[str]) -> None:
+    for path in skipped:
+        note = f"volfs: note: {printable(path)}: not a file, directory or symlink; skipped"
+        click.echo(note, err=True)
+
+
+@verb("cp")
+@volume_argument()
+@click.argument("paths", nargs=-1, required=True)
+@click.option("-r", "--recursive", is_flag=True, help="Copy directories recursively.")
+def cp(volume: str, paths: tuple[str, ...], recursive: bool) -> None:
+    """Copy within a volume: PATHS are the sources, the last one the destination."""
+    if len(paths) < 2:
+        raise click.UsageError("cp needs a source and a destination")
+    *sources, last = paths
+    with opened_volume(volume) as (store, record):
+        from volfs.model.names import parse_path
+        from volfs.volume.edit import Edit
+
+        with Edit(store, record) as edit:
+            for source in map(parse_path, sources):
+                target = _into(edit, source, last, several=len(sources) > 1)
+                edit.copy(source, target, recursive=recursive)
+            _publish(edit, f"cp {' '.join(paths)}")
+
+
+@verb("mv")
+@volume_argument()
+@click.argument("source")
+@click.argument("destination")
+def mv(volume: str, source: str, destination: str) -> None:
+    """Move or rename a file or a directory within a volume."""
+    from volfs.model.names import parse_path
+    from volfs.volume.edit import Edit
+
+    with opened_volume(volume) as (store, record), Edit(store, record) as edit:
+        path = parse_path(source)
+        edit.move(path, _into(edit, path, destination, several=False))
+        _publish(edit, f"mv {source} {destination}")
+
+
+def _into(edit: Edit, source: Path, destination: str, *, several: bool) -> Path:
+    """Where a source goes: into the destination if that is a directory, else under its name."""
+    from volfs.errors import NotADirectoryInVolumeError
+    from volfs.model.names import parse_path
+
+    target = parse_path(destination)
+    entry = edit.find(target)
+    if entry is not None and entry.is_directory:
+        return (*target, *source[-1:])
+    what = edit.find(source)
+    if several or (destination.endswith("/") and not (what and what.is_directory)):
+        raise NotADirectoryInVolumeError(f"{destination}: not a directory")
+    return target
+
+
+@verb("rm")
+@volume_argument()
+@click.argument("remote_path")
+@click.option("-r", "--recursive", is_flag=True, help="Delete directory recursively.")
+def rm(volume: str, remote_path: str, recursive: bool) -> None:
+    """Delete a file, or with -r a directory and all below. Older versions keep it."""
+    from volfs.model.names import parse_path
+    from volfs.volume.edit import Edit
+
+    with opened_volume(volume) as (store, record), Edit(store, record) as edit:
+        edit.remove(parse_path(remote_path), recursive=recursive)
+        _publish(edit, f"rm {remote_path}")
+    click.echo(f"{printable(remote_path)} was deleted successfully!")
+
+
+def _publish(edit: Edit, message: str) -> None:
+    from volfs.model.manifest import MESSAGE_MAX
+    from volfs.volume.commit import CommitNote
+
+    edit.publish(CommitNote(message=message[:MESSAGE_MAX]))

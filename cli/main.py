@@ -1,0 +1,158 @@
+"""The command ``volfs``: its groups, and how every error becomes one line and a status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import NoReturn
+
+import click
+from click.shell_completion import get_completion_class, shell_complete
+
+from volfs_cli import files, history, mounts, volumes
+from volfs_cli.stores import store_option
+
+PROGRAM = "volfs"
+COMPLETE = "_VOLFS_COMPLETE"
+INTERRUPTED, BROKEN_PIPE = 130, 141
+COMMANDS: tuple[click.Command, ...] = (
+    volumes.create,
+    volumes.list_,
+    volumes.delete,
+    volumes.rename,
+    volumes.info,
+    files.ls,
+    files.get,
+    files.put,
+    files.cp,
+    files.mv,
+    files.rm,
+    mounts.mount,
+    mounts.umount,
+    mounts.commit,
+    mounts.reload,
+    mounts.status,
+    history.log,
+    history.check,
+)
+
+
+class InOrder(click.Group):
+    """Lists commands as they were added, volumes before files before mounts."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(PROGRAM, cls=InOrder)
+@store_option
+def cli() -> None:
+    """Volumes: trees of files with history, mounted where you like, committed when you say."""
+
+
+@cli.group("volume", cls=InOrder)
+@store_option
+def volume() -> None:
+    """The same commands, as in `modal volume`; -e/--env is accepted and means nothing here."""
+
+
+@cli.command("completion")
+@click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
+def completion(shell: str) -> None:
+    """Print the shell's completion script, to be sourced."""
+    kind = get_completion_class(shell)
+    assert kind is not None, "click completes these shells"
+    click.echo(kind(cli, {}, PROGRAM, COMPLETE).source())
+
+
+for _command in COMMANDS:
+    cli.add_command(_command)
+    volume.add_command(_command)
+
+
+def main() -> NoReturn:
+    """Run the command line; never returns."""
+    instruction = os.environ.get(COMPLETE)
+    if instruction:
+        sys.exit(shell_complete(cli, {}, PROGRAM, COMPLETE, instruction))
+    status = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        status = _be_quiet()
+    sys.exit(status)
+
+
+def run(args: list[str]) -> int:
+    """The exit status of a command. Errors are printed, in one line each."""
+    try:
+        with cli.make_context(PROGRAM, list(args)) as context:
+            cli.invoke(context)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.Abort:
+        click.echo("Aborted!", err=True)
+        return 1
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.UsageError as error:
+        return _fail(_verb(args), _usage(error), 2)
+    except click.ClickException as error:
+        return _fail(_verb(args), error.format_message(), error.exit_code)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _be_quiet()
+    except Exception as error:  # noqa: BLE001 - the last line of defence
+        return _report(_verb(args), error)
+    return 0
+
+
+def _report(verb: str, error: Exception) -> int:
+    from volfs.errors import VolfsError
+
+    if os.environ.get("VOLFS_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, VolfsError):
+        return _fail(verb, str(error), error.exit_status)
+    why = f"{type(error).__name__}: {error}"
+    return _fail(verb, f"unexpected: {why}; run it with VOLFS_TRACEBACK=1 to see where", 1)
+
+
+def _fail(verb: str, why: str, status: int) -> int:
+    line = " ".join(f"{PROGRAM}: {verb}{why}".split())
+    # An argument may hold bytes that are no UTF-8.
+    click.echo(
+        line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"), err=True
+    )
+    return status
+
+
+def _verb(args: list[str]) -> str:
+    """The command's name for messages; empty if none was recognised."""
+    words = iter(args)
+    for word in words:
+        if word == "--store":
+            next(words, None)
+        elif word in cli.commands and word != "volume":
+            return f"{word}: "
+    return ""
+
+
+def _usage(error: click.UsageError) -> str:
+    """What is wrong with the arguments, and where to read on."""
+    command = error.ctx.command_path if error.ctx else PROGRAM
+    return f"{error.format_message().rstrip('.')}; see {command} --help"
+
+
+def _be_quiet() -> int:
+    """Whoever read our output has gone; nothing more can be said, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return BROKEN_PIPE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""mount umount commit reload status: volumes as file systems."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from volfs_cli.options import Seconds, auto_commit_option, verb, volume_argument
+from volfs_cli.output import (
+    Column,
+    json_option,
+    plural,
+    print_json,
+    print_listing,
+    show_count,
+    show_flag,
+    show_seconds,
+    show_size,
+)
+from volfs_cli.stores import complete_volume, store_url
+
+if TYPE_CHECKING:
+    from volfs.control.client import MountClient
+
+target_argument = click.argument(
+    "target", metavar="MOUNTPOINT|VOLUME", shell_complete=complete_volume
+)
+
+
+@verb("mount")
+@volume_argument()
+@click.argument("mountpoint", type=click.Path())
+@click.option("--foreground", is_flag=True, help="Stay; do not go to the background.")
+@click.option("--read-only", is_flag=True, help="Writes fail with EROFS.")
+@click.option("--at", metavar="VERSION", help="Show this version, for ever; read-only.")
+@click.option("--sub-path", metavar="DIR", help="Show only this directory of the volume.")
+@click.option("--allow-other", is_flag=True, help="Let other users in, as the modes allow.")
+@click.option("--nonempty", is_flag=True, help="Mount over a directory that is not empty.")
+@auto_commit_option("Commit in the background, every 5 seconds if no number; 0 is off.")
+@click.option("--log", metavar="FILE", help="A file, syslog or journald.")
+@click.option(
+    "--log-level",
+    type=click.Choice(("debug", "info", "warning", "error")),
+    default="info",
+    show_default=True,
+)
+def mount(volume: str, mountpoint: str, **options: Any) -> None:
+    """Mount a volume's newest version; return when the mount answers."""
+    from volfs.daemon.options import MountOptions
+    from volfs.errors import MountError
+
+    chosen = MountOptions(store_url(), volume, os.path.abspath(mountpoint), **options)
+    try:
+        from volfs.daemon.launch import mount as launch
+    except ImportError as error:
+        raise MountError(f"{volume}: mounting needs pyfuse3 and libfuse3: {error}") from error
+    launch(chosen)
+
+
+@verb("umount")
+@target_argument
+@click.option("--discard", is_flag=True, help="Drop uncommitted changes instead of committing.")
+def umount(target: str, discard: bool) -> None:
+    """Commit what is left, then unmount."""
+    from volfs.control.client import get_mount
+
+    get_mount(target).unmount(discard=discard)
+
+
+@verb("commit")
+@target_argument
+@click.option("-m", "--message", default="", help="What changed, for the log.")
+@click.option(
+    "--on-conflict",
+    type=click.Choice(("override", "fail")),
+    default="override",
+    show_default=True,
+    help="Where others committed changes to the same file: replace theirs, or refuse.",
+)
+@json_option
+def commit(target: str, message: str, on_conflict: str, as_json: bool) -> None:
+    """Publish a mount's changes as the next version."""
+    import msgspec
+
+    from volfs.control.client import get_mount
+
+    result = get_mount(target).commit(message, on_conflict)
+    if as_json:
+        print_json(msgspec.to_builtins(result))
+    elif not result.changed:
+        click.echo(f"Nothing to commit; version {result.version} is the newest.")
+    else:
+        size = show_size(result.new_bytes)
+        objects = plural(result.new_objects, "new object")
+        click.echo(f"Committed version {result.version} ({objects}, {size}).")
+        for item in result.overridden:
+            click.echo(
+                f"overridden: {item['path']}: others {item['theirs']} it, "
+                f"we {item['ours']} it; theirs stays in the history"
+            )
+
+
+@verb("reload")
+@target_argument
+@click.option("--wait", type=Seconds(), default=0.0, help="Retry while files are open.")
+@json_option
+def reload(target: str, wait: float, as_json: bool) -> None:
+    """Show a mount the newest version. Exit status 16 while files are open."""
+    import msgspec
+
+    from volfs.control.client import get_mount
+
+    result = get_mount(target).reload(wait)
+    if as_json:
+        print_json(msgspec.to_builtins(result))
+    elif result.version == result.before:
+        click.echo(f"Already at version {result.version}.")
+    else:
+        click.echo(f"Reloaded from version {result.before} to {result.version}.")
+
+
+_STATUS = (
+    Column("Volume"),
+    Column("Mountpoint"),
+    Column("State"),
+    Column("Version", show_count),
+    Column("Head", show_count),
+    Column("PID", show_count),
+    Column("Dirty files", show_count),
+    Column("Dirty bytes", show_size),
+    Column("Open files", show_count),
+    Column("Read-only", show_flag),
+    Column("Auto-commit", show_seconds),
+    Column("Store", lambda store: store or "-"),
+    Column("Volume ID", lambda volume_id: volume_id or "-"),
+)
+
+
+@verb("status", bare=True)
+@click.argument(
+    "target", required=False, metavar="[MOUNTPOINT|VOLUME]", shell_complete=complete_volume
+)
+@json_option
+def status(target: str | None, as_json: bool) -> None:
+    """Show mounts: version, uncommitted changes, open files. Dead ones are marked."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from volfs.control.client import get_mount, list_mounts
+
+    if target is not None:
+        rows = [_ask(get_mount(target))]
+    else:
+        mounts = list_mounts()
+        # One that hangs must not keep the others waiting.
+        with ThreadPoolExecutor(max(1, min(len(mounts), 16))) as pool:
+            rows = list(pool.map(_ask, mounts))
+    print_listing(_STATUS, rows, as_json=as_json)
+
+
+def _ask(mount: MountClient) -> tuple[Any, ...]:
+    from volfs.errors import MountError
+
+    try:
+        said = mount.status()
+    except MountError:
+        unknown = (None,) * (len(_STATUS) - 3)
+        return (mount.mount.source, mount.mount.path, "dead", *unknown)
+    return (
+        said.volume,
+        said.mountpoint,
+        "alive",
+        said.version,
+        said.head,
+        said.pid,
+        said.dirty_files,
+        said.dirty_bytes,
+        said.open_files,
+        said.read_only,
+        said.auto_commit,
+        said.store,
+        said.volume_id,
+    )

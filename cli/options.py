@@ -1,0 +1,84 @@
+"""Options that several commands share, and the two that click cannot parse by itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from volfs_cli.stores import complete_volume, store_option
+
+F = TypeVar("F", bound=Callable[..., Any])
+AUTO_COMMIT = "--auto-commit"
+DEFAULT_INTERVAL = 5.0
+
+
+class VolumeCommand(click.Command):
+    """A command; ``--auto-commit`` may stand without its number, before any argument."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args and self.no_args_is_help:
+            return super().parse_args(ctx, args)
+        return super().parse_args(ctx, _spell_out(args))
+
+
+def _spell_out(args: list[str]) -> list[str]:
+    """A bare ``--auto-commit`` with its default: click would take the next argument for it."""
+    spelled: list[str] = []
+    for at, arg in enumerate(args):
+        if arg == "--":
+            return spelled + args[at:]
+        bare = arg == AUTO_COMMIT and not (at + 1 < len(args) and _is_number(args[at + 1]))
+        spelled.append(f"{AUTO_COMMIT}={DEFAULT_INTERVAL}" if bare else arg)
+    return spelled
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+class Seconds(click.ParamType[float]):
+    """A length of time, not negative."""
+
+    name = "seconds"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        if not _is_number(str(value)) or float(value) < 0:
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return float(value)
+
+
+def auto_commit_option(help: str) -> Callable[[F], F]:
+    return click.option(AUTO_COMMIT, type=Seconds(), metavar="[SECONDS]", default=None, help=help)
+
+
+def env_option(command: F) -> F:
+    """Modal's environments have no meaning here; scripts that name one go on working."""
+    return click.option("-e", "--env", expose_value=False, hidden=True)(command)
+
+
+def yes_option(command: F) -> F:
+    return click.option("-y", "--yes", is_flag=True, help="Run without pausing for confirmation.")(
+        command
+    )
+
+
+def volume_argument(name: str = "volume") -> Callable[[F], F]:
+    return click.argument(name, shell_complete=complete_volume)
+
+
+def verb(name: str, *, bare: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command with the options that all have. ``bare`` ones do something without arguments."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        make = click.command(name, cls=VolumeCommand, no_args_is_help=not bare)
+        return make(store_option(env_option(function)))
+
+    return decorate

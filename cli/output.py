@@ -1,0 +1,155 @@
+"""What commands print: tables on a terminal, plain lines elsewhere, JSON where asked.
+
+A plain listing has one line per row and a tab between columns, no header.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+class Column(NamedTuple):
+    """A title, and how a value is shown; its JSON key is the title in snake_case."""
+
+    title: str
+    show: Callable[[Any], str] = str
+
+    @property
+    def key(self) -> str:
+        return re.sub(r"[^a-zA-Z0-9]+", "_", self.title).lower()
+
+
+def json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def print_listing(
+    columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, as_json: bool, title: str = ""
+) -> None:
+    """Rows of values, one for each column; times are nanoseconds and sizes bytes."""
+    if as_json:
+        print_json([row_as_json(columns, row) for row in rows])
+    elif sys.stdout.isatty():
+        _print_table(columns, rows, title)
+    else:
+        for row in rows:
+            values = (column.show(value) for column, value in zip(columns, row, strict=True))
+            click.echo("\t".join(values))
+
+
+def row_as_json(columns: Sequence[Column], row: Sequence[Any]) -> dict[str, Any]:
+    return {
+        column.key: json_time(value) if column.show is show_time else value
+        for column, value in zip(columns, row, strict=True)
+    }
+
+
+def print_json(value: object) -> None:
+    import json
+
+    click.echo(json.dumps(value, indent=2))
+
+
+def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None)
+    for column in columns:
+        table.add_column(column.title, justify="right" if column.show in _NUMBERS else "left")
+    for row in rows:
+        shown = (column.show(value) for column, value in zip(columns, row, strict=True))
+        table.add_row(*(Text(text) for text in shown))
+    Console().print(table)
+
+
+def print_facts(columns: Sequence[Column], row: Sequence[Any], *, as_json: bool) -> None:
+    """One object: a line for each fact."""
+    if as_json:
+        print_json(row_as_json(columns, row))
+        return
+    width = max(len(column.title) for column in columns) + 1
+    for column, value in zip(columns, row, strict=True):
+        click.echo(f"{column.title + ':':<{width}} {column.show(value)}")
+
+
+def show_size(size: int | None) -> str:
+    """As Modal shows it: ``12 B``, ``1.5 KiB``, ``2.0 GiB``."""
+    if size is None:
+        return "-"
+    if size < 1024:
+        return f"{size} B"
+    value = float(size)
+    for unit in _UNITS:
+        value /= 1024
+        if value < 1024 or unit == _UNITS[-1]:
+            break
+    return f"{value:.1f} {unit}"
+
+
+def show_count(count: int | None) -> str:
+    return "-" if count is None else str(count)
+
+
+def show_time(nanoseconds: int) -> str:
+    return _local(nanoseconds).strftime("%Y-%m-%d %H:%M %Z")
+
+
+def json_time(nanoseconds: int) -> str:
+    return _local(nanoseconds).isoformat(sep=" ", timespec="seconds")
+
+
+def show_seconds(seconds: float | None) -> str:
+    return f"{seconds:g} s" if seconds else "off"
+
+
+def show_flag(flag: bool | None) -> str:
+    return "-" if flag is None else ("yes" if flag else "no")
+
+
+def _local(nanoseconds: int) -> datetime:
+    seconds = min(max(nanoseconds // 1_000_000_000, -62_135_500_000), 253_402_200_000)
+    return datetime.fromtimestamp(seconds, UTC).astimezone()
+
+
+def as_text(path: bytes) -> str:
+    """A path for JSON: bytes that are no UTF-8 as lone surrogates, as Python has them."""
+    return path.decode("utf-8", "surrogateescape")
+
+
+def print_paths(paths: Sequence[bytes]) -> None:
+    """Bare paths, byte for byte."""
+    sys.stdout.flush()
+    out = sys.stdout.buffer
+    for path in paths:
+        out.write(path + b"\n")
+    out.flush()
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something that cannot be undone, as Modal's client does."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        click.echo(f"{question} [y/N]: ", err=True)
+        raise click.ClickException(
+            "Aborted: no interactive terminal detected. Rerun with --yes (-y) to skip confirmation."
+        )
+    click.confirm(question, abort=True)
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+_NUMBERS = (show_size, show_count)

@@ -1,0 +1,55 @@
+"""Progress bars on a terminal, for long work: rate and time left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from volfs.volume.progress import Progress, Report
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Report]:
+    """A report that draws on stderr, or does nothing where that is no terminal."""
+    if sys.stderr.isatty():
+        with _bar(what) as report:
+            yield report
+    else:
+        from volfs.volume.progress import report_nothing
+
+        yield report_nothing
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[files]}"),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, files="")
+
+        def report(progress: Progress) -> None:
+            files = f"{progress.files}/{progress.files_total} files" if progress.files_total else ""
+            bar.update(
+                task, completed=progress.bytes, total=progress.bytes_total or None, files=files
+            )
+
+        yield report

@@ -1,0 +1,140 @@
+"""create list delete rename info: volumes as a whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from volfs_cli.options import auto_commit_option, verb, volume_argument, yes_option
+from volfs_cli.output import (
+    Column,
+    confirm,
+    json_option,
+    print_facts,
+    print_listing,
+    show_count,
+    show_seconds,
+    show_size,
+    show_time,
+)
+from volfs_cli.stores import opened_store, opened_volume
+
+if TYPE_CHECKING:
+    from volfs.store.base import Store, VolumeRecord
+
+
+@verb("create")
+@click.argument("name")
+@click.option(
+    "--version",
+    type=int,
+    default=2,
+    show_default=True,
+    help="Profile: 1 (up to 500,000 inodes) or 2 (unlimited).",
+)
+@auto_commit_option("Let mounts of it commit in the background by default (5 if no number).")
+def create(name: str, version: int, auto_commit: float | None) -> None:
+    """Create an empty volume, and the store with it if there is none."""
+    from volfs.model.names import check_volume_name
+    from volfs.model.profile import get_profile
+    from volfs.volume.volumes import create_volume
+
+    # Before the store is made for it.
+    check_volume_name(name)
+    get_profile(version)
+    with opened_store(create=True) as store:
+        create_volume(store, name, profile=version, auto_commit=auto_commit or None)
+    click.echo(f"Created Volume '{name}'.")
+
+
+@verb("list", bare=True)
+@json_option
+def list_(as_json: bool) -> None:
+    """List volumes, newest first."""
+    columns = (Column("Name"), Column("Created at", show_time), Column("Created by"))
+    with opened_store() as store:
+        rows = [(r.name, r.created_ns, r.created_by) for r in store.list_volumes()]
+    print_listing(columns, rows, as_json=as_json)
+
+
+@verb("delete")
+@volume_argument("name")
+@click.option("--allow-missing", is_flag=True, help="Do not fail if there is no such volume.")
+@yes_option
+def delete(name: str, allow_missing: bool, yes: bool) -> None:
+    """Delete a volume with its whole history. Refused while it is mounted."""
+    from volfs.errors import NotAStoreError, NotFoundError
+    from volfs.volume.volumes import delete_volume
+
+    confirm(f"Are you sure you want to irrevocably delete the Volume '{name}'?", yes)
+    try:
+        with opened_store() as store:
+            delete_volume(store, name)
+    except (NotFoundError, NotAStoreError):
+        if not allow_missing:
+            raise
+
+
+@verb("rename")
+@volume_argument("old_name")
+@click.argument("new_name")
+@yes_option
+def rename(old_name: str, new_name: str, yes: bool) -> None:
+    """Give a volume another name. Its id, its history and its mounts stay."""
+    from volfs.volume.volumes import rename_volume
+
+    confirm(
+        f"Are you sure you want to rename the Volume '{old_name}'? "
+        "This may break programs that use it by this name.",
+        yes,
+    )
+    with opened_store() as store:
+        rename_volume(store, old_name, new_name)
+
+
+_INFO = (
+    Column("Name"),
+    Column("ID"),
+    Column("Profile"),
+    Column("Version"),
+    Column("Created at", show_time),
+    Column("Created by"),
+    Column("Files", show_count),
+    Column("Directories", show_count),
+    Column("Bytes", show_size),
+    Column("Auto-commit", show_seconds),
+    Column("Mounts", lambda mounts: ", ".join(mounts) or "none"),
+)
+
+
+@verb("info")
+@volume_argument("name")
+@json_option
+def info(name: str, as_json: bool) -> None:
+    """Say what is known of a volume: its newest version, its size, its mounts."""
+    with opened_volume(name) as (store, record):
+        row = _describe(store, record)
+    print_facts(_INFO, row, as_json=as_json)
+
+
+def _describe(store: Store, record: VolumeRecord) -> tuple[object, ...]:
+    from volfs.volume.history import load_manifest
+    from volfs.volume.volumes import list_volume_sessions
+
+    head = store.get_head(record.id)
+    totals = load_manifest(store, head.manifest).snapshot.totals
+    sessions = list_volume_sessions(store, record)
+    return (
+        record.name,
+        record.id,
+        record.profile,
+        head.version,
+        record.created_ns,
+        record.created_by,
+        totals.files,
+        totals.directories,
+        totals.bytes,
+        record.auto_commit,
+        [session.mountpoint for session in sessions if session.alive],
+    )

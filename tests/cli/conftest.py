@@ -1,0 +1,76 @@
+"""The real command in a process of its own, on a store of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Result:
+    status: int
+    out: bytes
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.decode().splitlines()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Command:
+    """Calls ``volfs`` with arguments; the exit status must be the expected one."""
+
+    def __init__(self, directory: Path) -> None:
+        # As the installed package does: cli/ is volfs_cli.
+        packages = directory / "packages"
+        packages.mkdir()
+        (packages / "volfs_cli").symlink_to(ROOT / "cli")
+        self.directory = directory
+        self.store = directory / "store"
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": f"{ROOT}:{packages}",
+            "VOLFS_STORE": str(self.store),
+            "VOLFS_RUNTIME_DIR": str(directory / "run"),
+            "PYTHONUTF8": "1",
+            "TZ": "UTC",
+        }
+        self.environment.pop("VOLFS_TRACEBACK", None)
+
+    @property
+    def argv(self) -> list[str]:
+        return [sys.executable, "-m", "volfs_cli.main"]
+
+    def __call__(
+        self, *args: str | bytes | Path, status: int = 0, stdin: bytes = b"", **environment: str
+    ) -> Result:
+        done = subprocess.run(
+            [*self.argv, *args],
+            input=stdin,
+            capture_output=True,
+            env=self.environment | environment,
+            cwd=self.directory,
+            timeout=60,
+            check=False,
+        )
+        result = Result(done.returncode, done.stdout, done.stderr.decode())
+        assert result.status == status, result
+        return result
+
+
+@pytest.fixture
+def volfs(tmp_path: Path) -> Command:
+    return Command(tmp_path)
