@@ -1,0 +1,49 @@
+"""What every test may use, and what every test must keep: quiet logs and whole stores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from volfs.store.base import Store, VolumeRecord
+from volfs.store.registry import open_store
+from volfs.volume.check import check_store
+from volfs.volume.volumes import create_volume
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "damaged: leaves the store damaged on purpose")
+    config.addinivalue_line("markers", "noisy(*texts): expects log records above INFO with these")
+
+
+@pytest.fixture(autouse=True)
+def quiet_log(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Nothing above INFO is logged, but what the test announced with ``noisy``."""
+    yield
+    announced = [text for mark in request.node.iter_markers("noisy") for text in mark.args]
+    records = [*caplog.get_records("setup"), *caplog.get_records("call")]
+    loud = [r.getMessage() for r in records if r.levelno > logging.INFO]
+    noise = [text for text in loud if not any(part in text for part in announced)]
+    assert not noise, f"logged without being announced: {noise}"
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A new store in a directory; checked whole when the test is done."""
+    store = open_store(str(tmp_path / "store"), create=True)
+    yield store
+    try:
+        if not list(request.node.iter_markers("damaged")):
+            report = check_store(store)
+            assert report.is_clean, report
+    finally:
+        store.close()
+
+
+@pytest.fixture
+def volume(store: Store) -> VolumeRecord:
+    """A new volume in the store, with chunks of 64 KiB so that little data makes many."""
+    return create_volume(store, "data", chunk_bits=16)
