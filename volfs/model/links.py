@@ -32,6 +32,10 @@ def find_record(get: GetTree, links: Oid, group: int) -> Entry:
     return record
 
 
+def has_group(get: GetTree, links: Oid, group: int) -> bool:
+    return find_entry(get, links, group_name(group)) is not None
+
+
 def settle_links(
     get: GetTree,
     put: Put,

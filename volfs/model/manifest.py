@@ -8,7 +8,16 @@ import msgspec
 from msgspec import Meta
 
 from volfs.errors import DamagedObjectError, UserError
-from volfs.model.entry import I64, Entry, FileKind, OidBytes, Size, Totals, check_entry
+from volfs.model.entry import (
+    I64,
+    Entry,
+    FileKind,
+    OidBytes,
+    Size,
+    Totals,
+    check_entry,
+    check_storable,
+)
 from volfs.model.objects import NO_OID, Buffer, Oid
 
 ROOT_NAME = b"root"
@@ -65,9 +74,13 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """UserError for an author or a message that is too long or not Unicode."""
+    """UserError for an author or a message that is too long or not Unicode.
+
+    DamagedObjectError for a root that no reader would accept.
+    """
     _check_text("author", manifest.author, AUTHOR_MAX)
     _check_text("message", manifest.message, MESSAGE_MAX)
+    check_storable(manifest.root)
     return _encoder.encode(manifest)
 
 

@@ -27,7 +27,7 @@ from typing import NamedTuple
 from volfs.model.delta import Delta, apply_delta
 from volfs.model.diff import without_content
 from volfs.model.entry import Entry, FileKind, replace, same_but_times, with_tree
-from volfs.model.links import find_groups, settle_links
+from volfs.model.links import find_groups, has_group, settle_links
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path
 from volfs.model.objects import NO_OID, Oid, Put
@@ -54,19 +54,28 @@ def merge_snapshots(
     get: GetTree, put: Put, base: Snapshot, ours: Snapshot, theirs: Snapshot, profile: Profile
 ) -> Merged:
     """Our changes on top of theirs. LimitError if the profile forbids the sum of both."""
-    changed = list(_iter_records(get, base.links, ours.links, theirs.links))
-    contested = {record.group for record in changed if record.is_contested}
-    merge = _Merge(get, put, profile)
-    seen = _mark(get, put, base, contested) if contested else base.root
-    root = merge.roots(seen, ours.root, theirs.root)
-    records = {record.group: record.ours for record in changed if record.ours and record.is_ours}
-    snapshot = settle_links(get, put, theirs, root, records, spare=ours.links)
+    records = list(_iter_records(get, base.links, ours.links, theirs.links))
+    kept = {record.group: record.ours for record in records if record.ours and record.is_ours}
+
+    def merge_over(seen: Entry) -> Merged:
+        merge = _Merge(get, put, profile)
+        root = merge.roots(seen, ours.root, theirs.root)
+        return Merged(
+            settle_links(get, put, theirs, root, kept, spare=ours.links), merge.overridden
+        )
+
+    snapshot, overridden = merge_over(base.root)
+    changed = {record.group for record in records if record.is_changed}
+    marked: set[int] = set()
+    while lost := {g for g in changed - marked if not has_group(get, snapshot.links, g)}:
+        marked |= lost
+        snapshot, overridden = merge_over(_mark(get, put, base, marked))
     profile.check_inodes(snapshot.totals.inodes)
-    doubled = {record.group for record in changed if record.is_doubled}
+    doubled = {record.group for record in records if record.is_doubled}
     if doubled:
         paths = find_groups(get, ours.root.tree, doubled)
-        merge.overridden += [Overridden(path, "modified", "modified") for path in paths]
-    return Merged(snapshot, sorted(merge.overridden))
+        overridden += [Overridden(path, "modified", "modified") for path in paths]
+    return Merged(snapshot, sorted(set(overridden)))
 
 
 # --- the tree of directories ------------------------------------------------
@@ -203,11 +212,10 @@ class _Record(NamedTuple):
         return not any(_is_same(a, b) for a, b in pairs)
 
     @property
-    def is_contested(self) -> bool:
-        """Whether one side removed all names, and the other changed the file."""
-        left = self.ours or self.theirs
-        removed = self.ours is None or self.theirs is None
-        return bool(removed and self.base and left and not _is_same(self.base, left))
+    def is_changed(self) -> bool:
+        """Whether a side changed the file that both began from."""
+        sides = [record for record in (self.ours, self.theirs) if record]
+        return self.base is not None and not all(_is_same(self.base, side) for side in sides)
 
 
 def _iter_records(get: GetTree, base: Oid, ours: Oid, theirs: Oid) -> Iterator[_Record]:
@@ -228,7 +236,7 @@ def _mark(get: GetTree, put: Put, base: Snapshot, groups: Collection[int]) -> En
     """The base's root in which the names of these groups differ from what any side has.
 
     A name says only which group it is of, so it is the same although the file
-    changed; here it shall count as changed.
+    changed, and would go where one side removed it. Here it counts as changed.
     """
     delta = Delta()
     for path in find_groups(get, base.root.tree, groups):
