@@ -445,7 +445,7 @@ def run_threads(count: int, work: Callable[[int], None]) -> None:
     def guarded(number: int) -> None:
         try:
             work(number)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the main thread raises it
             errors.append(error)
 
     threads = [threading.Thread(target=guarded, args=(number,)) for number in range(count)]

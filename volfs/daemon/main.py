@@ -10,8 +10,8 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -232,20 +232,27 @@ async def _watch_signals(built: Mount) -> None:
 async def _flush_now_and_then(committer: Committer) -> None:
     while True:
         await trio.sleep(FLUSH_INTERVAL)
-        try:
+        with _surviving("overlay not recorded"):
             await committer.flush()
-        except VolfsError as error:
-            log.error("overlay not recorded: %s", error)
 
 
 async def _commit_now_and_then(service: Service, interval: float) -> None:
     while True:
         await trio.sleep(interval)
         if service.committer.state.overlay.dirty:
-            try:
+            with _surviving("background commit"):
                 await service.commit(CommitNote(auto=True))
-            except VolfsError as error:
-                log.error("background commit: %s", error)
+
+
+@contextmanager
+def _surviving(what: str) -> Iterator[None]:
+    """What goes wrong in the background is logged and tried again; the mount lives on."""
+    try:
+        yield
+    except VolfsError as error:
+        log.error("%s: %s", what, error)
+    except Exception:
+        log.exception("%s", what)
 
 
 # --- the end ----------------------------------------------------------------

@@ -70,7 +70,7 @@ async def _answer(stream: trio.SocketStream, handle: Handle) -> None:
         answer = Answer(result=msgspec.to_builtins(await handle(request)))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         return
-    except Exception as error:  # whatever it was, the caller is told and the mount lives on
+    except Exception as error:  # noqa: BLE001 - the caller is told, and the mount lives on
         if not isinstance(error, MountError):
             log.debug("control request failed: %r", error)
         answer = Answer(error=to_failure(error))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pyfuse3
 
-from volfs.errors import MountError, StoreUnavailableError
+from volfs.errors import MountError
 from volfs.fuse import polling
 from volfs.fuse.ops import Operations
 from volfs.vfs.checkout import Notice
@@ -106,17 +106,28 @@ def make_kernel(mountpoint: str) -> Kernel:
 
 def _drain(mountpoint: str) -> None:
     """A request through the mount: those before it in the queue are read before it."""
-    os.statvfs(mountpoint)
+    with _asking(mountpoint):
+        os.statvfs(mountpoint)
 
 
 def _write_back(mountpoint: str) -> None:
     """syncfs(2), without the GIL: this very process must serve the writes meanwhile."""
-    descriptor = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with _asking(mountpoint):
+        descriptor = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if _libc.syncfs(descriptor) != 0:
+                raise OSError(ctypes.get_errno(), "syncfs failed")
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _asking(mountpoint: str) -> Iterator[None]:
+    """MountError if the mount was taken from us meanwhile."""
     try:
-        if _libc.syncfs(descriptor) != 0:
-            raise StoreUnavailableError(f"syncfs: {os.strerror(ctypes.get_errno())}")
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        raise MountError(f"{mountpoint}: {error.strerror}") from error
 
 
 def _forget(notices: list[Notice]) -> None:
