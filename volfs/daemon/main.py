@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import trio
 
@@ -21,7 +20,7 @@ from volfs.control.mounts import make_runtime_directory, socket_path
 from volfs.daemon.options import MountOptions
 from volfs.daemon.server import listen, serve
 from volfs.daemon.service import Service
-from volfs.daemon.session import Session, make_record, open_session
+from volfs.daemon.session import Session, make_facts, open_session
 from volfs.errors import NotFoundError, VolfsError
 from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead
 from volfs.fuse.mounting import serve as serve_fuse
@@ -41,6 +40,7 @@ from volfs.vfs.view import View
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.reader import Reader
+from volfs.volume.sessions import sessions_directory
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
     store = open_store(options.store)
     stack.callback(store.close)
     volume = store.get_volume(options.volume)
-    directory = options.sessions or Path(store.url) / "mounts"
+    directory = options.sessions or sessions_directory(store)
     session = open_session(directory, volume, options.mountpoint)
     stack.callback(session.close)
     sub_path = parse_path(options.sub_path or "")
@@ -120,8 +120,8 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
     )
     bridge = Bridge(view)
     await _fill(state, bridge, catalog, base)
-    session.write_record(
-        make_record(volume, options.mountpoint, view.head.version, read_only=read_only)
+    session.write_facts(
+        make_facts(volume, options.mountpoint, view.head.version, read_only=read_only)
     )
     kernel = make_kernel(options.mountpoint)
     committer = Committer(state, bridge, store, volume, catalog, kernel)

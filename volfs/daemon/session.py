@@ -19,20 +19,9 @@ import msgspec
 
 from volfs.errors import MountError
 from volfs.store.base import VolumeRecord
+from volfs.volume.sessions import FACTS, LOCK, SessionFacts
 
-LOCK, RECORD, CATALOG, SCRATCH, LOG = "lock", "session.json", "catalog", "scratch", "log"
-
-
-class SessionRecord(msgspec.Struct):
-    """``session.json``: whose overlay this is."""
-
-    volume_id: str
-    volume: str
-    mountpoint: str
-    pid: int
-    base_version: int
-    created_ns: int
-    read_only: bool
+CATALOG, SCRATCH = "catalog", "scratch"
 
 
 class Session:
@@ -50,15 +39,11 @@ class Session:
     def scratch(self) -> Path:
         return self.path / SCRATCH
 
-    @property
-    def log(self) -> Path:
-        return self.path / LOG
-
-    def write_record(self, record: SessionRecord) -> None:
+    def write_facts(self, facts: SessionFacts) -> None:
         """Replace ``session.json`` whole."""
-        temporary = self.path / f"{RECORD}.new"
-        temporary.write_bytes(msgspec.json.encode(record))
-        temporary.rename(self.path / RECORD)
+        temporary = self.path / f"{FACTS}.new"
+        temporary.write_bytes(msgspec.json.encode(facts))
+        temporary.rename(self.path / FACTS)
 
     def close(self) -> None:
         """Let go of the directory; it stays, with the overlay in it."""
@@ -95,9 +80,9 @@ def open_session(directory: Path, volume: VolumeRecord, mountpoint: str) -> Sess
     return Session(path, lock)
 
 
-def make_record(
+def make_facts(
     volume: VolumeRecord, mountpoint: str, version: int, *, read_only: bool
-) -> SessionRecord:
-    return SessionRecord(
+) -> SessionFacts:
+    return SessionFacts(
         volume.id, volume.name, mountpoint, os.getpid(), version, time.time_ns(), read_only
     )

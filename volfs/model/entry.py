@@ -132,6 +132,17 @@ def with_tree(directory: Entry, tree: Oid, totals: Totals) -> Entry:
     )
 
 
+def with_content(entry: Entry, content: Entry) -> Entry:
+    """A file's entry with the content of another."""
+    return replace(
+        entry,
+        size=content.size,
+        inline=content.inline,
+        extents=content.extents,
+        root=content.root,
+    )
+
+
 def same_but_times(a: Entry, b: Entry) -> bool:
     """Whether two entries differ in their times at most."""
     return replace(a, mtime_ns=b.mtime_ns, ctime_ns=b.ctime_ns) == b

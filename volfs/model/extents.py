@@ -106,8 +106,7 @@ class ExtentMap:
         only bytes not written since still come from what was sealed.
         """
         moved = [
-            Piece(p.start, p.end, BASE, p.start) if p.source == BASE or p.source in sources else p
-            for p in self.pieces
+            Piece(p.start, p.end, BASE, p.start) if p.source in sources else p for p in self.pieces
         ]
         self.pieces = []
         for piece in moved:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import trio
 
 from volfs.errors import VolfsError, VolumeBusyError
-from volfs.model.entry import replace
+from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.vfs.aio import Bridge
@@ -189,12 +189,6 @@ def _publish(
         writer = ContentWriter(store.objects, upload, volume.chunk_bits, pool)
         for file in sealed.files:
             content = writer.write(file.base, file.extents, read_scratch)
-            file.written = replace(
-                file.entry,
-                size=content.size,
-                inline=content.inline,
-                extents=content.extents,
-                root=content.root,
-            )
+            file.written = with_content(file.entry, content)
             file.place(file.written)
         return publish_delta(store, upload, volume, base, sealed.delta, note)

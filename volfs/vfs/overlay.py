@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from volfs.model.delta import Delta, DirectoryDelta
-from volfs.model.entry import Entry, FileKind, replace
+from volfs.model.entry import Entry, FileKind, replace, with_content
 from volfs.model.extents import ExtentMap
 from volfs.model.names import Path
 from volfs.vfs.inode import Directory, File, Inode
@@ -189,12 +189,7 @@ class Overlay:
     def _absorb_file(self, done: SealedFile, last_arena: int) -> None:
         file, written = done.file, done.written
         assert written is not None
-        content = {
-            "inline": written.inline,
-            "extents": written.extents,
-            "root": written.root,
-        }
-        file.base = replace(file.entry, size=written.size, **content)
+        file.base = with_content(file.entry, written)
         if file.extents is not None:
             file.extents.rebase(range(last_arena + 1))
             if file.extents.is_base and file.extents.size == written.size:

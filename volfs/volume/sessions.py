@@ -34,7 +34,7 @@ class Session(NamedTuple):
     alive: bool
 
 
-class _Facts(msgspec.Struct):
+class SessionFacts(msgspec.Struct):
     """``session.json``. Unreadable ones count as an overlay of an unknown volume."""
 
     volume_id: str = ""
@@ -46,7 +46,7 @@ class _Facts(msgspec.Struct):
     read_only: bool = False
 
 
-_decoder = msgspec.json.Decoder(_Facts)
+_decoder = msgspec.json.Decoder(SessionFacts)
 
 
 def sessions_directory(store: Store) -> Path:
@@ -67,7 +67,7 @@ def _load(path: Path) -> Session:
     try:
         facts = _decoder.decode((path / FACTS).read_bytes())
     except (OSError, msgspec.MsgspecError):
-        facts = _Facts()
+        facts = SessionFacts()
     return Session(
         path.name,
         path,
