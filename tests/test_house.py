@@ -1,0 +1,106 @@
+"""The rules of the house that no linter knows. Imports between rooms: pyproject.toml."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(
+    path.relative_to(ROOT) for room in ("volfs", "cli") for path in ROOT.glob(f"{room}/**/*.py")
+)
+
+LINES_MAX = 450
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager"}
+IMPURE = {"trio", "lmdb", "obstore", "pyfuse3", "socket", "time", "logging"}
+VFS_WITH_EFFECTS = {"aio", "catalog", "committer", "scratch"}
+LMDB_MODULES = {"volfs/store/embedded/environment.py", "volfs/vfs/catalog.py"}
+
+
+def imported(module: Path) -> set[str]:
+    """The first part of every name that a module imports, wherever in it."""
+    tree = ast.parse((ROOT / module).read_bytes())
+    return set(_iter_imported(tree))
+
+
+def _iter_imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+def is_pure(module: Path) -> bool:
+    if module.parts[:2] == ("volfs", "vfs"):
+        return module.stem not in VFS_WITH_EFFECTS
+    return module.parts[:2] in {("volfs", "model"), ("volfs", "errors")}
+
+
+def test_there_are_modules() -> None:
+    assert len(MODULES) > 50
+    assert {path.parts[0] for path in MODULES} == {"volfs", "cli"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_module_is_one_room(module: Path) -> None:
+    lines = len((ROOT / module).read_bytes().splitlines())
+    assert lines <= LINES_MAX, f"{module} has {lines} lines: it is two rooms"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_names_say_what_is_inside(module: Path) -> None:
+    assert not FORBIDDEN_NAMES & {*module.parts, module.stem}
+
+
+@pytest.mark.parametrize("module", [path for path in MODULES if is_pure(path)], ids=str)
+def test_pure_rooms_know_no_world(module: Path) -> None:
+    assert not IMPURE & imported(module)
+
+
+def test_lmdb_is_known_to_two_modules() -> None:
+    assert {str(module) for module in MODULES if "lmdb" in imported(module)} == LMDB_MODULES
+
+
+def test_pyfuse3_is_known_to_one_room() -> None:
+    rooms = {module.parent for module in MODULES if "pyfuse3" in imported(module)}
+    assert rooms == {Path("volfs/fuse")}
+
+
+def test_every_package_is_installed() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {module.parent for module in MODULES if module.name == "__init__.py"}
+    assert {module.parent for module in MODULES} == folders, "a folder has no __init__.py"
+    packages = {".".join(folder.parts) for folder in folders}
+    renamed = {
+        "volfs_cli" + name.removeprefix("cli") if name.partition(".")[0] == "cli" else name
+        for name in packages
+    }
+    assert set(settings["packages"]) == renamed
+
+
+@pytest.mark.parametrize("statement", ["import volfs", "import volfs_cli.main"])
+def test_works_without_libfuse(statement: str) -> None:
+    hidden = "import sys; sys.modules['pyfuse3'] = sys.modules['trio'] = None"
+    subprocess.run([sys.executable, "-c", f"{hidden}; {statement}"], check=True, cwd="/")
+
+
+def test_says_what_is_missing_without_libfuse(tmp_path: Path) -> None:
+    program = (
+        "import sys; sys.modules['pyfuse3'] = sys.modules['trio'] = None\n"
+        "from volfs_cli.main import run\n"
+        "store, volume, place = sys.argv[1:]\n"
+        "assert run(['--store', store, 'create', volume]) == 0\n"
+        "assert run(['--store', store, 'mount', volume, place]) == 1\n"
+    )
+    place = tmp_path / "mnt"
+    place.mkdir()
+    command = [sys.executable, "-c", program, str(tmp_path / "store"), "data", str(place)]
+    done = subprocess.run(command, check=True, cwd="/", capture_output=True, text=True)
+    assert "mounting needs pyfuse3" in done.stderr
