@@ -9,7 +9,7 @@ from tests.harness.memory import MemoryObjects
 
 settings.register_profile(
     "model",
-    max_examples=40,
+    max_examples=25,
     derandomize=True,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -34,7 +34,7 @@ def _renamed(entry: Entry, name: bytes) -> Entry:
 
 def directories() -> st.SearchStrategy[Directory]:
     def extend(below: st.SearchStrategy[Directory]) -> st.SearchStrategy[Directory]:
-        nodes = st.dictionaries(names, _files() | below, max_size=4).map(_named)
+        nodes = st.dictionaries(names, _files() | below | below, max_size=4).map(_named)
         return st.builds(Directory, nodes, modes, times)
 
     flat = st.builds(
@@ -46,5 +46,8 @@ def directories() -> st.SearchStrategy[Directory]:
 @st.composite
 def volumes(draw: st.DrawFn) -> Volume:
     root = draw(directories())
-    records = {group: file_entry(b"-", draw(contents)) for group in count_links(root)}
+    records = {
+        group: file_entry(b"-", draw(contents), mtime_ns=draw(times), ctime_ns=draw(times))
+        for group in count_links(root)
+    }
     return Volume(root, records)

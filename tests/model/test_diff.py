@@ -76,6 +76,12 @@ def test_a_directory_that_becomes_a_file_takes_its_names_along(store: MemoryObje
     ]
 
 
+def test_attributes_of_directories_count(store: MemoryObjects) -> None:
+    a = build_volume(store, Volume(Directory({b"d": Directory({}, 0o755)})))
+    b = build_volume(store, Volume(Directory({b"d": Directory({}, 0o700)})))
+    assert [change.path for change in diff(store, a, b)] == [(b"d",)]
+
+
 def test_times_of_directories_do_not_count(store: MemoryObjects) -> None:
     a = build_volume(store, Volume(Directory({b"d": Directory({}, mtime_ns=1)})))
     b = build_volume(store, Volume(Directory({b"d": Directory({}, mtime_ns=2)})))

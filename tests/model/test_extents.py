@@ -121,7 +121,7 @@ def merged(pieces: list[Piece]) -> list[Piece]:
 
 
 @given(st.integers(0, SIZE), STEPS)
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_equals_a_bytearray(base_size: int, steps: list[tuple[str, int, int, int]]) -> None:
     checked = Checked(bytes(i % 100 + 100 for i in range(base_size)))
     for kind, at, length, arena in steps:

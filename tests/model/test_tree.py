@@ -80,7 +80,7 @@ def check_equals(store: MemoryObjects, oid: Oid, model: dict[bytes, Entry]) -> N
 
 
 @given(st.lists(EDITS, max_size=6))
-@settings(max_examples=120)
+@settings(max_examples=70)
 def test_any_history_equals_building_from_scratch(history: list[dict[bytes, int | None]]) -> None:
     store = MemoryObjects()
     model: dict[bytes, Entry] = {}

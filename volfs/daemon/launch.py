@@ -127,7 +127,7 @@ def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     try:
-        trio.run(run, options, ready, strict_exception_groups=False)
+        trio.run(run, options, ready)
     except BaseExceptionGroup as group:
         raise _unwrap(group) from group
 
