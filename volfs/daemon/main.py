@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 import trio
 
-from volfs.control.mounts import make_runtime_directory, socket_path
+from volfs.control.mounts import find_mount_point, make_runtime_directory, socket_path
 from volfs.daemon.options import MountOptions
 from volfs.daemon.server import listen, serve
 from volfs.daemon.service import Service
 from volfs.daemon.session import Session, make_facts, open_session
 from volfs.errors import NotFoundError, VolfsError
-from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead
+from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead, unmount
 from volfs.fuse.mounting import serve as serve_fuse
 from volfs.fuse.ops import Operations
 from volfs.model.names import Path as VolumePath
@@ -78,7 +78,7 @@ async def run(options: MountOptions, ready: Callable[[], None]) -> None:
             options.allow_other,
         )
         mount(built.operations, request)
-        stack.callback(close)
+        stack.push(_make_exit(built.service))
         async with trio.open_nursery() as servers:
             try:
                 await _serve(built, servers, ready)
@@ -86,6 +86,18 @@ async def run(options: MountOptions, ready: Callable[[], None]) -> None:
                 with trio.CancelScope(shield=True):
                     await _finish(built)
                 built.service.finished.set()
+
+
+def _make_exit(service: Service) -> Callable[[object, object, object], None]:
+    """What lets go of the session; a mount that this process failed to serve goes with it."""
+
+    def leave(kind: object, error: object, trace: object) -> None:
+        close()
+        left = find_mount_point(service.mountpoint)
+        if kind is not None and left is not None and left.device == service.device:
+            unmount(service.mountpoint, lazy=True)
+
+    return leave
 
 
 # --- building ---------------------------------------------------------------
@@ -96,8 +108,26 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
     stack.callback(store.close)
     volume = store.get_volume(options.volume)
     directory = options.sessions or sessions_directory(store)
-    session = open_session(directory, volume, options.mountpoint)
+    sub_path = parse_path(options.sub_path or "")
+    read_only = options.read_only or options.at is not None
+    shows = show_path(sub_path) + (" read-only" if read_only else "")
+    session = open_session(directory, volume, options.mountpoint, shows)
     stack.callback(session.close)
+    try:
+        return await _build_rooms(options, stack, store, volume, session)
+    except BaseException:
+        if session.is_new:
+            session.remove()
+        raise
+
+
+async def _build_rooms(
+    options: MountOptions,
+    stack: AsyncExitStack,
+    store: Store,
+    volume: VolumeRecord,
+    session: Session,
+) -> Mount:
     sub_path = parse_path(options.sub_path or "")
     read_only = options.read_only or options.at is not None
     if not read_only and sub_path:
@@ -144,6 +174,7 @@ def _wire(
         committer.state, committer.bridge, committer.flush, sync_root, committer.store.get_space
     )
     service = Service(committer, operations, options.mountpoint, auto_commit)
+    service.pinned = options.at is not None
     return Mount(options, session, catalog, committer, operations, service)
 
 

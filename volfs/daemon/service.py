@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import msgspec
 import trio
 
 from volfs.control.protocol import CommitResult, MountStatus, ReloadResult, Request
 from volfs.daemon.busy import describe_holders, find_holders
-from volfs.errors import MountError, StoreError, VolfsError, VolumeBusyError
+from volfs.errors import MountError, StoreError, UserError, VolfsError, VolumeBusyError
 from volfs.fuse.mounting import stop_serving, unmount
 from volfs.fuse.ops import Operations
 from volfs.model.names import show_path
@@ -40,6 +40,8 @@ class Service:
         self.operations = operations
         self.mountpoint = mountpoint
         self.auto_commit = auto_commit
+        self.pinned = False
+        """Whether it was asked for one version and shows no other."""
         self.device = (0, 0)
         self.socket: Path | None = None
         self.discard = False
@@ -88,6 +90,8 @@ class Service:
     # --- commit ----------------------------------------------------------
 
     async def _commit(self, request: Request) -> CommitResult:
+        if request.on_conflict not in get_args(OnConflict):
+            raise UserError(f"on_conflict {request.on_conflict!r}: use override or fail")
         note = CommitNote(request.message, on_conflict=cast(OnConflict, request.on_conflict))
         return to_result(await self.commit(note))
 
@@ -115,6 +119,10 @@ class Service:
     # --- reload ----------------------------------------------------------
 
     async def reload(self, wait: float) -> ReloadResult:
+        """VolumeBusyError that names who has which file open; MountError where pinned."""
+        if self.pinned:
+            version = self.committer.state.view.head.version
+            raise MountError(f"{self.mountpoint}: pinned at version {version}")
         try:
             before, head = await self.committer.reload(wait)
         except VolumeBusyError as error:

@@ -27,8 +27,9 @@ CATALOG, SCRATCH = "catalog", "scratch"
 class Session:
     """A session directory that this process holds the lock of."""
 
-    def __init__(self, path: Path, lock: IO[bytes]) -> None:
+    def __init__(self, path: Path, lock: IO[bytes], *, is_new: bool) -> None:
         self.path = path
+        self.is_new = is_new
         self._lock = lock
 
     @property
@@ -61,14 +62,17 @@ class Session:
         self.close()
 
 
-def session_path(directory: Path, volume: VolumeRecord, mountpoint: str) -> Path:
-    place = hashlib.sha256(f"{volume.id}\0{mountpoint}".encode("utf-8", "surrogateescape"))
+def session_path(directory: Path, volume: VolumeRecord, mountpoint: str, shows: str) -> Path:
+    """``shows`` says which part of the volume; an overlay lies on that and on nothing else."""
+    facts = f"{volume.id}\0{mountpoint}\0{shows}"
+    place = hashlib.sha256(facts.encode("utf-8", "surrogateescape"))
     return directory / f"{volume.name}-{place.hexdigest()[:12]}"
 
 
-def open_session(directory: Path, volume: VolumeRecord, mountpoint: str) -> Session:
+def open_session(directory: Path, volume: VolumeRecord, mountpoint: str, shows: str) -> Session:
     """Take the session of a mount, new or left behind. MountError if a living one has it."""
-    path = session_path(directory, volume, mountpoint)
+    path = session_path(directory, volume, mountpoint, shows)
+    is_new = not path.exists()
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     (path / SCRATCH).mkdir(mode=0o700, exist_ok=True)
     lock = (path / LOCK).open("ab", buffering=0)
@@ -77,7 +81,7 @@ def open_session(directory: Path, volume: VolumeRecord, mountpoint: str) -> Sess
     except BlockingIOError:
         lock.close()
         raise MountError(f"{volume.name} is already mounted at {mountpoint}") from None
-    return Session(path, lock)
+    return Session(path, lock, is_new=is_new)
 
 
 def make_facts(

@@ -50,6 +50,7 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.NotFoundError: errno.ENOENT,
     errors.AlreadyExistsError: errno.EEXIST,
     errors.NotAStoreError: errno.EIO,
+    errors.LocalFileError: errno.EIO,
     errors.UserError: errno.EINVAL,
     errors.MountError: errno.EIO,
     errors.VolfsError: errno.EIO,

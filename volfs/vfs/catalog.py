@@ -26,7 +26,7 @@ from volfs.model.extents import ExtentMap, Piece
 from volfs.model.manifest import Snapshot
 from volfs.model.objects import Oid
 from volfs.store.base import Head
-from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
+from volfs.vfs.inode import NOT_LOADED, ROOT_INO, Directory, File, Inode
 from volfs.vfs.state import MountState
 
 MAP_SIZE = 1 << 36
@@ -167,6 +167,8 @@ class Catalog:
         """Bring the recorded overlay back into a fresh state over ``base``."""
         inodes, names = self._read_all()
         state.inodes.reserve(base.last_ino)
+        if ROOT_INO in inodes:
+            state.root.entry = inodes[ROOT_INO].entry
         for ino in inodes:
             _restore_inode(state, inodes, ino)
         self._recorded.update(inodes)
@@ -243,16 +245,18 @@ def _store_inode(state: MountState, inode: Inode) -> StoredInode:
     return StoredInode(parent, inode.name, dirty, inode.entry)
 
 
-def _restore_inode(state: MountState, stored: dict[int, StoredInode], ino: int) -> Inode:
+def _restore_inode(state: MountState, stored: dict[int, StoredInode], ino: int) -> None:
     """An inode from its record, after those above it."""
-    known = state.inodes.find(ino)
-    if known is not None and ino != ROOT_INO:
-        return known
-    record = stored[ino]
-    if ino == ROOT_INO:
-        state.root.entry = record.entry
-        return state.root
-    parent = _restore_inode(state, stored, record.parent)
+    missing: list[int] = []
+    while state.inodes.find(ino) is None:
+        missing.append(ino)
+        ino = stored[ino].parent
+    for each in reversed(missing):
+        _add_inode(state, each, stored[each])
+
+
+def _add_inode(state: MountState, ino: int, record: StoredInode) -> None:
+    parent = state.inodes.find(record.parent)
     if not isinstance(parent, Directory):
         raise DamagedObjectError(f"catalog: inode {ino} is bound in what is no directory")
     inode = state.inodes.add(record.entry, parent, record.name, ino)
@@ -260,7 +264,8 @@ def _restore_inode(state: MountState, stored: dict[int, StoredInode], ino: int) 
         inode.base = record.base or record.entry
         if record.pieces is not None:
             inode.extents = ExtentMap(record.size, [Piece(*piece) for piece in record.pieces])
-        if record.entry.group:
-            inode.aliases.add((parent, record.name))
+    if record.name == NOT_LOADED:
+        return
+    if isinstance(inode, File) and record.entry.group:
+        inode.aliases.add((parent, record.name))
     parent.children[record.name] = inode
-    return inode

@@ -7,20 +7,24 @@ kernel is told afterwards, from the list of notices that it returns.
 
 An unchanged file keeps its number and the kernel its pages. A file with other
 content is another inode: its name is unloaded, and the next lookup gives a new
-number. Uncommitted changes stay on top.
+number. Uncommitted changes stay on top, by the rules of ``model/merge.py``: a
+reload and a commit then publish what the commit alone would have published.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from volfs.errors import NotFoundError
-from volfs.model.entry import Entry, FileKind, Totals, replace, with_tree
+from volfs.model.diff import without_content
+from volfs.model.entry import Entry, FileKind, Totals, replace, same_but_times, with_tree
+from volfs.model.links import has_group
 from volfs.model.manifest import Snapshot
 from volfs.model.names import show_path
 from volfs.model.objects import NO_OID, Oid
-from volfs.model.tree import Change, diff_trees, find_entry
+from volfs.model.tree import Change, diff_trees, find_entry, iter_entries
 from volfs.store.base import Head
 from volfs.vfs.inode import Directory, File, Inode
 from volfs.vfs.state import MountState
@@ -43,9 +47,14 @@ class Plan:
     """Inodes that stay, with what the new version says of them."""
     unloaded: list[tuple[Directory, bytes]] = field(default_factory=list)
     """Names whose inode is another one now, or none."""
-    remade: list[Directory] = field(default_factory=list)
-    """Directories that are gone and hold changes of ours: they come back with these alone."""
+    bound: dict[Directory, dict[bytes, Inode]] = field(default_factory=dict)
+    """Names of ours that the new version lacks, or has otherwise: the overlay binds them."""
+    adopted: dict[Directory, None] = field(default_factory=dict)
+    """Directories of ours that the new version has, too: its names, and ours on top."""
     notices: list[Notice] = field(default_factory=list)
+
+    def bind(self, directory: Directory, name: bytes, inode: Inode) -> None:
+        self.bound.setdefault(directory, {})[name] = inode
 
 
 def plan_checkout(state: MountState, head: Head, snapshot: Snapshot) -> Plan:
@@ -54,8 +63,8 @@ def plan_checkout(state: MountState, head: Head, snapshot: Snapshot) -> Plan:
     if root is None:
         where = show_path(state.view.sub_path)
         raise NotFoundError(f"version {head.version} has no directory {where}")
-    planning = _Planning(state, Plan(head, snapshot), _find_ancestors(state))
-    planning.keep_directory(state.root, root)
+    planning = _Planning(state, Plan(head, snapshot), _find_holding(state))
+    planning.keep(state.root, state.view.find_root(state.view.snapshot), root)
     planning.plan_links(state.view.snapshot.links, snapshot.links)
     return planning.plan
 
@@ -66,9 +75,11 @@ def apply_checkout(state: MountState, plan: Plan) -> list[Notice]:
         inode.entry = entry
         if isinstance(inode, Directory):
             inode.count = None
-    for directory in plan.remade:
-        assert directory.parent is not None
-        state.overlay.bind(directory.parent, directory.name, directory)
+    for directory in plan.adopted:
+        _adopt(state, directory)
+    for directory, names in plan.bound.items():
+        for name, inode in names.items():
+            state.overlay.bind(directory, name, inode)
     for directory, name in plan.unloaded:
         unloaded = directory.children.pop(name, None)
         if unloaded is not None:
@@ -78,36 +89,52 @@ def apply_checkout(state: MountState, plan: Plan) -> list[Notice]:
     return plan.notices
 
 
-def _find_ancestors(state: MountState) -> set[int]:
-    """Directories that hold uncommitted changes, themselves or below."""
+def _find_holding(state: MountState) -> set[int]:
+    """Directories that would come back if they were gone: ours, or with something of ours."""
     found: set[int] = set()
     for inode in state.overlay.dirty.values():
-        names = inode.aliases if isinstance(inode, File) else ()
-        for start in (inode.parent, *(parent for parent, _ in names)):
+        starts = [inode.parent, *(parent for parent, _ in state.names(inode))]
+        if isinstance(inode, Directory):
+            starts = [inode] if inode.is_made else []
+        for start in starts:
             here = start
             while here is not None and here.ino not in found:
                 found.add(here.ino)
                 here = here.parent
-    return found | {i.ino for i in state.overlay.dirty.values() if isinstance(i, Directory)}
+    return found
 
 
-def _detach(state: MountState, inode: Inode, parent: Directory, name: bytes) -> None:
+def _adopt(state: MountState, directory: Directory) -> None:
+    """The view has this directory of ours: it is not bound by the overlay any more."""
+    parent = directory.parent
+    assert parent is not None
+    parent.changed.discard(directory.name)
+    state.overlay.unrecorded_names.add((parent.ino, directory.name))
+    for name in [name for name in directory.changed if directory.children[name] is None]:
+        state.overlay.unbind(directory, name)
+
+
+def _detach(state: MountState, gone: Inode, parent: Directory, name: bytes) -> None:
     """An inode is not what its name means any more; the kernel may hold it a while longer."""
-    if isinstance(inode, File) and inode.entry.group:
-        inode.aliases.discard((parent, name))
-        if inode.aliases:
-            return
-    if isinstance(inode, Directory):
-        for below, child in list(inode.children.items()):
-            if child is not None:
-                _detach(state, child, inode, below)
-        inode.children.clear()
-        inode.changed.clear()
-        inode.count = 0
-        inode.entry = with_tree(inode.entry, NO_OID, Totals(0, 0, 0))
-    inode.parent = None
-    inode.stale = True
-    state.drop_if_idle(inode)
+    waiting = [(gone, parent, name)]
+    for inode, above, last in waiting:
+        if isinstance(inode, File) and inode.entry.group:
+            inode.aliases.discard((above, last))
+            if inode.aliases:
+                inode.parent, inode.name = next(iter(inode.aliases))
+                continue
+        if isinstance(inode, Directory):
+            waiting += [(child, inode, n) for n, child in inode.children.items() if child]
+            state.overlay.unrecorded_names.update((inode.ino, n) for n in inode.changed)
+            inode.children.clear()
+            inode.changed.clear()
+            inode.count = 0
+            inode.entry = with_tree(inode.entry, NO_OID, Totals(0, 0, 0))
+        state.overlay.dirty.pop(inode.ino, None)
+        state.overlay.unrecorded.add(inode.ino)
+        inode.parent = None
+        inode.stale = True
+        state.drop_if_idle(inode)
 
 
 @dataclass(slots=True)
@@ -115,57 +142,116 @@ class _Planning:
     state: MountState
     plan: Plan
     holding: set[int]
-    """Directories that hold uncommitted changes."""
 
-    def keep_directory(self, directory: Directory, new: Entry) -> None:
-        """The directory stays; what is below may not."""
+    def keep(self, directory: Directory, before: Entry | None, new: Entry) -> None:
+        """Plan for a directory that stays, and for all below. No recursion: trees may be deep."""
+        waiting = [(directory, before, new)]
+        for each in waiting:
+            waiting += self.keep_directory(*each)
+
+    def keep_directory(
+        self, directory: Directory, before: Entry | None, new: Entry
+    ) -> Iterator[tuple[Directory, Entry | None, Entry]]:
+        """The directory stays; what is in it may not. Yields the directories in it that stay.
+
+        ``before`` is what the version shown until now says of it.
+        """
         old = directory.entry
-        for change in diff_trees(self.state.view.reader.get_tree, old.tree, new.tree):
-            if change.name not in directory.changed:
-                self.plan_name(directory, change)
+        tree = NO_OID if directory in self.plan.adopted else old.tree
+        for change in diff_trees(self.state.view.reader.get_tree, tree, new.tree):
+            kept = None
+            if change.name in self.names_on_top(directory):
+                kept = self.plan_bound(directory, change)
+            elif change.name not in directory.changed or tree != old.tree:
+                kept = self.plan_name(directory, change)
+            if kept is not None:
+                yield kept
         if self.state.overlay.dirty.get(directory.ino) is directory:
-            new = with_tree(old, new.tree, new.totals._replace(directories=new.directories))
+            attributes = _merge_attributes(before, old, new)
+            sums = Totals(new.files, new.directories, new.content_bytes, new.subdirectories)
+            new = with_tree(attributes, new.tree, sums)
         self.plan.entries.append((directory, self.with_subdirectories(directory, new)))
         self.plan.notices.append(Notice(directory.ino, None))
+
+    def names_on_top(self, directory: Directory) -> set[bytes]:
+        """The names that the overlay will bind here."""
+        names = directory.changed
+        if directory in self.plan.adopted:
+            names = {name for name in names if directory.children[name] is not None}
+        return names | self.plan.bound.get(directory, {}).keys()
 
     def with_subdirectories(self, directory: Directory, new: Entry) -> Entry:
         """Count the overlay's own directories, made and removed, on top."""
         get = self.state.view.reader.get_tree
         count = new.subdirectories
-        for name in directory.changed:
+        for name in self.names_on_top(directory):
             before = find_entry(get, new.tree, name)
             count -= before is not None and before.is_directory
             count += isinstance(directory.children[name], Directory)
-        return replace(new, subdirectories=max(0, count))
+        return replace(new, subdirectories=count)
 
-    def plan_name(self, directory: Directory, change: Change) -> None:
-        name, _, new = change
-        child = directory.children.get(name)
+    def plan_bound(
+        self, directory: Directory, change: Change
+    ) -> tuple[Directory, Entry | None, Entry] | None:
+        """A name of ours stays ours; but a directory that both sides made is both's."""
+        name, old, new = change
+        child = directory.children[name]
+        both = isinstance(child, Directory) and new is not None and new.is_directory
+        if not both or (old is not None and old.is_directory):
+            return None
+        assert isinstance(child, Directory)
+        assert new is not None
+        self.plan.adopted[child] = None
+        for entry in iter_entries(self.state.view.reader.get_tree, child.entry.tree):
+            if entry.name not in child.changed:
+                ours = self.state.child(child, entry.name)
+                assert ours is not None
+                self.plan.bind(child, entry.name, ours)
+        return child, None, new
+
+    def plan_name(
+        self, directory: Directory, change: Change
+    ) -> tuple[Directory, Entry | None, Entry] | None:
+        child = directory.children.get(change.name)
         if isinstance(child, Directory):
-            self.plan_directory(directory, child, new)
-        elif isinstance(child, File):
-            self.plan_file(directory, child, name, new)
+            return self.plan_directory(directory, child, change)
+        if isinstance(child, File):
+            self.plan_file(directory, child, change)
         else:
             # Not loaded; the kernel may still hold that the name is absent.
-            self.plan.notices.append(Notice(directory.ino, name))
+            self.plan.notices.append(Notice(directory.ino, change.name))
+        return None
 
-    def plan_directory(self, parent: Directory, child: Directory, new: Entry | None) -> None:
+    def plan_directory(
+        self, parent: Directory, child: Directory, change: Change
+    ) -> tuple[Directory, Entry | None, Entry] | None:
+        name, old, new = change
         if new is not None and new.is_directory:
-            self.keep_directory(child, new)
-        elif child.ino in self.holding:
-            self.keep_directory(child, with_tree(child.entry, NO_OID, Totals(0, 0, 0)))
-            self.plan.remade.append(child)
-        else:
-            self.unload(parent, child.name)
-
-    def plan_file(self, parent: Directory, file: File, name: bytes, new: Entry | None) -> None:
-        if file.ino in self.state.overlay.dirty and not (file.entry.group and not new):
-            return  # ours stays on top
-        group = file.entry.group
-        if new is None or new.group != group or new.kind != file.entry.kind:
+            return child, old, new
+        if child.ino not in self.holding:
             self.unload(parent, name)
-        elif not group:
+            return None
+        self.plan.bind(parent, name, child)
+        if new is not None:
+            return None  # a file of theirs: our directory wins whole
+        return child, old, with_tree(child.entry, NO_OID, Totals(0, 0, 0))
+
+    def plan_file(self, parent: Directory, file: File, change: Change) -> None:
+        name, _, new = change
+        same = new is not None and new.group == file.entry.group and new.kind == file.entry.kind
+        if file.ino in self.state.overlay.dirty and not self.is_removed_link(file):
+            if not same:
+                self.plan.bind(parent, name, file)
+        elif not same:
+            self.unload(parent, name)
+        elif new is not None and not new.group:
             self.plan_content(file, new)
+
+    def is_removed_link(self, file: File) -> bool:
+        """Whether others only took a name from a hard-linked file, which has more."""
+        group = file.entry.group
+        get = self.state.view.reader.get_tree
+        return bool(group) and has_group(get, self.plan.snapshot.links, group)
 
     def plan_content(self, file: File, new: Entry) -> None:
         """Keep the inode if only attributes differ."""
@@ -179,15 +265,32 @@ class _Planning:
     def plan_links(self, old: Oid, new: Oid) -> None:
         """Hard-linked files change in the link tree, under all their names at once."""
         get = self.state.view.reader.get_tree
-        for name, _, record in diff_trees(get, old, new):
+        for name, before, record in diff_trees(get, old, new):
             file = self.state.inodes.by_group.get(int(name, 16))
-            if file is None or record is None or file.ino in self.state.overlay.dirty:
+            if file is None or record is None:
                 continue
-            self.plan_content(file, replace(record, group=int(name, 16)))
+            if file.ino in self.state.overlay.dirty:
+                links = file.entry.links + record.links - (before.links if before else 0)
+                self.plan.entries.append((file, replace(file.entry, links=max(1, links))))
+                self.plan.notices.append(Notice(file.ino, None))
+            else:
+                self.plan_content(file, replace(record, group=int(name, 16)))
 
     def unload(self, directory: Directory, name: bytes) -> None:
         self.plan.unloaded.append((directory, name))
         self.plan.notices.append(Notice(directory.ino, name))
+
+
+def _merge_attributes(before: Entry | None, ours: Entry, theirs: Entry) -> Entry:
+    """A directory's own attributes: ours if we changed them; the later times."""
+    unchanged = before is not None and same_but_times(
+        without_content(before), without_content(ours)
+    )
+    return replace(
+        theirs if unchanged else ours,
+        mtime_ns=max(ours.mtime_ns, theirs.mtime_ns),
+        ctime_ns=max(ours.ctime_ns, theirs.ctime_ns),
+    )
 
 
 def _same_content(a: Entry, b: Entry) -> bool:

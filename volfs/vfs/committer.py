@@ -69,14 +69,17 @@ class Committer:
 
     # --- flush -----------------------------------------------------------
 
-    async def flush(self, *, rebased: bool = False) -> None:
-        """Make the overlay durable as it is at the call. OutOfSpaceError."""
+    async def flush(self, *, rebased: bool = False, committed: int = 0) -> None:
+        """Make the overlay durable as it is at the call. OutOfSpaceError.
+
+        ``committed`` is the last arena that no record will refer to any more.
+        """
         if self.catalog is None:
             return
         async with self._flush_lock:
             flush = self.catalog.prepare(self.state, rebased=rebased)
             try:
-                await self.bridge.run(self.state.scratch.sync)
+                await self.bridge.run(self.state.scratch.sync, committed)
                 await self.bridge.run(self.catalog.write, flush)
             except BaseException:
                 self.catalog.give_back(self.state, flush)
@@ -107,9 +110,12 @@ class Committer:
 
     def _absorb(self, published: Published) -> int:
         """The view is the mount's own local tree from now on. Synchronous."""
-        view = self.state.view
+        view, sealed = self.state.view, self.state.overlay.sealed
+        assert sealed is not None
         last_arena = self.state.overlay.absorb(published.directories)
         view.snapshot = published.local
+        for inode, _ in sealed.dirty.values():
+            self.state.drop_if_idle(inode)
         if published.snapshot == published.local:
             view.head = published.head
         return last_arena
@@ -121,7 +127,7 @@ class Committer:
         with the scratch they need, and publishing them again changes nothing.
         """
         try:
-            await self.flush(rebased=True)
+            await self.flush(rebased=True, committed=last_arena)
         except VolfsError as error:
             log.warning("after a commit: %s", error)
         else:
@@ -151,16 +157,21 @@ class Committer:
             head, snapshot = await self.bridge.run(_load_head, self.store, self.volume)
             # From the last look at open files to the swap nothing is awaited.
             notices = await self.bridge.settle(self._swap, head, snapshot)
+            await self.bridge.settle(self.state.recount_usage)
             await self._settle_down(0)
             await self.bridge.run(self.kernel.forget, notices)
             return before, head
 
     async def _drain(self) -> None:
-        """A file closed before the call may still have its release on the way."""
-        for _ in range(DRAIN_ROUNDS):
+        """A file closed before the call may still have its release on the way.
+
+        The kernel sends a dozen at a time: as long as they become fewer, there may be more.
+        """
+        left = DRAIN_ROUNDS
+        while self.state.open_files and left:
+            before = self.state.open_files
             await self.bridge.run(self.kernel.drain)
-            if not self.state.open_files:
-                return
+            left = left - 1 if self.state.open_files >= before else DRAIN_ROUNDS
 
     def _swap(self, head: Head, snapshot: Snapshot) -> list[Notice]:
         if self.state.open_files:

@@ -24,7 +24,8 @@ from volfs.vfs.inode import File, Inode
 from volfs.vfs.state import MountState
 
 XATTR_CREATE, XATTR_REPLACE = 1, 2
-REFUSED_XATTRS = (b"security.", b"trusted.")
+REFUSED_XATTRS = (b"security.", b"trusted.", b"system.")
+"""``system.`` are ACLs: kept as bytes they would not change the mode, as cp expects them to."""
 READ_AHEAD = 8 << 20
 
 
@@ -257,11 +258,11 @@ class Files:
             mode=bits,
             uid=entry.uid if uid is None else uid,
             gid=entry.gid if gid is None else gid,
-            mtime_ns=entry.mtime_ns if mtime_ns is None else mtime_ns,
+            mtime_ns=entry.mtime_ns if mtime_ns is None else _to_storable(mtime_ns),
             ctime_ns=self.state.clock(),
         )
         if atime_ns is not None:
-            inode.atime_ns = atime_ns
+            inode.atime_ns = _to_storable(atime_ns)
         self._touch(inode, changed)
         return inode
 
@@ -316,6 +317,11 @@ class Files:
             if reading:
                 raise NoAttributeError("no such attribute")
             raise NotSupportedError(f"attributes of {name.split(b'.')[0].decode()} are not kept")
+
+
+def _to_storable(time_ns: int) -> int:
+    """A time, or the nearest that an entry has room for: the years 1678 to 2262."""
+    return max(-(1 << 63), min(time_ns, (1 << 63) - 1))
 
 
 def _without_set_id(mode: int) -> int:

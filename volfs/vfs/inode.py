@@ -13,6 +13,8 @@ from volfs.model.extents import ExtentMap
 from volfs.model.names import Path
 
 ROOT_INO = 1
+NOT_LOADED = b""
+"""The name, in the root, of a hard-linked file none of whose names is loaded."""
 
 
 class Inode:

@@ -19,7 +19,7 @@ from volfs.errors import (
 from volfs.model.entry import SYMLINK_MAX, Entry, FileKind, replace
 from volfs.model.names import NAME_MAX, is_entry_name
 from volfs.model.tree import iter_entries
-from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
+from volfs.vfs.inode import NOT_LOADED, ROOT_INO, Directory, File, Inode
 from volfs.vfs.state import MountState
 
 LINK_MAX = 65_000
@@ -101,6 +101,7 @@ class Namespace:
         self.overlay.touch(inode, entry)
         self._bind(parent, name, inode)
         self.state.usage.inodes += 1
+        self.state.usage.bytes += entry.size
         return inode
 
     def link(self, ino: int, parent_ino: int, name: bytes) -> Inode:
@@ -271,9 +272,10 @@ class Namespace:
         inode.entry = replace(inode.entry, links=0, ctime_ns=self.state.clock())
         self.overlay.forget(inode)
         self.state.usage.inodes -= 1
-        self.state.usage.bytes -= inode.entry.size if inode.entry.kind == FileKind.FILE else 0
+        self.state.usage.bytes -= inode.entry.size
         if isinstance(inode, File):
             inode.aliases.clear()
+            self.state.inodes.by_group.pop(inode.entry.group, None)
         self.state.drop_if_idle(inode)
 
     def _drop_alias(self, file: File, parent: Directory, name: bytes) -> None:
@@ -281,7 +283,7 @@ class Namespace:
         self._touch(file, links=file.entry.links - 1)
         if (file.parent, file.name) == (parent, name):
             # The other names may not be loaded; the group's record stands for them.
-            file.parent, file.name = next(iter(file.aliases), (self.state.root, file.name))
+            file.parent, file.name = next(iter(file.aliases), (self.state.root, NOT_LOADED))
 
     def _touch(self, inode: Inode, *, links: int | None = None) -> None:
         count = inode.entry.links if links is None else links

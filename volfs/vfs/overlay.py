@@ -37,7 +37,8 @@ class SealedDirectory:
     directory: Directory
     path: Path
     """From the volume's root."""
-    names: dict[bytes, Inode | None]
+    names: dict[bytes, tuple[Inode | None, int]]
+    """What each changed name meant, and the link group that it said then."""
 
 
 @dataclass(slots=True)
@@ -114,15 +115,15 @@ class Overlay:
 
     @property
     def dirty_files(self) -> int:
-        return len(self._uncommitted())
+        return len(self.uncommitted())
 
     @property
     def dirty_bytes(self) -> int:
-        files = self._uncommitted().values()
+        files = self.uncommitted().values()
         maps = [file.extents for file in files if isinstance(file, File) and file.extents]
         return sum(piece.end - piece.start for m in maps for piece in m.pieces if piece.source >= 0)
 
-    def _uncommitted(self) -> dict[int, Inode]:
+    def uncommitted(self) -> dict[int, Inode]:
         sealed = (
             {ino: inode for ino, (inode, _) in self.sealed.dirty.items()} if self.sealed else {}
         )
@@ -179,8 +180,8 @@ class Overlay:
             directories=entry.directories,
             content_bytes=entry.content_bytes,
         )
-        for name, inode in done.names.items():
-            if directory.children.get(name) is inode:
+        for name, (inode, group) in done.names.items():
+            if directory.children.get(name) is inode and _group(inode) == group:
                 directory.changed.discard(name)
                 if inode is None:
                     directory.children.pop(name, None)
@@ -196,6 +197,14 @@ class Overlay:
                 file.entry = file.base
                 file.extents = file.run = None
         self.unrecorded.add(file.ino)
+
+
+def _group(inode: Inode | None) -> int:
+    return inode.entry.group if inode is not None else 0
+
+
+def _bound(inode: Inode | None) -> tuple[Inode | None, int]:
+    return inode, _group(inode)
 
 
 class _Sealing:
@@ -215,18 +224,25 @@ class _Sealing:
 
     def node(self, directory: Directory) -> DirectoryDelta:
         """The delta's node of a directory; made with those above it."""
-        node = self.nodes.get(directory.ino)
-        if node is not None:
-            return node
+        missing: list[Directory] = []
+        here: Directory | None = directory
+        while here is not None and here.ino not in self.nodes:
+            missing.append(here)
+            here = here.parent
+        for each in reversed(missing):
+            self.nodes[each.ino] = self.make_node(each)
+        return self.nodes[directory.ino]
+
+    def make_node(self, directory: Directory) -> DirectoryDelta:
+        """A node below that of the directory above, which there is."""
         if directory.parent is None:
             node = self.sealed.delta.at(self.sub_path)
         else:
             node = DirectoryDelta()
             if directory.is_made:
                 node = DirectoryDelta(directory.entry, directory.entry.tree)
-            self.node(directory.parent).names[directory.name] = node
-        self.nodes[directory.ino] = node
-        names = {name: directory.children[name] for name in directory.changed}
+            self.nodes[directory.parent.ino].names[directory.name] = node
+        names = {name: _bound(directory.children[name]) for name in directory.changed}
         path = (*self.sub_path, *directory.path)
         self.sealed.directories.append(SealedDirectory(directory, path, names))
         return node

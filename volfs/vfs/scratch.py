@@ -62,9 +62,9 @@ class Scratch:
             os.close(descriptor)
         self._files.clear()
 
-    def sync(self) -> None:
-        """Make everything written so far durable. From any thread."""
-        for descriptor in list(self._files.values()):
+    def sync(self, committed: int = 0) -> None:
+        """Make what was written so far to arenas after ``committed`` durable. From any thread."""
+        for descriptor in [fd for arena, fd in list(self._files.items()) if arena > committed]:
             try:
                 os.fdatasync(descriptor)
             except OSError as error:

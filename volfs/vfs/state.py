@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from volfs.errors import ReadOnlyMountError, StaleInodeError
 from volfs.model.entry import Entry, Totals, replace
-from volfs.model.links import find_record
+from volfs.model.links import find_record, group_name
 from volfs.model.profile import Profile
 from volfs.model.tree import count_entries, find_entry
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode, InodeTable
@@ -96,7 +97,7 @@ class MountState:
             added = self.inodes.add(replace(record, group=entry.group), directory, entry.name)
             assert isinstance(added, File)
             file = added
-        if file.parent is None:
+        if not file.aliases:
             file.parent, file.name = directory, entry.name
         file.aliases.add((directory, entry.name))
         return file
@@ -116,16 +117,38 @@ class MountState:
         return directory.count
 
     def recount_usage(self) -> None:
-        """Add up from the view and the overlay what ``usage`` keeps track of. Miss."""
+        """Add up from the view and the overlay what ``usage`` keeps track of. O(changes). Miss."""
         totals = self.view.snapshot.totals
         usage = Usage(totals.inodes, totals.bytes)
-        for inode in self.inodes:
+        groups: Counter[int] = Counter()
+        """Names that each group has more than the view says."""
+        for inode in self.overlay.uncommitted().values():
+            if inode.parent is None and inode.ino != ROOT_INO:
+                continue  # removed while its commit was under way
             if isinstance(inode, Directory):
                 for name in inode.changed:
-                    usage.add(inode.children[name], self.in_view(inode, name))
+                    now, before = inode.children[name], self.in_view(inode, name)
+                    usage.add(now, before)
+                    groups[now.entry.group if now else 0] += 1
+                    groups[before.group if before else 0] -= 1
+            elif inode.entry.group:
+                groups[inode.entry.group] += 0
             elif inode.parent is not None and inode.name not in inode.parent.changed:
                 usage.add(inode, self.in_view(inode.parent, inode.name))
+        del groups[0]
+        for group, more in groups.items():
+            usage.move(*self._group_totals(group, more))
         self.usage = usage
+
+    def _group_totals(self, group: int, more: int) -> tuple[Totals, Totals]:
+        """What a hard-linked file adds to the view's totals, and with ``more`` names to ours."""
+        links = self.view.snapshot.links
+        record = find_entry(self.view.reader.get_tree, links, group_name(group))
+        now = self.inodes.by_group.get(group)
+        size = now.entry.size if now else record.size if record else 0
+        before = Totals(1, 0, record.size) if record else Totals(0, 0, 0)
+        left = (record.links if record else 0) + more
+        return before, Totals(1, 0, size) if left > 0 else Totals(0, 0, 0)
 
     # --- changing --------------------------------------------------------
 
@@ -166,15 +189,21 @@ class MountState:
             self.drop_if_idle(inode)
 
     def drop_if_idle(self, inode: Inode) -> None:
-        """Unload an inode that neither the kernel, a handle nor the overlay needs."""
-        if inode.lookups or inode.opens or inode.ino == ROOT_INO:
-            return
-        if inode.parent is None:
-            self._release(inode)
-            self.overlay.orphans.pop(inode.ino, None)
-            self.inodes.remove(inode)
-        elif self._is_clean(inode):
-            self._unload(inode)
+        """Unload an inode that neither the kernel, a handle nor the overlay needs.
+
+        Then the directories that were only loaded for it.
+        """
+        waiting = [inode]
+        while waiting:
+            here = waiting.pop()
+            if here.lookups or here.opens or here.ino == ROOT_INO:
+                continue
+            if here.parent is None:
+                self._release(here)
+                self.overlay.orphans.pop(here.ino, None)
+                self.inodes.remove(here)
+            elif self._is_clean(here):
+                waiting += self._unload(here)
 
     def _release(self, inode: Inode) -> None:
         if isinstance(inode, File) and inode.extents is not None:
@@ -189,12 +218,13 @@ class MountState:
         assert isinstance(inode, File)
         return not any(name in parent.changed for parent, name in self.names(inode))
 
-    def _unload(self, inode: Inode) -> None:
-        for directory, name in self.names(inode):
+    def _unload(self, inode: Inode) -> list[Inode]:
+        """Forget an inode; the directories that had it."""
+        names = self.names(inode)
+        for directory, name in names:
             directory.children.pop(name, None)
         self.inodes.remove(inode)
-        if inode.parent is not None:
-            self.drop_if_idle(inode.parent)
+        return [directory for directory, _ in names]
 
     def names(self, inode: Inode) -> list[tuple[Directory, bytes]]:
         """Where an inode is bound, as far as that is loaded."""
