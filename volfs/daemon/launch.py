@@ -67,7 +67,7 @@ def _clear_dead_mount(mountpoint: str) -> None:
     if found is None or found.fs_type != FS_TYPE:
         return
     try:
-        os.stat(mountpoint)
+        os.statvfs(mountpoint)  # stat(2) would be answered by the kernel alone
     except OSError:
         log.info("%s: taking away the mount of a daemon that died", mountpoint)
         if not unmount(mountpoint, lazy=True):

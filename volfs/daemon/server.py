@@ -64,9 +64,9 @@ async def serve(listener: trio.SocketListener, handle: Handle, finished: trio.Ev
 
 async def _answer(stream: trio.SocketStream, handle: Handle) -> None:
     try:
-        _check_peer(stream)
         with trio.fail_after(REQUEST_TIMEOUT):
             request = await _receive(stream)
+        _check_peer(stream)  # now: hanging up on what was not read would lose the answer
         answer = Answer(result=msgspec.to_builtins(await handle(request)))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         return

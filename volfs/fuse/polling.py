@@ -48,7 +48,12 @@ def make_wait(device: int, wait_in_loop: Wait) -> Wait:
             while time.perf_counter() < deadline:
                 if poller.poll(0):
                     return True
-        return await wait_in_loop()
+        while await wait_in_loop():
+            # Another task may have looked and taken the request since the loop saw it: to
+            # read now would block the only thread, until somebody uses the mount again.
+            if poller.poll(0):
+                return True
+        return False
 
     return wait
 

@@ -27,9 +27,11 @@ from volfs.model.manifest import Snapshot
 from volfs.model.objects import Oid
 from volfs.store.base import Head
 from volfs.vfs.inode import NOT_LOADED, ROOT_INO, Directory, File, Inode
+from volfs.vfs.scratch import reserve_room
 from volfs.vfs.state import MountState
 
 MAP_SIZE = 1 << 36
+RESERVE = 4 << 20
 _BASE = b"base"
 Record = tuple[bytes, bytes | None]
 """Key and value; None deletes."""
@@ -84,9 +86,20 @@ class Catalog:
         except lmdb.Error as error:
             raise DamagedObjectError(f"catalog {directory}: {error}") from error
         self._recorded: set[int] = set()
+        self._data = os.open(directory / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
+        self._reserved = 0
+        self._reserve()
 
     def close(self) -> None:
         self._env.close()
+        os.close(self._data)
+
+    def _reserve(self) -> None:
+        """Have room on the disk for records to come: only they can free what scratch has."""
+        wanted = os.fstat(self._data).st_size + RESERVE
+        if wanted > self._reserved:
+            self._reserved = wanted + RESERVE
+            reserve_room(self._data, self._reserved)
 
     # --- writing ---------------------------------------------------------
 
@@ -123,6 +136,7 @@ class Catalog:
                         transaction.delete(key)
                     else:
                         transaction.put(key, value)
+            self._reserve()
         except lmdb.MapFullError as error:
             raise OutOfSpaceError(f"catalog: {error}") from error
         except lmdb.Error as error:
@@ -158,10 +172,12 @@ class Catalog:
     # --- reading ---------------------------------------------------------
 
     def find_base(self) -> StoredBase | None:
-        """What the recorded overlay stands on; None if nothing is recorded."""
+        """What the recorded overlay stands on; None if nothing uncommitted is recorded."""
         with self._env.begin() as transaction:
             value = transaction.get(_BASE)
-        return _decode_base(value) if value else None
+            if value is None or not transaction.cursor().set_range(b"i"):
+                return None
+        return _decode_base(value)
 
     def load(self, state: MountState, base: StoredBase) -> None:
         """Bring the recorded overlay back into a fresh state over ``base``."""

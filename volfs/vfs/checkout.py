@@ -24,7 +24,7 @@ from volfs.model.links import has_group
 from volfs.model.manifest import Snapshot
 from volfs.model.names import show_path
 from volfs.model.objects import NO_OID, Oid
-from volfs.model.tree import Change, diff_trees, find_entry, iter_entries
+from volfs.model.tree import Change, diff_trees, find_entry
 from volfs.store.base import Head
 from volfs.vfs.inode import Directory, File, Inode
 from volfs.vfs.state import MountState
@@ -37,6 +37,15 @@ class Notice(NamedTuple):
     name: bytes | None
 
 
+class Adoption(NamedTuple):
+    """A directory that the overlay bound, and the version to come has as well."""
+
+    tree: Oid
+    """What the version shown until now has under its name."""
+    dropped: set[bytes]
+    """Whiteouts of names that came with the directory and are nothing to that tree."""
+
+
 @dataclass(slots=True)
 class Plan:
     """What a reload will do to the loaded inodes."""
@@ -47,13 +56,13 @@ class Plan:
     """Inodes that stay, with what the new version says of them."""
     unloaded: list[tuple[Directory, bytes]] = field(default_factory=list)
     """Names whose inode is another one now, or none."""
-    bound: dict[Directory, dict[bytes, Inode]] = field(default_factory=dict)
+    bound: dict[Directory, dict[bytes, Inode | None]] = field(default_factory=dict)
     """Names of ours that the new version lacks, or has otherwise: the overlay binds them."""
-    adopted: dict[Directory, None] = field(default_factory=dict)
+    adopted: dict[Directory, Adoption] = field(default_factory=dict)
     """Directories of ours that the new version has, too: its names, and ours on top."""
     notices: list[Notice] = field(default_factory=list)
 
-    def bind(self, directory: Directory, name: bytes, inode: Inode) -> None:
+    def bind(self, directory: Directory, name: bytes, inode: Inode | None) -> None:
         self.bound.setdefault(directory, {})[name] = inode
 
 
@@ -63,7 +72,8 @@ def plan_checkout(state: MountState, head: Head, snapshot: Snapshot) -> Plan:
     if root is None:
         where = show_path(state.view.sub_path)
         raise NotFoundError(f"version {head.version} has no directory {where}")
-    planning = _Planning(state, Plan(head, snapshot), _find_holding(state))
+    plan = Plan(head, snapshot)
+    planning = _Planning(state, plan, _find_changed(state), _find_holding(state))
     planning.keep(state.root, state.view.find_root(state.view.snapshot), root)
     planning.plan_links(state.view.snapshot.links, snapshot.links)
     return planning.plan
@@ -75,42 +85,54 @@ def apply_checkout(state: MountState, plan: Plan) -> list[Notice]:
         inode.entry = entry
         if isinstance(inode, Directory):
             inode.count = None
-    for directory in plan.adopted:
-        _adopt(state, directory)
+    for directory, adoption in plan.adopted.items():
+        _adopt(state, directory, adoption)
     for directory, names in plan.bound.items():
-        for name, inode in names.items():
-            state.overlay.bind(directory, name, inode)
+        for name, ours in names.items():
+            state.overlay.bind(directory, name, ours)
     for directory, name in plan.unloaded:
-        unloaded = directory.children.pop(name, None)
-        if unloaded is not None:
-            _detach(state, unloaded, directory, name)
+        gone = directory.children.pop(name, None)
+        if gone is not None:
+            _detach(state, gone, directory, name)
     state.usage.move(state.view.snapshot.totals, plan.snapshot.totals)
     state.view.head, state.view.snapshot = plan.head, plan.snapshot
     return plan.notices
 
 
+def _find_changed(state: MountState) -> set[int]:
+    """Directories with uncommitted changes, in themselves or below."""
+    dirty = state.overlay.dirty.values()
+    return _find_above([i if isinstance(i, Directory) else i.parent for i in dirty])
+
+
 def _find_holding(state: MountState) -> set[int]:
-    """Directories that would come back if they were gone: ours, or with something of ours."""
-    found: set[int] = set()
+    """Directories that come back if they are gone: ours, or with something of ours."""
+    starts: list[Inode | None] = []
     for inode in state.overlay.dirty.values():
-        starts = [inode.parent, *(parent for parent, _ in state.names(inode))]
         if isinstance(inode, Directory):
-            starts = [inode] if inode.is_made else []
-        for start in starts:
-            here = start
-            while here is not None and here.ino not in found:
-                found.add(here.ino)
-                here = here.parent
+            starts += [inode] if inode.is_made else []
+        else:
+            starts += [parent for parent, _ in state.names(inode)]
+    return _find_above(starts)
+
+
+def _find_above(starts: list[Inode | None]) -> set[int]:
+    found: set[int] = set()
+    for start in starts:
+        here = start
+        while here is not None and here.ino not in found:
+            found.add(here.ino)
+            here = here.parent
     return found
 
 
-def _adopt(state: MountState, directory: Directory) -> None:
+def _adopt(state: MountState, directory: Directory, adoption: Adoption) -> None:
     """The view has this directory of ours: it is not bound by the overlay any more."""
     parent = directory.parent
     assert parent is not None
     parent.changed.discard(directory.name)
     state.overlay.unrecorded_names.add((parent.ino, directory.name))
-    for name in [name for name in directory.changed if directory.children[name] is None]:
+    for name in adoption.dropped:
         state.overlay.unbind(directory, name)
 
 
@@ -123,6 +145,7 @@ def _detach(state: MountState, gone: Inode, parent: Directory, name: bytes) -> N
             if inode.aliases:
                 inode.parent, inode.name = next(iter(inode.aliases))
                 continue
+            state.inodes.by_group.pop(inode.entry.group, None)
         if isinstance(inode, Directory):
             waiting += [(child, inode, n) for n, child in inode.children.items() if child]
             state.overlay.unrecorded_names.update((inode.ino, n) for n in inode.changed)
@@ -141,6 +164,7 @@ def _detach(state: MountState, gone: Inode, parent: Directory, name: bytes) -> N
 class _Planning:
     state: MountState
     plan: Plan
+    changed: set[int]
     holding: set[int]
 
     def keep(self, directory: Directory, before: Entry | None, new: Entry) -> None:
@@ -157,12 +181,13 @@ class _Planning:
         ``before`` is what the version shown until now says of it.
         """
         old = directory.entry
-        tree = NO_OID if directory in self.plan.adopted else old.tree
+        adoption = self.plan.adopted.get(directory)
+        tree = adoption.tree if adoption else old.tree
+        on_top = self.names_on_top(directory)
         for change in diff_trees(self.state.view.reader.get_tree, tree, new.tree):
-            kept = None
-            if change.name in self.names_on_top(directory):
-                kept = self.plan_bound(directory, change)
-            elif change.name not in directory.changed or tree != old.tree:
+            if change.name in on_top:
+                kept = self.plan_bound(on_top[change.name], change)
+            else:
                 kept = self.plan_name(directory, change)
             if kept is not None:
                 yield kept
@@ -173,41 +198,41 @@ class _Planning:
         self.plan.entries.append((directory, self.with_subdirectories(directory, new)))
         self.plan.notices.append(Notice(directory.ino, None))
 
-    def names_on_top(self, directory: Directory) -> set[bytes]:
+    def names_on_top(self, directory: Directory) -> dict[bytes, Inode | None]:
         """The names that the overlay will bind here."""
         names = directory.changed
         if directory in self.plan.adopted:
-            names = {name for name in names if directory.children[name] is not None}
-        return names | self.plan.bound.get(directory, {}).keys()
+            names = names - self.plan.adopted[directory].dropped
+        bound = {name: directory.children[name] for name in names}
+        return bound | self.plan.bound.get(directory, {})
 
     def with_subdirectories(self, directory: Directory, new: Entry) -> Entry:
         """Count the overlay's own directories, made and removed, on top."""
         get = self.state.view.reader.get_tree
         count = new.subdirectories
-        for name in self.names_on_top(directory):
+        for name, inode in self.names_on_top(directory).items():
             before = find_entry(get, new.tree, name)
             count -= before is not None and before.is_directory
-            count += isinstance(directory.children[name], Directory)
+            count += isinstance(inode, Directory)
         return replace(new, subdirectories=count)
 
     def plan_bound(
-        self, directory: Directory, change: Change
+        self, child: Inode | None, change: Change
     ) -> tuple[Directory, Entry | None, Entry] | None:
-        """A name of ours stays ours; but a directory that both sides made is both's."""
-        name, old, new = change
-        child = directory.children[name]
-        both = isinstance(child, Directory) and new is not None and new.is_directory
-        if not both or (old is not None and old.is_directory):
+        """A name of ours stays ours; but a directory that both sides have is both's."""
+        _, old, new = change
+        if not isinstance(child, Directory) or new is None or not new.is_directory:
             return None
-        assert isinstance(child, Directory)
-        assert new is not None
-        self.plan.adopted[child] = None
-        for entry in iter_entries(self.state.view.reader.get_tree, child.entry.tree):
-            if entry.name not in child.changed:
-                ours = self.state.child(child, entry.name)
-                assert ours is not None
-                self.plan.bind(child, entry.name, ours)
-        return child, None, new
+        get = self.state.view.reader.get_tree
+        before = old if old is not None and old.is_directory else None
+        tree = before.tree if before else NO_OID
+        whiteouts = {name for name in child.changed if child.children[name] is None}
+        dropped = {name for name in whiteouts if find_entry(get, tree, name) is None}
+        self.plan.adopted[child] = Adoption(tree, dropped)
+        for name, _, entry in diff_trees(get, tree, child.entry.tree):
+            if name not in child.changed:
+                self.plan.bind(child, name, self.state.child(child, name) if entry else None)
+        return child, before, new
 
     def plan_name(
         self, directory: Directory, change: Change
@@ -228,12 +253,12 @@ class _Planning:
         name, old, new = change
         if new is not None and new.is_directory:
             return child, old, new
-        if child.ino not in self.holding:
+        if child.ino not in (self.changed if new else self.holding):
             self.unload(parent, name)
             return None
         self.plan.bind(parent, name, child)
         if new is not None:
-            return None  # a file of theirs: our directory wins whole
+            return None  # a file of theirs: our directory, changed as it is, wins whole
         return child, old, with_tree(child.entry, NO_OID, Totals(0, 0, 0))
 
     def plan_file(self, parent: Directory, file: File, change: Change) -> None:

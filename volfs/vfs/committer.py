@@ -114,7 +114,7 @@ class Committer:
         assert sealed is not None
         last_arena = self.state.overlay.absorb(published.directories)
         view.snapshot = published.local
-        for inode, _ in sealed.dirty.values():
+        for inode in sealed.inodes:
             self.state.drop_if_idle(inode)
         if published.snapshot == published.local:
             view.head = published.head

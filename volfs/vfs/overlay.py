@@ -52,6 +52,12 @@ class Sealed:
     files: list[SealedFile] = field(default_factory=list)
     directories: list[SealedDirectory] = field(default_factory=list)
 
+    @property
+    def inodes(self) -> list[Inode]:
+        """Those that the overlay needed for this: the dirty ones, and what names were bound to."""
+        bound = [inode for done in self.directories for inode, _ in done.names.values() if inode]
+        return bound + [inode for inode, _ in self.dirty.values()]
+
 
 class Overlay:
     """Dirty inodes of a mount, and what the catalog has not recorded yet."""

@@ -170,6 +170,11 @@ def _punch(descriptor: int, offset: int, length: int) -> None:
     )
 
 
+def reserve_room(descriptor: int, size: int) -> None:
+    """Have blocks for a file of ``size``, if the disk has them."""
+    _libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(size))
+
+
 def _store_error(error: OSError) -> VolfsError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return OutOfSpaceError(f"scratch: {error.strerror}")

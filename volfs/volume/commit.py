@@ -111,8 +111,10 @@ def publish_delta(
         )
         if overridden and note.on_conflict == "fail":
             raise OverriddenError(_describe(overridden))
-        if merged == theirs:
+        if merged == theirs == local:
             return result(False, head, theirs, [])
+        # Where others published the same, a version is made all the same: it is what
+        # makes the objects of the local tree durable, which the mount shows from now on.
         data = encode_manifest(_make_manifest(volume, head, merged, note))
         new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
         try:

@@ -1,0 +1,123 @@
+"""Disks that fill up: that of the overlay, and that of the store."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.calls import fails
+from tests.harness.mounted import Mounts
+from volfs.errors import OutOfSpaceError
+from volfs.volume.volumes import create_volume
+
+pytestmark = [
+    pytest.mark.fuse,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a tmpfs"),
+]
+
+SIZE = 24 << 20
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "small"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "small", path], check=True)
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def fill(path: Path, leave: int) -> Path:
+    """A file that takes all but ``leave`` bytes of a disk."""
+    ballast = path / "ballast"
+    facts = os.statvfs(path)
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, facts.f_bavail * facts.f_frsize - leave)
+    return ballast
+
+
+def test_a_full_overlay_is_enospc_and_deleting_makes_room(small_disk: Path, mounts: Mounts) -> None:
+    mounts.expect("scratch: No space left", "catalog: ")
+    mounted = mounts.mount(sessions=small_disk / "sessions")
+    (mounted.path / "kept").write_bytes(b"kept" * 1000)
+    with (mounted.path / "big").open("wb", buffering=0) as file, fails(errno.ENOSPC):
+        for _ in range(100):
+            file.write(random.Random(1).randbytes(1 << 20))
+    assert (mounted.path / "kept").read_bytes() == b"kept" * 1000
+    assert (mounted.path / "big").stat().st_size > 10 << 20
+    (mounted.path / "big").unlink()
+    descriptor = os.open(mounted.path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+    (mounted.path / "new").write_bytes(random.Random(2).randbytes(10 << 20))
+    assert mounted.commit().version == 1
+    (mounted.path / "newer").write_bytes(random.Random(3).randbytes(10 << 20))
+    assert mounted.commit().version == 2
+
+
+def test_a_full_overlay_can_still_be_committed(small_disk: Path, mounts: Mounts) -> None:
+    mounts.expect("scratch: No space left", "catalog: ", "after a commit: ", "not recorded")
+    mounted = mounts.mount(sessions=small_disk / "sessions")
+    wrote = 0
+    with (mounted.path / "big").open("wb", buffering=0) as file, fails(errno.ENOSPC):
+        while True:
+            wrote += file.write(random.Random(1).randbytes(1 << 20))
+    assert mounted.commit().version == 1
+    assert (mounted.path / "big").stat().st_size >= wrote
+    (mounted.path / "more").write_bytes(bytes(range(256)) * 10_000)
+    assert mounted.commit().version == 2
+
+
+def test_a_full_store_fails_the_commit_and_keeps_the_overlay(
+    small_disk: Path, mounts: Mounts, tmp_path: Path
+) -> None:
+    mounts.store_path = small_disk / "store"
+    mounts._store.close()  # type: ignore[union-attr]
+    mounts._store = None
+    create_volume(mounts.store, "data", chunk_bits=16)
+    mounted = mounts.mount(sessions=tmp_path / "sessions")
+    data = random.Random(1).randbytes(4 << 20)
+    (mounted.path / "f").write_bytes(data)
+    ballast = fill(small_disk, 1 << 20)
+    before = mounted.status()
+    with pytest.raises(OutOfSpaceError):
+        mounted.commit()
+    assert mounts.version == 0
+    assert (mounted.path / "f").read_bytes() == data
+    after = mounted.status()
+    assert (after.dirty_files, after.dirty_bytes) == (before.dirty_files, before.dirty_bytes)
+    ballast.unlink()
+    assert mounted.commit().version == 1
+    assert mounted.status().dirty_files == 0
+    mounted.unmount()
+    mounts.close()
+
+
+def test_an_end_with_a_full_store_leaves_the_overlay(
+    small_disk: Path, mounts: Mounts, tmp_path: Path
+) -> None:
+    mounts.store_path = small_disk / "store"
+    mounts._store.close()  # type: ignore[union-attr]
+    mounts._store = None
+    create_volume(mounts.store, "data", chunk_bits=16)
+    mounted = mounts.mount(sessions=tmp_path / "sessions")
+    data = random.Random(1).randbytes(4 << 20)
+    (mounted.path / "f").write_bytes(data)
+    ballast = fill(small_disk, 1 << 20)
+    mounts.expect("last commit: ", "the overlay stays in")
+    subprocess.run(["umount", mounted.path], check=True)
+    mounted.wait_for_end()
+    assert len(os.listdir(tmp_path / "sessions")) == 1
+    assert mounts.version == 0
+    ballast.unlink()
+    again = mounts.mount(mounted.path, sessions=tmp_path / "sessions")
+    assert (again.path / "f").read_bytes() == data
+    again.unmount()
+    assert (mounts.version, os.listdir(tmp_path / "sessions")) == (1, [])
+    mounts.close()

@@ -1,0 +1,85 @@
+"""System calls that Python has no function for, and errors as their names."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
+_AT_FDCWD = -100
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def renameat2(old: Path, new: Path, flags: int) -> None:
+    arguments = (_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags)
+    if _libc.renameat2(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(old))
+
+
+@contextmanager
+def fails(number: int) -> Iterator[None]:
+    """The block raises an OSError with just this number."""
+    try:
+        yield
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0)
+        if error.errno != number:
+            raise AssertionError(f"{name}: {error}") from error
+    else:
+        raise AssertionError(f"no {errno.errorcode[number]}")
+
+
+def run_python(code: str, *arguments: object) -> str:
+    """Run a program in a process of its own; what it prints. Any error fails the test."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def run_as(user: int, directory: Path, action: Callable[[], object]) -> str:
+    """What ``action`` returns, as text, in a process of another user inside ``directory``.
+
+    Relative paths only: the directories above are closed to that user.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.chdir(directory)
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+            os.write(writer, str(action()).encode())
+        except Exception as error:  # noqa: BLE001 - the parent judges
+            os.write(writer, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as answer:
+        text = answer.read()
+    os.waitpid(child, 0)
+    return text
+
+
+def start_python(code: str, *arguments: object) -> subprocess.Popen[str]:
+    """Start a program; it talks through its standard input and output."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    )

@@ -1,0 +1,52 @@
+"""Fixtures of the folders that mount: imported by their ``conftest.py``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.mounted import Mounted, Mounts
+
+
+@pytest.fixture
+def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mounts]:
+    """A store with the volume ``data``, and whatever the test mounts of it."""
+    found = Mounts(tmp_path)
+    monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(found.runtime))
+    found.create()
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+@pytest.fixture
+def mounted(mounts: Mounts) -> Mounted:
+    """The volume, mounted."""
+    return mounts.mount()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    """One mount for all tests of a file; each works in a directory of its own (``each_alone``)."""
+    mounts = Mounts(tmp_path_factory.mktemp("shared"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOLFS_RUNTIME_DIR", str(mounts.runtime))
+        mounts.create()
+        try:
+            yield mounts.mount(allow_other=True)
+        finally:
+            mounts.close()
+
+
+@pytest.fixture
+def each_alone(shared: Mounted, request: pytest.FixtureRequest) -> Path:
+    """An empty directory of this test's on the shared mount, which others may enter."""
+    os.chmod(shared.path, 0o755)
+    number = len(os.listdir(shared.path))
+    path = shared.path / f"{number}-{request.node.originalname}"
+    path.mkdir()
+    return path
