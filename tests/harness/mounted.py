@@ -39,7 +39,8 @@ from volfs.daemon.launch import mount
 from volfs.daemon.options import MountOptions
 from volfs.errors import VolfsError
 try:
-    mount(msgspec.json.decode(sys.argv[1], type=MountOptions, dec_hook=lambda kind, text: kind(text)))
+    hook = lambda kind, text: kind(text)
+    mount(msgspec.json.decode(sys.argv[1], type=MountOptions, dec_hook=hook))
 except VolfsError as error:
     sys.stderr.buffer.write(msgspec.json.encode(to_failure(error)))
     sys.exit(1)

@@ -1,0 +1,114 @@
+"""Reading a large file in order and at random: through the mount and from the disk."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.figures import Figure, Target, median_figure, ratio_figure
+from bench.machine import can_drop_caches, drop_caches
+from bench.measure_big import STEP, write_file
+from bench.workplace import Workplace, timed
+
+PAGE = 4096
+GOOD = Target(0.5, at_least=True)
+
+
+def measure_read(place: Workplace) -> Iterator[Figure]:
+    """Cold: a mount of its own for each run, and the kernel's caches dropped. Warm: once more."""
+    for kind, blocks in (("random", _make_random()), ("compressible", _make_compressible())):
+        volume = place.make_volume(place.new_name("read"))
+        _write_both(place, volume, blocks)
+        yield from _measure_in_order(place, volume, kind)
+        if kind == "random":
+            yield from _measure_pages(place, volume)
+
+
+def _write_both(place: Workplace, volume: str, blocks: list[bytes]) -> None:
+    salt = os.urandom(16)
+    write_file(place.plain / "big", place.sizes.big, blocks, salt)
+    with place.mounted(volume) as mount:
+        write_file(mount.path / "big", place.sizes.big, blocks, salt)
+        mount.client.commit()
+
+
+def _measure_in_order(place: Workplace, volume: str, kind: str) -> Iterator[Figure]:
+    cold: dict[str, list[float]] = {"ours": [], "disk": []}
+    warm: dict[str, list[float]] = {"ours": [], "disk": []}
+    for _ in range(place.sizes.runs):
+        with place.mounted(volume) as mount:
+            for who, path in (("disk", place.plain / "big"), ("ours", mount.path / "big")):
+                if can_drop_caches():
+                    drop_caches()
+                    cold[who].append(_read_rate(path))
+                else:
+                    _read_rate(path)
+                warm[who].append(_read_rate(path))
+    if cold["ours"]:
+        yield ratio_figure(
+            f"cold read, {kind} data: volfs / disk", cold["ours"], cold["disk"], GOOD
+        )
+        yield median_figure(f"  volfs, cold, {kind}", cold["ours"], "MiB/s")
+        yield median_figure(f"  disk, cold, {kind}", cold["disk"], "MiB/s")
+    yield ratio_figure(f"warm read, {kind} data: volfs / disk", warm["ours"], warm["disk"], GOOD)
+    yield median_figure(f"  volfs, warm, {kind}", warm["ours"], "MiB/s")
+    yield median_figure(f"  disk, warm, {kind}", warm["disk"], "MiB/s")
+
+
+def _measure_pages(place: Workplace, volume: str) -> Iterator[Figure]:
+    """Pages at random that the kernel has not got from us, from packs that it has."""
+    ours, disk = [], []
+    for _ in range(place.sizes.runs):
+        _read_rate(place.plain / "big")
+        with place.mounted(volume) as mount:
+            for who, path in ((disk, place.plain / "big"), (ours, mount.path / "big")):
+                who.append(_page_rate(path, place.sizes.reads))
+    yield median_figure("random pages read, volfs, packs in memory", ours, "1/s")
+    yield median_figure("  random pages read, disk, in memory", disk, "1/s")
+
+
+def _read_rate(path: Path) -> float:
+    """MiB/s of reading a file in order with one buffer."""
+    buffer = bytearray(STEP)
+    with path.open("rb", buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        read = 0
+        started = time.perf_counter()
+        while count := file.readinto(buffer):
+            read += count
+        taken = time.perf_counter() - started
+    if read != size:
+        raise AssertionError(f"{path}: {read} of {size} bytes were read")
+    return read / STEP / taken
+
+
+def _page_rate(path: Path, count: int) -> float:
+    with path.open("rb", buffering=0) as file:
+        descriptor = file.fileno()
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        pages = os.fstat(descriptor).st_size // PAGE
+        offsets = [PAGE * random.randrange(pages) for _ in range(count)]
+
+        def read_all() -> None:
+            for offset in offsets:
+                os.pread(descriptor, PAGE, offset)
+
+        return count / timed(read_all)
+
+
+def _make_random() -> list[bytes]:
+    return [os.urandom(STEP) for _ in range(64)]
+
+
+def _make_compressible() -> list[bytes]:
+    """Text of random words: zstd makes it about a third, as it does source code."""
+    choose = random.Random(1)
+    words = [choose.randbytes(choose.randrange(2, 6)).hex().encode() for _ in range(4000)]
+    blocks = []
+    for _ in range(16):
+        text = b" ".join(choose.choices(words, k=STEP // 5))
+        blocks.append(text[:STEP])
+    return blocks
