@@ -199,7 +199,9 @@ class Overlay:
         file.base = with_content(file.entry, written)
         if file.extents is not None:
             file.extents.rebase(range(last_arena + 1))
-            if file.extents.is_base and file.extents.size == written.size:
+            # Holes are nobody's: a sparse file is the base's although not all pieces are.
+            same = file.stamp == done.stamp and file.entry.links > 0
+            if same or (file.extents.is_base and file.extents.size == written.size):
                 file.entry = file.base
                 file.extents = file.run = None
         self.unrecorded.add(file.ino)
