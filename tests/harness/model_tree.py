@@ -145,18 +145,6 @@ def merge(base: Node | None, ours: Node | None, theirs: Node | None) -> Node | N
     return copy.deepcopy(ours)
 
 
-def has_buried_change(base: Node | None, ours: Node | None, theirs: Node | None) -> bool:
-    """Whether they changed something in a directory that we removed or moved away."""
-    if base is None or not base.is_directory or theirs is None or not theirs.is_directory:
-        return False
-    if ours is None or not ours.is_directory:
-        return not is_same(base, theirs)
-    return any(
-        has_buried_change(below, ours.names.get(name), theirs.names.get(name))
-        for name, below in base.names.items()
-    )
-
-
 def _merge_directories(base: Node | None, ours: Node | None, theirs: Node | None) -> Node | None:
     trees = [node.names if node is not None else {} for node in (base, ours, theirs)]
     names: dict[bytes, Node] = {}
@@ -172,9 +160,15 @@ def _merge_directories(base: Node | None, ours: Node | None, theirs: Node | None
         return _directory(only, names)
     unchanged = base is not None and facts(base) == facts(ours)
     merged = _directory(theirs if unchanged else ours, names)
-    merged.mtime = max(ours.mtime, theirs.mtime)
-    merged.ctime = max(ours.ctime, theirs.ctime)
+    merged.mtime = _merge_times(base and base.mtime, ours.mtime, theirs.mtime)
+    merged.ctime = _merge_times(base and base.ctime, ours.ctime, theirs.ctime)
     return merged
+
+
+def _merge_times(base: int | None, ours: int, theirs: int) -> int:
+    if ours == base:
+        return theirs
+    return ours if theirs == base else max(ours, theirs)
 
 
 def _directory(node: Node, names: dict[bytes, Node]) -> Node:

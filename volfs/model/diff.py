@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from volfs.model.entry import Entry, Totals, with_tree
@@ -49,3 +50,42 @@ def _same_attributes(a: Entry, b: Entry) -> bool:
 def without_content(directory: Entry) -> Entry:
     """A directory's entry reduced to its own attributes."""
     return with_tree(directory, NO_OID, Totals(0, 0, 0))
+
+
+@dataclass(slots=True)
+class Made:
+    """A directory of which only the names count that came since."""
+
+    directory: Entry
+    names: dict[bytes, Entry | Made] = field(default_factory=dict)
+
+    def as_entry(self) -> Entry:
+        """The directory before any of the names is in its tree."""
+        below = sum(isinstance(e, Made) or e.is_directory for e in self.names.values())
+        return with_tree(self.directory, NO_OID, Totals(0, 0, 0, below))
+
+    def groups(self) -> Iterator[int]:
+        """The link groups of its files."""
+        waiting = [self]
+        for here in waiting:
+            waiting += [below for below in here.names.values() if isinstance(below, Made)]
+            yield from (e.group for e in here.names.values() if isinstance(e, Entry) and e.group)
+
+
+def find_made(get: GetTree, old: Entry, new: Entry) -> Made:
+    """What ``new`` has that the directory ``old`` had not, at any depth. Cost follows that."""
+    top = Made(new)
+    opened: list[tuple[Made, bytes, Made]] = []
+    waiting = [(top, old, new)]
+    for here, before, after in waiting:
+        for name, was, entry in diff_trees(get, before.tree, after.tree):
+            if entry is not None and was is None:
+                here.names[name] = entry
+            elif entry and was and entry.is_directory and was.is_directory:
+                below = here.names[name] = Made(entry)
+                opened.append((here, name, below))
+                waiting.append((below, was, entry))
+    for above, name, below in reversed(opened):
+        if not below.names:
+            del above.names[name]
+    return top

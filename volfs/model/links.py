@@ -32,6 +32,11 @@ def find_record(get: GetTree, links: Oid, group: int) -> Entry:
     return record
 
 
+def load_record(get: GetTree, links: Oid, group: int) -> Entry:
+    """A group's record as the entry of a file, which says of what group it is."""
+    return replace(find_record(get, links, group), group=group)
+
+
 def has_group(get: GetTree, links: Oid, group: int) -> bool:
     return find_entry(get, links, group_name(group)) is not None
 

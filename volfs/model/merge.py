@@ -10,7 +10,7 @@ Rules, each with its test in tests/model/test_merge.py:
 - a file changed on both: ours, whole; theirs is reported as overridden.
 - removed by one, changed by the other: ours, the later; theirs is reported.
 - a directory on both sides: its names one by one; attributes ours if we changed
-  them; the later modification time.
+  them; the later times, if both changed them.
 - a directory that one side removed: its names one by one, too. What the other
   side made inside stays, what we changed comes back, and the directory with it.
 - a file on one side and a directory on the other: ours.
@@ -146,9 +146,13 @@ class _Merge:
         edited = edit_tree(self.get, self.put, _tree(here.theirs), edits)
         if edits:
             self.profile.check_entries(edited.length, here.path)
-        if edited.oid or (here.ours and here.theirs):
-            attributes = _merge_attributes(here.base, here.ours, here.theirs)
+        if here.ours and here.theirs:
+            attributes = merge_attributes(here.base, here.ours, here.theirs)
             here.merged = with_tree(attributes, edited.oid, edited.totals)
+        elif edited.oid:
+            only = here.ours or here.theirs
+            assert only is not None, "a directory of one side at least"
+            here.merged = with_tree(only, edited.oid, edited.totals)
 
 
 def _is_directory(entry: Entry | None) -> bool:
@@ -165,17 +169,23 @@ def _describe(base: Entry | None, entry: Entry | None) -> str:
     return "created" if base is None else "modified"
 
 
-def _merge_attributes(base: Entry | None, ours: Entry | None, theirs: Entry | None) -> Entry:
-    if ours is None or theirs is None:
-        only = ours or theirs
-        assert only is not None, "a directory of one side at least"
-        return only
+def merge_attributes(base: Entry | None, ours: Entry, theirs: Entry) -> Entry:
+    """A directory's own attributes: ours if we changed them; the later times, if both did.
+
+    Tree and totals of what is returned mean nothing.
+    """
     unchanged = base is not None and same_but_times(without_content(base), without_content(ours))
     return replace(
         theirs if unchanged else ours,
-        mtime_ns=max(ours.mtime_ns, theirs.mtime_ns),
-        ctime_ns=max(ours.ctime_ns, theirs.ctime_ns),
+        mtime_ns=_merge_time(base.mtime_ns if base else None, ours.mtime_ns, theirs.mtime_ns),
+        ctime_ns=_merge_time(base.ctime_ns if base else None, ours.ctime_ns, theirs.ctime_ns),
     )
+
+
+def _merge_time(base: int | None, ours: int, theirs: int) -> int:
+    if base in (ours, theirs):
+        return theirs if base == ours else ours
+    return max(ours, theirs)
 
 
 # --- hard links -------------------------------------------------------------

@@ -13,15 +13,16 @@ reload and a commit then publish what the commit alone would have published.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from volfs.errors import NotFoundError
-from volfs.model.diff import without_content
-from volfs.model.entry import Entry, FileKind, Totals, replace, same_but_times, with_tree
-from volfs.model.links import has_group
+from volfs.model.diff import Made, find_made
+from volfs.model.entry import Entry, FileKind, Totals, replace, with_tree
+from volfs.model.links import has_group, load_record
 from volfs.model.manifest import Snapshot
+from volfs.model.merge import merge_attributes
 from volfs.model.names import show_path
 from volfs.model.objects import NO_OID, Oid
 from volfs.model.tree import Change, diff_trees, find_entry
@@ -37,15 +38,6 @@ class Notice(NamedTuple):
     name: bytes | None
 
 
-class Adoption(NamedTuple):
-    """A directory that the overlay bound, and the version to come has as well."""
-
-    tree: Oid
-    """What the version shown until now has under its name."""
-    dropped: set[bytes]
-    """Whiteouts of names that came with the directory and are nothing to that tree."""
-
-
 @dataclass(slots=True)
 class Plan:
     """What a reload will do to the loaded inodes."""
@@ -58,8 +50,15 @@ class Plan:
     """Names whose inode is another one now, or none."""
     bound: dict[Directory, dict[bytes, Inode | None]] = field(default_factory=dict)
     """Names of ours that the new version lacks, or has otherwise: the overlay binds them."""
-    adopted: dict[Directory, Adoption] = field(default_factory=dict)
-    """Directories of ours that the new version has, too: its names, and ours on top."""
+    adopted: dict[Directory, Oid] = field(default_factory=dict)
+    """Directories that the overlay bound, and the new version has as well: its names, and
+    ours on top. With the tree that the version shown until now has under the name."""
+    unbound: list[tuple[Directory, bytes]] = field(default_factory=list)
+    """Whiteouts that cover nothing: a name made and removed again during a commit."""
+    revived: dict[tuple[Directory, bytes], Made] = field(default_factory=dict)
+    """Directories that we removed, with what others made in them since: only that comes back."""
+    records: dict[int, Entry] = field(default_factory=dict)
+    """Of the hard-linked files among those."""
     notices: list[Notice] = field(default_factory=list)
 
     def bind(self, directory: Directory, name: bytes, inode: Inode | None) -> None:
@@ -85,15 +84,19 @@ def apply_checkout(state: MountState, plan: Plan) -> list[Notice]:
         inode.entry = entry
         if isinstance(inode, Directory):
             inode.count = None
-    for directory, adoption in plan.adopted.items():
-        _adopt(state, directory, adoption)
+    for directory in plan.adopted:
+        _adopt(state, directory)
     for directory, names in plan.bound.items():
         for name, ours in names.items():
             state.overlay.bind(directory, name, ours)
+    for directory, name in plan.unbound:
+        state.overlay.unbind(directory, name)
     for directory, name in plan.unloaded:
         gone = directory.children.pop(name, None)
         if gone is not None:
             _detach(state, gone, directory, name)
+    for (directory, name), made in plan.revived.items():
+        _revive(state, directory, name, made, plan.records)
     state.usage.move(state.view.snapshot.totals, plan.snapshot.totals)
     state.view.head, state.view.snapshot = plan.head, plan.snapshot
     return plan.notices
@@ -126,14 +129,26 @@ def _find_above(starts: list[Inode | None]) -> set[int]:
     return found
 
 
-def _adopt(state: MountState, directory: Directory, adoption: Adoption) -> None:
+def _adopt(state: MountState, directory: Directory) -> None:
     """The view has this directory of ours: it is not bound by the overlay any more."""
     parent = directory.parent
     assert parent is not None
     parent.changed.discard(directory.name)
     state.overlay.unrecorded_names.add((parent.ino, directory.name))
-    for name in adoption.dropped:
-        state.overlay.unbind(directory, name)
+
+
+def _revive(
+    state: MountState, parent: Directory, name: bytes, made: Made, records: Mapping[int, Entry]
+) -> None:
+    """Bind a directory again, and what was made in it: to the overlay, names like any others."""
+    waiting: list[tuple[Directory, bytes, Entry | Made]] = [(parent, name, made)]
+    for above, last, what in waiting:
+        entry = what.as_entry() if isinstance(what, Made) else what
+        inode = state.load(above, last, records.get(entry.group, entry))
+        state.overlay.bind(above, last, inode)
+        if isinstance(what, Made):
+            assert isinstance(inode, Directory)
+            waiting += [(inode, *item) for item in what.names.items()]
 
 
 def _detach(state: MountState, gone: Inode, parent: Directory, name: bytes) -> None:
@@ -181,18 +196,20 @@ class _Planning:
         ``before`` is what the version shown until now says of it.
         """
         old = directory.entry
-        adoption = self.plan.adopted.get(directory)
-        tree = adoption.tree if adoption else old.tree
+        tree = self.plan.adopted.get(directory, old.tree)
         on_top = self.names_on_top(directory)
         for change in diff_trees(self.state.view.reader.get_tree, tree, new.tree):
-            if change.name in on_top:
-                kept = self.plan_bound(on_top[change.name], change)
-            else:
+            if change.name not in on_top:
                 kept = self.plan_name(directory, change)
+            elif on_top[change.name] is None:
+                kept = None
+                self.plan_whiteout(directory, change)
+            else:
+                kept = self.plan_bound(on_top[change.name], change)
             if kept is not None:
                 yield kept
         if self.state.overlay.dirty.get(directory.ino) is directory:
-            attributes = _merge_attributes(before, old, new)
+            attributes = merge_attributes(before, old, new)
             sums = Totals(new.files, new.directories, new.content_bytes, new.subdirectories)
             new = with_tree(attributes, new.tree, sums)
         self.plan.entries.append((directory, self.with_subdirectories(directory, new)))
@@ -200,10 +217,7 @@ class _Planning:
 
     def names_on_top(self, directory: Directory) -> dict[bytes, Inode | None]:
         """The names that the overlay will bind here."""
-        names = directory.changed
-        if directory in self.plan.adopted:
-            names = names - self.plan.adopted[directory].dropped
-        bound = {name: directory.children[name] for name in names}
+        bound = {name: directory.children[name] for name in directory.changed}
         return bound | self.plan.bound.get(directory, {})
 
     def with_subdirectories(self, directory: Directory, new: Entry) -> Entry:
@@ -213,7 +227,7 @@ class _Planning:
         for name, inode in self.names_on_top(directory).items():
             before = find_entry(get, new.tree, name)
             count -= before is not None and before.is_directory
-            count += isinstance(inode, Directory)
+            count += isinstance(inode, Directory) or (directory, name) in self.plan.revived
         return replace(new, subdirectories=count)
 
     def plan_bound(
@@ -226,13 +240,26 @@ class _Planning:
         get = self.state.view.reader.get_tree
         before = old if old is not None and old.is_directory else None
         tree = before.tree if before else NO_OID
-        whiteouts = {name for name in child.changed if child.children[name] is None}
-        dropped = {name for name in whiteouts if find_entry(get, tree, name) is None}
-        self.plan.adopted[child] = Adoption(tree, dropped)
+        self.plan.adopted[child] = tree
         for name, _, entry in diff_trees(get, tree, child.entry.tree):
             if name not in child.changed:
                 self.plan.bind(child, name, self.state.child(child, name) if entry else None)
         return child, before, new
+
+    def plan_whiteout(self, directory: Directory, change: Change) -> None:
+        """A name that we removed stays so; but not what others made in a directory since."""
+        name, old, new = change
+        get = self.state.view.reader.get_tree
+        if old is None:
+            self.plan.unbound.append((directory, name))
+            self.plan.notices.append(Notice(directory.ino, name))
+        elif new is not None and old.is_directory and new.is_directory:
+            made = find_made(get, old, new)
+            if made.names:
+                links = self.plan.snapshot.links
+                self.plan.records |= {g: load_record(get, links, g) for g in made.groups()}
+                self.plan.revived[directory, name] = made
+                self.plan.notices.append(Notice(directory.ino, name))
 
     def plan_name(
         self, directory: Directory, change: Change
@@ -304,18 +331,6 @@ class _Planning:
     def unload(self, directory: Directory, name: bytes) -> None:
         self.plan.unloaded.append((directory, name))
         self.plan.notices.append(Notice(directory.ino, name))
-
-
-def _merge_attributes(before: Entry | None, ours: Entry, theirs: Entry) -> Entry:
-    """A directory's own attributes: ours if we changed them; the later times."""
-    unchanged = before is not None and same_but_times(
-        without_content(before), without_content(ours)
-    )
-    return replace(
-        theirs if unchanged else ours,
-        mtime_ns=max(ours.mtime_ns, theirs.mtime_ns),
-        ctime_ns=max(ours.ctime_ns, theirs.ctime_ns),
-    )
 
 
 def _same_content(a: Entry, b: Entry) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from volfs.errors import ReadOnlyMountError, StaleInodeError
 from volfs.model.entry import Entry, Totals, replace
-from volfs.model.links import find_record, group_name
+from volfs.model.links import group_name, load_record
 from volfs.model.profile import Profile
 from volfs.model.tree import count_entries, find_entry
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode, InodeTable
@@ -88,18 +88,26 @@ class MountState:
         return inode
 
     def _load(self, directory: Directory, entry: Entry) -> Inode:
+        group, whole = entry.group, entry
+        if group and group not in self.inodes.by_group:
+            whole = load_record(self.view.reader.get_tree, self.view.snapshot.links, group)
+        return self.load(directory, entry.name, whole)
+
+    def load(self, directory: Directory, name: bytes, entry: Entry) -> Inode:
+        """An inode for a name; of a hard-linked file the one that it has, if any.
+
+        ``entry`` says all about it: for a hard-linked file that is its group's record.
+        """
         if not entry.group:
-            return self.inodes.add(entry, directory, entry.name)
+            return self.inodes.add(entry, directory, name)
         file = self.inodes.by_group.get(entry.group)
         if file is None:
-            reader = self.view.reader
-            record = find_record(reader.get_tree, self.view.snapshot.links, entry.group)
-            added = self.inodes.add(replace(record, group=entry.group), directory, entry.name)
+            added = self.inodes.add(entry, directory, name)
             assert isinstance(added, File)
             file = added
         if not file.aliases:
-            file.parent, file.name = directory, entry.name
-        file.aliases.add((directory, entry.name))
+            file.parent, file.name = directory, name
+        file.aliases.add((directory, name))
         return file
 
     def in_view(self, directory: Directory, name: bytes) -> Entry | None:
