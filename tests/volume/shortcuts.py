@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from volfs.errors import HeadMovedError
 from volfs.model.entry import Entry, FileKind
@@ -84,19 +85,23 @@ class Interloper:
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
 
-    def publish(self, upload: Upload, volume_id: str, expected: Head, new: Head) -> None:
+    def publish(
+        self, upload: Upload, volume_id: str, expected: Head, new: Head, **options: Any
+    ) -> None:
         self.attempts += 1
         if self._others:
             record = self._store.find_volume_by_id(volume_id)
             assert record is not None
             publish_files(self._store, record, self._others.pop(0))
-        self._store.publish(upload, volume_id, expected, new)
+        self._store.publish(upload, volume_id, expected, new, **options)
 
 
 class LostAnswer(Interloper):
     """A store whose swap lands, but says that the head had moved."""
 
-    def publish(self, upload: Upload, volume_id: str, expected: Head, new: Head) -> None:
+    def publish(
+        self, upload: Upload, volume_id: str, expected: Head, new: Head, **options: Any
+    ) -> None:
         self.attempts += 1
-        self._store.publish(upload, volume_id, expected, new)
+        self._store.publish(upload, volume_id, expected, new, **options)
         raise HeadMovedError("it was ourselves")

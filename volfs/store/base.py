@@ -1,9 +1,9 @@
 """The contract of a store: what every engine promises, and nothing else knows more.
 
 A store holds two sorts of things: immutable *objects* by id, and *refs*: the
-volumes' records, their version tables and heads. Everything here blocks and
-may be called from any thread. ``tests/store`` runs one contract suite over
-every engine.
+volumes' records, their version tables and heads, and the leases of sessions.
+Everything here blocks and may be called from any thread. ``tests/store`` runs
+one contract suite over every engine.
 
 Order of writing (docs/format.md): packs, index, manifest, ref. A ref never
 points at what is not durable.
@@ -11,7 +11,7 @@ points at what is not durable.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
@@ -40,6 +40,28 @@ class Head(NamedTuple):
 
     version: int
     manifest: Oid
+
+
+class Need(NamedTuple):
+    """An object that somebody relies on, and with it everything below it."""
+
+    kind: Kind
+    oid: Oid
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """What a session relies on. gc keeps the needs, whatever versions there are.
+
+    A mount's view may be a tree that no version has (docs/decisions/0009), and
+    its overlay may lie on content of views that it left: both are needs.
+    """
+
+    session: str
+    """``volume/sessions.py`` says how sessions are called; one has one lease."""
+    volume_id: str
+    versions: tuple[int, ...] = ()
+    """Those that the session shows or stands on: they count as mounted."""
+    needs: tuple[Need, ...] = ()
 
 
 class Space(NamedTuple):
@@ -158,16 +180,46 @@ class Store(Protocol):
 
     def open_upload(self) -> Upload: ...
 
-    def publish(self, upload: Upload, volume_id: str, expected: Head, new: Head) -> None:
+    def publish(
+        self,
+        upload: Upload,
+        volume_id: str,
+        expected: Head,
+        new: Head,
+        *,
+        shares: Collection[int] = (),
+        lease: Lease | None = None,
+    ) -> None:
         """The one compare-and-swap: make the upload durable, then move the head.
 
         Everything ``upload`` put is durable and indexed, and ``new`` is in the
         version table, when this returns. ``new.manifest`` and every object that
         the upload was told of as already known are proven present in the same
-        step. HeadMovedError if the head is not ``expected`` (the upload stays
-        usable: put the redone merge and publish again); NotFoundError if the
-        volume is gone; OutOfSpaceError; StoreError. On any error nothing moved.
+        step; so are the versions ``shares``, of which the new one has parts that
+        the upload was not told of. ``lease`` is put in the same step, too.
+        HeadMovedError if the head is not ``expected`` (the upload stays usable:
+        put the redone merge and publish again); NotFoundError if the volume or
+        one of ``shares`` is gone; OutOfSpaceError; StoreError. On any error
+        nothing moved.
         """
+
+    # --- leases ----------------------------------------------------------
+
+    def put_lease(self, lease: Lease) -> None:
+        """Make a session's lease, or replace the one it had; durable on return.
+
+        NotFoundError if one of its ``versions`` is not there. What a lease needs
+        must be reachable when it is put: from one of its versions, from the
+        lease that it replaces, or from what ``publish`` publishes with it.
+        """
+
+    def find_lease(self, session: str) -> Lease | None: ...
+
+    def list_leases(self) -> list[Lease]:
+        """Those of all volumes, by session; also of volumes that were deleted."""
+
+    def drop_lease(self, session: str) -> None:
+        """The session needs nothing any more. Nothing happens if it had no lease."""
 
     # --- care ------------------------------------------------------------
 

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from volfs.errors import StoreError
 from volfs.model.objects import Kind, Oid
-from volfs.store.base import CheckProgress, Damage, Head, Objects, Space, Upload, VolumeRecord
+from volfs.store.base import (
+    CheckProgress,
+    Damage,
+    Head,
+    Lease,
+    Objects,
+    Space,
+    Upload,
+    VolumeRecord,
+)
 from volfs.store.embedded.damage import iter_damage
 from volfs.store.embedded.environment import Environment, Transaction, store_errors
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.layout import INDEX, PACKS, check_store, create_store
+from volfs.store.embedded.leases import Leases
 from volfs.store.embedded.packs import PackReader
 from volfs.store.embedded.reader import ObjectReader
 from volfs.store.embedded.refs import Refs
@@ -35,6 +45,7 @@ class Engine:
         self.environment = Environment(path / INDEX)
         self.index = Index(self.environment)
         self.refs = Refs(self.environment)
+        self.leases = Leases(self.environment, self.refs)
         self.packs = PackReader(path / PACKS)
         self.objects = ObjectReader(self.index, self.packs)
         self.pool = WriterPool(path / PACKS, self.index)
@@ -53,6 +64,7 @@ class EmbeddedStore:
         self.objects: Objects = engine.objects
         self._engine = engine
         self._refs = engine.refs
+        self._leases = engine.leases
         self._closed = False
 
     # --- volumes ---------------------------------------------------------
@@ -96,14 +108,45 @@ class EmbeddedStore:
         self._engine.environment.check_usable()
         return PackUpload(self._engine.index, self._engine.objects, self._engine.pool)
 
-    def publish(self, upload: Upload, volume_id: str, expected: Head, new: Head) -> None:
-        self._publish(upload, self._refs.advance(volume_id, expected, new))
+    def publish(
+        self,
+        upload: Upload,
+        volume_id: str,
+        expected: Head,
+        new: Head,
+        *,
+        shares: Collection[int] = (),
+        lease: Lease | None = None,
+    ) -> None:
+        advance = self._refs.advance(volume_id, expected, new, shares)
+
+        def move(txn: Transaction) -> Oid:
+            manifest = advance(txn)
+            if lease is not None:
+                self._leases.put_in(txn, lease)
+            return manifest
+
+        self._publish(upload, move)
 
     def _publish(self, upload: Upload, move: Callable[[Transaction], Oid]) -> None:
         if not isinstance(upload, PackUpload) or not upload.belongs_to(self._engine.pool):
             raise ValueError("an upload of another store")
         with upload.publishing() as batch:
             self._engine.index.publish(batch, move)
+
+    # --- leases ----------------------------------------------------------
+
+    def put_lease(self, lease: Lease) -> None:
+        self._leases.put(lease)
+
+    def find_lease(self, session: str) -> Lease | None:
+        return self._leases.find(session)
+
+    def list_leases(self) -> list[Lease]:
+        return self._leases.list_all()
+
+    def drop_lease(self, session: str) -> None:
+        self._leases.drop(session)
 
     # --- care ------------------------------------------------------------
 

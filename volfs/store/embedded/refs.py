@@ -7,7 +7,7 @@ in the one transaction that makes its objects reachable.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
@@ -137,8 +137,13 @@ class Refs:
             rows = zip(range(_BATCH), cursor.iterprev(), strict=False)
             return [_decode_version(key, row) for _, (key, row) in rows if key >= first]
 
-    def advance(self, volume_id: str, expected: Head, new: Head) -> Callable[[Transaction], Oid]:
-        """What moves a head. HeadMovedError if it is not ``expected``; NotFoundError."""
+    def advance(
+        self, volume_id: str, expected: Head, new: Head, shares: Collection[int] = ()
+    ) -> Callable[[Transaction], Oid]:
+        """What moves a head. HeadMovedError if it is not ``expected``.
+
+        NotFoundError if the volume or one of the versions ``shares`` is gone.
+        """
         if new.version != expected.version + 1:
             raise ValueError(f"version {new.version} cannot follow {expected.version}")
 
@@ -148,10 +153,17 @@ class Refs:
                 raise HeadMovedError(
                     f"volume {volume_id} is at version {head.version}, not {expected.version}"
                 )
+            self.check_versions(txn, volume_id, shares)
             self._set_head(txn, volume_id, new)
             return new.manifest
 
         return move
+
+    def check_versions(self, txn: Transaction, volume_id: str, versions: Collection[int]) -> None:
+        """NotFoundError for the first of the versions that is not there."""
+        for version in versions:
+            if txn.get(_version_key(volume_id, version), db=self._versions) is None:
+                raise NotFoundError(f"volume {volume_id}: version {version} is not there any more")
 
     def _set_head(self, txn: Transaction, volume_id: str, head: Head) -> None:
         txn.put(_version_key(volume_id, head.version), head.manifest, db=self._versions)
