@@ -43,4 +43,12 @@ def guarded(handler: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corouti
 
 
 def _log(name: str, error: VolfsError, operations: Any, subject: object) -> None:
-    log.log(error.level, "%s %s: %s", name, operations.describe(name, subject), error)
+    log.log(error.level, "%s %s: %s", name, _describe(name, operations, subject), error)
+
+
+def _describe(name: str, operations: Any, subject: object) -> str:
+    """What the request was about; what is gone by now must not raise out of the guard."""
+    try:
+        return str(operations.describe(name, subject))
+    except VolfsError:
+        return repr(subject)

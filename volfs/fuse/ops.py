@@ -49,6 +49,7 @@ _TYPE = {
 }
 _KIND = {bits: kind for kind, bits in _TYPE.items()}
 _BY_HANDLE = frozenset(("read", "write", "flush", "fsync", "release"))
+_BY_LISTING = frozenset(("readdir", "fsyncdir", "releasedir"))
 
 
 class Operations(pyfuse3.Operations):
@@ -83,6 +84,8 @@ class Operations(pyfuse3.Operations):
             return repr(subject)
         if handler in _BY_HANDLE:
             return show_path(self.files.handle(subject).file.path)
+        if handler in _BY_LISTING:
+            subject, _ = self._listings.get(subject, (0, []))
         inode = self.state.inodes.find(subject)
         return show_path(inode.path) if inode else f"inode {subject}"
 
