@@ -215,11 +215,3 @@ def test_statvfs_tells_the_truth(mounts: Mounts) -> None:
     assert (after.f_files - after.f_ffree) - (before.f_files - before.f_ffree) == 2
     host = os.statvfs(mounts.store_path)
     assert after.f_bavail * after.f_frsize == pytest.approx(host.f_bavail * host.f_frsize, rel=0.05)
-
-
-def test_inodes_of_a_small_profile_are_counted_down(mounts: Mounts) -> None:
-    mounts.create("one", profile=1)
-    mounted = mounts.mount(volume="one")
-    (mounted.path / "f").touch()
-    facts = os.statvfs(mounted.path)
-    assert (facts.f_files, facts.f_ffree) == (500_000, 499_999)

@@ -11,12 +11,8 @@ import pytest
 
 from tests.harness.calls import start_python
 from tests.harness.mounted import Mounts
-from volfs.errors import LimitError, OverriddenError
-from volfs.model.entry import Entry, FileKind
+from volfs.errors import OverriddenError
 from volfs.model.names import parse_path
-from volfs.model.profile import MAX_ENTRIES
-from volfs.volume.commit import CommitNote
-from volfs.volume.edit import Edit
 from volfs.volume.reader import Reader, iter_content_bytes
 
 pytestmark = pytest.mark.fuse
@@ -203,57 +199,6 @@ def test_the_cost_of_a_commit_follows_the_change(mounts: Mounts) -> None:
         for offset in range(0, 8 << 20, 1 << 20):
             os.pwrite(file.fileno(), b"changed", offset)
     assert mounted.commit().new_bytes < 1 << 20
-
-
-def fill_directory(mounts: Mounts, count: int) -> None:
-    """``full`` gets that many empty files, in one version."""
-    with Edit(mounts.store, mounts.volume) as edit:
-        directory = edit.make_directories((b"full",))
-        empty = Entry(b"new", FileKind.FILE, 0o644)
-        for number in range(count):
-            directory.bind(b"%06d" % number, empty)
-        edit.publish(CommitNote("fill"))
-
-
-def test_the_entry_beyond_the_last_fails_however_it_is_made(mounts: Mounts) -> None:
-    fill_directory(mounts, MAX_ENTRIES)
-    mounted = mounts.mount()
-    mounts.expect("more than")
-    full = mounted.path / "full"
-    (mounted.path / "f").touch()
-    calls = [
-        lambda: (full / "new").touch(),
-        lambda: (full / "new").mkdir(),
-        lambda: os.mkfifo(full / "new"),
-        lambda: os.symlink("x", full / "new"),
-        lambda: os.link(mounted.path / "f", full / "new"),
-        lambda: os.rename(mounted.path / "f", full / "new"),
-    ]
-    for call in calls:
-        with pytest.raises(OSError, match="No space left"):
-            call()
-    assert (mounted.path / "f").stat().st_nlink == 1
-    os.rename(full / "000001", full / "renamed")
-    os.rename(mounted.path / "f", full / "000002")
-    (full / "renamed").unlink()
-    (full / "new").touch()
-    with pytest.raises(OSError, match="No space left"):
-        (full / "one-more").touch()
-    assert len(os.listdir(full)) == MAX_ENTRIES
-    mounted.commit()
-
-
-def test_a_merge_beyond_the_limit_fails_and_loses_nothing(mounts: Mounts) -> None:
-    fill_directory(mounts, MAX_ENTRIES - 1)
-    one, two = mounts.mount(), mounts.mount()
-    (one.path / "full" / "one").touch()
-    (two.path / "full" / "two").write_text("two")
-    one.commit()
-    with pytest.raises(LimitError, match="full"):
-        two.commit()
-    assert (two.path / "full" / "two").read_text() == "two"
-    (two.path / "full" / "000000").unlink()
-    assert two.commit().version == 3
 
 
 def test_sync_of_the_mount_point_commits_iff_auto_commit_is_on(mounts: Mounts) -> None:

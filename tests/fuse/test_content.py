@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.calls import fails, run_python, start_python
-from tests.harness.mounted import Mounted, Mounts
+from tests.harness.mounted import Mounts
 
 pytestmark = pytest.mark.fuse
 
@@ -200,25 +200,3 @@ def test_damaged_content_is_an_error_never_bytes(mounts: Mounts, tmp_path: Path)
     second.unmount()
     raw[100_000] ^= 1
     pack.write_bytes(raw)
-
-
-def test_an_error_that_nobody_foresaw_is_eio_and_the_mount_lives(mounted: Mounted) -> None:
-    """The guard around every handler: tried on a handler that is made to fail."""
-    import pyfuse3
-    import trio
-
-    from volfs.fuse.guard import guarded
-
-    class Broken:
-        @guarded
-        async def lookup(self, ino: int) -> None:
-            raise ZeroDivisionError("a bug")
-
-    with pytest.raises(pyfuse3.FUSEError) as caught:
-        trio.run(Broken().lookup, 1)
-    assert caught.value.errno == errno.EIO
-
-
-test_an_error_that_nobody_foresaw_is_eio_and_the_mount_lives = pytest.mark.noisy("failed")(
-    test_an_error_that_nobody_foresaw_is_eio_and_the_mount_lives
-)

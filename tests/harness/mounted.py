@@ -124,6 +124,8 @@ class Mounts:
         self.mounted: list[Mounted] = []
         self.expected: list[str] = []
         self.places: list[Path] = []
+        self.is_damaged = False
+        """Whether the test damaged the store: then, and only then, check must find damage."""
         self._store: Store | None = None
 
     # --- the store -------------------------------------------------------
@@ -170,10 +172,14 @@ class Mounts:
             **{"store": str(self.store_path), "volume": "data", "mountpoint": str(place), **options}
         )
 
-    def mount(self, place: Path | None = None, **changes: Any) -> Mounted:
-        """Mount and return when the mount answers. Raises what ``launch.mount`` raises."""
+    def mount(self, place: Path | None = None, *, prelude: str = "", **changes: Any) -> Mounted:
+        """Mount and return when the mount answers. Raises what ``launch.mount`` raises.
+
+        ``prelude`` is run first in the daemon to be: it may put faults into the code.
+        """
         options = self.options(place, **changes)
-        argv = [sys.executable, "-c", _START, msgspec.json.encode(options, enc_hook=str).decode()]
+        encoded = msgspec.json.encode(options, enc_hook=str).decode()
+        argv = [sys.executable, "-c", f"{prelude}\n{_START}", encoded]
         process = subprocess.Popen(
             argv, env=self.environment, stderr=subprocess.PIPE, cwd=self.directory
         )
@@ -228,7 +234,7 @@ class Mounts:
             store.close()
         assert not left, left
         assert not noise, noise
-        assert report.is_clean, report
+        assert report.is_clean != self.is_damaged, report
 
     def _end(self, mounted: Mounted) -> list[str]:
         problems: list[str] = []
