@@ -74,12 +74,23 @@ class ObjectReader:
         """As ``load_object``, at a place that is not remembered: it may yet be given up."""
         return bytes(_must(self._read_slice(oid, _Place(entry), 0, None, self._packs.read_at)))
 
-    def is_readable(self, entry: IndexEntry) -> bool:
-        """Whether the pack is there and long enough. Reads nothing of it."""
+    def is_whole(self, oid: Oid, entry: IndexEntry) -> bool:
+        """Whether the stored bytes are there and right. They are read once in this process."""
+        place = self._places.find(oid)
+        if place is None or place.entry != entry:
+            place = _Place(entry)
+            self._places.put(oid, place)
         try:
-            return self._packs.get_size(entry.pack) >= entry.offset + entry.stored
-        except MissingObjectError:
+            if place.verified:
+                return self._packs.get_size(entry.pack) >= entry.offset + entry.stored
+            place.verified = _is_record_of(oid, entry, self._read_record(entry))
+        except DataError:
             return False
+        return place.verified
+
+    def _read_record(self, entry: IndexEntry) -> bytes:
+        start = entry.offset - RECORD_HEADER_SIZE
+        return self._packs.read_at(entry.pack, start, RECORD_HEADER_SIZE + entry.stored)
 
     # --- inside ----------------------------------------------------------
 
@@ -149,6 +160,16 @@ def _must(data: Buffer | None) -> Buffer:
     if data is None:
         raise AssertionError("a waiting read did not wait")
     return data
+
+
+def _is_record_of(oid: Oid, entry: IndexEntry, record: bytes) -> bool:
+    """Whether a record is just what the index says it is."""
+    view = memoryview(record)
+    header, stored = view[:RECORD_HEADER_SIZE], view[RECORD_HEADER_SIZE:]
+    return (
+        header == encode_record_header(entry.header(oid))
+        and xxh3_64_intdigest(stored) == entry.checksum
+    )
 
 
 def _open_record(oid: Oid, entry: IndexEntry, record: memoryview) -> Buffer:

@@ -10,7 +10,7 @@ from typing import Self
 
 from xxhash import xxh3_64_intdigest
 
-from volfs.errors import StoreError
+from volfs.errors import DamagedObjectError, StoreError
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import PackKind, RecordHeader, encode_record_header, pack_kind
 from volfs.store.codec import compress
@@ -99,17 +99,24 @@ class PackUpload:
         """Whether the object need not be written; relies on it from now on if so."""
         if oid in self._new:
             return True
-        entry = self._index.find_entry(oid)
+        is_indexed = self._index.contains(oid)
+        is_whole = is_indexed and self._is_whole(oid)
         with self._lock:
-            if entry is None:
-                self._known.discard(oid)
-                return False
-            if self._objects.is_readable(entry):
+            if is_whole:
                 self._known.add(oid)
-                return True
-            # Its pack is gone or cut short: putting the object again repairs it.
-            self._replaced.add(oid)
+            else:
+                self._known.discard(oid)
+            if is_indexed and not is_whole:
+                # It cannot be read any more: putting the object again repairs it.
+                self._replaced.add(oid)
+            return is_whole
+
+    def _is_whole(self, oid: Oid) -> bool:
+        try:
+            entry = self._index.find_entry(oid)
+        except DamagedObjectError:
             return False
+        return entry is not None and self._objects.is_whole(oid, entry)
 
     def _append(self, header: RecordHeader, stored: Buffer) -> None:
         with self._lock:
