@@ -139,8 +139,8 @@ class Service:
 
     async def _unmount(self, *, discard: bool) -> Done:
         """Commit, then unmount. MountError where somebody still uses the mount."""
-        if not (discard or self.committer.state.read_only):
-            await self.commit(CommitNote("unmount"))
+        if not discard:
+            await self._commit_rest()
         self.discard = discard
         if not await self.committer.bridge.run(unmount, self.mountpoint):
             self.discard = False
@@ -150,11 +150,18 @@ class Service:
             raise self.last_error
         return Done()
 
+    async def _commit_rest(self) -> None:
+        """Commit what is left. Where nothing is, a damaged or lost store is no hindrance."""
+        committer = self.committer
+        if not committer.state.read_only:
+            await committer.bridge.run(committer.kernel.write_back)
+            if not committer.state.overlay.is_clean:
+                await self.commit(CommitNote("unmount"))
+
     async def leave(self) -> None:
         """End because of a signal: commit, then unmount whatever is still open."""
         try:
-            if not self.committer.state.read_only:
-                await self.commit(CommitNote("unmount"))
+            await self._commit_rest()
         except VolfsError as error:
             log.error("commit at the end: %s", error)
         if not await self.committer.bridge.run(unmount, self.mountpoint):
