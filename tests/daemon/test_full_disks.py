@@ -78,8 +78,7 @@ def test_a_full_store_fails_the_commit_and_keeps_the_overlay(
     small_disk: Path, mounts: Mounts, tmp_path: Path
 ) -> None:
     mounts.store_path = small_disk / "store"
-    mounts._store.close()  # type: ignore[union-attr]
-    mounts._store = None
+    mounts.close_store()
     create_volume(mounts.store, "data", chunk_bits=16)
     mounted = mounts.mount(sessions=tmp_path / "sessions")
     data = random.Random(1).randbytes(4 << 20)
@@ -103,8 +102,7 @@ def test_an_end_with_a_full_store_leaves_the_overlay(
     small_disk: Path, mounts: Mounts, tmp_path: Path
 ) -> None:
     mounts.store_path = small_disk / "store"
-    mounts._store.close()  # type: ignore[union-attr]
-    mounts._store = None
+    mounts.close_store()
     create_volume(mounts.store, "data", chunk_bits=16)
     mounted = mounts.mount(sessions=tmp_path / "sessions")
     data = random.Random(1).randbytes(4 << 20)

@@ -175,28 +175,3 @@ def test_a_read_only_mount_takes_no_change(mounts: Mounts) -> None:
         with fails(errno.EROFS):
             call()
     assert (path / "f").read_bytes() == b"x"
-
-
-def test_damaged_content_is_an_error_never_bytes(mounts: Mounts, tmp_path: Path) -> None:
-    first = mounts.mount()
-    (first.path / "f").write_bytes(random.Random(1).randbytes(200_000))
-    first.unmount()
-    (pack,) = [
-        path
-        for path in sorted((mounts.store_path / "packs").rglob("*"))
-        if path.is_file() and path.stat().st_size > 200_000
-    ]
-    raw = bytearray(pack.read_bytes())
-    raw[100_000] ^= 1
-    pack.chmod(0o600)
-    pack.write_bytes(raw)
-    second = mounts.mount()
-    mounts.expect("read f: ")
-    with (second.path / "f").open("rb") as file:
-        file.seek(80_000)
-        with fails(errno.EIO):
-            file.read(60_000)
-    assert "f" in os.listdir(second.path)
-    second.unmount()
-    raw[100_000] ^= 1
-    pack.write_bytes(raw)

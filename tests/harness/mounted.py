@@ -7,6 +7,7 @@ test unless it was announced with ``expect``; the store is checked at the end.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -98,6 +99,15 @@ class Mounted:
         """kill -9: the mount stays, dead."""
         self.signal(signal.SIGKILL)
         self.wait_for_end()
+        wait_until(self._is_cut_off, "the kernel to notice")
+
+    def _is_cut_off(self) -> bool:
+        try:
+            os.statvfs(self.path)
+        except OSError as error:
+            # ECONNABORTED: it is about to notice.
+            return error.errno == errno.ENOTCONN
+        return False
 
     def wait_for_end(self) -> None:
         if self.process is not None:
@@ -136,6 +146,12 @@ class Mounts:
         if self._store is None:
             self._store = open_store(str(self.store_path), create=True)
         return self._store
+
+    def close_store(self) -> None:
+        """Close this process's handle; the next use of ``store`` opens it again."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
 
     def create(self, name: str = "data", **options: Any) -> VolumeRecord:
         options.setdefault("chunk_bits", CHUNK_BITS)
@@ -225,8 +241,7 @@ class Mounts:
                 left.append(f"{place}: still mounted")
                 subprocess.run(["umount", "-l", place], check=False)
         noise = [line for mounted in self.mounted for line in self._find_noise(mounted)]
-        if self._store is not None:
-            self._store.close()
+        self.close_store()
         store = open_store(str(self.store_path), create=True)
         try:
             report = check_store(store)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.damage import damage_object
 from tests.volume.shortcuts import head_snapshot, make_file, noise, publish_files, put_bytes
 from tests.volume.test_edit import link_twice
 from volfs.model.entry import Entry, Extent, FileKind, replace, with_tree
@@ -43,19 +44,7 @@ def damage(store: Store, oid: Oid) -> CheckReport:
     """Flip a byte in the record of an object; what a fresh check finds."""
     path = Path(store.url)
     store.close()
-    packs = sorted((path / "packs").iterdir())
-    for pack in packs:
-        data = bytearray(pack.read_bytes())
-        at = data.find(oid)
-        # The id stands in the record's header, 8 bytes before the stored bytes.
-        while at >= 0 and data[at - 24 : at - 20] != b"vrec":
-            at = data.find(oid, at + 1)
-        if at >= 0:
-            data[at + 40 + 3] ^= 1
-            pack.write_bytes(data)
-            break
-    else:
-        raise AssertionError("no record of it")
+    damage_object(path, oid)
     fresh = open_store(str(path))
     try:
         return check_store(fresh)
