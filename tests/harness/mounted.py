@@ -60,11 +60,12 @@ def wait_until(condition: Callable[[], Any], what: str, deadline: float = DEADLI
 
 
 def is_running(pid: int) -> bool:
+    """Its first thread is dead before the others let go of what they share."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-    except FileNotFoundError:
+        return state != "Z" or len(os.listdir(f"/proc/{pid}/task")) > 1
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return state != "Z"
 
 
 class Mounted:

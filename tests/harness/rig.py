@@ -34,6 +34,7 @@ from volfs.vfs.scratch import Scratch
 from volfs.vfs.state import MountState, Usage
 from volfs.vfs.view import Miss, View
 from volfs.volume.commit import CommitNote, Published
+from volfs.volume.leases import begin_lease
 from volfs.volume.reader import Reader
 
 _groups = itertools.count(0x1000)
@@ -57,11 +58,12 @@ class ColdObjects:
 
 
 class HookedStore:
-    """A store that calls ``on_upload`` when a commit has been sealed and begins to publish."""
+    """A store that says when a commit has been sealed and begins to publish, and when it has."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.on_upload: Callable[[], None] = lambda: None
+        self.on_published: Callable[[], None] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -69,6 +71,10 @@ class HookedStore:
     def open_upload(self) -> Upload:
         self.on_upload()
         return self._store.open_upload()
+
+    def publish(self, *arguments: Any, **options: Any) -> None:
+        self._store.publish(*arguments, **options)
+        self.on_published()
 
 
 class InlineBridge(Bridge):
@@ -107,6 +113,8 @@ class Rig:
             snapshot = Reader(store.objects.load_object).load_manifest(head.manifest).snapshot
         else:
             head, snapshot = base.head, base.snapshot
+        left = store.find_lease(str(directory)) if base is not None else None
+        lease = left or begin_lease(store, volume, str(directory), lambda: head)[1]
         objects = ColdObjects(store.objects) if cold else store.objects
         view = View(objects, head, snapshot, sub_path)
         self.state = MountState(
@@ -135,7 +143,9 @@ class Rig:
             volume,
             self.catalog,
             kernel,
+            lease,
         )
+        trio.run(self.committer.narrow_lease)
         self.known: Counter[int] = Counter()
         """How often the kernel was told of an inode."""
 

@@ -370,9 +370,11 @@ def test_more_than_one_pack(store: Store, volume: str) -> None:
 # --- leases -----------------------------------------------------------------
 
 
-def make_lease(volume: str, *versions: int, session: str = "data-1") -> Lease:
+def make_lease(
+    volume: str, *versions: int, session: str = "data-1", began_ns: int = 1 << 60
+) -> Lease:
     needs = tuple(Need(kind, compute_oid(kind, session.encode())) for kind in Kind)
-    return Lease(session, volume, versions, needs)
+    return Lease(session, volume, versions, needs, began_ns)
 
 
 def test_a_lease_keeps_every_field(store: Store, url: str, volume: str) -> None:
@@ -410,6 +412,16 @@ def test_dropping_a_lease(store: Store, volume: str) -> None:
     for _ in range(2):
         store.drop_lease("data-1")
         assert store.find_lease("data-1") is None
+    assert store.list_leases() == []
+
+
+def test_a_lease_that_was_replaced_is_not_dropped_by_mistake(store: Store, volume: str) -> None:
+    old, new = (make_lease(volume, 0, began_ns=began_ns) for began_ns in (1, 2))
+    store.put_lease(old)
+    store.put_lease(new)
+    store.drop_lease(old.session, old)
+    assert store.list_leases() == [new]
+    store.drop_lease(new.session, new)
     assert store.list_leases() == []
 
 

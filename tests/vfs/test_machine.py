@@ -26,6 +26,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from tests.harness.leased import check_leased
 from tests.harness.model_tree import (
     DIRECTORY,
     FILE,
@@ -151,6 +152,9 @@ class Machine(RuleBasedStateMachine):
         rig.flush()
         assert rig.catalog._recorded <= {1}
         assert [path.name for path in rig.scratch.directory.iterdir()] == []
+
+    def check_lease(self, mount: Mount) -> None:
+        check_leased(mount.rig, [handle for handle, _ in mount.handles])
 
     # --- doing -----------------------------------------------------------
 
@@ -432,6 +436,7 @@ class Machine(RuleBasedStateMachine):
             assert published.changed
         mount.base = local
         assert list_version(self.store, self.volume) == self.head.describe()
+        self.check_lease(mount)
 
     @rule(data=st.data())
     def commit(self, data: st.DataObject) -> None:
@@ -501,6 +506,7 @@ class Machine(RuleBasedStateMachine):
             merged = merge(*roots)
             assert merged is not None
             mount.tree, mount.base = Tree(merged), self.head.copy()
+        self.check_lease(mount)
         if self.watch:
             self.compare(mount)
 
@@ -523,6 +529,7 @@ class Machine(RuleBasedStateMachine):
         if clean:  # then a mount begins with the newest version, like any other
             mount.tree, mount.base = self.head.copy(), self.head.copy()
         mount.rig = self.mount(mount.rig.scratch.directory.parent)
+        self.check_lease(mount)
         if self.watch:
             self.compare(mount)
 

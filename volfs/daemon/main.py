@@ -21,14 +21,14 @@ from volfs.daemon.options import MountOptions
 from volfs.daemon.server import listen, serve
 from volfs.daemon.service import Service
 from volfs.daemon.session import Session, make_facts, open_session
-from volfs.errors import NotFoundError, VolfsError
+from volfs.errors import NotFoundError, StoreError, VolfsError
 from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead, unmount
 from volfs.fuse.mounting import serve as serve_fuse
 from volfs.fuse.ops import Operations
 from volfs.model.names import Path as VolumePath
 from volfs.model.names import parse_path, show_path
 from volfs.model.profile import get_profile
-from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.base import Lease, Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog, StoredBase
@@ -39,8 +39,10 @@ from volfs.vfs.state import MountState
 from volfs.vfs.view import View
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
+from volfs.volume.history import get_version
+from volfs.volume.leases import begin_lease, snapshot_needs
 from volfs.volume.reader import Reader
-from volfs.volume.sessions import sessions_directory
+from volfs.volume.sessions import session_name, sessions_directory
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +119,7 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
         return await _build_rooms(options, stack, store, volume, session)
     except BaseException:
         if session.is_new:
-            session.remove()
+            _end_session(store, session)
         raise
 
 
@@ -138,7 +140,8 @@ async def _build_rooms(
         catalog = Catalog(session.catalog)
         stack.callback(catalog.close)
     base = catalog.find_base() if catalog else None
-    view = _make_view(store, volume, options.at, sub_path, base)
+    name = session_name(store, session.path)
+    view, lease = _make_view(store, volume, name, options.at or "head", sub_path, base)
     state = MountState(
         view,
         get_profile(volume.profile),
@@ -154,7 +157,8 @@ async def _build_rooms(
         make_facts(volume, options.mountpoint, view.head.version, read_only=read_only)
     )
     kernel = make_kernel(options.mountpoint)
-    committer = Committer(state, bridge, store, volume, catalog, kernel)
+    committer = Committer(state, bridge, store, volume, catalog, kernel, lease)
+    await committer.narrow_lease()
     interval = volume.auto_commit if options.auto_commit is None else options.auto_commit
     return _wire(options, session, catalog, committer, None if read_only else interval or None)
 
@@ -181,23 +185,28 @@ def _wire(
 def _make_view(
     store: Store,
     volume: VolumeRecord,
-    at: str | None,
+    session: str,
+    at: str,
     sub_path: VolumePath,
     base: StoredBase | None,
-) -> View:
-    """The version to show: the one asked for, that of an overlay left behind, or the newest."""
+) -> tuple[View, Lease]:
+    """The version to show: that of an overlay left behind, or the one asked for."""
     if base is not None:
-        return View(store.objects, base.head, base.snapshot, sub_path)
-    head = store.get_head(volume.id) if at is None else _find_version(store, volume, at)
+        # What it had stays leased until the overlay is loaded: nobody else knows its needs.
+        view = View(store.objects, base.head, base.snapshot, sub_path)
+        left = store.find_lease(session)
+        return view, left or _lease_base(store, volume, session, base)
+    head, lease = begin_lease(store, volume, session, lambda: get_version(store, volume, at))
     manifest = Reader(store.objects.load_object).load_manifest(head.manifest)
-    return View(store.objects, head, manifest.snapshot, sub_path)
+    return View(store.objects, head, manifest.snapshot, sub_path), lease
 
 
-def _find_version(store: Store, volume: VolumeRecord, at: str) -> Head:
-    manifest = store.find_version(volume.id, int(at)) if at.isdecimal() else None
-    if manifest is None:
-        raise NotFoundError(f"volume {volume.name} has no version {at}")
-    return Head(int(at), manifest)
+def _lease_base(store: Store, volume: VolumeRecord, session: str, base: StoredBase) -> Lease:
+    """Of an overlay that was brought here without its lease, if its version is still there."""
+    needs = snapshot_needs(base.snapshot)
+    lease = Lease(session, volume.id, (base.head.version,), needs, time.time_ns())
+    store.put_lease(lease)
+    return lease
 
 
 def _make_sub_path(store: Store, volume: VolumeRecord, path: VolumePath) -> None:
@@ -296,14 +305,23 @@ async def _finish(built: Mount) -> None:
         service.socket.unlink(missing_ok=True)
     committer.kernel = NO_KERNEL  # the mount is gone; its path is somebody else's now
     if built.catalog is None or service.discard:
-        built.session.remove()
+        _end_session(committer.store, built.session)
         return
     try:
         await committer.flush()
         if not built.state.overlay.is_clean:
             await service.commit(CommitNote("unmount"))
-        built.session.remove()
+        _end_session(committer.store, built.session)
         log.info("ended")
     except VolfsError as error:
         log.error("last commit: %s; the overlay stays in %s", error, built.session.path)
         service.last_error = error
+
+
+def _end_session(store: Store, session: Session) -> None:
+    """Remove the session's directory, and then the lease."""
+    session.remove()
+    try:
+        store.drop_lease(session_name(store, session.path))
+    except StoreError as error:
+        log.warning("lease: %s; it is dropped by the next gc", error)

@@ -62,6 +62,8 @@ class Lease(msgspec.Struct, frozen=True):
     versions: tuple[int, ...] = ()
     """Those that the session shows or stands on: they count as mounted."""
     needs: tuple[Need, ...] = ()
+    began_ns: int = 0
+    """When this life of the session began: no two lives have equal leases."""
 
 
 class Space(NamedTuple):
@@ -218,8 +220,11 @@ class Store(Protocol):
     def list_leases(self) -> list[Lease]:
         """Those of all volumes, by session; also of volumes that were deleted."""
 
-    def drop_lease(self, session: str) -> None:
-        """The session needs nothing any more. Nothing happens if it had no lease."""
+    def drop_lease(self, session: str, expected: Lease | None = None) -> None:
+        """The session needs nothing any more. Nothing happens if it had no lease.
+
+        With ``expected``, only if it still has that one.
+        """
 
     # --- care ------------------------------------------------------------
 

@@ -12,18 +12,21 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from volfs.errors import VolfsError, VolumeBusyError
 from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
-from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.base import Head, Lease, Store, VolumeRecord
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout import Notice, apply_checkout, plan_checkout
+from volfs.vfs.needs import find_needs
 from volfs.vfs.overlay import Sealed
 from volfs.vfs.state import MountState
 from volfs.volume.commit import CommitNote, Published, publish_delta
+from volfs.volume.leases import keep_version
 from volfs.volume.reader import Reader
 from volfs.volume.writer import ContentWriter, ReadScratch
 
@@ -57,6 +60,7 @@ class Committer:
         volume: VolumeRecord,
         catalog: Catalog | None,
         kernel: Kernel,
+        lease: Lease,
     ) -> None:
         self.state = state
         self.bridge = bridge
@@ -64,6 +68,8 @@ class Committer:
         self.volume = volume
         self.catalog = catalog
         self.kernel = kernel
+        self.lease = lease
+        """What the store has, or a part of it."""
         self._lock = trio.Lock()
         self._flush_lock = trio.Lock()
 
@@ -99,19 +105,21 @@ class Committer:
             try:
                 base, read = self.state.view.snapshot, self.state.scratch.read
                 published = await self.bridge.run(
-                    _publish, self.store, self.volume, base, sealed, read, note
+                    _publish, self.store, self.volume, base, sealed, read, note, self.lease
                 )
             except BaseException:
                 self.state.overlay.restore()
                 raise
             last_arena = self._absorb(published)
-            await self._settle_down(last_arena)
+            await self._settle_down(last_arena, self._make_lease())
             return published
 
     def _absorb(self, published: Published) -> int:
         """The view is the mount's own local tree from now on. Synchronous."""
         view, sealed = self.state.view, self.state.overlay.sealed
         assert sealed is not None
+        assert published.lease is not None
+        self.lease = published.lease
         last_arena = self.state.overlay.absorb(published.directories)
         view.snapshot = published.local
         for inode in sealed.inodes:
@@ -120,18 +128,34 @@ class Committer:
             view.head = published.head
         return last_arena
 
-    async def _settle_down(self, last_arena: int) -> None:
-        """Record what was published, then drop its scratch.
+    async def _settle_down(self, last_arena: int, lease: Lease) -> None:
+        """Record the new view, then drop the scratch and the leases of what was before.
 
-        If that fails nothing is lost: the records still lie on the former base,
-        with the scratch they need, and publishing them again changes nothing.
+        If that fails nothing is lost: the records still lie on the former view,
+        with all they need, and publishing them again changes nothing.
         """
         try:
             await self.flush(rebased=True, committed=last_arena)
+            self.state.scratch.drop_arenas(last_arena, self.state.overlay.arenas_of_orphans())
+            await self._put_lease(lease)
         except VolfsError as error:
             log.warning("after a commit: %s", error)
-        else:
-            self.state.scratch.drop_arenas(last_arena, self.state.overlay.arenas_of_orphans())
+
+    # --- lease -----------------------------------------------------------
+
+    async def narrow_lease(self) -> None:
+        """Lease what the state needs, as it was loaded, and nothing else."""
+        await self._put_lease(self._make_lease())
+
+    def _make_lease(self) -> Lease:
+        """What is needed from now on; made before anything is awaited after a swap."""
+        versions = (self.state.view.head.version,)
+        return msgspec.structs.replace(self.lease, versions=versions, needs=find_needs(self.state))
+
+    async def _put_lease(self, lease: Lease) -> None:
+        if lease != self.lease:
+            await self.bridge.run(self.store.put_lease, lease)
+            self.lease = lease
 
     # --- reload ----------------------------------------------------------
 
@@ -154,11 +178,15 @@ class Committer:
             before = self.state.view.head
             await self.bridge.run(self.kernel.write_back)
             await self._drain()
-            head, snapshot = await self.bridge.run(_load_head, self.store, self.volume)
+            self._check_idle()
+            head, snapshot, self.lease = await self.bridge.run(
+                _load_head, self.store, self.volume, self.lease
+            )
             # From the last look at open files to the swap nothing is awaited.
             notices = await self.bridge.settle(self._swap, head, snapshot)
+            lease = self._make_lease()
             await self.bridge.settle(self.state.recount_usage)
-            await self._settle_down(0)
+            await self._settle_down(0, lease)
             await self.bridge.run(self.kernel.forget, notices)
             return before, head
 
@@ -173,18 +201,23 @@ class Committer:
             await self.bridge.run(self.kernel.drain)
             left = left - 1 if self.state.open_files >= before else DRAIN_ROUNDS
 
-    def _swap(self, head: Head, snapshot: Snapshot) -> list[Notice]:
+    def _check_idle(self) -> None:
         if self.state.open_files:
             raise VolumeBusyError(BUSY)
+
+    def _swap(self, head: Head, snapshot: Snapshot) -> list[Notice]:
+        self._check_idle()
         if self.state.view.snapshot == snapshot:
             self.state.view.head = head
             return []
         return apply_checkout(self.state, plan_checkout(self.state, head, snapshot))
 
 
-def _load_head(store: Store, volume: VolumeRecord) -> tuple[Head, Snapshot]:
-    head = store.get_head(volume.id)
-    return head, Reader(store.objects.load_object).load_manifest(head.manifest).snapshot
+def _load_head(store: Store, volume: VolumeRecord, lease: Lease) -> tuple[Head, Snapshot, Lease]:
+    """The newest version, and the lease on it as well."""
+    head, wide = keep_version(store, lease, lambda: store.get_head(volume.id))
+    manifest = Reader(store.objects.load_object).load_manifest(head.manifest)
+    return head, manifest.snapshot, wide
 
 
 def _publish(
@@ -194,6 +227,7 @@ def _publish(
     sealed: Sealed,
     read_scratch: ReadScratch,
     note: CommitNote,
+    lease: Lease,
 ) -> Published:
     """Write the sealed files' content, then publish. In a thread; touches no state."""
     with store.open_upload() as upload, ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -202,4 +236,4 @@ def _publish(
             content = writer.write(file.base, file.extents, read_scratch)
             file.written = with_content(file.entry, content)
             file.place(file.written)
-        return publish_delta(store, upload, volume, base, sealed.delta, note)
+        return publish_delta(store, upload, volume, base, sealed.delta, note, lease=lease)

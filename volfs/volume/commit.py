@@ -12,10 +12,11 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from volfs.errors import HeadMovedError, OverriddenError, UserError
+from volfs.errors import HeadMovedError, NotFoundError, OverriddenError, UserError
 from volfs.model.delta import Delta, apply_delta
 from volfs.model.entry import Entry
 from volfs.model.manifest import MESSAGE_MAX, Manifest, Snapshot, encode_manifest
@@ -23,7 +24,8 @@ from volfs.model.merge import Overridden, merge_snapshots
 from volfs.model.names import Path, show_path
 from volfs.model.objects import Kind
 from volfs.model.profile import get_profile
-from volfs.store.base import Head, Store, Upload, VolumeRecord
+from volfs.store.base import Head, Lease, Store, Upload, VolumeRecord
+from volfs.volume.leases import snapshot_needs, widen
 from volfs.volume.reader import Reader
 
 OnConflict = Literal["override", "fail"]
@@ -57,6 +59,8 @@ class Published:
     overridden: list[Overridden]
     new_objects: int
     new_bytes: int
+    lease: Lease | None = None
+    """The one that was handed in, with what ``local`` and ``head`` add to it."""
 
 
 def default_author() -> str:
@@ -75,9 +79,16 @@ def publish_delta(
     base: Snapshot,
     delta: Delta,
     note: CommitNote,
+    *,
+    shares: Collection[int] = (),
+    lease: Lease | None = None,
 ) -> Published:
     """Publish ``delta``, made on ``base``. The content it names has been put into ``upload``.
 
+    What is taken from a base must stay until it is published: either ``lease``
+    is on it, and is widened to the local tree in the same step, or ``base`` and
+    whatever else ``delta`` has trees of are the versions ``shares``.
+    NotFoundError if the volume or one of these is gone by then.
     OverriddenError if ``note`` says so and others' changes would be replaced;
     LimitError if both sides together exceed the profile; UserError for a message
     that is too long; StoreError, DataError. On any error nothing is published.
@@ -87,8 +98,14 @@ def publish_delta(
     applied = apply_delta(reader.get_tree, upload.put_object, base, delta)
     local = applied.snapshot
 
+    wide = lease and widen(lease, needs=snapshot_needs(local))
+
     def result(
-        changed: bool, head: Head, snapshot: Snapshot, overridden: list[Overridden]
+        changed: bool,
+        head: Head,
+        snapshot: Snapshot,
+        overridden: list[Overridden],
+        lease: Lease | None,
     ) -> Published:
         return Published(
             changed,
@@ -99,31 +116,45 @@ def publish_delta(
             overridden,
             upload.new_objects,
             upload.new_bytes,
+            lease,
         )
 
     while True:
         head = store.get_head(volume.id)
         theirs = reader.load_manifest(head.manifest).snapshot
         if local == base:
-            return result(False, head, theirs, [])
+            return result(False, head, theirs, [], lease)
         merged, overridden = merge_snapshots(
             reader.get_tree, upload.put_object, base, local, theirs, get_profile(volume.profile)
         )
         if overridden and note.on_conflict == "fail":
             raise OverriddenError(_describe(overridden))
         if merged == theirs == local:
-            return result(False, head, theirs, [])
+            held = wide and widen(wide, head.version)
+            if held is not None and not _put_lease(store, held):
+                continue
+            return result(False, head, theirs, [], held)
         # Where others published the same, a version is made all the same: it is what
         # makes the objects of the local tree durable, which the mount shows from now on.
         data = encode_manifest(_make_manifest(volume, head, merged, note))
         new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
+        held = wide and widen(wide, new.version)
         try:
-            store.publish(upload, volume.id, head, new)
+            store.publish(upload, volume.id, head, new, shares=shares, lease=held)
         except HeadMovedError:
             # A swap that was retried below us may have lost against itself.
             if store.find_version(volume.id, new.version) != new.manifest:
                 continue
-        return result(True, new, merged, overridden)
+        return result(True, new, merged, overridden, held)
+
+
+def _put_lease(store: Store, lease: Lease) -> bool:
+    """False if a version in it was expired meanwhile."""
+    try:
+        store.put_lease(lease)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _make_manifest(

@@ -256,7 +256,10 @@ class Edit:
     def publish(self, note: CommitNote) -> Published:
         """Make it the next version. LimitError if a directory or the volume grew too large."""
         delta = Delta(self.root.find_delta() or DirectoryDelta())
-        return publish_delta(self.store, self.upload, self.volume, self.base, delta, note)
+        shares = (self.head.version,)
+        return publish_delta(
+            self.store, self.upload, self.volume, self.base, delta, note, shares=shares
+        )
 
     # --- inside ----------------------------------------------------------
 

@@ -79,8 +79,8 @@ def get_version(store: Store, volume: VolumeRecord, text: str) -> Head:
     """The version that a user named: its number, or ``head``. NotFoundError."""
     if text == "head":
         return store.get_head(volume.id)
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else 0
-    manifest = store.find_version(volume.id, number) if number else None
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+    manifest = store.find_version(volume.id, number)
     if manifest is None:
         raise NotFoundError(f"{volume.name}: no version {text}; `volfs log {volume.name}` has all")
     return Head(number, manifest)

@@ -54,16 +54,28 @@ def sessions_directory(store: Store) -> Path:
     return Path(store.url) / SESSIONS
 
 
+def session_name(store: Store, path: Path) -> str:
+    """What a session is called in its lease: its directory, which ``find_session_path`` finds."""
+    outside = path.parent != sessions_directory(store)
+    return os.fsencode(path if outside else path.name).decode("utf-8", "backslashreplace")
+
+
+def find_session_path(store: Store, name: str) -> Path:
+    """The directory of a session that is called so; it may be gone."""
+    return sessions_directory(store) / name
+
+
 def list_sessions(directory: Path) -> list[Session]:
     """The sessions below a directory, oldest first; none where it is not there."""
     try:
         places = [place for place in directory.iterdir() if place.is_dir()]
     except FileNotFoundError:
         return []
-    return sorted(map(_load, places), key=lambda session: (session.created_ns, session.name))
+    return sorted(map(load_session, places), key=lambda session: (session.created_ns, session.name))
 
 
-def _load(path: Path) -> Session:
+def load_session(path: Path) -> Session:
+    """A session's facts, as far as its directory says them."""
     try:
         facts = _decoder.decode((path / FACTS).read_bytes())
     except (OSError, msgspec.MsgspecError):

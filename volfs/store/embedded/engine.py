@@ -145,8 +145,8 @@ class EmbeddedStore:
     def list_leases(self) -> list[Lease]:
         return self._leases.list_all()
 
-    def drop_lease(self, session: str) -> None:
-        self._leases.drop(session)
+    def drop_lease(self, session: str, expected: Lease | None = None) -> None:
+        self._leases.drop(session, expected)
 
     # --- care ------------------------------------------------------------
 

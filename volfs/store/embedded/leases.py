@@ -47,9 +47,11 @@ class Leases:
             leases = [_decode(row) for _, row in cursor]
         return sorted(leases, key=lambda lease: lease.session)
 
-    def drop(self, session: str) -> None:
+    def drop(self, session: str, expected: Lease | None = None) -> None:
+        row = None if expected is None else _encoder.encode(expected)
         with self._environment.write(reserve=0) as txn:
-            txn.delete(_key(session), db=self._leases)
+            if row is None or txn.get(_key(session), db=self._leases) == row:
+                txn.delete(_key(session), db=self._leases)
 
 
 def _key(session: str) -> bytes:

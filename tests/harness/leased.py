@@ -1,0 +1,75 @@
+"""What a lease keeps, and whether a mount could live on that alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tests.harness.rig import Rig, list_tree
+from volfs.model.entry import Entry
+from volfs.model.objects import Kind, Oid
+from volfs.model.tree import iter_entries, iter_objects
+from volfs.store.base import Lease, Need, Objects, Store
+from volfs.volume.leases import entry_needs, snapshot_needs
+from volfs.volume.reader import Reader
+
+
+class Witness:
+    """Objects of a store that remember which of them were asked for."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self.asked: set[Oid] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._objects, name)
+
+        def ask(oid: Oid, *arguments: int) -> Any:
+            self.asked.add(oid)
+            return call(oid, *arguments)
+
+        return ask
+
+
+def check_leased(rig: Rig, handles: Iterable[int] = ()) -> None:
+    """Whatever a mount can still read, it reads from what its lease keeps."""
+    view, files = rig.state.view, rig.files
+    objects, reader = view.objects, view.reader
+    witness: Any = Witness(objects)
+    view.objects = files.objects = witness
+    view.reader = Reader(view._load_ready)
+    list_tree(rig)
+    for handle in handles:
+        rig.read_handle(handle)
+    view.objects, files.objects, view.reader = objects, objects, reader
+    kept = list_kept(rig.store._store, rig.committer.lease)
+    assert rig.store._store.find_lease(rig.committer.lease.session) is not None
+    assert {oid.hex() for oid in witness.asked} <= {oid.hex() for oid in kept}
+
+
+def list_kept(store: Store, lease: Lease) -> set[Oid]:
+    """Every object that gc has to keep because of a lease and the versions in it."""
+    reader = Reader(store.objects.load_object)
+    waiting = list(lease.needs)
+    for version in lease.versions:
+        manifest = store.find_version(lease.volume_id, version)
+        assert manifest is not None
+        waiting += snapshot_needs(reader.load_manifest(manifest).snapshot)
+    kept: set[Oid] = set()
+    while waiting:
+        need = waiting.pop()
+        if need.oid not in kept:
+            kept.add(need.oid)
+            waiting += _below(reader, need, kept)
+    return kept
+
+
+def _below(reader: Reader, need: Need, kept: set[Oid]) -> Iterator[Need]:
+    if need.kind is Kind.TREE:
+        kept.update(iter_objects(reader.get_tree, need.oid))
+        for entry in iter_entries(reader.get_tree, need.oid):
+            yield from entry_needs(entry)
+    elif need.kind is Kind.CHUNK_LIST:
+        found = reader.get_list(need.oid)
+        yield from (Need(Kind.CHUNK_LIST, Oid(oid)) for oid in found.children if oid)
+        yield from entry_needs(Entry(b"list", 1, extents=found.extents))

@@ -1,0 +1,97 @@
+"""Leases of sessions that were removed, died, or live."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from pathlib import Path
+
+import pytest
+
+from volfs.errors import NotFoundError
+from volfs.model.objects import Kind, compute_oid
+from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
+from volfs.volume.leases import begin_lease, drop_stale_leases, widen
+from volfs.volume.sessions import find_session_path, session_name, sessions_directory
+
+NEEDS = tuple(Need(Kind.TREE, compute_oid(Kind.TREE, bytes([n]))) for n in range(3))
+
+
+def make_session(path: Path, *, read_only: bool = False) -> None:
+    path.mkdir(parents=True)
+    (path / "lock").touch()
+    (path / "session.json").write_text(json.dumps({"read_only": read_only}))
+
+
+def begin(store: Store, volume: VolumeRecord, path: Path) -> Lease:
+    name = session_name(store, path)
+    assert find_session_path(store, name) == path
+    return begin_lease(store, volume, name, lambda: store.get_head(volume.id))[1]
+
+
+@pytest.fixture(params=["inside", "outside"])
+def directory(request: pytest.FixtureRequest, store: Store, tmp_path: Path) -> Path:
+    return sessions_directory(store) if request.param == "inside" else tmp_path / "elsewhere"
+
+
+def test_what_was_left_behind_stays(store: Store, volume: VolumeRecord, directory: Path) -> None:
+    make_session(directory / "data-1")
+    lease = begin(store, volume, directory / "data-1")
+    assert drop_stale_leases(store) == [lease]
+    assert store.list_leases() == [lease]
+
+
+def test_what_was_removed_is_dropped(store: Store, volume: VolumeRecord, directory: Path) -> None:
+    directory.mkdir()
+    begin(store, volume, directory / "data-1")
+    assert drop_stale_leases(store) == []
+    assert store.list_leases() == []
+
+
+def test_where_nothing_can_be_seen_nothing_is_dropped(
+    store: Store, volume: VolumeRecord, directory: Path
+) -> None:
+    lease = begin(store, volume, directory / "data-1")
+    assert drop_stale_leases(store) == [lease]
+
+
+def test_a_read_only_session_has_it_for_its_life(
+    store: Store, volume: VolumeRecord, directory: Path
+) -> None:
+    make_session(directory / "data-1", read_only=True)
+    lease = begin(store, volume, directory / "data-1")
+    with (directory / "data-1" / "lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert drop_stale_leases(store) == [lease]
+    assert drop_stale_leases(store) == []
+
+
+def test_names_outside_are_paths(store: Store, tmp_path: Path) -> None:
+    assert session_name(store, sessions_directory(store) / "a-1") == "a-1"
+    assert session_name(store, tmp_path / "a-1") == str(tmp_path / "a-1")
+
+
+def test_a_version_that_goes_while_it_is_looked_for(store: Store, volume: VolumeRecord) -> None:
+    heads = iter([Head(7, NEEDS[0].oid), store.get_head(volume.id)])
+    head, lease = begin_lease(store, volume, "s", lambda: next(heads))
+    assert head == store.get_head(volume.id)
+    assert store.list_leases() == [lease]
+    assert lease.versions == (0,)
+
+
+def test_a_version_that_is_found_and_not_there(store: Store, volume: VolumeRecord) -> None:
+    with pytest.raises(NotFoundError):
+        begin_lease(store, volume, "s", lambda: Head(7, NEEDS[0].oid))
+    assert store.list_leases() == []
+
+
+def test_two_lives_have_different_leases(store: Store, volume: VolumeRecord) -> None:
+    first, second = (begin(store, volume, sessions_directory(store) / "s") for _ in range(2))
+    assert first != second
+    assert store.list_leases() == [second]
+
+
+def test_widening() -> None:
+    lease = Lease("s", "vo", (1,), NEEDS[:1])
+    assert widen(lease, 1, needs=NEEDS[:1]) is lease
+    assert widen(lease, 1, 2, needs=NEEDS) == Lease("s", "vo", (1, 2), NEEDS)

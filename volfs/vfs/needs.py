@@ -1,0 +1,40 @@
+"""What a mount relies on in the store: what its lease must name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from volfs.model.entry import Entry
+from volfs.store.base import Need
+from volfs.vfs.inode import Directory, File, Inode
+from volfs.vfs.state import MountState
+from volfs.volume.leases import entry_needs, snapshot_needs
+
+
+def find_needs(state: MountState) -> tuple[Need, ...]:
+    """The view, and what the overlay lies on, which may be of views that were left.
+
+    O(uncommitted). What is changed from now on lies on that, too, so these stay
+    enough until the view is another one.
+    """
+    needs = set(snapshot_needs(state.view.snapshot))
+    overlay = state.overlay
+    for inode in (*overlay.uncommitted().values(), *overlay.orphans.values()):
+        for held in _held(inode):
+            needs.update(entry_needs(_lies_on(held)))
+    return tuple(sorted(needs))
+
+
+def _held(inode: Inode) -> Iterator[Inode]:
+    """A file, or what a directory's changed names mean."""
+    if isinstance(inode, Directory):
+        children = (inode.children[name] for name in inode.changed)
+        yield from (child for child in children if child is not None)
+    else:
+        yield inode
+
+
+def _lies_on(inode: Inode) -> Entry:
+    if isinstance(inode, File) and inode.extents is not None:
+        return inode.base
+    return inode.entry

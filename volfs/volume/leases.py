@@ -1,0 +1,92 @@
+"""Leases: beginning a session's, widening it, and dropping those that nobody has any more.
+
+What a lease has when: docs/format.md, "Leases". A mount's is kept up to date by
+``vfs/committer.py``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from volfs.errors import NotFoundError
+from volfs.model.entry import Entry
+from volfs.model.manifest import Snapshot
+from volfs.model.objects import Kind, Oid
+from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
+from volfs.volume.sessions import find_session_path, load_session
+
+
+def begin_lease(
+    store: Store, volume: VolumeRecord, session: str, find_head: Callable[[], Head]
+) -> tuple[Head, Lease]:
+    """Lease the version that ``find_head`` finds; what the session had before is given up.
+
+    From here on the version stays. Raises what ``find_head`` does.
+    """
+    began_ns = time.time_ns()
+
+    return keep_version(store, Lease(session, volume.id, began_ns=began_ns), find_head)
+
+
+def keep_version(store: Store, lease: Lease, find_head: Callable[[], Head]) -> tuple[Head, Lease]:
+    """Widen a session's lease to the version that ``find_head`` finds."""
+    head = find_head()
+    while True:
+        wide = widen(lease, head.version)
+        try:
+            if wide != lease:
+                store.put_lease(wide)
+            return head, wide
+        except NotFoundError:
+            # Expired since it was found, unless it is found again.
+            before, head = head, find_head()
+            if head == before:
+                raise
+
+
+def widen(lease: Lease, *versions: int, needs: tuple[Need, ...] = ()) -> Lease:
+    """The lease with more in it; the same one if all of that is there already."""
+    more = tuple(version for version in versions if version not in lease.versions)
+    others = tuple(need for need in needs if need not in lease.needs)
+    if not (more or others):
+        return lease
+    return msgspec.structs.replace(
+        lease, versions=lease.versions + more, needs=lease.needs + others
+    )
+
+
+def snapshot_needs(snapshot: Snapshot) -> tuple[Need, ...]:
+    """The trees of a view."""
+    trees = (snapshot.root.tree, snapshot.links)
+    return tuple(Need(Kind.TREE, tree) for tree in trees if tree)
+
+
+def entry_needs(entry: Entry) -> tuple[Need, ...]:
+    """What lies below one entry: a directory's tree, a file's chunk list or chunks."""
+    if entry.root:
+        return (Need(Kind.TREE if entry.is_directory else Kind.CHUNK_LIST, Oid(entry.root)),)
+    return tuple(Need(Kind.CHUNK, Oid(e.oid)) for e in entry.extents if e.oid)
+
+
+def drop_stale_leases(store: Store) -> list[Lease]:
+    """Drop the leases of sessions that are no more; the others. Before gc and expiry."""
+    kept = []
+    for lease in store.list_leases():
+        if is_stale(store, lease):
+            store.drop_lease(lease.session, lease)
+        else:
+            kept.append(lease)
+    return kept
+
+
+def is_stale(store: Store, lease: Lease) -> bool:
+    """Whether nobody needs it: its session was removed, or was read-only and is dead."""
+    path = find_session_path(store, lease.session)
+    if not path.is_dir():
+        # Where the directory around it cannot be seen either, nothing is known.
+        return path.parent.is_dir()
+    session = load_session(path)
+    return session.read_only and not session.alive
