@@ -190,6 +190,121 @@ def test_versions_newest_first_across_many(store: Store, volume: str) -> None:
     assert [head.version for head in store.iter_versions(make_record(2).id)] == [0]
 
 
+def list_versions(store: Store, volume: str) -> list[int]:
+    return [head.version for head in store.iter_versions(volume)]
+
+
+def test_removed_versions_are_gone_and_the_others_stay(store: Store, volume: str) -> None:
+    store.create_volume(make_record(2), b"m")
+    for _ in range(6):
+        add(store, volume, b"x")
+    assert store.remove_versions(volume, [4, 2, 2, 99, 0]) == [0, 2, 4]
+    assert list_versions(store, volume) == [6, 5, 3, 1]
+    assert store.find_version(volume, 4) is None
+    assert store.remove_versions(volume, [4]) == []
+    assert list_versions(store, make_record(2).id) == [0]
+    add(store, volume, b"y")
+    assert list_versions(store, volume) == [7, 6, 5, 3, 1]
+
+
+def test_what_is_in_use_is_not_removed(store: Store, volume: str) -> None:
+    """The head, what a tag names, what a lease has; those of other volumes do not count."""
+    store.create_volume(make_record(2), b"m")
+    for _ in range(4):
+        add(store, volume, b"x")
+        add(store, make_record(2).id, b"x")
+    store.put_tag(volume, "release", 1)
+    store.put_lease(make_lease(volume, 2))
+    store.put_tag(make_record(2).id, "other", 3)
+    store.put_lease(make_lease(make_record(2).id, 0, session="other"))
+    assert store.remove_versions(volume, range(10)) == [0, 3]
+    assert list_versions(store, volume) == [4, 2, 1]
+
+
+def test_removing_from_a_deleted_volume(store: Store, volume: str) -> None:
+    store.delete_volume("volume-1")
+    with pytest.raises(NotFoundError):
+        store.remove_versions(volume, [0])
+
+
+# --- tags -------------------------------------------------------------------
+
+
+def test_tags_name_versions(store: Store, url: str, volume: str) -> None:
+    add(store, volume, b"x")
+    for tag, version in (("b", 1), ("a", 0), ("B.-_9", 1)):
+        store.put_tag(volume, tag, version)
+    other = open_store(url)
+    assert other.list_tags(volume) == [("B.-_9", 1), ("a", 0), ("b", 1)]
+    assert other.find_tag(volume, "a") == 0
+    assert other.find_tag(volume, "c") is None
+    other.close()
+
+
+def test_a_tag_moves_only_if_it_may(store: Store, volume: str) -> None:
+    add(store, volume, b"x")
+    store.put_tag(volume, "a", 0)
+    store.put_tag(volume, "a", 0)
+    with pytest.raises(AlreadyExistsError, match="version 0"):
+        store.put_tag(volume, "a", 1)
+    assert store.find_tag(volume, "a") == 0
+    store.put_tag(volume, "a", 1, move=True)
+    assert store.list_tags(volume) == [("a", 1)]
+
+
+def test_a_tag_on_a_version_that_is_not_there(store: Store, volume: str) -> None:
+    for call in (volume, 1), ("vo-none", 0):
+        with pytest.raises(NotFoundError):
+            store.put_tag(call[0], "a", call[1])
+    assert store.list_tags(volume) == []
+
+
+def test_tags_belong_to_one_volume(store: Store, volume: str) -> None:
+    store.create_volume(make_record(2), b"m")
+    for record in (make_record(1), make_record(2)):
+        store.put_tag(record.id, "a", 0)
+        store.put_tag(record.id, "z", 0)
+    store.delete_tag(volume, "a")
+    assert store.list_tags(volume) == [("z", 0)]
+    assert len(store.list_tags(make_record(2).id)) == 2
+    with pytest.raises(NotFoundError, match="no tag a"):
+        store.delete_tag(volume, "a")
+
+
+def test_deleting_a_volume_deletes_its_tags(store: Store, volume: str) -> None:
+    store.create_volume(make_record(2), b"m")
+    for record in (make_record(1), make_record(2)):
+        store.put_tag(record.id, "a", 0)
+    store.delete_volume("volume-1")
+    assert store.list_tags(volume) == []
+    assert store.list_tags(make_record(2).id) == [("a", 0)]
+
+
+# --- forks ------------------------------------------------------------------
+
+
+def test_a_fork_is_a_volume_with_two_versions(store: Store, volume: str) -> None:
+    add(store, volume, b"x")
+    fork = make_record(2)
+    store.fork_volume(fork, (b"empty", b"with x"), volume, 1)
+    assert store.get_volume("volume-2") == fork
+    assert store.get_head(fork.id) == (1, compute_oid(Kind.MANIFEST, b"with x"))
+    assert store.find_version(fork.id, 0) == compute_oid(Kind.MANIFEST, b"empty")
+    assert list_versions(store, fork.id) == [1, 0]
+    assert store.objects.load_object(store.get_head(fork.id).manifest) == b"with x"
+
+
+def test_a_fork_that_is_refused_changes_nothing(store: Store, volume: str) -> None:
+    add(store, volume, b"x")
+    store.remove_versions(volume, [0])
+    with pytest.raises(NotFoundError, match="version 0 "):
+        store.fork_volume(make_record(2), (b"a", b"b"), volume, 0)
+    with pytest.raises(AlreadyExistsError):
+        store.fork_volume(make_record(2, "volume-1"), (b"a", b"b"), volume, 1)
+    assert len(store.list_volumes()) == 1
+    assert not store.objects.contains(compute_oid(Kind.MANIFEST, b"b"))
+
+
 # --- objects ----------------------------------------------------------------
 
 

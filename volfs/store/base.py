@@ -42,6 +42,13 @@ class Head(NamedTuple):
     manifest: Oid
 
 
+class Tag(NamedTuple):
+    """A name for one version of one volume, which stays as long as it is named."""
+
+    name: str
+    version: int
+
+
 class Need(NamedTuple):
     """An object that somebody relies on, and with it everything below it."""
 
@@ -164,8 +171,20 @@ class Store(Protocol):
     def rename_volume(self, old: str, new: str) -> None:
         """Keeps the id. NotFoundError; AlreadyExistsError."""
 
+    def fork_volume(
+        self, record: VolumeRecord, manifests: tuple[bytes, bytes], source: str, version: int
+    ) -> None:
+        """Add a volume with the versions 0 and 1, of which 1 has what a version of another has.
+
+        ``source`` is the other volume's id. In one step, in which its version is
+        proven to be there: NotFoundError. AlreadyExistsError by name.
+        """
+
     def delete_volume(self, name: str) -> None:
-        """Remove the record, the versions and the head; objects stay for gc. NotFoundError."""
+        """Remove the record, the versions, the tags and the head. NotFoundError.
+
+        Objects stay for gc.
+        """
 
     # --- versions --------------------------------------------------------
 
@@ -177,6 +196,30 @@ class Store(Protocol):
 
     def iter_versions(self, volume_id: str) -> Iterator[Head]:
         """All versions, newest first."""
+
+    def remove_versions(self, volume_id: str, versions: Collection[int]) -> list[int]:
+        """Take versions out of the history, in one step; those that were, ascending.
+
+        The head, what a tag names and what is in a lease stays. NotFoundError if
+        the volume is gone.
+        """
+
+    # --- tags ------------------------------------------------------------
+
+    def put_tag(self, volume_id: str, tag: str, version: int, *, move: bool = False) -> None:
+        """Name a version. NotFoundError if it is not there.
+
+        AlreadyExistsError if the tag names another version, unless it may ``move``.
+        """
+
+    def find_tag(self, volume_id: str, tag: str) -> int | None:
+        """The version that a tag names."""
+
+    def list_tags(self, volume_id: str) -> list[Tag]:
+        """By name."""
+
+    def delete_tag(self, volume_id: str, tag: str) -> None:
+        """NotFoundError if there is no such tag."""
 
     # --- publishing ------------------------------------------------------
 

@@ -16,6 +16,7 @@ from volfs.store.base import (
     Lease,
     Objects,
     Space,
+    Tag,
     Upload,
     VolumeRecord,
 )
@@ -27,6 +28,7 @@ from volfs.store.embedded.leases import Leases
 from volfs.store.embedded.packs import PackReader
 from volfs.store.embedded.reader import ObjectReader
 from volfs.store.embedded.refs import Refs
+from volfs.store.embedded.tags import Tags
 from volfs.store.embedded.upload import PackUpload
 from volfs.store.embedded.writer import WriterPool
 
@@ -46,6 +48,7 @@ class Engine:
         self.index = Index(self.environment)
         self.refs = Refs(self.environment)
         self.leases = Leases(self.environment, self.refs)
+        self.tags = Tags(self.environment, self.refs)
         self.packs = PackReader(path / PACKS)
         self.objects = ObjectReader(self.index, self.packs)
         self.pool = WriterPool(path / PACKS, self.index)
@@ -65,6 +68,7 @@ class EmbeddedStore:
         self._engine = engine
         self._refs = engine.refs
         self._leases = engine.leases
+        self._tags = engine.tags
         self._closed = False
 
     # --- volumes ---------------------------------------------------------
@@ -73,6 +77,19 @@ class EmbeddedStore:
         with self.open_upload() as upload:
             oid = upload.put_object(Kind.MANIFEST, manifest)
             self._publish(upload, self._refs.creation(record, oid))
+
+    def fork_volume(
+        self, record: VolumeRecord, manifests: tuple[bytes, bytes], source: str, version: int
+    ) -> None:
+        with self.open_upload() as upload:
+            oids = [upload.put_object(Kind.MANIFEST, manifest) for manifest in manifests]
+            create = self._refs.creation(record, *oids)
+
+            def fork(txn: Transaction) -> Oid:
+                self._refs.check_versions(txn, source, (version,))
+                return create(txn)
+
+            self._publish(upload, fork)
 
     def get_volume(self, name: str) -> VolumeRecord:
         return self._refs.get_volume(name)
@@ -99,6 +116,29 @@ class EmbeddedStore:
 
     def iter_versions(self, volume_id: str) -> Iterator[Head]:
         return self._refs.iter_versions(volume_id)
+
+    def remove_versions(self, volume_id: str, versions: Collection[int]) -> list[int]:
+        # No reserve: what they keep may be what fills the disk.
+        with self._engine.environment.write(reserve=0) as txn:
+            kept = {tag.version for tag in self._tags.list_in(txn, volume_id)}
+            for lease in self._leases.list_in(txn):
+                if lease.volume_id == volume_id:
+                    kept.update(lease.versions)
+            return self._refs.remove_versions(txn, volume_id, set(versions) - kept)
+
+    # --- tags ------------------------------------------------------------
+
+    def put_tag(self, volume_id: str, tag: str, version: int, *, move: bool = False) -> None:
+        self._tags.put(volume_id, tag, version, move=move)
+
+    def find_tag(self, volume_id: str, tag: str) -> int | None:
+        return self._tags.find(volume_id, tag)
+
+    def list_tags(self, volume_id: str) -> list[Tag]:
+        return self._tags.list_all(volume_id)
+
+    def delete_tag(self, volume_id: str, tag: str) -> None:
+        self._tags.delete(volume_id, tag)
 
     # --- publishing ------------------------------------------------------
 

@@ -20,6 +20,7 @@ _HEAD = struct.Struct(f"<Q{OID_SIZE}s")
 _VERSION = struct.Struct(">Q")
 _NEWEST = (1 << 64) - 1
 _BATCH = 256
+TAGS = b"tags"
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(VolumeRecord)
@@ -34,6 +35,7 @@ class Refs:
         self._names: Table = environment.open_table(b"names")
         self._heads: Table = environment.open_table(b"heads")
         self._versions: Table = environment.open_table(b"versions")
+        self._tags: Table = environment.open_table(TAGS)
 
     # --- volumes ---------------------------------------------------------
 
@@ -51,8 +53,8 @@ class Refs:
             records = [_decode_record(row) for _, row in cursor]
         return sorted(records, key=lambda record: (-record.created_ns, record.name))
 
-    def creation(self, record: VolumeRecord, manifest: Oid) -> Callable[[Transaction], Oid]:
-        """What adds a volume at version 0. AlreadyExistsError by name, or by id."""
+    def creation(self, record: VolumeRecord, *manifests: Oid) -> Callable[[Transaction], Oid]:
+        """What adds a volume with versions from 0 on. AlreadyExistsError by name, or by id."""
 
         def create(txn: Transaction) -> Oid:
             self._check_free(txn, record.name)
@@ -60,8 +62,9 @@ class Refs:
             if not txn.put(key, row, overwrite=False, db=self._volumes):
                 raise AlreadyExistsError(f"volume {record.id}: already exists")
             txn.put(record.name.encode(), key, db=self._names)
-            self._set_head(txn, record.id, Head(0, manifest))
-            return manifest
+            for head in map(Head._make, enumerate(manifests)):
+                self._set_head(txn, record.id, head)
+            return manifests[-1]
 
         return create
 
@@ -82,9 +85,10 @@ class Refs:
             txn.delete(name.encode(), db=self._names)
             txn.delete(key, db=self._volumes)
             txn.delete(key, db=self._heads)
-            with txn.cursor(self._versions) as cursor:
-                while cursor.set_range(key + b"/") and cursor.key().startswith(key + b"/"):
-                    cursor.delete()
+            for table in (self._versions, self._tags):
+                with txn.cursor(table) as cursor:
+                    while cursor.set_range(key + b"/") and cursor.key().startswith(key + b"/"):
+                        cursor.delete()
 
     def _get_record(self, txn: Transaction, name: str) -> VolumeRecord:
         volume_id = txn.get(name.encode(), db=self._names)
@@ -158,6 +162,17 @@ class Refs:
             return new.manifest
 
         return move
+
+    def remove_versions(
+        self, txn: Transaction, volume_id: str, versions: Collection[int]
+    ) -> list[int]:
+        """Take versions but the head out of the history; those that were there. NotFoundError."""
+        head = self._get_head(txn, volume_id)
+        return [
+            version
+            for version in sorted(set(versions) - {head.version})
+            if txn.delete(_version_key(volume_id, version), db=self._versions)
+        ]
 
     def check_versions(self, txn: Transaction, volume_id: str, versions: Collection[int]) -> None:
         """NotFoundError for the first of the versions that is not there."""
