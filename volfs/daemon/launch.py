@@ -107,7 +107,7 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
         os.setsid()
         os.chdir("/")
         os.umask(0o077)
-        _detach_streams()
+        _let_go_of_files(pipe)
         _run_daemon(options, ready)
         status = 0
     except BaseException as error:
@@ -132,10 +132,18 @@ def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
         raise _unwrap(group) from group
 
 
-def _detach_streams() -> None:
+def _let_go_of_files(pipe: int) -> None:
+    """Every descriptor but ``pipe`` is /dev/null from now on, those that were inherited too.
+
+    A lock or a pipe of who started us would be held as long as the mount lives.
+    The numbers stay taken: an object that closes its own later closes no other's.
+    """
     null = os.open(os.devnull, os.O_RDWR)
+    inherited = {int(name) for name in os.listdir("/proc/self/fd")} - {0, 1, 2, pipe, null}
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
+    for descriptor in inherited:
+        os.dup2(null, descriptor, inheritable=False)
     os.close(null)
 
 
