@@ -72,13 +72,15 @@ def find_mount_point(path: str) -> MountPoint | None:
 
 
 def resolve_mount_path(path: str) -> str:
-    """The absolute path with the symlinks of its parents resolved.
+    """The absolute path with its symlinks resolved.
 
-    The last name is not looked at: a dead mount there would answer ENOTCONN.
+    A mount point is not looked at: a dead one would answer ENOTCONN.
     """
-    absolute = os.path.abspath(path)
-    parent, name = os.path.split(absolute)
-    return os.path.join(os.path.realpath(parent), name)
+    parent, name = os.path.split(os.path.abspath(path))
+    near = os.path.join(os.path.realpath(parent), name)
+    if any(mount.path == near for mount in list_mount_points()):
+        return near
+    return os.path.realpath(near)
 
 
 def _parse_line(line: bytes) -> MountPoint:
