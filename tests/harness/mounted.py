@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -189,16 +189,24 @@ class Mounts:
             **{"store": str(self.store_path), "volume": "data", "mountpoint": str(place), **options}
         )
 
-    def mount(self, place: Path | None = None, *, prelude: str = "", **changes: Any) -> Mounted:
+    def mount(
+        self,
+        place: Path | None = None,
+        *,
+        prelude: str = "",
+        inherit: Collection[int] = (),
+        **changes: Any,
+    ) -> Mounted:
         """Mount and return when the mount answers. Raises what ``launch.mount`` raises.
 
         ``prelude`` is run first in the daemon to be: it may put faults into the code.
+        ``inherit`` are descriptors that it gets from us.
         """
         options = self.options(place, **changes)
         encoded = msgspec.json.encode(options, enc_hook=str).decode()
         argv = [sys.executable, "-c", f"{prelude}\n{_START}", encoded]
         process = subprocess.Popen(
-            argv, env=self.environment, stderr=subprocess.PIPE, cwd=self.directory
+            argv, env=self.environment, stderr=subprocess.PIPE, cwd=self.directory, pass_fds=inherit
         )
         if options.foreground:
             self._wait_until_ready(process, options)
