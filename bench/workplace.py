@@ -39,7 +39,7 @@ class Sizes:
     creations: int = 3_000
     writes: int = 20_000
     reads: int = 4_000
-    rounds: int = 21
+    rounds: int = 101
     """Of what takes milliseconds."""
     runs: int = 3
     """Of what takes seconds."""

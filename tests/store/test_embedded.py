@@ -444,6 +444,17 @@ def expect_right_or_error(store: EmbeddedStore, oid: Oid, data: bytes) -> None:
         assert f"{oid.hex()} in pack" in said
 
 
+def test_long_decoding_is_no_ready_answer(store: EmbeddedStore) -> None:
+    """It is left to whoever may wait, and is ready once it has been done."""
+    short, long = add(store, b"text " * 1000, b"text " * 100_000)
+    objects = store.objects
+    if objects.read_object_ready(short, 0, 5) is None:
+        pytest.skip("this file system has no reads that refuse to wait")
+    assert objects.read_object_ready(long, 0, 5) is None
+    assert objects.read_object(long, 5, 5) == b"text "
+    assert objects.read_object_ready(long, 5, 5) == b"text "
+
+
 @pytest.mark.parametrize("keep", [0, PACK_HEADER_SIZE, 40, 500])
 def test_a_truncated_pack(store: EmbeddedStore, path: Path, keep: int) -> None:
     (oid,) = add(store, noise(1000))

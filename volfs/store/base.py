@@ -113,7 +113,7 @@ class Objects(Protocol):
         """
 
     def read_object_ready(self, oid: Oid, offset: int, length: int) -> Buffer | None:
-        """As ``read_object``, but None where it would wait for a disk or a network."""
+        """As ``read_object``, but None where it would wait: disk, network, much decoding."""
 
     def load_object_ready(self, oid: Oid) -> bytes | None:
         """As ``load_object``, but None where it would wait for a disk or a network."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -154,36 +154,14 @@ class Files:
         handle.ahead = stop
 
     def read_ready(self, segments: list[Segment]) -> Buffer | None:
-        """The bytes, or None where that would wait for a disk or a network."""
-        if len(segments) == 1 and segments[0].oid is not None:
-            part = segments[0]
-            return self.objects.read_object_ready(segments[0].oid, part.offset, part.length)
-        buffer = bytearray(sum(part.length for part in segments))
-        at = 0
-        for part in segments:
-            data = part.data
-            if part.oid is not None:
-                data = self.objects.read_object_ready(part.oid, part.offset, part.length)
-                if data is None:
-                    return None
-            if data is not None:
-                buffer[at : at + part.length] = data
-            at += part.length
-        return buffer
+        """The bytes, or None where that would wait for a disk, a network or much decoding."""
+        return _join(segments, self.objects.read_object_ready)
 
     def read_waiting(self, segments: list[Segment]) -> Buffer:
         """The bytes, however long it takes. From a thread."""
-        buffer = bytearray(sum(part.length for part in segments))
-        at = 0
-        for part in segments:
-            if part.oid is not None:
-                buffer[at : at + part.length] = self.objects.read_object(
-                    part.oid, part.offset, part.length
-                )
-            elif part.data is not None:
-                buffer[at : at + part.length] = part.data
-            at += part.length
-        return buffer
+        data = _join(segments, self.objects.read_object)
+        assert data is not None, "a waiting read did not wait"
+        return data
 
     # --- writing ---------------------------------------------------------
 
@@ -327,3 +305,21 @@ def _to_storable(time_ns: int) -> int:
 def _without_set_id(mode: int) -> int:
     """Set-user-id goes, and set-group-id where the group may execute."""
     return mode & ~(0o4000 | (0o2000 if mode & 0o0010 else 0))
+
+
+def _join(segments: list[Segment], read: Callable[[Oid, int, int], Buffer | None]) -> Buffer | None:
+    """The bytes of segments; of a single chunk without a copy. None as soon as ``read`` says so."""
+    if len(segments) == 1 and segments[0].oid is not None:
+        return read(segments[0].oid, segments[0].offset, segments[0].length)
+    buffer = bytearray(sum(part.length for part in segments))
+    at = 0
+    for part in segments:
+        data = part.data
+        if part.oid is not None:
+            data = read(part.oid, part.offset, part.length)
+            if data is None:
+                return None
+        if data is not None:
+            buffer[at : at + part.length] = data
+        at += part.length
+    return buffer

@@ -17,6 +17,8 @@ from volfs.store.embedded.packs import PackReader
 PLACES = 1 << 17
 """About 50 MB at most; at 1 MiB a chunk, 128 GiB of files."""
 DECODED_BYTES = 64 << 20
+INLINE_DECODE_MAX = 128 << 10
+"""Decoding more than this takes longer than a thread costs, and threads do it side by side."""
 
 ReadPack = Callable[[int, int, int], Buffer | None]
 """``PackReader.read_at``, or ``read_ready`` which may answer None."""
@@ -56,6 +58,8 @@ class ObjectReader:
         return self._demand(oid, offset, length)
 
     def read_object_ready(self, oid: Oid, offset: int, length: int) -> Buffer | None:
+        if self._is_long_to_decode(oid):
+            return None
         return self._read(oid, offset, length, self._packs.read_ready)
 
     def load_object_ready(self, oid: Oid) -> bytes | None:
@@ -105,6 +109,11 @@ class ObjectReader:
             if not self._has_moved(oid, place):
                 raise
         return self._read_slice(oid, self._locate(oid), offset, length, read)
+
+    def _is_long_to_decode(self, oid: Oid) -> bool:
+        entry = self._locate(oid).entry
+        long = entry.codec is Codec.ZSTD and entry.raw > INLINE_DECODE_MAX
+        return long and self._decoded.find(oid) is None
 
     def _locate(self, oid: Oid) -> _Place:
         place = self._places.find(oid)
