@@ -128,6 +128,15 @@ def is_same(a: Node | None, b: Node | None) -> bool:
     )
 
 
+def is_same_but_times(a: Node | None, b: Node) -> bool:
+    return (
+        a is not None
+        and facts(a) == facts(b)
+        and a.names.keys() == b.names.keys()
+        and all(is_same(below, b.names[name]) for name, below in a.names.items())
+    )
+
+
 def facts(node: Node) -> tuple[object, ...]:
     return node.kind, node.mode, node.data, node.target, node.xattrs
 
@@ -154,10 +163,9 @@ def _merge_directories(base: Node | None, ours: Node | None, theirs: Node | None
             names[name] = merged
     if ours is None or theirs is None:
         only = ours or theirs
-        if not names:
-            return None
         assert only is not None
-        return _directory(only, names)
+        is_ours = ours is not None and not is_same_but_times(base, ours)
+        return _directory(only, names) if names or is_ours else None
     unchanged = base is not None and facts(base) == facts(ours)
     merged = _directory(theirs if unchanged else ours, names)
     merged.mtime = _merge_times(base and base.mtime, ours.mtime, theirs.mtime)

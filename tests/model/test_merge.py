@@ -180,11 +180,13 @@ def test_a_directory_that_they_removed_comes_back_with_what_we_wrote() -> None:
     assert merged.overridden == [("d/e/b", "removed", "modified")]
 
 
-def test_a_directory_removed_and_only_its_attributes_changed_goes(store: MemoryObjects) -> None:
+def test_a_directory_removed_and_only_its_attributes_changed(store: MemoryObjects) -> None:
+    """The later change wins, as it does for a file; times alone are none."""
     base, other = modes(store, b"a", 0o755, 1), modes(store, b"a", 0o700, 2)
-    gone = build(store, {})
+    touched, gone = modes(store, b"a", 0o755, 2), build(store, {})
     assert read_paths(store, merge(store, base, gone, other).snapshot) == {}
-    assert read_paths(store, merge(store, base, other, gone).snapshot) == {}
+    assert read_paths(store, merge(store, base, other, gone).snapshot) == {"d": None}
+    assert read_paths(store, merge(store, base, touched, gone).snapshot) == {}
 
 
 def test_an_empty_directory_made_inside_a_removed_one_stays() -> None:

@@ -314,6 +314,25 @@ def test_what_others_made_below_a_directory_that_we_removed(rig: Rig, other: Rig
     assert list_tree(rig) == list_tree(other)
 
 
+def test_a_directory_that_we_made_again_and_others_removed(rig: Rig, other: Rig) -> None:
+    """It is empty, and in its place there was another: it is ours all the same."""
+    rig.mkdir((b"d",))
+    rig.write((b"d", b"old"), b"x")
+    rig.commit()
+    other.reload()
+    other.unlink((b"d", b"old"))
+    other.rmdir((b"d",))
+    other.mkdir((b"d",))
+    rig.unlink((b"d", b"old"))
+    rig.rmdir((b"d",))
+    rig.commit()
+    other.reload()
+    assert other.list() == [b"d"]
+    other.commit()
+    rig.reload()
+    assert list_tree(rig) == list_tree(other)
+
+
 def test_a_name_of_theirs_that_was_ours_for_the_time_of_a_commit(rig: Rig, other: Rig) -> None:
     """Made and removed while a commit was under way, it leaves no removal behind."""
 

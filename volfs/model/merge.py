@@ -12,7 +12,8 @@ Rules, each with its test in tests/model/test_merge.py:
 - a directory on both sides: its names one by one; attributes ours if we changed
   them; the later times, if both changed them.
 - a directory that one side removed: its names one by one, too. What the other
-  side made inside stays, what we changed comes back, and the directory with it.
+  side made inside stays, what we changed comes back, and the directory with it;
+  if we changed it, even without a name.
 - a file on one side and a directory on the other: ours.
 - hard links: names as above; the attributes and content that they share count
   as one file. Names that come or go, and times, are no change of it.
@@ -149,9 +150,9 @@ class _Merge:
         if here.ours and here.theirs:
             attributes = merge_attributes(here.base, here.ours, here.theirs)
             here.merged = with_tree(attributes, edited.oid, edited.totals)
-        elif edited.oid:
-            only = here.ours or here.theirs
-            assert only is not None, "a directory of one side at least"
+        elif here.ours and not (here.base and same_but_times(here.base, here.ours)):
+            here.merged = with_tree(here.ours, edited.oid, edited.totals)
+        elif edited.oid and (only := here.ours or here.theirs):
             here.merged = with_tree(only, edited.oid, edited.totals)
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from volfs.errors import NotFoundError
-from volfs.model.diff import Made, find_made
-from volfs.model.entry import Entry, FileKind, Totals, replace, with_tree
+from volfs.model.diff import Made, find_made, without_content
+from volfs.model.entry import Entry, FileKind, Totals, replace, same_but_times, with_tree
 from volfs.model.links import has_group, load_record
 from volfs.model.manifest import Snapshot
 from volfs.model.merge import merge_attributes
@@ -109,14 +109,31 @@ def _find_changed(state: MountState) -> set[int]:
 
 
 def _find_holding(state: MountState) -> set[int]:
-    """Directories that come back if they are gone: ours, or with something of ours."""
+    """Directories that come back if they are gone: changed by us, or with something of ours."""
     starts: list[Inode | None] = []
     for inode in state.overlay.dirty.values():
         if isinstance(inode, Directory):
-            starts += [inode] if inode.is_made else []
+            starts += [inode] if _is_changed(state, inode) else []
         else:
             starts += [parent for parent, _ in state.names(inode)]
     return _find_above(starts)
+
+
+def _is_changed(state: MountState, directory: Directory) -> bool:
+    """Whether a dirty directory differs from the view's in more than its times. Miss."""
+    parent = directory.parent
+    if parent is None or directory.is_made:
+        return directory.is_made
+    before = state.in_view(parent, directory.name)
+    return (
+        before is None
+        or not same_but_times(without_content(before), without_content(directory.entry))
+        or any(
+            child is not None or state.in_view(directory, name) is not None
+            for name, child in directory.children.items()
+            if name in directory.changed
+        )
+    )
 
 
 def _find_above(starts: list[Inode | None]) -> set[int]:
