@@ -383,6 +383,22 @@ def test_a_daemon_that_died_clean_begins_with_the_newest_version(new_rig: NewRig
     assert rig.list() == [b"f", b"g"]
 
 
+def test_a_removed_directory_leaves_no_record(new_rig: NewRig) -> None:
+    """What it had lost before stayed in the catalog, and a clean mount on its old version."""
+    rig, other = new_rig(), new_rig()
+    rig.mkdir((b"d",))
+    rig.write((b"d", b"f"), b"x")
+    rig.commit()
+    rig.unlink((b"d", b"f"))
+    rig.flush()
+    rig.rmdir((b"d",))
+    rig.commit()
+    other.write((b"new",), b"x")
+    other.commit()
+    rig = new_rig(again=rig)
+    assert rig.list() == [b"new"]
+
+
 def test_unflushed_work_is_gone_and_the_rest_is_whole(new_rig: NewRig) -> None:
     rig = new_rig()
     rig.write((b"f",), b"x" * 10_000)

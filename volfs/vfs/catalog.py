@@ -166,6 +166,8 @@ class Catalog:
         key = b"n" + ino.to_bytes(8, "big") + name
         if not isinstance(directory, Directory) or name not in directory.changed:
             return key, None
+        if directory.parent is None and ino != ROOT_INO:
+            return key, None
         child = directory.children[name]
         return key, (child.ino if child else 0).to_bytes(8, "big")
 

@@ -102,6 +102,8 @@ class Overlay:
         self.unrecorded.add(inode.ino)
         if isinstance(inode, File):
             self.orphans[inode.ino] = inode
+        if isinstance(inode, Directory):
+            self.unrecorded_names.update((inode.ino, name) for name in inode.changed)
 
     def arenas_of_orphans(self) -> set[int]:
         maps = [file.extents for file in self.orphans.values() if file.extents]
