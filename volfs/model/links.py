@@ -37,6 +37,13 @@ def load_record(get: GetTree, links: Oid, group: int) -> Entry:
     return replace(find_record(get, links, group), group=group)
 
 
+def resolve_link(get: GetTree, links: Oid, entry: Entry) -> Entry:
+    """An entry with its link group's attributes and content; others as they are."""
+    if not entry.group:
+        return entry
+    return replace(find_record(get, links, entry.group), name=entry.name, group=entry.group)
+
+
 def has_group(get: GetTree, links: Oid, group: int) -> bool:
     return find_entry(get, links, group_name(group)) is not None
 
@@ -82,13 +89,13 @@ def _count_changes(get: GetTree, old: Oid, new: Oid) -> Counter[int]:
     return counts
 
 
-def find_groups(get: GetTree, root: Oid, groups: Collection[int]) -> Iterator[Path]:
-    """The paths of the names of some groups. Walks the whole tree: for rare cases only."""
+def find_groups(get: GetTree, root: Oid, groups: Collection[int]) -> Iterator[tuple[Path, Entry]]:
+    """The names of some groups, by path. Walks the whole tree: for rare cases only."""
     below: list[tuple[Path, Oid]] = [((), root)]
     while below:
         path, tree = below.pop()
         for entry in iter_entries(get, tree):
             if entry.group in groups:
-                yield (*path, entry.name)
+                yield (*path, entry.name), entry
             if entry.is_directory:
                 below.append(((*path, entry.name), entry.tree))

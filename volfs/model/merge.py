@@ -75,7 +75,7 @@ def merge_snapshots(
     doubled = {record.group for record in records if record.is_doubled}
     if doubled:
         paths = find_groups(get, ours.root.tree, doubled)
-        overridden += [Overridden(path, "modified", "modified") for path in paths]
+        overridden += [Overridden(path, "modified", "modified") for path, _ in paths]
     return Merged(snapshot, sorted(set(overridden)))
 
 
@@ -250,6 +250,6 @@ def _mark(get: GetTree, put: Put, base: Snapshot, groups: Collection[int]) -> En
     changed, and would go where one side removed it. Here it counts as changed.
     """
     delta = Delta()
-    for path in find_groups(get, base.root.tree, groups):
+    for path, _ in find_groups(get, base.root.tree, groups):
         delta.at(path[:-1]).names[path[-1]] = Entry(path[-1], FileKind.FILE)
     return apply_delta(get, put, base, delta).snapshot.root

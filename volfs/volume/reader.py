@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 
 from volfs.errors import DamagedObjectError, NoEntryError, NotADirectoryInVolumeError
 from volfs.model.content import ChunkList, decode_chunk_list, find_slices
-from volfs.model.entry import Entry, FileKind, replace
-from volfs.model.links import find_record
+from volfs.model.entry import Entry, FileKind
+from volfs.model.links import resolve_link
 from volfs.model.manifest import Manifest, Snapshot, decode_manifest
 from volfs.model.names import Path, show_path
 from volfs.model.objects import Buffer, Load, Oid
@@ -98,10 +98,7 @@ class Reader:
 
     def resolve(self, snapshot: Snapshot, entry: Entry) -> Entry:
         """An entry with its link group's attributes and content; others as they are."""
-        if not entry.group:
-            return entry
-        record = find_record(self.get_tree, snapshot.links, entry.group)
-        return replace(record, name=entry.name, group=entry.group)
+        return resolve_link(self.get_tree, snapshot.links, entry)
 
 
 def read_range(reader: Reader, objects: Objects, entry: Entry, offset: int, length: int) -> Buffer:

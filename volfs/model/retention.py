@@ -1,0 +1,104 @@
+"""Which versions of a volume to keep: rules, and what comes of them. Pure: no clock, no store."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from volfs.errors import UserError
+
+HOUR_NS = 3600 * 1_000_000_000
+DAY_NS = 24 * HOUR_NS
+_UNITS_NS = {"y": 365 * DAY_NS, "m": 30 * DAY_NS, "w": 7 * DAY_NS, "d": DAY_NS, "h": HOUR_NS}
+_DURATION = re.compile(r"([0-9]{1,6})([ymwdh])")
+
+Period = tuple[int, ...]
+_PERIODS: dict[str, Callable[[datetime], Period]] = {
+    "hourly": lambda when: (when.year, when.month, when.day, when.hour),
+    "daily": lambda when: (when.year, when.month, when.day),
+    "weekly": lambda when: tuple(when.isocalendar()[:2]),
+    "monthly": lambda when: (when.year, when.month),
+    "yearly": lambda when: (when.year,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeepRules:
+    """A version stays if any rule says so. None is no such rule.
+
+    ``hourly`` to ``yearly`` keep the newest version of each of so many hours,
+    days, weeks, months and years in which there are any, the newest first.
+    """
+
+    last: int | None = None
+    hourly: int | None = None
+    daily: int | None = None
+    weekly: int | None = None
+    monthly: int | None = None
+    yearly: int | None = None
+    within_ns: int | None = None
+    """Those not older than this, counted from the newest version of all."""
+    tagged: bool = False
+    """Keeps nothing that would not stay anyhow; alone, it is a rule to keep nothing else."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no rule: then nobody said what may go."""
+        return self == KeepRules()
+
+
+class Dated(NamedTuple):
+    """A version and when it was made."""
+
+    version: int
+    created_ns: int
+
+
+def choose_kept(
+    versions: Sequence[Dated], rules: KeepRules, to_local: Callable[[int], datetime]
+) -> dict[int, list[str]]:
+    """The versions that rules keep, each with the rules' names. ``versions`` are newest first.
+
+    ``to_local`` tells the date and time of day of nanoseconds since 1970, where
+    the hours, days and weeks are those of the people concerned.
+    """
+    kept: dict[int, list[str]] = {}
+    for rule, chosen in (
+        ("last", versions[: rules.last or 0]),
+        ("within", _choose_within(versions, rules.within_ns)),
+        *((rule, _choose_periods(versions, rule, rules, to_local)) for rule in _PERIODS),
+    ):
+        for each in chosen:
+            kept.setdefault(each.version, []).append(rule)
+    return kept
+
+
+def _choose_within(versions: Sequence[Dated], within_ns: int | None) -> Iterable[Dated]:
+    if within_ns is None or not versions:
+        return ()
+    oldest = max(each.created_ns for each in versions) - within_ns
+    return (each for each in versions if each.created_ns >= oldest)
+
+
+def _choose_periods(
+    versions: Sequence[Dated], rule: str, rules: KeepRules, to_local: Callable[[int], datetime]
+) -> Iterable[Dated]:
+    """The newest version of each period, until there are as many as the rule says."""
+    wanted: int = getattr(rules, rule) or 0
+    newest: dict[Period, Dated] = {}
+    for each in versions:
+        if len(newest) == wanted:
+            break
+        newest.setdefault(_PERIODS[rule](to_local(each.created_ns)), each)
+    return newest.values()
+
+
+def parse_duration(text: str) -> int:
+    """Nanoseconds of ``1y2m3w4d5h``, any of these; a year is 365 days, a month 30. UserError."""
+    found = _DURATION.findall(text)
+    if not found or "".join(number + unit for number, unit in found) != text:
+        raise UserError(f"duration {text!r}: numbers with y, m, w, d or h, such as 1y6m or 36h")
+    return sum(int(number) * _UNITS_NS[unit] for number, unit in found)
