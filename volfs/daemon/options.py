@@ -16,7 +16,7 @@ class MountOptions:
     foreground: bool = False
     read_only: bool = False
     at: str | None = None
-    """A version's number: the mount is pinned there, read-only."""
+    """A version, as ``volume/history.py`` names them: the mount is pinned there, read-only."""
     sub_path: str | None = None
     allow_other: bool = False
     nonempty: bool = False

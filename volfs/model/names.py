@@ -23,6 +23,26 @@ def check_volume_name(name: str) -> str:
     return name
 
 
+def check_tag_name(name: str) -> str:
+    """Return ``name``; InvalidNameError says what is allowed."""
+    if not is_tag_name(name):
+        raise InvalidNameError(
+            f"invalid tag {name!r}: use 1 to 64 of letters, digits, '.', '_' and '-', "
+            "not digits alone, and not 'head'"
+        )
+    return name
+
+
+def is_tag_name(name: str) -> bool:
+    """Whether a tag may be called so: nothing else that means a version."""
+    return bool(_VOLUME_NAME.fullmatch(name)) and not (name.isdecimal() or is_head(name))
+
+
+def is_head(name: str) -> bool:
+    """Whether it means a volume's newest version."""
+    return name.lower() == "head"
+
+
 def is_entry_name(name: bytes) -> bool:
     """Whether a tree may hold an entry of this name."""
     return (0 < len(name) <= NAME_MAX and b"/" not in name and b"\0" not in name) and name not in (

@@ -82,6 +82,7 @@ def publish_delta(
     *,
     shares: Collection[int] = (),
     lease: Lease | None = None,
+    only_on: Head | None = None,
 ) -> Published:
     """Publish ``delta``, made on ``base``. The content it names has been put into ``upload``.
 
@@ -89,6 +90,7 @@ def publish_delta(
     is on it, and is widened to the local tree in the same step, or ``base`` and
     whatever else ``delta`` has trees of are the versions ``shares``.
     NotFoundError if the volume or one of these is gone by then.
+    HeadMovedError if the head is not ``only_on``: nothing is merged then.
     OverriddenError if ``note`` says so and others' changes would be replaced;
     LimitError if both sides together exceed the profile; UserError for a message
     that is too long; StoreError, DataError. On any error nothing is published.
@@ -121,6 +123,8 @@ def publish_delta(
 
     while True:
         head = store.get_head(volume.id)
+        if only_on not in (None, head):
+            raise HeadMovedError(f"{volume.name}: version {head.version} was published meanwhile")
         theirs = reader.load_manifest(head.manifest).snapshot
         if local == base:
             return result(False, head, theirs, [], lease)

@@ -126,6 +126,10 @@ class Edit:
             self.writer = ContentWriter(store.objects, self.upload, volume.chunk_bits, self.pool)
             self.base = self.reader.load_manifest(self.head.manifest).snapshot
             self.root = Directory(self.reader.get_tree, self.base.root)
+            self.records: dict[int, Entry] = {}
+            """Link groups whose file is another one now."""
+            self.shares = {self.head.version}
+            """Versions of which the new one has parts: these must be there until it is."""
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -255,10 +259,21 @@ class Edit:
 
     def publish(self, note: CommitNote) -> Published:
         """Make it the next version. LimitError if a directory or the volume grew too large."""
-        delta = Delta(self.root.find_delta() or DirectoryDelta())
-        shares = (self.head.version,)
+        return self.publish_delta(Delta(self.root.find_delta() or DirectoryDelta()), note)
+
+    def publish_delta(self, delta: Delta, note: CommitNote, *, exact: bool = False) -> Published:
+        """Publish changes of the base that did not go through this edit's directories."""
+        delta.records.update(self.records)
+        only_on = self.head if exact else None
         return publish_delta(
-            self.store, self.upload, self.volume, self.base, delta, note, shares=shares
+            self.store,
+            self.upload,
+            self.volume,
+            self.base,
+            delta,
+            note,
+            shares=self.shares,
+            only_on=only_on,
         )
 
     # --- inside ----------------------------------------------------------

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
 from typing import NamedTuple
 
 from volfs.errors import NotFoundError
 from volfs.model.manifest import Manifest, decode_manifest
+from volfs.model.names import check_tag_name, is_head, is_tag_name
 from volfs.model.objects import Oid
 from volfs.store.base import Head, Store, VolumeRecord
 
@@ -40,12 +43,14 @@ def iter_history(store: Store, volume: VolumeRecord) -> Iterator[VersionInfo]:
             yield describe_version(head, load_manifest(store, head.manifest))
 
 
-def fold_automatic(versions: Iterable[VersionInfo]) -> Iterator[Folded]:
-    """Each run of automatic versions as its newest one alone."""
+def fold_automatic(
+    versions: Iterable[VersionInfo], tagged: Collection[int] = ()
+) -> Iterator[Folded]:
+    """Each run of automatic versions as its newest one alone, but those that are tagged."""
     newest: VersionInfo | None = None
     hidden = 0
     for info in versions:
-        if newest and newest.auto and info.auto:
+        if newest and newest.auto and info.auto and info.version not in tagged:
             hidden += 1
             continue
         if newest:
@@ -70,17 +75,63 @@ def describe_version(head: Head, manifest: Manifest) -> VersionInfo:
     )
 
 
+def to_local(nanoseconds: int) -> datetime:
+    """Date and time of day here of nanoseconds since 1970, which are those of an i64."""
+    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).astimezone()
+
+
 def load_manifest(store: Store, oid: Oid) -> Manifest:
     """DataError if it is missing or damaged."""
     return decode_manifest(store.objects.load_object(oid))
 
 
+# --- naming versions --------------------------------------------------------
+
+
 def get_version(store: Store, volume: VolumeRecord, text: str) -> Head:
-    """The version that a user named: its number, or ``head``. NotFoundError."""
-    if text == "head":
+    """The version that a user named: a number, a tag, or ``head``. NotFoundError.
+
+    With ``~N`` behind it, the Nth one before that, of those that are still
+    there; ``~N`` alone counts from the head, and ``~`` is ``~1``.
+    """
+    name, tilde, back = text.partition("~")
+    steps = _parse_number(back or "1") if tilde else 0
+    head = _find_named(store, volume, name or ("head" if tilde else ""))
+    if head is not None and steps > 0:
+        before = (each for each in store.iter_versions(volume.id) if each.version < head.version)
+        head = next(islice(before, steps - 1, None), None)
+    if head is None or steps < 0:
+        raise NotFoundError(
+            f"{volume.name}: no version {text}; `volfs log {volume.name}` has all, "
+            f"`volfs tag {volume.name}` the tags"
+        )
+    return head
+
+
+def _find_named(store: Store, volume: VolumeRecord, name: str) -> Head | None:
+    if is_head(name):
         return store.get_head(volume.id)
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
-    manifest = store.find_version(volume.id, number)
-    if manifest is None:
-        raise NotFoundError(f"{volume.name}: no version {text}; `volfs log {volume.name}` has all")
-    return Head(number, manifest)
+    number = _parse_number(name)
+    version = store.find_tag(volume.id, name) if number < 0 and is_tag_name(name) else number
+    manifest = None if version is None else store.find_version(volume.id, version)
+    return None if version is None or manifest is None else Head(version, manifest)
+
+
+def _parse_number(text: str) -> int:
+    """-1 for what is no number of a version."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+
+
+def create_tag(
+    store: Store, volume: VolumeRecord, tag: str, head: Head, *, move: bool = False
+) -> None:
+    """Name a version. InvalidNameError; AlreadyExistsError if it names another; NotFoundError."""
+    store.put_tag(volume.id, check_tag_name(tag), head.version, move=move)
+
+
+def list_tags_by_version(store: Store, volume: VolumeRecord) -> dict[int, list[str]]:
+    """The tags of each version that has any."""
+    tags: dict[int, list[str]] = {}
+    for name, version in store.list_tags(volume.id):
+        tags.setdefault(version, []).append(name)
+    return tags

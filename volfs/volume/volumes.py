@@ -8,13 +8,23 @@ import secrets
 import string
 import time
 
+import msgspec
+
 from volfs.errors import UserError, VolumeInUseError
-from volfs.model.manifest import encode_manifest, make_first_manifest
+from volfs.model.manifest import Manifest, encode_manifest, make_first_manifest
 from volfs.model.names import check_volume_name
+from volfs.model.objects import Kind, compute_oid
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.base import Head, Store, VolumeRecord
 from volfs.volume.commit import default_author
-from volfs.volume.sessions import Session, list_sessions, sessions_directory
+from volfs.volume.history import load_manifest
+from volfs.volume.sessions import (
+    Session,
+    find_session_path,
+    list_sessions,
+    load_session,
+    sessions_directory,
+)
 
 _BASE62 = string.digits + string.ascii_letters
 _ID_LENGTH = 22
@@ -35,7 +45,7 @@ def create_volume(
     if auto_commit is not None and not (math.isfinite(auto_commit) and auto_commit > 0):
         raise UserError(f"an auto-commit interval of {auto_commit} seconds makes no sense")
     record = VolumeRecord(
-        id="vo-" + "".join(secrets.choice(_BASE62) for _ in range(_ID_LENGTH)),
+        id=_make_id(),
         name=check_volume_name(name),
         profile=get_profile(profile).number,
         chunk_bits=chunk_bits,
@@ -43,20 +53,51 @@ def create_volume(
         created_by=default_author(),
         auto_commit=auto_commit,
     )
-    store.create_volume(record, _first_manifest(record))
+    store.create_volume(record, encode_manifest(_first_manifest(record)))
     return record
 
 
-def _first_manifest(record: VolumeRecord) -> bytes:
-    return encode_manifest(
-        make_first_manifest(
-            record.id,
-            nonce=secrets.token_bytes(16),
-            now_ns=record.created_ns,
-            author=record.created_by,
-            uid=os.getuid(),
-            gid=os.getgid(),
-        )
+def fork_volume(store: Store, source: VolumeRecord, name: str, at: Head) -> VolumeRecord:
+    """Add a volume whose version 1 is a version of another. O(1): all objects are shared.
+
+    AlreadyExistsError; InvalidNameError; NotFoundError if the version is gone.
+    """
+    record = msgspec.structs.replace(
+        source,
+        id=_make_id(),
+        name=check_volume_name(name),
+        created_ns=time.time_ns(),
+        created_by=default_author(),
+    )
+    first = _first_manifest(record)
+    empty = encode_manifest(first)
+    forked = msgspec.structs.replace(
+        load_manifest(store, at.manifest),
+        volume=record.id,
+        version=1,
+        parent=compute_oid(Kind.MANIFEST, empty),
+        created_ns=record.created_ns,
+        author=first.author,
+        message=f"fork of {source.name} at version {at.version}",
+        auto=False,
+        nonce=secrets.token_bytes(16),
+    )
+    store.fork_volume(record, (empty, encode_manifest(forked)), source.id, at.version)
+    return record
+
+
+def _make_id() -> str:
+    return "vo-" + "".join(secrets.choice(_BASE62) for _ in range(_ID_LENGTH))
+
+
+def _first_manifest(record: VolumeRecord) -> Manifest:
+    return make_first_manifest(
+        record.id,
+        nonce=secrets.token_bytes(16),
+        now_ns=record.created_ns,
+        author=record.created_by,
+        uid=os.getuid(),
+        gid=os.getgid(),
     )
 
 
@@ -86,4 +127,8 @@ def delete_volume(store: Store, name: str) -> None:
 def list_volume_sessions(store: Store, record: VolumeRecord) -> list[Session]:
     """The mounts of a volume, dead ones with what they left included."""
     sessions = list_sessions(sessions_directory(store))
+    for lease in store.list_leases():
+        path = find_session_path(store, lease.session)
+        if path.parent != sessions_directory(store) and path.is_dir():
+            sessions.append(load_session(path))
     return [session for session in sessions if session.volume_id == record.id]

@@ -1,0 +1,61 @@
+"""Expiry: the only thing that takes versions out of a history, by rules that say what stays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from volfs.errors import UserError
+from volfs.model.retention import Dated, KeepRules, choose_kept
+from volfs.store.base import Store, VolumeRecord
+from volfs.volume.history import VersionInfo, iter_history, to_local
+from volfs.volume.leases import drop_stale_leases
+
+
+class Verdict(NamedTuple):
+    """One version, and why it stays: rules, ``head``, ``tag NAME``, ``mounted``."""
+
+    info: VersionInfo
+    reasons: tuple[str, ...]
+
+    @property
+    def is_kept(self) -> bool:
+        return bool(self.reasons)
+
+
+def judge_versions(store: Store, volume: VolumeRecord, rules: KeepRules) -> list[Verdict]:
+    """What the rules, the tags and the mounts keep, newest first. Removes nothing.
+
+    The empty version 0 is not among them: it stays. Hours, days and weeks are
+    those of this machine's time zone. UserError where there is no rule.
+    """
+    if rules.is_empty:
+        raise UserError("no rule says what to keep; name one, such as --keep-last 10")
+    versions = list(iter_history(store, volume))
+    dated = [Dated(info.version, info.created_ns) for info in versions]
+    kept = choose_kept(dated, rules, to_local)
+    for version, reason in _iter_used(store, volume):
+        kept.setdefault(version, []).append(reason)
+    return [Verdict(info, tuple(kept.get(info.version, ()))) for info in versions]
+
+
+def expire_versions(
+    store: Store, volume: VolumeRecord, rules: KeepRules
+) -> tuple[list[Verdict], list[int]]:
+    """Remove what nothing keeps: the verdicts, and which versions were removed.
+
+    Objects stay until gc. What was tagged, mounted or published since the
+    verdict stays too.
+    """
+    verdicts = judge_versions(store, volume, rules)
+    unkept = [verdict.info.version for verdict in verdicts if not verdict.is_kept]
+    return verdicts, store.remove_versions(volume.id, unkept)
+
+
+def _iter_used(store: Store, volume: VolumeRecord) -> Iterable[tuple[int, str]]:
+    yield store.get_head(volume.id).version, "head"
+    for tag, version in store.list_tags(volume.id):
+        yield version, f"tag {tag}"
+    leases = [lease for lease in drop_stale_leases(store) if lease.volume_id == volume.id]
+    for version in sorted({version for lease in leases for version in lease.versions}):
+        yield version, "mounted"

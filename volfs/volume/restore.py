@@ -1,0 +1,130 @@
+"""Restore: a new version that is equal to an old one, or has some paths of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from volfs.errors import HeadMovedError
+from volfs.model.delta import Delta, DirectoryDelta
+from volfs.model.entry import Entry, replace
+from volfs.model.links import find_record
+from volfs.model.manifest import Snapshot
+from volfs.model.names import Path, show_path
+from volfs.model.tree import diff_trees, find_entry
+from volfs.store.base import Head, Store, VolumeRecord
+from volfs.volume.commit import CommitNote, Published
+from volfs.volume.edit import Directory, Edit
+
+
+def restore_version(
+    store: Store,
+    volume: VolumeRecord,
+    old: Head,
+    paths: Sequence[Path] = (),
+    *,
+    message: str = "",
+) -> Published:
+    """Publish what ``old`` has: everything, or each of ``paths`` with all below.
+
+    What others publish at the same time is in the history before the version
+    that is made, which is equal to ``old`` all the same; only where paths are
+    named, it stays at all others. NoEntryError for a path that ``old`` lacks;
+    NotFoundError if it was expired meanwhile; else as ``publish_delta``.
+    """
+    note = CommitNote(message or _describe(old, paths))
+    if paths and () not in paths:
+        with Edit(store, volume) as edit:
+            _Restoring(edit, old).restore(paths)
+            return edit.publish(note)
+    while True:
+        try:
+            return _restore_all(store, volume, old, note)
+        except HeadMovedError:
+            continue
+
+
+def _describe(old: Head, paths: Sequence[Path]) -> str:
+    shown = ", ".join(show_path(path) for path in paths[:5]) + (", …" if len(paths) > 5 else "")
+    return f"restore version {old.version}" + (f": {shown}" if shown else "")
+
+
+def _restore_all(store: Store, volume: VolumeRecord, old: Head, note: CommitNote) -> Published:
+    with Edit(store, volume) as edit:
+        edit.shares.add(old.version)
+        wanted = edit.reader.load_manifest(old.manifest).snapshot
+        root = DirectoryDelta(wanted.root, wanted.root.tree)
+        changes = diff_trees(edit.reader.get_tree, edit.base.links, wanted.links)
+        records = {int(name, 16): record for name, _, record in changes if record}
+        return edit.publish_delta(Delta(root, records), note, exact=True)
+
+
+class _Restoring:
+    """Paths of an old version on their way into an edit."""
+
+    def __init__(self, edit: Edit, old: Head) -> None:
+        edit.shares.add(old.version)
+        self.edit = edit
+        self.get = edit.reader.get_tree
+        self.wanted: Snapshot = edit.reader.load_manifest(old.manifest).snapshot
+        self.groups: dict[int, int] = {}
+        """What the old version's link groups are called in the new one."""
+
+    def restore(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            self.restore_path(path)
+
+    def restore_path(self, path: Path) -> None:
+        entry = self.edit.reader.get_path(self.wanted, path)
+        if self.is_same(path, entry):
+            return
+        parent = self.make_parents(path[:-1])
+        self.edit.bind(parent, path, self.open(entry) if entry.is_directory else self.link(entry))
+
+    def is_same(self, path: Path, entry: Entry) -> bool:
+        """Whether the base has exactly that at this path already."""
+        now = self.edit.reader.find_path(self.edit.base, path)
+        return now == entry and (
+            self.edit.base.links == self.wanted.links or not (entry.is_directory or entry.group)
+        )
+
+    def make_parents(self, path: Path) -> Directory:
+        """The directories above, those that are missing as the old version has them."""
+        here = self.edit.root
+        for depth, name in enumerate(path, start=1):
+            if here.find(name) is None:
+                attributes = self.edit.reader.get_path(self.wanted, path[:depth])
+                self.edit.bind(here, path[:depth], self.edit.new_directory(attributes))
+            here = self.edit.open(path[:depth])
+        return here
+
+    def open(self, entry: Entry) -> Directory:
+        """A directory with all below; looked into only where there are hard links."""
+        directory = Directory(self.get, entry, made=True)
+        if self.wanted.links:
+            self.link_below(directory)
+        return directory
+
+    def link_below(self, directory: Directory) -> None:
+        for name, what in list(directory.iter_items()):
+            if isinstance(what, Directory):
+                self.link_below(what)
+            elif what.group:
+                directory.names[name] = self.link(what)
+
+    def link(self, entry: Entry) -> Entry:
+        """A hard link keeps its group, unless that is another file by now."""
+        if not entry.group:
+            return entry
+        group = self.groups.get(entry.group)
+        if group is None:
+            group = self.groups[entry.group] = self.choose_group(entry.group)
+        return Entry(entry.name, entry.kind, group=group)
+
+    def choose_group(self, group: int) -> int:
+        record = find_record(self.get, self.wanted.links, group)
+        now = find_entry(self.get, self.edit.base.links, record.name)
+        if now is not None and replace(now, links=record.links) != record:
+            group = secrets.randbits(62) + 1
+        self.edit.records[group] = record
+        return group
