@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from volfs_cli.options import verb, volume_argument
+from volfs_cli.options import at_option, verb, volume_argument
 from volfs_cli.output import (
     Column,
     as_text,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from volfs.volume.edit import Edit
     from volfs.volume.reader import Reader
 
-_KINDS = {
+KINDS = {
     1: "file",
     2: "dir",
     3: "link",
@@ -47,13 +47,14 @@ force_option = click.option("-f", "--force", is_flag=True, help="Overwrite exist
 @verb("ls")
 @volume_argument()
 @click.argument("path", default="/")
+@at_option("A version or tag; the newest if none is named.")
 @json_option
-def ls(volume: str, path: str, as_json: bool) -> None:
+def ls(volume: str, path: str, at: str | None, as_json: bool) -> None:
     """List a directory of the newest version, or name one file."""
     from volfs.model.names import join_path, parse_path, show_path
 
     with opened_volume(volume) as (store, record):
-        found = _list(store, record, parse_path(path))
+        found = _list(store, record, at, parse_path(path))
     if not as_json and not sys.stdout.isatty():
         print_paths([join_path(place) for place, _ in found])
         return
@@ -65,7 +66,7 @@ def ls(volume: str, path: str, as_json: bool) -> None:
         Column("Size", show_size),
     )
     rows = [
-        (name(join_path(place)), _KINDS[entry.kind], entry.mtime_ns, _size(entry))
+        (name(join_path(place)), KINDS[entry.kind], entry.mtime_ns, _size(entry))
         for place, entry in found
     ]
     print_listing(
@@ -73,10 +74,12 @@ def ls(volume: str, path: str, as_json: bool) -> None:
     )
 
 
-def _list(store: Store, record: VolumeRecord, path: Path) -> list[tuple[Path, Entry]]:
+def _list(
+    store: Store, record: VolumeRecord, at: str | None, path: Path
+) -> list[tuple[Path, Entry]]:
     from volfs.model.tree import iter_entries
 
-    reader, snapshot = _open_head(store, record)
+    reader, snapshot = _open_version(store, record, at)
     entry = reader.get_path(snapshot, path)
     if not entry.is_directory:
         return [(path, entry)]
@@ -84,11 +87,13 @@ def _list(store: Store, record: VolumeRecord, path: Path) -> list[tuple[Path, En
     return [((*path, child.name), reader.resolve(snapshot, child)) for child in children]
 
 
-def _open_head(store: Store, record: VolumeRecord) -> tuple[Reader, Snapshot]:
+def _open_version(store: Store, record: VolumeRecord, at: str | None) -> tuple[Reader, Snapshot]:
+    from volfs.volume.history import get_version
     from volfs.volume.reader import Reader
 
     reader = Reader(store.objects.load_object)
-    return reader, reader.load_manifest(store.get_head(record.id).manifest).snapshot
+    head = get_version(store, record, at or "head")
+    return reader, reader.load_manifest(head.manifest).snapshot
 
 
 def _size(entry: Entry) -> int:
@@ -100,13 +105,14 @@ def _size(entry: Entry) -> int:
 @click.argument("remote_path")
 @click.argument("local_destination", default=".", type=click.Path())
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
-def get(volume: str, remote_path: str, local_destination: str, force: bool) -> None:
+@at_option("A version or tag; the newest if none is named.")
+def get(volume: str, remote_path: str, local_destination: str, force: bool, at: str | None) -> None:
     """Download a file, or a directory with all below; to stdout where the destination is '-'."""
     from volfs.model.names import parse_path
 
     path = parse_path(remote_path)
     with opened_volume(volume) as (store, record):
-        _, snapshot = _open_head(store, record)
+        _, snapshot = _open_version(store, record, at)
         if local_destination == "-":
             from volfs.volume.get import write_content
 

@@ -11,6 +11,7 @@ from volfs_cli.options import verb, volume_argument
 from volfs_cli.output import (
     Column,
     json_option,
+    one_line,
     plural,
     print_json,
     print_listing,
@@ -35,6 +36,7 @@ _LOG = (
     Column("Bytes", show_size),
     Column("Auto", lambda auto: "auto" if auto else ""),
     Column("Folded", lambda hidden: f"+{hidden}" if hidden else ""),
+    Column("Tags", ", ".join),
 )
 
 
@@ -46,17 +48,17 @@ _LOG = (
 def log(volume: str, everything: bool, limit: int | None, as_json: bool) -> None:
     """Show the versions of a volume, newest first.
 
-    Of background commits in a row only the newest is shown, with the number of
-    those folded away before it.
+    Of background commits in a row only the newest and the tagged ones are
+    shown, with the number of those folded away before them.
     """
-    from volfs.volume.history import Folded, fold_automatic, iter_history
+    from volfs.volume.history import Folded, fold_automatic, iter_history, list_tags_by_version
 
     with opened_volume(volume) as (store, record):
-        versions = iter_history(store, record)
-        shown = (Folded(v, 0) for v in versions) if everything else fold_automatic(versions)
-        rows = [_log_row(item) for item in islice(shown, limit)]
+        versions, tags = iter_history(store, record), list_tags_by_version(store, record)
+        shown = (Folded(v, 0) for v in versions) if everything else fold_automatic(versions, tags)
+        rows = [(*_log_row(item), tags.get(item.info.version, [])) for item in islice(shown, limit)]
     if not as_json:
-        rows = [(row[0], row[1], _one_line(row[2]), *row[3:]) for row in rows]
+        rows = [(row[0], row[1], one_line(row[2]), *row[3:]) for row in rows]
     print_listing(_LOG, rows, as_json=as_json)
 
 
@@ -73,10 +75,6 @@ def _log_row(item: Folded) -> tuple[Any, ...]:
         info.auto,
         item.hidden,
     )
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 @verb("check", bare=True)

@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
-from volfs_cli import files, history, mounts, volumes
+from volfs_cli import expire, files, history, mounts, versions, volumes
 from volfs_cli.stores import store_option
 
 PROGRAM = "volfs"
@@ -33,6 +33,11 @@ COMMANDS: tuple[click.Command, ...] = (
     mounts.reload,
     mounts.status,
     history.log,
+    versions.diff,
+    versions.tag,
+    versions.restore,
+    versions.fork,
+    expire.expire,
     history.check,
 )
 

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from volfs_cli.options import Seconds, auto_commit_option, verb, volume_argument
+from volfs_cli.options import (
+    Seconds,
+    at_option,
+    auto_commit_option,
+    verb,
+    volume_argument,
+)
 from volfs_cli.output import (
     Column,
     json_option,
@@ -34,7 +40,7 @@ target_argument = click.argument(
 @click.argument("mountpoint", type=click.Path())
 @click.option("--foreground", is_flag=True, help="Stay; do not go to the background.")
 @click.option("--read-only", is_flag=True, help="Writes fail with EROFS.")
-@click.option("--at", metavar="VERSION", help="Show this version, for ever; read-only.")
+@at_option("Show this version or tag, for ever; read-only.")
 @click.option("--sub-path", metavar="DIR", help="Show only this directory of the volume.")
 @click.option("--allow-other", is_flag=True, help="Let other users in, as the modes allow.")
 @click.option("--nonempty", is_flag=True, help="Mount over a directory that is not empty.")

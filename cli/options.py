@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from volfs_cli.stores import complete_volume, store_option
+from volfs_cli.stores import complete_version, complete_volume, store_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 AUTO_COMMIT = "--auto-commit"
@@ -72,6 +72,14 @@ def yes_option(command: F) -> F:
 
 def volume_argument(name: str = "volume") -> Callable[[F], F]:
     return click.argument(name, shell_complete=complete_volume)
+
+
+def version_argument(name: str, **options: Any) -> Callable[[F], F]:
+    return click.argument(name, shell_complete=complete_version, **options)
+
+
+def at_option(help: str) -> Callable[[F], F]:
+    return click.option("--at", metavar="VERSION", shell_complete=complete_version, help=help)
 
 
 def verb(name: str, *, bare: bool = False) -> Callable[[Callable[..., Any]], click.Command]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
@@ -97,6 +99,12 @@ def show_size(size: int | None) -> str:
     return f"{value:.1f} {unit}"
 
 
+def show_growth(size: int) -> str:
+    """By how much something has grown: ``+1.5 KiB``, ``-12 B``, ``0 B``."""
+    sign = "+" if size > 0 else "-" if size < 0 else ""
+    return sign + show_size(abs(size))
+
+
 def show_count(count: int | None) -> str:
     return "-" if count is None else str(count)
 
@@ -118,8 +126,14 @@ def show_flag(flag: bool | None) -> str:
 
 
 def _local(nanoseconds: int) -> datetime:
-    seconds = min(max(nanoseconds // 1_000_000_000, -62_135_500_000), 253_402_200_000)
-    return datetime.fromtimestamp(seconds, UTC).astimezone()
+    from volfs.volume.history import to_local
+
+    return to_local(nanoseconds)
+
+
+def one_line(text: str) -> str:
+    """A message, as it fits into a listing."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 def as_text(path: bytes) -> str:
@@ -152,4 +166,4 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-_NUMBERS = (show_size, show_count)
+_NUMBERS = (show_size, show_growth, show_count)

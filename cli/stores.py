@@ -69,6 +69,23 @@ def opened_volume(name: str) -> Iterator[tuple[Store, VolumeRecord]]:
         yield store, store.get_volume(name)
 
 
+def complete_version(
+    context: click.Context, argument: click.Parameter, incomplete: str
+) -> list[str]:
+    """Tags and the newest versions of the volume that was named before; none on any error."""
+    from itertools import islice
+
+    # Where an option lacks its value, as one to be completed does, no argument is parsed.
+    name = context.params.get("volume") or "".join(context.args[:1])
+    try:
+        with context.scope(cleanup=False), opened_volume(name) as (store, record):
+            tags = [tag.name for tag in store.list_tags(record.id)]
+            newest = [str(head.version) for head in islice(store.iter_versions(record.id), 20)]
+    except Exception:  # noqa: BLE001 - as below
+        return []
+    return [word for word in ("head", *tags, *newest) if word.startswith(incomplete)]
+
+
 def complete_volume(
     context: click.Context, argument: click.Parameter, incomplete: str
 ) -> list[str]:

@@ -232,7 +232,7 @@ def test_log(volfs: Command, data: Path) -> None:
     rows = volfs("log", "v", "--json").json
     assert list(rows[0]) == [
         "version", "created_at", "message", "author",
-        "files", "directories", "bytes", "auto", "folded",
+        "files", "directories", "bytes", "auto", "folded", "tags",
     ]  # fmt: skip
     assert [(row["version"], row["message"], row["files"]) for row in rows] == [
         (2, "rm d/a", 1),

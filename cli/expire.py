@@ -1,0 +1,101 @@
+"""expire: taking versions out of a history, by rules that say which ones stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from volfs_cli.options import verb, volume_argument
+from volfs_cli.output import (
+    Column,
+    json_option,
+    one_line,
+    plural,
+    print_listing,
+    show_count,
+    show_time,
+)
+from volfs_cli.stores import opened_volume
+
+if TYPE_CHECKING:
+    from volfs.model.retention import KeepRules
+    from volfs.volume.expire import Verdict
+
+F = TypeVar("F", bound=Callable[..., Any])
+_PERIODS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months"}
+_COLUMNS = (
+    Column("Version", show_count),
+    Column("Created at", show_time),
+    Column("Message"),
+    Column("Kept", lambda kept: "kept" if kept else "expired"),
+    Column("Reasons", ", ".join),
+)
+
+
+def keep_options(command: F) -> F:
+    count = click.IntRange(min=1)
+    for rule, periods in reversed({**_PERIODS, "yearly": "years"}.items()):
+        help = f"Keep the newest version of each of the last N {periods} that have any."
+        command = click.option(f"--keep-{rule}", rule, type=count, metavar="N", help=help)(command)
+    return click.option(
+        "--keep-last", "last", type=count, metavar="N", help="Keep the N newest versions."
+    )(command)
+
+
+@verb("expire")
+@volume_argument()
+@keep_options
+@click.option(
+    "--keep-within",
+    "within",
+    metavar="DURATION",
+    help="Keep what is not older than this, such as 36h, 2w or 1y6m, counted from the newest.",
+)
+@click.option(
+    "--keep-tagged",
+    "tagged",
+    is_flag=True,
+    help="Keep tagged versions. They always stay; alone, it says that nothing else need to.",
+)
+@click.option("--dry-run", is_flag=True, help="Remove nothing; list what would be.")
+@json_option
+def expire(
+    volume: str, within: str | None, dry_run: bool, as_json: bool, **counts: int | None
+) -> None:
+    """Remove the versions that no rule keeps. The space comes back with `volfs gc`.
+
+    The newest version stays, and what is tagged or mounted.
+    """
+    from volfs.volume.expire import expire_versions, judge_versions
+
+    rules = _make_rules(within, counts)
+    with opened_volume(volume) as (store, record):
+        if dry_run:
+            verdicts = judge_versions(store, record, rules)
+            removed = {verdict.info.version for verdict in verdicts if not verdict.is_kept}
+        else:
+            verdicts, versions = expire_versions(store, record, rules)
+            removed = set(versions)
+    if dry_run or as_json:
+        rows = [_row(verdict, removed, as_json) for verdict in verdicts]
+        print_listing(_COLUMNS, rows, as_json=as_json)
+    would = "Would expire" if dry_run else "Expired"
+    kept = len(verdicts) - len(removed)
+    click.echo(f"{would} {plural(len(removed), 'version')}, {kept} stay.", err=dry_run or as_json)
+
+
+def _make_rules(within: str | None, counts: dict[str, Any]) -> KeepRules:
+    from volfs.model.retention import KeepRules, parse_duration
+
+    rules = KeepRules(within_ns=None if within is None else parse_duration(within), **counts)
+    if rules.is_empty:
+        raise click.UsageError("name at least one rule, such as --keep-last 10")
+    return rules
+
+
+def _row(verdict: Verdict, removed: set[int], as_json: bool) -> tuple[Any, ...]:
+    info = verdict.info
+    message = info.message if as_json else one_line(info.message)
+    return info.version, info.created_ns, message, info.version not in removed, verdict.reasons

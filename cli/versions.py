@@ -1,0 +1,219 @@
+"""diff tag restore fork: what can be done with the versions of a volume."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from volfs_cli.files import KINDS
+from volfs_cli.options import at_option, verb, version_argument, volume_argument
+from volfs_cli.output import (
+    Column,
+    as_text,
+    json_option,
+    one_line,
+    print_listing,
+    show_count,
+    show_growth,
+    show_size,
+    show_time,
+)
+from volfs_cli.stores import opened_volume
+
+if TYPE_CHECKING:
+    from volfs.model.changes import Change
+    from volfs.model.entry import Entry
+    from volfs.store.base import Store, VolumeRecord
+    from volfs.volume.commit import Published
+
+_WORDS = {
+    "A": "added",
+    "D": "deleted",
+    "M": "modified",
+    "T": "type changed",
+    "U": "attributes",
+}
+_DIFF = (
+    Column("Change"),
+    Column("Path"),
+    Column("Type"),
+    Column("Old size", show_size),
+    Column("Size", show_size),
+    Column("Attributes", ", ".join),
+)
+_STAT = (
+    Column("Change"),
+    Column("Files", show_count),
+    Column("Directories", show_count),
+    Column("Bytes", show_growth),
+)
+
+
+@verb("diff")
+@volume_argument()
+@version_argument("old", metavar="A")
+@version_argument("new", metavar="[B]", default="head")
+@click.option("--stat", is_flag=True, help="Only count files, directories and bytes.")
+@json_option
+def diff(volume: str, old: str, new: str, stat: bool, as_json: bool) -> None:
+    """Show which paths differ from version A to version B (the newest if not named).
+
+    A added, D deleted, M modified, T another type of file, U attributes alone.
+    """
+    from volfs.model.changes import tally_changes
+
+    with opened_volume(volume) as (store, record):
+        changes = _iter_changes(store, record, old, new)
+        if stat:
+            tallies = tally_changes(changes).items()
+            rows = [(_WORDS[k.value], t.files, t.directories, t.bytes) for k, t in tallies]
+            print_listing(_STAT, rows, as_json=as_json)
+        elif as_json:
+            print_listing(_DIFF, [_diff_row(change) for change in changes], as_json=True)
+        else:
+            _print_changes(changes)
+
+
+def _iter_changes(store: Store, record: VolumeRecord, old: str, new: str) -> Iterable[Change]:
+    from volfs.model.changes import iter_changes
+    from volfs.volume.history import get_version
+    from volfs.volume.reader import Reader
+
+    reader = Reader(store.objects.load_object)
+    a, b = (
+        reader.load_manifest(get_version(store, record, text).manifest).snapshot
+        for text in (old, new)
+    )
+    return iter_changes(reader.get_tree, a, b)
+
+
+def _print_changes(changes: Iterable[Change]) -> None:
+    """A letter and a path on each line, byte for byte."""
+    from volfs.model.names import join_path
+
+    sys.stdout.flush()
+    out = sys.stdout.buffer
+    for change in changes:
+        out.write(change.kind.value.encode() + b" " + join_path(change.path) + b"\n")
+    out.flush()
+
+
+def _diff_row(change: Change) -> tuple[Any, ...]:
+    from volfs.model.names import join_path
+
+    return (
+        _WORDS[change.kind.value],
+        as_text(join_path(change.path)),
+        KINDS[change.entry.kind],
+        _size(change.old),
+        _size(change.new),
+        change.attributes,
+    )
+
+
+def _size(entry: Entry | None) -> int | None:
+    return None if entry is None or entry.is_directory else entry.size
+
+
+_TAGS = (
+    Column("Tag"),
+    Column("Version", show_count),
+    Column("Created at", show_time),
+    Column("Message"),
+)
+
+
+@verb("tag")
+@volume_argument()
+@click.argument("name", required=False)
+@version_argument("version", required=False)
+@click.option("-d", "--delete", metavar="NAME", help="Take this tag away.")
+@click.option("-f", "--force", is_flag=True, help="Move a tag that names another version.")
+@json_option
+def tag(
+    volume: str,
+    name: str | None,
+    version: str | None,
+    delete: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """List tags, or name a version (the newest if none is given). Tagged versions never expire."""
+    if delete is not None and (name is not None or force):
+        raise click.UsageError("--delete takes the name of a tag and nothing else")
+    with opened_volume(volume) as (store, record):
+        if delete is not None:
+            store.delete_tag(record.id, delete)
+            click.echo(f"Deleted tag {delete}.")
+        elif name is not None:
+            _make_tag(store, record, name, version or "head", force)
+        else:
+            rows = [_tag_row(store, record, *item) for item in store.list_tags(record.id)]
+            if not as_json:
+                rows = [(*row[:3], one_line(row[3])) for row in rows]
+            print_listing(_TAGS, rows, as_json=as_json)
+
+
+def _make_tag(store: Store, record: VolumeRecord, name: str, version: str, force: bool) -> None:
+    from volfs.errors import AlreadyExistsError
+    from volfs.volume.history import create_tag, get_version
+
+    head = get_version(store, record, version)
+    try:
+        create_tag(store, record, name, head, move=force)
+    except AlreadyExistsError as error:
+        raise AlreadyExistsError(f"{error}; --force moves it") from None
+    click.echo(f"Tagged version {head.version} as {name}.")
+
+
+def _tag_row(store: Store, record: VolumeRecord, name: str, version: int) -> tuple[Any, ...]:
+    from volfs.volume.history import get_version, load_manifest
+
+    manifest = load_manifest(store, get_version(store, record, str(version)).manifest)
+    return name, version, manifest.created_ns, manifest.message
+
+
+@verb("restore")
+@volume_argument()
+@version_argument("version")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("-m", "--message", default="", help="For the log; says what was restored if empty.")
+def restore(volume: str, version: str, paths: tuple[str, ...], message: str) -> None:
+    """Make a new version that is equal to an old one, or has the PATHs of the old one.
+
+    A directory is restored with all below; what came into it since is removed.
+    """
+    from volfs.model.names import parse_path
+    from volfs.volume.history import get_version
+    from volfs.volume.restore import restore_version
+
+    wanted = [parse_path(path) for path in paths]
+    with opened_volume(volume) as (store, record):
+        old = get_version(store, record, version)
+        published = restore_version(store, record, old, wanted, message=message)
+    click.echo(_describe_restored(old.version, published))
+
+
+def _describe_restored(old: int, published: Published) -> str:
+    newest = published.head.version
+    if published.changed:
+        return f"Restored version {old} as version {newest}."
+    return f"Nothing to restore: version {newest} has all of that already."
+
+
+@verb("fork")
+@volume_argument()
+@click.argument("new_name", metavar="NEW")
+@at_option("The version or tag to begin with; the newest if none is named.")
+def fork(volume: str, new_name: str, at: str | None) -> None:
+    """Make a new volume of a version of another, at once and without copying anything."""
+    from volfs.volume.history import get_version
+    from volfs.volume.volumes import fork_volume
+
+    with opened_volume(volume) as (store, record):
+        head = get_version(store, record, at or "head")
+        fork_volume(store, record, new_name, head)
+    click.echo(f"Created Volume '{new_name}' from version {head.version} of '{volume}'.")
