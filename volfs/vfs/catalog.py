@@ -86,6 +86,8 @@ class Catalog:
         except lmdb.Error as error:
             raise DamagedObjectError(f"catalog {directory}: {error}") from error
         self._recorded: set[int] = set()
+        self._view: tuple[Head, Snapshot] | None = None
+        """What the records lie on; None if that is not known."""
         self._data = os.open(directory / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
         self._reserved = 0
         self._reserve()
@@ -103,17 +105,21 @@ class Catalog:
 
     # --- writing ---------------------------------------------------------
 
-    def prepare(self, state: MountState, *, rebased: bool = False) -> Flush:
+    def prepare(self, state: MountState) -> Flush:
         """Take what has not been recorded yet, as records. In the trio thread, no I/O.
 
-        ``rebased`` after the view was swapped: every record is made anew.
+        After the view was swapped every record is made anew, whoever flushes first.
         """
         overlay = state.overlay
         inos, names = overlay.unrecorded, overlay.unrecorded_names
         overlay.unrecorded, overlay.unrecorded_names = set(), set()
+        view = (state.view.head, state.view.snapshot)
+        rebased, self._view = view != self._view, view
         if rebased:
             inos |= self._recorded
-        records = list(self._inode_records(state, inos))
+        kept = _find_kept(state, inos)
+        inos |= kept.keys() - self._recorded
+        records = list(self._inode_records(state, inos, kept))
         records += [self._name_record(state, ino, name) for ino, name in names]
         if records or rebased:
             records.append((_BASE, _encode(_make_base(state))))
@@ -124,6 +130,7 @@ class Catalog:
         state.overlay.unrecorded |= flush.inos
         state.overlay.unrecorded_names |= flush.names
         self._recorded |= flush.inos
+        self._view = None
 
     def write(self, flush: Flush) -> None:
         """Make a flush durable, in one transaction. From a thread. OutOfSpaceError."""
@@ -144,18 +151,12 @@ class Catalog:
                 raise OutOfSpaceError(f"catalog: {error}") from error
             raise StoreUnavailableError(f"catalog: {error}") from error
 
-    def _inode_records(self, state: MountState, inos: set[int]) -> Iterator[Record]:
-        """Records of those that need one and of the directories above them; else deletions."""
-        kept: dict[int, Inode] = {}
-        for ino in inos:
-            here = state.inodes.find(ino)
-            if here is not None and _needs_record(state, here):
-                while here is not None and here.ino not in kept:
-                    kept[here.ino] = here
-                    here = here.parent
-        for ino, inode in kept.items():
-            if ino in inos or ino not in self._recorded:
-                yield _inode_key(ino), _encode(_store_inode(state, inode))
+    def _inode_records(
+        self, state: MountState, inos: set[int], kept: dict[int, Inode]
+    ) -> Iterator[Record]:
+        """Records of those that need one, and deletions of the others."""
+        for ino in inos & kept.keys():
+            yield _inode_key(ino), _encode(_store_inode(state, kept[ino]))
         for ino in (inos - kept.keys()) & self._recorded:
             yield _inode_key(ino), None
         self._recorded -= inos
@@ -184,6 +185,7 @@ class Catalog:
     def load(self, state: MountState, base: StoredBase) -> None:
         """Bring the recorded overlay back into a fresh state over ``base``."""
         inodes, names = self._read_all()
+        self._view = (state.view.head, state.view.snapshot)
         state.inodes.reserve(base.last_ino)
         if ROOT_INO in inodes:
             state.root.entry = inodes[ROOT_INO].entry
@@ -238,6 +240,18 @@ def _make_base(state: MountState) -> StoredBase:
         snapshot.link_bytes,
         state.inodes.last,
     )
+
+
+def _find_kept(state: MountState, inos: set[int]) -> dict[int, Inode]:
+    """Those that need a record, and the directories above them."""
+    kept: dict[int, Inode] = {}
+    for ino in inos:
+        here = state.inodes.find(ino)
+        if here is not None and _needs_record(state, here):
+            while here is not None and here.ino not in kept:
+                kept[here.ino] = here
+                here = here.parent
+    return kept
 
 
 def _needs_record(state: MountState, inode: Inode) -> bool:

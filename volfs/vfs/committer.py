@@ -75,7 +75,7 @@ class Committer:
 
     # --- flush -----------------------------------------------------------
 
-    async def flush(self, *, rebased: bool = False, committed: int = 0) -> None:
+    async def flush(self, *, committed: int = 0) -> None:
         """Make the overlay durable as it is at the call. OutOfSpaceError.
 
         ``committed`` is the last arena that no record will refer to any more.
@@ -83,7 +83,7 @@ class Committer:
         if self.catalog is None:
             return
         async with self._flush_lock:
-            flush = self.catalog.prepare(self.state, rebased=rebased)
+            flush = self.catalog.prepare(self.state)
             try:
                 await self.bridge.run(self.state.scratch.sync, committed)
                 await self.bridge.run(self.catalog.write, flush)
@@ -103,7 +103,7 @@ class Committer:
             await self.bridge.run(self.kernel.write_back)
             sealed = self.state.overlay.seal()
             try:
-                base, read = self.state.view.snapshot, self.state.scratch.read
+                base, read = self.state.view.snapshot, self.state.scratch.read_sound
                 published = await self.bridge.run(
                     _publish, self.store, self.volume, base, sealed, read, note, self.lease
                 )
@@ -135,7 +135,7 @@ class Committer:
         with all they need, and publishing them again changes nothing.
         """
         try:
-            await self.flush(rebased=True, committed=last_arena)
+            await self.flush(committed=last_arena)
             self.state.scratch.drop_arenas(last_arena, self.state.overlay.arenas_of_orphans())
             await self._put_lease(lease)
         except VolfsError as error:
@@ -185,9 +185,10 @@ class Committer:
             # From the last look at open files to the swap nothing is awaited.
             notices = await self.bridge.settle(self._swap, head, snapshot)
             lease = self._make_lease()
+            # At once: until then the kernel's caches are of the version before.
+            await self.bridge.run(self.kernel.forget, notices)
             await self.bridge.settle(self.state.recount_usage)
             await self._settle_down(0, lease)
-            await self.bridge.run(self.kernel.forget, notices)
             return before, head
 
     async def _drain(self) -> None:

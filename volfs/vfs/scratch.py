@@ -31,6 +31,9 @@ class Scratch:
         self.directory = directory
         self.current = 0
         self._files: dict[int, int] = {}
+        self._refused: set[int] = set()
+        """Arenas that could not be synced: the kernel may have dropped any byte of them."""
+        self._has_new_name = False
         self._end = 0
         self._released: list[Piece] = []
 
@@ -63,13 +66,44 @@ class Scratch:
         self._files.clear()
 
     def sync(self, committed: int = 0) -> None:
-        """Make what was written so far to arenas after ``committed`` durable. From any thread."""
-        for descriptor in [fd for arena, fd in list(self._files.items()) if arena > committed]:
+        """Make what was written so far to arenas after ``committed`` durable. From any thread.
+
+        An arena that failed once fails for ever: the kernel would call a second
+        fdatasync a success. What is written from then on goes to another one.
+        """
+        for arena, descriptor in list(self._files.items()):
+            if arena > committed:
+                self._check_sound(arena)
+                self._sync_arena(arena, descriptor)
+        if self._has_new_name:
+            self._has_new_name = False
+            self._sync_names()
+
+    def _sync_arena(self, arena: int, descriptor: int) -> None:
+        try:
+            os.fdatasync(descriptor)
+        except OSError as error:
+            if arena in self._files:  # else dropped meanwhile: it has been committed
+                self._refused.add(arena)
+                raise _store_error(error) from error
+
+    def _sync_names(self) -> None:
+        try:
+            descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                os.fdatasync(descriptor)
-            except OSError as error:
-                if error.errno != errno.EBADF:  # dropped meanwhile: it has been committed
-                    raise _store_error(error) from error
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            self._has_new_name = True
+            raise _store_error(error) from error
+
+    def _check_sound(self, arena: int) -> None:
+        if arena in self._refused:
+            raise StoreUnavailableError(
+                f"scratch arena {arena}: the disk refused to keep it; write those files anew, "
+                "or discard the changes"
+            )
 
     # --- bytes -----------------------------------------------------------
 
@@ -78,6 +112,8 @@ class Scratch:
         extents = file.extents
         assert extents is not None, "only a materialised file is written"
         end = offset + len(data)
+        if self.current in self._refused:
+            self.next_arena()
         place = self._find_own(file, offset, end)
         if place is not None:
             self._pwrite(self.current, data, place)
@@ -97,6 +133,11 @@ class Scratch:
         if len(data) < length:  # the sparse end of an arena reads as zeros
             raise DamagedObjectError(f"scratch arena {arena}: cut off at {offset + len(data)}")
         return data
+
+    def read_sound(self, arena: int, offset: int, length: int) -> Buffer:
+        """As ``read``, for what is to be published. StoreUnavailableError where it may be wrong."""
+        self._check_sound(arena)
+        return self.read(arena, offset, length)
 
     def release(self, pieces: list[Piece]) -> None:
         """Note that replaced pieces need their room no more."""
@@ -154,7 +195,9 @@ class Scratch:
 
     def _create(self, arena: int) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return os.open(self._path(arena), flags, 0o600)
+        descriptor = os.open(self._path(arena), flags, 0o600)
+        self._has_new_name = True
+        return descriptor
 
     def _path(self, arena: int) -> Path:
         return self.directory / f"{arena:08d}.arena"
