@@ -179,6 +179,18 @@ def test_the_daemon_of_a_small_volume_knows_its_limit(mounts: Mounts) -> None:
     assert (facts.f_files, facts.f_ffree) == (500_000, 499_999)
 
 
+def test_a_file_with_as_many_names_as_there_may_be(mounts: Mounts) -> None:
+    mounted = mounts.mount(prelude="from volfs.vfs import namespace; namespace.LINK_MAX = 3")
+    here = mounted.path
+    (here / "f").touch()
+    for number in range(2):
+        os.link(here / "f", here / str(number))
+    with fails(errno.EMLINK):
+        os.link(here / "f", here / "more")
+    (here / "0").unlink()
+    os.link(here / "f", here / "more")
+
+
 # --- sizes --------------------------------------------------------------------
 
 

@@ -124,6 +124,10 @@ class NotPermittedError(FileSystemError):
     code = "not-permitted"
 
 
+class TooManyLinksError(FileSystemError):
+    code = "too-many-links"
+
+
 class InvalidOperationError(FileSystemError):
     code = "invalid-operation"
 

@@ -18,6 +18,7 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.NameTooLongError: errno.ENAMETOOLONG,
     errors.ReadOnlyMountError: errno.EROFS,
     errors.NotPermittedError: errno.EPERM,
+    errors.TooManyLinksError: errno.EMLINK,
     errors.InvalidOperationError: errno.EINVAL,
     errors.NotSupportedError: errno.ENOTSUP,
     errors.FileTooLargeError: errno.EFBIG,

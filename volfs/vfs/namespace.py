@@ -15,6 +15,7 @@ from volfs.errors import (
     NoEntryError,
     NotADirectoryInVolumeError,
     NotPermittedError,
+    TooManyLinksError,
 )
 from volfs.model.entry import SYMLINK_MAX, Entry, FileKind, replace
 from volfs.model.names import NAME_MAX, is_entry_name
@@ -113,7 +114,7 @@ class Namespace:
         if file.parent is None:
             raise NoEntryError("the file has been removed")
         if file.entry.links >= LINK_MAX:
-            raise NotPermittedError(f"a file has at most {LINK_MAX} names")
+            raise TooManyLinksError(f"a file has at most {LINK_MAX} names")
         if self.state.child(parent, name) is not None:
             raise EntryExistsError("exists")
         self.state.check_room(parent, inodes=0)
