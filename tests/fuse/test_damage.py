@@ -20,13 +20,14 @@ from tests.harness.damage import (
     replace_index_row,
 )
 from tests.harness.mounted import Mounts
+from tests.volume.shortcuts import publish_files
 from volfs.errors import DamagedObjectError, DataError, MissingObjectError, VolfsError
 
 pytestmark = pytest.mark.fuse
 
 
-def noise(seed: int, size: int = 100_000) -> bytes:
-    return random.Random(seed).randbytes(size)
+def noise(seed: int) -> bytes:
+    return random.Random(seed).randbytes(100_000)
 
 
 FILES = {"bad": 1, "good": 2, "d/good": 3, "d/e/deep": 4}
@@ -35,11 +36,7 @@ FILES = {"bad": 1, "good": 2, "d/good": 3, "d/e/deep": 4}
 @pytest.fixture
 def damaged(mounts: Mounts) -> Mounts:
     """A store with version 1 of ``FILES``, that the test is to damage."""
-    mounted = mounts.mount()
-    (mounted.path / "d" / "e").mkdir(parents=True)
-    for name, seed in FILES.items():
-        (mounted.path / name).write_bytes(noise(seed))
-    mounted.unmount()
+    publish_files(mounts.store, mounts.volume, {name: noise(seed) for name, seed in FILES.items()})
     mounts.is_damaged = True
     return mounts
 
@@ -91,7 +88,7 @@ def test_the_same_bytes_written_again_mend_the_file(damaged: Mounts) -> None:
     assert (after / "copy").read_bytes() == noise(1)
 
 
-@pytest.mark.parametrize("cut", [0, 10, 60_000])
+@pytest.mark.parametrize("cut", [0, 60_000])
 def test_a_pack_cut_short_is_eio_beyond_its_end(damaged: Mounts, cut: int) -> None:
     pack, start = find_record(damaged.store_path, find_chunk(damaged.store, damaged.volume, b"bad"))
     mounted = damaged.mount()
@@ -215,7 +212,7 @@ def test_a_commit_onto_damage_publishes_nothing_and_loses_nothing(damaged: Mount
 # --- the index ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [b"", b"garbage", b"\xff" * 32])
+@pytest.mark.parametrize("row", [b"", b"\xff" * 32])
 def test_a_damaged_index_row_is_eio_for_what_it_names(damaged: Mounts, row: bytes) -> None:
     oid = find_chunk(damaged.store, damaged.volume, b"bad")
     damaged.close_store()

@@ -223,6 +223,7 @@ def test_set_group_id_is_not_for_strangers_to_the_group(each_alone: Path) -> Non
 
 
 def test_without_allow_other_nobody_else_comes_in(mounted: Mounted) -> None:
+    mounted.path.parent.chmod(0o755)
     mounted.path.chmod(0o777)
     name = mounted.path.name
     answer = run_as(1000, mounted.path.parent, lambda: refused(lambda: os.listdir(name)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import os
 import subprocess
 import sys
@@ -21,6 +22,20 @@ def renameat2(old: Path, new: Path, flags: int) -> None:
     if _libc.renameat2(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(old))
+
+
+def list_cached_pages(path: Path) -> list[bool]:
+    """Which pages of a file the kernel has in memory, as mincore(2) says."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        pages = ctypes.create_string_buffer(-(-size // mmap.PAGESIZE))
+        mapped = mmap.mmap(file.fileno(), size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+        whole = (ctypes.c_char * size).from_buffer(mapped)
+        failed = _libc.mincore(ctypes.byref(whole), ctypes.c_size_t(size), pages)
+        del whole
+        mapped.close()
+    assert not failed
+    return [bool(byte & 1) for byte in pages.raw]
 
 
 @contextmanager

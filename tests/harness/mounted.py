@@ -100,9 +100,10 @@ class Mounted:
         """kill -9: the mount stays, dead."""
         self.signal(signal.SIGKILL)
         self.wait_for_end()
-        wait_until(self._is_cut_off, "the kernel to notice")
+        wait_until(self.is_cut_off, "the kernel to notice")
 
-    def _is_cut_off(self) -> bool:
+    def is_cut_off(self) -> bool:
+        """Whether the mount is there and its daemon is not."""
         try:
             os.statvfs(self.path)
         except OSError as error:
@@ -218,6 +219,13 @@ class Mounts:
         self.mounted.append(mounted)
         return mounted
 
+    def adopt(self, place: Path) -> Mounted:
+        """Take care of a mount that somebody else made there."""
+        options = self.options(place)
+        mounted = Mounted(options, self.store_path / "logs" / f"{options.volume}.log", None)
+        self.mounted.append(mounted)
+        return mounted
+
     def _wait_until_ready(self, process: subprocess.Popen[bytes], options: MountOptions) -> None:
         def look() -> bool:
             if process.poll() is not None:
@@ -272,7 +280,7 @@ class Mounts:
         if mounted.process is not None and mounted.process.stderr is not None:
             mounted.process.wait(DEADLINE)
             mounted.process.stderr.close()
-        if mounted.is_mounted and not os.path.ismount(mounted.path):
+        if mounted.is_mounted and mounted.is_cut_off():
             subprocess.run(["umount", "-l", mounted.path], check=False)
         return problems
 

@@ -7,15 +7,31 @@ in ``tests/fuse``, ``tests/daemon`` and ``tests/vfs``.
 from __future__ import annotations
 
 import errno
+import fcntl
+import mmap
 import os
 import signal
+import stat
+import subprocess
+import threading
+from pathlib import Path
 
 import pytest
 
-from tests.harness.calls import fails
+from tests.harness.calls import fails, list_cached_pages, run_as
+from tests.harness.damage import damage_object, find_chunk
 from tests.harness.mounted import Mounted, Mounts, wait_until
-from volfs.errors import InvalidNameError, OverriddenError, VolumeBusyError
+from volfs.errors import (
+    InvalidNameError,
+    LimitError,
+    MountError,
+    OverriddenError,
+    UserError,
+    VolumeBusyError,
+    VolumeInUseError,
+)
 from volfs.volume.history import load_manifest
+from volfs.volume.volumes import delete_volume
 
 pytestmark = pytest.mark.fuse
 
@@ -23,6 +39,65 @@ pytestmark = pytest.mark.fuse
 @pytest.fixture
 def pair(mounts: Mounts) -> tuple[Mounted, Mounted]:
     return mounts.mount(), mounts.mount()
+
+
+FEW = """
+from volfs.model import profile
+profile.PROFILES[1] = profile.PROFILES[1]._replace(max_inodes=3)
+profile.PROFILES[2] = profile.PROFILES[2]._replace(max_entries=3)
+"""
+"""Limits that a short look can reach; ``tests/fuse/test_limits.py`` has the real ones."""
+
+
+# --- The promise --------------------------------------------------------------
+
+
+def test_a_commit_survives_kill(mounts: Mounts, mounted: Mounted) -> None:
+    """When ``commit`` returns, the whole commit survives ``kill -9``."""
+    for name in ("a", "b"):
+        (mounted.path / name).write_text(name * 100_000)
+    mounted.commit()
+    mounted.kill()
+    other = mounts.mount(read_only=True)
+    assert [(other.path / name).read_text() for name in ("a", "b")] == [
+        "a" * 100_000,
+        "b" * 100_000,
+    ]
+
+
+def test_nobody_sees_it_before(pair: tuple[Mounted, Mounted]) -> None:
+    """Before that, nobody else sees any of it."""
+    one, two = pair
+    (one.path / "f").touch()
+    two.reload()
+    assert os.listdir(two.path) == []
+
+
+def test_one_version_at_a_time(mounts: Mounts, pair: tuple[Mounted, Mounted]) -> None:
+    """A reader sees one version at a time, never a mixture, never an empty directory."""
+    one, two = pair
+    for number in range(5):
+        for name in ("a", "b"):
+            (one.path / name).write_text(str(number))
+        one.commit()
+        before = [(two.path / name).exists() for name in ("a", "b")]
+        assert before == [number > 0] * 2
+        two.reload()
+        assert {(two.path / name).read_text() for name in ("a", "b")} == {str(number)}
+
+
+def test_never_wrong_bytes(mounts: Mounts) -> None:
+    """Wrong bytes are never returned: the reader gets ``EIO`` and the log names the damage."""
+    mounted = mounts.mount()
+    (mounted.path / "f").write_bytes(os.urandom(5000))
+    mounted.unmount()
+    damage_object(mounts.store_path, find_chunk(mounts.store, mounts.volume, b"f"))
+    mounts.is_damaged = True
+    again = mounts.mount()
+    mounts.expect("read f: object ")
+    with fails(errno.EIO):
+        (again.path / "f").read_bytes()
+    assert "read f: object " in again.log.read_text()
 
 
 # --- Volume -------------------------------------------------------------------
@@ -47,12 +122,83 @@ def test_names(mounts: Mounts, name: str) -> None:
     mounts.create("A-z_0.9" + "x" * 57)
 
 
-def test_file_size(mounted: Mounted) -> None:
+def test_version_0(mounts: Mounts) -> None:
+    """Version 0 is the empty tree it was created with, which belongs to whoever created it."""
+    pinned = mounts.mount(at="0")
+    assert os.listdir(pinned.path) == []
+    assert (pinned.path.stat().st_uid, pinned.path.stat().st_gid) == (os.getuid(), os.getgid())
+
+
+def test_profile(mounts: Mounts) -> None:
+    """Profile, fixed at creation (``--version 1|2``; default 2)."""
+    mounts.create("small", profile=1)
+    assert [mounts.store.get_volume(name).profile for name in ("small", "data")] == [1, 2]
+    with pytest.raises(UserError, match="either 1 or 2"):
+        mounts.create("other", profile=3)
+
+
+def test_inodes(mounts: Mounts) -> None:
+    """Inodes in a v1 volume: 500,000, then ``ENOSPC``; unlimited in a v2 volume."""
+    mounts.create("small", profile=1)
+    facts = os.statvfs(mounts.mount(volume="small").path)
+    assert facts.f_files == 500_000
+    small, large = mounts.mount(volume="small", prelude=FEW), mounts.mount(prelude=FEW)
+    for number in range(3):
+        (small.path / str(number)).touch()
+        (large.path / str(number)).mkdir()
+    with fails(errno.ENOSPC):
+        (small.path / "3").touch()
+    (large.path / "0" / "3").touch()
+
+
+def test_entries(mounts: Mounts) -> None:
+    """Beyond the limit of entries a name fails, the first are untouched, one makes room."""
+    here = mounts.mount(prelude=FEW).path
+    for name in ("a", "b", "d"):
+        (here / name).mkdir()
+    (here / "d" / "f").touch()
+    new = here / "new"
+    makers = [
+        new.touch,
+        new.mkdir,
+        lambda: os.mknod(new),
+        lambda: new.symlink_to("x"),
+        lambda: os.link(here / "d" / "f", new),
+        lambda: os.rename(here / "d" / "f", new),
+    ]
+    for make in makers:
+        with fails(errno.ENOSPC):
+            make()
+    assert sorted(os.listdir(here)) == ["a", "b", "d"]
+    (here / "a").rmdir()
+    new.touch()
+    with fails(errno.ENOSPC):
+        (here / "a").mkdir()
+
+
+def test_a_merge_that_breaks_a_limit(mounts: Mounts) -> None:
+    """A merge at commit that would break a limit names the directory and loses nothing."""
+    one, two = (mounts.mount(prelude=FEW) for _ in range(2))
+    (one.path / "d").mkdir()
+    one.commit()
+    two.reload()
+    for mounted in (one, two):
+        for number in range(2):
+            (mounted.path / "d" / f"{mounted.pid}-{number}").touch()
+    one.commit()
+    with pytest.raises(LimitError, match="directory d: more than 3 entries"):
+        two.commit()
+    assert len(os.listdir(two.path / "d")) == 2
+    (two.path / "d" / f"{two.pid}-0").unlink()
+    assert two.commit().changed
+
+
+def test_file_size(each_alone: Path) -> None:
     """File size: 1 TiB, then ``EFBIG``."""
-    (mounted.path / "f").touch()
-    os.truncate(mounted.path / "f", 1 << 40)
+    (each_alone / "f").touch()
+    os.truncate(each_alone / "f", 1 << 40)
     with fails(errno.EFBIG):
-        os.truncate(mounted.path / "f", (1 << 40) + 1)
+        os.truncate(each_alone / "f", (1 << 40) + 1)
 
 
 def test_df(mounted: Mounted) -> None:
@@ -62,12 +208,50 @@ def test_df(mounted: Mounted) -> None:
     assert (facts.f_blocks - facts.f_bfree, facts.f_files - facts.f_ffree) == (100, 1)
 
 
+def test_df_free(mounts: Mounts, mounted: Mounted) -> None:
+    """``df``/``statvfs`` tell the truth: free space of what stores it."""
+    facts, disk = os.statvfs(mounted.path), os.statvfs(mounts.store_path)
+    room = [seen.f_bavail * seen.f_frsize for seen in (facts, disk)]
+    assert room[0] == pytest.approx(room[1], rel=0.05)
+
+
+def test_delete_of_what_is_mounted(mounts: Mounts, mounted: Mounted) -> None:
+    """A volume that is mounted, or has uncommitted changes left behind, cannot be deleted."""
+    with pytest.raises(VolumeInUseError):
+        delete_volume(mounts.store, "data")
+    (mounted.path / "f").touch()
+    descriptor = os.open(mounted.path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+    mounted.kill()
+    with pytest.raises(VolumeInUseError):
+        delete_volume(mounts.store, "data")
+
+
 # --- Mount ----------------------------------------------------------------------
 
 
 def test_returns_when_the_mount_answers(mounts: Mounts) -> None:
     """``volfs mount VOLUME MOUNTPOINT`` returns when the mount answers, the daemon behind."""
     assert os.listdir(mounts.mount().path) == []
+
+
+def test_foreground(mounts: Mounts) -> None:
+    """``--foreground`` to stay."""
+    mounted = mounts.mount(foreground=True)
+    assert mounted.process is not None
+    assert mounted.process.pid == mounted.pid
+    assert mounted.process.poll() is None
+
+
+def test_mounts_are_independent(pair: tuple[Mounted, Mounted]) -> None:
+    """One daemon process is one mount; many mounts of one volume are independent."""
+    one, two = pair
+    assert one.pid != two.pid
+    (one.path / "f").touch()
+    one.kill()
+    (two.path / "g").touch()
+    assert os.listdir(two.path) == ["g"]
 
 
 def test_newest_version(mounts: Mounts, pair: tuple[Mounted, Mounted]) -> None:
@@ -88,6 +272,22 @@ def test_own_writes_at_once(pair: tuple[Mounted, Mounted]) -> None:
     assert os.listdir(two.path) == ["f"]
 
 
+def test_nothing_in_the_store(mounts: Mounts, mounted: Mounted) -> None:
+    """Writes go to the mount's own overlay: nothing of it is in the store before commit."""
+
+    def stored() -> int:
+        return sum(path.stat().st_size for path in (mounts.store_path / "packs").iterdir())
+
+    before = stored()
+    with (mounted.path / "f").open("wb") as file:
+        file.write(os.urandom(300_000))
+        file.flush()
+        os.fsync(file.fileno())
+    assert (mounts.version, stored()) == (0, before)
+    mounted.commit()
+    assert stored() > before + 300_000
+
+
 def test_pinned_and_read_only(mounts: Mounts) -> None:
     """``--read-only`` (writes fail ``EROFS``), ``--at VERSION`` (pinned, read-only)."""
     for mounted in (mounts.mount(read_only=True), mounts.mount(at="0")):
@@ -102,6 +302,73 @@ def test_sub_path(mounts: Mounts, mounted: Mounted) -> None:
     part.commit()
     mounted.reload()
     assert os.listdir(mounted.path / "a" / "b") == ["f"]
+
+
+def test_allow_other(mounts: Mounts) -> None:
+    """``--allow-other``."""
+    mounts.directory.chmod(0o755)
+    for allow in (True, False):
+        mounted = mounts.mount(allow_other=allow)
+        mounted.path.chmod(0o755)
+        (mounted.path / "f").touch()
+        name = mounted.path.name
+        seen = run_as(1000, mounted.path.parent, lambda at=name: os.listdir(at))  # type: ignore[misc]
+        assert (seen == "['f']") == allow
+
+
+def test_mount_options(shared: Mounted) -> None:
+    """Mounted ``nosuid,nodev`` with ``default_permissions``."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    (line,) = [line for line in lines if line.split()[1] == str(shared.path)]
+    assert {"nosuid", "nodev", "default_permissions"} <= set(line.split()[3].split(","))
+
+
+def test_umount(mounts: Mounts) -> None:
+    """``volfs umount MOUNTPOINT`` commits, then unmounts; ``--discard`` drops the overlay."""
+    for discard, version in ((True, 0), (False, 1)):
+        mounted = mounts.mount()
+        (mounted.path / "f").touch()
+        mounted.unmount(discard=discard)
+        assert not os.path.ismount(mounted.path)
+        assert mounts.version == version
+
+
+def test_umount_of_a_busy_mount(mounts: Mounts, mounted: Mounted) -> None:
+    """Of a mount in use it fails and names who; a signal detaches it all the same."""
+    descriptor = os.open(mounted.path / "f", os.O_CREAT | os.O_WRONLY)
+    with pytest.raises(MountError, match=rf"busy: .*/f is open from .*\(pid {os.getpid()}\)"):
+        mounted.unmount()
+    assert os.path.ismount(mounted.path)
+    mounted.signal(signal.SIGTERM)
+    mounted.wait_for_end()
+    assert not os.path.ismount(mounted.path)
+    with fails(errno.ENOTCONN):
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("command", [["umount"], ["fusermount3", "-u"]])
+def test_other_unmounts_commit(mounts: Mounts, command: list[str]) -> None:
+    """``umount``, ``fusermount3 -u`` also end in a commit."""
+    mounted = mounts.mount()
+    (mounted.path / "f").touch()
+    subprocess.run([*command, mounted.path], check=True)
+    mounted.wait_for_end()
+    assert mounts.version == 1
+
+
+def test_a_last_commit_that_fails(mounts: Mounts) -> None:
+    """Where that last commit fails, the overlay stays."""
+    one, two = (mounts.mount(prelude=FEW) for _ in range(2))
+    for mounted in (one, two):
+        for number in range(2):
+            (mounted.path / f"{mounted.pid}-{number}").touch()
+    one.commit()
+    mounts.expect("last commit: directory .: more than 3 entries")
+    subprocess.run(["umount", two.path], check=True)
+    two.wait_for_end()
+    again = mounts.mount(two.path)
+    assert len(os.listdir(again.path)) == 2
+    again.unmount(discard=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -125,6 +392,102 @@ def test_taken_over(mounts: Mounts) -> None:
     assert (mounts.mount(mounted.path).path / "f").read_text() == "precious"
 
 
+def test_taken_over_at_its_version(mounts: Mounts, pair: tuple[Mounted, Mounted]) -> None:
+    """It shows the version that the overlay was made on; a reload brings it to the newest."""
+    one, two = pair
+    with (two.path / "ours").open("w") as file:
+        os.fsync(file.fileno())
+    two.kill()
+    (one.path / "theirs").touch()
+    one.commit()
+    again = mounts.mount(two.path)
+    assert os.listdir(again.path) == ["ours"]
+    again.reload()
+    assert sorted(os.listdir(again.path)) == ["ours", "theirs"]
+
+
+def test_posix(each_alone: Path) -> None:
+    """Ordinary POSIX: each of the list, in a line or two."""
+    here = each_alone
+    for name in ("f", "old"):
+        (here / name).write_text(name)
+    os.rename(here / "f", here / "old")
+    os.link(here / "old", here / "hard")
+    os.symlink("hard", here / "soft")
+    assert (here / "soft").read_text() == "f"
+    os.mkfifo(here / "fifo")
+    os.mknod(here / "socket", stat.S_IFSOCK | 0o600)
+    os.setxattr(here / "old", "user.a", b"1")
+    assert os.getxattr(here / "hard", "user.a") == b"1"
+    with fails(errno.ENOTSUP):
+        os.setxattr(here / "old", "security.a", b"1")
+    os.truncate(here / "old", 1 << 30)
+    assert (here / "old").stat().st_blocks < 100
+    with fails(errno.EEXIST):
+        os.open(here / "old", os.O_CREAT | os.O_EXCL)
+    descriptor = os.open(here / "old", os.O_RDWR | os.O_APPEND | os.O_TRUNC)
+    os.write(descriptor, b"x" * 5000)
+    (here / "old").unlink()
+    (here / "hard").unlink()
+    with mmap.mmap(descriptor, 0) as mapped:
+        mapped[:3] = b"abc"
+    assert os.pread(descriptor, 4, 0) == b"abcx"
+    os.utime(descriptor, ns=(7, 1_700_000_000_000_000_007))
+    os.fchmod(descriptor, 0o640)
+    os.fchown(descriptor, 5, 6)
+    facts = os.fstat(descriptor)
+    assert (facts.st_mtime_ns, facts.st_uid, facts.st_gid) == (1_700_000_000_000_000_007, 5, 6)
+    assert stat.S_IMODE(facts.st_mode) == 0o640
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    fcntl.lockf(descriptor, fcntl.LOCK_EX)
+    os.close(descriptor)
+    assert sorted(os.listdir(here)) == ["fifo", "socket", "soft"]
+
+
+def test_access_times(each_alone: Path) -> None:
+    """Access times are not kept: they read as the modification time, or as what was set."""
+    path = each_alone / "f"
+    path.write_text("x")
+    before = path.stat()
+    path.read_text()
+    assert path.stat().st_atime_ns == before.st_atime_ns == before.st_mtime_ns
+    os.utime(path, ns=(1, 2))
+    assert (path.stat().st_atime_ns, path.stat().st_mtime_ns) == (1, 2)
+
+
+def test_blocks(mounted: Mounted) -> None:
+    """Blocks of a file are those of its bytes; once committed its holes are counted with them."""
+    path = mounted.path / "f"
+    path.touch()
+    os.truncate(path, 8 << 20)
+    assert path.stat().st_blocks == 0
+    mounted.commit()
+    os.utime(path)
+    assert path.stat().st_blocks == (8 << 20) // 512
+
+
+def test_durable_in_the_overlay(mounts: Mounts, mounted: Mounted) -> None:
+    """``fsync`` makes a write durable in the overlay; nothing is published."""
+    descriptor = os.open(mounted.path / "f", os.O_CREAT | os.O_WRONLY)
+    os.write(descriptor, b"x" * 100)
+    assert mounted.status().dirty_bytes == 100, "it reaches the daemon before write returns"
+    os.fsync(descriptor)
+    os.close(descriptor)
+    mounted.kill()
+    assert mounts.version == 0
+    assert (mounts.mount(mounted.path).path / "f").read_bytes() == b"x" * 100
+
+
+def test_inode_numbers(mounted: Mounted) -> None:
+    """Inode numbers are a mount's own: they stay the same across its commits."""
+    for name in ("f", "d/f"):
+        (mounted.path / name).parent.mkdir(exist_ok=True)
+        (mounted.path / name).touch()
+    before = [(mounted.path / name).stat().st_ino for name in ("f", "d", "d/f")]
+    mounted.commit()
+    assert [(mounted.path / name).stat().st_ino for name in ("f", "d", "d/f")] == before
+
+
 # --- Commit -----------------------------------------------------------------------
 
 
@@ -137,10 +500,66 @@ def test_works_while_files_are_open(mounts: Mounts) -> None:
     assert (mounts.mount(at="1").path / "f").read_bytes() == b"12345"
 
 
+def test_one_version(mounts: Mounts, mounted: Mounted) -> None:
+    """Publish this mount's changes as the next version, atomically."""
+    for number in range(50):
+        (mounted.path / f"{number}").write_text(str(number))
+    assert mounted.commit("fifty files").version == mounts.version == 1
+    assert load_manifest(
+        mounts.store, mounts.store.get_head(mounts.volume.id).manifest
+    ).message == ("fifty files")
+
+
+def test_what_the_kernel_still_held(mounts: Mounts, mounted: Mounted) -> None:
+    """Everything written before the call is in it, including what the kernel still held."""
+    path = mounted.path / "f"
+    path.write_bytes(bytes(5000))
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[4000:4003] = b"abc"
+        mounted.commit()
+        assert (mounts.mount(at="1").path / "f").read_bytes()[4000:4003] == b"abc"
+
+
+def test_consistent_cut(mounts: Mounts, mounted: Mounted) -> None:
+    """If one program writes A and then B, no version holds the new B without the new A."""
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            for name in ("a", "b"):
+                (mounted.path / name).write_text(str(number))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        wait_until((mounted.path / "b").exists, "the writer to begin")
+        versions = [mounted.commit().version for _ in range(10)]
+    finally:
+        stop.set()
+        writer.join()
+    for version in versions[-3:]:
+        old = mounts.mount(at=str(version)).path
+        a, b = ((old / name).read_text() for name in ("a", "b"))
+        assert not b or not a or int(b) <= int(a)
+
+
 def test_nothing_changed(mounted: Mounted) -> None:
     """Nothing changed: no new version."""
     (mounted.path / "f").touch()
     assert [mounted.commit().changed for _ in range(2)] == [True, False]
+
+
+def test_cost_of_a_commit(mounted: Mounted) -> None:
+    """Cost follows the change, not the volume."""
+    (mounted.path / "big").write_bytes(os.urandom(4 << 20))
+    assert mounted.commit().new_bytes > 4 << 20
+    with (mounted.path / "big").open("r+b") as file:
+        file.write(b"changed")
+    result = mounted.commit()
+    assert result.new_bytes < 100_000
+    assert result.new_objects < 10
 
 
 def test_distinct_files(mounts: Mounts, pair: tuple[Mounted, Mounted]) -> None:
@@ -173,6 +592,23 @@ def test_on_conflict_fail(mounts: Mounts, pair: tuple[Mounted, Mounted]) -> None
     pair[1].unmount(discard=True)
 
 
+@pytest.mark.parametrize("removes_last", [True, False])
+def test_delete_against_modify(
+    mounts: Mounts, pair: tuple[Mounted, Mounted], removes_last: bool
+) -> None:
+    """Delete against modify: the later commit wins."""
+    mounts.expect("overrides theirs")
+    one, two = pair
+    (one.path / "f").write_text("old")
+    one.commit()
+    two.reload()
+    (one.path / "f").unlink()
+    (two.path / "f").write_text("new")
+    for mounted in (two, one) if removes_last else (one, two):
+        mounted.commit()
+    assert os.listdir(mounts.mount().path) == ([] if removes_last else ["f"])
+
+
 def test_the_directory_comes_back(mounts: Mounts, pair: tuple[Mounted, Mounted]) -> None:
     """A file we wrote in a directory that they removed: the directory comes back."""
     one, two = pair
@@ -192,6 +628,38 @@ def test_commit_changes_no_view(pair: tuple[Mounted, Mounted]) -> None:
         (mounted.path / f"{number}").touch()
         mounted.commit()
         assert os.listdir(mounted.path) == [f"{number}"]
+
+
+def test_auto_commit_is_off(shared: Mounted) -> None:
+    """Auto-commit: off by default on ``volfs mount``."""
+    assert shared.status().auto_commit is None
+
+
+def test_sync(mounts: Mounts) -> None:
+    """Where auto-commit is on, ``sync MOUNTPOINT`` also commits; where it is off it does not."""
+    for auto, version in ((None, 0), (3600.0, 1)):
+        mounted = mounts.mount(auto_commit=auto)
+        (mounted.path / "f").write_text(str(auto))
+        subprocess.run(["sync", mounted.path], check=True)
+        assert mounts.version == version
+        mounted.kill()
+        assert (mounts.mount(mounted.path).path / "f").read_text() == str(auto)
+        mounts.mounted[-1].unmount(discard=True)
+
+
+def test_a_failed_commit(mounts: Mounts) -> None:
+    """A failed commit says why, changes nothing and leaves the overlay; the next can succeed."""
+    one, two = (mounts.mount(prelude=FEW) for _ in range(2))
+    for mounted in (one, two):
+        for number in range(2):
+            (mounted.path / f"{mounted.pid}-{number}").touch()
+    one.commit()
+    before = two.status()
+    with pytest.raises(LimitError, match="more than 3 entries"):
+        two.commit()
+    assert (two.status().dirty_files, mounts.version) == (before.dirty_files, 1)
+    (two.path / f"{two.pid}-0").unlink()
+    assert two.commit().version == 2
 
 
 def test_auto_commit(mounts: Mounts) -> None:
@@ -219,6 +687,73 @@ def test_busy(pair: tuple[Mounted, Mounted]) -> None:
         assert f"(pid {os.getpid()})" in str(caught.value)
 
 
+def test_a_mapping_is_busy(pair: tuple[Mounted, Mounted]) -> None:
+    """… by any process, mmap included."""
+    two = pair[1]
+    (two.path / "f").write_text("x")
+    with (two.path / "f").open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+    with pytest.raises(VolumeBusyError):
+        two.reload()
+    mapped.close()
+    two.reload()
+
+
+def test_directories_are_not_busy(pair: tuple[Mounted, Mounted]) -> None:
+    """Directories do not count."""
+    descriptor = os.open(pair[1].path, os.O_RDONLY)
+    pair[1].reload()
+    os.close(descriptor)
+
+
+def test_opened_meanwhile(pair: tuple[Mounted, Mounted]) -> None:
+    """Who opens a path while the reload is going on gets the old or the new version whole."""
+    one, two = pair
+    versions = [bytes([number]) * 20_000 * number for number in range(1, 6)]
+    seen: list[bytes] = []
+    (one.path / "f").write_bytes(versions[0])
+    one.commit()
+    two.reload()
+    for data in versions[1:]:
+        (one.path / "f").write_bytes(data)
+        one.commit()
+        reader = threading.Thread(target=lambda: seen.append((two.path / "f").read_bytes()))
+        reader.start()
+        two.reload(wait=20)
+        reader.join()
+    assert len(seen) == 4
+    assert set(seen) <= set(versions)
+
+
+def test_closed_before(pair: tuple[Mounted, Mounted]) -> None:
+    """A file closed before the call never counts."""
+    for _ in range(30):
+        (pair[1].path / "f").write_text("x")
+        pair[1].reload()
+
+
+def test_wait(pair: tuple[Mounted, Mounted]) -> None:
+    """``--wait SECONDS`` retries."""
+    file = (pair[1].path / "f").open("w")
+    closer = threading.Timer(0.1, file.close)
+    closer.start()
+    pair[1].reload(wait=20)
+    closer.join()
+
+
+def test_removed_there_changed_here(pair: tuple[Mounted, Mounted]) -> None:
+    """A file that others removed and we changed stays."""
+    one, two = pair
+    (one.path / "f").write_text("old")
+    one.commit()
+    two.reload()
+    (one.path / "f").unlink()
+    one.commit()
+    (two.path / "f").write_text("ours")
+    two.reload()
+    assert (two.path / "f").read_text() == "ours"
+
+
 def test_kept_on_top(pair: tuple[Mounted, Mounted]) -> None:
     """Uncommitted changes are kept, on top of the new view."""
     one, two = pair
@@ -237,3 +772,22 @@ def test_never_stale(pair: tuple[Mounted, Mounted]) -> None:
         one.commit()
         two.reload()
         assert (two.path / "f").read_text() == text
+
+
+def test_unchanged_stays_cached(pair: tuple[Mounted, Mounted]) -> None:
+    """Unchanged files stay cached; one with other content has another inode number."""
+    one, two = pair
+    for name in ("same", "changed"):
+        (one.path / name).write_bytes(bytes(range(256)) * 64)
+    one.commit()
+    two.reload()
+    before = {name: (two.path / name).stat().st_ino for name in ("same", "changed")}
+    for name in before:
+        (two.path / name).read_bytes()
+    (one.path / "changed").write_bytes(bytes(16_384))
+    one.commit()
+    two.reload()
+    assert (two.path / "same").stat().st_ino == before["same"]
+    assert (two.path / "changed").stat().st_ino != before["changed"]
+    assert list_cached_pages(two.path / "same") == [True] * 4
+    assert list_cached_pages(two.path / "changed") == [False] * 4
