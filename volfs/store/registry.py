@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import unquote
 
 from volfs.errors import NotAStoreError
 from volfs.store.base import Store
 from volfs.store.embedded.engine import open_embedded
+from volfs.store.tables import TableNames, TableStore
 
+T = TypeVar("T")
 OpenEngine = Callable[[str, bool], Store]
 """``(location, create)``: the address without its scheme; whether to make the store."""
 
 ENGINES: dict[str, OpenEngine] = {
     "file": open_embedded,
+}
+
+
+def _open_embedded_tables(location: str, names: TableNames, create: bool) -> TableStore:
+    # Imported late: commands on volumes need nothing of it.
+    from volfs.store.embedded.tables import open_embedded_tables
+
+    return open_embedded_tables(location, names, create)
+
+
+OpenTables = Callable[[str, TableNames, bool], TableStore]
+TABLES: dict[str, OpenTables] = {
+    "file": _open_embedded_tables,
 }
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -28,14 +44,26 @@ def open_store(url: str, *, create: bool = False) -> Store:
     scheme. UnsupportedFormatError: a newer volfs made it. StoreError: it cannot
     be reached, or was opened before this process was forked.
     """
+    engine, location = _find_engine(ENGINES, url)
+    return engine(location, create)
+
+
+def open_tables(url: str, names: TableNames, *, create: bool = False) -> TableStore:
+    """Open tables of the store at an address; errors as of ``open_store``."""
+    engine, location = _find_engine(TABLES, url)
+    return engine(location, names, create)
+
+
+def _find_engine(engines: dict[str, T], url: str) -> tuple[T, str]:
+    """Who serves the address, and the address without its scheme. NotAStoreError."""
     scheme, location = _split(url)
-    engine = ENGINES.get(scheme)
+    engine = engines.get(scheme)
     if engine is None:
-        known = ", ".join(sorted(ENGINES))
+        known = ", ".join(sorted(engines))
         raise NotAStoreError(f"store {url}: unknown scheme {scheme}; known: a directory, {known}")
     if not location:
         raise NotAStoreError(f"store {url!r}: no directory is named")
-    return engine(location, create)
+    return engine, location
 
 
 def _split(url: str) -> tuple[str, str]:

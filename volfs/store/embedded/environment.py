@@ -64,14 +64,18 @@ def _errno_of(error: lmdb.Error) -> int | None:
 
 
 class Environment:
-    """Owns the one LMDB environment of a store in this process."""
+    """Owns one LMDB environment of a store in this process.
 
-    def __init__(self, path: Path) -> None:
+    Where it is not ``durable``, a commit reaches the disk some time later, in
+    no order: good for what need not outlive the machine.
+    """
+
+    def __init__(self, path: Path, *, durable: bool = True) -> None:
         self._path = path
         self._pid = os.getpid()
         self._closed = False
         with store_errors(f"index {path}"):
-            self._env = _open(path)
+            self._env = _open(path, durable)
             self._env.reader_check()
 
     def open_table(self, name: bytes) -> Table:
@@ -125,19 +129,29 @@ class Environment:
             self._closed = True
             self._env.close()
 
+    def abandon(self) -> None:
+        """In a fork, let go of what was inherited, so that it can be opened again here.
 
-def _open(path: Path) -> lmdb.Environment:
+        No thread may have been inside a transaction when the process forked.
+        """
+        self._closed = True
+        self._env.close()
+
+
+def _open(path: Path, durable: bool) -> lmdb.Environment:
     for size in _MAP_SIZES[:-1]:
         try:
-            return _open_with(path, size)
+            return _open_with(path, size, durable)
         except lmdb.MemoryError:
             continue
-    return _open_with(path, _MAP_SIZES[-1])
+    return _open_with(path, _MAP_SIZES[-1], durable)
 
 
-def _open_with(path: Path, size: int) -> lmdb.Environment:
+def _open_with(path: Path, size: int, durable: bool) -> lmdb.Environment:
     return lmdb.open(
         str(path),
+        sync=durable,
+        metasync=durable,
         map_size=size,
         max_dbs=64,
         max_readers=4096,

@@ -1,0 +1,240 @@
+"""Tables of the embedded engine: two LMDB environments beside the index's.
+
+They are not in the index's own, so that neither publishing a version nor
+``put`` of a queue waits for the other's transactions, and so that an index can
+be made again without a thought of them (docs/decisions/0010-tables.md).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
+
+from volfs.errors import StoreError
+from volfs.store.embedded.environment import (
+    RESERVE,
+    Environment,
+    Table,
+    Transaction,
+    store_errors,
+)
+from volfs.store.embedded.layout import check_store, create_store
+from volfs.store.embedded.signals import FutexSignal, Signals
+from volfs.store.tables import Changing, Reading, TableNames, Tables
+
+T = TypeVar("T")
+TABLES, DURABLE, VOLATILE = "tables", "durable", "volatile"
+SIGNALS, BOOT = "signals", "boot"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Rows:
+    """``store.tables.Changing`` within a transaction; ``Reading`` if that only reads."""
+
+    def __init__(self, txn: Transaction, tables: dict[str, Table]) -> None:
+        self._txn = txn
+        self._tables = tables
+
+    def find(self, table: str, key: bytes) -> bytes | None:
+        return self._txn.get(key, db=self._tables[table])
+
+    def scan(self, table: str, first: bytes, end: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        rows: list[tuple[bytes, bytes]] = []
+        with self._txn.cursor(self._tables[table]) as cursor:
+            if not cursor.set_range(first):
+                return rows
+            for _, (key, row) in zip(range(limit), cursor, strict=False):
+                if key >= end:
+                    break
+                rows.append((key, row))
+        return rows
+
+    def put(self, table: str, key: bytes, value: bytes) -> None:
+        self._txn.put(key, value, db=self._tables[table])
+
+    def delete(self, table: str, key: bytes) -> bool:
+        return self._txn.delete(key, db=self._tables[table])
+
+    def delete_range(self, table: str, first: bytes, end: bytes, limit: int | None = None) -> int:
+        count = 0
+        with self._txn.cursor(self._tables[table]) as cursor:
+            while count != limit and cursor.set_range(first) and cursor.key() < end:
+                cursor.delete()
+                count += 1
+        return count
+
+
+class EmbeddedTables:
+    """``store.tables.Tables`` over one environment, which is opened at the first use."""
+
+    def __init__(self, path: Path, *, durable: bool) -> None:
+        self._path = path
+        self._is_durable = durable
+        self._names: set[str] = set()
+        self._tables: dict[str, Table] = {}
+        self._environment: Environment | None = None
+        # In the order in which they are taken. Readers of one process wait for
+        # each other; a fork, which must not happen inside a transaction, for all.
+        self.writing = threading.Lock()
+        self.reading = threading.Lock()
+
+    def add_names(self, names: Iterable[str]) -> None:
+        """Make these tables usable."""
+        with self.writing, self.reading:
+            self._names.update(names)
+            self._open()
+
+    def _open(self) -> Environment:
+        if self._environment is None:
+            with store_errors(f"tables {self._path}"):
+                self._path.mkdir(mode=0o700, exist_ok=True)
+            self._environment = Environment(self._path, durable=self._is_durable)
+        for name in self._names - self._tables.keys():
+            self._tables[name] = self._environment.open_table(name.encode())
+        return self._environment
+
+    def read(self, look: Callable[[Reading], T]) -> T:
+        with self.reading, self._usable().read() as txn:
+            return look(Rows(txn, self._tables))
+
+    def change(self, act: Callable[[Changing], T], adds: int | None = 0) -> T:
+        # Twice the size: LMDB writes what it replaces anew before it lets go of the old.
+        reserve = 0 if adds is None else RESERVE + 2 * adds
+        with self.writing, self._usable().write(reserve) as txn:
+            return act(Rows(txn, self._tables))
+
+    def _usable(self) -> Environment:
+        if self._environment is None:
+            raise StoreError(f"tables {self._path}: closed")
+        return self._environment
+
+    def close(self) -> None:
+        with self.writing, self.reading:
+            self._tables.clear()
+            if self._environment is not None:
+                self._environment.close()
+                self._environment = None
+
+    def start_over(self) -> None:
+        """In a fork: the same tables, opened by this process."""
+        self._tables.clear()
+        if self._environment is not None:
+            self._environment.abandon()
+            self._environment = None
+            self._open()
+
+
+class Engine:
+    """The tables of one store, shared by all their handles in this process."""
+
+    def __init__(self, path: Path) -> None:
+        check_store(path)
+        self.path = path
+        self.handles = 0
+        directory = path / TABLES
+        with store_errors(f"tables {directory}"):
+            directory.mkdir(mode=0o700, exist_ok=True)
+            _forget_after_restart(directory)
+        self.durable = EmbeddedTables(directory / DURABLE, durable=True)
+        self.volatile = EmbeddedTables(directory / VOLATILE, durable=False)
+        self.signals = Signals(directory / SIGNALS)
+
+    @property
+    def both(self) -> tuple[EmbeddedTables, EmbeddedTables]:
+        return self.durable, self.volatile
+
+    def close(self) -> None:
+        for tables in self.both:
+            tables.close()
+
+
+def _forget_after_restart(directory: Path) -> None:
+    """Remove what was written without care for the disk before the machine last started."""
+    fd = os.open(directory / BOOT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        now = BOOT_ID.read_bytes()
+        if os.read(fd, len(now)) != now:
+            shutil.rmtree(directory / VOLATILE, ignore_errors=True)
+            # No sync: whatever stands here after a power cut is of another start.
+            os.pwrite(fd, now, 0)
+    finally:
+        os.close(fd)
+
+
+class EmbeddedTableStore:
+    """``store.tables.TableStore``: one handle."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.url = str(engine.path)
+        self.durable: Tables = engine.durable
+        self.volatile: Tables = engine.volatile
+        self._engine = engine
+        self._closed = False
+
+    def signal(self, name: bytes) -> FutexSignal:
+        return self._engine.signals.get(name)
+
+    def close(self) -> None:
+        """Idempotent. The last handle in the process closes the tables."""
+        if self._closed:
+            return
+        self._closed = True
+        with _lock:
+            self._engine.handles -= 1
+            if self._engine.handles == 0:
+                del _engines[self._engine.path]
+                self._engine.close()
+
+
+# --- one engine per store and process; forks --------------------------------
+
+_engines: dict[Path, Engine] = {}
+_lock = threading.Lock()
+
+
+def open_embedded_tables(location: str, names: TableNames, create: bool) -> EmbeddedTableStore:
+    """The tables of the store in a directory; see ``store.registry.open_tables``."""
+    path = Path(location).absolute()
+    with _lock:
+        if create:
+            create_store(path)
+        path = path.resolve()
+        engine = _engines.get(path) or Engine(path)
+        engine.durable.add_names(names.durable)
+        engine.volatile.add_names(names.volatile)
+        _engines[path] = engine
+        engine.handles += 1
+        return EmbeddedTableStore(engine)
+
+
+_held = ExitStack()
+
+
+def _before_fork() -> None:
+    """Wait until no thread is inside a transaction: its copy could never be ended."""
+    _held.enter_context(_lock)
+    for engine in _engines.values():
+        for tables in engine.both:
+            _held.enter_context(tables.writing)
+            _held.enter_context(tables.reading)
+
+
+def _after_fork() -> None:
+    _held.close()
+
+
+def _in_child() -> None:
+    for engine in _engines.values():
+        for tables in engine.both:
+            tables.start_over()
+    _held.close()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
