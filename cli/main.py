@@ -51,6 +51,7 @@ class InOrder(click.Group):
 
 @click.group(PROGRAM, cls=InOrder)
 @store_option
+@click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")
 def cli() -> None:
     """Volumes: trees of files with history, mounted where you like, committed when you say."""
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Command
+from tests.harness.mounted import is_running, wait_until
 from volfs.control.mounts import find_mount_point
 
 pytestmark = [
@@ -83,6 +85,23 @@ def test_status_info_and_delete_know_the_mount(volfs: Command, mounted: Path) ->
     volfs("umount", mounted)
     assert volfs("ls", "v").lines == ["f"]
     volfs("delete", "-y", "v")
+
+
+def test_a_dead_mount_of_the_same_name(volfs: Command, mounted: Path, tmp_path: Path) -> None:
+    """It neither stands for the volume nor hides the mount that lives."""
+    (row,) = volfs("status", mounted, "--json").json
+    os.kill(row["pid"], signal.SIGKILL)
+    wait_until(lambda: not is_running(row["pid"]), "the daemon's end")
+    line = volfs("commit", "v", status=1).err.strip()
+    assert line.startswith("volfs: commit: v: neither a mount point nor a mounted volume; ")
+    assert f"the mount of that name at {mounted} is dead" in line
+    other = tmp_path / "other"
+    other.mkdir()
+    volfs("mount", "v", other)
+    (other / "f").write_bytes(b"1")
+    assert volfs("commit", "v").lines[0].startswith("Committed version 1 (")
+    volfs("umount", "v")
+    volfs("mount", "v", mounted)  # takes the dead one away
 
 
 def test_umount_discard_drops_what_was_not_committed(volfs: Command, mounted: Path) -> None:

@@ -38,6 +38,12 @@ class MountClient:
     def __init__(self, mount: MountPoint) -> None:
         self.mount = mount
 
+    def is_alive(self) -> bool:
+        """Whether a daemon takes our calls; it may be another user's, and refuse them."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(STATUS_TIMEOUT)
+            return connection.connect_ex(os.fspath(self.mount.socket)) == 0
+
     def status(self) -> MountStatus:
         return self._call(Request("status"), MountStatus, STATUS_TIMEOUT)
 
@@ -86,7 +92,7 @@ def _receive_exactly(connection: socket.socket, size: int) -> bytes:
 
 
 def get_mount(target: str) -> MountClient:
-    """The mount at a mount point, or the only mount of a volume of that name.
+    """The mount at a mount point, or the only living one of a volume of that name.
 
     NotFoundError if there is none; MountError if it is not ours, or not the only one.
     """
@@ -97,13 +103,20 @@ def get_mount(target: str) -> MountClient:
         return MountClient(found)
     if "/" in target or target in (".", ".."):
         raise NotFoundError(f"{resolve_mount_path(target)}: no volume is mounted there")
-    mounts = [mount for mount in list_volfs_mounts() if mount.source == target]
-    if not mounts:
-        raise NotFoundError(f"{target}: neither a mount point nor a mounted volume")
-    if len(mounts) > 1:
-        places = ", ".join(mount.path for mount in mounts)
-        raise MountError(f"{target}: mounted more than once ({places}); name the mount point")
-    return MountClient(mounts[0])
+    return _get_only_mount(target)
+
+
+def _get_only_mount(volume: str) -> MountClient:
+    """The living mount of a volume. Dead ones are none: their name may be another store's."""
+    mounts = [client for client in list_mounts() if client.mount.source == volume]
+    living = [client for client in mounts if client.is_alive()]
+    if not living:
+        dead = "".join(f"; the mount of that name at {c.mount.path} is dead" for c in mounts)
+        raise NotFoundError(f"{volume}: neither a mount point nor a mounted volume{dead}")
+    if len(living) > 1:
+        places = ", ".join(client.mount.path for client in living)
+        raise MountError(f"{volume}: mounted more than once ({places}); name the mount point")
+    return living[0]
 
 
 def list_mounts() -> list[MountClient]:

@@ -77,7 +77,7 @@ async def _answer(stream: trio.SocketStream, handle: Handle) -> None:
     try:
         await stream.send_all(encode(answer))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
-        log.info("control client hung up before its answer")
+        log.debug("control client hung up before its answer")
 
 
 def _check_peer(stream: trio.SocketStream) -> None:
