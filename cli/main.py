@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
-from volfs_cli import expire, files, history, mounts, versions, volumes
+from volfs_cli import expire, files, history, mounts, overlays, versions, volumes
 from volfs_cli.stores import store_option
 
 PROGRAM = "volfs"
@@ -32,6 +32,7 @@ COMMANDS: tuple[click.Command, ...] = (
     mounts.commit,
     mounts.reload,
     mounts.status,
+    overlays.overlays,
     history.log,
     versions.diff,
     versions.tag,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -29,6 +30,9 @@ from volfs_cli.stores import complete_volume, store_url
 
 if TYPE_CHECKING:
     from volfs.control.client import MountClient
+    from volfs.control.protocol import CommitResult
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 target_argument = click.argument(
     "target", metavar="MOUNTPOINT|VOLUME", shell_complete=complete_volume
@@ -75,24 +79,32 @@ def umount(target: str, discard: bool) -> None:
     get_mount(target).unmount(discard=discard)
 
 
+def commit_options(command: F) -> F:
+    """What every command that commits an overlay can be told."""
+    message = click.option("-m", "--message", default="", help="What changed, for the log.")
+    on_conflict = click.option(
+        "--on-conflict",
+        type=click.Choice(("override", "fail")),
+        default="override",
+        show_default=True,
+        help="Where others committed changes to the same file: replace theirs, or refuse.",
+    )
+    return message(on_conflict(json_option(command)))
+
+
 @verb("commit")
 @target_argument
-@click.option("-m", "--message", default="", help="What changed, for the log.")
-@click.option(
-    "--on-conflict",
-    type=click.Choice(("override", "fail")),
-    default="override",
-    show_default=True,
-    help="Where others committed changes to the same file: replace theirs, or refuse.",
-)
-@json_option
+@commit_options
 def commit(target: str, message: str, on_conflict: str, as_json: bool) -> None:
     """Publish a mount's changes as the next version."""
-    import msgspec
-
     from volfs.control.client import get_mount
 
-    result = get_mount(target).commit(message, on_conflict)
+    print_commit(get_mount(target).commit(message, on_conflict), as_json)
+
+
+def print_commit(result: CommitResult, as_json: bool) -> None:
+    import msgspec
+
     if as_json:
         print_json(msgspec.to_builtins(result))
     elif not result.changed:

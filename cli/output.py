@@ -121,6 +121,14 @@ def show_seconds(seconds: float | None) -> str:
     return f"{seconds:g} s" if seconds else "off"
 
 
+def show_age(seconds: float) -> str:
+    """In the largest unit that fits: ``12 s``, ``3 h``."""
+    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} s"
+
+
 def show_flag(flag: bool | None) -> str:
     return "-" if flag is None else ("yes" if flag else "no")
 

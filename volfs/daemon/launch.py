@@ -18,7 +18,7 @@ from volfs.daemon.logs import start_log
 from volfs.daemon.main import run
 from volfs.daemon.options import MountOptions
 from volfs.errors import MountError, VolfsError
-from volfs.fuse.mounting import check_fuse, unmount
+from volfs.fuse.mounting import check_fuse, is_dead, unmount
 from volfs.model.names import check_volume_name
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def check_options(options: MountOptions) -> MountOptions:
     """The options with absolute paths. UserError, MountError for what cannot work."""
     check_volume_name(options.volume)
     mountpoint = resolve_mount_path(options.mountpoint)
-    _clear_dead_mount(mountpoint)
+    clear_dead_mount(mountpoint)
     if not os.path.isdir(mountpoint):
         problem = "not a directory" if os.path.lexists(mountpoint) else "no such directory"
         raise MountError(f"{mountpoint}: {problem}")
@@ -61,21 +61,18 @@ def check_options(options: MountOptions) -> MountOptions:
     return replace(options, mountpoint=mountpoint, store=store)
 
 
-def _clear_dead_mount(mountpoint: str) -> None:
+def clear_dead_mount(mountpoint: str) -> None:
     """Take away a mount of ours whose daemon died. MountError if it lives."""
     found = find_mount_point(mountpoint)
     if found is None or found.fs_type != FS_TYPE:
         return
-    try:
-        os.statvfs(mountpoint)  # stat(2) would be answered by the kernel alone
-    except OSError:
-        log.info("%s: taking away the mount of a daemon that died", mountpoint)
-        if not unmount(mountpoint, lazy=True):
-            raise MountError(f"{mountpoint}: the dead mount there cannot be unmounted") from None
-        found.socket.unlink(missing_ok=True)
-        _clear_dead_mount(mountpoint)
-    else:
+    if not is_dead(mountpoint):
         raise MountError(f"{mountpoint}: {found.source} is already mounted there")
+    log.info("%s: taking away the mount of a daemon that died", mountpoint)
+    if not unmount(mountpoint, lazy=True):
+        raise MountError(f"{mountpoint}: the dead mount there cannot be unmounted")
+    found.socket.unlink(missing_ok=True)
+    clear_dead_mount(mountpoint)
 
 
 def _check_apart(mountpoint: str, store: str) -> None:

@@ -24,6 +24,12 @@ class MountOptions:
     """Seconds between background commits; None: the volume's default; 0: off."""
     sessions: Path | None = None
     """Where the overlay lives; None: ``mounts/`` in the store's directory."""
+    adopt: str | None = None
+    """The session whose overlay is brought to this place, by name."""
     log: str | None = None
     """A file, ``syslog`` or ``journald``; None: ``log`` in the session's directory."""
     log_level: str = "info"
+
+    @property
+    def is_read_only(self) -> bool:
+        return self.read_only or self.at is not None

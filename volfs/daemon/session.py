@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import shutil
 import time
@@ -17,17 +18,30 @@ from typing import IO
 
 import msgspec
 
-from volfs.errors import MountError
-from volfs.store.base import VolumeRecord
-from volfs.volume.sessions import FACTS, LOCK, SessionFacts
+from volfs.daemon.options import MountOptions
+from volfs.errors import AlreadyExistsError, MountError, NotFoundError, StoreError
+from volfs.model.names import parse_path, show_path
+from volfs.store.base import Store, VolumeRecord
+from volfs.vfs.scratch import sync_directory
+from volfs.volume.sessions import (
+    CATALOG,
+    FACTS,
+    LOCK,
+    REMOVED,
+    SCRATCH,
+    SessionFacts,
+    get_session,
+    session_name,
+    sessions_directory,
+)
 
-CATALOG, SCRATCH = "catalog", "scratch"
+log = logging.getLogger(__name__)
 
 
 class Session:
     """A session directory that this process holds the lock of."""
 
-    def __init__(self, path: Path, lock: IO[bytes], *, is_new: bool) -> None:
+    def __init__(self, path: Path, lock: IO[bytes], *, is_new: bool = False) -> None:
         self.path = path
         self.is_new = is_new
         self._lock = lock
@@ -41,10 +55,15 @@ class Session:
         return self.path / SCRATCH
 
     def write_facts(self, facts: SessionFacts) -> None:
-        """Replace ``session.json`` whole."""
+        """Replace ``session.json`` whole; durable, as is the directory, when it returns."""
         temporary = self.path / f"{FACTS}.new"
-        temporary.write_bytes(msgspec.json.encode(facts))
+        with temporary.open("wb") as file:
+            file.write(msgspec.json.encode(facts))
+            file.flush()
+            os.fsync(file.fileno())
         temporary.rename(self.path / FACTS)
+        sync_directory(self.path)
+        sync_directory(self.path.parent)
 
     def close(self) -> None:
         """Let go of the directory; it stays, with the overlay in it."""
@@ -53,40 +72,125 @@ class Session:
     def remove(self) -> None:
         """Delete the directory: everything in it has been committed or discarded.
 
-        The lock goes last, so a directory that was only half deleted is taken
-        for what it is by the next mount: one with nothing recorded.
+        At once, by another name that nobody takes for a session; what a crash
+        leaves of that is deleted by the next session to end.
         """
-        shutil.rmtree(self.catalog, ignore_errors=True)
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        self.path.rename(self.path.with_name(self.path.name + REMOVED))
+        for removed in self.path.parent.glob(f"*{REMOVED}"):
+            shutil.rmtree(removed, ignore_errors=True)
         self.close()
 
 
-def session_path(directory: Path, volume: VolumeRecord, mountpoint: str, shows: str) -> Path:
-    """``shows`` says which part of the volume; an overlay lies on that and on nothing else."""
-    facts = f"{volume.id}\0{mountpoint}\0{shows}"
-    place = hashlib.sha256(facts.encode("utf-8", "surrogateescape"))
-    return directory / f"{volume.name}-{place.hexdigest()[:12]}"
+def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:
+    """The session of a mount: new, left behind there, or brought from elsewhere (``adopt``).
+
+    MountError if a living mount has it; NotFoundError, AlreadyExistsError where
+    there is nothing to adopt, or another overlay at that place.
+    """
+    path = _find_place(store, volume, options)
+    if options.adopt is not None:
+        return _adopt(store, options.adopt, path)
+    while True:
+        is_new = not path.exists()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _find_lock(path)
+        if lock is not None:
+            return Session(path, lock, is_new=is_new)
 
 
-def open_session(directory: Path, volume: VolumeRecord, mountpoint: str, shows: str) -> Session:
-    """Take the session of a mount, new or left behind. MountError if a living one has it."""
-    path = session_path(directory, volume, mountpoint, shows)
-    is_new = not path.exists()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (path / SCRATCH).mkdir(mode=0o700, exist_ok=True)
-    lock = (path / LOCK).open("ab", buffering=0)
+def take_session(store: Store, name: str) -> Session:
+    """What a dead daemon left, by name. NotFoundError; MountError if it lives."""
+    path = get_session(store, name).path
+    lock = _find_lock(path)
+    if lock is None:
+        raise NotFoundError(f"{name}: it was removed just now")
+    return Session(path, lock)
+
+
+def end_session(store: Store, session: Session) -> None:
+    """Remove the session's directory, and then the lease."""
+    session.remove()
     try:
+        store.drop_lease(session_name(store, session.path))
+    except StoreError as error:
+        log.warning("lease: %s; it is dropped by the next gc", error)
+
+
+def make_facts(options: MountOptions, volume: VolumeRecord, version: int) -> SessionFacts:
+    return SessionFacts(
+        volume.id,
+        volume.name,
+        _printable(options.mountpoint),
+        os.getpid(),
+        version,
+        time.time_ns(),
+        options.is_read_only,
+        _printable(options.sub_path or ""),
+    )
+
+
+def _printable(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+# --- where ------------------------------------------------------------------
+
+
+def _find_place(store: Store, volume: VolumeRecord, options: MountOptions) -> Path:
+    """The directory for this volume at this mount point, perhaps of the volume's former name.
+
+    An overlay lies on one part of the volume and on nothing else: that is in the name, too.
+    """
+    shows = show_path(parse_path(options.sub_path or ""))
+    shows += " read-only" if options.is_read_only else ""
+    facts = f"{volume.id}\0{options.mountpoint}\0{shows}"
+    place = hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    directory = options.sessions or sessions_directory(store)
+    found = sorted(directory.glob(f"*-{place}"))
+    return found[0] if found else directory / f"{volume.name}-{place}"
+
+
+def _find_lock(path: Path) -> IO[bytes] | None:
+    """The lock of a session's directory; None if that is removed. MountError if somebody has it."""
+    try:
+        lock = (path / LOCK).open("ab", buffering=0)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock.fileno()), (path / LOCK).stat()):
+            return lock
     except BlockingIOError:
         lock.close()
-        raise MountError(f"{volume.name} is already mounted at {mountpoint}") from None
-    return Session(path, lock, is_new=is_new)
+        raise MountError(f"{path.name}: a living mount has it: it is already mounted") from None
+    except FileNotFoundError:
+        return None
+    lock.close()
+    return None
 
 
-def make_facts(
-    volume: VolumeRecord, mountpoint: str, version: int, *, read_only: bool
-) -> SessionFacts:
-    return SessionFacts(
-        volume.id, volume.name, mountpoint, os.getpid(), version, time.time_ns(), read_only
-    )
+def _adopt(store: Store, name: str, path: Path) -> Session:
+    """Bring an overlay to another place, by one rename over a new empty directory.
+
+    That is there first for the lease to be of a session that exists: what the
+    overlay lies on is leased all the time.
+    """
+    session = take_session(store, name)
+    if session.path == path:
+        return session
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _copy_lease(store, name, session_name(store, path))
+        session.path.rename(path)
+    except OSError as error:
+        session.close()
+        raise AlreadyExistsError(
+            f"{name}: cannot become {path}: {error.strerror}; an overlay that was left for "
+            "that place can be committed or discarded"
+        ) from error
+    session.path = path
+    store.drop_lease(name)
+    return session
+
+
+def _copy_lease(store: Store, name: str, new: str) -> None:
+    lease = store.find_lease(name)
+    if lease is not None:
+        store.put_lease(msgspec.structs.replace(lease, session=new))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import logging
 import os
 import shutil
@@ -94,6 +95,15 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> bool:
         command = ["fusermount3", "-u", *(["-z"] if lazy else []), mountpoint]
     done = subprocess.run(command, capture_output=True, check=False)
     return done.returncode == 0
+
+
+def is_dead(mountpoint: str) -> bool:
+    """Whether a mount has no daemon any more. One that answers with an error has."""
+    try:
+        os.statvfs(mountpoint)  # stat(2) would be answered by the kernel alone
+    except OSError as error:
+        return error.errno in (errno.ENOTCONN, errno.ECONNABORTED)
+    return False
 
 
 def make_kernel(mountpoint: str) -> Kernel:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ from volfs.model.manifest import Snapshot
 from volfs.model.objects import Oid
 from volfs.store.base import Head
 from volfs.vfs.inode import NOT_LOADED, ROOT_INO, Directory, File, Inode
-from volfs.vfs.scratch import reserve_room
+from volfs.vfs.scratch import reserve_room, sync_directory
 from volfs.vfs.state import MountState
 
 MAP_SIZE = 1 << 36
@@ -67,6 +68,14 @@ class StoredInode(msgspec.Struct, array_like=True, frozen=True):
     pieces: list[tuple[int, int, int, int]] | None = None
 
 
+class Recorded(NamedTuple):
+    """All that a catalog has: inodes by number; directory, name and number of each changed name."""
+
+    base: StoredBase | None
+    inodes: dict[int, StoredInode]
+    names: list[tuple[int, bytes, int]]
+
+
 class Flush(NamedTuple):
     """What one flush will write, and the scratch that nothing refers to after it."""
 
@@ -85,6 +94,7 @@ class Catalog:
             self._env = lmdb.open(str(directory), map_size=MAP_SIZE, mode=0o600, max_dbs=0)
         except lmdb.Error as error:
             raise DamagedObjectError(f"catalog {directory}: {error}") from error
+        sync_directory(directory)
         self._recorded: set[int] = set()
         self._view: tuple[Head, Snapshot] | None = None
         """What the records lie on; None if that is not known."""
@@ -176,15 +186,15 @@ class Catalog:
 
     def find_base(self) -> StoredBase | None:
         """What the recorded overlay stands on; None if nothing uncommitted is recorded."""
-        with self._env.begin() as transaction:
+        with _reading(), self._env.begin() as transaction:
             value = transaction.get(_BASE)
             if value is None or not transaction.cursor().set_range(b"i"):
                 return None
-        return _decode_base(value)
+            return _decode_base(value)
 
     def load(self, state: MountState, base: StoredBase) -> None:
         """Bring the recorded overlay back into a fresh state over ``base``."""
-        inodes, names = self._read_all()
+        _, inodes, names = _read_all(self._env)
         self._view = (state.view.head, state.view.snapshot)
         state.inodes.reserve(base.last_ino)
         if ROOT_INO in inodes:
@@ -204,20 +214,41 @@ class Catalog:
             if stored.dirty and inode is not None:
                 state.overlay.dirty[ino] = inode
 
-    def _read_all(self) -> tuple[dict[int, StoredInode], list[tuple[int, bytes, int]]]:
-        inodes: dict[int, StoredInode] = {}
-        names: list[tuple[int, bytes, int]] = []
-        try:
-            with self._env.begin() as transaction:
-                for key, value in transaction.cursor():
-                    if key.startswith(b"i"):
-                        inodes[int.from_bytes(key[1:], "big")] = _decode_inode(value)
-                    elif key.startswith(b"n"):
-                        number = int.from_bytes(key[1:9], "big")
-                        names.append((number, bytes(key[9:]), int.from_bytes(value, "big")))
-        except (lmdb.Error, msgspec.DecodeError) as error:
-            raise DamagedObjectError(f"catalog: {error}") from error
-        return inodes, names
+
+def read_catalog(directory: Path) -> Recorded:
+    """What a catalog has recorded; nothing is changed, and its daemon may be alive.
+
+    DamagedObjectError; but a file that was cut off or overwritten may also kill
+    the reading process, as LMDB maps it.
+    """
+    if not (directory / "data.mdb").is_file():
+        raise DamagedObjectError("catalog: it is missing")
+    with _reading():
+        env = lmdb.open(str(directory), map_size=MAP_SIZE, readonly=True, max_dbs=0)
+    with closing(env):
+        return _read_all(env)
+
+
+def _read_all(env: lmdb.Environment) -> Recorded:
+    recorded = Recorded(None, {}, [])
+    with _reading(), env.begin() as transaction:
+        for key, value in transaction.cursor():
+            if key == _BASE:
+                recorded = recorded._replace(base=_decode_base(value))
+            elif key.startswith(b"i"):
+                recorded.inodes[int.from_bytes(key[1:], "big")] = _decode_inode(value)
+            elif key.startswith(b"n"):
+                parent, ino = int.from_bytes(key[1:9], "big"), int.from_bytes(value, "big")
+                recorded.names.append((parent, bytes(key[9:]), ino))
+    return recorded
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except (lmdb.Error, msgspec.MsgspecError) as error:
+        raise DamagedObjectError(f"catalog: {error}") from error
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -281,6 +312,8 @@ def _restore_inode(state: MountState, stored: dict[int, StoredInode], ino: int) 
     """An inode from its record, after those above it."""
     missing: list[int] = []
     while state.inodes.find(ino) is None:
+        if ino not in stored or len(missing) > len(stored):
+            raise DamagedObjectError(f"catalog: inode {ino} has no record")
         missing.append(ino)
         ino = stored[ino].parent
     for each in reversed(missing):

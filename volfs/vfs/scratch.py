@@ -89,11 +89,7 @@ class Scratch:
 
     def _sync_names(self) -> None:
         try:
-            descriptor = os.open(self.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_directory(self.directory)
         except OSError as error:
             self._has_new_name = True
             raise _store_error(error) from error
@@ -200,7 +196,20 @@ class Scratch:
         return descriptor
 
     def _path(self, arena: int) -> Path:
-        return self.directory / f"{arena:08d}.arena"
+        return arena_path(self.directory, arena)
+
+
+def arena_path(directory: Path, arena: int) -> Path:
+    return directory / f"{arena:08d}.arena"
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _punch(descriptor: int, offset: int, length: int) -> None:

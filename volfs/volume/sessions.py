@@ -14,9 +14,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from volfs.errors import NotFoundError
 from volfs.store.base import Store
 
 SESSIONS, FACTS, LOCK = "mounts", "session.json", "lock"
+CATALOG, SCRATCH = "catalog", "scratch"
+REMOVED = ".removed"
+"""Ends the name of a directory that is being deleted."""
 
 
 class Session(NamedTuple):
@@ -31,6 +35,7 @@ class Session(NamedTuple):
     base_version: int
     created_ns: int
     read_only: bool
+    sub_path: str
     alive: bool
 
 
@@ -44,6 +49,7 @@ class SessionFacts(msgspec.Struct):
     base_version: int = 0
     created_ns: int = 0
     read_only: bool = False
+    sub_path: str = ""
 
 
 _decoder = msgspec.json.Decoder(SessionFacts)
@@ -68,10 +74,28 @@ def find_session_path(store: Store, name: str) -> Path:
 def list_sessions(directory: Path) -> list[Session]:
     """The sessions below a directory, oldest first; none where it is not there."""
     try:
-        places = [place for place in directory.iterdir() if place.is_dir()]
+        places = [p for p in directory.iterdir() if p.suffix != REMOVED and p.is_dir()]
     except FileNotFoundError:
         return []
     return sorted(map(load_session, places), key=lambda session: (session.created_ns, session.name))
+
+
+def list_store_sessions(store: Store) -> list[Session]:
+    """The sessions of a store, with those elsewhere that have a lease; named as in the lease."""
+    found = list_sessions(sessions_directory(store))
+    for lease in store.list_leases():
+        path = find_session_path(store, lease.session)
+        if path.parent != sessions_directory(store) and path.is_dir():
+            found.append(load_session(path)._replace(name=lease.session))
+    return found
+
+
+def get_session(store: Store, name: str) -> Session:
+    """NotFoundError, also for a directory that is no session's."""
+    for session in list_store_sessions(store):
+        if session.name == name:
+            return session
+    raise NotFoundError(f"no overlay {name}; `volfs overlays` lists them")
 
 
 def load_session(path: Path) -> Session:
@@ -90,6 +114,7 @@ def load_session(path: Path) -> Session:
         facts.base_version,
         facts.created_ns,
         facts.read_only,
+        facts.sub_path,
         is_locked(path / LOCK),
     )
 

@@ -18,13 +18,7 @@ from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.volume.commit import default_author
 from volfs.volume.history import load_manifest
-from volfs.volume.sessions import (
-    Session,
-    find_session_path,
-    list_sessions,
-    load_session,
-    sessions_directory,
-)
+from volfs.volume.sessions import Session, list_store_sessions
 
 _BASE62 = string.digits + string.ascii_letters
 _ID_LENGTH = 22
@@ -119,16 +113,12 @@ def delete_volume(store: Store, name: str) -> None:
         if not session.read_only:
             raise VolumeInUseError(
                 f"{name}: a mount at {session.mountpoint} died and left changes that are not "
-                f"committed, in {session.path}; mount it there again, then unmount it"
+                f"committed; `volfs overlays commit {session.name}` keeps them, "
+                f"`volfs overlays discard {session.name}` drops them"
             )
     store.delete_volume(name)
 
 
 def list_volume_sessions(store: Store, record: VolumeRecord) -> list[Session]:
     """The mounts of a volume, dead ones with what they left included."""
-    sessions = list_sessions(sessions_directory(store))
-    for lease in store.list_leases():
-        path = find_session_path(store, lease.session)
-        if path.parent != sessions_directory(store) and path.is_dir():
-            sessions.append(load_session(path))
-    return [session for session in sessions if session.volume_id == record.id]
+    return [s for s in list_store_sessions(store) if s.volume_id == record.id]

@@ -1,0 +1,110 @@
+"""overlays: what mounts have not committed, and what dead ones left of it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from volfs_cli.mounts import commit_options, print_commit
+from volfs_cli.options import verb
+from volfs_cli.output import (
+    Column,
+    json_option,
+    print_listing,
+    show_age,
+    show_count,
+    show_size,
+)
+from volfs_cli.stores import opened_store, store_option
+
+if TYPE_CHECKING:
+    from volfs.daemon.overlays import Overlay
+
+name_argument = click.argument("name")
+_OVERLAYS = (
+    Column("Name"),
+    Column("Volume"),
+    Column("Mountpoint"),
+    Column("State"),
+    Column("Version", show_count),
+    Column("Age", show_age),
+    Column("Files", show_count),
+    Column("Bytes", show_size),
+    Column("Problem"),
+)
+
+
+@click.group("overlays", invoke_without_command=True)
+@store_option
+@json_option
+@click.pass_context
+def overlays(context: click.Context, as_json: bool) -> None:
+    """List uncommitted changes of mounts, alive and dead; adopt, commit or discard dead ones'."""
+    if context.invoked_subcommand is None:
+        _list(as_json)
+
+
+def _list(as_json: bool) -> None:
+    from volfs.daemon.overlays import list_overlays
+
+    with opened_store() as store:
+        rows = [_as_row(found) for found in list_overlays(store)]
+    print_listing(_OVERLAYS, rows, as_json=as_json)
+
+
+def _as_row(found: Overlay) -> tuple[Any, ...]:
+    session = found.session
+    return (
+        session.name,
+        found.volume.name if found.volume else session.volume,
+        session.mountpoint,
+        found.state,
+        session.base_version,
+        round(found.age, 3),
+        found.left.files,
+        found.left.bytes,
+        found.left.problem,
+    )
+
+
+@verb("adopt")
+@name_argument
+@click.argument("mountpoint", type=click.Path())
+def adopt(name: str, mountpoint: str) -> None:
+    """Mount what a dead mount left, with its uncommitted changes, at another place."""
+    from volfs.daemon.launch import mount
+    from volfs.daemon.overlays import make_adoption
+
+    with opened_store() as store:
+        options = make_adoption(store, name, os.path.abspath(mountpoint))
+    mount(options)
+
+
+@verb("commit")
+@name_argument
+@commit_options
+def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
+    """Publish what a dead mount left as the next version, then remove it."""
+    from volfs.daemon.overlays import commit_overlay
+    from volfs.daemon.service import to_result
+    from volfs.volume.commit import CommitNote
+
+    with opened_store() as store:
+        published = commit_overlay(store, name, CommitNote(message, on_conflict=on_conflict))
+    print_commit(to_result(published), as_json)
+
+
+@verb("discard")
+@name_argument
+def discard(name: str) -> None:
+    """Drop what a dead mount left. There is no way back."""
+    from volfs.daemon.overlays import discard_overlay
+
+    with opened_store() as store:
+        discard_overlay(store, name)
+
+
+for _command in (adopt, commit, discard):
+    overlays.add_command(_command)

@@ -1,0 +1,127 @@
+"""The rooms of one mount over its session: view, state, overlay, committer. No kernel yet."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from contextlib import AsyncExitStack
+
+from volfs.daemon.options import MountOptions
+from volfs.daemon.session import Session, make_facts
+from volfs.errors import NotFoundError
+from volfs.model.names import Path as VolumePath
+from volfs.model.names import parse_path, show_path
+from volfs.model.profile import get_profile
+from volfs.store.base import Lease, Store, VolumeRecord
+from volfs.vfs.aio import Bridge
+from volfs.vfs.catalog import Catalog, StoredBase
+from volfs.vfs.committer import Committer, Kernel
+from volfs.vfs.overlay import Overlay
+from volfs.vfs.scratch import Scratch
+from volfs.vfs.state import MountState
+from volfs.vfs.view import View
+from volfs.volume.commit import CommitNote
+from volfs.volume.edit import Edit
+from volfs.volume.history import get_version
+from volfs.volume.leases import begin_lease, snapshot_needs
+from volfs.volume.reader import Reader
+from volfs.volume.sessions import session_name
+
+log = logging.getLogger(__name__)
+
+NO_KERNEL = Kernel(drain=lambda: None, write_back=lambda: None, forget=lambda notices: None)
+
+
+async def open_rooms(
+    options: MountOptions,
+    stack: AsyncExitStack,
+    store: Store,
+    volume: VolumeRecord,
+    session: Session,
+    kernel: Kernel,
+) -> Committer:
+    """Build them, with the overlay that a former daemon left in the session; ``stack`` closes them.
+
+    NotFoundError for a version or directory that is not there; DataError for a
+    damaged overlay; StoreError.
+    """
+    sub_path = parse_path(options.sub_path or "")
+    session.scratch.mkdir(mode=0o700, exist_ok=True)
+    scratch, catalog = Scratch(session.scratch), None
+    stack.callback(scratch.close)
+    if not options.is_read_only:
+        catalog = Catalog(session.catalog)
+        stack.callback(catalog.close)
+    base = catalog.find_base() if catalog else None
+    if catalog and base is None and sub_path:
+        _make_sub_path(store, volume, sub_path)
+    name = session_name(store, session.path)
+    view, lease = _make_view(store, volume, name, options.at or "head", sub_path, base)
+    state = MountState(
+        view,
+        get_profile(volume.profile),
+        Overlay(scratch, sub_path),
+        scratch,
+        clock=time.time_ns,
+        random=lambda: secrets.randbits(62) + 1,
+        read_only=options.is_read_only,
+    )
+    bridge = Bridge(view)
+    await _fill(state, bridge, catalog, base)
+    session.write_facts(make_facts(options, volume, view.head.version))
+    committer = Committer(state, bridge, store, volume, catalog, kernel, lease)
+    await committer.narrow_lease()
+    return committer
+
+
+def _make_view(
+    store: Store,
+    volume: VolumeRecord,
+    session: str,
+    at: str,
+    sub_path: VolumePath,
+    base: StoredBase | None,
+) -> tuple[View, Lease]:
+    """The version to show: that of an overlay left behind, or the one asked for."""
+    if base is not None:
+        # What it had stays leased until the overlay is loaded: nobody else knows its needs.
+        view = View(store.objects, base.head, base.snapshot, sub_path)
+        left = store.find_lease(session)
+        return view, left or _lease_base(store, volume, session, base)
+    head, lease = begin_lease(store, volume, session, lambda: get_version(store, volume, at))
+    manifest = Reader(store.objects.load_object).load_manifest(head.manifest)
+    return View(store.objects, head, manifest.snapshot, sub_path), lease
+
+
+def _lease_base(store: Store, volume: VolumeRecord, session: str, base: StoredBase) -> Lease:
+    """Of an overlay that was brought here without its lease, if its version is still there."""
+    needs = snapshot_needs(base.snapshot)
+    lease = Lease(session, volume.id, (base.head.version,), needs, time.time_ns())
+    store.put_lease(lease)
+    return lease
+
+
+def _make_sub_path(store: Store, volume: VolumeRecord, path: VolumePath) -> None:
+    """A sub-path that is missing is made, as a version of its own."""
+    with Edit(store, volume) as edit:
+        if edit.find(path) is None:
+            edit.make_directories(path)
+            edit.publish(CommitNote(f"make {show_path(path)}"))
+
+
+async def _fill(
+    state: MountState, bridge: Bridge, catalog: Catalog | None, base: StoredBase | None
+) -> None:
+    """The root inode, and the overlay that a former daemon left."""
+    root = await bridge.settle(state.view.find_root, state.view.snapshot)
+    if root is None:
+        raise NotFoundError(f"{show_path(state.view.sub_path)}: no such directory in the volume")
+    state.inodes.add(root, None, b"")
+    if catalog is None:
+        return
+    state.scratch.open_arenas()
+    if base is not None:
+        catalog.load(state, base)
+        await bridge.settle(state.recount_usage)
+        log.info("took over %d uncommitted files", state.overlay.dirty_files)
