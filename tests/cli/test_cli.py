@@ -100,7 +100,7 @@ def test_delete_asks_and_without_a_terminal_refuses(volfs: Command) -> None:
         "Aborted: no interactive terminal detected. Rerun with --yes (-y) to skip confirmation."
         in refused.err
     )
-    assert "no volume w" in error(volfs("delete", "-y", "w", status=1))
+    assert "w: no such volume" in error(volfs("delete", "-y", "w", status=1))
     volfs("delete", "-y", "--allow-missing", "w")
     volfs("delete", "-y", "v")
     volfs("delete", "-y", "--allow-missing", "v", VOLFS_STORE="/nowhere/at/all")
@@ -162,7 +162,7 @@ def test_ls(volfs: Command, data: Path) -> None:
     assert error(volfs("ls", "v", "no/such", status=1)) == (
         "volfs: ls: no/such: no such file or directory"
     )
-    assert "no volume w" in error(volfs("ls", "w", status=1))
+    assert "w: no such volume" in error(volfs("ls", "w", status=1))
 
 
 def test_put_as_modal_does(volfs: Command, data: Path) -> None:

@@ -112,7 +112,7 @@ def test_plain_lines(volfs: Command) -> None:
 def test_errors(volfs: Command, place: Path) -> None:
     """Errors are one line on stderr: ``volfs: VERB: what: why``."""
     for command, text in {
-        ("ls", "nobody"): "volfs: ls: no volume nobody; ",
+        ("ls", "nobody"): "volfs: ls: nobody: no such volume; ",
         ("get", "data", "missing", "-"): "volfs: get: missing: no such file",
         ("commit", "nobody"): "volfs: commit: nobody: ",
         ("mount", "data", place): f"volfs: mount: {place}: ",

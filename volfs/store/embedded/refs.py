@@ -93,7 +93,7 @@ class Refs:
     def _get_record(self, txn: Transaction, name: str) -> VolumeRecord:
         volume_id = txn.get(name.encode(), db=self._names)
         if volume_id is None:
-            raise NotFoundError(f"no volume {name}; `volfs list` shows what there is")
+            raise NotFoundError(f"{name}: no such volume; `volfs list` shows what there is")
         row = txn.get(volume_id, db=self._volumes)
         if row is None:
             raise DamagedObjectError(f"volume {name}: its record {volume_id.decode()} is missing")
@@ -112,7 +112,7 @@ class Refs:
     def _get_head(self, txn: Transaction, volume_id: str) -> Head:
         row = txn.get(volume_id.encode(), db=self._heads)
         if row is None:
-            raise NotFoundError(f"no volume {volume_id}: it was deleted")
+            raise NotFoundError(f"{volume_id}: no such volume: it was deleted")
         if len(row) != _HEAD.size:
             raise DamagedObjectError(f"volume {volume_id}: its head has {len(row)} bytes")
         version, manifest = _HEAD.unpack(row)
