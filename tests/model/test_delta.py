@@ -24,7 +24,7 @@ from tests.model.builders import (
 )
 from tests.model.strategies import GROUPS, NAMES, directories, volumes
 from volfs.errors import DamagedObjectError, NoEntryError
-from volfs.model.delta import Delta, DirectoryDelta, apply_delta
+from volfs.model.delta import Delta, DirectoryDelta, apply_delta, make_replacement
 from volfs.model.diff import diff_directories
 from volfs.model.entry import Entry, replace
 from volfs.model.manifest import Snapshot
@@ -250,3 +250,14 @@ def test_a_rename_moves_everything(root: Directory, source: bytes, target: bytes
     expected = build_volume(store, volume._replace(root=root._replace(names=names)))
     after = apply(store, base, delta)
     assert after == expected
+
+
+@given(volumes(), volumes())
+def test_a_replacement_gives_exactly_what_was_wanted(a: Volume, b: Volume) -> None:
+    """Links and their counts included; nothing of it is stored again."""
+    store = MemoryObjects()
+    base, wanted = build_volume(store, a), build_volume(store, b)
+    before = store.puts.copy()
+    delta = make_replacement(store.get_tree, base, wanted)
+    assert apply_delta(store.get_tree, store.put, base, delta).snapshot == wanted
+    assert store.puts == before

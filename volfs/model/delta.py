@@ -17,7 +17,7 @@ from volfs.model.links import settle_links
 from volfs.model.manifest import ROOT_NAME, Snapshot
 from volfs.model.names import Path, show_path
 from volfs.model.objects import Oid, Put
-from volfs.model.tree import GetTree, edit_tree, find_entry
+from volfs.model.tree import GetTree, diff_trees, edit_tree, find_entry
 
 
 @dataclass(slots=True)
@@ -52,6 +52,13 @@ class Delta:
                 below = here.names[name] = DirectoryDelta()
             here = below
         return here
+
+
+def make_replacement(get: GetTree, base: Snapshot, wanted: Snapshot) -> Delta:
+    """The delta that makes ``wanted`` of ``base``, whatever they have in common."""
+    changes = diff_trees(get, base.links, wanted.links)
+    records = {int(name, 16): record for name, _, record in changes if record is not None}
+    return Delta(DirectoryDelta(wanted.root, wanted.root.tree), records)
 
 
 class Applied(NamedTuple):

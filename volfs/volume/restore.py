@@ -6,12 +6,12 @@ import secrets
 from collections.abc import Sequence
 
 from volfs.errors import HeadMovedError
-from volfs.model.delta import Delta, DirectoryDelta
+from volfs.model.delta import make_replacement
 from volfs.model.entry import Entry, replace
 from volfs.model.links import find_record
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, show_path
-from volfs.model.tree import diff_trees, find_entry
+from volfs.model.tree import find_entry
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.edit import Directory, Edit
@@ -53,10 +53,8 @@ def _restore_all(store: Store, volume: VolumeRecord, old: Head, note: CommitNote
     with Edit(store, volume) as edit:
         edit.shares.add(old.version)
         wanted = edit.reader.load_manifest(old.manifest).snapshot
-        root = DirectoryDelta(wanted.root, wanted.root.tree)
-        changes = diff_trees(edit.reader.get_tree, edit.base.links, wanted.links)
-        records = {int(name, 16): record for name, _, record in changes if record}
-        return edit.publish_delta(Delta(root, records), note, exact=True)
+        delta = make_replacement(edit.reader.get_tree, edit.base, wanted)
+        return edit.publish_delta(delta, note, exact=True)
 
 
 class _Restoring:
