@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.harness.mounted import Mounted, Mounts
+from tests.harness.mounted import Mounted, Mounts, wait_until
 from volfs.errors import NotFoundError
 from volfs.store.base import Lease
 from volfs.volume.leases import drop_stale_leases
@@ -25,7 +25,7 @@ def test_a_mount_has_a_lease_until_it_ends(mounts: Mounts, mounted: Mounted) -> 
     assert lease.versions == (0,)
     (mounted.path / "f").write_text("x")
     mounted.commit()
-    assert lease_of(mounts).versions == (1,)
+    wait_until(lambda: lease_of(mounts).versions == (1,), "version 0 to be let go")
     mounted.unmount()
     assert mounts.store.list_leases() == []
 

@@ -42,9 +42,11 @@ def check_leased(rig: Rig, handles: Iterable[int] = ()) -> None:
     for handle in handles:
         rig.read_handle(handle)
     view.objects, files.objects, view.reader = objects, objects, reader
-    kept = list_kept(rig.store._store, rig.committer.lease)
-    assert rig.store._store.find_lease(rig.committer.lease.session) is not None
-    assert {oid.hex() for oid in witness.asked} <= {oid.hex() for oid in kept}
+    stored = rig.store._store.find_lease(rig.committer.lease.session)
+    assert stored is not None
+    for lease in (stored, rig.committer.lease):
+        kept = list_kept(rig.store._store, lease)
+        assert {oid.hex() for oid in witness.asked} <= {oid.hex() for oid in kept}
 
 
 def list_kept(store: Store, lease: Lease) -> set[Oid]:

@@ -145,7 +145,7 @@ class Rig:
             kernel,
             lease,
         )
-        trio.run(self.committer.narrow_lease)
+        trio.run(self.committer.begin_lease)
         self.known: Counter[int] = Counter()
         """How often the kernel was told of an inode."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
 
 from tests.harness.leased import check_leased
 from tests.harness.rig import Rig
@@ -12,6 +14,7 @@ from tests.vfs.conftest import NewRig
 from volfs.errors import OutOfSpaceError
 from volfs.model.objects import Kind
 from volfs.store.base import Lease, Store, VolumeRecord
+from volfs.volume.commit import CommitNote
 from volfs.volume.history import load_manifest
 from volfs.volume.leases import snapshot_needs
 
@@ -20,6 +23,8 @@ DATA = random.Random(1).randbytes(200_000)
 
 
 def lease_of(rig: Rig) -> Lease:
+    """What the store has once the mount had a moment."""
+    trio.run(rig.committer.settle_lease)
     lease = rig.store._store.find_lease(rig.committer.lease.session)
     assert lease == rig.committer.lease
     return lease
@@ -37,6 +42,31 @@ def test_a_commit_lets_go_of_the_version_before(rig: Rig) -> None:
         rig.write((b"f",), b"%d" % number)
         rig.commit()
         assert lease_of(rig).versions == (number + 1,)
+
+
+def test_a_commit_leaves_it_to_the_next_to_let_go(store: Store, rig: Rig) -> None:
+    """One transaction less for each; until then the version before stays as well."""
+    versions = []
+    for number in range(3):
+        rig.write((b"f",), b"%d" % number)
+        rig.commit()
+        check_leased(rig)
+        (lease,) = store.list_leases()
+        versions.append(lease.versions)
+    assert versions == [(0, 1), (1, 2), (2, 3)]
+
+
+async def test_nothing_is_let_go_while_a_commit_is_under_way(store: Store, rig: Rig) -> None:
+    """The store's lease may be wider by then, for the tree that is to be the view."""
+    rig.write((b"f",), DATA)
+    await rig.committer.commit(CommitNote())
+    before = store.list_leases()
+    async with rig.committer._lock, trio.open_nursery() as nursery:
+        nursery.start_soon(rig.committer.settle_lease)
+        await wait_all_tasks_blocked()
+        assert store.list_leases() == before
+    await rig.committer.settle_lease()
+    assert store.list_leases() == [rig.committer.lease] != before
 
 
 def test_a_merged_commit_leases_the_local_tree(

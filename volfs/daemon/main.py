@@ -160,6 +160,8 @@ async def _flush_now_and_then(committer: Committer) -> None:
         await trio.sleep(FLUSH_INTERVAL)
         with _surviving("overlay not recorded"):
             await committer.flush()
+        with _surviving("lease"):
+            await committer.settle_lease()
 
 
 async def _commit_now_and_then(service: Service, interval: float) -> None:

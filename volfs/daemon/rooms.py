@@ -71,7 +71,7 @@ async def open_rooms(
     await _fill(state, bridge, catalog, base)
     session.write_facts(make_facts(options, volume, view.head.version))
     committer = Committer(state, bridge, store, volume, catalog, kernel, lease)
-    await committer.narrow_lease()
+    await committer.begin_lease()
     return committer
 
 

@@ -68,8 +68,8 @@ class Committer:
         self.volume = volume
         self.catalog = catalog
         self.kernel = kernel
-        self.lease = lease
-        """What the store has, or a part of it."""
+        self.lease = self._stored = lease
+        """What this mount needs. The store has that, and maybe more, until ``settle_lease``."""
         self._lock = trio.Lock()
         self._flush_lock = trio.Lock()
 
@@ -119,7 +119,7 @@ class Committer:
         view, sealed = self.state.view, self.state.overlay.sealed
         assert sealed is not None
         assert published.lease is not None
-        self.lease = published.lease
+        self._note_lease(published.lease)
         last_arena = self.state.overlay.absorb(published.directories)
         view.snapshot = published.local
         for inode in sealed.inodes:
@@ -129,33 +129,56 @@ class Committer:
         return last_arena
 
     async def _settle_down(self, last_arena: int, lease: Lease) -> None:
-        """Record the new view, then drop the scratch and the leases of what was before.
+        """Record the new view, then drop the scratch and the needs of what was before.
 
         If that fails nothing is lost: the records still lie on the former view,
         with all they need, and publishing them again changes nothing.
         """
         try:
             await self.flush(committed=last_arena)
-            self.state.scratch.drop_arenas(last_arena, self.state.overlay.arenas_of_orphans())
-            await self._put_lease(lease)
         except VolfsError as error:
             log.warning("after a commit: %s", error)
+        else:
+            self.state.scratch.drop_arenas(last_arena, self.state.overlay.arenas_of_orphans())
+            self.lease = lease
 
     # --- lease -----------------------------------------------------------
 
-    async def narrow_lease(self) -> None:
+    async def begin_lease(self) -> None:
         """Lease what the state needs, as it was loaded, and nothing else."""
-        await self._put_lease(self._make_lease())
+        self.lease = self._make_lease()
+        await self.settle_lease()
+
+    async def settle_lease(self) -> None:
+        """Have the store let go of what is not needed any more; not while a commit is under way.
+
+        A commit leaves this for later: the next one does it by the way, and one
+        transaction less is a good part of a small commit.
+        """
+        try:
+            self._lock.acquire_nowait()
+        except trio.WouldBlock:
+            return
+        try:
+            await self._put_lease()
+        finally:
+            self._lock.release()
+
+    async def _put_lease(self) -> None:
+        if self.lease != self._stored:
+            lease = self.lease
+            await self.bridge.run(self.store.put_lease, lease)
+            self._stored = lease
+
+    def _note_lease(self, lease: Lease) -> None:
+        """The store was given this one, if it is another."""
+        if lease != self.lease:
+            self.lease = self._stored = lease
 
     def _make_lease(self) -> Lease:
         """What is needed from now on; made before anything is awaited after a swap."""
         versions = (self.state.view.head.version,)
         return msgspec.structs.replace(self.lease, versions=versions, needs=find_needs(self.state))
-
-    async def _put_lease(self, lease: Lease) -> None:
-        if lease != self.lease:
-            await self.bridge.run(self.store.put_lease, lease)
-            self.lease = lease
 
     # --- reload ----------------------------------------------------------
 
@@ -179,9 +202,10 @@ class Committer:
             await self.bridge.run(self.kernel.write_back)
             await self._drain()
             self._check_idle()
-            head, snapshot, self.lease = await self.bridge.run(
+            head, snapshot, wide = await self.bridge.run(
                 _load_head, self.store, self.volume, self.lease
             )
+            self._note_lease(wide)
             # From the last look at open files to the swap nothing is awaited.
             notices = await self.bridge.settle(self._swap, head, snapshot)
             lease = self._make_lease()
@@ -189,7 +213,15 @@ class Committer:
             await self.bridge.run(self.kernel.forget, notices)
             await self.bridge.settle(self.state.recount_usage)
             await self._settle_down(0, lease)
+            await self._leave_lease()
             return before, head
+
+    async def _leave_lease(self) -> None:
+        """A version that was left goes at once: read-only mounts do not settle now and then."""
+        try:
+            await self._put_lease()
+        except VolfsError as error:
+            log.warning("after a reload: %s", error)
 
     async def _drain(self) -> None:
         """A file closed before the call may still have its release on the way.
