@@ -7,19 +7,35 @@ from __future__ import annotations
 
 import errno
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.harness.calls import fails
 from tests.harness.mounted import Mounted, Mounts
-from volfs.errors import MountError, NotFoundError, VolumeInUseError
+from tests.volume.shortcuts import list_paths, publish_files, read_file
+from volfs.errors import (
+    InvalidNameError,
+    MountError,
+    NotFoundError,
+    UserError,
+    VolumeInUseError,
+)
 from volfs.model.changes import iter_changes
 from volfs.model.names import join_path
-from volfs.model.retention import KeepRules
+from volfs.model.retention import HOUR_NS, Dated, KeepRules, choose_kept
 from volfs.store.base import Head
+from volfs.volume.commit import CommitNote
+from volfs.volume.edit import Edit
 from volfs.volume.expire import expire_versions
-from volfs.volume.history import create_tag, get_version, iter_history, load_manifest
+from volfs.volume.history import (
+    create_tag,
+    fold_automatic,
+    get_version,
+    iter_history,
+    load_manifest,
+)
 from volfs.volume.reader import Reader
 from volfs.volume.restore import restore_version
 from volfs.volume.volumes import delete_volume, fork_volume
@@ -73,6 +89,68 @@ def test_diff(history: Mounts) -> None:
         ("A", b"f4"),
         ("M", b"last"),
     ]
+
+
+def test_naming_versions(history: Mounts) -> None:
+    """``head`` (the newest), its number, a tag, and any of these with ``~N`` say which."""
+    create_tag(history.store, history.volume, "third", find(history, "3"))
+    found = [find(history, text).version for text in ("head", "2", "third", "third~2", "~1")]
+    assert found == [4, 2, 3, 1, 3]
+
+
+def test_background_commits_are_folded(history: Mounts) -> None:
+    """Background commits in a row are folded into the newest of them, but for tagged ones."""
+    for number in range(3):
+        note = CommitNote(auto=True)
+        publish_files(history.store, history.volume, {"auto": b"%d" % number}, note)
+    log = list(iter_history(history.store, history.volume))
+    assert [item.info.version for item in fold_automatic(log)] == [7, 4, 3, 2, 1]
+    assert [item.info.version for item in fold_automatic(log, {6})] == [7, 6, 4, 3, 2, 1]
+
+
+def test_renames_are_two_changes(history: Mounts) -> None:
+    """Renames are a deletion and an addition."""
+    with Edit(history.store, history.volume) as edit:
+        edit.move((b"f1",), (b"g1",))
+        edit.publish(CommitNote())
+    old, new = (
+        load_manifest(history.store, find(history, text).manifest).snapshot for text in ("4", "5")
+    )
+    changes = iter_changes(Reader(history.store.objects.load_object).get_tree, old, new)
+    assert [(c.kind.value, c.path) for c in changes] == [("D", (b"f1",)), ("A", (b"g1",))]
+
+
+@pytest.mark.parametrize("name", ["5", "head", "a/b"])
+def test_names_of_tags(history: Mounts, name: str) -> None:
+    """Its name is like a volume's, but not a number and not ``head``."""
+    with pytest.raises(InvalidNameError):
+        create_tag(history.store, history.volume, name, find(history, "4"))
+
+
+def test_restore_without_a_change(history: Mounts) -> None:
+    """If the newest version is equal already there is no new one."""
+    assert not restore_version(history.store, history.volume, find(history, "4")).changed
+    assert left(history)[0] == 4
+
+
+def test_restore_of_paths(history: Mounts) -> None:
+    """``volfs restore VERSION PATH…`` takes only these paths; all other paths stay."""
+    restore_version(history.store, history.volume, find(history, "2"), [(b"last",)])
+    assert read_file(history.store, history.volume, "last") == b"2"
+    assert list_paths(history.store, history.volume) == ["f1", "f2", "f3", "f4", "last"]
+
+
+def test_restored_hard_links(history: Mounts) -> None:
+    """A hard link whose file is another one by now comes back as a file of its own."""
+    mounted = history.mount()
+    os.link(mounted.path / "last", mounted.path / "link")
+    mounted.commit()
+    (mounted.path / "last").write_text("other")
+    mounted.commit()
+    restore_version(history.store, history.volume, find(history, "5"), [(b"link",)])
+    mounted.reload()
+    assert (mounted.path / "link").read_text() == "4"
+    assert (mounted.path / "last").read_text() == "other"
 
 
 def test_tag(history: Mounts) -> None:
@@ -138,6 +216,31 @@ def test_nothing_else_deletes_versions(history: Mounts) -> None:
     mounted.unmount()
     assert left(history) == [6, 5, 4, 3, 2, 1]
     assert expire(history) == [6]
+
+
+def test_expire_without_a_rule(history: Mounts) -> None:
+    """It keeps what any of its rules keeps, and refuses to work without a rule."""
+    with pytest.raises(UserError):
+        expire_versions(history.store, history.volume, KeepRules())
+    expire_versions(history.store, history.volume, KeepRules(last=2, daily=1))
+    assert left(history) == [4, 3]
+
+
+def test_rules_of_periods_and_age(history: Mounts) -> None:
+    """Of each hour, day … the newest one; ``--keep-within`` counts from the newest version."""
+    first = datetime(2024, 2, 28, 23, tzinfo=UTC)
+    made = [int((first + timedelta(hours=n)).timestamp()) * 10**9 for n in (0, 1, 2, 40)]
+    versions = [Dated(number, ns) for number, ns in enumerate(made, start=1)][::-1]
+
+    def in_utc(ns: int) -> datetime:
+        return datetime.fromtimestamp(ns // 10**9, UTC)
+
+    def keep(**rules: int) -> list[int]:
+        return sorted(choose_kept(versions, KeepRules(**rules), in_utc))
+
+    assert keep(daily=2) == [3, 4]
+    assert keep(daily=3) == [1, 3, 4]
+    assert keep(within_ns=39 * HOUR_NS) == [2, 3, 4]
 
 
 def test_tagged_versions_stay(history: Mounts) -> None:
