@@ -333,6 +333,28 @@ def test_a_directory_that_we_made_again_and_others_removed(rig: Rig, other: Rig)
     assert list_tree(rig) == list_tree(other)
 
 
+def test_a_directory_that_we_put_in_the_place_of_one_that_others_removed(
+    rig: Rig, other: Rig
+) -> None:
+    """What is in both is what they removed; a reload and a commit alone agree on that."""
+    rig.mkdir((b"c",))
+    rig.mkdir((b"d",))
+    rig.write((b"c", b"same"), b"x")
+    rig.link((b"c", b"same"), (b"d", b"same"))
+    rig.write((b"c", b"own"), b"x")
+    rig.commit()
+    other.reload()
+    other.exchange((b"c",), (b"d",))
+    rig.rename((b"d",), (b"gone",))
+    rig.commit()
+    other.reload()
+    assert other.list((b"d",)) == [b"own"]
+    check_books(other)
+    other.commit()
+    rig.reload()
+    assert list_tree(rig) == list_tree(other)
+
+
 def test_a_name_of_theirs_that_was_ours_for_the_time_of_a_commit(rig: Rig, other: Rig) -> None:
     """Made and removed while a commit was under way, it leaves no removal behind."""
 

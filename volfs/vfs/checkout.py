@@ -216,13 +216,13 @@ class _Planning:
         tree = self.plan.adopted.get(directory, old.tree)
         on_top = self.names_on_top(directory)
         for change in diff_trees(self.state.view.reader.get_tree, tree, new.tree):
-            if change.name not in on_top:
-                kept = self.plan_name(directory, change)
-            elif on_top[change.name] is None:
-                kept = None
+            kept, ours = None, on_top.get(change.name)
+            if ours is not None:
+                kept = self.plan_bound(directory, ours, change)
+            elif change.name in on_top:
                 self.plan_whiteout(directory, change)
             else:
-                kept = self.plan_bound(on_top[change.name], change)
+                kept = self.plan_name(directory, change)
             if kept is not None:
                 yield kept
         if self.state.overlay.dirty.get(directory.ino) is directory:
@@ -248,14 +248,20 @@ class _Planning:
         return replace(new, subdirectories=count)
 
     def plan_bound(
-        self, child: Inode | None, change: Change
+        self, directory: Directory, child: Inode, change: Change
     ) -> tuple[Directory, Entry | None, Entry] | None:
-        """A name of ours stays ours; but a directory that both sides have is both's."""
-        _, old, new = change
-        if not isinstance(child, Directory) or new is None or not new.is_directory:
+        """A name of ours stays ours; but a directory that both sides have, or had, is both's."""
+        name, old, new = change
+        before = old if old is not None and old.is_directory else None
+        if not isinstance(child, Directory):
+            return None
+        if new is None and before is not None:
+            # They removed the one that was there: of ours, what it had as well goes.
+            new = without_content(child.entry)
+            self.plan.bind(directory, name, child)
+        if new is None or not new.is_directory:
             return None
         get = self.state.view.reader.get_tree
-        before = old if old is not None and old.is_directory else None
         tree = before.tree if before else NO_OID
         self.plan.adopted[child] = tree
         for name, _, entry in diff_trees(get, tree, child.entry.tree):
@@ -303,7 +309,7 @@ class _Planning:
         self.plan.bind(parent, name, child)
         if new is not None:
             return None  # a file of theirs: our directory, changed as it is, wins whole
-        return child, old, with_tree(child.entry, NO_OID, Totals(0, 0, 0))
+        return child, old, without_content(child.entry)
 
     def plan_file(self, parent: Directory, file: File, change: Change) -> None:
         name, _, new = change
