@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from volfs.store.location import choose_store
 
 if TYPE_CHECKING:
     from volfs.store.base import Store, VolumeRecord
 
 F = TypeVar("F", bound=Callable[..., Any])
 _KEY = "volfs.store"
-
-
-def default_store() -> str:
-    """Where volumes are if nobody says otherwise."""
-    if os.geteuid() == 0:
-        return "/var/lib/volfs"
-    data = os.environ.get("XDG_DATA_HOME")
-    return str((Path(data) if data else Path.home() / ".local/share") / "volfs")
 
 
 def store_option(command: F) -> F:
@@ -47,8 +39,7 @@ def _remember(context: click.Context, option: click.Parameter, value: str | None
 def store_url() -> str:
     """The store of the running command; a directory as an absolute path."""
     named: str | None = click.get_current_context().meta.get(_KEY)
-    url = named or os.environ.get("VOLFS_STORE") or default_store()
-    return url if ":" in url.split("/", 1)[0] else os.path.abspath(url)
+    return choose_store(named)
 
 
 @contextmanager

@@ -1,0 +1,36 @@
+"""volfs: versioned storage for containers. ``import volfs as modal`` has Modal's shape.
+
+Nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from volfs import exception
+    from volfs.api.client import Client
+    from volfs.api.dict import Dict
+
+__all__ = ["Client", "Dict", "exception"]
+
+_HOMES = {
+    "Client": "volfs.api.client",
+    "Dict": "volfs.api.dict",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name == "exception":
+        value = importlib.import_module("volfs.exception")
+    else:
+        raise AttributeError(f"module 'volfs' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,12 +2,15 @@
 
     VolfsError
     ├── UserError                    the request itself is wrong
-    │   ├── InvalidNameError           a volume, tag or mount-point name
-    │   ├── InvalidPathError           a path inside a volume
+    │   ├── InvalidError               an argument
+    │   │   ├── InvalidNameError         a name of a volume, tag, mount point …
+    │   │   └── InvalidPathError         a path inside a volume
     │   ├── NotFoundError              no such volume, version, mount
     │   ├── AlreadyExistsError
     │   ├── NotAStoreError             a folder that is no volfs store
-    │   └── LocalFileError             a file outside the volume, in put and get
+    │   ├── LocalFileError             a file outside the volume, in put and get
+    │   ├── RequestSizeError           more than one call may carry
+    │   └── SerializationError, DeserializationError
     ├── FileSystemError              what a POSIX call answers (fuse/errno_map.py)
     │   ├── NoEntryError … StaleInodeError
     ├── ConflictError                somebody else was there first
@@ -21,7 +24,8 @@
     ├── DataError                    the bytes are there and wrong, or gone
     │   ├── MissingObjectError, DamagedObjectError
     │   └── UnsupportedFormatError
-    └── MountError                   the daemon could not start or answer
+    ├── MountError                   the daemon could not start or answer
+    └── AuthError … UnimplementedError  what ported programs catch
 
 A store error never becomes a skipped file, and a data error never becomes
 bytes. Messages say what, where, and what to do. ``level`` is how loudly a
@@ -56,14 +60,17 @@ class UserError(VolfsError):
     level = INFO
 
 
-class InvalidNameError(UserError):
+class InvalidError(UserError):
+    code = "invalid"
+    exit_status = 2
+
+
+class InvalidNameError(InvalidError):
     code = "invalid-name"
-    exit_status = 2
 
 
-class InvalidPathError(UserError):
+class InvalidPathError(InvalidError):
     code = "invalid-path"
-    exit_status = 2
 
 
 class NotFoundError(UserError):
@@ -80,6 +87,22 @@ class NotAStoreError(UserError):
 
 class LocalFileError(UserError):
     code = "local-file"
+
+
+class RequestSizeError(UserError):
+    code = "request-size"
+
+
+class SerializationError(UserError):
+    """A value that cloudpickle cannot take."""
+
+    code = "serialization"
+
+
+class DeserializationError(UserError):
+    """A stored value that this process cannot make again: a class it lacks, say."""
+
+    code = "deserialization"
 
 
 # --- what a POSIX call answers ----------------------------------------------
@@ -250,3 +273,39 @@ class UnsupportedFormatError(DataError):
 
 class MountError(VolfsError):
     code = "mount"
+
+
+# --- what ported programs catch ---------------------------------------------
+# Modal's names, for ``volfs.exception``; nothing in volfs raises them by itself.
+
+
+class AuthError(VolfsError):
+    code = "auth"
+
+
+class ExecutionError(VolfsError):
+    code = "execution"
+
+
+class InternalError(VolfsError):
+    code = "internal"
+
+
+class RemoteError(VolfsError):
+    code = "remote"
+
+
+class ResourceExhaustedError(VolfsError):
+    code = "resource-exhausted"
+
+
+class UnimplementedError(VolfsError):
+    code = "unimplemented"
+
+
+class VolumeUploadTimeoutError(StoreTimeoutError):
+    code = "upload-timeout"
+
+
+class DeprecatedWarning(UserWarning):
+    """Something that will go away."""

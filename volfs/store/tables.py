@@ -5,7 +5,8 @@ survive: *durable* tables keep a change through a power cut once the call has
 returned; *volatile* ones keep it through the death of every process, and are
 empty after the machine has restarted. A change is a function that an engine
 may run more than once, until nobody has come between its reads and its
-writes: so it must do nothing but read and write tables.
+writes: so it must do nothing but read and write tables. In a change of volatile
+tables durable ones may be read.
 
 Everything here blocks and may be called from any thread, and in a process
 forked from the one that opened it. ``tests/store/test_tables_contract.py``

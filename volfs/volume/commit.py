@@ -7,10 +7,7 @@ manifest, swap. A lost race redoes only the merge (docs/concurrency.md).
 
 from __future__ import annotations
 
-import getpass
-import os
 import secrets
-import socket
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -25,6 +22,7 @@ from volfs.model.names import Path, show_path
 from volfs.model.objects import Kind
 from volfs.model.profile import get_profile
 from volfs.store.base import Head, Lease, Store, Upload, VolumeRecord
+from volfs.store.identity import default_author
 from volfs.volume.leases import snapshot_needs, widen
 from volfs.volume.reader import Reader
 
@@ -61,15 +59,6 @@ class Published:
     new_bytes: int
     lease: Lease | None = None
     """The one that was handed in, with what ``local`` and ``head`` add to it."""
-
-
-def default_author() -> str:
-    """``user@host``, as far as they can be known."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
 
 
 def publish_delta(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import secrets
-import string
 import time
 
 import msgspec
@@ -16,12 +15,9 @@ from volfs.model.names import check_volume_name
 from volfs.model.objects import Kind, compute_oid
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
 from volfs.store.base import Head, Store, VolumeRecord
-from volfs.volume.commit import default_author
+from volfs.store.identity import default_author, make_id
 from volfs.volume.history import load_manifest
 from volfs.volume.sessions import Session, list_store_sessions
-
-_BASE62 = string.digits + string.ascii_letters
-_ID_LENGTH = 22
 
 
 def create_volume(
@@ -39,7 +35,7 @@ def create_volume(
     if auto_commit is not None and not (math.isfinite(auto_commit) and auto_commit > 0):
         raise UserError(f"an auto-commit interval of {auto_commit} seconds makes no sense")
     record = VolumeRecord(
-        id=_make_id(),
+        id=make_id("vo"),
         name=check_volume_name(name),
         profile=get_profile(profile).number,
         chunk_bits=chunk_bits,
@@ -58,7 +54,7 @@ def fork_volume(store: Store, source: VolumeRecord, name: str, at: Head) -> Volu
     """
     record = msgspec.structs.replace(
         source,
-        id=_make_id(),
+        id=make_id("vo"),
         name=check_volume_name(name),
         created_ns=time.time_ns(),
         created_by=default_author(),
@@ -78,10 +74,6 @@ def fork_volume(store: Store, source: VolumeRecord, name: str, at: Head) -> Volu
     )
     store.fork_volume(record, (empty, encode_manifest(forked)), source.id, at.version)
     return record
-
-
-def _make_id() -> str:
-    return "vo-" + "".join(secrets.choice(_BASE62) for _ in range(_ID_LENGTH))
 
 
 def _first_manifest(record: VolumeRecord) -> Manifest:

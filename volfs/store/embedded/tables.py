@@ -147,7 +147,8 @@ class Engine:
 
     @property
     def both(self) -> tuple[EmbeddedTables, EmbeddedTables]:
-        return self.durable, self.volatile
+        """In the order of locking: a change of volatile tables may look into durable ones."""
+        return self.volatile, self.durable
 
     def close(self) -> None:
         for tables in self.both:

@@ -1,0 +1,47 @@
+"""``import volfs as modal`` on a store of the test's own, here and in other processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from volfs.api import client
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the store of this test is; it is made by who needs it."""
+    path = tmp_path / "store"
+    monkeypatch.setenv("VOLFS_STORE", str(path))
+    for name in ("VOLFS_ENVIRONMENT", "MODAL_ENVIRONMENT", "VOLFS_SECRET_KEY_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    yield path
+    opened = client._clients.pop(str(path), None)
+    if opened is not None:
+        opened.close()
+
+
+def start(code: str, *args: str) -> subprocess.Popen[str]:
+    """A process that runs ``code`` after the usual imports."""
+    program = "import os, queue, signal, sys, time\nimport volfs as modal\n" + textwrap.dedent(code)
+    return subprocess.Popen(
+        [sys.executable, "-c", program, *args],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    """What it printed; it must have ended well."""
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return out

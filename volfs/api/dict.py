@@ -1,0 +1,229 @@
+"""``volfs.Dict``: a map that all processes share, in Modal's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+from volfs.api.client import Client
+from volfs.api.pickling import dump, load
+from volfs.api.resource import Ephemeral, Objects, ResourceHandle, ResourceInfo
+from volfs.api.twins import blocking, blocking_iterator
+from volfs.services.dicts import Dicts
+from volfs.services.resources import DICT, check_name
+
+_REQUIRED: Any = object()
+
+
+class DictInfo(ResourceInfo):
+    """Name, creation time and creator of a Dict."""
+
+
+class Dict(ResourceHandle):
+    """Keys and values are whatever cloudpickle takes; two keys are one if their bytes are.
+
+    An entry that nobody has read or written for seven days expires.
+    """
+
+    _kind = DICT
+    objects: ClassVar[Objects[Dict]]
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        raise RuntimeError(
+            "`Dict(...)` constructor is not allowed. "
+            "Please use `Dict.from_name` or `Dict.ephemeral` instead"
+        )
+
+    @classmethod
+    def from_name(
+        cls,
+        name: str,
+        *,
+        environment_name: str | None = None,
+        create_if_missing: bool = False,
+        client: Client | None = None,
+    ) -> Self:
+        """The Dict of this name, looked up at its first use. InvalidError for a bad name."""
+        check_name("Dict", name)
+        return cls._by_name(name, environment_name, create_if_missing, client)
+
+    @classmethod
+    def persist(cls, name: str, *, environment_name: str | None = None) -> Self:
+        """``from_name`` with ``create_if_missing``."""
+        return cls.from_name(name, environment_name=environment_name, create_if_missing=True)
+
+    @classmethod
+    def ephemeral(
+        cls, *, client: Client | None = None, environment_name: str | None = None
+    ) -> Ephemeral[Self]:
+        """A Dict without a name, for a ``with`` or ``async with`` block."""
+        return Ephemeral(cls, environment_name, client)
+
+    # --- one key ---------------------------------------------------------
+
+    @blocking
+    def get(self, key: Any, default: Any = None) -> Any:
+        """The value, or ``default``. DeserializationError."""
+        data = self._rows().find(self.object_id, self._key(key))
+        return default if data is None else self._load(key, data)
+
+    @blocking
+    def contains(self, key: Any) -> bool:
+        """Whether there is an entry. Does not put off its expiry."""
+        return self._rows().contains(self.object_id, self._key(key))
+
+    @blocking
+    def put(
+        self, key: Any, value: Any, *, skip_if_exists: bool = False, ttl: float | None = None
+    ) -> bool:
+        """Write an entry; False if ``skip_if_exists`` and there was one.
+
+        With ``ttl`` it expires after so many seconds, used or not; without, after
+        seven days without use. RequestSizeError beyond 100 MiB; SerializationError.
+        """
+        return self._rows().put(
+            self.object_id,
+            self._key(key),
+            self._dump(key, value),
+            ttl=ttl,
+            only_new=skip_if_exists,
+        )
+
+    @blocking
+    def pop(self, key: Any, default: Any = _REQUIRED) -> Any:
+        """Remove an entry and return its value; without one ``default``, else KeyError."""
+        data = self._rows().pop(self.object_id, self._key(key))
+        if data is not None:
+            return self._load(key, data)
+        if default is _REQUIRED:
+            raise self._missing(key)
+        return default
+
+    @blocking
+    def compare_and_set(self, key: Any, expected: Any, value: Any) -> bool:
+        """Write ``value`` if the entry's is equal (``==``) to ``expected``; whether it was.
+
+        An entry that is not there equals nothing: see ``put(skip_if_exists=True)``.
+        """
+        rows, at, new = self._rows(), self._key(key), self._dump(key, value)
+        while (old := rows.find(self.object_id, at)) is not None:
+            if self._load(key, old) != expected:
+                return False
+            if rows.swap(self.object_id, at, old, new):
+                return True
+        return False
+
+    @blocking
+    def change(self, key: Any, function: Callable[[Any], Any], default: Any = None) -> Any:
+        """Write ``function`` of the value, or of ``default``, and return it; nothing is lost.
+
+        ``function`` is called again if somebody else wrote meanwhile.
+        """
+        rows, at = self._rows(), self._key(key)
+        while True:
+            old = rows.find(self.object_id, at)
+            new = function(default if old is None else self._load(key, old))
+            if rows.swap(self.object_id, at, old, self._dump(key, new)):
+                return new
+
+    def __getitem__(self, key: Any) -> Any:
+        value = self.get(key, _REQUIRED)
+        if value is _REQUIRED:
+            raise self._missing(key)
+        return value
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self.pop(key)
+
+    def __contains__(self, key: Any) -> bool:
+        return self.contains(key)
+
+    # --- many ------------------------------------------------------------
+
+    @blocking
+    def update(self, other: Mapping[Any, Any] | None = None, /, **kwargs: Any) -> None:
+        """Write many entries at once, all or none. RequestSizeError beyond 10,000 of them."""
+        items = {**(other or {}), **kwargs}.items()
+        pairs = [(self._key(key), self._dump(key, value)) for key, value in items]
+        self._rows().update(self.object_id, pairs)
+
+    @blocking
+    def clear(self) -> None:
+        """Remove all entries."""
+        self._rows().clear(self.object_id)
+
+    @blocking
+    def len(self) -> int:
+        """The number of entries. Looks at each."""
+        return self._rows().count(self.object_id)
+
+    @blocking_iterator
+    def keys(self) -> Iterator[Any]:
+        """Keys, in no order, once; entries put or removed meanwhile may appear or not."""
+        for key in self._rows().iter_keys(self.object_id):
+            yield load(key, f"a key of {self._said()}")
+
+    @blocking_iterator
+    def values(self) -> Iterator[Any]:
+        """Values, likewise."""
+        for _, value in self._iter_items():
+            yield value
+
+    @blocking_iterator
+    def items(self) -> Iterator[tuple[Any, Any]]:
+        """Pairs of key and value, likewise."""
+        yield from self._iter_items()
+
+    def __len__(self) -> int:
+        return self.len()
+
+    def __bool__(self) -> bool:
+        # A handle is true, empty or not: to ask is not to count.
+        return True
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.keys()
+
+    def iterate_keys(self) -> Any:
+        """``keys.aio()``."""
+        return self.keys.aio()
+
+    def iterate_values(self) -> Any:
+        """``values.aio()``."""
+        return self.values.aio()
+
+    def iterate_items(self) -> Any:
+        """``items.aio()``."""
+        return self.items.aio()
+
+    def _iter_items(self) -> Iterator[tuple[Any, Any]]:
+        for at, data in self._rows().iter_items(self.object_id):
+            key = load(at, f"a key of {self._said()}")
+            yield key, self._load(key, data)
+
+    # --- bytes -----------------------------------------------------------
+
+    def _rows(self) -> Dicts:
+        self._resource()
+        return Dicts(self.client.tables())
+
+    def _key(self, key: Any) -> bytes:
+        return dump(key, f"a key of {self._said()}")
+
+    def _dump(self, key: Any, value: Any) -> bytes:
+        return dump(value, f"value for key {key!r} of {self._said()}")
+
+    def _load(self, key: Any, data: bytes) -> Any:
+        return load(data, f"value for key {key!r} from {self._said()}")
+
+    def _said(self) -> str:
+        return f"Dict '{self.name}'" if self.name else f"ephemeral Dict {self.object_id}"
+
+    def _missing(self, key: Any) -> KeyError:
+        return KeyError(f"{key} not in dict {self.object_id}")
+
+
+Dict.objects = Objects(Dict)

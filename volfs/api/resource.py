@@ -1,0 +1,281 @@
+"""What Dict, Queue and Secret have in common: lazy handles by name or id, ``objects``, ``info``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from volfs.api.client import Client, default_environment, find_client
+from volfs.api.twins import blocking, run_in_thread
+from volfs.errors import InvalidError, NotAStoreError, NotFoundError, VolfsError
+from volfs.services.resources import EPHEMERAL_NS, Kind, Resource, Resources, check_name
+
+R = TypeVar("R", bound="ResourceHandle")
+HEARTBEAT = EPHEMERAL_NS / 1e9 / 3
+"""Seconds between two signs of life of an ephemeral resource's owner."""
+
+Find = Callable[["ResourceHandle"], Resource]
+
+
+@dataclass(frozen=True)
+class ResourceInfo:
+    """Facts that never change."""
+
+    name: str | None
+    created_at: datetime
+    created_by: str | None
+
+
+class ResourceHandle:
+    """Names a resource; looks it up when it is first used."""
+
+    _kind: ClassVar[Kind]
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        noun = self._kind.noun
+        raise InvalidError(
+            f"`{noun}(...)` constructor is not allowed. "
+            f"Please use `{noun}.from_name` or `{noun}.ephemeral` instead"
+        )
+
+    @classmethod
+    def _make(cls, find: Find, client: Client | None, name: str | None, where: str) -> Self:
+        handle = object.__new__(cls)
+        handle._find = find
+        handle._client = client
+        handle._name = name
+        handle._where = where
+        handle._found = None
+        return handle
+
+    _find: Find
+    _client: Client | None
+    _name: str | None
+    _where: str
+    _found: Resource | None
+
+    @classmethod
+    def from_id(cls, object_id: str, client: Client | None = None) -> Self:
+        """A handle on the resource of this id. NotFoundError at the first use."""
+
+        def find(handle: ResourceHandle) -> Resource:
+            return handle._resources().get_by_id(object_id)
+
+        return cls._make(find, client, None, f"'{object_id}'")
+
+    @classmethod
+    def _by_name(
+        cls, name: str, environment_name: str | None, create: bool, client: Client | None
+    ) -> Self:
+        environment = default_environment(environment_name)
+
+        def find(handle: ResourceHandle) -> Resource:
+            if create:
+                made = handle._resources(create=True)
+                return made.create(name, environment, allow_existing=True)
+            return handle._resources().get(name, environment)
+
+        return cls._make(find, client, name, f"'{name}'")
+
+    @classmethod
+    def _of(cls, resource: Resource, client: Client) -> Self:
+        """A handle that need not look anything up."""
+        handle = cls._make(lambda _: resource, client, resource.name or None, repr(resource.id))
+        handle._found = resource
+        return handle
+
+    def _resources(self, *, create: bool = False) -> Resources:
+        self._client = find_client(self._client)
+        return Resources(self._client.tables(create=create), self._kind)
+
+    # --- looking it up ---------------------------------------------------
+
+    @blocking
+    def hydrate(self, client: Client | None = None) -> Self:
+        """Look it up now. NotFoundError."""
+        if client is not None and self._found is None:
+            self._client = client
+        self._resource()
+        return self
+
+    def _resource(self) -> Resource:
+        if self._found is None:
+            try:
+                self._found = self._find(self)
+            except NotAStoreError as error:
+                raise NotFoundError(f"{self._kind.noun} {self._where} not found: {error}") from None
+        return self._found
+
+    @property
+    def object_id(self) -> str:
+        """Looks it up if nobody has yet. NotFoundError."""
+        return self._resource().id
+
+    @property
+    def name(self) -> str | None:
+        """None where it has none, or is only known by its id."""
+        return self._name or (self._found.name if self._found else None) or None
+
+    @property
+    def client(self) -> Client:
+        self._client = find_client(self._client)
+        return self._client
+
+    def __repr__(self) -> str:
+        said = f"name={self.name!r}" if self.name else f"id={self._where}"
+        return f"volfs.{type(self).__name__}({said})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By id and store: what another process makes of it is the same thing.
+        return _restore, (type(self), self._resource(), self.client.url)
+
+    @blocking
+    def info(self) -> ResourceInfo:
+        """What never changes of it. NotFoundError."""
+        object_id = self.object_id
+        resource = self._resources().get_by_id(object_id)
+        return ResourceInfo(
+            resource.name or None, local_time(resource.created_ns), resource.created_by
+        )
+
+
+def _restore(cls: type[R], resource: Resource, url: str) -> R:
+    return cls._of(resource, Client(url))
+
+
+def local_time(nanoseconds: int) -> datetime:
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).astimezone()
+
+
+# --- objects ----------------------------------------------------------------
+
+
+class Objects(Generic[R]):
+    """``X.objects``: the named resources of one kind, as a whole."""
+
+    def __init__(self, cls: type[R]) -> None:
+        self._cls = cls
+
+    @blocking
+    def create(
+        self,
+        name: str,
+        *,
+        allow_existing: bool = False,
+        environment_name: str | None = None,
+        client: Client | None = None,
+    ) -> None:
+        """Make one. AlreadyExistsError unless ``allow_existing``; InvalidError for a bad name."""
+        check_name(self._cls._kind.noun, name)
+        self._resources(client, create=True).create(
+            name, default_environment(environment_name), allow_existing=allow_existing
+        )
+
+    @blocking
+    def list(
+        self,
+        *,
+        max_objects: int | None = None,
+        created_before: datetime | str | None = None,
+        environment_name: str = "",
+        client: Client | None = None,
+    ) -> list[R]:
+        """Handles, newest first; ``created_before`` without a zone is local time. InvalidError."""
+        if max_objects is not None and max_objects < 0:
+            raise InvalidError("max_objects cannot be negative")
+        before = _to_nanoseconds(created_before)
+        found = find_client(client)
+        try:
+            known = self._resources(found).list_all(default_environment(environment_name))
+        except NotAStoreError:
+            known = []
+        old = [r for r in known if before is None or r.created_ns < before]
+        return [self._cls._of(resource, found) for resource in old[:max_objects]]
+
+    @blocking
+    def delete(
+        self,
+        name: str,
+        *,
+        allow_missing: bool = False,
+        environment_name: str | None = None,
+        client: Client | None = None,
+    ) -> None:
+        """Remove one with all it contains, for ever. NotFoundError unless ``allow_missing``."""
+        try:
+            self._delete(self._resources(client), name, default_environment(environment_name))
+        except (NotFoundError, NotAStoreError) as error:
+            if not allow_missing:
+                raise NotFoundError(str(error)) from None
+
+    def _delete(self, resources: Resources, name: str, environment: str) -> None:
+        resources.delete(name, environment)
+
+    def _resources(self, client: Client | None, *, create: bool = False) -> Resources:
+        return Resources(find_client(client).tables(create=create), self._cls._kind)
+
+
+def _to_nanoseconds(moment: datetime | str | None) -> int | None:
+    if moment is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    except ValueError:
+        raise InvalidError(f"created_before: {moment!r} is not a date in ISO format") from None
+    return int(parsed.astimezone().timestamp() * 1e9)
+
+
+# --- ephemeral --------------------------------------------------------------
+
+
+class Ephemeral(Generic[R]):
+    """``with X.ephemeral() as x`` or ``async with``: one without a name, until the block ends."""
+
+    def __init__(self, cls: type[R], environment_name: str | None, client: Client | None) -> None:
+        self._cls = cls
+        self._environment = default_environment(environment_name)
+        self._client = find_client(client)
+        self._done = threading.Event()
+        self._handle: R | None = None
+
+    def __enter__(self) -> R:
+        resource = self._resources(create=True).create_ephemeral(self._environment)
+        self._handle = self._cls._of(resource, self._client)
+        threading.Thread(target=self._keep, args=(resource.id,), daemon=True).start()
+        return self._handle
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        if self._handle is not None:
+            with suppress(NotFoundError):
+                self._resources().delete_by_id(self._handle.object_id)
+
+    async def __aenter__(self) -> R:
+        return await run_in_thread(self.__enter__)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await run_in_thread(lambda: self.__exit__(kind, error, trace))
+
+    def _keep(self, resource_id: str) -> None:
+        while not self._done.wait(HEARTBEAT):
+            # A failed sign of life is made up for by the next.
+            with suppress(VolfsError):
+                self._resources().renew(resource_id)
+
+    def _resources(self, *, create: bool = False) -> Resources:
+        return Resources(self._client.tables(create=create), self._cls._kind)

@@ -1,0 +1,21 @@
+"""The tables of this room. Rows, byte by byte: docs/format.md, "Tables"."""
+
+from __future__ import annotations
+
+from volfs.store.registry import open_tables
+from volfs.store.tables import TableNames, TableStore
+
+RESOURCES, NAMES, EPHEMERAL, DOOMED = "resources", "resource-names", "ephemeral", "doomed"
+ENTRIES, VALUES = "dict-entries", "dict-values"
+PARTITIONS, ITEMS, COUNTS = "queue-partitions", "queue-items", "queue-counts"
+SECRETS, USES = "secrets", "secret-uses"
+
+ALL = TableNames(
+    durable=(RESOURCES, NAMES, EPHEMERAL, DOOMED, ENTRIES, VALUES, SECRETS, USES),
+    volatile=(PARTITIONS, ITEMS, COUNTS),
+)
+
+
+def open_services(url: str, *, create: bool = False) -> TableStore:
+    """All these tables of the store at an address; errors as of ``open_store``."""
+    return open_tables(url, ALL, create=create)

@@ -1,0 +1,273 @@
+"""Resources: the Dicts, Queues and Secrets there are, by name and by id.
+
+A name belongs to an environment: the same name in two of them is two
+resources. An *ephemeral* resource has no name and is removed when nobody has
+said for a while that it is needed. What a removed resource contained is
+*doomed*: it can be reached no more, and goes away in pieces, by whoever comes.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from volfs.errors import AlreadyExistsError, DamagedObjectError, InvalidNameError, NotFoundError
+from volfs.services.layout import (
+    COUNTS,
+    DOOMED,
+    ENTRIES,
+    EPHEMERAL,
+    ITEMS,
+    NAMES,
+    PARTITIONS,
+    RESOURCES,
+    VALUES,
+)
+from volfs.store.identity import default_author, make_id
+from volfs.store.tables import Changing, Reading, Tables, TableStore, end_of
+
+Clock = Callable[[], int]
+"""Nanoseconds since 1970."""
+EPHEMERAL_NS = 15 * 60 * 10**9
+"""How long an ephemeral resource is kept after it was last said to be needed."""
+EVERYTHING = 1 << 30
+_PIECE = 1000
+_NAME = re.compile(r"[a-zA-Z0-9._-]{1,64}")
+_APP_ID = re.compile(r"ap-[a-zA-Z0-9]{22}")
+_UNTIL = struct.Struct("<Q")
+
+
+class Kind(NamedTuple):
+    """A sort of resource: how its ids begin, and what it is called."""
+
+    prefix: str
+    noun: str
+
+
+DICT, QUEUE, SECRET = Kind("di", "Dict"), Kind("qu", "Queue"), Kind("st", "Secret")
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """What never changes of a resource. An ephemeral one has no name."""
+
+    id: str
+    name: str
+    environment: str
+    created_ns: int
+    created_by: str
+
+
+Also = Callable[[Changing, Resource], object]
+"""What else happens in the transaction that makes or removes a resource."""
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Resource)
+
+
+def check_name(noun: str, name: str) -> str:
+    """Return ``name``; InvalidNameError, in Modal's words."""
+    if not (_NAME.fullmatch(name) and not _APP_ID.fullmatch(name)):
+        raise InvalidNameError(
+            f"Invalid {noun} name: '{name}'.\n\nNames may contain only alphanumeric characters, "
+            "dashes, periods, and underscores, must be shorter than 64 characters, and cannot "
+            "conflict with App ID strings."
+        )
+    return name
+
+
+class Resources:
+    """The resources of one kind in a store."""
+
+    def __init__(self, store: TableStore, kind: Kind, now: Clock = time.time_ns) -> None:
+        self._store = store
+        self._tables = store.durable
+        self._kind = kind
+        self._now = now
+
+    # --- making ----------------------------------------------------------
+
+    def create(
+        self,
+        name: str,
+        environment: str,
+        *,
+        allow_existing: bool = False,
+        also: Also | None = None,
+    ) -> Resource:
+        """Add a resource, or return the one there is; AlreadyExistsError; InvalidNameError.
+
+        ``also`` happens only if it is added.
+        """
+        key = self._key(check_name(self._kind.noun, name), environment)
+        new = self._make(name, environment)
+
+        def act(txn: Changing) -> Resource:
+            if (known := txn.find(NAMES, key)) is not None:
+                if not allow_existing:
+                    raise AlreadyExistsError(
+                        f"{self._kind.noun} '{name}' already exists in environment '{environment}'"
+                    )
+                return get_resource(txn, known.decode(), self._kind)
+            self._put(txn, new)
+            txn.put(NAMES, key, new.id.encode())
+            if also is not None:
+                also(txn, new)
+            return new
+
+        remove_doomed(self._store)
+        return self._tables.change(act)
+
+    def create_ephemeral(self, environment: str) -> Resource:
+        """Add one without a name, to be kept for ``EPHEMERAL_NS`` unless renewed."""
+        self.remove_lapsed()
+        new = self._make("", environment)
+
+        def act(txn: Changing) -> None:
+            self._put(txn, new)
+            txn.put(EPHEMERAL, new.id.encode(), self._until())
+
+        self._tables.change(act)
+        return new
+
+    def renew(self, resource_id: str) -> None:
+        """Keep an ephemeral resource for another ``EPHEMERAL_NS``. NotFoundError."""
+
+        def act(txn: Changing) -> None:
+            get_resource(txn, resource_id, self._kind)
+            txn.put(EPHEMERAL, resource_id.encode(), self._until())
+
+        self._tables.change(act)
+
+    def _make(self, name: str, environment: str) -> Resource:
+        check_name("Environment", environment)
+        made = self._now(), default_author()
+        return Resource(make_id(self._kind.prefix), name, environment, *made)
+
+    def _put(self, txn: Changing, resource: Resource) -> None:
+        txn.put(RESOURCES, resource.id.encode(), _encoder.encode(resource))
+
+    def _until(self) -> bytes:
+        return _UNTIL.pack(self._now() + EPHEMERAL_NS)
+
+    # --- looking ---------------------------------------------------------
+
+    def get(self, name: str, environment: str) -> Resource:
+        """NotFoundError."""
+
+        def look(txn: Reading) -> Resource:
+            known = txn.find(NAMES, self._key(name, environment))
+            if known is None:
+                raise NotFoundError(
+                    f"{self._kind.noun} '{name}' not found in environment '{environment}'"
+                )
+            return get_resource(txn, known.decode(), self._kind)
+
+        return self._tables.read(look)
+
+    def get_by_id(self, resource_id: str) -> Resource:
+        """NotFoundError."""
+        return self._tables.read(lambda txn: get_resource(txn, resource_id, self._kind))
+
+    def list_all(self, environment: str) -> list[Resource]:
+        """Those with a name, newest first."""
+        first = self._key("", environment)
+
+        def look(txn: Reading) -> list[Resource]:
+            rows = txn.scan(NAMES, first, end_of(first), EVERYTHING)
+            return [get_resource(txn, known.decode(), self._kind) for _, known in rows]
+
+        return sorted(self._tables.read(look), key=lambda r: (-r.created_ns, r.name))
+
+    def _key(self, name: str, environment: str) -> bytes:
+        return f"{self._kind.prefix}/{environment}/{name}".encode()
+
+    # --- removing --------------------------------------------------------
+
+    def delete(self, name: str, environment: str, *, also: Also | None = None) -> None:
+        """Remove a resource and what it contains. NotFoundError."""
+
+        def act(txn: Changing) -> None:
+            known = txn.find(NAMES, self._key(name, environment))
+            if known is None:
+                raise NotFoundError(
+                    f"{self._kind.noun} '{name}' not found in environment '{environment}'"
+                )
+            self._remove(txn, get_resource(txn, known.decode(), self._kind), also)
+
+        self._tables.change(act, adds=None)
+        remove_doomed(self._store)
+
+    def delete_by_id(self, resource_id: str, *, also: Also | None = None) -> None:
+        """As ``delete``. NotFoundError."""
+
+        def act(txn: Changing) -> None:
+            self._remove(txn, get_resource(txn, resource_id, self._kind), also)
+
+        self._tables.change(act, adds=None)
+        remove_doomed(self._store)
+
+    def _remove(self, txn: Changing, resource: Resource, also: Also | None = None) -> None:
+        key = resource.id.encode()
+        txn.delete(RESOURCES, key)
+        txn.delete(EPHEMERAL, key)
+        if resource.name:
+            txn.delete(NAMES, self._key(resource.name, resource.environment))
+        txn.put(DOOMED, key, b"")
+        if also is not None:
+            also(txn, resource)
+
+    def remove_lapsed(self) -> None:
+        """Remove ephemeral resources of this kind that nobody has renewed in time."""
+        first = f"{self._kind.prefix}-".encode()
+
+        def act(txn: Changing) -> None:
+            for key, until in txn.scan(EPHEMERAL, first, end_of(first), EVERYTHING):
+                if _UNTIL.unpack(until)[0] <= self._now():
+                    self._remove(txn, get_resource(txn, key.decode(), self._kind))
+
+        self._tables.change(act, adds=None)
+        remove_doomed(self._store)
+
+
+def get_resource(txn: Reading, resource_id: str, kind: Kind) -> Resource:
+    """NotFoundError if there is none of this id, or not of this kind."""
+    row = txn.find(RESOURCES, resource_id.encode()[:100]) if resource_id else None
+    if row is None or not resource_id.startswith(kind.prefix):
+        raise NotFoundError(f"{kind.noun} '{resource_id}' not found; it was deleted, or never was")
+    try:
+        return _decoder.decode(row)
+    except msgspec.MsgspecError as error:
+        raise DamagedObjectError(f"{kind.noun} {resource_id}: its record: {error}") from error
+
+
+# --- what removed resources leave -------------------------------------------
+
+
+def remove_doomed(store: TableStore) -> None:
+    """Remove what deleted resources contained, in transactions that are not long."""
+    doomed = store.durable.read(lambda txn: txn.scan(DOOMED, b"\0", b"\xff", EVERYTHING))
+    for key, _ in doomed:
+        for tables, names in _contents(store):
+            for name in names:
+                _remove_all(tables, name, key)
+        _forget_doomed(store.durable, key)
+
+
+def _contents(store: TableStore) -> tuple[tuple[Tables, tuple[str, ...]], ...]:
+    return (store.durable, (ENTRIES, VALUES)), (store.volatile, (PARTITIONS, ITEMS, COUNTS))
+
+
+def _remove_all(tables: Tables, name: str, prefix: bytes) -> None:
+    end = end_of(prefix)
+    if not tables.read(lambda txn: txn.scan(name, prefix, end, 1)):
+        return
+    while tables.change(lambda txn: txn.delete_range(name, prefix, end, _PIECE), adds=None):
+        pass
+
+
+def _forget_doomed(tables: Tables, key: bytes) -> None:
+    tables.change(lambda txn: txn.delete(DOOMED, key), adds=None)

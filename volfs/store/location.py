@@ -1,0 +1,20 @@
+"""Which store is meant, where nobody or somebody says so."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def default_store() -> str:
+    """Where volumes are if nobody says otherwise."""
+    if os.geteuid() == 0:
+        return "/var/lib/volfs"
+    data = os.environ.get("XDG_DATA_HOME")
+    return str((Path(data) if data else Path.home() / ".local/share") / "volfs")
+
+
+def choose_store(named: str | None = None) -> str:
+    """The named store, else ``VOLFS_STORE``, else the default; a directory as an absolute path."""
+    url = named or os.environ.get("VOLFS_STORE") or default_store()
+    return url if ":" in url.split("/", 1)[0] else os.path.abspath(url)
