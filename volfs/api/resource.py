@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -148,8 +148,12 @@ def _restore(cls: type[R], resource: Resource, url: str) -> R:
     return cls._of(resource, Client(url))
 
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
 def local_time(nanoseconds: int) -> datetime:
-    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).astimezone()
+    return (_EPOCH + nanoseconds // 1000 * _MICROSECOND).astimezone()
 
 
 # --- objects ----------------------------------------------------------------
@@ -227,7 +231,7 @@ def _to_nanoseconds(moment: datetime | str | None) -> int | None:
         parsed = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     except ValueError:
         raise InvalidError(f"created_before: {moment!r} is not a date in ISO format") from None
-    return int(parsed.astimezone().timestamp() * 1e9)
+    return (parsed.astimezone() - _EPOCH) // _MICROSECOND * 1000
 
 
 # --- ephemeral --------------------------------------------------------------

@@ -48,12 +48,23 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     # The request was wrong: no file system call of an application makes these.
     errors.InvalidNameError: errno.EINVAL,
     errors.InvalidPathError: errno.EINVAL,
+    errors.InvalidError: errno.EINVAL,
     errors.NotFoundError: errno.ENOENT,
     errors.AlreadyExistsError: errno.EEXIST,
     errors.NotAStoreError: errno.EIO,
     errors.LocalFileError: errno.EIO,
+    errors.RequestSizeError: errno.EINVAL,
+    errors.SerializationError: errno.EINVAL,
+    errors.DeserializationError: errno.EINVAL,
     errors.UserError: errno.EINVAL,
     errors.MountError: errno.EIO,
+    errors.AuthError: errno.EIO,
+    errors.ExecutionError: errno.EIO,
+    errors.InternalError: errno.EIO,
+    errors.RemoteError: errno.EIO,
+    errors.ResourceExhaustedError: errno.EIO,
+    errors.UnimplementedError: errno.EIO,
+    errors.VolumeUploadTimeoutError: errno.EIO,
     errors.VolfsError: errno.EIO,
 }
 
