@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.volume.shortcuts import make_file, noise
 from volfs.model.entry import Entry
-from volfs.model.extents import ExtentMap
+from volfs.model.extents import ExtentMap, Piece
 from volfs.model.objects import Buffer
 from volfs.store.base import Store, Upload
 from volfs.volume import writer as writer_module
@@ -181,3 +182,18 @@ def test_small_content_lives_in_the_entry(store: Store, size: int) -> None:
         entry = writer.write_stream(make_file(), [noise(size)] if size else [])
         assert entry.inline == (noise(size) if size <= 1024 else b"")
         assert read_all(upload, entry) == noise(size)
+
+
+@pytest.mark.parametrize("size", [1025, WINDOW - 1, WINDOW, WINDOW + 1])
+@pytest.mark.parametrize("make", [noise, bytes])
+def test_a_file_of_one_piece_is_stored_as_a_stream_is(
+    store: Store, make: Callable[[int], bytes], size: int
+) -> None:
+    """There is one form for each content, by whatever shortcut it was written."""
+    data = make(size)
+    with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
+        writer = ContentWriter(Upstairs(upload), upload, BITS, pool)  # type: ignore[arg-type]
+        pieces = ExtentMap(size, [Piece(0, size, 3, 7)])
+        entry = writer.write(make_file(), pieces, lambda _, at, n: (bytes(7) + data)[at : at + n])
+        windows = [data[at : at + WINDOW] for at in range(0, size, WINDOW)]
+        assert entry == writer.write_stream(make_file(), windows)

@@ -49,6 +49,10 @@ class ContentWriter:
         Chunks that the store knows are not written again. DataError if a part
         of the base that must be rewritten cannot be read.
         """
+        if (new := _find_new_whole(extents, 1 << self.bits)) is not None:
+            # By far the most files are so, and need none of what follows.
+            chunk = self.put_chunk(read_scratch(new.source, new.offset, new.end))
+            return replace(base, size=new.end, inline=b"", extents=(chunk,), root=NO_OID)
         source = _Source(self, base, extents, read_scratch)
         if extents.size <= INLINE_MAX:
             inline = bytes(source.read(0, extents.size))
@@ -162,6 +166,15 @@ class _Source:
             writer = self.writer
             return read_range(writer.reader, writer.objects, self.base, piece.start, length)
         return self.read_scratch(piece.source, piece.offset, length)
+
+
+def _find_new_whole(extents: ExtentMap, limit: int) -> Piece | None:
+    """The one piece of scratch that a file consists of, if it makes a single chunk."""
+    if len(extents.pieces) != 1 or not INLINE_MAX < extents.size <= limit:
+        return None
+    (piece,) = extents.pieces
+    is_whole = piece.end - piece.start == extents.size
+    return piece if is_whole and piece.source != BASE else None
 
 
 def _kept_part(base: Entry, extents: ExtentMap) -> Entry:
