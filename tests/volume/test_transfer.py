@@ -387,3 +387,17 @@ def test_content_goes_to_a_stream(store: Store, volume: VolumeRecord, tmp_path: 
     with (tmp_path / "out").open("wb") as out:
         write_content(store, head_snapshot(store, volume), (b"d",), out)
     assert (tmp_path / "out").read_bytes() == noise(100_000) + b"23"
+
+
+def test_times_beyond_those_that_are_kept_become_the_nearest(
+    store: Store, volume: VolumeRecord, tmp_path: Path
+) -> None:
+    """An entry has room for the years 1678 to 2262; local file systems for more."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/far").touch()
+    os.utime(tmp_path / "d/far", (0, 14_000_000_000))
+    os.utime(tmp_path / "d", (0, 14_000_000_000))
+    put_local(store, volume, tmp_path / "d", (b"d",))
+    get_to_local(store, head_snapshot(store, volume), (b"d",), tmp_path / "out")
+    for name in ("out", "out/far"):
+        assert (tmp_path / name).stat().st_mtime_ns == (1 << 63) - 1

@@ -143,6 +143,11 @@ def with_content(entry: Entry, content: Entry) -> Entry:
     )
 
 
+def to_storable_time(time_ns: int) -> int:
+    """A time, or the nearest that an entry has room for: the years 1678 to 2262."""
+    return max(-(1 << 63), min(time_ns, (1 << 63) - 1))
+
+
 def same_but_times(a: Entry, b: Entry) -> bool:
     """Whether two entries differ in their times at most."""
     return replace(a, mtime_ns=b.mtime_ns, ctime_ns=b.ctime_ns) == b

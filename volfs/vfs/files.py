@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from volfs.errors import (
     AttributeTooLargeError,
+    DataError,
     EntryExistsError,
     InvalidOperationError,
     IsADirectoryInVolumeError,
     NoAttributeError,
     NotSupportedError,
     StaleHandleError,
+    VolfsError,
 )
 from volfs.model.content import find_slices
-from volfs.model.entry import XATTR_TOTAL_MAX, Entry, FileKind, replace
+from volfs.model.entry import XATTR_TOTAL_MAX, Entry, FileKind, replace, to_storable_time
 from volfs.model.extents import BASE, ZERO, ExtentMap
 from volfs.model.objects import Buffer, Oid
 from volfs.vfs.inode import File, Inode
@@ -148,9 +151,10 @@ class Files:
         if content.inline:
             return
         get = self.state.view.reader.get_list
-        for part in find_slices(get, content, start, stop - start):
-            if part.oid:
-                self.objects.prefetch(part.oid)
+        with suppress(DataError):  # Whoever reads that far meets it, and is told.
+            for part in find_slices(get, content, start, stop - start):
+                if part.oid:
+                    self.objects.prefetch(part.oid)
         handle.ahead = stop
 
     def read_ready(self, segments: list[Segment]) -> Buffer | None:
@@ -173,9 +177,15 @@ class Files:
         if not data:
             return 0
         self.state.profile.check_file_size(end)
+        was_base = file.extents is None
         extents = self._materialise(file)
         before = extents.size
-        self.state.scratch.write(file, offset, data)
+        try:
+            self.state.scratch.write(file, offset, data)
+        except VolfsError:
+            if was_base:
+                file.extents = None
+            raise
         mode = file.entry.mode if privileged else _without_set_id(file.entry.mode)
         self._changed(file, extents.size - before, mode)
         return len(data)
@@ -236,11 +246,11 @@ class Files:
             mode=bits,
             uid=entry.uid if uid is None else uid,
             gid=entry.gid if gid is None else gid,
-            mtime_ns=entry.mtime_ns if mtime_ns is None else _to_storable(mtime_ns),
+            mtime_ns=entry.mtime_ns if mtime_ns is None else to_storable_time(mtime_ns),
             ctime_ns=self.state.clock(),
         )
         if atime_ns is not None:
-            inode.atime_ns = _to_storable(atime_ns)
+            inode.atime_ns = to_storable_time(atime_ns)
         self._touch(inode, changed)
         return inode
 
@@ -295,11 +305,6 @@ class Files:
             if reading:
                 raise NoAttributeError("no such attribute")
             raise NotSupportedError(f"attributes of {name.split(b'.')[0].decode()} are not kept")
-
-
-def _to_storable(time_ns: int) -> int:
-    """A time, or the nearest that an entry has room for: the years 1678 to 2262."""
-    return max(-(1 << 63), min(time_ns, (1 << 63) - 1))
 
 
 def _without_set_id(mode: int) -> int:

@@ -10,6 +10,10 @@ from volfs.store.base import Head, Objects
 from volfs.volume.reader import Reader
 
 
+FETCHED_MAX = 64
+"""More than there can be fetches at a time."""
+
+
 class Miss(Exception):  # noqa: N818 - not an error: a request to fetch and run again
     """An operation needs an object that is not at hand; nothing has been changed."""
 
@@ -44,8 +48,14 @@ class View:
         return self.objects.load_object(oid)
 
     def keep(self, oid: Oid, data: bytes) -> None:
-        """Have an object at hand for the next reading of it."""
+        """Have an object at hand for the next reading of it.
+
+        Which may never come: another operation was faster, or the one that asked has failed.
+        """
+        self._fetched.pop(oid, None)
         self._fetched[oid] = data
+        if len(self._fetched) > FETCHED_MAX:
+            self._fetched.pop(next(iter(self._fetched)))
 
     def find_root(self, snapshot: Snapshot) -> Entry | None:
         """The directory that a mount of this view shows as its root. Miss."""

@@ -19,7 +19,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from volfs.errors import EntryExistsError, LocalFileError, NotADirectoryInVolumeError
-from volfs.model.entry import INLINE_MAX, SYMLINK_MAX, Entry, FileKind, replace
+from volfs.model.entry import (
+    INLINE_MAX,
+    SYMLINK_MAX,
+    Entry,
+    FileKind,
+    replace,
+    to_storable_time,
+)
 from volfs.model.extents import ExtentMap, Piece
 from volfs.model.names import Path, show_path
 from volfs.model.objects import Buffer
@@ -162,7 +169,7 @@ class _Put:
             # Last, for binding names changed the time.
             if directory.made:
                 directory.attributes = replace(
-                    directory.attributes, mtime_ns=item.status.st_mtime_ns
+                    directory.attributes, mtime_ns=to_storable_time(item.status.st_mtime_ns)
                 )
 
     def is_large(self, item: Local) -> bool:
@@ -267,7 +274,7 @@ def make_entry(item: Local, kind: FileKind) -> Entry:
         stat.S_IMODE(status.st_mode),
         os.getuid(),
         os.getgid(),
-        mtime_ns=status.st_mtime_ns,
+        mtime_ns=to_storable_time(status.st_mtime_ns),
         ctime_ns=time.time_ns(),
     )
 
