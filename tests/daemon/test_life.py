@@ -16,6 +16,7 @@ import pytest
 from tests.harness.calls import fails
 from tests.harness.mounted import Mounted, Mounts, is_running, wait_until
 from volfs.control.mounts import find_mount_point
+from volfs.daemon.launch import check_options
 from volfs.errors import MountError, NotAStoreError, NotFoundError, UserError, VolfsError
 
 pytestmark = pytest.mark.fuse
@@ -297,6 +298,22 @@ def test_a_dead_mount_is_listed_and_unmounting_it_says_so(mounts: Mounts) -> Non
         get_mount(str(mounted.path)).status()
     mounts.mount(mounted.path).unmount()
     assert not is_running(mounted.pid)
+
+
+def test_a_mount_that_cannot_reach_its_store_is_not_taken_for_dead(mounts: Mounts) -> None:
+    """It answers, if only with errors; its uncommitted work would be cut off."""
+    mounts.expect("statfs ")
+    mounted = mounts.mount()
+    (mounted.path / "f").write_text("kept")
+    mounts.close_store()
+    away = mounts.store_path.rename(mounts.directory / "away")
+    try:
+        with pytest.raises(MountError, match="already mounted"):
+            check_options(mounted.options)
+    finally:
+        away.rename(mounts.store_path)
+    assert mounted.is_mounted
+    assert mounted.commit().version == 1
 
 
 # --- logs ---------------------------------------------------------------------
