@@ -6,14 +6,17 @@ import json
 import os
 import socket
 import stat
+import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.harness.calls import run_as
 from tests.harness.mounted import Mounted, Mounts
-from volfs.control.protocol import MESSAGE_MAX
+from volfs.control.client import _receive
+from volfs.control.protocol import REQUEST_MAX, Answer, CommitResult, decode_answer, encode
 
 pytestmark = pytest.mark.fuse
 
@@ -64,7 +67,7 @@ def test_another_user_is_refused_even_where_permissions_would_allow(
         (frame(b'{"verb": 7}'), "control message"),
         (frame(b'{"verb": "dance"}'), "dance"),
         (frame(b'{"verb": "commit", "on_conflict": "maybe"}'), "maybe"),
-        ((MESSAGE_MAX + 1).to_bytes(4, "big"), "too large"),
+        ((REQUEST_MAX + 1).to_bytes(4, "big"), "too large"),
         (b"GET ", "too large"),
         (frame(b""), "control message"),
     ],
@@ -107,3 +110,18 @@ def test_a_message_too_long_for_a_version_is_refused(mounts: Mounts) -> None:
         mounted.commit("x" * 100_000)
     assert mounts.version == 0
     assert mounted.commit("x" * 60_000).version == 1
+
+
+def test_an_answer_may_be_longer_than_any_request() -> None:
+    """A commit that says what it overrode must not look like one that failed."""
+    path = {"path": "d" * 100, "theirs": "modified", "ours": "modified"}
+    result = CommitResult(True, 2, 1, 1, [path] * 40_000)
+    data = encode(Answer(result=msgspec.to_builtins(result)))
+    assert len(data) > REQUEST_MAX
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        sending = threading.Thread(target=theirs.sendall, args=(data,))
+        sending.start()
+        answer = decode_answer(_receive(ours))
+        sending.join()
+    assert msgspec.convert(answer.result, CommitResult) == result

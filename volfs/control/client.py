@@ -16,6 +16,7 @@ from volfs.control.mounts import (
     resolve_mount_path,
 )
 from volfs.control.protocol import (
+    ANSWER_MAX,
     LENGTH_SIZE,
     CommitResult,
     MountStatus,
@@ -78,7 +79,8 @@ class MountClient:
 
 
 def _receive(connection: socket.socket) -> bytes:
-    return _receive_exactly(connection, decode_length(_receive_exactly(connection, LENGTH_SIZE)))
+    length = decode_length(_receive_exactly(connection, LENGTH_SIZE), ANSWER_MAX)
+    return _receive_exactly(connection, length)
 
 
 def _receive_exactly(connection: socket.socket, size: int) -> bytes:

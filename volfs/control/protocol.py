@@ -14,7 +14,9 @@ from volfs import errors
 from volfs.errors import MountError, VolfsError
 
 LENGTH_SIZE = 4
-MESSAGE_MAX = 4 << 20
+REQUEST_MAX = 4 << 20
+ANSWER_MAX = 1 << 30
+"""A commit names every path that it overrode."""
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,10 +79,10 @@ def encode(message: Request | Answer) -> bytes:
     return len(body).to_bytes(LENGTH_SIZE, "big") + body
 
 
-def decode_length(header: bytes) -> int:
+def decode_length(header: bytes, limit: int = REQUEST_MAX) -> int:
     """MountError for a message that is larger than any of ours."""
     length = int.from_bytes(header, "big")
-    if length > MESSAGE_MAX:
+    if length > limit:
         raise MountError(f"control message of {length} bytes: too large")
     return length
 
