@@ -9,7 +9,6 @@ from volfs.model.objects import Oid
 from volfs.store.base import Head, Objects
 from volfs.volume.reader import Reader
 
-
 FETCHED_MAX = 64
 """More than there can be fetches at a time."""
 
