@@ -107,7 +107,8 @@ class Rig:
         scratch.mkdir(parents=True, exist_ok=True)
         self.catalog = Catalog(directory / "catalog")
         self.scratch = Scratch(scratch)
-        base = self.catalog.find_base()
+        known = store.find_lease(str(directory))
+        base = self.catalog.find_base(known.over if known else b"")
         if base is None:
             head = store.get_head(volume.id)
             snapshot = Reader(store.objects.load_object).load_manifest(head.manifest).snapshot

@@ -187,10 +187,10 @@ def die() -> None:
     raise DiedError
 
 
-def test_a_daemon_that_dies_after_publishing_finds_what_its_catalog_stands_on(
+def test_a_daemon_that_dies_after_publishing_finds_what_it_published(
     rig: Rig, other: Rig, new_rig: NewRig, store: Store
 ) -> None:
-    """Recorded is the overlay on its former base; the local tree is in the store as well."""
+    """Recorded is the overlay on its former base, of which all is published."""
     rig.write((b"f",), DATA)
     rig.commit()
     other.write((b"theirs",), b"x")
@@ -204,9 +204,41 @@ def test_a_daemon_that_dies_after_publishing_finds_what_its_catalog_stands_on(
     assert left is not None
     assert left.versions == (1, 3)
     again = new_rig(again=rig)
-    assert lease_of(again).versions == (1,)
+    assert lease_of(again).versions == (3,)
     check_leased(again)
     assert again.read((b"f",)) == DATA[:5] + b"new" + DATA[8:]
+
+
+def test_what_was_published_is_not_taken_back_by_older_records(
+    rig: Rig, new_rig: NewRig, store: Store, volume: VolumeRecord
+) -> None:
+    rig.write((b"f",), b"flushed")
+    rig.flush()
+    rig.write((b"f",), b"written")
+    rig.store.on_published = die
+    with pytest.raises(DiedError):
+        rig.commit()
+    again = new_rig(again=rig)
+    assert again.read((b"f",)) == b"written"
+    assert again.state.overlay.is_clean
+    assert again.commit().head.version == 1
+
+
+def test_what_was_written_after_the_seal_is_kept(rig: Rig, new_rig: NewRig) -> None:
+    """The records are newer than what was published: they stay on top of it."""
+    rig.write((b"f",), b"sealed")
+    rig.store.on_published = die
+
+    def write_on() -> None:
+        rig.write((b"g",), b"later")
+        rig.flush()
+
+    with pytest.raises(DiedError):
+        rig.commit(meanwhile=write_on)
+    again = new_rig(again=rig)
+    assert (again.read((b"f",)), again.read((b"g",))) == (b"sealed", b"later")
+    assert again.commit().head.version == 2
+    assert (again.read((b"f",)), again.read((b"g",))) == (b"sealed", b"later")
 
 
 def test_what_was_left_behind_stays_leased_with_its_needs(

@@ -53,10 +53,11 @@ async def open_rooms(
     if not options.is_read_only:
         catalog = Catalog(session.catalog)
         stack.callback(catalog.close)
-    base = catalog.find_base() if catalog else None
+    name = session_name(store, session.path)
+    left = store.find_lease(name)
+    base = catalog.find_base(left.over if left else b"") if catalog else None
     if catalog and base is None and sub_path:
         _make_sub_path(store, volume, sub_path)
-    name = session_name(store, session.path)
     view, lease = _make_view(store, volume, name, options.at or "head", sub_path, base)
     state = MountState(
         view,

@@ -13,6 +13,7 @@ import trio
 from volfs.control.protocol import CommitResult, MountStatus, ReloadResult, Request
 from volfs.daemon.busy import describe_holders, find_holders
 from volfs.errors import MountError, StoreError, UserError, VolfsError, VolumeBusyError
+from volfs.errors.faults import reached
 from volfs.fuse.mounting import stop_serving, unmount
 from volfs.fuse.ops import Operations
 from volfs.model.names import show_path
@@ -142,6 +143,7 @@ class Service:
         if not discard:
             await self._commit_rest()
         self.discard = discard
+        reached("end.unmounting")
         if not await self.committer.bridge.run(unmount, self.mountpoint):
             self.discard = False
             raise MountError(f"{self.mountpoint}: busy: {await self._name_holders()}")

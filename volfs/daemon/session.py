@@ -20,6 +20,7 @@ import msgspec
 
 from volfs.daemon.options import MountOptions
 from volfs.errors import AlreadyExistsError, MountError, NotFoundError, StoreError
+from volfs.errors.faults import reached
 from volfs.model.names import parse_path, show_path
 from volfs.store.base import Store, VolumeRecord
 from volfs.vfs.scratch import sync_directory
@@ -76,6 +77,7 @@ class Session:
         leaves of that is deleted by the next session to end.
         """
         self.path.rename(self.path.with_name(self.path.name + REMOVED))
+        reached("end.renamed")
         for removed in self.path.parent.glob(f"*{REMOVED}"):
             shutil.rmtree(removed, ignore_errors=True)
         self.close()
@@ -109,7 +111,9 @@ def take_session(store: Store, name: str) -> Session:
 
 def end_session(store: Store, session: Session) -> None:
     """Remove the session's directory, and then the lease."""
+    reached("end.committed")
     session.remove()
+    reached("end.removed")
     try:
         store.drop_lease(session_name(store, session.path))
     except StoreError as error:

@@ -71,6 +71,9 @@ class Lease(msgspec.Struct, frozen=True):
     needs: tuple[Need, ...] = ()
     began_ns: int = 0
     """When this life of the session began: no two lives have equal leases."""
+    over: bytes = b""
+    """The stamp of the catalog when what was published last was sealed: while the catalog
+    still has it, all that it has recorded is published."""
 
 
 class Space(NamedTuple):

@@ -48,6 +48,8 @@ class StoredBase(msgspec.Struct, array_like=True, frozen=True):
     link_files: int
     link_bytes: int
     last_ino: int
+    stamp: bytes = b""
+    """Random: no two flushes write the same."""
 
     @property
     def head(self) -> Head:
@@ -83,6 +85,7 @@ class Flush(NamedTuple):
     released: list[Piece]
     inos: set[int]
     names: set[tuple[int, bytes]]
+    stamp: bytes
 
 
 class Catalog:
@@ -98,6 +101,8 @@ class Catalog:
         self._recorded: set[int] = set()
         self._view: tuple[Head, Snapshot] | None = None
         """What the records lie on; None if that is not known."""
+        self.stamp = b""
+        """Of the last flush that was written."""
         self._data = os.open(directory / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
         self._reserved = 0
         self._reserve()
@@ -131,9 +136,10 @@ class Catalog:
         inos |= kept.keys() - self._recorded
         records = list(self._inode_records(state, inos, kept))
         records += [self._name_record(state, ino, name) for ino, name in names]
+        stamp = os.urandom(16)
         if records or rebased:
-            records.append((_BASE, _encode(_make_base(state))))
-        return Flush(records, state.scratch.take_released(), inos, names)
+            records.append((_BASE, _encode(_make_base(state, stamp))))
+        return Flush(records, state.scratch.take_released(), inos, names, stamp)
 
     def give_back(self, state: MountState, flush: Flush) -> None:
         """A flush could not be written: it is still to be recorded."""
@@ -153,6 +159,7 @@ class Catalog:
                         transaction.delete(key)
                     else:
                         transaction.put(key, value)
+            self.stamp = flush.stamp
             self._reserve()
         except lmdb.MapFullError as error:
             raise OutOfSpaceError(f"catalog: {error}") from error
@@ -184,13 +191,23 @@ class Catalog:
 
     # --- reading ---------------------------------------------------------
 
-    def find_base(self) -> StoredBase | None:
-        """What the recorded overlay stands on; None if nothing uncommitted is recorded."""
+    def find_base(self, over: bytes = b"") -> StoredBase | None:
+        """What the recorded overlay stands on; None if nothing uncommitted is recorded.
+
+        If the stamp is ``over``, which the lease has from the last publication, the
+        daemon died before it could record that all of it is published: it is dropped.
+        """
         with _reading(), self._env.begin() as transaction:
             value = transaction.get(_BASE)
             if value is None or not transaction.cursor().set_range(b"i"):
                 return None
-            return _decode_base(value)
+            base = _decode_base(value)
+        self.stamp = base.stamp
+        if not over or over != base.stamp:
+            return base
+        with self._env.begin(write=True) as transaction:
+            transaction.drop(self._env.open_db(txn=transaction), delete=False)
+        return None
 
     def load(self, state: MountState, base: StoredBase) -> None:
         """Bring the recorded overlay back into a fresh state over ``base``."""
@@ -260,7 +277,7 @@ def _inode_key(ino: int) -> bytes:
     return b"i" + ino.to_bytes(8, "big")
 
 
-def _make_base(state: MountState) -> StoredBase:
+def _make_base(state: MountState, stamp: bytes) -> StoredBase:
     snapshot = state.view.snapshot
     return StoredBase(
         state.view.head.version,
@@ -270,6 +287,7 @@ def _make_base(state: MountState) -> StoredBase:
         snapshot.link_files,
         snapshot.link_bytes,
         state.inodes.last,
+        stamp,
     )
 
 

@@ -16,6 +16,7 @@ import msgspec
 import trio
 
 from volfs.errors import VolfsError, VolumeBusyError
+from volfs.errors.faults import reached
 from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
 from volfs.store.base import Head, Lease, Store, VolumeRecord
@@ -86,7 +87,9 @@ class Committer:
             flush = self.catalog.prepare(self.state)
             try:
                 await self.bridge.run(self.state.scratch.sync, committed)
+                reached("flush.synced")
                 await self.bridge.run(self.catalog.write, flush)
+                reached("flush.recorded")
             except BaseException:
                 self.catalog.give_back(self.state, flush)
                 raise
@@ -101,15 +104,19 @@ class Committer:
         """
         async with self._lock:
             await self.bridge.run(self.kernel.write_back)
-            sealed = self.state.overlay.seal()
+            async with self._flush_lock:  # no flush is half way past the seal
+                sealed = self.state.overlay.seal()
+                over = self.catalog.stamp if self.catalog else b""
+            reached("commit.sealed")
             try:
                 base, read = self.state.view.snapshot, self.state.scratch.read_sound
                 published = await self.bridge.run(
-                    _publish, self.store, self.volume, base, sealed, read, note, self.lease
+                    _publish, self.store, self.volume, base, sealed, read, note, self.lease, over
                 )
             except BaseException:
                 self.state.overlay.restore()
                 raise
+            reached("commit.published")
             last_arena = self._absorb(published)
             await self._settle_down(last_arena, self._make_lease())
             return published
@@ -139,7 +146,9 @@ class Committer:
         except VolfsError as error:
             log.warning("after a commit: %s", error)
         else:
+            reached("settle.recorded")
             self.state.scratch.drop_arenas(last_arena, self.state.overlay.arenas_of_orphans())
+            reached("settle.dropped")
             self.lease = lease
 
     # --- lease -----------------------------------------------------------
@@ -207,10 +216,13 @@ class Committer:
             )
             self._note_lease(wide)
             # From the last look at open files to the swap nothing is awaited.
+            reached("reload.leased")
             notices = await self.bridge.settle(self._swap, head, snapshot)
+            reached("reload.swapped")
             lease = self._make_lease()
             # At once: until then the kernel's caches are of the version before.
             await self.bridge.run(self.kernel.forget, notices)
+            reached("reload.told")
             await self.bridge.settle(self.state.recount_usage)
             await self._settle_down(0, lease)
             await self._leave_lease()
@@ -261,6 +273,7 @@ def _publish(
     read_scratch: ReadScratch,
     note: CommitNote,
     lease: Lease,
+    over: bytes = b"",
 ) -> Published:
     """Write the sealed files' content, then publish. In a thread; touches no state."""
     with store.open_upload() as upload, ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -269,4 +282,6 @@ def _publish(
             content = writer.write(file.base, file.extents, read_scratch)
             file.written = with_content(file.entry, content)
             file.place(file.written)
-        return publish_delta(store, upload, volume, base, sealed.delta, note, lease=lease)
+        return publish_delta(
+            store, upload, volume, base, sealed.delta, note, lease=lease, over=over
+        )

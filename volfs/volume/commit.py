@@ -13,6 +13,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from volfs.errors import HeadMovedError, NotFoundError, OverriddenError, UserError
 from volfs.model.delta import Delta, apply_delta
 from volfs.model.entry import Entry
@@ -71,13 +73,15 @@ def publish_delta(
     *,
     shares: Collection[int] = (),
     lease: Lease | None = None,
+    over: bytes = b"",
     only_on: Head | None = None,
 ) -> Published:
     """Publish ``delta``, made on ``base``. The content it names has been put into ``upload``.
 
     What is taken from a base must stay until it is published: either ``lease``
-    is on it, and is widened to the local tree in the same step, or ``base`` and
-    whatever else ``delta`` has trees of are the versions ``shares``.
+    is on it, and is widened to the local tree in the same step (and told what
+    the delta was sealed ``over``), or ``base`` and whatever else ``delta`` has
+    trees of are the versions ``shares``.
     NotFoundError if the volume or one of these is gone by then.
     HeadMovedError if the head is not ``only_on``: nothing is merged then.
     OverriddenError if ``note`` says so and others' changes would be replaced;
@@ -89,7 +93,7 @@ def publish_delta(
     applied = apply_delta(reader.get_tree, upload.put_object, base, delta)
     local = applied.snapshot
 
-    wide = lease and widen(lease, needs=snapshot_needs(local))
+    wide = lease and msgspec.structs.replace(widen(lease, needs=snapshot_needs(local)), over=over)
 
     def result(
         changed: bool,

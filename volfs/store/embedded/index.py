@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError, MissingObjectError
+from volfs.errors.faults import reached
 from volfs.model.objects import Kind, Oid
 from volfs.model.pack import (
     PACK_HEADER_SIZE,
@@ -155,6 +156,7 @@ class Index:
             self._check_present(txn, (*batch.known, manifest))
             for pack, durable in batch.packs:
                 self._extend(txn, pack, durable)
+            reached("publish.unmoved")
 
     def _check_present(self, txn: Transaction, oids: Iterable[Oid]) -> None:
         for oid in oids:

@@ -11,6 +11,7 @@ from typing import Self
 from xxhash import xxh3_64_intdigest
 
 from volfs.errors import DamagedObjectError, StoreError
+from volfs.errors.faults import reached
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import PackKind, RecordHeader, encode_record_header, pack_kind
 from volfs.store.codec import compress
@@ -87,8 +88,10 @@ class PackUpload:
                 writer.sync()
             if any(writer.is_new for writer in writers):
                 self._pool.sync_directory()
+            reached("publish.durable")
             ends = [(writer.pack, writer.end) for writer in writers]
             yield Batch(self._new, self._replaced, self._known, ends)
+            reached("publish.moved")
             for writer in writers:
                 writer.settle()
             self._release()
@@ -125,6 +128,7 @@ class PackUpload:
                 return  # Another thread was quicker.
             writer = self._writer_for(pack_kind(header.kind))
             offset = writer.append(encode_record_header(header), stored)
+            reached("publish.appended")
             kind, codec, raw, length, checksum, oid = header
             self._new[oid] = IndexEntry(writer.pack, offset, length, raw, checksum, codec, kind)
             self.new_objects += 1

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from volfs.errors import StoreUnavailableError
+from volfs.errors.faults import reached
 from volfs.model.objects import Buffer
 from volfs.model.pack import PACK_HEADER_SIZE, PackKind, encode_pack_header
 from volfs.store.embedded.environment import store_errors
@@ -176,6 +177,7 @@ class WriterPool:
             return None
         if state.st_nlink == 0 or not os.path.samestat(state, path.stat()):
             return None
+        reached("pack.locked")
         os.ftruncate(fd, row.durable)
         if row.durable == 0:
             _write_all(fd, [encode_pack_header(row.kind)], 0)
