@@ -51,13 +51,14 @@ class Checked:
         if self.sealed is None:
             self.sealed = self.read_all()
             self.sealed_arenas = self.arenas
+            self.sealed_map = self.map.copy()
             self.arenas = {key + 3: bytearray() for key in self.arenas}
 
     def rebase(self) -> None:
         """The commit is done: what was sealed is the base."""
         if self.sealed is None:
             return
-        self.map.rebase(self.sealed_arenas.keys())
+        self.map.rebase(self.sealed_arenas.keys(), self.sealed_map)
         self.base, self.sealed = self.sealed, None
         self.arenas = {key - 3: data for key, data in self.arenas.items()}
         self.map.pieces = [
@@ -202,15 +203,32 @@ def test_extending_reads_zeros_even_over_what_was_cut() -> None:
 def test_after_a_commit_only_later_writes_are_not_base() -> None:
     extents = ExtentMap.of_base(100)
     extents.write(0, 50, 1, 0)
+    sealed = extents.copy()
     extents.write(40, 60, 2, 0)
-    extents.rebase([1])
+    extents.rebase([1], sealed)
     assert extents.pieces == [
         Piece(0, 40, BASE, 0),
         Piece(40, 60, 2, 0),
         Piece(60, 100, BASE, 60),
     ]
-    extents.rebase([1, 2])
+    extents.rebase([1, 2], extents.copy())
     assert extents.is_base
+
+
+def test_holes_that_were_committed_are_the_base_and_later_ones_are_not() -> None:
+    extents = ExtentMap(0)
+    extents.write(100, 200, 1, 0)
+    sealed = extents.copy()
+    extents.truncate(150)
+    extents.truncate(300)
+    extents.write(50, 60, 2, 0)
+    extents.rebase([1], sealed)
+    assert extents.pieces == [
+        Piece(0, 50, BASE, 0),
+        Piece(50, 60, 2, 0),
+        Piece(60, 150, BASE, 60),
+    ]
+    assert extents.size == 300
 
 
 def test_copies_are_independent() -> None:

@@ -10,6 +10,7 @@ from tests.harness.rig import Rig, list_version
 from tests.vfs.test_records import damaged
 from volfs.errors import MissingObjectError, StoreUnavailableError
 from volfs.model.content import FANOUT
+from volfs.model.extents import BASE
 from volfs.model.objects import Oid
 from volfs.store.base import Store, VolumeRecord
 from volfs.vfs.view import FETCHED_MAX
@@ -62,3 +63,21 @@ def test_objects_that_were_fetched_for_nothing_are_let_go(rig: Rig) -> None:
     assert len(view._fetched) == FETCHED_MAX
     view.keep(Oid(b"%032d" % 1000), b"data")
     assert view._load_ready(Oid(b"%032d" % 1000)) == b"data"
+
+
+def test_a_sparse_file_written_during_its_commit_costs_what_changes(
+    rig: Rig, store: Store, volume: VolumeRecord
+) -> None:
+    """Its holes are not looked at one window after the other: here there are four million."""
+    at = 1 << 38
+    rig.write((b"f",), b"x" * 5000, at)
+    rig.commit(meanwhile=lambda: rig.write((b"f",), b"y", at + 10))
+    extents = rig.get((b"f",)).extents  # type: ignore[attr-defined]
+    assert [(piece.start, piece.end) for piece in extents.pieces if piece.source == BASE] == [
+        (0, at + 10),
+        (at + 11, at + 5000),
+    ]
+    rig.commit()
+    handle = rig.open((b"f",))
+    assert rig.read_handle(handle, at - 1, 20) == b"\0" + b"x" * 10 + b"y" + b"x" * 8
+    rig.files.release(handle)

@@ -99,21 +99,31 @@ class ExtentMap:
         if at < end:
             yield Piece(at, end, ZERO, 0)
 
-    def rebase(self, sources: Collection[int]) -> None:
+    def rebase(self, sources: Collection[int], sealed: ExtentMap) -> None:
         """What came from ``sources`` or the old base is in a new base now, at the same place.
 
         True after a commit: the new base is what the file was at the seal, and
-        only bytes not written since still come from what was sealed.
+        only bytes not written since still come from what was ``sealed``. Holes
+        that there were then are the new base's; it need not be asked for them
+        one by one at the next commit.
         """
-        moved = [
-            Piece(p.start, p.end, BASE, p.start) if p.source in sources else p for p in self.pieces
-        ]
+        moved: list[Piece] = []
+        for piece in self.iter_pieces(0, self.size):
+            if piece.source in sources:
+                moved.append(piece._replace(source=BASE, offset=piece.start))
+            else:
+                moved += sealed.find_holes(piece) if piece.source == ZERO else [piece]
         self.pieces = []
         for piece in moved:
             if self.pieces and piece.continues(self.pieces[-1]):
                 last = self.pieces.pop()
                 piece = Piece(last.start, piece.end, last.source, last.offset)
             self.pieces.append(piece)
+
+    def find_holes(self, within: Piece) -> list[Piece]:
+        """The holes in a range, as pieces of what this map becomes when it is a base."""
+        pieces = self.iter_pieces(within.start, min(within.end, self.size))
+        return [Piece(p.start, p.end, BASE, p.start) for p in pieces if p.source == ZERO]
 
     @property
     def is_base(self) -> bool:

@@ -200,7 +200,7 @@ class Overlay:
         assert written is not None
         file.base = with_content(file.entry, written)
         if file.extents is not None:
-            file.extents.rebase(range(last_arena + 1))
+            file.extents.rebase(range(last_arena + 1), done.extents)
             # Holes are nobody's: a sparse file is the base's although not all pieces are.
             same = file.stamp == done.stamp and file.entry.links > 0
             if same or (file.extents.is_base and file.extents.size == written.size):
