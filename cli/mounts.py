@@ -73,10 +73,31 @@ def mount(volume: str, mountpoint: str, **options: Any) -> None:
 @target_argument
 @click.option("--discard", is_flag=True, help="Drop uncommitted changes instead of committing.")
 def umount(target: str, discard: bool) -> None:
-    """Commit what is left, then unmount."""
+    """Commit what is left, then unmount.
+
+    Of a mount whose daemon died, only the mount point is freed: what was not
+    committed stays, see `volfs overlays`.
+    """
     from volfs.control.client import get_mount
 
-    get_mount(target).unmount(discard=discard)
+    mount = get_mount(target)
+    if mount.is_alive() or not _take_away(mount.mount.path):
+        mount.unmount(discard=discard)
+
+
+def _take_away(mountpoint: str) -> bool:
+    """Unmount what has no daemon, and raise MountError: nothing was committed. False if it has."""
+    from volfs.daemon.launch import clear_dead_mount
+    from volfs.errors import MountError
+    from volfs.fuse.mounting import is_dead
+
+    if not is_dead(mountpoint):
+        return False
+    clear_dead_mount(mountpoint)
+    raise MountError(
+        f"{mountpoint}: unmounted, but its daemon had died and nothing was committed; "
+        "`volfs overlays` shows what is left"
+    )
 
 
 def commit_options(command: F) -> F:

@@ -80,6 +80,15 @@ def test_what_dead_mounts_left_is_listed(volfs: Command, place: Path) -> None:
     assert volfs("overlays", "--json").json == []
 
 
+def test_a_dead_mount_can_be_unmounted_and_keeps_what_it_has(volfs: Command, place: Path) -> None:
+    left = leave(volfs, place)
+    assert "its daemon had died and nothing was committed" in volfs("umount", place, status=1).err
+    assert find_mount_point(str(place)) is None
+    assert [row["name"] for row in volfs("overlays", "--json").json] == [left["name"]]
+    volfs("mount", "v", place)
+    assert (place / "f").read_bytes() == b"x" * 5000
+
+
 def test_one_is_committed_by_name(volfs: Command, place: Path) -> None:
     left = leave(volfs, place)
     done = volfs("overlays", "commit", left["name"], "-m", "saved", "--json").json
