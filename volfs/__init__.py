@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from volfs import exception
     from volfs.api.client import Client
     from volfs.api.dict import Dict
+    from volfs.api.queue import Queue
 
-__all__ = ["Client", "Dict", "exception"]
+__all__ = ["Client", "Dict", "Queue", "exception"]
 
 _HOMES = {
     "Client": "volfs.api.client",
     "Dict": "volfs.api.dict",
+    "Queue": "volfs.api.queue",
 }
 
 

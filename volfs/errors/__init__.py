@@ -276,7 +276,7 @@ class MountError(VolfsError):
 
 
 # --- what ported programs catch ---------------------------------------------
-# Modal's names, for ``volfs.exception``; nothing in volfs raises them by itself.
+# Modal's names, for ``volfs.exception``.
 
 
 class AuthError(VolfsError):

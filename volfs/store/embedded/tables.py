@@ -100,14 +100,15 @@ class EmbeddedTables:
         return self._environment
 
     def read(self, look: Callable[[Reading], T]) -> T:
-        with self.reading, self._usable().read() as txn:
-            return look(Rows(txn, self._tables))
+        with self.reading:
+            return self._usable().run(lambda txn: look(Rows(txn, self._tables)), write=False)
 
     def change(self, act: Callable[[Changing], T], adds: int | None = 0) -> T:
         # Twice the size: LMDB writes what it replaces anew before it lets go of the old.
         reserve = 0 if adds is None else RESERVE + 2 * adds
-        with self.writing, self._usable().write(reserve) as txn:
-            return act(Rows(txn, self._tables))
+        with self.writing:
+            usable = self._usable()
+            return usable.run(lambda txn: act(Rows(txn, self._tables)), write=True, reserve=reserve)
 
     def _usable(self) -> Environment:
         if self._environment is None:

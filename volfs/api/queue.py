@@ -1,0 +1,230 @@
+"""``volfs.Queue``: first in, first out, between all processes, in Modal's shape."""
+
+from __future__ import annotations
+
+import queue
+import warnings
+from collections.abc import Iterator
+from typing import Any, ClassVar, Self
+
+from volfs.api.client import Client
+from volfs.api.pickling import dump, load
+from volfs.api.resource import Ephemeral, Objects, ResourceHandle, ResourceInfo
+from volfs.api.twins import blocking, blocking_iterator
+from volfs.errors import InvalidError
+from volfs.services.queues import KEY_MAX, TTL_MAX, Queues
+from volfs.services.resources import QUEUE, check_name
+
+_SCANNED = 64
+"""Items that an iteration reads at a time."""
+
+
+class QueueInfo(ResourceInfo):
+    """Name, creation time and creator of a Queue."""
+
+
+class Queue(ResourceHandle):
+    """Partitions of items; each partition is first in, first out.
+
+    Items outlive processes, not a restart of the machine, and a partition goes
+    24 hours after the last put. ``partition`` is 1 to 64 bytes of text, or None.
+    """
+
+    _kind = QUEUE
+    objects: ClassVar[Objects[Queue]]
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        raise RuntimeError(
+            "Queue() is not allowed. "
+            "Please use `Queue.from_name(...)` or `Queue.ephemeral()` instead."
+        )
+
+    @classmethod
+    def from_name(
+        cls,
+        name: str,
+        *,
+        environment_name: str | None = None,
+        create_if_missing: bool = False,
+        client: Client | None = None,
+    ) -> Self:
+        """The Queue of this name, looked up at its first use. InvalidError for a bad name."""
+        check_name("Queue", name)
+        return cls._by_name(name, environment_name, create_if_missing, client)
+
+    @classmethod
+    def persist(cls, name: str, *, environment_name: str | None = None) -> Self:
+        """``from_name`` with ``create_if_missing``."""
+        return cls.from_name(name, environment_name=environment_name, create_if_missing=True)
+
+    @classmethod
+    def ephemeral(
+        cls, client: Client | None = None, environment_name: str | None = None
+    ) -> Ephemeral[Self]:
+        """A Queue without a name, for a ``with`` or ``async with`` block."""
+        return Ephemeral(cls, environment_name, client)
+
+    @staticmethod
+    def validate_partition_key(partition: str | None) -> bytes:
+        """The key's bytes; InvalidError."""
+        if partition is None:
+            return b""
+        key = partition.encode()
+        if not 0 < len(key) <= KEY_MAX:
+            raise InvalidError("Queue partition key must be between 1 and 64 characters.")
+        return key
+
+    # --- putting ---------------------------------------------------------
+
+    @blocking
+    def put(
+        self,
+        v: Any,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        partition: str | None = None,
+        partition_ttl: int = TTL_MAX,
+    ) -> None:
+        """Append an item. Waits while the partition is full; queue.Full when ``timeout`` is over.
+
+        RequestSizeError beyond 1 MiB; SerializationError.
+        """
+        self._put("Queue.put", [v], block, timeout, partition, partition_ttl)
+
+    @blocking
+    def put_many(
+        self,
+        vs: list[Any],
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        partition: str | None = None,
+        partition_ttl: int = TTL_MAX,
+    ) -> None:
+        """Append items, next to each other, all or none; otherwise as ``put``."""
+        if vs:
+            self._put("Queue.put_many", vs, block, timeout, partition, partition_ttl)
+
+    def _put(
+        self,
+        call: str,
+        values: list[Any],
+        block: bool,
+        timeout: float | None,
+        partition: str | None,
+        ttl: float,
+    ) -> None:
+        key = self.validate_partition_key(partition)
+        if not block and timeout is not None:
+            warnings.warn("`timeout` argument is ignored for non-blocking put.", stacklevel=4)
+        items = [dump(value, f"an item of {self._said()}") for value in values]
+        wait = timeout if block else 0.0
+        rows, mine = self._rows(), self.object_id
+        if not rows.put_waiting(mine, key, items, ttl, call, wait):
+            raise queue.Full(f"{self._said()} is full")
+
+    # --- taking ----------------------------------------------------------
+
+    @blocking
+    def get(
+        self, block: bool = True, timeout: float | None = None, *, partition: str | None = None
+    ) -> Any | None:
+        """Remove and return the first item.
+
+        Waits for one; queue.Empty when ``timeout`` seconds are over. With
+        ``block=False``, None where there is none. DeserializationError.
+        """
+        values = self._get(1, block, timeout, partition)
+        return values[0] if values else None
+
+    @blocking
+    def get_many(
+        self,
+        n_values: int,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        partition: str | None = None,
+    ) -> list[Any]:
+        """Remove and return up to ``n_values`` items, as soon as there is one; as ``get``."""
+        if n_values < 0:
+            raise InvalidError("n_values cannot be negative")
+        return self._get(n_values, block, timeout, partition) if n_values else []
+
+    def _get(
+        self, limit: int, block: bool, timeout: float | None, partition: str | None
+    ) -> list[Any]:
+        key = self.validate_partition_key(partition)
+        if not block and timeout is not None:
+            warnings.warn("Timeout is ignored for non-blocking get.", stacklevel=4)
+        rows, mine = self._rows(), self.object_id
+        items = rows.take_waiting(mine, key, limit, timeout if block else 0.0)
+        if block and not items:
+            raise queue.Empty
+        return [self._load(item) for item in items]
+
+    # --- looking ---------------------------------------------------------
+
+    @blocking
+    def len(self, *, partition: str | None = None, total: bool = False) -> int:
+        """Items of a partition, or of all with ``total``. InvalidError for both."""
+        if partition and total:
+            raise InvalidError("Partition must be null when requesting total length.")
+        key, rows = self.validate_partition_key(partition), self._rows()
+        return rows.get_usage(self.object_id).items if total else rows.count(self.object_id, key)
+
+    @blocking_iterator
+    def iterate(
+        self,
+        *,
+        partition: str | None = None,
+        item_poll_timeout: float = 0.0,
+        timeout: float | None = None,
+    ) -> Iterator[Any]:
+        """The items of a partition in their order; none is removed.
+
+        Ends when no further one has come for ``item_poll_timeout`` seconds, which
+        is what ``timeout`` means, too.
+        """
+        key, rows = self.validate_partition_key(partition), self._rows()
+        wait = item_poll_timeout if timeout is None else timeout
+        items, position = rows.peek_waiting(self.object_id, key, 0, _SCANNED, wait)
+        while items:
+            yield from map(self._load, items)
+            items, position = rows.peek_waiting(self.object_id, key, position, _SCANNED, wait)
+
+    def __len__(self) -> int:
+        return self.len()
+
+    def __bool__(self) -> bool:
+        # A handle is true, empty or not: to ask is not to count.
+        return True
+
+    # --- removing --------------------------------------------------------
+
+    @blocking
+    def clear(self, *, partition: str | None = None, all: bool = False) -> None:
+        """Remove the items of a partition, or of all. InvalidError for both."""
+        if partition and all:
+            raise InvalidError("Partition must be null when requesting to clear all.")
+        key, rows = self.validate_partition_key(partition), self._rows()
+        if all:
+            rows.clear_all(self.object_id)
+        else:
+            rows.clear(self.object_id, key)
+
+    # --- bytes -----------------------------------------------------------
+
+    def _rows(self) -> Queues:
+        self._resource()
+        return Queues(self.client.tables())
+
+    def _load(self, item: bytes) -> Any:
+        return load(item, f"an item of {self._said()}")
+
+    def _said(self) -> str:
+        return f"Queue '{self.name}'" if self.name else f"ephemeral Queue {self.object_id}"
+
+
+Queue.objects = Objects(Queue)
