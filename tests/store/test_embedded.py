@@ -278,12 +278,12 @@ def test_a_short_or_missing_pack_is_never_adopted(store: EmbeddedStore, path: Pa
 
 def test_an_allocated_pack_without_a_file_is_used(store: EmbeddedStore, path: Path) -> None:
     store.close()
-    environment = path / "index"
-    with lmdb.open(str(environment), max_dbs=64, map_size=1 << 30) as env:
-        rows, counters = env.open_db(b"packs"), env.open_db(b"counters")
-        with env.begin(write=True) as txn:
-            txn.put((2).to_bytes(4, "big"), b"\1" + bytes(8), db=rows)
-            txn.put(b"next-pack", (3).to_bytes(4, "little"), db=counters)
+    environment = Environment(path / "index")
+    rows, counters = environment.open_table(b"packs"), environment.open_table(b"counters")
+    with environment.write() as txn:
+        txn.put((2).to_bytes(4, "big"), b"\1" + bytes(8), db=rows)
+        txn.put(b"next-pack", (3).to_bytes(4, "little"), db=counters)
+    environment.close()
     again = open_embedded(str(path), create=False)
     (oid,) = add(again, noise(50))
     assert again.objects.load_object(oid) == noise(50)

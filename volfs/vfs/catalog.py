@@ -22,6 +22,7 @@ import lmdb
 import msgspec
 
 from volfs.errors import DamagedObjectError, OutOfSpaceError, StoreUnavailableError
+from volfs.model.checksum import add_checksum, strip_checksum
 from volfs.model.entry import Entry
 from volfs.model.extents import ExtentMap, Piece
 from volfs.model.manifest import Snapshot
@@ -158,7 +159,7 @@ class Catalog:
                     if value is None:
                         transaction.delete(key)
                     else:
-                        transaction.put(key, value)
+                        transaction.put(key, add_checksum(key, value))
             self.stamp = flush.stamp
             self._reserve()
         except lmdb.MapFullError as error:
@@ -201,7 +202,7 @@ class Catalog:
             value = transaction.get(_BASE)
             if value is None or not transaction.cursor().set_range(b"i"):
                 return None
-            base = _decode_base(value)
+            base = _decode_base(strip_checksum(_BASE, value))
         self.stamp = base.stamp
         if not over or over != base.stamp:
             return base
@@ -249,7 +250,8 @@ def read_catalog(directory: Path) -> Recorded:
 def _read_all(env: lmdb.Environment) -> Recorded:
     recorded = Recorded(None, {}, [])
     with _reading(), env.begin() as transaction:
-        for key, value in transaction.cursor():
+        for key, stored in transaction.cursor():
+            value = strip_checksum(key, stored)
             if key == _BASE:
                 recorded = recorded._replace(base=_decode_base(value))
             elif key.startswith(b"i"):

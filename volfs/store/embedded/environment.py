@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import lmdb
 
@@ -22,10 +22,9 @@ from volfs.errors import (
     StoreError,
     StoreUnavailableError,
 )
+from volfs.model.checksum import add_checksum, strip_checksum
 
 T = TypeVar("T")
-Transaction: TypeAlias = "lmdb.Transaction[bytes]"
-Table: TypeAlias = "lmdb._Database"
 
 RESERVE = 8 << 20
 """Free bytes without which no transaction begins: what LMDB copies must fit."""
@@ -64,6 +63,93 @@ def _errno_of(error: lmdb.Error) -> int | None:
     return next((n for n in (*_FULL, *_DENIED) if os.strerror(n) in text), None)
 
 
+class Table(NamedTuple):
+    raw: lmdb._Database
+    has_checksums: bool
+
+    def encode(self, key: bytes, row: bytes) -> bytes:
+        return add_checksum(key, row) if self.has_checksums else row
+
+    def decode(self, key: bytes, stored: bytes) -> bytes:
+        return strip_checksum(key, stored) if self.has_checksums else stored
+
+
+class Transaction:
+    """LMDB's own, over rows whose checksums are verified. ``raw`` is what verifies nothing.
+
+    Whatever gives a row raises DamagedObjectError if it is not what was put.
+    """
+
+    __slots__ = ("raw",)
+
+    def __init__(self, raw: lmdb.Transaction[bytes]) -> None:
+        self.raw = raw
+
+    def get(self, key: bytes, *, db: Table) -> bytes | None:
+        stored = self.raw.get(key, db=db.raw)
+        return None if stored is None else db.decode(key, stored)
+
+    def put(self, key: bytes, row: bytes, *, db: Table, overwrite: bool = True) -> bool:
+        """False if the key is there and not to be overwritten."""
+        return self.raw.put(key, db.encode(key, row), overwrite=overwrite, db=db.raw)
+
+    def delete(self, key: bytes, *, db: Table) -> bool:
+        return self.raw.delete(key, db=db.raw)
+
+    def pop(self, key: bytes, *, db: Table) -> bytes | None:
+        row = self.get(key, db=db)
+        if row is not None:
+            self.delete(key, db=db)
+        return row
+
+    def cursor(self, db: Table) -> Cursor:
+        return Cursor(self.raw.cursor(db.raw), db)
+
+
+class Cursor:
+    """A cursor of a ``Transaction``, with LMDB's own words."""
+
+    __slots__ = ("_raw", "_table")
+
+    def __init__(self, raw: lmdb.Cursor[bytes], table: Table) -> None:
+        self._raw = raw
+        self._table = table
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._raw.close()
+
+    def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
+        return self._decode(self._raw.iternext())
+
+    def iterprev(self) -> Iterator[tuple[bytes, bytes]]:
+        return self._decode(self._raw.iterprev())
+
+    def _decode(self, rows: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        return ((key, self._table.decode(key, stored)) for key, stored in rows)
+
+    def item(self) -> tuple[bytes, bytes]:
+        key, stored = self._raw.item()
+        return key, self._table.decode(key, stored)
+
+    def key(self) -> bytes:
+        return self._raw.key()
+
+    def set_range(self, key: bytes) -> bool:
+        return self._raw.set_range(key)
+
+    def prev(self) -> bool:
+        return self._raw.prev()
+
+    def last(self) -> bool:
+        return self._raw.last()
+
+    def delete(self) -> bool:
+        return self._raw.delete()
+
+
 class Environment:
     """Owns one LMDB environment of a store in this process.
 
@@ -79,9 +165,9 @@ class Environment:
             self._env = _open(path, durable)
             self._env.reader_check()
 
-    def open_table(self, name: bytes) -> Table:
+    def open_table(self, name: bytes, *, has_checksums: bool = True) -> Table:
         with store_errors(f"index {self._path}"):
-            return self._env.open_db(name)
+            return Table(self._env.open_db(name), has_checksums)
 
     def check_usable(self) -> None:
         """StoreError in a forked process, and after closing."""
@@ -102,7 +188,7 @@ class Environment:
             self._check_space(reserve)
         try:
             with self._env.begin(write=write) as txn:
-                return act(txn)
+                return act(Transaction(txn))
         except (lmdb.Error, OSError) as error:
             with store_errors(f"index {self._path}"):
                 raise
@@ -112,7 +198,7 @@ class Environment:
     def read(self) -> Iterator[Transaction]:
         self.check_usable()
         with store_errors(f"index {self._path}"), self._env.begin() as txn:
-            yield txn
+            yield Transaction(txn)
 
     @contextmanager
     def write(self, reserve: int = RESERVE) -> Iterator[Transaction]:
@@ -125,7 +211,7 @@ class Environment:
         self._check_space(reserve)
         try:
             with store_errors(f"index {self._path}"), self._env.begin(write=True) as txn:
-                yield txn
+                yield Transaction(txn)
         except StoreUnavailableError:
             # LMDB calls a short write, the first sign of a full disk, an I/O error.
             self._check_space(reserve)

@@ -87,7 +87,8 @@ class Index:
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
-        self._objects: Table = environment.open_table(b"objects")
+        # The record's header says the same again, with a checksum of its own.
+        self._objects: Table = environment.open_table(b"objects", has_checksums=False)
         self._packs: Table = environment.open_table(b"packs")
         self._counters: Table = environment.open_table(b"counters")
 
