@@ -68,7 +68,7 @@ def test_a_cache_keeps_the_recent_and_names_what_is_damaged() -> None:
         loaded.append(oid)
         return oid
 
-    cache = DecodedCache(load, decode, kept=2)
+    cache = DecodedCache(load, decode, limit=2)
     for name in (b"a", b"b", b"a", b"c", b"a", b"b"):
         cache.get(Oid(name))
     assert loaded == [b"a", b"b", b"c", b"b"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -16,46 +14,36 @@ from volfs.model.names import Path, show_path
 from volfs.model.objects import Buffer, Load, Oid
 from volfs.model.tree import EMPTY_TREE, Tree, decode_tree, find_entry
 from volfs.store.base import Objects
+from volfs.store.lru import LruMap
 
-TREES_KEPT = 4096
-LISTS_KEPT = 1024
+TREE_BYTES = 16 << 20
+LIST_BYTES = 8 << 20
+"""Kept of each, as encoded; decoded, trees take about six times that."""
 READ_SIZE = 1 << 20
 
 T = TypeVar("T")
 
 
 class DecodedCache(Generic[T]):
-    """Recently used decoded objects. Safe to use from several threads."""
+    """Recently used decoded objects, ``limit`` encoded bytes of them. Thread-safe."""
 
-    def __init__(self, load: Load, decode: Callable[[Buffer], T], kept: int) -> None:
+    def __init__(self, load: Load, decode: Callable[[Buffer], T], limit: int) -> None:
         self._load = load
         self._decode = decode
-        self._kept = kept
-        self._values: OrderedDict[Oid, T] = OrderedDict()
-        self._lock = threading.Lock()
+        self._values: LruMap[Oid, T] = LruMap(limit)
 
-    def find(self, oid: Oid) -> T | None:
-        with self._lock:
-            value = self._values.get(oid)
-            if value is not None:
-                self._values.move_to_end(oid)
+    def get(self, oid: Oid) -> T:
+        """DamagedObjectError names the object."""
+        value = self._values.find(oid)
+        if value is not None:
             return value
-
-    def add(self, oid: Oid, data: Buffer) -> T:
-        """Decode and keep; DamagedObjectError names the object."""
+        data = self._load(oid)
         try:
             value = self._decode(data)
         except DamagedObjectError as error:
             raise DamagedObjectError(f"object {oid.hex()}: {error}") from error
-        with self._lock:
-            self._values[oid] = value
-            if len(self._values) > self._kept:
-                self._values.popitem(last=False)
+        self._values.put(oid, value, len(data))
         return value
-
-    def get(self, oid: Oid) -> T:
-        value = self.find(oid)
-        return value if value is not None else self.add(oid, self._load(oid))
 
 
 class Reader:
@@ -63,8 +51,8 @@ class Reader:
 
     def __init__(self, load: Load) -> None:
         self.load = load
-        self.trees: DecodedCache[Tree] = DecodedCache(load, decode_tree, TREES_KEPT)
-        self.lists: DecodedCache[ChunkList] = DecodedCache(load, decode_chunk_list, LISTS_KEPT)
+        self.trees: DecodedCache[Tree] = DecodedCache(load, decode_tree, TREE_BYTES)
+        self.lists: DecodedCache[ChunkList] = DecodedCache(load, decode_chunk_list, LIST_BYTES)
 
     def get_tree(self, oid: Oid) -> Tree:
         return self.trees.get(oid) if oid else EMPTY_TREE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from volfs.errors import DamagedObjectError, MissingObjectError
 from volfs.store.embedded.environment import store_errors
-from volfs.store.embedded.lru import LruMap
+from volfs.store.lru import LruMap
 
 OPEN_FILES = 256
 

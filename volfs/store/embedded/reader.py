@@ -11,8 +11,8 @@ from volfs.model.objects import Buffer, Oid, compute_oid
 from volfs.model.pack import RECORD_HEADER_SIZE, Codec, encode_record_header
 from volfs.store.codec import decompress
 from volfs.store.embedded.index import Index, IndexEntry
-from volfs.store.embedded.lru import LruMap
 from volfs.store.embedded.packs import PackReader
+from volfs.store.lru import LruMap
 
 PLACES = 1 << 17
 """About 50 MB at most; at 1 MiB a chunk, 128 GiB of files."""
