@@ -376,13 +376,16 @@ def describe(entry: Entry, inode: Inode | None = None) -> tuple[object, ...]:
     return (kind.name, entry.mode, entry.uid, links, times, entry.xattrs, target)
 
 
-def list_version(store: Store, volume: VolumeRecord) -> dict[VolumePath, tuple[object, ...]]:
-    """As ``list_tree``, of the newest version in the store."""
+def list_version(
+    store: Store, volume: VolumeRecord, manifest: Oid | None = None
+) -> dict[VolumePath, tuple[object, ...]]:
+    """As ``list_tree``, of a version in the store: the newest if none is named."""
     from volfs.model.tree import iter_entries
     from volfs.volume.reader import iter_content_bytes
 
     reader = Reader(store.objects.load_object)
-    snapshot = reader.load_manifest(store.get_head(volume.id).manifest).snapshot
+    manifest = manifest or store.get_head(volume.id).manifest
+    snapshot = reader.load_manifest(manifest).snapshot
     found: dict[VolumePath, tuple[object, ...]] = {}
     below: list[tuple[VolumePath, Entry]] = [((), snapshot.root)]
     while below:

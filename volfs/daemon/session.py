@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import secrets
 import shutil
 import time
 from pathlib import Path
@@ -73,10 +74,10 @@ class Session:
     def remove(self) -> None:
         """Delete the directory: everything in it has been committed or discarded.
 
-        At once, by another name that nobody takes for a session; what a crash
+        At once, by a new name that nobody takes for a session; what a crash
         leaves of that is deleted by the next session to end.
         """
-        self.path.rename(self.path.with_name(self.path.name + REMOVED))
+        self.path.rename(self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}{REMOVED}"))
         reached("end.renamed")
         for removed in self.path.parent.glob(f"*{REMOVED}"):
             shutil.rmtree(removed, ignore_errors=True)
