@@ -16,6 +16,7 @@ from volfs_cli.output import (
     Column,
     as_text,
     json_option,
+    note_overridden,
     print_listing,
     print_paths,
     show_size,
@@ -164,6 +165,7 @@ def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
             hint = "" if force else "; use --force to overwrite files"
             raise TargetExistsError(f"{error}{hint}") from error
     _note_skipped(result.skipped)
+    note_overridden(result.published)
     what = "directory" if os.path.isdir(local_path) else "file"
     click.echo(f"Uploaded {what} '{printable(local_path)}' to '{printable(remote_path)}'")
 
@@ -248,4 +250,4 @@ def _publish(edit: Edit, message: str) -> None:
     from volfs.model.manifest import MESSAGE_MAX
     from volfs.volume.commit import CommitNote
 
-    edit.publish(CommitNote(message=message[:MESSAGE_MAX]))
+    note_overridden(edit.publish(CommitNote(message=message[:MESSAGE_MAX])))

@@ -21,6 +21,7 @@ from volfs_cli.output import (
     plural,
     print_json,
     print_listing,
+    print_overridden,
     show_count,
     show_flag,
     show_seconds,
@@ -134,11 +135,8 @@ def print_commit(result: CommitResult, as_json: bool) -> None:
         size = show_size(result.new_bytes)
         objects = plural(result.new_objects, "new object")
         click.echo(f"Committed version {result.version} ({objects}, {size}).")
-        for item in result.overridden:
-            click.echo(
-                f"overridden: {item['path']}: others {item['theirs']} it, "
-                f"we {item['ours']} it; theirs stays in the history"
-            )
+        rows = ((item["path"], item["theirs"], item["ours"]) for item in result.overridden)
+        print_overridden(rows)
 
 
 @verb("reload")

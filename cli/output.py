@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from volfs.volume.commit import Published
 
 F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
@@ -32,6 +34,23 @@ class Column(NamedTuple):
 
 def json_option(command: F) -> F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def print_overridden(rows: Iterable[tuple[str, str, str]], *, err: bool = False) -> None:
+    """Changes of others that a commit replaced: path, what they had done, what we did."""
+    for path, theirs, ours in rows:
+        click.echo(
+            f"overridden: {path}: others {theirs} it, we {ours} it; theirs stays in the history",
+            err=err,
+        )
+
+
+def note_overridden(published: Published) -> None:
+    """Say on stderr what somebody published a moment before us, and is replaced now."""
+    from volfs.model.names import show_path
+
+    rows = ((show_path(path), theirs, ours) for path, theirs, ours in published.overridden)
+    print_overridden(rows, err=True)
 
 
 def print_listing(

@@ -14,6 +14,7 @@ from volfs_cli.output import (
     Column,
     as_text,
     json_option,
+    note_overridden,
     one_line,
     print_listing,
     show_count,
@@ -194,6 +195,7 @@ def restore(volume: str, version: str, paths: tuple[str, ...], message: str) -> 
     with opened_volume(volume) as (store, record):
         old = get_version(store, record, version)
         published = restore_version(store, record, old, wanted, message=message)
+    note_overridden(published)
     click.echo(_describe_restored(old.version, published))
 
 
