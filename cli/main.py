@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
-from volfs_cli import expire, files, history, mounts, overlays, versions, volumes
+from volfs_cli import care, expire, files, history, mounts, overlays, versions, volumes
 from volfs_cli.stores import store_option
 
 PROGRAM = "volfs"
@@ -39,7 +39,9 @@ COMMANDS: tuple[click.Command, ...] = (
     versions.restore,
     versions.fork,
     expire.expire,
-    history.check,
+    care.check,
+    care.gc,
+    care.rebuild_index,
 )
 
 

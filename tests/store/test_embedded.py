@@ -29,7 +29,7 @@ from volfs.model.pack import PACK_HEADER_SIZE, RECORD_HEADER_SIZE, Codec
 from volfs.store.base import Damage, Head, VolumeRecord
 from volfs.store.embedded.engine import EmbeddedStore, open_embedded
 from volfs.store.embedded.environment import Environment, store_errors
-from volfs.store.embedded.index import IndexEntry, decode_entry, encode_entry
+from volfs.store.embedded.rows import IndexEntry, decode_entry, encode_entry
 from volfs.store.registry import open_store
 
 VOLUME = VolumeRecord("vo-" + "0" * 22, "data", 2, 20, 1, "me")

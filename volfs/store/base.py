@@ -18,6 +18,8 @@ from typing import NamedTuple, Protocol, Self
 import msgspec
 
 from volfs.model.objects import Buffer, Kind, Oid
+from volfs.model.references import Reference
+from volfs.store.care import GcOptions, GcProgress, GcReport, Live, RepairReport, Undeleted
 
 
 class VolumeRecord(msgspec.Struct, frozen=True):
@@ -49,11 +51,8 @@ class Tag(NamedTuple):
     version: int
 
 
-class Need(NamedTuple):
-    """An object that somebody relies on, and with it everything below it."""
-
-    kind: Kind
-    oid: Oid
+Need = Reference
+"""An object that somebody relies on, and with it everything below it."""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -276,7 +275,50 @@ class Store(Protocol):
 
     def get_space(self) -> Space: ...
 
-    def iter_damage(self) -> Iterator[Damage | CheckProgress]:
-        """Read every stored byte and every index record; yield what is wrong."""
+    def iter_damage(self, *, read_data: bool = True) -> Iterator[Damage | CheckProgress]:
+        """Read every stored byte and every index record; yield what is wrong.
+
+        Checksums are compared of all that is stored. Chunks are decompressed and
+        their ids computed only with ``read_data``, everything else always.
+        """
+
+    def is_lost(self, oid: Oid) -> bool:
+        """Whether a repair found no readable record of it. It may be there again by now."""
+
+    def collect(self, live: Live, options: GcOptions) -> Iterator[GcProgress | GcReport]:
+        """Remove what is not live. The last thing that is yielded is the report.
+
+        ``live.keep`` is handed the roots: the manifests of all versions and heads
+        and the needs of all leases; again and again, until no root can have been
+        added before something is removed. What is removed stays in quarantine for
+        the time of grace, and a ``publish`` that relies on it brings it back.
+        Objects of uploads that are open are left alone. On any error nothing has
+        been removed that is not dead, and nothing deleted that was not in
+        quarantine before. ConflictError if another gc or repair is running.
+        """
+
+    def undelete(self) -> Undeleted:
+        """Bring back everything that is in quarantine. ConflictError as for ``collect``."""
+
+    def repair(self) -> Iterator[CheckProgress | RepairReport]:
+        """Make the index say what is stored; the last thing that is yielded is the report.
+
+        Afterwards ``iter_damage`` finds nothing, and a second repair changes
+        nothing, but where packs were busy. ConflictError as for ``collect``.
+        """
+
+    # --- recovery: when refs are lost ------------------------------------
+
+    def iter_manifests(self) -> Iterator[Oid]:
+        """Every manifest that is stored, whether a version has it or not."""
+
+    def recover_volume(self, record: VolumeRecord, versions: Collection[Head]) -> None:
+        """Add a volume with these versions, all stored. AlreadyExistsError by name or id."""
+
+    def has_lost_refs(self) -> bool:
+        """Whether the index was rebuilt without its refs, and they are not recovered yet."""
+
+    def end_recovery(self) -> None:
+        """Refs that were lost with the index have been recovered, as far as that can be."""
 
     def close(self) -> None: ...

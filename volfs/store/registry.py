@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 from urllib.parse import unquote
 
 from volfs.errors import NotAStoreError
-from volfs.store.base import Store
+from volfs.store.base import CheckProgress, Store
+from volfs.store.care import RebuildReport
 from volfs.store.embedded.engine import open_embedded
+from volfs.store.embedded.rebuild import rebuild_embedded
 from volfs.store.tables import TableNames, TableStore
 
 T = TypeVar("T")
 OpenEngine = Callable[[str, bool], Store]
 """``(location, create)``: the address without its scheme; whether to make the store."""
+
+RebuildEngine = Callable[[str], Iterator[CheckProgress | RebuildReport]]
+
+REBUILDERS: dict[str, RebuildEngine] = {
+    "file": rebuild_embedded,
+}
 
 ENGINES: dict[str, OpenEngine] = {
     "file": open_embedded,
@@ -64,6 +72,16 @@ def _find_engine(engines: dict[str, T], url: str) -> tuple[T, str]:
     if not location:
         raise NotAStoreError(f"store {url!r}: no directory is named")
     return engine, location
+
+
+def rebuild_index(url: str) -> Iterator[CheckProgress | RebuildReport]:
+    """Make the index of a store again from what it stores; ends with the report.
+
+    StoreUnavailableError if anybody has the store open; NotAStoreError. Until it
+    ends, and wherever it dies, the former index stays in its place.
+    """
+    rebuild, location = _find_engine(REBUILDERS, url)
+    return rebuild(location)
 
 
 def _split(url: str) -> tuple[str, str]:

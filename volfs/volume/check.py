@@ -19,7 +19,8 @@ from volfs.model.entry import Entry, FileKind, Totals
 from volfs.model.links import group_name
 from volfs.model.manifest import Manifest, decode_manifest
 from volfs.model.names import Path, show_path
-from volfs.model.objects import Oid
+from volfs.model.objects import Kind, Oid
+from volfs.model.references import iter_tree_references
 from volfs.model.tree import PageRef, Tree
 from volfs.store.base import CheckProgress, Damage, Head, Store, VolumeRecord
 from volfs.volume.content_check import ContentCheck
@@ -58,10 +59,15 @@ class CheckReport:
         return not (self.damage or self.problems)
 
 
-def check_store(store: Store, report: Report = report_nothing) -> CheckReport:
-    """Read and verify everything. Never raises for what it finds; StoreError if it cannot read."""
+def check_store(
+    store: Store, report: Report = report_nothing, *, read_data: bool = True
+) -> CheckReport:
+    """Read and verify everything. Never raises for what it finds; StoreError if it cannot read.
+
+    ``read_data``: see ``Store.iter_damage``.
+    """
     result = CheckReport()
-    for item in store.iter_damage():
+    for item in store.iter_damage(read_data=read_data):
         if isinstance(item, Damage):
             result.damage.append(item)
         else:
@@ -196,8 +202,7 @@ class TreeCheck:
             tree = self._reader.get_tree(oid)
         except DataError:
             return []
-        below = [entry.tree for entry in tree.entries.values() if entry.is_directory]
-        return [child for child in (*below, *(Oid(page.oid) for page in tree.pages)) if child]
+        return [oid for kind, oid in iter_tree_references(tree) if kind is Kind.TREE]
 
     def _judge(self, oid: Oid) -> Verdict:
         """The verdict on a tree whose children have theirs."""

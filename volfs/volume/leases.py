@@ -14,7 +14,8 @@ import msgspec
 from volfs.errors import NotFoundError
 from volfs.model.entry import Entry
 from volfs.model.manifest import Snapshot
-from volfs.model.objects import Kind, Oid
+from volfs.model.objects import Kind
+from volfs.model.references import iter_entry_references
 from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
 from volfs.volume.sessions import find_session_path, load_session
 
@@ -66,9 +67,7 @@ def snapshot_needs(snapshot: Snapshot) -> tuple[Need, ...]:
 
 def entry_needs(entry: Entry) -> tuple[Need, ...]:
     """What lies below one entry: a directory's tree, a file's chunk list or chunks."""
-    if entry.root:
-        return (Need(Kind.TREE if entry.is_directory else Kind.CHUNK_LIST, Oid(entry.root)),)
-    return tuple(Need(Kind.CHUNK, Oid(e.oid)) for e in entry.extents if e.oid)
+    return tuple(iter_entry_references(entry))
 
 
 def drop_stale_leases(store: Store) -> list[Lease]:

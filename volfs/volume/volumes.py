@@ -17,6 +17,7 @@ from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.store.identity import default_author, make_id
 from volfs.volume.history import load_manifest
+from volfs.volume.recovery import describe_record
 from volfs.volume.sessions import Session, list_store_sessions
 
 
@@ -77,7 +78,7 @@ def fork_volume(store: Store, source: VolumeRecord, name: str, at: Head) -> Volu
 
 
 def _first_manifest(record: VolumeRecord) -> Manifest:
-    return make_first_manifest(
+    manifest = make_first_manifest(
         record.id,
         nonce=secrets.token_bytes(16),
         now_ns=record.created_ns,
@@ -85,6 +86,7 @@ def _first_manifest(record: VolumeRecord) -> Manifest:
         uid=os.getuid(),
         gid=os.getgid(),
     )
+    return msgspec.structs.replace(manifest, message=describe_record(record))
 
 
 def rename_volume(store: Store, old: str, new: str) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from volfs.errors import StoreError
+from volfs.errors import DamagedObjectError, StoreError
 from volfs.model.objects import Kind, Oid
 from volfs.store.base import (
     CheckProgress,
@@ -20,14 +21,20 @@ from volfs.store.base import (
     Upload,
     VolumeRecord,
 )
+from volfs.store.care import GcOptions, GcProgress, GcReport, Live, RepairReport, Undeleted
+from volfs.store.embedded.caretaker import Parts
+from volfs.store.embedded.collector import collect
 from volfs.store.embedded.damage import iter_damage
 from volfs.store.embedded.environment import Environment, Transaction, store_errors
 from volfs.store.embedded.index import Index
-from volfs.store.embedded.layout import INDEX, PACKS, check_store, create_store
+from volfs.store.embedded.layout import INDEX, PACKS, check_store, create_store, lock_store
 from volfs.store.embedded.leases import Leases
-from volfs.store.embedded.packs import PackReader
+from volfs.store.embedded.packs import PackReader, list_files
+from volfs.store.embedded.purge import undelete
 from volfs.store.embedded.reader import ObjectReader
 from volfs.store.embedded.refs import Refs
+from volfs.store.embedded.repair import repair
+from volfs.store.embedded.rows import decode_entry
 from volfs.store.embedded.tags import Tags
 from volfs.store.embedded.upload import PackUpload
 from volfs.store.embedded.writer import WriterPool
@@ -44,8 +51,12 @@ class Engine:
         check_store(path)
         self.path = path
         self.handles = 0
-        self.environment = Environment(path / INDEX)
-        self.index = Index(self.environment)
+        self._lock = lock_store(path, alone=False)
+        try:
+            self.environment, self.index = _open_index(path)
+        except BaseException:
+            os.close(self._lock)
+            raise
         self.refs = Refs(self.environment)
         self.leases = Leases(self.environment, self.refs)
         self.tags = Tags(self.environment, self.refs)
@@ -53,10 +64,36 @@ class Engine:
         self.objects = ObjectReader(self.index, self.packs)
         self.pool = WriterPool(path / PACKS, self.index)
 
+    @property
+    def parts(self) -> Parts:
+        return Parts(
+            self.path / PACKS,
+            self.environment,
+            self.index,
+            self.refs,
+            self.leases,
+            self.packs,
+            self.pool,
+        )
+
     def close(self) -> None:
         self.pool.close()
         self.packs.close()
         self.environment.close()
+        os.close(self._lock)
+
+
+def _open_index(path: Path) -> tuple[Environment, Index]:
+    # Before the index is asked, for an id is given out before there is a file.
+    files = list_files(path / PACKS)
+    environment = Environment(path / INDEX)
+    index = Index(environment)
+    if files and not index.has_allocated():
+        environment.close()
+        raise DamagedObjectError(
+            f"store {path}: its index is lost; `volfs rebuild-index` makes it again from the packs"
+        )
+    return environment, index
 
 
 class EmbeddedStore:
@@ -195,8 +232,37 @@ class EmbeddedStore:
             disk = os.statvfs(self._engine.path)
         return Space(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
 
-    def iter_damage(self) -> Iterator[Damage | CheckProgress]:
-        return iter_damage(self._engine.index, self._refs, self._engine.packs)
+    def iter_damage(self, *, read_data: bool = True) -> Iterator[Damage | CheckProgress]:
+        return iter_damage(self._engine.parts, read_data)
+
+    def is_lost(self, oid: Oid) -> bool:
+        return self._engine.index.is_lost(oid)
+
+    def collect(self, live: Live, options: GcOptions) -> Iterator[GcProgress | GcReport]:
+        return collect(self._engine.parts, live, options)
+
+    def undelete(self) -> Undeleted:
+        return undelete(self._engine.parts)
+
+    def repair(self) -> Iterator[CheckProgress | RepairReport]:
+        return repair(self._engine.parts, time.time_ns())
+
+    # --- recovery --------------------------------------------------------
+
+    def iter_manifests(self) -> Iterator[Oid]:
+        for oid, row in self._engine.index.iter_rows():
+            if decode_entry(oid, row).kind is Kind.MANIFEST:
+                yield oid
+
+    def recover_volume(self, record: VolumeRecord, versions: Collection[Head]) -> None:
+        with self._engine.environment.write() as txn:
+            self._refs.recover(txn, record, versions)
+
+    def has_lost_refs(self) -> bool:
+        return self._engine.index.has_lost_refs()
+
+    def end_recovery(self) -> None:
+        self._engine.index.set_lost_refs(False)
 
     def close(self) -> None:
         """Idempotent. The last handle in the process closes the engine."""

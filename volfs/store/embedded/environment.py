@@ -124,6 +124,10 @@ class Cursor:
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return self._decode(self._raw.iternext())
 
+    def iter_keys(self) -> Iterator[bytes]:
+        """Those of damaged rows, too."""
+        return self._raw.iternext(keys=True, values=False)
+
     def iterprev(self) -> Iterator[tuple[bytes, bytes]]:
         return self._decode(self._raw.iterprev())
 
@@ -216,6 +220,17 @@ class Environment:
             # LMDB calls a short write, the first sign of a full disk, an I/O error.
             self._check_space(reserve)
             raise
+
+    def copy_tables(self, target: Environment, skip: frozenset[bytes]) -> None:
+        """Copy every table but those, as it is, into an environment that has none of them."""
+        with self.read() as txn, txn.raw.cursor() as cursor:
+            names = [name for name in cursor.iternext(values=False) if name not in skip]
+        for name in names:
+            # Whether its rows have checksums makes no difference to a copy.
+            source, copy = self.open_table(name), target.open_table(name)
+            with self.read() as txn, target.write() as writing:
+                for key, stored in txn.raw.cursor(source.raw):
+                    writing.raw.put(key, stored, db=copy.raw)
 
     def _check_space(self, reserve: int) -> None:
         with store_errors(f"index {self._path}"):

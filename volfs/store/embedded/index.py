@@ -8,51 +8,30 @@ from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError, MissingObjectError
 from volfs.errors.faults import reached
-from volfs.model.objects import Kind, Oid
-from volfs.model.pack import (
-    PACK_HEADER_SIZE,
-    RECORD_HEADER_SIZE,
-    Codec,
-    PackKind,
-    RecordHeader,
-    find_length_problem,
-)
+from volfs.model.objects import Oid
+from volfs.model.pack import PackKind
 from volfs.store.embedded.environment import RESERVE, Environment, Table, Transaction
+from volfs.store.embedded.quarantine import Quarantine
+from volfs.store.embedded.rows import (
+    KEY_SIZE,
+    IndexEntry,
+    PackRow,
+    decode_entry,
+    decode_pack,
+    encode_entry,
+    encode_pack,
+    pack_key,
+    unpack_key,
+)
 
-_ENTRY = struct.Struct("<IQIIQBBH")
-_PACK_ID = struct.Struct(">I")
-_PACK_ROW = struct.Struct("<BQ")
 _NEXT = b"next-pack"
+_SAVES = b"saves"
+_REFS_LOST = b"refs-lost"
 _COUNTER = struct.Struct("<I")
 _PAGE = 4096
 _PAGES_RESERVED = 1 << 16
 _BATCH = 1024
 """Rows read in one transaction: one held for long makes the index grow."""
-
-
-class IndexEntry(NamedTuple):
-    """Where an object's stored bytes are. ``offset`` is theirs, not the header's."""
-
-    pack: int
-    offset: int
-    stored: int
-    raw: int
-    checksum: int
-    codec: Codec
-    kind: Kind
-
-    def header(self, oid: Oid) -> RecordHeader:
-        """What must stand in the pack before the stored bytes."""
-        return RecordHeader(self.kind, self.codec, self.raw, self.stored, self.checksum, oid)
-
-    def where(self, oid: Oid) -> str:
-        return f"object {oid.hex()} in pack {self.pack} at {self.offset}"
-
-
-class PackRow(NamedTuple):
-    pack: int
-    kind: PackKind
-    durable: int
 
 
 class Batch(NamedTuple):
@@ -67,21 +46,6 @@ class Batch(NamedTuple):
     """Pack id and new durable length."""
 
 
-def encode_entry(entry: IndexEntry) -> bytes:
-    return _ENTRY.pack(*entry, 0)
-
-
-def decode_entry(oid: Oid, row: bytes) -> IndexEntry:
-    try:
-        pack, offset, stored, raw, checksum, codec, kind, _ = _ENTRY.unpack(row)
-        problem = find_length_problem(codec, raw, stored)
-        if problem or offset < PACK_HEADER_SIZE + RECORD_HEADER_SIZE:
-            raise ValueError(problem or f"offset {offset}")
-        return IndexEntry(pack, offset, stored, raw, checksum, Codec(codec), Kind(kind))
-    except (struct.error, ValueError) as error:
-        raise DamagedObjectError(f"index entry of object {oid.hex()}: {error}") from error
-
-
 class Index:
     """Thread-safe. Looks into LMDB each time: another process may publish at any moment."""
 
@@ -91,6 +55,7 @@ class Index:
         self._objects: Table = environment.open_table(b"objects", has_checksums=False)
         self._packs: Table = environment.open_table(b"packs")
         self._counters: Table = environment.open_table(b"counters")
+        self.quarantine = Quarantine(environment, self._objects, self._packs)
 
     # --- objects ---------------------------------------------------------
 
@@ -117,25 +82,104 @@ class Index:
             # Bounded by range(): zip must not pull one more row than it keeps.
             return [(Oid(key), row) for _, (key, row) in zip(range(_BATCH), cursor, strict=False)]
 
+    def find_row(self, txn: Transaction, oid: Oid) -> bytes | None:
+        return txn.get(oid, db=self._objects)
+
+    def has_row(self, oid: Oid, row: bytes) -> bool:
+        """Whether the object's undecoded entry is still this one."""
+        with self._environment.read() as txn:
+            return self.find_row(txn, oid) == row
+
+    def is_lost(self, oid: Oid) -> bool:
+        with self._environment.read() as txn:
+            return self.quarantine.is_lost(txn, oid)
+
+    def replace_entry(
+        self, txn: Transaction, oid: Oid, old: bytes | None, new: IndexEntry | None
+    ) -> bool:
+        """Whether the row still was ``old``, and now is ``new``; None: no row."""
+        if txn.get(oid, db=self._objects) != old:
+            return False
+        if new is None:
+            return bool(txn.delete(oid, db=self._objects))
+        return bool(txn.put(oid, encode_entry(new), db=self._objects))
+
     # --- packs -----------------------------------------------------------
 
     def find_pack(self, pack: int) -> PackRow | None:
         with self._environment.read() as txn:
-            row = txn.get(_PACK_ID.pack(pack), db=self._packs)
-        return None if row is None else _decode_pack(pack, row)
+            row = txn.get(pack_key(pack), db=self._packs)
+        return None if row is None else decode_pack(pack, row)
 
     def list_packs(self) -> list[PackRow]:
         with self._environment.read() as txn, txn.cursor(self._packs) as cursor:
-            return [_decode_pack(_PACK_ID.unpack(key)[0], row) for key, row in cursor]
+            return [decode_pack(unpack_key(key), row) for key, row in cursor]
 
-    def allocate_pack(self, kind: PackKind) -> int:
-        """A new id, never used before, with a row that says the pack is empty."""
+    def list_readable_packs(self) -> list[PackRow]:
+        """As ``list_packs``, without rows that are damaged."""
+        with self._environment.read() as txn:
+            rows = (self.find_readable_pack(txn, pack) for pack in self.list_pack_ids(txn))
+            return [row for row in rows if row is not None]
+
+    def list_pack_ids(self, txn: Transaction) -> list[int]:
+        """Those whose rows are damaged, too."""
+        with txn.cursor(self._packs) as cursor:
+            return [unpack_key(key) for key in cursor.iter_keys() if len(key) == KEY_SIZE]
+
+    def find_readable_pack(self, txn: Transaction, pack: int) -> PackRow | None:
+        """None if its row is damaged, or not there."""
+        try:
+            row = txn.get(pack_key(pack), db=self._packs)
+            return None if row is None else decode_pack(pack, row)
+        except DamagedObjectError:
+            return None
+
+    def allocate_pack(self, kind: PackKind, is_taken: Callable[[int], bool]) -> int:
+        """A new id, never used before, with a row that says the pack is empty.
+
+        ``is_taken`` tells whether there is a file: if so, the index has forgotten it.
+        """
         with self._environment.write() as txn:
-            row = txn.get(_NEXT, db=self._counters)
-            pack = 1 if row is None else int(_COUNTER.unpack(row)[0])
+            pack = self._count(txn, _NEXT) or 1
+            while is_taken(pack):
+                pack += 1
             txn.put(_NEXT, _COUNTER.pack(pack + 1), db=self._counters)
-            txn.put(_PACK_ID.pack(pack), _PACK_ROW.pack(kind, 0), db=self._packs)
+            self.put_pack(txn, PackRow(pack, kind, 0))
         return pack
+
+    def has_allocated(self) -> bool:
+        """Whether a pack id was ever given out. If not, it is new, or was lost."""
+        with self._environment.read() as txn:
+            return self._count(txn, _NEXT) > 0
+
+    def put_pack(self, txn: Transaction, row: PackRow) -> None:
+        txn.put(pack_key(row.pack), encode_pack(row), db=self._packs)
+
+    def adopt_pack(self, txn: Transaction, row: PackRow) -> None:
+        """Know a pack that was found. Its id is not given out again."""
+        self.put_pack(txn, row)
+        if row.pack >= self._count(txn, _NEXT):
+            txn.put(_NEXT, _COUNTER.pack(row.pack + 1), db=self._counters)
+
+    def remove_pack(self, txn: Transaction, pack: int) -> None:
+        txn.delete(pack_key(pack), db=self._packs)
+
+    def has_lost_refs(self) -> bool:
+        """Whether this index replaces one that could not be read."""
+        with self._environment.read() as txn:
+            return self._count(txn, _REFS_LOST) > 0
+
+    def set_lost_refs(self, lost: bool) -> None:
+        with self._environment.write() as txn:
+            txn.put(_REFS_LOST, _COUNTER.pack(lost), db=self._counters)
+
+    def count_saves(self, txn: Transaction) -> int:
+        """How often publishing brought an object back that gc had condemned."""
+        return self._count(txn, _SAVES)
+
+    def _count(self, txn: Transaction, counter: bytes) -> int:
+        row = txn.get(counter, db=self._counters)
+        return 0 if row is None else int(_COUNTER.unpack(row)[0])
 
     # --- publishing ------------------------------------------------------
 
@@ -156,32 +200,32 @@ class Index:
                 txn.put(oid, row, overwrite=oid in batch.replaced, db=self._objects)
             self._check_present(txn, (*batch.known, manifest))
             for pack, durable in batch.packs:
-                self._extend(txn, pack, durable)
+                self.extend(txn, pack, durable)
             reached("publish.unmoved")
 
     def _check_present(self, txn: Transaction, oids: Iterable[Oid]) -> None:
         for oid in oids:
-            if txn.get(oid, db=self._objects) is None:
+            if txn.get(oid, db=self._objects) is None and not self._save(txn, oid):
                 raise MissingObjectError(
                     f"object {oid.hex()} was removed from the store while this change was "
                     "being written; nothing was published: try again"
                 )
 
-    def _extend(self, txn: Transaction, pack: int, durable: int) -> None:
-        key = _PACK_ID.pack(pack)
+    def _save(self, txn: Transaction, oid: Oid) -> bool:
+        saved = self.quarantine.save(txn, oid)
+        if saved:
+            count = (self.count_saves(txn) + 1) & 0xFFFF_FFFF
+            txn.put(_SAVES, _COUNTER.pack(count), db=self._counters)
+        return saved
+
+    def extend(self, txn: Transaction, pack: int, durable: int) -> None:
+        """The pack is durable at least up to there."""
+        key = pack_key(pack)
         row = txn.get(key, db=self._packs)
         if row is None:
             raise MissingObjectError(
                 f"pack {pack} was removed from the store while this change was being "
                 "written; nothing was published: try again"
             )
-        old = _decode_pack(pack, row)
-        txn.put(key, _PACK_ROW.pack(old.kind, max(old.durable, durable)), db=self._packs)
-
-
-def _decode_pack(pack: int, row: bytes) -> PackRow:
-    try:
-        kind, durable = _PACK_ROW.unpack(row)
-        return PackRow(pack, PackKind(kind), durable)
-    except (struct.error, ValueError) as error:
-        raise DamagedObjectError(f"index row of pack {pack}: {error}") from error
+        old = decode_pack(pack, row)
+        txn.put(key, encode_pack(old._replace(durable=max(old.durable, durable))), db=self._packs)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from pathlib import Path
 
 import msgspec
 
-from volfs.errors import NotAStoreError, UnsupportedFormatError
+from volfs.errors import NotAStoreError, StoreUnavailableError, UnsupportedFormatError
 from volfs.store.embedded.environment import Environment, store_errors
+from volfs.store.embedded.packs import flock, sync_directory
 
 VERSION = 1
 FORMAT, PACKS, INDEX = "format", "packs", "index"
@@ -73,6 +75,23 @@ def create_store(path: Path) -> None:
     check_store(path)
 
 
+def lock_store(path: Path, *, alone: bool) -> int:
+    """A descriptor that holds the lock of an open store, or of one that nobody has open.
+
+    StoreUnavailableError if others forbid it.
+    """
+    with store_errors(f"store {path}"):
+        fd = os.open(path / FORMAT, os.O_RDONLY | os.O_CLOEXEC)
+    if flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+        return fd
+    os.close(fd)
+    if alone:
+        raise StoreUnavailableError(
+            f"store {path} is in use; unmount its volumes (`volfs status`) and try again"
+        )
+    raise StoreUnavailableError(f"store {path}: its index is being rebuilt; wait for it")
+
+
 def _make(path: Path) -> None:
     path.mkdir(mode=0o700, exist_ok=True)
     if _is_vacant(path):
@@ -92,16 +111,8 @@ def _write_format(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-    _sync_directory(path / INDEX)
-    _sync_directory(path)
+    sync_directory(path / INDEX)
+    sync_directory(path)
     new.rename(path / FORMAT)
-    _sync_directory(path)
-    _sync_directory(path.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    sync_directory(path)
+    sync_directory(path.parent)

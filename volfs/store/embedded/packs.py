@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -15,6 +16,31 @@ OPEN_FILES = 256
 
 def pack_path(directory: Path, pack: int) -> Path:
     return directory / f"{pack:08d}.pack"
+
+
+def list_files(directory: Path) -> list[int]:
+    """The ids of the pack files there are, ascending."""
+    with store_errors(f"{directory}"):
+        files = [path for path in directory.iterdir() if path.suffix == ".pack"]
+    numbers = {int(path.stem): path for path in files if path.stem.isdecimal()}
+    return sorted(n for n, path in numbers.items() if pack_path(directory, n) == path)
+
+
+def sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def flock(fd: int, how: int) -> bool:
+    """Lock without waiting; whether nobody has a lock that forbids it."""
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class _OpenPack:
@@ -86,6 +112,10 @@ class PackReader:
         file = self._get_open(pack)
         with store_errors(f"pack {pack}"):
             return os.fstat(file.fd).st_size
+
+    def forget(self, pack: int) -> None:
+        """Its file is no more."""
+        self._open.forget(pack)
 
     def _get_open(self, pack: int) -> _OpenPack:
         file = self._open.find(pack)

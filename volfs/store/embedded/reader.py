@@ -10,8 +10,9 @@ from volfs.errors import DamagedObjectError, DataError, MissingObjectError, Volf
 from volfs.model.objects import Buffer, Oid, compute_oid
 from volfs.model.pack import RECORD_HEADER_SIZE, Codec, encode_record_header
 from volfs.store.codec import decompress
-from volfs.store.embedded.index import Index, IndexEntry
+from volfs.store.embedded.index import Index
 from volfs.store.embedded.packs import PackReader
+from volfs.store.embedded.rows import IndexEntry
 from volfs.store.lru import LruMap
 
 PLACES = 1 << 17
@@ -157,7 +158,7 @@ class ObjectReader:
         record = read(entry.pack, start, RECORD_HEADER_SIZE + entry.stored)
         if record is None:
             return None
-        data = _open_record(oid, entry, memoryview(record))
+        data = open_record(oid, entry, memoryview(record))
         place.verified = True
         if entry.codec is Codec.ZSTD:
             self._decoded.put(oid, data, len(data))
@@ -181,7 +182,7 @@ def _is_record_of(oid: Oid, entry: IndexEntry, record: bytes) -> bool:
     )
 
 
-def _open_record(oid: Oid, entry: IndexEntry, record: memoryview) -> Buffer:
+def open_record(oid: Oid, entry: IndexEntry, record: memoryview) -> Buffer:
     """The object's bytes from its record, verified. DamagedObjectError."""
     stored = record[RECORD_HEADER_SIZE:]
     if xxh3_64_intdigest(stored) != entry.checksum:

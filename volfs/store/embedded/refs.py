@@ -57,16 +57,20 @@ class Refs:
         """What adds a volume with versions from 0 on. AlreadyExistsError by name, or by id."""
 
         def create(txn: Transaction) -> Oid:
-            self._check_free(txn, record.name)
-            key, row = record.id.encode(), _encoder.encode(record)
-            if not txn.put(key, row, overwrite=False, db=self._volumes):
-                raise AlreadyExistsError(f"volume {record.id}: already exists")
-            txn.put(record.name.encode(), key, db=self._names)
-            for head in map(Head._make, enumerate(manifests)):
-                self._set_head(txn, record.id, head)
+            self.recover(txn, record, [Head(*item) for item in enumerate(manifests)])
             return manifests[-1]
 
         return create
+
+    def recover(self, txn: Transaction, record: VolumeRecord, versions: Collection[Head]) -> None:
+        """Add a volume with these versions; the newest is the head. As ``creation``."""
+        self._check_free(txn, record.name)
+        key, row = record.id.encode(), _encoder.encode(record)
+        if not txn.put(key, row, overwrite=False, db=self._volumes):
+            raise AlreadyExistsError(f"volume {record.id}: already exists")
+        txn.put(record.name.encode(), key, db=self._names)
+        for head in sorted(versions):
+            self._set_head(txn, record.id, head)
 
     def rename_volume(self, old: str, new: str) -> None:
         with self._environment.write() as txn:
@@ -113,10 +117,7 @@ class Refs:
         row = txn.get(volume_id.encode(), db=self._heads)
         if row is None:
             raise NotFoundError(f"{volume_id}: no such volume: it was deleted")
-        if len(row) != _HEAD.size:
-            raise DamagedObjectError(f"volume {volume_id}: its head has {len(row)} bytes")
-        version, manifest = _HEAD.unpack(row)
-        return Head(version, Oid(manifest))
+        return _decode_head(volume_id.encode(), row)
 
     def find_version(self, volume_id: str, version: int) -> Oid | None:
         if not 0 <= version <= _NEWEST:
@@ -174,6 +175,49 @@ class Refs:
             if txn.delete(_version_key(volume_id, version), db=self._versions)
         ]
 
+    def list_headless(self) -> list[str]:
+        """Ids of volumes whose head is missing, or is not the newest of their versions."""
+        with self._environment.read() as txn:
+            return [volume_id for volume_id, _ in self._iter_headless(txn)]
+
+    def mend_heads(self) -> int:
+        """Set such heads to the newest version; how many."""
+        with self._environment.write() as txn:
+            found = list(self._iter_headless(txn))
+            for volume_id, newest in found:
+                self._set_head(txn, volume_id, newest)
+        return len(found)
+
+    def _iter_headless(self, txn: Transaction) -> Iterator[tuple[str, Head]]:
+        with txn.cursor(self._volumes) as cursor:
+            ids = [key.decode() for key, _ in cursor]
+        for volume_id in ids:
+            newest = self._find_newest(txn, volume_id)
+            if newest is not None and self._find_head(txn, volume_id) != newest:
+                yield volume_id, newest
+
+    def _find_head(self, txn: Transaction, volume_id: str) -> Head | None:
+        """None where it is missing or damaged."""
+        try:
+            return self._get_head(txn, volume_id)
+        except (NotFoundError, DamagedObjectError):
+            return None
+
+    def _find_newest(self, txn: Transaction, volume_id: str) -> Head | None:
+        with txn.cursor(self._versions) as cursor:
+            found = cursor.set_range(_version_key(volume_id, _NEWEST))
+            if not (cursor.prev() if found else cursor.last()):
+                return None
+            key, row = cursor.item()
+        return _decode_version(key, row) if key.startswith(f"{volume_id}/".encode()) else None
+
+    def list_manifests(self, txn: Transaction) -> list[Oid]:
+        """Of every version and every head of every volume."""
+        with txn.cursor(self._versions) as versions, txn.cursor(self._heads) as heads:
+            return [Oid(row) for _, row in versions] + [
+                _decode_head(*item).manifest for item in heads
+            ]
+
     def check_versions(self, txn: Transaction, volume_id: str, versions: Collection[int]) -> None:
         """NotFoundError for the first of the versions that is not there."""
         for version in versions:
@@ -187,6 +231,13 @@ class Refs:
 
 def _version_key(volume_id: str, version: int) -> bytes:
     return volume_id.encode() + b"/" + _VERSION.pack(version)
+
+
+def _decode_head(key: bytes, row: bytes) -> Head:
+    if len(row) != _HEAD.size:
+        raise DamagedObjectError(f"volume {key!r}: its head has {len(row)} bytes")
+    version, manifest = _HEAD.unpack(row)
+    return Head(version, Oid(manifest))
 
 
 def _decode_version(key: bytes, row: bytes) -> Head:

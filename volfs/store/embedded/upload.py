@@ -15,8 +15,9 @@ from volfs.errors.faults import reached
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import PackKind, RecordHeader, encode_record_header, pack_kind
 from volfs.store.codec import compress
-from volfs.store.embedded.index import Batch, Index, IndexEntry
+from volfs.store.embedded.index import Batch, Index
 from volfs.store.embedded.reader import ObjectReader
+from volfs.store.embedded.rows import IndexEntry
 from volfs.store.embedded.writer import PACK_TARGET, PackWriter, WriterPool
 
 _PACKS_PER_SIZE = 64

@@ -12,8 +12,9 @@ from volfs.errors.faults import reached
 from volfs.model.objects import Buffer
 from volfs.model.pack import PACK_HEADER_SIZE, PackKind, encode_pack_header
 from volfs.store.embedded.environment import store_errors
-from volfs.store.embedded.index import Index, PackRow
-from volfs.store.embedded.packs import pack_path
+from volfs.store.embedded.index import Index
+from volfs.store.embedded.packs import flock, pack_path, sync_directory
+from volfs.store.embedded.rows import PackRow
 
 PACK_TARGET = 64 << 20
 """A pack of this size is full. Records may cross it, never begin after it."""
@@ -105,7 +106,7 @@ class WriterPool:
                 if writer.kind is kind:
                     self._idle.remove(writer)
                     return writer
-        return self._adopt_any(kind) or self._create(kind)
+        return self._adopt_any(kind) or self.create(kind)
 
     def give_back(self, writer: PackWriter) -> None:
         with self._lock:
@@ -117,18 +118,19 @@ class WriterPool:
     def sync_directory(self) -> None:
         """Make the names of new packs durable."""
         with store_errors(f"{self._directory}"):
-            fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            sync_directory(self._directory)
+
+    def release(self) -> None:
+        """Let go of the packs that are kept for later: others may want them."""
+        with self._lock:
+            for writer in self._idle:
+                writer.close()
+            self._idle.clear()
 
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            for writer in self._idle:
-                writer.close()
-            self._idle.clear()
+        self.release()
 
     def _adopt_any(self, kind: PackKind) -> PackWriter | None:
         # Newest first: their bytes are the likeliest to be wanted, and cached, together.
@@ -139,12 +141,19 @@ class WriterPool:
                     return writer
         return None
 
-    def _create(self, kind: PackKind) -> PackWriter:
+    def create(self, kind: PackKind) -> PackWriter:
+        """A writer of a new pack."""
         while True:
             # Somebody may adopt the new row before we lock it; then there is the next id.
-            writer = self._adopt(PackRow(self._index.allocate_pack(kind), kind, 0))
+            writer = self._adopt(PackRow(self._allocate(kind), kind, 0))
             if writer is not None:
                 return writer
+
+    def _allocate(self, kind: PackKind) -> int:
+        with store_errors(f"{self._directory}"):
+            return self._index.allocate_pack(
+                kind, lambda pack: pack_path(self._directory, pack).exists()
+            )
 
     def _adopt(self, seen: PackRow) -> PackWriter | None:
         """Lock the pack and cut what is not published; None if it is not to be had."""
@@ -166,9 +175,7 @@ class WriterPool:
             return writer
 
     def _lock_and_cut(self, fd: int, path: Path, pack: int) -> PackWriter | None:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not flock(fd, fcntl.LOCK_EX):
             return None
         # Only now is the row final: the last holder of the lock may just have published.
         row = self._index.find_pack(pack)

@@ -1,0 +1,229 @@
+"""gc, check and rebuild-index: the care of a whole store."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from volfs_cli.options import verb
+from volfs_cli.output import json_option, plural, print_json, show_size
+from volfs_cli.progress import progress_bar
+from volfs_cli.stores import opened_store, store_url
+
+if TYPE_CHECKING:
+    from volfs.store.care import GcReport, RepairReport
+    from volfs.volume.check import CheckReport, Problem
+    from volfs.volume.recovery import Recovered
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, or a number with s, m, h, d or w after it."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d*)?)([smhdw]?)", str(value).strip())
+        if match is None:
+            self.fail(f"{value!r} is no length of time, such as 90, 30m, 12h or 7d", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+@verb("gc", bare=True)
+@click.option("-n", "--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option(
+    "--grace",
+    type=Duration(),
+    metavar="DURATION",
+    default="1d",
+    help="How long what is removed stays in quarantine: seconds, or 30m, 12h, 7d. Default: 1d.",
+)
+@click.option("--undelete", is_flag=True, help="Bring back everything that is in quarantine.")
+@json_option
+def gc(dry_run: bool, grace: float, undelete: bool, as_json: bool) -> None:
+    """Remove what no version, no tag and no mount needs any more."""
+    if undelete and dry_run:
+        raise click.UsageError("--undelete and --dry-run exclude each other")
+    if undelete:
+        _undelete(as_json)
+        return
+    from volfs.volume.gc import collect_garbage
+
+    with opened_store() as store, progress_bar("Collecting") as report:
+        result = collect_garbage(store, grace=grace, dry_run=dry_run, report=report)
+    if as_json:
+        print_json({"dry_run": dry_run, **result._asdict()})
+    else:
+        _print_gc(result, dry_run)
+
+
+def _undelete(as_json: bool) -> None:
+    with opened_store() as store:
+        result = store.undelete()
+    if as_json:
+        print_json(result._asdict())
+        return
+    click.echo(
+        f"Brought back {plural(result.packs, 'pack')} with {plural(result.objects, 'object')}."
+    )
+    if result.missing_packs:
+        click.echo(f"The files of {plural(result.missing_packs, 'pack')} are gone or cut short.")
+
+
+def _print_gc(result: GcReport, dry_run: bool) -> None:
+    would = "Would put" if dry_run else "Put"
+    packs = result.dropped_packs + result.rewritten_packs
+    click.echo(
+        f"In use: {plural(result.live_objects, 'object')}, {show_size(result.live_bytes)}.\n"
+        f"{would} into quarantine: {plural(packs, 'pack')}, {show_size(result.quarantined_bytes)}; "
+        f"{result.rewritten_packs} rewritten, {show_size(result.rewritten_bytes)} copied.\n"
+        f"{'Would delete' if dry_run else 'Deleted'}: {plural(result.deleted_packs, 'pack')}, "
+        f"{show_size(result.deleted_bytes)}."
+    )
+    if result.waiting_packs:
+        waiting = f"{plural(result.waiting_packs, 'pack')}, {show_size(result.waiting_bytes)}"
+        click.echo(
+            f"In quarantine: {waiting}; a later gc deletes them, --undelete brings them back."
+        )
+    if result.busy_packs:
+        click.echo(
+            f"Left for later, for somebody writes to them: {plural(result.busy_packs, 'pack')}."
+        )
+
+
+@verb("check", bare=True)
+@click.option(
+    "--read-data", is_flag=True, help="Also decompress every chunk and compute its id again."
+)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="First index what is stored, and drop from the index what is not.",
+)
+@json_option
+@click.pass_context
+def check(context: click.Context, read_data: bool, repair: bool, as_json: bool) -> None:
+    """Read every stored byte and follow every version; exit 1 if anything is wrong."""
+    from volfs.volume.check import check_store
+    from volfs.volume.recovery import repair_store
+
+    with opened_store() as store:
+        repaired = None
+        if repair:
+            with progress_bar("Repairing") as report:
+                repaired = repair_store(store, report)
+        with progress_bar("Checking") as report:
+            result = check_store(store, report, read_data=read_data)
+    if as_json:
+        repairs = {} if repaired is None else {"repaired": repaired._asdict()}
+        print_json(_check_as_json(result) | repairs)
+    else:
+        if repaired is not None:
+            _print_repair(repaired)
+        _print_check(result)
+    if not result.is_clean:
+        context.exit(1)
+
+
+def _print_repair(result: RepairReport) -> None:
+    if not result.has_changed:
+        click.echo("Repaired: nothing.")
+    for count, what in (
+        (result.found_packs, "packs found that the index did not know"),
+        (result.indexed_objects, "objects indexed"),
+        (result.rewritten_packs, "damaged packs rewritten, the old ones are in quarantine"),
+        (result.forgotten_packs, "packs whose files are gone"),
+        (result.lost_objects, "objects lost"),
+        (result.mended_heads, "heads mended"),
+        (result.busy_packs, "damaged packs left, for somebody writes to them; repair again then"),
+    ):
+        if count:
+            click.echo(f"Repaired: {count} {what}.")
+
+
+def _check_as_json(result: CheckReport) -> dict[str, Any]:
+    return {
+        "clean": result.is_clean,
+        "volumes": result.volumes,
+        "versions": result.versions,
+        "trees": result.trees,
+        "bytes": result.bytes,
+        "damage": [
+            {"object": item.oid and item.oid.hex(), "where": item.where, "problem": item.problem}
+            for item in result.damage
+        ],
+        "problems": [
+            {
+                "volume": item.volume,
+                "versions": list(item.versions),
+                "path": item.path,
+                "problem": item.problem,
+                "object": item.oid and item.oid.hex(),
+            }
+            for item in result.problems
+        ],
+    }
+
+
+def _print_check(result: CheckReport) -> None:
+    for damage in result.damage:
+        click.echo(f"damage: {damage.where}: {damage.problem}")
+    for problem in result.problems:
+        click.echo(
+            f"{problem.volume}: {_show_versions(problem)}: {problem.path}: {problem.problem}"
+        )
+    checked = (
+        f"{plural(result.volumes, 'volume')}, {plural(result.versions, 'version')}, "
+        f"{show_size(result.bytes)}"
+    )
+    found = len(result.damage) + len(result.problems)
+    click.echo(f"Checked {checked}: " + (plural(found, "problem") if found else "no problems."))
+
+
+def _show_versions(problem: Problem) -> str:
+    """``version 3``, ``versions 3, 5-9``."""
+    runs: list[list[int]] = []
+    for version in problem.versions:
+        if runs and version == runs[-1][1] + 1:
+            runs[-1][1] = version
+        else:
+            runs.append([version, version])
+    shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
+    return f"version {shown}" if len(problem.versions) == 1 else f"versions {shown}"
+
+
+@verb("rebuild-index", bare=True)
+@json_option
+def rebuild_index(as_json: bool) -> None:
+    """Make the index again from the packs; nobody may use the store meanwhile."""
+    from volfs.volume.recovery import rebuild_store
+
+    with progress_bar("Rebuilding") as report:
+        result, recovered = rebuild_store(store_url(), report)
+    if as_json:
+        volumes = [_recovered_as_json(item) for item in recovered]
+        print_json(result._asdict() | {"recovered": volumes})
+        return
+    click.echo(
+        f"Indexed {plural(result.objects, 'object')} in {plural(result.packs, 'pack')}, "
+        f"{show_size(result.bytes)}."
+    )
+    if result.damaged_packs:
+        click.echo(f"Damaged: {plural(result.damaged_packs, 'pack')}; see volfs check --repair.")
+    for item in recovered:
+        left_out = f", without {item.incomplete}" if item.incomplete else ""
+        click.echo(f"Recovered volume {item.volume.name} to version {item.versions[0]}{left_out}.")
+
+
+def _recovered_as_json(item: Recovered) -> dict[str, Any]:
+    return {
+        "volume": item.volume.name,
+        "id": item.volume.id,
+        "versions": item.versions,
+        "incomplete": item.incomplete,
+    }

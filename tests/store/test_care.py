@@ -1,0 +1,364 @@
+"""What every engine promises of gc and repair (volfs/store/base.py, volfs/store/care.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from tests.store.test_store_contract import (
+    add,
+    list_damage,
+    make_record,
+    noise,
+    publish_next,
+    run_python,
+    store,
+    url,
+    volume,
+)
+from volfs.errors import ConflictError, DamagedObjectError, MissingObjectError
+from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.model.references import Reference
+from volfs.store.base import Lease, Need, Store
+from volfs.store.care import GcOptions, GcProgress, GcReport, RepairReport
+from volfs.store.registry import open_store
+
+__all__ = ["store", "url", "volume"]
+DAY = 86_400 * 10**9
+MIB = 1 << 20
+
+
+class Keep:
+    """What is live, in a store without trees: the roots and what the test says."""
+
+    def __init__(self, *oids: Oid, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.oids = set(oids)
+        self.meanwhile = meanwhile
+        self.calls = 0
+
+    def __contains__(self, oid: Oid) -> bool:
+        return oid in self.oids
+
+    def keep(self, roots: Iterable[Reference]) -> None:
+        self.oids.update(oid for _, oid in roots)
+        self.calls += 1
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+
+
+def collect(
+    store: Store, live: Keep, *, now: int = DAY, grace: int = DAY, dry_run: bool = False
+) -> GcReport:
+    *steps, report = store.collect(live, GcOptions(now, grace, dry_run))
+    assert all(isinstance(step, GcProgress) for step in steps)
+    assert isinstance(report, GcReport)
+    return report
+
+
+def repair(store: Store) -> RepairReport:
+    *_, report = store.repair()
+    assert isinstance(report, RepairReport)
+    return report
+
+
+# --- what goes and what stays -----------------------------------------------
+
+
+def test_nothing_dead_changes_nothing(store: Store, volume: str) -> None:
+    oids = add(store, volume, noise(1000), noise(2000))
+    report = collect(store, Keep(*oids), grace=0)
+    assert (report.dropped_packs, report.rewritten_packs, report.deleted_packs) == (0, 0, 0)
+    assert report.live_objects == 4
+    assert store.objects.load_object(oids[0]) == noise(1000)
+
+
+def test_a_pack_with_nothing_in_use_is_dropped(store: Store, volume: str) -> None:
+    (oid,) = add(store, volume, noise(MIB))
+    report = collect(store, Keep())
+    assert (report.dropped_packs, report.waiting_packs, report.deleted_packs) == (1, 1, 0)
+    assert report.quarantined_bytes > MIB
+    assert not store.objects.contains(oid)
+    with pytest.raises(MissingObjectError):
+        store.objects.load_object(oid)
+    assert list_damage(store) == []
+
+
+def test_after_the_grace_it_is_deleted(store: Store, volume: str) -> None:
+    add(store, volume, noise(MIB))
+    collect(store, Keep(), now=DAY)
+    assert collect(store, Keep(), now=2 * DAY - 1).deleted_packs == 0
+    report = collect(store, Keep(), now=2 * DAY)
+    assert (report.deleted_packs, report.waiting_packs) == (1, 0)
+    assert report.deleted_bytes > MIB
+    assert store.undelete().packs == 0
+
+
+def test_a_pack_that_is_mostly_dead_is_rewritten(store: Store, volume: str) -> None:
+    kept, *others = add(store, volume, noise(300_000), noise(MIB), noise(2 * MIB))
+    assert store.objects.load_object(kept) == noise(300_000)
+    report = collect(store, Keep(kept), grace=0)
+    assert (report.rewritten_packs, report.deleted_packs) == (1, 1)
+    assert 300_000 < report.rewritten_bytes < 301_000
+    # From the place that was remembered, which is no more.
+    assert store.objects.load_object(kept) == noise(300_000)
+    assert store.objects.read_object(kept, 5, 10) == noise(300_000)[5:15]
+    assert not any(map(store.objects.contains, others))
+
+
+def test_a_pack_that_is_mostly_live_stays(store: Store, volume: str) -> None:
+    kept, dead = add(store, volume, noise(MIB), noise(300_000))
+    report = collect(store, Keep(kept), grace=0)
+    assert (report.rewritten_packs, report.dropped_packs) == (0, 0)
+    assert store.objects.load_object(dead) == noise(300_000)
+
+
+def test_gc_converges(store: Store, volume: str) -> None:
+    kept, _ = add(store, volume, noise(300_000), noise(MIB))
+    collect(store, Keep(kept), grace=0)
+    report = collect(store, Keep(kept), grace=0)
+    assert (report.rewritten_packs, report.dropped_packs, report.deleted_packs) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("grace", [0, DAY])
+def test_a_dry_run_equals_the_real_one(store: Store, volume: str, grace: int) -> None:
+    add(store, volume, noise(MIB, 7))
+    collect(store, Keep(), now=DAY)
+    kept, _ = add(store, volume, noise(300_000), noise(MIB))
+    add(store, volume, noise(100_000, 1))
+    for now in (DAY + 1, 3 * DAY):
+        dry = collect(store, Keep(kept), now=now, grace=grace, dry_run=True)
+        assert collect(store, Keep(kept), now=now, grace=grace, dry_run=True) == dry
+        assert collect(store, Keep(kept), now=now, grace=grace) == dry
+
+
+def test_roots_are_versions_heads_and_leases(store: Store, volume: str) -> None:
+    (needed,) = add(store, volume, noise(MIB))
+    other = make_record(2)
+    store.create_volume(other, b"first of another")
+    store.put_lease(Lease("session", volume, (1,), (Need(Kind.CHUNK, needed),)))
+    live = Keep()
+    collect(store, live, grace=0)
+    heads = [*store.iter_versions(volume), *store.iter_versions(other.id)]
+    assert live.oids == {needed, *(head.manifest for head in heads)}
+    assert store.objects.load_object(needed) == noise(MIB)
+
+
+def test_a_rewritten_object_is_read_by_another_process(store: Store, url: str, volume: str) -> None:
+    kept, _ = add(store, volume, noise(5000), noise(MIB))
+    collect(store, Keep(kept), grace=0)
+    code = """
+        import sys
+        from volfs.store.registry import open_store
+        print(len(open_store(sys.argv[1]).objects.load_object(bytes.fromhex(sys.argv[2]))))
+    """
+    assert run_python(code, url, kept.hex()) == "5000\n"
+
+
+# --- undelete ---------------------------------------------------------------
+
+
+def test_undelete_brings_everything_back(store: Store, volume: str) -> None:
+    oids = add(store, volume, noise(300_000), noise(MIB), noise(2 * MIB))
+    collect(store, Keep(oids[0]))
+    result = store.undelete()
+    assert (result.packs, result.objects, result.missing_packs) == (1, 2, 0)
+    for oid, size in zip(oids, (300_000, MIB, 2 * MIB), strict=True):
+        assert store.objects.load_object(oid) == noise(size)
+    assert store.undelete().packs == 0
+
+
+def test_undelete_keeps_what_was_put_again_meanwhile(store: Store, volume: str) -> None:
+    (oid,) = add(store, volume, noise(MIB))
+    collect(store, Keep())
+    add(store, volume, noise(MIB))
+    assert store.undelete().objects == 0
+    assert store.objects.load_object(oid) == noise(MIB)
+
+
+# --- beside commits ---------------------------------------------------------
+
+
+def test_a_dedup_hit_on_what_gc_condemned_saves_the_chunk(store: Store, volume: str) -> None:
+    """doltlite #1547: an unfinished commit relies on what nothing else refers to."""
+    (oid,) = add(store, volume, noise(MIB))
+    with store.open_upload() as upload:
+        upload.put_object(Kind.CHUNK, noise(MIB))
+        assert upload.new_objects == 0
+        collect(store, Keep())
+        assert not store.objects.contains(oid)
+        publish_next(store, volume, upload)
+    assert store.objects.load_object(oid) == noise(MIB)
+    assert list_damage(store) == []
+    collect(store, Keep(oid), now=9 * DAY, grace=0)
+    assert store.objects.load_object(oid) == noise(MIB)
+
+
+def test_a_dedup_hit_on_what_gc_deleted_fails_the_publish(store: Store, volume: str) -> None:
+    (oid,) = add(store, volume, noise(MIB))
+    head = store.get_head(volume)
+    with store.open_upload() as upload:
+        upload.put_object(Kind.CHUNK, noise(MIB))
+        collect(store, Keep(), grace=0)
+        with pytest.raises(MissingObjectError, match="try again"):
+            publish_next(store, volume, upload)
+        assert store.get_head(volume) == head
+    add(store, volume, noise(MIB))
+    assert store.objects.load_object(oid) == noise(MIB)
+
+
+PUBLISH = """
+    import random, sys
+    from volfs.model.objects import Kind
+    from volfs.store.base import Head
+    from volfs.store.registry import open_store
+    store, volume, size = open_store(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    head = store.get_head(volume)
+    with store.open_upload() as upload:
+        upload.put_object(Kind.CHUNK, random.Random(f"0 {size}").randbytes(size))
+        new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, b"meanwhile"))
+        store.publish(upload, volume, head, new)
+    store.close()
+"""
+
+
+def test_what_is_published_while_gc_marks_is_marked_too(
+    store: Store, url: str, volume: str
+) -> None:
+    """ZeroFS: the race of gc with a publication that is under way."""
+    (oid,) = add(store, volume, noise(MIB))
+    live = Keep()
+
+    def publish() -> None:
+        run_python(PUBLISH, url, volume, str(MIB))
+        live.oids.add(oid)
+
+    live.meanwhile = publish
+    collect(store, live, grace=0)
+    assert store.get_head(volume).version == 2
+    assert store.objects.load_object(store.get_head(volume).manifest) == b"meanwhile"
+    assert store.objects.load_object(oid) == noise(MIB)
+
+
+def test_what_becomes_live_after_it_was_planned_to_go_stays(
+    store: Store, url: str, volume: str
+) -> None:
+    (oid,) = add(store, volume, noise(MIB))
+    live = Keep()
+    steps = store.collect(live, GcOptions(DAY, 0))
+    assert isinstance(next(steps), GcProgress)
+    run_python(PUBLISH, url, volume, str(MIB))
+    live.oids.add(oid)
+    *_, report = steps
+    assert isinstance(report, GcReport)
+    assert store.get_head(volume).manifest in live.oids
+    assert live.calls == 2
+    assert store.objects.load_object(oid) == noise(MIB)
+
+
+COLLECT = """
+    import sys
+    from volfs.store.care import GcOptions
+    from volfs.store.registry import open_store
+    class Keep:
+        oids = set()
+        def keep(self, roots): self.oids.update(oid for _, oid in roots)
+        def __contains__(self, oid): return oid in self.oids
+    *_, report = open_store(sys.argv[1]).collect(Keep(), GcOptions(1, 0))
+    print(report.busy_packs)
+"""
+
+
+def test_an_open_upload_is_left_alone(store: Store, url: str, volume: str) -> None:
+    add(store, volume, noise(MIB))
+    with store.open_upload() as upload:
+        oid = upload.put_object(Kind.CHUNK, noise(2 * MIB))
+        assert run_python(COLLECT, url) == "1\n"
+        publish_next(store, volume, upload)
+    assert store.objects.load_object(oid) == noise(2 * MIB)
+
+
+def test_what_a_dead_upload_left_is_dropped(store: Store, volume: str) -> None:
+    with store.open_upload() as upload:
+        upload.put_object(Kind.CHUNK, noise(2 * MIB))
+    report = collect(store, Keep(), grace=0)
+    assert (report.dropped_packs, report.deleted_packs) == (1, 1)
+    assert report.deleted_bytes > 2 * MIB
+
+
+def test_one_gc_at_a_time(store: Store, volume: str) -> None:
+    add(store, volume, noise(MIB))
+    first = store.collect(Keep(), GcOptions(DAY, 0))
+    next(first)
+    for second in (store.collect(Keep(), GcOptions(DAY, 0)), store.repair()):
+        with pytest.raises(ConflictError, match="running"):
+            next(iter(second))
+    with pytest.raises(ConflictError):
+        store.undelete()
+    assert isinstance(list(first)[-1], GcReport)
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_an_error_while_marking_deletes_nothing(
+    store: Store, url: str, volume: str, failing: int
+) -> None:
+    """JuiceFS #6479, at the level of the engine: an incomplete mark ends gc."""
+    oids = add(store, volume, noise(MIB), noise(300_000))
+
+    class Failing(Keep):
+        def keep(self, roots: Iterable[Reference]) -> None:
+            super().keep(roots)
+            if self.calls == failing:
+                raise DamagedObjectError("a tree")
+
+    def run_beside_a_commit() -> None:
+        for _ in store.collect(Failing(), GcOptions(DAY, 0)):
+            run_python(PUBLISH, url, volume, str(MIB))
+
+    with pytest.raises(DamagedObjectError):
+        run_beside_a_commit()
+    for oid, size in zip(oids, (MIB, 300_000), strict=True):
+        assert store.objects.load_object(oid) == noise(size)
+    assert store.undelete().packs == 0
+
+
+# --- repair -----------------------------------------------------------------
+
+
+def test_repairing_what_is_whole_changes_nothing(store: Store, volume: str) -> None:
+    add(store, volume, noise(1000))
+    with store.open_upload() as upload:
+        upload.put_object(Kind.CHUNK, noise(2000))
+    assert not repair(store).has_changed
+
+
+def test_repair_leaves_the_quarantine_alone(store: Store, volume: str) -> None:
+    (oid,) = add(store, volume, noise(MIB))
+    collect(store, Keep())
+    assert not repair(store).has_changed
+    assert not store.objects.contains(oid)
+    assert store.undelete().objects == 1
+
+
+def test_nothing_is_lost_that_nobody_had(store: Store) -> None:
+    assert not store.is_lost(compute_oid(Kind.CHUNK, b"never"))
+
+
+def test_recovered_volumes_are_volumes(store: Store, volume: str) -> None:
+    add(store, volume, noise(100))
+    heads = list(store.iter_versions(volume))
+    assert {head.manifest for head in heads} == set(store.iter_manifests())
+    record = store.get_volume("volume-1")
+    store.delete_volume("volume-1")
+    store.recover_volume(record, heads)
+    assert store.get_head(volume) == heads[0]
+    assert list(store.iter_versions(volume)) == heads
+
+
+def test_a_reopened_store_knows_its_quarantine(store: Store, url: str, volume: str) -> None:
+    (oid,) = add(store, volume, noise(MIB))
+    collect(store, Keep())
+    again = open_store(url)
+    assert again.undelete().packs == 1
+    assert again.objects.load_object(oid) == noise(MIB)
+    again.close()

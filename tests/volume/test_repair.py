@@ -1,0 +1,537 @@
+"""Repair converges, new data heals old damage, and a lost index is made again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.volume.shortcuts import (
+    head_snapshot,
+    list_paths,
+    noise,
+    publish_files,
+    put_bytes,
+    read_file,
+)
+from tests.volume.test_gc import find_chunk, flip, forget, rows
+from volfs.errors import DamagedObjectError, DataError, StoreUnavailableError
+from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.store.base import Damage, Head, Store, VolumeRecord
+from volfs.store.care import RepairReport
+from volfs.store.registry import open_store, rebuild_index
+from volfs.volume.check import check_store
+from volfs.volume.commit import CommitNote
+from volfs.volume.edit import Edit
+from volfs.volume.gc import collect_garbage
+from volfs.volume.recovery import rebuild_store, repair_store
+from volfs.volume.volumes import create_volume, delete_volume, rename_volume
+
+CHUNK = 30_000
+
+
+def packs(store: Store) -> list[Path]:
+    return sorted((Path(store.url) / "packs").iterdir())
+
+
+def data_pack(store: Store) -> Path:
+    return next(path for path in packs(store) if path.read_bytes()[8:9] == b"\1")
+
+
+def reopened(store: Store) -> Store:
+    """The store as another process meets it: nothing is remembered of its places."""
+    store.close()
+    return open_store(store.url)
+
+
+def repair(store: Store) -> RepairReport:
+    """Repair, and prove that this was all: a second one changes nothing."""
+    report = repair_store(store)
+    assert not any(isinstance(item, Damage) for item in store.iter_damage())
+    assert not repair_store(store).has_changed
+    return report
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Iterator[tuple[Store, VolumeRecord]]:
+    """A store with a few versions, which the test may close and open again."""
+    store = open_store(str(tmp_path / "whole"), create=True)
+    volume = create_volume(store, "data", chunk_bits=16)
+    publish_files(store, volume, {"d/f": noise(CHUNK), "g": noise(CHUNK, 1)})
+    publish_files(store, volume, {"d/h": noise(CHUNK, 2)})
+    yield store, volume
+    store.close()
+
+
+Whole = tuple[Store, VolumeRecord]
+
+
+# --- what is stored is indexed ----------------------------------------------
+
+
+def test_index_entries_that_were_lost_are_made_again(whole: Whole) -> None:
+    store, volume = whole
+    head = store.get_head(volume.id)
+    for oid in (find_chunk(store, volume, b"g"), head.manifest):
+        forget(store, oid)
+    assert not check_store(store).is_clean
+    assert repair(store).indexed_objects == 2
+    assert check_store(store).is_clean
+
+
+def test_entries_that_cannot_be_read_are_made_again(whole: Whole) -> None:
+    store, volume = whole
+    oid = find_chunk(store, volume, b"g")
+    environment, tables = rows(store)
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        txn.put(oid, b"no entry", db=tables["objects"])
+    report = repair(store)
+    assert (report.indexed_objects, report.lost_objects) == (1, 0)
+    assert check_store(store).is_clean
+
+
+def test_entries_of_nothing_are_dropped(whole: Whole) -> None:
+    """JuiceFS #3821: what dangles is not only reported."""
+    store, volume = whole
+    index = store._engine.index  # type: ignore[attr-defined]
+    entry = index.find_entry(find_chunk(store, volume, b"g"))
+    stray = compute_oid(Kind.CHUNK, b"never stored")
+    environment, _ = rows(store)
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        index.replace_entry(txn, stray, None, entry._replace(pack=99))
+    assert repair(store).lost_objects == 1
+    assert store.is_lost(stray)
+    assert check_store(store).is_clean
+
+
+def test_entries_that_were_swapped_are_put_right(whole: Whole) -> None:
+    store, volume = whole
+    index = store._engine.index  # type: ignore[attr-defined]
+    oids = (find_chunk(store, volume, b"g"), store.get_head(volume.id).manifest)
+    environment, _ = rows(store)
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        old = [index.find_row(txn, oid) for oid in oids]
+    found = [index.find_entry(oid) for oid in oids]
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        for oid, row, entry in zip(oids, old, reversed(found), strict=True):
+            assert index.replace_entry(txn, oid, row, entry)
+    store = reopened(store)
+    assert repair(store).indexed_objects == 2
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_packs_that_the_index_forgot_are_found(whole: Whole) -> None:
+    store, _ = whole
+    store = reopened(store)
+    environment, tables = rows(store)
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        txn.delete((2).to_bytes(4, "big"), db=tables["packs"])
+    assert any("does not know" in item.problem for item in check_store(store).damage)
+    assert repair(store).found_packs == 1
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_rows_that_were_changed_are_made_again(whole: Whole) -> None:
+    store, volume = whole
+    store = reopened(store)
+    head = store.get_head(volume.id)
+    environment, tables = rows(store)
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        for key, table in ((volume.id.encode(), "heads"), ((2).to_bytes(4, "big"), "packs")):
+            raw = tables[table].raw  # type: ignore[attr-defined]
+            row = bytearray(txn.raw.get(key, db=raw))
+            row[5] ^= 1
+            txn.raw.put(key, bytes(row), db=raw)
+    report = repair(store)
+    assert (report.found_packs, report.mended_heads) == (1, 1)
+    assert store.get_head(volume.id) == head
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_a_head_that_was_lost_is_set_to_the_newest_version(whole: Whole) -> None:
+    store, volume = whole
+    head = store.get_head(volume.id)
+    environment, tables = rows(store)
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        txn.delete(volume.id.encode(), db=tables["heads"])
+    assert [item.problem for item in check_store(store).damage] == [
+        "its head is not the newest version"
+    ]
+    assert repair(store).mended_heads == 1
+    assert store.get_head(volume.id) == head
+    assert check_store(store).is_clean
+
+
+# --- damage -----------------------------------------------------------------
+
+
+def test_a_damaged_chunk_is_lost_and_new_data_heals_it(whole: Whole) -> None:
+    """S3QL: a dedup hit on a lost block; here a new copy heals whatever has it."""
+    store, volume = whole
+    store = reopened(store)
+    oid = find_chunk(store, volume, b"g")
+    flip(store, oid)
+    report = repair(store)
+    assert (report.lost_objects, report.rewritten_packs) == (1, 1)
+    assert store.is_lost(oid)
+    problems = check_store(store).problems
+    assert [(p.path, p.versions) for p in problems] == [("g", (1, 2))]
+    assert read_file(store, volume, "d/f") == noise(CHUNK)
+    other = create_volume(store, "other", chunk_bits=16)
+    publish_files(store, other, {"copy": noise(CHUNK, 1)})
+    assert check_store(store).is_clean
+    assert read_file(store, volume, "g") == noise(CHUNK, 1)
+    store.close()
+
+
+def test_a_dedup_hit_on_a_damaged_record_uploads_the_chunk_again(whole: Whole) -> None:
+    """S3QL durability.rst: new data never inherits old damage, without any repair."""
+    store, volume = whole
+    store = reopened(store)
+    flip(store, find_chunk(store, volume, b"g"))
+    other = create_volume(store, "other", chunk_bits=16)
+    publish_files(store, other, {"copy": noise(CHUNK, 1)})
+    assert read_file(store, other, "copy") == noise(CHUNK, 1)
+    assert read_file(store, volume, "g") == noise(CHUNK, 1)
+    report = repair(store)
+    assert (report.lost_objects, report.rewritten_packs) == (0, 1)
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_what_is_known_to_be_lost_does_not_end_gc(whole: Whole) -> None:
+    """doltlite #1547: a child that is gone must not make the mark fail for ever."""
+    store, volume = whole
+    store = reopened(store)
+    flip(store, find_chunk(store, volume, b"g"))
+    repair(store)
+    collect_garbage(store, grace=0)
+    assert read_file(store, volume, "d/f") == noise(CHUNK)
+    store.close()
+
+
+def test_a_record_of_which_only_the_header_is_damaged_is_saved(whole: Whole) -> None:
+    store, volume = whole
+    store = reopened(store)
+    entry = store._engine.index.find_entry(find_chunk(store, volume, b"g"))  # type: ignore[attr-defined]
+    with data_pack(store).open("r+b") as file:
+        file.seek(entry.offset - 30)
+        file.write(b"?")
+    report = repair(store)
+    assert (report.lost_objects, report.rewritten_packs) == (0, 1)
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_a_torn_tail_is_no_damage(whole: Whole) -> None:
+    """Dolt #11181: what a crash tore off is cut by the next writer, and never fatal."""
+    store, volume = whole
+    store = reopened(store)
+    with data_pack(store).open("ab") as file:
+        file.write(b"vrec and then the power failed")
+    assert not repair(store).has_changed
+    publish_files(store, volume, {"more": noise(CHUNK, 5)})
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_damage_is_never_taken_for_the_end(whole: Whole) -> None:
+    """doltlite #1573: valid records after damage stay valid."""
+    store, volume = whole
+    store = reopened(store)
+    flip(store, find_chunk(store, volume, b"g"))
+    repair(store)
+    store = reopened(store)
+    assert read_file(store, volume, "d/h") == noise(CHUNK, 2)
+    store.close()
+
+
+@pytest.mark.parametrize("keep", [0, 16, 40_000])
+def test_a_pack_that_was_cut_short(whole: Whole, keep: int) -> None:
+    store, volume = whole
+    store = reopened(store)
+    os.truncate(data_pack(store) if keep else packs(store)[1], keep)
+    report = repair(store)
+    assert report.lost_objects == (2 if keep == 40_000 else 3)
+    assert report.rewritten_packs == 1
+    store = reopened(store)
+    publish_files(store, volume, {"1": noise(CHUNK), "2": noise(CHUNK, 1), "3": noise(CHUNK, 2)})
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_a_pack_whose_file_is_gone(whole: Whole) -> None:
+    store, _ = whole
+    store = reopened(store)
+    data_pack(store).unlink()
+    report = repair(store)
+    assert (report.lost_objects, report.forgotten_packs) == (3, 1)
+    store.close()
+
+
+def test_damage_in_a_pack_that_somebody_writes_to_is_left_for_later(whole: Whole) -> None:
+    store, volume = whole
+    store = reopened(store)
+    with store.open_upload() as upload:
+        upload.put_object(Kind.CHUNK, noise(10, 77))
+        flip(store, find_chunk(store, volume, b"g"))
+        report = repair_store(store)
+        assert (report.busy_packs, report.rewritten_packs) == (1, 0)
+    assert repair(store).rewritten_packs == 1
+    store.close()
+
+
+REPAIR_AND_DIE = """
+    import os, sys
+    from volfs.store.embedded import repair as room
+    from volfs.store.registry import open_store
+    name, count = sys.argv[2], 0
+    store = open_store(sys.argv[1])
+    write = store._engine.environment.write
+    def dying(*arguments, **options):
+        global count
+        count += 1
+        if count > int(name):
+            os._exit(9)
+        return write(*arguments, **options)
+    store._engine.environment.write = dying
+    list(store.repair())
+    os._exit(0)
+"""
+
+
+def test_repair_may_die_at_any_step(whole: Whole, tmp_path: Path) -> None:
+    """S3QL #329: an interrupted fsck corrupted the metadata."""
+    store, volume = whole
+    store = reopened(store)
+    forget(store, store.get_head(volume.id).manifest)
+    flip(store, find_chunk_of(store, volume, "g"))
+    store.close()
+    code, steps, status = textwrap.dedent(REPAIR_AND_DIE), 0, 9
+    while status == 9:
+        path = shutil.copytree(store.url, tmp_path / f"{steps}")
+        command = [sys.executable, "-c", code, str(path), str(steps)]
+        status = subprocess.run(command, check=False).returncode
+        again = open_store(str(path))
+        repair(again)
+        assert [p.path for p in check_store(again).problems] == ["g"]
+        assert read_file(again, volume, "d/f") == noise(CHUNK)
+        again.close()
+        steps += 1
+    assert (status, steps > 5) == (0, True)
+
+
+def find_chunk_of(store: Store, volume: VolumeRecord, path: str) -> Oid:
+    """Also where the head's manifest is gone: by content."""
+    return compute_oid(Kind.CHUNK, noise(CHUNK, 1 if path == "g" else 0))
+
+
+# --- the index is lost ------------------------------------------------------
+
+
+def lose_index(store: Store) -> str:
+    store.close()
+    shutil.rmtree(Path(store.url) / "index")
+    return store.url
+
+
+def test_a_store_without_its_index_is_refused_and_no_pack_is_touched(whole: Whole) -> None:
+    """Dolt #11070: an empty index is not an empty store, and must never cut a pack."""
+    store, _ = whole
+    sizes = [path.stat().st_size for path in packs(store)]
+    url = lose_index(store)
+    for create in (False, True):
+        with pytest.raises(DamagedObjectError, match="volfs rebuild-index"):
+            open_store(url, create=create)
+    assert [path.stat().st_size for path in packs(store)] == sizes
+
+
+def test_an_older_index_never_gives_out_the_id_of_a_pack_that_is_there(
+    whole: Whole, tmp_path: Path
+) -> None:
+    store, volume = whole
+    store.close()
+    shutil.copytree(Path(store.url) / "index", tmp_path / "backup")
+    store = open_store(store.url)
+    with store.open_upload() as one, store.open_upload() as two:
+        for upload, seed in ((one, 11), (two, 12)):
+            upload.put_object(Kind.CHUNK, noise(CHUNK, seed))
+        head = store.get_head(volume.id)
+        manifest = two.put_object(Kind.MANIFEST, b"a version that the backup has not")
+        store.publish(two, volume.id, head, Head(head.version + 1, manifest))
+    files = {path.name: path.read_bytes() for path in packs(store)[2:]}
+    assert files
+    store.close()
+    shutil.rmtree(Path(store.url) / "index")
+    shutil.copytree(tmp_path / "backup", Path(store.url) / "index")
+    store = open_store(store.url)
+    with store.open_upload() as one, store.open_upload() as two:
+        for upload, seed in ((one, 13), (two, 14)):
+            upload.put_object(Kind.CHUNK, noise(CHUNK, seed))
+        assert {
+            path.name: path.read_bytes() for path in packs(store) if path.name in files
+        } == files
+    assert repair_store(store).found_packs == len(files)
+    store.close()
+
+
+def test_heads_and_histories_are_made_from_manifests(whole: Whole) -> None:
+    """JuiceFS #714: losing the database loses nothing but names given later."""
+    store, volume = whole
+    rename_volume(store, "data", "renamed")
+    v1 = create_volume(store, "other", profile=1, auto_commit=2.5, chunk_bits=13)
+    publish_files(store, v1, {"x": noise(CHUNK)})
+    histories = {v.id: list(store.iter_versions(v.id)) for v in (volume, v1)}
+    url = lose_index(store)
+    report, recovered = rebuild_store(url)
+    assert report.refs_lost
+    assert {(item.volume.name, item.versions[0]) for item in recovered} == {
+        ("data", 2),
+        ("other", 1),
+    }
+    store = open_store(url)
+    assert {volume_id: list(store.iter_versions(volume_id)) for volume_id in histories} == histories
+    assert store.get_volume("other") == v1
+    assert store.get_volume("data") == volume
+    assert read_file(store, volume, "d/h") == noise(CHUNK, 2)
+    publish_files(store, volume, {"more": noise(CHUNK, 9)})
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_a_publish_that_lost_its_race_is_no_version(whole: Whole) -> None:
+    store, volume = whole
+    with Edit(store, volume) as edit:
+        put_bytes(edit, "mine", noise(CHUNK, 3))
+        publish_files(store, volume, {"theirs": noise(CHUNK, 4)})
+        edit.publish(CommitNote())
+    heads = list(store.iter_versions(volume.id))
+    url = lose_index(store)
+    rebuild_store(url)
+    store = open_store(url)
+    assert list(store.iter_versions(volume.id)) == heads
+    store.close()
+
+
+def test_a_head_whose_trees_are_gone_is_left_out(whole: Whole) -> None:
+    store, volume = whole
+    tree = head_snapshot(store, volume).root.tree
+    store = reopened(store)
+    flip(store, tree)
+    url = lose_index(store)
+    report, recovered = rebuild_store(url)
+    assert report.damaged_packs == 1
+    assert [(item.versions, item.incomplete) for item in recovered] == [([1, 0], [2])]
+    store = open_store(url)
+    assert set(list_paths(store, volume)) == {"d/", "d/f", "g"}
+    store.close()
+
+
+def test_rebuilding_keeps_refs_and_quarantine(whole: Whole) -> None:
+    store, volume = whole
+    publish_files(store, create_volume(store, "gone"), {"f": noise(900_000, 5)})
+    delete_volume(store, "gone")
+    assert collect_garbage(store).waiting_packs
+    store.put_tag(volume.id, "release", 1)
+    rename_volume(store, "data", "renamed")
+    heads = list(store.iter_versions(volume.id))
+    environment, tables = rows(store)
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        txn.raw.drop(tables["objects"].raw, delete=False)  # type: ignore[attr-defined]
+    assert not check_store(store).is_clean
+    store.close()
+    report, recovered = rebuild_store(store.url)
+    assert (report.refs_lost, recovered) == (False, [])
+    store = open_store(store.url)
+    assert list(store.iter_versions(volume.id)) == heads
+    assert [v.name for v in store.list_volumes()] == ["renamed"]
+    assert store.find_tag(volume.id, "release") == 1
+    assert check_store(store).is_clean
+    assert store.undelete().packs
+    store.close()
+
+
+def test_rebuilding_leaves_what_was_not_published(whole: Whole) -> None:
+    store, volume = whole
+    with store.open_upload() as upload:
+        oid = upload.put_object(Kind.CHUNK, noise(CHUNK, 6))
+    store.close()
+    rebuild_store(store.url)
+    store = open_store(store.url)
+    assert not store.objects.contains(oid)
+    publish_files(store, volume, {"n": noise(CHUNK, 7)})
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_a_store_in_use_is_not_rebuilt(whole: Whole) -> None:
+    store, _ = whole
+    with pytest.raises(StoreUnavailableError, match="in use"):
+        list(rebuild_index(store.url))
+    rebuilding = rebuild_index(reopen_later(store))
+    next(rebuilding)
+    with pytest.raises(StoreUnavailableError, match="being rebuilt"):
+        open_store(store.url)
+    list(rebuilding)
+    open_store(store.url).close()
+
+
+def reopen_later(store: Store) -> str:
+    store.close()
+    return store.url
+
+
+def test_rebuilding_may_die_before_its_end(whole: Whole) -> None:
+    store, volume = whole
+    heads = list(store.iter_versions(volume.id))
+    store.close()
+    rebuilding = rebuild_index(store.url)
+    next(rebuilding)
+    del rebuilding  # As a process that is killed: nothing was put in place.
+    store = open_store(store.url)
+    assert list(store.iter_versions(volume.id)) == heads
+    assert check_store(store).is_clean
+    store.close()
+    rebuild_store(store.url)
+    assert not (Path(store.url) / "index.new").exists()
+    store = open_store(store.url)
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_recovery_that_died_is_finished_by_the_next(whole: Whole) -> None:
+    store, volume = whole
+    url = lose_index(store)
+    list(rebuild_index(url))
+    store = open_store(url)
+    assert store.list_volumes() == []
+    assert store.has_lost_refs()
+    store.close()
+    rebuild_store(url)
+    store = open_store(url)
+    assert store.get_head(volume.id).version == 2
+    assert not store.has_lost_refs()
+    store.close()
+
+
+def test_an_index_that_cannot_be_read_is_replaced(whole: Whole) -> None:
+    store, volume = whole
+    store.close()
+    (Path(store.url) / "index" / "data.mdb").write_bytes(b"not LMDB" * 4096)
+    with pytest.raises(DataError):
+        open_store(store.url)
+    _, recovered = rebuild_store(store.url)
+    assert [item.volume.id for item in recovered] == [volume.id]
+    assert (Path(store.url) / "index" / "data.mdb.old").read_bytes().startswith(b"not LMDB")
+    store = open_store(store.url)
+    assert check_store(store).is_clean
+    store.close()

@@ -1,0 +1,100 @@
+"""The end of quarantine: deleting packs whose grace is over, or bringing all of them back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from volfs.store.care import GcOptions, GcProgress, Undeleted
+from volfs.store.embedded.caretaker import ROWS_AT_ONCE, Parts, Row, alone
+from volfs.store.embedded.environment import store_errors
+from volfs.store.embedded.packs import pack_path
+from volfs.store.embedded.quarantine import QuarantinedPack, iter_condemned
+from volfs.store.embedded.rows import decode_entry
+
+
+def find_size(parts: Parts, pack: int) -> int:
+    """Of a pack's file; 0 if there is none."""
+    with store_errors(f"pack {pack}"):
+        try:
+            return pack_path(parts.directory, pack).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+
+def find_due(parts: Parts, options: GcOptions) -> list[QuarantinedPack]:
+    """Packs in quarantine whose grace is over."""
+    with parts.environment.read() as txn:
+        packs = parts.index.quarantine.list_packs(txn)
+    last = options.now_ns - options.grace_ns
+    return [item for item in packs if item.is_doomed or item.since_ns <= last]
+
+
+def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:
+    """Delete what is due: doom, then the files, then the rows."""
+    due = find_due(parts, options)
+    if not due:
+        return
+    quarantine = parts.index.quarantine
+    with parts.environment.write(reserve=0) as txn:
+        doomed = {item.pack for item in due if quarantine.doom(txn, item.pack)}
+    total = sum(find_size(parts, pack) for pack in doomed)
+    done = 0
+    yield GcProgress("delete", done, total)
+    for pack in sorted(doomed):
+        done += find_size(parts, pack)
+        yield from _remove_file(parts, pack)
+        yield GcProgress("delete", done, total)
+    parts.pool.sync_directory()
+    for rows in iter_condemned(parts.environment, quarantine, ROWS_AT_ONCE):
+        _forget_rows(parts, [row for row in rows if decode_entry(*row).pack in doomed])
+        yield GcProgress("delete", done, total)
+    with parts.environment.write(reserve=0) as txn:
+        for pack in doomed:
+            quarantine.forget_pack(txn, pack)
+
+
+def _remove_file(parts: Parts, pack: int) -> Iterator[GcProgress]:
+    path = pack_path(parts.directory, pack)
+    parts.packs.forget(pack)
+    with store_errors(f"pack {pack}"):
+        try:
+            # Those who have it open would keep its room, and go on reading there.
+            os.truncate(path, 0)
+            yield GcProgress("delete", 0, 0)
+            path.unlink()
+        except FileNotFoundError:
+            return  # An earlier gc died after this.
+
+
+def _forget_rows(parts: Parts, rows: list[Row]) -> None:
+    if rows:
+        with parts.environment.write(reserve=0) as txn:
+            for oid, row in rows:
+                parts.index.quarantine.forget(txn, oid, row)
+
+
+def undelete(parts: Parts) -> Undeleted:
+    """Bring back everything in quarantine that is not doomed. May be repeated."""
+    with alone(parts.directory):
+        with parts.environment.read() as txn:
+            packs = [p for p in parts.index.quarantine.list_packs(txn) if not p.is_doomed]
+        whole = [p for p in packs if find_size(parts, p.pack) >= p.durable]
+        with parts.environment.write(reserve=0) as txn:
+            for quarantined in whole:
+                parts.index.quarantine.bring_back(txn, quarantined)
+        objects = _restore_objects(parts)
+        return Undeleted(len(whole), objects, len(packs) - len(whole))
+
+
+def _restore_objects(parts: Parts) -> int:
+    """Index the condemned objects of all packs that are there."""
+    there = {row.pack for row in parts.index.list_packs()}
+    restored = 0
+    for rows in iter_condemned(parts.environment, parts.index.quarantine, ROWS_AT_ONCE):
+        with parts.environment.write(reserve=0) as txn:
+            for oid, row in rows:
+                entry = decode_entry(oid, row)
+                if entry.pack in there:
+                    restored += parts.index.quarantine.restore(txn, oid, entry)
+    return restored

@@ -1,0 +1,151 @@
+"""Packs that gc has put aside, and what was in them. Rows: docs/format.md.
+
+Everything here is a part of a transaction of somebody else's.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from volfs.errors import DamagedObjectError
+from volfs.model.objects import Oid
+from volfs.model.pack import PackKind
+from volfs.store.embedded.environment import Environment, Table, Transaction
+from volfs.store.embedded.rows import (
+    IndexEntry,
+    PackRow,
+    decode_entry,
+    decode_pack,
+    encode_entry,
+    encode_pack,
+    pack_key,
+    unpack_key,
+)
+
+_ROW = struct.Struct("<BQqB")
+
+
+class QuarantinedPack(NamedTuple):
+    pack: int
+    kind: PackKind
+    durable: int
+    since_ns: int
+    is_doomed: bool = False
+    """Its file is being removed, and nothing brings it back."""
+
+    @property
+    def row(self) -> PackRow:
+        return PackRow(self.pack, self.kind, self.durable)
+
+
+class Quarantine:
+    """The tables ``quarantine``, ``condemned`` and ``lost``, and how rows come and go."""
+
+    def __init__(self, environment: Environment, objects: Table, packs: Table) -> None:
+        self._objects = objects
+        self._packs = packs
+        self._quarantine: Table = environment.open_table(b"quarantine")
+        self._condemned: Table = environment.open_table(b"condemned")
+        self._lost: Table = environment.open_table(b"lost")
+
+    # --- packs -----------------------------------------------------------
+
+    def list_packs(self, txn: Transaction) -> list[QuarantinedPack]:
+        with txn.cursor(self._quarantine) as cursor:
+            return [_decode(unpack_key(key), row) for key, row in cursor]
+
+    def find_pack(self, txn: Transaction, pack: int) -> QuarantinedPack | None:
+        row = txn.get(pack_key(pack), db=self._quarantine)
+        return None if row is None else _decode(pack, row)
+
+    def put_aside(self, txn: Transaction, pack: int, now_ns: int) -> None:
+        key = pack_key(pack)
+        row = decode_pack(pack, txn.pop(key, db=self._packs) or b"")
+        self._put(txn, QuarantinedPack(*row, since_ns=now_ns))
+
+    def bring_back(self, txn: Transaction, quarantined: QuarantinedPack) -> None:
+        txn.delete(pack_key(quarantined.pack), db=self._quarantine)
+        txn.put(pack_key(quarantined.pack), encode_pack(quarantined.row), db=self._packs)
+
+    def doom(self, txn: Transaction, pack: int) -> bool:
+        """Whether it is doomed from now on; not if somebody brought it back."""
+        quarantined = self.find_pack(txn, pack)
+        if quarantined is not None:
+            self._put(txn, quarantined._replace(is_doomed=True))
+        return quarantined is not None
+
+    def forget_pack(self, txn: Transaction, pack: int) -> None:
+        txn.delete(pack_key(pack), db=self._quarantine)
+
+    def _put(self, txn: Transaction, quarantined: QuarantinedPack) -> None:
+        pack, *fields = quarantined
+        txn.put(pack_key(pack), _ROW.pack(*fields), db=self._quarantine)
+
+    # --- objects ---------------------------------------------------------
+
+    def condemn(self, txn: Transaction, oid: Oid, entry: bytes) -> None:
+        """Move an object's entry out of the index, if it is still this one."""
+        if txn.get(oid, db=self._objects) == entry:
+            txn.delete(oid, db=self._objects)
+            txn.put(oid, entry, db=self._condemned)
+
+    def save(self, txn: Transaction, oid: Oid) -> bool:
+        """Take an object that is not in the index back into it, if its pack is there yet."""
+        row = txn.get(oid, db=self._condemned)
+        if row is None:
+            return False
+        entry = decode_entry(oid, row)
+        quarantined = self.find_pack(txn, entry.pack)
+        if quarantined is not None and not quarantined.is_doomed:
+            self.bring_back(txn, quarantined)
+        elif txn.get(pack_key(entry.pack), db=self._packs) is None:
+            return False
+        self.restore(txn, oid, entry)
+        return True
+
+    def restore(self, txn: Transaction, oid: Oid, entry: IndexEntry) -> bool:
+        """Whether the object was not in the index and now is."""
+        txn.delete(oid, db=self._condemned)
+        return bool(txn.put(oid, encode_entry(entry), overwrite=False, db=self._objects))
+
+    def forget(self, txn: Transaction, oid: Oid, entry: bytes) -> None:
+        if txn.get(oid, db=self._condemned) == entry:
+            txn.delete(oid, db=self._condemned)
+
+    def read_condemned(self, txn: Transaction, start: bytes, count: int) -> list[tuple[Oid, bytes]]:
+        with txn.cursor(self._condemned) as cursor:
+            if not cursor.set_range(start):
+                return []
+            return [(Oid(key), row) for _, (key, row) in zip(range(count), cursor, strict=False)]
+
+    # --- what is lost ----------------------------------------------------
+
+    def is_lost(self, txn: Transaction, oid: Oid) -> bool:
+        return txn.get(oid, db=self._lost) is not None
+
+    def note_lost(self, txn: Transaction, oid: Oid) -> None:
+        txn.put(oid, b"", db=self._lost)
+
+
+def iter_condemned(
+    environment: Environment, quarantine: Quarantine, batch: int
+) -> Iterator[list[tuple[Oid, bytes]]]:
+    """Every condemned row, in short transactions."""
+    start = b"\0"
+    while True:
+        with environment.read() as txn:
+            rows = quarantine.read_condemned(txn, start, batch)
+        if not rows:
+            return
+        yield rows
+        start = rows[-1][0] + b"\0"
+
+
+def _decode(pack: int, row: bytes) -> QuarantinedPack:
+    try:
+        kind, durable, since_ns, is_doomed = _ROW.unpack(row)
+        return QuarantinedPack(pack, PackKind(kind), durable, since_ns, bool(is_doomed))
+    except (struct.error, ValueError) as error:
+        raise DamagedObjectError(f"quarantine row of pack {pack}: {error}") from error

@@ -1,0 +1,166 @@
+"""A new index from the packs, in the place of one that is lost or not trusted any more.
+
+Nobody may have the store open. Steps: docs/format.md, "When the index is lost".
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from volfs.errors import DataError, StoreError
+from volfs.model.objects import Oid
+from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
+from volfs.store.base import CheckProgress
+from volfs.store.care import RebuildReport
+from volfs.store.embedded.caretaker import ROWS_AT_ONCE
+from volfs.store.embedded.damage import end_of, find_record_problem, scan_records
+from volfs.store.embedded.environment import Environment, store_errors
+from volfs.store.embedded.index import Index
+from volfs.store.embedded.layout import INDEX, PACKS, check_store, lock_store
+from volfs.store.embedded.packs import PackReader, list_files, sync_directory
+from volfs.store.embedded.repair import entry_of, find_kind
+from volfs.store.embedded.rows import IndexEntry, PackRow
+
+NEW = "index.new"
+DATA, LOCK, OLD = "data.mdb", "lock.mdb", "data.mdb.old"
+_REBUILT = frozenset((b"objects", b"packs"))
+
+
+def rebuild_embedded(location: str) -> Iterator[CheckProgress | RebuildReport]:
+    """See ``store.registry.rebuild_index``."""
+    path = Path(location).resolve()
+    check_store(path)
+    lock = lock_store(path, alone=True)
+    try:
+        yield from _rebuild(path)
+    finally:
+        os.close(lock)
+
+
+def _rebuild(path: Path) -> Iterator[CheckProgress | RebuildReport]:
+    new = path / NEW
+    with store_errors(f"{new}"):
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(mode=0o700)
+    environment = Environment(new)
+    packs = PackReader(path / PACKS)
+    try:
+        known = _copy_former(path, environment)
+        index = Index(environment)
+        if known is None:
+            index.set_lost_refs(True)
+        rebuilder = Rebuilder(index, environment, packs, known or {})
+        yield from rebuilder.run(list_files(path / PACKS))
+        report = rebuilder.report()
+    finally:
+        packs.close()
+        environment.close()
+    _put_in_place(path)
+    yield report
+
+
+def _copy_former(path: Path, target: Environment) -> dict[int, PackRow] | None:
+    """Copy what cannot be made again; the rows of the packs. None if it is lost."""
+    if not (path / INDEX / DATA).exists():
+        return None
+    try:
+        former = Environment(path / INDEX)
+    except (StoreError, DataError):
+        return None
+    try:
+        index = Index(former)
+        if not index.has_allocated() and list_files(path / PACKS):
+            return None
+        rows = {row.pack: row for row in index.list_readable_packs()}
+        former.copy_tables(target, _REBUILT)
+    except DataError:
+        return None
+    finally:
+        former.close()
+    return rows
+
+
+def _put_in_place(path: Path) -> None:
+    """One rename: before it the former index is there, after it the new one."""
+    index, new = path / INDEX, path / NEW
+    with store_errors(f"{index}"):
+        index.mkdir(mode=0o700, exist_ok=True)
+        (index / OLD).unlink(missing_ok=True)
+        if (index / DATA).exists():
+            (index / OLD).hardlink_to(index / DATA)
+        # It has what is particular to the file that it belongs to.
+        (index / LOCK).unlink(missing_ok=True)
+        (new / DATA).rename(index / DATA)
+        sync_directory(index)
+        sync_directory(path)
+        shutil.rmtree(new)
+
+
+class Rebuilder:
+    def __init__(
+        self, index: Index, environment: Environment, packs: PackReader, known: dict[int, PackRow]
+    ) -> None:
+        self._index = index
+        self._environment = environment
+        self._packs = packs
+        self._known = known
+        """Rows that the former index had."""
+        self._found = 0
+        self._objects = 0
+        self._bytes = 0
+        self._damaged = 0
+
+    def run(self, files: list[int]) -> Iterator[CheckProgress]:
+        with self._environment.read() as txn:
+            aside = {item.pack for item in self._index.quarantine.list_packs(txn)}
+        files = [pack for pack in files if pack not in aside]
+        total = sum(self._packs.get_size(pack) for pack in files)
+        for pack in files:
+            self._add_pack(pack)
+            yield CheckProgress(min(self._bytes, total), total)
+        with self._environment.write() as txn:
+            for pack in self._known.keys() - set(files):
+                # Its file is gone, or was not made yet.
+                self._index.adopt_pack(txn, self._known[pack])
+
+    def report(self) -> RebuildReport:
+        lost = self._index.has_lost_refs()
+        return RebuildReport(self._found, self._objects, self._bytes, self._damaged, lost)
+
+    def _add_pack(self, pack: int) -> None:
+        known = self._known.get(pack)
+        size = self._packs.get_size(pack)
+        kind, end, is_damaged = find_kind(self._packs, pack), 0, False
+        batch: list[tuple[Oid, IndexEntry]] = []
+        for item in scan_records(self._packs, pack, min(size, known.durable) if known else size):
+            if isinstance(item, Gap):
+                is_damaged |= known is not None or not item.torn
+            elif not find_record_problem(kind or pack_kind(item.header.kind), item, True):
+                kind, end = kind or pack_kind(item.header.kind), end_of(item)
+                self._add(batch, pack, item)
+        row = known or PackRow(pack, kind or PackKind.DATA, end or _whole(size))
+        self._put(batch, row)
+        self._found += 1
+        self._bytes += size
+        self._damaged += is_damaged
+
+    def _add(self, batch: list[tuple[Oid, IndexEntry]], pack: int, record: Record) -> None:
+        batch.append((record.header.oid, entry_of(pack, record)))
+        if len(batch) == ROWS_AT_ONCE:
+            self._put(batch, None)
+
+    def _put(self, batch: list[tuple[Oid, IndexEntry]], row: PackRow | None) -> None:
+        with self._environment.write() as txn:
+            for oid, entry in batch:
+                self._objects += self._index.replace_entry(txn, oid, None, entry)
+            if row is not None:
+                self._index.adopt_pack(txn, row)
+        batch.clear()
+
+
+def _whole(size: int) -> int:
+    """The durable length of a pack in which nothing is known: nobody may cut it."""
+    return size if size > PACK_HEADER_SIZE else 0

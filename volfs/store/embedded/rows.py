@@ -1,0 +1,83 @@
+"""Rows of the index: index entries and pack rows. Layout: docs/format.md, "The index"."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from volfs.errors import DamagedObjectError
+from volfs.model.objects import Kind, Oid
+from volfs.model.pack import (
+    PACK_HEADER_SIZE,
+    RECORD_HEADER_SIZE,
+    Codec,
+    PackKind,
+    RecordHeader,
+    find_length_problem,
+)
+
+_ENTRY = struct.Struct("<IQIIQBBH")
+_PACK_ID = struct.Struct(">I")
+_PACK_ROW = struct.Struct("<BQ")
+KEY_SIZE = _PACK_ID.size
+"""Of a pack's row."""
+
+
+class IndexEntry(NamedTuple):
+    """Where an object's stored bytes are. ``offset`` is theirs, not the header's."""
+
+    pack: int
+    offset: int
+    stored: int
+    raw: int
+    checksum: int
+    codec: Codec
+    kind: Kind
+
+    def header(self, oid: Oid) -> RecordHeader:
+        """What must stand in the pack before the stored bytes."""
+        return RecordHeader(self.kind, self.codec, self.raw, self.stored, self.checksum, oid)
+
+    def where(self, oid: Oid) -> str:
+        return f"object {oid.hex()} in pack {self.pack} at {self.offset}"
+
+
+class PackRow(NamedTuple):
+    pack: int
+    kind: PackKind
+    durable: int
+
+
+def encode_entry(entry: IndexEntry) -> bytes:
+    return _ENTRY.pack(*entry, 0)
+
+
+def decode_entry(oid: Oid, row: bytes) -> IndexEntry:
+    try:
+        pack, offset, stored, raw, checksum, codec, kind, _ = _ENTRY.unpack(row)
+        problem = find_length_problem(codec, raw, stored)
+        if problem or offset < PACK_HEADER_SIZE + RECORD_HEADER_SIZE:
+            raise ValueError(problem or f"offset {offset}")
+        return IndexEntry(pack, offset, stored, raw, checksum, Codec(codec), Kind(kind))
+    except (struct.error, ValueError) as error:
+        raise DamagedObjectError(f"index entry of object {oid.hex()}: {error}") from error
+
+
+def decode_pack(pack: int, row: bytes) -> PackRow:
+    try:
+        kind, durable = _PACK_ROW.unpack(row)
+        return PackRow(pack, PackKind(kind), durable)
+    except (struct.error, ValueError) as error:
+        raise DamagedObjectError(f"index row of pack {pack}: {error}") from error
+
+
+def encode_pack(row: PackRow) -> bytes:
+    return _PACK_ROW.pack(row.kind, row.durable)
+
+
+def pack_key(pack: int) -> bytes:
+    return _PACK_ID.pack(pack)
+
+
+def unpack_key(key: bytes) -> int:
+    return int(_PACK_ID.unpack(key)[0])

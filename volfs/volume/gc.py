@@ -1,0 +1,89 @@
+"""Garbage collection: what is in use, from the versions and leases down.
+
+What is done with the rest is the engine's affair (``Store.collect``). Anything
+that cannot be read ends it: what is not known is not removed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from volfs.errors import DataError, MissingObjectError
+from volfs.model.objects import Buffer, Kind, Oid
+from volfs.model.oid_set import OidSet
+from volfs.model.references import Reference, walk_references
+from volfs.store.base import Store
+from volfs.store.care import GcOptions, GcProgress, GcReport
+from volfs.volume.leases import drop_stale_leases
+from volfs.volume.progress import Progress, Report, report_nothing
+
+DEFAULT_GRACE = 24 * 3600.0
+"""Seconds: longer than anybody's commit takes."""
+_NS = 1_000_000_000
+_REPORT_STEP = 1 << 10
+
+
+def collect_garbage(
+    store: Store,
+    *,
+    grace: float = DEFAULT_GRACE,
+    dry_run: bool = False,
+    report: Report = report_nothing,
+) -> GcReport:
+    """Remove what no version and no lease needs; with ``dry_run``, tell what that would be.
+
+    Packs are in quarantine for ``grace`` seconds before they are deleted. Leases of
+    sessions that are gone are dropped first, by a dry run too. ConflictError if
+    another gc is running; DataError if what is in use cannot be read; StoreError.
+    """
+    drop_stale_leases(store)
+    options = GcOptions(time.time_ns(), int(grace * _NS), dry_run)
+    result = GcReport()
+    for item in store.collect(Mark(store, report), options):
+        if isinstance(item, GcProgress):
+            report(Progress(0, 0, item.done, item.total))
+        else:
+            result = item
+    return result
+
+
+class Mark:
+    """``store.care.Live``: everything below the roots that it was told to keep."""
+
+    def __init__(self, store: Store, report: Report = report_nothing) -> None:
+        self._store = store
+        self._report = report
+        # Apart, so that nothing that calls a tree a chunk can hide what the tree has.
+        self._chunks, self._others = OidSet(), OidSet()
+
+    def __contains__(self, oid: Oid) -> bool:
+        return oid in self._others or oid in self._chunks
+
+    def keep(self, roots: Iterable[Reference]) -> None:
+        """DataError if anything below them is damaged, or missing and not known to be lost."""
+        try:
+            walk_references(list(roots), self._visit)
+        except DataError as error:
+            raise type(error)(
+                f"{error}; what it leads to cannot be known, so nothing may be removed: "
+                "see `volfs check`, then `volfs check --repair`"
+            ) from error
+
+    def _visit(self, reference: Reference) -> Buffer | None:
+        kind, oid = reference
+        seen = self._chunks if kind == Kind.CHUNK else self._others
+        if not seen.add(oid):
+            return None
+        if len(self._others) % _REPORT_STEP == 0:
+            self._report(Progress(len(self._others) + len(self._chunks), 0, 0, 0))
+        # Reading alone proves nothing: where an object was is remembered for a while.
+        if not self._store.objects.contains(oid):
+            self._check_lost(oid)
+            return None
+        return None if kind == Kind.CHUNK else self._store.objects.load_object(oid)
+
+    def _check_lost(self, oid: Oid) -> None:
+        """A repair looked for it in every pack: there is nothing left to be careful with."""
+        if not self._store.is_lost(oid):
+            raise MissingObjectError(f"object {oid.hex()} is missing")

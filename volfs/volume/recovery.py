@@ -1,0 +1,184 @@
+"""Repairing a store, and bringing volumes back from manifests where their refs are lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from volfs.errors import DataError, InvalidNameError
+from volfs.model.lineage import Found, choose_versions
+from volfs.model.manifest import Manifest, decode_manifest
+from volfs.model.names import check_volume_name
+from volfs.model.objects import Buffer, Kind, Oid
+from volfs.model.oid_set import OidSet
+from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE
+from volfs.model.references import Reference, iter_manifest_references, walk_references
+from volfs.store.base import CheckProgress, Head, Store, VolumeRecord
+from volfs.store.care import RebuildReport, RepairReport
+from volfs.store.registry import open_store, rebuild_index
+from volfs.volume.progress import Progress, Report, report_nothing
+
+ID_SHOWN = 8
+
+
+def repair_store(store: Store, report: Report = report_nothing) -> RepairReport:
+    """Index what is stored, drop what is not. ConflictError while gc runs; StoreError."""
+    result = RepairReport()
+    for item in store.repair():
+        if isinstance(item, CheckProgress):
+            report(Progress(0, 0, item.done, item.total))
+        else:
+            result = item
+    return result
+
+
+class Recovered(NamedTuple):
+    """A volume that was brought back."""
+
+    volume: VolumeRecord
+    versions: list[int]
+    """Newest first."""
+    incomplete: list[int]
+    """Versions whose manifests are there and whose trees are not: they were left out."""
+
+
+def rebuild_store(
+    url: str, report: Report = report_nothing
+) -> tuple[RebuildReport, list[Recovered]]:
+    """Make a store's index again; and its volumes, if nothing was left of these.
+
+    StoreUnavailableError if the store is in use.
+    """
+    result: RebuildReport | None = None
+    for item in rebuild_index(url):
+        if isinstance(item, CheckProgress):
+            report(Progress(0, 0, item.done, item.total))
+        else:
+            result = item
+    if result is None:
+        raise AssertionError("rebuilding ended without a report")
+    store = open_store(url)
+    try:
+        return result, recover_volumes(store) if store.has_lost_refs() else []
+    finally:
+        store.close()
+
+
+def recover_volumes(store: Store) -> list[Recovered]:
+    """Every volume of which there is a manifest and no ref. May be repeated."""
+    found: dict[str, dict[Oid, Manifest]] = {}
+    for oid, manifest in _iter_manifests(store):
+        found.setdefault(manifest.volume, {})[oid] = manifest
+    whole = Wholeness(store)
+    recovered = [
+        _recover_volume(store, volume_id, manifests, whole)
+        for volume_id, manifests in sorted(found.items())
+        if store.find_volume_by_id(volume_id) is None
+    ]
+    store.end_recovery()
+    return [item for item in recovered if item is not None]
+
+
+def _iter_manifests(store: Store) -> Iterator[tuple[Oid, Manifest]]:
+    for oid in store.iter_manifests():
+        try:
+            yield oid, decode_manifest(store.objects.load_object(oid))
+        except DataError:
+            continue  # As good as not there; check names it.
+
+
+def _recover_volume(
+    store: Store, volume_id: str, manifests: dict[Oid, Manifest], whole: Wholeness
+) -> Recovered | None:
+    found = [Found(oid, m.version, Oid(m.parent), m.created_ns) for oid, m in manifests.items()]
+    chosen = choose_versions(found, lambda item: whole.is_whole(manifests[item.oid]))
+    if not chosen:
+        return None
+    oldest = manifests[chosen[-1].oid]
+    record = _free_name(store, _make_record(volume_id, oldest))
+    store.recover_volume(record, [Head(item.version, item.oid) for item in chosen])
+    versions = [item.version for item in chosen]
+    incomplete = {item.version for item in found} - set(versions)
+    return Recovered(record, versions, sorted(incomplete, reverse=True))
+
+
+class Wholeness:
+    """Whether versions have all their trees and chunk lists; what is whole is looked at once."""
+
+    def __init__(self, store: Store) -> None:
+        self._load = store.objects.load_object
+        self._whole = OidSet()
+
+    def is_whole(self, manifest: Manifest) -> bool:
+        visited: set[Oid] = set()
+
+        def visit(reference: Reference) -> Buffer | None:
+            kind, oid = reference
+            if kind == Kind.CHUNK or oid in self._whole or oid in visited:
+                return None
+            visited.add(oid)
+            return self._load(oid)
+
+        try:
+            walk_references(list(iter_manifest_references(manifest)), visit)
+        except DataError:
+            return False
+        for oid in visited:
+            self._whole.add(oid)
+        return True
+
+
+# --- what a volume was called ------------------------------------------------
+
+
+class _Facts(msgspec.Struct, omit_defaults=True):
+    """What the message of version 0 says, for the day on which it is needed."""
+
+    name: str
+    profile: int = DEFAULT_PROFILE
+    chunk_bits: int = DEFAULT_CHUNK_BITS
+    auto_commit: float | None = None
+
+
+def describe_record(record: VolumeRecord) -> str:
+    """The message of a volume's version 0: with it the record can be made again."""
+    facts = _Facts(record.name, record.profile, record.chunk_bits, record.auto_commit)
+    return msgspec.json.encode(facts).decode()
+
+
+def _make_record(volume_id: str, oldest: Manifest) -> VolumeRecord:
+    facts = _read_facts(oldest) or _Facts(_fallback_name(volume_id))
+    return VolumeRecord(
+        volume_id,
+        facts.name,
+        facts.profile,
+        facts.chunk_bits,
+        oldest.created_ns,
+        oldest.author,
+        facts.auto_commit,
+    )
+
+
+def _read_facts(manifest: Manifest) -> _Facts | None:
+    if manifest.version != 0:
+        return None
+    try:
+        facts = msgspec.json.decode(manifest.message, type=_Facts)
+        check_volume_name(facts.name)
+    except (msgspec.MsgspecError, InvalidNameError):
+        return None
+    return facts
+
+
+def _fallback_name(volume_id: str) -> str:
+    return f"recovered-{volume_id.removeprefix('vo-')[:ID_SHOWN]}"
+
+
+def _free_name(store: Store, record: VolumeRecord) -> VolumeRecord:
+    """Two volumes may have been created under one name, one after the other."""
+    names = {volume.name for volume in store.list_volumes()}
+    if record.name not in names:
+        return record
+    return msgspec.structs.replace(record, name=_fallback_name(record.id))
