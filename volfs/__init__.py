@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from volfs.api.client import Client
     from volfs.api.dict import Dict
     from volfs.api.queue import Queue
+    from volfs.api.secret import Secret
 
-__all__ = ["Client", "Dict", "Queue", "exception"]
+__all__ = ["Client", "Dict", "Queue", "Secret", "exception"]
 
 _HOMES = {
     "Client": "volfs.api.client",
     "Dict": "volfs.api.dict",
     "Queue": "volfs.api.queue",
+    "Secret": "volfs.api.secret",
 }
 
 

@@ -26,6 +26,7 @@ class Dict(ResourceHandle):
     """
 
     _kind = DICT
+    _info = DictInfo
     objects: ClassVar[Objects[Dict]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:

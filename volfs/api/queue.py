@@ -31,6 +31,7 @@ class Queue(ResourceHandle):
     """
 
     _kind = QUEUE
+    _info = QueueInfo
     objects: ClassVar[Objects[Queue]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:

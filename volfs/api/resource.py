@@ -35,12 +35,12 @@ class ResourceHandle:
     """Names a resource; looks it up when it is first used."""
 
     _kind: ClassVar[Kind]
+    _info: ClassVar[type[ResourceInfo]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         noun = self._kind.noun
         raise InvalidError(
-            f"`{noun}(...)` constructor is not allowed. "
-            f"Please use `{noun}.from_name` or `{noun}.ephemeral` instead"
+            f"`{noun}(...)` constructor is not allowed. Please use `{noun}.from_name` instead"
         )
 
     @classmethod
@@ -100,8 +100,11 @@ class ResourceHandle:
         """Look it up now. NotFoundError."""
         if client is not None and self._found is None:
             self._client = client
-        self._resource()
+        self._hydrate()
         return self
+
+    def _hydrate(self) -> None:
+        self._resource()
 
     def _resource(self) -> Resource:
         if self._found is None:
@@ -139,7 +142,7 @@ class ResourceHandle:
         """What never changes of it. NotFoundError."""
         object_id = self.object_id
         resource = self._resources().get_by_id(object_id)
-        return ResourceInfo(
+        return self._info(
             resource.name or None, local_time(resource.created_ns), resource.created_by
         )
 
@@ -212,13 +215,13 @@ class Objects(Generic[R]):
     ) -> None:
         """Remove one with all it contains, for ever. NotFoundError unless ``allow_missing``."""
         try:
-            self._delete(self._resources(client), name, default_environment(environment_name))
+            self._delete(client, name, default_environment(environment_name))
         except (NotFoundError, NotAStoreError) as error:
             if not allow_missing:
                 raise NotFoundError(str(error)) from None
 
-    def _delete(self, resources: Resources, name: str, environment: str) -> None:
-        resources.delete(name, environment)
+    def _delete(self, client: Client | None, name: str, environment: str) -> None:
+        self._resources(client).delete(name, environment)
 
     def _resources(self, client: Client | None, *, create: bool = False) -> Resources:
         return Resources(find_client(client).tables(create=create), self._cls._kind)

@@ -1,0 +1,242 @@
+"""``volfs.Secret``: values for the environment of containers, in Modal's shape.
+
+A Secret never shows its values: not in ``repr``, not in an error, and not in a
+pickle, for that might be stored.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, Self
+
+from volfs.api.client import Client, default_environment, find_client
+from volfs.api.resource import Objects, ResourceHandle, ResourceInfo, local_time
+from volfs.api.twins import blocking
+from volfs.errors import InvalidError, NotFoundError, SerializationError
+from volfs.services.resources import SECRET, Resource, check_name
+from volfs.services.secrets import Secrets, check_values
+
+_WRONG = "the env_dict argument to Secret has to be a dict[str, Union[str, None]], got "
+
+
+@dataclass(frozen=True)
+class SecretInfo(ResourceInfo):
+    """As of other resources; ``last_used`` is None if no container has had it yet."""
+
+    environment_name: str = ""
+    last_used: datetime | None = None
+
+
+class SecretObjects(Objects["Secret"]):
+    """``Secret.objects``."""
+
+    @blocking
+    def create(  # type: ignore[override]
+        self,
+        name: str,
+        env_dict: dict[str, str],
+        *,
+        allow_existing: bool = False,
+        environment_name: str | None = None,
+        client: Client | None = None,
+    ) -> None:
+        """Keep these values under a name; with ``allow_existing``, those there are stay.
+
+        AlreadyExistsError; InvalidError. The first one makes the store's key file.
+        """
+        check_name("Secret", name)
+        values = _check(env_dict)
+        Secrets(find_client(client).tables(create=True)).create(
+            name, default_environment(environment_name), values, allow_existing=allow_existing
+        )
+
+    def _delete(self, client: Client | None, name: str, environment: str) -> None:
+        Secrets(find_client(client).tables()).delete(name, environment)
+
+
+class Secret(ResourceHandle):
+    """Stored under a name, or made here from values."""
+
+    _kind = SECRET
+    _info = SecretInfo
+    objects: ClassVar[SecretObjects]
+    _values: Callable[[], dict[str, str]] | None
+    """Of a Secret that is not stored."""
+
+    @classmethod
+    def from_name(
+        cls,
+        name: str,
+        *,
+        environment_name: str | None = None,
+        required_keys: list[str] | None = None,
+        client: Client | None = None,
+    ) -> Self:
+        """The stored Secret of this name, looked up at its first use.
+
+        NotFoundError, then, if it is not there or lacks one of ``required_keys``.
+        """
+        environment = default_environment(environment_name)
+
+        def find(handle: ResourceHandle) -> Resource:
+            try:
+                resource = handle._resources().get(name, environment)
+            except NotFoundError as error:
+                raise NotFoundError(
+                    f"{error}; make it: volfs secret create {name} KEY=VALUE"
+                ) from None
+            Secrets(handle.client.tables()).check_keys(resource.id, list(required_keys or []))
+            return resource
+
+        return cls._make(find, client, name, f"'{name}'")
+
+    @classmethod
+    def _make(
+        cls,
+        find: Callable[[ResourceHandle], Resource],
+        client: Client | None,
+        name: str | None,
+        where: str,
+    ) -> Self:
+        handle = super()._make(find, client, name, where)
+        handle._values = None
+        return handle
+
+    @classmethod
+    def _from_values(cls, values: Callable[[], dict[str, str]], where: str) -> Self:
+        def find(handle: ResourceHandle) -> NoReturn:
+            raise InvalidError(f"{handle!r} is not stored, and has neither id nor facts")
+
+        handle = cls._make(find, None, None, where)
+        handle._values = values
+        return handle
+
+    @classmethod
+    def from_dict(cls, env_dict: Mapping[str, str | None] | None = None) -> Self:
+        """These values; names with None are left out. Not stored. InvalidError."""
+        values = _check({} if env_dict is None else env_dict)
+        return cls._from_values(lambda: values, "from_dict")
+
+    @classmethod
+    def from_local_environ(cls, env_keys: list[str]) -> Self:
+        """Variables of this process. Not stored. InvalidError at once if one is not there."""
+        for key in env_keys:
+            if key not in os.environ:
+                raise InvalidError(
+                    f"Could not find local environment variable '{key}' "
+                    "for Secret.from_local_environ"
+                )
+        return cls.from_dict({key: os.environ[key] for key in env_keys})
+
+    @classmethod
+    def from_dotenv(
+        cls,
+        path: str | Path | None = None,
+        *,
+        filename: str = ".env",
+        client: Client | None = None,
+    ) -> Self:
+        """What a file of this name says, found when it is first used: in the directory ``path``
+        (or of that file), else in the current one, else above. Without one, nothing. Not stored.
+        """
+        return cls._from_values(lambda: _read_dotenv(path, filename), "from_dotenv")
+
+    # --- looking, changing -----------------------------------------------
+
+    def _hydrate(self) -> None:
+        if self._values is None:
+            super()._hydrate()
+
+    @blocking
+    def info(self, *, refresh: bool = False) -> SecretInfo:  # type: ignore[override]
+        """What is known of a stored Secret; always as of now. NotFoundError."""
+        object_id = self.object_id
+        resource = self._resources().get_by_id(object_id)
+        used = Secrets(self.client.tables()).find_last_use(object_id)
+        return SecretInfo(
+            resource.name,
+            local_time(resource.created_ns),
+            resource.created_by,
+            resource.environment,
+            None if used is None else local_time(used),
+        )
+
+    @blocking
+    def update(self, env_dict: dict[str, str]) -> None:
+        """Set these values; the others stay. Containers that start from now on have them."""
+        values = _check(env_dict)
+        Secrets(self._tables()).update(self.object_id, values)
+
+    @blocking
+    def _replace(self, env_dict: dict[str, str]) -> None:
+        """Have these values and no others."""
+        Secrets(self._tables()).update(self.object_id, _check(env_dict), replace=True)
+
+    def _read(self) -> dict[str, str]:
+        if self._values is not None:
+            return self._values()
+        rows = Secrets(self._tables())
+        values = rows.read(self.object_id)
+        rows.note_use(self.object_id)
+        return values
+
+    def _tables(self) -> Any:
+        self._resource()
+        return self.client.tables()
+
+    def __repr__(self) -> str:
+        said = f"name={self.name!r}" if self.name else self._where
+        return f"volfs.Secret({said})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._values is not None:
+            raise SerializationError(
+                "a Secret that was made from values cannot be pickled: it would show them; "
+                "store it with Secret.objects.create and use Secret.from_name"
+            )
+        return super().__reduce__()
+
+
+Secret.objects = SecretObjects(Secret)
+
+
+def read_environment(secrets: Iterable[Secret]) -> dict[str, str]:
+    """The variables for a process that is given these Secrets: the later ones win.
+
+    NotFoundError; StoreDeniedError without the key file.
+    """
+    environment: dict[str, str] = {}
+    for secret in secrets:
+        environment |= secret._read()
+    return environment
+
+
+def _check(env_dict: Any) -> dict[str, str]:
+    """A copy without the names that have None. InvalidError, which shows types, not values."""
+    if not isinstance(env_dict, Mapping):
+        raise InvalidError(_WRONG + type(env_dict).__name__)
+    for key, value in env_dict.items():
+        if not isinstance(key, str):
+            raise InvalidError(f"{_WRONG}a key of type {type(key).__name__}")
+        if not isinstance(value, str | None):
+            raise InvalidError(f"{_WRONG}{type(value).__name__} for key {key[:64]!r}")
+    values = {key: value for key, value in env_dict.items() if value is not None}
+    check_values(values)
+    return values
+
+
+def _read_dotenv(path: str | Path | None, filename: str) -> dict[str, str]:
+    from dotenv import dotenv_values
+
+    start = Path.cwd() if path is None else Path(path).absolute()
+    if not start.exists():
+        raise FileNotFoundError(f"Starting path not found: {start}")
+    first = start if start.is_dir() else start.parent
+    for directory in (first, *first.parents):
+        if (directory / filename).is_file():
+            return _check(dotenv_values(directory / filename))
+    return {}

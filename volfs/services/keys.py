@@ -1,0 +1,205 @@
+"""The key file, and sealing with it: a random key for each secret, itself sealed by the file's.
+
+The file has one key a line, the newest first; that one seals. It is the only
+thing that makes a stored secret readable, so it is not in the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from blake3 import blake3
+
+from volfs.errors import DamagedObjectError, LocalFileError, StoreDeniedError
+
+_MAGIC = "volfs-secret-key-1"
+_KEY_SIZE = 32
+_NONCE_SIZE = 12
+_ID_SIZE = 8
+
+
+class Key:
+    """32 secret bytes, and a public id by which sealed things name them."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self.id = blake3(secret, derive_key_context="volfs secret key id").digest(_ID_SIZE)
+
+    def __repr__(self) -> str:
+        return f"Key({self.id.hex()})"
+
+    def encrypt(self, data: bytes, about: bytes) -> bytes:
+        """AES-256-GCM: the nonce, then the text and its tag. ``about`` is authenticated, too."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        nonce = secrets.token_bytes(_NONCE_SIZE)
+        return nonce + AESGCM(self._secret).encrypt(nonce, data, about)
+
+    def decrypt(self, data: bytes, about: bytes) -> bytes:
+        """DamagedObjectError if it was not encrypted with this key, or about something else."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        try:
+            return AESGCM(self._secret).decrypt(data[:_NONCE_SIZE], data[_NONCE_SIZE:], about)
+        except (InvalidTag, ValueError):
+            raise DamagedObjectError("a secret's bytes were altered, or moved here") from None
+
+    def encode(self) -> str:
+        return f"{_MAGIC} {self._secret.hex()}\n"
+
+
+def make_key() -> Key:
+    return Key(secrets.token_bytes(_KEY_SIZE))
+
+
+class Sealed(msgspec.Struct, array_like=True, frozen=True):
+    """A stored secret: its bytes under a key of their own, that key under the file's."""
+
+    version: int
+    key: bytes
+    """Id of the file's key."""
+    wrapped: bytes
+    content: bytes
+
+    def about(self, context: bytes) -> bytes:
+        return context + b"\0%d" % self.version
+
+
+class KeyRing(NamedTuple):
+    """The keys of a file, the newest first."""
+
+    path: Path
+    keys: Sequence[Key]
+
+    @property
+    def ids(self) -> list[bytes]:
+        return [key.id for key in self.keys]
+
+    def seal(self, data: bytes, context: bytes, version: int) -> Sealed:
+        """``context`` says whose it is: only for the same can it be opened again."""
+        secret = secrets.token_bytes(_KEY_SIZE)
+        about = context + b"\0%d" % version
+        wrapped = self.keys[0].encrypt(secret, about)
+        return Sealed(version, self.keys[0].id, wrapped, Key(secret).encrypt(data, about))
+
+    def open(self, sealed: Sealed, context: bytes) -> bytes:
+        """DamagedObjectError; StoreDeniedError if the file has not the key."""
+        about = sealed.about(context)
+        secret = self._get(sealed.key).decrypt(sealed.wrapped, about)
+        return Key(secret).decrypt(sealed.content, about)
+
+    def rewrap(self, sealed: Sealed, context: bytes) -> Sealed:
+        """The same content and its key, under the newest key of the file."""
+        about = sealed.about(context)
+        secret = self._get(sealed.key).decrypt(sealed.wrapped, about)
+        wrapped = self.keys[0].encrypt(secret, about)
+        return msgspec.structs.replace(sealed, key=self.keys[0].id, wrapped=wrapped)
+
+    def _get(self, key_id: bytes) -> Key:
+        for key in self.keys:
+            if key.id == key_id:
+                return key
+        raise StoreDeniedError(
+            f"{self.path} has not the key {key_id.hex()} that this secret is sealed with; "
+            "name the right file in VOLFS_SECRET_KEY_FILE"
+        )
+
+
+# --- the file ---------------------------------------------------------------
+
+
+def find_key_file(store_url: str) -> Path:
+    """``VOLFS_SECRET_KEY_FILE``, else beside the store: a copy of a store has no key."""
+    named = os.environ.get("VOLFS_SECRET_KEY_FILE")
+    if named:
+        return Path(named)
+    store = Path(store_url)
+    return store.with_name(store.name + ".secret-key")
+
+
+def is_shared(store_url: str) -> bool:
+    """Whether the key file was named, so that other stores may use it, too."""
+    return bool(os.environ.get("VOLFS_SECRET_KEY_FILE"))
+
+
+def load_keys(path: Path) -> KeyRing:
+    """StoreDeniedError if there is none, or others may read it; LocalFileError if it is none."""
+    try:
+        with path.open() as file:
+            if os.fstat(file.fileno()).st_mode & 0o077:
+                raise StoreDeniedError(f"{path}: others may read this key file: chmod 600 {path}")
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        raise StoreDeniedError(
+            f"no key file {path}: without it secrets cannot be read; "
+            "name it in VOLFS_SECRET_KEY_FILE"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreDeniedError(f"key file {path}: {error}") from None
+    return KeyRing(path, [_parse(path, line) for line in lines if line] or [_parse(path, "")])
+
+
+def _parse(path: Path, line: str) -> Key:
+    magic, _, digits = line.partition(" ")
+    with contextlib.suppress(ValueError):
+        secret = bytes.fromhex(digits)
+        if magic == _MAGIC and len(secret) == _KEY_SIZE:
+            return Key(secret)
+    # Never with the line itself.
+    raise LocalFileError(f"{path} is not a key file of volfs")
+
+
+def create_key_file(path: Path) -> None:
+    """Make one with a new key, unless it is there. Two at once agree on one."""
+    new = _write_beside(path, [make_key()])
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(new, path)
+    finally:
+        new.unlink()
+    _sync(path.parent)
+
+
+def replace_key_file(path: Path, keys: Sequence[Key]) -> None:
+    """At once, and durable."""
+    _write_beside(path, keys).replace(path)
+    _sync(path.parent)
+
+
+def _write_beside(path: Path, keys: Sequence[Key]) -> Path:
+    new = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, "".join(key.encode() for key in keys).encode())
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return new
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else changes the key file meanwhile."""
+    while True:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # It may have been replaced while we waited.
+            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
+                yield
+                return

@@ -1,0 +1,260 @@
+"""What a Secret does: names and values for environments of processes, sealed where they are kept.
+
+Values are in the clear only in the memory of who makes or uses them. No
+message here has one in it.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from volfs.errors import DamagedObjectError, InvalidError, NotFoundError, StoreDeniedError
+from volfs.services.keys import (
+    KeyRing,
+    Sealed,
+    create_key_file,
+    find_key_file,
+    is_shared,
+    load_keys,
+    locked,
+    make_key,
+    replace_key_file,
+)
+from volfs.services.layout import SECRETS, USES
+from volfs.services.resources import (
+    EVERYTHING,
+    SECRET,
+    Clock,
+    Resource,
+    Resources,
+    get_resource,
+)
+from volfs.store.tables import Changing, Reading, TableStore, end_of
+
+T = TypeVar("T")
+KEY_MAX = 16_384
+VALUE_MAX = 32_768
+CURRENT = b"current-key"
+"""The row that says which key seals: who has an older file must read it again."""
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_TIME = struct.Struct("<Q")
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Sealed)
+_content = msgspec.msgpack.Decoder(dict[str, str])
+
+
+class KeyChangedError(StoreDeniedError):
+    """The file that was read has not the key that seals: it was rotated, or is another's."""
+
+
+def check_values(values: Mapping[str, str]) -> None:
+    """InvalidError, in words that give no value away."""
+    for name, value in values.items():
+        if not _NAME.fullmatch(name) or len(name) > KEY_MAX:
+            raise InvalidError(
+                f"Invalid key: {name[:64]!r}: use letters, digits and underscores, no digit first"
+            )
+        if len(value) > VALUE_MAX:
+            raise InvalidError(
+                f"the value of '{name}' has {len(value):,} characters, at most {VALUE_MAX:,}"
+            )
+        if "\0" in value:
+            raise InvalidError(f"the value of '{name}' has a NUL, which no environment can hold")
+
+
+class Secrets:
+    """The Secrets of a store."""
+
+    def __init__(self, store: TableStore, now: Clock = time.time_ns) -> None:
+        self._store = store
+        self._tables = store.durable
+        self._now = now
+        self._resources = Resources(store, SECRET, now)
+
+    # --- making ----------------------------------------------------------
+
+    def create(
+        self,
+        name: str,
+        environment: str,
+        values: Mapping[str, str],
+        *,
+        allow_existing: bool = False,
+    ) -> Resource:
+        """Add a Secret; AlreadyExistsError unless it is allowed to be there and stay as it is.
+
+        Makes the key file if the store has had no secret yet. InvalidError;
+        StoreDeniedError.
+        """
+        check_values(values)
+        self._make_key_file()
+
+        def make(keys: KeyRing) -> Resource:
+            def also(txn: Changing, resource: Resource) -> None:
+                self._put(txn, keys, resource, values, version=1)
+
+            return self._resources.create(
+                name, environment, allow_existing=allow_existing, also=also
+            )
+
+        return self._with_keys(make)
+
+    def update(self, secret_id: str, values: Mapping[str, str], *, replace: bool = False) -> None:
+        """Set these, and keep the others unless ``replace``. NotFoundError; InvalidError."""
+        check_values(values)
+
+        def make(keys: KeyRing) -> None:
+            def act(txn: Changing) -> None:
+                resource = get_resource(txn, secret_id, SECRET)
+                self._check_current(txn, keys)
+                old = self._get(txn, resource)
+                kept = {} if replace else self._open(keys, resource, old)
+                self._put(txn, keys, resource, {**kept, **values}, old.version + 1)
+
+            self._tables.change(act)
+
+        self._with_keys(make)
+
+    def delete(self, name: str, environment: str) -> None:
+        """Remove it, sealed bytes and all. NotFoundError."""
+
+        def also(txn: Changing, resource: Resource) -> None:
+            for table in (SECRETS, USES):
+                txn.delete(table, resource.id.encode())
+
+        self._resources.delete(name, environment, also=also)
+
+    # --- using -----------------------------------------------------------
+
+    def read(self, secret_id: str) -> dict[str, str]:
+        """Its names and values. NotFoundError; StoreDeniedError without the key."""
+
+        def look(txn: Reading) -> tuple[Resource, Sealed]:
+            resource = get_resource(txn, secret_id, SECRET)
+            return resource, self._get(txn, resource)
+
+        resource, sealed = self._tables.read(look)
+        while True:
+            try:
+                return self._open(load_keys(self._path), resource, sealed)
+            except StoreDeniedError:
+                # Rotated between the two looks? Then the row is another now.
+                before, (resource, sealed) = sealed, self._tables.read(look)
+                if sealed == before:
+                    raise
+
+    def check_keys(self, secret_id: str, required: list[str]) -> None:
+        """NotFoundError, naming the keys that it lacks."""
+        missing = [name for name in required if name not in self.read(secret_id)]
+        if missing:
+            said = ", ".join(f"'{name}'" for name in missing)
+            raise NotFoundError(f"Secret {secret_id} lacks the required key(s) {said}")
+
+    def note_use(self, secret_id: str) -> None:
+        """Remember that it was used now."""
+        used = _TIME.pack(self._now())
+        self._tables.change(lambda txn: txn.put(USES, secret_id.encode(), used))
+
+    def find_last_use(self, secret_id: str) -> int | None:
+        """When, in nanoseconds since 1970."""
+        row = self._tables.read(lambda txn: txn.find(USES, secret_id.encode()))
+        return None if row is None else int(_TIME.unpack(row)[0])
+
+    # --- keys ------------------------------------------------------------
+
+    def rotate_key(self) -> tuple[int, Path]:
+        """Seal all Secrets' keys with a new one; how many, and in which file it is.
+
+        The new key is in the file before it seals, the old ones until nothing
+        needs them; they stay in a file that was named, for other stores' sake.
+        """
+        path = self._path
+        with locked(load_keys(path).path):
+            old = load_keys(path)
+            keys = KeyRing(path, [make_key(), *old.keys])
+            replace_key_file(path, keys.keys)
+            count = self._tables.change(lambda txn: self._rewrap_all(txn, keys))
+            if not is_shared(self._store.url):
+                replace_key_file(path, keys.keys[:1])
+        return count, path
+
+    def _rewrap_all(self, txn: Changing, keys: KeyRing) -> int:
+        first = SECRET.prefix.encode()
+        rows = txn.scan(SECRETS, first, end_of(first), EVERYTHING)
+        for key, row in rows:
+            context = _context(get_resource(txn, key.decode(), SECRET))
+            txn.put(SECRETS, key, _encoder.encode(keys.rewrap(_decode(row), context)))
+        txn.put(SECRETS, CURRENT, keys.ids[0])
+        return len(rows)
+
+    @property
+    def _path(self) -> Path:
+        return find_key_file(self._store.url)
+
+    def _make_key_file(self) -> None:
+        """Only for a store without secrets: to those there are, a new key would be of no use."""
+        current = self._tables.read(lambda txn: txn.find(SECRETS, CURRENT))
+        if current is None and not self._path.exists():
+            create_key_file(self._path)
+
+    def _with_keys(self, make: Callable[[KeyRing], T]) -> T:
+        """``make`` with the keys of the file; again if they were rotated meanwhile."""
+        keys = load_keys(self._path)
+        while True:
+            try:
+                return make(keys)
+            except KeyChangedError:
+                before, keys = keys, load_keys(self._path)
+                if keys.ids == before.ids:
+                    raise
+
+    # --- within a transaction --------------------------------------------
+
+    def _put(
+        self,
+        txn: Changing,
+        keys: KeyRing,
+        resource: Resource,
+        values: Mapping[str, str],
+        version: int,
+    ) -> None:
+        self._check_current(txn, keys)
+        txn.put(SECRETS, CURRENT, keys.ids[0])
+        sealed = keys.seal(msgspec.msgpack.encode(dict(values)), _context(resource), version)
+        txn.put(SECRETS, resource.id.encode(), _encoder.encode(sealed))
+
+    def _check_current(self, txn: Reading, keys: KeyRing) -> None:
+        current = txn.find(SECRETS, CURRENT)
+        if current is not None and current not in keys.ids:
+            raise KeyChangedError(
+                f"{keys.path} has not the key {current.hex()} that seals the secrets of this "
+                "store; name the right file in VOLFS_SECRET_KEY_FILE"
+            )
+
+    def _get(self, txn: Reading, resource: Resource) -> Sealed:
+        row = txn.find(SECRETS, resource.id.encode())
+        if row is None:
+            raise DamagedObjectError(f"Secret {resource.id}: what was sealed is missing")
+        return _decode(row)
+
+    def _open(self, keys: KeyRing, resource: Resource, sealed: Sealed) -> dict[str, str]:
+        return _content.decode(keys.open(sealed, _context(resource)))
+
+
+def _context(resource: Resource) -> bytes:
+    """Whose it is: sealed bytes under another name, or id, cannot be opened."""
+    return "\0".join((resource.id, resource.environment, resource.name)).encode()
+
+
+def _decode(row: bytes) -> Sealed:
+    try:
+        return _decoder.decode(row)
+    except msgspec.MsgspecError as error:
+        raise DamagedObjectError(f"a sealed secret: {error}") from error
