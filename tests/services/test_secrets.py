@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -195,6 +196,16 @@ def test_a_named_key_file(
     assert not key_file.exists(), "a new key could not open what there is"
 
 
+def test_a_key_file_that_cannot_be_made(
+    rows: Secrets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOLFS_SECRET_KEY_FILE", str(tmp_path / "no" / "key"))
+    with pytest.raises(LocalFileError, match="No such file or directory"):
+        rows.create("s", "main", VALUES)
+    with pytest.raises(StoreDeniedError, match="no key file"):
+        rows.rotate_key()
+
+
 def test_a_wrong_key_file(rows: Secrets, key_file: Path) -> None:
     made = rows.create("s", "main", VALUES)
     key_file.unlink()
@@ -287,15 +298,6 @@ def test_a_rotation_that_dies_loses_nothing(
 
 def test_many_rotate_and_seal_at_once(rows: Secrets, key_file: Path, tables: TableStore) -> None:
     made = rows.create("a", "main", VALUES).id
-    failures: list[Exception] = []
-
-    def work(call: object, times: int) -> None:
-        try:
-            for number in range(times):
-                call(number)  # type: ignore[operator]
-        except Exception as error:
-            failures.append(error)
-
     works = [
         (lambda _: rows.rotate_key(), 5),
         (lambda _: rows.rotate_key(), 5),
@@ -303,12 +305,10 @@ def test_many_rotate_and_seal_at_once(rows: Secrets, key_file: Path, tables: Tab
         (lambda n: rows.update(made, {f"B{n}": "1"}), 10),
         (lambda _: rows.read(made), 30),
     ]
-    threads = [threading.Thread(target=work, args=each) for each in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(len(works)) as pool:
+        done = [pool.submit(lambda c, n: [c(i) for i in range(n)], *work) for work in works]
+    for each in done:
+        each.result()
     expected = {f"{kind}{n}" for kind in "AB" for n in range(10)} | VALUES.keys()
     assert rows.read(made).keys() == expected
     current = tables.durable.read(lambda txn: txn.find(SECRETS, CURRENT))

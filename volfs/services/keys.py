@@ -176,7 +176,10 @@ def replace_key_file(path: Path, keys: Sequence[Key]) -> None:
 
 def _write_beside(path: Path, keys: Sequence[Key]) -> Path:
     new = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise LocalFileError(f"key file {path}: {error.strerror}") from None
     try:
         os.write(fd, "".join(key.encode() for key in keys).encode())
         os.fsync(fd)
@@ -195,11 +198,12 @@ def _sync(directory: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Nobody else changes the key file meanwhile."""
-    while True:
-        with path.open() as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            # It may have been replaced while we waited.
-            if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
-                yield
-                return
+    """No other rotation changes the key file meanwhile. Errors as of ``load_keys``."""
+    # Of the directory, for the file itself is replaced.
+    load_keys(path)
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

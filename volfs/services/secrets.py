@@ -176,7 +176,7 @@ class Secrets:
         needs them; they stay in a file that was named, for other stores' sake.
         """
         path = self._path
-        with locked(load_keys(path).path):
+        with locked(path):
             old = load_keys(path)
             keys = KeyRing(path, [make_key(), *old.keys])
             replace_key_file(path, keys.keys)
