@@ -62,6 +62,17 @@ def repair(store: Store) -> RepairReport:
     return report
 
 
+LOAD = """
+    import sys
+    from volfs.errors import DataError
+    from volfs.store.registry import open_store
+    try:
+        print(len(open_store(sys.argv[1]).objects.load_object(bytes.fromhex(sys.argv[2]))))
+    except DataError as error:
+        print(type(error).__name__)
+"""
+
+
 # --- what goes and what stays -----------------------------------------------
 
 
@@ -79,9 +90,18 @@ def test_a_pack_with_nothing_in_use_is_dropped(store: Store, volume: str) -> Non
     assert (report.dropped_packs, report.waiting_packs, report.deleted_packs) == (1, 1, 0)
     assert report.quarantined_bytes > MIB
     assert not store.objects.contains(oid)
+    assert list_damage(store) == []
+
+
+def test_what_is_in_quarantine_can_be_read_to_the_end(store: Store, url: str, volume: str) -> None:
+    (oid,) = add(store, volume, noise(MIB))
+    collect(store, Keep(), now=DAY)
+    assert run_python(LOAD, url, oid.hex()) == f"{MIB}\n"
+    assert store.objects.load_object(oid) == noise(MIB)
+    collect(store, Keep(), now=2 * DAY)
     with pytest.raises(MissingObjectError):
         store.objects.load_object(oid)
-    assert list_damage(store) == []
+    assert run_python(LOAD, url, oid.hex()) == "MissingObjectError\n"
 
 
 def test_after_the_grace_it_is_deleted(store: Store, volume: str) -> None:
@@ -147,12 +167,7 @@ def test_roots_are_versions_heads_and_leases(store: Store, volume: str) -> None:
 def test_a_rewritten_object_is_read_by_another_process(store: Store, url: str, volume: str) -> None:
     kept, _ = add(store, volume, noise(5000), noise(MIB))
     collect(store, Keep(kept), grace=0)
-    code = """
-        import sys
-        from volfs.store.registry import open_store
-        print(len(open_store(sys.argv[1]).objects.load_object(bytes.fromhex(sys.argv[2]))))
-    """
-    assert run_python(code, url, kept.hex()) == "5000\n"
+    assert run_python(LOAD, url, kept.hex()) == "5000\n"
 
 
 # --- undelete ---------------------------------------------------------------

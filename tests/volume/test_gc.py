@@ -349,26 +349,41 @@ def die_after(steps: int, path: Path, volume: VolumeRecord) -> bool:
 
 COMMIT = """
     import random, sys
-    from tests.volume.shortcuts import publish_files
-    from volfs.errors import MissingObjectError
+    from tests.volume.shortcuts import put_bytes
+    from volfs.errors import MissingObjectError, NotFoundError
+    from volfs.store.base import Lease
     from volfs.store.registry import open_store
+    from volfs.volume.commit import CommitNote
+    from volfs.volume.edit import Edit
     url, name, seed, rounds, patient = sys.argv[1:]
     store = open_store(url)
     volume, chosen = store.get_volume(name), random.Random(seed)
+
+    def commit(path, data):
+        try:
+            edit = Edit(store, volume)
+            # The other one may have removed the version that was the head just now.
+            store.put_lease(Lease(seed, volume.id, (edit.head.version,)))
+        except (MissingObjectError, NotFoundError):
+            return False
+        with edit:
+            try:
+                put_bytes(edit, path, data)
+                edit.publish(CommitNote())
+            except MissingObjectError:
+                if patient == "yes":
+                    raise
+                return False
+        return True
+
     for number in range(int(rounds)):
         # Few different contents: most are found in the store, dead or alive.
         data = random.Random(chosen.randrange(6)).randbytes(70_000)
         path = f"{seed}/{chosen.randrange(3)}"
-        while True:
-            try:
-                publish_files(store, volume, {path: data})
-            except MissingObjectError:
-                if patient == "yes":
-                    raise
-                continue
-            break
-        head = store.get_head(volume.id)
-        store.remove_versions(volume.id, range(head.version - 4))
+        while not commit(path, data):
+            pass
+        store.remove_versions(volume.id, range(store.get_head(volume.id).version))
+    store.drop_lease(seed)
     store.close()
 """
 GC_LOOP = """

@@ -23,13 +23,14 @@ from tests.volume.shortcuts import (
 from tests.volume.test_gc import find_chunk, flip, forget, rows
 from volfs.errors import DamagedObjectError, DataError, StoreUnavailableError
 from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.model.references import Reference
 from volfs.store.base import Damage, Head, Store, VolumeRecord
 from volfs.store.care import RepairReport
 from volfs.store.registry import open_store, rebuild_index
 from volfs.volume.check import check_store
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
-from volfs.volume.gc import collect_garbage
+from volfs.volume.gc import Mark, collect_garbage
 from volfs.volume.recovery import rebuild_store, repair_store
 from volfs.volume.volumes import create_volume, delete_volume, rename_volume
 
@@ -216,6 +217,24 @@ def test_what_is_known_to_be_lost_does_not_end_gc(whole: Whole) -> None:
     repair(store)
     collect_garbage(store, grace=0)
     assert read_file(store, volume, "d/f") == noise(CHUNK)
+    store.close()
+
+
+def test_what_was_lost_and_is_put_again_is_marked_with_all_below(whole: Whole) -> None:
+    store, volume = whole
+    tree = head_snapshot(store, volume).root.tree
+    store = reopened(store)
+    flip(store, tree)
+    repair(store)
+    mark = Mark(store)
+    roots = [Reference(Kind.MANIFEST, head.manifest) for head in store.iter_versions(volume.id)]
+    mark.keep(roots)
+    assert tree not in mark
+    other = create_volume(store, "other", chunk_bits=16)
+    files = {"d/f": noise(CHUNK), "g": noise(CHUNK, 1), "d/h": noise(CHUNK, 2)}
+    publish_files(store, other, files)
+    mark.keep([Reference(Kind.TREE, head_snapshot(store, other).root.tree)])
+    assert all(find_chunk_of(store, other, path) in mark for path in ("d/f", "g"))
     store.close()
 
 

@@ -102,7 +102,7 @@ class Objects(Protocol):
     """Immutable objects by id. The first read of a stored record verifies its checksum."""
 
     def contains(self, oid: Oid) -> bool:
-        """Whether the object is published. Does not read it."""
+        """Whether the object is published, and not removed by gc. Does not read it."""
 
     def load_object(self, oid: Oid) -> bytes:
         """All canonical bytes. MissingObjectError; DamagedObjectError; StoreError."""
@@ -291,7 +291,8 @@ class Store(Protocol):
         ``live.keep`` is handed the roots: the manifests of all versions and heads
         and the needs of all leases; again and again, until no root can have been
         added before something is removed. What is removed stays in quarantine for
-        the time of grace, and a ``publish`` that relies on it brings it back.
+        the time of grace: it can be read, though ``contains`` denies it, and a
+        ``publish`` that relies on it brings it back.
         Objects of uploads that are open are left alone. On any error nothing has
         been removed that is not dead, and nothing deleted that was not in
         quarantine before. ConflictError if another gc or repair is running.

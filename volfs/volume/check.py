@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from volfs.errors import DataError
+from volfs.errors import DataError, MissingObjectError
 from volfs.model.entry import Entry, FileKind, Totals
 from volfs.model.links import group_name
 from volfs.model.manifest import Manifest, decode_manifest
@@ -165,6 +165,9 @@ class TreeCheck:
     def load(self, oid: Oid) -> bytes:
         if oid in self._damaged:
             raise DataError("damaged")
+        if not self._store.objects.contains(oid):
+            # It may be readable for a while yet, but gc has removed it.
+            raise MissingObjectError(f"object {oid.hex()} is not in the store")
         return self._store.objects.load_object(oid)
 
     def find_chunk_problem(self, oid: Oid) -> str | None:

@@ -73,14 +73,16 @@ class Mark:
     def _visit(self, reference: Reference) -> Buffer | None:
         kind, oid = reference
         seen = self._chunks if kind == Kind.CHUNK else self._others
-        if not seen.add(oid):
+        if oid in seen:
             return None
-        if len(self._others) % _REPORT_STEP == 0:
-            self._report(Progress(len(self._others) + len(self._chunks), 0, 0, 0))
         # Reading alone proves nothing: where an object was is remembered for a while.
         if not self._store.objects.contains(oid):
+            # Not seen: somebody may put it again, and what is below it with it.
             self._check_lost(oid)
             return None
+        seen.add(oid)
+        if len(self._others) % _REPORT_STEP == 0:
+            self._report(Progress(len(self._others) + len(self._chunks), 0, 0, 0))
         return None if kind == Kind.CHUNK else self._store.objects.load_object(oid)
 
     def _check_lost(self, oid: Oid) -> None:

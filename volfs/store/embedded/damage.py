@@ -38,7 +38,9 @@ def iter_damage(parts: Parts, read_data: bool) -> Iterator[Damage | CheckProgres
     for row in rows:
         for item in scan_pack(parts.packs, row, read_data=read_data):
             if isinstance(item, Damage):
-                yield item
+                # Deleted by gc since the packs were listed, perhaps.
+                if parts.index.find_pack(row.pack) is not None:
+                    yield item
             elif done + end_of(item) - reported >= PROGRESS_STEP:
                 reported = done + end_of(item)
                 yield CheckProgress(reported, total)

@@ -84,11 +84,10 @@ class Engine:
 
 
 def _open_index(path: Path) -> tuple[Environment, Index]:
-    # Before the index is asked, for an id is given out before there is a file.
-    files = list_files(path / PACKS)
     environment = Environment(path / INDEX)
     index = Index(environment)
-    if files and not index.has_allocated():
+    # Asked again after looking, for an id is given out before there is a file.
+    if not index.has_allocated() and list_files(path / PACKS) and not index.has_allocated():
         environment.close()
         raise DamagedObjectError(
             f"store {path}: its index is lost; `volfs rebuild-index` makes it again from the packs"

@@ -60,11 +60,15 @@ class Index:
     # --- objects ---------------------------------------------------------
 
     def find_entry(self, oid: Oid) -> IndexEntry | None:
+        """Where to read it; also of a condemned object, for who began before that."""
         with self._environment.read() as txn:
             row = txn.get(oid, db=self._objects)
-        return None if row is None else decode_entry(oid, row)
+            if row is None:
+                return self.quarantine.find_entry(txn, oid)
+        return decode_entry(oid, row)
 
     def contains(self, oid: Oid) -> bool:
+        """Whether it is indexed. What is condemned is not."""
         with self._environment.read() as txn:
             return txn.get(oid, db=self._objects) is not None
 

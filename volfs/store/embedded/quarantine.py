@@ -91,19 +91,28 @@ class Quarantine:
             txn.delete(oid, db=self._objects)
             txn.put(oid, entry, db=self._condemned)
 
-    def save(self, txn: Transaction, oid: Oid) -> bool:
-        """Take an object that is not in the index back into it, if its pack is there yet."""
+    def find_entry(self, txn: Transaction, oid: Oid) -> IndexEntry | None:
+        """Where a condemned object is; None if its pack is gone, or about to go."""
         row = txn.get(oid, db=self._condemned)
         if row is None:
-            return False
+            return None
         entry = decode_entry(oid, row)
         quarantined = self.find_pack(txn, entry.pack)
-        if quarantined is not None and not quarantined.is_doomed:
-            self.bring_back(txn, quarantined)
-        elif txn.get(pack_key(entry.pack), db=self._packs) is None:
+        if quarantined is None:
+            is_there = txn.get(pack_key(entry.pack), db=self._packs) is not None
+        else:
+            is_there = not quarantined.is_doomed
+        return entry if is_there else None
+
+    def save(self, txn: Transaction, oid: Oid) -> bool:
+        """Take an object that is not in the index back into it, if its pack is there yet."""
+        entry = self.find_entry(txn, oid)
+        if entry is None:
             return False
-        self.restore(txn, oid, entry)
-        return True
+        quarantined = self.find_pack(txn, entry.pack)
+        if quarantined is not None:
+            self.bring_back(txn, quarantined)
+        return self.restore(txn, oid, entry)
 
     def restore(self, txn: Transaction, oid: Oid, entry: IndexEntry) -> bool:
         """Whether the object was not in the index and now is."""
