@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 import trio
 
 from volfs.control.mounts import find_mount_point, make_runtime_directory, socket_path
+from volfs.daemon.ending import Ending
 from volfs.daemon.options import MountOptions
 from volfs.daemon.rooms import NO_KERNEL, open_rooms
 from volfs.daemon.server import listen, serve
@@ -54,6 +54,8 @@ async def run(options: MountOptions, ready: Callable[[], None]) -> None:
 
     What cannot be mounted raises before ``ready`` is called.
     """
+    ending = Ending()
+    ending.watch()
     async with AsyncExitStack() as stack:
         built = await _build(options, stack)
         request = MountRequest(
@@ -63,10 +65,11 @@ async def run(options: MountOptions, ready: Callable[[], None]) -> None:
             options.allow_other,
         )
         mount(built.operations, request)
+        ending.release = built.service.release
         stack.push(_make_exit(built.service))
         async with trio.open_nursery() as servers:
             try:
-                await _serve(built, servers, ready)
+                await _serve(built, servers, ending, ready)
             finally:
                 with trio.CancelScope(shield=True):
                     await _finish(built)
@@ -123,7 +126,9 @@ def _wire(options: MountOptions, session: Session, committer: Committer) -> Moun
 # --- serving ----------------------------------------------------------------
 
 
-async def _serve(built: Mount, servers: trio.Nursery, ready: Callable[[], None]) -> None:
+async def _serve(
+    built: Mount, servers: trio.Nursery, ending: Ending, ready: Callable[[], None]
+) -> None:
     """Serve the kernel until it is gone; the control server, in ``servers``, outlives it."""
     service = built.service
     async with trio.open_nursery() as nursery:
@@ -139,7 +144,7 @@ async def _serve(built: Mount, servers: trio.Nursery, ready: Callable[[], None])
         make_runtime_directory()
         service.socket = socket_path(service.device)
         servers.start_soon(serve, listen(service.socket), service.handle, service.finished)
-        nursery.start_soon(_watch_signals, built)
+        nursery.start_soon(_leave_when_asked, built, ending)
         if built.committer.catalog is not None:
             nursery.start_soon(_flush_now_and_then, built.committer)
         if service.auto_commit:
@@ -147,12 +152,11 @@ async def _serve(built: Mount, servers: trio.Nursery, ready: Callable[[], None])
         ready()
 
 
-async def _watch_signals(built: Mount) -> None:
+async def _leave_when_asked(built: Mount, ending: Ending) -> None:
     """End as ``volfs umount`` does, but without anybody to tell what went wrong."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for number in signals:
-            log.info("ending on signal %d", number)
-            await built.service.leave()
+    await ending.asked.wait()
+    log.info("ending on a signal")
+    await built.service.leave()
 
 
 async def _flush_now_and_then(committer: Committer) -> None:

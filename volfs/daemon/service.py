@@ -10,11 +10,12 @@ from typing import cast, get_args
 import msgspec
 import trio
 
+from volfs.control.mounts import find_mount_point
 from volfs.control.protocol import CommitResult, MountStatus, ReloadResult, Request
 from volfs.daemon.busy import describe_holders, find_holders
 from volfs.errors import MountError, StoreError, UserError, VolfsError, VolumeBusyError
 from volfs.errors.faults import reached
-from volfs.fuse.mounting import stop_serving, unmount
+from volfs.fuse.mounting import abandon, stop_serving, unmount
 from volfs.fuse.ops import Operations
 from volfs.model.names import show_path
 from volfs.vfs.committer import Committer
@@ -163,12 +164,21 @@ class Service:
     async def leave(self) -> None:
         """End because of a signal: commit, then unmount whatever is still open."""
         try:
+            await self.committer.flush()  # should the commit hang
             await self._commit_rest()
         except VolfsError as error:
             log.error("commit at the end: %s", error)
         if not await self.committer.bridge.run(unmount, self.mountpoint):
             await self.committer.bridge.run(lambda: unmount(self.mountpoint, lazy=True))
             stop_serving()
+
+    def release(self) -> None:
+        """Take the mount away without asking it anything: this process is about to end."""
+        left = find_mount_point(self.mountpoint)
+        if left is not None and left.device == self.device:
+            abandon(self.mountpoint, self.device)
+        if self.socket is not None:
+            self.socket.unlink(missing_ok=True)
 
 
 def to_result(published: Published) -> CommitResult:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 READ_AHEAD_KIB = 4096
 DEVICE = Path("/dev/fuse")
+_DETACH, _NO_FOLLOW = 2, 8
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -95,6 +96,18 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> bool:
         command = ["fusermount3", "-u", *(["-z"] if lazy else []), mountpoint]
     done = subprocess.run(command, capture_output=True, check=False)
     return done.returncode == 0
+
+
+def abandon(mountpoint: str, device: tuple[int, int]) -> None:
+    """Take a mount away without asking anybody, where the kernel lets us; best effort.
+
+    No program is started for it: that would close files, and wait for a store that
+    hangs. Only root can do without; others' mounts are dead then, for the next one
+    to clear. All requests fail at once: nobody goes on waiting for this process.
+    """
+    with contextlib.suppress(OSError):
+        Path(f"/sys/fs/fuse/connections/{device[1]}/abort").write_text("1")
+    _libc.umount2(os.fsencode(mountpoint), _DETACH | _NO_FOLLOW)
 
 
 def is_dead(mountpoint: str) -> bool:

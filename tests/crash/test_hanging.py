@@ -1,0 +1,115 @@
+"""A daemon ends within ten seconds of SIGTERM, whatever hangs, and leaves no mount behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.harness.mounted import Mounted, Mounts, is_running, wait_until
+from volfs.control.mounts import find_mount_point
+from volfs.errors.faults import VARIABLE
+from volfs.store.registry import open_store
+from volfs.volume.volumes import create_volume
+
+pytestmark = [pytest.mark.crash, pytest.mark.fuse]
+
+LIMIT = 10.0
+GAVE_UP = ("hung at its end: ending at once", "told twice to end: ending at once")
+
+
+def write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def ends_within(mounted: Mounted, limit: float) -> None:
+    wait_until(lambda: not is_running(mounted.pid), "the daemon's end", limit)
+    assert find_mount_point(str(mounted.path)) is None
+
+
+@pytest.mark.parametrize("point", ["commit.sealed", "publish.durable", "publish.unmoved"])
+def test_a_commit_that_hangs(mounts: Mounts, point: str) -> None:
+    """In the main thread, in another one, and in LMDB's transaction."""
+    mounts.expect(*GAVE_UP)
+    mounts.environment[VARIABLE] = f"{point}:1:hang"
+    mounted = mounts.mount()
+    del mounts.environment[VARIABLE]
+    write(mounted.path / "f", b"x")
+    mounted.signal(signal.SIGTERM)
+    ends_within(mounted, LIMIT)
+    again = mounts.mount(mounted.path)
+    assert (again.path / "f").read_bytes() == b"x"
+    again.unmount()
+    assert mounts.version == 1
+
+
+def test_told_twice(mounts: Mounts) -> None:
+    mounts.expect(*GAVE_UP)
+    mounts.environment[VARIABLE] = "publish.durable:1:hang"
+    mounted = mounts.mount()
+    del mounts.environment[VARIABLE]
+    write(mounted.path / "f", b"x")
+    mounted.signal(signal.SIGTERM)
+    wait_until(lambda: "ending on a signal" in mounted.log.read_text(), "the first to arrive")
+    began = time.monotonic()
+    mounted.signal(signal.SIGTERM)
+    ends_within(mounted, LIMIT)
+    assert time.monotonic() - began < 5, "it did not wait for the limit"
+    mounts.mount(mounted.path).unmount()
+    assert mounts.version == 1
+
+
+def test_the_last_step_hangs(mounts: Mounts) -> None:
+    """The mount has gone already."""
+    mounts.expect(*GAVE_UP)
+    mounts.environment[VARIABLE] = "end.committed:1:hang"
+    mounted = mounts.mount()
+    del mounts.environment[VARIABLE]
+    write(mounted.path / "f", b"x")
+    mounted.signal(signal.SIGTERM)
+    ends_within(mounted, LIMIT)
+    mounts.mount(mounted.path).unmount()
+    assert mounts.version == 1
+    assert mounts.sessions == []
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["overlay there too", "overlay apart"])
+def test_a_store_on_a_file_system_that_hangs(mounts: Mounts, tmp_path: Path, apart: bool) -> None:
+    """That of another daemon, which is stopped."""
+    mounts.expect(*GAVE_UP)
+    beneath = mounts.mount()
+    url = str(beneath.path / "store")
+    store = open_store(url, create=True)
+    create_volume(store, "data")
+    store.close()
+    options = {"store": url} | ({"sessions": tmp_path / "sessions"} if apart else {})
+    mounted = mounts.mount(**options)
+    write(mounted.path / "f", b"x" * 100_000)
+    beneath.signal(signal.SIGSTOP)
+    try:
+        mounted.signal(signal.SIGTERM)
+        wait_until(lambda: has_exited(mounted.pid), "the daemon's exit", LIMIT)
+        assert find_mount_point(str(mounted.path)) is None
+    finally:
+        beneath.signal(signal.SIGCONT)
+    wait_until(lambda: not os.path.exists(f"/proc/{mounted.pid}"), "every thread's end")
+    again = mounts.mount(mounted.path, **options)
+    assert (again.path / "f").read_bytes() == b"x" * 100_000
+    again.unmount()
+
+
+def has_exited(pid: int) -> bool:
+    """Whether a process has ended, but for what the kernel does at its end.
+
+    That waits for the store, if it has pages of LMDB's lock file to write there.
+    """
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() == b""
+    except (FileNotFoundError, ProcessLookupError):
+        return True

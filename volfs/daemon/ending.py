@@ -1,0 +1,64 @@
+"""Ending on a signal within a limit, whatever hangs.
+
+SIGTERM and SIGINT are waited for in a thread of their own: the main one may hang in
+a write to a store, or to a log that lies there. The first asks the mount to leave;
+the second, or the limit, ends the process at once. What was recorded of the overlay
+stays, and the next mount takes it over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable
+
+import trio
+
+log = logging.getLogger(__name__)
+
+WITHIN = 7.0
+"""Seconds from the first signal to giving up."""
+RELEASE = 2.0
+"""Seconds more, for taking the mount away; then the kernel ends the process."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Ending:
+    """The end of this process. ``release`` is called in another thread when it gives up."""
+
+    def __init__(self) -> None:
+        self.asked = trio.Event()
+        self.release: Callable[[], None] = lambda: None
+        self._token = trio.lowlevel.current_trio_token()
+
+    def watch(self) -> None:
+        """From now on signals come here. Before any other thread is started."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+
+    def _wait(self) -> None:
+        signal.sigwait(SIGNALS)
+        # If even Python stands still, a signal without a handler ends the process.
+        signal.setitimer(signal.ITIMER_REAL, WITHIN + RELEASE)
+        timer = threading.Timer(WITHIN, self._give_up, ("hung at its end",))
+        timer.daemon = True
+        timer.start()
+        self._ask()
+        signal.sigwait(SIGNALS)
+        self._give_up("told twice to end")
+
+    def _ask(self) -> None:
+        try:
+            self._token.run_sync_soon(self.asked.set)
+        except trio.RunFinishedError:
+            self._give_up("told to end when it had ended")
+
+    def _give_up(self, why: str) -> None:
+        signal.setitimer(signal.ITIMER_REAL, RELEASE)
+        # The log may be what hangs.
+        message = ("%s: ending at once; what was recorded of the overlay stays", why)
+        threading.Thread(target=log.error, args=message, daemon=True).start()
+        self.release()
+        os._exit(1)
