@@ -91,7 +91,7 @@ def decode_request(body: bytes) -> Request:
     """MountError for anything but a request."""
     try:
         return msgspec.json.decode(body, type=Request)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise MountError(f"control message: {error}") from error
 
 
@@ -99,7 +99,7 @@ def decode_answer(body: bytes) -> Answer:
     """MountError for anything but an answer."""
     try:
         return msgspec.json.decode(body, type=Answer)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise MountError(f"control answer: {error}") from error
 
 

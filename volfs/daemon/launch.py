@@ -155,5 +155,5 @@ def _unwrap(error: BaseException) -> BaseException:
 def _decode_failure(answer: bytes) -> Failure:
     try:
         return msgspec.json.decode(answer, type=Failure)
-    except msgspec.DecodeError:
+    except ValueError:
         return Failure(MountError.code, "the daemon died before the mount answered")

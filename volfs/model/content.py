@@ -75,7 +75,7 @@ def decode_chunk_list(data: Buffer) -> ChunkList:
     """DamagedObjectError for anything that no encoder of ours writes."""
     try:
         stored = _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedObjectError(f"chunk list: {error}") from error
     if bool(stored.extents) == bool(stored.children) or bool(stored.children) != bool(stored.level):
         raise DamagedObjectError("chunk list: neither leaf nor inner")

@@ -97,7 +97,7 @@ def decode_manifest(data: Buffer) -> Manifest:
     """DamagedObjectError for anything that no encoder of ours writes."""
     try:
         manifest = _decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedObjectError(f"manifest: {error}") from error
     check_entry(manifest.root)
     if not manifest.root.is_directory:

@@ -71,7 +71,7 @@ def decode_tree(data: Buffer) -> Tree:
     """DamagedObjectError for anything that no encoder of ours writes."""
     try:
         stored = _decoder.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedObjectError(f"tree: {error}") from error
     if stored.level == 0:
         if stored.pages or not stored.entries:

@@ -240,7 +240,7 @@ def get_resource(txn: Reading, resource_id: str, kind: Kind) -> Resource:
         raise NotFoundError(f"{kind.noun} '{resource_id}' not found; it was deleted, or never was")
     try:
         return _decoder.decode(row)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise DamagedObjectError(f"{kind.noun} {resource_id}: its record: {error}") from error
 
 

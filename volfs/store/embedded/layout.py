@@ -38,7 +38,7 @@ def check_store(path: Path) -> None:
                 f"store {path} has format version {version}; this volfs knows {VERSION}: update it"
             )
         known = msgspec.json.decode(data, type=_Format) == _Format("volfs", VERSION)
-    except msgspec.MsgspecError:
+    except ValueError:
         known = False
     if not known:
         raise NotAStoreError(f"{path / FORMAT} is not the format file of a volfs store")
