@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.conftest import Command, Result
 from volfs.control.mounts import list_volfs_mounts
+from volfs.volume.sessions import SessionFacts, encode_facts
 
 
 @pytest.fixture
@@ -140,9 +141,8 @@ def test_a_session_keeps_a_volume_from_being_deleted(volfs: Command) -> None:
     volume_id = volfs("info", "v", "--json").json["id"]
     session = volfs.store / "mounts/v-0"
     session.mkdir(parents=True)
-    (session / "session.json").write_text(
-        f'{{"volume_id": "{volume_id}", "volume": "v", "mountpoint": "/m", "pid": 1}}'
-    )
+    facts = SessionFacts(volume_id, "v", "/m", 1)
+    (session / "session.json").write_bytes(encode_facts(facts))
     assert "not committed" in error(volfs("delete", "-y", "v", status=1))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,13 @@ from volfs.errors import NotFoundError
 from volfs.model.objects import Kind, compute_oid
 from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
 from volfs.volume.leases import begin_lease, drop_stale_leases, widen
-from volfs.volume.sessions import find_session_path, session_name, sessions_directory
+from volfs.volume.sessions import (
+    SessionFacts,
+    encode_facts,
+    find_session_path,
+    session_name,
+    sessions_directory,
+)
 
 NEEDS = tuple(Need(Kind.TREE, compute_oid(Kind.TREE, bytes([n]))) for n in range(3))
 
@@ -20,7 +25,7 @@ NEEDS = tuple(Need(Kind.TREE, compute_oid(Kind.TREE, bytes([n]))) for n in range
 def make_session(path: Path, *, read_only: bool = False) -> None:
     path.mkdir(parents=True)
     (path / "lock").touch()
-    (path / "session.json").write_text(json.dumps({"read_only": read_only}))
+    (path / "session.json").write_bytes(encode_facts(SessionFacts(read_only=read_only)))
 
 
 def begin(store: Store, volume: VolumeRecord, path: Path) -> Lease:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from volfs.errors import (
     VolumeInUseError,
 )
 from volfs.store.base import Store, VolumeRecord
-from volfs.volume.sessions import list_sessions, sessions_directory
+from volfs.volume.sessions import SessionFacts, encode_facts, list_sessions, sessions_directory
 from volfs.volume.volumes import (
     create_volume,
     delete_volume,
@@ -87,7 +86,7 @@ def session(
         "created_ns": 17,
         "read_only": read_only,
     }
-    (path / "session.json").write_text(json.dumps(facts))
+    (path / "session.json").write_bytes(encode_facts(SessionFacts(**facts)))
     with (path / "lock").open("wb") as lock:
         if alive:
             fcntl.flock(lock, fcntl.LOCK_EX)

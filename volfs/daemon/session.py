@@ -32,6 +32,7 @@ from volfs.volume.sessions import (
     REMOVED,
     SCRATCH,
     SessionFacts,
+    encode_facts,
     get_session,
     session_name,
     sessions_directory,
@@ -60,7 +61,7 @@ class Session:
         """Replace ``session.json`` whole; durable, as is the directory, when it returns."""
         temporary = self.path / f"{FACTS}.new"
         with temporary.open("wb") as file:
-            file.write(msgspec.json.encode(facts))
+            file.write(encode_facts(facts))
             file.flush()
             os.fsync(file.fileno())
         temporary.rename(self.path / FACTS)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from xxhash import xxh3_64_hexdigest
 
 from volfs.errors import NotFoundError
 from volfs.store.base import Store
@@ -50,6 +51,22 @@ class SessionFacts(msgspec.Struct):
     created_ns: int = 0
     read_only: bool = False
     sub_path: str = ""
+    checksum: str = ""
+    """xxh3-64 of the file as it is with an empty one."""
+
+
+def encode_facts(facts: SessionFacts) -> bytes:
+    plain = msgspec.json.encode(msgspec.structs.replace(facts, checksum=""))
+    sealed = msgspec.structs.replace(facts, checksum=xxh3_64_hexdigest(plain))
+    return msgspec.json.encode(sealed)
+
+
+def decode_facts(data: bytes) -> SessionFacts:
+    """ValueError for anything but what ``encode_facts`` makes."""
+    facts = _decoder.decode(data)
+    if encode_facts(facts) != data:
+        raise ValueError("checksum")
+    return facts
 
 
 _decoder = msgspec.json.Decoder(SessionFacts)
@@ -101,8 +118,8 @@ def get_session(store: Store, name: str) -> Session:
 def load_session(path: Path) -> Session:
     """A session's facts, as far as its directory says them."""
     try:
-        facts = _decoder.decode((path / FACTS).read_bytes())
-    except (OSError, msgspec.MsgspecError):
+        facts = decode_facts((path / FACTS).read_bytes())
+    except (OSError, ValueError):
         facts = SessionFacts()
     return Session(
         path.name,
