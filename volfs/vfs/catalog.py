@@ -199,6 +199,7 @@ class Catalog:
         daemon died before it could record that all of it is published: it is dropped.
         """
         with _reading(), self._env.begin() as transaction:
+            _check_records(self._env, transaction)
             value = transaction.get(_BASE)
             if value is None or not transaction.cursor().set_range(b"i"):
                 return None
@@ -250,6 +251,7 @@ def read_catalog(directory: Path) -> Recorded:
 def _read_all(env: lmdb.Environment) -> Recorded:
     recorded = Recorded(None, {}, [])
     with _reading(), env.begin() as transaction:
+        _check_records(env, transaction)
         for key, stored in transaction.cursor():
             value = strip_checksum(key, stored)
             if key == _BASE:
@@ -262,11 +264,19 @@ def _read_all(env: lmdb.Environment) -> Recorded:
     return recorded
 
 
+def _check_records(env: lmdb.Environment, transaction: lmdb.Transaction[bytes]) -> None:
+    """A page that reads as empty takes its records away; how many there are is elsewhere."""
+    wanted = transaction.stat(env.open_db(txn=transaction))["entries"]
+    found = len([strip_checksum(*record) for record in transaction.cursor()])
+    if found != wanted:
+        raise DamagedObjectError(f"catalog: {found} of {wanted} records are left")
+
+
 @contextmanager
 def _reading() -> Iterator[None]:
     try:
         yield
-    except (lmdb.Error, msgspec.MsgspecError) as error:
+    except (lmdb.Error, ValueError) as error:
         raise DamagedObjectError(f"catalog: {error}") from error
 
 

@@ -102,6 +102,15 @@ class Transaction:
             self.delete(key, db=db)
         return row
 
+    def list_all(self, db: Table) -> list[tuple[bytes, bytes]]:
+        """Every row of a table, by key; none is missing because a page reads as empty."""
+        wanted = self.raw.stat(db.raw)["entries"]
+        with self.cursor(db) as cursor:
+            rows = list(cursor)
+        if len(rows) != wanted:
+            raise DamagedObjectError(f"the index is damaged: {len(rows)} of {wanted} rows")
+        return rows
+
     def cursor(self, db: Table) -> Cursor:
         return Cursor(self.raw.cursor(db.raw), db)
 
@@ -168,10 +177,22 @@ class Environment:
         with store_errors(f"index {path}"):
             self._env = _open(path, durable)
             self._env.reader_check()
+            self._check_names()
 
     def open_table(self, name: bytes, *, has_checksums: bool = True) -> Table:
         with store_errors(f"index {self._path}"):
             return Table(self._env.open_db(name), has_checksums)
+
+    def _check_names(self) -> None:
+        """A table whose name cannot be found would be made anew, and empty."""
+        # To write: a reader's slot would be inherited by forks, and open_table writes anyway.
+        with self._env.begin(write=True) as txn, txn.cursor() as cursor:
+            names = [bytes(name) for name in cursor.iternext(values=False)]
+        if len(names) != self._env.stat()["entries"] or not all(names):
+            self._env.close()
+            raise DamagedObjectError(
+                f"index {self._path}: the index is damaged: tables are missing"
+            )
 
     def check_usable(self) -> None:
         """StoreError in a forked process, and after closing."""

@@ -116,8 +116,8 @@ class Index:
         return None if row is None else decode_pack(pack, row)
 
     def list_packs(self) -> list[PackRow]:
-        with self._environment.read() as txn, txn.cursor(self._packs) as cursor:
-            return [decode_pack(unpack_key(key), row) for key, row in cursor]
+        with self._environment.read() as txn:
+            return [decode_pack(unpack_key(key), row) for key, row in txn.list_all(self._packs)]
 
     def list_readable_packs(self) -> list[PackRow]:
         """As ``list_packs``, without rows that are damaged."""

@@ -43,8 +43,7 @@ class Leases:
 
     def list_in(self, txn: Transaction) -> list[Lease]:
         """All of them, as of the transaction."""
-        with txn.cursor(self._leases) as cursor:
-            leases = [_decode(row) for _, row in cursor]
+        leases = [_decode(row) for _, row in txn.list_all(self._leases)]
         return sorted(leases, key=lambda lease: lease.session)
 
     def drop(self, session: str, expected: Lease | None = None) -> None:
@@ -62,5 +61,5 @@ def _key(session: str) -> bytes:
 def _decode(row: bytes) -> Lease:
     try:
         return _decoder.decode(row)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise DamagedObjectError(f"lease: {error}") from error

@@ -53,8 +53,7 @@ class Quarantine:
     # --- packs -----------------------------------------------------------
 
     def list_packs(self, txn: Transaction) -> list[QuarantinedPack]:
-        with txn.cursor(self._quarantine) as cursor:
-            return [_decode(unpack_key(key), row) for key, row in cursor]
+        return [_decode(unpack_key(key), row) for key, row in txn.list_all(self._quarantine)]
 
     def find_pack(self, txn: Transaction, pack: int) -> QuarantinedPack | None:
         row = txn.get(pack_key(pack), db=self._quarantine)

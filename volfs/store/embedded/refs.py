@@ -49,8 +49,8 @@ class Refs:
         return None if row is None else _decode_record(row)
 
     def list_volumes(self) -> list[VolumeRecord]:
-        with self._environment.read() as txn, txn.cursor(self._volumes) as cursor:
-            records = [_decode_record(row) for _, row in cursor]
+        with self._environment.read() as txn:
+            records = [_decode_record(row) for _, row in txn.list_all(self._volumes)]
         return sorted(records, key=lambda record: (-record.created_ns, record.name))
 
     def creation(self, record: VolumeRecord, *manifests: Oid) -> Callable[[Transaction], Oid]:
@@ -247,5 +247,5 @@ def _decode_version(key: bytes, row: bytes) -> Head:
 def _decode_record(row: bytes) -> VolumeRecord:
     try:
         return _decoder.decode(row)
-    except msgspec.MsgspecError as error:
+    except ValueError as error:
         raise DamagedObjectError(f"volume record: {error}") from error
