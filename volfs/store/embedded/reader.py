@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from xxhash import xxh3_64_intdigest
@@ -17,7 +18,7 @@ from volfs.store.lru import LruMap
 
 PLACES = 1 << 17
 """About 50 MB at most; at 1 MiB a chunk, 128 GiB of files."""
-DECODED_BYTES = 64 << 20
+WHOLE_BYTES = 64 << 20
 INLINE_DECODE_MAX = 128 << 10
 """Decoding more than this takes longer than a thread costs, and threads do it side by side."""
 
@@ -47,7 +48,11 @@ class ObjectReader:
         self._index = index
         self._packs = packs
         self._places: LruMap[Oid, _Place] = LruMap(PLACES)
-        self._decoded: LruMap[Oid, Buffer] = LruMap(DECODED_BYTES)
+        self._whole: LruMap[Oid, Buffer] = LruMap(WHOLE_BYTES)
+        """What was read or decoded whole for a part of it: requests of the kernel seldom
+        begin where chunks do, so the rest is wanted next."""
+        self._locks = [threading.Lock() for _ in range(256)]
+        """Of objects that are being waited for, by the first byte of their ids."""
 
     def contains(self, oid: Oid) -> bool:
         return self._index.contains(oid)
@@ -100,7 +105,9 @@ class ObjectReader:
     # --- inside ----------------------------------------------------------
 
     def _demand(self, oid: Oid, offset: int, length: int | None) -> Buffer:
-        return _must(self._read(oid, offset, length, self._packs.read_at))
+        # Two requests that meet in one chunk decode it once.
+        with self._locks[oid[0]]:
+            return _must(self._read(oid, offset, length, self._packs.read_at))
 
     def _read(self, oid: Oid, offset: int, length: int | None, read: ReadPack) -> Buffer | None:
         place = self._locate(oid)
@@ -114,7 +121,7 @@ class ObjectReader:
     def _is_long_to_decode(self, oid: Oid) -> bool:
         entry = self._locate(oid).entry
         long = entry.codec is Codec.ZSTD and entry.raw > INLINE_DECODE_MAX
-        return long and self._decoded.find(oid) is None
+        return long and self._whole.find(oid) is None
 
     def _locate(self, oid: Oid) -> _Place:
         place = self._places.find(oid)
@@ -140,28 +147,26 @@ class ObjectReader:
         try:
             if not 0 <= offset <= offset + length <= entry.raw:
                 raise DamagedObjectError(f"{length} bytes at {offset} of an object of {entry.raw}")
-            if place.verified and entry.codec is Codec.RAW:
+            whole = self._whole.find(oid)
+            if whole is None and place.verified and entry.codec is Codec.RAW:
                 return read(entry.pack, entry.offset + offset, length)
-            whole = self._read_whole(oid, place, read)
+            if whole is None:
+                whole = self._read_whole(oid, place, read)
+                if whole is None or length == len(whole):
+                    return whole
+                self._whole.put(oid, whole, len(whole))
         except DataError as error:
             raise type(error)(f"{entry.where(oid)}: {error}") from error
-        if whole is None or length == len(whole):
-            return whole
         return memoryview(whole)[offset : offset + length]
 
     def _read_whole(self, oid: Oid, place: _Place, read: ReadPack) -> Buffer | None:
         entry = place.entry
-        decoded = self._decoded.find(oid) if entry.codec is Codec.ZSTD else None
-        if decoded is not None:
-            return decoded
         start = entry.offset - RECORD_HEADER_SIZE
         record = read(entry.pack, start, RECORD_HEADER_SIZE + entry.stored)
         if record is None:
             return None
         data = open_record(oid, entry, memoryview(record))
         place.verified = True
-        if entry.codec is Codec.ZSTD:
-            self._decoded.put(oid, data, len(data))
         return data
 
 
