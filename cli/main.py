@@ -9,7 +9,20 @@ from typing import NoReturn
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
-from volfs_cli import care, expire, files, history, mounts, overlays, versions, volumes
+from volfs_cli import (
+    care,
+    dicts,
+    expire,
+    files,
+    history,
+    mounts,
+    overlays,
+    queues,
+    secrets,
+    versions,
+    volumes,
+)
+from volfs_cli.options import InOrder
 from volfs_cli.stores import store_option
 
 PROGRAM = "volfs"
@@ -45,13 +58,6 @@ COMMANDS: tuple[click.Command, ...] = (
 )
 
 
-class InOrder(click.Group):
-    """Lists commands as they were added, volumes before files before mounts."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
 @click.group(PROGRAM, cls=InOrder)
 @store_option
 @click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")
@@ -77,6 +83,8 @@ def completion(shell: str) -> None:
 for _command in COMMANDS:
     cli.add_command(_command)
     volume.add_command(_command)
+for _group in (dicts.group, queues.group, secrets.group):
+    cli.add_command(_group)
 
 
 def main() -> NoReturn:
@@ -141,14 +149,19 @@ def _fail(verb: str, why: str, status: int) -> int:
 
 
 def _verb(args: list[str]) -> str:
-    """The command's name for messages; empty if none was recognised."""
-    words = iter(args)
+    """The command's name for messages, with its group's; empty if none was recognised."""
+    words, said = iter(args), list[str]()
+    group: click.Group = cli
     for word in words:
         if word == "--store":
             next(words, None)
-        elif word in cli.commands and word != "volume":
-            return f"{word}: "
-    return ""
+        elif word in group.commands:
+            said += [word] if word != volume.name else []
+            found = group.commands[word]
+            if not isinstance(found, click.Group):
+                break
+            group = found
+    return f"{' '.join(said)}: " if said else ""
 
 
 def _usage(error: click.UsageError) -> str:

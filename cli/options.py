@@ -15,6 +15,13 @@ AUTO_COMMIT = "--auto-commit"
 DEFAULT_INTERVAL = 5.0
 
 
+class InOrder(click.Group):
+    """Lists commands as they were added, volumes before files before mounts."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
 class VolumeCommand(click.Command):
     """A command; ``--auto-commit`` may stand without its number, before any argument."""
 

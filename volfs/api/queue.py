@@ -12,7 +12,7 @@ from volfs.api.pickling import dump, load
 from volfs.api.resource import Ephemeral, Objects, ResourceHandle, ResourceInfo
 from volfs.api.twins import blocking, blocking_iterator
 from volfs.errors import InvalidError
-from volfs.services.queues import KEY_MAX, TTL_MAX, Queues
+from volfs.services.queues import KEY_MAX, TTL_MAX, Queues, Usage
 from volfs.services.resources import QUEUE, check_name
 
 _SCANNED = 64
@@ -173,7 +173,10 @@ class Queue(ResourceHandle):
         if partition and total:
             raise InvalidError("Partition must be null when requesting total length.")
         key, rows = self.validate_partition_key(partition), self._rows()
-        return rows.get_usage(self.object_id).items if total else rows.count(self.object_id, key)
+        return self._usage().items if total else rows.count(self.object_id, key)
+
+    def _usage(self) -> Usage:
+        return self._rows().get_usage(self.object_id)
 
     @blocking_iterator
     def iterate(

@@ -156,7 +156,7 @@ class Secret(ResourceHandle):
         """What is known of a stored Secret; always as of now. NotFoundError."""
         object_id = self.object_id
         resource = self._resources().get_by_id(object_id)
-        used = Secrets(self.client.tables()).find_last_use(object_id)
+        used = self._last_use()
         return SecretInfo(
             resource.name,
             local_time(resource.created_ns),
@@ -164,6 +164,10 @@ class Secret(ResourceHandle):
             resource.environment,
             None if used is None else local_time(used),
         )
+
+    def _last_use(self) -> int | None:
+        """Nanoseconds since 1970."""
+        return Secrets(self._tables()).find_last_use(self.object_id)
 
     @blocking
     def update(self, env_dict: dict[str, str]) -> None:

@@ -1,0 +1,104 @@
+"""dict list create clear delete get items."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from volfs_cli.options import yes_option
+from volfs_cli.output import Column, confirm, json_option, print_listing
+from volfs_cli.resources import (
+    add_create,
+    add_delete,
+    add_list,
+    make_group,
+    open_client,
+    verb,
+)
+
+if TYPE_CHECKING:
+    from volfs.api.dict import Dict
+    from volfs.api.resource import Objects
+
+SHOWN_MAX = 80
+group = make_group("dict", "Dicts: maps of keys to values that all processes share.")
+
+
+def _objects() -> Objects[Any]:
+    from volfs.api.dict import Dict
+
+    return Dict.objects
+
+
+def _open(name: str, env: str | None) -> Dict:
+    from volfs.api.dict import Dict
+
+    return Dict.from_name(name, environment_name=env, client=open_client())
+
+
+add_list(group, _objects, "Dict")
+add_create(group, _objects, "Dict")
+
+
+@verb(group, "clear")
+@click.argument("name")
+@yes_option
+def clear(name: str, yes: bool, env: str | None) -> None:
+    """Remove all entries of a Dict."""
+    question = "Are you sure you want to irrevocably delete the contents of"
+    confirm(f"{question} Dict '{name}'?", yes)
+    _open(name, env).clear()
+
+
+add_delete(group, _objects, "Dict")
+
+
+@verb(group, "get")
+@click.argument("name")
+@click.argument("key")
+def get(name: str, key: str, env: str | None) -> None:
+    """Print the value of a key, which is a string; None if there is no entry."""
+    click.echo(str(_open(name, env).get(key)))
+
+
+@verb(group, "items")
+@click.argument("name")
+@click.argument("n", type=click.IntRange(min=0), default=20)
+@click.option("-a", "--all", "everything", is_flag=True, help="All entries, however many.")
+@click.option("-r", "--repr", "as_repr", is_flag=True, help="Show repr() of keys and values.")
+@json_option
+def items(
+    name: str, n: int, everything: bool, as_repr: bool, as_json: bool, env: str | None
+) -> None:
+    """Print up to N entries (20), in no order; with --json all, as repr() what JSON cannot hold.
+
+    Values are made again here: look only into Dicts of those you trust.
+    """
+    pairs = _open(name, env).items()
+    if as_json:
+        whole = [{"key": _as_json(key), "value": _as_json(value)} for key, value in pairs]
+        click.echo(json.dumps(whole, indent=2))
+        return
+    rows = [
+        (_show(key, as_repr), _show(value, as_repr))
+        for key, value in islice(pairs, None if everything else n)
+    ]
+    if next(pairs, None) is not None:
+        rows.append(("...", "..."))
+    print_listing((Column("Key"), Column("Value")), rows, as_json=False)
+
+
+def _show(value: Any, as_repr: bool) -> str:
+    text = repr(value) if as_repr else str(value)
+    return text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "..."
+
+
+def _as_json(value: Any) -> Any:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return repr(value)
+    return value

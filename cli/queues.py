@@ -1,0 +1,114 @@
+"""queue list create clear delete peek len."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from volfs_cli.options import yes_option
+from volfs_cli.output import (
+    Column,
+    confirm,
+    json_option,
+    print_json,
+    print_listing,
+    row_as_json,
+    show_count,
+)
+from volfs_cli.resources import (
+    FACTS,
+    add_create,
+    add_delete,
+    list_handles,
+    make_group,
+    open_client,
+    row_of,
+    verb,
+)
+
+if TYPE_CHECKING:
+    from volfs.api.queue import Queue
+    from volfs.api.resource import Objects
+
+TOTAL_MAX = 100_000
+group = make_group("queue", "Queues: first in, first out, between processes.")
+partition_option = click.option("-p", "--partition", metavar="P", help="The partition.")
+
+
+def _objects() -> Objects[Any]:
+    from volfs.api.queue import Queue
+
+    return Queue.objects
+
+
+def _open(name: str, env: str | None) -> Queue:
+    from volfs.api.queue import Queue
+
+    return Queue.from_name(name, environment_name=env, client=open_client())
+
+
+_LIST = (
+    *FACTS,
+    Column("Partitions", show_count),
+    Column("Total size", lambda n: f">={TOTAL_MAX}" if n >= TOTAL_MAX else str(n)),
+)
+
+
+@verb(group, "list", bare=True)
+@json_option
+def list_(env: str | None, as_json: bool) -> None:
+    """List the Queues of the environment, newest first."""
+    rows = [
+        (*row_of(queue), usage.partitions, min(usage.items, TOTAL_MAX))
+        for queue in list_handles(_objects(), env)
+        for usage in (queue._usage(),)
+    ]
+    if as_json:
+        whole = [row_as_json(_LIST, row) for row in rows]
+        print_json(
+            [row | {"total_size_truncated": row["total_size"] >= TOTAL_MAX} for row in whole]
+        )
+    else:
+        print_listing(_LIST, rows, as_json=False)
+
+
+add_create(group, _objects, "Queue")
+
+
+@verb(group, "clear")
+@click.argument("name")
+@partition_option
+@click.option("-a", "--all", "everything", is_flag=True, help="All partitions.")
+@yes_option
+def clear(name: str, partition: str | None, everything: bool, yes: bool, env: str | None) -> None:
+    """Remove the items of one partition, or of all."""
+    question = "Are you sure you want to irrevocably delete the contents of"
+    confirm(f"{question} Queue '{name}'?", yes)
+    _open(name, env).clear(partition=partition, all=everything)
+
+
+add_delete(group, _objects, "Queue")
+
+
+@verb(group, "peek")
+@click.argument("name")
+@click.argument("n", type=click.IntRange(min=0), default=1)
+@partition_option
+def peek(name: str, n: int, partition: str | None, env: str | None) -> None:
+    """Print the next N items (1); they stay.
+
+    Items are made again here: look only into Queues of those you trust.
+    """
+    for item in islice(_open(name, env).iterate(partition=partition), n):
+        click.echo(str(item))
+
+
+@verb(group, "len")
+@click.argument("name")
+@partition_option
+@click.option("-t", "--total", is_flag=True, help="Of all partitions.")
+def len_(name: str, partition: str | None, total: bool, env: str | None) -> None:
+    """Print the number of items in one partition, or in all."""
+    click.echo(_open(name, env).len(partition=partition, total=total))

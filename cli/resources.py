@@ -1,0 +1,99 @@
+"""What the groups dict, queue and secret have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from volfs_cli.options import InOrder, yes_option
+from volfs_cli.output import Column, confirm, json_option, print_listing, show_time
+from volfs_cli.stores import store_option, store_url
+
+if TYPE_CHECKING:
+    from volfs.api.client import Client
+    from volfs.api.resource import Objects
+
+F = TypeVar("F", bound=Callable[..., Any])
+FACTS = (Column("Name"), Column("Created at", show_time), Column("Created by"))
+
+
+def make_group(name: str, help: str) -> click.Group:
+    return store_option(InOrder(name, help=help, no_args_is_help=True))
+
+
+def verb(
+    group: click.Group, name: str, *, bare: bool = False
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command of the group, with ``--store`` and ``-e``; the latter is given as ``env``."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        command = click.command(name, no_args_is_help=not bare)(store_option(_env_option(function)))
+        group.add_command(command)
+        return command
+
+    return decorate
+
+
+def _env_option(command: F) -> F:
+    return click.option(
+        "-e",
+        "--env",
+        metavar="ENV",
+        help="The environment. Default: VOLFS_ENVIRONMENT, MODAL_ENVIRONMENT, else main.",
+    )(command)
+
+
+def open_client() -> Client:
+    """For the store of the running command."""
+    from volfs.api.client import Client
+
+    return Client(store_url())
+
+
+def add_create(group: click.Group, find_objects: Callable[[], Objects[Any]], noun: str) -> None:
+    """``create NAME``: silent, and nothing if it is there."""
+
+    def create(name: str, env: str | None) -> None:
+        find_objects().create(name, allow_existing=True, environment_name=env, client=open_client())
+
+    create.__doc__ = f"Create a {noun} with this name, unless there is one."
+    verb(group, "create")(click.argument("name")(create))
+
+
+def add_list(group: click.Group, find_objects: Callable[[], Objects[Any]], noun: str) -> None:
+    """``list``: Name, Created at, Created by."""
+
+    def list_(env: str | None, as_json: bool) -> None:
+        rows = [row_of(handle) for handle in list_handles(find_objects(), env)]
+        print_listing(FACTS, rows, as_json=as_json)
+
+    list_.__doc__ = f"List the {noun}s of the environment, newest first."
+    verb(group, "list", bare=True)(json_option(list_))
+
+
+def list_handles(objects: Objects[Any], env: str | None) -> list[Any]:
+    return objects.list(environment_name=env or "", client=open_client())
+
+
+def row_of(handle: Any) -> tuple[Any, ...]:
+    """What ``FACTS`` shows."""
+    resource = handle._resource()
+    return resource.name, resource.created_ns, resource.created_by
+
+
+def add_delete(group: click.Group, find_objects: Callable[[], Objects[Any]], noun: str) -> None:
+    """``delete NAME``: asks first."""
+
+    def delete(name: str, allow_missing: bool, yes: bool, env: str | None) -> None:
+        confirm(f"Are you sure you want to irrevocably delete the {noun} '{name}'?", yes)
+        find_objects().delete(
+            name, allow_missing=allow_missing, environment_name=env, client=open_client()
+        )
+
+    delete.__doc__ = f"Delete a {noun} with all it contains."
+    missing = click.option(
+        "--allow-missing", is_flag=True, help=f"Do not fail if there is no such {noun}."
+    )
+    verb(group, "delete")(click.argument("name")(missing(yes_option(delete))))

@@ -1,0 +1,168 @@
+"""secret list create delete rotate-key. No message here has a value in it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from volfs_cli.hiding import hide_values
+from volfs_cli.output import Column, json_option, json_time, plural, print_listing, show_time
+from volfs_cli.resources import (
+    FACTS,
+    add_delete,
+    list_handles,
+    make_group,
+    open_client,
+    row_of,
+    verb,
+)
+
+if TYPE_CHECKING:
+    from volfs.api.secret import SecretObjects
+
+group = make_group("secret", "Secrets: values for the environment of containers.")
+
+
+def _objects() -> SecretObjects:
+    from volfs.api.secret import Secret
+
+    return Secret.objects
+
+
+_LIST = (*FACTS, Column("Last used at"))
+
+
+@verb(group, "list", bare=True)
+@json_option
+def list_(env: str | None, as_json: bool) -> None:
+    """List the Secrets of the environment, newest first. Shows no values."""
+    from volfs.api.client import default_environment
+
+    missing, show = (None, json_time) if as_json else ("-", show_time)
+    used = [(handle, handle._last_use()) for handle in list_handles(_objects(), env)]
+    rows = [(*row_of(handle), show(ns) if ns else missing) for handle, ns in used]
+    title = f"Secrets in environment '{default_environment(env)}'"
+    print_listing(_LIST, rows, as_json=as_json, title=title)
+
+
+@verb(group, "create")
+@click.argument("secret_name")
+@click.argument("keyvalues", metavar="[KEY=VALUE]...", nargs=-1)
+@click.option("--from-dotenv", metavar="PATH", help="Read values from a .env file.")
+@click.option("--from-json", metavar="PATH", help="Read values from a file with a JSON object.")
+@click.option("--force", is_flag=True, help="Overwrite the secret if it already exists.")
+def create(
+    secret_name: str,
+    keyvalues: tuple[str, ...],
+    from_dotenv: str | None,
+    from_json: str | None,
+    force: bool,
+    env: str | None,
+) -> None:
+    """Keep values under a name. `KEY=-` reads the value from an editor, or from the standard input.
+
+    Values on the command line are in the history of the shell, and until volfs
+    has started in the list of processes; files and `-` are not.
+    """
+    hide_values()
+    values = _read_positionals(keyvalues)
+    values |= _read_dotenv(from_dotenv) if from_dotenv else {}
+    values |= _read_json(from_json) if from_json else {}
+    if not values:
+        raise click.UsageError("You need to specify at least one key for your secret")
+    if "" in values:
+        raise click.UsageError("Invalid key: ''")
+    _store(secret_name, values, force, env)
+    names = ", ".join(repr(name) for name in values)
+    click.echo(f"Created a new secret '{secret_name}' with the key{'s'[: len(values) > 1]} {names}")
+    click.echo(_EXAMPLE.format(secret=secret_name, key=next(iter(values))))
+
+
+_EXAMPLE = """
+Use it in your app:
+
+@app.function(secrets=[volfs.Secret.from_name("{secret}")])
+def some_function():
+    os.getenv("{key}")"""
+
+
+def _store(name: str, values: dict[str, str], force: bool, env: str | None) -> None:
+    from volfs.api.secret import Secret
+    from volfs.errors import AlreadyExistsError
+
+    client = open_client()
+    try:
+        Secret.objects.create(name, values, environment_name=env, client=client)
+    except AlreadyExistsError:
+        if not force:
+            raise
+        Secret.from_name(name, environment_name=env, client=client)._replace(values)
+
+
+def _read_positionals(items: Sequence[str]) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for number, item in enumerate(items, 1):
+        key, equals, value = item.partition("=")
+        if not equals:
+            # It may be a value whose key was forgotten.
+            raise click.UsageError(
+                f"Each item should be of the form KEY=VALUE; item {number} is not"
+            )
+        values[key] = _ask(key) if value == "-" else value
+    return values
+
+
+def _ask(key: str) -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.read().removesuffix("\n")
+    click.pause(f"Pressing enter will open an external editor for editing '{key}'...")
+    value = click.edit("")
+    if value is None:
+        raise click.UsageError(f"no value was saved for '{key}'")
+    return value.removesuffix("\n")
+
+
+def _read_dotenv(path: str) -> dict[str, str]:
+    from dotenv import dotenv_values
+
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            found = dotenv_values(stream=file)
+    except (OSError, UnicodeDecodeError):
+        raise click.UsageError(f"Could not read .env file at {path}") from None
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _read_json(path: str) -> dict[str, str]:
+    try:
+        found: Any = json.loads(Path(path).read_bytes())
+    except OSError:
+        raise click.UsageError(f"Could not read JSON file at {path}") from None
+    except ValueError:
+        raise click.UsageError(f"Could not parse JSON file at {path}") from None
+    if not isinstance(found, dict):
+        raise click.UsageError(f"Could not parse JSON file at {path}: it is no object")
+    for key, value in found.items():
+        if not isinstance(value, str):
+            raise click.UsageError(f"Non-string value for secret {key!r}")
+    return found
+
+
+add_delete(group, _objects, "Secret")
+
+
+@verb(group, "rotate-key", bare=True)
+def rotate_key(env: str | None) -> None:
+    """Seal all Secrets of the store with a new key, and forget the old one.
+
+    A file that VOLFS_SECRET_KEY_FILE names keeps its old keys, for other stores.
+    """
+    from volfs.services.secrets import Secrets
+
+    count, path = Secrets(open_client().tables()).rotate_key()
+    click.echo(f"Sealed {plural(count, 'secret')} with a new key in {path}.")
