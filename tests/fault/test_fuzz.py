@@ -1,0 +1,211 @@
+"""Whatever bytes a decoder is given: a value or an error of volfs, soon, and in little memory."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import traceback
+from collections.abc import Callable
+from random import Random
+from typing import Any, NamedTuple
+
+import msgspec
+import pytest
+from xxhash import xxh3_64_intdigest
+
+from tests.crash.children import first_seed, is_long
+from tests.fault.mutations import inflate, mutate
+from tests.harness.memory import MemoryObjects
+from volfs.control.protocol import (
+    REQUEST_MAX,
+    Answer,
+    Failure,
+    Request,
+    decode_answer,
+    decode_length,
+    decode_request,
+    encode,
+)
+from volfs.errors import DataError, MountError
+from volfs.model.content import decode_chunk_list
+from volfs.model.entry import Entry, Extent, FileKind
+from volfs.model.manifest import decode_manifest, encode_manifest, make_first_manifest
+from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.model.pack import (
+    PACK_HEADER_SIZE,
+    Codec,
+    PackKind,
+    RecordHeader,
+    encode_pack_header,
+    encode_record_header,
+    iter_records,
+)
+from volfs.model.tree import build_tree, decode_tree
+from volfs.store.codec import compress, decompress
+from volfs.store.embedded.rows import IndexEntry, decode_entry, encode_entry
+from volfs.volume.sessions import SessionFacts, decode_facts, encode_facts
+
+MEMORY = 256 << 20
+LARGE = 1 << 20
+SECONDS = 7200
+"""A hang ends here; nothing else takes so long."""
+OID = Oid(b"\xaa" * 32)
+
+
+class Decoder(NamedTuple):
+    decode: Callable[[bytes], Any]
+    valid: list[bytes]
+    errors: tuple[type[Exception], ...]
+    rounds: int
+    """That take a second or two."""
+
+
+def trees() -> list[bytes]:
+    store = MemoryObjects()
+    many = [Entry(b"%05d" % n, FileKind.FILE, 0o644) for n in range(900)]
+    odd = [
+        Entry(b"a", FileKind.FILE, size=5000, extents=(Extent(5000, OID, 8),)),
+        Entry(b"b", FileKind.DIRECTORY, root=OID, files=1, xattrs=((b"user.k", b"v"),)),
+        Entry(b"c", FileKind.SYMLINK, size=3, inline=b"../"),
+        Entry(b"d", FileKind.FILE, group=7),
+        Entry(b"e", FileKind.FILE, size=1 << 40, root=OID),
+    ]
+    for entries in (many, odd):
+        build_tree(store.put, entries)
+    return sorted(store.objects.values(), key=len)[:20]
+
+
+def manifests() -> list[bytes]:
+    first = make_first_manifest("vo-1", nonce=bytes(16), now_ns=1, author="me", uid=0, gid=0)
+    later = msgspec.structs.replace(
+        first, version=3, parent=OID, message="text ü", links=OID, link_files=1, link_bytes=9
+    )
+    return [encode_manifest(first), encode_manifest(later)]
+
+
+def chunk_lists() -> list[bytes]:
+    leaf = tuple(Extent(4096, OID if n % 2 else b"", 0) for n in range(64))
+    return [
+        msgspec.msgpack.encode((0, 12, leaf, ())),
+        msgspec.msgpack.encode((2, 20, (), (OID, b"", OID))),
+    ]
+
+
+def make_record(kind: Kind, data: bytes) -> bytes:
+    codec, stored = compress(data)
+    header = RecordHeader(
+        kind, codec, len(data), len(stored), xxh3_64_intdigest(stored), compute_oid(kind, data)
+    )
+    return encode_record_header(header) + bytes(stored)
+
+
+def packs() -> list[bytes]:
+    records = make_record(Kind.CHUNK, b"text " * 100) + make_record(Kind.CHUNK, b"raw")
+    return [encode_pack_header(PackKind.DATA) + records, records]
+
+
+def scan_pack(data: bytes) -> None:
+    """Every record of it, and what is in them."""
+    for item in iter_records(lambda at, n: data[at : at + n], max(len(data), PACK_HEADER_SIZE)):
+        header = getattr(item, "header", None)
+        if header is not None:
+            decompress(header.codec, item.stored, header.raw)
+
+
+def index_rows() -> list[bytes]:
+    entries = (IndexEntry(1, 80, 10, 20, 5, Codec.ZSTD, Kind.TREE),)
+    return [encode_entry(entry) for entry in entries]
+
+
+def frames() -> list[bytes]:
+    return [bytes(compress(data)[1]) for data in (bytes(70_000), b"text and more " * 5000)]
+
+
+def requests() -> list[bytes]:
+    found = (Request("status"), Request("commit", "text", "fail", 1.5, True))
+    return [encode(request) for request in found]
+
+
+def read_request(data: bytes) -> None:
+    length = decode_length(data[:4], REQUEST_MAX)
+    decode_request(data[4 : 4 + length])
+
+
+def answers() -> list[bytes]:
+    found = (Answer(result={"a": [{"path": "p"}], "b": None}), Answer(error=Failure("user", "no")))
+    return [encode(answer)[4:] for answer in found]
+
+
+def facts() -> list[bytes]:
+    return [encode_facts(SessionFacts("vo-1", "data", "/mnt", 42, 3, 17, True, "sub"))]
+
+
+DATA, CONTROL = (DataError,), (MountError,)
+DECODERS = {
+    "trees": Decoder(decode_tree, trees(), DATA, 10_000),
+    "manifests": Decoder(decode_manifest, manifests(), DATA, 25_000),
+    "chunk lists": Decoder(decode_chunk_list, chunk_lists(), DATA, 20_000),
+    "packs": Decoder(scan_pack, packs(), DATA, 10_000),
+    "index entries": Decoder(lambda row: decode_entry(OID, row), index_rows(), DATA, 25_000),
+    "frames": Decoder(lambda f: decompress(Codec.ZSTD, f, 70_000), frames(), DATA, 20_000),
+    "requests": Decoder(read_request, requests(), CONTROL, 25_000),
+    "answers": Decoder(decode_answer, answers(), CONTROL, 25_000),
+    "session facts": Decoder(decode_facts, facts(), (ValueError,), 20_000),
+}
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_nearly_right_bytes(name: str) -> None:
+    run_in_fork(name, 1200 if is_long() else 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DECODERS)
+def test_many_nearly_right_bytes(name: str) -> None:
+    run_in_fork(name, 40)
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_what_is_valid_is_accepted(name: str) -> None:
+    for data in DECODERS[name].valid:
+        DECODERS[name].decode(data)
+
+
+def run_in_fork(name: str, times: int) -> None:
+    """In a fork, with so much memory and no more."""
+    child = os.fork()
+    if child == 0:
+        try:
+            limit_memory()
+            signal.alarm(SECONDS)
+            fuzz(DECODERS[name], f"{first_seed()}/{name}", times)
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 - told to the parent by the status
+            traceback.print_exc()
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert status == 0, f"seed {first_seed()}: status {status}; see what was printed"
+
+
+def limit_memory() -> None:
+    with open("/proc/self/statm") as file:
+        now = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, now + MEMORY))
+
+
+def fuzz(decoder: Decoder, seed: str, times: int) -> None:
+    for number in range(decoder.rounds * times):
+        random = Random(f"{seed}/{number}")
+        try_bytes(decoder, mutate(random, decoder.valid), f"{seed}/{number}")
+        if number % (decoder.rounds // 20) == 0:
+            try_bytes(decoder, inflate(random, decoder.valid, LARGE), f"{seed}/{number} large")
+
+
+def try_bytes(decoder: Decoder, data: bytes, seed: str) -> None:
+    try:
+        decoder.decode(data)
+    except decoder.errors:
+        pass
+    except BaseException as error:
+        raise AssertionError(f"{seed}: {data[:200]!r}") from error
