@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 10.0
 LAST_ANSWERS = 2.0
+CONNECTIONS = 64
+"""Open at once; whoever comes then waits until one is closed, for REQUEST_TIMEOUT at most."""
 Handle = Callable[[Request], Awaitable[msgspec.Struct]]
 
 
@@ -45,16 +47,46 @@ def listen(path: Path) -> trio.SocketListener:
     return trio.SocketListener(listener)
 
 
-async def serve(listener: trio.SocketListener, handle: Handle, finished: trio.Event) -> None:
+class _Bounded(trio.abc.Listener[trio.SocketStream]):
+    """A listener that accepts while there is room."""
+
+    def __init__(self, listener: trio.SocketListener, room: trio.Semaphore) -> None:
+        self._listener = listener
+        self._room = room
+
+    async def accept(self) -> trio.SocketStream:
+        await self._room.acquire()
+        try:
+            return await self._listener.accept()
+        except BaseException:
+            self._room.release()
+            raise
+
+    async def aclose(self) -> None:
+        await self._listener.aclose()
+
+
+async def serve(
+    listener: trio.SocketListener,
+    handle: Handle,
+    finished: trio.Event,
+    connections: int = CONNECTIONS,
+) -> None:
     """Answer requests until ``finished``; those under way then have a moment to be answered."""
+    room = trio.Semaphore(connections)
     async with trio.open_nursery() as answering, trio.open_nursery() as accepting:
 
         async def answer(stream: trio.SocketStream) -> None:
-            async with stream:
-                await _answer(stream, handle)
+            try:
+                async with stream:
+                    await _answer(stream, handle)
+            finally:
+                room.release()
 
         async def accept() -> None:
-            await trio.serve_listeners(answer, [listener], handler_nursery=answering)
+            await trio.serve_listeners(
+                answer, [_Bounded(listener, room)], handler_nursery=answering
+            )
 
         accepting.start_soon(accept)
         await finished.wait()
