@@ -47,6 +47,19 @@ def test_it_is_private(mounts: Mounts, path: Path) -> None:
     assert stat.S_IMODE(mounts.runtime.stat().st_mode) == 0o700
 
 
+def test_what_a_mount_keeps_is_private(mounts: Mounts) -> None:
+    before = os.umask(0)
+    try:
+        mounted = mounts.mount()
+    finally:
+        os.umask(before)
+    (mounted.path / "f").write_bytes(b"uncommitted")
+    files = [path for path in mounts.store_path.rglob("*") if "arena" in path.name]
+    assert files
+    found = [path for path in mounts.store_path.rglob("*") if path.stat().st_mode & 0o077]
+    assert found == []
+
+
 def test_another_user_is_refused_even_where_permissions_would_allow(
     mounts: Mounts, path: Path
 ) -> None:
