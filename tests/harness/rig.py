@@ -36,6 +36,7 @@ from volfs.vfs.view import Miss, View
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.leases import begin_lease
 from volfs.volume.reader import Reader
+from volfs.volume.sessions import FACTS
 
 _groups = itertools.count(0x1000)
 """Numbers of link groups: random in life, never the same twice here."""
@@ -105,7 +106,7 @@ class Rig:
         self.notices: list[Notice] = []
         scratch = directory / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
-        self.catalog = Catalog(directory / "catalog")
+        self.catalog = Catalog(directory / "catalog", must_exist=(directory / FACTS).exists())
         self.scratch = Scratch(scratch)
         known = store.find_lease(str(directory))
         base = self.catalog.find_base(known.over if known else b"")

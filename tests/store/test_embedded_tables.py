@@ -56,6 +56,7 @@ def in_fork(work: Callable[[], None]) -> bool:
 
 def test_tables_go_on_in_a_fork(store: EmbeddedTableStore) -> None:
     put(store.durable, b"a")
+    assert keys(store.durable) == [b"a"]
 
     def child() -> None:
         for tables in (store.durable, store.volatile):

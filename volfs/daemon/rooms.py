@@ -51,7 +51,7 @@ async def open_rooms(
     scratch, catalog = Scratch(session.scratch), None
     stack.callback(scratch.close)
     if not options.is_read_only:
-        catalog = Catalog(session.catalog)
+        catalog = Catalog(session.catalog, must_exist=session.has_begun)
         stack.callback(catalog.close)
     name = session_name(store, session.path)
     left = store.find_lease(name)

@@ -57,6 +57,11 @@ class Session:
     def scratch(self) -> Path:
         return self.path / SCRATCH
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether a daemon came as far as to have an overlay here."""
+        return (self.path / FACTS).exists()
+
     def write_facts(self, facts: SessionFacts) -> None:
         """Replace ``session.json`` whole; durable, as is the directory, when it returns."""
         temporary = self.path / f"{FACTS}.new"

@@ -28,6 +28,13 @@ from volfs.model.extents import ExtentMap, Piece
 from volfs.model.manifest import Snapshot
 from volfs.model.objects import Oid
 from volfs.store.base import Head
+from volfs.store.pages import (
+    check_header,
+    check_there,
+    find_problems,
+    is_due,
+    keep_from_children,
+)
 from volfs.vfs.inode import NOT_LOADED, ROOT_INO, Directory, File, Inode
 from volfs.vfs.scratch import reserve_room, sync_directory
 from volfs.vfs.state import MountState
@@ -90,14 +97,17 @@ class Flush(NamedTuple):
 
 
 class Catalog:
-    """The LMDB environment of one session. Opened after daemonising, used by one process."""
+    """The LMDB environment of one session. Opened after daemonising, used by one process.
 
-    def __init__(self, directory: Path) -> None:
+    DamagedObjectError, also where one that ``must_exist`` is lost.
+    """
+
+    def __init__(self, directory: Path, *, must_exist: bool = False) -> None:
+        if must_exist:
+            check_there(directory)
         directory.mkdir(mode=0o700, exist_ok=True)
-        try:
-            self._env = lmdb.open(str(directory), map_size=MAP_SIZE, mode=0o600, max_dbs=0)
-        except lmdb.Error as error:
-            raise DamagedObjectError(f"catalog {directory}: {error}") from error
+        self._env = _open(directory)
+        keep_from_children(directory)
         sync_directory(directory)
         self._recorded: set[int] = set()
         self._view: tuple[Head, Snapshot] | None = None
@@ -237,15 +247,24 @@ class Catalog:
 def read_catalog(directory: Path) -> Recorded:
     """What a catalog has recorded; nothing is changed, and its daemon may be alive.
 
-    DamagedObjectError; but a file that was cut off or overwritten may also kill
-    the reading process, as LMDB maps it.
+    DamagedObjectError.
     """
-    if not (directory / "data.mdb").is_file():
-        raise DamagedObjectError("catalog: it is missing")
-    with _reading():
-        env = lmdb.open(str(directory), map_size=MAP_SIZE, readonly=True, max_dbs=0)
-    with closing(env):
+    check_there(directory)
+    with closing(_open(directory, readonly=True)) as env:
         return _read_all(env)
+
+
+def _open(directory: Path, *, readonly: bool = False) -> lmdb.Environment:
+    """LMDB's environment, once it is known not to stumble over it."""
+    check_header(directory)
+    with _reading():
+        env = lmdb.open(str(directory), map_size=MAP_SIZE, mode=0o600, max_dbs=0, readonly=readonly)
+        with env.begin():  # so that no page of this moment is used again
+            problems = find_problems(directory) if is_due(directory) else []
+    if problems:
+        env.close()
+        raise DamagedObjectError(f"catalog {directory} is damaged: {problems[0]}")
+    return env
 
 
 def _read_all(env: lmdb.Environment) -> Recorded:

@@ -73,6 +73,14 @@ def check_store(
         else:
             result.bytes = item.total
             report(_to_progress(item))
+    try:
+        _check_versions(store, result)
+    except DataError as error:
+        result.damage.append(Damage(None, "index", f"not all versions were looked at: {error}"))
+    return result
+
+
+def _check_versions(store: Store, result: CheckReport) -> None:
     walk = TreeCheck(store, {item.oid for item in result.damage if item.oid is not None})
     found: dict[tuple[str, str, str, Oid | None], list[int]] = {}
     for volume in store.list_volumes():
@@ -84,7 +92,6 @@ def check_store(
     result.trees = len(walk.done)
     for (name, path, problem, oid), versions in found.items():
         result.problems.append(Problem(name, tuple(reversed(versions)), path, problem, oid))
-    return result
 
 
 def _to_progress(item: CheckProgress) -> Progress:

@@ -32,8 +32,16 @@ def iter_damage(parts: Parts, read_data: bool) -> Iterator[Damage | CheckProgres
     What no index entry names is checked too but need not be there; what lies
     after the durable length is somebody's unfinished upload and not looked at.
     """
+    yield from _iter_environment(parts)
+    try:
+        yield from _iter_content(parts, read_data)
+    except DamagedObjectError as error:
+        yield Damage(None, "index", f"the rest was not looked at: {error}")
+
+
+def _iter_content(parts: Parts, read_data: bool) -> Iterator[Damage | CheckProgress]:
     files = list_files(parts.directory)
-    rows = parts.index.list_packs()
+    rows = parts.index.list_readable_packs()
     total, done, reported = sum(row.durable for row in rows), 0, 0
     for row in rows:
         for item in scan_pack(parts.packs, row, read_data=read_data):
@@ -134,6 +142,13 @@ def _iter_unknown(parts: Parts, files: list[int]) -> Iterator[Damage]:
 
 
 # --- index and refs ---------------------------------------------------------
+
+
+def _iter_environment(parts: Parts) -> Iterator[Damage]:
+    for problem in parts.environment.find_problems():
+        yield Damage(None, "index", problem)
+    for table, problem in parts.environment.iter_damaged_rows():
+        yield Damage(None, f"table {table.decode()}", problem)
 
 
 def _iter_index(parts: Parts, rows: dict[int, PackRow]) -> Iterator[Damage]:

@@ -84,7 +84,10 @@ class Engine:
 
 
 def _open_index(path: Path) -> tuple[Environment, Index]:
-    environment = Environment(path / INDEX)
+    try:
+        environment = Environment(path / INDEX)
+    except DamagedObjectError as error:
+        raise DamagedObjectError(f"{error}; `volfs rebuild-index` makes a new one") from error
     index = Index(environment)
     # Asked again after looking, for an id is given out before there is a file.
     if not index.has_allocated() and list_files(path / PACKS) and not index.has_allocated():

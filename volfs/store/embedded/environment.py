@@ -23,6 +23,7 @@ from volfs.errors import (
     StoreUnavailableError,
 )
 from volfs.model.checksum import add_checksum, strip_checksum
+from volfs.store.pages import check_header, find_problems, is_due, keep_from_children, note_checked
 
 T = TypeVar("T")
 
@@ -167,21 +168,63 @@ class Environment:
     """Owns one LMDB environment of a store in this process.
 
     Where it is not ``durable``, a commit reaches the disk some time later, in
-    no order: good for what need not outlive the machine.
+    no order: good for what need not outlive the machine. DamagedObjectError
+    where LMDB would stumble over its pages, but over those of the tables
+    ``spoiled``, which are not to be opened then. With ``forks`` it may be
+    abandoned in a fork.
     """
 
-    def __init__(self, path: Path, *, durable: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        durable: bool = True,
+        forks: bool = False,
+        spoiled: frozenset[bytes] = frozenset(),
+    ) -> None:
         self._path = path
         self._pid = os.getpid()
         self._closed = False
+        self._tables: dict[bytes, Table] = {}
         with store_errors(f"index {path}"):
-            self._env = _open(path, durable)
-            self._env.reader_check()
-            self._check_names()
+            check_header(path)
+            self._env = _open(path, durable, forks)
+            try:
+                keep_from_children(path)
+                self._env.reader_check()
+                self._check_pages(spoiled)
+                self._check_names()
+            except BaseException:
+                self._env.close()
+                raise
+
+    def _check_pages(self, spoiled: frozenset[bytes]) -> None:
+        if not is_due(self._path):
+            return
+        problems = self.find_problems(spoiled)
+        if problems:
+            raise DamagedObjectError(f"{self._path} is damaged: {problems[0]}")
+        note_checked(self._path)
+
+    def find_problems(self, spoiled: frozenset[bytes] = frozenset()) -> list[str]:
+        """What is wrong with the pages of tables but those."""
+        with self._env.begin():  # so that no page of this moment is used again
+            return find_problems(self._path, spoiled)
 
     def open_table(self, name: bytes, *, has_checksums: bool = True) -> Table:
         with store_errors(f"index {self._path}"):
-            return Table(self._env.open_db(name), has_checksums)
+            table = self._tables[name] = Table(self._env.open_db(name), has_checksums)
+        return table
+
+    def iter_damaged_rows(self) -> Iterator[tuple[bytes, str]]:
+        """The table, and what is wrong, of rows whose checksums are wrong."""
+        for name, table in list(self._tables.items()):
+            with self.read() as txn, txn.cursor(table) as cursor:
+                for key in cursor.iter_keys() if table.has_checksums else ():
+                    try:
+                        txn.get(key, db=table)
+                    except DamagedObjectError as error:
+                        yield name, str(error)
 
     def _check_names(self) -> None:
         """A table whose name cannot be found would be made anew, and empty."""
@@ -189,7 +232,6 @@ class Environment:
         with self._env.begin(write=True) as txn, txn.cursor() as cursor:
             names = [bytes(name) for name in cursor.iternext(values=False)]
         if len(names) != self._env.stat()["entries"] or not all(names):
-            self._env.close()
             raise DamagedObjectError(
                 f"index {self._path}: the index is damaged: tables are missing"
             )
@@ -276,16 +318,16 @@ class Environment:
         self._env.close()
 
 
-def _open(path: Path, durable: bool) -> lmdb.Environment:
+def _open(path: Path, durable: bool, forks: bool) -> lmdb.Environment:
     for size in _MAP_SIZES[:-1]:
         try:
-            return _open_with(path, size, durable)
+            return _open_with(path, size, durable, forks)
         except lmdb.MemoryError:
             continue
-    return _open_with(path, _MAP_SIZES[-1], durable)
+    return _open_with(path, _MAP_SIZES[-1], durable, forks)
 
 
-def _open_with(path: Path, size: int, durable: bool) -> lmdb.Environment:
+def _open_with(path: Path, size: int, durable: bool, forks: bool) -> lmdb.Environment:
     return lmdb.open(
         str(path),
         sync=durable,
@@ -293,7 +335,8 @@ def _open_with(path: Path, size: int, durable: bool) -> lmdb.Environment:
         map_size=size,
         max_dbs=64,
         max_readers=4096,
-        max_spare_txns=8,
+        # A fork that closes them frees their places among the readers: its parent's, too.
+        max_spare_txns=0 if forks else 8,
         # Lookups by hash are random: read-ahead would only push out packs.
         readahead=False,
         mode=0o600,

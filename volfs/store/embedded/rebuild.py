@@ -27,6 +27,8 @@ from volfs.store.embedded.rows import IndexEntry, PackRow
 NEW = "index.new"
 DATA, LOCK, OLD = "data.mdb", "lock.mdb", "data.mdb.old"
 _REBUILT = frozenset((b"objects", b"packs"))
+_SPOILED = frozenset((b"objects",))
+"""Most of the pages: where the damage is in these alone, all else is copied."""
 
 
 def rebuild_embedded(location: str) -> Iterator[CheckProgress | RebuildReport]:
@@ -67,7 +69,7 @@ def _copy_former(path: Path, target: Environment) -> dict[int, PackRow] | None:
     if not (path / INDEX / DATA).exists():
         return None
     try:
-        former = Environment(path / INDEX)
+        former = Environment(path / INDEX, spoiled=_SPOILED)
     except (StoreError, DataError):
         return None
     try:

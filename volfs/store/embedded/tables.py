@@ -94,7 +94,7 @@ class EmbeddedTables:
         if self._environment is None:
             with store_errors(f"tables {self._path}"):
                 self._path.mkdir(mode=0o700, exist_ok=True)
-            self._environment = Environment(self._path, durable=self._is_durable)
+            self._environment = Environment(self._path, durable=self._is_durable, forks=True)
         for name in self._names - self._tables.keys():
             self._tables[name] = self._environment.open_table(name.encode())
         return self._environment
