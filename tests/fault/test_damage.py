@@ -110,7 +110,7 @@ def test_no_damage_shows_wrong_bytes(sample: Sample, prober: Prober, tmp_path: P
 
 
 def is_right(damage: Damage, outcome: Outcome) -> bool:
-    """Known limit: scratch has no checksums (decision 0030)."""
+    """Known limit: scratch has no checksums (decision 0015)."""
     sort = sort_of(damage.file)
     if sort == "scratch" and damage.way != "cut":
         return outcome.verdict in ("exact", "refused", "wrong") and all(
