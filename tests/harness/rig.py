@@ -258,8 +258,10 @@ class Rig:
         if self.find(path) is None:
             self.make(path)
         handle = self.open(path)
-        self.write_handle(handle, offset, data)
-        self.files.release(handle)
+        try:
+            self.write_handle(handle, offset, data)
+        finally:
+            self.files.release(handle)
 
     def read(self, path: VolumePath) -> bytes:
         handle = self.open(path, os.O_RDONLY)

@@ -21,7 +21,11 @@ from typing import NamedTuple
 import lmdb
 import msgspec
 
-from volfs.errors import DamagedObjectError, OutOfSpaceError, StoreUnavailableError
+from volfs.errors import (
+    DamagedObjectError,
+    OutOfSpaceError,
+    StoreUnavailableError,
+)
 from volfs.model.checksum import add_checksum, strip_checksum
 from volfs.model.entry import Entry
 from volfs.model.extents import ExtentMap, Piece
@@ -36,7 +40,7 @@ from volfs.store.pages import (
     keep_from_children,
 )
 from volfs.vfs.inode import NOT_LOADED, ROOT_INO, Directory, File, Inode
-from volfs.vfs.scratch import reserve_room, sync_directory
+from volfs.vfs.scratch import reserve_room, sync_directory, to_store_error
 from volfs.vfs.state import MountState
 
 MAP_SIZE = 1 << 36
@@ -99,28 +103,36 @@ class Flush(NamedTuple):
 class Catalog:
     """The LMDB environment of one session. Opened after daemonising, used by one process.
 
-    DamagedObjectError, also where one that ``must_exist`` is lost.
+    DamagedObjectError, also where one that ``must_exist`` is lost; StoreError.
     """
 
     def __init__(self, directory: Path, *, must_exist: bool = False) -> None:
-        if must_exist:
-            check_there(directory)
-        directory.mkdir(mode=0o700, exist_ok=True)
+        self._directory = directory
+        with _naming_errors():
+            if must_exist:
+                check_there(directory)
+            directory.mkdir(mode=0o700, exist_ok=True)
         self._env = _open(directory)
-        keep_from_children(directory)
-        sync_directory(directory)
         self._recorded: set[int] = set()
         self._view: tuple[Head, Snapshot] | None = None
         """What the records lie on; None if that is not known."""
         self.stamp = b""
         """Of the last flush that was written."""
-        self._data = os.open(directory / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
+        self._data = -1
         self._reserved = 0
-        self._reserve()
+        try:
+            with _naming_errors():
+                self._data = os.open(directory / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
+                sync_directory(directory)
+                self._reserve()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._env.close()
-        os.close(self._data)
+        if self._data >= 0:
+            os.close(self._data)
 
     def _reserve(self) -> None:
         """Have room on the disk for records to come: only they can free what scratch has."""
@@ -164,20 +176,22 @@ class Catalog:
         if not flush.records:
             return
         try:
-            with self._env.begin(write=True) as transaction:
-                for key, value in flush.records:
-                    if value is None:
-                        transaction.delete(key)
-                    else:
-                        transaction.put(key, add_checksum(key, value))
-            self.stamp = flush.stamp
-            self._reserve()
-        except lmdb.MapFullError as error:
-            raise OutOfSpaceError(f"catalog: {error}") from error
-        except lmdb.Error as error:
-            if os.strerror(errno.ENOSPC) in str(error):
-                raise OutOfSpaceError(f"catalog: {error}") from error
-            raise StoreUnavailableError(f"catalog: {error}") from error
+            self._put(flush.records)
+        except lmdb.PanicError:
+            # LMDB could not write its root page last time, and does nothing more as it is.
+            self._env.close()
+            self._env = _open(self._directory)
+            self._put(flush.records)
+        self.stamp = flush.stamp
+        self._reserve()
+
+    def _put(self, records: list[Record]) -> None:
+        with _naming_errors(), self._env.begin(write=True) as transaction:
+            for key, value in records:
+                if value is None:
+                    transaction.delete(key)
+                else:
+                    transaction.put(key, add_checksum(key, value))
 
     def _inode_records(
         self, state: MountState, inos: set[int], kept: dict[int, Inode]
@@ -208,7 +222,7 @@ class Catalog:
         If the stamp is ``over``, which the lease has from the last publication, the
         daemon died before it could record that all of it is published: it is dropped.
         """
-        with _reading(), self._env.begin() as transaction:
+        with _naming_errors(), self._env.begin() as transaction:
             _check_records(self._env, transaction)
             value = transaction.get(_BASE)
             if value is None or not transaction.cursor().set_range(b"i"):
@@ -256,20 +270,24 @@ def read_catalog(directory: Path) -> Recorded:
 
 def _open(directory: Path, *, readonly: bool = False) -> lmdb.Environment:
     """LMDB's environment, once it is known not to stumble over it."""
-    check_header(directory)
-    with _reading():
+    with _naming_errors():
+        check_header(directory)
         env = lmdb.open(str(directory), map_size=MAP_SIZE, mode=0o600, max_dbs=0, readonly=readonly)
-        with env.begin():  # so that no page of this moment is used again
+    try:
+        keep_from_children(directory)
+        with _naming_errors(), env.begin():  # so that no page of this moment is used again
             problems = find_problems(directory) if is_due(directory) else []
-    if problems:
+        if problems:
+            raise DamagedObjectError(f"catalog {directory} is damaged: {problems[0]}")
+    except BaseException:
         env.close()
-        raise DamagedObjectError(f"catalog {directory} is damaged: {problems[0]}")
+        raise
     return env
 
 
 def _read_all(env: lmdb.Environment) -> Recorded:
     recorded = Recorded(None, {}, [])
-    with _reading(), env.begin() as transaction:
+    with _naming_errors(), env.begin() as transaction:
         _check_records(env, transaction)
         for key, stored in transaction.cursor():
             value = strip_checksum(key, stored)
@@ -292,10 +310,22 @@ def _check_records(env: lmdb.Environment, transaction: lmdb.Transaction[bytes]) 
 
 
 @contextmanager
-def _reading() -> Iterator[None]:
+def _naming_errors() -> Iterator[None]:
+    """What the system, LMDB and decoding raise, by the names that volfs has for it."""
     try:
         yield
-    except (lmdb.Error, ValueError) as error:
+    except OSError as error:
+        raise to_store_error("catalog", error) from error
+    except lmdb.PanicError:
+        raise
+    except lmdb.Error as error:
+        # py-lmdb has no classes for the system's errors, only their text.
+        text = str(error)
+        if isinstance(error, lmdb.MapFullError) or os.strerror(errno.ENOSPC) in text:
+            raise OutOfSpaceError(f"catalog: {error}") from error
+        kind = DamagedObjectError if "MDB_" in text else StoreUnavailableError
+        raise kind(f"catalog: {error}") from error
+    except ValueError as error:
         raise DamagedObjectError(f"catalog: {error}") from error
 
 

@@ -85,14 +85,14 @@ class Scratch:
         except OSError as error:
             if arena in self._files:  # else dropped meanwhile: it has been committed
                 self._refused.add(arena)
-                raise _store_error(error) from error
+                raise to_store_error("scratch", error) from error
 
     def _sync_names(self) -> None:
         try:
             sync_directory(self.directory)
         except OSError as error:
             self._has_new_name = True
-            raise _store_error(error) from error
+            raise to_store_error("scratch", error) from error
 
     def _check_sound(self, arena: int) -> None:
         if arena in self._refused:
@@ -187,7 +187,7 @@ class Scratch:
                 written = os.pwrite(descriptor, view, offset)
                 view, offset = view[written:], offset + written
         except OSError as error:
-            raise _store_error(error) from error
+            raise to_store_error("scratch", error) from error
 
     def _create(self, arena: int) -> int:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -227,7 +227,8 @@ def reserve_room(descriptor: int, size: int) -> None:
     _libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(size))
 
 
-def _store_error(error: OSError) -> VolfsError:
+def to_store_error(what: str, error: OSError) -> VolfsError:
+    """What the system refused to do with a part of the overlay."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return OutOfSpaceError(f"scratch: {error.strerror}")
-    return StoreUnavailableError(f"scratch: {error}")
+        return OutOfSpaceError(f"{what}: {error.strerror}")
+    return StoreUnavailableError(f"{what}: {error}")
