@@ -175,9 +175,9 @@ def test_only_overlays_are_discarded(volfs: Command, place: Path, tmp_path: Path
 DAMAGE = {
     "no facts": ("session.json", None, "session.json cannot be read"),
     "facts cut off": ("session.json", 7, "session.json cannot be read"),
-    "no catalog": ("catalog/data.mdb", None, "catalog: it is missing"),
-    "empty catalog": ("catalog/data.mdb", 0, "catalog: "),
-    "catalog cut off": ("catalog/data.mdb", 8192, "catalog: "),
+    "no catalog": ("catalog/data.mdb", None, "catalog/data.mdb is missing"),
+    "empty catalog": ("catalog/data.mdb", 0, "catalog"),
+    "catalog cut off": ("catalog/data.mdb", 8192, "catalog"),
     "no scratch": ("scratch/00000001.arena", None, "00000001.arena: No such file"),
     "scratch cut off": ("scratch/00000001.arena", 4096, "was cut off at 4096 of 5000 bytes"),
 }
