@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -91,6 +92,19 @@ def test_a_dict(run: Run) -> None:
         assert [d.name for d in await modal.Dict.objects.list.aio()] == ["d"]
 
     run(use)
+
+
+def test_asyncio_after_a_fork() -> None:
+    thing = Thing()
+    asyncio.run(thing.add.aio(1))
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            status = asyncio.run(asyncio.wait_for(thing.add.aio(-1), 30))[0]
+        finally:
+            os._exit(status)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 # --- cancellation -----------------------------------------------------------

@@ -70,6 +70,31 @@ def test_tables_go_on_in_a_fork(store: EmbeddedTableStore) -> None:
     assert keys(store.volatile) == [b"child"]
 
 
+def test_forks_and_their_parent_read_at_once(store: EmbeddedTableStore) -> None:
+    for tables in (store.durable, store.volatile):
+        put(tables, b"a")
+
+    def read() -> None:
+        for _ in range(300):
+            assert keys(store.durable) == keys(store.volatile) == [b"a"]
+
+    def start() -> int:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                read()
+                status = 0
+            finally:
+                os._exit(status)
+        return pid
+
+    for _ in range(3):
+        pids = [start() for _ in range(4)]
+        read()
+        assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * 4
+
+
 def test_a_fork_waits_for_transactions_of_other_threads(store: EmbeddedTableStore) -> None:
     stop = threading.Event()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 
 from volfs.services.layout import open_services
 from volfs.store.location import choose_store
@@ -16,7 +15,6 @@ class Client:
     def __init__(self, store: str | None = None) -> None:
         """``store``: a directory or a URL; default: ``VOLFS_STORE``, else the user's own."""
         self.url = choose_store(store)
-        self._lock = threading.Lock()
         self._tables: TableStore | None = None
 
     def __repr__(self) -> str:
@@ -27,16 +25,16 @@ class Client:
 
         NotAStoreError; UnsupportedFormatError; StoreError.
         """
+        # Without a lock, which a fork might leave locked for ever: two threads
+        # may both open, and then share what is open.
         if self._tables is None:
-            with self._lock:
-                self._tables = self._tables or open_services(self.url, create=create)
+            self._tables = open_services(self.url, create=create)
         return self._tables
 
     def close(self) -> None:
-        with self._lock:
-            if self._tables is not None:
-                self._tables.close()
-                self._tables = None
+        tables, self._tables = self._tables, None
+        if tables is not None:
+            tables.close()
 
 
 _clients: dict[str, Client] = {}

@@ -13,6 +13,7 @@ import contextvars
 import functools
 import inspect
 import math
+import os
 import sys
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -129,14 +130,15 @@ def _is_trio() -> bool:
 
 
 @functools.cache
-def _executor() -> ThreadPoolExecutor:
-    # Not asyncio's own: its few threads would all wait for what none is left to do.
+def _executor(process: int) -> ThreadPoolExecutor:
+    # One for each process, for a fork has no threads. Not asyncio's own: its few
+    # threads would all wait for what none is left to do.
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="volfs")
 
 
 async def _run_in_asyncio(work: Callable[[], R], cancellation: Cancellation) -> R:
     _pay_debts()
-    future = asyncio.get_running_loop().run_in_executor(_executor(), work)
+    future = asyncio.get_running_loop().run_in_executor(_executor(os.getpid()), work)
     cancelled = False
     while not future.done():
         try:

@@ -170,8 +170,8 @@ class Environment:
     Where it is not ``durable``, a commit reaches the disk some time later, in
     no order: good for what need not outlive the machine. DamagedObjectError
     where LMDB would stumble over its pages, but over those of the tables
-    ``spoiled``, which are not to be opened then. With ``forks`` it may be
-    abandoned in a fork.
+    ``spoiled``, which are not to be opened then. Pages that this process has
+    already ``seen`` are not looked at again.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class Environment:
         path: Path,
         *,
         durable: bool = True,
-        forks: bool = False,
+        seen: bool = False,
         spoiled: frozenset[bytes] = frozenset(),
     ) -> None:
         self._path = path
@@ -188,12 +188,13 @@ class Environment:
         self._tables: dict[bytes, Table] = {}
         with store_errors(f"index {path}"):
             check_header(path)
-            self._env = _open(path, durable, forks)
+            self._env = _open(path, durable)
             try:
                 keep_from_children(path)
                 self._env.reader_check()
-                self._check_pages(spoiled)
-                self._check_names()
+                if not seen:
+                    self._check_pages(spoiled)
+                    self._check_names()
             except BaseException:
                 self._env.close()
                 raise
@@ -309,25 +310,17 @@ class Environment:
             self._closed = True
             self._env.close()
 
-    def abandon(self) -> None:
-        """In a fork, let go of what was inherited, so that it can be opened again here.
 
-        No thread may have been inside a transaction when the process forked.
-        """
-        self._closed = True
-        self._env.close()
-
-
-def _open(path: Path, durable: bool, forks: bool) -> lmdb.Environment:
+def _open(path: Path, durable: bool) -> lmdb.Environment:
     for size in _MAP_SIZES[:-1]:
         try:
-            return _open_with(path, size, durable, forks)
+            return _open_with(path, size, durable)
         except lmdb.MemoryError:
             continue
-    return _open_with(path, _MAP_SIZES[-1], durable, forks)
+    return _open_with(path, _MAP_SIZES[-1], durable)
 
 
-def _open_with(path: Path, size: int, durable: bool, forks: bool) -> lmdb.Environment:
+def _open_with(path: Path, size: int, durable: bool) -> lmdb.Environment:
     return lmdb.open(
         str(path),
         sync=durable,
@@ -335,8 +328,7 @@ def _open_with(path: Path, size: int, durable: bool, forks: bool) -> lmdb.Enviro
         map_size=size,
         max_dbs=64,
         max_readers=4096,
-        # A fork that closes them frees their places among the readers: its parent's, too.
-        max_spare_txns=0 if forks else 8,
+        max_spare_txns=8,
         # Lookups by hash are random: read-ahead would only push out packs.
         readahead=False,
         mode=0o600,

@@ -79,10 +79,13 @@ class EmbeddedTables:
         self._names: set[str] = set()
         self._tables: dict[str, Table] = {}
         self._environment: Environment | None = None
+        self._closed = False
+        self._seen = False
         # In the order in which they are taken. Readers of one process wait for
         # each other; a fork, which must not happen inside a transaction, for all.
         self.writing = threading.Lock()
         self.reading = threading.Lock()
+        self._opening = threading.Lock()
 
     def add_names(self, names: Iterable[str]) -> None:
         """Make these tables usable."""
@@ -91,44 +94,46 @@ class EmbeddedTables:
             self._open()
 
     def _open(self) -> Environment:
-        if self._environment is None:
-            with store_errors(f"tables {self._path}"):
-                self._path.mkdir(mode=0o700, exist_ok=True)
-            self._environment = Environment(self._path, durable=self._is_durable, forks=True)
-        for name in self._names - self._tables.keys():
-            self._tables[name] = self._environment.open_table(name.encode())
-        return self._environment
+        with self._opening:
+            if self._closed:
+                raise StoreError(f"tables {self._path}: closed")
+            environment = self._environment or self._make_environment()
+            for name in self._names - self._tables.keys():
+                self._tables[name] = environment.open_table(name.encode())
+            # Last, for whoever sees it takes it for ready.
+            self._environment = environment
+            return environment
+
+    def _make_environment(self) -> Environment:
+        with store_errors(f"tables {self._path}"):
+            self._path.mkdir(mode=0o700, exist_ok=True)
+        environment = Environment(self._path, durable=self._is_durable, seen=self._seen)
+        self._seen = True
+        return environment
 
     def read(self, look: Callable[[Reading], T]) -> T:
         with self.reading:
-            return self._usable().run(lambda txn: look(Rows(txn, self._tables)), write=False)
+            usable = self._environment or self._open()
+            return usable.run(lambda txn: look(Rows(txn, self._tables)), write=False)
 
     def change(self, act: Callable[[Changing], T], adds: int | None = 0) -> T:
         # Twice the size: LMDB writes what it replaces anew before it lets go of the old.
         reserve = 0 if adds is None else RESERVE + 2 * adds
         with self.writing:
-            usable = self._usable()
+            usable = self._environment or self._open()
             return usable.run(lambda txn: act(Rows(txn, self._tables)), write=True, reserve=reserve)
-
-    def _usable(self) -> Environment:
-        if self._environment is None:
-            raise StoreError(f"tables {self._path}: closed")
-        return self._environment
 
     def close(self) -> None:
         with self.writing, self.reading:
-            self._tables.clear()
-            if self._environment is not None:
-                self._environment.close()
-                self._environment = None
+            self.suspend()
+            self._closed = True
 
-    def start_over(self) -> None:
-        """In a fork: the same tables, opened by this process."""
+    def suspend(self) -> None:
+        """Close until the next use. The caller holds ``writing`` and ``reading``."""
         self._tables.clear()
         if self._environment is not None:
-            self._environment.abandon()
+            self._environment.close()
             self._environment = None
-            self._open()
 
 
 class Engine:
@@ -220,23 +225,21 @@ _held = ExitStack()
 
 
 def _before_fork() -> None:
-    """Wait until no thread is inside a transaction: its copy could never be ended."""
+    """Close what a fork must not inherit, when no thread is using it.
+
+    A child could neither use the parent's environments nor close them: that
+    would free the parent's slots in LMDB's table of readers.
+    """
     _held.enter_context(_lock)
     for engine in _engines.values():
         for tables in engine.both:
             _held.enter_context(tables.writing)
             _held.enter_context(tables.reading)
+            tables.suspend()
 
 
 def _after_fork() -> None:
     _held.close()
 
 
-def _in_child() -> None:
-    for engine in _engines.values():
-        for tables in engine.both:
-            tables.start_over()
-    _held.close()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
