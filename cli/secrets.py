@@ -120,7 +120,9 @@ def _read_positionals(items: Sequence[str]) -> dict[str, str]:
 def _ask(key: str) -> str:
     if not sys.stdin.isatty():
         return sys.stdin.read().removesuffix("\n")
-    click.pause(f"Pressing enter will open an external editor for editing '{key}'...")
+    # A line, not a key: what was typed a moment too early counts.
+    notice = f"Pressing enter will open an external editor for editing '{key}'..."
+    click.prompt(notice, default="", show_default=False, prompt_suffix="")
     value = click.edit("")
     if value is None:
         raise click.UsageError(f"no value was saved for '{key}'")
