@@ -18,6 +18,7 @@ from tests.fault.sample import build_sample
 from tests.harness.damage import find_tree
 from tests.volume.shortcuts import head_snapshot, publish_files
 from volfs.control.protocol import Request, encode
+from volfs.daemon import server
 from volfs.daemon.server import listen, serve
 from volfs.errors import LocalFileError
 from volfs.model.names import parse_path
@@ -78,20 +79,44 @@ async def test_more_connections_than_there_is_room_for_wait(tmp_path: Path) -> N
         finished.set()
 
 
-async def test_one_that_hangs_up_makes_room(tmp_path: Path) -> None:
+async def test_half_requests_keep_nobody_waiting(tmp_path: Path) -> None:
     listener, handler = listen(tmp_path / "socket"), Handler(1)
     handler.go.set()
-    half = [connect(tmp_path / "socket", encode(Request("status"))[:-1]) for _ in range(2)]
-    whole = connect(tmp_path / "socket", encode(Request("status")))
+    whole = encode(Request("status"))
+    half = [connect(tmp_path / "socket", whole[:-1]) for _ in range(5)]
+    asking = connect(tmp_path / "socket", whole)
     finished = trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(serve, listener, handler, finished, 2)
-        await trio.testing.wait_all_tasks_blocked(0.05)
-        assert handler.most == 0
-        half[0].close()
-        assert await receive(whole)
-        half[1].close()
-        whole.close()
+        assert b"result" in await receive(asking)
+        # Four had to go for it, those first that had waited longest.
+        for connection in half[:4]:
+            assert b"for too long" in await receive(connection)
+        half[4].sendall(whole[-1:])
+        assert b"result" in await receive(half[4])
+        for connection in (*half, asking):
+            connection.close()
+        finished.set()
+
+
+async def test_a_client_that_does_not_read_its_answer_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Long(msgspec.Struct):
+        text: str = "x" * (8 << 20)
+
+    async def handle(request: Request) -> msgspec.Struct:
+        return Long()
+
+    monkeypatch.setattr(server, "ANSWER_TIMEOUT", 0.01)
+    listener = listen(tmp_path / "socket")
+    deaf = [connect(tmp_path / "socket", encode(Request("status"))) for _ in range(3)]
+    finished = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve, listener, handle, finished, 1)
+        assert await receive(deaf[2])  # it is answered after the others were left
+        for connection in deaf:
+            connection.close()
         finished.set()
 
 

@@ -6,7 +6,8 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,9 @@ log = logging.getLogger(__name__)
 REQUEST_TIMEOUT = 10.0
 LAST_ANSWERS = 2.0
 CONNECTIONS = 64
-"""Open at once; whoever comes then waits until one is closed, for REQUEST_TIMEOUT at most."""
+"""Open at once; for whoever comes then, the one hangs up that is longest at half a request."""
+ANSWER_TIMEOUT = 60.0
+"""For a client to read it."""
 Handle = Callable[[Request], Awaitable[msgspec.Struct]]
 
 
@@ -47,20 +50,48 @@ def listen(path: Path) -> trio.SocketListener:
     return trio.SocketListener(listener)
 
 
-class _Bounded(trio.abc.Listener[trio.SocketStream]):
-    """A listener that accepts while there is room."""
+class _Room:
+    """Room for so many connections. Where there is none, half requests have to go first."""
 
-    def __init__(self, listener: trio.SocketListener, room: trio.Semaphore) -> None:
+    def __init__(self, size: int) -> None:
+        self._free = trio.Semaphore(size)
+        self._receiving: dict[trio.CancelScope, None] = {}
+        """Since when they wait for the rest of a request: the longest first."""
+
+    async def take(self) -> None:
+        if not self._free.value and self._receiving:
+            next(iter(self._receiving)).cancel()
+        await self._free.acquire()
+
+    def give_back(self) -> None:
+        self._free.release()
+
+    @contextmanager
+    def receiving(self) -> Iterator[None]:
+        """TooSlowError if the block takes too long, or others need the room."""
+        with trio.fail_after(REQUEST_TIMEOUT) as scope:
+            self._receiving[scope] = None
+            try:
+                yield
+            finally:
+                del self._receiving[scope]
+
+
+class _Bounded(trio.abc.Listener[trio.SocketStream]):
+    """A listener that hands on a connection when there is room for it."""
+
+    def __init__(self, listener: trio.SocketListener, room: _Room) -> None:
         self._listener = listener
         self._room = room
 
     async def accept(self) -> trio.SocketStream:
-        await self._room.acquire()
+        stream = await self._listener.accept()
         try:
-            return await self._listener.accept()
+            await self._room.take()
         except BaseException:
-            self._room.release()
+            await trio.aclose_forcefully(stream)
             raise
+        return stream
 
     async def aclose(self) -> None:
         await self._listener.aclose()
@@ -73,15 +104,15 @@ async def serve(
     connections: int = CONNECTIONS,
 ) -> None:
     """Answer requests until ``finished``; those under way then have a moment to be answered."""
-    room = trio.Semaphore(connections)
+    room = _Room(connections)
     async with trio.open_nursery() as answering, trio.open_nursery() as accepting:
 
         async def answer(stream: trio.SocketStream) -> None:
             try:
                 async with stream:
-                    await _answer(stream, handle)
+                    await _answer(stream, handle, room)
             finally:
-                room.release()
+                room.give_back()
 
         async def accept() -> None:
             await trio.serve_listeners(
@@ -94,20 +125,23 @@ async def serve(
         answering.cancel_scope.deadline = trio.current_time() + LAST_ANSWERS
 
 
-async def _answer(stream: trio.SocketStream, handle: Handle) -> None:
+async def _answer(stream: trio.SocketStream, handle: Handle, room: _Room) -> None:
     try:
-        with trio.fail_after(REQUEST_TIMEOUT):
+        with room.receiving():
             request = await _receive(stream)
         _check_peer(stream)  # now: hanging up on what was not read would lose the answer
         answer = Answer(result=msgspec.to_builtins(await handle(request)))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         return
+    except trio.TooSlowError:
+        answer = Answer(error=to_failure(MountError("control request: half of it, for too long")))
     except Exception as error:  # noqa: BLE001 - the caller is told, and the mount lives on
         if not isinstance(error, MountError):
             log.debug("control request failed: %r", error)
         answer = Answer(error=to_failure(error))
     try:
-        await stream.send_all(encode(answer))
+        with trio.move_on_after(ANSWER_TIMEOUT):
+            await stream.send_all(encode(answer))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         log.debug("control client hung up before its answer")
 
