@@ -5,11 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import stat
 from pathlib import Path
 
 import msgspec
 
-from volfs.errors import NotAStoreError, StoreUnavailableError, UnsupportedFormatError
+from volfs.errors import (
+    NotAStoreError,
+    StoreDeniedError,
+    StoreUnavailableError,
+    UnsupportedFormatError,
+)
 from volfs.store.embedded.environment import Environment, store_errors
 from volfs.store.embedded.packs import flock, sync_directory
 
@@ -23,7 +29,10 @@ class _Format(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def check_store(path: Path) -> None:
-    """NotAStoreError; UnsupportedFormatError if a newer volfs made it. Changes nothing."""
+    """NotAStoreError; UnsupportedFormatError if a newer volfs made it; StoreDeniedError.
+
+    Changes nothing.
+    """
     with store_errors(f"store {path}"):
         try:
             data = (path / FORMAT).read_bytes()
@@ -42,6 +51,19 @@ def check_store(path: Path) -> None:
         known = False
     if not known:
         raise NotAStoreError(f"{path / FORMAT} is not the format file of a volfs store")
+    _check_private(path)
+
+
+def _check_private(path: Path) -> None:
+    """StoreDeniedError if others may have planted something in it."""
+    state = path.stat()
+    if state.st_mode & 0o022:
+        mode = stat.S_IMODE(state.st_mode)
+        raise StoreDeniedError(
+            f"store {path}: others may write to it (mode {mode:o}); `chmod 700` it"
+        )
+    if os.geteuid() not in (0, state.st_uid):
+        raise StoreDeniedError(f"store {path} belongs to another user")
 
 
 def _say_why(path: Path) -> str:
