@@ -15,9 +15,10 @@ from volfs.model.names import parse_path, show_path
 from volfs.model.profile import get_profile
 from volfs.store.base import Lease, Store, VolumeRecord
 from volfs.vfs.aio import Bridge
-from volfs.vfs.catalog import Catalog, StoredBase
+from volfs.vfs.catalog import Catalog
 from volfs.vfs.committer import Committer, Kernel
 from volfs.vfs.overlay import Overlay
+from volfs.vfs.records import StoredBase
 from volfs.vfs.scratch import Scratch
 from volfs.vfs.state import MountState
 from volfs.vfs.view import View

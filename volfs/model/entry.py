@@ -12,6 +12,7 @@ from msgspec import Meta
 from volfs.errors import DamagedObjectError
 from volfs.model.names import NAME_MAX, is_entry_name
 from volfs.model.objects import NO_OID, Oid
+from volfs.model.profile import MAX_FILE_SIZE
 
 INLINE_MAX = 1024
 DIRECT_EXTENTS_MAX = 4
@@ -194,6 +195,8 @@ def _find_link_problem(entry: Entry) -> str:
 
 
 def _find_content_problem(entry: Entry) -> str:
+    if entry.size > MAX_FILE_SIZE:
+        return f"a file of {entry.size} bytes"
     forms = bool(entry.inline) + bool(entry.extents) + bool(entry.root)
     if forms > 1 or bool(forms) != bool(entry.size):
         return f"{forms} forms of content for a size of {entry.size}"

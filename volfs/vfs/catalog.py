@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import lmdb
-import msgspec
 
 from volfs.errors import (
     DamagedObjectError,
@@ -27,10 +26,8 @@ from volfs.errors import (
     StoreUnavailableError,
 )
 from volfs.model.checksum import add_checksum, strip_checksum
-from volfs.model.entry import Entry
 from volfs.model.extents import ExtentMap, Piece
 from volfs.model.manifest import Snapshot
-from volfs.model.objects import Oid
 from volfs.store.base import Head
 from volfs.store.pages import (
     check_header,
@@ -40,54 +37,25 @@ from volfs.store.pages import (
     keep_from_children,
 )
 from volfs.vfs.inode import NOT_LOADED, ROOT_INO, Directory, File, Inode
+from volfs.vfs.records import (
+    BASE_KEY,
+    INODES,
+    Recorded,
+    StoredBase,
+    StoredInode,
+    decode_base,
+    decode_records,
+    encode,
+    inode_key,
+    name_key,
+)
 from volfs.vfs.scratch import reserve_room, sync_directory, to_store_error
 from volfs.vfs.state import MountState
 
 MAP_SIZE = 1 << 36
 RESERVE = 4 << 20
-_BASE = b"base"
 Record = tuple[bytes, bytes | None]
 """Key and value; None deletes."""
-
-
-class StoredBase(msgspec.Struct, array_like=True, frozen=True):
-    """What the overlay stands on, and the last inode number given out."""
-
-    version: int
-    manifest: bytes
-    root: Entry
-    links: bytes
-    link_files: int
-    link_bytes: int
-    last_ino: int
-    stamp: bytes = b""
-    """Random: no two flushes write the same."""
-
-    @property
-    def head(self) -> Head:
-        return Head(self.version, Oid(self.manifest))
-
-    @property
-    def snapshot(self) -> Snapshot:
-        return Snapshot(self.root, Oid(self.links), self.link_files, self.link_bytes)
-
-
-class StoredInode(msgspec.Struct, array_like=True, frozen=True):
-    parent: int
-    name: bytes
-    dirty: bool
-    entry: Entry
-    base: Entry | None = None
-    size: int = 0
-    pieces: list[tuple[int, int, int, int]] | None = None
-
-
-class Recorded(NamedTuple):
-    """All that a catalog has: inodes by number; directory, name and number of each changed name."""
-
-    base: StoredBase | None
-    inodes: dict[int, StoredInode]
-    names: list[tuple[int, bytes, int]]
 
 
 class Flush(NamedTuple):
@@ -161,7 +129,7 @@ class Catalog:
         records += [self._name_record(state, ino, name) for ino, name in names]
         stamp = os.urandom(16)
         if records or rebased:
-            records.append((_BASE, _encode(_make_base(state, stamp))))
+            records.append((BASE_KEY, encode(_make_base(state, stamp))))
         return Flush(records, state.scratch.take_released(), inos, names, stamp)
 
     def give_back(self, state: MountState, flush: Flush) -> None:
@@ -198,15 +166,15 @@ class Catalog:
     ) -> Iterator[Record]:
         """Records of those that need one, and deletions of the others."""
         for ino in inos & kept.keys():
-            yield _inode_key(ino), _encode(_store_inode(state, kept[ino]))
+            yield inode_key(ino), encode(_store_inode(state, kept[ino]))
         for ino in (inos - kept.keys()) & self._recorded:
-            yield _inode_key(ino), None
+            yield inode_key(ino), None
         self._recorded -= inos
         self._recorded |= kept.keys()
 
     def _name_record(self, state: MountState, ino: int, name: bytes) -> Record:
         directory = state.inodes.find(ino)
-        key = b"n" + ino.to_bytes(8, "big") + name
+        key = name_key(ino, name)
         if not isinstance(directory, Directory) or name not in directory.changed:
             return key, None
         if directory.parent is None and ino != ROOT_INO:
@@ -222,12 +190,14 @@ class Catalog:
         If the stamp is ``over``, which the lease has from the last publication, the
         daemon died before it could record that all of it is published: it is dropped.
         """
-        with _naming_errors(), self._env.begin() as transaction:
+        with _reading(), self._env.begin() as transaction:
             _check_records(self._env, transaction)
-            value = transaction.get(_BASE)
-            if value is None or not transaction.cursor().set_range(b"i"):
+            value = transaction.get(BASE_KEY)
+            if not transaction.cursor().set_range(INODES):
                 return None
-            base = _decode_base(strip_checksum(_BASE, value))
+            if value is None:
+                raise DamagedObjectError("it does not say what it stands on")
+            base = decode_base(strip_checksum(BASE_KEY, value))
         self.stamp = base.stamp
         if not over or over != base.stamp:
             return base
@@ -247,11 +217,11 @@ class Catalog:
         self._recorded.update(inodes)
         for parent, name, ino in names:
             directory, child = state.inodes.find(parent), state.inodes.find(ino)
-            if isinstance(directory, Directory):
-                directory.children[name] = child
-                directory.changed.add(name)
-                if isinstance(child, File) and child.entry.group:
-                    child.aliases.add((directory, name))
+            assert isinstance(directory, Directory), "records fit together"
+            directory.children[name] = child
+            directory.changed.add(name)
+            if isinstance(child, File) and child.entry.group:
+                child.aliases.add((directory, name))
         for ino, stored in inodes.items():
             inode = state.inodes.find(ino)
             if stored.dirty and inode is not None:
@@ -286,19 +256,10 @@ def _open(directory: Path, *, readonly: bool = False) -> lmdb.Environment:
 
 
 def _read_all(env: lmdb.Environment) -> Recorded:
-    recorded = Recorded(None, {}, [])
-    with _naming_errors(), env.begin() as transaction:
+    with _reading(), env.begin() as transaction:
         _check_records(env, transaction)
-        for key, stored in transaction.cursor():
-            value = strip_checksum(key, stored)
-            if key == _BASE:
-                recorded = recorded._replace(base=_decode_base(value))
-            elif key.startswith(b"i"):
-                recorded.inodes[int.from_bytes(key[1:], "big")] = _decode_inode(value)
-            elif key.startswith(b"n"):
-                parent, ino = int.from_bytes(key[1:9], "big"), int.from_bytes(value, "big")
-                recorded.names.append((parent, bytes(key[9:]), ino))
-    return recorded
+        rows = ((key, strip_checksum(key, stored)) for key, stored in transaction.cursor())
+        return decode_records(rows)
 
 
 def _check_records(env: lmdb.Environment, transaction: lmdb.Transaction[bytes]) -> None:
@@ -306,12 +267,21 @@ def _check_records(env: lmdb.Environment, transaction: lmdb.Transaction[bytes]) 
     wanted = transaction.stat(env.open_db(txn=transaction))["entries"]
     found = len([strip_checksum(*record) for record in transaction.cursor()])
     if found != wanted:
-        raise DamagedObjectError(f"catalog: {found} of {wanted} records are left")
+        raise DamagedObjectError(f"{found} of {wanted} records are left")
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    with _naming_errors():
+        try:
+            yield
+        except DamagedObjectError as error:
+            raise DamagedObjectError(f"catalog: {error}") from error
 
 
 @contextmanager
 def _naming_errors() -> Iterator[None]:
-    """What the system, LMDB and decoding raise, by the names that volfs has for it."""
+    """What the system and LMDB raise, by the names that volfs has for it."""
     try:
         yield
     except OSError as error:
@@ -325,17 +295,6 @@ def _naming_errors() -> Iterator[None]:
             raise OutOfSpaceError(f"catalog: {error}") from error
         kind = DamagedObjectError if "MDB_" in text else StoreUnavailableError
         raise kind(f"catalog: {error}") from error
-    except ValueError as error:
-        raise DamagedObjectError(f"catalog: {error}") from error
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_base = msgspec.msgpack.Decoder(StoredBase).decode
-_decode_inode = msgspec.msgpack.Decoder(StoredInode).decode
-
-
-def _inode_key(ino: int) -> bytes:
-    return b"i" + ino.to_bytes(8, "big")
 
 
 def _make_base(state: MountState, stamp: bytes) -> StoredBase:

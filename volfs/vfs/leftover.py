@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError
-from volfs.vfs.catalog import Recorded, StoredInode, read_catalog
+from volfs.vfs.catalog import read_catalog
 from volfs.vfs.inode import ROOT_INO
+from volfs.vfs.records import Recorded, StoredInode
 from volfs.vfs.scratch import arena_path
 
 
