@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from volfs import exception
     from volfs.api.client import Client
+    from volfs.api.cloud_bucket_mount import CloudBucketMount
     from volfs.api.dict import Dict
     from volfs.api.queue import Queue
     from volfs.api.secret import Secret
 
-__all__ = ["Client", "Dict", "Queue", "Secret", "exception"]
+__all__ = ["Client", "CloudBucketMount", "Dict", "Queue", "Secret", "exception"]
 
 _HOMES = {
     "Client": "volfs.api.client",
+    "CloudBucketMount": "volfs.api.cloud_bucket_mount",
     "Dict": "volfs.api.dict",
     "Queue": "volfs.api.queue",
     "Secret": "volfs.api.secret",
