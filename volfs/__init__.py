@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from volfs.api.dict import Dict
     from volfs.api.queue import Queue
     from volfs.api.secret import Secret
+    from volfs.api.volume import Volume
 
-__all__ = ["Client", "CloudBucketMount", "Dict", "Queue", "Secret", "exception"]
+__all__ = ["Client", "CloudBucketMount", "Dict", "Queue", "Secret", "Volume", "exception"]
 
 _HOMES = {
     "Client": "volfs.api.client",
@@ -24,6 +25,7 @@ _HOMES = {
     "Dict": "volfs.api.dict",
     "Queue": "volfs.api.queue",
     "Secret": "volfs.api.secret",
+    "Volume": "volfs.api.volume",
 }
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from volfs.api import client
+from volfs.store.registry import open_store
+from volfs.volume.check import check_store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +29,17 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     opened = client._clients.pop(str(path), None)
     if opened is not None:
         opened.close()
+    if (path / "index").exists():
+        _check(path)
+
+
+def _check(path: Path) -> None:
+    store = open_store(str(path))
+    try:
+        report = check_store(store)
+        assert report.is_clean, report
+    finally:
+        store.close()
 
 
 def start(code: str, *args: str) -> subprocess.Popen[str]:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from weakref import WeakSet
 
 from volfs.services.layout import open_services
+from volfs.store.base import Store
 from volfs.store.location import choose_store
+from volfs.store.registry import open_store
 from volfs.store.tables import TableStore
 
 
@@ -16,6 +22,10 @@ class Client:
         """``store``: a directory or a URL; default: ``VOLFS_STORE``, else the user's own."""
         self.url = choose_store(store)
         self._tables: TableStore | None = None
+        self._store: Store | None = None
+        self._borrowers = 0
+        with _lock:
+            _clients_made.add(self)
 
     def __repr__(self) -> str:
         return f"Client({self.url!r})"
@@ -31,18 +41,63 @@ class Client:
             self._tables = open_services(self.url, create=create)
         return self._tables
 
+    @contextmanager
+    def store(self, *, create: bool = False) -> Iterator[Store]:
+        """The volumes' store for a ``with`` block; errors as of ``tables``.
+
+        It stays open for the next block, but not across a fork: a block must not fork.
+        """
+        with _lock:
+            store = self._store = self._store or open_store(self.url, create=create)
+            self._borrowers += 1
+        try:
+            yield store
+        finally:
+            with _lock:
+                self._borrowers -= 1
+
     def close(self) -> None:
         tables, self._tables = self._tables, None
         if tables is not None:
             tables.close()
+        with _lock:
+            self._close_store()
 
+    def _close_store(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+
+
+# --- one of each store in a process; forks ----------------------------------
 
 _clients: dict[str, Client] = {}
+_clients_made: WeakSet[Client] = WeakSet()
+_lock = threading.Lock()
 
 
 def find_client(client: Client | None = None) -> Client:
     """The given one, or this process's for the store that the environment names now."""
-    return client or _clients.setdefault(choose_store(), Client())
+    return client or client_of(choose_store())
+
+
+def client_of(url: str) -> Client:
+    """This process's for the store at an address."""
+    return _clients.get(url) or _clients.setdefault(url, Client(url))
+
+
+_held = ExitStack()
+
+
+def _before_fork() -> None:
+    """Close stores that nobody is using: a child can do nothing with one that is open."""
+    _held.enter_context(_lock)
+    for client in _clients_made:
+        if not client._borrowers:
+            client._close_store()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_held.close, after_in_child=_held.close)
 
 
 def default_environment(named: str | None = None) -> str:

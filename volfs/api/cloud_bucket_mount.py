@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import warnings
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
+from volfs.api.mounts import VOLUME
 from volfs.api.secret import Secret
 from volfs.errors import DeprecatedWarning, UnimplementedError
 
@@ -33,6 +34,8 @@ class CloudBucketMount:
     Any values are taken; ``check_mountable`` looks at them when a container
     is about to start. ``secret`` has the credentials; without, the bucket is public.
     """
+
+    mounts_as: ClassVar[str] = VOLUME
 
     bucket_name: str
     bucket_endpoint_url: str | None = None

@@ -1,4 +1,4 @@
-"""What Dict, Queue and Secret have in common: lazy handles by name or id, ``objects``, ``info``."""
+"""Lazy handles by name or id, ``objects``, ``info``: what all sorts of named objects share."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-from volfs.api.client import Client, default_environment, find_client
+from volfs.api.client import Client, client_of, default_environment, find_client
 from volfs.api.twins import blocking, run_in_thread
 from volfs.errors import InvalidError, NotAStoreError, NotFoundError, VolfsError
 from volfs.services.resources import EPHEMERAL_NS, Kind, Resource, Resources, check_name
@@ -20,6 +20,32 @@ HEARTBEAT = EPHEMERAL_NS / 1e9 / 3
 """Seconds between two signs of life of an ephemeral resource's owner."""
 
 Find = Callable[["ResourceHandle"], Resource]
+
+
+class Known(Protocol):
+    """The resources of one kind: what ``services.resources.Resources`` can do, as far as needed."""
+
+    def create(self, name: str, environment: str, *, allow_existing: bool = False) -> Resource: ...
+
+    def create_ephemeral(self, environment: str) -> Resource: ...
+
+    def renew(self, resource_id: str) -> None: ...
+
+    def get(self, name: str, environment: str) -> Resource: ...
+
+    def get_by_id(self, resource_id: str) -> Resource: ...
+
+    def list_all(self, environment: str) -> list[Resource]: ...
+
+    def delete(self, name: str, environment: str) -> None: ...
+
+    def delete_by_id(self, resource_id: str) -> None: ...
+
+
+class OpenKnown(Protocol):
+    """``ResourceHandle._open``."""
+
+    def __call__(self, client: Client, *, create: bool = False) -> Known: ...
 
 
 @dataclass(frozen=True)
@@ -89,9 +115,13 @@ class ResourceHandle:
         handle._found = resource
         return handle
 
-    def _resources(self, *, create: bool = False) -> Resources:
-        self._client = find_client(self._client)
-        return Resources(self._client.tables(create=create), self._kind)
+    @classmethod
+    def _open(cls, client: Client, *, create: bool = False) -> Known:
+        """All there are in a store; with ``create``, of a store that is made if there is none."""
+        return Resources(client.tables(create=create), cls._kind)
+
+    def _resources(self, *, create: bool = False) -> Known:
+        return self._open(self.client, create=create)
 
     # --- looking it up ---------------------------------------------------
 
@@ -148,7 +178,7 @@ class ResourceHandle:
 
 
 def _restore(cls: type[R], resource: Resource, url: str) -> R:
-    return cls._of(resource, Client(url))
+    return cls._of(resource, client_of(url))
 
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -223,8 +253,8 @@ class Objects(Generic[R]):
     def _delete(self, client: Client | None, name: str, environment: str) -> None:
         self._resources(client).delete(name, environment)
 
-    def _resources(self, client: Client | None, *, create: bool = False) -> Resources:
-        return Resources(find_client(client).tables(create=create), self._cls._kind)
+    def _resources(self, client: Client | None, *, create: bool = False) -> Known:
+        return self._cls._open(find_client(client), create=create)
 
 
 def _to_nanoseconds(moment: datetime | str | None) -> int | None:
@@ -243,8 +273,15 @@ def _to_nanoseconds(moment: datetime | str | None) -> int | None:
 class Ephemeral(Generic[R]):
     """``with X.ephemeral() as x`` or ``async with``: one without a name, until the block ends."""
 
-    def __init__(self, cls: type[R], environment_name: str | None, client: Client | None) -> None:
+    def __init__(
+        self,
+        cls: type[R],
+        environment_name: str | None,
+        client: Client | None,
+        open_known: OpenKnown | None = None,
+    ) -> None:
         self._cls = cls
+        self._open = open_known or cls._open
         self._environment = default_environment(environment_name)
         self._client = find_client(client)
         self._done = threading.Event()
@@ -284,5 +321,5 @@ class Ephemeral(Generic[R]):
             with suppress(VolfsError):
                 self._resources().renew(resource_id)
 
-    def _resources(self, *, create: bool = False) -> Resources:
-        return Resources(self._client.tables(create=create), self._cls._kind)
+    def _resources(self, *, create: bool = False) -> Known:
+        return self._open(self._client, create=create)

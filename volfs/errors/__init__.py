@@ -25,6 +25,7 @@
     │   ├── MissingObjectError, DamagedObjectError
     │   └── UnsupportedFormatError
     ├── MountError                   the daemon could not start or answer
+    │   └── NotMountedError            commit() and reload() where no mount is seen
     └── AuthError … UnimplementedError  what ported programs catch
 
 A store error never becomes a skipped file, and a data error never becomes
@@ -273,6 +274,12 @@ class UnsupportedFormatError(DataError):
 
 class MountError(VolfsError):
     code = "mount"
+
+
+class NotMountedError(MountError, RuntimeError):
+    """The calling process sees no mount of the volume: a RuntimeError, as on Modal."""
+
+    code = "not-mounted"
 
 
 # --- what ported programs catch ---------------------------------------------

@@ -50,6 +50,8 @@ class Kind(NamedTuple):
 
 
 DICT, QUEUE, SECRET = Kind("di", "Dict"), Kind("qu", "Queue"), Kind("st", "Secret")
+VOLUME = Kind("vo", "Volume")
+"""Only ephemeral ones are resources: for as long as such a one is, its volume is needed."""
 
 
 class Resource(msgspec.Struct, frozen=True):

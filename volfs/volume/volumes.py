@@ -48,6 +48,25 @@ def create_volume(
     return record
 
 
+def create_ephemeral_volume(store: Store, volume_id: str, profile: int) -> VolumeRecord:
+    """Add an empty volume whose name is its id. UserError for a profile."""
+    record = VolumeRecord(
+        id=volume_id,
+        name=volume_id,
+        profile=get_profile(profile).number,
+        chunk_bits=DEFAULT_CHUNK_BITS,
+        created_ns=time.time_ns(),
+        created_by=default_author(),
+    )
+    store.create_volume(record, encode_manifest(_first_manifest(record)))
+    return record
+
+
+def is_ephemeral(record: VolumeRecord) -> bool:
+    """Whether it has no name of its own, and goes away when nobody needs it any more."""
+    return record.name == record.id
+
+
 def fork_volume(store: Store, source: VolumeRecord, name: str, at: Head) -> VolumeRecord:
     """Add a volume whose version 1 is a version of another. O(1): all objects are shared.
 

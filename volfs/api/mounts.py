@@ -1,0 +1,85 @@
+"""The rules for ``volumes=`` and ``network_file_systems=``: what may be mounted where.
+
+A class takes part by saying, as ``mounts_as``, of which kind its objects are.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from volfs.api.resource import ResourceHandle
+from volfs.errors import InvalidError
+
+VOLUME, NETWORK_FILE_SYSTEM = "Volume", "NetworkFileSystem"
+_SAID = {VOLUME: "volume", NETWORK_FILE_SYSTEM: "network file system"}
+_TAKEN = ("/root", "/tmp")
+
+Pairs = list[tuple[str, Any]]
+
+
+def validate_mounts(kind: str, mapping: Mapping[str | PurePosixPath, Any]) -> Pairs:
+    """Canonical paths and what is mounted there, in the order given. InvalidError.
+
+    Nothing is looked up: ``check_distinct`` finds handles that are of the same volume.
+    """
+    if not isinstance(mapping, dict):
+        raise InvalidError(
+            f"`volume_likes` should be a dict[str | PurePosixPath, {kind}], "
+            f"got {type(mapping)} instead"
+        )
+    pairs = [(_to_canonical(kind, path), what) for path, what in mapping.items()]
+    for path, what in pairs:
+        if getattr(type(what), "mounts_as", None) != kind:
+            raise InvalidError(
+                f"Object of type {type(what)} mounted at '{path}' is not usable as a {_SAID[kind]}."
+            )
+    _check_paths(kind, pairs)
+    _check_once(kind, pairs, id)
+    return pairs
+
+
+def check_distinct(kind: str, pairs: Pairs) -> None:
+    """InvalidError where two handles are of one volume. Looks them up: NotFoundError."""
+    _check_once(kind, pairs, lambda handle: handle.object_id)
+
+
+def _to_canonical(kind: str, path: str | PurePosixPath) -> str:
+    given = str(path)
+    text = given.rstrip("/") or given[:1]
+    if not text.startswith("/") or text.startswith("//") or posixpath.normpath(text) != text:
+        raise InvalidError(f"{kind} {given} must be a canonical, absolute path.")
+    if text == "/":
+        raise InvalidError(f"{kind} {given} cannot be mounted into root directory.")
+    if text in _TAKEN:
+        raise InvalidError(f"{kind} {given} cannot be mounted at '{text}'.")
+    return text
+
+
+def _check_paths(kind: str, pairs: Pairs) -> None:
+    """A path may be given twice where one has a slash at its end."""
+    for path, places in _group(pairs, lambda pair: pair[0]).items():
+        if len(places) > 1:
+            raise InvalidError(f"{kind} {path}: more than one is to be mounted there.")
+
+
+def _check_once(kind: str, pairs: Pairs, identify: Callable[[Any], object]) -> None:
+    # What is no handle, a bucket's mount say, may be used twice.
+    handles = [pair for pair in pairs if isinstance(pair[1], ResourceHandle)]
+    for places in _group(handles, lambda pair: identify(pair[1])).values():
+        if len(places) > 1:
+            raise InvalidError(
+                f"The same {kind} cannot be mounted in multiple locations for the same function: "
+                f"{', '.join(places)}"
+            )
+
+
+def _group(
+    pairs: Iterable[tuple[str, Any]], key: Callable[[tuple[str, Any]], object]
+) -> dict[object, list[str]]:
+    groups: dict[object, list[str]] = {}
+    for pair in pairs:
+        groups.setdefault(key(pair), []).append(pair[0])
+    return groups

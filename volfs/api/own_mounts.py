@@ -1,0 +1,49 @@
+"""The mount of a volume that this process sees: what ``commit()`` and ``reload()`` act on.
+
+The kernel lists it in this process's mount table, whether it was mounted there,
+bound there, or inherited by a container; a mount's control socket is named
+after its device, which is the same in all of these.
+"""
+
+from __future__ import annotations
+
+from volfs.control.client import MountClient, list_mounts
+from volfs.control.mounts import resolve_mount_path
+from volfs.errors import MountError, NotMountedError
+from volfs.store.base import VolumeRecord
+
+
+def get_own_mount(volume: VolumeRecord, verb: str, mountpoint: str | None = None) -> MountClient:
+    """The one mount of the volume, or the one at ``mountpoint``. NotMountedError."""
+    found = find_own_mounts(volume, mountpoint)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        where = f" at {mountpoint}" if mountpoint else ""
+        raise NotMountedError(
+            f"{verb}() can only be called from within a running function, or where the volume is "
+            f"mounted: this process sees no mount of {volume.name}{where}; "
+            f"`volfs mount {volume.name} DIRECTORY` makes one"
+        )
+    places = ", ".join(mount.mount.path for mount in found)
+    raise NotMountedError(
+        f"{verb}(): {volume.name} is mounted more than once ({places}); say which: "
+        f"{verb}(mountpoint={found[-1].mount.path!r})"
+    )
+
+
+def find_own_mounts(volume: VolumeRecord, mountpoint: str | None = None) -> list[MountClient]:
+    """Its living mounts that this process sees, all or those at a place; each once."""
+    mounts = list_mounts()
+    if mountpoint is not None:
+        place = resolve_mount_path(mountpoint)
+        mounts = [mount for mount in mounts if mount.mount.path == place]
+    several = {mount.mount.device: mount for mount in reversed(mounts)}
+    return [mount for mount in reversed(several.values()) if _shows(mount, volume)]
+
+
+def _shows(mount: MountClient, volume: VolumeRecord) -> bool:
+    try:
+        return mount.status().volume_id == volume.id
+    except MountError:  # dead, or another user's
+        return False

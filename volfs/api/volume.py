@@ -1,0 +1,299 @@
+"""``volfs.Volume``: a named tree of files with history, in Modal's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any, ClassVar, Self, TypedDict
+
+from volfs.api import mounts
+from volfs.api.client import Client, default_environment, find_client
+from volfs.api.known_volumes import KnownVolumes, get_record
+from volfs.api.own_mounts import get_own_mount
+from volfs.api.resource import (
+    Ephemeral,
+    Find,
+    Known,
+    Objects,
+    ResourceHandle,
+    ResourceInfo,
+)
+from volfs.api.twins import Twin, blocking
+from volfs.control.client import MountClient
+from volfs.errors import InvalidError, NotFoundError, NotMountedError
+from volfs.model.names import join_path, parse_path
+from volfs.services.resources import VOLUME, Resource, check_name
+from volfs.volume.volumes import rename_volume
+
+
+class VolumeInfo(ResourceInfo):
+    """Name, creation time and creator of a Volume."""
+
+
+class VolumeCreateOptions(TypedDict, total=False):
+    """What Modal's service can be told; volfs has no use for any of it."""
+
+    experimental_options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MountChoice:
+    """How containers get a volume. ``sub_path`` is absolute in it; None: all of it."""
+
+    read_only: bool = False
+    sub_path: str | None = None
+
+
+@dataclass(frozen=True)
+class Overridden:
+    """A path that others had committed a change to, and what both sides did with it."""
+
+    path: str
+    theirs: str
+    ours: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a commit published; false where nothing had changed."""
+
+    version: int | None
+    """The version that it made."""
+    new_objects: int = 0
+    new_bytes: int = 0
+    """Stored for it, after compression."""
+    overridden: tuple[Overridden, ...] = ()
+    """Where the others' changes are no longer in the newest version, but in its history."""
+
+    def __bool__(self) -> bool:
+        return self.version is not None
+
+
+class VolumeObjects(Objects["Volume"]):
+    """``Volume.objects``."""
+
+    @blocking
+    def create(
+        self,
+        name: str,
+        *,
+        version: int | None = None,
+        allow_existing: bool = False,
+        experimental_options: dict[str, Any] | None = None,
+        environment_name: str | None = None,
+        client: Client | None = None,
+    ) -> None:
+        """Make one. AlreadyExistsError unless ``allow_existing``; InvalidError."""
+        check_name("Volume", name)
+        KnownVolumes(find_client(client), version).create(
+            name, default_environment(environment_name), allow_existing=allow_existing
+        )
+
+
+class Volume(ResourceHandle):
+    """A handle. What it reads and changes itself is the committed state, at once.
+
+    ``commit`` and ``reload`` are about the mount of it that this process sees.
+    """
+
+    _kind = VOLUME
+    _info = VolumeInfo
+    mounts_as = mounts.VOLUME
+    objects: ClassVar[VolumeObjects]
+    _choice: MountChoice | None
+    """What ``with_mount_options`` was told so far."""
+    _is_read_only: bool
+
+    @classmethod
+    def _open(cls, client: Client, *, create: bool = False) -> Known:
+        return KnownVolumes(client)
+
+    @classmethod
+    def _make(
+        cls,
+        find: Find,
+        client: Client | None,
+        name: str | None,
+        where: str,
+    ) -> Self:
+        handle = super()._make(find, client, name, where)
+        handle._choice = None
+        handle._is_read_only = False
+        return handle
+
+    # --- which -----------------------------------------------------------
+
+    @classmethod
+    def from_name(
+        cls,
+        name: str,
+        *,
+        environment_name: str | None = None,
+        create_if_missing: bool = False,
+        version: int | None = None,
+        create_options: VolumeCreateOptions | None = None,
+        client: Client | None = None,
+    ) -> Self:
+        """The Volume of this name, looked up at its first use. InvalidError for a bad name.
+
+        ``version`` is 1 or 2 (the default of a new one); at the first use, InvalidError
+        where it is another's.
+        """
+        check_name("Volume", name)
+        environment = default_environment(environment_name)
+
+        def find(handle: ResourceHandle) -> Resource:
+            known = KnownVolumes(handle.client, version)
+            if create_if_missing:
+                return known.create(name, environment, allow_existing=True)
+            return known.get(name, environment)
+
+        return cls._make(find, client, name, f"'{name}'")
+
+    @classmethod
+    def ephemeral(
+        cls,
+        client: Client | None = None,
+        environment_name: str | None = None,
+        version: int | None = None,
+        create_options: VolumeCreateOptions | None = None,
+    ) -> Ephemeral[Self]:
+        """A Volume without a name, for a ``with`` or ``async with`` block."""
+
+        def open_versioned(client: Client, *, create: bool = False) -> Known:
+            return KnownVolumes(client, version)
+
+        return Ephemeral(cls, environment_name, client, open_versioned)
+
+    rename: ClassVar[Twin[..., None]]
+
+    # --- how it is mounted -----------------------------------------------
+
+    @property
+    def mount_choice(self) -> MountChoice:
+        """How containers are to get it."""
+        return replace(self._choice or MountChoice(), **self._forced())
+
+    def _forced(self) -> dict[str, Any]:
+        return {"read_only": True} if self._is_read_only else {}
+
+    def with_mount_options(
+        self, *, read_only: bool | None = None, sub_path: str | PurePosixPath | None = None
+    ) -> Self:
+        """Another handle on it, for containers to mount it so. None keeps what was chosen before.
+
+        ``sub_path`` is a directory of the volume, made when it is missing; ``/`` is all of it.
+        InvalidError. What the handle does itself is as ever.
+        """
+        if self._is_read_only:
+            raise InvalidError(
+                "Cannot call with_mount_options() on a Volume that has .read_only() applied. "
+                "Use with_mount_options(read_only=True) instead of it."
+            )
+        choice = self._choice or MountChoice()
+        if read_only is not None:
+            choice = replace(choice, read_only=read_only)
+        if sub_path is not None:
+            choice = replace(choice, sub_path=_parse_sub_path(sub_path))
+        return self._like(lambda twin: setattr(twin, "_choice", choice))
+
+    def read_only(self) -> Self:
+        """Another handle on it, for containers to mount it read-only, and that writes nothing.
+
+        InvalidError after ``with_mount_options``.
+        """
+        if self._choice is not None:
+            raise InvalidError(
+                "Cannot call read_only() on a Volume that has with_mount_options() applied. "
+                "Use with_mount_options(read_only=True) instead."
+            )
+        return self._like(lambda twin: setattr(twin, "_is_read_only", True))
+
+    def _like(self, change: Callable[[Self], None]) -> Self:
+        twin = self._make(self._find, self._client, self._name, self._where)
+        twin._found = self._found
+        twin._choice, twin._is_read_only = self._choice, self._is_read_only
+        change(twin)
+        return twin
+
+    def _check_writable(self) -> None:
+        if self._is_read_only:
+            raise InvalidError("Read-only Volume can not be written to")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        restore, arguments = super().__reduce__()
+        return restore, arguments, {"_choice": self._choice, "_is_read_only": self._is_read_only}
+
+    # --- the mount that this process sees --------------------------------
+
+    @blocking
+    def commit(
+        self,
+        message: str = "",
+        *,
+        on_conflict: str = "override",
+        mountpoint: str | None = None,
+    ) -> Commit:
+        """Publish what was changed in the mount of it that this process sees, as the next version.
+
+        Where others committed a change to the same file, ours replaces it; with
+        ``on_conflict="fail"`` nothing is published, and OverriddenError. RuntimeError where
+        this process sees no mount of it, or several and none is named by ``mountpoint``.
+        """
+        result = self._own_mount("commit", mountpoint).commit(message, on_conflict)
+        if not result.changed:
+            return Commit(None)
+        overridden = tuple(Overridden(**item) for item in result.overridden)
+        return Commit(result.version, result.new_objects, result.new_bytes, overridden)
+
+    @blocking
+    def reload(self, *, wait: float = 0.0, mountpoint: str | None = None) -> None:
+        """Show the newest version in the mount of it that this process sees.
+
+        RuntimeError while files of it are open (after ``wait`` seconds), and as for ``commit``.
+        """
+        self._own_mount("reload", mountpoint).reload(wait)
+
+    def _own_mount(self, verb: str, mountpoint: str | None) -> MountClient:
+        volume_id = self.object_id
+        try:
+            with self.client.store() as store:
+                record = get_record(store, volume_id)
+        except NotFoundError as error:
+            raise NotMountedError(str(error)) from error
+        return get_own_mount(record, verb, mountpoint)
+
+
+Volume.objects = VolumeObjects(Volume)
+
+
+def _rename(
+    old_name: str,
+    new_name: str,
+    *,
+    client: Client | None = None,
+    environment_name: str | None = None,
+) -> None:
+    """Give it another name; its id, its history and its mounts stay.
+
+    NotFoundError; AlreadyExistsError; InvalidError for a bad name.
+    """
+    check_name("Volume", new_name)
+    with find_client(client).store() as store:
+        try:
+            rename_volume(store, old_name, new_name)
+        except NotFoundError:
+            environment = default_environment(environment_name)
+            raise NotFoundError(
+                f"Volume '{old_name}' not found in environment '{environment}'"
+            ) from None
+
+
+Volume.rename = Twin(_rename)
+
+
+def _parse_sub_path(sub_path: str | PurePosixPath) -> str | None:
+    """Absolute and canonical; None for the root. InvalidPathError."""
+    path = parse_path(str(sub_path))
+    return "/" + join_path(path).decode("utf-8", "surrogateescape") if path else None
