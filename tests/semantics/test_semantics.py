@@ -456,14 +456,20 @@ def test_access_times(each_alone: Path) -> None:
 
 
 def test_blocks(mounted: Mounted) -> None:
-    """Blocks of a file are those of its bytes; once committed its holes are counted with them."""
-    path = mounted.path / "f"
+    """Blocks of a file are those of its bytes, without its holes where the entry knows of them."""
+    path, pieces = mounted.path / "f", mounted.path / "pieces"
     path.touch()
     os.truncate(path, 8 << 20)
+    with pieces.open("wb") as file:
+        for number in range(40):
+            file.seek(number << 20)
+            file.write(b"x")
     assert path.stat().st_blocks == 0
     mounted.commit()
-    os.utime(path)
-    assert path.stat().st_blocks == (8 << 20) // 512
+    for each in path, pieces:
+        os.utime(each)
+    assert path.stat().st_blocks == 0
+    assert pieces.stat().st_blocks == -(-pieces.stat().st_size // 512)
 
 
 def test_durable_in_the_overlay(mounts: Mounts, mounted: Mounted) -> None:

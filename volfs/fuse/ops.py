@@ -372,6 +372,6 @@ def _attributes(inode: Inode) -> EntryAttributes:
     else:
         attributes.st_nlink = entry.links
         attributes.st_size = entry.size
-        stored = inode.extents.stored if isinstance(inode, File) and inode.extents else entry.size
+        stored = inode.extents.stored if isinstance(inode, File) and inode.extents else entry.stored
         attributes.st_blocks = -(-stored // 512)
     return attributes

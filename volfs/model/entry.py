@@ -115,6 +115,13 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unkno
             return Totals(self.files, self.directories + 1, self.content_bytes, 1)
         return Totals(1, 0, self.size)
 
+    @property
+    def stored(self) -> int:
+        """Bytes of a file that are not holes, as far as the entry itself knows."""
+        if self.root or self.inline:
+            return self.size
+        return sum(extent.length for extent in self.extents if extent.oid)
+
 
 _decoder = msgspec.msgpack.Decoder(Entry)
 _encoder = msgspec.msgpack.Encoder()
