@@ -1,4 +1,4 @@
-"""Sixteen processes commit to one volume and are killed: a linear history, and nothing lost."""
+"""Processes that commit to one volume and are killed: a linear history, and nothing lost."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from volfs.volume.history import load_manifest
 
 pytestmark = pytest.mark.crash
 
-COMMITTERS = 16
+COMMITTERS, STEPS = (32, 500) if is_long() else (16, 50)
 
 
 @pytest.fixture
@@ -72,11 +72,10 @@ def list_history(store: Store, volume: VolumeRecord) -> list[Manifest]:
 
 
 def test_many_committers_that_die(life: Life) -> None:
-    steps = 500 if is_long() else 50
     seed = first_seed()
 
     def work(number: int) -> Child:
-        return Child(lambda say: say("acknowledged", kill_and_go_on(life, number, steps, seed)))
+        return Child(lambda say: say("acknowledged", kill_and_go_on(life, number, STEPS, seed)))
 
     children = [work(number) for number in range(COMMITTERS)]
     acknowledged: dict[str, int] = {}
@@ -94,6 +93,6 @@ def test_many_committers_that_die(life: Life) -> None:
             who: data for who, data in files.items() if not who.startswith("others")
         }
         assert shown[(b"same",)][-1] == history[-1].message.encode(), "the last one won it whole"
-        assert len(acknowledged) > COMMITTERS * steps / 2
+        assert len(acknowledged) > COMMITTERS * STEPS / 2
         report = check_store(store)
         assert report.is_clean, report

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from volfs.errors import DataError, InvalidNameError
+from volfs.errors.faults import reached
 from volfs.model.lineage import Found, choose_versions
 from volfs.model.manifest import Manifest, decode_manifest
 from volfs.model.names import check_volume_name
@@ -99,6 +100,7 @@ def _recover_volume(
     oldest = manifests[chosen[-1].oid]
     record = _free_name(store, _make_record(volume_id, oldest))
     store.recover_volume(record, [Head(item.version, item.oid) for item in chosen])
+    reached("rebuild.recovered")
     versions = [item.version for item in chosen]
     incomplete = {item.version for item in found} - set(versions)
     return Recovered(record, versions, sorted(incomplete, reverse=True))

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from volfs.errors import DataError
+from volfs.errors.faults import reached
 from volfs.model.collection import PackUse, Plan, plan_collection
 from volfs.model.objects import Kind, Oid
 from volfs.model.pack import RECORD_HEADER_SIZE
@@ -160,7 +161,9 @@ class Collector:
 
     def _put_aside(self, copier: Copier, victims: list[Victim]) -> None:
         """Step 4 of docs/format.md; lets go of the victims."""
+        reached("gc.copied")
         copier.sync()
+        reached("gc.durable")
         self._keep_new_roots()
         with self._parts.environment.write(reserve=0) as txn:
             self._keep_new_roots(txn)
@@ -169,6 +172,8 @@ class Collector:
             for victim in swept:
                 self._put_pack_aside(txn, victim)
             copier.extend(txn)
+            reached("gc.unmoved")
+        reached("gc.moved")
         self._copied += copier.copied
         copier.settle()
         self.swept += [victim.use for victim in swept]

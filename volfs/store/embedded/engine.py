@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from volfs.errors import DamagedObjectError, StoreError
+from volfs.errors.faults import reached
 from volfs.model.objects import Kind, Oid
 from volfs.store.base import (
     CheckProgress,
@@ -163,7 +164,10 @@ class EmbeddedStore:
             for lease in self._leases.list_in(txn):
                 if lease.volume_id == volume_id:
                     kept.update(lease.versions)
-            return self._refs.remove_versions(txn, volume_id, set(versions) - kept)
+            removed = self._refs.remove_versions(txn, volume_id, set(versions) - kept)
+            reached("expire.unmoved")
+        reached("expire.moved")
+        return removed
 
     # --- tags ------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from volfs.errors.faults import reached
 from volfs.store.care import GcOptions, GcProgress, Undeleted
 from volfs.store.embedded.caretaker import ROWS_AT_ONCE, Parts, Row, alone
 from volfs.store.embedded.environment import store_errors
@@ -38,6 +39,7 @@ def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:
     quarantine = parts.index.quarantine
     with parts.environment.write(reserve=0) as txn:
         doomed = {item.pack for item in due if quarantine.doom(txn, item.pack)}
+    reached("gc.doomed")
     total = sum(find_size(parts, pack) for pack in doomed)
     done = 0
     yield GcProgress("delete", done, total)
@@ -49,6 +51,7 @@ def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:
     for rows in iter_condemned(parts.environment, quarantine, ROWS_AT_ONCE):
         _forget_rows(parts, [row for row in rows if decode_entry(*row).pack in doomed])
         yield GcProgress("delete", done, total)
+    reached("gc.forgotten")
     with parts.environment.write(reserve=0) as txn:
         for pack in doomed:
             quarantine.forget_pack(txn, pack)
@@ -61,8 +64,10 @@ def _remove_file(parts: Parts, pack: int) -> Iterator[GcProgress]:
         try:
             # Those who have it open would keep its room, and go on reading there.
             os.truncate(path, 0)
+            reached("gc.cut")
             yield GcProgress("delete", 0, 0)
             path.unlink()
+            reached("gc.removed")
         except FileNotFoundError:
             return  # An earlier gc died after this.
 
@@ -83,6 +88,7 @@ def undelete(parts: Parts) -> Undeleted:
         with parts.environment.write(reserve=0) as txn:
             for quarantined in whole:
                 parts.index.quarantine.bring_back(txn, quarantined)
+        reached("undelete.returned")
         objects = _restore_objects(parts)
         return Undeleted(len(whole), objects, len(packs) - len(whole))
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from volfs.errors import DataError, StoreError
+from volfs.errors.faults import reached
 from volfs.model.objects import Oid
 from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
 from volfs.store.base import CheckProgress
@@ -54,12 +55,14 @@ def _rebuild(path: Path) -> Iterator[CheckProgress | RebuildReport]:
         index = Index(environment)
         if known is None:
             index.set_lost_refs(True)
+        reached("rebuild.begun")
         rebuilder = Rebuilder(index, environment, packs, known or {})
         yield from rebuilder.run(list_files(path / PACKS))
         report = rebuilder.report()
     finally:
         packs.close()
         environment.close()
+    reached("rebuild.scanned")
     _put_in_place(path)
     yield report
 
@@ -95,7 +98,9 @@ def _put_in_place(path: Path) -> None:
             (index / OLD).hardlink_to(index / DATA)
         # It has what is particular to the file that it belongs to.
         (index / LOCK).unlink(missing_ok=True)
+        reached("rebuild.cleared")
         (new / DATA).rename(index / DATA)
+        reached("rebuild.placed")
         sync_directory(index)
         sync_directory(path)
         shutil.rmtree(new)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from volfs.errors import DataError
+from volfs.errors.faults import reached
 from volfs.model.objects import Oid
 from volfs.model.pack import (
     PACK_HEADER_SIZE,
@@ -104,6 +105,7 @@ class Mender:
             with self._parts.environment.write() as txn:
                 self._parts.index.adopt_pack(txn, row)
             self._count(found_packs=1)
+            reached("repair.found")
 
     def _remove_bad_rows(self) -> None:
         with self._parts.environment.write() as txn:
@@ -161,6 +163,7 @@ class Mender:
             with self._parts.environment.write() as txn:
                 done = [self._parts.index.replace_entry(txn, *item) for item in wanted]
             self._count(indexed_objects=sum(done))
+            reached("repair.indexed")
 
     def _leads_somewhere(self, oid: Oid, row: bytes, here: IndexEntry) -> bool:
         try:
@@ -187,6 +190,7 @@ class Mender:
                     if self._parts.index.replace_entry(txn, oid, row, None):
                         self._parts.index.quarantine.note_lost(txn, oid)
                         self._count(lost_objects=1)
+            reached("repair.dropped")
 
     def _is_sound(self, oid: Oid, row: bytes, packs: dict[int, PackRow]) -> bool:
         """Only in damaged packs the record is read again; elsewhere all were right."""
@@ -222,6 +226,7 @@ class Mender:
         with Copier(self._parts) as copier:
             moved = [copier.copy(oid, row) for oid, row in rows]
             copier.sync()
+            reached("repair.durable")
             with self._parts.environment.write() as txn:
                 for item in moved:
                     index.replace_entry(txn, *item)
@@ -230,6 +235,7 @@ class Mender:
                     index.remove_pack(txn, pack)
                 else:
                     quarantine.put_aside(txn, pack, self._now_ns)
+            reached("repair.rewritten")
             copier.settle()
         self._count(**{"forgotten_packs" if is_gone else "rewritten_packs": 1})
 

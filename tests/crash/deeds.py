@@ -1,0 +1,294 @@
+"""What is done to a store, each deed with what comes of it in a plain model.
+
+The model has the files of every version of every volume, and the tags. A version
+that is equal to another by ``restore`` or ``fork`` has the very same dict of files.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.crash.life import opened
+from tests.crash.wounds import hurt
+from tests.volume.shortcuts import publish_files
+from volfs.model.names import join_path, parse_path
+from volfs.model.objects import Oid
+from volfs.model.retention import KeepRules
+from volfs.model.tree import iter_entries
+from volfs.store.base import Head, Store, VolumeRecord
+from volfs.volume.expire import expire_versions
+from volfs.volume.gc import collect_garbage
+from volfs.volume.history import create_tag, get_version, load_manifest
+from volfs.volume.reader import Reader, iter_content_bytes
+from volfs.volume.recovery import rebuild_store, repair_store
+from volfs.volume.restore import restore_version
+from volfs.volume.volumes import create_volume, delete_volume, fork_volume
+
+NAMES = ("a", "b", "c", "d/a", "d/b")
+SIZES = (10, 1024, 5000, 20_000)
+FIRST = "v0"
+CHUNK_BITS = 12
+Files = dict[str, bytes]
+
+
+@dataclass
+class History:
+    """A volume: the files of each version that is there, and which version a tag names."""
+
+    versions: dict[int, Files]
+    tags: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def head(self) -> int:
+        return max(self.versions)
+
+    def add(self, files: Files) -> None:
+        self.versions[self.head + 1] = files
+
+
+Model = dict[str, History]
+
+
+def copy_model(model: Model) -> Model:
+    """One that changes by itself; files of versions never do."""
+    return {name: History(dict(v.versions), dict(v.tags)) for name, v in model.items()}
+
+
+def begin_model(store: Store) -> Model:
+    """A first volume with a file that stays."""
+    volume = create_volume(store, FIRST, chunk_bits=CHUNK_BITS)
+    publish_files(store, volume, {"d/stays": b"stays"})
+    return {FIRST: History({0: {}, 1: {"d/stays": b"stays"}})}
+
+
+def look(store: Store) -> Model:
+    """The store as a model: everything in it is read."""
+    return {volume.name: look_at(store, volume) for volume in store.list_volumes()}
+
+
+def look_at(store: Store, volume: VolumeRecord) -> History:
+    heads = store.iter_versions(volume.id)
+    versions = {head.version: read_files(store, head.manifest) for head in heads}
+    return History(versions, dict(store.list_tags(volume.id)))
+
+
+def read_files(store: Store, manifest: Oid) -> Files:
+    reader = Reader(store.objects.load_object)
+    waiting = [((), load_manifest(store, manifest).snapshot.root)]
+    files: Files = {}
+    for path, directory in waiting:
+        for entry in iter_entries(reader.get_tree, directory.tree):
+            here = (*path, entry.name)
+            if entry.is_directory:
+                waiting.append((here, entry))
+            else:
+                pieces = iter_content_bytes(reader, store.objects, entry)
+                files[join_path(here).decode()] = b"".join(map(bytes, pieces))
+    return files
+
+
+# --- deeds ------------------------------------------------------------------
+
+
+class Deed:
+    """``act`` on the store and ``expect`` of the model are the same."""
+
+    mends = False
+    """Whether the store may be damaged until it is done."""
+
+    def do(self, path: Path) -> None:
+        with opened(path) as store:
+            self.act(store)
+
+    def act(self, store: Store) -> None:
+        raise NotImplementedError
+
+    def expect(self, model: Model) -> None:
+        """Change nothing, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Publish(Deed):
+    volume: str
+    files: dict[str, bytes | None]
+
+    def act(self, store: Store) -> None:
+        publish_files(store, store.get_volume(self.volume), self.files)
+
+    def expect(self, model: Model) -> None:
+        history = model[self.volume]
+        history.add(patch(history.versions[history.head], self.files))
+
+
+@dataclass(frozen=True)
+class Restore(Deed):
+    volume: str
+    version: int
+    paths: tuple[str, ...] = ()
+
+    def act(self, store: Store) -> None:
+        volume = store.get_volume(self.volume)
+        old = get_version(store, volume, str(self.version))
+        restore_version(store, volume, old, [parse_path(path) for path in self.paths])
+
+    def expect(self, model: Model) -> None:
+        history = model[self.volume]
+        old, now = history.versions[self.version], history.versions[history.head]
+        if self.paths:
+            restored = {path: old[path] for path in self.paths}
+            if patch(now, restored) != now:
+                history.add(patch(now, restored))
+        elif old is not now:
+            history.add(old)
+
+
+@dataclass(frozen=True)
+class Fork(Deed):
+    volume: str
+    version: int
+    name: str
+
+    def act(self, store: Store) -> None:
+        volume = store.get_volume(self.volume)
+        fork_volume(store, volume, self.name, get_version(store, volume, str(self.version)))
+
+    def expect(self, model: Model) -> None:
+        model[self.name] = History({0: {}, 1: model[self.volume].versions[self.version]})
+
+
+@dataclass(frozen=True)
+class Delete(Deed):
+    volume: str
+
+    def act(self, store: Store) -> None:
+        delete_volume(store, self.volume)
+
+    def expect(self, model: Model) -> None:
+        del model[self.volume]
+
+
+@dataclass(frozen=True)
+class Tag(Deed):
+    volume: str
+    version: int
+    tag: str
+
+    def act(self, store: Store) -> None:
+        volume = store.get_volume(self.volume)
+        create_tag(store, volume, self.tag, get_head(store, volume, self.version), move=True)
+
+    def expect(self, model: Model) -> None:
+        model[self.volume].tags[self.tag] = self.version
+
+
+@dataclass(frozen=True)
+class Expire(Deed):
+    """``mounted``: versions that sessions hold."""
+
+    volume: str
+    last: int
+    mounted: Collection[int] = ()
+
+    def act(self, store: Store) -> None:
+        expire_versions(store, store.get_volume(self.volume), KeepRules(last=self.last))
+
+    def expect(self, model: Model) -> None:
+        history = model[self.volume]
+        kept = {0, *sorted(history.versions)[-self.last :], *history.tags.values(), *self.mounted}
+        history.versions = {v: files for v, files in history.versions.items() if v in kept}
+
+
+@dataclass(frozen=True)
+class Collect(Deed):
+    """``grace`` in seconds."""
+
+    grace: float
+
+    def act(self, store: Store) -> None:
+        collect_garbage(store, grace=self.grace)
+
+
+@dataclass(frozen=True)
+class Undelete(Deed):
+    def act(self, store: Store) -> None:
+        store.undelete()
+
+
+@dataclass(frozen=True)
+class Mend(Deed):
+    """Hurt the store so that nothing is lost for good (``wounds.py``), and repair it."""
+
+    wound: str
+    seed: int
+    mends = True
+
+    def do(self, path: Path) -> None:
+        with opened(path) as store:
+            hurt(store, self.wound, random.Random(self.seed))
+        with opened(path) as store:
+            repair_store(store)
+            # A pack that was rewritten is never brought back: it is what was damaged.
+            collect_garbage(store, grace=0)
+
+
+@dataclass(frozen=True)
+class Rebuild(Deed):
+    """Lose the index's entries, and make them again."""
+
+    seed: int
+    mends = True
+
+    def do(self, path: Path) -> None:
+        with opened(path) as store:
+            hurt(store, "entries", random.Random(self.seed))
+        rebuild_store(str(path))
+
+
+def patch(files: Files, changes: dict[str, bytes | None]) -> Files:
+    return {p: data for p, data in (files | changes).items() if data is not None}
+
+
+def get_head(store: Store, volume: VolumeRecord, version: int) -> Head:
+    return get_version(store, volume, str(version))
+
+
+# --- choosing ---------------------------------------------------------------
+
+
+def choose_files(rng: random.Random, files: Files) -> dict[str, bytes | None]:
+    """Some files written anew, and maybe one removed."""
+    chosen: dict[str, bytes | None] = {
+        name: rng.randbytes(rng.choice(SIZES)) for name in rng.sample(NAMES, rng.randrange(1, 4))
+    }
+    gone = [name for name in NAMES if name in files and name not in chosen]
+    if gone and rng.random() < 0.3:
+        chosen[rng.choice(gone)] = None
+    return chosen
+
+
+def choose_change(rng: random.Random, model: Model) -> Deed:
+    """One that makes a version, a volume or a tag."""
+    name = rng.choice(sorted(model))
+    history = model[name]
+    version = rng.choice([v for v in history.versions if v])
+    match rng.choice(["publish", "publish", "restore", "restore paths", "fork", "tag"]):
+        case "restore":
+            return Restore(name, version)
+        case "restore paths":
+            paths = sorted(history.versions[version])
+            return Restore(name, version, tuple(rng.sample(paths, min(2, len(paths)))))
+        case "fork":
+            return choose_fork(rng, model, name, version)
+        case "tag":
+            return Tag(name, version, rng.choice(["one", "two"]))
+    return Publish(name, choose_files(rng, history.versions[history.head]))
+
+
+def choose_fork(rng: random.Random, model: Model, name: str, version: int) -> Deed:
+    """A few volumes at a time; names are never used again."""
+    if len(model) < 3:
+        return Fork(name, version, f"v{rng.getrandbits(40) + 1}")
+    return Delete(rng.choice(sorted(model.keys() - {FIRST})))

@@ -1,0 +1,66 @@
+"""Damage of an index or a pack from which nothing is lost for good."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+from volfs.errors import MissingObjectError
+from volfs.model.objects import Kind, compute_oid
+from volfs.store.base import Store
+from volfs.store.embedded.engine import Engine
+from volfs.store.embedded.index import Index
+
+OTHER_PACK = 9999
+
+
+def hurt(store: Store, wound: str, rng: random.Random) -> None:
+    """One of ``WOUNDS``, where there is anything to hurt."""
+    WOUNDS[wound](store._engine, rng)  # type: ignore[attr-defined]
+
+
+def forget_entries(engine: Engine, rng: random.Random) -> None:
+    """Objects that are stored, and in no index."""
+    rows = list(engine.index.iter_rows())
+    with engine.environment.write() as txn:
+        for oid, row in rng.sample(rows, len(rows) // 2):
+            engine.index.replace_entry(txn, oid, row, None)
+
+
+def forget_pack(engine: Engine, rng: random.Random) -> None:
+    """A pack file without a row."""
+    packs = engine.index.list_packs()
+    with engine.environment.write() as txn:
+        engine.index.remove_pack(txn, rng.choice(packs).pack)
+
+
+def add_entry(engine: Engine, rng: random.Random) -> None:
+    """An index entry of nothing."""
+    index: Index = engine.index
+    stray = compute_oid(Kind.CHUNK, rng.randbytes(10))
+    entry = index.find_entry(rng.choice(list(index.iter_rows()))[0])
+    assert entry is not None
+    with engine.environment.write() as txn:
+        index.replace_entry(txn, stray, None, entry._replace(pack=OTHER_PACK))
+
+
+def spoil_header(engine: Engine, rng: random.Random) -> None:
+    """A record of which all but its header can be read."""
+    entry = engine.index.find_entry(rng.choice(list(engine.index.iter_rows()))[0])
+    if entry is None:
+        raise MissingObjectError("of an index row")
+    path = Path(engine.path) / "packs" / f"{entry.pack:08d}.pack"
+    with path.open("r+b") as file:
+        file.seek(entry.offset - 30)
+        byte = file.read(1)
+        file.seek(entry.offset - 30)
+        file.write(bytes((byte[0] ^ 1,)))
+
+
+WOUNDS: dict[str, Callable[[Engine, random.Random], None]] = {
+    "entries": forget_entries,
+    "pack": forget_pack,
+    "stray": add_entry,
+    "header": spoil_header,
+}
