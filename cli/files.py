@@ -196,7 +196,7 @@ def cp(volume: str, paths: tuple[str, ...], recursive: bool) -> None:
 
         with Edit(store, record) as edit:
             for source in map(parse_path, sources):
-                target = _into(edit, source, last, several=len(sources) > 1)
+                target = edit.choose_target(source, last, several=len(sources) > 1)
                 edit.copy(source, target, recursive=recursive)
             _publish(edit, f"cp {' '.join(paths)}")
 
@@ -212,23 +212,8 @@ def mv(volume: str, source: str, destination: str) -> None:
 
     with opened_volume(volume) as (store, record), Edit(store, record) as edit:
         path = parse_path(source)
-        edit.move(path, _into(edit, path, destination, several=False))
+        edit.move(path, edit.choose_target(path, destination))
         _publish(edit, f"mv {source} {destination}")
-
-
-def _into(edit: Edit, source: Path, destination: str, *, several: bool) -> Path:
-    """Where a source goes: into the destination if that is a directory, else under its name."""
-    from volfs.errors import NotADirectoryInVolumeError
-    from volfs.model.names import parse_path
-
-    target = parse_path(destination)
-    entry = edit.find(target)
-    if entry is not None and entry.is_directory:
-        return (*target, *source[-1:])
-    what = edit.find(source)
-    if several or (destination.endswith("/") and not (what and what.is_directory)):
-        raise NotADirectoryInVolumeError(f"{destination}: not a directory")
-    return target
 
 
 @verb("rm")

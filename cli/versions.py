@@ -30,13 +30,6 @@ if TYPE_CHECKING:
     from volfs.store.base import Store, VolumeRecord
     from volfs.volume.commit import Published
 
-_WORDS = {
-    "A": "added",
-    "D": "deleted",
-    "M": "modified",
-    "T": "type changed",
-    "U": "attributes",
-}
 _DIFF = (
     Column("Change"),
     Column("Path"),
@@ -70,7 +63,7 @@ def diff(volume: str, old: str, new: str, stat: bool, as_json: bool) -> None:
         changes = _iter_changes(store, record, old, new)
         if stat:
             tallies = tally_changes(changes).items()
-            rows = [(_WORDS[k.value], t.files, t.directories, t.bytes) for k, t in tallies]
+            rows = [(k.words, t.files, t.directories, t.bytes) for k, t in tallies]
             print_listing(_STAT, rows, as_json=as_json)
         elif as_json:
             print_listing(_DIFF, [_diff_row(change) for change in changes], as_json=True)
@@ -106,7 +99,7 @@ def _diff_row(change: Change) -> tuple[Any, ...]:
     from volfs.model.names import join_path
 
     return (
-        _WORDS[change.kind.value],
+        change.kind.words,
         as_text(join_path(change.path)),
         KINDS[change.entry.kind],
         _size(change.old),

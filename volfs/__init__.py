@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from volfs import exception
+    from volfs import exception, types, volume
     from volfs.api.client import Client
     from volfs.api.cloud_bucket_mount import CloudBucketMount
     from volfs.api.dict import Dict
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from volfs.api.secret import Secret
     from volfs.api.volume import Volume
 
-__all__ = ["Client", "CloudBucketMount", "Dict", "Queue", "Secret", "Volume", "exception"]
+__all__ = [
+    "Client",
+    "CloudBucketMount",
+    "Dict",
+    "Queue",
+    "Secret",
+    "Volume",
+    "exception",
+    "types",
+    "volume",
+]
 
 _HOMES = {
     "Client": "volfs.api.client",
@@ -28,12 +38,14 @@ _HOMES = {
     "Volume": "volfs.api.volume",
 }
 
+_MODULES = ("exception", "types", "volume")
+
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
-    elif name == "exception":
-        value = importlib.import_module("volfs.exception")
+    elif name in _MODULES:
+        value = importlib.import_module(f"volfs.{name}")
     else:
         raise AttributeError(f"module 'volfs' has no attribute {name!r}")
     globals()[name] = value

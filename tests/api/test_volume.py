@@ -240,3 +240,9 @@ def test_commit_and_reload_where_nothing_is_mounted(volume: modal.Volume) -> Non
     modal.Volume.objects.delete("data")
     with pytest.raises(RuntimeError, match="deleted"):
         volume.commit()
+
+
+def test_persist_of_dict_and_queue() -> None:
+    for kind in (modal.Dict, modal.Queue):
+        with pytest.warns(modal.exception.DeprecationError, match=f"{kind.__name__}.persist"):
+            assert kind.persist("p").hydrate().name == "p"

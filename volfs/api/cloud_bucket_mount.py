@@ -6,14 +6,14 @@ What it says is checked here; to mount one takes the distributed engine.
 from __future__ import annotations
 
 import logging
-import warnings
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
+from volfs.api.deprecated import warn_of
 from volfs.api.mounts import VOLUME
 from volfs.api.secret import Secret
-from volfs.errors import DeprecatedWarning, UnimplementedError
+from volfs.errors import UnimplementedError
 
 log = logging.getLogger(__name__)
 
@@ -116,9 +116,5 @@ class CloudBucketMount:
 
 
 def _warn(name: str) -> None:
-    warnings.warn(
-        f"Modal has no CloudBucketMount.{name}: "
-        "CloudBucketMount(bucket_name, bucket_endpoint_url=...) says the same",
-        DeprecatedWarning,
-        stacklevel=3,
-    )
+    instead = "CloudBucketMount(bucket_name, bucket_endpoint_url=...)"
+    warn_of(f"CloudBucketMount.{name}", instead, frames=1)

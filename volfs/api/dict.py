@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 from volfs.api.client import Client
+from volfs.api.deprecated import warn_of
 from volfs.api.pickling import dump, load
 from volfs.api.resource import Ephemeral, Objects, ResourceHandle, ResourceInfo
 from volfs.api.twins import blocking, blocking_iterator
@@ -50,7 +51,8 @@ class Dict(ResourceHandle):
 
     @classmethod
     def persist(cls, name: str, *, environment_name: str | None = None) -> Self:
-        """``from_name`` with ``create_if_missing``."""
+        """``from_name`` with ``create_if_missing``. Warns with DeprecationError."""
+        warn_of("Dict.persist", "Dict.from_name(name, create_if_missing=True)")
         return cls.from_name(name, environment_name=environment_name, create_if_missing=True)
 
     @classmethod

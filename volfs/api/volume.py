@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Self, TypedDict
 
 from volfs.api import mounts
 from volfs.api.client import Client, default_environment, find_client
-from volfs.api.known_volumes import KnownVolumes, get_record
+from volfs.api.commits import Commit, Overridden
+from volfs.api.deprecated import warn_of
+from volfs.api.history import Historical, Named
+from volfs.api.known_volumes import KnownVolumes, get_record, to_resource
+from volfs.api.older_names import OlderNames
 from volfs.api.own_mounts import get_own_mount
 from volfs.api.resource import (
     Ephemeral,
@@ -24,7 +29,9 @@ from volfs.control.client import MountClient
 from volfs.errors import InvalidError, NotFoundError, NotMountedError
 from volfs.model.names import join_path, parse_path
 from volfs.services.resources import VOLUME, Resource, check_name
-from volfs.volume.volumes import rename_volume
+from volfs.store.base import Store, VolumeRecord
+from volfs.volume.history import get_version
+from volfs.volume.volumes import fork_volume, rename_volume
 
 
 class VolumeInfo(ResourceInfo):
@@ -43,31 +50,6 @@ class MountChoice:
 
     read_only: bool = False
     sub_path: str | None = None
-
-
-@dataclass(frozen=True)
-class Overridden:
-    """A path that others had committed a change to, and what both sides did with it."""
-
-    path: str
-    theirs: str
-    ours: str
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What a commit published; false where nothing had changed."""
-
-    version: int | None
-    """The version that it made."""
-    new_objects: int = 0
-    new_bytes: int = 0
-    """Stored for it, after compression."""
-    overridden: tuple[Overridden, ...] = ()
-    """Where the others' changes are no longer in the newest version, but in its history."""
-
-    def __bool__(self) -> bool:
-        return self.version is not None
 
 
 class VolumeObjects(Objects["Volume"]):
@@ -91,7 +73,7 @@ class VolumeObjects(Objects["Volume"]):
         )
 
 
-class Volume(ResourceHandle):
+class Volume(ResourceHandle, OlderNames, Historical):
     """A handle. What it reads and changes itself is the committed state, at once.
 
     ``commit`` and ``reload`` are about the mount of it that this process sees.
@@ -150,6 +132,12 @@ class Volume(ResourceHandle):
             return known.get(name, environment)
 
         return cls._make(find, client, name, f"'{name}'")
+
+    @classmethod
+    def persist(cls, label: str, *, environment_name: str | None = None) -> Self:
+        """``from_name`` with ``create_if_missing``. Warns with DeprecationError."""
+        warn_of("Volume.persist", "Volume.from_name(name, create_if_missing=True)")
+        return cls.from_name(label, environment_name=environment_name, create_if_missing=True)
 
     @classmethod
     def ephemeral(
@@ -225,6 +213,25 @@ class Volume(ResourceHandle):
         restore, arguments = super().__reduce__()
         return restore, arguments, {"_choice": self._choice, "_is_read_only": self._is_read_only}
 
+    # --- its contents ----------------------------------------------------
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Store, VolumeRecord]]:
+        volume_id = self.object_id
+        with self.client.store() as store:
+            yield store, get_record(store, volume_id)
+
+    @blocking
+    def fork(self, new_name: str, version: Named = "head") -> Self:
+        """A new Volume whose version 1 is one of this, at once and without copying anything.
+
+        AlreadyExistsError; InvalidError for a bad name; NotFoundError.
+        """
+        check_name("Volume", new_name)
+        with self._opened() as (store, record):
+            made = fork_volume(store, record, new_name, get_version(store, record, str(version)))
+        return self._of(to_resource(made), self.client)
+
     # --- the mount that this process sees --------------------------------
 
     @blocking
@@ -256,13 +263,12 @@ class Volume(ResourceHandle):
         self._own_mount("reload", mountpoint).reload(wait)
 
     def _own_mount(self, verb: str, mountpoint: str | None) -> MountClient:
-        volume_id = self.object_id
+        self._hydrate()
         try:
-            with self.client.store() as store:
-                record = get_record(store, volume_id)
+            with self._opened() as (_, record):
+                return get_own_mount(record, verb, mountpoint)
         except NotFoundError as error:
             raise NotMountedError(str(error)) from error
-        return get_own_mount(record, verb, mountpoint)
 
 
 Volume.objects = VolumeObjects(Volume)

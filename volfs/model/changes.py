@@ -26,6 +26,13 @@ class ChangeKind(enum.Enum):
     ATTRIBUTES = "U"
     """Mode, owner, extended attributes or modification time, and nothing else."""
 
+    @property
+    def words(self) -> str:
+        """What listings call it."""
+        return (
+            "attributes" if self is ChangeKind.ATTRIBUTES else self.name.lower().replace("_", " ")
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -26,7 +26,7 @@ from volfs.errors import (
 )
 from volfs.model.delta import Delta, DirectoryDelta
 from volfs.model.entry import Entry, FileKind, replace
-from volfs.model.names import Path, show_path
+from volfs.model.names import Path, parse_path, show_path
 from volfs.model.objects import NO_OID
 from volfs.model.profile import get_profile
 from volfs.model.tree import GetTree, count_entries, find_entry, iter_entries
@@ -179,6 +179,20 @@ class Edit:
             return self.open(path[:-1]).find(path[-1])
         except NoEntryError:
             return None
+
+    def choose_target(self, source: Path, destination: str, *, several: bool = False) -> Path:
+        """Where cp and mv put a source: into ``destination`` if that is a directory, else as it.
+
+        NotADirectoryInVolumeError if it has to be one and is not.
+        """
+        target = parse_path(destination)
+        entry = self.find(target)
+        if entry is not None and entry.is_directory:
+            return (*target, *source[-1:])
+        what = self.find(source)
+        if several or (destination.endswith("/") and not (what and what.is_directory)):
+            raise NotADirectoryInVolumeError(f"{destination}: not a directory")
+        return target
 
     # --- changing --------------------------------------------------------
 

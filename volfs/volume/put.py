@@ -12,11 +12,11 @@ import os
 import stat
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from volfs.errors import EntryExistsError, LocalFileError, NotADirectoryInVolumeError
 from volfs.model.entry import (
@@ -42,12 +42,22 @@ BATCHES_AHEAD = 8
 """Batches that may wait to be bound: enough to keep the threads busy, bounded in memory."""
 
 
+class Stream(NamedTuple):
+    """Bytes that are read one after the other, to become a file."""
+
+    file: BinaryIO
+    path: Path
+    mode: int
+
+
 class Local(NamedTuple):
     """One thing found in the local tree, and the path it will have in the volume."""
 
     local: bytes
     path: Path
     status: os.stat_result
+    mode: int | None = None
+    """The permissions it shall have; None: those it has."""
 
     @property
     def is_directory(self) -> bool:
@@ -91,6 +101,33 @@ def put_local(
         put.run(found)
         published = edit.publish(note or CommitNote(message=f"put {show_path(path)}"))
     return PutResult(published, tally.files, tally.bytes, skipped)
+
+
+def put_files(
+    store: Store,
+    volume: VolumeRecord,
+    files: Sequence[Local],
+    streams: Sequence[Stream] = (),
+    *,
+    force: bool = False,
+    note: CommitNote | None = None,
+    report: Report = report_nothing,
+) -> PutResult:
+    """Put files, each at its own path, as one version; directories above are made.
+
+    Errors as of ``put_local``; whatever a stream raises. On any error nothing is published.
+    """
+    with Edit(store, volume) as edit:
+        size = sum(item.status.st_size for item in files)
+        tally = Tally(report, len(files) + len(streams), size)
+        put = _Put(edit, force, tally)
+        for stream in streams:
+            put.check(stream.path)
+        put.run(files)
+        for stream in streams:
+            put.bind(stream.path, put.read_stream(stream))
+        published = edit.publish(note or CommitNote(message=f"put {tally.files} files"))
+    return PutResult(published, tally.files, tally.bytes)
 
 
 # --- the local tree ---------------------------------------------------------
@@ -146,7 +183,7 @@ class _Put:
         self.directories: dict[Path, Directory] = {}
         self.waiting: deque[Future[list[tuple[Path, Entry]]]] = deque()
 
-    def run(self, found: list[Local]) -> None:
+    def run(self, found: Sequence[Local]) -> None:
         made = [(item, self.open(item)) for item in found if item.is_directory]
         batch: list[Local] = []
         size = 0
@@ -256,6 +293,31 @@ class _Put:
         pieces = [Piece(start, end, 0, start) for start, end in iter_data(fd, item.status)]
         return self.edit.writer.write(entry, ExtentMap(size, pieces), read_at)
 
+    def read_stream(self, stream: Stream) -> Entry:
+        window = 1 << self.edit.writer.bits
+        entry = self.edit.writer.write_stream(
+            make_file_entry(stream), iter(lambda: _read_up_to(stream.file, window), b"")
+        )
+        self.edit.profile.check_file_size(entry.size)
+        self.tally.add(files=1, size=entry.size)
+        return entry
+
+
+def _read_up_to(file: BinaryIO, size: int) -> bytes:
+    """So many bytes, fewer only at the end."""
+    data = file.read(size)
+    while len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    return data
+
+
+def make_file_entry(stream: Stream) -> Entry:
+    now = time.time_ns()
+    name = stream.path[-1] if stream.path else b"root"
+    return Entry(
+        name, FileKind.FILE, stream.mode, os.getuid(), os.getgid(), mtime_ns=now, ctime_ns=now
+    )
+
 
 def read_symlink(item: Local) -> Entry:
     with local_errors(item.local):
@@ -271,7 +333,7 @@ def make_entry(item: Local, kind: FileKind) -> Entry:
     return Entry(
         item.path[-1] if item.path else b"root",
         kind,
-        stat.S_IMODE(status.st_mode),
+        stat.S_IMODE(status.st_mode) if item.mode is None else item.mode,
         os.getuid(),
         os.getgid(),
         mtime_ns=to_storable_time(status.st_mtime_ns),

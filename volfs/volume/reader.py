@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from volfs.errors import DamagedObjectError, NoEntryError, NotADirectoryInVolumeError
 from volfs.model.content import ChunkList, decode_chunk_list, find_slices
@@ -13,7 +13,6 @@ from volfs.model.manifest import Manifest, Snapshot, decode_manifest
 from volfs.model.names import Path, show_path
 from volfs.model.objects import Buffer, Load, Oid
 from volfs.model.tree import EMPTY_TREE, Tree, decode_tree, find_entry
-from volfs.store.base import Objects
 from volfs.store.lru import LruMap
 
 TREE_BYTES = 16 << 20
@@ -89,7 +88,13 @@ class Reader:
         return resolve_link(self.get_tree, snapshot.links, entry)
 
 
-def read_range(reader: Reader, objects: Objects, entry: Entry, offset: int, length: int) -> Buffer:
+class Ranges(Protocol):
+    """What of ``Objects`` is needed to read files."""
+
+    def read_object(self, oid: Oid, offset: int, length: int) -> Buffer: ...
+
+
+def read_range(reader: Reader, objects: Ranges, entry: Entry, offset: int, length: int) -> Buffer:
     """Bytes of a file from ``offset``; fewer at its end. Data errors name the object."""
     length = min(length, entry.size - offset)
     if length <= 0:
@@ -108,7 +113,7 @@ def read_range(reader: Reader, objects: Objects, entry: Entry, offset: int, leng
     return buffer
 
 
-def iter_content_bytes(reader: Reader, objects: Objects, entry: Entry) -> Iterator[Buffer]:
+def iter_content_bytes(reader: Reader, objects: Ranges, entry: Entry) -> Iterator[Buffer]:
     """A file's bytes in pieces of up to 1 MiB."""
     assert entry.kind == FileKind.FILE
     for offset in range(0, entry.size, READ_SIZE):

@@ -1,0 +1,210 @@
+"""``with volume.batch_upload() as batch``: local files become one version, all of them or none."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import BinaryIO, NamedTuple, Self
+
+from volfs.api.twins import run_in_thread
+from volfs.errors import EntryExistsError, InvalidError, LocalFileError, NotADirectoryInVolumeError
+from volfs.model.names import Path as VolumePath
+from volfs.model.names import parse_path
+from volfs.volume.progress import Report, report_nothing
+from volfs.volume.put import Local, Stream
+
+LocalPath = str | os.PathLike[str]
+_MODE_OF_STREAMS = 0o644
+
+
+Upload = Callable[[list[Local], list[Stream], bool, Report], None]
+"""Makes one version of these; the bool says whether files may be overwritten."""
+
+
+class _Directory(NamedTuple):
+    """A local directory, and where its files go."""
+
+    top: bytes
+    path: VolumePath
+    recursive: bool
+    pattern: str | None
+
+    def find_files(self) -> Iterator[Local]:
+        for directory, below, names in os.walk(self.top, onerror=_raise):
+            below.sort()
+            inside = os.path.relpath(directory, self.top)
+            above = tuple(name for name in inside.split(b"/") if name != b".")
+            for name in sorted(names):
+                status = _find_status(os.path.join(directory, name))
+                if status and stat.S_ISREG(status.st_mode) and self.takes((*above, name)):
+                    path = (*self.path, *above, name)
+                    yield Local(os.path.join(directory, name), path, status)
+            if not self.recursive:
+                return
+
+    def takes(self, inside: VolumePath) -> bool:
+        path = PurePosixPath(os.fsdecode(b"/".join(inside)))
+        return self.pattern is None or path.match(self.pattern)
+
+
+class BatchUpload:
+    """What to put where. Nothing is read before the block ends, and nothing if it raises."""
+
+    def __init__(self, upload: Upload, *, force: bool, report: Report = report_nothing) -> None:
+        self._upload = upload
+        self._force = force
+        self._report = report
+        self._files: list[tuple[Path, PurePosixPath, int | None]] = []
+        self._streams: list[Stream] = []
+        self._directories: list[_Directory] = []
+
+    def put_file(
+        self,
+        local_file: LocalPath | BinaryIO | BytesIO,
+        remote_path: PurePosixPath | str,
+        mode: int | None = None,
+    ) -> None:
+        """Put a file, or what can be read of a file object from its beginning.
+
+        ``mode`` are its permissions; None or 0: those of the local file, 0o644 of an
+        object. ValueError for a path that cannot be a file's. When the block ends:
+        FileNotFoundError; IsADirectoryError.
+        """
+        remote = PurePosixPath(remote_path)
+        if remote.as_posix().endswith("/"):
+            raise ValueError(f"remote_path ({remote}) must refer to a file - cannot end with /")
+        if isinstance(local_file, str | os.PathLike):
+            self._files.append((Path(local_file).absolute(), remote, mode))
+        else:
+            permissions = (mode or _MODE_OF_STREAMS) & 0o7777
+            self._streams.append(Stream(local_file, _parse(remote), permissions))
+
+    def put_directory(
+        self,
+        local_path: LocalPath,
+        remote_path: PurePosixPath | str,
+        recursive: bool = True,
+    ) -> None:
+        """Put the files in a directory, and with ``recursive`` below it, under ``remote_path``.
+
+        Symlinks to files are followed, to directories not; what is no file is left
+        out, and so is a directory without any. AssertionError for what is no directory.
+        """
+        self.add_directory(local_path, remote_path, recursive=recursive)
+
+    def add_directory(
+        self,
+        local_path: LocalPath,
+        remote_path: PurePosixPath | str,
+        *,
+        recursive: bool = True,
+        pattern: str | None = None,
+    ) -> None:
+        """``put_directory`` of files whose paths in the directory match a ``pattern``."""
+        top = Path(local_path).absolute()
+        if not top.is_dir():
+            raise AssertionError
+        at = _parse(PurePosixPath(remote_path))
+        self._directories.append(_Directory(os.fsencode(top), at, recursive, pattern))
+
+    # --- the end of the block --------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._publish()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            await run_in_thread(self._publish)
+
+    def _publish(self) -> None:
+        with _local_errors():
+            files = [_look_at(*item) for item in self._files]
+            for directory in self._directories:
+                files += directory.find_files()
+        streams = [_from_start(stream) for stream in self._streams]
+        if self._force:
+            files, streams = _last_of_each(files, streams)
+        if not (files or streams):
+            return
+        with _local_errors(), _volume_errors(self._force):
+            self._upload(files, streams, self._force, self._report)
+
+
+def _look_at(local: Path, remote: PurePosixPath, mode: int | None) -> Local:
+    status = local.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(f"{local}: is a directory; put_directory puts what is in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidError(f"{local}: not a file")
+    return Local(os.fsencode(local), _parse(remote), status, (mode or 0) & 0o7777 or None)
+
+
+def _find_status(local: bytes) -> os.stat_result | None:
+    try:
+        return os.stat(local)
+    except FileNotFoundError:  # a symlink that leads nowhere
+        return None
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _from_start(stream: Stream) -> Stream:
+    stream.file.seek(0)
+    return stream
+
+
+def _last_of_each(files: list[Local], streams: list[Stream]) -> tuple[list[Local], list[Stream]]:
+    """Of those that go to one path, the last; file objects are later than files."""
+    last_streams = {stream.path: stream for stream in streams}
+    last_files = {item.path: item for item in files if item.path not in last_streams}
+    return list(last_files.values()), list(last_streams.values())
+
+
+def _parse(remote: PurePosixPath) -> VolumePath:
+    return parse_path(remote.as_posix())
+
+
+@contextmanager
+def _local_errors() -> Iterator[None]:
+    """What the system said of a local file, as it said it."""
+    try:
+        yield
+    except LocalFileError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
+        raise
+
+
+@contextmanager
+def _volume_errors(force: bool) -> Iterator[None]:
+    try:
+        yield
+    except EntryExistsError as error:
+        hint = "" if force else "; force=True overwrites files"
+        raise FileExistsError(f"{error}{hint}") from None
+    except NotADirectoryInVolumeError as error:
+        raise NotADirectoryError(str(error)) from None

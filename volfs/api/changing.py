@@ -1,0 +1,95 @@
+"""Changing the committed state of a volume, without a mount: each call makes one version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
+from volfs.api.batch_upload import BatchUpload
+from volfs.api.commits import Commit, to_commit
+from volfs.api.reading import path_errors
+from volfs.api.twins import blocking
+from volfs.errors import InvalidError, NotFoundError
+from volfs.model.manifest import MESSAGE_MAX
+from volfs.model.names import parse_path
+from volfs.store.base import Store, VolumeRecord
+from volfs.volume.commit import CommitNote
+from volfs.volume.edit import Edit
+from volfs.volume.history import get_version
+from volfs.volume.progress import Report
+from volfs.volume.put import Local, Stream, put_files
+from volfs.volume.restore import restore_version
+
+
+class Changeable:
+    """Paths are from the root of the volume, with a slash in front or without."""
+
+    def _opened(self) -> AbstractContextManager[tuple[Store, VolumeRecord]]:
+        """For a ``with`` block: the store, and the volume as it is now. NotFoundError."""
+        raise NotImplementedError
+
+    def _check_writable(self) -> None:
+        """InvalidError for a handle that writes nothing."""
+
+    @blocking
+    def remove_file(self, path: str, recursive: bool = False) -> None:
+        """Remove a file, or with ``recursive`` a directory and all below.
+
+        FileNotFoundError; InvalidError for a directory without ``recursive``.
+        """
+        self._check_writable()
+        with self._edited(f"remove {path}") as edit, path_errors(FileNotFoundError):
+            edit.remove(parse_path(path), recursive=recursive)
+
+    @blocking
+    def copy_files(self, src_paths: Sequence[str], dst_path: str, recursive: bool = False) -> None:
+        """Copy within the volume as ``cp`` does; no bytes are copied.
+
+        Into ``dst_path`` if it is a directory, else as it. NotFoundError; InvalidError for a
+        directory without ``recursive``, and for several sources where ``dst_path`` is none.
+        """
+        self._check_writable()
+        if isinstance(src_paths, str):
+            raise InvalidError(f"src_paths must be a list of paths, not {src_paths!r}")
+        with self._edited(f"copy {', '.join(src_paths)} to {dst_path}") as edit:
+            for source in map(parse_path, src_paths):
+                with path_errors(NotFoundError):
+                    edit.get(source)
+                with path_errors(InvalidError):
+                    target = edit.choose_target(source, dst_path, several=len(src_paths) > 1)
+                    edit.copy(source, target, recursive=recursive)
+
+    @blocking
+    def restore(self, version: int | str, *paths: str, message: str = "") -> Commit:
+        """Make a new version that is equal to an old one, or has these paths of it.
+
+        NotFoundError for a version; FileNotFoundError for a path that it lacks.
+        """
+        self._check_writable()
+        wanted = [parse_path(path) for path in paths]
+        with self._opened() as (store, record), path_errors(FileNotFoundError):
+            old = get_version(store, record, str(version))
+            return to_commit(restore_version(store, record, old, wanted, message=message))
+
+    @contextmanager
+    def _edited(self, message: str) -> Iterator[Edit]:
+        with self._opened() as (store, record), Edit(store, record) as edit:
+            yield edit
+            edit.publish(CommitNote(message[:MESSAGE_MAX]))
+
+    # --- uploads ---------------------------------------------------------
+
+    def batch_upload(self, force: bool = False) -> BatchUpload:
+        """For a ``with`` or ``async with`` block, at whose end all its files become one version.
+
+        FileExistsError, and no version, if one of them is there, unless ``force``; a
+        directory is never replaced.
+        """
+        self._check_writable()
+        return BatchUpload(self._upload, force=force)
+
+    def _upload(
+        self, files: list[Local], streams: list[Stream], force: bool, report: Report
+    ) -> None:
+        with self._opened() as (store, record):
+            put_files(store, record, files, streams, force=force, report=report)

@@ -1,0 +1,186 @@
+"""The versions of a volume: looking at them, naming them, going back. Modal has none of it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+
+from volfs.api.client import Client
+from volfs.api.reading import Readable, Version
+from volfs.api.resource import local_time
+from volfs.api.twins import blocking
+from volfs.model.changes import Change, iter_changes
+from volfs.model.entry import Entry
+from volfs.store.base import Head, Store, VolumeRecord
+from volfs.volume.history import VersionInfo as Row
+from volfs.volume.history import (
+    create_tag,
+    get_version,
+    iter_history,
+    list_tags_by_version,
+    load_manifest,
+)
+from volfs.volume.listing import FileEntryType, find_type, to_text
+
+Named = int | str
+"""A version: its number, a tag, ``head``, or one of these with ``~N`` behind it."""
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """One line of a volume's history."""
+
+    version: int
+    created_at: datetime
+    message: str
+    author: str
+    files: int
+    directories: int
+    bytes: int
+    auto: bool
+    """Whether a background commit made it."""
+    tags: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """A path that differs from one version to another. Sizes in bytes, of what is no directory."""
+
+    change: str
+    """``added``, ``deleted``, ``modified``, ``type changed`` or ``attributes``."""
+    path: str
+    type: FileEntryType
+    old_size: int | None
+    size: int | None
+    attributes: tuple[str, ...]
+    """Those that differ: ``mode``, ``owner``, ``xattrs``, ``mtime``."""
+
+
+class VolumeAt(Readable):
+    """A version of a volume, to be read; what is committed later is not in it."""
+
+    def __init__(self, volume: Historical, named: Named) -> None:
+        self._volume = volume
+        self._named = named
+        self._head: Head | None = None
+
+    def __repr__(self) -> str:
+        return f"{self._volume!r}.at({self._named!r})"
+
+    @property
+    def version(self) -> int:
+        """Its number, for ever: a tag that moves later does not move this. NotFoundError."""
+        with self._volume._opened() as (store, record):
+            return self._find(store, record).version
+
+    def _version(self) -> Version:
+        with self._volume._opened() as (store, record):
+            return open_version(self._volume.client, store, self._find(store, record))
+
+    def _find(self, store: Store, record: VolumeRecord) -> Head:
+        if self._head is None:
+            self._head = get_version(store, record, str(self._named))
+        return self._head
+
+
+class Historical(Readable):
+    """The head and all versions before it that were not expired."""
+
+    @property
+    def client(self) -> Client:
+        raise NotImplementedError
+
+    def _opened(self) -> AbstractContextManager[tuple[Store, VolumeRecord]]:
+        """For a ``with`` block: the store, and the volume as it is now. NotFoundError."""
+        raise NotImplementedError
+
+    def _version(self) -> Version:
+        with self._opened() as (store, record):
+            return open_version(self.client, store, store.get_head(record.id))
+
+    # --- looking ---------------------------------------------------------
+
+    def at(self, version: Named) -> VolumeAt:
+        """A version to be read: ``listdir``, ``read_file`` and so on. NotFoundError at its use."""
+        return VolumeAt(self, version)
+
+    @blocking
+    def log(self, max_versions: int | None = None) -> list[VersionInfo]:
+        """The versions, newest first, without the empty one that the volume began with."""
+        with self._opened() as (store, record):
+            tags = list_tags_by_version(store, record)
+            rows = islice(iter_history(store, record), max_versions)
+            return [_describe(row, tags.get(row.version, [])) for row in rows]
+
+    @blocking
+    def diff(self, old: Named, new: Named = "head") -> list[FileChange]:
+        """The paths that differ from one version to another, in order. NotFoundError."""
+        with self._opened() as (store, record):
+            a, b = (
+                open_version(self.client, store, get_version(store, record, str(named)))
+                for named in (old, new)
+            )
+            changes = iter_changes(a.reader.get_tree, a.snapshot, b.snapshot)
+            return [_describe_change(change) for change in changes]
+
+    # --- naming ----------------------------------------------------------
+
+    @blocking
+    def tag(self, name: str, version: Named = "head", *, move: bool = False) -> int:
+        """Name a version, which then never expires; its number.
+
+        InvalidError for a bad name; AlreadyExistsError if it names another, unless it
+        may ``move``; NotFoundError.
+        """
+        with self._opened() as (store, record):
+            head = get_version(store, record, str(version))
+            create_tag(store, record, name, head, move=move)
+            return head.version
+
+    @blocking
+    def tags(self) -> dict[str, int]:
+        """The tags and the versions that they name."""
+        with self._opened() as (store, record):
+            return dict(store.list_tags(record.id))
+
+    @blocking
+    def delete_tag(self, name: str) -> None:
+        """NotFoundError."""
+        with self._opened() as (store, record):
+            store.delete_tag(record.id, name)
+
+
+def open_version(client: Client, store: Store, head: Head) -> Version:
+    """DataError where its manifest is missing or damaged."""
+    return Version(client, head.version, load_manifest(store, head.manifest).snapshot)
+
+
+def _describe(row: Row, tags: list[str]) -> VersionInfo:
+    return VersionInfo(
+        row.version,
+        local_time(row.created_ns),
+        row.message,
+        row.author,
+        row.files,
+        row.directories,
+        row.bytes,
+        row.auto,
+        tuple(tags),
+    )
+
+
+def _describe_change(change: Change) -> FileChange:
+    return FileChange(
+        change.kind.words,
+        to_text(change.path),
+        find_type(change.entry),
+        _size(change.old),
+        _size(change.new),
+        tuple(change.attributes),
+    )
+
+
+def _size(entry: Entry | None) -> int | None:
+    return None if entry is None or entry.is_directory else entry.size

@@ -1,0 +1,78 @@
+"""What documents about Modal have of Volume, and Modal has not. Each warns: DeprecationError."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import BinaryIO
+
+from volfs.api.batch_upload import BatchUpload, LocalPath
+from volfs.api.changing import Changeable
+from volfs.api.deprecated import BLOCKING, warn_of
+from volfs.api.reading import Readable, path_errors
+from volfs.api.twins import blocking
+from volfs.model.names import parse_path
+from volfs.volume.get import get_to_local
+from volfs.volume.progress import Progress, report_nothing
+
+
+class OlderNames(Changeable, Readable):
+    """One file or directory at a time. They overwrite files."""
+
+    @blocking
+    def put_file(
+        self,
+        local_file: LocalPath | BinaryIO,
+        remote_path: str,
+        *,
+        progress: bool | None = None,
+    ) -> None:
+        """``batch_upload(force=True)`` of one file; with ``progress``, lines on stderr."""
+        warn_of("Volume.put_file", "Volume.batch_upload()", BLOCKING)
+        with self._batch(progress) as batch:
+            batch.put_file(local_file, remote_path)
+
+    @blocking
+    def put_directory(
+        self,
+        local_path: LocalPath,
+        remote_path: str,
+        *,
+        pattern: str | None = None,
+        progress: bool | None = None,
+    ) -> None:
+        """``batch_upload(force=True)`` of a directory, or of its files that match ``pattern``.
+
+        They match as with ``Path.match``: ``*.txt`` at any depth.
+        """
+        warn_of("Volume.put_directory", "Volume.batch_upload()", BLOCKING)
+        with self._batch(progress) as batch:
+            batch.add_directory(local_path, remote_path, pattern=pattern)
+
+    def _batch(self, progress: bool | None) -> BatchUpload:
+        self._check_writable()
+        return BatchUpload(self._upload, force=True, report=_show if progress else report_nothing)
+
+    @blocking
+    def get_file(self, remote_path: str, local_file: LocalPath | BinaryIO) -> None:
+        """Write a file to a local file or into a local directory, or its bytes to a file object.
+
+        FileNotFoundError; LocalFileError.
+        """
+        warn_of("Volume.get_file", "Volume.read_file()", BLOCKING)
+        if not isinstance(local_file, str | os.PathLike):
+            self.read_file_into_fileobj(remote_path, local_file)
+            return
+        path, snapshot = parse_path(remote_path), self._version().snapshot
+        with self._opened() as (store, _), path_errors(FileNotFoundError):
+            get_to_local(store, snapshot, path, local_file, force=True)
+
+
+def _show(progress: Progress) -> None:
+    done = progress.files == progress.files_total
+    print(
+        f"{progress.files} of {progress.files_total} files, {progress.bytes} bytes",
+        end="\n" if done else "\r",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -1,0 +1,116 @@
+"""What programs are told of a file in a version: paths as text, kinds as words."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from volfs.model.entry import Entry, FileKind
+from volfs.model.manifest import Snapshot
+from volfs.model.names import Path, join_path
+from volfs.model.tree import iter_entries
+from volfs.volume.reader import Reader
+
+
+class FileEntryType(enum.IntEnum):
+    """Modal's numbers. A device is UNSPECIFIED."""
+
+    UNSPECIFIED = 0
+    FILE = 1
+    DIRECTORY = 2
+    SYMLINK = 3
+    FIFO = 4
+    SOCKET = 5
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One name in a volume. ``path`` is relative to its root, without a slash in front.
+
+    ``mtime`` is in seconds since 1970, ``size`` in bytes; a directory's is that of all
+    below it. Bytes of a path that are no UTF-8 are surrogates, as of ``os.fsdecode``.
+    """
+
+    path: str
+    type: FileEntryType
+    mtime: int
+    size: int
+
+
+@dataclass(frozen=True)
+class FileStat:
+    """All that a version says of one name. ``target`` is a symlink's."""
+
+    path: str
+    type: FileEntryType
+    size: int
+    mode: int
+    """Permissions alone."""
+    uid: int
+    gid: int
+    mtime_ns: int
+    ctime_ns: int
+    links: int
+    target: str | None
+
+
+def iter_listing(
+    reader: Reader, snapshot: Snapshot, path: Path, *, recursive: bool
+) -> Iterator[FileEntry]:
+    """What is in a directory, by name; with ``recursive`` also what is below, directories first.
+
+    Of anything else, itself. NoEntryError; NotADirectoryInVolumeError; DataError.
+    """
+    top = reader.get_path(snapshot, path)
+    if not top.is_directory:
+        yield _describe(path, top)
+        return
+    # A stack of its own: directories may be nested deeper than Python's calls.
+    stack = [(path, iter_entries(reader.get_tree, top.tree))]
+    while stack:
+        above, entries = stack[-1]
+        raw = next(entries, None)
+        if raw is None:
+            stack.pop()
+            continue
+        here = (*above, raw.name)
+        yield _describe(here, reader.resolve(snapshot, raw))
+        if recursive and raw.is_directory:
+            stack.append((here, iter_entries(reader.get_tree, raw.tree)))
+
+
+def _describe(path: Path, entry: Entry) -> FileEntry:
+    size = entry.content_bytes if entry.is_directory else entry.size
+    return FileEntry(to_text(path), find_type(entry), entry.mtime_ns // 10**9, size)
+
+
+def describe_stat(path: Path, entry: Entry) -> FileStat:
+    """``entry`` with its link group resolved."""
+    is_link = entry.kind == FileKind.SYMLINK
+    return FileStat(
+        to_text(path),
+        find_type(entry),
+        entry.content_bytes if entry.is_directory else entry.size,
+        entry.mode,
+        entry.uid,
+        entry.gid,
+        entry.mtime_ns,
+        entry.ctime_ns,
+        entry.subdirectories + 2 if entry.is_directory else entry.links,
+        _decode(entry.inline) if is_link else None,
+    )
+
+
+def find_type(entry: Entry) -> FileEntryType:
+    known = entry.kind <= FileKind.SOCKET
+    return FileEntryType(entry.kind) if known else FileEntryType.UNSPECIFIED
+
+
+def to_text(path: Path) -> str:
+    """As in a ``FileEntry``; the root is ``.``."""
+    return _decode(join_path(path))
+
+
+def _decode(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
