@@ -1,0 +1,39 @@
+"""``import volfs as modal`` for the blocks of the documents, each test by itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import volfs
+from tests.api.conftest import store
+from tests.spec.setting import Setting, Shell
+
+__all__ = ["store"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "block(number, verdict): shows a block of the documents")
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the blocks run."""
+    path = tmp_path / "work"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setitem(sys.modules, "modal", volfs)
+    return path
+
+
+@pytest.fixture
+def setting(directory: Path) -> Setting:
+    return Setting(directory)
+
+
+@pytest.fixture
+def shell(directory: Path) -> Shell:
+    return Shell(directory)

@@ -1,0 +1,1 @@
+"""S3, "Modal Volumes: Persistent Storage Patterns"."""
