@@ -1,7 +1,15 @@
-"""Real mounts, to be killed."""
+"""Real mounts, to be killed; and a gc that leaves little alone."""
 
 from __future__ import annotations
+
+import pytest
 
 from tests.harness.fixtures import mounts
 
 __all__ = ["mounts"]
+
+
+@pytest.fixture
+def greedy_gc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packs are rewritten for little: every gc takes all that it may."""
+    monkeypatch.setattr("volfs.model.collection._is_wanted", lambda use: use.dead_bytes > 0)

@@ -33,7 +33,7 @@ from tests.crash.life import opened
 from tests.crash.wounds import WOUNDS
 from volfs.volume.check import check_store
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc")]
 
 POINTS = (
     "gc.copied",

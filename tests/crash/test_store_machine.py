@@ -1,0 +1,219 @@
+"""Stores and their mounts, step by step, against a model of every version, tag and view."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.crash.children import first_seed, is_long
+from tests.crash.deeds import (
+    FIRST,
+    NAMES,
+    SIZES,
+    Collect,
+    Deed,
+    Delete,
+    Expire,
+    Mend,
+    Rebuild,
+    Undelete,
+    begin_model,
+    choose_change,
+    look,
+)
+from tests.crash.sittings import MEMORY, Sitting, step_of
+from tests.crash.wounds import WOUNDS
+from volfs.store.care import GcOptions
+from volfs.store.registry import open_store
+from volfs.volume.check import check_store
+from volfs.volume.gc import Mark
+from volfs.volume.leases import drop_stale_leases
+
+pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc")]
+
+LIVES, STEPS = (2000, 200) if is_long() else (100, 50)
+SITTINGS = 3
+HOUR = 3600.0
+
+
+class StoreMachine:
+    """A store that is open, its sessions, and what should be in them."""
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        self.directory = directory
+        self.path = directory / "store"
+        self.rng = random.Random(seed)
+        self.store = open_store(str(self.path), create=True)
+        self.model = begin_model(self.store)
+        self.sittings: list[Sitting] = []
+        self.begun = 0
+
+    def step(self) -> str:
+        """Do something; what."""
+        what = self.rng.choices(list(STEPS_BY_WEIGHT), list(STEPS_BY_WEIGHT.values()))[0]
+        what(self)
+        return what.__name__
+
+    def check(self) -> None:
+        assert look(self.store) == self.model
+        for sitting in self.sittings:
+            sitting.check()
+
+    def end(self) -> None:
+        """Everything in it is right, and stays so when all garbage is gone."""
+        self.check()
+        for sitting in list(self.sittings):
+            self.commit(sitting)
+        self.collect(0)
+        self.check()
+        report = check_store(self.store)
+        assert report.is_clean, report
+        self.close()
+
+    def close(self) -> None:
+        for sitting in self.sittings:
+            sitting.rig.close()
+        self.store.close()
+
+    # --- the store -------------------------------------------------------
+
+    def do(self, deed: Deed) -> None:
+        deed.act(self.store)
+        deed.expect(self.model)
+
+    def change(self) -> None:
+        deed = choose_change(self.rng, self.model)
+        if not (isinstance(deed, Delete) and self.is_mounted(deed.volume)):
+            self.do(deed)
+
+    def expire(self) -> None:
+        name = self.rng.choice(sorted(self.model))
+        volume_id = self.store.get_volume(name).id
+        leases = [lease for lease in drop_stale_leases(self.store) if lease.volume_id == volume_id]
+        mounted = {version for lease in leases for version in lease.versions}
+        self.do(Expire(name, self.rng.randrange(1, 4), mounted))
+        self.check()
+
+    def collect(self, grace: float) -> None:
+        self.do(Collect(grace))
+        self.check()
+
+    def collect_at_once(self) -> None:
+        self.collect(0)
+
+    def collect_with_grace(self) -> None:
+        self.collect(HOUR)
+
+    def collect_in_part(self) -> None:
+        """As one that dies between two steps."""
+        drop_stale_leases(self.store)
+        options = GcOptions(time.time_ns(), self.rng.choice([0, 3600 * 10**9]))
+        running = self.store.collect(Mark(self.store), options)
+        for _ in zip(range(self.rng.randrange(1, 8)), running, strict=False):
+            pass
+        running.close()  # type: ignore[attr-defined]
+        self.check()
+
+    def undelete(self) -> None:
+        self.do(Undelete())
+        self.check()
+
+    def restart(self) -> None:
+        """All die; somebody may repair the store before they come back."""
+        for sitting in self.sittings:
+            sitting.die()
+        self.store.close()
+        seed = self.rng.getrandbits(32)
+        deed = self.rng.choice([Mend(self.rng.choice(sorted(WOUNDS)), seed), Rebuild(seed), None])
+        if deed is not None:
+            deed.do(self.path)
+        self.store = open_store(str(self.path))
+        for sitting in self.sittings:
+            sitting.begin_again(self.store, self.model[sitting.volume])
+        self.check()
+
+    # --- sessions --------------------------------------------------------
+
+    def is_mounted(self, volume: str) -> bool:
+        return any(sitting.volume == volume for sitting in self.sittings)
+
+    def pick(self) -> Sitting:
+        """A session; often the second one of its volume."""
+        if not self.sittings or (len(self.sittings) < SITTINGS and self.rng.random() < 0.3):
+            name = self.rng.choice([FIRST, *sorted(self.model)])
+            self.begun += 1
+            directory = self.directory / f"session-{self.begun}"
+            self.sittings.append(Sitting(self.store, name, self.model[name], directory))
+        return self.rng.choice(self.sittings)
+
+    def write(self) -> None:
+        sitting = self.pick()
+        step_of(self.rng, sitting, NAMES, self.rng.choice(SIZES))
+        sitting.check()
+
+    def commit(self, sitting: Sitting | None = None) -> None:
+        sitting = sitting or self.pick()
+        sitting.commit(self.model[sitting.volume])
+        sitting.check()
+
+    def reload(self) -> None:
+        sitting = self.pick()
+        sitting.reload(self.model[sitting.volume])
+        sitting.check()
+
+    def kill(self) -> None:
+        sitting = self.pick()
+        sitting.die()
+        sitting.begin_again(self.store, self.model[sitting.volume])
+        sitting.check()
+
+    def leave(self) -> None:
+        sitting = self.pick()
+        self.commit(sitting)
+        sitting.end()
+        self.sittings.remove(sitting)
+
+
+STEPS_BY_WEIGHT: dict[Callable[[StoreMachine], None], int] = {
+    StoreMachine.write: 12,
+    StoreMachine.commit: 5,
+    StoreMachine.reload: 4,
+    StoreMachine.kill: 2,
+    StoreMachine.leave: 2,
+    StoreMachine.change: 10,
+    StoreMachine.expire: 3,
+    StoreMachine.collect_at_once: 2,
+    StoreMachine.collect_with_grace: 3,
+    StoreMachine.collect_in_part: 2,
+    StoreMachine.undelete: 2,
+    StoreMachine.restart: 1,
+}
+
+
+def live(directory: Path, seed: int) -> None:
+    machine = StoreMachine(directory, seed)
+    done: list[str] = []
+    try:
+        for _ in range(STEPS):
+            done.append(machine.step())
+        machine.end()
+    except BaseException as error:
+        machine.close()
+        error.add_note(f"life {seed}, step {len(done)} after {', '.join(done[-10:])}")
+        raise
+
+
+def test_lives_of_a_store() -> None:
+    for seed in range(first_seed(), first_seed() + int(os.environ.get("VOLFS_LIVES", LIVES))):
+        directory = Path(tempfile.mkdtemp(prefix="volfs-lives-", dir=MEMORY))
+        try:
+            live(directory, seed)
+        finally:
+            shutil.rmtree(directory)
