@@ -18,6 +18,7 @@ from volfs_cli import (
     mounts,
     overlays,
     queues,
+    running,
     secrets,
     versions,
     volumes,
@@ -83,6 +84,7 @@ def completion(shell: str) -> None:
 for _command in COMMANDS:
     cli.add_command(_command)
     volume.add_command(_command)
+cli.add_command(running.run)
 for _group in (dicts.group, queues.group, secrets.group):
     cli.add_command(_group)
 

@@ -5,17 +5,16 @@ A class takes part by saying, as ``mounts_as``, of which kind its objects are.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
 from volfs.api.resource import ResourceHandle
 from volfs.errors import InvalidError
+from volfs.model.names import to_mount_path
 
 VOLUME, NETWORK_FILE_SYSTEM = "Volume", "NetworkFileSystem"
 _SAID = {VOLUME: "volume", NETWORK_FILE_SYSTEM: "network file system"}
-_TAKEN = ("/root", "/tmp")
 
 Pairs = list[tuple[str, Any]]
 
@@ -30,7 +29,7 @@ def validate_mounts(kind: str, mapping: Mapping[str | PurePosixPath, Any]) -> Pa
             f"`volume_likes` should be a dict[str | PurePosixPath, {kind}], "
             f"got {type(mapping)} instead"
         )
-    pairs = [(_to_canonical(kind, path), what) for path, what in mapping.items()]
+    pairs = [(to_mount_path(kind, str(path)), what) for path, what in mapping.items()]
     for path, what in pairs:
         if getattr(type(what), "mounts_as", None) != kind:
             raise InvalidError(
@@ -44,18 +43,6 @@ def validate_mounts(kind: str, mapping: Mapping[str | PurePosixPath, Any]) -> Pa
 def check_distinct(kind: str, pairs: Pairs) -> None:
     """InvalidError where two handles are of one volume. Looks them up: NotFoundError."""
     _check_once(kind, pairs, lambda handle: handle.object_id)
-
-
-def _to_canonical(kind: str, path: str | PurePosixPath) -> str:
-    given = str(path)
-    text = given.rstrip("/") or given[:1]
-    if not text.startswith("/") or text.startswith("//") or posixpath.normpath(text) != text:
-        raise InvalidError(f"{kind} {given} must be a canonical, absolute path.")
-    if text == "/":
-        raise InvalidError(f"{kind} {given} cannot be mounted into root directory.")
-    if text in _TAKEN:
-        raise InvalidError(f"{kind} {given} cannot be mounted at '{text}'.")
-    return text
 
 
 def _check_paths(kind: str, pairs: Pairs) -> None:

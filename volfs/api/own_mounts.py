@@ -34,7 +34,7 @@ def get_own_mount(volume: VolumeRecord, verb: str, mountpoint: str | None = None
 
 def find_own_mounts(volume: VolumeRecord, mountpoint: str | None = None) -> list[MountClient]:
     """Its living mounts that this process sees, all or those at a place; each once."""
-    mounts = list_mounts()
+    mounts = [mount for mount in list_mounts() if not mount.mount.is_private]
     if mountpoint is not None:
         place = resolve_mount_path(mountpoint)
         mounts = [mount for mount in mounts if mount.mount.path == place]

@@ -22,6 +22,7 @@ from volfs.control.protocol import (
     MountStatus,
     ReloadResult,
     Request,
+    UnmountResult,
     decode_answer,
     decode_length,
     encode,
@@ -56,9 +57,10 @@ class MountClient:
         """Show the newest version. VolumeBusyError while files are open, after ``wait`` seconds."""
         return self._call(Request("reload", wait=wait), ReloadResult)
 
-    def unmount(self, *, discard: bool = False) -> None:
+    def unmount(self, *, discard: bool = False, at_end: str = "") -> UnmountResult:
         """Commit (or drop) what is left, then unmount; returns when the daemon is gone."""
-        self._call(Request("unmount", discard=discard), dict)
+        request = Request("unmount", at_end="discard" if discard else at_end)
+        return self._call(request, UnmountResult)
 
     def _call(self, request: Request, kind: type[T], timeout: float | None = None) -> T:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
@@ -115,6 +117,7 @@ def _get_only_mount(volume: str) -> MountClient:
     if not living:
         dead = "".join(f"; the mount of that name at {c.mount.path} is dead" for c in mounts)
         raise NotFoundError(f"{volume}: neither a mount point nor a mounted volume{dead}")
+    living = [client for client in living if not client.mount.is_private] or living
     if len(living) > 1:
         places = ", ".join(client.mount.path for client in living)
         raise MountError(f"{volume}: mounted more than once ({places}); name the mount point")

@@ -28,6 +28,11 @@ class MountPoint(NamedTuple):
     def socket(self) -> Path:
         return socket_path(self.device)
 
+    @property
+    def is_private(self) -> bool:
+        """Whether it is there only to be bound into a container."""
+        return self.path.startswith(f"{os.path.realpath(containers_directory())}/")
+
 
 def runtime_directory() -> Path:
     """Where this user's sockets are: ``VOLFS_RUNTIME_DIR``, /run/volfs, or under XDG's."""
@@ -50,6 +55,11 @@ def make_runtime_directory() -> Path:
     return path
 
 
+def containers_directory() -> Path:
+    """Where volumes are mounted for this user's containers, which see them elsewhere."""
+    return runtime_directory() / "containers"
+
+
 def socket_path(device: tuple[int, int]) -> Path:
     return runtime_directory() / f"{device[0]}-{device[1]}.sock"
 
@@ -61,7 +71,10 @@ def list_mount_points() -> list[MountPoint]:
 
 
 def list_volfs_mounts() -> list[MountPoint]:
-    return [mount for mount in list_mount_points() if mount.fs_type == FS_TYPE]
+    """The mounts of volfs; a private one only where it is not seen elsewhere, too."""
+    mounts = [mount for mount in list_mount_points() if mount.fs_type == FS_TYPE]
+    elsewhere = {mount.device for mount in mounts if not mount.is_private}
+    return [mount for mount in mounts if not (mount.is_private and mount.device in elsewhere)]
 
 
 def find_mount_point(path: str) -> MountPoint | None:

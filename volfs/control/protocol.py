@@ -26,7 +26,8 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
     message: str = ""
     on_conflict: str = "override"
     wait: float = 0.0
-    discard: bool = False
+    at_end: str = ""
+    """Of ``unmount``: commit, keep or discard what is left; empty: as it was mounted to do."""
 
 
 class Failure(msgspec.Struct):
@@ -72,6 +73,12 @@ class ReloadResult(msgspec.Struct):
 
     version: int
     before: int
+
+
+class UnmountResult(msgspec.Struct):
+    """The answer to ``unmount``: the overlay that stays, by name, if one does."""
+
+    overlay: str = ""
 
 
 def encode(message: Request | Answer) -> bytes:

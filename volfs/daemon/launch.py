@@ -34,11 +34,21 @@ def mount(options: MountOptions) -> None:
     if options.foreground:
         _run_daemon(options, lambda: None)
         return
+    wait_for_mount(start_daemon(options))
+
+
+def start_daemon(options: MountOptions) -> int:
+    """Fork the daemon of a mount with checked options: the pipe for ``wait_for_mount``."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         os.close(reader)
         _become_daemon(options, writer)
     os.close(writer)
+    return reader
+
+
+def wait_for_mount(reader: int) -> None:
+    """Return when the mount answers; raise what its daemon died of."""
     with open(reader, "rb") as pipe:
         answer = pipe.read()
     if answer != b"ready":
@@ -104,7 +114,7 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
         os.setsid()
         os.chdir("/")
         os.umask(0o077)
-        _let_go_of_files(pipe)
+        _let_go_of_files({pipe, options.while_fd})
         _run_daemon(options, ready)
         status = 0
     except BaseException as error:
@@ -129,14 +139,14 @@ def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
         raise _unwrap(group) from group
 
 
-def _let_go_of_files(pipe: int) -> None:
-    """Every descriptor but ``pipe`` is /dev/null from now on, those that were inherited too.
+def _let_go_of_files(kept: set[int | None]) -> None:
+    """Every other descriptor is /dev/null from now on, those that were inherited too.
 
     A lock or a pipe of who started us would be held as long as the mount lives.
     The numbers stay taken: an object that closes its own later closes no other's.
     """
     null = os.open(os.devnull, os.O_RDWR)
-    inherited = {int(name) for name in os.listdir("/proc/self/fd")} - {0, 1, 2, pipe, null}
+    inherited = {int(name) for name in os.listdir("/proc/self/fd")} - {0, 1, 2, null, *kept}
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     for descriptor in inherited:

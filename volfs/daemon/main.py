@@ -28,6 +28,7 @@ from volfs.store.registry import open_store
 from volfs.vfs.committer import Committer
 from volfs.vfs.state import MountState
 from volfs.volume.commit import CommitNote
+from volfs.volume.sessions import session_name
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ def _wire(options: MountOptions, session: Session, committer: Committer) -> Moun
     )
     service = Service(committer, operations, options.mountpoint, auto_commit)
     service.pinned = options.at is not None
+    service.at_end = options.at_end
     return Mount(options, session, committer, operations, service)
 
 
@@ -145,6 +147,8 @@ async def _serve(
         service.socket = socket_path(service.device)
         servers.start_soon(serve, listen(service.socket), service.handle, service.finished)
         nursery.start_soon(_leave_when_asked, built, ending)
+        if built.options.while_fd is not None:
+            nursery.start_soon(_leave_when_readable, built, built.options.while_fd)
         if built.committer.catalog is not None:
             nursery.start_soon(_flush_now_and_then, built.committer)
         if service.auto_commit:
@@ -157,6 +161,12 @@ async def _leave_when_asked(built: Mount, ending: Ending) -> None:
     await ending.asked.wait()
     log.info("ending on a signal")
     await built.service.leave()
+
+
+async def _leave_when_readable(built: Mount, descriptor: int) -> None:
+    await trio.lowlevel.wait_readable(descriptor)
+    log.info("ending, as the process has that this mount was for")
+    await built.service.let_go()
 
 
 async def _flush_now_and_then(committer: Committer) -> None:
@@ -191,17 +201,21 @@ def _surviving(what: str) -> Iterator[None]:
 
 
 async def _finish(built: Mount) -> None:
-    """Commit what is left and remove the session; what cannot be committed stays in it."""
+    """Commit what is left and remove the session; what is not committed stays in it."""
     committer, service = built.committer, built.service
     if service.socket is not None:
         service.socket.unlink(missing_ok=True)
     committer.kernel = NO_KERNEL  # the mount is gone; its path is somebody else's now
-    if built.committer.catalog is None or service.discard:
+    if built.committer.catalog is None or service.at_end == "discard":
         end_session(committer.store, built.session)
         return
     try:
         await committer.flush()
         if not built.state.overlay.is_clean:
+            if service.at_end == "keep":
+                service.left = session_name(committer.store, built.session.path)
+                log.info("ended; the overlay stays in %s", built.session.path)
+                return
             await service.commit(CommitNote("unmount"))
         end_session(committer.store, built.session)
         log.info("ended")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+AtEnd = Literal["commit", "keep", "discard"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,10 @@ class MountOptions:
     """Where the overlay lives; None: ``mounts/`` in the store's directory."""
     adopt: str | None = None
     """The session whose overlay is brought to this place, by name."""
+    at_end: AtEnd = "commit"
+    """What becomes of changes at an end that does not say: with ``keep``, a left overlay."""
+    while_fd: int | None = None
+    """An inherited descriptor: the mount ends when it becomes readable, as a pidfd does."""
     log: str | None = None
     """A file, ``syslog`` or ``journald``; None: ``log`` in the session's directory."""
     log_level: str = "info"

@@ -11,8 +11,15 @@ import msgspec
 import trio
 
 from volfs.control.mounts import find_mount_point
-from volfs.control.protocol import CommitResult, MountStatus, ReloadResult, Request
+from volfs.control.protocol import (
+    CommitResult,
+    MountStatus,
+    ReloadResult,
+    Request,
+    UnmountResult,
+)
 from volfs.daemon.busy import describe_holders, find_holders
+from volfs.daemon.options import AtEnd
 from volfs.errors import MountError, StoreError, UserError, VolfsError, VolumeBusyError
 from volfs.errors.faults import reached
 from volfs.fuse.mounting import abandon, stop_serving, unmount
@@ -23,13 +30,13 @@ from volfs.volume.commit import CommitNote, OnConflict, Published
 
 log = logging.getLogger(__name__)
 
-
-class Done(msgspec.Struct):
-    """An answer that says no more than that it was done."""
+COPIES = 0.2
+"""Seconds for the kernel to say that a mount is gone; else a mount namespace has a copy of it."""
+LAST_USERS = 2.0
 
 
 class Service:
-    """One mount's answers. ``discard``: drop the overlay at the end."""
+    """One mount's answers. ``at_end``: what becomes of its changes."""
 
     def __init__(
         self,
@@ -46,7 +53,9 @@ class Service:
         """Whether it was asked for one version and shows no other."""
         self.device = (0, 0)
         self.socket: Path | None = None
-        self.discard = False
+        self.at_end: AtEnd = "commit"
+        self.left = ""
+        """The overlay that stays, by name, once ``finished``."""
         self.finished = trio.Event()
         self.last_error: VolfsError | None = None
         """Why the last commit failed, once ``finished``."""
@@ -61,7 +70,7 @@ class Service:
             case "reload":
                 return await self.reload(request.wait)
             case "unmount":
-                return await self._unmount(discard=request.discard)
+                return await self._unmount(self._choose_end(request.at_end))
         raise MountError(f"unknown request {request.verb!r}")
 
     async def status(self) -> MountStatus:
@@ -139,19 +148,28 @@ class Service:
 
     # --- unmount ---------------------------------------------------------
 
-    async def _unmount(self, *, discard: bool) -> Done:
+    def _choose_end(self, asked: str) -> AtEnd:
+        if asked and asked not in get_args(AtEnd):
+            raise UserError(f"at_end {asked!r}: use commit, keep or discard")
+        return cast(AtEnd, asked) if asked else self.at_end
+
+    async def _unmount(self, at_end: AtEnd) -> UnmountResult:
         """Commit, then unmount. MountError where somebody still uses the mount."""
-        if not discard:
+        if at_end == "commit":
             await self._commit_rest()
-        self.discard = discard
+        usual, self.at_end = self.at_end, at_end
         reached("end.unmounting")
         if not await self.committer.bridge.run(unmount, self.mountpoint):
-            self.discard = False
+            self.at_end = usual
             raise MountError(f"{self.mountpoint}: busy: {await self._name_holders()}")
+        with trio.move_on_after(COPIES) as patience:
+            await self.finished.wait()
+        if patience.cancelled_caught:
+            stop_serving()
         await self.finished.wait()
         if self.last_error is not None:
             raise self.last_error
-        return Done()
+        return UnmountResult(self.left)
 
     async def _commit_rest(self) -> None:
         """Commit what is left. Where nothing is, a damaged or lost store is no hindrance."""
@@ -165,12 +183,23 @@ class Service:
         """End because of a signal: commit, then unmount whatever is still open."""
         try:
             await self.committer.flush()  # should the commit hang
-            await self._commit_rest()
+            if self.at_end == "commit":
+                await self._commit_rest()
         except VolfsError as error:
             log.error("commit at the end: %s", error)
         if not await self.committer.bridge.run(unmount, self.mountpoint):
-            await self.committer.bridge.run(lambda: unmount(self.mountpoint, lazy=True))
-            stop_serving()
+            await self._detach()
+        await trio.sleep(COPIES)
+        stop_serving()
+
+    async def let_go(self) -> None:
+        """End because nobody needs the mount any more, but who is being killed just now."""
+        await self._detach()
+        await trio.sleep(LAST_USERS)
+        stop_serving()
+
+    async def _detach(self) -> None:
+        await self.committer.bridge.run(lambda: unmount(self.mountpoint, lazy=True))
 
     def release(self) -> None:
         """Take the mount away without asking it anything: this process is about to end."""

@@ -1,13 +1,15 @@
-"""What may be called what: volumes, entries, and paths inside a volume."""
+"""What may be called what: volumes, entries, paths inside a volume, mount points."""
 
 from __future__ import annotations
 
+import posixpath
 import re
 
-from volfs.errors import InvalidNameError, InvalidPathError
+from volfs.errors import InvalidError, InvalidNameError, InvalidPathError
 
 NAME_MAX = 255
 PATH_MAX = 4096
+_TAKEN = ("/root", "/tmp")
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 Path = tuple[bytes, ...]
@@ -80,3 +82,18 @@ def show_path(path: bytes | Path) -> str:
     raw = path if isinstance(path, bytes) else join_path(path)
     text = raw.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def to_mount_path(kind: str, given: str) -> str:
+    """Where in a container something of this kind is mounted, without a slash at the end.
+
+    InvalidError for what is relative or not canonical, and for `/`, `/root` and `/tmp`.
+    """
+    text = given.rstrip("/") or given[:1]
+    if not text.startswith("/") or text.startswith("//") or posixpath.normpath(text) != text:
+        raise InvalidError(f"{kind} {given} must be a canonical, absolute path.")
+    if text == "/":
+        raise InvalidError(f"{kind} {given} cannot be mounted into root directory.")
+    if text in _TAKEN:
+        raise InvalidError(f"{kind} {given} cannot be mounted at '{text}'.")
+    return text

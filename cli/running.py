@@ -1,0 +1,202 @@
+"""run: a command in a container, or the functions of an App."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import click
+
+from volfs_cli.hiding import hide_values
+from volfs_cli.stores import complete_volume, opened_store, store_option, store_url
+
+if TYPE_CHECKING:
+    from volfs.containers.container import Container, VolumeMount
+
+_AFTER_DASHES = "volfs.after_dashes"
+_COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+class RunCommand(click.Command):
+    """A command whose last arguments are another command, perhaps after ``--``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        rest = super().parse_args(ctx, args)
+        at = len(given) - len(ctx.params.get("command") or ()) - 1
+        ctx.meta[_AFTER_DASHES] = at >= 0 and given[at] == "--"
+        return rest
+
+
+@click.command("run", cls=RunCommand, no_args_is_help=True, context_settings=_COMMAND)
+@store_option
+@click.option(
+    "--volume",
+    "volumes",
+    metavar="NAME:PATH[:ro]",
+    multiple=True,
+    shell_complete=complete_volume,
+    help="Mount this volume there; may be repeated.",
+)
+@click.option("--create", is_flag=True, help="Create the volumes that are missing.")
+@click.option("--fork", is_flag=True, help="Change a fork of each volume, not the volume.")
+@click.option(
+    "--secret", "secret_names", metavar="NAME", multiple=True, help="Its values as variables."
+)
+@click.option("--env", "variables", metavar="KEY=VALUE", multiple=True, help="A variable.")
+@click.option(
+    "--commit",
+    type=click.Choice(("always", "success", "never")),
+    default="always",
+    show_default=True,
+    help="When changes are published: in the background and at the end, only at the end of "
+    "a command that succeeds, or not at all.",
+)
+@click.option("--workdir", metavar="DIR", help="Where the command starts; default: here.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def run(command: tuple[str, ...], **options: Any) -> NoReturn:
+    """Run COMMAND in a container that has volumes, or an App: FILE.py[::NAME] [ARGS].
+
+    The container sees this machine's files, its own processes, and each volume at
+    its PATH, as the volume's newest version with an overlay of its own. The exit
+    status is the command's.
+    """
+    hide_values()
+    if _is_program(command[0]):
+        _run_file(command)
+    _end_on_signals()
+    sys.exit(_run_command(command, **options))
+
+
+def _is_program(word: str) -> bool:
+    """Whether it names an App's file: FILE.py or FILE.py::NAME. What follows ``--`` is none."""
+    after_dashes = click.get_current_context().meta[_AFTER_DASHES]
+    return not after_dashes and (word.endswith(".py") or ".py::" in word)
+
+
+def _run_file(command: Sequence[str]) -> NoReturn:
+    from volfs.api.entrypoint import run_file  # type: ignore[import-not-found,unused-ignore]
+
+    os.environ["VOLFS_STORE"] = store_url()
+    path, _, name = command[0].partition("::")
+    run_file(path, name or None, list(command[1:]))
+    sys.exit()
+
+
+def _run_command(
+    command: Sequence[str],
+    *,
+    volumes: Sequence[str],
+    create: bool,
+    fork: bool,
+    secret_names: Sequence[str],
+    variables: Sequence[str],
+    commit: Literal["always", "success", "never"],
+    workdir: str | None,
+) -> int:
+    from volfs.containers.attending import attend, signals_held
+    from volfs.containers.container import Container, ContainerSpec, check_spec
+
+    mounts = tuple(map(_parse_volume, volumes))
+    environment = _read_secrets(secret_names) | dict(map(_parse_variable, variables))
+    spec = ContainerSpec(mounts, (), environment, workdir, commit)
+    check_spec(spec)
+    if create or fork:
+        spec = ContainerSpec(_prepare(mounts, create, fork), (), environment, workdir, commit)
+    container = Container(spec, store_url())
+    status = 1
+    try:
+        with signals_held():
+            status = attend(container.start(command))
+    finally:
+        _close(container, status)
+    return status
+
+
+def _close(container: Container, status: int) -> None:
+    """Where the command failed, its status counts, and an error here is only said."""
+    from volfs.errors import VolfsError
+
+    try:
+        container.close(success=status == 0)
+    except VolfsError as error:
+        if status == 0:
+            raise
+        click.echo(f"volfs: run: {error}", err=True)
+    for name in container.left:
+        click.echo(
+            f"volfs: run: not committed, as the command failed; `volfs overlays commit {name}` "
+            f"publishes the changes, `volfs overlays discard {name}` drops them",
+            err=True,
+        )
+
+
+def _end_on_signals() -> None:
+    """A signal ends this process by an exception: what it has mounted goes with it."""
+
+    def leave(number: int, frame: Any) -> NoReturn:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, leave)
+
+
+# --- what is asked for ------------------------------------------------------
+
+
+def _parse_volume(text: str) -> VolumeMount:
+    from volfs.containers.container import VolumeMount
+
+    name, _, place = text.partition(":")
+    path, colon, mode = place.rpartition(":")
+    if not colon:
+        path, mode = place, "rw"
+    if not (name and path) or mode not in ("ro", "rw"):
+        raise click.UsageError(f"--volume {text}: use NAME:PATH or NAME:PATH:ro")
+    return VolumeMount(name, path, read_only=mode == "ro")
+
+
+def _parse_variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise click.UsageError("--env: use KEY=VALUE")
+    return name, value
+
+
+def _read_secrets(names: Sequence[str]) -> dict[str, str]:
+    if not names:
+        return {}
+    from volfs.api.client import client_of
+    from volfs.api.secret import Secret, read_environment
+
+    client = client_of(store_url())
+    try:
+        return read_environment(Secret.from_name(name, client=client) for name in names)
+    finally:
+        client.close()
+
+
+def _prepare(mounts: Sequence[VolumeMount], create: bool, fork: bool) -> tuple[VolumeMount, ...]:
+    """The mounts, of volumes that are there now; of forks, which are named on stderr."""
+    from dataclasses import replace
+
+    from volfs.volume.volumes import create_volume, fork_volume
+
+    prepared = []
+    with opened_store(create=create) as store:
+        for mount in mounts:
+            if create and mount.name not in {record.name for record in store.list_volumes()}:
+                create_volume(store, mount.name)
+            if fork and not mount.read_only:
+                source = store.get_volume(mount.name)
+                name = f"{mount.name[:55]}-{secrets.token_hex(4)}"
+                fork_volume(store, source, name, store.get_head(source.id))
+                click.echo(f"Changes of {mount.name} go to its fork {name}.", err=True)
+                mount = replace(mount, name=name)
+            prepared.append(mount)
+    return tuple(prepared)

@@ -1,0 +1,201 @@
+"""Containers as Python starts them: what they see, and what becomes of it at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.containers.conftest import Workshop
+from volfs.containers.container import Bind, Container, VolumeMount
+from volfs.errors import InvalidError, NotFoundError, UserError
+
+pytestmark = pytest.mark.fuse
+DATA = VolumeMount("data", "/volfs-test/data")
+READ_ONLY = VolumeMount("data", "/volfs-test/data", read_only=True)
+
+
+def said(container: Container, script: str, status: int = 0) -> str:
+    process = container.start(["sh", "-c", script], stdout=subprocess.PIPE, text=True)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == status, out
+    return str(out).strip()
+
+
+def test_a_volume_is_at_its_path_and_committed_at_the_end(
+    workshop: Workshop, volfs: Command
+) -> None:
+    with workshop.container(DATA) as container:
+        assert said(container, "echo new > /volfs-test/data/file; ls /volfs-test") == "data"
+        assert workshop.mounts
+        assert not Path("/volfs-test").exists()
+    assert not workshop.mounts
+    assert not workshop.sessions
+    assert not os.listdir(workshop.directory / "run/containers")
+    assert volfs("get", "data", "file", "-").out == b"new\n"
+
+
+def test_commands_of_one_container_share_its_view(workshop: Workshop) -> None:
+    with workshop.container(DATA) as container:
+        said(container, "echo 1 > /volfs-test/data/file")
+        assert said(container, "cat /volfs-test/data/file") == "1"
+
+
+def test_containers_have_views_of_their_own(workshop: Workshop) -> None:
+    with workshop.container(DATA) as one, workshop.container(DATA) as other:
+        said(one, "echo 1 > /volfs-test/data/file")
+        assert said(other, "ls /volfs-test/data") == ""
+
+
+def test_a_container_does_not_hold_up_the_end_of_another(workshop: Workshop) -> None:
+    """It has copied the other's mount when it copied the host's mount table."""
+    with workshop.container(DATA) as one:
+        other = workshop.container(DATA)
+        stays = other.start(["sleep", "1000"])
+        said(one, "echo 1 > /volfs-test/data/file")
+    assert workshop.version() == 1
+    assert stays.poll() is None
+    other.close()
+    assert stays.returncode == -signal.SIGKILL
+
+
+def test_the_host_is_seen_as_it_is(workshop: Workshop) -> None:
+    place = workshop.directory / "host"
+    place.mkdir()
+    with workshop.container(DATA) as container:
+        script = f"echo new > {place}/file; readlink /bin; echo $$; pwd"
+        link = os.readlink("/bin") if os.path.islink("/bin") else ""
+        assert said(container, script).split() == [link, "2", os.getcwd()]
+    assert (place / "file").read_text() == "new\n"
+
+
+def test_a_read_only_volume_refuses_writes(workshop: Workshop) -> None:
+    with workshop.container(READ_ONLY) as container:
+        assert said(container, "touch /volfs-test/data/file 2>&1", 1).endswith(
+            "Read-only file system"
+        )
+    assert workshop.version() == 0
+
+
+def test_one_volume_within_another(workshop: Workshop, volfs: Command) -> None:
+    workshop.create("inner")
+    inner = VolumeMount("inner", "/volfs-test/data/a/b")
+    with workshop.container(inner, DATA) as container:
+        said(container, "echo 1 > /volfs-test/data/a/b/file; echo 2 > /volfs-test/data/a/other")
+    assert volfs("ls", "data", "a").lines == ["a/b", "a/other"]
+    assert volfs("ls", "data", "a/b").lines == []
+    assert volfs("ls", "inner").lines == ["file"]
+
+
+def test_a_part_of_a_volume(workshop: Workshop, volfs: Command) -> None:
+    part = VolumeMount("data", "/volfs-test/data", sub_path="a/b")
+    with workshop.container(part) as container:
+        said(container, "echo 1 > /volfs-test/data/file")
+    assert volfs("get", "data", "a/b/file", "-").out == b"1\n"
+
+
+def test_a_place_that_is_there_is_covered(workshop: Workshop) -> None:
+    place = workshop.directory / "place"
+    place.mkdir()
+    (place / "hidden").touch()
+    with workshop.container(VolumeMount("data", str(place))) as container:
+        assert said(container, f"ls {place}; touch {place}/file") == ""
+    assert os.listdir(place) == ["hidden"]
+    assert workshop.version() == 1
+
+
+def test_files_of_the_host_elsewhere(workshop: Workshop) -> None:
+    source = workshop.directory / "source"
+    source.mkdir()
+    (source / "file").write_text("1")
+    binds = (Bind(source, "/volfs-test/dir"), Bind(source / "file", "/volfs-test/file"))
+    with workshop.container(binds=binds) as container:
+        assert said(container, "cat /volfs-test/dir/file /volfs-test/file") == "11"
+        said(container, "touch /volfs-test/dir/file 2>/dev/null", 1)
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_commit_on_success(workshop: Workshop, volfs: Command, success: bool) -> None:
+    container = workshop.container(DATA, commit="success")
+    said(container, "echo 1 > /volfs-test/data/file")
+    container.close(success)
+    assert workshop.version() == int(success)
+    assert container.left == workshop.sessions
+    assert len(container.left) == int(not success)
+    if not success:
+        volfs("overlays", "commit", *container.left)
+        assert volfs("get", "data", "file", "-").out == b"1\n"
+
+
+def test_a_failure_without_changes_leaves_nothing(workshop: Workshop) -> None:
+    workshop.container(DATA, commit="success").close(False)
+    assert not workshop.sessions
+
+
+def test_never_committed(workshop: Workshop) -> None:
+    with workshop.container(DATA, commit="never") as container:
+        said(container, "echo 1 > /volfs-test/data/file; sync /volfs-test/data")
+    assert workshop.version() == 0
+    assert not workshop.sessions
+
+
+def test_the_container_itself_may_commit(workshop: Workshop) -> None:
+    program = "import volfs; print(volfs.Volume.from_name('data').commit().version)"
+    environment = {"VOLFS_STORE": str(workshop.store_path)}
+    with workshop.container(DATA, commit="never", environment=environment) as container:
+        script = f'touch /volfs-test/data/file; {sys.executable} -c "{program}"'
+        assert said(container, script) == "1"
+    assert workshop.version() == 1
+
+
+def test_signals_reach_the_command(workshop: Workshop) -> None:
+    script = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done"
+    with workshop.container() as container:
+        process = container.start(["sh", "-c", script], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.terminate()
+        assert process.wait(60) == 7
+        process.stdout.close()
+
+
+def test_a_signal_at_once_ends_the_command(workshop: Workshop) -> None:
+    with workshop.container() as container:
+        process = container.start(["sleep", "1000"])
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+
+
+def test_values_are_in_no_argument(workshop: Workshop) -> None:
+    with workshop.container(environment={"SECRET": "canary-1"}) as container:
+        script = "echo $SECRET; read wait"
+        process = container.start(
+            ["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline() == "canary-1\n"
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                assert b"canary-1" not in path.read_bytes()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        process.communicate()
+
+
+def test_what_cannot_be_mounted(workshop: Workshop) -> None:
+    for path in ("/", "/root", "/tmp", "data", "/a/../b"):
+        with pytest.raises(InvalidError):
+            workshop.container(VolumeMount("data", path))
+    with pytest.raises(InvalidError, match="two places"):
+        workshop.container(DATA, VolumeMount("data", "/other"))
+    with pytest.raises(NotFoundError, match="nothing"):
+        workshop.container(DATA, VolumeMount("nothing", "/other"))
+    with pytest.raises(UserError, match="="):
+        workshop.container().start(["a=b"])
+    assert not workshop.mounts
+    assert not workshop.sessions

@@ -1,0 +1,245 @@
+"""A container: volumes mounted for it, and commands that see them at their places."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from volfs.containers.host import LocalHost
+from volfs.containers.layout import Shown, layout
+from volfs.containers.mounting import mounting, raise_first
+from volfs.containers.places import Place, clear_left
+from volfs.containers.process import ContainerProcess, start
+from volfs.control.client import MountClient, get_mount
+from volfs.control.mounts import runtime_directory
+from volfs.control.protocol import UnmountResult
+from volfs.daemon.options import AtEnd, MountOptions
+from volfs.errors import InvalidError, MountError, NotFoundError, VolfsError
+from volfs.model.names import check_volume_name, to_mount_path
+from volfs.store.location import choose_store
+
+AUTO_COMMIT = 5.0
+"""Seconds between background commits, where the final one is certain."""
+CommitPolicy = Literal["always", "success", "never"]
+Argument = str | bytes | os.PathLike[str]
+_AT_END: dict[CommitPolicy, AtEnd] = {"always": "commit", "success": "keep", "never": "discard"}
+_OWN = ("--unshare-pid", "--die-with-parent")
+
+
+@dataclass(frozen=True)
+class VolumeMount:
+    """A volume by its name, and where the container sees it. ``sub_path``: only this directory."""
+
+    name: str
+    path: str
+    read_only: bool = False
+    sub_path: str = ""
+    network: bool = False
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A file or directory of the host that the container sees read-only at ``path``."""
+
+    source: Path
+    path: str
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """What a container has. ``environment`` is added to the calling process's.
+
+    ``commit`` says what becomes of the volumes' changes at the end: ``success``
+    publishes them only then, and else leaves them as an overlay that can still be
+    committed (``volfs overlays``); ``never`` drops them.
+    """
+
+    mounts: tuple[VolumeMount, ...] = ()
+    binds: tuple[Bind, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    workdir: str | None = None
+    commit: CommitPolicy = "always"
+
+
+class Container:
+    """Mounts the volumes; ``start`` runs commands; ``close`` ends these, commits, unmounts.
+
+    A context manager: an exception in the block is no success. Where this process
+    dies, the commands are killed, and the volumes committed (by the policy) and
+    unmounted by their daemons.
+    """
+
+    def __init__(self, spec: ContainerSpec, store: str | None = None) -> None:
+        """Return when all volumes are mounted; InvalidError, NotFoundError, MountError."""
+        check_spec(spec)
+        self.spec = spec
+        self._store = choose_store(store)
+        self._runtime = os.path.abspath(runtime_directory())
+        self._lock = threading.Lock()
+        self._processes: list[ContainerProcess] = []
+        self._mounted: dict[VolumeMount, Path] = {}
+        self.left: list[str] = []
+        """After ``close``: the overlays with changes that were not committed, by name."""
+        bwrap = _find_bwrap()
+        clear_left()
+        self._place = Place()
+        try:
+            for number, mount in enumerate(spec.mounts):
+                self._mounted[mount] = self._place.make_mountpoint(f"{number}-{mount.name}")
+            with mounting(map(self._make_options, spec.mounts)):
+                _probe(bwrap)
+            self._layout = self._make_layout()
+        except BaseException:
+            self._unmount_all(_discard)
+            self._place.remove()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close(success=kind is None)
+
+    def start(self, argv: Sequence[Argument], **popen_options: Any) -> ContainerProcess:
+        """Start a command; may be called again, also meanwhile. Options are those of Popen.
+
+        ``env``, if given, is instead of the calling process's environment. ``VOLFS_STORE``
+        names this container's store.
+        """
+        environment = popen_options.pop("env", None)
+        environment = {**(os.environ if environment is None else environment)}
+        environment |= self.spec.environment
+        environment |= {"VOLFS_STORE": self._store, "VOLFS_RUNTIME_DIR": self._runtime}
+        process = start(
+            lambda: ContainerProcess(self._layout, argv, env=environment, **popen_options)
+        )
+        with self._lock:
+            self._processes = [one for one in self._processes if one.poll() is None]
+            self._processes.append(process)
+        return process
+
+    def mountpoint(self, mount: VolumeMount) -> Path:
+        """Where the host sees a volume of this container."""
+        return self._mounted[mount]
+
+    def close(self, success: bool = True) -> None:
+        """End what still runs, commit by the policy, unmount. May be called again.
+
+        Where a commit fails, everything is unmounted all the same, the changes stay as
+        an overlay, and the error is raised.
+        """
+        for process in self._processes:
+            process.kill()
+            process.wait()
+        self._processes.clear()
+        errors = self._unmount_all(lambda client: self._end(client, success=success))
+        self._place.remove()
+        raise_first(errors)
+
+    def _end(self, client: MountClient, *, success: bool) -> None:
+        publishing = success and self.spec.commit == "success"
+        at_end = "commit" if publishing else _AT_END[self.spec.commit]
+        try:
+            self._note(client.unmount(at_end=at_end))
+        except VolfsError:
+            with contextlib.suppress(MountError):  # it is the first error that counts
+                self._note(client.unmount(at_end="keep"))
+            raise
+
+    def _note(self, ended: UnmountResult) -> None:
+        if ended.overlay:
+            self.left.append(ended.overlay)
+
+    # --- mounting ----------------------------------------------------------
+
+    def _make_options(self, mount: VolumeMount) -> MountOptions:
+        return MountOptions(
+            self._store,
+            mount.name,
+            os.fspath(self._mounted[mount]),
+            read_only=mount.read_only,
+            sub_path=mount.sub_path or None,
+            auto_commit=AUTO_COMMIT if self.spec.commit == "always" else 0.0,
+            at_end=_AT_END[self.spec.commit],
+        )
+
+    def _make_layout(self) -> list[str]:
+        shown = [
+            Shown(os.fspath(self._mounted[mount]), _to_path(mount), mount.read_only)
+            for mount in self.spec.mounts
+        ]
+        for bind in self.spec.binds:
+            source = os.path.realpath(bind.source)
+            if not os.path.exists(source):
+                raise NotFoundError(f"{bind.source}: no such file or directory")
+            shown.append(Shown(source, bind.path, True, os.path.isdir(source)))
+        place = ("--chdir", self.spec.workdir) if self.spec.workdir else ()
+        return [*layout(LocalHost(), shown), *_OWN, *place]
+
+    # --- unmounting --------------------------------------------------------
+
+    def _unmount_all(self, end: Callable[[MountClient], None]) -> list[VolfsError]:
+        """Unmount all at once, also where one fails. The errors."""
+        mounted, self._mounted = self._mounted, {}
+
+        def unmount(mount: VolumeMount) -> VolfsError | None:
+            try:
+                end(get_mount(os.fspath(mounted[mount])))
+            except VolfsError as error:
+                return type(error)(f"{mount.name}: {error}")
+            return None
+
+        if not mounted:
+            return []
+        with ThreadPoolExecutor(len(mounted)) as pool:
+            return [error for error in pool.map(unmount, mounted) if error]
+
+
+def check_spec(spec: ContainerSpec) -> None:
+    """InvalidError for what cannot work whatever the store and the host have."""
+    if spec.commit not in _AT_END:
+        raise InvalidError(f"commit {spec.commit!r}: use {', '.join(_AT_END)}")
+    names: set[str] = set()
+    for mount in spec.mounts:
+        _to_path(mount)
+        if check_volume_name(mount.name) in names:
+            raise InvalidError(f"the volume {mount.name} cannot be mounted in two places")
+        names.add(mount.name)
+
+
+def _to_path(mount: VolumeMount) -> str:
+    kind = "NetworkFileSystem" if mount.network else "Volume"
+    return to_mount_path(kind, mount.path)
+
+
+def _discard(client: MountClient) -> None:
+    client.unmount(discard=True)
+
+
+def _find_bwrap() -> str:
+    found = shutil.which("bwrap")
+    if found is None:
+        raise MountError("bwrap is missing: install the package bubblewrap")
+    return found
+
+
+def _probe(bwrap: str) -> None:
+    """MountError if this machine or user cannot make containers."""
+    command = [bwrap, "--dev-bind", "/", "/", *_OWN, "--proc", "/proc", "--", "/usr/bin/env"]
+    done = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise MountError(f"containers cannot be made here: {done.stderr.strip()}")
