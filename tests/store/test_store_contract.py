@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from volfs.errors import (
@@ -512,6 +513,24 @@ def test_a_session_has_one_lease(store: Store, volume: str) -> None:
         ("data-0", (0,)),
         ("data-1", ()),
     ]
+
+
+def test_a_lease_onward_keeps_what_comes_after_it(store: Store, volume: str) -> None:
+    for number in range(4):
+        add(store, volume, b"%d" % number)
+    lease = msgspec.structs.replace(make_lease(volume, 2), onward=True)
+    store.put_lease(lease)
+    assert store.list_leases() == [lease]
+    assert store.remove_versions(volume, [0, 1, 2, 3, 4]) == [0, 1]
+    store.put_lease(make_lease(volume, 2))
+    assert store.remove_versions(volume, [2, 3, 4]) == [3]
+
+
+def test_the_head_without_waiting(store: Store, volume: str) -> None:
+    add(store, volume, b"x")
+    assert store.find_head_ready(volume) in (store.get_head(volume), None)
+    with pytest.raises(NotFoundError):
+        store.find_head_ready("vo-none") or store.get_head("vo-none")
 
 
 def test_a_lease_on_a_version_that_is_not_there(store: Store, volume: str) -> None:

@@ -8,6 +8,8 @@ from tests.volume.shortcuts import publish_files, read_file
 from volfs.errors import UserError
 from volfs.model.retention import KeepRules
 from volfs.store.base import Lease, Store, VolumeRecord
+from volfs.volume import expire
+from volfs.volume.commit import CommitNote
 from volfs.volume.expire import expire_versions, judge_versions
 from volfs.volume.history import create_tag, get_version, iter_history
 from volfs.volume.leases import begin_lease
@@ -94,6 +96,25 @@ def test_expiring_twice(store: Store, long: VolumeRecord) -> None:
 def test_a_new_volume(store: Store, volume: VolumeRecord) -> None:
     assert expire_versions(store, volume, KeepRules(last=1)) == ([], [])
     assert store.get_head(volume.id).version == 0
+
+
+def test_a_mount_that_follows_keeps_what_is_newer(store: Store, long: VolumeRecord) -> None:
+    (sessions_directory(store) / "s").mkdir(parents=True)
+    begin_lease(store, long, "s", lambda: get_version(store, long, "4"), onward=True)
+    _, removed = expire_versions(store, long, KeepRules(tagged=True))
+    assert (removed, left(store, long)) == ([1, 2, 3], [6, 5, 4])
+
+
+def test_old_versions_of_a_network_file_system(
+    store: Store, volume: VolumeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The automatic ones go; those of today but the last stay by no rule."""
+    monkeypatch.setattr(expire, "THINNED", KeepRules(last=2))
+    for number in range(6):
+        publish_files(store, volume, {"f": b"%d" % number}, CommitNote(auto=number != 1))
+    create_tag(store, volume, "v", get_version(store, volume, "4"))
+    assert expire.thin_history(store, volume) == [1, 3]
+    assert left(store, volume) == [6, 5, 4, 2]
 
 
 def test_what_is_tagged_after_the_verdict_stays(store: Store, long: VolumeRecord) -> None:

@@ -23,16 +23,24 @@ from volfs.daemon.session import Session, end_session, open_session
 from volfs.errors import VolfsError
 from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead, unmount
 from volfs.fuse.mounting import serve as serve_fuse
+from volfs.fuse.network_ops import NetworkOperations
 from volfs.fuse.ops import Operations
 from volfs.store.registry import open_store
 from volfs.vfs.committer import Committer
+from volfs.vfs.sharing import Sharing
 from volfs.vfs.state import MountState
 from volfs.volume.commit import CommitNote
+from volfs.volume.expire import thin_history
 from volfs.volume.sessions import session_name
 
 log = logging.getLogger(__name__)
 
 FLUSH_INTERVAL = 1.0
+REQUESTS, NETWORK_REQUESTS = 99, 2000
+"""At a time. Those who close a network file system's files wait for a commit, and what that
+needs of the kernel must not wait for them."""
+THIN_EVERY = 256
+"""Commits."""
 
 
 @dataclass(slots=True)
@@ -110,18 +118,25 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
 
 def _wire(options: MountOptions, session: Session, committer: Committer) -> Mount:
     interval = committer.volume.auto_commit if options.auto_commit is None else options.auto_commit
+    follows = committer.volume.is_network and options.at is None
+    if follows:
+        interval = FLUSH_INTERVAL
     auto_commit = None if committer.state.read_only else interval or None
 
     async def sync_root() -> None:
         if auto_commit:
             await service.commit(CommitNote("sync", auto=True))
 
-    operations = Operations(
-        committer.state, committer.bridge, committer.flush, sync_root, committer.store.get_space
-    )
+    if follows:
+        operations: Operations = NetworkOperations(committer, sync_root)
+    else:
+        operations = Operations(
+            committer.state, committer.bridge, committer.flush, sync_root, committer.store.get_space
+        )
     service = Service(committer, operations, options.mountpoint, auto_commit)
     service.pinned = options.at is not None
     service.at_end = options.at_end
+    service.follows = follows
     return Mount(options, session, committer, operations, service)
 
 
@@ -136,7 +151,7 @@ async def _serve(
     async with trio.open_nursery() as nursery:
 
         async def serve_kernel() -> None:
-            await serve_fuse()
+            await serve_fuse(NETWORK_REQUESTS if service.follows else REQUESTS)
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(serve_kernel)
@@ -149,11 +164,18 @@ async def _serve(
         nursery.start_soon(_leave_when_asked, built, ending)
         if built.options.while_fd is not None:
             nursery.start_soon(_leave_when_readable, built, built.options.while_fd)
-        if built.committer.catalog is not None:
-            nursery.start_soon(_flush_now_and_then, built.committer)
-        if service.auto_commit:
-            nursery.start_soon(_commit_now_and_then, service, service.auto_commit)
+        _start_background(built, nursery)
         ready()
+
+
+def _start_background(built: Mount, nursery: trio.Nursery) -> None:
+    if isinstance(built.operations, NetworkOperations):
+        nursery.start_soon(_share_now_and_then, built.committer, built.operations.sharing)
+        return
+    if built.committer.catalog is not None:
+        nursery.start_soon(_flush_now_and_then, built.committer)
+    if built.service.auto_commit:
+        nursery.start_soon(_commit_now_and_then, built.service, built.service.auto_commit)
 
 
 async def _leave_when_asked(built: Mount, ending: Ending) -> None:
@@ -176,6 +198,20 @@ async def _flush_now_and_then(committer: Committer) -> None:
             await committer.flush()
         with _surviving("lease"):
             await committer.settle_lease()
+
+
+async def _share_now_and_then(committer: Committer, sharing: Sharing) -> None:
+    """What a network file system's mount does besides what it is asked for."""
+    thinned = 0
+    while True:
+        await trio.sleep(FLUSH_INTERVAL)
+        with _surviving("background commit"):
+            await sharing.publish()
+        await committer.settle()
+        if sharing.commits >= thinned + THIN_EVERY:
+            thinned = sharing.commits
+            with _surviving("old versions"):
+                await committer.bridge.run(thin_history, committer.store, committer.volume)
 
 
 async def _commit_now_and_then(service: Service, interval: float) -> None:

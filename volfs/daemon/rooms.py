@@ -91,7 +91,9 @@ def _make_view(
         view = View(store.objects, base.head, base.snapshot, sub_path)
         left = store.find_lease(session)
         return view, left or _lease_base(store, volume, session, base)
-    head, lease = begin_lease(store, volume, session, lambda: get_version(store, volume, at))
+    head, lease = begin_lease(
+        store, volume, session, lambda: get_version(store, volume, at), onward=volume.is_network
+    )
     manifest = Reader(store.objects.load_object).load_manifest(head.manifest)
     return View(store.objects, head, manifest.snapshot, sub_path), lease
 
@@ -99,7 +101,14 @@ def _make_view(
 def _lease_base(store: Store, volume: VolumeRecord, session: str, base: StoredBase) -> Lease:
     """Of an overlay that was brought here without its lease, if its version is still there."""
     needs = snapshot_needs(base.snapshot)
-    lease = Lease(session, volume.id, (base.head.version,), needs, time.time_ns())
+    lease = Lease(
+        session,
+        volume.id,
+        (base.head.version,),
+        needs,
+        time.time_ns(),
+        onward=volume.is_network,
+    )
     store.put_lease(lease)
     return lease
 

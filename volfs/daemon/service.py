@@ -51,6 +51,8 @@ class Service:
         self.auto_commit = auto_commit
         self.pinned = False
         """Whether it was asked for one version and shows no other."""
+        self.follows = False
+        """Whether it shows the newest version by itself, open files or not."""
         self.device = (0, 0)
         self.socket: Path | None = None
         self.at_end: AtEnd = "commit"
@@ -134,12 +136,19 @@ class Service:
         if self.pinned:
             version = self.committer.state.view.head.version
             raise MountError(f"{self.mountpoint}: pinned at version {version}")
+        if self.follows:
+            return await self._follow()
         try:
             before, head = await self.committer.reload(wait)
         except VolumeBusyError as error:
             raise VolumeBusyError(f"{error}: {await self._name_holders()}") from None
         log.info("reloaded from version %d to %d", before.version, head.version)
         return ReloadResult(head.version, before.version)
+
+    async def _follow(self) -> ReloadResult:
+        before = self.committer.state.view.head
+        await self.committer.follow()
+        return ReloadResult(self.committer.state.view.head.version, before.version)
 
     async def _name_holders(self) -> str:
         bridge = self.committer.bridge

@@ -73,9 +73,9 @@ def mount(operations: Operations, request: MountRequest) -> None:
     polling.install()
 
 
-async def serve() -> None:
-    """Serve the kernel's requests until the mount is gone."""
-    await pyfuse3.main()
+async def serve(requests: int = 99) -> None:
+    """Serve the kernel's requests until the mount is gone, up to so many at a time."""
+    await pyfuse3.main(max_tasks=requests)
 
 
 def stop_serving() -> None:

@@ -58,6 +58,8 @@ class Operations(pyfuse3.Operations):
     supports_dot_lookup = True
     enable_writeback_cache = False
     enable_acl = False
+    kept = FOREVER
+    """Seconds that the kernel keeps names and attributes."""
 
     def __init__(
         self,
@@ -100,7 +102,7 @@ class Operations(pyfuse3.Operations):
 
     @guarded
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
-        return _attributes(self.state.get(inode))
+        return _attributes(self.state.get(inode), self.kept)
 
     @guarded
     async def setattr(
@@ -122,7 +124,7 @@ class Operations(pyfuse3.Operations):
             atime_ns=attr.st_atime_ns if fields.update_atime else None,
             privileged=ctx.uid == 0,
         )
-        return _attributes(changed)
+        return _attributes(changed, self.kept)
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         for ino, lookups in inode_list:
@@ -285,7 +287,8 @@ class Operations(pyfuse3.Operations):
         inode = await self.bridge.settle(self.names.lookup, ino, name)
         if inode is None:
             return True  # removed since the listing was made
-        taken = pyfuse3.readdir_reply(token, FileNameT(name), _attributes(inode), next_id)
+        attributes = _attributes(inode, self.kept)
+        taken = pyfuse3.readdir_reply(token, FileNameT(name), attributes, next_id)
         if taken and name not in (b".", b".."):
             self.state.remember(inode)
         elif not taken:
@@ -340,23 +343,23 @@ class Operations(pyfuse3.Operations):
 
     def _tell(self, inode: Inode) -> EntryAttributes:
         self.state.remember(inode)
-        return _attributes(inode)
+        return _attributes(inode, self.kept)
 
     def _absent(self) -> EntryAttributes:
         """An entry that is not there, for the kernel to keep."""
         attributes = EntryAttributes()
         attributes.st_ino = 0
-        attributes.entry_timeout = FOREVER
+        attributes.entry_timeout = self.kept
         return attributes
 
 
-def _attributes(inode: Inode) -> EntryAttributes:
+def _attributes(inode: Inode, kept: float) -> EntryAttributes:
     entry = inode.entry
     attributes = EntryAttributes()
     attributes.st_ino = inode.ino
     attributes.generation = 0
-    attributes.entry_timeout = FOREVER
-    attributes.attr_timeout = FOREVER
+    attributes.entry_timeout = kept
+    attributes.attr_timeout = kept
     attributes.st_mode = _TYPE[FileKind(entry.kind)] | entry.mode
     attributes.st_uid = entry.uid
     attributes.st_gid = entry.gid

@@ -23,7 +23,10 @@ from volfs.store.care import GcOptions, GcProgress, GcReport, Live, RepairReport
 
 
 class VolumeRecord(msgspec.Struct, frozen=True):
-    """A volume's unchanging facts. ``id`` is ``vo-`` and 22 base62 characters."""
+    """A volume's unchanging facts.
+
+    ``id`` is ``vo-``, or ``sv-`` for a network file system, and 22 base62 characters.
+    """
 
     id: str
     name: str
@@ -35,6 +38,11 @@ class VolumeRecord(msgspec.Struct, frozen=True):
     created_by: str
     auto_commit: float | None = None
     """Default interval of mounts in seconds, or None: no background commits."""
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is a network file system: its mounts publish and follow by themselves."""
+        return self.id.startswith("sv-")
 
 
 class Head(NamedTuple):
@@ -73,6 +81,14 @@ class Lease(msgspec.Struct, frozen=True):
     over: bytes = b""
     """The stamp of the catalog when what was published last was sealed: while the catalog
     still has it, all that it has recorded is published."""
+    onward: bool = False
+    """Whether all from the oldest of ``versions`` on stay: the session follows the head."""
+
+    def has(self, version: int) -> bool:
+        """Whether a version stays for this lease's sake."""
+        if self.onward and self.versions:
+            return version >= min(self.versions)
+        return version in self.versions
 
 
 class Space(NamedTuple):
@@ -192,6 +208,9 @@ class Store(Protocol):
 
     def get_head(self, volume_id: str) -> Head:
         """NotFoundError where the volume is gone."""
+
+    def find_head_ready(self, volume_id: str) -> Head | None:
+        """As ``get_head``, but None where it would wait for a network."""
 
     def find_version(self, volume_id: str, version: int) -> Oid | None:
         """The manifest of a version."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -73,6 +73,8 @@ class Committer:
         """What this mount needs. The store has that, and maybe more, until ``settle_lease``."""
         self._lock = trio.Lock()
         self._flush_lock = trio.Lock()
+        self._last_arena = 0
+        """All up to this have been committed."""
 
     # --- flush -----------------------------------------------------------
 
@@ -104,22 +106,43 @@ class Committer:
         """
         async with self._lock:
             await self.bridge.run(self.kernel.write_back)
-            async with self._flush_lock:  # no flush is half way past the seal
-                sealed = self.state.overlay.seal()
-                over = self.catalog.stamp if self.catalog else b""
-            reached("commit.sealed")
-            try:
-                base, read = self.state.view.snapshot, self.state.scratch.read_sound
-                published = await self.bridge.run(
-                    _publish, self.store, self.volume, base, sealed, read, note, self.lease, over
-                )
-            except BaseException:
-                self.state.overlay.restore()
-                raise
-            reached("commit.published")
-            last_arena = self._absorb(published)
-            await self._settle_down(last_arena, self._make_lease())
+            published = await self._publish(note)
+            await self._settle_down(self._last_arena, self._make_lease())
             return published
+
+    async def publish(self, note: CommitNote, get_held: Callable[[], Collection[int]]) -> None:
+        """Publish what is dirty but the content of some files, and no more: ``settle`` later.
+
+        What the kernel holds back is not asked for. Errors as of ``commit``.
+        """
+        async with self._lock:
+            held = get_held()
+            if self.state.overlay.dirty.keys() - self.state.overlay.find_held(held):
+                await self._publish(note, held)
+
+    async def _publish(self, note: CommitNote, held: Collection[int] = ()) -> Published:
+        async with self._flush_lock:  # no flush is half way past the seal
+            sealed = self.state.overlay.seal(held)
+            over = self.catalog.stamp if self.catalog else b""
+        reached("commit.sealed")
+        try:
+            base, read = self.state.view.snapshot, self.state.scratch.read_sound
+            published = await self.bridge.run(
+                _publish, self.store, self.volume, base, sealed, read, note, self.lease, over
+            )
+        except BaseException:
+            self.state.overlay.restore()
+            raise
+        reached("commit.published")
+        self._last_arena = self._absorb(published)
+        return published
+
+    async def settle(self) -> None:
+        """Record the overlay as it is, and let go of what it does not need. What goes wrong is
+        logged, and made good by the next."""
+        async with self._lock:
+            await self._settle_down(self._last_arena, self._make_lease())
+            await self._leave_lease()
 
     def _absorb(self, published: Published) -> int:
         """The view is the mount's own local tree from now on. Synchronous."""
@@ -141,13 +164,15 @@ class Committer:
         If that fails nothing is lost: the records still lie on the former view,
         with all they need, and publishing them again changes nothing.
         """
+        overlay = self.state.overlay
+        held = overlay.arenas_of_held()
         try:
-            await self.flush(committed=last_arena)
+            await self.flush(committed=min([last_arena, *(arena - 1 for arena in held)]))
         except VolfsError as error:
             log.warning("after a commit: %s", error)
         else:
             reached("settle.recorded")
-            self.state.scratch.drop_arenas(last_arena, self.state.overlay.arenas_of_orphans())
+            self.state.scratch.drop_arenas(last_arena, overlay.arenas_of_orphans() | held)
             reached("settle.dropped")
             self.lease = lease
 
@@ -228,12 +253,33 @@ class Committer:
             await self._leave_lease()
             return before, head
 
+    async def find_head(self) -> Head:
+        """The newest version; nothing is awaited where that need not be."""
+        head = self.store.find_head_ready(self.volume.id)
+        return await self.bridge.run(self.store.get_head, self.volume.id) if head is None else head
+
+    async def follow(self) -> None:
+        """Show the newest version, whatever is open: an open file keeps what it has.
+
+        The kernel is told nothing: it must not keep names and attributes for longer than
+        a moment. Nothing is settled, and the lease must be ``onward`` for that.
+        """
+        async with self._lock:
+            head = await self.find_head()
+            if head == self.state.view.head:
+                return
+            load = self.state.view.reader.load_manifest
+            manifest = await self.bridge.settle(load, head.manifest)
+            await self.bridge.settle(self._show, head, manifest.snapshot)
+            reached("follow.shown")
+            await self.bridge.settle(self.state.recount_usage)
+
     async def _leave_lease(self) -> None:
         """A version that was left goes at once: read-only mounts do not settle now and then."""
         try:
             await self._put_lease()
         except VolfsError as error:
-            log.warning("after a reload: %s", error)
+            log.warning("lease: %s", error)
 
     async def _drain(self) -> None:
         """A file closed before the call may still have its release on the way.
@@ -252,6 +298,9 @@ class Committer:
 
     def _swap(self, head: Head, snapshot: Snapshot) -> list[Notice]:
         self._check_idle()
+        return self._show(head, snapshot)
+
+    def _show(self, head: Head, snapshot: Snapshot) -> list[Notice]:
         if self.state.view.snapshot == snapshot:
             self.state.view.head = head
             return []

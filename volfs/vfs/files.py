@@ -17,6 +17,7 @@ from volfs.errors import (
     NoAttributeError,
     NotSupportedError,
     StaleHandleError,
+    StaleInodeError,
     VolfsError,
 )
 from volfs.model.content import find_slices
@@ -37,6 +38,7 @@ class Handle:
     """One open file."""
 
     file: File
+    writes: bool = True
     expected: int = 0
     """Where the next sequential read begins."""
     ahead: int = 0
@@ -67,16 +69,19 @@ class Files:
     def open(self, ino: int, flags: int) -> int:
         """A handle. Truncates where ``flags`` say so."""
         file = self._file(self.state.get(ino))
-        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
+        if file.stale:
+            raise StaleInodeError(f"inode {ino} has another one in its place")
+        writes = bool(flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC)
+        if writes:
             self.state.check_writable()
         if flags & os.O_TRUNC:
             self.resize(file, 0)
-        return self.add_handle(file)
+        return self.add_handle(file, writes=writes)
 
-    def add_handle(self, file: File) -> int:
+    def add_handle(self, file: File, *, writes: bool = True) -> int:
         number = self._next_handle
         self._next_handle += 1
-        self._handles[number] = Handle(file)
+        self._handles[number] = Handle(file, writes)
         file.opens += 1
         self.state.open_files += 1
         return number
@@ -97,6 +102,10 @@ class Files:
         """The paths of open files, each once, sorted."""
         files = {handle.file for handle in self._handles.values()}
         return sorted(b"/".join(file.path) or file.name for file in files)
+
+    def list_written(self) -> set[int]:
+        """The inodes of files that are open for writing."""
+        return {handle.file.ino for handle in self._handles.values() if handle.writes}
 
     def _file(self, inode: Inode) -> File:
         if not isinstance(inode, File):

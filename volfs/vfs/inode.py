@@ -55,10 +55,11 @@ class File(Inode):
 
     ``extents`` is None while the content is the view's, as ``entry`` has it.
     Once materialised, ``base`` is the entry whose content its BASE pieces mean.
-    ``aliases`` are the known names of a file with hard links.
+    ``aliases`` are the known names of a file with hard links. ``left`` is where
+    it was when a checkout found another file there although this one was open.
     """
 
-    __slots__ = ("aliases", "base", "extents", "run")
+    __slots__ = ("aliases", "base", "extents", "left", "run")
 
     def __init__(self, ino: int, entry: Entry, parent: Directory | None, name: bytes) -> None:
         super().__init__(ino, entry, parent, name)
@@ -66,6 +67,7 @@ class File(Inode):
         self.extents: ExtentMap | None = None
         self.run: Run | None = None
         self.aliases: set[tuple[Directory, bytes]] = set()
+        self.left: tuple[Directory, bytes] | None = None
 
 
 class Run:

@@ -223,6 +223,47 @@ class Namespace:
             inode.aliases.add((new_parent, new_name))
         self._touch(inode)
 
+    # --- coming back -----------------------------------------------------
+
+    def put_back(self, file: File) -> None:
+        """A file that others replaced while it was open here, and that was written since: its
+        path means it again. Nothing happens where there is no file any more. Miss."""
+        there = self._find_successor(file)
+        if there is None:
+            return
+        for parent, name in self.state.names(there):
+            parent.children[name] = file
+            if name in parent.changed:
+                self.overlay.bind(parent, name, file)
+        entry = replace(file.entry, links=there.entry.links, group=there.entry.group)
+        file.base = replace(file.base, group=there.entry.group)
+        file.parent, file.name, file.aliases = there.parent, there.name, there.aliases
+        file.left, file.stale = None, False
+        self.overlay.orphans.pop(file.ino, None)
+        self.overlay.touch(file, entry)
+        self.state.usage.bytes += entry.size - there.entry.size
+        self._give_way(there, file)
+
+    def _find_successor(self, file: File) -> File | None:
+        if file.left is None or file.extents is None:
+            return None
+        directory, name = file.left
+        if directory.stale or (directory.parent is None and directory.ino != ROOT_INO):
+            return None
+        there = self.state.child(directory, name)
+        return there if isinstance(there, File) and there.entry.kind == FileKind.FILE else None
+
+    def _give_way(self, there: File, file: File) -> None:
+        """Another inode has this one's place; who has it open goes on with it."""
+        assert there.parent is not None
+        there.left = (there.parent, there.name)
+        there.parent, there.stale, there.aliases = None, True, set()
+        there.entry = replace(there.entry, links=0)
+        self.overlay.forget(there)
+        if file.entry.group:
+            self.state.inodes.by_group[file.entry.group] = file
+        self.state.drop_if_idle(there)
+
     # --- parts -----------------------------------------------------------
 
     def _writable(self, ino: int, name: bytes) -> Directory:

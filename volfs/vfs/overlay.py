@@ -8,7 +8,7 @@ gives its inodes back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from volfs.model.delta import Delta, DirectoryDelta
@@ -70,6 +70,8 @@ class Overlay:
         self.sealed: Sealed | None = None
         self.orphans: dict[int, File] = {}
         """Files removed while they were in use: their scratch outlives commits."""
+        self.held: dict[int, File] = {}
+        """Files whose content the last seal left out: their scratch outlives its commit."""
         self.unrecorded: set[int] = set()
         self.unrecorded_names: set[tuple[int, bytes]] = set()
 
@@ -106,8 +108,10 @@ class Overlay:
             self.unrecorded_names.update((inode.ino, name) for name in inode.changed)
 
     def arenas_of_orphans(self) -> set[int]:
-        maps = [file.extents for file in self.orphans.values() if file.extents]
-        return {piece.source for extents in maps for piece in extents.pieces}
+        return _arenas_of(self.orphans)
+
+    def arenas_of_held(self) -> set[int]:
+        return _arenas_of(self.held)
 
     def _note(self, directory: Directory, name: bytes) -> None:
         self.unrecorded_names.add((directory.ino, name))
@@ -137,16 +141,30 @@ class Overlay:
         )
         return self.dirty | sealed
 
+    def has(self, inode: Inode) -> bool:
+        """Whether an inode has changes of its own that are not published."""
+        sealed = self.sealed
+        return inode.ino in self.dirty or (sealed is not None and inode.ino in sealed.dirty)
+
     # --- seal ------------------------------------------------------------
 
-    def seal(self) -> Sealed:
-        """Close the generation: everything dirty as data. Synchronous, O(changes)."""
+    def seal(self, held: Collection[int] = ()) -> Sealed:
+        """Close the generation: everything dirty as data. Synchronous, O(changes).
+
+        Of files that are ``held`` names alone are in it: their content stays dirty.
+        """
         assert self.sealed is None, "one commit at a time"
-        dirty = {ino: (inode, inode.stamp) for ino, inode in self.dirty.items()}
+        self.held = kept = self.find_held(held)
+        dirty = {ino: (each, each.stamp) for ino, each in self.dirty.items() if ino not in kept}
         self.sealed = Sealed(Delta(), self.scratch.next_arena(), dirty)
-        _Sealing(self.sealed, self.sub_path).run()
-        self.dirty = {}
+        _Sealing(self.sealed, self.sub_path, kept).run()
+        self.dirty = dict(kept)
         return self.sealed
+
+    def find_held(self, held: Collection[int]) -> dict[int, File]:
+        """Those of the files ``held`` whose content is dirty."""
+        files = (self.dirty.get(ino) for ino in held)
+        return {f.ino: f for f in files if isinstance(f, File) and f.extents is not None}
 
     def restore(self) -> None:
         """The commit failed: the sealed changes are ordinary ones again."""
@@ -209,6 +227,11 @@ class Overlay:
         self.unrecorded.add(file.ino)
 
 
+def _arenas_of(files: Mapping[int, File]) -> set[int]:
+    maps = [file.extents for file in files.values() if file.extents]
+    return {piece.source for extents in maps for piece in extents.pieces if piece.source >= 0}
+
+
 def _group(inode: Inode | None) -> int:
     return inode.entry.group if inode is not None else 0
 
@@ -217,12 +240,18 @@ def _bound(inode: Inode | None) -> tuple[Inode | None, int]:
     return inode, _group(inode)
 
 
+def _before(file: File) -> Entry:
+    """A file as it would be, had nobody written to it since it was published."""
+    return with_content(file.entry, file.base)
+
+
 class _Sealing:
     """One seal: builds the delta from the dirty inodes."""
 
-    def __init__(self, sealed: Sealed, sub_path: Path) -> None:
+    def __init__(self, sealed: Sealed, sub_path: Path, held: Mapping[int, File]) -> None:
         self.sealed = sealed
         self.sub_path = sub_path
+        self.held = held
         self.nodes: dict[int, DirectoryDelta] = {}
 
     def run(self) -> None:
@@ -231,6 +260,9 @@ class _Sealing:
                 self.add_directory(inode)
             elif isinstance(inode, File):
                 self.add_file(inode)
+        for file in self.held.values():
+            if file.entry.group:
+                self.sealed.delta.records[file.entry.group] = _before(file)
 
     def node(self, directory: Directory) -> DirectoryDelta:
         """The delta's node of a directory; made with those above it."""
@@ -273,6 +305,8 @@ class _Sealing:
         """Bind a file in the delta; one whose content must be written first comes later."""
         if file.entry.group:
             node.names[name] = Entry(name, FileKind(file.entry.kind), group=file.entry.group)
+        elif file.ino in self.held:
+            node.names[name] = replace(_before(file), name=name)
         elif file.extents is None:
             node.names[name] = replace(file.entry, name=name)
 

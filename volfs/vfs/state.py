@@ -68,11 +68,11 @@ class MountState:
     def get(self, ino: int) -> Inode:
         """The inode of a number that the kernel was told.
 
-        StaleInodeError for one that a reload left behind: the kernel then looks
-        the path up again, which leads it to the new one.
+        StaleInodeError for one that a reload left behind and nobody has open: the
+        kernel then looks the path up again, which leads it to the new one.
         """
         inode = self.inodes.find(ino)
-        if inode is None or inode.stale:
+        if inode is None or (inode.stale and not inode.opens):
             raise StaleInodeError(f"inode {ino} is of a version not shown any more")
         return inode
 

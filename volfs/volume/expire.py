@@ -11,6 +11,9 @@ from volfs.store.base import Store, VolumeRecord
 from volfs.volume.history import VersionInfo, iter_history, to_local
 from volfs.volume.leases import drop_stale_leases
 
+THINNED = KeepRules(last=100, hourly=24, daily=30)
+"""What stays of the versions that a network file system makes by itself."""
+
 
 class Verdict(NamedTuple):
     """One version, and why it stays: rules, ``head``, ``tag NAME``, ``mounted``."""
@@ -34,7 +37,7 @@ def judge_versions(store: Store, volume: VolumeRecord, rules: KeepRules) -> list
     versions = list(iter_history(store, volume))
     dated = [Dated(info.version, info.created_ns) for info in versions]
     kept = choose_kept(dated, rules, to_local)
-    for version, reason in _iter_used(store, volume):
+    for version, reason in _iter_used(store, volume, versions):
         kept.setdefault(version, []).append(reason)
     return [Verdict(info, tuple(kept.get(info.version, ()))) for info in versions]
 
@@ -52,10 +55,23 @@ def expire_versions(
     return verdicts, store.remove_versions(volume.id, unkept)
 
 
-def _iter_used(store: Store, volume: VolumeRecord) -> Iterable[tuple[int, str]]:
+def thin_history(store: Store, volume: VolumeRecord) -> list[int]:
+    """Remove the versions that closing files made, but those that ``THINNED`` keeps.
+
+    Versions with a message, tags and mounts keep what they keep elsewhere.
+    """
+    verdicts = judge_versions(store, volume, THINNED)
+    gone = [v.info.version for v in verdicts if v.info.auto and not v.is_kept]
+    return store.remove_versions(volume.id, gone)
+
+
+def _iter_used(
+    store: Store, volume: VolumeRecord, versions: list[VersionInfo]
+) -> Iterable[tuple[int, str]]:
     yield store.get_head(volume.id).version, "head"
     for tag, version in store.list_tags(volume.id):
         yield version, f"tag {tag}"
     leases = [lease for lease in drop_stale_leases(store) if lease.volume_id == volume.id]
-    for version in sorted({version for lease in leases for version in lease.versions}):
-        yield version, "mounted"
+    for info in versions:
+        if any(lease.has(info.version) for lease in leases):
+            yield info.version, "mounted"

@@ -21,15 +21,20 @@ from volfs.volume.sessions import find_session_path, load_session
 
 
 def begin_lease(
-    store: Store, volume: VolumeRecord, session: str, find_head: Callable[[], Head]
+    store: Store,
+    volume: VolumeRecord,
+    session: str,
+    find_head: Callable[[], Head],
+    *,
+    onward: bool = False,
 ) -> tuple[Head, Lease]:
     """Lease the version that ``find_head`` finds; what the session had before is given up.
 
-    From here on the version stays. Raises what ``find_head`` does.
+    From here on the version stays, and with ``onward`` all later ones.
+    Raises what ``find_head`` does.
     """
-    began_ns = time.time_ns()
-
-    return keep_version(store, Lease(session, volume.id, began_ns=began_ns), find_head)
+    lease = Lease(session, volume.id, began_ns=time.time_ns(), onward=onward)
+    return keep_version(store, lease, find_head)
 
 
 def keep_version(store: Store, lease: Lease, find_head: Callable[[], Head]) -> tuple[Head, Lease]:
@@ -50,7 +55,7 @@ def keep_version(store: Store, lease: Lease, find_head: Callable[[], Head]) -> t
 
 def widen(lease: Lease, *versions: int, needs: tuple[Need, ...] = ()) -> Lease:
     """The lease with more in it; the same one if all of that is there already."""
-    more = tuple(version for version in versions if version not in lease.versions)
+    more = tuple(version for version in versions if not lease.has(version))
     others = tuple(need for need in needs if need not in lease.needs)
     if not (more or others):
         return lease

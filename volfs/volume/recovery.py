@@ -175,7 +175,7 @@ def _read_facts(manifest: Manifest) -> _Facts | None:
 
 
 def _fallback_name(volume_id: str) -> str:
-    return f"recovered-{volume_id.removeprefix('vo-')[:ID_SHOWN]}"
+    return f"recovered-{volume_id.partition('-')[2][:ID_SHOWN]}"
 
 
 def _free_name(store: Store, record: VolumeRecord) -> VolumeRecord:

@@ -28,15 +28,17 @@ def create_volume(
     profile: int = DEFAULT_PROFILE,
     auto_commit: float | None = None,
     chunk_bits: int = DEFAULT_CHUNK_BITS,
+    network: bool = False,
 ) -> VolumeRecord:
     """Add an empty volume. AlreadyExistsError; InvalidNameError; UserError for a bad option.
 
     ``auto_commit`` is the default interval of its mounts in seconds; None is off.
+    With ``network`` it is a network file system.
     """
     if auto_commit is not None and not (math.isfinite(auto_commit) and auto_commit > 0):
         raise UserError(f"an auto-commit interval of {auto_commit} seconds makes no sense")
     record = VolumeRecord(
-        id=make_id("vo"),
+        id=make_id("sv" if network else "vo"),
         name=check_volume_name(name),
         profile=get_profile(profile).number,
         chunk_bits=chunk_bits,

@@ -151,6 +151,9 @@ class EmbeddedStore:
     def get_head(self, volume_id: str) -> Head:
         return self._refs.get_head(volume_id)
 
+    def find_head_ready(self, volume_id: str) -> Head | None:
+        return self._refs.get_head(volume_id)
+
     def find_version(self, volume_id: str, version: int) -> Oid | None:
         return self._refs.find_version(volume_id, version)
 
@@ -163,7 +166,7 @@ class EmbeddedStore:
             kept = {tag.version for tag in self._tags.list_in(txn, volume_id)}
             for lease in self._leases.list_in(txn):
                 if lease.volume_id == volume_id:
-                    kept.update(lease.versions)
+                    kept.update(filter(lease.has, versions))
             removed = self._refs.remove_versions(txn, volume_id, set(versions) - kept)
             reached("expire.unmoved")
         reached("expire.moved")

@@ -1,0 +1,116 @@
+"""Close-to-open: what the mount of a network file system does at opens and closes.
+
+Whoever opens or looks sees what was published before; whoever closes a file
+that he wrote returns once that is published. One commit runs at a time, and
+those who close meanwhile share the next (docs/decisions/0017).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import trio
+
+from volfs.errors import VolfsError
+from volfs.vfs.committer import Committer
+from volfs.vfs.files import Files
+from volfs.vfs.inode import File
+from volfs.vfs.namespace import Namespace
+from volfs.volume.commit import CommitNote
+
+NOTE = CommitNote(auto=True)
+SETTLE_EVERY = 64
+"""Commits; each leaves an arena and something in the lease."""
+
+
+class _Round:
+    """One commit for everybody who waits for it."""
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self.error: VolfsError | None = None
+
+
+class Sharing:
+    """Revalidation and group commits of one mount."""
+
+    def __init__(self, committer: Committer, files: Files, names: Namespace) -> None:
+        self._committer = committer
+        self._files = files
+        self._names = names
+        self._turn = trio.Lock()
+        self._next = _Round()
+        self._closing: Counter[int] = Counter()
+        """Files whose content is published although they are open for writing."""
+        self.commits = 0
+
+    async def revalidate(self) -> None:
+        """Show what was published before the call."""
+        committer = self._committer
+        if await committer.find_head() != committer.state.view.head:
+            await committer.follow()
+
+    # --- publishing ------------------------------------------------------
+
+    async def close(self, number: int) -> None:
+        """Return once what was written through a handle is published. Errors as of a commit."""
+        if self._files.handle(number).writes:
+            await self.sync(number)
+
+    async def sync(self, number: int) -> None:
+        """Return once what was written to a handle's file is published. Errors as of a commit."""
+        handle = self._files.handle(number)
+        if handle.writes:
+            await self._committer.bridge.settle(self._names.put_back, handle.file)
+        await self.publish_file(handle.file)
+
+    async def release(self, number: int) -> None:
+        """The handle is gone; what was written through a mapping after the close is published."""
+        handle = self._files.handle(number)
+        if handle.writes:
+            await self._committer.bridge.settle(self._names.put_back, handle.file)
+        self._files.release(number)
+        if handle.writes and handle.file.ino not in self._files.list_written():
+            await self.publish_file(handle.file)
+
+    async def publish_file(self, file: File) -> None:
+        """As ``publish``, with the content of a file that may be open for writing."""
+        if not self._committer.state.overlay.has(file):
+            return
+        self._closing[file.ino] += 1
+        try:
+            await self.publish()
+        finally:
+            self._closing[file.ino] -= 1
+            self._closing += Counter()  # without those that are zero
+
+    async def publish(self) -> None:
+        """Return once what was changed before the call is published. Errors as of a commit.
+
+        The content of files that are open for writing is not: a close or fsync publishes that.
+        """
+        if self._committer.state.overlay.is_clean:
+            return
+        mine = self._next
+        async with self._turn:
+            if not mine.is_over:
+                await self._run(mine)
+        if mine.error is not None:
+            raise mine.error
+
+    async def _run(self, mine: _Round) -> None:
+        try:
+            await self._committer.publish(NOTE, self._begin)
+        except VolfsError as error:
+            mine.error = error
+        mine.is_over = True
+        if self._next is mine:
+            self._next = _Round()
+        self.commits += 1
+        if self.commits % SETTLE_EVERY == 0:
+            await self._committer.settle()
+
+    def _begin(self) -> set[int]:
+        """Who comes from now on shares the next one; the files that this one leaves out."""
+        self._next = _Round()
+        return self._files.list_written() - self._closing.keys()
