@@ -17,12 +17,16 @@ _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
 class MountPoint(NamedTuple):
-    """One line of /proc/self/mountinfo."""
+    """One line of a mountinfo."""
 
     path: str
     device: tuple[int, int]
     fs_type: str
     source: str
+    number: int
+    """What the kernel calls it, in fdinfo for example."""
+    root: str
+    """The directory of the file system that is shown; ``/`` unless it is a bind mount of less."""
 
     @property
     def socket(self) -> Path:
@@ -64,9 +68,9 @@ def socket_path(device: tuple[int, int]) -> Path:
     return runtime_directory() / f"{device[0]}-{device[1]}.sock"
 
 
-def list_mount_points() -> list[MountPoint]:
-    """Every mount of this process's namespace, in the kernel's order: later ones lie on top."""
-    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+def list_mount_points(process: int | str = "self") -> list[MountPoint]:
+    """Every mount that a process sees, in the kernel's order: later ones lie on top. OSError."""
+    lines = Path(f"/proc/{process}/mountinfo").read_bytes().splitlines()
     return [_parse_line(line) for line in lines]
 
 
@@ -101,7 +105,12 @@ def _parse_line(line: bytes) -> MountPoint:
     parts, rest = fields.split(b" "), tail.split(b" ")
     major, minor = parts[2].split(b":")
     return MountPoint(
-        _unescape(parts[4]), (int(major), int(minor)), rest[0].decode(), _unescape(rest[1])
+        _unescape(parts[4]),
+        (int(major), int(minor)),
+        rest[0].decode(),
+        _unescape(rest[1]),
+        int(parts[0]),
+        _unescape(parts[3]),
     )
 
 

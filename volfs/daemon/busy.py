@@ -1,4 +1,8 @@
-"""Who has files of a mount open: for the message of a busy reload. Blocking, best effort."""
+"""Who has files of a mount open: for the message of a busy reload. Blocking, best effort.
+
+A process may see the mount elsewhere, through a bind mount or in a container:
+what it has open is told by the device, and named by its path in the mount.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from volfs.control.mounts import MountPoint, list_mount_points
+
+Device = tuple[int, int]
 
 
 class Holder(NamedTuple):
@@ -16,21 +24,21 @@ class Holder(NamedTuple):
     path: str
 
 
-def find_holders(mountpoint: str, device: tuple[int, int]) -> list[Holder]:
-    """Processes that hold files below a mount point, as /proc tells us."""
+def find_holders(device: Device) -> list[Holder]:
+    """Processes that hold files of a mount, as /proc tells us."""
     return [
         Holder(pid, _command(pid), path)
         for pid in _pids()
         if pid != os.getpid()
-        for path in sorted(set(_open_paths(pid, mountpoint)) | set(_mapped_paths(pid, device)))
+        for path in sorted({*_open_paths(pid, device), *_mapped_paths(pid, device)})
     ]
 
 
 def describe_holders(holders: list[Holder], open_paths: list[str]) -> str:
     """``path NAME is open from 'COMMAND' (pid N)``, for up to five; else the paths we know."""
-    told = [f"{h.path} is open from '{h.command}' (pid {h.pid})" for h in holders[:5]]
+    told = [f"path {h.path} is open from '{h.command}' (pid {h.pid})" for h in holders[:5]]
     if not told:
-        told = [f"{path} is open" for path in open_paths[:5]]
+        told = [f"path {path} is open" for path in open_paths[:5]]
     more = max(len(holders), len(open_paths)) - len(told)
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
 
@@ -41,42 +49,56 @@ def _pids() -> list[int]:
 
 def _command(pid: int) -> str:
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
     except OSError:
         return "?"
-    return b" ".join(words).decode(errors="replace").strip()[:80] or "?"
+    return " ".join(line.decode(errors="replace").split())[:80] or "?"
 
 
-def _open_paths(pid: int, mountpoint: str) -> Iterator[str]:
-    """Files, not directories: those do not keep a version from going."""
+def _places(pid: int, device: Device) -> dict[int, MountPoint]:
+    """Where a process sees the mount, by the kernel's numbers."""
     try:
-        names = os.listdir(f"/proc/{pid}/fd")
+        return {m.number: m for m in list_mount_points(pid) if m.device == device}
+    except OSError:
+        return {}
+
+
+def _inside(path: str, place: MountPoint) -> str:
+    """A path that a process sees, as one in the mount."""
+    return os.path.normpath(f"{place.root}/{path.removeprefix(place.path)}").strip("/")
+
+
+def _open_paths(pid: int, device: Device) -> Iterator[str]:
+    """Files, not directories: those do not keep a version from going."""
+    places = _places(pid, device)
+    try:
+        names = os.listdir(f"/proc/{pid}/fd") if places else []
     except OSError:
         return
     for name in names:
         try:
-            target = os.readlink(f"/proc/{pid}/fd/{name}")
-            flags = _open_flags(pid, name)
+            flags, mount = _describe(pid, name)
+            if mount in places and not flags & os.O_DIRECTORY:
+                yield _inside(os.readlink(f"/proc/{pid}/fd/{name}"), places[mount])
         except OSError:
             continue
-        if target.startswith(f"{mountpoint}/") and not flags & os.O_DIRECTORY:
-            yield target
 
 
-def _open_flags(pid: int, descriptor: str) -> int:
-    for line in Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text().splitlines():
-        if line.startswith("flags:"):
-            return int(line.split()[1], 8)
-    return 0
+def _describe(pid: int, descriptor: str) -> tuple[int, int]:
+    """The flags of an open file, and the number of the mount that it was opened through."""
+    lines = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text().splitlines()
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    return int(facts.get("flags", "0"), 8), int(facts.get("mnt_id", "-1"))
 
 
-def _mapped_paths(pid: int, device: tuple[int, int]) -> Iterator[str]:
+def _mapped_paths(pid: int, device: Device) -> Iterator[str]:
     wanted = f"{device[0]:02x}:{device[1]:02x}"
     try:
         lines = Path(f"/proc/{pid}/maps").read_text(errors="surrogateescape").splitlines()
     except OSError:
         return
-    for line in lines:
-        fields = line.split(None, 5)
-        if len(fields) == 6 and fields[3] == wanted:
-            yield fields[5]
+    mapped = [fields[5] for line in lines if (fields := line.split(None, 5))[3:4] == [wanted]]
+    places = _places(pid, device) if mapped else {}
+    for path in mapped:
+        above = [p for p in places.values() if path.startswith(f"{p.path}/")]
+        yield _inside(path, max(above, key=lambda p: len(p.path))) if above else path

@@ -152,7 +152,7 @@ class Service:
 
     async def _name_holders(self) -> str:
         bridge = self.committer.bridge
-        holders = await bridge.run(find_holders, self.mountpoint, self.device)
+        holders = await bridge.run(find_holders, self.device)
         return describe_holders(holders, [show_path(p) for p in self.operations.files.open_paths()])
 
     # --- unmount ---------------------------------------------------------
