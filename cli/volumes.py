@@ -53,8 +53,11 @@ def create(name: str, version: int, auto_commit: float | None) -> None:
 def list_(as_json: bool) -> None:
     """List volumes, newest first."""
     columns = (Column("Name"), Column("Created at", show_time), Column("Created by"))
+    from volfs.volume.volumes import is_ephemeral
+
     with opened_store() as store:
-        rows = [(r.name, r.created_ns, r.created_by) for r in store.list_volumes()]
+        named = [record for record in store.list_volumes() if not is_ephemeral(record)]
+    rows = [(record.name, record.created_ns, record.created_by) for record in named]
     print_listing(columns, rows, as_json=as_json)
 
 

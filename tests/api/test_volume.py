@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path, PurePosixPath
 
@@ -115,6 +117,8 @@ def test_ephemeral_volumes() -> None:
         assert volume.object_id.startswith("vo-")
         assert modal.Volume.objects.list() == []
         assert modal.Volume.from_id(volume.object_id).hydrate().name is None
+        program = Path(sys.executable).parent / "volfs"
+        assert subprocess.check_output([program, "list"]) == b""
     with pytest.raises(not_found):
         modal.Volume.from_id(volume.object_id).hydrate()
 

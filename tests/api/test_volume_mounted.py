@@ -14,6 +14,7 @@ import volfs as modal
 from tests.api.conftest import ROOT
 from tests.harness.fixtures import mounted, mounts
 from tests.harness.mounted import Mounted, Mounts
+from volfs.containers.container import Container, ContainerSpec, VolumeMount
 
 __all__ = ["mounted", "mounts"]
 pytestmark = pytest.mark.fuse
@@ -122,6 +123,27 @@ with open("{bound}/b"):
     version, busy = said.splitlines()
     assert version == "2"
     assert f"preventing the operation: path b is open from '{sys.executable}" in busy
+
+
+def test_in_a_container_its_own_mount_is_meant(mounts: Mounts, mounted: Mounted) -> None:
+    where = "/volfs-test/data"
+    program = f"""
+import volfs as modal
+open("{where}/a", "w").close()
+volume = modal.Volume.from_name("data")
+print(volume.commit().version)
+volume.reload()
+"""
+    spec = ContainerSpec((VolumeMount("data", where),))
+    with Container(spec, str(mounts.store_path)) as container:
+        process = container.start(
+            [sys.executable, "-c", program],
+            env={**mounts.environment, "VOLFS_STORE": str(mounts.store_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.communicate(timeout=60)[0] == "1\n"
+    assert list(mounted.path.iterdir()) == []
 
 
 def test_a_process_that_does_not_see_it(mounts: Mounts, mounted: Mounted) -> None:

@@ -8,7 +8,7 @@ after its device, which is the same in all of these.
 from __future__ import annotations
 
 from volfs.control.client import MountClient, list_mounts
-from volfs.control.mounts import resolve_mount_path
+from volfs.control.mounts import list_mount_points, resolve_mount_path
 from volfs.errors import MountError, NotMountedError
 from volfs.store.base import VolumeRecord
 
@@ -33,13 +33,18 @@ def get_own_mount(volume: VolumeRecord, verb: str, mountpoint: str | None = None
 
 
 def find_own_mounts(volume: VolumeRecord, mountpoint: str | None = None) -> list[MountClient]:
-    """Its living mounts that this process sees, all or those at a place; each once."""
+    """Its living mounts that this process sees, all or those at a place; each once.
+
+    A container sees those of the host, too: its own is the one that is meant there.
+    """
     mounts = [mount for mount in list_mounts() if not mount.mount.is_private]
     if mountpoint is not None:
         place = resolve_mount_path(mountpoint)
         mounts = [mount for mount in mounts if mount.mount.path == place]
     several = {mount.mount.device: mount for mount in reversed(mounts)}
-    return [mount for mount in reversed(several.values()) if _shows(mount, volume)]
+    found = [mount for mount in reversed(several.values()) if _shows(mount, volume)]
+    bound = {mount.device for mount in list_mount_points() if mount.is_private}
+    return [mount for mount in found if mount.mount.device in bound] or found
 
 
 def _shows(mount: MountClient, volume: VolumeRecord) -> bool:
