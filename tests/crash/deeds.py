@@ -104,10 +104,10 @@ class Deed:
             self.act(store)
 
     def act(self, store: Store) -> None:
-        raise NotImplementedError
+        """Nothing, unless told otherwise."""
 
     def expect(self, model: Model) -> None:
-        """Change nothing, unless told otherwise."""
+        """Nothing else, unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,23 @@ class Undelete(Deed):
 
 
 @dataclass(frozen=True)
-class Mend(Deed):
+class Repair(Deed):
+    mends = True
+
+    def act(self, store: Store) -> None:
+        repair_store(store)
+
+
+@dataclass(frozen=True)
+class Rebuild(Deed):
+    mends = True
+
+    def do(self, path: Path) -> None:
+        rebuild_store(str(path))
+
+
+@dataclass(frozen=True)
+class HurtAndRepair(Deed):
     """Hurt the store so that nothing is lost for good (``wounds.py``), and repair it."""
 
     wound: str
@@ -226,25 +242,22 @@ class Mend(Deed):
     mends = True
 
     def do(self, path: Path) -> None:
-        with opened(path) as store:
-            hurt(store, self.wound, random.Random(self.seed))
-        with opened(path) as store:
-            repair_store(store)
-            # A pack that was rewritten is never brought back: it is what was damaged.
-            collect_garbage(store, grace=0)
+        hurt(path, self.wound, self.seed)
+        Repair().do(path)
+        # A pack that was rewritten is never brought back: it is what was damaged.
+        Collect(0).do(path)
 
 
 @dataclass(frozen=True)
-class Rebuild(Deed):
+class HurtAndRebuild(Deed):
     """Lose the index's entries, and make them again."""
 
     seed: int
     mends = True
 
     def do(self, path: Path) -> None:
-        with opened(path) as store:
-            hurt(store, "entries", random.Random(self.seed))
-        rebuild_store(str(path))
+        hurt(path, "entries", self.seed)
+        Rebuild().do(path)
 
 
 def patch(files: Files, changes: dict[str, bytes | None]) -> Files:

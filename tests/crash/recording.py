@@ -18,16 +18,19 @@ from pathlib import Path
 SECTOR = 512
 CALLS = (
     "openat,close,lseek,write,pwrite64,pwritev,pwritev2,writev,"
-    "fdatasync,fsync,ftruncate,unlink,rename,mkdir,dup,dup2"
+    "fdatasync,fsync,ftruncate,truncate,unlink,rename,link,mkdir,dup,dup2"
 )
 OPTIONS = ("-xx", "-s", "1000000", "-e", f"trace={CALLS}")
+MAKING = ("create", "mkdir")
+NAMING = (*MAKING, "unlink", "rename", "link")
 _LINE = re.compile(r"^\d+ +(\w+)\((.*)\) += (-?\w+)")
 _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 
 @dataclass(frozen=True)
 class Call:
-    """``write``, ``sync``, ``create``, ``cut``, ``unlink`` or ``rename`` of a path; ``say``."""
+    """What happened to a path: ``write``, ``sync``, ``cut``; ``create``, ``mkdir``, ``unlink``;
+    ``rename`` and ``link``, to ``target``. Or ``say``."""
 
     what: str
     path: str = ""
@@ -62,10 +65,9 @@ class Recording:
         rest = _TEXT.sub('""', arguments)
         if name == "openat":
             yield from self._parse_open(os.fsdecode(texts[0]), rest, result)
-        elif name in ("unlink", "rename"):
-            paths = [os.fsdecode(text) for text in texts]
-            yield Call(name, paths[0], target=paths[-1])
-        elif name != "mkdir":
+        elif name in ("unlink", "rename", "link", "mkdir", "truncate"):
+            yield from self._parse_names(name, [os.fsdecode(text) for text in texts], rest)
+        else:
             yield from self._parse_use(name, texts, rest, result)
 
     def _parse_open(self, path: str, flags: str, descriptor: int) -> Iterator[Call]:
@@ -74,6 +76,14 @@ class Recording:
             self._open[descriptor] = _Open(path, "O_DSYNC" in flags)
             if "O_CREAT" in flags:
                 yield Call("create", path)
+
+    def _parse_names(self, name: str, paths: list[str], rest: str) -> Iterator[Call]:
+        if not paths[0].startswith(self._directory):
+            return
+        if name == "truncate":
+            yield Call("cut", paths[0], int(rest.rpartition(",")[2]))
+        else:
+            yield Call(name, paths[0], target=paths[-1])
 
     def _parse_use(self, name: str, texts: list[bytes], rest: str, result: int) -> Iterator[Call]:
         numbers = [int(text, 0) for text in re.findall(r"(?<![\w=])-?\d+\b", rest)]
@@ -113,8 +123,10 @@ class Disk:
         for number, call in enumerate(self.calls):
             if call.path in lost:
                 continue
-            is_durable = call.durable or self._is_synced(number, call.path)
-            self._apply(call, is_durable, choose, keep_names=keep_names)
+            if call.what not in NAMING:
+                self._apply(call, call.durable or self._is_synced(number, call.path), choose)
+            elif keep_names or call.what in MAKING or self._is_moved(number):
+                self._apply_name(call)
 
     def _is_synced(self, number: int, path: str) -> bool:
         return any(call.what == "sync" and call.path == path for call in self.calls[number + 1 :])
@@ -126,25 +138,28 @@ class Disk:
             for number, call in enumerate(self.calls)
             if call.what == "create"
             and not self.move(call.path).exists()
-            and not self._is_synced(number, str(Path(call.path).parent))
+            and not self._is_named(number, call.path)
+            and not any(
+                later.path == call.path and later.what == "rename" and self._is_moved(at)
+                for at, later in enumerate(self.calls)
+            )
         }
+
+    def _is_named(self, number: int, path: str) -> bool:
+        """Whether what happened to a name is durable."""
+        return self._is_synced(number, str(Path(path).parent))
+
+    def _is_moved(self, number: int) -> bool:
+        return self._is_named(number, self.calls[number].target)
 
     def _apply(
         self,
         call: Call,
         is_durable: bool,
         choose: Callable[[bytes], bytes | None],
-        *,
-        keep_names: bool,
     ) -> None:
         path = self.move(call.path) if call.path else Path()
-        if call.what == "create":
-            path.touch()
-        elif call.what == "unlink" and keep_names:
-            path.unlink()
-        elif call.what == "rename":
-            path.rename(self.move(call.target))
-        elif call.what == "cut" and (is_durable or choose(b"") is not None):
+        if call.what == "cut" and (is_durable or choose(b"") is not None):
             os.truncate(path, call.offset)
         elif call.what == "write":
             data = call.data if is_durable else choose(call.data)
@@ -152,6 +167,20 @@ class Disk:
                 with path.open("r+b") as file:
                     file.seek(call.offset)
                     file.write(data)
+
+    def _apply_name(self, call: Call) -> None:
+        path = self.move(call.path)
+        match call.what:
+            case "create":
+                path.touch()
+            case "mkdir":
+                path.mkdir(exist_ok=True)
+            case "unlink":
+                path.unlink(missing_ok=True)
+            case "rename":
+                path.rename(self.move(call.target))
+            case "link":
+                self.move(call.target).hardlink_to(path)
 
 
 def keep_all(data: bytes) -> bytes | None:

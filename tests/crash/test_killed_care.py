@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,20 +17,17 @@ from tests.crash.deeds import (
     Collect,
     Deed,
     Expire,
-    Mend,
+    HurtAndRebuild,
+    HurtAndRepair,
     Model,
     Publish,
-    Rebuild,
     Undelete,
-    begin_model,
     choose_change,
     choose_files,
     copy_model,
-    look,
 )
-from tests.crash.life import opened
+from tests.crash.household import Household
 from tests.crash.wounds import WOUNDS
-from volfs.volume.check import check_store
 
 pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc")]
 
@@ -63,57 +59,16 @@ POINTS = (
 Choose = Callable[[random.Random, Model], Deed]
 
 
-class Household:
-    """A store, and what should be in it."""
-
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / "store"
-        with opened(self.path, create=True) as store:
-            self.model = begin_model(store)
-
-    def live(self, say: Say, seed: int) -> None:
-        """In the child: one deed after another, each announced and acknowledged."""
-        model = copy_model(self.model)
-        rng = random.Random(seed)
-        for choose in CHORES:
-            deed = choose(rng, model)
-            say("begin", deed)
-            deed.do(self.path)
-            say("done")
-            deed.expect(model)
-
-    def judge(self, said: list[tuple[Any, ...]]) -> None:
-        """In the parent, after its death."""
-        under_way: Deed | None = None
-        for what, *facts in said:
-            if what == "begin":
-                (under_way,) = facts
-            elif under_way is not None:
-                under_way.expect(self.model)
-                under_way = None
-        if under_way is not None:
-            self.do_again(under_way)
-        self.check()
-
-    def do_again(self, deed: Deed) -> None:
-        """It was done, or it was not and can be."""
-        after = copy_model(self.model)
-        deed.expect(after)
-        if deed.mends:
-            deed.do(self.path)
-        with opened(self.path) as store:
-            found = look(store)
-            assert found in (self.model, after), deed
-            assert check_store(store).is_clean
-        if found == self.model:
-            deed.do(self.path)
-        self.model = after
-
-    def check(self) -> None:
-        with opened(self.path) as store:
-            assert look(store) == self.model
-            report = check_store(store)
-            assert report.is_clean, report
+def live(household: Household, say: Say, seed: int) -> None:
+    """In the child: one deed after another, each announced and acknowledged."""
+    model = copy_model(household.model)
+    rng = random.Random(seed)
+    for choose in CHORES:
+        deed = choose(rng, model)
+        say("begin", deed)
+        deed.do(household.path)
+        say("done")
+        deed.expect(model)
 
 
 def publish_all(rng: random.Random, model: Model) -> Deed:
@@ -128,7 +83,7 @@ def expire(rng: random.Random, model: Model) -> Deed:
 
 
 def mend(wound: str) -> Choose:
-    return lambda rng, model: Mend(wound, rng.getrandbits(32))
+    return lambda rng, model: HurtAndRepair(wound, rng.getrandbits(32))
 
 
 CHORES = (
@@ -145,7 +100,7 @@ CHORES = (
     lambda rng, model: Expire(FIRST, 1),
     lambda rng, model: Collect(0),
     *map(mend, WOUNDS),
-    lambda rng, model: Rebuild(rng.getrandbits(32)),
+    lambda rng, model: HurtAndRebuild(rng.getrandbits(32)),
 )
 """One life: what a store is for, in an order in which each has something to do."""
 
@@ -158,7 +113,7 @@ def household() -> Iterator[Household]:
 
 
 def die_once(household: Household, seed: int, fault: str, moment: float | None = None) -> Child:
-    child = Child(lambda say: household.live(say, seed), fault)
+    child = Child(lambda say: live(household, say, seed), fault)
     if moment is None:
         child.end()
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,9 +12,24 @@ from typing import Any
 import pytest
 
 from tests.crash.children import Child, Say, first_seed, is_long
+from tests.crash.deeds import (
+    FIRST,
+    Collect,
+    Deed,
+    Expire,
+    Fork,
+    Publish,
+    Rebuild,
+    Repair,
+    Restore,
+    Tag,
+    Undelete,
+)
+from tests.crash.household import Household
 from tests.crash.life import Life, opened, own
 from tests.crash.recording import OPTIONS, Call, Disk, Recording, drop_all, keep_all, tear
 from tests.crash.tracing import needs_strace, run_traced
+from tests.crash.wounds import hurt
 from tests.harness.rig import list_tree
 
 pytestmark = [pytest.mark.crash, needs_strace]
@@ -26,7 +42,49 @@ def directory() -> Iterator[Path]:
     shutil.rmtree(path)
 
 
-def live(life: Life, say: Say) -> None:
+Judge = Callable[[list[tuple[Any, ...]]], None]
+
+
+class Cuts:
+    """A recording of what ``live`` does to ``directory``, and the directory that it began with."""
+
+    def __init__(self, directory: Path, live: Callable[[Say], None], judge: Judge) -> None:
+        self.directory = directory
+        self.judge = judge
+        self.before = directory.with_name("before")
+        shutil.copytree(directory, self.before)
+        self.trace = directory.with_name("trace")
+        self.said = run_traced(live, self.trace, *OPTIONS)
+        self.calls = Recording(self.trace, directory).calls
+
+    def cut(self, length: int, choose: Callable[[bytes], Any], *, keep_names: bool) -> None:
+        """Replay so many calls, cut the power, and judge what is left."""
+        # In the same place: the session's lease has its path.
+        shutil.rmtree(self.directory)
+        shutil.copytree(self.before, self.directory)
+        calls = self.calls[:length]
+        Disk(calls, Path).cut_power(choose, keep_names=keep_names)
+        messages = max(1, sum(call == Call("say") for call in calls))
+        Child(lambda say: self.judge(self.said[:messages])).end()
+
+    def cut_everywhere(self, *, every_way: bool = True) -> None:
+        """After each call; in one way after the other, or in every way."""
+        for length in range(len(self.calls) + 1):
+            ways = list(self._iter_ways(length))
+            for choose, keep_names in ways if every_way else [ways[length % len(ways)]]:
+                self.cut(length, choose, keep_names=keep_names)
+
+    def _iter_ways(self, length: int) -> Iterator[tuple[Callable[[bytes], Any], bool]]:
+        yield keep_all, True
+        yield drop_all, False
+        for seed in range(first_seed(), first_seed() + (40 if is_long() else 1)):
+            yield tear(seed + length), bool(seed % 2)
+
+
+# --- commits ----------------------------------------------------------------
+
+
+def commit_and_flush(life: Life, say: Say) -> None:
     """What is recorded: two files made and flushed, changed and committed, changed and flushed."""
     with opened(life.store_path) as store:
         rig = life.mount(store, 1)
@@ -38,39 +96,22 @@ def live(life: Life, say: Say) -> None:
         rig.close()
 
 
-class Cuts:
-    """A recording, and the directory that it began with."""
+def record_commits(directory: Path) -> Cuts:
+    life = Life(directory)
+    # Made before: that an empty session is lost harms nobody.
+    with opened(life.store_path) as store:
+        life.mount(store, 0).close()
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.life = Life(directory / "life")
-        # Made before: that an empty session is lost harms nobody.
-        with opened(self.life.store_path) as store:
-            self.life.mount(store, 0).close()
-        self.before = directory / "before"
-        shutil.copytree(directory / "life", self.before)
-        self.said = run_traced(lambda say: live(self.life, say), directory / "trace", *OPTIONS)
-        self.calls = Recording(directory / "trace", directory / "life").calls
+    def judge(said: list[tuple[Any, ...]]) -> None:
+        life.judge(said, 2)
+        life.settle(3)
 
-    def cut(self, length: int, choose: Callable[[bytes], Any], *, keep_names: bool) -> None:
-        """Replay so many calls, cut the power, and judge what is left."""
-        place = self.directory / "life"  # the session's lease has its path
-        shutil.rmtree(place)
-        shutil.copytree(self.before, place)
-        calls = self.calls[:length]
-        Disk(calls, Path).cut_power(choose, keep_names=keep_names)
-        messages = sum(call == Call("say") for call in calls)
-
-        def judge(say: Say) -> None:
-            self.life.judge(self.said[:messages], 2)
-            self.life.settle(3)
-
-        Child(judge).end()
+    return Cuts(directory, lambda say: commit_and_flush(life, say), judge)
 
 
 def test_the_recording_is_whole(directory: Path) -> None:
     """Replayed without a cut, it gives just what the process left."""
-    cuts = Cuts(directory)
+    cuts = record_commits(directory / "life")
     place = directory / "again"
     shutil.copytree(cuts.before, place)
     disk = Disk(cuts.calls, lambda path: place / Path(path).relative_to(directory / "life"))
@@ -84,12 +125,56 @@ def test_the_recording_is_whole(directory: Path) -> None:
     assert sum(call == Call("say") for call in cuts.calls) == len(cuts.said)
 
 
-def test_the_power_is_cut_after_each_call(directory: Path) -> None:
-    cuts = Cuts(directory)
-    torn = 40 if is_long() else 1
+def test_the_power_is_cut_in_commits(directory: Path) -> None:
+    cuts = record_commits(directory / "life")
     assert len(cuts.calls) > 50
-    for length in range(len(cuts.calls) + 1):
-        cuts.cut(length, keep_all, keep_names=True)
-        cuts.cut(length, drop_all, keep_names=False)
-        for seed in range(first_seed(), first_seed() + torn):
-            cuts.cut(length, tear(seed + length), keep_names=bool(seed % 2))
+    cuts.cut_everywhere()
+
+
+# --- care -------------------------------------------------------------------
+
+
+def make_garbage(household: Household) -> None:
+    """Two versions of which one goes; most of the packs is in use by nobody."""
+    rng = random.Random(1)
+    for deed in (
+        Publish(FIRST, {"a": rng.randbytes(20_000), "b": rng.randbytes(3000)}),
+        Publish(FIRST, {"a": rng.randbytes(5000)}),
+        Expire(FIRST, 1),
+    ):
+        deed.do(household.path)
+        deed.expect(household.model)
+
+
+WORKLOADS: dict[str, tuple[Deed, ...]] = {
+    "quarantine": (Collect(3600), Undelete()),
+    "gc at once": (Collect(0),),
+    "expire": (Publish(FIRST, {"c": b"c" * 2000}), Expire(FIRST, 1)),
+    "restore": (
+        Tag(FIRST, 3, "three"),
+        Publish(FIRST, {"b": b"b" * 2000}),
+        Restore(FIRST, 3, ("b",)),
+        Fork(FIRST, 3, "fork"),
+    ),
+    "repair": (Repair(),),
+    "rebuild": (Rebuild(),),
+}
+WOUNDS_BEFORE = {"repair": ("entries", "stray", "header"), "rebuild": ("entries",)}
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_the_power_is_cut_in(name: str, directory: Path) -> None:
+    household = Household(directory / "life")
+    make_garbage(household)
+    for wound in WOUNDS_BEFORE.get(name, ()):
+        hurt(household.path, wound, 1)
+
+    def live(say: Say) -> None:
+        for deed in WORKLOADS[name]:
+            say("begin", deed)
+            deed.do(household.path)
+            say("done")
+
+    cuts = Cuts(directory / "life", live, household.judge)
+    assert len(cuts.calls) > 15
+    cuts.cut_everywhere(every_way=is_long())

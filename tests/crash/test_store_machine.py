@@ -21,8 +21,8 @@ from tests.crash.deeds import (
     Deed,
     Delete,
     Expire,
-    Mend,
-    Rebuild,
+    HurtAndRebuild,
+    HurtAndRepair,
     Undelete,
     begin_model,
     choose_change,
@@ -131,9 +131,9 @@ class StoreMachine:
             sitting.die()
         self.store.close()
         seed = self.rng.getrandbits(32)
-        deed = self.rng.choice([Mend(self.rng.choice(sorted(WOUNDS)), seed), Rebuild(seed), None])
-        if deed is not None:
-            deed.do(self.path)
+        wound = self.rng.choice(sorted(WOUNDS))
+        deed = self.rng.choice([HurtAndRepair(wound, seed), HurtAndRebuild(seed), Deed()])
+        deed.do(self.path)
         self.store = open_store(str(self.path))
         for sitting in self.sittings:
             sitting.begin_again(self.store, self.model[sitting.volume])

@@ -6,18 +6,19 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.crash.life import opened
 from volfs.errors import MissingObjectError
 from volfs.model.objects import Kind, compute_oid
-from volfs.store.base import Store
 from volfs.store.embedded.engine import Engine
 from volfs.store.embedded.index import Index
 
 OTHER_PACK = 9999
 
 
-def hurt(store: Store, wound: str, rng: random.Random) -> None:
-    """One of ``WOUNDS``, where there is anything to hurt."""
-    WOUNDS[wound](store._engine, rng)  # type: ignore[attr-defined]
+def hurt(path: Path, wound: str, seed: int) -> None:
+    """One of ``WOUNDS``."""
+    with opened(path) as store:
+        WOUNDS[wound](store._engine, random.Random(seed))  # type: ignore[attr-defined]
 
 
 def forget_entries(engine: Engine, rng: random.Random) -> None:
