@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from volfs.api.client import Client
     from volfs.api.cloud_bucket_mount import CloudBucketMount
     from volfs.api.dict import Dict
+    from volfs.api.network_file_system import NetworkFileSystem
     from volfs.api.queue import Queue
     from volfs.api.secret import Secret
     from volfs.api.volume import Volume
@@ -21,6 +22,7 @@ __all__ = [
     "Client",
     "CloudBucketMount",
     "Dict",
+    "NetworkFileSystem",
     "Queue",
     "Secret",
     "Volume",
@@ -33,6 +35,7 @@ _HOMES = {
     "Client": "volfs.api.client",
     "CloudBucketMount": "volfs.api.cloud_bucket_mount",
     "Dict": "volfs.api.dict",
+    "NetworkFileSystem": "volfs.api.network_file_system",
     "Queue": "volfs.api.queue",
     "Secret": "volfs.api.secret",
     "Volume": "volfs.api.volume",

@@ -12,7 +12,15 @@ from contextlib import suppress
 from volfs.api.client import Client
 from volfs.errors import AlreadyExistsError, InvalidError, NotFoundError, VolumeInUseError
 from volfs.model.profile import DEFAULT_PROFILE, PROFILES
-from volfs.services.resources import VOLUME, Clock, Resource, Resources, check_name
+from volfs.services.resources import (
+    NETWORK,
+    VOLUME,
+    Clock,
+    Kind,
+    Resource,
+    Resources,
+    check_name,
+)
 from volfs.store.base import Store, VolumeRecord
 from volfs.volume.volumes import (
     create_ephemeral_volume,
@@ -23,29 +31,39 @@ from volfs.volume.volumes import (
 
 
 class KnownVolumes:
-    """As ``resource.Known``. ``version`` is the profile wanted; None takes any."""
+    """As ``resource.Known``. ``version`` is the profile wanted; None takes any.
+
+    Those of the other ``kind`` have names among these, and are refused: InvalidError.
+    """
 
     def __init__(
-        self, client: Client, version: int | None = None, *, now: Clock = time.time_ns
+        self,
+        client: Client,
+        version: int | None = None,
+        *,
+        kind: Kind = VOLUME,
+        now: Clock = time.time_ns,
     ) -> None:
         if version is not None and version not in PROFILES:
             raise InvalidError("VolumeFS version must be either 1 or 2")
         self._client = client
         self._version = version
+        self._kind = kind
         self._now = now
 
     # --- making ----------------------------------------------------------
 
     def create(self, name: str, environment: str, *, allow_existing: bool = False) -> Resource:
         """AlreadyExistsError; InvalidError for another version than that of the one there."""
-        check_name("Volume", name)
+        check_name(self._kind.noun, name)
+        profile, network = self._version or DEFAULT_PROFILE, self._kind == NETWORK
         with self._client.store(create=True) as store:
             try:
-                record = create_volume(store, name, profile=self._version or DEFAULT_PROFILE)
+                record = create_volume(store, name, profile=profile, network=network)
             except AlreadyExistsError:
                 if not allow_existing:
                     raise AlreadyExistsError(
-                        f"Volume '{name}' already exists in environment '{environment}'"
+                        f"{self._kind.noun} '{name}' already exists in environment '{environment}'"
                     ) from None
                 record = self._check(store.get_volume(name))
         return to_resource(record, environment)
@@ -61,7 +79,7 @@ class KnownVolumes:
         self._lives().renew(resource_id)
 
     def _lives(self, *, create: bool = False) -> Resources:
-        return Resources(self._client.tables(create=create), VOLUME, self._now)
+        return Resources(self._client.tables(create=create), self._kind, self._now)
 
     # --- looking ---------------------------------------------------------
 
@@ -71,20 +89,32 @@ class KnownVolumes:
             try:
                 record = store.get_volume(name)
             except NotFoundError:
-                raise _not_found(name, environment) from None
+                raise self._not_found(name, environment) from None
         return to_resource(self._check(record), environment)
 
     def get_by_id(self, resource_id: str) -> Resource:
         with self._client.store() as store:
-            return to_resource(get_record(store, resource_id))
+            return to_resource(self._get_record(store, resource_id))
+
+    def _get_record(self, store: Store, resource_id: str) -> VolumeRecord:
+        return get_record(store, resource_id, self._kind)
+
+    def _is_mine(self, resource_id: str) -> bool:
+        return resource_id.startswith(f"{self._kind.prefix}-")
 
     def list_all(self, environment: str) -> list[Resource]:
         """Those with a name, newest first."""
         with self._client.store() as store:
-            named = [record for record in store.list_volumes() if not is_ephemeral(record)]
-        return [to_resource(record, environment) for record in named]
+            known = [record for record in store.list_volumes() if self._is_mine(record.id)]
+        return [to_resource(record, environment) for record in known if not is_ephemeral(record)]
 
     def _check(self, record: VolumeRecord) -> VolumeRecord:
+        if not self._is_mine(record.id):
+            other = NETWORK if record.is_network else VOLUME
+            raise InvalidError(
+                f"Attempted to mount: `{record.name}` as a {self._kind.noun} "
+                f"which already exists as a {other.noun}"
+            )
         if self._version not in (None, record.profile):
             raise InvalidError(
                 f"Volume '{record.name}' exists but has version v{record.profile}, not "
@@ -99,13 +129,14 @@ class KnownVolumes:
         """NotFoundError; VolumeInUseError."""
         with self._client.store() as store:
             try:
+                self._check(store.get_volume(name))
                 delete_volume(store, name)
             except NotFoundError:
-                raise _not_found(name, environment) from None
+                raise self._not_found(name, environment) from None
 
     def delete_by_id(self, resource_id: str) -> None:
         with self._client.store() as store:
-            delete_volume(store, get_record(store, resource_id).name)
+            delete_volume(store, self._get_record(store, resource_id).name)
         self._lives().delete_by_id(resource_id)
 
     def _remove_lapsed(self, store: Store) -> None:
@@ -113,25 +144,27 @@ class KnownVolumes:
         lives = self._lives()
         lives.remove_lapsed()
         for record in filter(is_ephemeral, store.list_volumes()):
+            if not self._is_mine(record.id):
+                continue
             try:
                 lives.get_by_id(record.id)
             except NotFoundError:
                 with suppress(NotFoundError, VolumeInUseError):
                     delete_volume(store, record.name)
 
+    def _not_found(self, name: str, environment: str) -> NotFoundError:
+        return NotFoundError(f"{self._kind.noun} '{name}' not found in environment '{environment}'")
 
-def get_record(store: Store, volume_id: str) -> VolumeRecord:
-    """NotFoundError."""
+
+def get_record(store: Store, volume_id: str, kind: Kind | None = None) -> VolumeRecord:
+    """NotFoundError, also for one of another ``kind``."""
     record = store.find_volume_by_id(volume_id)
-    if record is None:
-        raise NotFoundError(f"Volume '{volume_id}' not found; it was deleted, or never was")
+    if record is None or (kind and not volume_id.startswith(f"{kind.prefix}-")):
+        noun = (kind or VOLUME).noun
+        raise NotFoundError(f"{noun} '{volume_id}' not found; it was deleted, or never was")
     return record
 
 
 def to_resource(record: VolumeRecord, environment: str = "") -> Resource:
     name = "" if is_ephemeral(record) else record.name
     return Resource(record.id, name, environment, record.created_ns, record.created_by)
-
-
-def _not_found(name: str, environment: str) -> NotFoundError:
-    return NotFoundError(f"Volume '{name}' not found in environment '{environment}'")

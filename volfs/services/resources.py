@@ -50,7 +50,7 @@ class Kind(NamedTuple):
 
 
 DICT, QUEUE, SECRET = Kind("di", "Dict"), Kind("qu", "Queue"), Kind("st", "Secret")
-VOLUME = Kind("vo", "Volume")
+VOLUME, NETWORK = Kind("vo", "Volume"), Kind("sv", "NetworkFileSystem")
 """Only ephemeral ones are resources: for as long as such a one is, its volume is needed."""
 
 

@@ -1,0 +1,241 @@
+"""``volfs.NetworkFileSystem``: files that all containers share at once, in Modal's shape.
+
+Modal calls it deprecated; here it is kept, and nobody is warned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, ClassVar, Self
+
+from volfs.api import mounts
+from volfs.api.batch_upload import BatchUpload, LocalPath
+from volfs.api.client import Client, default_environment, find_client
+from volfs.api.deprecated import warn_of
+from volfs.api.history import open_version
+from volfs.api.known_volumes import KnownVolumes, get_record
+from volfs.api.reading import Readable, Version, path_errors
+from volfs.api.resource import Ephemeral, Known, ResourceHandle, ResourceInfo
+from volfs.api.twins import Twin, blocking, blocking_iterator
+from volfs.model.names import parse_path
+from volfs.services.resources import NETWORK, check_name
+from volfs.store.base import Store, VolumeRecord
+from volfs.volume.commit import CommitNote
+from volfs.volume.edit import Edit
+from volfs.volume.listing import FileEntry
+from volfs.volume.progress import Report
+from volfs.volume.put import Local, Stream, put_files
+
+Advance = Callable[..., Any]
+"""Called with ``advance=`` so many bytes."""
+_GLOBS = frozenset("*?[")
+NOTE = CommitNote(auto=True)
+
+
+class NetworkFileSystemInfo(ResourceInfo):
+    """Name, creation time and creator of a NetworkFileSystem."""
+
+
+class NetworkFileSystem(ResourceHandle):
+    """A handle. What it writes is seen at once, also by containers that have it mounted.
+
+    Paths are from the root, with a slash in front or without.
+    """
+
+    _kind = NETWORK
+    _info = NetworkFileSystemInfo
+    mounts_as = mounts.NETWORK_FILE_SYSTEM
+
+    @classmethod
+    def _open(cls, client: Client, *, create: bool = False) -> Known:
+        return KnownVolumes(client, kind=NETWORK)
+
+    # --- which -----------------------------------------------------------
+
+    @classmethod
+    def from_name(
+        cls,
+        name: str,
+        *,
+        environment_name: str | None = None,
+        create_if_missing: bool = False,
+        client: Client | None = None,
+    ) -> Self:
+        """The NetworkFileSystem of this name, looked up at its first use.
+
+        InvalidError for a bad name; at the first use, for a Volume's.
+        """
+        check_name("NetworkFileSystem", name)
+        return cls._by_name(name, environment_name, create_if_missing, client)
+
+    @classmethod
+    def persist(cls, label: str, *, environment_name: str | None = None) -> Self:
+        """``from_name`` with ``create_if_missing``. Warns with DeprecationError."""
+        instead = "NetworkFileSystem.from_name(name, create_if_missing=True)"
+        warn_of("NetworkFileSystem.persist", instead)
+        return cls.from_name(label, environment_name=environment_name, create_if_missing=True)
+
+    @classmethod
+    def ephemeral(
+        cls, client: Client | None = None, environment_name: str | None = None
+    ) -> Ephemeral[Self]:
+        """One without a name, for a ``with`` or ``async with`` block."""
+        return Ephemeral(cls, environment_name, client)
+
+    create_deployed: ClassVar[Twin[..., str]]
+    delete: ClassVar[Twin[..., None]]
+
+    # --- looking ---------------------------------------------------------
+
+    @blocking_iterator
+    def read_file(self, path: str) -> Iterator[bytes]:
+        """A file's bytes, block by block. FileNotFoundError; IsADirectoryError."""
+        yield from _Newest(self).read_file(path)
+
+    @blocking_iterator
+    def iterdir(self, path: str) -> Iterator[FileEntry]:
+        """What is in a directory, with paths relative to it; of a file, itself.
+
+        Of a pattern with ``*``, ``?``, ``[…]`` or ``**``, everything that it matches, with
+        absolute paths. NotFoundError.
+        """
+        names = PurePosixPath("/", path).parts[1:]
+        if any(_GLOBS & {*name} for name in names):
+            yield from self._match(names)
+            return
+        top = "/".join(names)
+        for entry in _Newest(self).iterdir(top, recursive=False):
+            yield replace(entry, path=entry.path.removeprefix(f"{top}/" if top else ""))
+
+    @blocking
+    def listdir(self, path: str) -> list[FileEntry]:
+        """As ``iterdir``, all at once."""
+        return list(self.iterdir(path))
+
+    def _match(self, pattern: tuple[str, ...]) -> Iterator[FileEntry]:
+        first = next(at for at, name in enumerate(pattern) if _GLOBS & {*name})
+        for entry in _Newest(self).iterdir("/".join(pattern[:first])):
+            if _matches(pattern, PurePosixPath(entry.path).parts):
+                yield replace(entry, path=f"/{entry.path}")
+
+    # --- changing --------------------------------------------------------
+
+    @blocking
+    def write_file(self, remote_path: str, fp: BinaryIO, progress_cb: Advance | None = None) -> int:
+        """Write all of a file object, from its beginning, to a file; how many bytes they were.
+
+        Whole or not at all; directories above are made. FileExistsError for a
+        directory; NotADirectoryError for a path below a file.
+        """
+        return self._put(lambda batch: batch.put_file(fp, remote_path), progress_cb)
+
+    @blocking
+    def add_local_file(
+        self,
+        local_path: LocalPath,
+        remote_path: str | PurePosixPath | None = None,
+        progress_cb: Advance | None = None,
+    ) -> int:
+        """Write a local file, by default to ``/`` and its name, with its mode; its bytes.
+
+        FileNotFoundError; IsADirectoryError; and errors as of ``write_file``.
+        """
+        local = Path(local_path)
+        remote = remote_path or PurePosixPath("/", local.name)
+        return self._put(lambda batch: batch.put_file(local, remote), progress_cb)
+
+    @blocking
+    def add_local_dir(
+        self,
+        local_path: LocalPath,
+        remote_path: str | PurePosixPath | None = None,
+        progress_cb: Advance | None = None,
+    ) -> None:
+        """Write the files in and below a local directory, by default to ``/`` and its name.
+
+        They appear all at once. AssertionError for what is no directory.
+        """
+        local = Path(local_path).absolute()
+        remote = remote_path or PurePosixPath("/", local.name)
+        self._put(lambda batch: batch.put_directory(local, remote), progress_cb)
+
+    @blocking
+    def remove_file(self, path: str, recursive: bool = False) -> None:
+        """Remove a file, or with ``recursive`` a directory and all below.
+
+        FileNotFoundError; InvalidError for a directory without ``recursive``.
+        """
+        with self._opened() as (store, record), Edit(store, record) as edit:
+            with path_errors(FileNotFoundError):
+                edit.remove(parse_path(path), recursive=recursive)
+            edit.publish(NOTE)
+
+    # --- inside ----------------------------------------------------------
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[Store, VolumeRecord]]:
+        object_id = self.object_id
+        with self.client.store() as store:
+            yield store, get_record(store, object_id, NETWORK)
+
+    def _put(self, add: Callable[[BatchUpload], None], progress_cb: Advance | None) -> int:
+        """Add what ``add`` adds, as one version; its bytes."""
+        written = 0
+
+        def upload(files: list[Local], streams: list[Stream], force: bool, report: Report) -> None:
+            nonlocal written
+            with self._opened() as (store, record):
+                done = put_files(store, record, files, streams, force=force, note=NOTE)
+            written = done.bytes
+
+        with BatchUpload(upload, force=True) as batch:
+            add(batch)
+        if progress_cb is not None:
+            progress_cb(advance=written)
+        return written
+
+
+class _Newest(Readable):
+    """The newest version at each call."""
+
+    def __init__(self, files: NetworkFileSystem) -> None:
+        self._files = files
+
+    def _version(self) -> Version:
+        with self._files._opened() as (store, record):
+            return open_version(self._files.client, store, store.get_head(record.id))
+
+
+def _matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
+    """``**`` is any number of names; as the last one at least one."""
+    if not (pattern and path):
+        return not (pattern or path)
+    if pattern[0] != "**":
+        return fnmatchcase(path[0], pattern[0]) and _matches(pattern[1:], path[1:])
+    return len(pattern) == 1 or _matches(pattern[1:], path) or _matches(pattern, path[1:])
+
+
+# --- without a handle -------------------------------------------------------
+
+
+def _create_deployed(
+    deployment_name: str, client: Client | None = None, environment_name: str | None = None
+) -> str:
+    """Make one with this name; its id. AlreadyExistsError; InvalidError for a bad name."""
+    check_name("NetworkFileSystem", deployment_name)
+    known = KnownVolumes(find_client(client), kind=NETWORK)
+    return known.create(deployment_name, default_environment(environment_name)).id
+
+
+def _delete(name: str, client: Client | None = None, environment_name: str | None = None) -> None:
+    """Remove one with its whole history. NotFoundError; InvalidError for a Volume's name."""
+    known = KnownVolumes(find_client(client), kind=NETWORK)
+    known.delete(name, default_environment(environment_name))
+
+
+NetworkFileSystem.create_deployed = Twin(_create_deployed)
+NetworkFileSystem.delete = Twin(_delete)
