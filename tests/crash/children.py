@@ -26,6 +26,11 @@ def is_long() -> bool:
     return os.environ.get("VOLFS_PROVE") == "long"
 
 
+def count_rounds(short: int, long: int) -> int:
+    """How many rounds are wanted; ``VOLFS_ROUNDS`` says another number."""
+    return int(os.environ.get("VOLFS_ROUNDS", long if is_long() else short))
+
+
 def first_seed() -> int:
     """Of a series of rounds; each has the next one. ``VOLFS_SEED`` names another."""
     return int(os.environ.get("VOLFS_SEED", "1"))

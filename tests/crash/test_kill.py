@@ -12,13 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.children import Child, Say, first_seed, is_long
+from tests.crash.children import Child, Say, count_rounds, first_seed
 from tests.crash.life import Life
 
 pytestmark = pytest.mark.crash
 
 ROOT = Path(__file__).parents[2]
 STEPS = 12
+ROUNDS_OF_A_STORE = 100
+"""Its history grows, and is looked through again and again."""
 POINTS = (
     "flush.synced",
     "flush.recorded",
@@ -38,12 +40,17 @@ POINTS = (
 """Those that a mount without a kernel reaches."""
 
 
-@pytest.fixture
-def life() -> Iterator[Life]:
-    """In memory: each of many commits is synced."""
-    directory = Path(tempfile.mkdtemp(prefix="volfs-life-", dir="/dev/shm"))
-    yield Life(directory)
-    shutil.rmtree(directory)
+def iter_rounds(rounds: int) -> Iterator[tuple[Life, int]]:
+    """A seed for each round, and the store that it is for; each is settled at its end."""
+    for first in range(first_seed(), first_seed() + rounds, ROUNDS_OF_A_STORE):
+        # In memory: each of many commits is synced.
+        directory = Path(tempfile.mkdtemp(prefix="volfs-life-", dir="/dev/shm"))
+        life = Life(directory)
+        last = min(first + ROUNDS_OF_A_STORE, first_seed() + rounds)
+        for seed in range(first, last):
+            yield life, seed
+        life.settle(last)
+        shutil.rmtree(directory)
 
 
 def die_once(life: Life, seed: int, fault: str, moment: float | None = None) -> Child:
@@ -61,25 +68,22 @@ def die_once(life: Life, seed: int, fault: str, moment: float | None = None) -> 
     return child
 
 
-def test_killed_at_named_points(life: Life) -> None:
-    rounds = 4000 if is_long() else 150
+def test_killed_at_named_points() -> None:
+    rounds = count_rounds(150, 4000)
     killed: Counter[str] = Counter()
-    for seed in range(first_seed(), first_seed() + rounds):
+    for life, seed in iter_rounds(rounds):
         point = POINTS[seed % len(POINTS)]
         count = random.Random(seed).randrange(1, 4)
         killed[point] += die_once(life, seed, f"{point}:{count}:kill").was_killed
         if seed % 25 == 0:
             life.settle(seed)
-    life.settle(0)
-    assert not set(POINTS) - set(killed)
+    assert not set(POINTS) - set(+killed)
     assert killed.total() > rounds / 2, killed
 
 
-def test_killed_at_any_moment(life: Life) -> None:
-    rounds = 1000 if is_long() else 50
-    for seed in range(first_seed(), first_seed() + rounds):
+def test_killed_at_any_moment() -> None:
+    for life, seed in iter_rounds(count_rounds(50, 1000)):
         die_once(life, seed, "", random.Random(-seed).random() * 0.02)
-    life.settle(0)
 
 
 def test_every_point_is_described() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.children import Child, Say, first_seed, is_long
+from tests.crash.children import Child, Say, count_rounds, first_seed
 from tests.crash.deeds import (
     FIRST,
     Collect,
@@ -124,7 +124,7 @@ def die_once(household: Household, seed: int, fault: str, moment: float | None =
 
 
 def test_killed_at_named_points(household: Household) -> None:
-    rounds = 4000 if is_long() else 2 * len(POINTS)
+    rounds = count_rounds(2 * len(POINTS), 4000)
     killed: Counter[str] = Counter()
     for number in range(rounds):
         point, count = POINTS[number % len(POINTS)], 1 + number // len(POINTS) % 2
@@ -135,6 +135,6 @@ def test_killed_at_named_points(household: Household) -> None:
 
 
 def test_killed_at_any_moment(household: Household) -> None:
-    rounds = 1000 if is_long() else 20
+    rounds = count_rounds(20, 1000)
     for seed in range(first_seed(), first_seed() + rounds):
         die_once(household, seed, "", random.Random(-seed).random() * 0.03)

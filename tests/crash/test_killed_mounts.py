@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.children import first_seed, is_long
+from tests.crash.children import count_rounds, first_seed
 from tests.harness.mounted import Mounted, Mounts
 from tests.volume.shortcuts import publish_files, read_file
 from volfs.control.mounts import find_mount_point
@@ -77,7 +77,7 @@ def check(mounts: Mounts, place: Path, diary: Diary) -> None:
 
 
 def test_a_mount_after_a_death_goes_on(mounts: Mounts) -> None:
-    rounds = 400 if is_long() else 2 * len(POINTS)
+    rounds = count_rounds(2 * len(POINTS), 400)
     place, diary = mounts.place(), Diary()
     deaths = 0
     for number in range(first_seed(), first_seed() + rounds):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.crash.children import is_long
+from tests.crash.children import count_rounds
 from tests.harness.calls import start_python
 from tests.harness.mounted import Mounts
 from tests.volume.shortcuts import publish_files
@@ -48,7 +48,7 @@ def make_content(number: int) -> bytes:
 
 
 def test_readers_see_one_version_after_the_other(mounts: Mounts) -> None:
-    rounds = 5000 if is_long() else 200
+    rounds = count_rounds(200, 5000)
 
     def publish(number: int) -> int:
         files: dict[str, bytes | None] = {f"d/{name}": make_content(number) for name in NAMES}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import tempfile
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.children import first_seed, is_long
+from tests.crash.children import count_rounds, first_seed, is_long
 from tests.crash.deeds import (
     FIRST,
     NAMES,
@@ -38,7 +37,7 @@ from volfs.volume.leases import drop_stale_leases
 
 pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc")]
 
-LIVES, STEPS = (2000, 200) if is_long() else (100, 50)
+STEPS = 200 if is_long() else 50
 SITTINGS = 3
 HOUR = 3600.0
 
@@ -211,7 +210,7 @@ def live(directory: Path, seed: int) -> None:
 
 
 def test_lives_of_a_store() -> None:
-    for seed in range(first_seed(), first_seed() + int(os.environ.get("VOLFS_LIVES", LIVES))):
+    for seed in range(first_seed(), first_seed() + count_rounds(100, 2000)):
         directory = Path(tempfile.mkdtemp(prefix="volfs-lives-", dir=MEMORY))
         try:
             live(directory, seed)
