@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-DOCUMENTS = ["python-api.md"]
+DOCUMENTS = ["python-api.md", "migrating-from-modal.md"]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
