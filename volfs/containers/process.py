@@ -7,6 +7,7 @@ Ctrl-C of the terminal, which goes to all of them, ends none but the command.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import select
@@ -67,23 +68,30 @@ class ContainerProcess(subprocess.Popen[Any]):
 
     def send_signal(self, sig: int) -> None:
         """Send it to the command, which may take a moment to be there; SIGKILL ends everything."""
+        if self.poll() is not None:
+            return
+        reaper = self._find_reaper()
+        target = reaper if sig == signal.SIGKILL else self._find_command(reaper)
+        if target:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(target, sig)
         if sig == signal.SIGKILL:
             super().send_signal(sig)
-            return
-        command = self._find_command()
-        if command is not None:
-            try:
-                os.kill(command, sig)
-            except ProcessLookupError:
-                return
 
-    def _find_command(self) -> int | None:
-        """The command's process; None once it has ended."""
+    def _find_reaper(self) -> int:
+        """Process 1 of the container; 0 where bwrap has failed.
+
+        To be killed first: without bwrap's first process it might never begin, nor end.
+        """
         if not self._reaper:
             said = self._status.readline()  # waits for bwrap, or its end
             self._reaper = msgspec.json.decode(said or b"{}", type=_Status).child_pid
-        children = Path(f"/proc/{self._reaper}/task/{self._reaper}/children")
-        while self._reaper and self.poll() is None:
+        return self._reaper
+
+    def _find_command(self, reaper: int) -> int | None:
+        """The command's process; None once it has ended."""
+        children = Path(f"/proc/{reaper}/task/{reaper}/children")
+        while reaper and self.poll() is None:
             try:
                 found = children.read_text().split()
             except OSError:

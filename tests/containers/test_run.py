@@ -1,0 +1,206 @@
+"""``volfs run`` as a user has it: exit statuses, signals, and what is left at the end."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.containers.conftest import Workshop
+from tests.harness.mounted import wait_until
+
+pytestmark = pytest.mark.fuse
+VOLUME = "--volume=data:/volfs-test/data"
+
+
+class Running:
+    """``volfs run`` of a shell script, which says ``ready`` first."""
+
+    def __init__(self, volfs: Command, *options: str, script: str) -> None:
+        self.process = subprocess.Popen(
+            [*volfs.argv, "run", VOLUME, *options, "--", "sh", "-c", script],
+            env=volfs.environment,
+            cwd=volfs.directory,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n", self.process.communicate()
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate(timeout=60)
+
+    def end(self) -> tuple[int, bytes, bytes]:
+        out, error = self.process.communicate(timeout=60)
+        return self.process.returncode, out, error
+
+
+@pytest.mark.parametrize(("script", "status"), [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137)])
+def test_the_exit_status_is_the_commands(volfs: Command, script: str, status: int) -> None:
+    volfs("run", "--", "sh", "-c", script, status=status)
+
+
+def test_no_such_command(volfs: Command) -> None:
+    assert "nosuch" in volfs("run", "nosuch", status=127).err
+
+
+def test_streams_and_arguments_are_the_commands(volfs: Command) -> None:
+    script = 'cat; echo "$@" >&2'
+    result = volfs("run", "sh", "-c", script, "sh", "--env", "x=y", stdin=b"given")
+    assert (result.out, result.err) == (b"given", "--env x=y\n")
+
+
+def test_changes_are_committed_also_after_a_failure(workshop: Workshop, volfs: Command) -> None:
+    volfs("run", VOLUME, "sh", "-c", "echo 1 > /volfs-test/data/file; exit 3", status=3)
+    assert volfs("get", "data", "file", "-").out == b"1\n"
+
+
+def test_a_failure_names_the_overlay_that_it_leaves(workshop: Workshop, volfs: Command) -> None:
+    script = "echo 1 > /volfs-test/data/file; exit 3"
+    result = volfs("run", VOLUME, "--commit", "success", "sh", "-c", script, status=3)
+    (name,) = workshop.sessions
+    assert f"volfs overlays commit {name}" in result.err
+    volfs("overlays", "discard", name)
+    volfs("run", VOLUME, "--commit", "success", "touch", "/volfs-test/data/file")
+    assert workshop.version() == 1
+
+
+def test_a_fork_is_changed_instead(workshop: Workshop, volfs: Command) -> None:
+    result = volfs("run", VOLUME, "--fork", "touch", "/volfs-test/data/file")
+    fork = result.err.split()[-1].rstrip(".")
+    assert volfs("ls", fork).lines == ["file"]
+    assert volfs("ls", "data").lines == []
+
+
+def test_a_missing_volume(volfs: Command) -> None:
+    assert "new: no such volume" in volfs("run", "--volume=new:/new", "true", status=1).err
+    volfs("run", "--volume=new:/new", "--create", "touch", "/new/file")
+    assert volfs("ls", "new").lines == ["file"]
+
+
+@pytest.mark.parametrize(
+    "options", [["--volume=data"], ["--volume=data:/d:rx"], ["--volume=data:d"], ["--env=x"]]
+)
+def test_what_is_asked_for_wrongly(volfs: Command, options: list[str]) -> None:
+    assert volfs("run", *options, "true", status=2).err.startswith("volfs: run: ")
+
+
+def test_where_it_starts(volfs: Command) -> None:
+    assert volfs("run", "pwd").lines == [str(volfs.directory)]
+    assert volfs("run", VOLUME, "--workdir=/volfs-test/data", "pwd").lines == ["/volfs-test/data"]
+
+
+def test_secrets_and_variables_are_seen_by_the_command_alone(volfs: Command) -> None:
+    volfs("secret", "create", "token", "TOKEN=-", stdin=b"canary-1")
+    script = 'echo ready; read wait; echo "$TOKEN $OTHER"'
+    options = [VOLUME, "--secret=token", "--env=OTHER=canary-2", "--", "sh", "-c", script]
+    with subprocess.Popen(
+        [*volfs.argv, "run", *options],
+        env=volfs.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                assert b"canary" not in path.read_bytes(), path
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+        out, _ = process.communicate(b"\n", timeout=60)
+    assert out == b"canary-1 canary-2\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+def test_signals_are_passed_on(workshop: Workshop, volfs: Command, number: int) -> None:
+    name = signal.Signals(number).name.removeprefix("SIG")
+    script = f"trap 'echo caught; exit 9' {name}; echo ready; while :; do sleep 0.02; done"
+    with Running(volfs, script=script) as running:
+        running.process.send_signal(number)
+        assert running.end() == (9, b"caught\n", b"")
+    assert not workshop.mounts
+
+
+def test_a_signal_that_the_command_dies_of(workshop: Workshop, volfs: Command) -> None:
+    script = "echo 1 > /volfs-test/data/file; echo ready; exec sleep 1000"
+    with Running(volfs, script=script) as running:
+        running.process.terminate()
+        assert running.end() == (143, b"", b"")
+    assert workshop.version() == 1
+
+
+@pytest.mark.parametrize(("policy", "version"), [("always", 1), ("success", 0), ("never", 0)])
+def test_killed_with_nine(workshop: Workshop, volfs: Command, policy: str, version: int) -> None:
+    """The command dies, the daemon commits by the policy, the next run sweeps up."""
+    script = "echo 1 > /volfs-test/data/file; echo ready; exec sleep 1000.5"
+    with Running(volfs, "--commit", policy, script=script):
+        wait_until(lambda: find_process("sleep 1000.5"), "the command")
+    wait_until(lambda: not find_process("sleep 1000.5"), "the command's end")
+    wait_until(lambda: not workshop.mounts, "the mount's end")
+    wait_until(lambda: len(workshop.sessions) == int(policy == "success"), "the session's end")
+    assert workshop.version() == version
+    places = workshop.directory / "run/containers"
+    assert os.listdir(places)
+    volfs("run", "true")
+    assert not os.listdir(places)
+
+
+def find_process(command: str) -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().rstrip(b"\0").split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if b" ".join(words).decode(errors="replace") == command:
+            found.append(path.parent.name)
+    return found
+
+
+def test_a_terminal_s_interrupt_reaches_the_command_once(volfs: Command) -> None:
+    """It goes to the whole foreground: to us, to bwrap, to the command."""
+    program = (
+        "import signal, sys\n"
+        "caught = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: caught.append(1))\n"
+        "print('ready', flush=True)\n"
+        "signal.sigtimedwait([signal.SIGUSR1], 1.0)\n"
+        "while not caught: signal.pause()\n"
+        "print('caught', len(caught), sys.stdin.isatty(), flush=True)\n"
+    )
+    pid, terminal = pty.fork()
+    if pid == 0:
+        argv = [*volfs.argv, "run", "--", sys.executable, "-c", program]
+        os.execve(argv[0], argv, volfs.environment)
+    said = b""
+    with os.fdopen(terminal, "r+b", buffering=0) as stream:
+        while b"ready" not in said:
+            said += stream.read(100)
+        stream.write(b"\x03")
+        while b"caught" not in said or not said.endswith(b"\n"):
+            said += stream.read(100)
+        _, status = os.waitpid(pid, 0)
+    assert b"caught 1 True" in said
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_without_bwrap(volfs: Command, tmp_path: Path) -> None:
+    result = volfs("run", "true", status=1, PATH=str(tmp_path))
+    assert result.err == "volfs: run: bwrap is missing: install the package bubblewrap\n"
+
+
+def test_where_containers_are_not_permitted(volfs: Command, tmp_path: Path) -> None:
+    (tmp_path / "bwrap").write_text("#!/bin/sh\necho 'bwrap: No permissions' >&2; exit 1\n")
+    (tmp_path / "bwrap").chmod(0o755)
+    result = volfs("run", "true", status=1, PATH=str(tmp_path))
+    assert result.err == "volfs: run: containers cannot be made here: bwrap: No permissions\n"
