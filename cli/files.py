@@ -80,7 +80,7 @@ def _list(
 ) -> list[tuple[Path, Entry]]:
     from volfs.model.tree import iter_entries
 
-    reader, snapshot = _open_version(store, record, at)
+    reader, snapshot = open_version(store, record, at)
     entry = reader.get_path(snapshot, path)
     if not entry.is_directory:
         return [(path, entry)]
@@ -88,7 +88,7 @@ def _list(
     return [((*path, child.name), reader.resolve(snapshot, child)) for child in children]
 
 
-def _open_version(store: Store, record: VolumeRecord, at: str | None) -> tuple[Reader, Snapshot]:
+def open_version(store: Store, record: VolumeRecord, at: str | None) -> tuple[Reader, Snapshot]:
     from volfs.volume.history import get_version
     from volfs.volume.reader import Reader
 
@@ -113,15 +113,20 @@ def get(volume: str, remote_path: str, local_destination: str, force: bool, at: 
 
     path = parse_path(remote_path)
     with opened_volume(volume) as (store, record):
-        _, snapshot = _open_version(store, record, at)
-        if local_destination == "-":
-            from volfs.volume.get import write_content
+        _, snapshot = open_version(store, record, at)
+        download(store, snapshot, path, local_destination, force)
 
-            sys.stdout.flush()
-            write_content(store, snapshot, path, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
-            return
-        _get(store, snapshot, path, local_destination, force)
+
+def download(store: Store, snapshot: Snapshot, path: Path, destination: str, force: bool) -> None:
+    """To a local path, or to stdout where that is ``-``."""
+    if destination != "-":
+        _get(store, snapshot, path, destination, force)
+        return
+    from volfs.volume.get import write_content
+
+    sys.stdout.flush()
+    write_content(store, snapshot, path, sys.stdout.buffer)
+    sys.stdout.buffer.flush()
 
 
 def _get(store: Store, snapshot: Snapshot, path: Path, destination: str, force: bool) -> None:
@@ -129,7 +134,7 @@ def _get(store: Store, snapshot: Snapshot, path: Path, destination: str, force: 
 
     with progress_bar("Downloading") as report:
         result = get_to_local(store, snapshot, path, destination, force=force, report=report)
-    _note_skipped(result.skipped)
+    note_skipped(result.skipped)
     click.echo("Finished downloading files to local!", err=True)
 
 
@@ -155,8 +160,7 @@ def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
 
     if "*" in local_path and not os.path.lexists(local_path):
         raise click.UsageError("Glob uploads are currently not supported")
-    if remote_path.endswith("/"):
-        remote_path += os.path.basename(local_path)
+    remote_path = choose_remote(local_path, remote_path)
     with opened_volume(volume) as (store, record), progress_bar("Uploading") as report:
         try:
             path = parse_path(remote_path)
@@ -164,10 +168,15 @@ def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
         except EntryExistsError as error:
             hint = "" if force else "; use --force to overwrite files"
             raise TargetExistsError(f"{error}{hint}") from error
-    _note_skipped(result.skipped)
+    note_skipped(result.skipped)
     note_overridden(result.published)
     what = "directory" if os.path.isdir(local_path) else "file"
     click.echo(f"Uploaded {what} '{printable(local_path)}' to '{printable(remote_path)}'")
+
+
+def choose_remote(local_path: str, remote_path: str) -> str:
+    """Where something is put: into a directory where the path ends in ``/``."""
+    return remote_path + os.path.basename(local_path) if remote_path.endswith("/") else remote_path
 
 
 def printable(text: str) -> str:
@@ -175,7 +184,7 @@ def printable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
-def _note_skipped(skipped: list[str]) -> None:
+def note_skipped(skipped: list[str]) -> None:
     for path in skipped:
         note = f"volfs: note: {printable(path)}: not a file, directory or symlink; skipped"
         click.echo(note, err=True)

@@ -16,6 +16,7 @@ from volfs_cli import (
     files,
     history,
     mounts,
+    nfs,
     overlays,
     queues,
     running,
@@ -85,7 +86,7 @@ for _command in COMMANDS:
     cli.add_command(_command)
     volume.add_command(_command)
 cli.add_command(running.run)
-for _group in (dicts.group, queues.group, secrets.group):
+for _group in (dicts.group, queues.group, secrets.group, nfs.group):
     cli.add_command(_group)
 
 

@@ -56,7 +56,8 @@ def list_(as_json: bool) -> None:
     from volfs.volume.volumes import is_ephemeral
 
     with opened_store() as store:
-        named = [record for record in store.list_volumes() if not is_ephemeral(record)]
+        known = [record for record in store.list_volumes() if not record.is_network]
+    named = [record for record in known if not is_ephemeral(record)]
     rows = [(record.name, record.created_ns, record.created_by) for record in named]
     print_listing(columns, rows, as_json=as_json)
 

@@ -303,7 +303,7 @@ def test_a_busy_reload_exits_with_16(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_volume_group_mirrors_everything(volfs: Command, data: Path) -> None:
     assert volfs("volume", "ls", "v", "--env", "main").lines == ["d"]
     assert volfs("volume", "list", "-e", "main").lines == volfs("list").lines
-    others = {"volume", "dict", "queue", "secret", "completion"}
+    others = {"volume", "dict", "queue", "secret", "nfs", "run", "completion"}
     assert verbs(volfs("--help")) - verbs(volfs("volume", "--help")) == others
     assert error(volfs("volume", "rm", "v", "x", status=1)).startswith("volfs: rm: x: no such")
 

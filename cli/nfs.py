@@ -1,0 +1,196 @@
+"""nfs list create delete ls get put rm: network file systems."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from volfs_cli.files import (
+    choose_remote,
+    download,
+    note_skipped,
+    open_version,
+    printable,
+)
+from volfs_cli.options import volume_argument, yes_option
+from volfs_cli.output import (
+    Column,
+    confirm,
+    json_option,
+    print_listing,
+    print_paths,
+    show_size,
+    show_time,
+)
+from volfs_cli.progress import progress_bar
+from volfs_cli.resources import make_group, open_client, verb
+from volfs_cli.stores import opened_volume, store_url
+
+if TYPE_CHECKING:
+    from volfs.api.network_file_system import NetworkFileSystem
+    from volfs.store.base import Store, VolumeRecord
+    from volfs.volume.listing import FileEntry
+
+group = make_group("nfs", "Network file systems: files that all mounts share at once.")
+_TYPES = {"DIRECTORY": "dir", "SYMLINK": "link", "UNSPECIFIED": "device"}
+
+
+def _open(name: str, env: str | None) -> NetworkFileSystem:
+    from volfs.api.network_file_system import NetworkFileSystem
+
+    return NetworkFileSystem.from_name(name, environment_name=env, client=open_client())
+
+
+@contextmanager
+def _opened(name: str, env: str | None) -> Iterator[tuple[Store, VolumeRecord]]:
+    """NotFoundError; InvalidError for a Volume's name."""
+    _open(name, env).info()
+    with opened_volume(name) as opened:
+        yield opened
+
+
+@verb(group, "list", bare=True)
+@json_option
+def list_(env: str | None, as_json: bool) -> None:
+    """List network file systems, newest first."""
+    from volfs.api.known_volumes import KnownVolumes
+    from volfs.errors import NotAStoreError
+    from volfs.services.resources import NETWORK
+
+    found = []
+    with suppress(NotAStoreError):
+        found = KnownVolumes(open_client(), kind=NETWORK).list_all(env or "")
+    columns = (Column("Name"), Column("Location"), Column("Created at", show_time))
+    rows = [(resource.name, store_url(), resource.created_ns) for resource in found]
+    print_listing(columns, rows, as_json=as_json, title="Network file systems")
+
+
+@verb(group, "create")
+@click.argument("name")
+def create(name: str, env: str | None) -> None:
+    """Create an empty network file system."""
+    from volfs.api.network_file_system import NetworkFileSystem
+
+    NetworkFileSystem.create_deployed(name, open_client(), env)
+    click.echo(f"Created NetworkFileSystem '{name}'.")
+
+
+@verb(group, "delete")
+@volume_argument("name")
+@yes_option
+def delete(name: str, yes: bool, env: str | None) -> None:
+    """Delete a network file system with its whole history. Refused while it is mounted."""
+    from volfs.api.network_file_system import NetworkFileSystem
+
+    _open(name, env).info()
+    confirm(f"Are you sure you want to irrevocably delete the NetworkFileSystem '{name}'?", yes)
+    NetworkFileSystem.delete(name, open_client(), env)
+
+
+# --- files ------------------------------------------------------------------
+
+
+@verb(group, "ls")
+@volume_argument()
+@click.argument("path", default="/")
+@json_option
+def ls(volume: str, path: str, env: str | None, as_json: bool) -> None:
+    """List a directory, one file, or what a pattern matches ('*', '**', '?', '[…]')."""
+    found = _open(volume, env).listdir(path)
+    if not as_json and not sys.stdout.isatty():
+        print_paths([os.fsencode(entry.path) for entry in found])
+        return
+    columns = (
+        Column("Filename"),
+        Column("Type"),
+        Column("Created/Modified", show_time),
+        Column("Size", show_size),
+    )
+    rows = [
+        (printable(entry.path), _show_type(entry), entry.mtime * 10**9, entry.size)
+        for entry in found
+    ]
+    title = f"Directory listing of '{path}' in '{volume}'"
+    print_listing(columns, rows, as_json=as_json, title=title)
+
+
+def _show_type(entry: FileEntry) -> str:
+    return _TYPES.get(entry.type.name, entry.type.name.lower())
+
+
+@verb(group, "get")
+@volume_argument()
+@click.argument("remote_path")
+@click.argument("local_destination", default=".", type=click.Path())
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+def get(
+    volume: str, remote_path: str, local_destination: str, force: bool, env: str | None
+) -> None:
+    """Download a file, a directory, or the files that a pattern matches; to stdout with '-'.
+
+    Files of a pattern keep their paths below the destination.
+    """
+    from volfs.model.names import parse_path
+
+    places = _choose(volume, remote_path, local_destination, env)
+    with _opened(volume, env) as (store, record):
+        _, snapshot = open_version(store, record, None)
+        for path, destination in places:
+            download(store, snapshot, parse_path(path), destination, force)
+
+
+def _choose(volume: str, remote: str, local: str, env: str | None) -> list[tuple[str, str]]:
+    """What is downloaded, and where to."""
+    if not {*"*?["} & {*remote}:
+        return [(remote, local)]
+    matched = _open(volume, env).listdir(remote)
+    files = [entry.path for entry in matched if entry.type.name == "FILE"]
+    return [(path, local if local == "-" else f"{local}{path}") for path in files]
+
+
+@verb(group, "put")
+@volume_argument()
+@click.argument("local_path", type=click.Path())
+@click.argument("remote_path", default="/")
+def put(volume: str, local_path: str, remote_path: str, env: str | None) -> None:
+    """Upload a file, or the contents of a directory; files that are there are overwritten.
+
+    A REMOTE_PATH that ends in '/' is the directory to put it into.
+    """
+    from volfs.model.names import parse_path
+    from volfs.volume.commit import CommitNote
+    from volfs.volume.put import put_local
+
+    remote = choose_remote(local_path, remote_path)
+    note = CommitNote(auto=True)
+    with _opened(volume, env) as (store, record), progress_bar("Uploading") as report:
+        path = parse_path(remote)
+        done = put_local(store, record, local_path, path, force=True, note=note, report=report)
+    note_skipped(done.skipped)
+    what = "directory" if Path(local_path).is_dir() else "file"
+    click.echo(
+        f"Uploaded {what} '{printable(local_path)}' to '{printable(remote)}' "
+        f"({done.bytes} bytes written)"
+    )
+
+
+@verb(group, "rm")
+@volume_argument()
+@click.argument("remote_path")
+@click.option("-r", "--recursive", is_flag=True, help="Delete directory recursively.")
+def rm(volume: str, remote_path: str, recursive: bool, env: str | None) -> None:
+    """Delete a file, or with -r a directory and all below."""
+    from volfs.model.names import parse_path
+    from volfs.volume.commit import CommitNote
+    from volfs.volume.edit import Edit
+
+    with _opened(volume, env) as (store, record), Edit(store, record) as edit:
+        edit.remove(parse_path(remote_path), recursive=recursive)
+        edit.publish(CommitNote(auto=True))
+    click.echo(f"{printable(remote_path)} was deleted successfully!")
