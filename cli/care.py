@@ -140,6 +140,7 @@ def _print_repair(result: RepairReport) -> None:
         (result.forgotten_packs, "packs whose files are gone"),
         (result.lost_objects, "objects lost"),
         (result.mended_heads, "heads mended"),
+        (result.mended_counters, "counters made anew"),
         (result.busy_packs, "damaged packs left, for somebody writes to them; repair again then"),
     ):
         if count:

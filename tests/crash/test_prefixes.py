@@ -162,12 +162,18 @@ WORKLOADS: dict[str, tuple[Deed, ...]] = {
 WOUNDS_BEFORE = {"repair": ("entries", "stray", "header"), "rebuild": ("entries",)}
 
 
-@pytest.mark.parametrize("name", WORKLOADS)
-def test_the_power_is_cut_in(name: str, directory: Path) -> None:
-    household = Household(directory / "life")
+def prepare(name: str, directory: Path) -> Household:
+    """A store in which a workload has something to do."""
+    household = Household(directory)
     make_garbage(household)
     for wound in WOUNDS_BEFORE.get(name, ()):
         hurt(household.path, wound, 1)
+    return household
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_the_power_is_cut_in(name: str, directory: Path) -> None:
+    household = prepare(name, directory / "life")
 
     def live(say: Say) -> None:
         for deed in WORKLOADS[name]:

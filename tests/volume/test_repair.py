@@ -172,6 +172,27 @@ def test_a_head_that_was_lost_is_set_to_the_newest_version(whole: Whole) -> None
     assert check_store(store).is_clean
 
 
+def spoil_counters(store: Store) -> None:
+    environment, _ = rows(store)
+    counters = environment.open_table(b"counters")  # type: ignore[attr-defined]
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        txn.raw.put(b"next-pack", b"no row", db=counters.raw)
+
+
+def test_counters_that_were_damaged_are_made_anew(whole: Whole) -> None:
+    store, volume = whole
+    spoil_counters(store)
+    store = reopened(store)
+    assert not check_store(store).is_clean
+    assert repair(store).mended_counters == 1
+    assert check_store(store).is_clean
+    with store.open_upload() as one, store.open_upload() as two:
+        for upload, seed in ((one, 11), (two, 12)):
+            upload.put_object(Kind.CHUNK, noise(CHUNK, seed))
+    assert read_file(store, volume, "g") == noise(CHUNK, 1)
+    store.close()
+
+
 # --- damage -----------------------------------------------------------------
 
 
@@ -476,6 +497,26 @@ def test_rebuilding_keeps_refs_and_quarantine(whole: Whole) -> None:
     assert store.find_tag(volume.id, "release") == 1
     assert check_store(store).is_clean
     assert store.undelete().packs
+    store.close()
+
+
+def test_damaged_counters_lose_no_tags(whole: Whole) -> None:
+    store, volume = whole
+    store.put_tag(volume.id, "release", 1)
+    publish_files(store, create_volume(store, "gone"), {"f": noise(900_000, 5)})
+    delete_volume(store, "gone")
+    assert collect_garbage(store).waiting_packs
+    spoil_counters(store)
+    store.close()
+    assert not rebuild_store(store.url)[0].refs_lost
+    store = open_store(store.url)
+    assert store.find_tag(volume.id, "release") == 1
+    assert check_store(store).is_clean
+    ids = {int(path.stem) for path in packs(store)}
+    with store.open_upload() as one, store.open_upload() as two:
+        for upload, seed in ((one, 11), (two, 12)):
+            upload.put_object(Kind.CHUNK, noise(900_000, seed))
+    assert min({int(path.stem) for path in packs(store)} - ids) > max(ids)
     store.close()
 
 

@@ -77,12 +77,13 @@ class RepairReport(NamedTuple):
     forgotten_packs: int = 0
     """Packs of which the index knew and whose files are gone."""
     mended_heads: int = 0
+    mended_counters: int = 0
     busy_packs: int = 0
     """Damaged, but somebody writes to them: repair again when nobody does."""
 
     @property
     def has_changed(self) -> bool:
-        return any(self[:6])
+        return any(self[:7])
 
 
 class RebuildReport(NamedTuple):

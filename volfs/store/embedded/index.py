@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError, MissingObjectError
@@ -154,7 +155,10 @@ class Index:
     def has_allocated(self) -> bool:
         """Whether a pack id was ever given out. If not, it is new, or was lost."""
         with self._environment.read() as txn:
-            return self._count(txn, _NEXT) > 0
+            try:
+                return self._count(txn, _NEXT) > 0
+            except DamagedObjectError:
+                return True
 
     def put_pack(self, txn: Transaction, row: PackRow) -> None:
         txn.put(pack_key(row.pack), encode_pack(row), db=self._packs)
@@ -162,8 +166,12 @@ class Index:
     def adopt_pack(self, txn: Transaction, row: PackRow) -> None:
         """Know a pack that was found. Its id is not given out again."""
         self.put_pack(txn, row)
-        if row.pack >= self._count(txn, _NEXT):
-            txn.put(_NEXT, _COUNTER.pack(row.pack + 1), db=self._counters)
+        self.use_id(txn, row.pack)
+
+    def use_id(self, txn: Transaction, pack: int) -> None:
+        """Never give out this pack id, nor one before it."""
+        if pack >= self._count(txn, _NEXT):
+            txn.put(_NEXT, _COUNTER.pack(pack + 1), db=self._counters)
 
     def remove_pack(self, txn: Transaction, pack: int) -> None:
         txn.delete(pack_key(pack), db=self._packs)
@@ -180,6 +188,37 @@ class Index:
     def count_saves(self, txn: Transaction) -> int:
         """How often publishing brought an object back that gc had condemned."""
         return self._count(txn, _SAVES)
+
+    def list_readable_counters(self) -> list[tuple[bytes, bytes]]:
+        """The rows of counters that are not damaged."""
+        with self._environment.read() as txn:
+            return list(self._iter_counters(txn))
+
+    def put_counters(self, rows: list[tuple[bytes, bytes]]) -> None:
+        with self._environment.write() as txn:
+            for key, row in rows:
+                txn.put(key, row, db=self._counters)
+
+    def mend_counters(self, txn: Transaction) -> int:
+        """Make damaged counters anew, from the packs that are known; how many were."""
+        with txn.cursor(self._counters) as cursor:
+            keys = set(cursor.iter_keys())
+        damaged = keys - {key for key, _ in self._iter_counters(txn)}
+        for key in damaged:
+            txn.delete(key, db=self._counters)
+        if damaged:
+            for pack in (*self.list_pack_ids(txn), *self.quarantine.list_ids(txn)):
+                self.use_id(txn, pack)
+        return len(damaged)
+
+    def _iter_counters(self, txn: Transaction) -> Iterator[tuple[bytes, bytes]]:
+        with txn.cursor(self._counters) as cursor:
+            keys = list(cursor.iter_keys())
+        for key in keys:
+            with suppress(DamagedObjectError):
+                row = txn.get(key, db=self._counters)
+                if row is not None:
+                    yield key, row
 
     def _count(self, txn: Transaction, counter: bytes) -> int:
         row = txn.get(counter, db=self._counters)

@@ -12,6 +12,8 @@ from volfs.store.embedded.environment import store_errors
 from volfs.store.lru import LruMap
 
 OPEN_FILES = 256
+READS = 3
+"""Attempts at bytes that the disk fails to read: what a repair cannot read is lost for good."""
 
 
 def pack_path(directory: Path, pack: int) -> Path:
@@ -57,6 +59,16 @@ class _OpenPack:
             os.close(self.fd)
 
 
+def _read_patiently(fd: int, length: int, offset: int) -> bytes:
+    for _ in range(READS - 1):
+        try:
+            return os.pread(fd, length, offset)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+    return os.pread(fd, length, offset)
+
+
 class PackReader:
     """Bytes of packs, by pack id. Thread-safe. Errors name the pack; callers add the object."""
 
@@ -69,7 +81,7 @@ class PackReader:
         """Exactly ``length`` bytes. MissingObjectError: no file; DamagedObjectError: too short."""
         file = self._get_open(pack)
         try:
-            data = os.pread(file.fd, length, offset)
+            data = _read_patiently(file.fd, length, offset)
         except OSError as error:
             if error.errno == errno.EIO:
                 where = f"pack {pack}, the {length} bytes at {offset}"

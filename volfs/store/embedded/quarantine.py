@@ -55,6 +55,11 @@ class Quarantine:
     def list_packs(self, txn: Transaction) -> list[QuarantinedPack]:
         return [_decode(unpack_key(key), row) for key, row in txn.list_all(self._quarantine)]
 
+    def list_ids(self, txn: Transaction) -> list[int]:
+        """Of those whose rows are damaged, too."""
+        with txn.cursor(self._quarantine) as cursor:
+            return [unpack_key(key) for key in cursor.iter_keys()]
+
     def find_pack(self, txn: Transaction, pack: int) -> QuarantinedPack | None:
         row = txn.get(pack_key(pack), db=self._quarantine)
         return None if row is None else _decode(pack, row)

@@ -27,7 +27,7 @@ from volfs.store.embedded.rows import IndexEntry, PackRow
 
 NEW = "index.new"
 DATA, LOCK, OLD = "data.mdb", "lock.mdb", "data.mdb.old"
-_REBUILT = frozenset((b"objects", b"packs"))
+_REBUILT = frozenset((b"objects", b"packs", b"counters"))
 _SPOILED = frozenset((b"objects",))
 """Most of the pages: where the damage is in these alone, all else is copied."""
 
@@ -68,19 +68,28 @@ def _rebuild(path: Path) -> Iterator[CheckProgress | RebuildReport]:
 
 
 def _copy_former(path: Path, target: Environment) -> dict[int, PackRow] | None:
-    """Copy what cannot be made again; the rows of the packs. None if it is lost."""
+    """Copy what cannot be made again; the rows of the packs. None if it is lost.
+
+    StoreError if the disk failed: that may pass, and tags cannot be made again.
+    """
     if not (path / INDEX / DATA).exists():
         return None
     try:
         former = Environment(path / INDEX, spoiled=_SPOILED)
-    except (StoreError, DataError):
+    except DataError:
         return None
+    except StoreError as error:
+        raise type(error)(
+            f"{error}; nothing was changed. If it is lost for good, move "
+            f"{path / INDEX} away and try again"
+        ) from error
     try:
         index = Index(former)
         if not index.has_allocated() and list_files(path / PACKS):
             return None
         rows = {row.pack: row for row in index.list_readable_packs()}
         former.copy_tables(target, _REBUILT)
+        Index(target).put_counters(index.list_readable_counters())
     except DataError:
         return None
     finally:
@@ -132,6 +141,8 @@ class Rebuilder:
             for pack in self._known.keys() - set(files):
                 # Its file is gone, or was not made yet.
                 self._index.adopt_pack(txn, self._known[pack])
+            for pack in aside:
+                self._index.use_id(txn, pack)
 
     def report(self) -> RebuildReport:
         lost = self._index.has_lost_refs()

@@ -112,6 +112,8 @@ class Mender:
             for pack in self._parts.index.list_pack_ids(txn):
                 if self._parts.index.find_readable_pack(txn, pack) is None:
                     self._parts.index.remove_pack(txn, pack)
+            mended = self._parts.index.mend_counters(txn)
+        self._count(mended_counters=mended)
 
     def _bring_back_what_is_named(self) -> None:
         """No entry may name a pack in quarantine; if one does, it is wrong there."""
