@@ -7,26 +7,18 @@ has taken it returns, so nothing is taken and lost.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import contextvars
 import functools
 import inspect
-import math
-import os
 import sys
-import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from volfs.services.waiting import Cancellation, CancelledWaitError, current
+from volfs.services.waiting import Cancellation, current
 
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
-_THREADS = 1024
-"""Of asyncio's twins: so many may wait for each other at once."""
 
 
 class Twin(Generic[P, R]):
@@ -113,9 +105,12 @@ async def run_in_thread(call: Callable[[], R]) -> R:
     context = contextvars.copy_context()
     context.run(current.set, cancellation)
     work = functools.partial(context.run, call)
+    # Imported late: most programs need neither of them.
     if _is_trio():
-        return await _run_in_trio(work, cancellation)
-    return await _run_in_asyncio(work, cancellation)
+        from volfs.api.in_trio import run
+    else:
+        from volfs.api.in_asyncio import run
+    return await run(work, cancellation)
 
 
 def _is_trio() -> bool:
@@ -127,87 +122,3 @@ def _is_trio() -> bool:
         return sniffio.current_async_library() == "trio"
     except sniffio.AsyncLibraryNotFoundError:
         return False
-
-
-@functools.cache
-def _executor(process: int) -> ThreadPoolExecutor:
-    # One for each process, for a fork has no threads. Not asyncio's own: its few
-    # threads would all wait for what none is left to do.
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="volfs")
-
-
-async def _run_in_asyncio(work: Callable[[], R], cancellation: Cancellation) -> R:
-    _pay_debts()
-    future = asyncio.get_running_loop().run_in_executor(_executor(os.getpid()), work)
-    cancelled = False
-    while not future.done():
-        try:
-            await asyncio.wait([future])
-        except asyncio.CancelledError:
-            cancelled = True
-            cancellation.cancel()
-    try:
-        result = future.result()
-    except CancelledWaitError:
-        raise asyncio.CancelledError from None
-    if cancelled:
-        _owe_cancellation()
-    return result
-
-
-_owed: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = weakref.WeakKeyDictionary()
-"""Tasks that were cancelled too late: they got what they had taken, and stop at their next call."""
-
-
-def _owe_cancellation() -> None:
-    if (task := asyncio.current_task()) is not None:
-        _owed[task] = task.cancelling()
-
-
-def _pay_debts() -> None:
-    # Unless it was a timeout's, which has taken it back (``Task.uncancel``).
-    task = asyncio.current_task()
-    if task is not None and task.cancelling() >= _owed.pop(task, sys.maxsize):
-        raise asyncio.CancelledError
-
-
-async def _run_in_trio(work: Callable[[], R], cancellation: Cancellation) -> R:
-    import trio
-
-    async def watch() -> None:
-        # Swallowed here, for a nursery would prefer it to our result; trio tells us again.
-        with contextlib.suppress(trio.Cancelled):
-            await trio.sleep_forever()
-        cancellation.cancel()
-
-    outcome: list[Callable[[], R]] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch)
-        with trio.CancelScope(shield=True):
-            outcome.append(await trio.to_thread.run_sync(_capture, work, limiter=_limiter()))
-        nursery.cancel_scope.cancel()
-    try:
-        return outcome[0]()
-    except CancelledWaitError:
-        await trio.lowlevel.checkpoint()
-        raise
-
-
-def _capture(work: Callable[[], R]) -> Callable[[], R]:
-    """What gives the result, or raises the error, without the wrapping of a nursery."""
-    try:
-        result = work()
-    except BaseException as error:  # noqa: BLE001 - raised again, in the caller's task
-        return functools.partial(_raise, error)
-    return lambda: result
-
-
-def _raise(error: BaseException) -> Any:
-    raise error
-
-
-@functools.cache
-def _limiter() -> Any:
-    import trio
-
-    return trio.CapacityLimiter(math.inf)

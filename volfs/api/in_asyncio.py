@@ -1,0 +1,60 @@
+"""Running what blocks in a thread, for a task of asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from volfs.services.waiting import Cancellation, CancelledWaitError
+
+R = TypeVar("R")
+_THREADS = 1024
+"""So many calls may wait for each other at once."""
+
+
+async def run(work: Callable[[], R], cancellation: Cancellation) -> R:
+    _pay_debts()
+    future = asyncio.get_running_loop().run_in_executor(_executor(os.getpid()), work)
+    cancelled = False
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError:
+            cancelled = True
+            cancellation.cancel()
+    try:
+        result = future.result()
+    except CancelledWaitError:
+        raise asyncio.CancelledError from None
+    if cancelled:
+        _owe_cancellation()
+    return result
+
+
+_owed: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = weakref.WeakKeyDictionary()
+"""Tasks that were cancelled too late: they got what they had taken, and stop at their next call."""
+
+
+def _owe_cancellation() -> None:
+    if (task := asyncio.current_task()) is not None:
+        _owed[task] = task.cancelling()
+
+
+def _pay_debts() -> None:
+    # Unless it was a timeout's, which has taken it back (``Task.uncancel``).
+    task = asyncio.current_task()
+    if task is not None and task.cancelling() >= _owed.pop(task, sys.maxsize):
+        raise asyncio.CancelledError
+
+
+@functools.cache
+def _executor(process: int) -> ThreadPoolExecutor:
+    # One for each process, for a fork has no threads. Not asyncio's own: its few
+    # threads would all wait for what none is left to do.
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="volfs")
