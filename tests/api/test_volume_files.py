@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 from pathlib import Path
 
 import pytest
@@ -269,6 +270,8 @@ def test_at(volume: Volume) -> None:
     assert not volume.exists("a")
     assert repr(old) == "volfs.Volume(name='data').at(1)"
     assert not hasattr(old, "remove_file")
+    copy = pickle.loads(pickle.dumps(old))
+    assert (copy.version, read(copy, "a")) == (1, b"aa")
     with pytest.raises(not_found):
         volume.at("none").listdir("/")
 

@@ -160,6 +160,29 @@ except RuntimeError as error:
     assert "sees no mount of data" in said
 
 
+def test_what_cannot_be_committed_or_reloaded(volume: modal.Volume, mounts: Mounts) -> None:
+    one = mounts.mount()
+    (one.path / "a").touch()
+    volume.commit()
+    one.unmount()
+    pinned = mounts.mount(at="1")
+    assert volume.commit().version is None
+    with pytest.raises(RuntimeError, match="pinned at version 1"):
+        volume.reload()
+    pinned.kill()
+    with pytest.raises(RuntimeError, match="sees no mount"):
+        volume.commit()
+
+
+def test_an_ephemeral_volume_that_is_still_mounted(mounts: Mounts) -> None:
+    with modal.Volume.ephemeral() as volume:
+        mounted = mounts.mount(volume=volume.object_id)
+        (mounted.path / "a").touch()
+        assert volume.commit().version == 1
+    mounted.unmount()
+    modal.Volume.objects.delete(volume.object_id)
+
+
 def test_a_renamed_volume(volume: modal.Volume, mounted: Mounted) -> None:
     volume.hydrate()
     modal.Volume.rename("data", "renamed")

@@ -42,9 +42,17 @@ def find_own_mounts(volume: VolumeRecord, mountpoint: str | None = None) -> list
         place = resolve_mount_path(mountpoint)
         mounts = [mount for mount in mounts if mount.mount.path == place]
     several = {mount.mount.device: mount for mount in reversed(mounts)}
-    found = [mount for mount in reversed(several.values()) if _shows(mount, volume)]
     bound = {mount.device for mount in list_mount_points() if mount.is_private}
-    return [mount for mount in found if mount.mount.device in bound] or found
+    own = [mount for mount in several.values() if mount.mount.device in bound]
+    hosts = [mount for mount in several.values() if mount.mount.device not in bound]
+    # Should the container's have died, the host's is not what anybody means.
+    if any(mount.mount.source == volume.name for mount in own):
+        return _of_volume(volume, own)
+    return _of_volume(volume, own + hosts)
+
+
+def _of_volume(volume: VolumeRecord, mounts: list[MountClient]) -> list[MountClient]:
+    return [mount for mount in reversed(mounts) if _shows(mount, volume)]
 
 
 def _shows(mount: MountClient, volume: VolumeRecord) -> bool:

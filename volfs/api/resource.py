@@ -12,7 +12,13 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from volfs.api.client import Client, client_of, default_environment, find_client
 from volfs.api.twins import blocking, run_in_thread
-from volfs.errors import InvalidError, NotAStoreError, NotFoundError, VolfsError
+from volfs.errors import (
+    InvalidError,
+    NotAStoreError,
+    NotFoundError,
+    VolfsError,
+    VolumeInUseError,
+)
 from volfs.services.resources import EPHEMERAL_NS, Kind, Resource, Resources, check_name
 
 R = TypeVar("R", bound="ResourceHandle")
@@ -301,7 +307,8 @@ class Ephemeral(Generic[R]):
     ) -> None:
         self._done.set()
         if self._handle is not None:
-            with suppress(NotFoundError):
+            # What somebody still uses goes away later, when nobody renews it.
+            with suppress(NotFoundError, VolumeInUseError):
                 self._resources().delete_by_id(self._handle.object_id)
 
     async def __aenter__(self) -> R:

@@ -272,12 +272,14 @@ class UnsupportedFormatError(DataError):
 # --- a mount ----------------------------------------------------------------
 
 
-class MountError(VolfsError):
+class MountError(VolfsError, RuntimeError):
+    """A RuntimeError, as Modal's ``commit()`` and ``reload()`` raise."""
+
     code = "mount"
 
 
-class NotMountedError(MountError, RuntimeError):
-    """The calling process sees no mount of the volume: a RuntimeError, as on Modal."""
+class NotMountedError(MountError):
+    """The calling process sees no mount of the volume, or several."""
 
     code = "not-mounted"
 
