@@ -29,7 +29,7 @@ RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[mount]'
 
 FROM python:3.12-slim-bookworm
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends fuse3 \
+    && apt-get install -y --no-install-recommends bubblewrap fuse3 \
     && rm -rf /var/lib/apt/lists/* \
     && sed -i 's/^#user_allow_other/user_allow_other/' /etc/fuse.conf \
     && useradd --create-home --uid 1000 volfs \

@@ -25,6 +25,7 @@ from bench.figures import Figure, format_table, show_row  # noqa: E402
 from bench.machine import describe_machine  # noqa: E402
 from bench.measure_big import measure_big_file, measure_rewrites  # noqa: E402
 from bench.measure_commit import measure_commit, measure_rounds  # noqa: E402
+from bench.measure_containers import measure_containers  # noqa: E402
 from bench.measure_mount import measure_mount  # noqa: E402
 from bench.measure_read import measure_read  # noqa: E402
 from bench.measure_services import measure_services  # noqa: E402
@@ -39,6 +40,7 @@ from bench.workplace import SMOKE, Sizes, Workplace  # noqa: E402
 
 MEASURES: dict[str, Callable[[Workplace], Iterator[Figure]]] = {
     "mount": measure_mount,
+    "containers": measure_containers,
     "commit": measure_commit,
     "rounds": measure_rounds,
     "rewrites": measure_rewrites,

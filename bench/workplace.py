@@ -149,14 +149,14 @@ class Workplace:
         """Run the command; its output. CalledProcessError, with stderr shown."""
         done = subprocess.run(
             [str(VOLFS), *arguments],
-            env=self._environment(),
+            env=self.environment(),
             stdout=subprocess.PIPE,
             text=True,
             check=True,
         )
         return done.stdout
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Modules compiled once, as they are where volfs is installed."""
         inherited = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
         compiled = str(self.directory / "compiled")
