@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import volfs as modal
+from tests.api.conftest import finish, start
 from volfs.api.volume import Volume
 
 
@@ -186,3 +188,24 @@ def test_many_files(volume: Volume, tmp_path: Path) -> None:
     assert volume.usage().files == 301
     assert b"".join(volume.read_file("299")) == bytes([43]) * 299
     assert volume.stat("large").size == (5 << 20) + 3
+
+
+def test_threads_and_processes_at_once(volume: Volume) -> None:
+    """Each batch is one version, and none is lost."""
+    program = """
+        import io
+        volume = modal.Volume.from_id(sys.argv[1])
+        for number in range(5):
+            with volume.batch_upload() as batch:
+                batch.put_file(io.BytesIO(b"x"), f"process/{number}")
+        """
+    process = start(program, volume.object_id)
+
+    def work(name: str) -> None:
+        for number in range(5):
+            upload(volume, (io.BytesIO(b"x"), f"{name}/{number}"))
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(work, "abc"))
+    finish(process)
+    assert volume.usage().files == versions(volume) == 20

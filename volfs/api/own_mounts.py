@@ -45,10 +45,11 @@ def find_own_mounts(volume: VolumeRecord, mountpoint: str | None = None) -> list
     bound = {mount.device for mount in list_mount_points() if mount.is_private}
     own = [mount for mount in several.values() if mount.mount.device in bound]
     hosts = [mount for mount in several.values() if mount.mount.device not in bound]
+    found = _of_volume(volume, own)
     # Should the container's have died, the host's is not what anybody means.
-    if any(mount.mount.source == volume.name for mount in own):
-        return _of_volume(volume, own)
-    return _of_volume(volume, own + hosts)
+    if found or any(mount.mount.source == volume.name for mount in own):
+        return found
+    return _of_volume(volume, hosts)
 
 
 def _of_volume(volume: VolumeRecord, mounts: list[MountClient]) -> list[MountClient]:
