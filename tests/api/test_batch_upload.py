@@ -129,6 +129,12 @@ def test_one_path_twice(volume: Volume, local: Path) -> None:
     twice = (local / "a", "x"), (local / "e" / "b", "/x/")
     with pytest.raises(FileExistsError):
         upload(volume, *twice)
+    within = (io.BytesIO(b"1"), "d/x"), (io.BytesIO(b"2"), "d")
+    for force in (False, True):
+        with pytest.raises(FileExistsError, match="d: is a directory"):
+            upload(volume, *within, force=force)
+        with pytest.raises(NotADirectoryError):
+            upload(volume, *reversed(within), force=force)
     upload(volume, *twice, force=True)
     assert tree(volume) == {"x": "bb"}
 

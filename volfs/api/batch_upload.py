@@ -12,7 +12,13 @@ from types import TracebackType
 from typing import BinaryIO, NamedTuple, Self
 
 from volfs.api.twins import run_in_thread
-from volfs.errors import EntryExistsError, InvalidError, LocalFileError, NotADirectoryInVolumeError
+from volfs.errors import (
+    EntryExistsError,
+    InvalidError,
+    IsADirectoryInVolumeError,
+    LocalFileError,
+    NotADirectoryInVolumeError,
+)
 from volfs.model.names import Path as VolumePath
 from volfs.model.names import parse_path
 from volfs.volume.progress import Report, report_nothing
@@ -203,6 +209,8 @@ def _local_errors() -> Iterator[None]:
 def _volume_errors(force: bool) -> Iterator[None]:
     try:
         yield
+    except IsADirectoryInVolumeError as error:
+        raise FileExistsError(str(error)) from None
     except EntryExistsError as error:
         hint = "" if force else "; force=True overwrites files"
         raise FileExistsError(f"{error}{hint}") from None
