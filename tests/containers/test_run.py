@@ -142,7 +142,7 @@ def test_a_signal_that_the_command_dies_of(workshop: Workshop, volfs: Command) -
 @pytest.mark.parametrize(("policy", "version"), [("always", 1), ("success", 0), ("never", 0)])
 def test_killed_with_nine(workshop: Workshop, volfs: Command, policy: str, version: int) -> None:
     """The command dies, the daemon commits by the policy, the next run sweeps up."""
-    script = "echo 1 > /volfs-test/data/file; echo ready; exec sleep 1000.5"
+    script = "echo 1 > /volfs-test/data/file; sleep 1000.5 & echo ready; wait"
     with Running(volfs, "--commit", policy, script=script):
         wait_until(lambda: find_process("sleep 1000.5"), "the command")
     wait_until(lambda: not find_process("sleep 1000.5"), "the command's end")

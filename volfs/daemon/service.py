@@ -20,6 +20,7 @@ from volfs.control.protocol import (
 )
 from volfs.daemon.busy import describe_holders, find_holders
 from volfs.daemon.options import AtEnd
+from volfs.daemon.survivors import kill_survivors
 from volfs.errors import MountError, StoreError, UserError, VolfsError, VolumeBusyError
 from volfs.errors.faults import reached
 from volfs.fuse.mounting import abandon, stop_serving, unmount
@@ -202,7 +203,8 @@ class Service:
         stop_serving()
 
     async def let_go(self) -> None:
-        """End because nobody needs the mount any more, but who is being killed just now."""
+        """End because the process has died that the mount was for."""
+        await self.committer.bridge.run(kill_survivors, self.mountpoint, self.device)
         await self._detach()
         await trio.sleep(LAST_USERS)
         stop_serving()
