@@ -12,8 +12,9 @@ from tests.volume.test_edit import link_twice
 from volfs.model.entry import Entry, Extent, FileKind, replace, with_tree
 from volfs.model.manifest import encode_manifest
 from volfs.model.objects import Kind, Oid
+from volfs.model.references import iter_references
 from volfs.model.tree import build_tree
-from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.volume.check import CheckReport, check_store
 from volfs.volume.commit import CommitNote
@@ -231,3 +232,29 @@ def test_the_cost_follows_distinct_objects(store: Store, volume: VolumeRecord) -
     assert check_store(Seen()).is_clean  # type: ignore[arg-type]
     # 22 manifests, 50 trees, and for each later version a root and one directory.
     assert len(loads) == len(set(loads)) < 22 + 50 + 2 * 21 + 1
+
+
+@pytest.mark.damaged
+@pytest.mark.parametrize("kind", [Kind.CHUNK, Kind.TREE, Kind.CHUNK_LIST])
+def test_what_only_a_mount_needs_is_verified(
+    store: Store, volume: VolumeRecord, kind: Kind
+) -> None:
+    """As a local tree, or content below an overlay: in no version any more."""
+    publish_files(store, volume, {"f": noise(700_000)})
+    snapshot = head_snapshot(store, volume)
+    entry = Reader(store.objects.load_object).get_path(snapshot, (b"f",))
+    chunk_list = Oid(entry.root)
+    data = store.objects.load_object(chunk_list)
+    below = next(iter_references(Kind.CHUNK_LIST, data))
+    need, victim = {
+        Kind.TREE: (snapshot.root.tree, snapshot.root.tree),
+        Kind.CHUNK_LIST: (chunk_list, below.oid),
+        Kind.CHUNK: (below.oid, below.oid),
+    }[kind]
+    store.put_lease(Lease("session", volume.id, (1,), (Need(kind, need),)))
+    publish_files(store, volume, {"f": None})
+    store.remove_versions(volume.id, [1])
+    store.delete_volume("data")
+    assert check_store(store).is_clean
+    report = damage(store, victim)
+    assert [(p.path.split(")")[0], p.oid) for p in report.problems] == [("(mount session", victim)]

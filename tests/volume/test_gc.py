@@ -106,6 +106,20 @@ def test_progress_and_a_dry_run_that_equals(store: Store, volume: VolumeRecord) 
     assert dry.quarantined_bytes > BIG
 
 
+def test_a_dry_run_drops_no_lease_and_counts_as_if_it_had(
+    store: Store, volume: VolumeRecord
+) -> None:
+    publish_files(store, volume, {"f": noise(BIG)})
+    (Path(store.url) / "mounts").mkdir()
+    lease = Lease("gone", volume.id, (1,), snapshot_needs(head_snapshot(store, volume)))
+    store.put_lease(lease)
+    store.delete_volume("data")
+    dry = collect_garbage(store, grace=0, dry_run=True)
+    assert store.list_leases() == [lease]
+    assert collect_garbage(store, grace=0) == dry
+    assert dry.deleted_bytes > BIG
+
+
 def test_a_bulk_deletion_leaves_nothing_dangling(store: Store, volume: VolumeRecord) -> None:
     """JuiceFS #3821: many volumes and versions go at once."""
     publish_files(store, volume, {"f": noise(BIG)})

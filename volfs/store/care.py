@@ -27,6 +27,8 @@ class GcOptions(NamedTuple):
     grace_ns: int
     """How long a pack stays in quarantine before it is deleted."""
     dry_run: bool = False
+    stale: frozenset[str] = frozenset()
+    """Sessions whose leases keep nothing: a dry run may not drop them."""
 
 
 class GcProgress(NamedTuple):

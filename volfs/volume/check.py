@@ -20,10 +20,10 @@ from volfs.model.links import group_name
 from volfs.model.manifest import Manifest, decode_manifest
 from volfs.model.names import Path, show_path
 from volfs.model.objects import Kind, Oid
-from volfs.model.references import iter_tree_references
+from volfs.model.references import Reference, iter_tree_references
 from volfs.model.tree import PageRef, Tree
-from volfs.store.base import CheckProgress, Damage, Head, Store, VolumeRecord
-from volfs.volume.content_check import ContentCheck
+from volfs.store.base import CheckProgress, Damage, Head, Lease, Store, VolumeRecord
+from volfs.volume.content_check import ContentCheck, Found
 from volfs.volume.progress import Progress, Report, report_nothing
 from volfs.volume.reader import Reader
 
@@ -37,7 +37,8 @@ class Problem(NamedTuple):
     volume: str
     versions: tuple[int, ...]
     path: str
-    """Of the file or directory; ``(hard links)`` for the link tree, ``(manifest)`` for that."""
+    """Of the file or directory; ``(hard links)`` for the link tree, ``(manifest)`` for that,
+    ``(mount …)`` for what a session's lease needs."""
     problem: str
     oid: Oid | None
 
@@ -87,11 +88,15 @@ def _check_versions(store: Store, result: CheckReport) -> None:
         result.volumes += 1
         for head in store.iter_versions(volume.id):
             result.versions += 1
-            for path, problem, oid in _check_version(walk, volume, head):
-                found.setdefault((volume.name, path, problem, oid), []).append(head.version)
+            problems = list(_check_version(walk, volume, head))
+            # One that was expired meanwhile may be gone with right.
+            if problems and store.find_version(volume.id, head.version) == head.manifest:
+                for path, problem, oid in problems:
+                    found.setdefault((volume.name, path, problem, oid), []).append(head.version)
     result.trees = len(walk.done)
     for (name, path, problem, oid), versions in found.items():
         result.problems.append(Problem(name, tuple(reversed(versions)), path, problem, oid))
+    result.problems += _check_leases(walk, store)
 
 
 def _to_progress(item: CheckProgress) -> Progress:
@@ -135,6 +140,29 @@ def _check_links(walk: TreeCheck, manifest: Manifest, names: Counter[int]) -> It
             yield f"group {group:x} has {count} names, its record says {record.links}"
     for name in records:
         yield f"group {show_path(name)} has a record and no names"
+
+
+def _check_leases(walk: TreeCheck, store: Store) -> Iterator[Problem]:
+    """What mounts show and their overlays lie on may be in no version."""
+    for lease in store.list_leases():
+        problems = list(_check_lease(walk, lease))
+        # What was given up meanwhile may be gone with right.
+        if problems and store.find_lease(lease.session) == lease:
+            volume = store.find_volume_by_id(lease.volume_id)
+            name = volume.name if volume else lease.volume_id
+            for path, problem, oid in problems:
+                yield Problem(name, lease.versions, path, problem, oid)
+
+
+def _check_lease(walk: TreeCheck, lease: Lease) -> Iterator[Located]:
+    place = f"(mount {lease.session})"
+    for need in lease.needs:
+        if need.kind is Kind.TREE:
+            for fault in walk.check_tree(need.oid).faults:
+                yield f"{place} {show_path(fault.path)}", fault.problem, fault.oid
+        else:
+            for problem, oid in walk.check_content(need):
+                yield place, problem, oid
 
 
 # --- trees ------------------------------------------------------------------
@@ -181,6 +209,10 @@ class TreeCheck:
         if oid in self._damaged:
             return "damaged chunk"
         return None if self._store.objects.contains(oid) else "missing chunk"
+
+    def check_content(self, need: Reference) -> Iterator[Found]:
+        """A chunk, or a chunk list with all below it."""
+        return self._content.check_below(need)
 
     def check_root(self, root: Entry) -> Verdict:
         """A version's root directory: its sums, and everything below."""

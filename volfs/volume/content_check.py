@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from volfs.errors import DataError
 from volfs.model.content import FANOUT, FANOUT_BITS, ChunkList, GetList
 from volfs.model.entry import Entry, Extents
-from volfs.model.objects import Oid
+from volfs.model.objects import Kind, Oid
+from volfs.model.references import Reference, iter_list_references
 
 Found = tuple[str, Oid | None]
 """A problem, and the object that has it."""
@@ -26,6 +27,22 @@ class ContentCheck:
         yield from self._check_extents(entry.extents)
         if entry.root:
             yield from self._check_list(Oid(entry.root), entry.size, None)
+
+    def check_below(self, reference: Reference) -> Iterator[Found]:
+        """A chunk, or a chunk list of which nobody says how long it is."""
+        kind, oid = reference
+        if kind is Kind.CHUNK:
+            problem = self._find_chunk_problem(oid)
+            if problem:
+                yield problem, oid
+            return
+        try:
+            node = self._get_list(oid)
+        except DataError as error:
+            yield f"chunk list: {error}", oid
+            return
+        for below in iter_list_references(node):
+            yield from self.check_below(below)
 
     def _check_extents(self, extents: Extents) -> Iterator[Found]:
         for extent in extents:

@@ -9,7 +9,7 @@ from volfs.errors import UserError
 from volfs.model.retention import Dated, KeepRules, choose_kept
 from volfs.store.base import Store, VolumeRecord
 from volfs.volume.history import VersionInfo, iter_history, to_local
-from volfs.volume.leases import drop_stale_leases
+from volfs.volume.leases import drop_stale_leases, list_fresh_leases
 
 THINNED = KeepRules(last=100, hourly=24, daily=30)
 """What stays of the versions that a network file system makes by itself."""
@@ -50,6 +50,7 @@ def expire_versions(
     Objects stay until gc. What was tagged, mounted or published since the
     verdict stays too.
     """
+    drop_stale_leases(store)
     verdicts = judge_versions(store, volume, rules)
     unkept = [verdict.info.version for verdict in verdicts if not verdict.is_kept]
     return verdicts, store.remove_versions(volume.id, unkept)
@@ -60,6 +61,7 @@ def thin_history(store: Store, volume: VolumeRecord) -> list[int]:
 
     Versions with a message, tags and mounts keep what they keep elsewhere.
     """
+    drop_stale_leases(store)
     verdicts = judge_versions(store, volume, THINNED)
     gone = [v.info.version for v in verdicts if v.info.auto and not v.is_kept]
     return store.remove_versions(volume.id, gone)
@@ -71,7 +73,7 @@ def _iter_used(
     yield store.get_head(volume.id).version, "head"
     for tag, version in store.list_tags(volume.id):
         yield version, f"tag {tag}"
-    leases = [lease for lease in drop_stale_leases(store) if lease.volume_id == volume.id]
+    leases = [lease for lease in list_fresh_leases(store) if lease.volume_id == volume.id]
     for info in versions:
         if any(lease.has(info.version) for lease in leases):
             yield info.version, "mounted"

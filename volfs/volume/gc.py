@@ -15,7 +15,7 @@ from volfs.model.oid_set import OidSet
 from volfs.model.references import Reference, walk_references
 from volfs.store.base import Store
 from volfs.store.care import GcOptions, GcProgress, GcReport
-from volfs.volume.leases import drop_stale_leases
+from volfs.volume.leases import drop_stale_leases, list_stale_leases
 from volfs.volume.progress import Progress, Report, report_nothing
 
 DEFAULT_GRACE = 24 * 3600.0
@@ -34,11 +34,14 @@ def collect_garbage(
     """Remove what no version and no lease needs; with ``dry_run``, tell what that would be.
 
     Packs are in quarantine for ``grace`` seconds before they are deleted. Leases of
-    sessions that are gone are dropped first, by a dry run too. ConflictError if
+    sessions that are gone are dropped first; a dry run changes nothing. ConflictError if
     another gc is running; DataError if what is in use cannot be read; StoreError.
     """
-    drop_stale_leases(store)
-    options = GcOptions(time.time_ns(), int(grace * _NS), dry_run)
+    stale = list_stale_leases(store) if dry_run else []
+    if not dry_run:
+        drop_stale_leases(store)
+    ignored = frozenset(lease.session for lease in stale)
+    options = GcOptions(time.time_ns(), int(grace * _NS), dry_run, ignored)
     result = GcReport()
     for item in store.collect(Mark(store, report), options):
         if isinstance(item, GcProgress):

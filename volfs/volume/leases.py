@@ -77,13 +77,19 @@ def entry_needs(entry: Entry) -> tuple[Need, ...]:
 
 def drop_stale_leases(store: Store) -> list[Lease]:
     """Drop the leases of sessions that are no more; the others. Before gc and expiry."""
-    kept = []
-    for lease in store.list_leases():
-        if is_stale(store, lease):
-            store.drop_lease(lease.session, lease)
-        else:
-            kept.append(lease)
-    return kept
+    for lease in list_stale_leases(store):
+        store.drop_lease(lease.session, lease)
+    return list_fresh_leases(store)
+
+
+def list_stale_leases(store: Store) -> list[Lease]:
+    """Those of sessions that are no more."""
+    return [lease for lease in store.list_leases() if is_stale(store, lease)]
+
+
+def list_fresh_leases(store: Store) -> list[Lease]:
+    """Those of sessions that live, or have left something behind."""
+    return [lease for lease in store.list_leases() if not is_stale(store, lease)]
 
 
 def is_stale(store: Store, lease: Lease) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from volfs.errors import DataError
@@ -89,9 +89,9 @@ class Collector:
         """Mark what is reachable by now; within ``txn`` nothing can be added to that."""
         if txn is None:
             with self._parts.environment.read() as reading:
-                roots = list_roots(self._parts, reading)
+                roots = list_roots(self._parts, reading, self._options.stale)
         else:
-            roots = list_roots(self._parts, txn)
+            roots = list_roots(self._parts, txn, self._options.stale)
         new = roots - self._roots
         if new:
             self._live.keep(new)
@@ -235,11 +235,12 @@ def _copy(copier: Copier, oid: Oid, row: bytes) -> Moved:
         raise type(error)(f"{error}; it was left as it is: see `volfs check --repair`") from error
 
 
-def list_roots(parts: Parts, txn: Transaction) -> set[Reference]:
-    """What every version, head and lease needs, as of the transaction."""
+def list_roots(parts: Parts, txn: Transaction, stale: Collection[str]) -> set[Reference]:
+    """What every version, head and lease that is not stale needs, as of the transaction."""
     roots = {Reference(Kind.MANIFEST, oid) for oid in parts.refs.list_manifests(txn)}
     for lease in parts.leases.list_in(txn):
-        roots.update(lease.needs)
+        if lease.session not in stale:
+            roots.update(lease.needs)
     return roots
 
 
