@@ -7,6 +7,8 @@ import secrets
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
@@ -15,7 +17,7 @@ from volfs_cli.hiding import hide_values
 from volfs_cli.stores import complete_volume, opened_store, store_option, store_url
 
 if TYPE_CHECKING:
-    from volfs.containers.container import Container, VolumeMount
+    from volfs.containers.container import Container, ContainerSpec, VolumeMount
 
 _AFTER_DASHES = "volfs.after_dashes"
 _COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -87,27 +89,14 @@ def _run_file(command: Sequence[str]) -> NoReturn:
     sys.exit()
 
 
-def _run_command(
-    command: Sequence[str],
-    *,
-    volumes: Sequence[str],
-    create: bool,
-    fork: bool,
-    secret_names: Sequence[str],
-    variables: Sequence[str],
-    commit: Literal["always", "success", "never"],
-    workdir: str | None,
-) -> int:
-    from volfs.containers.attending import attend, signals_held
-    from volfs.containers.container import Container, ContainerSpec, check_spec
+def _run_command(command: Sequence[str], volumes: Sequence[str], **options: Any) -> int:
+    from volfs.containers.launching import Launcher
 
-    mounts = tuple(map(_parse_volume, volumes))
-    environment = _read_secrets(secret_names) | dict(map(_parse_variable, variables))
-    spec = ContainerSpec(mounts, (), environment, workdir, commit)
-    check_spec(spec)
-    if create or fork:
-        spec = ContainerSpec(_prepare(mounts, create, fork), (), environment, workdir, commit)
-    container = Container(spec, store_url())
+    with Launcher() if volumes else nullcontext() as launcher:
+        from volfs.containers.attending import attend, signals_held
+        from volfs.containers.container import Container
+
+        container = Container(_make_spec(volumes, **options), store_url(), launcher)
     status = 1
     try:
         with signals_held():
@@ -149,6 +138,26 @@ def _end_on_signals() -> None:
 # --- what is asked for ------------------------------------------------------
 
 
+def _make_spec(
+    volumes: Sequence[str],
+    *,
+    create: bool,
+    fork: bool,
+    secret_names: Sequence[str],
+    variables: Sequence[str],
+    commit: Literal["always", "success", "never"],
+    workdir: str | None,
+) -> ContainerSpec:
+    """Of what the options say, checked before anything is created or forked."""
+    from volfs.containers.container import ContainerSpec, check_spec
+
+    mounts = tuple(map(_parse_volume, volumes))
+    environment = _read_secrets(secret_names) | dict(map(_parse_variable, variables))
+    spec = ContainerSpec(mounts, (), environment, workdir, commit)
+    check_spec(spec)
+    return replace(spec, mounts=_prepare(mounts, create, fork)) if create or fork else spec
+
+
 def _parse_volume(text: str) -> VolumeMount:
     from volfs.containers.container import VolumeMount
 
@@ -183,8 +192,6 @@ def _read_secrets(names: Sequence[str]) -> dict[str, str]:
 
 def _prepare(mounts: Sequence[VolumeMount], create: bool, fork: bool) -> tuple[VolumeMount, ...]:
     """The mounts, of volumes that are there now; of forks, which are named on stderr."""
-    from dataclasses import replace
-
     from volfs.volume.volumes import create_volume, fork_volume
 
     prepared = []

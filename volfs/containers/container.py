@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from volfs.containers.host import LocalHost
+from volfs.containers.launching import Launcher
 from volfs.containers.layout import Shown, layout
 from volfs.containers.mounting import mounting, raise_first
 from volfs.containers.places import Place, clear_left
@@ -78,8 +79,13 @@ class Container:
     unmounted by their daemons.
     """
 
-    def __init__(self, spec: ContainerSpec, store: str | None = None) -> None:
-        """Return when all volumes are mounted; InvalidError, NotFoundError, MountError."""
+    def __init__(
+        self, spec: ContainerSpec, store: str | None = None, launcher: Launcher | None = None
+    ) -> None:
+        """Return when all volumes are mounted; InvalidError, NotFoundError, MountError.
+
+        A ``launcher`` that has begun already makes it quicker.
+        """
         check_spec(spec)
         self.spec = spec
         self._store = choose_store(store)
@@ -95,7 +101,7 @@ class Container:
         try:
             for number, mount in enumerate(spec.mounts):
                 self._mounted[mount] = self._place.make_mountpoint(f"{number}-{mount.name}")
-            with mounting(map(self._make_options, spec.mounts)):
+            with mounting(map(self._make_options, spec.mounts), launcher):
                 _probe(bwrap)
             self._layout = self._make_layout()
         except BaseException:

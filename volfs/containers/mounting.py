@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import msgspec
 
+from volfs.containers.launching import Launcher
 from volfs.control.protocol import Failure, to_exception
 from volfs.daemon.options import MountOptions
 from volfs.errors import MountError, VolfsError
 
 
 @contextmanager
-def mounting(requests: Iterable[MountOptions]) -> Iterator[None]:
+def mounting(requests: Iterable[MountOptions], launcher: Launcher | None = None) -> Iterator[None]:
     """Mount during the block; all answer at its end. Else the error of the first that fails.
 
     However the block ends, what could be mounted is mounted then.
@@ -26,32 +24,17 @@ def mounting(requests: Iterable[MountOptions]) -> Iterator[None]:
     if not requests:
         yield
         return
-    lifeline = os.pidfd_open(os.getpid())
-    requests = [replace(options, while_fd=lifeline) for options in requests]
-    try:
-        launcher = _start_launcher(lifeline)
-    finally:
-        os.close(lifeline)
-    try:
-        yield
-    finally:
-        said, complaints = launcher.communicate(msgspec.json.encode(requests))
-    if launcher.returncode != 0:
+    with launcher or Launcher() as launcher:
+        requests = [replace(options, while_fd=launcher.lifeline) for options in requests]
+        try:
+            yield
+        finally:
+            status, answer, complaints = launcher.ask(msgspec.json.encode(requests))
+    if status != 0:
         why = complaints.decode(errors="replace").strip().rpartition("\n")[2]
         raise MountError(f"volumes cannot be mounted: {why}")
-    failures = msgspec.json.decode(said, type=list[Failure | None])
+    failures = msgspec.json.decode(answer, type=list[Failure | None])
     raise_first([to_exception(failure) for failure in failures if failure])
-
-
-def _start_launcher(lifeline: int) -> subprocess.Popen[bytes]:
-    # -P: nothing in the current directory is a module of ours.
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "volfs.daemon.launcher"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        pass_fds=(lifeline,),
-    )
 
 
 def raise_first(errors: Sequence[VolfsError]) -> None:
