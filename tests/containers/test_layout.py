@@ -71,8 +71,6 @@ class Model:
                     self.tmpfs(next(words))
                 case "--dir":
                     self.make(next(words))
-                case "--proc":
-                    assert self.is_there(next(words))
                 case "--symlink":
                     assert next(words) == "."
                     self.make(next(words))

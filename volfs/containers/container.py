@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +32,7 @@ AUTO_COMMIT = 5.0
 CommitPolicy = Literal["always", "success", "never"]
 Argument = str | bytes | os.PathLike[str]
 _AT_END: dict[CommitPolicy, AtEnd] = {"always": "commit", "success": "keep", "never": "discard"}
-_OWN = ("--unshare-pid", "--die-with-parent")
+_OWN = ("--die-with-parent",)
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,6 @@ class Container:
             lambda: ContainerProcess(self._layout, argv, env=environment, **popen_options)
         )
         with self._lock:
-            self._processes = [one for one in self._processes if one.poll() is None]
             self._processes.append(process)
         return process
 
@@ -202,17 +200,20 @@ class Container:
         """Unmount all at once, also where one fails. The errors."""
         mounted, self._mounted = self._mounted, {}
 
-        def unmount(mount: VolumeMount) -> VolfsError | None:
+        errors: list[VolfsError] = []
+
+        def unmount(mount: VolumeMount) -> None:
             try:
                 end(get_mount(os.fspath(mounted[mount])))
             except VolfsError as error:
-                return type(error)(f"{mount.name}: {error}")
-            return None
+                errors.append(type(error)(f"{mount.name}: {error}"))
 
-        if not mounted:
-            return []
-        with ThreadPoolExecutor(len(mounted)) as pool:
-            return [error for error in pool.map(unmount, mounted) if error]
+        threads = [threading.Thread(target=unmount, args=(mount,)) for mount in mounted]
+        for thread in threads:  # no executor: those refuse when the interpreter ends
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return errors
 
 
 def check_spec(spec: ContainerSpec) -> None:
@@ -245,7 +246,7 @@ def _find_bwrap() -> str:
 
 def _probe(bwrap: str) -> None:
     """MountError if this machine or user cannot make containers."""
-    command = [bwrap, "--dev-bind", "/", "/", *_OWN, "--proc", "/proc", "--", "/usr/bin/env"]
+    command = [bwrap, "--dev-bind", "/", "/", *_OWN, "--", "/usr/bin/env"]
     done = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise MountError(f"containers cannot be made here: {done.stderr.strip()}")

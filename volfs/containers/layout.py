@@ -48,7 +48,6 @@ def layout(host: Host, shown: Sequence[Shown]) -> list[str]:
     # A skeleton above another one first: it shows the host's directory of that name.
     for path in sorted(skeletons - {item.path for item in shown}, key=_depth):
         arguments += _iter_skeleton(host, path)
-    arguments += ["--proc", "/proc"]
     for item, base in zip(shown, bases, strict=True):
         arguments += _iter_show(item, base)
     if len(arguments) > ARGUMENTS_MAX:

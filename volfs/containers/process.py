@@ -10,18 +10,17 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import select
 import signal
 import subprocess
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from volfs.containers.members import Members
 from volfs.errors import UserError
 
 PASSED = (
@@ -33,7 +32,6 @@ PASSED = (
     signal.SIGUSR2,
 )
 """The signals that a container's command gets from us."""
-LOOK_AGAIN = 0.005
 
 
 class _Status(msgspec.Struct, rename="kebab"):
@@ -53,53 +51,45 @@ class ContainerProcess(subprocess.Popen[Any]):
     ) -> None:
         if "=" in os.fsdecode(argv[0]):
             raise UserError(f"{os.fsdecode(argv[0])}: a command in a container cannot have an =")
-        self._reaper = 0
         reader, status = os.pipe()
-        self._status = os.fdopen(reader, "rb")
-        weakref.finalize(self, self._status.close)
+        waiting, go = os.pipe()
         arguments = _write_arguments(layout)
         try:
-            options["pass_fds"] = (*options.get("pass_fds", ()), status, arguments)
-            flags = ("--args", str(arguments), "--json-status-fd", str(status))
+            given = {"--args": arguments, "--json-status-fd": status, "--block-fd": waiting}
+            options["pass_fds"] = (*options.get("pass_fds", ()), *given.values())
+            flags = [text for flag in given.items() for text in map(str, flag)]
             super().__init__(["bwrap", *flags, "--", *_unblocking(), *argv], **options)
+        except BaseException:
+            os.close(reader)
+            os.close(go)
+            raise
         finally:
-            os.close(status)
-            os.close(arguments)
+            for descriptor in (arguments, status, waiting):
+                os.close(descriptor)
+        self._find_command(reader)
+        os.close(go)
+
+    def _find_command(self, status: int) -> None:
+        """The command's process, and with it its namespace, while it waits for us."""
+        file = os.fdopen(status, "rb")
+        weakref.finalize(self, file.close)  # bwrap has more to say, and dies if nobody listens
+        said = file.readline()  # nothing if bwrap has ended
+        self._command = msgspec.json.decode(said or b"{}", type=_Status).child_pid
+        self._members: Members | None = None
+        if self._command:
+            with contextlib.suppress(FileNotFoundError):
+                self._members = Members(self._command)
+                weakref.finalize(self, self._members.close)
 
     def send_signal(self, sig: int) -> None:
-        """Send it to the command, which may take a moment to be there; SIGKILL ends everything."""
-        if self.poll() is not None:
-            return
-        reaper = self._find_reaper()
-        target = reaper if sig == signal.SIGKILL else self._find_command(reaper)
-        if target:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(target, sig)
+        """Send it to the command; SIGKILL ends everything, also what the command left behind."""
         if sig == signal.SIGKILL:
             super().send_signal(sig)
-
-    def _find_reaper(self) -> int:
-        """Process 1 of the container; 0 where bwrap has failed.
-
-        To be killed first: without bwrap's first process it might never begin, nor end.
-        """
-        if not self._reaper:
-            said = self._status.readline()  # waits for bwrap, or its end
-            self._reaper = msgspec.json.decode(said or b"{}", type=_Status).child_pid
-        return self._reaper
-
-    def _find_command(self, reaper: int) -> int | None:
-        """The command's process; None once it has ended."""
-        children = Path(f"/proc/{reaper}/task/{reaper}/children")
-        while reaper and self.poll() is None:
-            try:
-                found = children.read_text().split()
-            except OSError:
-                return None
-            if found:
-                return int(found[0])
-            select.select((), (), (), LOOK_AGAIN)
-        return None
+            if self._members is not None:
+                self._members.kill()
+        elif self._command and self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._command, sig)
 
 
 def _write_arguments(arguments: Sequence[str]) -> int:
