@@ -10,35 +10,68 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from volfs import exception, types, volume
+    from volfs.api.app import App
     from volfs.api.client import Client
     from volfs.api.cloud_bucket_mount import CloudBucketMount
+    from volfs.api.cls import Cls
     from volfs.api.dict import Dict
+    from volfs.api.function import Function, FunctionCall
+    from volfs.api.image import Image
+    from volfs.api.marks import concurrent, enter, exit, method, parameter
     from volfs.api.network_file_system import NetworkFileSystem
     from volfs.api.queue import Queue
     from volfs.api.secret import Secret
     from volfs.api.volume import Volume
+    from volfs.containers.messages import current_function_call_id, is_local
+    from volfs.containers.pool import Retries
 
 __all__ = [
+    "App",
     "Client",
     "CloudBucketMount",
+    "Cls",
     "Dict",
+    "Function",
+    "FunctionCall",
+    "Image",
     "NetworkFileSystem",
     "Queue",
+    "Retries",
     "Secret",
     "Volume",
+    "concurrent",
+    "current_function_call_id",
+    "enter",
     "exception",
+    "exit",
+    "is_local",
+    "method",
+    "parameter",
     "types",
     "volume",
 ]
 
 _HOMES = {
+    "App": "volfs.api.app",
     "Client": "volfs.api.client",
     "CloudBucketMount": "volfs.api.cloud_bucket_mount",
+    "Cls": "volfs.api.cls",
     "Dict": "volfs.api.dict",
+    "Function": "volfs.api.function",
+    "FunctionCall": "volfs.api.function",
+    "Image": "volfs.api.image",
     "NetworkFileSystem": "volfs.api.network_file_system",
     "Queue": "volfs.api.queue",
+    "Retries": "volfs.containers.pool",
     "Secret": "volfs.api.secret",
     "Volume": "volfs.api.volume",
+    "concurrent": "volfs.api.marks",
+    "current_function_call_id": "volfs.containers.messages",
+    "enter": "volfs.api.marks",
+    "exit": "volfs.api.marks",
+    "is_local": "volfs.containers.messages",
+    "method": "volfs.api.marks",
+    "parameter": "volfs.api.marks",
 }
 
 _MODULES = ("exception", "types", "volume")

@@ -12,6 +12,7 @@ from volfs.errors import (
     ConflictError,
     DeserializationError,
     ExecutionError,
+    FunctionTimeoutError,
     InternalError,
     InvalidError,
     NotFoundError,
@@ -26,7 +27,7 @@ from volfs.errors import DataError as DataLossError
 from volfs.errors import DeprecatedWarning as DeprecationError
 from volfs.errors import StoreDeniedError as PermissionDeniedError
 from volfs.errors import StoreError as ServiceError
-from volfs.errors import StoreTimeoutError as TimeoutError
+from volfs.errors import TimedOutError as TimeoutError
 from volfs.errors import VolfsError as Error
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "DeserializationError",
     "Error",
     "ExecutionError",
+    "FunctionTimeoutError",
     "InternalError",
     "InvalidError",
     "NotFoundError",

@@ -170,7 +170,7 @@ def test_keys_are_their_bytes(d: modal.Dict) -> None:
 def test_plain_values_have_cloudpickle_s_bytes() -> None:
     import cloudpickle
 
-    from volfs.api.pickling import dump
+    from volfs.containers.pickling import dump
 
     for value in ("ä", 1, 1 << 70, b"x", 1.5, True, None, [1], {"a": (1, "a", "a")}):
         assert dump(value, "it") == cloudpickle.dumps(value, 4)
@@ -256,7 +256,7 @@ def test_no_store_unpickles(store: Path, d: modal.Dict) -> None:
 
 
 def test_pickled_with_protocol_4(d: modal.Dict) -> None:
-    from volfs.api.pickling import dump
+    from volfs.containers.pickling import dump
 
     assert dump([1], "it")[:2] == pickle.dumps([1], 4)[:2]
 

@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Self
 
 from volfs.api.client import Client
 from volfs.api.deprecated import warn_of
-from volfs.api.pickling import dump, load
 from volfs.api.resource import Ephemeral, Objects, ResourceHandle, ResourceInfo
 from volfs.api.twins import blocking, blocking_iterator
+from volfs.containers.pickling import dump, load
 from volfs.services.dicts import Dicts
 from volfs.services.resources import DICT, check_name
 

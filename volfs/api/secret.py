@@ -16,6 +16,7 @@ from typing import Any, ClassVar, NoReturn, Self
 from volfs.api.client import Client, default_environment, find_client
 from volfs.api.resource import Objects, ResourceHandle, ResourceInfo, local_time
 from volfs.api.twins import blocking
+from volfs.containers.messages import is_local
 from volfs.errors import InvalidError, NotFoundError, SerializationError
 from volfs.services.resources import SECRET, Resource, check_name
 from volfs.services.secrets import Secrets, check_values
@@ -123,7 +124,12 @@ class Secret(ResourceHandle):
 
     @classmethod
     def from_local_environ(cls, env_keys: list[str]) -> Self:
-        """Variables of this process. Not stored. InvalidError at once if one is not there."""
+        """Variables of this process. Not stored. InvalidError at once if one is not there.
+
+        In a function's container it is empty: who started that has put them there.
+        """
+        if not is_local():
+            return cls.from_dict({})
         for key in env_keys:
             if key not in os.environ:
                 raise InvalidError(

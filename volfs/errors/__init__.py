@@ -26,6 +26,7 @@
     │   └── UnsupportedFormatError
     ├── MountError                   the daemon could not start or answer
     │   └── NotMountedError            commit() and reload() where no mount is seen
+    ├── TimedOutError                StoreTimeoutError, FunctionTimeoutError
     └── AuthError … UnimplementedError  what ported programs catch
 
 A store error never becomes a skipped file, and a data error never becomes
@@ -246,7 +247,13 @@ class OutOfSpaceError(StoreError):
     code = "out-of-space"
 
 
-class StoreTimeoutError(StoreError):
+class TimedOutError(VolfsError):
+    """Something took longer than it was given."""
+
+    code = "timed-out"
+
+
+class StoreTimeoutError(StoreError, TimedOutError):
     code = "store-timeout"
 
 
@@ -294,6 +301,12 @@ class AuthError(VolfsError):
 
 class ExecutionError(VolfsError):
     code = "execution"
+
+
+class FunctionTimeoutError(TimedOutError, TimeoutError):
+    """A function ran too long, or a result was not there in time."""
+
+    code = "function-timeout"
 
 
 class InternalError(VolfsError):

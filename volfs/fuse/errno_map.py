@@ -57,6 +57,7 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.SerializationError: errno.EINVAL,
     errors.DeserializationError: errno.EINVAL,
     errors.UserError: errno.EINVAL,
+    errors.NotMountedError: errno.EIO,
     errors.MountError: errno.EIO,
     errors.AuthError: errno.EIO,
     errors.ExecutionError: errno.EIO,
@@ -65,6 +66,8 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.ResourceExhaustedError: errno.EIO,
     errors.UnimplementedError: errno.EIO,
     errors.VolumeUploadTimeoutError: errno.EIO,
+    errors.FunctionTimeoutError: errno.EIO,
+    errors.TimedOutError: errno.EIO,
     errors.VolfsError: errno.EIO,
 }
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import sys
+from collections.abc import Sequence
+from importlib.machinery import PathFinder
+from types import ModuleType
 from typing import Any
 
 from volfs.errors import DeserializationError, SerializationError
@@ -33,3 +37,25 @@ def load(data: bytes, what: str) -> Any:
         return pickle.loads(data)
     except Exception as error:
         raise DeserializationError(f"Failed to deserialize {what}: {error}") from error
+
+
+def send_by_value(module_name: str) -> None:
+    """Let functions and classes of this module travel whole, if others could not import it."""
+    module = sys.modules.get(module_name)
+    if module is not None and module_name != "__main__" and not _is_importable(module):
+        import cloudpickle
+
+        cloudpickle.register_pickle_by_value(module)
+
+
+def _is_importable(module: ModuleType) -> bool:
+    """Whether a process with the same paths would find it."""
+    path: Sequence[str] | None = None
+    spec, name = None, ""
+    for part in module.__name__.split("."):
+        name = f"{name}.{part}" if name else part
+        spec = PathFinder.find_spec(name, path)
+        if spec is None:
+            return False
+        path = spec.submodule_search_locations
+    return spec is not None and spec.origin == getattr(module, "__file__", None)

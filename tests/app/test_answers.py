@@ -1,0 +1,158 @@
+"""Calls over a socket, without containers."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from volfs.containers.answers import Answer, CallFailedError
+from volfs.containers.connection import Connection, Incoming
+from volfs.containers.faults import RemoteTraceback, dump_fault, load_fault
+from volfs.containers.pool import Retries
+from volfs.errors import RemoteError
+
+Serve = Callable[[Incoming], None]
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[Serve], tuple[Connection, Connection]]]:
+    """Two ends; ``serve`` answers at the second one."""
+    ends: list[Connection] = []
+    readers: list[threading.Thread] = []
+
+    def make(serve: Serve) -> tuple[Connection, Connection]:
+        lines = socket.socketpair()
+        both = (Serve_nothing, serve)
+        for line, answer in zip(lines, both, strict=True):
+            end = Connection(line, answer, lambda: b"gone")
+            ends.append(end)
+            readers.append(threading.Thread(target=end.read))
+            readers[-1].start()
+        return ends[0], ends[1]
+
+    yield make
+    for end in ends:
+        end.close()
+    for reader in readers:
+        reader.join()
+    for end in ends:
+        end.release()
+
+
+def Serve_nothing(incoming: Incoming) -> None:  # noqa: N802
+    raise AssertionError(incoming.body)
+
+
+def test_items_come_before_the_result(connect) -> None:
+    def serve(incoming: Incoming) -> None:
+        for number in range(3):
+            incoming.item(b"%d" % number)
+        incoming.done(incoming.body * 2)
+
+    ours, _ = connect(serve)
+    answer = ours.call(b"x")
+    assert list(answer.iter_items()) == [b"0", b"1", b"2"]
+    assert answer.wait() == b"xx"
+
+
+def test_many_calls_are_told_apart(connect) -> None:
+    held: list[Incoming] = []
+
+    def serve(incoming: Incoming) -> None:
+        held.append(incoming)
+        if len(held) == 50:
+            for one in reversed(held):
+                one.done(one.body)
+
+    ours, _ = connect(serve)
+    answers = [ours.call(b"%d" % number) for number in range(50)]
+    assert [answer.wait() for answer in answers] == [b"%d" % number for number in range(50)]
+
+
+def test_large_bodies_both_ways_do_not_wait_for_each_other(connect) -> None:
+    body = bytes(range(256)) * (1 << 14)
+
+    def serve(incoming: Incoming) -> None:
+        threading.Thread(target=incoming.done, args=(incoming.body,)).start()
+
+    ours, _ = connect(serve)
+    answers = [ours.call(body) for _ in range(8)]
+    assert all(answer.wait() == body for answer in answers)
+
+
+def test_the_other_ends_end_fails_calls_before_and_after(connect) -> None:
+    ours, theirs = connect(lambda incoming: theirs.close())
+    answer = ours.call(b"")
+    with pytest.raises(CallFailedError) as before:
+        answer.wait()
+    with pytest.raises(CallFailedError) as after:
+        ours.call(b"").wait()
+    assert before.value.body == after.value.body == b"gone"
+
+
+def test_a_cancelled_call_tells_the_other_end(connect) -> None:
+    told = threading.Event()
+
+    def serve(incoming: Incoming) -> None:
+        incoming.on_cancel = told.set
+
+    ours, _ = connect(serve)
+    ours.call(b"").cancel()
+    assert told.wait(10)
+
+
+def test_who_stops_iterating_cancels() -> None:
+    cancelled = threading.Event()
+    answer = Answer(cancelled.set)
+    answer.add(b"1")
+    items = answer.iter_items()
+    assert next(items) == b"1"
+    items.close()
+    assert cancelled.is_set()
+
+
+def test_waiting_has_a_deadline() -> None:
+    with pytest.raises(TimeoutError):
+        Answer().wait(0)
+
+
+class PickyError(Exception):
+    """Cannot be made from its pickle."""
+
+    def __init__(self, one: int, two: int) -> None:
+        super().__init__("picky")
+
+
+def _catch(error: Exception) -> Exception:
+    try:
+        raise error
+    except Exception as caught:  # noqa: BLE001
+        return load_fault(dump_fault(caught))
+
+
+def test_errors_come_back_as_themselves() -> None:
+    error = _catch(KeyError("k"))
+    assert type(error) is KeyError
+    assert error.args == ("k",)
+    assert isinstance(error.__cause__, RemoteTraceback)
+    assert "in _catch" in str(error.__cause__)
+
+
+def test_errors_that_cannot_be_made_again_are_remote_errors() -> None:
+    error = _catch(PickyError(1, 2))
+    assert type(error) is RemoteError
+    assert "PickyError: picky" in str(error)
+    unpicklable = ValueError(threading.Lock())
+    assert type(_catch(unpicklable)) is RemoteError
+
+
+def test_an_exit_is_no_exit_of_the_caller() -> None:
+    assert type(load_fault(dump_fault(SystemExit(3)))) is RemoteError
+
+
+def test_delays_grow_to_a_limit() -> None:
+    retries = Retries(5, backoff_coefficient=2.0, initial_delay=1.0, max_delay=5.0)
+    assert [retries.delay(n) for n in (1, 2, 3, 4)] == [1.0, 2.0, 4.0, 5.0]

@@ -1,0 +1,79 @@
+"""Classes whose instances live in containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import volfs as modal
+from tests.app import shop
+from volfs.exception import InvalidError
+
+pytestmark = pytest.mark.fuse
+
+
+@pytest.fixture(autouse=True)
+def running(run) -> modal.App:
+    return run(shop.app)
+
+
+def test_an_instance_stays_between_calls() -> None:
+    ada = shop.Barista()
+    assert ada.make.remote("tea") == ("Ada", "tea", 1)
+    assert ada.make.remote("mate") == ("Ada", "mate", 2)
+    assert shop.Barista().make.remote("tea") == ("Ada", "tea", 3)
+
+
+def test_parameters_have_containers_of_their_own() -> None:
+    assert shop.Barista(name="Eve").make.remote("tea") == ("Eve", "tea", 1)
+    assert list(shop.Barista(name="Eve").pour.remote_gen(3)) == [0, 1, 2]
+    with pytest.raises(TypeError, match="no parameter 'colour'"):
+        shop.Barista(colour="red")
+    with pytest.raises(TypeError, match="name is a float"):
+        shop.Barista(name=1.5)
+
+
+def test_methods_call_each_other_and_others_call_them() -> None:
+    cleo = shop.Barista(name="Cleo")
+    assert cleo.make_two.remote("tea") == [("Cleo", "tea", 1), ("Cleo", "tea", 2)]
+    assert shop.order.remote("tea") == ("Bob", "tea", 1)
+
+
+def test_local_is_an_instance_here() -> None:
+    dan = shop.Barista(name="Dan")
+    with pytest.warns(UserWarning, match="executing locally"):
+        assert dan.make.local("tea") == ("Dan", "tea", 1)
+    assert dan.made == 1
+    with pytest.raises(AttributeError):
+        _ = dan.nothing
+
+
+def test_exit_handlers_run_before_the_last_commit() -> None:
+    app = modal.App("exits")
+
+    class Short:
+        name: str = modal.parameter(default="Zoe")
+        arrive, leave, make = (
+            modal.enter()(lambda self: setattr(self, "made", 7)),
+            modal.exit()(lambda self: Path("/data", self.name).write_text(str(self.made))),
+            modal.method()(lambda self: self.made),
+        )
+
+    short = app.cls(volumes={"/data": shop.volume})(Short)
+    with app.run():
+        assert short().make.remote() == 7
+    assert b"".join(shop.volume.read_file("Zoe")) == b"7"
+
+
+def test_with_options_are_other_containers() -> None:
+    once = shop.Barista.with_options(single_use_containers=True)
+    assert once(name="Uma").make.remote("tea") == ("Uma", "tea", 1)
+    assert once(name="Uma").make.remote("tea") == ("Uma", "tea", 1)
+
+
+def test_what_is_no_class() -> None:
+    with pytest.raises(InvalidError, match="is for classes"):
+        shop.app.cls()(shop.double)
+    with pytest.raises(InvalidError, match="is for functions"):
+        shop.app.function()(dict)

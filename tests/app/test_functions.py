@@ -1,0 +1,193 @@
+"""Functions in containers: calls, errors, output, limits."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+
+import pytest
+
+import volfs as modal
+from tests.app import shop
+from volfs.containers.faults import RemoteTraceback
+from volfs.exception import FunctionTimeoutError, InvalidError, NotFoundError, RemoteError
+
+pytestmark = pytest.mark.fuse
+
+
+@pytest.fixture(autouse=True)
+def running(run) -> modal.App:
+    return run(shop.app)
+
+
+def test_remote_and_local() -> None:
+    assert shop.compute.remote(3) == 6
+    assert shop.compute.remote(3, plus=1) == 7
+    assert shop.compute.local(3) == 6
+
+
+def test_a_call_is_not_the_functions() -> None:
+    with pytest.raises(TypeError, match="runs in containers"):
+        shop.compute(3)
+
+
+def test_map_keeps_the_order() -> None:
+    assert list(shop.compute.map(range(20))) == [2 * n for n in range(20)]
+    assert list(shop.compute.starmap([(1, 2), (3, 4)])) == [4, 10]
+    assert sorted(shop.compute.map(range(5), order_outputs=False)) == [0, 2, 4, 6, 8]
+    assert shop.compute.map(range(3), kwargs={"plus": 1}).__next__() == 1
+
+
+def test_map_raises_or_returns_what_fails() -> None:
+    with pytest.raises(TypeError):
+        list(shop.compute.map([1, None, 3]))
+    one, error, three = shop.compute.map([1, None, 3], return_exceptions=True)
+    assert (one, type(error), three) == (2, TypeError, 6)
+    with pytest.raises(TypeError):
+        shop.compute.for_each([1, None])
+    assert shop.compute.for_each([1, None], ignore_exceptions=True) is None
+
+
+def test_spawn_and_get() -> None:
+    call = shop.compute.spawn(21)
+    assert call.get(timeout=60) == 42
+    assert modal.FunctionCall.from_id(call.object_id).get() == 42
+    assert modal.FunctionCall.gather(shop.compute.spawn(1), shop.compute.spawn(2)) == [2, 4]
+    with pytest.raises(NotFoundError):
+        modal.FunctionCall.from_id("fc-none")
+
+
+def test_get_has_a_timeout_which_is_pythons_too() -> None:
+    call = shop.read.spawn("nothing")
+    late = shop.sleep.spawn(0.4)
+    with pytest.raises(TimeoutError):
+        late.get(timeout=0)
+    with pytest.raises(modal.exception.TimeoutError):
+        late.get(timeout=0)
+    assert late.get() is None
+    assert call.get() is None
+
+
+def test_generators() -> None:
+    assert list(shop.count_to.remote_gen(4)) == [0, 1, 2, 3]
+    assert list(shop.count_later.remote_gen(3)) == [0, 1, 2]
+    with pytest.raises(InvalidError, match="remote_gen"):
+        shop.count_to.remote(4)
+    with pytest.raises(InvalidError, match="remote"):
+        shop.compute.remote_gen(4)
+    first = shop.count_to.remote_gen(10**9)
+    assert next(first) == 0
+    first.close()
+    assert list(shop.count_to.remote_gen(2)) == [0, 1]
+
+
+def test_async_functions_and_twins() -> None:
+    async def go() -> tuple[int, list[int], list[int]]:
+        gathered = await asyncio.gather(*(shop.compute.remote.aio(n) for n in range(3)))
+        mapped = [n async for n in shop.compute.map.aio(range(3))]
+        return await shop.compute_later.remote.aio(4), gathered, mapped
+
+    assert asyncio.run(go()) == (8, [0, 2, 4], [0, 2, 4])
+    assert shop.compute_later.remote(2) == 4
+
+
+def test_errors_come_back_with_their_traceback() -> None:
+    with pytest.raises(shop.ShopError, match="burnt") as caught:
+        shop.fail.remote("burnt")
+    assert isinstance(caught.value.__cause__, RemoteTraceback)
+    assert "shop.py" in str(caught.value.__cause__)
+
+
+def test_an_exit_and_a_death_are_remote_errors() -> None:
+    with pytest.raises(RemoteError, match="SystemExit: 3"):
+        shop.fail.remote("exit")
+    with pytest.raises(RemoteError, match="container of fail was killed by SIGKILL"):
+        shop.fail.remote("die")
+    with pytest.raises(shop.ShopError):
+        shop.fail.remote("still works")
+
+
+def test_output_comes_out_here(capfd) -> None:
+    shop.speak.remote()
+    out, err = capfd.readouterr()
+    assert out == "said in a container\nsaid by a child\n"
+    assert err == "wailed in a container\n"
+
+
+def test_containers_call_others() -> None:
+    assert shop.call_others.remote(3) == [0, 2, 4, 6, 6]
+    call = modal.FunctionCall.from_id(shop.spawn_others.remote(5))
+    assert call.get() == 10
+
+
+def test_a_timeout_kills() -> None:
+    with pytest.raises(FunctionTimeoutError, match=r"timeout of 0\.5 s"):
+        shop.sleep.remote(600)
+    assert shop.sleep.remote(0) is None
+
+
+def test_failures_are_tried_again() -> None:
+    assert shop.work_at_last.remote("latte") == 3
+
+
+def test_a_call_can_be_cancelled() -> None:
+    call = shop.sleep.with_options(timeout=600).spawn(600)
+    call.cancel()
+    with pytest.raises(RemoteError, match="cancelled"):
+        call.get()
+
+
+def test_one_container_runs_several_calls() -> None:
+    assert list(shop.meet.map("abcd")) == ["a", "b", "c", "d"]
+
+
+def test_environment_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shop.show_environment.remote(["A", "B"]) == ["1", "3"]
+    monkeypatch.setenv("FROM_HERE", "here")
+    secret = modal.Secret.from_local_environ(["FROM_HERE"])
+    function = shop.show_environment.with_options(secrets=[secret])
+    assert function.remote(["A", "FROM_HERE"]) == ["1", "here"]
+
+
+def test_who_and_where() -> None:
+    assert modal.is_local()
+    assert modal.current_function_call_id() is None
+    call = shop.where.spawn()
+    local, call_id, _ = call.get()
+    assert (local, call_id) == (False, call.object_id)
+
+
+def test_local_warns_of_mounts() -> None:
+    with pytest.warns(UserWarning, match="The read function is executing locally"):
+        shop.read.local("no-such-file")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shop.compute.local(1)
+
+
+def test_what_cannot_travel() -> None:
+    import threading
+
+    with pytest.raises(modal.exception.SerializationError, match="arguments of compute"):
+        shop.compute.remote(threading.Lock())
+
+
+@pytest.mark.noisy("collision", "gpu=")
+def test_options_are_checked_and_noted(caplog) -> None:
+    app = modal.App("checked")
+    with pytest.raises(InvalidError, match="forget parentheses"):
+        app.function(shop.double)
+    with pytest.raises(TypeError, match="colour"):
+        app.function(colour="red")
+    with pytest.raises(InvalidError, match="canonical"):
+        app.function(volumes={"data": shop.volume})
+    with pytest.raises(InvalidError, match="same Volume"):
+        app.function(volumes={"/a": shop.volume, "/b": shop.volume})
+    app.function(gpu="A100")
+    app.function(gpu="A100")
+    assert caplog.text.count("gpu=") == 1
+    first = app.function()(shop.double)
+    second = app.function()(shop.double)
+    assert app.registered_functions == {"double": second}
+    assert "function name 'double' collision! Overriding existing function" in caplog.text
+    assert modal.Function.from_name("checked", "double") is second is not first

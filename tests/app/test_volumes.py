@@ -1,0 +1,134 @@
+"""Volumes in functions' containers: who sees what, and when."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import volfs as modal
+from tests.api.conftest import ROOT
+from tests.app import shop
+from volfs.exception import InvalidError, UnimplementedError
+
+pytestmark = pytest.mark.fuse
+
+
+@pytest.fixture(autouse=True)
+def running(run) -> modal.App:
+    return run(shop.app)
+
+
+def read_committed(name: str) -> bytes:
+    return b"".join(shop.volume.read_file(name))
+
+
+def test_a_warm_reader_sees_a_commit_after_its_reload() -> None:
+    """The guide's own example."""
+    assert shop.read.remote("bar.txt") is None
+    shop.write.remote("bar.txt", "hello")
+    assert shop.read.remote("bar.txt") is None
+    assert shop.read.remote("bar.txt", reload=True) == "hello"
+
+
+def test_what_is_not_committed_is_seen_by_its_container_alone() -> None:
+    shop.write.remote("own.txt", "mine", commit=False)
+    fresh = shop.read.with_options(scaledown_window=0.0)
+    assert fresh.remote("own.txt") is None
+
+
+def test_the_end_of_the_app_commits() -> None:
+    app = modal.App("short")
+    write = app.function(volumes={"/data": shop.volume})(shop.write.get_raw_f())
+    with app.run():
+        write.remote("late.txt", "late", commit=False)
+    assert read_committed("late.txt") == b"late"
+
+
+def test_a_failure_commits_too() -> None:
+    app = modal.App("failing")
+
+    @app.function(volumes={"/data": shop.volume})
+    def write_and_fail() -> None:
+        Path("/data/failed.txt").write_text("there")
+        raise ValueError("after that")
+
+    with app.run(), pytest.raises(ValueError, match="after that"):
+        write_and_fail.remote()
+    assert read_committed("failed.txt") == b"there"
+
+
+def test_read_only() -> None:
+    with pytest.raises(OSError, match="Read-only file system"):
+        shop.write_nothing.remote()
+
+
+def test_sub_path() -> None:
+    app = modal.App("sub")
+    below = shop.volume.with_mount_options(sub_path="/users/a")
+    write = app.function(volumes={"/data": below})(shop.write.get_raw_f())
+    with app.run():
+        write.remote("f.txt", "below", commit=False)
+    assert read_committed("users/a/f.txt") == b"below"
+
+
+def test_reload_with_open_files() -> None:
+    with pytest.raises(RuntimeError, match="there are open files preventing the operation"):
+        shop.reload_busy.remote()
+
+
+def test_two_handles_of_one_volume() -> None:
+    app = modal.App("twice")
+    again = modal.Volume.from_name("data")
+    function = app.function(volumes={"/a": shop.volume, "/b": again})(shop.double)
+    with app.run(), pytest.raises(InvalidError, match="same Volume"):
+        function.remote(1)
+
+
+def test_a_bucket_cannot_be_mounted_yet() -> None:
+    app = modal.App("bucket")
+    bucket = modal.CloudBucketMount("b")
+    function = app.function(volumes={"/s3": bucket})(shop.double)
+    with app.run(), pytest.raises(UnimplementedError, match="bucket b"):
+        function.remote(1)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import volfs as modal
+app = modal.App("script")
+volume = modal.Volume.from_name("ends", create_if_missing=True)
+
+@app.function(volumes={"/data": volume})
+def write():
+    Path("/data/end.txt").write_text("end")
+    print("written", flush=True)
+    if "--wait" in sys.argv[1:]:
+        import threading
+        threading.Event().wait()
+
+write.local = None
+"""
+
+
+def start(place: Path, *lines: str) -> subprocess.Popen[str]:
+    script = place / "script.py"
+    script.write_text(PROGRAM.replace("write.local = None\n", "\n".join(lines)))
+    return subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_the_end_of_the_program_commits(place: Path) -> None:
+    out, error = start(place, "write.remote()").communicate(timeout=60)
+    assert (out, error) == ("written\n", "")
+    ends = modal.Volume.from_name("ends")
+    assert b"".join(ends.read_file("end.txt")) == b"end"

@@ -1,0 +1,246 @@
+"""``volfs.App``: functions and classes that run in containers on this machine."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from pathlib import PurePosixPath
+from typing import Any, ParamSpec, TypeVar, cast
+
+from volfs.api.cls import Cls, prepare_class
+from volfs.api.function import Function, is_generator_function
+from volfs.api.image import Image
+from volfs.api.marks import LANES
+from volfs.api.options import Options
+from volfs.api.plans import start_container
+from volfs.api.running import Target, make_id, register
+from volfs.api.secret import Secret
+from volfs.api.twins import run_in_thread
+from volfs.containers.messages import Reference, Service
+from volfs.containers.pickling import dump, send_by_value
+from volfs.containers.pool import Pool, PoolOptions
+from volfs.containers.running import Running
+from volfs.containers.services import FunctionService
+from volfs.errors import InvalidError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+log = logging.getLogger(__name__)
+
+
+class FunctionTarget(Target):
+    """A function of an app."""
+
+    def __init__(self, app: App, raw: Callable[..., Any], options: Options, name: str) -> None:
+        self.reference = Reference(make_id("fu"), app.name, name, raw.__module__)
+        self.function: Function[..., Any] = Function(
+            self, name, is_generator=is_generator_function(raw)
+        )
+        self._app = app
+        self._options = options
+        self._service = FunctionService(raw)
+
+    @property
+    def has_mounts(self) -> bool:
+        return self._options.has_mounts
+
+    def with_options(self, **options: Any) -> Function[..., Any]:
+        raw, name = self._service.raw, self.reference.tag
+        other = FunctionTarget(self._app, raw, self._options.change(**options), name)
+        self._app.keep(other)
+        return other.function
+
+    def dump_service(self) -> bytes:
+        return dump(self._service, f"the function {self.reference.tag}")
+
+    def get_local_service(self) -> Service:
+        return self._service
+
+    def get_pool(self) -> Pool:
+        name, options = self.reference.tag, self._options
+        return self._app.get_pool(
+            self.reference.id,
+            options.to_pool_options(name),
+            lambda: start_container(name, options, self.dump_service()),
+        )
+
+
+class LocalEntrypoint:
+    """What ``volfs run FILE`` calls, in this process."""
+
+    def __init__(self, raw: Callable[..., Any], name: str, app: App) -> None:
+        self.raw = raw
+        self.name = name
+        self.app = app
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.raw(*args, **kwargs)
+
+
+class App:
+    """Containers start with calls, also outside ``run()``; they end with its block, or with
+    the program.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        image: Image | None = None,
+        volumes: Mapping[str | PurePosixPath, Any] | None = None,
+        secrets: Sequence[Secret] | None = None,
+        tags: Mapping[str, str] | None = None,
+        include_source: bool | None = None,
+    ) -> None:
+        """Options for all its functions, whose own come on top. InvalidError."""
+        self.name = name
+        self.registered_functions: dict[str, Function[..., Any]] = {}
+        self.registered_classes: dict[str, Cls] = {}
+        self.registered_entrypoints: dict[str, LocalEntrypoint] = {}
+        self._options = Options().change(image=image, volumes=volumes, secrets=secrets)
+        self._kept: list[Target] = []
+        self._pools: dict[str, Pool] = {}
+        self._lock = threading.Lock()
+        _apps.add(self)
+
+    def __repr__(self) -> str:
+        return f"volfs.App({self.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return App, (self.name,)
+
+    # --- what it has -----------------------------------------------------
+
+    def function(
+        self, _warn: Any = None, *, name: str | None = None, **options: Any
+    ) -> Callable[[Callable[P, R]], Function[P, R]]:
+        """Make it run in containers. Options: docs/python-api.md. InvalidError."""
+        _check_parentheses(_warn, "function")
+        chosen = self._options.change(**options)
+
+        def decorate(raw: Callable[P, R]) -> Function[P, R]:
+            if not callable(raw) or isinstance(raw, type):
+                raise InvalidError("@app.function() is for functions; use @app.cls() for a class")
+            tag = name or raw.__name__
+            lanes = getattr(raw, LANES, None)
+            target = FunctionTarget(self, raw, chosen.change(lanes=lanes), tag)
+            self._register(target, self.registered_functions, target.function)
+            return cast(Function[P, R], target.function)
+
+        return decorate
+
+    def cls(self, _warn: Any = None, **options: Any) -> Callable[[type], Cls]:
+        """Make its instances live in containers. InvalidError."""
+        _check_parentheses(_warn, "cls")
+        chosen = self._options.change(**options)
+
+        def decorate(user_class: type) -> Cls:
+            if not isinstance(user_class, type):
+                raise InvalidError("@app.cls() is for classes; use @app.function() for a function")
+            prepare_class(user_class)
+            lanes = getattr(user_class, LANES, None)
+            cls = Cls.from_local(self, user_class, chosen.change(lanes=lanes))
+            self._register(cls._target, self.registered_classes, cls)
+            return cls
+
+        return decorate
+
+    def local_entrypoint(
+        self, _warn: Any = None, *, name: str | None = None
+    ) -> Callable[[Callable[..., Any]], LocalEntrypoint]:
+        """What ``volfs run FILE`` calls, its options being the parameters. InvalidError."""
+        _check_parentheses(_warn, "local_entrypoint")
+
+        def decorate(raw: Callable[..., Any]) -> LocalEntrypoint:
+            tag = name or raw.__name__
+            if tag in self.registered_entrypoints:
+                raise InvalidError(f"Duplicate local entrypoint name: {tag}")
+            entrypoint = LocalEntrypoint(raw, tag, self)
+            self.registered_entrypoints[tag] = entrypoint
+            return entrypoint
+
+        return decorate
+
+    def _register(self, target: Target, known: dict[str, Any], what: Any) -> None:
+        tag = target.reference.tag
+        if tag in known:
+            log.warning(
+                "function name '%s' collision! Overriding existing function %r with %r",
+                tag,
+                known[tag],
+                what,
+            )
+        known[tag] = what
+        self.keep(target)
+        send_by_value(target.reference.module)
+
+    def keep(self, target: Target) -> None:
+        """Calls find it by its id as long as the app is there."""
+        register(target)
+        self._kept.append(target)
+
+    # --- running ---------------------------------------------------------
+
+    def get_pool(self, key: str, options: PoolOptions, start: Callable[[], Running]) -> Pool:
+        with self._lock:
+            return self._pools.setdefault(key, Pool(options, start))
+
+    def run(self, **_: Any) -> _Run:
+        """A block at whose end all its containers have ended. InvalidError inside of one."""
+        return _Run(self)
+
+    def close(self) -> None:
+        """End its containers: exit handlers run, volumes are committed. Calls that still run
+        are ended, which is logged.
+        """
+        with self._lock:
+            pools, self._pools = list(self._pools.values()), {}
+        threads = [threading.Thread(target=_close, args=(self, pool)) for pool in pools]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+class _Run(AbstractContextManager[App], AbstractAsyncContextManager[App]):
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def __enter__(self) -> App:
+        return self._app
+
+    def __exit__(self, *_: object) -> None:
+        self._app.close()
+
+    async def __aenter__(self) -> App:
+        return self._app
+
+    async def __aexit__(self, *_: object) -> None:
+        await run_in_thread(self._app.close)
+
+
+def _close(app: App, pool: Pool) -> None:
+    ended = pool.close()
+    if ended:
+        log.warning("%s: %d calls of %s were ended with it", app, ended, pool.options.name)
+
+
+def _check_parentheses(given: Any, name: str) -> None:
+    if given is not None:
+        raise InvalidError(
+            f"Positional arguments are not allowed. Did you forget parentheses? "
+            f"Suggestion: `@app.{name}()`."
+        )
+
+
+_apps: weakref.WeakSet[App] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for app in list(_apps):
+        app.close()

@@ -1,0 +1,255 @@
+"""``volfs.Cls``: classes whose instances live in containers, in Modal's shape."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from volfs.api.function import Function
+from volfs.api.marks import Method, find_parameters, set_parameters
+from volfs.api.options import Options
+from volfs.api.plans import start_container
+from volfs.api.running import (
+    DistantTarget,
+    Target,
+    find_by_name,
+    make_id,
+    register,
+    restore_target,
+    start_service,
+)
+from volfs.containers.messages import (
+    Reference,
+    Service,
+    dump_arguments,
+    load_arguments,
+)
+from volfs.containers.pickling import dump
+from volfs.containers.pool import Pool
+from volfs.containers.services import MARK, METHOD, SELF, ClassService, find_attribute
+from volfs.errors import ExecutionError, InvalidError, NotFoundError
+
+if TYPE_CHECKING:
+    from volfs.api.app import App
+
+
+class ClassTarget(Target):
+    """A class of an app. What can be called are its instances."""
+
+    def __init__(self, app: App, user_class: type, options: Options) -> None:
+        self.app = app
+        self.user_class = user_class
+        self.options = options
+        tag, module = user_class.__name__, user_class.__module__
+        self.reference = Reference(make_id("cs"), app.name, tag, module)
+        self._instances: dict[bytes, InstanceTarget] = {}
+
+    @property
+    def cls(self) -> Cls:
+        return Cls(self)
+
+    def get_instance(self, parameters: bytes) -> InstanceTarget:
+        return self._instances.setdefault(parameters, InstanceTarget(self, parameters))
+
+    def get_pool(self) -> Pool:
+        raise ExecutionError(f"{self.reference.tag} is a class: calls go to an instance")
+
+    def dump_service(self) -> bytes:
+        return dump(self.user_class, f"the class {self.reference.tag}")
+
+    def get_local_service(self) -> Service:
+        self.get_pool()
+        raise AssertionError
+
+
+class InstanceTarget(Target):
+    """Instances with the same parameters share their containers."""
+
+    def __init__(self, cls: ClassTarget, parameters: bytes) -> None:
+        self.reference = replace(cls.reference, parameters=parameters)
+        self._cls = cls
+        self._local: Service | None = None
+
+    @property
+    def has_mounts(self) -> bool:
+        return self._cls.options.has_mounts
+
+    def _make_service(self) -> ClassService:
+        args, kwargs = load_arguments(self.reference.parameters or b"")
+        return ClassService(self._cls.user_class, args, kwargs, self.reference)
+
+    def dump_service(self) -> bytes:
+        return dump(self._make_service(), f"the class {self.reference.tag}")
+
+    def get_pool(self) -> Pool:
+        name, options = self.reference.tag, self._cls.options
+        key = f"{self.reference.id} {self.reference.parameters!r}"
+        return self._cls.app.get_pool(
+            key,
+            options.to_pool_options(name),
+            lambda: start_container(name, options, self.dump_service()),
+        )
+
+    def get_local_service(self) -> Service:
+        if self._local is None:
+            service = self._make_service()
+            start_service(service)
+            self._local = service
+        return self._local
+
+
+class Cls:
+    """Called, it gives an instance; the methods of that have ``remote`` and its like."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    @classmethod
+    def from_name(cls, app_name: str, name: str, **_: Any) -> Cls:
+        """That of an app which this program has defined. NotFoundError."""
+        target = find_by_name(app_name, name)
+        if not isinstance(target, ClassTarget):
+            raise NotFoundError(f"no class '{name}' of an app '{app_name}' is defined here")
+        return Cls(target)
+
+    @classmethod
+    def from_local(cls, app: App, user_class: type, options: Options) -> Cls:
+        target = ClassTarget(app, user_class, options)
+        register(target)
+        return Cls(target)
+
+    @property
+    def name(self) -> str:
+        return self._target.reference.tag
+
+    def with_options(self, **options: Any) -> Cls:
+        """The same class with other options; its containers are its own. InvalidError."""
+        target = self._target
+        if not isinstance(target, ClassTarget):
+            raise InvalidError(f"{self.name}: only where it is defined can it have other options")
+        other = ClassTarget(target.app, target.user_class, target.options.change(**options))
+        target.app.keep(other)
+        return Cls(other)
+
+    def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> Cls:
+        """Its containers run so many calls at once, in threads."""
+        return self.with_options(lanes=max_inputs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Obj:
+        """An instance with these parameters. TypeError."""
+        target = self._target
+        if isinstance(target, ClassTarget):
+            _check_parameters(target.user_class, args, kwargs)
+        parameters = dump_arguments(args, kwargs, self.name)
+        return Obj(target.get_instance(parameters))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self(), name)
+
+    def __repr__(self) -> str:
+        return f"volfs.Cls({self.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_cls, (self._target.reference,)
+
+
+def _restore_cls(reference: Reference) -> Cls:
+    return Cls(restore_target(reference))
+
+
+class Obj:
+    """An instance of a class, wherever it lives."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        target, tag = self._target, self._target.reference.tag
+        if isinstance(target, InstanceTarget):
+            found = find_attribute(target._cls.user_class, name)
+            if getattr(found, MARK, None) != METHOD:
+                return self._get_local(name)
+            return Function(target, f"{tag}.{name}", method=name, is_generator=found.is_generator)
+        return Function(target, f"{tag}.{name}", method=name, is_generator=self._ask(name))
+
+    def _ask(self, name: str) -> bool:
+        """Whether it is a generator, of a class that is only known elsewhere."""
+        service = pickle.loads(self._target.dump_service())
+        found = find_attribute(service.cls, name)
+        if getattr(found, MARK, None) != METHOD:
+            raise AttributeError(f"{service.cls.__name__} has no method {name!r}")
+        return bool(found.is_generator)
+
+    def _get_local(self, name: str) -> Any:
+        """An attribute of the instance in this process."""
+        target = self._target
+        assert isinstance(target, InstanceTarget)
+        service = target.get_local_service()
+        return getattr(service.instance, name)  # type: ignore[attr-defined]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore_obj, (self._target.reference,)
+
+
+def _restore_obj(reference: Reference) -> Obj:
+    return Obj(restore_target(reference))
+
+
+# --- inside an instance -----------------------------------------------------
+
+
+class _OwnService:
+    """The instance that a method was found on."""
+
+    def __init__(self, instance: Any, method: Method) -> None:
+        self._instance = instance
+        self._method = method
+
+    def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self._method.raw(self._instance, *args, **kwargs)
+
+
+class _OwnTarget(DistantTarget):
+    def __init__(self, reference: Reference, service: Any) -> None:
+        super().__init__(reference)
+        self._service = service
+
+    def get_pool(self) -> Pool:
+        return restore_target(self.reference).get_pool()
+
+
+class OwnMethod(Function[..., Any]):
+    """A method as the instance itself sees it: called, it runs here."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.local(*args, **kwargs)
+
+
+def bind_own_method(instance: Any, method: Method) -> Any:
+    reference = getattr(instance, SELF, None)
+    if reference is None:
+        return method.raw.__get__(instance)
+    target = _OwnTarget(reference, _OwnService(instance, method))
+    name = method.raw.__name__
+    return OwnMethod(target, name, method=name, is_generator=method.is_generator)
+
+
+def _check_parameters(user_class: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    if find_parameters(user_class):
+        set_parameters(object.__new__(user_class), *args, **kwargs)
+
+
+def prepare_class(user_class: type) -> None:
+    """Give it the ``__init__`` that sets its parameters, if it has any. InvalidError."""
+    if not find_parameters(user_class):
+        return
+    if "__init__" in vars(user_class):
+        raise InvalidError(
+            f"{user_class.__name__} has parameters and an __init__; put what it does in an @enter"
+        )
+    user_class.__init__ = set_parameters  # type: ignore[misc]

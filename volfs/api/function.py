@@ -1,0 +1,313 @@
+"""``volfs.Function`` and ``volfs.FunctionCall``: calls that run in containers, in Modal's shape."""
+
+from __future__ import annotations
+
+import inspect
+import queue
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, Generic, ParamSpec, Self, TypeVar
+
+from volfs.api.running import (
+    Target,
+    attach,
+    find_by_name,
+    get_result,
+    make_id,
+    restore_target,
+    submit,
+)
+from volfs.api.twins import blocking, blocking_iterator
+from volfs.containers.answers import Answer, CallFailedError
+from volfs.containers.faults import load_fault
+from volfs.containers.messages import Reference, dump_arguments
+from volfs.containers.pickling import load
+from volfs.errors import FunctionTimeoutError, InvalidError, NotFoundError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+WINDOW = 1000
+"""How many calls of a ``map`` are under way before its results are taken."""
+
+
+class Function(Generic[P, R]):
+    """A function of an app, or a method of an instance."""
+
+    def __init__(
+        self, target: Target, name: str, *, method: str = "", is_generator: bool = False
+    ) -> None:
+        self._target = target
+        self._method = method
+        self.name = name
+        self.is_generator = is_generator
+        """Whether it gives items: called by ``remote_gen``."""
+
+    @classmethod
+    def from_name(cls, app_name: str, name: str, **_: Any) -> Function[..., Any]:
+        """That of an app which this program has defined. NotFoundError."""
+        target = find_by_name(app_name, name)
+        function = getattr(target, "function", None)
+        if not isinstance(function, Function):
+            raise NotFoundError(f"no function '{name}' of an app '{app_name}' is defined here")
+        return function
+
+    @property
+    def object_id(self) -> str:
+        return self._target.reference.id
+
+    def get_raw_f(self) -> Callable[P, R]:
+        """The Python function itself."""
+        raw: Callable[P, R] | None = getattr(self._target.get_local_service(), "raw", None)
+        if raw is None:
+            raise InvalidError(f"{self.name} is a method")
+        return raw
+
+    def with_options(self, **options: Any) -> Function[P, R]:
+        """The same function with other options; its containers are its own. InvalidError."""
+        changed: Callable[..., Function[P, R]] | None = getattr(self._target, "with_options", None)
+        if changed is None:
+            raise InvalidError(f"{self.name}: only where it is defined can it have other options")
+        return changed(**options)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            f"{self.name} runs in containers: {self.name}.remote(...) calls it there, "
+            f"{self.name}.local(...) here"
+        )
+
+    def __repr__(self) -> str:
+        return f"volfs.Function({self.name!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (self._target.reference, self.name, self._method, self.is_generator)
+
+    # --- one call --------------------------------------------------------
+
+    @blocking
+    def remote(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run it in a container; its result, or raises what it raised."""
+        if self.is_generator:
+            raise InvalidError(
+                f"A generator function cannot be called with `.remote(...)`; use "
+                f"`{self.name}.remote_gen(...)`"
+            )
+        result: R = _load(get_result(self._submit(args, kwargs)))
+        return result
+
+    @blocking_iterator
+    def remote_gen(self, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
+        """The items of a generator, as they come; it is closed when nobody wants more."""
+        if not self.is_generator:
+            raise InvalidError(
+                f"A non-generator function cannot be called with `.remote_gen(...)`; use "
+                f"`{self.name}.remote(...)`"
+            )
+        return _iter_items(self._submit(args, kwargs))
+
+    def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run it here, without what containers have."""
+        self._warn_of_mounts()
+        result: R = self._target.get_local_service().call(self._method, args, kwargs)
+        return result
+
+    def _warn_of_mounts(self) -> None:
+        if getattr(self._target, "has_mounts", False):
+            warnings.warn(
+                f"The {self.name} function is executing locally and will not have access to the "
+                "mounted Volume or NetworkFileSystem data",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    @blocking
+    def spawn(self, /, *args: P.args, **kwargs: P.kwargs) -> FunctionCall[R]:
+        """Start it in a container, and do not wait."""
+        call_id = make_id("fc")
+        return FunctionCall(call_id, self._submit(args, kwargs, call_id, spawned=True))
+
+    def _submit(
+        self,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        call_id: str | None = None,
+        *,
+        spawned: bool = False,
+    ) -> Answer:
+        arguments = dump_arguments(args, kwargs, self.name)
+        call_id = call_id or make_id("in")
+        return submit(self._target, self._method, arguments, call_id, spawned=spawned)
+
+    # --- many ------------------------------------------------------------
+
+    @blocking_iterator
+    def map(
+        self,
+        *input_iterators: Iterable[Any],
+        kwargs: dict[str, Any] | None = None,
+        order_outputs: bool = True,
+        return_exceptions: bool = False,
+        wrap_returned_exceptions: bool = False,
+    ) -> Iterator[R]:
+        """Results of a call for each item, at the same time, in the order of the items.
+
+        With ``return_exceptions`` an error is a result; else the first one is raised.
+        """
+        inputs = zip(*input_iterators, strict=False)
+        return self._run_all(inputs, kwargs or {}, order_outputs, return_exceptions)
+
+    @blocking_iterator
+    def starmap(
+        self,
+        input_iterator: Iterable[Iterable[Any]],
+        *,
+        kwargs: dict[str, Any] | None = None,
+        order_outputs: bool = True,
+        return_exceptions: bool = False,
+        wrap_returned_exceptions: bool = False,
+    ) -> Iterator[R]:
+        """As ``map``, each item being all positional arguments of a call."""
+        return self._run_all(input_iterator, kwargs or {}, order_outputs, return_exceptions)
+
+    @blocking
+    def for_each(
+        self,
+        *input_iterators: Iterable[Any],
+        kwargs: dict[str, Any] | None = None,
+        ignore_exceptions: bool = False,
+    ) -> None:
+        """As ``map``, for what it does and not for its results."""
+        inputs = zip(*input_iterators, strict=False)
+        for _ in self._run_all(inputs, kwargs or {}, False, ignore_exceptions):
+            pass
+
+    @blocking
+    def spawn_map(
+        self, *input_iterators: Iterable[Any], kwargs: dict[str, Any] | None = None
+    ) -> None:
+        """Start them all, and do not wait."""
+        for args in zip(*input_iterators, strict=False):
+            self._submit(args, kwargs or {}, spawned=True)
+
+    def _run_all(
+        self,
+        inputs: Iterable[Iterable[Any]],
+        kwargs: dict[str, Any],
+        in_order: bool,
+        return_exceptions: bool,
+    ) -> Iterator[R]:
+        answers = (self._submit(tuple(args), kwargs) for args in inputs)
+        started: set[Answer] = set()
+        done = _in_order(answers, started) if in_order else _as_they_end(answers, started)
+        try:
+            for answer in done:
+                started.discard(answer)
+                yield from self._read(answer, return_exceptions)
+        finally:
+            for answer in started:
+                answer.cancel()
+
+    def _read(self, answer: Answer, return_exceptions: bool) -> Iterator[Any]:
+        try:
+            if self.is_generator:
+                yield from _iter_items(answer)
+            else:
+                yield _load(get_result(answer))
+        except Exception as error:
+            if not return_exceptions:
+                raise
+            yield error
+
+
+class FunctionCall(Generic[R]):
+    """A call that ``spawn`` started."""
+
+    def __init__(self, object_id: str, answer: Answer) -> None:
+        self.object_id = object_id
+        self._answer = answer
+
+    @classmethod
+    def from_id(cls, function_call_id: str, client: object = None) -> Self:
+        """One that this program spawned, also in its containers. NotFoundError."""
+        return cls(function_call_id, attach(function_call_id))
+
+    @blocking
+    def get(self, timeout: float | None = None) -> R:
+        """Its result, or raises what it raised. TimeoutError after so many seconds."""
+        try:
+            body = get_result(self._answer, timeout)
+        except TimeoutError as error:
+            if isinstance(error, FunctionTimeoutError):
+                raise
+            raise FunctionTimeoutError(
+                f"{self.object_id} has no result after {timeout} s"
+            ) from None
+        result: R = _load(body)
+        return result
+
+    @blocking_iterator
+    def get_gen(self) -> Iterator[Any]:
+        """The items of a generator."""
+        return _iter_items(self._answer)
+
+    @blocking
+    def cancel(self, terminate_containers: bool = False) -> None:
+        """End it, and the container that runs it; whoever waits for it gets a RemoteError."""
+        self._answer.cancel()
+
+    @classmethod
+    def gather(cls, *function_calls: FunctionCall[Any]) -> list[Any]:
+        """The results of all, in this order; raises what the first one that failed raised."""
+        return [call.get() for call in function_calls]
+
+    def __repr__(self) -> str:
+        return f"volfs.FunctionCall({self.object_id!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FunctionCall.from_id, (self.object_id,)
+
+
+def _restore(reference: Reference, name: str, method: str, is_generator: bool) -> Any:
+    target = restore_target(reference)
+    return Function(target, name, method=method, is_generator=is_generator)
+
+
+def _load(body: bytes) -> Any:
+    return load(body, "the result")
+
+
+def _iter_items(answer: Answer) -> Iterator[Any]:
+    try:
+        for item in answer.iter_items():
+            yield _load(item)
+    except CallFailedError as error:
+        fault = load_fault(error.body)
+    else:
+        return
+    raise fault
+
+
+def _in_order(answers: Iterator[Answer], started: set[Answer]) -> Iterator[Answer]:
+    waiting: deque[Answer] = deque()
+    for answer in answers:
+        started.add(answer)
+        waiting.append(answer)
+        while waiting and (waiting[0].is_done or len(waiting) > WINDOW):
+            yield waiting.popleft()
+    yield from waiting
+
+
+def _as_they_end(answers: Iterator[Answer], started: set[Answer]) -> Iterator[Answer]:
+    done: queue.SimpleQueue[Answer] = queue.SimpleQueue()
+    for answer in answers:
+        started.add(answer)
+        answer.when_done(partial(done.put, answer))
+        if len(started) > WINDOW or not done.empty():
+            yield done.get()
+    while started:
+        yield done.get()
+
+
+def is_generator_function(raw: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(raw) or inspect.isasyncgenfunction(raw)

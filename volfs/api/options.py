@@ -1,0 +1,149 @@
+"""What a function or class of an app is given: mounts, secrets, limits. Checked, and changed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from volfs.api import mounts
+from volfs.api.secret import Secret
+from volfs.containers.pool import PoolOptions, Retries
+from volfs.errors import InvalidError
+
+if TYPE_CHECKING:
+    from volfs.api.image import Image
+
+log = logging.getLogger(__name__)
+
+RETRIES_MAX = 10
+_NOTED = {
+    *("gpu", "cpu", "memory", "ephemeral_disk", "cloud", "region", "proxy", "nonpreemptible"),
+    *("schedule", "min_containers", "buffer_containers", "startup_timeout", "i6pn"),
+    *("enable_memory_snapshot", "block_network", "restrict_modal_access", "restrict_output"),
+    *("experimental_options", "serialized", "include_source", "is_generator", "keep_warm"),
+}
+"""What Modal's decorators take and what means nothing on one machine."""
+_SILENT = {"serialized", "include_source", "is_generator"}
+"""Of these, what volfs does anyway."""
+_noted: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Options:
+    """Times in seconds."""
+
+    image: Image | None = None
+    volumes: Mapping[str | PurePosixPath, Any] = field(default_factory=dict)
+    network_file_systems: Mapping[str | PurePosixPath, Any] = field(default_factory=dict)
+    secrets: tuple[Secret, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None
+    retries: Retries = field(default_factory=Retries)
+    max_containers: int | None = None
+    scaledown_window: float = 60.0
+    max_inputs: int | None = None
+    """Calls after which a container ends."""
+    lanes: int = 1
+
+    def change(
+        self,
+        *,
+        image: Image | None = None,
+        volumes: Mapping[str | PurePosixPath, Any] | None = None,
+        network_file_systems: Mapping[str | PurePosixPath, Any] | None = None,
+        cloud_bucket_mounts: Mapping[str | PurePosixPath, Any] | None = None,
+        secrets: Sequence[Secret] | None = None,
+        env: Mapping[str, str | None] | None = None,
+        timeout: float | None = None,
+        retries: int | Retries | None = None,
+        max_containers: int | None = None,
+        scaledown_window: float | None = None,
+        max_inputs: int | None = None,
+        single_use_containers: bool = False,
+        lanes: int | None = None,
+        **noted: Any,
+    ) -> Options:
+        """With these on top: mounts and variables are added, secrets come after. InvalidError."""
+        note_ignored(noted)
+        changed = {
+            "image": image,
+            "volumes": _join(mounts.VOLUME, self.volumes, volumes, cloud_bucket_mounts),
+            "network_file_systems": _join(
+                mounts.NETWORK_FILE_SYSTEM, self.network_file_systems, network_file_systems
+            ),
+            "secrets": (*self.secrets, *check_secrets(secrets)),
+            "env": {**self.env, **check_env(env)},
+            "timeout": _check_positive("timeout", timeout),
+            "retries": _to_retries(retries),
+            "max_containers": _check_positive("max_containers", max_containers),
+            "scaledown_window": scaledown_window,
+            "max_inputs": 1 if single_use_containers else max_inputs,
+            "lanes": _check_positive("max_inputs", lanes),
+        }
+        return replace(self, **{key: value for key, value in changed.items() if value is not None})
+
+    @property
+    def has_mounts(self) -> bool:
+        return bool(self.volumes or self.network_file_systems)
+
+    def to_pool_options(self, name: str) -> PoolOptions:
+        most = {} if self.max_containers is None else {"containers": self.max_containers}
+        return PoolOptions(
+            name,
+            lanes=self.lanes,
+            timeout=self.timeout,
+            idle=self.scaledown_window,
+            uses=self.max_inputs,
+            retries=self.retries,
+            **most,
+        )
+
+
+def note_ignored(noted: Mapping[str, Any]) -> None:
+    """Say it once of each; TypeError for what nobody knows."""
+    for key, value in noted.items():
+        if key not in _NOTED:
+            raise TypeError(f"unexpected keyword argument {key!r}")
+        if value is not None and key not in _noted | _SILENT:
+            _noted.add(key)
+            log.warning("%s= means nothing on one machine: accepted and ignored", key)
+
+
+def check_secrets(secrets: Sequence[Secret] | None) -> tuple[Secret, ...]:
+    given = tuple(secrets or ())
+    for secret in given:
+        if not isinstance(secret, Secret):
+            raise InvalidError(f"secrets= has a {type(secret).__name__} in it, which is no Secret")
+    return given
+
+
+def check_env(env: Mapping[str, str | None] | None) -> dict[str, str]:
+    """Without the variables that are None."""
+    return Secret.from_dict(env)._read() if env else {}
+
+
+def _join(kind: str, *given: Mapping[str | PurePosixPath, Any] | None) -> dict[Any, Any]:
+    """Later ones replace what others have at the same place. InvalidError."""
+    joined: dict[Any, Any] = {}
+    for mapping in given:
+        if mapping:
+            joined |= dict(mounts.validate_mounts(kind, mapping))
+    mounts.validate_mounts(kind, joined)
+    return joined
+
+
+def _check_positive(name: str, number: Any) -> Any:
+    if number is not None and number <= 0:
+        raise InvalidError(f"{name} must be positive, not {number}")
+    return number
+
+
+def _to_retries(retries: int | Retries | None) -> Retries | None:
+    if isinstance(retries, int):
+        if not 0 <= retries <= RETRIES_MAX:
+            raise InvalidError(f"retries must be between 0 and {RETRIES_MAX}, not {retries}")
+        return Retries(retries, backoff_coefficient=1.0)
+    return retries

@@ -1,0 +1,89 @@
+"""From a function's options to the container that runs it. What they name is looked up here."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from volfs.api.client import find_client
+from volfs.api.cloud_bucket_mount import CloudBucketMount
+from volfs.api.image import Built, Image
+from volfs.api.known_volumes import get_record
+from volfs.api.mounts import NETWORK_FILE_SYSTEM, VOLUME, Pairs, check_distinct, validate_mounts
+from volfs.api.options import Options
+from volfs.api.resource import ResourceHandle
+from volfs.api.running import serve
+from volfs.api.secret import read_environment
+from volfs.containers.container import ContainerSpec, VolumeMount
+from volfs.containers.messages import Start
+from volfs.containers.running import Running
+from volfs.errors import InvalidError
+
+
+def start_container(name: str, options: Options, service: bytes) -> Running:
+    """What its mounts, secrets and image raise; CallFailedError."""
+    image = (options.image or Image()).build()
+    mounted = [
+        *_check(VOLUME, options.volumes),
+        *_check(NETWORK_FILE_SYSTEM, options.network_file_systems),
+    ]
+    store = _find_store(mounted)
+    spec = ContainerSpec(
+        mounts=tuple(_make_mount(path, handle) for path, handle in mounted),
+        binds=image.binds,
+        environment=_make_environment(options, image, store),
+        workdir=image.workdir,
+    )
+    paths = [*image.import_paths, *_get_import_paths()]
+    return Running(name, spec, store, Start(service, paths, options.lanes), serve)
+
+
+def _check(kind: str, mapping: object) -> Pairs:
+    pairs = validate_mounts(kind, mapping)  # type: ignore[arg-type]
+    for _, what in pairs:
+        if isinstance(what, CloudBucketMount):
+            what.check_mountable()
+    check_distinct(kind, [pair for pair in pairs if isinstance(pair[1], ResourceHandle)])
+    return pairs
+
+
+def _find_store(mounted: Pairs) -> str:
+    """The one that all of them are in."""
+    stores = {_to_absolute(handle.client.url) for _, handle in mounted}
+    if len(stores) > 1:
+        raise InvalidError(f"a container's volumes must be in one store, not in {sorted(stores)}")
+    return stores.pop() if stores else _to_absolute(find_client().url)
+
+
+def _to_absolute(url: str) -> str:
+    return url if "://" in url else str(Path(url).absolute())
+
+
+def _make_mount(path: str, handle: ResourceHandle) -> VolumeMount:
+    object_id = handle.object_id
+    with handle.client.store() as store:
+        name = get_record(store, object_id).name
+    if handle._kind.noun == NETWORK_FILE_SYSTEM:
+        return VolumeMount(name, path, network=True)
+    choice = handle.mount_choice  # type: ignore[attr-defined]
+    return VolumeMount(name, path, read_only=choice.read_only, sub_path=choice.sub_path or "")
+
+
+def _make_environment(options: Options, image: Built, store: str) -> dict[str, str]:
+    """Later ones win: the image's, the secrets', the function's own."""
+    environment = {
+        "VOLFS_STORE": store,
+        **image.environment,
+        **read_environment(options.secrets),
+        **options.env,
+    }
+    if image.programs:
+        path = environment.get("PATH", os.environ.get("PATH", os.defpath))
+        environment["PATH"] = os.pathsep.join((*image.programs, path))
+    return environment
+
+
+def _get_import_paths() -> list[str]:
+    """Where this program finds its modules."""
+    return [str(Path(path).absolute()) for path in sys.path if Path(path).exists()]

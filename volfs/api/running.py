@@ -1,0 +1,213 @@
+"""Who runs a call: in the program of the app its own pools, in a container that program.
+
+Functions and classes are known here by id and by name, so that calls which come
+back from containers find them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import secrets
+import string
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from contextlib import suppress
+
+from volfs.containers.answers import Answer, CallFailedError
+from volfs.containers.connection import Connection, Incoming
+from volfs.containers.faults import dump_fault, load_fault
+from volfs.containers.messages import (
+    Attach,
+    Fetch,
+    Invoke,
+    Reference,
+    Service,
+    Submit,
+    decode,
+    encode,
+    this_process,
+)
+from volfs.containers.pickling import load
+from volfs.containers.pool import Pool
+from volfs.errors import ExecutionError, NotFoundError, VolfsError
+
+_LETTERS = string.ascii_letters + string.digits
+
+
+def make_id(prefix: str) -> str:
+    return f"{prefix}-{''.join(secrets.choice(_LETTERS) for _ in range(22))}"
+
+
+class Target(ABC):
+    """What calls go to: a function, or an instance of a class."""
+
+    reference: Reference
+
+    @abstractmethod
+    def get_pool(self) -> Pool:
+        """Its containers. ExecutionError where it is only known by name."""
+
+    @abstractmethod
+    def dump_service(self) -> bytes:
+        """SerializationError."""
+
+    @abstractmethod
+    def get_local_service(self) -> Service:
+        """To run it in this process, started."""
+
+    def get_instance(self, parameters: bytes) -> Target:
+        raise ExecutionError(f"{self.reference.tag} is not a class")
+
+
+class DistantTarget(Target):
+    """In a container: known to the program that runs the app."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
+        self._service: Service | None = None
+
+    def get_pool(self) -> Pool:
+        raise ExecutionError(
+            f"{self.reference.tag}: this process does not run the app that it belongs to"
+        )
+
+    def dump_service(self) -> bytes:
+        return _get_runner(self).call(encode(Fetch(self.reference))).wait()
+
+    def get_local_service(self) -> Service:
+        if self._service is None:
+            service: Service = load(self.dump_service(), self.reference.tag)
+            start_service(service)
+            self._service = service
+        return self._service
+
+    def get_instance(self, parameters: bytes) -> Target:
+        ref = self.reference
+        return DistantTarget(Reference(ref.id, ref.app, ref.tag, ref.module, parameters))
+
+
+def start_service(service: Service) -> None:
+    import inspect
+
+    from volfs.containers.loop import Loop
+
+    loop = Loop()
+    for step in service.start():
+        if inspect.iscoroutine(step):
+            loop.run(step)
+
+
+def _get_runner(target: Target) -> Connection:
+    if this_process.runner is None:
+        target.get_pool()
+        raise AssertionError("a distant target has no pool")
+    return this_process.runner
+
+
+# --- who is known -----------------------------------------------------------
+
+_targets: weakref.WeakValueDictionary[str, Target] = weakref.WeakValueDictionary()
+_by_name: weakref.WeakValueDictionary[tuple[str | None, str], Target] = (
+    weakref.WeakValueDictionary()
+)
+
+
+def register(target: Target) -> None:
+    """The later one of a name is known by it."""
+    reference = target.reference
+    _targets[reference.id] = target
+    _by_name[reference.app, reference.tag] = target
+
+
+def find_by_name(app: str | None, tag: str) -> Target | None:
+    return _by_name.get((app, tag))
+
+
+def restore_target(reference: Reference) -> Target:
+    """What a pickled handle means here."""
+    found = _targets.get(reference.id)
+    if found is None:
+        return DistantTarget(reference)
+    return found if reference.parameters is None else found.get_instance(reference.parameters)
+
+
+def _get_target(reference: Reference) -> Target:
+    """By its id; else by its name, for a module that a container imported has ids of its own."""
+    found = _targets.get(reference.id) or find_by_name(reference.app, reference.tag)
+    if found is None:
+        with suppress(ImportError):
+            importlib.import_module(reference.module)
+        found = find_by_name(reference.app, reference.tag)
+    if found is None:
+        raise ExecutionError(
+            f"{reference.tag}, of {reference.module}, is not known to the program that runs the app"
+        )
+    return found if reference.parameters is None else found.get_instance(reference.parameters)
+
+
+# --- calls ------------------------------------------------------------------
+
+_spawned: dict[str, Answer] = {}
+
+
+def submit(
+    target: Target, method: str, arguments: bytes, call_id: str, *, spawned: bool = False
+) -> Answer:
+    """Start a call; with ``spawned``, it can be found by its id."""
+    if this_process.runner is not None:
+        message = Submit(target.reference, method, arguments, call_id, spawned)
+        return this_process.runner.call(encode(message))
+    answer = target.get_pool().submit(Invoke(method, arguments, call_id))
+    if spawned:
+        _spawned[call_id] = answer
+    return answer
+
+
+def attach(call_id: str) -> Answer:
+    """The answer to a spawned call. NotFoundError, in a container at its use."""
+    if this_process.runner is not None:
+        return this_process.runner.call(encode(Attach(call_id)))
+    if call_id not in _spawned:
+        raise NotFoundError(f"no call {call_id} was spawned by this program")
+    return _spawned[call_id]
+
+
+def get_result(answer: Answer, seconds: float | None = None) -> bytes:
+    """What it gave, or raises what it raised. TimeoutError."""
+    try:
+        return answer.wait(seconds)
+    except CallFailedError as error:
+        fault = load_fault(error.body)
+    raise fault
+
+
+def serve(incoming: Incoming) -> None:
+    """Answer what a container asks, in a thread for it."""
+    threading.Thread(target=_serve, args=(incoming,), daemon=True).start()
+
+
+def _serve(incoming: Incoming) -> None:
+    try:
+        incoming.done(_answer(incoming))
+    except CallFailedError as error:
+        incoming.failed(error.body)
+    except Exception as error:  # noqa: BLE001 - it is the container's
+        incoming.failed(dump_fault(error))
+
+
+def _answer(incoming: Incoming) -> bytes:
+    match decode(incoming.body):
+        case Submit(reference, method, arguments, call_id, spawned):
+            target = _get_target(reference)
+            answer = submit(target, method, arguments, call_id, spawned=spawned)
+        case Attach(call_id):
+            answer = attach(call_id)
+        case Fetch(reference):
+            return _get_target(reference).dump_service()
+        case other:
+            raise VolfsError(f"a container said {other!r}")
+    incoming.on_cancel = answer.cancel
+    for item in answer.iter_items():
+        incoming.item(item)
+    return answer.wait()

@@ -1,0 +1,137 @@
+"""What a call gives: items, as they come, and then a result or an error.
+
+All of it is bytes here; whoever made the call, and who serves it, read them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from volfs.services.waiting import CancelledWaitError, wait_for
+
+
+class CallFailedError(Exception):
+    """The call raised something: ``body`` says what (``faults.load_fault``)."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__("a call failed")
+        self.body = body
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    body: bytes
+    is_failure: bool = False
+
+
+class _Changes:
+    """A ``Signal`` between the threads of one process."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._count = 0
+
+    def ticket(self) -> int:
+        return self._count
+
+    def wait(self, ticket: int, seconds: float) -> None:
+        with self._condition:
+            if self._count == ticket:
+                self._condition.wait(seconds)
+
+    def wake(self, waiters: int | None = None) -> None:
+        with self._condition:
+            self._count += 1
+            self._condition.notify_all()
+
+
+class Answer:
+    """Filled by one thread, awaited by others. ``on_cancel`` is told when nobody wants it."""
+
+    def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
+        self.on_cancel = on_cancel
+        self.is_cancelled = False
+        self._items: deque[bytes] = deque()
+        self._outcome: Outcome | None = None
+        self._changes = _Changes()
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
+
+    # --- filling it ------------------------------------------------------
+
+    def add(self, item: bytes) -> None:
+        self._items.append(item)
+        self._changes.wake()
+
+    def finish(self, body: bytes) -> None:
+        self._end(Outcome(body))
+
+    def fail(self, body: bytes) -> None:
+        self._end(Outcome(body, is_failure=True))
+
+    def _end(self, outcome: Outcome) -> None:
+        """The first outcome counts."""
+        with self._lock:
+            if self._outcome is not None:
+                return
+            self._outcome = outcome
+            listeners, self._listeners = self._listeners, []
+        self._changes.wake()
+        for listener in listeners:
+            listener()
+
+    # --- using it --------------------------------------------------------
+
+    @property
+    def is_done(self) -> bool:
+        return self._outcome is not None
+
+    def when_done(self, listener: Callable[[], None]) -> None:
+        """Call it in the thread that ends this, or now."""
+        with self._lock:
+            if self._outcome is None:
+                self._listeners.append(listener)
+                return
+        listener()
+
+    def wait(self, seconds: float | None = None) -> bytes:
+        """The result. CallFailedError; TimeoutError. What is cancelled while it waits is over."""
+        try:
+            outcome = wait_for(lambda: self._outcome, self._changes, seconds)
+        except CancelledWaitError:
+            self.cancel()
+            raise
+        if outcome is None:
+            raise TimeoutError
+        return _get_body(outcome)
+
+    def iter_items(self) -> Iterator[bytes]:
+        """Each once, as they come. CallFailedError after the last."""
+        try:
+            while wait_for(self._find_progress, self._changes, None):
+                while self._items:
+                    yield self._items.popleft()
+                if self._outcome is not None and not self._items:
+                    _get_body(self._outcome)
+                    return
+        finally:
+            if not self.is_done:
+                self.cancel()
+
+    def _find_progress(self) -> bool | None:
+        return True if self._items or self._outcome is not None else None
+
+    def cancel(self) -> None:
+        """Nobody wants it any more. What has been done already stays done."""
+        self.is_cancelled = True
+        if self.on_cancel is not None and not self.is_done:
+            self.on_cancel()
+
+
+def _get_body(outcome: Outcome) -> bytes:
+    if outcome.is_failure:
+        raise CallFailedError(outcome.body)
+    return outcome.body

@@ -1,0 +1,146 @@
+"""Calls over a socket: each end may call the other, many at once.
+
+A frame is its kind (1 byte), the number of the call (8), a length (8), and so many
+bytes, which mean nothing here. CALL and CANCEL bear a number of who sends them;
+ITEM, DONE and FAILED answer with it.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from enum import IntEnum
+from itertools import count
+
+from volfs.containers.answers import Answer
+
+_HEADER = struct.Struct(">BQQ")
+
+
+class Kind(IntEnum):
+    CALL = 1
+    ITEM = 2
+    DONE = 3
+    FAILED = 4
+    CANCEL = 5
+
+
+class Incoming:
+    """A call of the other end. End it with ``done`` or ``failed``, after any ``item``."""
+
+    def __init__(self, connection: Connection, number: int, body: bytes) -> None:
+        self.body = body
+        self.on_cancel: Callable[[], None] = lambda: None
+        self.is_cancelled = False
+        self._connection = connection
+        self._number = number
+
+    def item(self, body: bytes) -> None:
+        self._connection.send(Kind.ITEM, self._number, body)
+
+    def done(self, body: bytes) -> None:
+        self._end(Kind.DONE, body)
+
+    def failed(self, body: bytes) -> None:
+        self._end(Kind.FAILED, body)
+
+    def _end(self, kind: Kind, body: bytes) -> None:
+        self._connection.forget(self._number)
+        self._connection.send(kind, self._number, body)
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+        self.on_cancel()
+
+
+class Connection:
+    """One end.
+
+    ``serve`` gets the other's calls in the reading thread, and must not block it.
+    ``explain`` is asked, once the other end has gone, what its open calls fail with.
+    """
+
+    def __init__(
+        self,
+        line: socket.socket,
+        serve: Callable[[Incoming], None],
+        explain: Callable[[], bytes],
+    ) -> None:
+        self._line = line
+        self._serve = serve
+        self._explain = explain
+        self._sending = threading.Lock()
+        self._numbers = count(1)
+        self._answers: dict[int, Answer] = {}
+        self._incoming: dict[int, Incoming] = {}
+        self._registering = threading.Lock()
+        self._loss: bytes | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        return self._loss is not None
+
+    def call(self, body: bytes, answer: Answer | None = None) -> Answer:
+        """Call the other end."""
+        answer = answer or Answer()
+        number = next(self._numbers)
+        answer.on_cancel = lambda: self.send(Kind.CANCEL, number, b"")
+        with self._registering:
+            if self._loss is not None:
+                answer.fail(self._loss)
+                return answer
+            self._answers[number] = answer
+        self.send(Kind.CALL, number, body)
+        return answer
+
+    def send(self, kind: Kind, number: int, body: bytes) -> None:
+        """Where the other end has gone, nothing: ``read`` will notice."""
+        with self._sending, suppress(OSError):
+            self._line.sendall(_HEADER.pack(kind, number, len(body)))
+            self._line.sendall(body)
+
+    def forget(self, number: int) -> None:
+        self._incoming.pop(number, None)
+
+    def read(self) -> None:
+        """Take what comes until the other end has gone; then all open calls fail."""
+        with suppress(OSError), self._line.makefile("rb") as file:
+            while len(header := file.read(_HEADER.size)) == _HEADER.size:
+                kind, number, length = _HEADER.unpack(header)
+                body = file.read(length)
+                if len(body) < length:
+                    break
+                self._take(kind, number, body)
+        loss = self._explain()
+        with self._registering:
+            self._loss = loss
+        for answer in self._answers.values():
+            answer.fail(loss)
+
+    def _take(self, kind: int, number: int, body: bytes) -> None:
+        match kind:
+            case Kind.CALL:
+                incoming = Incoming(self, number, body)
+                self._incoming[number] = incoming
+                self._serve(incoming)
+            case Kind.CANCEL:
+                if (found := self._incoming.get(number)) is not None:
+                    found.cancel()
+            case Kind.ITEM:
+                self._answers[number].add(body)
+            case Kind.DONE:
+                self._answers.pop(number).finish(body)
+            case Kind.FAILED:
+                self._answers.pop(number).fail(body)
+
+    def close(self) -> None:
+        """The other end sees that nothing more comes; so does the thread that reads."""
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
+
+    def release(self) -> None:
+        """Let go of the descriptor, when nothing reads any more."""
+        self._line.close()

@@ -1,0 +1,56 @@
+"""Errors as bytes: raised in a container, and raised again where the call came from."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from dataclasses import dataclass
+
+from volfs.containers.pickling import dump
+from volfs.errors import RemoteError, SerializationError
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is shown, not caught
+    """Why an error was raised, in the process where it was: a traceback as text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+@dataclass(frozen=True)
+class _Fault:
+    error: bytes
+    """Its pickle; empty where it has none."""
+    said: str
+    trace: str
+
+
+def dump_fault(error: BaseException) -> bytes:
+    """What ``load_fault`` makes the error of, in another process."""
+    said = "".join(traceback.format_exception_only(error)).strip()
+    trace = "".join(traceback.format_exception(error))
+    try:
+        pickled = dump(error, "an error") if isinstance(error, Exception) else b""
+    except SerializationError:
+        pickled = b""
+    return pickle.dumps(_Fault(pickled, said, trace))
+
+
+def load_fault(body: bytes) -> Exception:
+    """The error, with its traceback as text for a cause; RemoteError for what cannot be made."""
+    fault: _Fault = pickle.loads(body)
+    error = _load_error(fault)
+    error.__cause__ = RemoteTraceback(fault.trace)
+    return error
+
+
+def _load_error(fault: _Fault) -> Exception:
+    try:
+        error = pickle.loads(fault.error) if fault.error else None
+    except Exception:  # noqa: BLE001 - whatever its class does when it is made
+        error = None
+    return error if isinstance(error, Exception) else RemoteError(fault.said)

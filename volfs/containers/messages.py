@@ -1,0 +1,142 @@
+"""What is said over a connection, and the state of the process that says it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from volfs.containers.connection import Connection
+from volfs.containers.pickling import dump, load
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+# --- to a container ---------------------------------------------------------
+
+
+class Service(Protocol):
+    """What a container runs: a function, or an instance of a class."""
+
+    def start(self) -> Iterator[Any]:
+        """Before the first call. Iterating does it; what comes may be coroutines to be run."""
+
+    def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
+
+    def stop(self) -> Iterator[Any]:
+        """After the last one, likewise."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """First, and once."""
+
+    service: bytes
+    """The pickle of a ``Service``."""
+    import_paths: list[str]
+    lanes: int = 1
+    """How many calls it may run at once."""
+
+
+@dataclass(frozen=True)
+class Invoke:
+    """Run a method. Items are those of a generator."""
+
+    method: str
+    arguments: bytes
+    call_id: str
+
+
+# --- from a container -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A function or class, by what it is known by in the process that runs the app."""
+
+    id: str
+    app: str | None
+    tag: str
+    module: str
+    parameters: bytes | None = None
+    """The pickled arguments of a class's instance."""
+
+
+@dataclass(frozen=True)
+class Submit:
+    """Have another container run it."""
+
+    reference: Reference
+    method: str
+    arguments: bytes
+    call_id: str
+    spawned: bool
+
+
+@dataclass(frozen=True)
+class Attach:
+    """The answer to a call that somebody spawned."""
+
+    call_id: str
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """The pickle of the service itself, to run it here."""
+
+    reference: Reference
+
+
+Message = Start | Invoke | Submit | Attach | Fetch
+
+
+def encode(message: Message) -> bytes:
+    return pickle.dumps(message)
+
+
+def decode(body: bytes) -> Message:
+    message: Message = pickle.loads(body)
+    return message
+
+
+def dump_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -> bytes:
+    """SerializationError."""
+    return dump((args, kwargs), f"the arguments of {what}")
+
+
+def load_arguments(body: bytes) -> Arguments:
+    """DeserializationError."""
+    arguments: Arguments = load(body, "the arguments")
+    return arguments
+
+
+# --- this process -----------------------------------------------------------
+
+IN_CONTAINER = "VOLFS_IS_REMOTE"
+"""Variable that processes in a function's container have."""
+
+
+@dataclass
+class ThisProcess:
+    """Where this process stands."""
+
+    runner: Connection | None = None
+    """In a worker: the line to the process that runs the app."""
+
+
+this_process = ThisProcess()
+current_call: ContextVar[str | None] = ContextVar("volfs_call", default=None)
+"""The id of the call that this thread works on."""
+
+
+def is_local() -> bool:
+    """Whether this is not a process in a function's container."""
+    return IN_CONTAINER not in os.environ
+
+
+def current_function_call_id() -> str | None:
+    """Of the call that runs here; None outside of one."""
+    return current_call.get()

@@ -1,0 +1,127 @@
+"""One container with a worker in it, as the process sees it that started it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from volfs.containers.answers import Answer
+from volfs.containers.connection import Connection, Incoming
+from volfs.containers.container import Container, ContainerSpec
+from volfs.containers.faults import dump_fault
+from volfs.containers.messages import IN_CONTAINER, Message, Start, encode
+from volfs.errors import RemoteError, VolfsError
+
+log = logging.getLogger(__name__)
+
+GRACE = 30.0
+"""Seconds that a program has to end, exit handlers included, before it is killed."""
+
+
+class Running:
+    """Started when this returns: the service is ready for calls."""
+
+    def __init__(
+        self,
+        name: str,
+        spec: ContainerSpec,
+        store: str,
+        start: Start,
+        serve: Callable[[Incoming], None],
+    ) -> None:
+        """What mounting raises; CallFailedError with what the service's start raised."""
+        self.name = name
+        self.calls = 0
+        """That run at this moment."""
+        self.used = 0
+        """How many there have been."""
+        self._killed = False
+        self._container = Container(spec, store)
+        try:
+            self._launch(serve)
+            self.call(start).wait()
+        except BaseException:
+            self.end(now=True)
+            raise
+
+    def _launch(self, serve: Callable[[Incoming], None]) -> None:
+        ours, theirs = socket.socketpair()
+        self._connection = Connection(ours, serve, self._explain)
+        with theirs:
+            argv = [sys.executable, "-m", "volfs.containers.worker", str(theirs.fileno())]
+            self._process = self._container.start(
+                argv,
+                env=_environment(),
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for us, who then end it
+            )
+        self._reader = threading.Thread(target=self._connection.read, daemon=True)
+        self._reader.start()
+
+    def call(self, message: Message, answer: Answer | None = None) -> Answer:
+        return self._connection.call(encode(message), answer)
+
+    @property
+    def is_dead(self) -> bool:
+        return self._killed or self._connection.is_lost
+
+    def _explain(self) -> bytes:
+        """What calls fail with that were running when the connection ended."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(GRACE)
+        return dump_fault(RemoteError(f"the container of {self.name} {self._say_end()}"))
+
+    def _say_end(self) -> str:
+        status = self._process.poll()
+        if status is None:
+            return "does not answer any more"
+        number = -status if status < 0 else status - 128
+        if number > 0:
+            with suppress(ValueError):
+                return f"was killed by {signal.Signals(number).name}"
+        return f"ended in the middle of the call, with status {status}"
+
+    def terminate(self) -> None:
+        """End the call that is running; the program may clean up."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        self._killed = True
+        self._process.kill()
+
+    def end(self, *, now: bool = False) -> None:
+        """End the program after its exit handlers, commit its volumes, unmount."""
+        try:
+            if hasattr(self, "_reader"):
+                self._end_program(0.0 if now else GRACE)
+        finally:
+            self._close_container()
+
+    def _end_program(self, grace: float) -> None:
+        self._connection.close()
+        try:
+            self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._reader.join()
+        self._connection.release()
+
+    def _close_container(self) -> None:
+        try:
+            self._container.close()
+        except VolfsError as error:
+            log.error("%s: the last commit failed: %s", self.name, error)
+
+
+def _environment() -> dict[str, str]:
+    """Of the worker, without what the container's own environment adds."""
+    return {**os.environ, IN_CONTAINER: "1"}

@@ -1,0 +1,80 @@
+"""What workers run: a function, or an instance of a class. Sent to them as pickles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from volfs.containers.messages import Reference
+
+ENTER, EXIT, METHOD = "enter", "exit", "method"
+MARK = "__volfs_mark__"
+"""Attribute of a class's functions: which of the three it is."""
+SELF = "__volfs_reference__"
+"""Attribute of an instance in a container: how others are told of it."""
+
+
+class FunctionService:
+    def __init__(self, raw: Callable[..., Any]) -> None:
+        self.raw = raw
+
+    def start(self) -> Iterator[Any]:
+        return iter(())
+
+    def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.raw(*args, **kwargs)
+
+    def stop(self) -> Iterator[Any]:
+        return iter(())
+
+
+class ClassService:
+    """An instance of ``cls`` with these parameters, made when it starts."""
+
+    def __init__(
+        self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], reference: Reference
+    ) -> None:
+        self.cls = cls
+        self.args = args
+        self.kwargs = kwargs
+        self.reference = reference
+        self.instance: Any = None
+
+    def start(self) -> Iterator[Any]:
+        """Its enter handlers, those of base classes first."""
+        instance: Any = object.__new__(self.cls)
+        setattr(instance, SELF, self.reference)
+        instance.__init__(*self.args, **self.kwargs)
+        self.instance = instance
+        return (function(instance) for function in iter_marked(self.cls, ENTER))
+
+    def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return get_method(self.cls, method)(self.instance, *args, **kwargs)
+
+    def stop(self) -> Iterator[Any]:
+        if self.instance is None:
+            return iter(())
+        return (function(self.instance) for function in iter_marked(self.cls, EXIT))
+
+
+def iter_marked(cls: type, mark: str) -> Iterator[Callable[..., Any]]:
+    """The functions with this mark that the class has, in the order of their definition."""
+    names = {name: None for base in reversed(cls.__mro__) for name in vars(base)}
+    for name in names:
+        found = find_attribute(cls, name)
+        if getattr(found, MARK, None) == mark:
+            yield getattr(found, "raw", found)
+
+
+def get_method(cls: type, name: str) -> Callable[..., Any]:
+    """The function itself. AttributeError."""
+    found = find_attribute(cls, name)
+    if getattr(found, MARK, None) != METHOD:
+        raise AttributeError(f"{cls.__name__} has no method {name!r}")
+    raw: Callable[..., Any] = found.raw
+    return raw
+
+
+def find_attribute(cls: type, name: str) -> Any:
+    """As the class has it, not bound to anything."""
+    return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)

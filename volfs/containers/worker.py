@@ -1,0 +1,164 @@
+"""``python -m volfs.containers.worker FD``: runs a function in a container.
+
+The calls come over the socket FD. They run in the first thread, so that programs
+may do what only that one may (signals); with more than one lane, in others.
+SIGTERM ends the call that is running, then this process, in good order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import queue
+import signal
+import socket
+import sys
+import threading
+from typing import Any, NoReturn
+
+from volfs.containers.connection import Connection, Incoming
+from volfs.containers.faults import dump_fault
+from volfs.containers.loop import Loop
+from volfs.containers.messages import (
+    Invoke,
+    Service,
+    Start,
+    current_call,
+    decode,
+    load_arguments,
+    this_process,
+)
+from volfs.containers.pickling import dump, load
+from volfs.errors import ExecutionError, InvalidError
+
+
+class Worker:
+    """One service, and the calls to it."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._inbox: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
+        self._connection = Connection(line, self._receive, self._notice_end)
+        self._loop = Loop()
+        self._service: Service | None = None
+        self._lanes = 1
+        self._running = 0
+
+    def run(self) -> None:
+        """Until the other end has gone, or SIGTERM."""
+        this_process.runner = self._connection
+        signal.signal(signal.SIGTERM, _end)
+        threading.Thread(target=self._connection.read, daemon=True).start()
+        try:
+            while (incoming := self._inbox.get()) is not None:
+                self._answer(incoming)
+        finally:
+            self._stop()
+
+    def _receive(self, incoming: Incoming) -> None:
+        incoming.on_cancel = self._end_the_only_call
+        self._inbox.put(incoming)
+
+    def _end_the_only_call(self) -> None:
+        """Where there may be others, a call that nobody wants is left to end by itself."""
+        if self._lanes == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _notice_end(self) -> bytes:
+        self._inbox.put(None)
+        if self._running:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return dump_fault(ExecutionError("the process that runs the app has ended"))
+
+    # --- calls -----------------------------------------------------------
+
+    def _answer(self, incoming: Incoming) -> None:
+        message = decode(incoming.body)
+        match message:
+            case Start():
+                self._run_guarded(incoming, lambda: self._start(message))
+            case Invoke() if self._lanes == 1:
+                self._run_guarded(incoming, lambda: self._invoke(incoming, message))
+            case Invoke():
+                threading.Thread(
+                    target=self._run_guarded,
+                    args=(incoming, lambda: self._invoke(incoming, message)),
+                    daemon=True,
+                ).start()
+
+    def _run_guarded(self, incoming: Incoming, work: Any) -> None:
+        self._running += 1
+        try:
+            body = work()
+        except _Ending:
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is the caller's, whatever it is
+            _flush()
+            incoming.failed(dump_fault(error))
+        else:
+            _flush()
+            incoming.done(body)
+        finally:
+            self._running -= 1
+
+    def _start(self, message: Start) -> bytes:
+        sys.path[:] = dict.fromkeys((*message.import_paths, *sys.path))
+        self._lanes = message.lanes
+        service: Service = load(message.service, "the function")
+        self._service = service
+        for step in service.start():
+            self._await(step)
+        return b""
+
+    def _invoke(self, incoming: Incoming, message: Invoke) -> bytes:
+        if self._service is None:
+            raise InvalidError("a call before the start")
+        current_call.set(message.call_id)
+        args, kwargs = load_arguments(message.arguments)
+        result = self._await(self._service.call(message.method, args, kwargs))
+        if inspect.isgenerator(result) or inspect.isasyncgen(result):
+            self._send_items(incoming, result)
+            result = None
+        return dump(result, "the result")
+
+    def _send_items(self, incoming: Incoming, generator: Any) -> None:
+        incoming.on_cancel = lambda: None
+        items: Any = generator
+        if inspect.isasyncgen(generator):
+            items = self._loop.iterate(generator)
+        with contextlib.closing(items):
+            for item in items:
+                incoming.item(dump(item, "an item"))
+                if incoming.is_cancelled:
+                    return
+
+    def _await(self, result: Any) -> Any:
+        return self._loop.run(result) if inspect.iscoroutine(result) else result
+
+    def _stop(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for step in self._service.stop() if self._service else ():
+            self._await(step)
+        _flush()
+        self._connection.close()
+
+
+class _Ending(SystemExit):
+    """SIGTERM came."""
+
+
+def _end(number: int, frame: Any) -> NoReturn:
+    raise _Ending(0)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+
+
+if __name__ == "__main__":
+    for _stream in (sys.stdout, sys.stderr):
+        _stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    with socket.socket(fileno=int(sys.argv[1])) as _line:
+        Worker(_line).run()
