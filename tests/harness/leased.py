@@ -53,9 +53,9 @@ def list_kept(store: Store, lease: Lease) -> set[Oid]:
     """Every object that gc has to keep because of a lease and the versions in it."""
     reader = Reader(store.objects.load_object)
     waiting = list(lease.needs)
-    for version in lease.versions:
-        manifest = store.find_version(lease.volume_id, version)
-        assert manifest is not None
+    versions = {head.version: head.manifest for head in store.iter_versions(lease.volume_id)}
+    assert versions.keys() >= {*lease.versions}
+    for manifest in (versions[version] for version in versions if lease.has(version)):
         waiting += snapshot_needs(reader.load_manifest(manifest).snapshot)
     kept: set[Oid] = set()
     while waiting:

@@ -116,7 +116,8 @@ class Rig:
         else:
             head, snapshot = base.head, base.snapshot
         left = store.find_lease(str(directory)) if base is not None else None
-        lease = left or begin_lease(store, volume, str(directory), lambda: head)[1]
+        onward = volume.is_network
+        lease = left or begin_lease(store, volume, str(directory), lambda: head, onward=onward)[1]
         objects = ColdObjects(store.objects) if cold else store.objects
         view = View(objects, head, snapshot, sub_path)
         self.state = MountState(
