@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from tests.store.test_store_contract import (
+from tests.store.contract import (
     add,
     list_damage,
     make_record,

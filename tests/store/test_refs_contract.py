@@ -1,0 +1,228 @@
+"""What every engine promises of volumes, versions, tags and forks (volfs/store/base.py)."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.store.contract import (
+    add,
+    list_versions,
+    make_lease,
+    make_record,
+    publish_next,
+    store,
+    url,
+    volume,
+)
+from volfs.errors import AlreadyExistsError, NotFoundError
+from volfs.model.objects import Kind, compute_oid
+from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.registry import open_store
+
+__all__ = ["store", "url", "volume"]
+
+# --- volumes ----------------------------------------------------------------
+
+
+def test_new_volume_is_at_version_0(store: Store) -> None:
+    record = make_record()
+    store.create_volume(record, b"empty")
+    assert store.get_volume(record.name) == record
+    assert store.find_volume_by_id(record.id) == record
+    head = store.get_head(record.id)
+    assert head == Head(0, compute_oid(Kind.MANIFEST, b"empty"))
+    assert store.objects.load_object(head.manifest) == b"empty"
+    assert store.find_version(record.id, 0) == head.manifest
+
+
+def test_volumes_share_a_first_manifest(store: Store) -> None:
+    for number in (1, 2):
+        store.create_volume(make_record(number), b"the same")
+    assert store.get_head(make_record(1).id) == store.get_head(make_record(2).id)
+
+
+def test_volume_record_keeps_every_field(store: Store) -> None:
+    record = VolumeRecord("vo-" + "z" * 22, "a.b-c_D", 1, 16, 1 << 60, "somebody", 2.5)
+    store.create_volume(record, b"m")
+    assert store.list_volumes() == [record]
+
+
+def test_create_refuses_a_taken_name_and_changes_nothing(store: Store, volume: str) -> None:
+    with pytest.raises(AlreadyExistsError):
+        store.create_volume(make_record(2, name="volume-1"), b"other")
+    assert store.find_volume_by_id(make_record(2).id) is None
+    assert store.get_volume("volume-1").id == volume
+    assert not store.objects.contains(compute_oid(Kind.MANIFEST, b"other"))
+
+
+def test_list_is_newest_first(store: Store) -> None:
+    for number in (2, 3, 1):
+        store.create_volume(make_record(number), b"m")
+    assert [record.created_ns for record in store.list_volumes()] == [3, 2, 1]
+
+
+def test_rename_keeps_the_id(store: Store, volume: str) -> None:
+    store.rename_volume("volume-1", "new")
+    assert store.get_volume("new").id == volume
+    with pytest.raises(NotFoundError):
+        store.get_volume("volume-1")
+    found = store.find_volume_by_id(volume)
+    assert found is not None
+    assert found.name == "new"
+
+
+def test_rename_refuses(store: Store, volume: str) -> None:
+    store.create_volume(make_record(2), b"m")
+    with pytest.raises(AlreadyExistsError):
+        store.rename_volume("volume-1", "volume-2")
+    with pytest.raises(NotFoundError):
+        store.rename_volume("none", "other")
+    assert store.get_volume("volume-1").id == volume
+
+
+def test_delete_removes_one_volume_and_its_versions(store: Store, volume: str) -> None:
+    store.create_volume(make_record(2), b"m")
+    for _ in range(3):
+        add(store, volume, b"x")
+    store.delete_volume("volume-1")
+    with pytest.raises(NotFoundError):
+        store.get_head(volume)
+    assert store.find_version(volume, 1) is None
+    assert list(store.iter_versions(volume)) == []
+    assert [record.name for record in store.list_volumes()] == ["volume-2"]
+    assert store.get_head(make_record(2).id).version == 0
+
+
+@pytest.mark.parametrize("call", ["get_volume", "delete_volume"])
+def test_absent_volume(store: Store, call: str) -> None:
+    with pytest.raises(NotFoundError):
+        getattr(store, call)("none")
+    assert store.find_volume_by_id("vo-none") is None
+    with pytest.raises(NotFoundError):
+        store.get_head("vo-none")
+
+
+# --- versions ---------------------------------------------------------------
+
+
+def test_versions_newest_first_across_many(store: Store, volume: str) -> None:
+    store.create_volume(make_record(0), b"m")
+    store.create_volume(make_record(2), b"m")
+    with store.open_upload() as upload:
+        heads = [store.get_head(volume)] + [publish_next(store, volume, upload) for _ in range(600)]
+    assert list(store.iter_versions(volume)) == heads[::-1]
+    assert store.find_version(volume, 300) == heads[300].manifest
+    assert store.find_version(volume, 601) is None
+    assert store.find_version(volume, -1) is None
+    assert [head.version for head in store.iter_versions(make_record(2).id)] == [0]
+
+
+def test_removed_versions_are_gone_and_the_others_stay(store: Store, volume: str) -> None:
+    store.create_volume(make_record(2), b"m")
+    for _ in range(6):
+        add(store, volume, b"x")
+    assert store.remove_versions(volume, [4, 2, 2, 99, 0]) == [0, 2, 4]
+    assert list_versions(store, volume) == [6, 5, 3, 1]
+    assert store.find_version(volume, 4) is None
+    assert store.remove_versions(volume, [4]) == []
+    assert list_versions(store, make_record(2).id) == [0]
+    add(store, volume, b"y")
+    assert list_versions(store, volume) == [7, 6, 5, 3, 1]
+
+
+def test_what_is_in_use_is_not_removed(store: Store, volume: str) -> None:
+    """The head, what a tag names, what a lease has; those of other volumes do not count."""
+    store.create_volume(make_record(2), b"m")
+    for _ in range(4):
+        add(store, volume, b"x")
+        add(store, make_record(2).id, b"x")
+    store.put_tag(volume, "release", 1)
+    store.put_lease(make_lease(volume, 2))
+    store.put_tag(make_record(2).id, "other", 3)
+    store.put_lease(make_lease(make_record(2).id, 0, session="other"))
+    assert store.remove_versions(volume, range(10)) == [0, 3]
+    assert list_versions(store, volume) == [4, 2, 1]
+
+
+def test_removing_from_a_deleted_volume(store: Store, volume: str) -> None:
+    store.delete_volume("volume-1")
+    with pytest.raises(NotFoundError):
+        store.remove_versions(volume, [0])
+
+
+# --- tags -------------------------------------------------------------------
+
+
+def test_tags_name_versions(store: Store, url: str, volume: str) -> None:
+    add(store, volume, b"x")
+    for tag, version in (("b", 1), ("a", 0), ("B.-_9", 1)):
+        store.put_tag(volume, tag, version)
+    other = open_store(url)
+    assert other.list_tags(volume) == [("B.-_9", 1), ("a", 0), ("b", 1)]
+    assert other.find_tag(volume, "a") == 0
+    assert other.find_tag(volume, "c") is None
+    other.close()
+
+
+def test_a_tag_moves_only_if_it_may(store: Store, volume: str) -> None:
+    add(store, volume, b"x")
+    store.put_tag(volume, "a", 0)
+    store.put_tag(volume, "a", 0)
+    with pytest.raises(AlreadyExistsError, match="version 0"):
+        store.put_tag(volume, "a", 1)
+    assert store.find_tag(volume, "a") == 0
+    store.put_tag(volume, "a", 1, move=True)
+    assert store.list_tags(volume) == [("a", 1)]
+
+
+def test_a_tag_on_a_version_that_is_not_there(store: Store, volume: str) -> None:
+    for call in (volume, 1), ("vo-none", 0):
+        with pytest.raises(NotFoundError):
+            store.put_tag(call[0], "a", call[1])
+    assert store.list_tags(volume) == []
+
+
+def test_tags_belong_to_one_volume(store: Store, volume: str) -> None:
+    store.create_volume(make_record(2), b"m")
+    for record in (make_record(1), make_record(2)):
+        store.put_tag(record.id, "a", 0)
+        store.put_tag(record.id, "z", 0)
+    store.delete_tag(volume, "a")
+    assert store.list_tags(volume) == [("z", 0)]
+    assert len(store.list_tags(make_record(2).id)) == 2
+    with pytest.raises(NotFoundError, match="no tag a"):
+        store.delete_tag(volume, "a")
+
+
+def test_deleting_a_volume_deletes_its_tags(store: Store, volume: str) -> None:
+    store.create_volume(make_record(2), b"m")
+    for record in (make_record(1), make_record(2)):
+        store.put_tag(record.id, "a", 0)
+    store.delete_volume("volume-1")
+    assert store.list_tags(volume) == []
+    assert store.list_tags(make_record(2).id) == [("a", 0)]
+
+
+# --- forks ------------------------------------------------------------------
+
+
+def test_a_fork_is_a_volume_with_two_versions(store: Store, volume: str) -> None:
+    add(store, volume, b"x")
+    fork = make_record(2)
+    store.fork_volume(fork, (b"empty", b"with x"), volume, 1)
+    assert store.get_volume("volume-2") == fork
+    assert store.get_head(fork.id) == (1, compute_oid(Kind.MANIFEST, b"with x"))
+    assert store.find_version(fork.id, 0) == compute_oid(Kind.MANIFEST, b"empty")
+    assert list_versions(store, fork.id) == [1, 0]
+    assert store.objects.load_object(store.get_head(fork.id).manifest) == b"with x"
+
+
+def test_a_fork_that_is_refused_changes_nothing(store: Store, volume: str) -> None:
+    add(store, volume, b"x")
+    store.remove_versions(volume, [0])
+    with pytest.raises(NotFoundError, match="version 0 "):
+        store.fork_volume(make_record(2), (b"a", b"b"), volume, 0)
+    with pytest.raises(AlreadyExistsError):
+        store.fork_volume(make_record(2, "volume-1"), (b"a", b"b"), volume, 1)
+    assert len(store.list_volumes()) == 1
+    assert not store.objects.contains(compute_oid(Kind.MANIFEST, b"b"))
