@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,22 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def setting(directory: Path) -> Setting:
-    return Setting(directory)
+def setting(directory: Path) -> Iterator[Setting]:
+    setting = Setting(directory)
+    yield setting
+    setting.stop()
 
 
 @pytest.fixture
 def shell(directory: Path) -> Shell:
     return Shell(directory)
+
+
+@pytest.fixture
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only place where pip finds anything."""
+    path = tmp_path / "packages"
+    path.mkdir()
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(path))
+    return path

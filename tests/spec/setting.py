@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 from types import CodeType
 from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 from tests.spec.blocks import BLOCKS, Block
 
@@ -17,8 +18,7 @@ PRELUDE = """
 import volfs as modal
 import json, os, queue, shutil, time
 from pathlib import Path
-if hasattr(modal, "App"):
-    app = modal.App("t")
+app = modal.App("t")
 """
 
 
@@ -58,6 +58,20 @@ class Setting:
 
     def _execute(self, code: CodeType) -> None:
         exec(code, self.names)
+
+    def stop(self) -> None:
+        """End the containers that are kept for the next call."""
+        self["app"].close()
+
+    def renew_app(self) -> None:
+        """Another app, where functions may have names that were used before."""
+        self.stop()
+        self.define('app = modal.App("another")')
+
+    def write_program(self, name: str, *numbers: int) -> Path:
+        """A file with these blocks, below the names that the documents leave to the reader."""
+        prelude = f"import sys, volfs\nsys.modules['modal'] = volfs\n{PRELUDE}\n"
+        return self.write(name, prelude + "".join(BLOCKS[number].text for number in numbers))
 
     def write(self, name: str, content: str = "content\n") -> Path:
         """A file in the directory where the blocks run."""
@@ -99,3 +113,15 @@ def _split(block: Block) -> list[str]:
     assert block.is_shell, block.where
     commands = re.split(r"(?<!\\)\n", block.text)
     return [command for command in commands if command and not command.startswith("#")]
+
+
+def make_wheel(directory: Path, name: str, source: str) -> None:
+    """A package of one module, for pip to find instead of the one of that name."""
+    info = f"{name}-1.0.dist-info"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    tags = "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    contents = {f"{name}.py": source, f"{info}/METADATA": metadata, f"{info}/WHEEL": tags}
+    contents[f"{info}/RECORD"] = "".join(f"{path},,\n" for path in contents)
+    with ZipFile(directory / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+        for path, content in contents.items():
+            wheel.writestr(path, content)

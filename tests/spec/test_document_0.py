@@ -7,7 +7,60 @@ from pathlib import Path
 import pytest
 
 import volfs as modal
+from tests.spec.blocks import BLOCKS
+from tests.spec.contents import names, upload, volume_for_bucket
 from tests.spec.setting import Setting, Shell
+
+HUB = """
+import pathlib
+
+def snapshot_download(name, local_dir):
+    pathlib.Path(local_dir).mkdir()
+    pathlib.Path(local_dir, "weights").write_text(f"of {name}")
+"""
+PROBE = """
+    @app.function(secrets=[{}])
+    def look(*names):
+        return [os.environ.get(name) for name in names]
+"""
+
+
+@pytest.mark.fuse
+@pytest.mark.block(1, "as written")
+def test_written_and_read(setting: Setting) -> None:
+    """What one container commits another reads, also one that ran before"""
+    setting.run(1)
+    with pytest.raises(FileNotFoundError):
+        setting["read_data"].remote()
+    setting["write_data"].remote()
+    assert setting["read_data"].remote() == "Hello!"
+
+
+@pytest.mark.fuse
+@pytest.mark.block(2, "as on Modal")
+def test_operations(setting: Setting) -> None:
+    """RuntimeError where it is not mounted; in a container all; files that are there stay"""
+    setting.define('volume = modal.Volume.from_name("my-volume", create_if_missing=True)')
+    setting["volume"].hydrate()
+    for name in ("local.txt", "local_dir/a", "local_dir/deep/b"):
+        setting.write(name)
+    setting.define("""
+        @app.function(volumes={"/data": volume})
+        def inside(block, directory):
+            os.chdir(directory)
+            exec(block, {"volume": volume})
+    """)
+    with pytest.raises(RuntimeError, match="my-volume"):
+        setting.run(2)
+    arguments = BLOCKS[2].text, str(setting.directory)
+    setting["inside"].remote(*arguments)
+    assert names(setting["volume"]) == {
+        "remote/file.txt",
+        "remote/dir/a",
+        "remote/dir/deep/b",
+    }
+    with pytest.raises(FileExistsError):
+        setting["inside"].remote(*arguments)
 
 
 @pytest.mark.block(3, "as written")
@@ -49,8 +102,116 @@ def test_a_secret_is_made(setting: Setting) -> None:
         setting.run(6)
 
 
+@pytest.mark.fuse
+@pytest.mark.block(7, "as written")
+def test_a_secret_is_used(setting: Setting) -> None:
+    """Its values are environment variables; the Secret of block 6 lacks the key: KeyError"""
+    setting.run(6, 7)
+    with pytest.raises(KeyError, match="API_KEY"):
+        setting["use_secret"].remote()
+    modal.Secret.from_name("my-secret").update({"API_KEY": "value"})
+    setting.stop()
+    assert setting["use_secret"].remote() is None
+
+
+@pytest.mark.fuse
+@pytest.mark.block(8, "as written")
+def test_two_secrets(setting: Setting) -> None:
+    """Both are there; where both have a key, it is the later one's"""
+    modal.Secret.objects.create("openai-secret", {"A": "openai", "B": "openai"})
+    modal.Secret.objects.create("db-secret", {"B": "db", "C": "db"})
+    setting.run(8)
+    assert setting["multi_secret"].remote() is None
+    setting.define(
+        PROBE.format('modal.Secret.from_name("openai-secret"), modal.Secret.from_name("db-secret")')
+    )
+    assert setting["look"].remote("A", "B", "C") == ["openai", "db", "db"]
+
+
+@pytest.mark.fuse
+@pytest.mark.block(9, "as written")
+def test_secrets_from_here(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process's variables, missing ones told at once; `.env` of the current directory"""
+    monkeypatch.delenv("API_KEY", raising=False)
+    with pytest.raises(modal.exception.InvalidError, match="API_KEY"):
+        setting.run(9)
+    for name in ("API_KEY", "DB_URL"):
+        monkeypatch.setenv(name, f"my {name}")
+    setting.write(".env", "DOTTED='from a file'\n")
+    setting.run(9)
+    assert setting["from_env"].remote() is None
+    assert setting["from_dotenv"].remote() is None
+    given = 'modal.Secret.from_local_environ(["API_KEY", "DB_URL"]), modal.Secret.from_dotenv()'
+    setting.define(PROBE.format(given))
+    for name in ("API_KEY", "DB_URL"):
+        monkeypatch.delenv(name)
+    seen = setting["look"].remote("API_KEY", "DB_URL", "DOTTED")
+    assert seen == ["my API_KEY", "my DB_URL", "from a file"]
+
+
+@pytest.mark.fuse
+@pytest.mark.block(10, "as written")
+def test_an_inline_secret(setting: Setting) -> None:
+    """`DEBUG` is there"""
+    setting.run(10)
+    assert setting["debug_function"].remote() is None
+    setting.define(PROBE.format('modal.Secret.from_dict({"DEBUG": "1"})'))
+    assert setting["look"].remote("DEBUG") == ["1"]
+
+
+@pytest.mark.fuse
+@pytest.mark.block(11, "needs buckets")
+def test_a_bucket_of_s3(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function is told; with a Volume in the bucket's place it reads the file"""
+    modal.Secret.objects.create("aws-secret", {"AWS_ACCESS_KEY_ID": "id"})
+    setting.run(11)
+    assert setting["bucket"].read_only
+    with pytest.raises(modal.exception.UnimplementedError, match="my-bucket"):
+        setting["read_s3"].remote()
+    monkeypatch.setattr(modal, "CloudBucketMount", volume_for_bucket)
+    setting.renew_app()
+    upload(volume_for_bucket("my-bucket"), setting.write("file.txt", "content"), "file.txt")
+    setting.run(11)
+    assert setting["read_s3"].remote() == "content"
+
+
+@pytest.mark.fuse
+@pytest.mark.noisy("ephemeral_disk= means nothing on one machine")
+@pytest.mark.block(12, "needs buckets")
+def test_a_bucket_of_r2(setting: Setting) -> None:
+    """The endpoint says R2, `ephemeral_disk` is taken; the function is told"""
+    modal.Secret.objects.create("r2-secret", {"AWS_ACCESS_KEY_ID": "id"})
+    setting.run(12)
+    assert setting["bucket"].bucket_type == "r2"
+    with pytest.raises(modal.exception.UnimplementedError, match="my-bucket"):
+        setting["process_large_dataset"].remote()
+
+
 @pytest.mark.block(13, "as on Modal")
 def test_a_bucket_said_to_be_of_gcs(setting: Setting) -> None:
     """Taken, but without an endpoint it is a bucket of S3"""
     setting.run(13)
     assert setting["bucket"].bucket_type == "s3"
+
+
+@pytest.mark.fuse
+@pytest.mark.block(14, "as written")
+def test_arguments(setting: Setting) -> None:
+    """Bytes go to the container and a dict comes back, also outside `app.run()`"""
+    setting.write("file.bin", "12345")
+    setting.run(14)
+    assert setting["result"] == {"size": 5}
+
+
+@pytest.mark.fuse
+@pytest.mark.block(15, "as on Modal")
+def test_a_large_file(setting: Setting) -> None:
+    """The block is wrong: the mount is `/input`, so what it uploads is `/input/input/data.bin`"""
+    setting.define("analyze = len")
+    setting.run(15)
+    local = str(setting.write("local.bin", "12345"))
+    with pytest.raises(FileNotFoundError):
+        setting["upload_and_process"](local)
+    with pytest.raises(FileExistsError):
+        setting["upload_and_process"](local)
+    assert setting["process_file"].remote("/input/input/data.bin") == 5

@@ -1,11 +1,55 @@
-"""S2, "Storage & Data": much of it is no Modal's, and volfs has it all the same."""
+"""S2, "Storage & Data": much of it Modal does not have, and volfs has it all the same."""
 
 from __future__ import annotations
+
+import json
+import queue
 
 import pytest
 
 import volfs as modal
+from tests.harness.mounted import wait_until
+from tests.spec.contents import read, upload, volume_for_bucket
 from tests.spec.declared import check_accepted, find_attributes, find_classes
+from tests.spec.setting import Setting
+
+BEYOND = pytest.mark.filterwarnings("ignore:Modal has no:volfs.errors.DeprecatedWarning")
+
+
+@pytest.mark.block(31, "declared")
+def test_volume_is_declared(setting: Setting) -> None:
+    """Volume takes every call declared; entries have what is declared"""
+    declared = find_classes(31)
+    check_accepted(modal.Volume, declared["Volume"])
+    with modal.Volume.ephemeral() as volume:
+        upload(volume, setting.write("uploaded"), "a")
+        (entry,) = volume.listdir("/")
+    assert find_attributes(declared["FileEntry"]) <= set(dir(entry))
+    assert find_attributes(declared["FileEntryType"]) <= set(dir(modal.types.FileEntryType))
+
+
+@pytest.mark.block(33, "declared")
+def test_network_file_system_is_declared() -> None:
+    """NetworkFileSystem takes every call declared"""
+    check_accepted(modal.NetworkFileSystem, find_classes(33)["NetworkFileSystem"])
+
+
+@BEYOND
+@pytest.mark.fuse
+@pytest.mark.block(34, "as written, beyond Modal")
+def test_a_shared_cache(setting: Setting) -> None:
+    """The second call has the file's result; the file is there at once, without commit"""
+    setting.define("""
+        import uuid
+
+        def expensive_computation(task):
+            return [task, uuid.uuid4().hex]
+    """)
+    setting.run(34)
+    result = setting["worker_function"].remote("1")
+    assert json.loads(b"".join(setting["nfs"].read_file("/task_1.json"))) == result
+    assert setting["worker_function"].remote("1") == result
+    assert setting["worker_function"].remote("2") != result
 
 
 @pytest.mark.block(35, "declared")
@@ -19,6 +63,29 @@ def test_dict_is_declared() -> None:
         assert (next(d.keys()), next(d.values()), next(d.items())) == ("a", 1, ("a", 1))
 
 
+@BEYOND
+@pytest.mark.fuse
+@pytest.mark.block(36, "as written, beyond Modal")
+def test_configuration_is_shared(setting: Setting) -> None:
+    """What one function sets the others see; values read, changed and written are counted"""
+    setting.define("""
+        def use_new_algorithm():
+            return "new"
+
+        def use_legacy_algorithm():
+            return "legacy"
+    """)
+    setting.run(36)
+    setting["shared_dict"]["database_url"] = "none yet"
+    assert setting["worker_task"].remote() == "legacy"
+    setting["setup_config"].remote()
+    assert setting["worker_task"].remote() == "new"
+    for _ in range(2):
+        setting["analytics_function"].remote()
+    assert setting["shared_dict"]["request_count"] == 2
+    assert [result["processed"] for result in setting["shared_dict"]["daily_results"]] == [100, 100]
+
+
 @pytest.mark.block(37, "declared")
 def test_queue_is_declared() -> None:
     """Queue takes every call declared"""
@@ -28,7 +95,125 @@ def test_queue_is_declared() -> None:
         assert find_attributes(declared["QueueInfo"]) <= set(dir(q.info()))
 
 
+def run_tasks(setting: Setting) -> None:
+    """Block 38, with its tasks in the queue."""
+    setting.define("""
+        done = modal.Queue.from_name("done", create_if_missing=True)
+
+        def expensive_operation(data):
+            done.put(data)
+
+        def process_single_task(task):
+            done.put(task["data"])
+    """)
+    setting.run(38)
+    setting["generate_tasks"].remote()
+
+
+@BEYOND
+@pytest.mark.fuse
+@pytest.mark.noisy("ended")
+@pytest.mark.block(38, "as on Modal")
+def test_tasks(setting: Setting) -> None:
+    """100 tasks are done in their order; a batch is taken while there are tasks, then waits"""
+    run_tasks(setting)
+    expected = [f"task_{number}" for number in range(100)]
+    working = setting["process_tasks"].spawn()
+    assert [setting["done"].get(timeout=60) for _ in expected] == expected
+    working.cancel()
+    setting["generate_tasks"].remote()
+    working = setting["batch_processor"].spawn()
+    assert [setting["done"].get(timeout=60) for _ in expected] == expected
+    setting["task_queue"].put({"data": "one more"})
+    assert setting["done"].get(timeout=60) == "one more"
+    working.cancel()
+
+
+@BEYOND
+@pytest.mark.fuse
+@pytest.mark.slow
+def test_tasks_until_none_comes_for_30_seconds(
+    setting: Setting, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run_tasks(setting)
+    setting["process_tasks"].remote()
+    assert "No more tasks, worker stopping" in capfd.readouterr().out
+    with pytest.raises(queue.Empty):
+        setting["task_queue"].get(timeout=0)
+
+
+@BEYOND
 @pytest.mark.block(39, "declared")
 def test_cloud_bucket_mount_is_declared() -> None:
     """CloudBucketMount takes every call declared"""
     check_accepted(modal.CloudBucketMount, find_classes(39)["CloudBucketMount"])
+
+
+class VolumesForBuckets:
+    """What stands where buckets would."""
+
+    from_s3_bucket = staticmethod(volume_for_bucket)
+    from_gcs_bucket = staticmethod(volume_for_bucket)
+
+
+@BEYOND
+@pytest.mark.fuse
+@pytest.mark.block(40, "needs buckets")
+def test_buckets(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The functions are told; with Volumes in their places one is read and both are written"""
+    for name in ("aws-credentials", "gcp-credentials"):
+        modal.Secret.objects.create(name, {"KEY": "value"})
+    setting.define("""
+        def analyze_data(data):
+            return {"size": len(data)}
+    """)
+    setting.run(40)
+    assert (setting["s3_mount"].read_only, setting["gcs_mount"].read_only) == (False, True)
+    for name in ("process_s3_data", "backup_to_gcs"):
+        with pytest.raises(modal.exception.UnimplementedError, match="bucket"):
+            setting[name].remote()
+    monkeypatch.setattr(modal, "CloudBucketMount", VolumesForBuckets)
+    bucket = volume_for_bucket("my-data-bucket")
+    upload(bucket, setting.write("data.csv", "12345"), "input/data.csv")
+    upload(bucket, setting.write("other"), "output/other")
+    setting.run(40)
+    setting["process_s3_data"].remote()
+    setting.stop()
+    assert read(bucket, "output/results.json") == '{"size": 5}'
+
+
+@BEYOND
+@pytest.mark.fuse
+@pytest.mark.block(41, "as written, beyond Modal")
+def test_a_pipeline(setting: Setting) -> None:
+    """A Volume is read, a NetworkFileSystem remembers, a Queue tells; the second time nothing"""
+    setting.define("process_data_file = str.upper")
+    setting.run(41)
+    for name in ("a", "b"):
+        upload(setting["raw_data_volume"], setting.write("uploaded", name), f"input/{name}")
+    for _ in range(2):
+        setting["data_pipeline"].remote()
+    assert list(setting["processed_cache"].listdir("/")) != []
+    tasks = [setting["task_queue"].get(timeout=0) for _ in range(2)]
+    assert sorted(tasks, key=lambda task: task["file"]) == [
+        {"type": "notify", "file": name, "result": name.upper()} for name in ("a", "b")
+    ]
+    assert setting["task_queue"].len() == 0
+
+
+@BEYOND
+@pytest.mark.fuse
+@pytest.mark.block(42, "as written, beyond Modal")
+def test_workers_share_a_state(setting: Setting) -> None:
+    """Five workers are started and end; by the document's own design their counts may be low"""
+    setting.define("""
+        done = modal.Queue.from_name("done", create_if_missing=True)
+        get_tasks = lambda: range(2)
+        process_task = done.put
+    """)
+    setting.run(42)
+    setting["coordinator"].remote()
+    assert sorted(setting["done"].get(timeout=60) for _ in range(10)) == [0] * 5 + [1] * 5
+    state = setting["shared_state"]
+    wait_until(lambda: state["status"] == "completed" or state["active_workers"], "the workers")
+    assert 1 <= state["total_processed"] <= 10
