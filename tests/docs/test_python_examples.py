@@ -18,6 +18,7 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 DOCUMENTS = ["python-api.md", "migrating-from-modal.md"]
 
 
+@pytest.mark.fuse
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_blocks_run(name: str, tmp_path: Path) -> None:
     blocks = BLOCK.findall((ROOT / "docs" / name).read_text())
@@ -27,7 +28,12 @@ def test_blocks_run(name: str, tmp_path: Path) -> None:
     (tmp_path / "local_dir" / "a").write_text("a")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", "\n".join(blocks)],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "VOLFS_STORE": str(tmp_path / "store")},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "VOLFS_STORE": str(tmp_path / "store"),
+            "VOLFS_RUNTIME_DIR": str(tmp_path / "run"),
+        },
         cwd=tmp_path,
         capture_output=True,
         text=True,
