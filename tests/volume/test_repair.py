@@ -520,6 +520,34 @@ def test_damaged_counters_lose_no_tags(whole: Whole) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("way", ["repair", "rebuild"])
+def test_a_damaged_row_of_the_quarantine(whole: Whole, way: str) -> None:
+    """Its pack is found as one that the index forgot."""
+    store, volume = whole
+    publish_files(store, create_volume(store, "gone"), {"f": noise(900_000, 5)})
+    delete_volume(store, "gone")
+    waiting = collect_garbage(store).waiting_packs
+    environment, tables = rows(store)
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        raw = tables["quarantine"].raw  # type: ignore[attr-defined]
+        for key, _ in list(txn.raw.cursor(raw)):
+            txn.raw.put(key, b"no row", db=raw)
+    store = reopened(store)
+    with pytest.raises(DataError):
+        collect_garbage(store)
+    if way == "repair":
+        assert repair(store).found_packs == waiting
+    else:
+        store.close()
+        assert not rebuild_store(store.url)[0].refs_lost
+        store = open_store(store.url)
+    assert check_store(store).is_clean
+    assert collect_garbage(store, grace=0).deleted_bytes > 900_000
+    assert read_file(store, volume, "g") == noise(CHUNK, 1)
+    assert check_store(store).is_clean
+    store.close()
+
+
 def test_rebuilding_leaves_what_was_not_published(whole: Whole) -> None:
     store, volume = whole
     with store.open_upload() as upload:

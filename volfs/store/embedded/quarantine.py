@@ -83,6 +83,14 @@ class Quarantine:
     def forget_pack(self, txn: Transaction, pack: int) -> None:
         txn.delete(pack_key(pack), db=self._quarantine)
 
+    def forget_damaged(self, txn: Transaction) -> None:
+        """Rows that cannot be read; a repair finds their packs as any that have none."""
+        for pack in self.list_ids(txn):
+            try:
+                self.find_pack(txn, pack)
+            except DamagedObjectError:
+                self.forget_pack(txn, pack)
+
     def _put(self, txn: Transaction, quarantined: QuarantinedPack) -> None:
         pack, *fields = quarantined
         txn.put(pack_key(pack), _ROW.pack(*fields), db=self._quarantine)

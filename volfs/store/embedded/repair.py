@@ -112,6 +112,7 @@ class Mender:
             for pack in self._parts.index.list_pack_ids(txn):
                 if self._parts.index.find_readable_pack(txn, pack) is None:
                     self._parts.index.remove_pack(txn, pack)
+            self._parts.index.quarantine.forget_damaged(txn)
             mended = self._parts.index.mend_counters(txn)
         self._count(mended_counters=mended)
 
