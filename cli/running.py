@@ -63,9 +63,9 @@ class RunCommand(click.Command):
 def run(command: tuple[str, ...], **options: Any) -> NoReturn:
     """Run COMMAND in a container that has volumes, or an App: FILE.py[::NAME] [ARGS].
 
-    The container sees this machine's files, its own processes, and each volume at
-    its PATH, as the volume's newest version with an overlay of its own. The exit
-    status is the command's.
+    The container sees this machine's files and processes, and each volume at its
+    PATH, as the volume's newest version with an overlay of its own. The exit status
+    is the command's.
     """
     hide_values()
     if _is_program(command[0]):
@@ -81,7 +81,7 @@ def _is_program(word: str) -> bool:
 
 
 def _run_file(command: Sequence[str]) -> NoReturn:
-    from volfs.api.entrypoint import run_file  # type: ignore[import-not-found,unused-ignore]
+    from volfs.api.entrypoint import run_file
 
     os.environ["VOLFS_STORE"] = store_url()
     path, _, name = command[0].partition("::")

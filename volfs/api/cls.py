@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,13 @@ from volfs.containers.messages import (
 )
 from volfs.containers.pickling import dump
 from volfs.containers.pool import Pool
-from volfs.containers.services import MARK, METHOD, SELF, ClassService, find_attribute
+from volfs.containers.services import (
+    SELF,
+    ClassService,
+    find_attribute,
+    get_method,
+    is_method,
+)
 from volfs.errors import ExecutionError, InvalidError, NotFoundError
 
 if TYPE_CHECKING:
@@ -123,6 +130,16 @@ class Cls:
     def name(self) -> str:
         return self._target.reference.tag
 
+    def list_methods(self) -> list[str]:
+        """What of it can be called, where it is defined."""
+        user_class = getattr(self._target, "user_class", object)
+        names = {name: None for base in reversed(user_class.__mro__) for name in vars(base)}
+        return [name for name in names if is_method(user_class, name)]
+
+    def get_raw(self, method: str) -> Callable[..., Any]:
+        """The Python function of a method, where the class is defined. AttributeError."""
+        return get_method(getattr(self._target, "user_class", object), method)
+
     def with_options(self, **options: Any) -> Cls:
         """The same class with other options; its containers are its own. InvalidError."""
         target = self._target
@@ -172,7 +189,7 @@ class Obj:
         target, tag = self._target, self._target.reference.tag
         if isinstance(target, InstanceTarget):
             found = find_attribute(target._cls.user_class, name)
-            if getattr(found, MARK, None) != METHOD:
+            if not is_method(target._cls.user_class, name):
                 return self._get_local(name)
             return Function(target, f"{tag}.{name}", method=name, is_generator=found.is_generator)
         return Function(target, f"{tag}.{name}", method=name, is_generator=self._ask(name))
@@ -181,7 +198,7 @@ class Obj:
         """Whether it is a generator, of a class that is only known elsewhere."""
         service = pickle.loads(self._target.dump_service())
         found = find_attribute(service.cls, name)
-        if getattr(found, MARK, None) != METHOD:
+        if not is_method(service.cls, name):
             raise AttributeError(f"{service.cls.__name__} has no method {name!r}")
         return bool(found.is_generator)
 

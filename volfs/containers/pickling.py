@@ -39,10 +39,12 @@ def load(data: bytes, what: str) -> Any:
         raise DeserializationError(f"Failed to deserialize {what}: {error}") from error
 
 
-def send_by_value(module_name: str) -> None:
+def send_by_value(module_name: str, *, always: bool = False) -> None:
     """Let functions and classes of this module travel whole, if others could not import it."""
     module = sys.modules.get(module_name)
-    if module is not None and module_name != "__main__" and not _is_importable(module):
+    if module is None or module_name == "__main__":
+        return
+    if always or not _is_importable(module):
         import cloudpickle
 
         cloudpickle.register_pickle_by_value(module)

@@ -66,12 +66,15 @@ def iter_marked(cls: type, mark: str) -> Iterator[Callable[..., Any]]:
             yield getattr(found, "raw", found)
 
 
+def is_method(cls: type, name: str) -> bool:
+    return getattr(find_attribute(cls, name), MARK, None) == METHOD
+
+
 def get_method(cls: type, name: str) -> Callable[..., Any]:
     """The function itself. AttributeError."""
-    found = find_attribute(cls, name)
-    if getattr(found, MARK, None) != METHOD:
+    if not is_method(cls, name):
         raise AttributeError(f"{cls.__name__} has no method {name!r}")
-    raw: Callable[..., Any] = found.raw
+    raw: Callable[..., Any] = find_attribute(cls, name).raw
     return raw
 
 

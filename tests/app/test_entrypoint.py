@@ -1,0 +1,152 @@
+"""``volfs run FILE.py[::NAME]``: which function it is, and what its options are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import click
+import pytest
+
+import volfs as modal
+from tests.api.conftest import ROOT
+from tests.app import shop
+from volfs.api import entrypoint
+from volfs.exception import InvalidError
+
+FILE = """
+import volfs as modal
+app = modal.App()
+
+class Note(Exception):
+    pass
+
+@app.function()
+def greet(name: str, times: int = 1):
+    if name == "nobody":
+        raise Note(name)
+    print("hello", name, times)
+
+@app.local_entrypoint()
+def main(name: str, loud: bool = False):
+    print("main", name, loud)
+    try:
+        greet.remote("nobody")
+    except Note as note:
+        print("caught", note)
+
+@app.cls()
+class Clerk:
+    @modal.method()
+    def stamp(self, paper: str = "form"):
+        print("stamped", paper)
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "office.py"
+    path.write_text(FILE)
+    paths = list(sys.path)
+    yield path
+    sys.path[:] = paths
+    sys.modules.pop("office", None)
+
+
+def call(raw, *args: str) -> dict[str, object]:
+    """What a function with these parameters is called with."""
+    given: dict[str, object] = {}
+    command = entrypoint.make_command(raw, lambda *a, **kw: given.update(kw, rest=a), "run")
+    command.main(list(args), standalone_mode=False)
+    given.pop("rest") if not given.get("rest") else None
+    return given
+
+
+def test_parameters_are_options_by_their_annotations() -> None:
+    def raw(
+        output_dir: str,
+        count: int = 1,
+        share: float | None = None,
+        loud: bool = False,
+        when: datetime | None = None,
+        free="x",
+    ) -> None: ...
+
+    defaults = {"count": 1, "share": None, "loud": False, "when": None, "free": "x"}
+    assert call(raw, "--output-dir", "d") == {"output_dir": "d", **defaults}
+    words = "--output-dir d --count 3 --share 0.5 --loud --when 2026-01-02 --free y"
+    assert call(raw, *words.split()) == {
+        "output_dir": "d",
+        "count": 3,
+        "share": 0.5,
+        "loud": True,
+        "when": datetime(2026, 1, 2),
+        "free": "y",
+    }
+    assert call(raw, "--output-dir", "d", "--no-loud")["loud"] is False
+
+
+def test_wrong_arguments() -> None:
+    def raw(count: int) -> None: ...
+
+    for words in ([], ["--count", "x"], ["--colour", "red"], ["--count", "1", "more"]):
+        with pytest.raises(click.UsageError):
+            call(raw, *words)
+
+    def strange(what: list[dict]) -> None: ...
+
+    with pytest.raises(InvalidError, match="parameter what"):
+        call(strange)
+
+
+def test_all_arguments_as_they_are() -> None:
+    def raw(*args: str) -> None: ...
+
+    assert call(raw, "a", "--b", "c") == {"rest": ("a", "--b", "c")}
+
+
+def test_which_one(file: Path) -> None:
+    module = entrypoint.import_file(file)
+    assert entrypoint.choose(module, "office.py", None)[1].name == "main"
+    assert isinstance(entrypoint.choose(module, "office.py", "greet")[1], modal.Function)
+    assert entrypoint.choose(module, "office.py", "Clerk.stamp")[0] is module.app
+    with pytest.raises(InvalidError, match=r"has no nothing, but Clerk\.stamp, greet, main"):
+        entrypoint.choose(module, "office.py", "nothing")
+    del module.app.registered_entrypoints["main"]
+    with pytest.raises(InvalidError, match="which one"):
+        entrypoint.choose(module, "office.py", None)
+
+
+def test_entrypoint_of_the_shop_is_a_function_here(capfd) -> None:
+    assert shop.main.name == "main"
+    with pytest.raises(InvalidError, match="Duplicate"):
+        shop.app.local_entrypoint(name="main")(shop.double)
+
+
+@pytest.mark.fuse
+def test_the_command(file: Path, place: Path) -> None:
+    def run(*words: str) -> tuple[str, int]:
+        done = subprocess.run(
+            [sys.executable, "-m", "volfs_cli.main", "run", *words],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            cwd=file.parent,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.stdout + done.stderr, done.returncode
+
+    assert run("office.py", "--name", "Ada") == ("main Ada False\ncaught nobody\n", 0)
+    assert run("office.py::greet", "--name", "Ada", "--times", "2") == ("hello Ada 2\n", 0)
+    assert run("office.py::Clerk.stamp") == ("stamped form\n", 0)
+    said, status = run("office.py")
+    assert status == 2
+    assert "Missing option '--name'" in said
+    said, status = run("office.py::greet", "--name", "nobody")
+    assert status == 1
+    assert "Note: nobody" in said
+    assert "in greet" in said

@@ -1,0 +1,176 @@
+"""``volfs run FILE.py[::NAME] [ARGS]``: call an entrypoint or a function of a file's app.
+
+Parameters are options of the command line, read by their annotations.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+import traceback
+import types
+import typing
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from volfs.api.app import App, LocalEntrypoint
+from volfs.api.cls import Cls
+from volfs.api.function import Function
+from volfs.containers.pickling import send_by_value
+from volfs.errors import InvalidError, LocalFileError
+
+_TYPES: dict[Any, Any] = {
+    str: click.STRING,
+    int: click.INT,
+    float: click.FLOAT,
+    bool: click.BOOL,
+    datetime: click.DateTime(),
+    inspect.Parameter.empty: click.STRING,
+    Any: click.STRING,
+}
+
+
+def run_file(path: str, name: str | None, args: list[str]) -> None:
+    """Import the file, then run what ``name`` says, or its only entrypoint or function.
+
+    UsageError for wrong arguments; InvalidError; LocalFileError. Where the program raises
+    something, its traceback is printed, and SystemExit.
+    """
+    found = import_file(Path(path))
+    app, what = choose(found, path, name)
+    raw = get_raw(what)
+    call = what if isinstance(what, LocalEntrypoint) else what.remote
+    command = make_command(raw, call, f"volfs run {path}" + (f"::{name}" if name else ""))
+    with app.run():
+        command.main(args, prog_name=command.name, standalone_mode=False)
+
+
+def import_file(path: Path) -> types.ModuleType:
+    """The module, whose functions travel whole, as if it had been run as a program."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise LocalFileError(f"{path}: no such Python file")
+    sys.path.insert(0, str(path.resolve().parent))
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module.__name__] = module
+    send_by_value(module.__name__, always=True)
+    spec.loader.exec_module(module)
+    return module
+
+
+# --- which ------------------------------------------------------------------
+
+
+def choose(module: types.ModuleType, path: str, name: str | None) -> tuple[App, Any]:
+    """An entrypoint, function or method, and its app. InvalidError."""
+    known = {tag: (app, what) for app in _find_apps(module) for tag, what in _iter_known(app)}
+    if not known:
+        raise InvalidError(f"{path}: no App with functions in it")
+    if name is not None:
+        if name not in known:
+            raise InvalidError(f"{path} has no {name}, but {', '.join(sorted(known))}")
+        return known[name]
+    entrypoints = [one for one in known.values() if isinstance(one[1], LocalEntrypoint)]
+    candidates = entrypoints or list(known.values())
+    if len(candidates) > 1:
+        raise InvalidError(f"{path}: which one? {path}::NAME, NAME one of {', '.join(known)}")
+    return candidates[0]
+
+
+def _find_apps(module: types.ModuleType) -> list[App]:
+    return list({id(v): v for v in vars(module).values() if isinstance(v, App)}.values())
+
+
+def _iter_known(app: App) -> Iterator[tuple[str, Any]]:
+    yield from app.registered_entrypoints.items()
+    yield from app.registered_functions.items()
+    for tag, cls in app.registered_classes.items():
+        for method in cls.list_methods():
+            yield f"{tag}.{method}", _Method(cls, method)
+
+
+class _Method:
+    """Of an instance without parameters, which is made when it is called."""
+
+    def __init__(self, cls: Cls, name: str) -> None:
+        self.raw = cls.get_raw(name)
+        self._cls = cls
+        self._name = name
+
+    def remote(self, **kwargs: Any) -> Any:
+        return getattr(self._cls(), self._name).remote(**kwargs)
+
+
+def get_raw(what: Any) -> Callable[..., Any]:
+    raw: Callable[..., Any] = what.get_raw_f() if isinstance(what, Function) else what.raw
+    return raw
+
+
+# --- its arguments ----------------------------------------------------------
+
+
+def make_command(raw: Callable[..., Any], call: Callable[..., Any], name: str) -> click.Command:
+    """InvalidError for an annotation that no option can have."""
+    parameters = list(inspect.signature(raw).parameters.values())
+    if raw_is_method(raw):
+        parameters = parameters[1:]
+    hints = _get_hints(raw)
+    options: list[click.Parameter] = []
+    rest = None
+    for one in parameters:
+        if one.kind is one.VAR_POSITIONAL:
+            rest = one.name
+            options.append(click.Argument([one.name.lower()], nargs=-1, type=click.UNPROCESSED))
+        elif one.kind is not one.VAR_KEYWORD:
+            options.append(_make_option(one, hints.get(one.name, one.annotation)))
+
+    def run(**given: Any) -> None:
+        positional = given.pop(rest.lower(), ()) if rest else ()
+        try:
+            call(*positional, **given)
+        except Exception:  # noqa: BLE001 - it is the program's: its author wants to see where
+            traceback.print_exc()
+            sys.exit(1)
+
+    settings = {"ignore_unknown_options": True} if rest else {}
+    return click.Command(
+        name, params=options, callback=run, help=raw.__doc__, context_settings=settings
+    )
+
+
+def raw_is_method(raw: Callable[..., Any]) -> bool:
+    return next(iter(inspect.signature(raw).parameters), None) == "self"
+
+
+def _get_hints(raw: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(raw)
+    except Exception:  # noqa: BLE001 - annotations may name what is only there for checkers
+        return {}
+
+
+def _make_option(parameter: inspect.Parameter, annotation: Any) -> click.Option:
+    kind = _strip_none(annotation)
+    if kind not in _TYPES:
+        raise InvalidError(
+            f"parameter {parameter.name}: {annotation!r} cannot be an option of the command line"
+        )
+    required = parameter.default is parameter.empty
+    dashed = parameter.name.replace("_", "-")
+    names = [f"--{dashed}/--no-{dashed}"] if kind is bool else [f"--{dashed}"]
+    default = {} if required else {"default": parameter.default, "show_default": True}
+    return click.Option([*names, parameter.name], type=_TYPES[kind], required=required, **default)
+
+
+def _strip_none(annotation: Any) -> Any:
+    """``int | None`` is ``int``."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        others = [one for one in typing.get_args(annotation) if one is not type(None)]
+        if len(others) == 1:
+            return others[0]
+    return annotation
