@@ -14,6 +14,7 @@ from tests.cli.conftest import Command
 from tests.containers.conftest import Workshop
 from volfs.containers.container import Bind, Container, VolumeMount
 from volfs.errors import InvalidError, NotFoundError, UserError
+from volfs.volume.volumes import create_volume
 
 pytestmark = pytest.mark.fuse
 DATA = VolumeMount("data", "/volfs-test/data")
@@ -97,6 +98,16 @@ def test_a_part_of_a_volume(workshop: Workshop, volfs: Command) -> None:
     with workshop.container(part) as container:
         said(container, "echo 1 > /volfs-test/data/file")
     assert volfs("get", "data", "a/b/file", "-").out == b"1\n"
+
+
+def test_a_network_file_system_is_shared(workshop: Workshop) -> None:
+    with workshop.open() as store:
+        create_volume(store, "shared", network=True)
+    mount = VolumeMount("shared", "/volfs-test/shared", network=True)
+    with workshop.container(mount) as one, workshop.container(mount, commit="never") as other:
+        said(one, "echo 1 > /volfs-test/shared/file")
+        said(other, "echo 2 >> /volfs-test/shared/file")
+        assert said(one, "cat /volfs-test/shared/file") == "1\n2"
 
 
 def test_a_place_that_is_there_is_covered(workshop: Workshop) -> None:

@@ -76,9 +76,10 @@ def test_a_user_has_containers(volfs: Command, as_nobody: list[str]) -> None:
     script = (
         '"$@" create data || exit 77\n'
         '"$@" run --volume data:/volfs-test/data -- '
-        "sh -c 'id -u; id -u > /volfs-test/data/file; ls /volfs-test; exit 4'\n"
+        "sh -c 'sleep 1000.25 & id -u; id -u > /volfs-test/data/file; ls /volfs-test; exit 4'\n"
         "echo $?\n"
         '"$@" get data file -\n'
+        "pgrep -fx 'sleep 1000.25'\n"
         'ls "$VOLFS_RUNTIME_DIR/containers"; ls "$VOLFS_STORE/mounts"\n'
     )
     done = subprocess.run(
