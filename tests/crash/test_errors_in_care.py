@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc"), needs_str
 __all__ = ["directory"]
 CALLS = (*WRITING, "truncate", "unlink", "link", "pread64")
 """What reads packs is among them: a repair drops what it cannot read."""
-SHORT = ("gc at once", "repair", "restore")
+SHORT = ("gc at once", "repair")
 
 
 def do(household: Household, deed: Deed, say: Say) -> None:
