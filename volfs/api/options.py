@@ -107,9 +107,15 @@ def note_ignored(noted: Mapping[str, Any]) -> None:
     for key, value in noted.items():
         if key not in _NOTED:
             raise TypeError(f"unexpected keyword argument {key!r}")
-        if value is not None and key not in _noted | _SILENT:
-            _noted.add(key)
-            log.warning("%s= means nothing on one machine: accepted and ignored", key)
+        if value is not None and key not in _SILENT:
+            note(f"{key}=", "means nothing on one machine: accepted and ignored")
+
+
+def note(what: str, why: str) -> None:
+    """Say, once in a program, what is not done as on Modal."""
+    if what not in _noted:
+        _noted.add(what)
+        log.warning("%s: %s", what, why)
 
 
 def check_secrets(secrets: Sequence[Secret] | None) -> tuple[Secret, ...]:

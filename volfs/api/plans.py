@@ -6,9 +6,10 @@ import os
 import sys
 from pathlib import Path
 
+from volfs.api.building import Built
 from volfs.api.client import find_client
 from volfs.api.cloud_bucket_mount import CloudBucketMount
-from volfs.api.image import Built, Image
+from volfs.api.image import Image
 from volfs.api.known_volumes import get_record
 from volfs.api.mounts import NETWORK_FILE_SYSTEM, VOLUME, Pairs, check_distinct, validate_mounts
 from volfs.api.options import Options

@@ -1,0 +1,288 @@
+"""What images are made of: steps, each of which is done once on this machine.
+
+A step's results lie in the cache directory, in a folder named after all steps up
+to it; deleting that makes them again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from volfs.api.options import Options
+from volfs.api.resource import ResourceHandle
+from volfs.containers.container import Bind
+from volfs.containers.messages import Invoke, dump_arguments
+from volfs.containers.pickling import dump
+from volfs.containers.services import FunctionService
+from volfs.errors import NotFoundError, RemoteError
+
+if TYPE_CHECKING:
+    from volfs.api.image import Image
+
+Ignore = tuple[str, ...] | Callable[[Path], bool]
+_DONE = "done"
+_said: set[str] = set()
+"""Keys of what was made again in this process because ``force_build`` says so."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """What containers get of an image."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+    import_paths: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    """Directories for PATH."""
+    binds: tuple[Bind, ...] = ()
+    workdir: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """``describe`` is equal where the result would be."""
+
+    is_done_once: ClassVar[bool] = True
+
+    def describe(self) -> str:
+        raise NotImplementedError
+
+    def apply(self, built: Built, before: Image, key: str) -> Built:
+        """What containers get with it. RemoteError; NotFoundError."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Variables(Step):
+    is_done_once = False
+    variables: dict[str, str]
+
+    def describe(self) -> str:
+        return repr(sorted(self.variables.items()))
+
+    def apply(self, built: Built, before: Image, key: str) -> Built:
+        return replace(built, environment={**built.environment, **self.variables})
+
+
+@dataclass(frozen=True)
+class Workdir(Step):
+    is_done_once = False
+    path: str
+
+    def describe(self) -> str:
+        return self.path
+
+    def apply(self, built: Built, before: Image, key: str) -> Built:
+        return replace(built, workdir=self.path)
+
+
+@dataclass(frozen=True)
+class Packages(Step):
+    arguments: tuple[str, ...]
+    """Of pip."""
+    force: bool = False
+
+    def describe(self) -> str:
+        return repr((self.arguments, sys.version))
+
+    def apply(self, built: Built, before: Image, key: str) -> Built:
+        with once(key, force=self.force) as folder:
+            if folder.is_new:
+                _run([*_find_installer(), "--target", str(folder.path / "lib"), *self.arguments])
+        lib = folder.path / "lib"
+        return replace(
+            built,
+            import_paths=(str(lib), *built.import_paths),
+            programs=(str(lib / "bin"), *built.programs),
+        )
+
+
+def _find_installer() -> list[str]:
+    if shutil.which("uv"):
+        return ["uv", "pip", "install", "-q", "--python", sys.executable]
+    return [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = (done.stderr or done.stdout).strip()
+        raise RemoteError(f"image: {' '.join(command[1:4])} …: {said}")
+
+
+@dataclass(frozen=True)
+class RunFunction(Step):
+    """Runs a function in a container that has the steps before this one."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=Options)
+    force: bool = False
+
+    def describe(self) -> str:
+        raw = self.function
+        try:
+            source = inspect.getsource(raw)
+        except (OSError, TypeError):
+            source = repr(getattr(getattr(raw, "__code__", None), "co_code", raw))
+        mounts = {**self.options.volumes, **self.options.network_file_systems}
+        mounted = sorted((str(path), _get_id(handle)) for path, handle in mounts.items())
+        given = sorted(self.options.env.items())
+        return repr((source, self.args, sorted(self.kwargs.items()), mounted, given))
+
+    def apply(self, built: Built, before: Image, key: str) -> Built:
+        with once(key, force=self.force) as folder:
+            if folder.is_new:
+                self._call(before)
+        return built
+
+    def _call(self, before: Image) -> None:
+        from volfs.api.plans import start_container
+        from volfs.api.running import get_result
+
+        name = getattr(self.function, "__name__", "run_function")
+        service = dump(FunctionService(self.function), f"the function {name}")
+        running = start_container(name, replace(self.options, image=before), service)
+        try:
+            arguments = dump_arguments(self.args, self.kwargs, name)
+            answer = running.call(Invoke("", arguments, ""))
+            get_result(answer, self.options.timeout)
+        finally:
+            running.end()
+
+
+def _get_id(handle: Any) -> str:
+    return handle.object_id if isinstance(handle, ResourceHandle) else repr(handle)
+
+
+def run_lines(lines: tuple[str, ...]) -> None:
+    """In a container: shell commands, one after the other. RemoteError for one that fails."""
+    for line in lines:
+        status = subprocess.run(["sh", "-c", line], check=False).returncode
+        if status != 0:
+            raise RemoteError(f"image: {line!r} failed with status {status}")
+
+
+@dataclass(frozen=True)
+class LocalPath(Step):
+    """A file or directory of this machine, read-only at another place."""
+
+    source: Path
+    place: str
+    ignore: Ignore = ()
+    copy: bool = False
+
+    def describe(self) -> str:
+        return repr((str(self.source), self.place, list(self._hash()) if self.copy else ""))
+
+    def apply(self, built: Built, before: Image, key: str) -> Built:
+        if not self.source.exists():
+            raise NotFoundError(f"{self.source}: no such file or directory")
+        source = self.source
+        if self.copy or (self.ignore and source.is_dir()):
+            source = self._copy()
+        return replace(built, binds=(*built.binds, Bind(source, self.place)))
+
+    def _copy(self) -> Path:
+        with once(make_key("copy", *self._hash())) as folder:
+            if folder.is_new:
+                base = self.source if self.source.is_dir() else self.source.parent
+                for path in self._iter_files():
+                    target = folder.path / "files" / path.relative_to(base)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy2(path, target)
+                (folder.path / "files").mkdir(exist_ok=True)
+        files = folder.path / "files"
+        return files if self.source.is_dir() else next(files.iterdir())
+
+    def _hash(self) -> Iterator[str]:
+        for path in self._iter_files():
+            with path.open("rb") as file:
+                yield f"{path} {hashlib.file_digest(file, 'blake2b').hexdigest()}"
+
+    def _iter_files(self) -> Iterator[Path]:
+        if not self.source.is_dir():
+            yield self.source
+            return
+        for path in sorted(self.source.rglob("*")):
+            if path.is_file() and not is_ignored(path.relative_to(self.source), self.ignore):
+                yield path
+
+
+def is_ignored(path: Path, ignore: Ignore) -> bool:
+    """As a .dockerignore says it: the last pattern that fits counts, ``!`` takes back."""
+    if callable(ignore):
+        return ignore(path)
+    ignored = False
+    places = [one.as_posix() for one in (path, *path.parents)]
+    for pattern in ignore:
+        takes_back = pattern.startswith("!")
+        expression = _to_expression(pattern.removeprefix("!").strip("/"))
+        if any(expression.fullmatch(place) for place in places):
+            ignored = not takes_back
+    return ignored
+
+
+def _to_expression(pattern: str) -> re.Pattern[str]:
+    meanings = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    return re.compile("".join(meanings.get(part, re.escape(part)) for part in parts))
+
+
+# --- the cache --------------------------------------------------------------
+
+
+def make_key(*parts: str) -> str:
+    return hashlib.blake2b(
+        "\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16
+    ).hexdigest()
+
+
+@dataclass
+class Folder:
+    path: Path
+    is_new: bool
+
+
+@contextmanager
+def once(key: str, *, force: bool = False) -> Iterator[Folder]:
+    """The folder of a step; new until a block has left it without an error. One at a time."""
+    path = _find_cache() / key
+    path.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        again = force and key not in _said
+        folder = Folder(path, again or not (path / _DONE).exists())
+        if folder.is_new:
+            _empty(path)
+        yield folder
+        (path / _DONE).touch()
+        _said.add(key)
+    finally:
+        os.close(lock)
+
+
+def _empty(path: Path) -> None:
+    for inner in path.iterdir():
+        if inner.is_dir() and not inner.is_symlink():
+            shutil.rmtree(inner)
+        else:
+            inner.unlink()
+
+
+def _find_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "volfs" / "images"
