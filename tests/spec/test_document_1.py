@@ -84,7 +84,7 @@ def test_a_failure(setting: Setting) -> None:
 
 @pytest.mark.block(22, "as written, beyond Modal")
 def test_dict(setting: Setting) -> None:
-    """Set, get, look, delete; `ttl=` is kept to"""
+    """Set, get, look, delete; `ttl=` is taken"""
     setting.run(22)
     assert setting["value"] == "value"
     assert "key" not in setting["d"]

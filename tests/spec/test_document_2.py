@@ -9,9 +9,9 @@ import pytest
 
 import volfs as modal
 from tests.harness.mounted import wait_until
-from tests.spec.contents import read, upload, volume_for_bucket
+from tests.spec.contents import names, read, upload, volume_for_bucket
 from tests.spec.declared import check_accepted, find_attributes, find_classes
-from tests.spec.setting import Setting
+from tests.spec.setting import Setting, Shell
 
 BEYOND = pytest.mark.filterwarnings("ignore:Modal has no:volfs.errors.DeprecatedWarning")
 
@@ -26,6 +26,25 @@ def test_volume_is_declared(setting: Setting) -> None:
         (entry,) = volume.listdir("/")
     assert find_attributes(declared["FileEntry"]) <= set(dir(entry))
     assert find_attributes(declared["FileEntryType"]) <= set(dir(modal.types.FileEntryType))
+
+
+@BEYOND
+@pytest.mark.fuse
+@pytest.mark.block(32, "as written, beyond Modal")
+def test_a_program_that_uploads(setting: Setting, shell: Shell) -> None:
+    """`volfs run` uploads and lists; a container then reads the file and writes another"""
+    setting.write("local_data.txt", "mine")
+    setting.write("datasets/deep/a", "a")
+    setting.write_program("program.py", 32)
+    done = shell.call("modal run program.py")
+    assert done.status == 0, done
+    assert "input.txt: FILE, 4 bytes" in done.out.splitlines()
+    assert "datasets: DIRECTORY, " in done.out
+    setting.run(32)
+    setting["process_data"].remote()
+    setting.stop()
+    assert names(setting["volume"]) == {"input.txt", "output.txt", "datasets/deep/a"}
+    assert read(setting["volume"], "output.txt") == "Processed: mine"
 
 
 @pytest.mark.block(33, "declared")
@@ -160,7 +179,7 @@ class VolumesForBuckets:
 @pytest.mark.fuse
 @pytest.mark.block(40, "needs buckets")
 def test_buckets(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The functions are told; with Volumes in their places one is read and both are written"""
+    """The functions are told; with a Volume in S3's place it is read and written"""
     for name in ("aws-credentials", "gcp-credentials"):
         modal.Secret.objects.create(name, {"KEY": "value"})
     setting.define("""

@@ -194,6 +194,20 @@ def test_volume_commands(shell: Shell, setting: Setting) -> None:
     assert modal.Volume.objects.list() == []
 
 
+@pytest.mark.fuse
+@pytest.mark.block(69, "as on Modal")
+def test_downloading(setting: Setting, shell: Shell) -> None:
+    """The program copies what is committed to the directory, which is the container's"""
+    volume = modal.Volume.from_name("my-volume", create_if_missing=True)
+    for name in ("a.parquet", "deep/b.parquet", "c.txt"):
+        upload(volume, setting.write("uploaded", name), name)
+    setting.write_program("program.py", 60, 69)
+    done = shell.call("modal run program.py --output-dir copied")
+    assert done.status == 0, done
+    assert done.out.splitlines() == ["Downloaded: a.parquet", "Downloaded: deep/b.parquet"]
+    assert (setting.directory / "copied" / "deep" / "b.parquet").read_text() == "deep/b.parquet"
+
+
 @pytest.mark.block(70, "as written")
 def test_batch_upload(setting: Setting) -> None:
     """Two files and a directory, in one version; the second time the files are there"""
