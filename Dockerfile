@@ -11,6 +11,9 @@
 #   docker exec data volfs commit /mnt -m 'first files'
 #   docker stop --timeout 60 data        # commits, then unmounts
 #
+# Containers that open one store, each with its own volfs, need the same process
+# ids, by which LMDB tells them apart: add --pid=host to each of them.
+#
 # For other containers to see the mount, give it a shared directory of the host
 # and let others in:
 #   -v /srv/data:/mnt/data:rshared ... volfs mount --foreground --allow-other data /mnt/data

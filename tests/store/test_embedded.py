@@ -608,3 +608,31 @@ def test_running_out_of_space_in_the_index_moves_nothing(store: EmbeddedStore, p
     again = open_embedded(str(path), create=False)
     assert list_damage(again) == []
     again.close()
+
+
+def test_a_process_id_that_another_one_has_is_told_of(tmp_path: Path) -> None:
+    """LMDB tells its readers apart by them; in namespaces of its own each process is 1."""
+    path = tmp_path / "store"
+    open_store(str(path), create=True).close()
+    code = f"""if True:
+        import sys
+        from volfs.errors import StoreUnavailableError
+        from volfs.store.registry import open_store
+        try:
+            store = open_store({str(path)!r})
+            print(store.list_volumes(), flush=True)
+            sys.stdin.readline()
+            store.close()
+        except StoreUnavailableError as error:
+            print(error)
+    """
+    command = ["unshare", "--pid", "--fork", sys.executable, "-c", code]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout.readline() == "[]\n"
+        later = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False
+        )
+        first.communicate("\n")
+    assert "share the machine's process ids" in later.stdout

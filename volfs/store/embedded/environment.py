@@ -49,6 +49,12 @@ def store_errors(what: str) -> Iterator[None]:
     except lmdb.ReadonlyError as error:
         raise StoreDeniedError(f"{what}: {error}") from error
     except lmdb.Error as error:
+        if os.strerror(errno.EAGAIN) in str(error):
+            raise StoreUnavailableError(
+                f"{what}: another process that uses it has our process id, {os.getpid()}, in "
+                "another namespace of them; containers that share a store must share the machine's "
+                "process ids, too (docker run --pid=host)"
+            ) from error
         raise _class_of(_errno_of(error))(f"{what}: {error}") from error
 
 
