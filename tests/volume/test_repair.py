@@ -548,6 +548,26 @@ def test_a_damaged_row_of_the_quarantine(whole: Whole, way: str) -> None:
     store.close()
 
 
+@pytest.mark.parametrize("table", [b"volumes", b"names", b"heads", b"versions"])
+def test_damaged_refs_are_made_again_and_tags_stay(whole: Whole, table: bytes) -> None:
+    store, volume = whole
+    store.put_tag(volume.id, "release", 1)
+    heads = list(store.iter_versions(volume.id))
+    environment, _ = rows(store)
+    raw = environment.open_table(table).raw  # type: ignore[attr-defined]
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        key, row = next(iter(txn.raw.cursor(raw)))
+        txn.raw.put(key, row[:-1] + bytes((row[-1] ^ 1,)), db=raw)
+    store.close()
+    assert rebuild_store(store.url)[0].refs_lost
+    store = open_store(store.url)
+    assert list(store.iter_versions(volume.id)) == heads
+    assert store.get_volume("data") == volume
+    assert store.find_tag(volume.id, "release") == 1
+    assert check_store(store).is_clean
+    store.close()
+
+
 def test_rebuilding_leaves_what_was_not_published(whole: Whole) -> None:
     store, volume = whole
     with store.open_upload() as upload:

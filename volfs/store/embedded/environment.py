@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
@@ -226,10 +226,10 @@ class Environment:
     def iter_damaged_rows(self) -> Iterator[tuple[bytes, str]]:
         """The table, and what is wrong, of rows whose checksums are wrong."""
         for name, table in list(self._tables.items()):
-            with self.read() as txn, txn.cursor(table) as cursor:
-                for key in cursor.iter_keys() if table.has_checksums else ():
+            with self.read() as txn:
+                for key, stored in txn.raw.cursor(table.raw) if table.has_checksums else ():
                     try:
-                        txn.get(key, db=table)
+                        table.decode(key, stored)
                     except DamagedObjectError as error:
                         yield name, str(error)
 
@@ -291,16 +291,32 @@ class Environment:
             self._check_space(reserve)
             raise
 
-    def copy_tables(self, target: Environment, skip: frozenset[bytes]) -> None:
-        """Copy every table but those, as it is, into an environment that has none of them."""
+    def copy_tables(self, target: Environment, skip: frozenset[bytes]) -> set[bytes]:
+        """Copy every table but those into an environment that has none of them.
+
+        All of their rows have checksums. Damaged rows are left out: the tables that had any.
+        """
+        damaged = set()
         with self.read() as txn, txn.raw.cursor() as cursor:
             names = [name for name in cursor.iternext(values=False) if name not in skip]
         for name in names:
-            # Whether its rows have checksums makes no difference to a copy.
             source, copy = self.open_table(name), target.open_table(name)
             with self.read() as txn, target.write() as writing:
                 for key, stored in txn.raw.cursor(source.raw):
-                    writing.raw.put(key, stored, db=copy.raw)
+                    try:
+                        source.decode(key, stored)
+                    except DamagedObjectError:
+                        damaged.add(name)
+                    else:
+                        writing.raw.put(key, stored, db=copy.raw)
+        return damaged
+
+    def empty_tables(self, names: Collection[bytes]) -> None:
+        """Remove every row of these tables."""
+        for name in names:
+            table = self.open_table(name)
+            with self.write() as txn:
+                txn.raw.drop(table.raw, delete=False)
 
     def _check_space(self, reserve: int) -> None:
         with store_errors(f"index {self._path}"):

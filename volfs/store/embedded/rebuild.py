@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from volfs.errors import DataError, StoreError
 from volfs.errors.faults import reached
@@ -28,6 +29,8 @@ from volfs.store.embedded.rows import IndexEntry, PackRow
 NEW = "index.new"
 DATA, LOCK, OLD = "data.mdb", "lock.mdb", "data.mdb.old"
 _REBUILT = frozenset((b"objects", b"packs", b"counters"))
+_REFS = frozenset((b"volumes", b"names", b"heads", b"versions"))
+"""They belong together, and can be made again from manifests."""
 _SPOILED = frozenset((b"objects",))
 """Most of the pages: where the damage is in these alone, all else is copied."""
 
@@ -51,12 +54,12 @@ def _rebuild(path: Path) -> Iterator[CheckProgress | RebuildReport]:
     environment = Environment(new)
     packs = PackReader(path / PACKS)
     try:
-        known = _copy_former(path, environment)
+        former = _copy_former(path, environment)
         index = Index(environment)
-        if known is None:
+        if former.has_lost_refs:
             index.set_lost_refs(True)
         reached("rebuild.begun")
-        rebuilder = Rebuilder(index, environment, packs, known or {})
+        rebuilder = Rebuilder(index, environment, packs, former.packs)
         yield from rebuilder.run(list_files(path / PACKS))
         report = rebuilder.report()
     finally:
@@ -67,17 +70,27 @@ def _rebuild(path: Path) -> Iterator[CheckProgress | RebuildReport]:
     yield report
 
 
-def _copy_former(path: Path, target: Environment) -> dict[int, PackRow] | None:
-    """Copy what cannot be made again; the rows of the packs. None if it is lost.
+class Former(NamedTuple):
+    """What is left of the former index, and is not in the new one yet."""
+
+    packs: dict[int, PackRow]
+    has_lost_refs: bool = False
+
+
+LOST = Former({}, has_lost_refs=True)
+
+
+def _copy_former(path: Path, target: Environment) -> Former:
+    """Copy what cannot be made again, as far as it can be read.
 
     StoreError if the disk failed: that may pass, and tags cannot be made again.
     """
     if not (path / INDEX / DATA).exists():
-        return None
+        return LOST
     try:
         former = Environment(path / INDEX, spoiled=_SPOILED)
     except DataError:
-        return None
+        return LOST
     except StoreError as error:
         raise type(error)(
             f"{error}; nothing was changed. If it is lost for good, move "
@@ -86,15 +99,17 @@ def _copy_former(path: Path, target: Environment) -> dict[int, PackRow] | None:
     try:
         index = Index(former)
         if not index.has_allocated() and list_files(path / PACKS):
-            return None
+            return LOST
         rows = {row.pack: row for row in index.list_readable_packs()}
-        former.copy_tables(target, _REBUILT)
+        damaged = former.copy_tables(target, _REBUILT)
         Index(target).put_counters(index.list_readable_counters())
+        if damaged & _REFS:
+            target.empty_tables(_REFS)
     except DataError:
-        return None
+        return LOST
     finally:
         former.close()
-    return rows
+    return Former(rows, bool(damaged & _REFS))
 
 
 def _put_in_place(path: Path) -> None:
