@@ -16,6 +16,31 @@ from volfs.containers.container import Container, ContainerSpec, VolumeMount
 TARGET = Target(0.5)
 PROGRAM = [sys.executable, "-I", "-c", "print('here', flush=True)"]
 PATH = "/volfs-bench/data"
+WARM = Target(0.005)
+CALLS = f"""
+import sys, time
+import volfs
+app = volfs.App("bench")
+volume = volfs.Volume.from_name(sys.argv[1]).hydrate()
+
+def now(number):
+    return time.time()
+
+first, another, plain = (
+    app.function(name=name, volumes=volumes)(now)
+    for name, volumes in (
+        ("first", {{"{PATH}": volume}}), ("another", {{"{PATH}": volume}}), ("plain", {{}})
+    )
+)
+with app.run():
+    for function in (first, another, plain):
+        started = time.time()
+        print(function.remote(0) - started)
+    for number in range(100):
+        started = time.perf_counter()
+        first.remote(number)
+        print(time.perf_counter() - started)
+"""
 
 
 def measure_containers(place: Workplace) -> Iterator[Figure]:
@@ -30,6 +55,26 @@ def measure_containers(place: Workplace) -> Iterator[Figure]:
     for name, seconds in samples.items():
         cold = name.startswith("volfs run")
         yield median_figure(name, seconds, "s", TARGET if cold else None)
+    with _environment(place.environment()):
+        yield from _measure_functions(place, volume)
+
+
+def _measure_functions(place: Workplace, volume: str) -> Iterator[Figure]:
+    """Calls of an App's functions: to the first line of the first one, and warm ones."""
+    cold: dict[str, list[float]] = {}
+    warm: list[float] = []
+    for _ in range(2 * place.sizes.runs + 1):
+        said = subprocess.run(
+            [sys.executable, "-c", CALLS, volume], stdout=subprocess.PIPE, text=True, check=True
+        )
+        first, again, plain, *calls = map(float, said.stdout.split())
+        cold.setdefault("a function's first line, the first container", []).append(first)
+        cold.setdefault("a function's first line, another container", []).append(again)
+        cold.setdefault("a function's first line, without volumes", []).append(plain)
+        warm += calls
+    for name, seconds in cold.items():
+        yield median_figure(name, seconds, "s", TARGET)
+    yield median_figure("a call in a warm container", warm, "s", WARM)
 
 
 @contextmanager

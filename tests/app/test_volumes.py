@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import volfs as modal
 from tests.api.conftest import ROOT
 from tests.app import shop
+from tests.harness.mounted import wait_until
+from volfs.control.mounts import list_mount_points
 from volfs.exception import InvalidError, UnimplementedError
 
 pytestmark = pytest.mark.fuse
@@ -100,6 +103,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 import volfs as modal
+wait = False
 app = modal.App("script")
 volume = modal.Volume.from_name("ends", create_if_missing=True)
 
@@ -107,17 +111,17 @@ volume = modal.Volume.from_name("ends", create_if_missing=True)
 def write():
     Path("/data/end.txt").write_text("end")
     print("written", flush=True)
-    if "--wait" in sys.argv[1:]:
+    if wait:
         import threading
         threading.Event().wait()
 
-write.local = None
+# CALLS
 """
 
 
 def start(place: Path, *lines: str) -> subprocess.Popen[str]:
     script = place / "script.py"
-    script.write_text(PROGRAM.replace("write.local = None\n", "\n".join(lines)))
+    script.write_text(PROGRAM.replace("# CALLS\n", "\n".join(lines)))
     return subprocess.Popen(
         [sys.executable, str(script)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -132,3 +136,34 @@ def test_the_end_of_the_program_commits(place: Path) -> None:
     assert (out, error) == ("written\n", "")
     ends = modal.Volume.from_name("ends")
     assert b"".join(ends.read_file("end.txt")) == b"end"
+
+
+def test_an_interrupt_ends_all_and_commits(place: Path) -> None:
+    process = start(place, "wait = True", "with app.run():", "    write.remote()")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    assert find_mounts(place)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in error
+    assert "1 calls of write were ended with it" in error
+    ends = modal.Volume.from_name("ends")
+    assert b"".join(ends.read_file("end.txt")) == b"end"
+    assert not find_mounts(place)
+
+
+def test_the_death_of_the_program_ends_its_containers(place: Path) -> None:
+    process = start(place, "wait = True", "write.remote()")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "written\n"
+    assert find_mounts(place)
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not find_mounts(place), "the daemons to unmount")
+
+
+def find_mounts(place: Path) -> list[str]:
+    """Those of programs; the apps of this process have some, too."""
+    mounts = [m.source for m in list_mount_points() if m.path.startswith(f"{place}/")]
+    return [source for source in mounts if "ends" in source]

@@ -25,6 +25,7 @@ from volfs.containers.pickling import dump, send_by_value
 from volfs.containers.pool import Pool, PoolOptions
 from volfs.containers.running import Running
 from volfs.containers.services import FunctionService
+from volfs.containers.spare import drop_spare
 from volfs.errors import InvalidError
 
 P = ParamSpec("P")
@@ -204,6 +205,7 @@ class App:
             thread.start()
         for thread in threads:
             thread.join()
+        drop_spare()
 
 
 class _Run(AbstractContextManager[App], AbstractAsyncContextManager[App]):

@@ -17,18 +17,27 @@ from volfs.api.resource import ResourceHandle
 from volfs.api.running import serve
 from volfs.api.secret import read_environment
 from volfs.containers.container import ContainerSpec, VolumeMount
+from volfs.containers.launching import Launcher
 from volfs.containers.messages import Start
 from volfs.containers.running import Running
+from volfs.containers.spare import keep_spare, take_launcher
 from volfs.errors import InvalidError
 
 
 def start_container(name: str, options: Options, service: bytes) -> Running:
     """What its mounts, secrets and image raise; CallFailedError."""
+    if not options.has_mounts:
+        return _start(name, options, service, None)
+    with take_launcher() as launcher:  # first: it loads while we look things up
+        running = _start(name, options, service, launcher)
+    keep_spare()
+    return running
+
+
+def _start(name: str, options: Options, service: bytes, launcher: Launcher | None) -> Running:
     image = (options.image or Image()).build()
-    mounted = [
-        *_check(VOLUME, options.volumes),
-        *_check(NETWORK_FILE_SYSTEM, options.network_file_systems),
-    ]
+    volumes = _check(VOLUME, options.volumes)
+    mounted = [*volumes, *_check(NETWORK_FILE_SYSTEM, options.network_file_systems)]
     store = _find_store(mounted)
     spec = ContainerSpec(
         mounts=tuple(_make_mount(path, handle) for path, handle in mounted),
@@ -37,7 +46,8 @@ def start_container(name: str, options: Options, service: bytes) -> Running:
         workdir=image.workdir,
     )
     paths = [*image.import_paths, *_get_import_paths()]
-    return Running(name, spec, store, Start(service, paths, options.lanes), serve)
+    start = Start(service, paths, options.lanes)
+    return Running(name, spec, store, start, serve, launcher)
 
 
 def _check(kind: str, mapping: object) -> Pairs:

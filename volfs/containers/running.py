@@ -16,6 +16,7 @@ from volfs.containers.answers import Answer
 from volfs.containers.connection import Connection, Incoming
 from volfs.containers.container import Container, ContainerSpec
 from volfs.containers.faults import dump_fault
+from volfs.containers.launching import Launcher
 from volfs.containers.messages import IN_CONTAINER, Message, Start, encode
 from volfs.errors import RemoteError, VolfsError
 
@@ -35,6 +36,7 @@ class Running:
         store: str,
         start: Start,
         serve: Callable[[Incoming], None],
+        launcher: Launcher | None = None,
     ) -> None:
         """What mounting raises; CallFailedError with what the service's start raised."""
         self.name = name
@@ -43,7 +45,7 @@ class Running:
         self.used = 0
         """How many there have been."""
         self._killed = False
-        self._container = Container(spec, store)
+        self._container = Container(spec, store, launcher)
         try:
             self._launch(serve)
             self.call(start).wait()
