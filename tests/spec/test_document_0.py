@@ -208,7 +208,7 @@ def test_a_bucket_of_s3(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.fuse
-@pytest.mark.noisy("ephemeral_disk= means nothing on one machine")
+@pytest.mark.noisy("means nothing on one machine")
 @pytest.mark.block(12, "needs buckets")
 def test_a_bucket_of_r2(setting: Setting) -> None:
     """The endpoint says R2, `ephemeral_disk` is taken; the function is told"""
