@@ -121,7 +121,15 @@ def test_secrets_and_variables_are_seen_by_the_command_alone(volfs: Command) -> 
     assert out == b"canary-1 canary-2\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
+    ],
+)
 def test_signals_are_passed_on(workshop: Workshop, volfs: Command, number: int) -> None:
     name = signal.Signals(number).name.removeprefix("SIG")
     script = f"trap 'echo caught; exit 9' {name}; echo ready; while :; do sleep 0.02; done"
