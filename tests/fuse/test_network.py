@@ -291,6 +291,22 @@ def test_other_mounts_of_it(mounts: Mounts) -> None:
         pinned.reload()
 
 
+def test_a_commit_when_others_were_faster(mounts: Mounts) -> None:
+    """What a commit asks of its own mount has to follow the head, which must not wait for it."""
+    mounts.create("net", network=True)
+    one, two = mount(mounts), mount(mounts)
+    with (one.path / "f").open("w") as file:
+        for number in range(3):
+            file.write("half")
+            file.flush()
+            (two.path / f"{number}").touch()
+            assert one.commit().changed
+            (two.path / f"{number}").unlink()
+    (two.path / "g").touch()
+    one.unmount()
+    assert sorted(os.listdir(two.path)) == ["f", "g"]
+
+
 def test_a_commit_by_hand_has_everything(mounts: Mounts) -> None:
     mounts.create("net", network=True)
     one, two = mount(mounts), mount(mounts)

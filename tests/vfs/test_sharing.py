@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -40,6 +41,7 @@ class SharedRig(Rig):
     """What ``fuse/network_ops.py`` makes of the kernel's requests."""
 
     def begin(self) -> SharedRig:
+        self.state.follows = True
         self.sharing = Sharing(self.committer, self.files, self.names)
         return self
 
@@ -270,12 +272,14 @@ class SharingMachine(RuleBasedStateMachine):
     def write(self, data: st.DataObject, offset: int, big: bool) -> None:
         found = [opened for opened in self.open_files if opened.writes]
         if found:
-            opened = data.draw(st.sampled_from(found))
-            rig, _ = self.both(opened.side)
-            self.count += 1
-            text = b"%06d" % self.count * (1000 if big else 1)
-            rig.write_handle(opened.number, offset, text)
-            self.model.write(opened.node, offset, text)
+            self.write_one(data.draw(st.sampled_from(found)), offset, big=big)
+
+    def write_one(self, opened: Open, offset: int, *, big: bool) -> None:
+        rig, _ = self.both(opened.side)
+        self.count += 1
+        text = b"%06d" % self.count * (1000 if big else 1)
+        rig.write_handle(opened.number, offset, text)
+        self.model.write(opened.node, offset, text)
 
     @rule(data=st.data())
     def read(self, data: st.DataObject) -> None:
@@ -315,6 +319,21 @@ class SharingMachine(RuleBasedStateMachine):
         assert rig.look() == mine.look()
         rig.forget()
         check_books(rig)
+
+    @rule(data=st.data(), clean=st.booleans())
+    def replace_and_write(self, data: st.DataObject, clean: bool) -> None:
+        """The other mount replaces an open file, which is then written to here."""
+        found = [opened for opened in self.open_files if opened.writes and opened.node.name]
+        if found:
+            opened = data.draw(st.sampled_from(found))
+            assert opened.node.name is not None
+            if clean:
+                self.commit(opened.side)
+            self.open(1 - opened.side, opened.node.name, os.O_RDWR)
+            self.write_one(self.open_files[-1], 3, big=True)
+            self.close_one(self.open_files[-1])
+            self.look(opened.side)
+            self.write_one(opened, 0, big=False)
 
     @rule(side=sides)
     def publish_now_and_then(self, side: int) -> None:
@@ -456,3 +475,56 @@ def test_an_open_file_that_was_replaced_is_leased(rigs: list[SharedRig]) -> None
     one.forget()
     one.settle_down()
     assert len(one.committer.lease.needs) == 1, "the root of the view, and nothing else"
+
+
+def test_who_opens_right_before_a_seal_is_held_as_well(rigs: list[SharedRig]) -> None:
+    one, two = rigs
+    put(one, b"a", b"whole")
+    first = one.open_file(b"b", os.O_RDWR)
+    one.write_handle(first, 0, b"b")
+
+    async def write_while_it_waits() -> int:
+        async with trio.open_nursery() as nursery, one.committer._flush_lock:
+            nursery.start_soon(one.sharing.close, first)
+            await trio.testing.wait_all_tasks_blocked()
+            number = one.open((b"a",))
+            one.write_handle(number, 0, b"half")
+        return number
+
+    number = trio.run(write_while_it_waits)
+    assert two.look() == {b"a": b"whole", b"b": b"b"}
+    one.close_file(number)
+    one.files.release(first)
+    assert two.look()[b"a"] == b"halfe"
+
+
+def test_bytes_of_a_file_that_came_back_outlive_the_commits_before(rigs: list[SharedRig]) -> None:
+    one, two = rigs
+    put(one, b"a", b"old" * 1000)
+    number = one.open_file(b"a", os.O_RDWR)
+    put(two, b"a", b"new")
+    assert one.look() == {b"a": b"new"}
+    one.write_handle(number, 0, b"mine")
+    put(one, b"b", b"b")  # is a commit, which leaves the arena with these bytes behind
+    file = one.files.handle(number).file
+    one.settle(one.names.put_back, file)
+    one.settle_down()
+    assert one.read_handle(number)[:4] == b"mine"
+    one.close_file(number)
+    assert two.look()[b"a"] == b"mine" + (b"old" * 1000)[4:]
+
+
+def test_a_file_that_was_looked_up_is_there_although_others_replaced_it(
+    rigs: list[SharedRig],
+) -> None:
+    one, two = rigs
+    put(one, b"a", b"old")
+    ino = one.get((b"a",)).ino
+    put(two, b"a", b"theirs")
+    assert one.look() == {b"a": b"theirs"}
+    assert one.state.get(ino).entry.size == 3
+    number = one.settle(one.files.open, ino, os.O_RDWR)
+    assert one.read_handle(number) == b"old"
+    one.write_handle(number, 0, b"mine")
+    one.close_file(number)
+    assert one.look() == two.look() == {b"a": b"mine"}

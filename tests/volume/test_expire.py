@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+
 import pytest
 
 from tests.volume.shortcuts import publish_files, read_file
@@ -13,7 +15,7 @@ from volfs.volume.commit import CommitNote
 from volfs.volume.expire import expire_versions, judge_versions
 from volfs.volume.history import create_tag, get_version, iter_history
 from volfs.volume.leases import begin_lease
-from volfs.volume.sessions import sessions_directory
+from volfs.volume.sessions import SessionFacts, encode_facts, sessions_directory
 
 
 @pytest.fixture
@@ -103,6 +105,23 @@ def test_a_mount_that_follows_keeps_what_is_newer(store: Store, long: VolumeReco
     begin_lease(store, long, "s", lambda: get_version(store, long, "4"), onward=True)
     _, removed = expire_versions(store, long, KeepRules(tagged=True))
     assert (removed, left(store, long)) == ([1, 2, 3], [6, 5, 4])
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_dead_mount_follows_no_more(store: Store, long: VolumeRecord, alive: bool) -> None:
+    session = sessions_directory(store) / "s"
+    session.mkdir(parents=True)
+    (session / "session.json").write_bytes(encode_facts(SessionFacts(long.id)))
+    begin_lease(store, long, "s", lambda: get_version(store, long, "4"), onward=True)
+    with (session / "lock").open("w") as lock:
+        if alive:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        expire_versions(store, long, KeepRules(tagged=True))
+        publish_files(store, long, {"f7": b"7"})
+        publish_files(store, long, {"f8": b"8"})
+        _, removed = expire_versions(store, long, KeepRules(tagged=True))
+    assert removed == ([] if alive else [7])
+    assert left(store, long) == ([8, 7, 6, 5, 4] if alive else [8, 6, 5, 4])
 
 
 def test_old_versions_of_a_network_file_system(

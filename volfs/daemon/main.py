@@ -121,6 +121,7 @@ def _wire(options: MountOptions, session: Session, committer: Committer) -> Moun
     follows = committer.volume.is_network and options.at is None
     if follows:
         interval = FLUSH_INTERVAL
+        committer.state.follows = True
     auto_commit = None if committer.state.read_only else interval or None
 
     async def sync_root() -> None:

@@ -7,6 +7,8 @@ import secrets
 import time
 from contextlib import AsyncExitStack
 
+import msgspec
+
 from volfs.daemon.options import MountOptions
 from volfs.daemon.session import Session, make_facts
 from volfs.errors import NotFoundError
@@ -89,10 +91,11 @@ def _make_view(
     if base is not None:
         # What it had stays leased until the overlay is loaded: nobody else knows its needs.
         view = View(store.objects, base.head, base.snapshot, sub_path)
-        left = store.find_lease(session)
-        return view, left or _lease_base(store, volume, session, base)
+        left = store.find_lease(session) or _lease_base(store, volume, session, base)
+        return view, msgspec.structs.replace(left, onward=volume.is_network)
+    onward = volume.is_network and at == "head"
     head, lease = begin_lease(
-        store, volume, session, lambda: get_version(store, volume, at), onward=volume.is_network
+        store, volume, session, lambda: get_version(store, volume, at), onward=onward
     )
     manifest = Reader(store.objects.load_object).load_manifest(head.manifest)
     return View(store.objects, head, manifest.snapshot, sub_path), lease
@@ -107,7 +110,6 @@ def _lease_base(store: Store, volume: VolumeRecord, session: str, base: StoredBa
         (base.head.version,),
         needs,
         time.time_ns(),
-        onward=volume.is_network,
     )
     store.put_lease(lease)
     return lease

@@ -189,16 +189,12 @@ def _detach(state: MountState, gone: Inode, parent: Directory, name: bytes) -> N
         state.overlay.unrecorded.add(inode.ino)
         inode.parent = None
         inode.stale = True
-        if isinstance(inode, File) and inode.opens:
-            _keep_open(state, inode, above, last)
+        if isinstance(inode, File):
+            inode.left = (above, last)
+            inode.entry = replace(inode.entry, links=0)
+            if inode.opens:
+                state.overlay.orphans[inode.ino] = inode
         state.drop_if_idle(inode)
-
-
-def _keep_open(state: MountState, file: File, parent: Directory, name: bytes) -> None:
-    """A file that is not in its place any more goes on for those who have it open."""
-    file.entry = replace(file.entry, links=0)
-    file.left = (parent, name)
-    state.overlay.orphans[file.ino] = file
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 BUSY = "volume busy: there are open files preventing the operation"
 DRAIN_ROUNDS = 3
 RETRY_PAUSE = 0.05
+
+
+Seal = Callable[[], Sealed | None]
+"""What closes a generation. Synchronous, so nobody writes between its looking and its sealing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,26 +108,28 @@ class Committer:
 
         On any error nothing is published and the overlay is as it was.
         """
+        # Before the lock: what this asks of the mount may have to follow the head first.
+        await self.bridge.run(self.kernel.write_back)
         async with self._lock:
-            await self.bridge.run(self.kernel.write_back)
-            published = await self._publish(note)
+            published = await self._publish(note, self.state.overlay.seal)
+            assert published is not None
             await self._settle_down(self._last_arena, self._make_lease())
             return published
 
-    async def publish(self, note: CommitNote, get_held: Callable[[], Collection[int]]) -> None:
-        """Publish what is dirty but the content of some files, and no more: ``settle`` later.
+    async def publish(self, note: CommitNote, seal: Seal) -> None:
+        """Publish what ``seal`` seals, which may be nothing, and no more: ``settle`` later.
 
         What the kernel holds back is not asked for. Errors as of ``commit``.
         """
         async with self._lock:
-            held = get_held()
-            if self.state.overlay.dirty.keys() - self.state.overlay.find_held(held):
-                await self._publish(note, held)
+            await self._publish(note, seal)
 
-    async def _publish(self, note: CommitNote, held: Collection[int] = ()) -> Published:
+    async def _publish(self, note: CommitNote, seal: Seal) -> Published | None:
         async with self._flush_lock:  # no flush is half way past the seal
-            sealed = self.state.overlay.seal(held)
+            sealed = seal()
             over = self.catalog.stamp if self.catalog else b""
+        if sealed is None:
+            return None
         reached("commit.sealed")
         try:
             base, read = self.state.view.snapshot, self.state.scratch.read_sound
@@ -165,14 +171,14 @@ class Committer:
         with all they need, and publishing them again changes nothing.
         """
         overlay = self.state.overlay
-        held = overlay.arenas_of_held()
+        late = overlay.arenas_of_late()
         try:
-            await self.flush(committed=min([last_arena, *(arena - 1 for arena in held)]))
+            await self.flush(committed=min([last_arena, *(arena - 1 for arena in late)]))
         except VolfsError as error:
             log.warning("after a commit: %s", error)
         else:
             reached("settle.recorded")
-            self.state.scratch.drop_arenas(last_arena, overlay.arenas_of_orphans() | held)
+            self.state.scratch.drop_arenas(last_arena, overlay.arenas_of_orphans() | late)
             reached("settle.dropped")
             self.lease = lease
 

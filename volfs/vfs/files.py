@@ -70,13 +70,20 @@ class Files:
         """A handle. Truncates where ``flags`` say so."""
         file = self._file(self.state.get(ino))
         if file.stale:
-            raise StaleInodeError(f"inode {ino} has another one in its place")
+            self._open_left(file)
         writes = bool(flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC)
         if writes:
             self.state.check_writable()
         if flags & os.O_TRUNC:
             self.resize(file, 0)
         return self.add_handle(file, writes=writes)
+
+    def _open_left(self, file: File) -> None:
+        """One that was left behind since the kernel looked its path up: that one is opened,
+        where the mount follows the head; the path may mean another one each time one looks."""
+        if not self.state.follows:
+            raise StaleInodeError(f"inode {file.ino} has another one in its place")
+        self.overlay.orphans[file.ino] = file
 
     def add_handle(self, file: File, *, writes: bool = True) -> int:
         number = self._next_handle
@@ -106,6 +113,9 @@ class Files:
     def list_written(self) -> set[int]:
         """The inodes of files that are open for writing."""
         return {handle.file.ino for handle in self._handles.values() if handle.writes}
+
+    def count_writers(self, file: File) -> int:
+        return sum(handle.writes and handle.file is file for handle in self._handles.values())
 
     def _file(self, inode: Inode) -> File:
         if not isinstance(inode, File):
@@ -243,6 +253,8 @@ class Files:
         """Change what is given; all or nothing."""
         self.state.check_writable()
         inode = self.state.get(ino)
+        if size is not None and inode.stale and not inode.opens:
+            raise StaleInodeError(f"inode {ino} has another one in its place")
         if size is not None:
             self.resize(self._file(inode), size)
         entry = inode.entry

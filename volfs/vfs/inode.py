@@ -56,7 +56,7 @@ class File(Inode):
     ``extents`` is None while the content is the view's, as ``entry`` has it.
     Once materialised, ``base`` is the entry whose content its BASE pieces mean.
     ``aliases`` are the known names of a file with hard links. ``left`` is where
-    it was when a checkout found another file there although this one was open.
+    it was when a checkout found another file there.
     """
 
     __slots__ = ("aliases", "base", "extents", "left", "run")

@@ -240,6 +240,7 @@ class Namespace:
         file.parent, file.name, file.aliases = there.parent, there.name, there.aliases
         file.left, file.stale = None, False
         self.overlay.orphans.pop(file.ino, None)
+        self.overlay.late[file.ino] = file
         self.overlay.touch(file, entry)
         self.state.usage.bytes += entry.size - there.entry.size
         self._give_way(there, file)

@@ -70,8 +70,8 @@ class Overlay:
         self.sealed: Sealed | None = None
         self.orphans: dict[int, File] = {}
         """Files removed while they were in use: their scratch outlives commits."""
-        self.held: dict[int, File] = {}
-        """Files whose content the last seal left out: their scratch outlives its commit."""
+        self.late: dict[int, File] = {}
+        """Files with content that seals left out: their scratch outlives those commits."""
         self.unrecorded: set[int] = set()
         self.unrecorded_names: set[tuple[int, bytes]] = set()
 
@@ -110,8 +110,8 @@ class Overlay:
     def arenas_of_orphans(self) -> set[int]:
         return _arenas_of(self.orphans)
 
-    def arenas_of_held(self) -> set[int]:
-        return _arenas_of(self.held)
+    def arenas_of_late(self) -> set[int]:
+        return _arenas_of(self.late)
 
     def _note(self, directory: Directory, name: bytes) -> None:
         self.unrecorded_names.add((directory.ino, name))
@@ -154,7 +154,8 @@ class Overlay:
         Of files that are ``held`` names alone are in it: their content stays dirty.
         """
         assert self.sealed is None, "one commit at a time"
-        self.held = kept = self.find_held(held)
+        kept = self.find_held(held)
+        self.late = {ino: file for ino, file in self.late.items() if ino in self.dirty} | kept
         dirty = {ino: (each, each.stamp) for ino, each in self.dirty.items() if ino not in kept}
         self.sealed = Sealed(Delta(), self.scratch.next_arena(), dirty)
         _Sealing(self.sealed, self.sub_path, kept).run()

@@ -16,6 +16,7 @@ from volfs.vfs.committer import Committer
 from volfs.vfs.files import Files
 from volfs.vfs.inode import File
 from volfs.vfs.namespace import Namespace
+from volfs.vfs.overlay import Sealed
 from volfs.volume.commit import CommitNote
 
 NOTE = CommitNote(auto=True)
@@ -67,10 +68,11 @@ class Sharing:
     async def release(self, number: int) -> None:
         """The handle is gone; what was written through a mapping after the close is published."""
         handle = self._files.handle(number)
-        if handle.writes:
+        is_last = handle.writes and self._files.count_writers(handle.file) == 1
+        if is_last:
             await self._committer.bridge.settle(self._names.put_back, handle.file)
         self._files.release(number)
-        if handle.writes and handle.file.ino not in self._files.list_written():
+        if is_last:
             await self.publish_file(handle.file)
 
     async def publish_file(self, file: File) -> None:
@@ -100,7 +102,7 @@ class Sharing:
 
     async def _run(self, mine: _Round) -> None:
         try:
-            await self._committer.publish(NOTE, self._begin)
+            await self._committer.publish(NOTE, self._seal)
         except VolfsError as error:
             mine.error = error
         mine.is_over = True
@@ -110,7 +112,14 @@ class Sharing:
         if self.commits % SETTLE_EVERY == 0:
             await self._committer.settle()
 
-    def _begin(self) -> set[int]:
-        """Who comes from now on shares the next one; the files that this one leaves out."""
+    def _seal(self) -> Sealed | None:
+        """What there is but the content of files that are open for writing; None if nothing.
+
+        Who comes from now on shares the next round.
+        """
         self._next = _Round()
-        return self._files.list_written() - self._closing.keys()
+        overlay = self._committer.state.overlay
+        held = self._files.list_written() - self._closing.keys()
+        if not overlay.dirty.keys() - overlay.find_held(held).keys():
+            return None
+        return overlay.seal(held)

@@ -49,6 +49,8 @@ class MountState:
     random: Callable[[], int]
     """63 random bits, for link groups."""
     read_only: bool = False
+    follows: bool = False
+    """Whether versions change under open files (``Committer.follow``)."""
     inodes: InodeTable = field(default_factory=InodeTable)
     usage: Usage = field(init=False)
     open_files: int = 0
@@ -68,11 +70,12 @@ class MountState:
     def get(self, ino: int) -> Inode:
         """The inode of a number that the kernel was told.
 
-        StaleInodeError for one that a reload left behind and nobody has open: the
-        kernel then looks the path up again, which leads it to the new one.
+        StaleInodeError for one that a reload left behind: the kernel then looks the
+        path up again, which leads it to the new one. But who ``follows`` may find
+        another one each time: there a file that was looked up just now still answers.
         """
         inode = self.inodes.find(ino)
-        if inode is None or (inode.stale and not inode.opens):
+        if inode is None or (inode.stale and not (self.follows and isinstance(inode, File))):
             raise StaleInodeError(f"inode {ino} is of a version not shown any more")
         return inode
 

@@ -17,7 +17,7 @@ from volfs.model.manifest import Snapshot
 from volfs.model.objects import Kind
 from volfs.model.references import iter_entry_references
 from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
-from volfs.volume.sessions import find_session_path, load_session
+from volfs.volume.sessions import LOCK, find_session_path, holding, is_locked, load_session
 
 
 def begin_lease(
@@ -79,7 +79,23 @@ def drop_stale_leases(store: Store) -> list[Lease]:
     """Drop the leases of sessions that are no more; the others. Before gc and expiry."""
     for lease in list_stale_leases(store):
         store.drop_lease(lease.session, lease)
-    return list_fresh_leases(store)
+    return [_end_following(store, lease) for lease in list_fresh_leases(store)]
+
+
+def _end_following(store: Store, lease: Lease) -> Lease:
+    """A session that is dead follows no more: what there is by now stays, and nothing later."""
+    path = find_session_path(store, lease.session)
+    if not lease.onward or is_locked(path / LOCK):
+        return lease
+    heads = store.iter_versions(lease.volume_id)
+    versions = tuple(head.version for head in heads if lease.has(head.version))
+    ended = msgspec.structs.replace(lease, versions=versions, onward=False)
+    with holding(path / LOCK) as held:
+        # Unless a daemon takes it over, or took it over just now.
+        if not held or store.find_lease(lease.session) != lease:
+            return lease
+        store.put_lease(ended)
+    return ended
 
 
 def list_stale_leases(store: Store) -> list[Lease]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,6 +136,23 @@ def load_session(path: Path) -> Session:
         facts.sub_path,
         is_locked(path / LOCK),
     )
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[bool]:
+    """Whether nobody had the file's exclusive lock; then it is held for the block."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        yield False
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def is_locked(path: Path) -> bool:
