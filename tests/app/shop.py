@@ -125,6 +125,11 @@ def where() -> tuple[bool, str | None, float]:
 
 
 @app.function(max_containers=1)
+def where_pid() -> int:
+    return os.getpid()
+
+
+@app.function(max_containers=1)
 @modal.concurrent(max_inputs=4)
 def meet(name: str) -> str:
     """Returns when all four are here."""

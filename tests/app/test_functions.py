@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import warnings
 
 import pytest
@@ -191,3 +192,20 @@ def test_options_are_checked_and_noted(caplog) -> None:
     assert app.registered_functions == {"double": second}
     assert "function name 'double' collision! Overriding existing function" in caplog.text
     assert modal.Function.from_name("checked", "double") is second is not first
+
+
+def test_a_fork_leaves_the_containers_alone() -> None:
+    pid = shop.where_pid.remote()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # we have threads
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            shop.app.close()
+            code = 0
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert status == 0
+    assert shop.where_pid.remote() == pid

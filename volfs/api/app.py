@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -194,6 +195,11 @@ class App:
         """A block at whose end all its containers have ended. InvalidError inside of one."""
         return _Run(self)
 
+    def forget(self) -> None:
+        """After a fork: the containers are the parent's."""
+        self._lock = threading.Lock()
+        self._pools = {}
+
     def close(self) -> None:
         """End its containers: exit handlers run, volumes are committed. Calls that still run
         are ended, which is logged.
@@ -228,7 +234,7 @@ class _Run(AbstractContextManager[App], AbstractAsyncContextManager[App]):
 def _close(app: App, pool: Pool) -> None:
     ended = pool.close()
     if ended:
-        log.warning("%s: %d calls of %s were ended with it", app, ended, pool.options.name)
+        log.warning("%s: calls of %s were ended with it: %d", app, pool.options.name, ended)
 
 
 def _check_parentheses(given: Any, name: str) -> None:
@@ -246,3 +252,11 @@ _apps: weakref.WeakSet[App] = weakref.WeakSet()
 def _close_all() -> None:
     for app in list(_apps):
         app.close()
+
+
+def _forget_all() -> None:
+    for app in list(_apps):
+        app.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -126,8 +126,13 @@ class ThisProcess:
     runner: Connection | None = None
     """In a worker: the line to the process that runs the app."""
 
+    def forget(self) -> None:
+        """After a fork: the line is the parent's, whose thread reads it."""
+        self.runner = None
+
 
 this_process = ThisProcess()
+os.register_at_fork(after_in_child=this_process.forget)
 current_call: ContextVar[str | None] = ContextVar("volfs_call", default=None)
 """The id of the call that this thread works on."""
 
