@@ -10,8 +10,6 @@ from urllib.parse import unquote
 from volfs.errors import NotAStoreError
 from volfs.store.base import CheckProgress, Store
 from volfs.store.care import RebuildReport
-from volfs.store.embedded.engine import open_embedded
-from volfs.store.embedded.rebuild import rebuild_embedded
 from volfs.store.tables import TableNames, TableStore
 
 T = TypeVar("T")
@@ -20,17 +18,32 @@ OpenEngine = Callable[[str, bool], Store]
 
 RebuildEngine = Callable[[str], Iterator[CheckProgress | RebuildReport]]
 
+# Engines are imported late: who only names a store, as handles in containers do,
+# needs none, and who opens it needs one part of one.
+
+
+def _rebuild_embedded(location: str) -> Iterator[CheckProgress | RebuildReport]:
+    from volfs.store.embedded.rebuild import rebuild_embedded
+
+    return rebuild_embedded(location)
+
+
+def _open_embedded(location: str, create: bool) -> Store:
+    from volfs.store.embedded.engine import open_embedded
+
+    return open_embedded(location, create)
+
+
 REBUILDERS: dict[str, RebuildEngine] = {
-    "file": rebuild_embedded,
+    "file": _rebuild_embedded,
 }
 
 ENGINES: dict[str, OpenEngine] = {
-    "file": open_embedded,
+    "file": _open_embedded,
 }
 
 
 def _open_embedded_tables(location: str, names: TableNames, create: bool) -> TableStore:
-    # Imported late: commands on volumes need nothing of it.
     from volfs.store.embedded.tables import open_embedded_tables
 
     return open_embedded_tables(location, names, create)
