@@ -216,6 +216,8 @@ def rebuild_index(as_json: bool) -> None:
     )
     if result.damaged_packs:
         click.echo(f"Damaged: {plural(result.damaged_packs, 'pack')}; see volfs check --repair.")
+    if result.lost_rows:
+        click.echo(f"Lost with the former index: {plural(result.lost_rows, 'row')}, maybe tags.")
     for item in recovered:
         left_out = f", without {item.incomplete}" if item.incomplete else ""
         click.echo(f"Recovered volume {item.volume.name} to version {item.versions[0]}{left_out}.")

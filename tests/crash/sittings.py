@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.crash.deeds import Files, History, patch
 from tests.harness.rig import Rig, list_tree
+from tests.volume.shortcuts import head_snapshot
 from volfs.model.entry import FileKind
 from volfs.model.names import join_path, parse_path
 from volfs.store.base import Store
@@ -33,6 +34,7 @@ class Sitting:
         return patch(self.base, self.changes)
 
     def begin(self, store: Store) -> None:
+        self.store = store
         volume = store.get_volume(self.volume)
         self.rig = Rig(store, volume, self.directory, lambda: next(_clock))
         self.rig.strict = False
@@ -76,11 +78,14 @@ class Sitting:
                 del self.changes[name]
 
     def commit(self, history: History) -> None:
+        before = history.versions[history.head]
+        shown = head_snapshot(self.store, self.store.get_volume(self.volume))
         published = self.rig.commit()
-        merged = patch(history.versions[history.head], self.changes)
+        merged = patch(before, self.changes)
         if published.changed:
             assert published.head.version == history.head + 1
-            history.add(merged)
+            # Where nothing is left of its changes it is equal, down to times, to the one before.
+            history.add(before if published.snapshot == shown else merged)
         assert history.versions[history.head] == merged
         self.base, self.changes = self.files, {}
 

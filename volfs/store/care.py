@@ -96,3 +96,5 @@ class RebuildReport(NamedTuple):
     damaged_packs: int
     refs_lost: bool
     """The former index could not be read: volumes have to be recovered from manifests."""
+    lost_rows: int = 0
+    """Of the former index, damaged and left out: tags, say, or leases. Without those of refs."""

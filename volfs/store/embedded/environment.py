@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +119,20 @@ class Transaction:
             raise DamagedObjectError(f"the index is damaged: {len(rows)} of {wanted} rows")
         return rows
 
+    def iter_rows(self, db: Table) -> Iterator[tuple[bytes, bytes] | str]:
+        """Every row of a table, by key; in the place of a damaged one, what is wrong."""
+        count = 0
+        for key, stored in self.raw.cursor(db.raw):
+            count += 1
+            try:
+                yield key, db.decode(key, stored)
+            except DamagedObjectError as error:
+                yield str(error)
+        # A key that reads as empty ends what comes after it.
+        wanted = self.raw.stat(db.raw)["entries"]
+        if count != wanted:
+            yield f"{count} of {wanted} rows can be read"
+
     def cursor(self, db: Table) -> Cursor:
         return Cursor(self.raw.cursor(db.raw), db)
 
@@ -226,12 +241,10 @@ class Environment:
     def iter_damaged_rows(self) -> Iterator[tuple[bytes, str]]:
         """The table, and what is wrong, of rows whose checksums are wrong."""
         for name, table in list(self._tables.items()):
-            with self.read() as txn:
-                for key, stored in txn.raw.cursor(table.raw) if table.has_checksums else ():
-                    try:
-                        table.decode(key, stored)
-                    except DamagedObjectError as error:
-                        yield name, str(error)
+            if table.has_checksums:
+                with self.read() as txn:
+                    rows = txn.iter_rows(table)
+                    yield from ((name, row) for row in rows if isinstance(row, str))
 
     def _check_names(self) -> None:
         """A table whose name cannot be found would be made anew, and empty."""
@@ -291,24 +304,22 @@ class Environment:
             self._check_space(reserve)
             raise
 
-    def copy_tables(self, target: Environment, skip: frozenset[bytes]) -> set[bytes]:
+    def copy_tables(self, target: Environment, skip: frozenset[bytes]) -> Counter[bytes]:
         """Copy every table but those into an environment that has none of them.
 
-        All of their rows have checksums. Damaged rows are left out: the tables that had any.
+        All of their rows have checksums. Damaged rows are left out: how many of each table.
         """
-        damaged = set()
+        damaged: Counter[bytes] = Counter()
         with self.read() as txn, txn.raw.cursor() as cursor:
             names = [name for name in cursor.iternext(values=False) if name not in skip]
         for name in names:
             source, copy = self.open_table(name), target.open_table(name)
             with self.read() as txn, target.write() as writing:
-                for key, stored in txn.raw.cursor(source.raw):
-                    try:
-                        source.decode(key, stored)
-                    except DamagedObjectError:
-                        damaged.add(name)
+                for row in txn.iter_rows(source):
+                    if isinstance(row, str):
+                        damaged[name] += 1
                     else:
-                        writing.raw.put(key, stored, db=copy.raw)
+                        writing.put(*row, db=copy)
         return damaged
 
     def empty_tables(self, names: Collection[bytes]) -> None:

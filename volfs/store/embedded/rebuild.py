@@ -61,7 +61,7 @@ def _rebuild(path: Path) -> Iterator[CheckProgress | RebuildReport]:
         reached("rebuild.begun")
         rebuilder = Rebuilder(index, environment, packs, former.packs)
         yield from rebuilder.run(list_files(path / PACKS))
-        report = rebuilder.report()
+        report = rebuilder.report()._replace(lost_rows=former.lost_rows)
     finally:
         packs.close()
         environment.close()
@@ -75,6 +75,8 @@ class Former(NamedTuple):
 
     packs: dict[int, PackRow]
     has_lost_refs: bool = False
+    lost_rows: int = 0
+    """Damaged ones of other tables than refs."""
 
 
 LOST = Former({}, has_lost_refs=True)
@@ -103,13 +105,14 @@ def _copy_former(path: Path, target: Environment) -> Former:
         rows = {row.pack: row for row in index.list_readable_packs()}
         damaged = former.copy_tables(target, _REBUILT)
         Index(target).put_counters(index.list_readable_counters())
-        if damaged & _REFS:
+        has_lost_refs = not _REFS.isdisjoint(damaged)
+        if has_lost_refs:
             target.empty_tables(_REFS)
     except DataError:
         return LOST
     finally:
         former.close()
-    return Former(rows, bool(damaged & _REFS))
+    return Former(rows, has_lost_refs, sum(damaged[name] for name in damaged.keys() - _REFS))
 
 
 def _put_in_place(path: Path) -> None:

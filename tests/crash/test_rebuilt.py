@@ -1,0 +1,75 @@
+"""An index that was damaged anywhere and is rebuilt: every version is as it was."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.crash.children import Child, Say, count_rounds, first_seed
+from tests.crash.deeds import FIRST, Collect, Delete, Fork, Publish, Tag, look
+from tests.crash.household import Household
+from tests.crash.life import opened
+from tests.fault.damages import choose_damage
+from volfs.volume.check import check_store
+from volfs.volume.recovery import rebuild_store
+
+pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc")]
+INDEX = "index/data.mdb"
+
+
+@pytest.fixture
+def household() -> Iterator[Household]:
+    """Nothing was removed from it but what gc has taken, which cannot come back."""
+    directory = Path(tempfile.mkdtemp(prefix="volfs-rebuilt-", dir="/dev/shm"))
+    household = Household(directory)
+    rng = random.Random(1)
+    for deed in (
+        Publish(FIRST, {"a": rng.randbytes(5000), "b": rng.randbytes(3000)}),
+        Fork(FIRST, 2, "gone"),
+        Publish("gone", {"c": rng.randbytes(20_000)}),
+        Delete("gone"),
+        Collect(0),
+        Fork(FIRST, 2, "fork"),
+        Publish(FIRST, {"a": rng.randbytes(5000), "d/a": rng.randbytes(20_000)}),
+        Tag(FIRST, 2, "two"),
+    ):
+        deed.do(household.path)
+        deed.expect(household.model)
+    yield household
+    shutil.rmtree(directory)
+
+
+def damage_and_rebuild(household: Household, seed: int, say: Say) -> None:
+    """In a child: LMDB may end a process."""
+    path = household.path.with_name("damaged")
+    shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(household.path, path)
+    data = (path / INDEX).read_bytes()
+    damage = choose_damage(random.Random(seed), {INDEX: data})
+    (path / INDEX).write_bytes(damage.bytes)
+    report, _ = rebuild_store(str(path))
+    with opened(path) as store:
+        found = look(store)
+        checked = check_store(store)
+    wanted = household.model
+    assert {name: history.versions for name, history in found.items()} == {
+        name: history.versions for name, history in wanted.items()
+    }, damage
+    assert report.refs_lost or report.lost_rows or found == wanted, damage
+    assert checked.is_clean, (damage, checked)
+    say("tags stay" if found == wanted else "tags are lost")
+
+
+def test_an_index_that_was_damaged(household: Household) -> None:
+    ends: Counter[str] = Counter()
+    for seed in range(first_seed(), first_seed() + count_rounds(50, 5000)):
+        child = Child(lambda say, seed=seed: damage_and_rebuild(household, seed, say))  # type: ignore[misc]
+        (end,) = child.end()
+        ends[end[0]] += 1
+    assert ends["tags stay"] > ends.total() / 4, ends
