@@ -183,6 +183,16 @@ def test_two_opens_share_one_engine(store: EmbeddedStore, path: Path, tmp_path: 
     add(store, b"still open")
 
 
+def test_without_its_packs_directory_nothing_is_written(
+    store: EmbeddedStore, path: Path, tmp_path: Path
+) -> None:
+    (path / "packs").rename(tmp_path / "away")
+    with pytest.raises(StoreError, match="No such file"):
+        add(store, b"chunk")
+    (tmp_path / "away").rename(path / "packs")
+    add(store, b"chunk")
+
+
 def test_closed_store_says_so(store: EmbeddedStore) -> None:
     store.close()
     for call in (store.open_upload, store.list_volumes, lambda: store.get_head(VOLUME.id)):

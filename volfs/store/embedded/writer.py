@@ -164,6 +164,8 @@ class WriterPool:
             try:
                 fd = os.open(path, flags, 0o600)
             except FileNotFoundError:
+                if flags & os.O_CREAT:  # the directory is gone: so is the next pack's place
+                    raise
                 return None
             try:
                 writer = self._lock_and_cut(fd, path, seen.pack)
