@@ -12,8 +12,10 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.containers.conftest import Workshop
+from tests.harness.mounted import is_running, wait_until
 from volfs.containers.container import Bind, Container, VolumeMount
-from volfs.errors import InvalidError, NotFoundError, UserError
+from volfs.control.client import get_mount
+from volfs.errors import InvalidError, MountError, NotFoundError, UserError, VolfsError
 from volfs.volume.volumes import create_volume
 
 pytestmark = pytest.mark.fuse
@@ -153,6 +155,40 @@ def test_never_committed(workshop: Workshop) -> None:
         said(container, "echo 1 > /volfs-test/data/file; sync /volfs-test/data")
     assert workshop.version() == 0
     assert not workshop.sessions
+
+
+def test_a_daemon_that_died(workshop: Workshop, volfs: Command) -> None:
+    """Its mount goes, the other volume is committed, and what was fsynced can be had."""
+    workshop.create("other")
+    container = workshop.container(DATA, VolumeMount("other", "/volfs-test/other"))
+    said(container, "cd /volfs-test; echo 1 > data/file; sync data/file; touch other/file")
+    daemon = get_mount(str(container.mountpoint(DATA))).status().pid
+    os.kill(daemon, signal.SIGKILL)
+    wait_until(lambda: not is_running(daemon), "the daemon's end")
+    with pytest.raises(MountError, match=r"^data: .*volfs overlays"):
+        container.close()
+    assert not workshop.mounts
+    assert workshop.version("other") == 1
+    (name,) = workshop.sessions
+    volfs("overlays", "commit", name)
+    assert volfs("get", "data", "file", "-").out == b"1\n"
+
+
+def test_a_commit_that_fails(workshop: Workshop) -> None:
+    """Everything is unmounted, and the overlay stays."""
+    container = workshop.container(DATA, commit="success")
+    said(container, "echo 1 > /volfs-test/data/file")
+    packs = workshop.store_path / "packs"
+    packs.rename(workshop.store_path / "away")
+    packs.touch()
+    try:
+        with pytest.raises(VolfsError, match=r"^data: "):
+            container.close()
+    finally:
+        packs.unlink()
+        (workshop.store_path / "away").rename(packs)
+    assert not workshop.mounts
+    assert container.left == workshop.sessions
 
 
 def test_the_container_itself_may_commit(workshop: Workshop) -> None:

@@ -182,7 +182,7 @@ def test_a_terminal_s_interrupt_reaches_the_command_once(volfs: Command) -> None
         "caught = []\n"
         "signal.signal(signal.SIGINT, lambda *_: caught.append(1))\n"
         "print('ready', flush=True)\n"
-        "signal.sigtimedwait([signal.SIGUSR1], 1.0)\n"
+        "signal.sigtimedwait([signal.SIGUSR1], 0.3)\n"
         "while not caught: signal.pause()\n"
         "print('caught', len(caught), sys.stdin.isatty(), flush=True)\n"
     )

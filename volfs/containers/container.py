@@ -204,7 +204,10 @@ class Container:
 
         def unmount(mount: VolumeMount) -> None:
             try:
-                end(get_mount(os.fspath(mounted[mount])))
+                client = get_mount(os.fspath(mounted[mount]))
+                if not client.is_alive():
+                    raise MountError("its daemon died; `volfs overlays` shows what it has left")
+                end(client)
             except VolfsError as error:
                 errors.append(type(error)(f"{mount.name}: {error}"))
 
