@@ -1,4 +1,4 @@
-"""Every ``python`` block of the documents on the API runs, one after the other.
+"""Every ``python`` block of the README and of the documents on the API runs, one after the other.
 
 The blocks of a document share their names, a store, and the local files named in them.
 """
@@ -15,13 +15,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-DOCUMENTS = ["python-api.md", "migrating-from-modal.md"]
+DOCUMENTS = ["README.md", "docs/python-api.md", "docs/migrating-from-modal.md"]
 
 
 @pytest.mark.fuse
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_blocks_run(name: str, tmp_path: Path) -> None:
-    blocks = BLOCK.findall((ROOT / "docs" / name).read_text())
+    blocks = BLOCK.findall((ROOT / name).read_text())
     assert blocks
     (tmp_path / "local.txt").write_text("local")
     (tmp_path / "local_dir").mkdir()
