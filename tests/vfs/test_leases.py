@@ -17,6 +17,7 @@ from volfs.store.base import Lease, Store, VolumeRecord
 from volfs.volume.commit import CommitNote
 from volfs.volume.history import load_manifest
 from volfs.volume.leases import snapshot_needs
+from volfs.volume.restore import restore_version
 
 DATA = random.Random(1).randbytes(200_000)
 """More than three chunks of it are not inline anywhere."""
@@ -54,6 +55,27 @@ def test_a_commit_leaves_it_to_the_next_to_let_go(store: Store, rig: Rig) -> Non
         (lease,) = store.list_leases()
         versions.append(lease.versions)
     assert versions == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_nothing_to_commit_moves_to_no_version_that_is_not_leased(
+    store: Store, volume: VolumeRecord, rig: Rig, other: Rig, new_rig: NewRig
+) -> None:
+    """A restored version is equal to what this mount shows; it may be expired all the same."""
+    other.write((b"f",), DATA)
+    old = other.commit().head
+    rig.reload()
+    other.write((b"f",), b"changed")
+    other.commit()
+    restored = restore_version(store, volume, old).head
+    rig.commit()
+    rig.write((b"mine",), b"not committed")
+    rig.flush()
+    other.write((b"g",), b"later")
+    other.commit()
+    store.remove_versions(volume.id, [restored.version])
+    again = new_rig(again=rig)
+    assert again.read((b"mine",)) == b"not committed"
+    assert again.read((b"f",)) == DATA
 
 
 async def test_nothing_is_let_go_while_a_commit_is_under_way(store: Store, rig: Rig) -> None:

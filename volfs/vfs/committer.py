@@ -160,7 +160,9 @@ class Committer:
         view.snapshot = published.local
         for inode in sealed.inodes:
             self.state.drop_if_idle(inode)
-        if published.snapshot == published.local:
+        # A version with the very same content is not leased if there was nothing to publish.
+        is_leased = published.lease.has(published.head.version)
+        if published.snapshot == published.local and is_leased:
             view.head = published.head
         return last_arena
 
