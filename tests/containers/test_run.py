@@ -14,6 +14,8 @@ import pytest
 from tests.cli.conftest import Command
 from tests.containers.conftest import Workshop
 from tests.harness.mounted import wait_until
+from volfs.containers.container import VolumeMount
+from volfs.control.mounts import list_mount_points
 
 pytestmark = pytest.mark.fuse
 VOLUME = "--volume=data:/volfs-test/data"
@@ -161,6 +163,27 @@ def test_killed_with_nine(workshop: Workshop, volfs: Command, policy: str, versi
     assert os.listdir(places)
     volfs("run", "true")
     assert not os.listdir(places)
+
+
+def test_another_container_survives_that(workshop: Workshop, volfs: Command) -> None:
+    """Although it has a copy of the mount whose process was killed."""
+    with Running(volfs, script="echo ready; sleep 1000.75 & wait"):
+        wait_until(lambda: find_process("sleep 1000.75"), "the command")
+        mount = VolumeMount("data", "/volfs-test/data")
+        other = workshop.container(mount).start(["cat"], stdin=subprocess.PIPE)
+        (pid,) = wait_until(
+            lambda: set(find_process("cat")).intersection(find_children(other.pid)), "cat"
+        )
+        copied = [m.path for m in list_mount_points(pid) if m.path in workshop.mounts]
+        assert len(copied) == 2
+    wait_until(lambda: not find_process("sleep 1000.75"), "what outlived the command")
+    wait_until(lambda: len(workshop.mounts) == 1, "the mount's end")
+    other.communicate(timeout=60)
+    assert other.returncode == 0
+
+
+def find_children(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 def find_process(command: str) -> list[str]:
