@@ -68,9 +68,9 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
     is the command's.
     """
     hide_values()
+    _end_on_signals()
     if _is_program(command[0]):
         _run_file(command)
-    _end_on_signals()
     sys.exit(_run_command(command, **options))
 
 

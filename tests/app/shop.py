@@ -13,6 +13,7 @@ import volfs as modal
 
 app = modal.App("shop")
 volume = modal.Volume.from_name("data", create_if_missing=True)
+said = modal.Queue.from_name("said", create_if_missing=True)
 cups = modal.Dict.from_name("cups", create_if_missing=True)
 
 
@@ -104,6 +105,12 @@ def spawn_others(number: int) -> str:
 @app.function(timeout=0.5)
 def sleep(seconds: float) -> None:
     threading.Event().wait(seconds)
+
+
+@app.function()
+def say_and_sleep(word: str) -> None:
+    said.put(word)
+    threading.Event().wait()
 
 
 @app.function(retries=modal.Retries(max_retries=2, initial_delay=0.0))

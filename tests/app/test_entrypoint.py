@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,7 +62,8 @@ def call(raw, *args: str) -> dict[str, object]:
     """What a function with these parameters is called with."""
     given: dict[str, object] = {}
     command = entrypoint.make_command(raw, lambda *a, **kw: given.update(kw, rest=a), "run")
-    command.main(list(args), standalone_mode=False)
+    with command.make_context("run", list(args)) as context:
+        command.invoke(context)
     given.pop("rest") if not given.get("rest") else None
     return given
 
@@ -150,3 +152,34 @@ def test_the_command(file: Path, place: Path) -> None:
     assert status == 1
     assert "Note: nobody" in said
     assert "in greet" in said
+
+
+@pytest.mark.fuse
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_end_it_in_order(number: int, status: int, tmp_path: Path, place: Path) -> None:
+    path = tmp_path / "waiting.py"
+    path.write_text(
+        "import threading, volfs\n"
+        "app = volfs.App()\n"
+        "@app.cls()\n"
+        "class Waiting:\n"
+        "    @volfs.method()\n"
+        "    def wait(self):\n"
+        "        print('waits', flush=True)\n"
+        "        threading.Event().wait()\n"
+        "    @volfs.exit()\n"
+        "    def leave(self):\n"
+        "        print('left', flush=True)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "volfs_cli.main", "run", str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "waits\n"
+    process.send_signal(number)
+    assert process.communicate(timeout=60)[0] == "left\n"
+    assert process.returncode == status

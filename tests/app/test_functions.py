@@ -10,6 +10,7 @@ import pytest
 
 import volfs as modal
 from tests.app import shop
+from tests.harness.mounted import is_running, wait_until
 from volfs.containers.faults import RemoteTraceback
 from volfs.exception import FunctionTimeoutError, InvalidError, NotFoundError, RemoteError
 
@@ -132,10 +133,21 @@ def test_failures_are_tried_again() -> None:
 
 
 def test_a_call_can_be_cancelled() -> None:
-    call = shop.sleep.with_options(timeout=600).spawn(600)
-    call.cancel()
-    with pytest.raises(RemoteError, match="cancelled"):
-        call.get()
+    say_and_sleep = shop.say_and_sleep.with_options(max_containers=1)
+    runs, waits = say_and_sleep.spawn("runs"), say_and_sleep.spawn("waits")
+    assert shop.said.get(timeout=60) == "runs"
+    for call in (waits, runs):
+        call.cancel()
+        with pytest.raises(RemoteError, match="cancelled"):
+            call.get()
+    assert shop.said.get(block=False) is None
+
+
+def test_idle_containers_end() -> None:
+    brief = shop.where_pid.with_options(scaledown_window=0.1)
+    first = brief.remote()
+    wait_until(lambda: not is_running(first), "the container's end")
+    assert brief.remote() != first
 
 
 def test_one_container_runs_several_calls() -> None:

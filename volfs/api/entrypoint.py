@@ -46,8 +46,8 @@ def run_file(path: str, name: str | None, args: list[str]) -> None:
     raw = get_raw(what)
     call = what if isinstance(what, LocalEntrypoint) else what.remote
     command = make_command(raw, call, f"volfs run {path}" + (f"::{name}" if name else ""))
-    with app.run():
-        command.main(args, prog_name=command.name, standalone_mode=False)
+    with command.make_context(command.name, args) as context, app.run():
+        command.invoke(context)
 
 
 def import_file(path: Path) -> types.ModuleType:

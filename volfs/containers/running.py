@@ -22,6 +22,7 @@ from volfs.errors import RemoteError, VolfsError
 
 log = logging.getLogger(__name__)
 
+WORKER = "volfs.containers.worker"
 GRACE = 30.0
 """Seconds that a program has to end, exit handlers included, before it is killed."""
 
@@ -57,7 +58,7 @@ class Running:
         ours, theirs = socket.socketpair()
         self._connection = Connection(ours, serve, self._explain)
         with theirs:
-            argv = [sys.executable, "-m", "volfs.containers.worker", str(theirs.fileno())]
+            argv = [sys.executable, "-P", "-m", WORKER, str(theirs.fileno())]
             self._process = self._container.start(
                 argv,
                 env=_environment(),
