@@ -8,12 +8,15 @@ import os
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from tests.harness.calls import RENAME_EXCHANGE, fails, renameat2, start_python
 from tests.harness.mounted import Mounted, Mounts, wait_until
+from volfs.api.client import Client
+from volfs.api.network_file_system import NetworkFileSystem
 from volfs.errors import MountError
 
 pytestmark = pytest.mark.fuse
@@ -305,6 +308,24 @@ def test_a_commit_when_others_were_faster(mounts: Mounts) -> None:
     (two.path / "g").touch()
     one.unmount()
     assert sorted(os.listdir(two.path)) == ["f", "g"]
+
+
+def test_with_the_python_api(mounts: Mounts) -> None:
+    mounts.create("net", network=True)
+    path = mount(mounts).path
+    nfs = NetworkFileSystem.from_name("net", client=Client(str(mounts.store_path)))
+    try:
+        nfs.write_file("d/f", BytesIO(b"from Python"))
+        with (path / "d" / "f").open() as file:
+            assert file.read() == "from Python"
+            nfs.write_file("d/f", BytesIO(b"again"))
+            assert (path / "d" / "f").read_text() == "again"
+        (path / "d" / "g").write_text("from the mount")
+        assert b"".join(nfs.read_file("d/g")) == b"from the mount"
+        nfs.remove_file("d", recursive=True)
+        assert os.listdir(path) == []
+    finally:
+        nfs.client.close()
 
 
 def test_a_commit_by_hand_has_everything(mounts: Mounts) -> None:
