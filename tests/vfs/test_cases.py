@@ -125,6 +125,26 @@ def test_an_open_file_that_was_removed_keeps_its_bytes_over_commits(rig: Rig) ->
     assert list(rig.scratch.directory.iterdir()) == []
 
 
+def test_usage_after_a_directory_of_hard_links_was_removed(rig: Rig) -> None:
+    """Counted anew, too: the view's record of the group says nothing of where its names are."""
+    rig.mkdir((b"d",))
+    rig.mkdir((b"moved",))
+    rig.write((b"f",), b"x" * 1000)
+    rig.link((b"f",), (b"d", b"g"))
+    rig.link((b"f",), (b"moved", b"h"))
+    rig.commit()
+    rig.unlink((b"f",))
+    rig.rename((b"moved",), (b"there",))
+    rig.unlink((b"d", b"g"))
+    rig.rmdir((b"d",))
+    check_books(rig)
+    assert (rig.state.usage.inodes, rig.state.usage.bytes) == (2, 1000)
+    rig.unlink((b"there", b"h"))
+    rig.rmdir((b"there",))
+    check_books(rig)
+    assert (rig.state.usage.inodes, rig.state.usage.bytes) == (0, 0)
+
+
 def test_a_sparse_file_is_clean_after_its_commit(rig: Rig) -> None:
     rig.write((b"f",), b"x", 5000)
     rig.commit()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from volfs.errors import ReadOnlyMountError, StaleInodeError
 from volfs.model.entry import Entry, Totals, replace
 from volfs.model.links import group_name, load_record
+from volfs.model.objects import NO_OID, Oid
 from volfs.model.profile import Profile
-from volfs.model.tree import count_entries, find_entry
+from volfs.model.tree import count_entries, find_entry, iter_entries
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode, InodeTable
 from volfs.vfs.overlay import Overlay
 from volfs.vfs.scratch import Scratch
@@ -133,6 +134,8 @@ class MountState:
         usage = Usage(totals.inodes, totals.bytes)
         groups: Counter[int] = Counter()
         """Names that each group has more than the view says."""
+        trees: Counter[Oid] = Counter()
+        """The view's trees that are bound more often than it says."""
         for inode in self.overlay.uncommitted().values():
             if inode.parent is None and inode.ino != ROOT_INO:
                 continue  # removed while its commit was under way
@@ -142,14 +145,28 @@ class MountState:
                     usage.add(now, before)
                     groups[now.entry.group if now else 0] += 1
                     groups[before.group if before else 0] -= 1
+                    trees[_tree_of(now.entry if now else None)] += 1
+                    trees[_tree_of(before)] -= 1
             elif inode.entry.group:
                 groups[inode.entry.group] += 0
             elif inode.parent is not None and inode.name not in inode.parent.changed:
                 usage.add(inode, self.in_view(inode.parent, inode.name))
+        for tree in [tree for tree, more in trees.items() if more and tree]:
+            for group in self._iter_groups(tree):
+                groups[group] += trees[tree]
         del groups[0]
         for group, more in groups.items():
             usage.move(*self._group_totals(group, more))
         self.usage = usage
+
+    def _iter_groups(self, tree: Oid) -> Iterator[int]:
+        """The groups of hard links of all names below a tree of the view. Miss."""
+        waiting = [tree] if self.view.snapshot.links else []
+        for each in waiting:
+            for entry in iter_entries(self.view.reader.get_tree, each):
+                yield entry.group
+                if entry.is_directory:
+                    waiting.append(entry.tree)
 
     def _group_totals(self, group: int, more: int) -> tuple[Totals, Totals]:
         """What a hard-linked file adds to the view's totals, and with ``more`` names to ours."""
@@ -242,3 +259,7 @@ class MountState:
         if isinstance(inode, File) and inode.entry.group:
             return list(inode.aliases)
         return [(inode.parent, inode.name)] if inode.parent is not None else []
+
+
+def _tree_of(entry: Entry | None) -> Oid:
+    return entry.tree if entry is not None and entry.is_directory else NO_OID
