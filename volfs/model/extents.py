@@ -7,14 +7,16 @@ the same offset there; a piece of an arena says where.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Collection, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 BASE = -1
 """The committed content that the file had when it was last clean."""
 ZERO = -2
 """Not stored anywhere; only ``ExtentMap.iter_pieces`` makes such pieces."""
+STRETCH = 1 << 18
+"""Bytes of a file, or of an arena, about which the catalog has one record."""
 
 
 class Piece(NamedTuple):
@@ -42,11 +44,16 @@ class Piece(NamedTuple):
 class ExtentMap:
     """Sorted, disjoint, never empty pieces; all within ``size``."""
 
-    __slots__ = ("pieces", "size")
+    __slots__ = ("pieces", "size", "touched")
 
     def __init__(self, size: int, pieces: list[Piece] | None = None) -> None:
         self.size = size
         self.pieces = pieces if pieces is not None else []
+        self.touched: set[int] | None = None
+        """Stretches in which the pieces that begin there changed since this was emptied; None: all.
+
+        A piece counts where it begins: however long one is, it is in one stretch.
+        """
 
     @classmethod
     def of_base(cls, size: int) -> ExtentMap:
@@ -73,8 +80,10 @@ class ExtentMap:
             at -= 1
             del pieces[at]
         if at < len(pieces) and pieces[at].continues(piece):
+            self._touch((pieces[at],))
             piece = Piece(piece.start, pieces[at].end, source, piece.offset)
             del pieces[at]
+        self._touch((piece,))
         pieces.insert(at, piece)
         return replaced
 
@@ -113,7 +122,7 @@ class ExtentMap:
                 moved.append(piece._replace(source=BASE, offset=piece.start))
             else:
                 moved += sealed.find_holes(piece) if piece.source == ZERO else [piece]
-        self.pieces = []
+        self.pieces, self.touched = [], None
         for piece in moved:
             if self.pieces and piece.continues(self.pieces[-1]):
                 last = self.pieces.pop()
@@ -135,9 +144,28 @@ class ExtentMap:
         """Bytes that are not holes here; the base may have holes of its own."""
         return sum(piece.end - piece.start for piece in self.pieces)
 
+    def iter_stretches(self) -> Iterator[int]:
+        """Where pieces begin, each stretch once."""
+        last = -1
+        for piece in self.pieces:
+            if piece.start // STRETCH != last:
+                last = piece.start // STRETCH
+                yield last
+
+    def find_beginning(self, stretch: int) -> list[Piece]:
+        """The pieces that begin in a stretch."""
+        lo = bisect_left(self.pieces, stretch * STRETCH, key=_start_of)
+        return self.pieces[
+            lo : bisect_left(self.pieces, (stretch + 1) * STRETCH, lo, key=_start_of)
+        ]
+
+    def _touch(self, pieces: Iterable[Piece]) -> None:
+        if self.touched is not None:
+            self.touched.update([piece.start // STRETCH for piece in pieces])
+
     def _first(self, start: int) -> int:
         """Index of the first piece that ends after ``start``."""
-        at = bisect_right(self.pieces, start, key=lambda piece: piece.start) - 1
+        at = bisect_right(self.pieces, start, key=_start_of) - 1
         return at if at >= 0 and self.pieces[at].end > start else at + 1
 
     def _clear(self, start: int, end: int) -> tuple[int, list[Piece]]:
@@ -152,5 +180,11 @@ class ExtentMap:
         at = lo + len(kept)
         if old and old[-1].end > end:
             kept.append(old[-1].cut(end, old[-1].end))
+        self._touch(old)
+        self._touch(kept)
         self.pieces[lo:hi] = kept
         return at, [piece.cut(start, end) for piece in old]
+
+
+def _start_of(piece: Piece) -> int:
+    return piece.start
