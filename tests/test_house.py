@@ -19,7 +19,7 @@ MODULES = sorted(
 LINES_MAX = 450
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager"}
 IMPURE = {"trio", "lmdb", "obstore", "pyfuse3", "socket", "time", "logging"}
-VFS_WITH_EFFECTS = {"aio", "catalog", "committer", "scratch", "sharing"}
+VFS_WITH_EFFECTS = {"aio", "arena", "catalog", "committer", "scratch", "sharing"}
 LMDB_MODULES = {
     "volfs/store/embedded/environment.py",
     "volfs/vfs/catalog.py",

@@ -18,7 +18,7 @@ from pathlib import Path
 SECTOR = 512
 CALLS = (
     "openat,close,lseek,write,pwrite64,pwritev,pwritev2,writev,"
-    "fdatasync,fsync,ftruncate,truncate,unlink,rename,link,mkdir,dup,dup2"
+    "fdatasync,fsync,ftruncate,truncate,fallocate,unlink,rename,link,mkdir,dup,dup2"
 )
 OPTIONS = ("-xx", "-s", "1000000", "-e", f"trace={CALLS}")
 MAKING = ("create", "mkdir")
@@ -29,8 +29,8 @@ _TEXT = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 
 @dataclass(frozen=True)
 class Call:
-    """What happened to a path: ``write``, ``sync``, ``cut``; ``create``, ``mkdir``, ``unlink``;
-    ``rename`` and ``link``, to ``target``. Or ``say``."""
+    """What happened to a path: ``write``, ``punch``, ``sync``, ``cut``; ``create``, ``mkdir``,
+    ``unlink``; ``rename`` and ``link``, to ``target``. Or ``say``."""
 
     what: str
     path: str = ""
@@ -99,6 +99,9 @@ class Recording:
             yield Call("sync", file.path)
         elif name == "ftruncate":
             yield Call("cut", file.path, numbers[1])
+        elif name == "fallocate":
+            if "PUNCH_HOLE" in rest:
+                yield Call("punch", file.path, numbers[-2], bytes(numbers[-1]))
         else:
             offset = file.offset
             if name == "pwrite64" or name == "pwritev":
@@ -161,9 +164,11 @@ class Disk:
         path = self.move(call.path) if call.path else Path()
         if call.what == "cut" and (is_durable or choose(b"") is not None):
             os.truncate(path, call.offset)
-        elif call.what == "write":
+        elif call.what in ("write", "punch"):
             data = call.data if is_durable else choose(call.data)
             if data is not None:
+                if call.what == "punch":  # makes no file longer
+                    data = data[: max(0, path.stat().st_size - call.offset)]
                 with path.open("r+b") as file:
                     file.seek(call.offset)
                     file.write(data)

@@ -25,7 +25,7 @@ from volfs.store.base import Head, Objects, Store, Upload, VolumeRecord
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout import Notice
-from volfs.vfs.committer import Committer, Kernel
+from volfs.vfs.committer import Committer, Kernel, write_flush
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.namespace import Namespace
@@ -299,9 +299,7 @@ class Rig:
     def flush(self) -> None:
         """As ``Committer.flush``; also while a commit is under way."""
         flush = self.catalog.prepare(self.state)
-        self.scratch.sync()
-        self.catalog.write(flush)
-        self.scratch.punch(flush.released)
+        self.scratch.punch(self.scratch.settle(write_flush(self.scratch, self.catalog, flush)))
 
 
 def describe_changes(state: MountState) -> dict[object, object]:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+import lmdb
 import pytest
 import trio
 
 from tests.harness.rig import Rig, list_tree
 from tests.vfs.conftest import NewRig
-from volfs.errors import MissingObjectError, StoreUnavailableError
+from volfs.errors import MissingObjectError, StoreUnavailableError, UnsupportedFormatError
+from volfs.model.checksum import CHECKSUM_SIZE, add_checksum
 from volfs.model.objects import Oid
+from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout import Notice
 from volfs.vfs.committer import Kernel, _publish
+from volfs.vfs.leftover import inspect_overlay
+from volfs.vfs.records import BASE_KEY, FORMER_BASE_KEY
 from volfs.vfs.view import View
 from volfs.volume.commit import CommitNote
 from volfs.volume.reader import Reader
@@ -95,6 +102,23 @@ def test_a_flush_that_waited_for_a_commit_records_the_new_view_whole(
     assert list_tree(again) == tree
 
 
+def test_a_catalog_of_a_former_volfs_is_refused(rig: Rig, tmp_path: Path) -> None:
+    """By a mount that would take it over, and where overlays are listed."""
+    rig.write((b"f",), DATA)
+    rig.flush()
+    catalog = tmp_path / "copy"
+    shutil.copytree(rig.scratch.directory.parent / "catalog", catalog)
+    with lmdb.open(str(catalog)) as env, env.begin(write=True) as transaction:
+        row = transaction.pop(BASE_KEY)
+        assert row is not None
+        transaction.put(FORMER_BASE_KEY, add_checksum(FORMER_BASE_KEY, row[:-CHECKSUM_SIZE]))
+    again = Catalog(catalog)
+    with pytest.raises(UnsupportedFormatError, match="former volfs"):
+        again.find_base()
+    again.close()
+    assert "former volfs" in inspect_overlay(catalog, rig.scratch.directory).problem
+
+
 def test_the_kernel_is_told_of_a_reload_whatever_fails_after_it(rig: Rig, other: Rig) -> None:
     rig.mkdir((b"d",))
     rig.write((b"d", b"f"), DATA)
@@ -148,7 +172,7 @@ def test_scratch_that_the_disk_refused_is_never_called_durable(rig: Rig) -> None
     """The kernel drops such bytes, and says of the next fdatasync that all is well."""
     rig.write((b"f",), DATA)
     refused = rig.scratch.current
-    with refusing(rig.scratch._files[refused]), pytest.raises(StoreUnavailableError):
+    with refusing(rig.scratch._arenas[refused].descriptor), pytest.raises(StoreUnavailableError):
         trio.run(rig.committer.flush)
     for _ in range(2):
         with pytest.raises(StoreUnavailableError, match="refused"):
@@ -159,7 +183,10 @@ def test_scratch_that_the_disk_refused_is_not_published(rig: Rig) -> None:
     """But what is written anew is, and then all is well again."""
     rig.write((b"f",), DATA)
     rig.write((b"g",), DATA)
-    with refusing(rig.scratch._files[rig.scratch.current]), pytest.raises(StoreUnavailableError):
+    with (
+        refusing(rig.scratch._arenas[rig.scratch.current].descriptor),
+        pytest.raises(StoreUnavailableError),
+    ):
         trio.run(rig.committer.flush)
     with pytest.raises(StoreUnavailableError, match="refused"):
         rig.commit()

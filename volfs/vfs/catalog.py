@@ -5,16 +5,18 @@ is written in one transaction, after the scratch it refers to; so a daemon that
 died left an overlay in which nothing is half there. ``load`` brings it back.
 
 Records (docs/format.md, "Catalog"): ``i`` + number → an inode; ``n`` + number of
-a directory + name → the number bound there, 0 for a whiteout; ``base`` → what
-the overlay stands on.
+a directory + name → the number bound there, 0 for a whiteout; ``p`` + number of a
+file + stretch → the pieces that begin there; ``s`` + arena + stretch → its sums;
+``base-2`` → what the overlay stands on. Of a file only what changed is written.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,20 +38,27 @@ from volfs.store.pages import (
     is_due,
     keep_from_children,
 )
+from volfs.vfs.arena import Work, reserve_room, to_store_error
 from volfs.vfs.inode import NOT_LOADED, ROOT_INO, Directory, File, Inode
 from volfs.vfs.records import (
     BASE_KEY,
+    FORMER_BASE_KEY,
     INODES,
+    SUMS,
     Recorded,
     StoredBase,
     StoredInode,
     decode_base,
     decode_records,
     encode,
+    encode_sums_record,
     inode_key,
     name_key,
+    pieces_key,
+    refuse_former,
+    sums_key,
 )
-from volfs.vfs.scratch import reserve_room, sync_directory, to_store_error
+from volfs.vfs.scratch import Summed, sync_directory
 from volfs.vfs.state import MountState
 
 MAP_SIZE = 1 << 36
@@ -59,12 +68,16 @@ Record = tuple[bytes, bytes | None]
 
 
 class Flush(NamedTuple):
-    """What one flush will write, and the scratch that nothing refers to after it."""
+    """What one flush will write, and what it does to scratch."""
 
     records: list[Record]
-    released: list[Piece]
+    dropped: list[bytes]
+    """What begins with one of these is deleted first."""
+    works: list[Work]
     inos: set[int]
     names: set[tuple[int, bytes]]
+    maps: list[ExtentMap]
+    """Those whose pieces are in ``records``."""
     stamp: bytes
 
 
@@ -82,6 +95,8 @@ class Catalog:
             directory.mkdir(mode=0o700, exist_ok=True)
         self._env = _open(directory)
         self._recorded: set[int] = set()
+        self._in_pieces: set[int] = set()
+        """Files that have records of pieces."""
         self._view: tuple[Head, Snapshot] | None = None
         """What the records lie on; None if that is not known."""
         self.stamp = b""
@@ -125,52 +140,96 @@ class Catalog:
             inos |= self._recorded
         kept = _find_kept(state, inos)
         inos |= kept.keys() - self._recorded
-        records = list(self._inode_records(state, inos, kept))
-        records += [self._name_record(state, ino, name) for ino, name in names]
         stamp = os.urandom(16)
-        if records or rebased:
-            records.append((BASE_KEY, encode(_make_base(state, stamp))))
-        return Flush(records, state.scratch.take_released(), inos, names, stamp)
+        flush = Flush([], [], state.scratch.take(), inos, names, [], stamp)
+        flush.records.extend(self._inode_records(state, flush, kept))
+        flush.records.extend(self._name_record(state, ino, name) for ino, name in names)
+        if flush.records or rebased:
+            flush.records.append((BASE_KEY, encode(_make_base(state, stamp))))
+        return flush
 
     def give_back(self, state: MountState, flush: Flush) -> None:
         """A flush could not be written: it is still to be recorded."""
         state.overlay.unrecorded |= flush.inos
         state.overlay.unrecorded_names |= flush.names
+        state.scratch.give_back(flush.works)
+        for extents in flush.maps:
+            extents.touched = None
         self._recorded |= flush.inos
+        self._in_pieces |= flush.inos
         self._view = None
 
-    def write(self, flush: Flush) -> None:
-        """Make a flush durable, in one transaction. From a thread. OutOfSpaceError."""
-        if not flush.records:
+    def write(self, flush: Flush, summed: list[Summed], committed: int = 0) -> None:
+        """Make a flush durable, in one transaction. From a thread. OutOfSpaceError.
+
+        ``summed`` are the sums that its works came to. No file needs anything of
+        the arenas up to ``committed``.
+        """
+        sums = [
+            (sums_key(arena.number, stretch), encode_sums_record(changed))
+            for arena, stretches, _ in summed
+            for stretch, changed in stretches.items()
+        ]
+        if not flush.records and not sums:
             return
         try:
-            self._put(flush.records)
+            self._put(flush, sums, committed)
         except lmdb.PanicError:
             # LMDB could not write its root page last time, and does nothing more as it is.
             self._env.close()
             self._env = _open(self._directory)
-            self._put(flush.records)
-        self.stamp = flush.stamp
+            self._put(flush, sums, committed)
+        if flush.records:
+            self.stamp = flush.stamp
         self._reserve()
 
-    def _put(self, records: list[Record]) -> None:
+    def _put(self, flush: Flush, sums: list[Record], committed: int) -> None:
         with _naming_errors(), self._env.begin(write=True) as transaction:
-            for key, value in records:
+            for prefix in flush.dropped:
+                _delete(transaction, prefix, prefix + b"\xff" * 8)
+            if committed:
+                _delete(transaction, SUMS, sums_key(committed + 1))
+            for key, value in chain(flush.records, sums):
                 if value is None:
                     transaction.delete(key)
                 else:
                     transaction.put(key, add_checksum(key, value))
 
     def _inode_records(
-        self, state: MountState, inos: set[int], kept: dict[int, Inode]
+        self, state: MountState, flush: Flush, kept: dict[int, Inode]
     ) -> Iterator[Record]:
         """Records of those that need one, and deletions of the others."""
+        inos = flush.inos
         for ino in inos & kept.keys():
-            yield inode_key(ino), encode(_store_inode(state, kept[ino]))
+            inode = kept[ino]
+            yield inode_key(ino), encode(_store_inode(state, inode))
+            if isinstance(inode, File) and inode.extents is not None:
+                yield from self._piece_records(flush, ino, inode.extents)
+            else:
+                self._drop_pieces(flush, ino)
         for ino in (inos - kept.keys()) & self._recorded:
             yield inode_key(ino), None
+            self._drop_pieces(flush, ino)
         self._recorded -= inos
         self._recorded |= kept.keys()
+
+    def _piece_records(self, flush: Flush, ino: int, extents: ExtentMap) -> Iterator[Record]:
+        """The pieces of what was touched since they were recorded."""
+        stretches: Iterable[int] | None = extents.touched
+        if stretches is None:
+            self._drop_pieces(flush, ino)
+            stretches = extents.iter_stretches()
+        for stretch in stretches:
+            self._in_pieces.add(ino)
+            pieces = extents.find_beginning(stretch)
+            yield pieces_key(ino, stretch), encode(pieces) if pieces else None
+        extents.touched = set()
+        flush.maps.append(extents)
+
+    def _drop_pieces(self, flush: Flush, ino: int) -> None:
+        if ino in self._in_pieces:
+            self._in_pieces.discard(ino)
+            flush.dropped.append(pieces_key(ino))
 
     def _name_record(self, state: MountState, ino: int, name: bytes) -> Record:
         directory = state.inodes.find(ino)
@@ -191,30 +250,34 @@ class Catalog:
         daemon died before it could record that all of it is published: it is dropped.
         """
         with _reading(), self._env.begin() as transaction:
-            _check_records(self._env, transaction)
-            value = transaction.get(BASE_KEY)
-            if not transaction.cursor().set_range(INODES):
-                return None
-            if value is None:
-                raise DamagedObjectError("it does not say what it stands on")
-            base = decode_base(strip_checksum(BASE_KEY, value))
-        self.stamp = base.stamp
-        if not over or over != base.stamp:
-            return base
-        with self._env.begin(write=True) as transaction:
-            transaction.drop(self._env.open_db(txn=transaction), delete=False)
+            count = _check_records(self._env, transaction)
+            value, former = transaction.get(BASE_KEY), transaction.get(FORMER_BASE_KEY)
+            cursor = transaction.cursor()
+            has_inodes = cursor.set_range(INODES) and cursor.key().startswith(INODES)
+            if has_inodes and value is None:
+                raise refuse_former() if former else DamagedObjectError("it stands on nothing")
+            base = decode_base(strip_checksum(BASE_KEY, value)) if value else None
+        if base is not None:
+            self.stamp = base.stamp
+            if has_inodes and not (over and over == base.stamp):
+                return base
+        if count:  # sums of arenas that are gone must not be taken for those of others
+            with self._env.begin(write=True) as transaction:
+                transaction.drop(self._env.open_db(txn=transaction), delete=False)
         return None
 
     def load(self, state: MountState, base: StoredBase) -> None:
         """Bring the recorded overlay back into a fresh state over ``base``."""
-        _, inodes, names = _read_all(self._env)
+        _, inodes, names, pieces, sums = _read_all(self._env)
         self._view = (state.view.head, state.view.snapshot)
         state.inodes.reserve(base.last_ino)
         if ROOT_INO in inodes:
             state.root.entry = inodes[ROOT_INO].entry
         for ino in inodes:
-            _restore_inode(state, inodes, ino)
+            _restore_inode(state, inodes, pieces, ino)
+        state.scratch.restore(sums, chain.from_iterable(pieces.values()))
         self._recorded.update(inodes)
+        self._in_pieces.update(pieces)
         for parent, name, ino in names:
             directory, child = state.inodes.find(parent), state.inodes.find(ino)
             assert isinstance(directory, Directory), "records fit together"
@@ -236,6 +299,14 @@ def read_catalog(directory: Path) -> Recorded:
     check_there(directory)
     with closing(_open(directory, readonly=True)) as env:
         return _read_all(env)
+
+
+def _delete(transaction: lmdb.Transaction[bytes], start: bytes, end: bytes) -> None:
+    """The records from one key to another, that one too."""
+    cursor = transaction.cursor()
+    found = cursor.set_range(start)
+    while found and start <= cursor.key() <= end:
+        found = cursor.delete()
 
 
 def _open(directory: Path, *, readonly: bool = False) -> lmdb.Environment:
@@ -262,12 +333,13 @@ def _read_all(env: lmdb.Environment) -> Recorded:
         return decode_records(rows)
 
 
-def _check_records(env: lmdb.Environment, transaction: lmdb.Transaction[bytes]) -> None:
-    """A page that reads as empty takes its records away; how many there are is elsewhere."""
+def _check_records(env: lmdb.Environment, transaction: lmdb.Transaction[bytes]) -> int:
+    """How many. A page that reads as empty takes its records away; their number is elsewhere."""
     wanted = transaction.stat(env.open_db(txn=transaction))["entries"]
     found = len([strip_checksum(*record) for record in transaction.cursor()])
     if found != wanted:
         raise DamagedObjectError(f"{found} of {wanted} records are left")
+    return found
 
 
 @contextmanager
@@ -340,13 +412,14 @@ def _store_inode(state: MountState, inode: Inode) -> StoredInode:
     dirty = inode.ino in overlay.dirty or bool(overlay.sealed and inode.ino in overlay.sealed.dirty)
     parent = inode.parent.ino if inode.parent else 0
     if isinstance(inode, File) and inode.extents is not None:
-        pieces = [(p.start, p.end, p.source, p.offset) for p in inode.extents.pieces]
-        size = inode.extents.size
+        size, pieces = inode.extents.size, len(inode.extents.pieces)
         return StoredInode(parent, inode.name, dirty, inode.entry, inode.base, size, pieces)
     return StoredInode(parent, inode.name, dirty, inode.entry)
 
 
-def _restore_inode(state: MountState, stored: dict[int, StoredInode], ino: int) -> None:
+def _restore_inode(
+    state: MountState, stored: dict[int, StoredInode], pieces: dict[int, list[Piece]], ino: int
+) -> None:
     """An inode from its record, after those above it."""
     missing: list[int] = []
     while state.inodes.find(ino) is None:
@@ -355,18 +428,19 @@ def _restore_inode(state: MountState, stored: dict[int, StoredInode], ino: int) 
         missing.append(ino)
         ino = stored[ino].parent
     for each in reversed(missing):
-        _add_inode(state, each, stored[each])
+        _add_inode(state, each, stored[each], pieces.get(each, []))
 
 
-def _add_inode(state: MountState, ino: int, record: StoredInode) -> None:
+def _add_inode(state: MountState, ino: int, record: StoredInode, pieces: list[Piece]) -> None:
     parent = state.inodes.find(record.parent)
     if not isinstance(parent, Directory):
         raise DamagedObjectError(f"catalog: inode {ino} is bound in what is no directory")
     inode = state.inodes.add(record.entry, parent, record.name, ino)
     if isinstance(inode, File):
         inode.base = record.base or record.entry
-        if record.pieces is not None:
-            inode.extents = ExtentMap(record.size, [Piece(*piece) for piece in record.pieces])
+        if record.base is not None:
+            inode.extents = ExtentMap(record.size, pieces)
+            inode.extents.touched = set()
     if record.name == NOT_LOADED:
         return
     if isinstance(inode, File) and record.entry.group:

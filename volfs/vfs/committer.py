@@ -15,16 +15,18 @@ from dataclasses import dataclass
 import msgspec
 import trio
 
-from volfs.errors import VolfsError, VolumeBusyError
+from volfs.errors import DamagedObjectError, VolfsError, VolumeBusyError
 from volfs.errors.faults import reached
 from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
+from volfs.model.names import show_path
 from volfs.store.base import Head, Lease, Store, VolumeRecord
 from volfs.vfs.aio import Bridge
-from volfs.vfs.catalog import Catalog
+from volfs.vfs.catalog import Catalog, Flush
 from volfs.vfs.checkout import Notice, apply_checkout, plan_checkout
 from volfs.vfs.needs import find_needs
 from volfs.vfs.overlay import Sealed
+from volfs.vfs.scratch import Scratch, Summed
 from volfs.vfs.state import MountState
 from volfs.volume.commit import CommitNote, Published, publish_delta
 from volfs.volume.leases import keep_version
@@ -90,16 +92,14 @@ class Committer:
         if self.catalog is None:
             return
         async with self._flush_lock:
-            flush = self.catalog.prepare(self.state)
+            flush, scratch = self.catalog.prepare(self.state), self.state.scratch
             try:
-                await self.bridge.run(self.state.scratch.sync, committed)
-                reached("flush.synced")
-                await self.bridge.run(self.catalog.write, flush)
-                reached("flush.recorded")
+                summed = await self.bridge.run(write_flush, scratch, self.catalog, flush, committed)
             except BaseException:
                 self.catalog.give_back(self.state, flush)
                 raise
-        self.state.scratch.punch(flush.released)
+            if rooms := scratch.settle(summed):
+                await self.bridge.run(scratch.punch, rooms)
 
     # --- commit ----------------------------------------------------------
 
@@ -136,8 +136,11 @@ class Committer:
             published = await self.bridge.run(
                 _publish, self.store, self.volume, base, sealed, read, note, self.lease, over
             )
-        except BaseException:
+        except BaseException as error:
             self.state.overlay.restore()
+            if isinstance(error, DamagedObjectError) and sealed.writing is not None:
+                path = show_path(sealed.writing.file.path)  # it has to be written anew
+                raise DamagedObjectError(f"{path}: {error}") from error
             raise
         reached("commit.published")
         self._last_arena = self._absorb(published)
@@ -172,15 +175,14 @@ class Committer:
         If that fails nothing is lost: the records still lie on the former view,
         with all they need, and publishing them again changes nothing.
         """
-        overlay = self.state.overlay
-        late = overlay.arenas_of_late()
+        kept = self.state.overlay.find_arenas()
         try:
-            await self.flush(committed=min([last_arena, *(arena - 1 for arena in late)]))
+            await self.flush(committed=min([last_arena, *(arena - 1 for arena in kept)]))
         except VolfsError as error:
             log.warning("after a commit: %s", error)
         else:
             reached("settle.recorded")
-            self.state.scratch.drop_arenas(last_arena, overlay.arenas_of_orphans() | late)
+            self.state.scratch.drop_arenas(last_arena, kept)
             reached("settle.dropped")
             self.lease = lease
 
@@ -315,6 +317,18 @@ class Committer:
         return apply_checkout(self.state, plan_checkout(self.state, head, snapshot))
 
 
+def write_flush(
+    scratch: Scratch, catalog: Catalog, flush: Flush, committed: int = 0
+) -> list[Summed]:
+    """Scratch, then what is recorded of it. From a thread. OutOfSpaceError; StoreError."""
+    scratch.sync(committed)
+    reached("flush.synced")
+    summed = scratch.sum_up(flush.works, committed)
+    catalog.write(flush, summed, committed)
+    reached("flush.recorded")
+    return summed
+
+
 def _load_head(store: Store, volume: VolumeRecord, lease: Lease) -> tuple[Head, Snapshot, Lease]:
     """The newest version, and the lease on it as well."""
     head, wide = keep_version(store, lease, lambda: store.get_head(volume.id))
@@ -336,9 +350,11 @@ def _publish(
     with store.open_upload() as upload, ThreadPoolExecutor(os.cpu_count()) as pool:
         writer = ContentWriter(store.objects, upload, volume.chunk_bits, pool)
         for file in sealed.files:
+            sealed.writing = file
             content = writer.write(file.base, file.extents, read_scratch)
             file.written = with_content(file.entry, content)
             file.place(file.written)
+        sealed.writing = None
         return publish_delta(
             store, upload, volume, base, sealed.delta, note, lease=lease, over=over
         )

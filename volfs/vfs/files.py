@@ -215,7 +215,7 @@ class Files:
         self.state.profile.check_file_size(size)
         extents = self._materialise(file)
         before = extents.size
-        self.state.scratch.release(extents.truncate(size))
+        self.state.scratch.truncate(file, size)
         self._changed(file, size - before, file.entry.mode)
 
     def _materialise(self, file: File) -> ExtentMap:

@@ -73,12 +73,14 @@ class File(Inode):
 class Run:
     """Room in an arena reserved for a file that grows: from ``at`` to ``end``."""
 
-    __slots__ = ("arena", "at", "end", "logical")
+    __slots__ = ("arena", "at", "end", "logical", "room")
 
-    def __init__(self, arena: int, at: int, end: int, logical: int) -> None:
+    def __init__(self, arena: int, at: int, room: int, logical: int) -> None:
         self.arena = arena
         self.at = at
-        self.end = end
+        self.room = room
+        """Bytes that it was given at first, and all that followed without a gap."""
+        self.end = at + room
         self.logical = logical
         """The file's offset that may go to ``at``."""
 

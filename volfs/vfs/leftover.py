@@ -5,13 +5,14 @@ Reads only. The daemon may be alive: then this is what it has recorded so far.
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from volfs.errors import DamagedObjectError
+from volfs.errors import DataError
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.inode import ROOT_INO
-from volfs.vfs.records import Recorded, StoredInode
+from volfs.vfs.records import Recorded
 from volfs.vfs.scratch import arena_path
 
 
@@ -28,15 +29,13 @@ def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
     """Look through the records of an overlay and at the arenas that they need."""
     try:
         recorded = read_catalog(catalog)
-    except DamagedObjectError as error:
+    except DataError as error:
         return Leftover(0, 0, str(error))
-    dirty = [inode for inode in recorded.inodes.values() if inode.dirty]
-    held = sum(end - start for inode in dirty for start, end, _, _ in _own_pieces(inode))
+    dirty = [ino for ino, inode in recorded.inodes.items() if inode.dirty]
+    held = sum(
+        p.end - p.start for ino in dirty for p in recorded.pieces.get(ino, ()) if p.source >= 0
+    )
     return Leftover(len(dirty), held, _find_problem(recorded, scratch))
-
-
-def _own_pieces(inode: StoredInode) -> list[tuple[int, int, int, int]]:
-    return [piece for piece in inode.pieces or () if piece[2] >= 0]
 
 
 def _find_problem(recorded: Recorded, scratch: Path) -> str:
@@ -48,8 +47,8 @@ def _find_problem(recorded: Recorded, scratch: Path) -> str:
     if lost:
         return f"catalog: inode {min(lost)} has no record"
     ends: dict[int, int] = {}
-    for inode in inodes.values():
-        for start, end, arena, offset in _own_pieces(inode):
+    for start, end, arena, offset in chain.from_iterable(recorded.pieces.values()):
+        if arena >= 0:
             ends[arena] = max(ends.get(arena, 0), offset + end - start)
     found = (_find_short(arena_path(scratch, arena), end) for arena, end in sorted(ends.items()))
     return next(filter(None, found), "")

@@ -51,6 +51,8 @@ class Sealed:
     """Each dirty inode and its stamp."""
     files: list[SealedFile] = field(default_factory=list)
     directories: list[SealedDirectory] = field(default_factory=list)
+    writing: SealedFile | None = None
+    """The one whose content is being read and written."""
 
     @property
     def inodes(self) -> list[Inode]:
@@ -107,11 +109,9 @@ class Overlay:
         if isinstance(inode, Directory):
             self.unrecorded_names.update((inode.ino, name) for name in inode.changed)
 
-    def arenas_of_orphans(self) -> set[int]:
-        return _arenas_of(self.orphans)
-
-    def arenas_of_late(self) -> set[int]:
-        return _arenas_of(self.late)
+    def find_arenas(self) -> set[int]:
+        """Those that have bytes of files that outlive commits."""
+        return _arenas_of(self.orphans) | _arenas_of(self.late)
 
     def _note(self, directory: Directory, name: bytes) -> None:
         self.unrecorded_names.add((directory.ino, name))
@@ -157,7 +157,7 @@ class Overlay:
         kept = self.find_held(held)
         self.late = {ino: file for ino, file in self.late.items() if ino in self.dirty} | kept
         dirty = {ino: (each, each.stamp) for ino, each in self.dirty.items() if ino not in kept}
-        self.sealed = Sealed(Delta(), self.scratch.next_arena(), dirty)
+        self.sealed = Sealed(Delta(), self.scratch.seal(), dirty)
         _Sealing(self.sealed, self.sub_path, kept).run()
         self.dirty = dict(kept)
         return self.sealed
@@ -174,6 +174,7 @@ class Overlay:
             if inode.parent is not None or inode.ino == 1:
                 self.dirty.setdefault(ino, inode)
         self.sealed = None
+        self.scratch.end_commit(has_failed=True)
 
     def absorb(self, directories: Mapping[Path, Entry]) -> int:
         """The commit succeeded: what it published is the view's now.
@@ -196,6 +197,7 @@ class Overlay:
                 self.dirty.pop(ino, None)
         self.unrecorded.update(sealed.dirty)
         self.sealed = None
+        self.scratch.end_commit(has_failed=False)
         return sealed.last_arena
 
     def _absorb_directory(self, done: SealedDirectory, entry: Entry) -> None:

@@ -5,27 +5,31 @@ Layout: docs/format.md, "Catalog". Pure; ``catalog.py`` keeps them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Annotated, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
-from volfs.errors import DamagedObjectError
+from volfs.errors import DamagedObjectError, UnsupportedFormatError
+from volfs.model.block_sums import BlockSums, decode_sums, encode_sums, has_sums, split_by_stretch
 from volfs.model.entry import Entry, OidBytes, Size, check_entry, replace, with_content
-from volfs.model.extents import BASE
+from volfs.model.extents import BASE, STRETCH, Piece
 from volfs.model.manifest import Snapshot
 from volfs.model.names import is_entry_name
 from volfs.model.objects import Oid
 from volfs.store.base import Head
 from volfs.vfs.inode import NOT_LOADED, ROOT_INO
 
-BASE_KEY = b"base"
-INODES, NAMES = b"i", b"n"
+BASE_KEY = b"base-2"
+"""Ends with the number of this format."""
+FORMER_BASE_KEY = b"base"
+INODES, NAMES, PIECES, SUMS = b"i", b"n", b"p", b"s"
 _NUMBER = 8
-"""Bytes of an inode number."""
-Ino = Annotated[int, Meta(ge=0, le=(1 << 62))]
+"""Bytes of the number of an inode, an arena or a stretch."""
+_LIMIT = 1 << 62
+Ino = Annotated[int, Meta(ge=0, le=_LIMIT)]
 
 
 class StoredBase(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -56,29 +60,60 @@ class StoredInode(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     dirty: bool
     entry: Entry
     base: Entry | None = None
+    """Of a file whose content is materialised; so are the next two."""
     size: Size = 0
-    pieces: list[tuple[int, int, int, int]] | None = None
+    pieces: Size = 0
+    """How many its records of pieces have together."""
 
 
 class Recorded(NamedTuple):
-    """All that a catalog has: inodes by number; directory, name and number of each changed name."""
+    """All that a catalog has: inodes by number; directory, name and number of each changed name.
+
+    ``pieces`` are by inode, ``sums`` by arena and stretch.
+    """
 
     base: StoredBase | None
     inodes: dict[int, StoredInode]
     names: list[tuple[int, bytes, int]]
+    pieces: dict[int, list[Piece]]
+    sums: dict[int, dict[int, BlockSums]]
 
 
 encode = msgspec.msgpack.Encoder().encode
 _base_decoder = msgspec.msgpack.Decoder(StoredBase)
 _inode_decoder = msgspec.msgpack.Decoder(StoredInode)
+_pieces_decoder = msgspec.msgpack.Decoder(list[tuple[int, int, int, int]])
 
 
 def inode_key(ino: int) -> bytes:
-    return INODES + ino.to_bytes(_NUMBER, "big")
+    return INODES + _number(ino)
 
 
 def name_key(ino: int, name: bytes) -> bytes:
-    return NAMES + ino.to_bytes(_NUMBER, "big") + name
+    return NAMES + _number(ino) + name
+
+
+def pieces_key(ino: int, stretch: int | None = None) -> bytes:
+    """Of one stretch of a file, or what the keys of all begin with."""
+    return PIECES + _number(ino) + (b"" if stretch is None else _number(stretch))
+
+
+def sums_key(arena: int, stretch: int | None = None) -> bytes:
+    """Of one stretch of an arena, or what the keys of all begin with."""
+    return SUMS + _number(arena) + (b"" if stretch is None else _number(stretch))
+
+
+def encode_sums_record(sums: BlockSums) -> bytes | None:
+    """None where no block has any: there is no record then."""
+    return encode_sums(sums) if any(sums.lengths) else None
+
+
+def refuse_former() -> UnsupportedFormatError:
+    return UnsupportedFormatError("catalog: of a former volfs; commit it with that one")
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(_NUMBER, "big")
 
 
 def decode_base(row: bytes) -> StoredBase:
@@ -94,21 +129,38 @@ def decode_base(row: bytes) -> StoredBase:
 
 
 def decode_records(rows: Iterable[tuple[bytes, bytes]]) -> Recorded:
-    """All of them, fitting together. DamagedObjectError."""
-    recorded = Recorded(None, {}, [])
+    """All of them, fitting together. DamagedObjectError; UnsupportedFormatError."""
+    recorded = Recorded(None, {}, [], {}, {})
     for key, row in rows:
         if key == BASE_KEY:
             recorded = recorded._replace(base=decode_base(row))
-        elif key.startswith(INODES) and len(key) == 1 + _NUMBER:
-            recorded.inodes[int.from_bytes(key[1:], "big")] = _decode_inode(row)
-        elif key.startswith(NAMES) and is_entry_name(key[1 + _NUMBER :]) and len(row) == _NUMBER:
-            parent, ino = key[1 : 1 + _NUMBER], row
-            name = bytes(key[1 + _NUMBER :])
-            recorded.names.append((int.from_bytes(parent, "big"), name, int.from_bytes(ino, "big")))
+        elif key == FORMER_BASE_KEY:
+            raise refuse_former()
         else:
-            raise DamagedObjectError(f"a record {key!r} that means nothing")
+            _decode_record(recorded, key, row)
     _check_together(recorded)
+    for ino, inode in recorded.inodes.items():
+        _check_pieces(recorded, ino, inode)
+    _check_arenas(recorded)
     return recorded
+
+
+def _decode_record(recorded: Recorded, key: bytes, row: bytes) -> None:
+    kind, number, rest = key[:1], int.from_bytes(key[1 : 1 + _NUMBER], "big"), key[1 + _NUMBER :]
+    if number > _LIMIT or len(key) < 1 + _NUMBER:
+        raise DamagedObjectError(f"a record {key!r} that means nothing")
+    if kind == INODES and not rest:
+        recorded.inodes[number] = _decode_inode(row)
+    elif kind == NAMES and is_entry_name(rest) and len(row) == _NUMBER:
+        recorded.names.append((number, bytes(rest), int.from_bytes(row, "big")))
+    elif kind == PIECES and len(rest) == _NUMBER:
+        pieces = _decode_pieces(row, int.from_bytes(rest, "big"))
+        recorded.pieces.setdefault(number, []).extend(pieces)
+    elif kind == SUMS and len(rest) == _NUMBER:
+        stretches = recorded.sums.setdefault(number, {})
+        stretches[int.from_bytes(rest, "big")] = decode_sums(bytes(row))
+    else:
+        raise DamagedObjectError(f"a record {key!r} that means nothing")
 
 
 def _decode_inode(row: bytes) -> StoredInode:
@@ -119,18 +171,61 @@ def _decode_inode(row: bytes) -> StoredInode:
     # What was written to has its content in its base; and a hard link has its own, here.
     entry = with_content(inode.entry, inode.base) if inode.base else inode.entry
     check_entry(replace(entry, group=0))
-    if inode.pieces is not None and (inode.base is None or not _fit(inode.pieces, inode.size)):
-        raise DamagedObjectError(f"an inode: impossible pieces of {inode.name!r}")
+    if inode.base is None and (inode.size or inode.pieces):
+        raise DamagedObjectError(f"an inode: pieces of {inode.name!r}, and no base")
     return inode
 
 
-def _fit(pieces: list[tuple[int, int, int, int]], size: int) -> bool:
+def _decode_pieces(row: bytes, stretch: int) -> list[Piece]:
+    try:
+        pieces = [Piece(*piece) for piece in _pieces_decoder.decode(row)]
+    except ValueError as error:
+        raise DamagedObjectError(f"pieces: {error}") from error
+    if any(piece.start // STRETCH != stretch for piece in pieces):
+        raise DamagedObjectError("pieces of another stretch")
+    return pieces
+
+
+def _check_pieces(recorded: Recorded, ino: int, inode: StoredInode) -> None:
+    pieces = recorded.pieces.get(ino, [])
+    if len(pieces) != inode.pieces:
+        raise DamagedObjectError(f"inode {ino}: {len(pieces)} of {inode.pieces} pieces are left")
+    if not _fit(pieces, inode.size):
+        raise DamagedObjectError(f"inode {ino}: impossible pieces of {inode.name!r}")
+
+
+def _fit(pieces: list[Piece], size: int) -> bool:
     """Whether pieces follow each other within ``size``, each from where bytes can be."""
-    ends = [0, *(end for _, end, _, _ in pieces), size]
+    ends = [0, *(piece.end for piece in pieces), size]
     return all(
-        before <= start < end and source >= BASE and 0 <= offset <= 1 << 62
-        for (start, end, source, offset), before in zip(pieces, ends, strict=False)
+        before <= piece.start < piece.end
+        and BASE <= piece.source <= _LIMIT
+        and 0 <= piece.offset <= _LIMIT
+        for piece, before in zip(pieces, ends, strict=False)
     ) and all(a <= b for a, b in pairwise(ends))
+
+
+def _check_arenas(recorded: Recorded) -> None:
+    """Each byte of an arena is at most one file's, and under a sum."""
+    lost = recorded.pieces.keys() - recorded.inodes.keys()
+    if lost:
+        raise DamagedObjectError(f"inode {min(lost)}, which has pieces, has no record")
+    before = (BASE, 0)
+    for arena, start, end in sorted(_find_used(recorded)):
+        if (arena, start) < before:
+            raise DamagedObjectError(f"scratch arena {arena}: two files have the byte at {start}")
+        before = (arena, end)
+        stretches = recorded.sums.get(arena, {})
+        for stretch, lo, hi in split_by_stretch(start, end):
+            if stretch not in stretches or not has_sums(stretches[stretch], lo, hi):
+                raise DamagedObjectError(f"scratch arena {arena}: no sums of bytes at {start}")
+
+
+def _find_used(recorded: Recorded) -> Iterator[tuple[int, int, int]]:
+    for pieces in recorded.pieces.values():
+        for start, end, source, offset in pieces:
+            if source != BASE:
+                yield source, offset, offset + end - start
 
 
 def _check_together(recorded: Recorded) -> None:

@@ -1,27 +1,39 @@
 """Scratch: the bytes of uncommitted writes, in one sparse file per generation, an *arena*.
 
-A write goes to fresh room at the arena's end, or over the file's own bytes
-where the same generation wrote them. A sealed arena is never written again; it
-is deleted once everything in it has been committed.
+A write goes to fresh room, or over the file's own bytes where these were written
+since the last flush: what was flushed stays as it is, so that its sums stay right
+whatever dies. Fresh room is what no file needs any more, and else at the end of the
+current arena. A sealed arena is not written until its commit has failed; it is
+deleted once everything in it has been committed.
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from itertools import takewhile
 from pathlib import Path
+from typing import NamedTuple
 
-from volfs.errors import DamagedObjectError, OutOfSpaceError, StoreUnavailableError, VolfsError
-from volfs.model.extents import Piece
+from volfs.errors import DamagedObjectError, StoreUnavailableError
+from volfs.model.block_sums import BlockSums, ceil_block, floor_block
+from volfs.model.extents import ExtentMap, Piece
+from volfs.model.free_room import FreeRoom, Room
 from volfs.model.objects import Buffer
+from volfs.vfs.arena import Arena, Ranges, Work, to_store_error
 from volfs.vfs.inode import File, Run
 
-BLOCK = 4096
 RUN_MAX = 1 << 20
-_KEEP_SIZE, _PUNCH_HOLE = 1, 2
-_libc = ctypes.CDLL(None, use_errno=True)
+SLACK = 16 << 20
+"""Bytes of free room that are kept for writes, and as many as files have."""
+
+
+class Summed(NamedTuple):
+    """One arena's part of a flush, ready to be recorded."""
+
+    arena: Arena
+    sums: dict[int, BlockSums]
+    dead: Ranges
 
 
 class Scratch:
@@ -30,12 +42,14 @@ class Scratch:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.current = 0
-        self._files: dict[int, int] = {}
-        self._refused: set[int] = set()
-        """Arenas that could not be synced: the kernel may have dropped any byte of them."""
+        self._arenas: dict[int, Arena] = {}
+        self._sealed = 0
+        """The last arena that a commit under way reads: nothing dies in them meanwhile."""
+        self._closed = self._closed_before = 0
+        """The last arena that is not written any more: it was sealed for a commit."""
+        self._free = FreeRoom()
         self._has_new_name = False
         self._end = 0
-        self._released: list[Piece] = []
 
     # --- arenas ----------------------------------------------------------
 
@@ -43,27 +57,63 @@ class Scratch:
         """Open what a former daemon left; new writes go to an arena of their own."""
         for path in sorted(self.directory.glob("*.arena")):
             number = int(path.stem)
-            self._files[number] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            self._arenas[number] = Arena(number, os.open(path, os.O_RDWR | os.O_CLOEXEC))
             self.current = max(self.current, number)
-        self.next_arena()
+        self._next_arena()
 
-    def next_arena(self) -> int:
-        """Seal the current arena; return its number. The next write makes a new one."""
-        sealed = self.current
+    def restore(self, sums: dict[int, dict[int, BlockSums]], pieces: Iterable[Piece]) -> None:
+        """What a former daemon recorded of its arenas, and what files have of them."""
+        live: dict[int, Ranges] = {number: [] for number in (*self._arenas, *sums)}
+        for piece in pieces:
+            if piece.source >= 0:
+                live[piece.source].append((piece.offset, piece.offset + piece.end - piece.start))
+        for number, ranges in live.items():
+            self.current = max(self.current, number + 1)
+            if (arena := self._arenas.get(number)) is not None:
+                dead = arena.restore(sums.get(number, {}), sorted(ranges))
+                rooms = (self._free.add(number, start, end) for start, end in dead)
+                self.punch([room for room in rooms if room is not None])
+
+    def _next_arena(self) -> None:
         self.current += 1
         self._end = 0
-        return sealed
+
+    def seal(self) -> int:
+        """Close the current arena; return its number. The next write makes a new one."""
+        self._closed_before, self._closed = self._closed, self.current
+        self._sealed = self.current
+        self._next_arena()
+        return self._sealed
+
+    def end_commit(self, *, has_failed: bool) -> None:
+        """Nobody reads what was sealed any more; if it failed, it may be written again."""
+        self._sealed = 0
+        if has_failed:
+            self._closed = self._closed_before
 
     def drop_arenas(self, last: int, keep: Collection[int]) -> None:
         """Delete the arenas up to ``last`` but ``keep``: nothing refers to them any more."""
-        for number in [n for n in self._files if n <= last and n not in keep]:
-            os.close(self._files.pop(number))
+        for number in [n for n in self._arenas if n <= last and n not in keep]:
+            self._arenas.pop(number).close()
+            self._free.drop(number)
             self._path(number).unlink(missing_ok=True)
 
     def close(self) -> None:
-        for descriptor in self._files.values():
-            os.close(descriptor)
-        self._files.clear()
+        for arena in self._arenas.values():
+            arena.close()
+        self._arenas.clear()
+
+    # --- flush -----------------------------------------------------------
+
+    def take(self) -> list[Work]:
+        """What a flush is to do; from now on the bytes written so far stay as they are."""
+        arenas = list(self._arenas.values())
+        works = (arena.take(is_sealed=arena.number <= self._sealed) for arena in arenas)
+        return [work for work in works if work is not None]
+
+    def give_back(self, works: list[Work]) -> None:
+        for work in works:
+            work.arena.give_back(work)
 
     def sync(self, committed: int = 0) -> None:
         """Make what was written so far to arenas after ``committed`` durable. From any thread.
@@ -71,20 +121,47 @@ class Scratch:
         An arena that failed once fails for ever: the kernel would call a second
         fdatasync a success. What is written from then on goes to another one.
         """
-        for arena, descriptor in list(self._files.items()):
-            if arena > committed:
+        for number, arena in list(self._arenas.items()):
+            if number > committed:
                 self._check_sound(arena)
-                self._sync_arena(arena, descriptor)
+                self._sync_arena(arena)
         if self._has_new_name:
             self._has_new_name = False
             self._sync_names()
 
-    def _sync_arena(self, arena: int, descriptor: int) -> None:
+    def sum_up(self, works: list[Work], committed: int = 0) -> list[Summed]:
+        """The sums of what was synced, but of arenas up to ``committed``. From a thread."""
+        return [
+            Summed(work.arena, work.arena.sum_up(work), work.dead)
+            for work in works
+            if work.arena.number > committed
+        ]
+
+    def settle(self, summed: list[Summed]) -> list[Room]:
+        """They are recorded: what is dead is free. Returns room to ``punch``."""
+        found: list[Room | None] = []
+        for arena, sums, dead in summed:
+            if arena.number in self._arenas:
+                arena.settle(sums)
+                rooms = [(arena.number, start, end) for start, end in dead]
+                is_closed = arena.number <= self._closed
+                found += rooms if is_closed else [self._free.add(*room) for room in rooms]
+        if self._free.bytes > SLACK + sum(arena.live_bytes for arena in self._arenas.values()):
+            found += self._free.drop_all()
+        return [room for room in found if room is not None]
+
+    def punch(self, rooms: list[Room]) -> None:
+        """Give room back to the disk. From a thread."""
+        for number, start, end in rooms:
+            if (arena := self._arenas.get(number)) is not None:
+                arena.punch(start, end)
+
+    def _sync_arena(self, arena: Arena) -> None:
         try:
-            os.fdatasync(descriptor)
+            os.fdatasync(arena.descriptor)
         except OSError as error:
-            if arena in self._files:  # else dropped meanwhile: it has been committed
-                self._refused.add(arena)
+            if arena.number in self._arenas:  # else dropped meanwhile: it has been committed
+                arena.is_refused = True
                 raise to_store_error("scratch", error) from error
 
     def _sync_names(self) -> None:
@@ -94,11 +171,11 @@ class Scratch:
             self._has_new_name = True
             raise to_store_error("scratch", error) from error
 
-    def _check_sound(self, arena: int) -> None:
-        if arena in self._refused:
+    def _check_sound(self, arena: Arena) -> None:
+        if arena.is_refused:
             raise StoreUnavailableError(
-                f"scratch arena {arena}: the disk refused to keep it; write those files anew, "
-                "or discard the changes"
+                f"scratch arena {arena.number}: the disk refused to keep it; write those files "
+                "anew, or discard the changes"
             )
 
     # --- bytes -----------------------------------------------------------
@@ -107,96 +184,135 @@ class Scratch:
         """Put bytes of a materialised file. OutOfSpaceError, and then nothing changed."""
         extents = file.extents
         assert extents is not None, "only a materialised file is written"
-        end = offset + len(data)
-        if self.current in self._refused:
-            self.next_arena()
-        place = self._find_own(file, offset, end)
-        if place is not None:
-            self._pwrite(self.current, data, place)
+        hot = self._find_hot(extents, offset, offset + len(data))
+        if hot is not None:
+            self._arenas[hot.source].write(data, hot.offset)
             return
+        if not self._goes_on(file.run, offset):
+            offset, data = self._widen(extents, offset, data)
         run = self._reserve(file, offset, len(data))
-        self._pwrite(self.current, data, run.at)
-        self.release(extents.write(offset, end, self.current, run.at))
+        arena = self._arenas[run.arena]
+        arena.write(data, run.at)
+        arena.note_written(run.at, run.at + len(data))
+        self.release(extents.write(offset, offset + len(data), run.arena, run.at))
         run.at += len(data)
-        run.logical = end
+        run.logical = offset + len(data)
 
-    def read(self, arena: int, offset: int, length: int) -> Buffer:
-        """Exactly ``length`` bytes. From any thread."""
-        try:
-            data = os.pread(self._files[arena], length, offset)
-        except (KeyError, OSError) as error:
-            raise DamagedObjectError(f"scratch arena {arena}: {error}") from error
-        if len(data) < length:  # the sparse end of an arena reads as zeros
-            raise DamagedObjectError(f"scratch arena {arena}: cut off at {offset + len(data)}")
-        return data
-
-    def read_sound(self, arena: int, offset: int, length: int) -> Buffer:
-        """As ``read``, for what is to be published. StoreUnavailableError where it may be wrong."""
-        self._check_sound(arena)
-        return self.read(arena, offset, length)
-
-    def release(self, pieces: list[Piece]) -> None:
-        """Note that replaced pieces need their room no more."""
-        self._released += [piece for piece in pieces if piece.source == self.current]
-
-    def take_released(self) -> list[Piece]:
-        """What was released since the last call; for ``punch``."""
-        released, self._released = self._released, []
-        return released
-
-    def punch(self, pieces: list[Piece]) -> None:
-        """Give released room back to the disk, once no catalog record refers to it."""
-        for piece in pieces:
-            start = -(-piece.offset // BLOCK) * BLOCK
-            end = (piece.offset + piece.end - piece.start) // BLOCK * BLOCK
-            descriptor = self._files.get(piece.source)
-            if end > start and descriptor is not None:
-                _punch(descriptor, start, end - start)
-
-    def _find_own(self, file: File, offset: int, end: int) -> int | None:
-        """Where these bytes are already, if the current arena has them in one piece."""
+    def truncate(self, file: File, size: int) -> None:
+        """Cut a materialised file, or extend it with zeros."""
         assert file.extents is not None
-        if end > file.extents.size or self.current not in self._files:
+        if file.run is not None and file.run.logical > size:
+            file.run = None  # its last block may be dead now
+        self.release(file.extents.truncate(size))
+
+    def read(self, number: int, offset: int, length: int) -> Buffer:
+        """Exactly ``length`` bytes. From any thread. DamagedObjectError."""
+        return self._find(number).read(offset, length)
+
+    def read_sound(self, number: int, offset: int, length: int) -> Buffer:
+        """As ``read``, for what is to be published. StoreUnavailableError where it may be wrong."""
+        arena = self._find(number)
+        self._check_sound(arena)
+        return arena.read(offset, length)
+
+    def release(self, pieces: Iterable[Piece]) -> None:
+        """Note that replaced pieces need their room no more."""
+        for piece in pieces:
+            if (arena := self._arenas.get(piece.source)) is not None:
+                arena.release(piece.offset, piece.offset + piece.end - piece.start)
+
+    def _find(self, number: int) -> Arena:
+        arena = self._arenas.get(number)
+        if arena is None:
+            raise DamagedObjectError(f"scratch arena {number}: it is gone")
+        return arena
+
+    def _is_open(self, number: int) -> bool:
+        """Whether an arena may be written."""
+        arena = self._arenas.get(number)
+        return number > self._closed and arena is not None and not arena.is_refused
+
+    def _find_hot(self, extents: ExtentMap, offset: int, end: int) -> Piece | None:
+        """Where these bytes are already, if they are in one piece and may be written over."""
+        if end > extents.size:
             return None
-        piece = next(file.extents.iter_pieces(offset, end))
-        whole = piece.source == self.current and piece.end == end
-        return piece.offset if whole else None
+        piece = next(extents.iter_pieces(offset, end))
+        if piece.end != end or not self._is_open(piece.source):
+            return None
+        is_hot = self._arenas[piece.source].is_hot(piece.offset, piece.offset + end - offset)
+        return piece if is_hot else None
+
+    def _goes_on(self, run: Run | None, offset: int) -> bool:
+        return run is not None and run.logical == offset and self._is_open(run.arena)
+
+    def _widen(self, extents: ExtentMap, offset: int, data: Buffer) -> tuple[int, Buffer]:
+        """With what scratch has beside it in the same blocks of the file.
+
+        Else small writes in between, each flushed, would leave each a block of their
+        own, and a piece.
+        """
+        end = offset + len(data)
+        start, stop = floor_block(offset), min(ceil_block(end), extents.size)
+        before = list(takewhile(_is_own, reversed([*extents.iter_pieces(start, offset)])))
+        after = list(takewhile(_is_own, extents.iter_pieces(end, stop)))
+        if not before and not after:
+            return offset, data
+        try:
+            heads, tails = map(self._read_pieces, (reversed(before), after))
+        except DamagedObjectError:
+            return offset, data  # whoever reads them is told
+        return offset - len(heads), b"".join((heads, data, tails))
+
+    def _read_pieces(self, pieces: Iterable[Piece]) -> bytes:
+        return b"".join(self.read(p.source, p.offset, p.end - p.start) for p in pieces)
 
     def _reserve(self, file: File, offset: int, length: int) -> Run:
-        """Room for ``length`` bytes, going on where the file's last write ended if it can."""
-        run = file.run
-        if (
-            run is None
-            or run.arena != self.current
-            or run.logical != offset
-            or run.at + length > run.end
-        ):
-            wanted = max(length, min(file.entry.size, RUN_MAX))
-            room = -(-wanted // BLOCK) * BLOCK
-            run = file.run = Run(self.current, self._end, self._end + room, offset)
-            self._end += room
-        return run
+        """Room for ``length`` bytes, going on where the file's last write ended if it can.
 
-    def _pwrite(self, arena: int, data: Buffer, offset: int) -> None:
+        A run that goes on gets twice the room each time: files that grow in turn
+        are in few pieces each, and what is written here and there takes what it needs.
+        """
+        run = file.run
+        if run is None or not self._goes_on(run, offset):
+            room = ceil_block(length)
+        elif run.at + length <= run.end:
+            return run
+        else:
+            room = ceil_block(max(length, min(2 * run.room, RUN_MAX)))
+            if run.arena == self.current and run.end == self._end:
+                run.end = self._end = self._end + room
+                run.room += room
+                return run
+        file.run = Run(*self._find_room(room), room, offset)
+        return file.run
+
+    def _find_room(self, length: int) -> tuple[int, int]:
+        """Fresh room of so many bytes: the arena, and where in it."""
+        found = self._free.take(length, self._closed)
+        if found is not None and self._is_open(found[0]):
+            return found
+        if self.current in self._arenas and not self._is_open(self.current):
+            self._next_arena()
+        if self.current not in self._arenas:
+            self._arenas[self.current] = self._create(self.current)
+        start, self._end = self._end, self._end + length
+        return self.current, start
+
+    def _create(self, number: int) -> Arena:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            descriptor = self._files.get(arena)
-            if descriptor is None:
-                descriptor = self._files[arena] = self._create(arena)
-            view = memoryview(data)
-            while view:
-                written = os.pwrite(descriptor, view, offset)
-                view, offset = view[written:], offset + written
+            descriptor = os.open(self._path(number), flags, 0o600)
         except OSError as error:
             raise to_store_error("scratch", error) from error
-
-    def _create(self, arena: int) -> int:
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        descriptor = os.open(self._path(arena), flags, 0o600)
         self._has_new_name = True
-        return descriptor
+        return Arena(number, descriptor)
 
     def _path(self, arena: int) -> Path:
         return arena_path(self.directory, arena)
+
+
+def _is_own(piece: Piece) -> bool:
+    return piece.source >= 0
 
 
 def arena_path(directory: Path, arena: int) -> Path:
@@ -210,25 +326,3 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _punch(descriptor: int, offset: int, length: int) -> None:
-    """Free the blocks of a range. Only thrift: a file system that cannot keeps them."""
-    _libc.fallocate(
-        descriptor,
-        _KEEP_SIZE | _PUNCH_HOLE,
-        ctypes.c_int64(offset),
-        ctypes.c_int64(length),
-    )
-
-
-def reserve_room(descriptor: int, size: int) -> None:
-    """Have blocks for a file of ``size``, if the disk has them."""
-    _libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(size))
-
-
-def to_store_error(what: str, error: OSError) -> VolfsError:
-    """What the system refused to do with a part of the overlay."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return OutOfSpaceError(f"{what}: {error.strerror}")
-    return StoreUnavailableError(f"{what}: {error}")

@@ -1,0 +1,225 @@
+"""One arena: a sparse file of scratch, and what is known of its bytes.
+
+Bytes that were flushed never change, and are under sums. Those written since are
+*hot*: the next flush takes them. A block that nothing needs any more loses its
+sum with a flush, and its room after that.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from volfs.errors import DamagedObjectError, OutOfSpaceError, StoreUnavailableError, VolfsError
+from volfs.model.block_sums import (
+    NO_SUMS,
+    BlockSums,
+    add_sums,
+    ceil_block,
+    drop_sums,
+    find_damage,
+    floor_block,
+    split_by_stretch,
+)
+from volfs.model.extents import STRETCH
+from volfs.model.intervals import Intervals
+from volfs.model.objects import Buffer
+
+Ranges = list[tuple[int, int]]
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Work(NamedTuple):
+    """What a flush does to an arena: sums for what is ``due``, none for ``dead`` blocks."""
+
+    arena: Arena
+    due: Ranges
+    dead: Ranges
+
+
+class Arena:
+    """The thread of the mount writes and keeps the books; any may read, one may sum up."""
+
+    def __init__(self, number: int, descriptor: int) -> None:
+        self.number = number
+        self.descriptor = descriptor
+        self.is_refused = False
+        """It could not be synced: the kernel may have dropped any byte of it."""
+        self._hot = Intervals()
+        """Written since the last flush: these may be written over."""
+        self._due = Intervals()
+        """Flushed without success: to be summed, and never written over."""
+        self._released: Ranges = []
+        self._live: dict[int, Intervals] = {}
+        """By stretch: what some file has."""
+        self.live_bytes = 0
+        self._sums: dict[int, BlockSums] = {}
+
+    def close(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        os.close(descriptor)
+
+    # --- books -----------------------------------------------------------
+
+    def restore(self, sums: dict[int, BlockSums], live: Iterable[tuple[int, int]]) -> Ranges:
+        """Take over what a former daemon recorded; returns the blocks that no file needs."""
+        self._sums = sums
+        for start, end in live:
+            self._keep(start, end)
+        dead = list(self._find_dead(0, os.fstat(self.descriptor).st_size))
+        for start, end in dead:
+            for stretch, lo, hi in split_by_stretch(start, end):
+                if stretch in sums:  # of files that had no name any more
+                    sums[stretch] = drop_sums(sums[stretch], lo, hi)
+        return dead
+
+    def note_written(self, start: int, end: int) -> None:
+        """Fresh room has bytes of a file now."""
+        self._hot.add(start, end)
+        self._keep(start, end)
+
+    def is_hot(self, start: int, end: int) -> bool:
+        return self._hot.covers(start, end)
+
+    def release(self, start: int, end: int) -> None:
+        """No file has these bytes any more."""
+        self._released.append((start, end))
+        self.live_bytes -= end - start
+        for stretch, lo, hi in split_by_stretch(start, end):
+            if live := self._live.get(stretch):
+                live.remove(lo, hi)
+                if not live:
+                    del self._live[stretch]
+
+    def take(self, *, is_sealed: bool) -> Work | None:
+        """What there is to be done since the last call; while it is ``is_sealed`` nothing dies."""
+        dead = Intervals()
+        if not is_sealed:
+            for start, end in self._released:
+                for gap in self._find_dead(start, end):
+                    dead.add(*gap)
+            self._released = []
+        due, self._hot, self._due = self._join_due(), Intervals(), Intervals()
+        for start, end in dead:
+            due.remove(start, end)
+        return Work(self, list(due), list(dead)) if due or dead else None
+
+    def give_back(self, work: Work) -> None:
+        """It was not done, or nobody knows: still to be done."""
+        self._released += work.dead
+        for start, end in work.due:
+            self._due.add(start, end)
+
+    def settle(self, sums: dict[int, BlockSums]) -> None:
+        """A flush has recorded them."""
+        for stretch, changed in sums.items():
+            if changed == NO_SUMS:
+                self._sums.pop(stretch, None)
+            else:
+                self._sums[stretch] = changed
+
+    def _keep(self, start: int, end: int) -> None:
+        self.live_bytes += end - start
+        for stretch, lo, hi in split_by_stretch(start, end):
+            if (live := self._live.get(stretch)) is None:
+                live = self._live[stretch] = Intervals()
+            live.add(lo, hi)
+
+    def _join_due(self) -> Intervals:
+        for start, end in self._hot:
+            self._due.add(start, end)
+        return self._due
+
+    def _find_dead(self, start: int, end: int) -> Iterable[tuple[int, int]]:
+        """Whole blocks around a range in which no file has a byte."""
+        for stretch, lo, hi in split_by_stretch(floor_block(start), ceil_block(end)):
+            for a, b in self._live.get(stretch, Intervals()).find_gaps(lo, hi):
+                if (first := ceil_block(a)) < (last := floor_block(b)):
+                    yield stretch * STRETCH + first, stretch * STRETCH + last
+
+    # --- sums ------------------------------------------------------------
+
+    def sum_up(self, work: Work) -> dict[int, BlockSums]:
+        """The sums of stretches as they are after ``work``. From a thread. StoreUnavailableError.
+
+        Bytes are read back: those of a flush are in the page cache still.
+        """
+        changed: dict[int, BlockSums] = {}
+        for start, end in work.dead:
+            for stretch, lo, hi in split_by_stretch(start, end):
+                before = changed.get(stretch) or self._sums.get(stretch, NO_SUMS)
+                changed[stretch] = drop_sums(before, lo, hi)
+        for start, end in work.due:
+            for stretch, lo, hi in split_by_stretch(start, end):
+                before = changed.get(stretch) or self._sums.get(stretch, NO_SUMS)
+                first = floor_block(lo)
+                data = self._read_back(stretch * STRETCH + first, hi - first)
+                changed[stretch] = add_sums(before, first, data)
+        return {n: new for n, new in changed.items() if new != self._sums.get(n, NO_SUMS)}
+
+    def _read_back(self, offset: int, length: int) -> bytes:
+        try:
+            data = os.pread(self.descriptor, length, offset)
+        except OSError as error:
+            raise to_store_error("scratch", error) from error
+        if len(data) < length:
+            raise StoreUnavailableError(f"scratch arena {self.number}: somebody has cut it off")
+        return data
+
+    # --- bytes -----------------------------------------------------------
+
+    def read(self, offset: int, length: int) -> Buffer:
+        """Exactly ``length`` bytes, as they were written. From any thread. DamagedObjectError."""
+        start = floor_block(offset)
+        try:
+            data = os.pread(self.descriptor, ceil_block(offset + length) - start, start)
+        except OSError as error:
+            raise DamagedObjectError(f"scratch arena {self.number}: {error}") from error
+        if start + len(data) < offset + length:  # the sparse end of an arena reads as zeros
+            raise DamagedObjectError(f"scratch arena {self.number}: cut off at {start + len(data)}")
+        self._check(start, data)
+        if len(data) == length:
+            return data
+        return memoryview(data)[offset - start : offset - start + length]
+
+    def _check(self, start: int, data: bytes) -> None:
+        view = memoryview(data)
+        for stretch, lo, hi in split_by_stretch(start, start + len(data)):
+            if sums := self._sums.get(stretch):
+                at = stretch * STRETCH - start
+                found = find_damage(sums, lo, view[at + lo : at + hi])
+                if found is not None:
+                    raise DamagedObjectError(
+                        f"scratch arena {self.number}: damaged at {stretch * STRETCH + found}"
+                    )
+
+    def punch(self, start: int, end: int) -> None:
+        """Give blocks back to the disk. Only thrift: a file system that cannot keeps them."""
+        mode, length = _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_int64(end - start)
+        _libc.fallocate(self.descriptor, mode, ctypes.c_int64(start), length)
+
+    def write(self, data: Buffer, offset: int) -> None:
+        """OutOfSpaceError, StoreUnavailableError; then any part may have been written."""
+        try:
+            view = memoryview(data)
+            while view:
+                written = os.pwrite(self.descriptor, view, offset)
+                view, offset = view[written:], offset + written
+        except OSError as error:
+            raise to_store_error("scratch", error) from error
+
+
+def reserve_room(descriptor: int, size: int) -> None:
+    """Have blocks for a file of ``size``, if the disk has them."""
+    _libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(size))
+
+
+def to_store_error(what: str, error: OSError) -> VolfsError:
+    """What the system refused to do with a part of the overlay."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return OutOfSpaceError(f"{what}: {error.strerror}")
+    return StoreUnavailableError(f"{what}: {error}")
