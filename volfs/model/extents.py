@@ -7,7 +7,7 @@ the same offset there; a piece of an arena says where.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
@@ -154,10 +154,8 @@ class ExtentMap:
 
     def find_beginning(self, stretch: int) -> list[Piece]:
         """The pieces that begin in a stretch."""
-        lo = bisect_left(self.pieces, stretch * STRETCH, key=_start_of)
-        return self.pieces[
-            lo : bisect_left(self.pieces, (stretch + 1) * STRETCH, lo, key=_start_of)
-        ]
+        lo, hi = stretch * STRETCH, (stretch + 1) * STRETCH
+        return self.pieces[self._find_start(lo) : self._find_start(hi)]
 
     def _touch(self, pieces: Iterable[Piece]) -> None:
         if self.touched is not None:
@@ -165,8 +163,12 @@ class ExtentMap:
 
     def _first(self, start: int) -> int:
         """Index of the first piece that ends after ``start``."""
-        at = bisect_right(self.pieces, start, key=_start_of) - 1
+        at = self._find_start(start + 1) - 1
         return at if at >= 0 and self.pieces[at].end > start else at + 1
+
+    def _find_start(self, start: int) -> int:
+        """Index of the first piece that begins at ``start`` or later."""
+        return bisect_left(self.pieces, (start,))  # a piece is a tuple: no call for each look
 
     def _clear(self, start: int, end: int) -> tuple[int, list[Piece]]:
         """Make ``start``..``end`` a gap; return its index and the pieces that were in it."""
@@ -184,7 +186,3 @@ class ExtentMap:
         self._touch(kept)
         self.pieces[lo:hi] = kept
         return at, [piece.cut(start, end) for piece in old]
-
-
-def _start_of(piece: Piece) -> int:
-    return piece.start

@@ -253,6 +253,8 @@ class Scratch:
         """
         end = offset + len(data)
         start, stop = floor_block(offset), min(ceil_block(end), extents.size)
+        if start == offset and stop <= end:
+            return offset, data
         before = list(takewhile(_is_own, reversed([*extents.iter_pieces(start, offset)])))
         after = list(takewhile(_is_own, extents.iter_pieces(end, stop)))
         if not before and not after:
