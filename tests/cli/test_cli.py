@@ -391,6 +391,7 @@ def test_an_interrupted_put_publishes_nothing(volfs: Command, tmp_path: Path) ->
     # The interrupt comes as soon as the file is read, wherever the machine is slow.
     script = (
         "import signal, sys, volfs.volume.put as put, volfs_cli.main as main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "put.check_unchanged = lambda *args: signal.raise_signal(signal.SIGINT)\n"
         "put.BATCH_FILES = 1\n"
         "sys.argv = ['volfs', 'put', 'v', 'local']\n"

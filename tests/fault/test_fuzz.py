@@ -123,7 +123,7 @@ def frames() -> list[bytes]:
 
 
 def requests() -> list[bytes]:
-    found = (Request("status"), Request("commit", "text", "fail", 1.5, True))
+    found = (Request("status"), Request("unmount", "text", "fail", 1.5, "keep"))
     return [encode(request) for request in found]
 
 
