@@ -202,7 +202,10 @@ def test_programs_that_the_daemon_starts_inherit_nothing(mounted: Mounted) -> No
     assert "/dev/fuse" in descriptors.values()
     kept = {}
     for number, target in descriptors.items():
-        text = Path(f"/proc/{mounted.pid}/fdinfo/{number}").read_text()
+        try:
+            text = Path(f"/proc/{mounted.pid}/fdinfo/{number}").read_text()
+        except FileNotFoundError:
+            continue  # it was open for a moment only
         flags = int(text.split("flags:")[1].split()[0], 8)
         if number > 2 and not flags & os.O_CLOEXEC:
             kept[number] = target
