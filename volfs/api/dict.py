@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Self
 
 from volfs.api.client import Client
 from volfs.api.deprecated import warn_of
-from volfs.api.resource import Ephemeral, Objects, ResourceHandle, ResourceInfo
+from volfs.api.resource import Ephemeral, NamedHandle, Objects, ResourceInfo
 from volfs.api.twins import blocking, blocking_iterator
 from volfs.containers.pickling import dump, load
 from volfs.services.dicts import Dicts
-from volfs.services.resources import DICT, check_name
+from volfs.services.resources import DICT
 
 _REQUIRED: Any = object()
 
@@ -20,7 +20,7 @@ class DictInfo(ResourceInfo):
     """Name, creation time and creator of a Dict."""
 
 
-class Dict(ResourceHandle):
+class Dict(NamedHandle):
     """Keys and values are whatever cloudpickle takes; two keys are one if their bytes are.
 
     An entry that nobody has read or written for seven days expires.
@@ -35,19 +35,6 @@ class Dict(ResourceHandle):
             "`Dict(...)` constructor is not allowed. "
             "Please use `Dict.from_name` or `Dict.ephemeral` instead"
         )
-
-    @classmethod
-    def from_name(
-        cls,
-        name: str,
-        *,
-        environment_name: str | None = None,
-        create_if_missing: bool = False,
-        client: Client | None = None,
-    ) -> Self:
-        """The Dict of this name, looked up at its first use. InvalidError for a bad name."""
-        check_name("Dict", name)
-        return cls._by_name(name, environment_name, create_if_missing, client)
 
     @classmethod
     def persist(cls, name: str, *, environment_name: str | None = None) -> Self:

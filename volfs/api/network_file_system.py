@@ -19,7 +19,7 @@ from volfs.api.deprecated import warn_of
 from volfs.api.history import open_version
 from volfs.api.known_volumes import KnownVolumes, get_record
 from volfs.api.reading import Readable, Version, path_errors
-from volfs.api.resource import Ephemeral, Known, ResourceHandle, ResourceInfo
+from volfs.api.resource import Ephemeral, Known, NamedHandle, ResourceInfo
 from volfs.api.twins import Twin, blocking, blocking_iterator
 from volfs.model.names import parse_path
 from volfs.services.resources import NETWORK, check_name
@@ -40,7 +40,7 @@ class NetworkFileSystemInfo(ResourceInfo):
     """Name, creation time and creator of a NetworkFileSystem."""
 
 
-class NetworkFileSystem(ResourceHandle):
+class NetworkFileSystem(NamedHandle):
     """A handle. What it writes is seen at once, also by containers that have it mounted.
 
     Paths are from the root, with a slash in front or without.
@@ -55,22 +55,6 @@ class NetworkFileSystem(ResourceHandle):
         return KnownVolumes(client, kind=NETWORK)
 
     # --- which -----------------------------------------------------------
-
-    @classmethod
-    def from_name(
-        cls,
-        name: str,
-        *,
-        environment_name: str | None = None,
-        create_if_missing: bool = False,
-        client: Client | None = None,
-    ) -> Self:
-        """The NetworkFileSystem of this name, looked up at its first use.
-
-        InvalidError for a bad name; at the first use, for a Volume's.
-        """
-        check_name("NetworkFileSystem", name)
-        return cls._by_name(name, environment_name, create_if_missing, client)
 
     @classmethod
     def persist(cls, label: str, *, environment_name: str | None = None) -> Self:

@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Self
 
 from volfs.api.client import Client
 from volfs.api.deprecated import warn_of
-from volfs.api.resource import Ephemeral, Objects, ResourceHandle, ResourceInfo
+from volfs.api.resource import Ephemeral, NamedHandle, Objects, ResourceInfo
 from volfs.api.twins import blocking, blocking_iterator
 from volfs.containers.pickling import dump, load
 from volfs.errors import InvalidError
 from volfs.services.queues import KEY_MAX, TTL_MAX, Queues, Usage
-from volfs.services.resources import QUEUE, check_name
+from volfs.services.resources import QUEUE
 
 _SCANNED = 64
 """Items that an iteration reads at a time."""
@@ -24,7 +24,7 @@ class QueueInfo(ResourceInfo):
     """Name, creation time and creator of a Queue."""
 
 
-class Queue(ResourceHandle):
+class Queue(NamedHandle):
     """Partitions of items; each partition is first in, first out.
 
     Items outlive processes, not a restart of the machine, and a partition goes
@@ -40,19 +40,6 @@ class Queue(ResourceHandle):
             "Queue() is not allowed. "
             "Please use `Queue.from_name(...)` or `Queue.ephemeral()` instead."
         )
-
-    @classmethod
-    def from_name(
-        cls,
-        name: str,
-        *,
-        environment_name: str | None = None,
-        create_if_missing: bool = False,
-        client: Client | None = None,
-    ) -> Self:
-        """The Queue of this name, looked up at its first use. InvalidError for a bad name."""
-        check_name("Queue", name)
-        return cls._by_name(name, environment_name, create_if_missing, client)
 
     @classmethod
     def persist(cls, name: str, *, environment_name: str | None = None) -> Self:

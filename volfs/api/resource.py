@@ -101,20 +101,6 @@ class ResourceHandle:
         return cls._make(find, client, None, f"'{object_id}'")
 
     @classmethod
-    def _by_name(
-        cls, name: str, environment_name: str | None, create: bool, client: Client | None
-    ) -> Self:
-        environment = default_environment(environment_name)
-
-        def find(handle: ResourceHandle) -> Resource:
-            if create:
-                made = handle._resources(create=True)
-                return made.create(name, environment, allow_existing=True)
-            return handle._resources().get(name, environment)
-
-        return cls._make(find, client, name, f"'{name}'")
-
-    @classmethod
     def _of(cls, resource: Resource, client: Client) -> Self:
         """A handle that need not look anything up."""
         handle = cls._make(lambda _: resource, client, resource.name or None, repr(resource.id))
@@ -181,6 +167,31 @@ class ResourceHandle:
         return self._info(
             resource.name or None, local_time(resource.created_ns), resource.created_by
         )
+
+
+class NamedHandle(ResourceHandle):
+    """A handle of what has no choices but its name."""
+
+    @classmethod
+    def from_name(
+        cls,
+        name: str,
+        *,
+        environment_name: str | None = None,
+        create_if_missing: bool = False,
+        client: Client | None = None,
+    ) -> Self:
+        """The one of this name, looked up at its first use. InvalidError for a bad name."""
+        check_name(cls._kind.noun, name)
+        environment = default_environment(environment_name)
+
+        def find(handle: ResourceHandle) -> Resource:
+            if create_if_missing:
+                made = handle._resources(create=True)
+                return made.create(name, environment, allow_existing=True)
+            return handle._resources().get(name, environment)
+
+        return cls._make(find, client, name, f"'{name}'")
 
 
 def _restore(cls: type[R], resource: Resource, url: str) -> R:
