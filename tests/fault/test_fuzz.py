@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import signal
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count, takewhile
 from random import Random
@@ -17,6 +14,7 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 from tests.crash.children import first_seed, is_long
+from tests.fault.forks import in_fork
 from tests.fault.mutations import inflate, mutate
 from tests.harness.memory import MemoryObjects
 from volfs.control.protocol import (
@@ -48,7 +46,6 @@ from volfs.store.codec import compress, decompress
 from volfs.store.embedded.rows import IndexEntry, decode_entry, encode_entry
 from volfs.volume.sessions import SessionFacts, decode_facts, encode_facts
 
-MEMORY = 256 << 20
 LARGE = 1 << 20
 LONG = 1800
 """Seconds of processor time, for each decoder in the long form."""
@@ -162,13 +159,13 @@ DECODERS = {
 @pytest.mark.parametrize("name", DECODERS)
 def test_nearly_right_bytes(name: str) -> None:
     rounds = DECODERS[name].rounds
-    run_in_fork(name, until_used(LONG) if is_long() else range(rounds))
+    fuzz_in_fork(name, until_used(LONG) if is_long() else range(rounds))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DECODERS)
 def test_many_nearly_right_bytes(name: str) -> None:
-    run_in_fork(name, range(40 * DECODERS[name].rounds))
+    fuzz_in_fork(name, range(40 * DECODERS[name].rounds))
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -182,25 +179,9 @@ def until_used(seconds: float) -> Iterator[int]:
     return takewhile(lambda _: time.process_time() < seconds, count())
 
 
-def run_in_fork(name: str, numbers: Iterable[int]) -> None:
-    """In a fork, with so much memory and no more."""
-    child = os.fork()
-    if child == 0:
-        try:
-            limit_memory()
-            fuzz(DECODERS[name], f"{first_seed()}/{name}", numbers)
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - told to the parent by the status
-            traceback.print_exc()
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert status == 0, f"seed {first_seed()}: status {status}; see what was printed"
-
-
-def limit_memory() -> None:
-    with open("/proc/self/statm") as file:
-        now = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (now + MEMORY, now + MEMORY))
+def fuzz_in_fork(name: str, numbers: Iterable[int]) -> None:
+    seed = f"{first_seed()}/{name}"
+    in_fork(lambda: fuzz(DECODERS[name], seed, numbers), seed)
 
 
 def fuzz(decoder: Decoder, seed: str, numbers: Iterable[int]) -> None:

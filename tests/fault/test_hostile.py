@@ -6,12 +6,8 @@ mount that takes an overlay over, ``check``, ``get``, ``diff`` and the reader.
 
 from __future__ import annotations
 
-import os
-import resource
 import shutil
-import signal
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +17,7 @@ import lmdb
 import msgspec
 
 from tests.crash.children import first_seed, is_long
+from tests.fault.forks import in_fork
 from tests.fault.mutations import mutate
 from tests.harness.rig import Rig, list_tree
 from tests.volume.shortcuts import publish_files
@@ -42,11 +39,7 @@ from volfs.volume.history import load_manifest
 from volfs.volume.reader import Reader, read_range
 from volfs.volume.volumes import create_volume
 
-MEMORY = 256 << 20
 BLOCK = 200
-SECONDS = 7200
-"""A hang ends here; nothing else takes so long."""
-
 
 Try = Callable[[Random, str], None]
 
@@ -67,37 +60,13 @@ def prove(prepare: Callable[[Path], Try], short: int) -> None:
     for start in range(0, times, BLOCK):
         numbers = range(start, min(start + BLOCK, times))
         with in_memory() as place:
-            in_fork(lambda p=place, n=numbers: repeat(prepare(p), n))
+            in_fork(lambda p=place, n=numbers: repeat(prepare(p), n), str(first_seed()))
 
 
 def repeat(act: Try, numbers: range) -> None:
-    limit_memory()
     for number in numbers:
         seed = f"{first_seed()}/{number}"
         act(Random(seed), seed)
-
-
-def in_fork(work: Callable[[], None]) -> None:
-    """In a fork that may take so much memory and no more."""
-    child = os.fork()
-    if child == 0:
-        try:
-            signal.alarm(SECONDS)
-            work()
-            os._exit(0)
-        except BaseException:  # noqa: BLE001 - told to the parent by the status
-            traceback.print_exc()
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert status == 0, f"status {status}; see what was printed"
-
-
-def limit_memory() -> None:
-    # Not the address space: LMDB takes a large one, and no memory for it.
-    with open("/proc/self/status") as file:
-        data = next(line for line in file if line.startswith("VmData"))
-    now = int(data.split()[1]) << 10
-    resource.setrlimit(resource.RLIMIT_DATA, (now + MEMORY, now + MEMORY))
 
 
 def tolerate(question: Callable[[], object], seed: str) -> None:
