@@ -21,12 +21,12 @@ from volfs.api.plans import start_container
 from volfs.api.running import Target, make_id, register
 from volfs.api.secret import Secret
 from volfs.api.twins import run_in_thread
+from volfs.containers.launching import drop_launcher, share_launcher
 from volfs.containers.messages import Reference, Service
 from volfs.containers.pickling import dump, send_by_value
 from volfs.containers.pool import Pool, PoolOptions
 from volfs.containers.running import Running
 from volfs.containers.services import FunctionService
-from volfs.containers.spare import drop_spare
 from volfs.errors import InvalidError
 
 P = ParamSpec("P")
@@ -195,6 +195,11 @@ class App:
         """A block at whose end all its containers have ended. InvalidError inside of one."""
         return _Run(self)
 
+    def prepare(self) -> None:
+        """Begin what the first container with volumes waits for."""
+        if any(target.has_mounts for target in self._kept):
+            share_launcher()
+
     def forget(self) -> None:
         """After a fork: the containers are the parent's."""
         self._lock = threading.Lock()
@@ -211,7 +216,7 @@ class App:
             thread.start()
         for thread in threads:
             thread.join()
-        drop_spare()
+        drop_launcher()
 
 
 class _Run(AbstractContextManager[App], AbstractAsyncContextManager[App]):
@@ -219,13 +224,14 @@ class _Run(AbstractContextManager[App], AbstractAsyncContextManager[App]):
         self._app = app
 
     def __enter__(self) -> App:
+        self._app.prepare()
         return self._app
 
     def __exit__(self, *_: object) -> None:
         self._app.close()
 
     async def __aenter__(self) -> App:
-        return self._app
+        return self.__enter__()
 
     async def __aexit__(self, *_: object) -> None:
         await run_in_thread(self._app.close)

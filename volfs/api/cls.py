@@ -56,6 +56,10 @@ class ClassTarget(Target):
     def cls(self) -> Cls:
         return Cls(self)
 
+    @property
+    def has_mounts(self) -> bool:
+        return self.options.has_mounts
+
     def get_instance(self, parameters: bytes) -> InstanceTarget:
         return self._instances.setdefault(parameters, InstanceTarget(self, parameters))
 
@@ -80,7 +84,7 @@ class InstanceTarget(Target):
 
     @property
     def has_mounts(self) -> bool:
-        return self._cls.options.has_mounts
+        return self._cls.has_mounts
 
     def _make_service(self) -> ClassService:
         args, kwargs = load_arguments(self.reference.parameters or b"")

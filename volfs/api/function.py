@@ -113,7 +113,7 @@ class Function(Generic[P, R]):
         return result
 
     def _warn_of_mounts(self) -> None:
-        if getattr(self._target, "has_mounts", False):
+        if self._target.has_mounts:
             warnings.warn(
                 f"The {self.name} function is executing locally and will not have access to the "
                 "mounted Volume or NetworkFileSystem data",

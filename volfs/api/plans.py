@@ -17,24 +17,16 @@ from volfs.api.resource import ResourceHandle
 from volfs.api.running import serve
 from volfs.api.secret import read_environment
 from volfs.containers.container import ContainerSpec, VolumeMount
-from volfs.containers.launching import Launcher
+from volfs.containers.launching import share_launcher
 from volfs.containers.messages import Start
 from volfs.containers.running import Running
-from volfs.containers.spare import keep_spare, take_launcher
 from volfs.errors import InvalidError
 
 
 def start_container(name: str, options: Options, service: bytes) -> Running:
     """What its mounts, secrets and image raise; CallFailedError."""
-    if not options.has_mounts:
-        return _start(name, options, service, None)
-    with take_launcher() as launcher:  # first: it loads while we look things up
-        running = _start(name, options, service, launcher)
-    keep_spare()
-    return running
-
-
-def _start(name: str, options: Options, service: bytes, launcher: Launcher | None) -> Running:
+    # First of all: it loads while we look things up.
+    launcher = share_launcher() if options.has_mounts else None
     image = (options.image or Image()).build()
     volumes = _check(VOLUME, options.volumes)
     mounted = [*volumes, *_check(NETWORK_FILE_SYSTEM, options.network_file_systems)]

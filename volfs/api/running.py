@@ -44,6 +44,11 @@ class Target(ABC):
 
     reference: Reference
 
+    @property
+    def has_mounts(self) -> bool:
+        """Whether its containers have volumes, as far as this process knows."""
+        return False
+
     @abstractmethod
     def get_pool(self) -> Pool:
         """Its containers. ExecutionError where it is only known by name."""

@@ -100,7 +100,7 @@ class Container:
         try:
             for number, mount in enumerate(spec.mounts):
                 self._mounted[mount] = self._place.make_mountpoint(f"{number}-{mount.name}")
-            with mounting(map(self._make_options, spec.mounts), launcher):
+            with mounting([*map(self._make_options, spec.mounts)], launcher):
                 _probe(bwrap)
             self._layout = self._make_layout()
         except BaseException:

@@ -1,35 +1,53 @@
-"""The process that mounts a container's volumes. It can begin before they are known.
+"""The process that mounts containers' volumes. It can begin before they are known.
 
 Loading the daemon's modules is most of the time that a container takes to start:
-this module imports little, so that others can be loaded meanwhile.
+this module imports little, so that others can be loaded meanwhile, and containers
+share a process that has them.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
+import threading
+import weakref
 from types import TracebackType
 from typing import Self
 
+from volfs.control.mounts import runtime_directory
+from volfs.errors import MountError
+
+# The imports make many objects, and garbage of none: collecting it would take a tenth of the time.
+_PROGRAM = "import gc; gc.disable(); from volfs.daemon.launcher import main; main()"
+
 
 class Launcher:
-    """``volfs.daemon.launcher``, loading. A context manager: where it was not used, it ends."""
+    """``volfs.daemon.launcher``, in a process that ends with this one. Threads may share it.
+
+    It has the environment of when it was begun. A context manager; ends, too, when
+    nobody refers to it any more. What it has mounted stays.
+    """
 
     def __init__(self) -> None:
-        self.lifeline = os.pidfd_open(os.getpid())
-        """What its daemons look at to see this process end."""
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        lifeline = os.pidfd_open(os.getpid())
         try:
+            passed = (theirs.fileno(), lifeline)
             # -P: nothing in the current directory is a module of ours.
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "volfs.daemon.launcher"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
+                [sys.executable, "-P", "-c", _PROGRAM, *map(str, passed)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                pass_fds=(self.lifeline,),
+                pass_fds=passed,
+                start_new_session=True,  # a Ctrl-C is for us
             )
         finally:
-            os.close(self.lifeline)
+            theirs.close()
+            os.close(lifeline)
+        self.close = weakref.finalize(self, _end, self._line, self._process, os.getpid())
 
     def __enter__(self) -> Self:
         return self
@@ -40,11 +58,69 @@ class Launcher:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with self._process as process:
-            if process.returncode is None:
-                process.kill()
+        self.close()
 
-    def ask(self, request: bytes) -> tuple[int, bytes, bytes]:
-        """Its exit status, answer and complaints, once everything is mounted or has failed."""
-        answer, complaints = self._process.communicate(request)
-        return self._process.returncode, answer, complaints
+    def begin(self, request: bytes) -> int:
+        """Ask for mounts: the descriptor of a pipe from which ``read_answer`` reads."""
+        reader, writer = os.pipe()
+        try:
+            socket.send_fds(self._line, [request], [writer])
+        except OSError as error:
+            os.close(reader)
+            raise self._explain() from error
+        finally:
+            os.close(writer)
+        return reader
+
+    def read_answer(self, reader: int) -> bytes:
+        """What it says once everything is mounted or has failed. MountError."""
+        with open(reader, "rb") as pipe:
+            answer = pipe.read()
+        if not answer:
+            raise self._explain()
+        return answer
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def _explain(self) -> MountError:
+        """By the last line of what it said on its standard error."""
+        assert self._process.stderr is not None
+        os.set_blocking(self._process.stderr.fileno(), False)  # its children may have it, too
+        said = (self._process.stderr.read() or b"").decode(errors="replace").splitlines()
+        return MountError(f"volumes cannot be mounted: {said[-1] if said else 'no answer'}")
+
+
+def _end(line: socket.socket, process: subprocess.Popen[bytes], owner: int) -> None:
+    line.close()
+    if os.getpid() == owner:  # after a fork it is the parent's
+        with process:
+            process.kill()
+
+
+# --- the one that a process's containers share --------------------------------
+
+_lock = threading.Lock()
+_shared: dict[tuple[int, str], Launcher] = {}
+"""One at most, by process and runtime directory."""
+
+
+def share_launcher() -> Launcher:
+    """The one of this process, begun at the first call, until ``drop_launcher``."""
+    key = os.getpid(), str(runtime_directory())
+    with _lock:
+        if key not in _shared or not _shared[key].is_alive:
+            _shared.clear()
+            _shared[key] = Launcher()
+        return _shared[key]
+
+
+def drop_launcher() -> None:
+    """It ends as soon as nobody waits for an answer of it."""
+    with _lock:
+        _shared.clear()

@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import msgspec
 
 from volfs.containers.launching import Launcher
 from volfs.control.protocol import Failure, to_exception
 from volfs.daemon.options import MountOptions
-from volfs.errors import MountError, VolfsError
+from volfs.errors import VolfsError
 
 
 @contextmanager
-def mounting(requests: Iterable[MountOptions], launcher: Launcher | None = None) -> Iterator[None]:
+def mounting(requests: Sequence[MountOptions], launcher: Launcher | None = None) -> Iterator[None]:
     """Mount during the block; all answer at its end. Else the error of the first that fails.
 
     However the block ends, what could be mounted is mounted then.
     """
-    requests = list(requests)
     if not requests:
         yield
         return
-    with launcher or Launcher() as launcher:
-        requests = [replace(options, while_fd=launcher.lifeline) for options in requests]
+    with nullcontext(launcher) if launcher else Launcher() as launcher:
+        pipe = launcher.begin(msgspec.json.encode(requests))
         try:
             yield
         finally:
-            status, answer, complaints = launcher.ask(msgspec.json.encode(requests))
-    if status != 0:
-        why = complaints.decode(errors="replace").strip().rpartition("\n")[2]
-        raise MountError(f"volumes cannot be mounted: {why}")
+            answer = launcher.read_answer(pipe)
     failures = msgspec.json.decode(answer, type=list[Failure | None])
     raise_first([to_exception(failure) for failure in failures if failure])
 

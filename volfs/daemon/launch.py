@@ -132,6 +132,7 @@ def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     start_log(options.log, options.log_level, default, foreground=options.foreground)
     # Inodes live long and are not garbage: a full collection would look at all of them.
     gc.freeze()
+    gc.enable()
     gc.set_threshold(50_000, 20, 100)
     try:
         trio.run(run, options, ready)

@@ -1,15 +1,23 @@
-"""A process that starts the daemons of several mounts, at once, and ends.
+"""A process that starts the daemons of mounts when it is asked to, until nobody can ask.
 
-    python -P -m volfs.daemon.launcher < OPTIONS
-
-On the standard input a JSON list of ``MountOptions``; on the output, when all
-mounts answer or have failed, a list with null or a ``Failure`` for each. Modules
-are loaded once for all, by a process that has one thread and no store open.
+Its arguments are two descriptors: a socket, and one that becomes readable when the
+process ends that the mounts are for. Each message on the socket is a JSON list of
+``MountOptions`` with the descriptor of a pipe, which gets, when all these mounts
+answer or have failed, a list with null or a ``Failure`` for each. Modules are loaded
+once for all, by a process that has one thread and no store open.
 """
 
 from __future__ import annotations
 
+import gc
+import os
+import select
+import socket
 import sys
+import traceback
+from contextlib import suppress
+from dataclasses import replace
+from typing import NoReturn
 
 import msgspec
 
@@ -18,13 +26,41 @@ from volfs.daemon.launch import check_options, start_daemon, wait_for_mount
 from volfs.daemon.options import MountOptions
 from volfs.errors import VolfsError
 
+REQUEST_MAX = 1 << 18
 Started = int | Failure
 
 
 def main() -> None:
-    requests = msgspec.json.decode(sys.stdin.buffer.read(), type=list[MountOptions])
-    started = [_start(options) for options in requests]
-    sys.stdout.buffer.write(msgspec.json.encode([_wait(one) for one in started]))
+    line, lifeline = map(int, sys.argv[1:])
+    gc.freeze()
+    with socket.socket(fileno=line) as requests:
+        while lifeline not in select.select([line, lifeline], [], [])[0]:
+            body, pipes, _, _ = socket.recv_fds(requests, REQUEST_MAX, 1)
+            if not body:
+                break
+            if os.fork() == 0:
+                requests.close()
+                _answer(body, pipes[0], lifeline)
+            os.close(pipes[0])
+            _forget_the_dead()
+
+
+def _forget_the_dead() -> None:
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _answer(body: bytes, pipe: int, lifeline: int) -> NoReturn:
+    """In a process of its own: a mount that hangs keeps no other one waiting."""
+    try:
+        requests = msgspec.json.decode(body, type=list[MountOptions])
+        started = [_start(replace(options, while_fd=lifeline)) for options in requests]
+        os.write(pipe, msgspec.json.encode([_wait(one) for one in started]))
+    except BaseException:  # noqa: BLE001 - who waits for the answer finds it on the standard error
+        traceback.print_exc()
+    finally:
+        os._exit(0)
 
 
 def _start(options: MountOptions) -> Started:
@@ -42,7 +78,3 @@ def _wait(started: Started) -> Failure | None:
     except VolfsError as error:
         return to_failure(error)
     return None
-
-
-if __name__ == "__main__":
-    main()
