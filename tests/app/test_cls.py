@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,39 @@ def test_exit_handlers_run_before_the_last_commit() -> None:
     with app.run():
         assert short().make.remote() == 7
     assert b"".join(shop.volume.read_file("Zoe")) == b"7"
+
+
+def test_only_containers_run_the_enter_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = modal.App("weights")
+
+    class Heavy:
+        SIZE = 7
+        name: str = modal.parameter()
+
+        @modal.enter()
+        def load(self) -> None:
+            assert not modal.is_local()
+
+        @modal.method()
+        def use(self) -> str:
+            return self.describe(self.name)
+
+        @staticmethod
+        def describe(name: str) -> str:
+            return f"heavy {name}"
+
+    heavy = app.cls()(Heavy)
+    # Where the module has it, as after a decorator: pickling looks its functions up there.
+    Heavy.__qualname__ = "Heavy"
+    for function in (Heavy.load, Heavy.use.raw, Heavy.describe):
+        function.__qualname__ = f"Heavy.{function.__name__}"
+    monkeypatch.setattr(sys.modules[__name__], "Heavy", heavy, raising=False)
+    with app.run():
+        assert heavy(name="x").use.remote() == "heavy x"
+    assert heavy.SIZE == 7
+    assert heavy.describe("y") == "heavy y"
+    with pytest.raises(AttributeError, match="missing the parameter 'name'"):
+        heavy.use.remote()
 
 
 def test_with_options_are_other_containers() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from volfs.api.function import Function
@@ -168,13 +170,25 @@ class Cls:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        return getattr(self(), name)
+        user_class = getattr(self._target, "user_class", None)
+        if user_class is not None and not is_method(user_class, name):
+            return _hide_identity(getattr(user_class, name))
+        try:
+            instance = self()
+        except TypeError as error:  # what looks for attributes expects no other error
+            raise AttributeError(str(error)) from None
+        return getattr(instance, name)
 
     def __repr__(self) -> str:
         return f"volfs.Cls({self.name!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_cls, (self._target.reference,)
+
+
+def _hide_identity(attribute: Any) -> Any:
+    """What is found by its name is pickled by its name: the class's functions travel whole."""
+    return partial(attribute) if isinstance(attribute, FunctionType) else attribute
 
 
 def _restore_cls(reference: Reference) -> Cls:
