@@ -16,6 +16,7 @@ import pytest
 import volfs as modal
 from tests.api.conftest import ROOT
 from tests.app import shop
+from tests.harness.mounted import is_running
 from volfs.api import entrypoint
 from volfs.exception import InvalidError
 
@@ -183,3 +184,24 @@ def test_signals_end_it_in_order(number: int, status: int, tmp_path: Path, place
     process.send_signal(number)
     assert process.communicate(timeout=60)[0] == "left\n"
     assert process.returncode == status
+
+
+@pytest.mark.fuse
+def test_a_program_that_just_ends_leaves_nothing_running(tmp_path: Path, place: Path) -> None:
+    path = tmp_path / "leaving.py"
+    path.write_text(
+        "import subprocess, volfs\n"
+        "app = volfs.App()\n"
+        "@app.function()\n"
+        "def begin():\n"
+        "    return subprocess.Popen(['sleep', '1000'], stdout=subprocess.DEVNULL).pid\n"
+        "print(begin.remote())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=60,
+    )
+    assert not is_running(int(done.stdout))

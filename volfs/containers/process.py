@@ -72,14 +72,14 @@ class ContainerProcess(subprocess.Popen[Any]):
     def _find_command(self, status: int) -> None:
         """The command's process, and with it its namespace, while it waits for us."""
         file = os.fdopen(status, "rb")
-        weakref.finalize(self, file.close)  # bwrap has more to say, and dies if nobody listens
+        _close_with(self, file.close)  # bwrap has more to say, and dies if nobody listens
         said = file.readline()  # nothing if bwrap has ended
         self._command = msgspec.json.decode(said or b"{}", type=_Status).child_pid
         self._members: Members | None = None
         if self._command:
             with contextlib.suppress(FileNotFoundError):
                 self._members = Members(self._command)
-                weakref.finalize(self, self._members.close)
+                _close_with(self, self._members.close)
 
     def send_signal(self, sig: int) -> None:
         """Send it to the command; SIGKILL ends everything, also what the command left behind."""
@@ -90,6 +90,11 @@ class ContainerProcess(subprocess.Popen[Any]):
         elif self._command and self.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._command, sig)
+
+
+def _close_with(process: ContainerProcess, close: Callable[[], None]) -> None:
+    """Not at the interpreter's exit: containers that are open then still have to be ended."""
+    weakref.finalize(process, close).atexit = False
 
 
 def _write_arguments(arguments: Sequence[str]) -> int:
