@@ -119,11 +119,23 @@ def test_waiting_has_a_deadline() -> None:
         Answer().wait(0)
 
 
+class CodedError(Exception):
+    """``args`` are not what its ``__init__`` takes."""
+
+    def __init__(self, code: int, *, what: str) -> None:
+        super().__init__(f"{code}: {what}")
+        self.code = code
+
+
 class PickyError(Exception):
     """Cannot be made from its pickle."""
 
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__("picky")
+    def __reduce__(self) -> tuple[object, ...]:
+        return PickyError.fromhex, ("no",)
+
+    @staticmethod
+    def fromhex(text: str) -> Exception:
+        raise ValueError(text)
 
 
 def _catch(error: Exception) -> Exception:
@@ -141,8 +153,16 @@ def test_errors_come_back_as_themselves() -> None:
     assert "in _catch" in str(error.__cause__)
 
 
+def test_errors_with_parameters_of_their_own_come_back() -> None:
+    raised = CodedError(404, what="gone")
+    raised.add_note("noted")
+    error = _catch(raised)
+    assert type(error) is CodedError
+    assert (str(error), error.code, error.__notes__) == ("404: gone", 404, ["noted"])
+
+
 def test_errors_that_cannot_be_made_again_are_remote_errors() -> None:
-    error = _catch(PickyError(1, 2))
+    error = _catch(PickyError("picky"))
     assert type(error) is RemoteError
     assert "PickyError: picky" in str(error)
     unpicklable = ValueError(threading.Lock())

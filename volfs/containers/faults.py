@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import traceback
 from dataclasses import dataclass
+from types import FunctionType
 
 from volfs.containers.pickling import dump
 from volfs.errors import RemoteError, SerializationError
@@ -34,10 +35,34 @@ def dump_fault(error: BaseException) -> bytes:
     said = "".join(traceback.format_exception_only(error)).strip()
     trace = "".join(traceback.format_exception(error))
     try:
-        pickled = dump(error, "an error") if isinstance(error, Exception) else b""
+        pickled = dump(_keep(error), "an error") if isinstance(error, Exception) else b""
     except SerializationError:
         pickled = b""
     return pickle.dumps(_Fault(pickled, said, trace))
+
+
+def _keep(error: Exception) -> object:
+    """What to pickle of it, so that its class need not take its ``args`` as parameters."""
+    kind = type(error)
+    if kind.__reduce__ is BaseException.__reduce__ and isinstance(kind.__init__, FunctionType):
+        return _Kept(error)
+    return error
+
+
+class _Kept:
+    """Its pickle is an error that is made again without its ``__init__``."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _remake, (type(self._error), self._error.args, vars(self._error))
+
+
+def _remake(kind: type[Exception], args: tuple[object, ...], state: dict[str, object]) -> Exception:
+    error = kind.__new__(kind, *args)
+    vars(error).update(state)
+    return error
 
 
 def load_fault(body: bytes) -> Exception:
