@@ -76,6 +76,16 @@ async def count_later(number: int):
         yield item
 
 
+@app.function(is_generator=True)
+def count_in_steps(number: int):
+    return iter(range(number))
+
+
+@app.function()
+def give_generator(number: int):
+    return (n for n in range(number))
+
+
 @app.function()
 def fail(what: str) -> None:
     if what == "exit":

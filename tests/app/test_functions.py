@@ -12,7 +12,13 @@ import volfs as modal
 from tests.app import shop
 from tests.harness.mounted import is_running, wait_until
 from volfs.containers.faults import RemoteTraceback
-from volfs.exception import FunctionTimeoutError, InvalidError, NotFoundError, RemoteError
+from volfs.exception import (
+    FunctionTimeoutError,
+    InvalidError,
+    NotFoundError,
+    RemoteError,
+    SerializationError,
+)
 
 pytestmark = pytest.mark.fuse
 
@@ -81,6 +87,12 @@ def test_generators() -> None:
     assert next(first) == 0
     first.close()
     assert list(shop.count_to.remote_gen(2)) == [0, 1]
+
+
+def test_only_generator_functions_give_items() -> None:
+    assert list(shop.count_in_steps.remote_gen(3)) == [0, 1, 2]
+    with pytest.raises(SerializationError, match="'generator' object"):
+        shop.give_generator.remote(3)
 
 
 def test_async_functions_and_twins() -> None:
@@ -181,7 +193,7 @@ def test_local_warns_of_mounts() -> None:
 def test_what_cannot_travel() -> None:
     import threading
 
-    with pytest.raises(modal.exception.SerializationError, match="arguments of compute"):
+    with pytest.raises(SerializationError, match="arguments of compute"):
         shop.compute.remote(threading.Lock())
 
 

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any, ParamSpec, TypeVar, cast
 
 from volfs.api.cls import Cls, prepare_class
-from volfs.api.function import Function, is_generator_function
+from volfs.api.function import Function
 from volfs.api.image import Image
 from volfs.api.marks import LANES
 from volfs.api.options import Options
@@ -37,22 +37,20 @@ log = logging.getLogger(__name__)
 class FunctionTarget(Target):
     """A function of an app."""
 
-    def __init__(self, app: App, raw: Callable[..., Any], options: Options, name: str) -> None:
-        self.reference = Reference(make_id("fu"), app.name, name, raw.__module__)
-        self.function: Function[..., Any] = Function(
-            self, name, is_generator=is_generator_function(raw)
-        )
+    def __init__(self, app: App, service: FunctionService, options: Options, name: str) -> None:
+        self.reference = Reference(make_id("fu"), app.name, name, service.raw.__module__)
+        self.function: Function[..., Any] = Function(self, name, is_generator=service.is_generator)
         self._app = app
         self._options = options
-        self._service = FunctionService(raw)
+        self._service = service
 
     @property
     def has_mounts(self) -> bool:
         return self._options.has_mounts
 
     def with_options(self, **options: Any) -> Function[..., Any]:
-        raw, name = self._service.raw, self.reference.tag
-        other = FunctionTarget(self._app, raw, self._options.change(**options), name)
+        changed, name = self._options.change(**options), self.reference.tag
+        other = FunctionTarget(self._app, self._service, changed, name)
         self._app.keep(other)
         return other.function
 
@@ -118,7 +116,12 @@ class App:
     # --- what it has -----------------------------------------------------
 
     def function(
-        self, _warn: Any = None, *, name: str | None = None, **options: Any
+        self,
+        _warn: Any = None,
+        *,
+        name: str | None = None,
+        is_generator: bool | None = None,
+        **options: Any,
     ) -> Callable[[Callable[P, R]], Function[P, R]]:
         """Make it run in containers. Options: docs/python-api.md. InvalidError."""
         _check_parentheses(_warn, "function")
@@ -129,7 +132,8 @@ class App:
                 raise InvalidError("@app.function() is for functions; use @app.cls() for a class")
             tag = name or raw.__name__
             lanes = getattr(raw, LANES, None)
-            target = FunctionTarget(self, raw, chosen.change(lanes=lanes), tag)
+            service = FunctionService(raw, is_generator)
+            target = FunctionTarget(self, service, chosen.change(lanes=lanes), tag)
             self._register(target, self.registered_functions, target.function)
             return cast(Function[P, R], target.function)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import queue
 import warnings
 from collections import deque
@@ -307,7 +306,3 @@ def _as_they_end(answers: Iterator[Answer], started: set[Answer]) -> Iterator[An
             yield done.get()
     while started:
         yield done.get()
-
-
-def is_generator_function(raw: Callable[..., Any]) -> bool:
-    return inspect.isgeneratorfunction(raw) or inspect.isasyncgenfunction(raw)

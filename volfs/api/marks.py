@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from volfs.containers.services import ENTER, EXIT, MARK, METHOD
+from volfs.containers.services import ENTER, EXIT, MARK, METHOD, is_generator_function
 from volfs.errors import InvalidError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,8 +56,8 @@ def method(*, is_generator: bool | None = None) -> Callable[[Callable[..., Any]]
 
         if not inspect.isfunction(raw):
             raise InvalidError("@method() is for functions in a class")
-        found = inspect.isgeneratorfunction(raw) or inspect.isasyncgenfunction(raw)
-        return Method(raw, found if is_generator is None else is_generator)
+        found = is_generator_function(raw) if is_generator is None else is_generator
+        return Method(raw, found)
 
     return mark
 

@@ -23,10 +23,10 @@ _NOTED = {
     *("gpu", "cpu", "memory", "ephemeral_disk", "cloud", "region", "proxy", "nonpreemptible"),
     *("schedule", "min_containers", "buffer_containers", "startup_timeout", "i6pn"),
     *("enable_memory_snapshot", "block_network", "restrict_modal_access", "restrict_output"),
-    *("experimental_options", "serialized", "include_source", "is_generator", "keep_warm"),
+    *("experimental_options", "serialized", "include_source", "keep_warm"),
 }
 """What Modal's decorators take and what means nothing on one machine."""
-_SILENT = {"serialized", "include_source", "is_generator"}
+_SILENT = {"serialized", "include_source"}
 """Of these, what volfs does anyway."""
 _noted: set[str] = set()
 

@@ -24,6 +24,9 @@ class Service(Protocol):
     def start(self) -> Iterator[Any]:
         """Before the first call. Iterating does it; what comes may be coroutines to be run."""
 
+    def gives_items(self, method: str) -> bool:
+        """Whether its result is to be iterated here."""
+
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 
     def stop(self) -> Iterator[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,8 +16,13 @@ SELF = "__volfs_reference__"
 
 
 class FunctionService:
-    def __init__(self, raw: Callable[..., Any]) -> None:
+    def __init__(self, raw: Callable[..., Any], is_generator: bool | None = None) -> None:
+        """``is_generator``: None is what inspection says."""
         self.raw = raw
+        self.is_generator = is_generator_function(raw) if is_generator is None else is_generator
+
+    def gives_items(self, method: str) -> bool:
+        return self.is_generator
 
     def start(self) -> Iterator[Any]:
         return iter(())
@@ -40,6 +46,10 @@ class ClassService:
         self.reference = reference
         self.instance: Any = None
 
+    def gives_items(self, method: str) -> bool:
+        found = find_attribute(self.cls, method)
+        return bool(getattr(found, "is_generator", False))
+
     def start(self) -> Iterator[Any]:
         """Its enter handlers, those of base classes first."""
         instance: Any = object.__new__(self.cls)
@@ -55,6 +65,10 @@ class ClassService:
         if self.instance is None:
             return iter(())
         return (function(self.instance) for function in iter_marked(self.cls, EXIT))
+
+
+def is_generator_function(raw: Callable[..., Any]) -> bool:
+    return inspect.isgeneratorfunction(raw) or inspect.isasyncgenfunction(raw)
 
 
 def iter_marked(cls: type, mark: str) -> Iterator[Callable[..., Any]]:

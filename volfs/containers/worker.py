@@ -116,7 +116,7 @@ class Worker:
         current_call.set(message.call_id)
         args, kwargs = load_arguments(message.arguments)
         result = self._await(self._service.call(message.method, args, kwargs))
-        if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        if self._service.gives_items(message.method):
             self._send_items(incoming, result)
             result = None
         return dump(result, "the result")
@@ -126,6 +126,8 @@ class Worker:
         items: Any = generator
         if inspect.isasyncgen(generator):
             items = self._loop.iterate(generator)
+        elif not inspect.isgenerator(generator):
+            items = (item for item in generator)
         with contextlib.closing(items):
             for item in items:
                 incoming.item(dump(item, "an item"))
