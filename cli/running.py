@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from volfs_cli.hiding import hide_values
 from volfs_cli.stores import complete_volume, opened_store, store_option, store_url
@@ -19,8 +20,9 @@ from volfs_cli.stores import complete_volume, opened_store, store_option, store_
 if TYPE_CHECKING:
     from volfs.containers.container import Container, ContainerSpec, VolumeMount
 
+_FOR_PROGRAMS = {"command", "is_module", "store"}
 _AFTER_DASHES = "volfs.after_dashes"
-_COMMAND = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+_COMMAND = {"allow_interspersed_args": False}
 
 
 class RunCommand(click.Command):
@@ -59,8 +61,9 @@ class RunCommand(click.Command):
     "a command that succeeds, or not at all.",
 )
 @click.option("--workdir", metavar="DIR", help="Where the command starts; default: here.")
+@click.option("-m", "is_module", is_flag=True, help="COMMAND is an App's module: PACKAGE.APP.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def run(command: tuple[str, ...], **options: Any) -> NoReturn:
+def run(command: tuple[str, ...], is_module: bool, **options: Any) -> NoReturn:
     """Run COMMAND in a container that has volumes, or an App: FILE.py[::NAME] [ARGS].
 
     The container sees this machine's files and processes, and each volume at its
@@ -69,8 +72,9 @@ def run(command: tuple[str, ...], **options: Any) -> NoReturn:
     """
     hide_values()
     _end_on_signals()
-    if _is_program(command[0]):
-        _run_file(command)
+    if is_module or _is_program(command[0]):
+        _check_no_options()
+        _run_program(command, is_module)
     sys.exit(_run_command(command, **options))
 
 
@@ -80,12 +84,21 @@ def _is_program(word: str) -> bool:
     return not after_dashes and (word.endswith(".py") or ".py::" in word)
 
 
-def _run_file(command: Sequence[str]) -> NoReturn:
-    from volfs.api.entrypoint import run_file
+def _check_no_options() -> None:
+    """An App says itself what its functions have."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is ParameterSource.COMMANDLINE and option.name not in _FOR_PROGRAMS:
+            raise click.UsageError(f"{option.opts[0]} is for commands; an App's file says it")
+
+
+def _run_program(command: Sequence[str], is_module: bool) -> NoReturn:
+    from volfs.api.entrypoint import run_file, run_module
 
     os.environ["VOLFS_STORE"] = store_url()
-    path, _, name = command[0].partition("::")
-    run_file(path, name or None, list(command[1:]))
+    where, _, name = command[0].partition("::")
+    (run_module if is_module else run_file)(where, name or None, list(command[1:]))
     sys.exit()
 
 

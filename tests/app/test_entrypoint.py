@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import click
@@ -132,17 +133,7 @@ def test_entrypoint_of_the_shop_is_a_function_here(capfd) -> None:
 
 @pytest.mark.fuse
 def test_the_command(file: Path, place: Path) -> None:
-    def run(*words: str) -> tuple[str, int]:
-        done = subprocess.run(
-            [sys.executable, "-m", "volfs_cli.main", "run", *words],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            cwd=file.parent,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        return done.stdout + done.stderr, done.returncode
-
+    run = partial(run_in, file.parent)
     assert run("office.py", "--name", "Ada") == ("main Ada False\ncaught nobody\n", 0)
     assert run("office.py::greet", "--name", "Ada", "--times", "2") == ("hello Ada 2\n", 0)
     assert run("office.py::Clerk.stamp") == ("stamped form\n", 0)
@@ -153,6 +144,62 @@ def test_the_command(file: Path, place: Path) -> None:
     assert status == 1
     assert "Note: nobody" in said
     assert "in greet" in said
+    assert "entrypoint.py" not in said
+
+
+def run_in(directory: Path, *words: str) -> tuple[str, int]:
+    """What ``volfs run`` says, and its status."""
+    done = subprocess.run(
+        [sys.executable, "-m", "volfs_cli.main", "run", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.stdout + done.stderr, done.returncode
+
+
+@pytest.mark.fuse
+def test_modules_of_packages(tmp_path: Path, place: Path) -> None:
+    package = tmp_path / "factory"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "parts.py").write_text("def double(x): return 2 * x\n")
+    (package / "app.py").write_text(
+        "import volfs\n"
+        "from .parts import double\n"
+        "app = volfs.App()\n"
+        "@app.function()\n"
+        "def count(n: int):\n"
+        "    for i in range(n):\n"
+        "        print(double(i))\n"
+        "        yield i\n"
+        "@app.local_entrypoint()\n"
+        "async def main():\n"
+        "    print([i async for i in count.remote_gen.aio(2)])\n"
+    )
+    run = partial(run_in, tmp_path)
+    assert run("-m", "factory.app") == ("0\n2\n[0, 1]\n", 0)
+    assert run("-m", "factory.app::count", "--n", "3") == ("0\n2\n4\n", 0)
+    said, status = run("factory/app.py")
+    assert status == 1
+    assert f"use `volfs run -m factory.app` in {tmp_path}" in said
+    assert run("-m", "factory.nothing")[0].endswith("No module named 'factory.nothing'\n")
+
+
+def test_what_the_program_raises_when_it_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "broken.py").write_text("def go():\n    1 / 0\ngo()\n")
+    said, status = run_in(tmp_path, "broken.py")
+    assert status == 1
+    assert said.startswith("Traceback")
+    assert "in go" in said
+    assert "entrypoint.py" not in said
+
+
+def test_options_for_commands_and_unknown_ones_are_refused(file: Path) -> None:
+    for words in (["--env", "A=1", "office.py"], ["--colour", "office.py"], ["--commit", "never"]):
+        assert run_in(file.parent, *words)[1] == 2
 
 
 @pytest.mark.fuse

@@ -1,10 +1,11 @@
-"""``volfs run FILE.py[::NAME] [ARGS]``: call an entrypoint or a function of a file's app.
+"""``volfs run FILE.py[::NAME] [ARGS]``, or ``-m MODULE``: call an entrypoint or a function.
 
 Parameters are options of the command line, read by their annotations.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import sys
@@ -12,6 +13,7 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,10 @@ import click
 from volfs.api.app import App, LocalEntrypoint
 from volfs.api.cls import Cls
 from volfs.api.function import Function
+from volfs.containers.loop import Loop
 from volfs.containers.pickling import send_by_value
-from volfs.errors import InvalidError, LocalFileError
+from volfs.containers.services import is_generator_function
+from volfs.errors import InvalidError
 
 _TYPES: dict[Any, Any] = {
     str: click.STRING,
@@ -35,31 +39,100 @@ _TYPES: dict[Any, Any] = {
 }
 
 
+_OWN = {"volfs", "importlib", "_frozen_importlib", "_frozen_importlib_external"}
+
+
 def run_file(path: str, name: str | None, args: list[str]) -> None:
     """Import the file, then run what ``name`` says, or its only entrypoint or function.
 
-    UsageError for wrong arguments; InvalidError; LocalFileError. Where the program raises
+    UsageError for wrong arguments; InvalidError. Where the program raises
     something, its traceback is printed, and SystemExit.
     """
-    found = import_file(Path(path))
-    app, what = choose(found, path, name)
-    raw = get_raw(what)
-    call = what if isinstance(what, LocalEntrypoint) else what.remote
-    command = make_command(raw, call, f"volfs run {path}" + (f"::{name}" if name else ""))
+    _run(lambda: import_file(Path(path)), path, path, name, args)
+
+
+def run_module(module: str, name: str | None, args: list[str]) -> None:
+    """As ``run_file``, of a module that is found from the current directory on."""
+    _run(lambda: _import_module(module), f"-m {module}", module, name, args)
+
+
+def _run(
+    load: Callable[[], types.ModuleType], said: str, where: str, name: str | None, args: list[str]
+) -> None:
+    with _printing_errors():
+        found = load()
+    app, what = choose(found, where, name)
+    call = what if isinstance(what, LocalEntrypoint) else _to_call(what)
+    command = make_command(get_raw(what), call, f"volfs run {said}" + (f"::{name}" if name else ""))
     with command.make_context(command.name, args) as context, app.run():
         command.invoke(context)
+
+
+def _to_call(what: Any) -> Callable[..., Any]:
+    """In a container; of a generator, until it ends."""
+
+    def run_to_its_end(*args: Any, **kwargs: Any) -> None:
+        for _ in what.remote_gen(*args, **kwargs):
+            pass
+
+    return run_to_its_end if what.is_generator else what.remote
+
+
+@contextmanager
+def _printing_errors() -> Iterator[None]:
+    """SystemExit for what the program raises, whose author wants to see where."""
+    try:
+        yield
+    except click.ClickException:
+        raise
+    except Exception as error:  # noqa: BLE001 - it may raise anything
+        traceback.print_exception(type(error), error, _skip_own(error.__traceback__))
+        sys.exit(1)
+
+
+def _skip_own(trace: types.TracebackType | None) -> types.TracebackType | None:
+    """From where the program begins."""
+    while trace and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _OWN:
+        trace = trace.tb_next
+    return trace
 
 
 def import_file(path: Path) -> types.ModuleType:
     """The module, whose functions travel whole, as if it had been run as a program."""
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not path.is_file() or spec is None or spec.loader is None:
-        raise LocalFileError(f"{path}: no such Python file")
+        raise click.ClickException(f"{path}: no such Python file")
     sys.path.insert(0, str(path.resolve().parent))
     module = importlib.util.module_from_spec(spec)
     sys.modules[module.__name__] = module
     send_by_value(module.__name__, always=True)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except ImportError as error:
+        if "no known parent package" in str(error):
+            raise click.ClickException(f"{path}: {error}; {_say_module(path)}") from error
+        raise
+    return module
+
+
+def _say_module(path: Path) -> str:
+    """How to run a file that is part of a package."""
+    path = path.resolve()
+    names = [path.stem]
+    while (path := path.parent).joinpath("__init__.py").exists():
+        names.insert(0, path.name)
+    return f"use `volfs run -m {'.'.join(names)}` in {path}"
+
+
+def _import_module(name: str) -> types.ModuleType:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and f"{name}.".startswith(f"{error.name}."):
+            raise click.ClickException(f"{name}: {error}") from error
+        raise
+    send_by_value(name, always=True)
     return module
 
 
@@ -99,11 +172,15 @@ class _Method:
 
     def __init__(self, cls: Cls, name: str) -> None:
         self.raw = cls.get_raw(name)
+        self.is_generator = is_generator_function(self.raw)
         self._cls = cls
         self._name = name
 
     def remote(self, **kwargs: Any) -> Any:
         return getattr(self._cls(), self._name).remote(**kwargs)
+
+    def remote_gen(self, **kwargs: Any) -> Any:
+        return getattr(self._cls(), self._name).remote_gen(**kwargs)
 
 
 def get_raw(what: Any) -> Callable[..., Any]:
@@ -131,11 +208,10 @@ def make_command(raw: Callable[..., Any], call: Callable[..., Any], name: str) -
 
     def run(**given: Any) -> None:
         positional = given.pop(rest.lower(), ()) if rest else ()
-        try:
-            call(*positional, **given)
-        except Exception:  # noqa: BLE001 - it is the program's: its author wants to see where
-            traceback.print_exc()
-            sys.exit(1)
+        with _printing_errors():
+            result = call(*positional, **given)
+            if inspect.iscoroutine(result):
+                Loop().run(result)
 
     settings = {"ignore_unknown_options": True} if rest else {}
     return click.Command(
