@@ -13,7 +13,6 @@ import subprocess
 import sys
 import threading
 import weakref
-from types import TracebackType
 from typing import Self
 
 from volfs.control.mounts import runtime_directory
@@ -52,12 +51,7 @@ class Launcher:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def begin(self, request: bytes) -> int:

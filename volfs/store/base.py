@@ -12,7 +12,6 @@ points at what is not durable.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from types import TracebackType
 from typing import NamedTuple, Protocol, Self
 
 import msgspec
@@ -159,12 +158,7 @@ class Upload(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
 
 class Store(Protocol):

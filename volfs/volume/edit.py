@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Self
 
 from volfs.errors import (
@@ -135,14 +134,9 @@ class Edit:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.pool.shutdown(wait=True, cancel_futures=True)
-        self._stack.__exit__(kind, error, trace)
+        self._stack.close()
 
     # --- looking ---------------------------------------------------------
 
