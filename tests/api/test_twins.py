@@ -83,6 +83,8 @@ def test_a_dict(run: Run) -> None:
             assert await d.contains.aio("l")
             assert {item async for item in d.items.aio()} == {("k", 1), ("l", 2)}
             assert {key async for key in d.iterate_keys()} == {"k", "l"}
+            assert {value async for value in d.iterate_values()} == {1, 2}
+            assert {item async for item in d.iterate_items()} == {("k", 1), ("l", 2)}
             with pytest.raises(KeyError):
                 await d.pop.aio("m")
         with pytest.raises(modal.exception.NotFoundError):

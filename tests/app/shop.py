@@ -142,6 +142,11 @@ def where() -> tuple[bool, str | None, float]:
 
 
 @app.function(max_containers=1)
+def touch(path: str) -> None:
+    Path(path).touch()
+
+
+@app.function(max_containers=1)
 def where_pid() -> int:
     return os.getpid()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,24 @@ def test_methods_call_each_other_and_others_call_them() -> None:
     cleo = shop.Barista(name="Cleo")
     assert cleo.make_two.remote("tea") == [("Cleo", "tea", 1), ("Cleo", "tea", 2)]
     assert shop.order.remote("tea") == ("Bob", "tea", 1)
+
+
+def test_one_container_runs_calls_at_once() -> None:
+    app = modal.App("round")
+
+    class Table:
+        @modal.enter()
+        def lay(self) -> None:
+            self.both = threading.Barrier(2)
+
+        @modal.method()
+        def meet(self, name: str) -> str:
+            self.both.wait(20)
+            return name
+
+    tables = app.cls(max_containers=1)(Table).with_concurrency(max_inputs=2)
+    with app.run():
+        assert list(tables().meet.map("ab")) == ["a", "b"]
 
 
 def test_local_is_an_instance_here() -> None:

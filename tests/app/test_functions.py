@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +64,13 @@ def test_spawn_and_get() -> None:
     assert modal.FunctionCall.gather(shop.compute.spawn(1), shop.compute.spawn(2)) == [2, 4]
     with pytest.raises(NotFoundError):
         modal.FunctionCall.from_id("fc-none")
+
+
+def test_spawned_generators_and_calls_nobody_waits_for(tmp_path: Path) -> None:
+    assert list(shop.count_to.spawn(3).get_gen()) == [0, 1, 2]
+    paths = [tmp_path / name for name in "abc"]
+    shop.touch.spawn_map(map(str, paths))
+    wait_until(lambda: all(path.exists() for path in paths), "all of them to have run")
 
 
 def test_get_has_a_timeout_which_is_pythons_too() -> None:

@@ -133,6 +133,21 @@ def test_packages_are_installed_once(tmp_path: Path, cache: Path) -> None:
         slim.pip_install("no-such-package", extra_options="--no-index").build()
 
 
+def test_a_file_of_requirements_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    make_wheel(tmp_path)
+    wanted = tmp_path / "requirements.txt"
+    wanted.write_text(f"# for the break\n--no-index\n--find-links {tmp_path}  # here\nteapot\n")
+    image = slim.pip_install_from_requirements(wanted)
+    (lib,) = image.build().import_paths
+    assert (Path(lib) / "teapot.py").is_file()
+    wanted.write_text(wanted.read_text() + "no-such-package\n")
+    assert image.build().import_paths == (lib,)
+    with pytest.raises(RemoteError, match="no-such-package"):
+        slim.pip_install_from_requirements(wanted).build()
+    with pytest.raises(FileNotFoundError):
+        slim.pip_install_from_requirements(tmp_path / "nothing.txt")
+
+
 @pytest.mark.fuse
 def test_containers_have_it_all(tmp_path: Path, files: Path, place: Path) -> None:
     app = modal.App("imaged")

@@ -92,9 +92,11 @@ class Packages(Step):
     arguments: tuple[str, ...]
     """Of pip."""
     force: bool = False
+    requirements: str = ""
+    """The text of the file that the arguments name."""
 
     def describe(self) -> str:
-        return repr((self.arguments, sys.version))
+        return repr((self.arguments, self.requirements, sys.version))
 
     def apply(self, built: Built, before: Image, key: str) -> Built:
         with once(key, force=self.force) as folder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -89,10 +89,11 @@ class Image:
         return self.pip_install(*packages, **options)
 
     def pip_install_from_requirements(self, requirements_txt: str | Path, **options: Any) -> Image:
-        """Packages that a file names, as it is now. FileNotFoundError."""
-        lines = Path(requirements_txt).read_text().splitlines()
-        names = [line.partition("#")[0].strip() for line in lines]
-        return self.pip_install([name for name in names if name], **options)
+        """Packages that a file names: again when its text changes. FileNotFoundError."""
+        path = Path(requirements_txt).absolute()
+        given = self.pip_install("-r", str(path), **options).step
+        assert isinstance(given, Packages)
+        return self._with(replace(given, requirements=path.read_text()))
 
     def apt_install(self, *packages: _NAMES, **_: Any) -> Image:
         """Noted, not done: containers have the packages of this machine."""
