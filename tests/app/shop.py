@@ -112,6 +112,15 @@ def spawn_others(number: int) -> str:
     return compute.spawn(number).object_id
 
 
+@app.function()
+def find_and_change(number: int) -> list[int]:
+    found = modal.Function.from_name("shop", "compute")
+    changed = found.with_options(env={"CHANGED": "1"}, timeout=60)
+    cls = modal.Cls.from_name("shop", "Barista").with_options(single_use_containers=True)
+    made = [cls(name="Ida").make.remote("tea")[2] for _ in range(2)]
+    return [found.remote(number), changed.remote(number), *made]
+
+
 @app.function(timeout=0.5)
 def sleep(seconds: float) -> None:
     threading.Event().wait(seconds)

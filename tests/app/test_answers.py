@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from volfs.api.spawned import Spawned
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.connection import Connection, Incoming
 from volfs.containers.faults import RemoteTraceback, dump_fault, load_fault
@@ -112,6 +113,28 @@ def test_who_stops_iterating_cancels() -> None:
     assert next(items) == b"1"
     items.close()
     assert cancelled.is_set()
+
+
+def test_results_that_nobody_holds_are_dropped_the_oldest_first() -> None:
+    spawned = Spawned(calls=3, size=100)
+    held = Answer()
+    spawned.add("held", held)
+    for number in range(4):
+        answer = Answer()
+        spawned.add(f"{number}", answer)
+        assert spawned.find(f"{number}") is answer
+        answer.finish(b"x" * 10)
+        del answer
+    held.finish(b"h")
+    known = [name for name in ("0", "1", "2", "3", "held") if spawned.find(name)]
+    assert known == ["2", "3", "held"]
+    large = Answer()
+    large.add(b"i" * 60)
+    spawned.add("large", large)
+    large.finish(b"x" * 60)
+    assert spawned.find("large") is large
+    del large
+    assert [name for name in ("2", "3", "held", "large") if spawned.find(name)] == ["held"]
 
 
 def test_waiting_has_a_deadline() -> None:

@@ -142,6 +142,25 @@ def test_containers_call_others() -> None:
     assert call.get() == 10
 
 
+def test_containers_find_functions_by_name_and_change_their_options() -> None:
+    assert shop.find_and_change.remote(4) == [8, 8, 1, 1]
+
+
+def test_names_that_this_program_does_not_define() -> None:
+    for find in (modal.Function.from_name, modal.Cls.from_name):
+        with pytest.raises(NotFoundError, match="import the file that does"):
+            find("elsewhere", "compute")
+    with pytest.raises(NotFoundError, match="is no class, but"):
+        modal.Cls.from_name("shop", "compute")
+    with pytest.raises(InvalidError, match="options are the class's"):
+        shop.Barista().make.with_options(timeout=1)
+
+
+def test_a_name_is_not_the_one_with_other_options() -> None:
+    shop.compute.with_options(timeout=1)
+    assert modal.Function.from_name("shop", "compute") is shop.compute
+
+
 def test_a_timeout_kills() -> None:
     with pytest.raises(FunctionTimeoutError, match=r"timeout of 0\.5 s"):
         shop.sleep.remote(600)

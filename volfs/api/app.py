@@ -48,11 +48,15 @@ class FunctionTarget(Target):
     def has_mounts(self) -> bool:
         return self._options.has_mounts
 
-    def with_options(self, **options: Any) -> Function[..., Any]:
+    @property
+    def handle(self) -> Function[..., Any]:
+        return self.function
+
+    def with_options(self, **options: Any) -> Target:
         changed, name = self._options.change(**options), self.reference.tag
         other = FunctionTarget(self._app, self._service, changed, name)
         self._app.keep(other)
-        return other.function
+        return other
 
     def dump_service(self) -> bytes:
         return dump(self._service, f"the function {self.reference.tag}")
@@ -181,12 +185,12 @@ class App:
                 what,
             )
         known[tag] = what
-        self.keep(target)
+        self.keep(target, by_name=True)
         send_by_value(target.reference.module)
 
-    def keep(self, target: Target) -> None:
+    def keep(self, target: Target, *, by_name: bool = False) -> None:
         """Calls find it by its id as long as the app is there."""
-        register(target)
+        register(target, by_name=by_name)
         self._kept.append(target)
 
     # --- running ---------------------------------------------------------

@@ -16,7 +16,7 @@ from volfs.api.plans import start_container
 from volfs.api.running import (
     DistantTarget,
     Target,
-    find_by_name,
+    get_handle,
     make_id,
     register,
     restore_target,
@@ -55,8 +55,13 @@ class ClassTarget(Target):
         self._instances: dict[bytes, InstanceTarget] = {}
 
     @property
-    def cls(self) -> Cls:
+    def handle(self) -> Cls:
         return Cls(self)
+
+    def with_options(self, **options: Any) -> Target:
+        other = ClassTarget(self.app, self.user_class, self.options.change(**options))
+        self.app.keep(other)
+        return other
 
     @property
     def has_mounts(self) -> bool:
@@ -120,11 +125,11 @@ class Cls:
 
     @classmethod
     def from_name(cls, app_name: str, name: str, **_: Any) -> Cls:
-        """That of an app which this program has defined. NotFoundError."""
-        target = find_by_name(app_name, name)
-        if not isinstance(target, ClassTarget):
-            raise NotFoundError(f"no class '{name}' of an app '{app_name}' is defined here")
-        return Cls(target)
+        """That of an app which this program defines, also in its containers. NotFoundError."""
+        found = get_handle(app_name, name)
+        if not isinstance(found, Cls):
+            raise NotFoundError(f"{name} of {app_name} is no class, but {found!r}")
+        return found
 
     @classmethod
     def from_local(cls, app: App, user_class: type, options: Options) -> Cls:
@@ -148,12 +153,7 @@ class Cls:
 
     def with_options(self, **options: Any) -> Cls:
         """The same class with other options; its containers are its own. InvalidError."""
-        target = self._target
-        if not isinstance(target, ClassTarget):
-            raise InvalidError(f"{self.name}: only where it is defined can it have other options")
-        other = ClassTarget(target.app, target.user_class, target.options.change(**options))
-        target.app.keep(other)
-        return Cls(other)
+        return Cls(self._target.with_options(**options))
 
     def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> Cls:
         """Its containers run so many calls at once, in threads."""

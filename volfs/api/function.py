@@ -12,7 +12,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 from volfs.api.running import (
     Target,
     attach,
-    find_by_name,
+    get_handle,
     get_result,
     make_id,
     restore_target,
@@ -45,12 +45,11 @@ class Function(Generic[P, R]):
 
     @classmethod
     def from_name(cls, app_name: str, name: str, **_: Any) -> Function[..., Any]:
-        """That of an app which this program has defined. NotFoundError."""
-        target = find_by_name(app_name, name)
-        function = getattr(target, "function", None)
-        if not isinstance(function, Function):
-            raise NotFoundError(f"no function '{name}' of an app '{app_name}' is defined here")
-        return function
+        """That of an app which this program defines, also in its containers. NotFoundError."""
+        found = get_handle(app_name, name)
+        if not isinstance(found, Function):
+            raise NotFoundError(f"{name} of {app_name} is no function, but {found!r}")
+        return found
 
     @property
     def object_id(self) -> str:
@@ -65,10 +64,8 @@ class Function(Generic[P, R]):
 
     def with_options(self, **options: Any) -> Function[P, R]:
         """The same function with other options; its containers are its own. InvalidError."""
-        changed: Callable[..., Function[P, R]] | None = getattr(self._target, "with_options", None)
-        if changed is None:
-            raise InvalidError(f"{self.name}: only where it is defined can it have other options")
-        return changed(**options)
+        target = self._target.with_options(**options)
+        return Function(target, self.name, is_generator=self.is_generator)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(

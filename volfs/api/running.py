@@ -13,13 +13,17 @@ import threading
 import weakref
 from abc import ABC, abstractmethod
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
+from volfs.api.spawned import Spawned
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.connection import Connection, Incoming
 from volfs.containers.faults import dump_fault, load_fault
 from volfs.containers.messages import (
     Attach,
     Fetch,
+    Find,
     Invoke,
     Reference,
     Service,
@@ -28,9 +32,9 @@ from volfs.containers.messages import (
     encode,
     this_process,
 )
-from volfs.containers.pickling import load
+from volfs.containers.pickling import dump, load
 from volfs.containers.pool import Pool
-from volfs.errors import ExecutionError, NotFoundError, VolfsError
+from volfs.errors import ExecutionError, InvalidError, NotFoundError, VolfsError
 
 _LETTERS = string.ascii_letters + string.digits
 
@@ -61,8 +65,17 @@ class Target(ABC):
     def get_local_service(self) -> Service:
         """To run it in this process, started."""
 
+    @property
+    def handle(self) -> Any:
+        """The Function or Cls that stands for it, where it is defined."""
+        raise InvalidError(f"{self.reference.tag} has no name")
+
     def get_instance(self, parameters: bytes) -> Target:
         raise ExecutionError(f"{self.reference.tag} is not a class")
+
+    def with_options(self, **options: Any) -> Target:
+        """The same with these on top, and containers of its own. InvalidError."""
+        raise InvalidError(f"{self.reference.tag}: options are the class's, not an instance's")
 
 
 class DistantTarget(Target):
@@ -88,8 +101,13 @@ class DistantTarget(Target):
         return self._service
 
     def get_instance(self, parameters: bytes) -> Target:
-        ref = self.reference
-        return DistantTarget(Reference(ref.id, ref.app, ref.tag, ref.module, parameters))
+        return DistantTarget(replace(self.reference, parameters=parameters))
+
+    def with_options(self, **options: Any) -> Target:
+        if self.reference.parameters is not None:
+            return super().with_options(**options)
+        chosen = dump(options, f"the options of {self.reference.tag}")
+        return DistantTarget(replace(self.reference, options=(*self.reference.options, chosen)))
 
 
 def start_service(service: Service) -> None:
@@ -118,15 +136,33 @@ _by_name: weakref.WeakValueDictionary[tuple[str | None, str], Target] = (
 )
 
 
-def register(target: Target) -> None:
+_variants: weakref.WeakValueDictionary[tuple[str, bytes], Target] = weakref.WeakValueDictionary()
+_varying = threading.Lock()
+
+
+def register(target: Target, *, by_name: bool = True) -> None:
     """The later one of a name is known by it."""
     reference = target.reference
     _targets[reference.id] = target
-    _by_name[reference.app, reference.tag] = target
+    if by_name:
+        _by_name[reference.app, reference.tag] = target
 
 
 def find_by_name(app: str | None, tag: str) -> Target | None:
     return _by_name.get((app, tag))
+
+
+def get_handle(app: str, tag: str) -> Any:
+    """The Function or Cls that an app of this program has under the name. NotFoundError."""
+    found = find_by_name(app, tag)
+    if found is not None:
+        return found.handle
+    if this_process.runner is not None:
+        return load(get_result(this_process.runner.call(encode(Find(app, tag)))), tag)
+    raise NotFoundError(
+        f"this program defines no '{tag}' of an app '{app}': apps live with the program that "
+        "defines them; import the file that does"
+    )
 
 
 def restore_target(reference: Reference) -> Target:
@@ -134,7 +170,24 @@ def restore_target(reference: Reference) -> Target:
     found = _targets.get(reference.id)
     if found is None:
         return DistantTarget(reference)
-    return found if reference.parameters is None else found.get_instance(reference.parameters)
+    return _specify(found, reference)
+
+
+def _specify(target: Target, reference: Reference) -> Target:
+    for options in reference.options:
+        target = _get_variant(target, options)
+    return target if reference.parameters is None else target.get_instance(reference.parameters)
+
+
+def _get_variant(target: Target, options: bytes) -> Target:
+    """One for the same options, whichever container asks for it."""
+    key = target.reference.id, options
+    with _varying:
+        found = _variants.get(key)
+        if found is None:
+            chosen = load(options, f"the options of {target.reference.tag}")
+            found = _variants[key] = target.with_options(**chosen)
+    return found
 
 
 def _get_target(reference: Reference) -> Target:
@@ -148,12 +201,12 @@ def _get_target(reference: Reference) -> Target:
         raise ExecutionError(
             f"{reference.tag}, of {reference.module}, is not known to the program that runs the app"
         )
-    return found if reference.parameters is None else found.get_instance(reference.parameters)
+    return _specify(found, reference)
 
 
 # --- calls ------------------------------------------------------------------
 
-_spawned: dict[str, Answer] = {}
+_spawned = Spawned()
 
 
 def submit(
@@ -165,7 +218,7 @@ def submit(
         return this_process.runner.call(encode(message))
     answer = target.get_pool().submit(Invoke(method, arguments, call_id))
     if spawned:
-        _spawned[call_id] = answer
+        _spawned.add(call_id, answer)
     return answer
 
 
@@ -173,9 +226,12 @@ def attach(call_id: str) -> Answer:
     """The answer to a spawned call. NotFoundError, in a container at its use."""
     if this_process.runner is not None:
         return this_process.runner.call(encode(Attach(call_id)))
-    if call_id not in _spawned:
-        raise NotFoundError(f"no call {call_id} was spawned by this program")
-    return _spawned[call_id]
+    found = _spawned.find(call_id)
+    if found is None:
+        raise NotFoundError(
+            f"no call {call_id} was spawned by this program, or its result is no longer kept"
+        )
+    return found
 
 
 def get_result(answer: Answer, seconds: float | None = None) -> bytes:
@@ -210,6 +266,8 @@ def _answer(incoming: Incoming) -> bytes:
             answer = attach(call_id)
         case Fetch(reference):
             return _get_target(reference).dump_service()
+        case Find(app, tag):
+            return dump(get_handle(app, tag), tag)
         case other:
             raise VolfsError(f"a container said {other!r}")
     incoming.on_cancel = answer.cancel

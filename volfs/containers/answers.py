@@ -89,6 +89,12 @@ class Answer:
     def is_done(self) -> bool:
         return self._outcome is not None
 
+    @property
+    def size(self) -> int:
+        """Bytes that wait to be read."""
+        outcome = self._outcome
+        return sum(map(len, self._items)) + (len(outcome.body) if outcome else 0)
+
     def when_done(self, listener: Callable[[], None]) -> None:
         """Call it in the thread that ends this, or now."""
         with self._lock:

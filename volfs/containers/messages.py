@@ -66,6 +66,8 @@ class Reference:
     module: str
     parameters: bytes | None = None
     """The pickled arguments of a class's instance."""
+    options: tuple[bytes, ...] = ()
+    """The pickled arguments of each ``with_options``."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,15 @@ class Fetch:
     reference: Reference
 
 
-Message = Start | Invoke | Submit | Attach | Fetch
+@dataclass(frozen=True)
+class Find:
+    """The pickled handle of what an app has under a name."""
+
+    app: str
+    tag: str
+
+
+Message = Start | Invoke | Submit | Attach | Fetch | Find
 
 
 def encode(message: Message) -> bytes:
