@@ -19,7 +19,7 @@ from volfs.daemon.options import MountOptions
 from volfs.daemon.rooms import NO_KERNEL, open_rooms
 from volfs.daemon.server import listen, serve
 from volfs.daemon.service import Service
-from volfs.daemon.session import Session, end_session, open_session
+from volfs.daemon.session import Session, await_session, end_session
 from volfs.errors import VolfsError
 from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead, unmount
 from volfs.fuse.mounting import serve as serve_fuse
@@ -104,7 +104,7 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
     store = open_store(options.store)
     stack.callback(store.close)
     volume = store.get_volume(options.volume)
-    session = open_session(store, volume, options)
+    session = await await_session(store, volume, options)
     stack.callback(session.close)
     try:
         kernel = make_kernel(options.mountpoint)

@@ -2,7 +2,8 @@
 
 The directory is named after the volume and the mount point, so the next mount
 of that volume at that place finds what a dead daemon left, and takes it over.
-``volfs/volume/sessions.py`` reads these directories for everybody else.
+Mount namespaces may each have a mount there: from the second on, its directory
+has a number, too. ``volfs/volume/sessions.py`` reads them for everybody else.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import IO
 
 import msgspec
+import trio
 
+from volfs.control.mounts import FS_TYPE, find_mount_point
 from volfs.daemon.options import MountOptions
 from volfs.errors import AlreadyExistsError, MountError, NotFoundError, StoreError
 from volfs.errors.faults import reached
@@ -34,11 +39,20 @@ from volfs.volume.sessions import (
     SessionFacts,
     encode_facts,
     get_session,
+    load_session,
     session_name,
     sessions_directory,
 )
 
 log = logging.getLogger(__name__)
+
+LAST_COMMIT = 60.0
+"""Seconds for which a mount waits for the one that was there before."""
+LOOK_AGAIN = 0.05
+
+
+class SessionBusyError(MountError):
+    """A living daemon has the session."""
 
 
 class Session:
@@ -90,11 +104,25 @@ class Session:
         self.close()
 
 
+async def await_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:
+    """As ``open_session``, but the daemon that was there before may be in its last commit."""
+    deadline = trio.current_time() + LAST_COMMIT
+    while True:
+        try:
+            return open_session(store, volume, options)
+        except SessionBusyError:
+            found = find_mount_point(options.mountpoint)
+            is_mounted = found is not None and found.fs_type == FS_TYPE
+            if is_mounted or trio.current_time() > deadline:
+                raise
+        await trio.sleep(LOOK_AGAIN)
+
+
 def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:
     """The session of a mount: new, left behind there, or brought from elsewhere (``adopt``).
 
-    MountError if a living mount has it; NotFoundError, AlreadyExistsError where
-    there is nothing to adopt, or another overlay at that place.
+    SessionBusyError; NotFoundError, AlreadyExistsError where there is nothing to
+    adopt, or another overlay at that place.
     """
     path = _find_place(store, volume, options)
     if options.adopt is not None:
@@ -148,7 +176,13 @@ def _printable(path: str) -> str:
 
 
 def _find_place(store: Store, volume: VolumeRecord, options: MountOptions) -> Path:
-    """The directory for this volume at this mount point, perhaps of the volume's former name.
+    """The directory for this volume at this mount point, as this mount namespace has it."""
+    places = _iter_places(store, volume, options)
+    return next(path for path in places if not _is_of_other_mounts(path))
+
+
+def _iter_places(store: Store, volume: VolumeRecord, options: MountOptions) -> Iterator[Path]:
+    """Those that are there, perhaps of the volume's former name, and then new ones.
 
     An overlay lies on one part of the volume and on nothing else: that is in the name, too.
     """
@@ -157,12 +191,24 @@ def _find_place(store: Store, volume: VolumeRecord, options: MountOptions) -> Pa
     facts = f"{volume.id}\0{options.mountpoint}\0{shows}"
     place = hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()[:12]
     directory = options.sessions or sessions_directory(store)
-    found = sorted(directory.glob(f"*-{place}"))
-    return found[0] if found else directory / f"{volume.name}-{place}"
+    there = sorted(directory.glob(f"*-{place}")) + sorted(directory.glob(f"*-{place}.[0-9]*"))
+    yield from (path for path in there if path.suffix != REMOVED)
+    yield directory / f"{volume.name}-{place}"
+    yield from (directory / f"{volume.name}-{place}.{number}" for number in count(2))
+
+
+def _is_of_other_mounts(path: Path) -> bool:
+    """Whether the daemon that has it lives in another mount namespace than this process."""
+    session = load_session(path)
+    try:
+        theirs, ours = (Path(f"/proc/{pid}/ns/mnt").stat() for pid in (session.pid, "self"))
+    except OSError:
+        return False
+    return session.alive and not os.path.samestat(theirs, ours)
 
 
 def _find_lock(path: Path) -> IO[bytes] | None:
-    """The lock of a session's directory; None if that is removed. MountError if somebody has it."""
+    """The lock of a session's directory; None if that is removed. SessionBusyError."""
     try:
         lock = (path / LOCK).open("ab", buffering=0)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -170,7 +216,10 @@ def _find_lock(path: Path) -> IO[bytes] | None:
             return lock
     except BlockingIOError:
         lock.close()
-        raise MountError(f"{path.name}: a living mount has it: it is already mounted") from None
+        pid = load_session(path).pid
+        raise SessionBusyError(
+            f"{path.name}: process {pid} has it: a mount that lives, or is in its last commit"
+        ) from None
     except FileNotFoundError:
         return None
     lock.close()
