@@ -65,14 +65,15 @@ def test_names_are_those_of_volumes_too(nfs: modal.NetworkFileSystem) -> None:
     for call in (
         modal.NetworkFileSystem.from_name("vol").hydrate,
         modal.NetworkFileSystem.from_name("vol", create_if_missing=True).hydrate,
-        lambda: modal.NetworkFileSystem.delete("vol"),
     ):
         with pytest.raises(exception.InvalidError) as caught:
             call()
         assert str(caught.value) == said
     with pytest.raises(exception.InvalidError, match="`shared` as a Volume which already exists"):
         modal.Volume.from_name("shared").hydrate()
-    with pytest.raises(exception.InvalidError):
+    with pytest.raises(exception.InvalidError, match="`volfs delete vol` removes it"):
+        modal.NetworkFileSystem.delete("vol")
+    with pytest.raises(exception.InvalidError, match="`volfs nfs delete shared` removes it"):
         modal.Volume.objects.delete("shared")
     with pytest.raises(exception.NotFoundError):
         modal.Volume.from_id(nfs.object_id).hydrate()

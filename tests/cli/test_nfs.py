@@ -38,6 +38,8 @@ def test_volumes_and_these_are_told_apart(shared: Command) -> None:
     for command in (["ls", "vol"], ["rm", "vol", "f"], ["delete", "vol", "-y"]):
         error = shared("nfs", *command, status=2).err
         assert "`vol` as a NetworkFileSystem which already exists as a Volume" in error
+    error = shared("delete", "net", "-y", "--allow-missing", status=2).err
+    assert "net is a NetworkFileSystem, not a Volume; `volfs nfs delete net` removes it" in error
     shared("put", "vol", "packages", "/d")
     assert shared("nfs", "put", "none", "packages", status=1).err.count("not found") == 1
 

@@ -126,17 +126,17 @@ class KnownVolumes:
     # --- removing --------------------------------------------------------
 
     def delete(self, name: str, environment: str) -> None:
-        """NotFoundError; VolumeInUseError."""
+        """NotFoundError; InvalidError for one of the other kind; VolumeInUseError."""
         with self._client.store() as store:
             try:
-                self._check(store.get_volume(name))
-                delete_volume(store, name)
+                delete_volume(store, name, network=self._kind == NETWORK)
             except NotFoundError:
                 raise self._not_found(name, environment) from None
 
     def delete_by_id(self, resource_id: str) -> None:
         with self._client.store() as store:
-            delete_volume(store, self._get_record(store, resource_id).name)
+            name = self._get_record(store, resource_id).name
+            delete_volume(store, name, network=self._kind == NETWORK)
         self._lives().delete_by_id(resource_id)
 
     def _remove_lapsed(self, store: Store) -> None:

@@ -9,7 +9,7 @@ import time
 
 import msgspec
 
-from volfs.errors import UserError, VolumeInUseError
+from volfs.errors import InvalidError, UserError, VolumeInUseError
 from volfs.model.manifest import Manifest, encode_manifest, make_first_manifest
 from volfs.model.names import check_volume_name
 from volfs.model.objects import Kind, compute_oid
@@ -116,9 +116,18 @@ def rename_volume(store: Store, old: str, new: str) -> None:
     store.rename_volume(old, new)
 
 
-def delete_volume(store: Store, name: str) -> None:
-    """Remove a volume and its history. NotFoundError; VolumeInUseError if a mount has it."""
+def delete_volume(store: Store, name: str, *, network: bool = False) -> None:
+    """Remove a volume and its history; with ``network``, a network file system and its own.
+
+    NotFoundError; InvalidError for one of the other kind; VolumeInUseError if a mount has it.
+    """
     record = store.get_volume(name)
+    if record.is_network != network:
+        kinds = ("Volume", "volfs delete"), ("NetworkFileSystem", "volfs nfs delete")
+        kind, command = kinds[record.is_network]
+        raise InvalidError(
+            f"{name} is a {kind}, not a {kinds[network][0]}; `{command} {name}` removes it"
+        )
     for session in list_volume_sessions(store, record):
         if session.alive:
             raise VolumeInUseError(
