@@ -4,7 +4,12 @@
     ├── UserError                    the request itself is wrong
     │   ├── InvalidError               an argument
     │   │   ├── InvalidNameError         a name of a volume, tag, mount point …
-    │   │   └── InvalidPathError         a path inside a volume
+    │   │   ├── InvalidPathError         a path inside a volume
+    │   │   └── ConflictError            somebody else was there first
+    │   │       ├── HeadMovedError         a compare-and-swap was lost
+    │   │       ├── OverriddenError        ``--on-conflict fail`` refused
+    │   │       ├── VolumeInUseError       mounted, or with uncommitted changes
+    │   │       └── VolumeBusyError        reload while files are open (EBUSY)
     │   ├── NotFoundError              no such volume, version, mount
     │   ├── AlreadyExistsError
     │   ├── NotAStoreError             a folder that is no volfs store
@@ -13,11 +18,6 @@
     │   └── SerializationError, DeserializationError
     ├── FileSystemError              what a POSIX call answers (fuse/errno_map.py)
     │   ├── NoEntryError … StaleInodeError
-    ├── ConflictError                somebody else was there first
-    │   ├── HeadMovedError             a compare-and-swap was lost
-    │   ├── OverriddenError            ``--on-conflict fail`` refused
-    │   ├── VolumeInUseError           mounted, or with uncommitted changes
-    │   └── VolumeBusyError            reload while files are open (EBUSY)
     ├── StoreError                   the bytes cannot be reached or kept
     │   ├── StoreUnavailableError, StoreDeniedError, OutOfSpaceError
     │   └── StoreTimeoutError
@@ -193,9 +193,11 @@ class StaleInodeError(FileSystemError):
 # --- conflicts --------------------------------------------------------------
 
 
-class ConflictError(VolfsError):
+class ConflictError(InvalidError):
+    """An InvalidError, as on Modal; but nobody's wrong usage."""
+
     code = "conflict"
-    level = INFO
+    exit_status = 1
 
 
 class HeadMovedError(ConflictError):
