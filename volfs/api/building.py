@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import inspect
 import os
 import re
 import shutil
@@ -18,18 +17,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar, Protocol
 
-from volfs.api.options import Options
-from volfs.api.resource import ResourceHandle
 from volfs.containers.container import Bind
-from volfs.containers.messages import Invoke, dump_arguments
-from volfs.containers.pickling import dump
-from volfs.containers.services import FunctionService
 from volfs.errors import NotFoundError, RemoteError
-
-if TYPE_CHECKING:
-    from volfs.api.image import Image
 
 Ignore = tuple[str, ...] | Callable[[Path], bool]
 _DONE = "done"
@@ -37,9 +28,16 @@ _said: set[str] = set()
 """Keys of what was made again in this process because ``force_build`` says so."""
 
 
+class Recipe(Protocol):
+    """What an image is to those who use one."""
+
+    def build(self) -> Built:
+        """Do what was not done before, on this machine. RemoteError; what functions raise."""
+
+
 @dataclass(frozen=True)
 class Built:
-    """What containers get of an image."""
+    """What containers get of an image. It is a recipe of which nothing is left to do."""
 
     environment: dict[str, str] = field(default_factory=dict)
     import_paths: tuple[str, ...] = ()
@@ -47,6 +45,9 @@ class Built:
     """Directories for PATH."""
     binds: tuple[Bind, ...] = ()
     workdir: str | None = None
+
+    def build(self) -> Built:
+        return self
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ class Step:
     def describe(self) -> str:
         raise NotImplementedError
 
-    def apply(self, built: Built, before: Image, key: str) -> Built:
-        """What containers get with it. RemoteError; NotFoundError."""
+    def apply(self, built: Built, key: str) -> Built:
+        """What containers get with it, after what is ``built``. RemoteError; NotFoundError."""
         raise NotImplementedError
 
 
@@ -71,7 +72,7 @@ class Variables(Step):
     def describe(self) -> str:
         return repr(sorted(self.variables.items()))
 
-    def apply(self, built: Built, before: Image, key: str) -> Built:
+    def apply(self, built: Built, key: str) -> Built:
         return replace(built, environment={**built.environment, **self.variables})
 
 
@@ -83,7 +84,7 @@ class Workdir(Step):
     def describe(self) -> str:
         return self.path
 
-    def apply(self, built: Built, before: Image, key: str) -> Built:
+    def apply(self, built: Built, key: str) -> Built:
         return replace(built, workdir=self.path)
 
 
@@ -98,7 +99,7 @@ class Packages(Step):
     def describe(self) -> str:
         return repr((self.arguments, self.requirements, sys.version))
 
-    def apply(self, built: Built, before: Image, key: str) -> Built:
+    def apply(self, built: Built, key: str) -> Built:
         with once(key, force=self.force) as folder:
             if folder.is_new:
                 _run([*_find_installer(), "--target", str(folder.path / "lib"), *self.arguments])
@@ -124,60 +125,6 @@ def _run(command: list[str]) -> None:
 
 
 @dataclass(frozen=True)
-class RunFunction(Step):
-    """Runs a function in a container that has the steps before this one."""
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    options: Options = field(default_factory=Options)
-    force: bool = False
-
-    def describe(self) -> str:
-        raw = self.function
-        try:
-            source = inspect.getsource(raw)
-        except (OSError, TypeError):
-            source = repr(getattr(getattr(raw, "__code__", None), "co_code", raw))
-        mounts = {**self.options.volumes, **self.options.network_file_systems}
-        mounted = sorted((str(path), _get_id(handle)) for path, handle in mounts.items())
-        given = sorted(self.options.env.items())
-        return repr((source, self.args, sorted(self.kwargs.items()), mounted, given))
-
-    def apply(self, built: Built, before: Image, key: str) -> Built:
-        with once(key, force=self.force) as folder:
-            if folder.is_new:
-                self._call(before)
-        return built
-
-    def _call(self, before: Image) -> None:
-        from volfs.api.plans import start_container
-        from volfs.api.running import get_result
-
-        name = getattr(self.function, "__name__", "run_function")
-        service = dump(FunctionService(self.function), f"the function {name}")
-        running = start_container(name, replace(self.options, image=before), service)
-        try:
-            arguments = dump_arguments(self.args, self.kwargs, name)
-            answer = running.call(Invoke("", arguments, ""))
-            get_result(answer, self.options.timeout)
-        finally:
-            running.end()
-
-
-def _get_id(handle: Any) -> str:
-    return handle.object_id if isinstance(handle, ResourceHandle) else repr(handle)
-
-
-def run_lines(lines: tuple[str, ...]) -> None:
-    """In a container: shell commands, one after the other. RemoteError for one that fails."""
-    for line in lines:
-        status = subprocess.run(["sh", "-c", line], check=False).returncode
-        if status != 0:
-            raise RemoteError(f"image: {line!r} failed with status {status}")
-
-
-@dataclass(frozen=True)
 class LocalPath(Step):
     """A file or directory of this machine, read-only at another place."""
 
@@ -189,7 +136,7 @@ class LocalPath(Step):
     def describe(self) -> str:
         return repr((str(self.source), self.place, list(self._hash()) if self.copy else ""))
 
-    def apply(self, built: Built, before: Image, key: str) -> Built:
+    def apply(self, built: Built, key: str) -> Built:
         if not self.source.exists():
             raise NotFoundError(f"{self.source}: no such file or directory")
         source = self.source

@@ -16,13 +16,12 @@ from volfs.api.building import (
     Built,
     LocalPath,
     Packages,
-    RunFunction,
     Step,
     Variables,
     Workdir,
     make_key,
-    run_lines,
 )
+from volfs.api.image_calls import RunFunction, run_lines
 from volfs.api.options import Options, check_env, note, note_ignored
 from volfs.api.secret import Secret
 from volfs.api.volume import Volume
@@ -206,7 +205,7 @@ class Image:
             return Built(), ""
         built, key = self.before._build()
         key = make_key(key, type(self.step).__name__, self.step.describe())
-        return self.step.apply(built, self.before, key), key
+        return self.step.apply(built, key), key
 
 
 def _flatten(given: Sequence[_NAMES]) -> list[str]:

@@ -6,15 +6,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from volfs.api import mounts
+from volfs.api.building import Recipe
 from volfs.api.secret import Secret
 from volfs.containers.pool import PoolOptions, Retries
 from volfs.errors import InvalidError
-
-if TYPE_CHECKING:
-    from volfs.api.image import Image
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +33,7 @@ _noted: set[str] = set()
 class Options:
     """Times in seconds."""
 
-    image: Image | None = None
+    image: Recipe | None = None
     volumes: Mapping[str | PurePosixPath, Any] = field(default_factory=dict)
     network_file_systems: Mapping[str | PurePosixPath, Any] = field(default_factory=dict)
     secrets: tuple[Secret, ...] = ()
@@ -51,7 +49,7 @@ class Options:
     def change(
         self,
         *,
-        image: Image | None = None,
+        image: Recipe | None = None,
         volumes: Mapping[str | PurePosixPath, Any] | None = None,
         network_file_systems: Mapping[str | PurePosixPath, Any] | None = None,
         cloud_bucket_mounts: Mapping[str | PurePosixPath, Any] | None = None,

@@ -9,7 +9,6 @@ from pathlib import Path
 from volfs.api.building import Built
 from volfs.api.client import find_client
 from volfs.api.cloud_bucket_mount import CloudBucketMount
-from volfs.api.image import Image
 from volfs.api.known_volumes import get_record
 from volfs.api.mounts import NETWORK_FILE_SYSTEM, VOLUME, Pairs, check_distinct, validate_mounts
 from volfs.api.options import Options
@@ -27,7 +26,7 @@ def start_container(name: str, options: Options, service: bytes) -> Running:
     """What its mounts, secrets and image raise; CallFailedError."""
     # First of all: it loads while we look things up.
     launcher = share_launcher() if options.has_mounts else None
-    image = (options.image or Image()).build()
+    image = (options.image or Built()).build()
     volumes = _check(VOLUME, options.volumes)
     mounted = [*volumes, *_check(NETWORK_FILE_SYSTEM, options.network_file_systems)]
     store = _find_store(mounted)

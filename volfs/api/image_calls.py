@@ -1,0 +1,70 @@
+"""Steps of an image that call something in a container."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from volfs.api.building import Built, Step, once
+from volfs.api.options import Options
+from volfs.api.plans import start_container
+from volfs.api.resource import ResourceHandle
+from volfs.api.running import get_result
+from volfs.containers.messages import Invoke, dump_arguments
+from volfs.containers.pickling import dump
+from volfs.containers.services import FunctionService
+from volfs.errors import RemoteError
+
+
+@dataclass(frozen=True)
+class RunFunction(Step):
+    """Runs a function in a container that has the steps before this one."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=Options)
+    force: bool = False
+
+    def describe(self) -> str:
+        raw = self.function
+        try:
+            source = inspect.getsource(raw)
+        except (OSError, TypeError):
+            source = repr(getattr(getattr(raw, "__code__", None), "co_code", raw))
+        mounts = {**self.options.volumes, **self.options.network_file_systems}
+        mounted = sorted((str(path), _get_id(handle)) for path, handle in mounts.items())
+        given = sorted(self.options.env.items())
+        return repr((source, self.args, sorted(self.kwargs.items()), mounted, given))
+
+    def apply(self, built: Built, key: str) -> Built:
+        with once(key, force=self.force) as folder:
+            if folder.is_new:
+                self._call(built)
+        return built
+
+    def _call(self, built: Built) -> None:
+        name = getattr(self.function, "__name__", "run_function")
+        service = dump(FunctionService(self.function), f"the function {name}")
+        running = start_container(name, replace(self.options, image=built), service)
+        try:
+            arguments = dump_arguments(self.args, self.kwargs, name)
+            answer = running.call(Invoke("", arguments, ""))
+            get_result(answer, self.options.timeout)
+        finally:
+            running.end()
+
+
+def _get_id(handle: Any) -> str:
+    return handle.object_id if isinstance(handle, ResourceHandle) else repr(handle)
+
+
+def run_lines(lines: tuple[str, ...]) -> None:
+    """In a container: shell commands, one after the other. RemoteError for one that fails."""
+    for line in lines:
+        status = subprocess.run(["sh", "-c", line], check=False).returncode
+        if status != 0:
+            raise RemoteError(f"image: {line!r} failed with status {status}")
