@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from volfs.api.function import Function
-from volfs.api.marks import Method, find_parameters, set_parameters
+from volfs.api.marks import find_parameters, set_parameters
 from volfs.api.options import Options
 from volfs.api.plans import start_container
 from volfs.api.running import (
-    DistantTarget,
+    Home,
     Target,
     get_handle,
     make_id,
@@ -31,7 +31,6 @@ from volfs.containers.messages import (
 from volfs.containers.pickling import dump
 from volfs.containers.pool import Pool
 from volfs.containers.services import (
-    SELF,
     ClassService,
     find_attribute,
     get_method,
@@ -39,14 +38,11 @@ from volfs.containers.services import (
 )
 from volfs.errors import ExecutionError, InvalidError, NotFoundError
 
-if TYPE_CHECKING:
-    from volfs.api.app import App
-
 
 class ClassTarget(Target):
     """A class of an app. What can be called are its instances."""
 
-    def __init__(self, app: App, user_class: type, options: Options) -> None:
+    def __init__(self, app: Home, user_class: type, options: Options) -> None:
         self.app = app
         self.user_class = user_class
         self.options = options
@@ -132,7 +128,7 @@ class Cls:
         return found
 
     @classmethod
-    def from_local(cls, app: App, user_class: type, options: Options) -> Cls:
+    def from_local(cls, app: Home, user_class: type, options: Options) -> Cls:
         target = ClassTarget(app, user_class, options)
         register(target)
         return Cls(target)
@@ -233,45 +229,6 @@ class Obj:
 
 def _restore_obj(reference: Reference) -> Obj:
     return Obj(restore_target(reference))
-
-
-# --- inside an instance -----------------------------------------------------
-
-
-class _OwnService:
-    """The instance that a method was found on."""
-
-    def __init__(self, instance: Any, method: Method) -> None:
-        self._instance = instance
-        self._method = method
-
-    def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self._method.raw(self._instance, *args, **kwargs)
-
-
-class _OwnTarget(DistantTarget):
-    def __init__(self, reference: Reference, service: Any) -> None:
-        super().__init__(reference)
-        self._service = service
-
-    def get_pool(self) -> Pool:
-        return restore_target(self.reference).get_pool()
-
-
-class OwnMethod(Function[..., Any]):
-    """A method as the instance itself sees it: called, it runs here."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.local(*args, **kwargs)
-
-
-def bind_own_method(instance: Any, method: Method) -> Any:
-    reference = getattr(instance, SELF, None)
-    if reference is None:
-        return method.raw.__get__(instance)
-    target = _OwnTarget(reference, _OwnService(instance, method))
-    name = method.raw.__name__
-    return OwnMethod(target, name, method=name, is_generator=method.is_generator)
 
 
 def _check_parameters(user_class: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -43,9 +43,9 @@ class Method:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return self
-        from volfs.api.cls import bind_own_method
+        from volfs.api.own_methods import bind_own_method
 
-        return bind_own_method(instance, self)
+        return bind_own_method(instance, self.raw, self.is_generator)
 
 
 def method(*, is_generator: bool | None = None) -> Callable[[Callable[..., Any]], Any]:

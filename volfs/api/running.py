@@ -12,9 +12,10 @@ import string
 import threading
 import weakref
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from volfs.api.spawned import Spawned
 from volfs.containers.answers import Answer, CallFailedError
@@ -33,8 +34,11 @@ from volfs.containers.messages import (
     this_process,
 )
 from volfs.containers.pickling import dump, load
-from volfs.containers.pool import Pool
+from volfs.containers.pool import Pool, PoolOptions
 from volfs.errors import ExecutionError, InvalidError, NotFoundError, VolfsError
+
+if TYPE_CHECKING:
+    from volfs.containers.running import Running
 
 _LETTERS = string.ascii_letters + string.digits
 
@@ -76,6 +80,18 @@ class Target(ABC):
     def with_options(self, **options: Any) -> Target:
         """The same with these on top, and containers of its own. InvalidError."""
         raise InvalidError(f"{self.reference.tag}: options are the class's, not an instance's")
+
+
+class Home(Protocol):
+    """What targets need of the app that they belong to."""
+
+    name: str | None
+
+    def keep(self, target: Target) -> None:
+        """Calls find it by its id as long as the app is there."""
+
+    def get_pool(self, key: str, options: PoolOptions, start: Callable[[], Running]) -> Pool:
+        """The containers called ``key``."""
 
 
 class DistantTarget(Target):
