@@ -119,7 +119,10 @@ def test_every_mount_is_seen_and_the_host_is_left_alone(
     directories: set[str], places: set[str], read_only: bool
 ) -> None:
     host = FakeHost(directories)
-    shown = [Shown(f"/sources{place}", place, read_only) for place in sorted(places, reverse=True)]
+    shown = [
+        Shown(f"/sources{place}", place, read_only and not any(_below(p, place) for p in places))
+        for place in sorted(places, reverse=True)
+    ]
     model = Model(host)
     model.run(layout(host, shown))
     for place in places:
@@ -128,6 +131,10 @@ def test_every_mount_is_seen_and_the_host_is_left_alone(
         if not any(posixpath.commonpath((path, place)) == place for place in places):
             assert model.owner(path) == "host" or model.mounts[path] == "memory", path
             assert model.is_there(path)
+
+
+def _below(path: str, place: str) -> bool:
+    return path.startswith(f"{place}/")
 
 
 @given(PATHS)
@@ -160,6 +167,21 @@ def test_what_cannot_be() -> None:
     for places in (["/file"], ["/file/x"], ["/l"], ["/proc/x"], ["/l/a", "/m/a"]):
         with pytest.raises(MountError):
             layout(host, [Shown(f"/source/{place}", place) for place in places])
+
+
+def test_within_what_is_mounted_there_must_be_a_place() -> None:
+    host = FakeHost({"/volume/there"})
+    host.types["/volume/file"] = "other"
+
+    def show(path: str, *, read_only: bool) -> list[str]:
+        return layout(host, [Shown("/volume", "/a", read_only), Shown("/inner", path)])
+
+    assert show("/a/there", read_only=True)
+    assert show("/a/new", read_only=False)
+    with pytest.raises(MountError, match=r"/a/new: not there, and .* /a is read-only"):
+        show("/a/new", read_only=True)
+    with pytest.raises(MountError, match="/a/file: not a directory"):
+        show("/a/file", read_only=False)
 
 
 def test_a_directory_too_large_for_a_skeleton() -> None:

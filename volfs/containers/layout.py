@@ -43,6 +43,8 @@ def layout(host: Host, shown: Sequence[Shown]) -> list[str]:
     """The arguments of bwrap. MountError for a mount point that cannot be."""
     shown = resolve_paths(host, shown)
     bases = [_find_base(host, item, shown) for item in shown]
+    for item, base in zip(shown, bases, strict=True):
+        _check_inside(host, item, base, shown)
     skeletons = {base for item, base in zip(shown, bases, strict=True) if base != item.path}
     arguments = ["--dev-bind", "/", "/"]
     # A skeleton above another one first: it shows the host's directory of that name.
@@ -96,6 +98,18 @@ def _find_base(host: Host, item: Shown, shown: Sequence[Shown]) -> str:
                 raise MountError(f"{path}: {'not a' if wanted else 'a'} directory")
             return path
     return "/"
+
+
+def _check_inside(host: Host, item: Shown, base: str, shown: Sequence[Shown]) -> None:
+    """MountError where the one that it is within cannot have its mount point."""
+    outer = next((one for one in shown if one.path == base and one is not item), None)
+    if outer is None:
+        return
+    found = host.find_type(outer.source + item.path[len(base) :])
+    if found is None and outer.read_only:
+        raise MountError(f"{item.path}: not there, and what is mounted at {base} is read-only")
+    if found is not None and (found == "directory") != item.is_directory:
+        raise MountError(f"{item.path}: {'not a' if item.is_directory else 'a'} directory")
 
 
 def _iter_skeleton(host: Host, path: str) -> Iterator[str]:
