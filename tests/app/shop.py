@@ -121,6 +121,11 @@ def find_and_change(number: int) -> list[int]:
     return [found.remote(number), changed.remote(number), *made]
 
 
+@app.function()
+def leave_a_thread() -> None:
+    threading.Thread(target=said.get, kwargs={"partition": "end"}, name="lasting").start()
+
+
 @app.function(timeout=0.5)
 def sleep(seconds: float) -> None:
     threading.Event().wait(seconds)

@@ -161,6 +161,30 @@ def test_a_name_is_not_the_one_with_other_options() -> None:
     assert modal.Function.from_name("shop", "compute") is shop.compute
 
 
+def test_threads_that_hold_up_the_end_are_named(capfd) -> None:
+    leave_a_thread = shop.leave_a_thread.with_options(scaledown_window=0.1)
+    leave_a_thread.remote()
+    seen = ""
+
+    def is_named() -> bool:
+        nonlocal seen
+        seen += capfd.readouterr().err
+        return "lasting" in seen
+
+    wait_until(is_named, "the warning")
+    assert "1 thread(s) of the function still run: lasting" in seen
+    shop.said.put(None, partition="end")
+
+
+def test_a_cancelled_call_is_none_that_the_end_has_ended() -> None:
+    app = modal.App("cancelling")
+    wait = app.function()(shop.say_and_sleep.get_raw_f())
+    call = wait.spawn("begun")
+    assert shop.said.get(timeout=60) == "begun"
+    call.cancel()
+    app.close()  # logs nothing
+
+
 def test_a_timeout_kills() -> None:
     with pytest.raises(FunctionTimeoutError, match=r"timeout of 0\.5 s"):
         shop.sleep.remote(600)

@@ -79,7 +79,7 @@ def test_existing_values_stay(rows: Secrets) -> None:
 def test_required_keys(rows: Secrets) -> None:
     made = rows.create("s", "main", VALUES)
     rows.check_keys(made.id, ["API_KEY"])
-    with pytest.raises(NotFoundError, match=r"lacks the required key.s. 'A', 'B'"):
+    with pytest.raises(NotFoundError, match=r"Secret 's' lacks the required key.s. 'A', 'B'"):
         rows.check_keys(made.id, ["A", "API_KEY", "B"])
 
 

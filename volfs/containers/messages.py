@@ -128,6 +128,8 @@ def load_arguments(body: bytes) -> Arguments:
 
 # --- this process -----------------------------------------------------------
 
+GRACE = 30.0
+"""Seconds that a program in a container has to end, exit handlers included."""
 IN_CONTAINER = "VOLFS_IS_REMOTE"
 """Variable that processes in a function's container have."""
 

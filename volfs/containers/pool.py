@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.faults import dump_fault
-from volfs.containers.messages import Invoke
-from volfs.containers.running import GRACE, Running
+from volfs.containers.messages import GRACE, Invoke
+from volfs.containers.running import Running
 from volfs.errors import FunctionTimeoutError, RemoteError
 
 STARTS_AT_ONCE = max(2, os.cpu_count() or 1)
@@ -223,11 +223,12 @@ class Pool:
         """
         with self._changed:
             self._closing = True
-            ended = [call for calls in self._running.values() for call in calls]
+            running = (call for calls in self._running.values() for call in calls)
+            ended = [call for call in running if not call.answer.is_cancelled]
             pending, self._pending = list(self._pending), deque()
-            for running, calls in self._running.items():
+            for container, calls in self._running.items():
                 if calls:
-                    running.terminate()
+                    container.terminate()
             self._changed.notify_all()
         for call in pending:
             call.answer.fail(_say_ended(self.options.name))

@@ -17,14 +17,12 @@ from volfs.containers.connection import Connection, Incoming
 from volfs.containers.container import Container, ContainerSpec
 from volfs.containers.faults import dump_fault
 from volfs.containers.launching import Launcher
-from volfs.containers.messages import IN_CONTAINER, Message, Start, encode
+from volfs.containers.messages import GRACE, IN_CONTAINER, Message, Start, encode
 from volfs.errors import RemoteError, VolfsError
 
 log = logging.getLogger(__name__)
 
 WORKER = "volfs.containers.worker"
-GRACE = 30.0
-"""Seconds that a program has to end, exit handlers included, before it is killed."""
 
 
 class Running:

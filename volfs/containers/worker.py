@@ -21,6 +21,7 @@ from volfs.containers.connection import Connection, Incoming
 from volfs.containers.faults import dump_fault
 from volfs.containers.loop import Loop
 from volfs.containers.messages import (
+    GRACE,
     Invoke,
     Service,
     Start,
@@ -141,6 +142,7 @@ class Worker:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for step in self._service.stop() if self._service else ():
             self._await(step)
+        _warn_of_threads()
         _flush()
         self._connection.close()
 
@@ -153,6 +155,19 @@ def _end(number: int, frame: Any) -> NoReturn:
     raise _Ending(0)
 
 
+def _warn_of_threads() -> None:
+    """The interpreter waits for them; who waits for the container's end should know why."""
+    others = [thread for thread in threading.enumerate() if not thread.daemon]
+    others.remove(threading.main_thread())
+    if others:
+        names = ", ".join(thread.name for thread in others)
+        print(
+            f"volfs: {len(others)} thread(s) of the function still run: {names}; its container "
+            f"ends when they do, and after {GRACE:.0f} s whatever they do",
+            file=sys.stderr,
+        )
+
+
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -162,5 +177,5 @@ def _flush() -> None:
 if __name__ == "__main__":
     for _stream in (sys.stdout, sys.stderr):
         _stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    with socket.socket(fileno=int(sys.argv[1])) as _line:
+    with socket.socket(fileno=int(sys.argv.pop())) as _line:
         Worker(_line).run()

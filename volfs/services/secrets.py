@@ -155,7 +155,8 @@ class Secrets:
         missing = [name for name in required if name not in self.read(secret_id)]
         if missing:
             said = ", ".join(f"'{name}'" for name in missing)
-            raise NotFoundError(f"Secret {secret_id} lacks the required key(s) {said}")
+            name = self._resources.get_by_id(secret_id).name or secret_id
+            raise NotFoundError(f"Secret '{name}' lacks the required key(s) {said}")
 
     def note_use(self, secret_id: str) -> None:
         """Remember that it was used now."""
