@@ -94,7 +94,7 @@ def _check_no_options() -> None:
 
 
 def _run_program(command: Sequence[str], is_module: bool) -> NoReturn:
-    from volfs.api.entrypoint import run_file, run_module
+    from volfs.api.apps.entrypoint import run_file, run_module
 
     os.environ["VOLFS_STORE"] = store_url()
     where, _, name = command[0].partition("::")

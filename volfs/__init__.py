@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from volfs import exception, types, volume
-    from volfs.api.app import App
+    from volfs.api.apps.app import App
+    from volfs.api.apps.cls import Cls
+    from volfs.api.apps.function import Function, FunctionCall
+    from volfs.api.apps.image import Image
+    from volfs.api.apps.marks import concurrent, enter, exit, method, parameter
     from volfs.api.client import Client
     from volfs.api.cloud_bucket_mount import CloudBucketMount
-    from volfs.api.cls import Cls
     from volfs.api.dict import Dict
-    from volfs.api.function import Function, FunctionCall
-    from volfs.api.image import Image
-    from volfs.api.marks import concurrent, enter, exit, method, parameter
     from volfs.api.network_file_system import NetworkFileSystem
     from volfs.api.queue import Queue
     from volfs.api.secret import Secret
@@ -52,26 +52,26 @@ __all__ = [
 ]
 
 _HOMES = {
-    "App": "volfs.api.app",
+    "App": "volfs.api.apps.app",
     "Client": "volfs.api.client",
     "CloudBucketMount": "volfs.api.cloud_bucket_mount",
-    "Cls": "volfs.api.cls",
+    "Cls": "volfs.api.apps.cls",
     "Dict": "volfs.api.dict",
-    "Function": "volfs.api.function",
-    "FunctionCall": "volfs.api.function",
-    "Image": "volfs.api.image",
+    "Function": "volfs.api.apps.function",
+    "FunctionCall": "volfs.api.apps.function",
+    "Image": "volfs.api.apps.image",
     "NetworkFileSystem": "volfs.api.network_file_system",
     "Queue": "volfs.api.queue",
     "Retries": "volfs.containers.pool",
     "Secret": "volfs.api.secret",
     "Volume": "volfs.api.volume",
-    "concurrent": "volfs.api.marks",
+    "concurrent": "volfs.api.apps.marks",
     "current_function_call_id": "volfs.containers.messages",
-    "enter": "volfs.api.marks",
-    "exit": "volfs.api.marks",
+    "enter": "volfs.api.apps.marks",
+    "exit": "volfs.api.apps.marks",
     "is_local": "volfs.containers.messages",
-    "method": "volfs.api.marks",
-    "parameter": "volfs.api.marks",
+    "method": "volfs.api.apps.marks",
+    "parameter": "volfs.api.apps.marks",
 }
 
 _MODULES = ("exception", "types", "volume")

@@ -18,7 +18,7 @@ import volfs as modal
 from tests.api.conftest import ROOT
 from tests.app import shop
 from tests.harness.mounted import is_running
-from volfs.api import entrypoint
+from volfs.api.apps import entrypoint
 from volfs.exception import InvalidError
 
 FILE = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import volfs as modal
-from volfs.api.building import is_ignored
+from volfs.api.apps.building import is_ignored
 from volfs.exception import InvalidError, NotFoundError, RemoteError
 
 slim = modal.Image.debian_slim()

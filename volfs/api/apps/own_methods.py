@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from volfs.api.function import Function
-from volfs.api.running import DistantTarget, restore_target
+from volfs.api.apps.function import Function
+from volfs.api.apps.running import DistantTarget, restore_target
 from volfs.containers.messages import Reference
 from volfs.containers.pool import Pool
 from volfs.containers.services import SELF

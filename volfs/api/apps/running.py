@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from volfs.api.spawned import Spawned
+from volfs.api.apps.spawned import Spawned
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.connection import Connection, Incoming
 from volfs.containers.faults import dump_fault, load_fault

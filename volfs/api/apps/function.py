@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
-from volfs.api.running import (
+from volfs.api.apps.running import (
     Target,
     attach,
     get_handle,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from volfs.api.building import (
+from volfs.api.apps.building import (
     Built,
     LocalPath,
     Packages,
@@ -21,8 +21,8 @@ from volfs.api.building import (
     Workdir,
     make_key,
 )
-from volfs.api.image_calls import RunFunction, run_lines
-from volfs.api.options import Options, check_env, note, note_ignored
+from volfs.api.apps.image_calls import RunFunction, run_lines
+from volfs.api.apps.options import Options, check_env, note, note_ignored
 from volfs.api.secret import Secret
 from volfs.api.volume import Volume
 from volfs.errors import InvalidError, NotFoundError

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from volfs.api import mounts
-from volfs.api.building import Recipe
+from volfs.api.apps.building import Recipe
 from volfs.api.secret import Secret
 from volfs.containers.pool import PoolOptions, Retries
 from volfs.errors import InvalidError

@@ -12,13 +12,13 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import PurePosixPath
 from typing import Any, ParamSpec, TypeVar, cast
 
-from volfs.api.cls import Cls, prepare_class
-from volfs.api.function import Function
-from volfs.api.image import Image
-from volfs.api.marks import LANES
-from volfs.api.options import Options
-from volfs.api.plans import start_container
-from volfs.api.running import Target, make_id, register
+from volfs.api.apps.cls import Cls, prepare_class
+from volfs.api.apps.function import Function
+from volfs.api.apps.image import Image
+from volfs.api.apps.marks import LANES
+from volfs.api.apps.options import Options
+from volfs.api.apps.plans import start_container
+from volfs.api.apps.running import Target, make_id, register
 from volfs.api.secret import Secret
 from volfs.api.twins import run_in_thread
 from volfs.containers.launching import drop_launcher, share_launcher

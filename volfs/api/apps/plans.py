@@ -6,14 +6,14 @@ import os
 import sys
 from pathlib import Path
 
-from volfs.api.building import Built
+from volfs.api.apps.building import Built
+from volfs.api.apps.options import Options
+from volfs.api.apps.running import serve
 from volfs.api.client import find_client
 from volfs.api.cloud_bucket_mount import CloudBucketMount
 from volfs.api.known_volumes import get_record
 from volfs.api.mounts import NETWORK_FILE_SYSTEM, VOLUME, Pairs, check_distinct, validate_mounts
-from volfs.api.options import Options
 from volfs.api.resource import ResourceHandle
-from volfs.api.running import serve
 from volfs.api.secret import read_environment
 from volfs.containers.container import ContainerSpec, VolumeMount
 from volfs.containers.launching import share_launcher

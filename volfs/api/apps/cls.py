@@ -9,11 +9,11 @@ from functools import partial
 from types import FunctionType
 from typing import Any
 
-from volfs.api.function import Function
-from volfs.api.marks import find_parameters, set_parameters
-from volfs.api.options import Options
-from volfs.api.plans import start_container
-from volfs.api.running import (
+from volfs.api.apps.function import Function
+from volfs.api.apps.marks import find_parameters, set_parameters
+from volfs.api.apps.options import Options
+from volfs.api.apps.plans import start_container
+from volfs.api.apps.running import (
     Home,
     Target,
     get_handle,

@@ -20,9 +20,9 @@ from typing import Any
 
 import click
 
-from volfs.api.app import App, LocalEntrypoint
-from volfs.api.cls import Cls
-from volfs.api.function import Function
+from volfs.api.apps.app import App, LocalEntrypoint
+from volfs.api.apps.cls import Cls
+from volfs.api.apps.function import Function
 from volfs.containers.loop import Loop
 from volfs.containers.pickling import send_by_value
 from volfs.containers.services import is_generator_function

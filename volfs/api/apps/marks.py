@@ -43,7 +43,7 @@ class Method:
     def __get__(self, instance: Any, owner: type) -> Any:
         if instance is None:
             return self
-        from volfs.api.own_methods import bind_own_method
+        from volfs.api.apps.own_methods import bind_own_method
 
         return bind_own_method(instance, self.raw, self.is_generator)
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from volfs.api.building import Built, Step, once
-from volfs.api.options import Options
-from volfs.api.plans import start_container
+from volfs.api.apps.building import Built, Step, once
+from volfs.api.apps.options import Options
+from volfs.api.apps.plans import start_container
+from volfs.api.apps.running import get_result
 from volfs.api.resource import ResourceHandle
-from volfs.api.running import get_result
 from volfs.containers.messages import Invoke, dump_arguments
 from volfs.containers.pickling import dump
 from volfs.containers.services import FunctionService
