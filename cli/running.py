@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from volfs_cli.hiding import hide_values
+from volfs_cli.options import Seconds
 from volfs_cli.stores import complete_volume, opened_store, store_option, store_url
 
 if TYPE_CHECKING:
@@ -59,6 +60,12 @@ class RunCommand(click.Command):
     show_default=True,
     help="When changes are published: in the background and at the end, only at the end of "
     "a command that succeeds, or not at all.",
+)
+@click.option(
+    "--auto-commit",
+    type=Seconds(),
+    metavar="SECONDS",
+    help="Between commits in the background; 0 is none. Default: the volume's, else 5.",
 )
 @click.option("--workdir", metavar="DIR", help="Where the command starts; default: here.")
 @click.option("-m", "is_module", is_flag=True, help="COMMAND is an App's module: PACKAGE.APP.")
@@ -159,6 +166,7 @@ def _make_spec(
     secret_names: Sequence[str],
     variables: Sequence[str],
     commit: Literal["always", "success", "never"],
+    auto_commit: float | None,
     workdir: str | None,
 ) -> ContainerSpec:
     """Of what the options say, checked before anything is created or forked."""
@@ -166,7 +174,7 @@ def _make_spec(
 
     mounts = tuple(map(_parse_volume, volumes))
     environment = _read_secrets(secret_names) | dict(map(_parse_variable, variables))
-    spec = ContainerSpec(mounts, (), environment, workdir, commit)
+    spec = ContainerSpec(mounts, (), environment, workdir, commit, auto_commit)
     check_spec(spec)
     return replace(spec, mounts=_prepare(mounts, create, fork)) if create or fork else spec
 

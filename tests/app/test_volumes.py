@@ -83,6 +83,27 @@ def test_reload_with_open_files() -> None:
         shop.reload_busy.remote()
 
 
+def test_sync_commits_unless_the_background_does_not() -> None:
+    app = modal.App("syncing")
+
+    def sync(name: str) -> None:
+        Path("/data", name).write_text("x")
+        directory = os.open("/data", os.O_RDONLY)
+        os.fsync(directory)
+        os.close(directory)
+
+    options = {"volumes": {"/data": shop.volume}}
+    quiet = app.function(name="quiet", auto_commit=0, **options)(sync)
+    with app.run():
+        app.function(auto_commit=3600, **options)(sync).remote("sync1.txt")
+        quiet.remote("sync2.txt")
+        assert shop.volume.exists("sync1.txt")
+        assert not shop.volume.exists("sync2.txt")
+    assert shop.volume.exists("sync2.txt")
+    with pytest.raises(InvalidError, match="auto_commit must be positive"):
+        app.function(auto_commit=-1)
+
+
 def test_two_handles_of_one_volume() -> None:
     app = modal.App("twice")
     again = modal.Volume.from_name("data")

@@ -77,6 +77,23 @@ def test_the_host_is_seen_as_it_is(workshop: Workshop) -> None:
     assert (place / "file").read_text() == "new\n"
 
 
+def test_how_often_it_commits_in_the_background(workshop: Workshop) -> None:
+    with workshop.open() as store:
+        create_volume(store, "often", auto_commit=2.0)
+    often = VolumeMount("often", "/volfs-test/often")
+    for spec, *intervals in (
+        ({}, 5.0, 2.0),
+        ({"auto_commit": 60.0}, 60.0, 60.0),
+        ({"auto_commit": 0.0}, None, None),
+        ({"commit": "success"}, None, None),
+    ):
+        with workshop.container(DATA, often, **spec) as container:
+            asked = [get_mount(str(container.mountpoint(mount))) for mount in (DATA, often)]
+            assert [client.status().auto_commit for client in asked] == intervals
+    with pytest.raises(InvalidError, match="no commits in the background"):
+        workshop.container(DATA, commit="never", auto_commit=1.0)
+
+
 def test_a_read_only_volume_refuses_writes(workshop: Workshop) -> None:
     with workshop.container(READ_ONLY) as container:
         assert said(container, "touch /volfs-test/data/file 2>&1", 1).endswith(

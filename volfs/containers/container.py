@@ -27,7 +27,7 @@ from volfs.model.names import check_volume_name, to_mount_path
 from volfs.store.location import choose_store
 
 AUTO_COMMIT = 5.0
-"""Seconds between background commits, where the final one is certain."""
+"""Seconds between background commits, where the final one is certain and nobody says."""
 CommitPolicy = Literal["always", "success", "never"]
 Argument = str | bytes | os.PathLike[str]
 _AT_END: dict[CommitPolicy, AtEnd] = {"always": "commit", "success": "keep", "never": "discard"}
@@ -67,6 +67,8 @@ class ContainerSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     workdir: str | None = None
     commit: CommitPolicy = "always"
+    auto_commit: float | None = None
+    """Seconds between background commits; 0: none. None: the volume's default, else 5."""
 
 
 class Container:
@@ -171,7 +173,8 @@ class Container:
             os.fspath(self._mounted[mount]),
             read_only=mount.read_only,
             sub_path=mount.sub_path or None,
-            auto_commit=AUTO_COMMIT if self.spec.commit == "always" else 0.0,
+            auto_commit=self.spec.auto_commit if self.spec.commit == "always" else 0.0,
+            auto_commit_else=AUTO_COMMIT,
             at_end=_AT_END[self.spec.commit],
         )
 
@@ -217,6 +220,8 @@ def check_spec(spec: ContainerSpec) -> None:
     """InvalidError for what cannot work whatever the store and the host have."""
     if spec.commit not in _AT_END:
         raise InvalidError(f"commit {spec.commit!r}: use {', '.join(_AT_END)}")
+    if spec.auto_commit and spec.commit != "always":
+        raise InvalidError(f"with commit {spec.commit!r} there are no commits in the background")
     names: set[str] = set()
     for mount in spec.mounts:
         _to_path(mount)

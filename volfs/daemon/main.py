@@ -25,6 +25,7 @@ from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_r
 from volfs.fuse.mounting import serve as serve_fuse
 from volfs.fuse.network_ops import NetworkOperations
 from volfs.fuse.ops import Operations
+from volfs.store.base import VolumeRecord
 from volfs.store.registry import open_store
 from volfs.vfs.committer import Committer
 from volfs.vfs.sharing import Sharing
@@ -116,8 +117,14 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
         raise
 
 
+def _choose_interval(options: MountOptions, volume: VolumeRecord) -> float:
+    """Seconds between background commits; 0 is off."""
+    said = (options.auto_commit, volume.auto_commit)
+    return next((one for one in said if one is not None), options.auto_commit_else)
+
+
 def _wire(options: MountOptions, session: Session, committer: Committer) -> Mount:
-    interval = committer.volume.auto_commit if options.auto_commit is None else options.auto_commit
+    interval = _choose_interval(options, committer.volume)
     follows = committer.volume.is_network and options.at is None
     if follows:
         interval = FLUSH_INTERVAL

@@ -25,6 +25,8 @@ class MountOptions:
     nonempty: bool = False
     auto_commit: float | None = None
     """Seconds between background commits; None: the volume's default; 0: off."""
+    auto_commit_else: float = 0.0
+    """The same, where neither this mount nor the volume says."""
     sessions: Path | None = None
     """Where the overlay lives; None: ``mounts/`` in the store's directory."""
     adopt: str | None = None

@@ -45,6 +45,8 @@ class Options:
     max_inputs: int | None = None
     """Calls after which a container ends."""
     lanes: int = 1
+    auto_commit: float | None = None
+    """Between background commits; 0: none. None: the volume's default, else 5."""
 
     def change(
         self,
@@ -62,6 +64,7 @@ class Options:
         max_inputs: int | None = None,
         single_use_containers: bool = False,
         lanes: int | None = None,
+        auto_commit: float | None = None,
         **noted: Any,
     ) -> Options:
         """With these on top: mounts and variables are added, secrets come after. InvalidError."""
@@ -80,6 +83,7 @@ class Options:
             "scaledown_window": scaledown_window,
             "max_inputs": 1 if single_use_containers else max_inputs,
             "lanes": _check_positive("max_inputs", lanes),
+            "auto_commit": auto_commit and _check_positive("auto_commit", auto_commit),
         }
         return replace(self, **{key: value for key, value in changed.items() if value is not None})
 

@@ -35,6 +35,7 @@ def start_container(name: str, options: Options, service: bytes) -> Running:
         binds=image.binds,
         environment=_make_environment(options, image, store),
         workdir=image.workdir,
+        auto_commit=options.auto_commit,
     )
     paths = [*image.import_paths, *_get_import_paths()]
     start = Start(service, paths, options.lanes)
