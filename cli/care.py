@@ -43,7 +43,7 @@ class Duration(click.ParamType[float]):
     default="1d",
     help="How long what is removed stays in quarantine: seconds, or 30m, 12h, 7d. Default: 1d.",
 )
-@click.option("--undelete", is_flag=True, help="Bring back everything that is in quarantine.")
+@click.option("--undelete", is_flag=True, help="Bring back what gc has put into quarantine.")
 @json_option
 def gc(dry_run: bool, grace: float, undelete: bool, as_json: bool) -> None:
     """Remove what no version, no tag and no mount needs any more."""
@@ -73,6 +73,11 @@ def _undelete(as_json: bool) -> None:
     )
     if result.missing_packs:
         click.echo(f"The files of {plural(result.missing_packs, 'pack')} are gone or cut short.")
+    if result.damaged_packs:
+        click.echo(
+            f"Left in quarantine, for a repair put it there: {plural(result.damaged_packs, 'pack')}"
+            " that is damaged; what could be read of it is in use."
+        )
 
 
 def _print_gc(result: GcReport, dry_run: bool) -> None:

@@ -244,8 +244,6 @@ class HurtAndRepair(Deed):
     def do(self, path: Path) -> None:
         hurt(path, self.wound, self.seed)
         Repair().do(path)
-        # A pack that was rewritten is never brought back: it is what was damaged.
-        Collect(0).do(path)
 
 
 @dataclass(frozen=True)

@@ -215,6 +215,26 @@ def test_a_damaged_chunk_is_lost_and_new_data_heals_it(whole: Whole) -> None:
     store.close()
 
 
+def test_a_damaged_pack_stays_in_quarantine(whole: Whole) -> None:
+    """What gc put there comes back."""
+    store, volume = whole
+    publish_files(store, volume, {"garbage": noise(200_000, 7)})
+    publish_files(store, volume, {"garbage": None})
+    store.remove_versions(volume.id, [3])
+    assert collect_garbage(store).waiting_packs
+    waiting = collect_garbage(store, dry_run=True).waiting_packs
+    store = reopened(store)
+    flip(store, find_chunk(store, volume, b"g"))
+    assert repair(store).rewritten_packs == 1
+    result = store.undelete()
+    assert (result.packs, result.damaged_packs) == (waiting, 1)
+    assert not any(isinstance(item, Damage) for item in store.iter_damage())
+    assert (store.undelete().packs, store.undelete().damaged_packs) == (0, 1)
+    assert collect_garbage(store, grace=0).deleted_packs > 0
+    assert store.undelete().damaged_packs == 0
+    store.close()
+
+
 def test_a_dedup_hit_on_a_damaged_record_uploads_the_chunk_again(whole: Whole) -> None:
     """S3QL durability.rst: new data never inherits old damage, without any repair."""
     store, volume = whole

@@ -65,6 +65,8 @@ class Undeleted(NamedTuple):
     objects: int = 0
     missing_packs: int = 0
     """In quarantine, but their files are gone or cut short."""
+    damaged_packs: int = 0
+    """Put there by a repair: they stay, and what could be read of them is in use elsewhere."""
 
 
 class RepairReport(NamedTuple):

@@ -10,7 +10,7 @@ from volfs.store.care import GcOptions, GcProgress, Undeleted
 from volfs.store.embedded.caretaker import ROWS_AT_ONCE, Parts, Row, alone
 from volfs.store.embedded.environment import store_errors
 from volfs.store.embedded.packs import pack_path
-from volfs.store.embedded.quarantine import QuarantinedPack, iter_condemned
+from volfs.store.embedded.quarantine import Fate, QuarantinedPack, iter_condemned
 from volfs.store.embedded.rows import decode_entry
 
 
@@ -28,7 +28,7 @@ def find_due(parts: Parts, options: GcOptions) -> list[QuarantinedPack]:
     with parts.environment.read() as txn:
         packs = parts.index.quarantine.list_packs(txn)
     last = options.now_ns - options.grace_ns
-    return [item for item in packs if item.is_doomed or item.since_ns <= last]
+    return [item for item in packs if item.fate == Fate.DOOMED or item.since_ns <= last]
 
 
 def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:
@@ -80,17 +80,19 @@ def _forget_rows(parts: Parts, rows: list[Row]) -> None:
 
 
 def undelete(parts: Parts) -> Undeleted:
-    """Bring back everything in quarantine that is not doomed. May be repeated."""
+    """Bring back what gc put into quarantine and is not doomed. May be repeated."""
     with alone(parts.directory):
         with parts.environment.read() as txn:
-            packs = [p for p in parts.index.quarantine.list_packs(txn) if not p.is_doomed]
+            aside = parts.index.quarantine.list_packs(txn)
+        packs = [item for item in aside if item.fate == Fate.WAITING]
+        damaged = sum(item.fate == Fate.DAMAGED for item in aside)
         whole = [p for p in packs if find_size(parts, p.pack) >= p.durable]
         with parts.environment.write(reserve=0) as txn:
             for quarantined in whole:
                 parts.index.quarantine.bring_back(txn, quarantined)
         reached("undelete.returned")
         objects = _restore_objects(parts)
-        return Undeleted(len(whole), objects, len(packs) - len(whole))
+        return Undeleted(len(whole), objects, len(packs) - len(whole), damaged)
 
 
 def _restore_objects(parts: Parts) -> int:

@@ -5,6 +5,7 @@ Everything here is a part of a transaction of somebody else's.
 
 from __future__ import annotations
 
+import enum
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -27,13 +28,23 @@ from volfs.store.embedded.rows import (
 _ROW = struct.Struct("<BQqB")
 
 
+class Fate(enum.IntEnum):
+    """What becomes of a pack in quarantine."""
+
+    WAITING = 0
+    """``gc --undelete`` brings it back."""
+    DOOMED = 1
+    """Its file is being removed, and nothing brings it back."""
+    DAMAGED = 2
+    """A repair copied what could be read of it: it waits, and nothing brings it back."""
+
+
 class QuarantinedPack(NamedTuple):
     pack: int
     kind: PackKind
     durable: int
     since_ns: int
-    is_doomed: bool = False
-    """Its file is being removed, and nothing brings it back."""
+    fate: Fate = Fate.WAITING
 
     @property
     def row(self) -> PackRow:
@@ -64,10 +75,12 @@ class Quarantine:
         row = txn.get(pack_key(pack), db=self._quarantine)
         return None if row is None else _decode(pack, row)
 
-    def put_aside(self, txn: Transaction, pack: int, now_ns: int) -> None:
+    def put_aside(
+        self, txn: Transaction, pack: int, now_ns: int, fate: Fate = Fate.WAITING
+    ) -> None:
         key = pack_key(pack)
         row = decode_pack(pack, txn.pop(key, db=self._packs) or b"")
-        self._put(txn, QuarantinedPack(*row, since_ns=now_ns))
+        self._put(txn, QuarantinedPack(*row, since_ns=now_ns, fate=fate))
 
     def bring_back(self, txn: Transaction, quarantined: QuarantinedPack) -> None:
         txn.delete(pack_key(quarantined.pack), db=self._quarantine)
@@ -77,7 +90,7 @@ class Quarantine:
         """Whether it is doomed from now on; not if somebody brought it back."""
         quarantined = self.find_pack(txn, pack)
         if quarantined is not None:
-            self._put(txn, quarantined._replace(is_doomed=True))
+            self._put(txn, quarantined._replace(fate=Fate.DOOMED))
         return quarantined is not None
 
     def forget_pack(self, txn: Transaction, pack: int) -> None:
@@ -113,7 +126,7 @@ class Quarantine:
         if quarantined is None:
             is_there = txn.get(pack_key(entry.pack), db=self._packs) is not None
         else:
-            is_there = not quarantined.is_doomed
+            is_there = quarantined.fate != Fate.DOOMED
         return entry if is_there else None
 
     def save(self, txn: Transaction, oid: Oid) -> bool:
@@ -123,6 +136,8 @@ class Quarantine:
             return False
         quarantined = self.find_pack(txn, entry.pack)
         if quarantined is not None:
+            if quarantined.fate == Fate.DAMAGED:
+                return False
             self.bring_back(txn, quarantined)
         return self.restore(txn, oid, entry)
 
@@ -166,7 +181,7 @@ def iter_condemned(
 
 def _decode(pack: int, row: bytes) -> QuarantinedPack:
     try:
-        kind, durable, since_ns, is_doomed = _ROW.unpack(row)
-        return QuarantinedPack(pack, PackKind(kind), durable, since_ns, bool(is_doomed))
+        kind, durable, since_ns, fate = _ROW.unpack(row)
+        return QuarantinedPack(pack, PackKind(kind), durable, since_ns, Fate(fate))
     except (struct.error, ValueError) as error:
         raise DamagedObjectError(f"quarantine row of pack {pack}: {error}") from error

@@ -40,6 +40,7 @@ from volfs.store.embedded.damage import (
     scan_records,
 )
 from volfs.store.embedded.packs import PackReader, list_files
+from volfs.store.embedded.quarantine import Fate
 from volfs.store.embedded.rows import IndexEntry, PackRow, decode_entry
 
 
@@ -127,7 +128,7 @@ class Mender:
         quarantine = self._parts.index.quarantine
         with self._parts.environment.write() as txn:
             for quarantined in quarantine.list_packs(txn):
-                if quarantined.pack in named and not quarantined.is_doomed:
+                if quarantined.pack in named and quarantined.fate != Fate.DOOMED:
                     quarantine.bring_back(txn, quarantined)
                     self._count(found_packs=1)
 
@@ -237,7 +238,7 @@ class Mender:
                 if is_gone:
                     index.remove_pack(txn, pack)
                 else:
-                    quarantine.put_aside(txn, pack, self._now_ns)
+                    quarantine.put_aside(txn, pack, self._now_ns, Fate.DAMAGED)
             reached("repair.rewritten")
             copier.settle()
         self._count(**{"forgotten_packs" if is_gone else "rewritten_packs": 1})
