@@ -66,7 +66,7 @@ def expire(
 ) -> None:
     """Remove the versions that no rule keeps. The space comes back with `volfs gc`.
 
-    The newest version stays, and what is tagged or mounted.
+    The newest version stays, and what is tagged, mounted or being read.
     """
     from volfs.volume.expire import expire_versions, judge_versions
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -80,21 +82,26 @@ def _list(
 ) -> list[tuple[Path, Entry]]:
     from volfs.model.tree import iter_entries
 
-    reader, snapshot = open_version(store, record, at)
-    entry = reader.get_path(snapshot, path)
-    if not entry.is_directory:
-        return [(path, entry)]
-    children = iter_entries(reader.get_tree, entry.tree)
-    return [((*path, child.name), reader.resolve(snapshot, child)) for child in children]
+    with opened_version(store, record, at) as (reader, snapshot):
+        entry = reader.get_path(snapshot, path)
+        if not entry.is_directory:
+            return [(path, entry)]
+        children = iter_entries(reader.get_tree, entry.tree)
+        return [((*path, child.name), reader.resolve(snapshot, child)) for child in children]
 
 
-def open_version(store: Store, record: VolumeRecord, at: str | None) -> tuple[Reader, Snapshot]:
+@contextmanager
+def opened_version(
+    store: Store, record: VolumeRecord, at: str | None
+) -> Iterator[tuple[Reader, Snapshot]]:
+    """The version that a user named; for the block nothing of it is removed."""
     from volfs.volume.history import get_version
+    from volfs.volume.leases import held_version
     from volfs.volume.reader import Reader
 
     reader = Reader(store.objects.load_object)
-    head = get_version(store, record, at or "head")
-    return reader, reader.load_manifest(head.manifest).snapshot
+    with held_version(store, record, lambda: get_version(store, record, at or "head")) as head:
+        yield reader, reader.load_manifest(head.manifest).snapshot
 
 
 def _size(entry: Entry) -> int:
@@ -112,8 +119,10 @@ def get(volume: str, remote_path: str, local_destination: str, force: bool, at: 
     from volfs.model.names import parse_path
 
     path = parse_path(remote_path)
-    with opened_volume(volume) as (store, record):
-        _, snapshot = open_version(store, record, at)
+    with (
+        opened_volume(volume) as (store, record),
+        opened_version(store, record, at) as (_, snapshot),
+    ):
         download(store, snapshot, path, local_destination, force)
 
 

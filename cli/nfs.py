@@ -15,7 +15,7 @@ from volfs_cli.files import (
     choose_remote,
     download,
     note_skipped,
-    open_version,
+    opened_version,
     printable,
 )
 from volfs_cli.options import volume_argument, yes_option
@@ -139,8 +139,10 @@ def get(
     from volfs.model.names import parse_path
 
     places = _choose(volume, remote_path, local_destination, env)
-    with _opened(volume, env) as (store, record):
-        _, snapshot = open_version(store, record, None)
+    with (
+        _opened(volume, env) as (store, record),
+        opened_version(store, record, None) as (_, snapshot),
+    ):
         for path, destination in places:
             download(store, snapshot, parse_path(path), destination, force)
 

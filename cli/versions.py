@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from volfs_cli.files import KINDS
+from volfs_cli.files import KINDS, opened_version
 from volfs_cli.options import at_option, verb, version_argument, volume_argument
 from volfs_cli.output import (
     Column,
@@ -57,10 +57,14 @@ def diff(volume: str, old: str, new: str, stat: bool, as_json: bool) -> None:
 
     A added, D deleted, M modified, T another type of file, U attributes alone.
     """
-    from volfs.model.changes import tally_changes
+    from volfs.model.changes import iter_changes, tally_changes
 
-    with opened_volume(volume) as (store, record):
-        changes = _iter_changes(store, record, old, new)
+    with (
+        opened_volume(volume) as (store, record),
+        opened_version(store, record, old) as (reader, before),
+        opened_version(store, record, new) as (_, after),
+    ):
+        changes = iter_changes(reader.get_tree, before, after)
         if stat:
             tallies = tally_changes(changes).items()
             rows = [(k.words, t.files, t.directories, t.bytes) for k, t in tallies]
@@ -69,19 +73,6 @@ def diff(volume: str, old: str, new: str, stat: bool, as_json: bool) -> None:
             print_listing(_DIFF, [_diff_row(change) for change in changes], as_json=True)
         else:
             _print_changes(changes)
-
-
-def _iter_changes(store: Store, record: VolumeRecord, old: str, new: str) -> Iterable[Change]:
-    from volfs.model.changes import iter_changes
-    from volfs.volume.history import get_version
-    from volfs.volume.reader import Reader
-
-    reader = Reader(store.objects.load_object)
-    a, b = (
-        reader.load_manifest(get_version(store, record, text).manifest).snapshot
-        for text in (old, new)
-    )
-    return iter_changes(reader.get_tree, a, b)
 
 
 def _print_changes(changes: Iterable[Change]) -> None:

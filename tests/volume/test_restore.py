@@ -23,6 +23,7 @@ from volfs.model.names import parse_path
 from volfs.store.base import Store, VolumeRecord
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.edit import Edit
+from volfs.volume.gc import collect_garbage
 from volfs.volume.history import get_version, load_manifest
 from volfs.volume.reader import Reader
 from volfs.volume.restore import restore_version
@@ -135,26 +136,40 @@ def test_hard_links_come_back(store: Store, volume: VolumeRecord) -> None:
 
 
 class Expiring(Interloper):
-    """A store in which a version is expired right before the swap."""
+    """A store in which a version is expired right before the swap, if that may be."""
 
     def __init__(self, store: Store, volume: VolumeRecord, version: int) -> None:
         super().__init__(store)
         self.expired = volume.id, [version]
 
     def publish(self, *arguments: Any, **options: Any) -> None:
-        self._store.remove_versions(*self.expired)
+        assert self._store.remove_versions(*self.expired) == []
+        collect_garbage(self._store, grace=0)
         self._store.publish(*arguments, **options)
 
 
 @pytest.mark.parametrize("paths", [(), ("a",)])
-def test_a_version_that_is_expired_meanwhile(
+def test_a_version_is_not_expired_meanwhile(
     store: Store, volume: VolumeRecord, paths: tuple[str, ...]
 ) -> None:
-    """Its objects may be garbage by the time the new version is published."""
+    for data in (BIG, b"2", b"3"):
+        publish_files(store, volume, {"a": data})
+    restore(Expiring(store, volume, 1), volume, 1, *paths)
+    assert read_file(store, volume, "a") == BIG
+    assert store.remove_versions(volume.id, [1]) == [1]
+
+
+@pytest.mark.parametrize("paths", [(), ("a",)])
+def test_a_version_that_was_expired(
+    store: Store, volume: VolumeRecord, paths: tuple[str, ...]
+) -> None:
+    """After it was found: its objects may be garbage by now."""
     for data in (b"1", b"2", b"3"):
         publish_files(store, volume, {"a": data})
+    old = get_version(store, volume, "1")
+    store.remove_versions(volume.id, [1])
     with pytest.raises(NotFoundError, match="version 1 is not there any more"):
-        restore(Expiring(store, volume, 1), volume, 1, *paths)
+        restore_version(store, volume, old, [parse_path(path) for path in paths])
     assert store.get_head(volume.id).version == 3
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 
 from volfs.api.client import Client
-from volfs.api.reading import Readable, Version
+from volfs.api.reading import Readable
 from volfs.api.resource import local_time
 from volfs.api.twins import blocking
 from volfs.model.changes import Change, iter_changes
@@ -20,7 +20,6 @@ from volfs.volume.history import (
     get_version,
     iter_history,
     list_tags_by_version,
-    load_manifest,
 )
 from volfs.volume.listing import FileEntryType, find_type, to_text
 
@@ -73,13 +72,16 @@ class VolumeAt(Readable):
     def version(self) -> int:
         """Its number, for ever: a tag that moves later does not move this. NotFoundError."""
         with self._volume._opened() as (store, record):
-            return self._find(store, record).version
+            return self._find_head(store, record).version
 
-    def _version(self) -> Version:
-        with self._volume._opened() as (store, record):
-            return open_version(self._volume.client, store, self._find(store, record))
+    @property
+    def client(self) -> Client:
+        return self._volume.client
 
-    def _find(self, store: Store, record: VolumeRecord) -> Head:
+    def _opened(self) -> AbstractContextManager[tuple[Store, VolumeRecord]]:
+        return self._volume._opened()
+
+    def _find_head(self, store: Store, record: VolumeRecord) -> Head:
         if self._head is None:
             self._head = get_version(store, record, str(self._named))
         return self._head
@@ -87,18 +89,6 @@ class VolumeAt(Readable):
 
 class Historical(Readable):
     """The head and all versions before it that were not expired."""
-
-    @property
-    def client(self) -> Client:
-        raise NotImplementedError
-
-    def _opened(self) -> AbstractContextManager[tuple[Store, VolumeRecord]]:
-        """For a ``with`` block: the store, and the volume as it is now. NotFoundError."""
-        raise NotImplementedError
-
-    def _version(self) -> Version:
-        with self._opened() as (store, record):
-            return open_version(self.client, store, store.get_head(record.id))
 
     # --- looking ---------------------------------------------------------
 
@@ -117,11 +107,7 @@ class Historical(Readable):
     @blocking
     def diff(self, old: Named, new: Named = "head") -> list[FileChange]:
         """The paths that differ from one version to another, in order. NotFoundError."""
-        with self._opened() as (store, record):
-            a, b = (
-                open_version(self.client, store, get_version(store, record, str(named)))
-                for named in (old, new)
-            )
+        with self.at(old)._reading() as a, self.at(new)._reading() as b:
             changes = iter_changes(a.reader.get_tree, a.snapshot, b.snapshot)
             return [_describe_change(change) for change in changes]
 
@@ -150,11 +136,6 @@ class Historical(Readable):
         """NotFoundError."""
         with self._opened() as (store, record):
             store.delete_tag(record.id, name)
-
-
-def open_version(client: Client, store: Store, head: Head) -> Version:
-    """DataError where its manifest is missing or damaged."""
-    return Version(client, head.version, load_manifest(store, head.manifest).snapshot)
 
 
 def _describe(row: Row, tags: list[str]) -> VersionInfo:

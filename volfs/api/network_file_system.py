@@ -6,7 +6,7 @@ Modal calls it deprecated; here it is kept, and nobody is warned.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -16,9 +16,8 @@ from volfs.api import mounts
 from volfs.api.batch_upload import BatchUpload, LocalPath
 from volfs.api.client import Client, default_environment, find_client
 from volfs.api.deprecated import warn_of
-from volfs.api.history import open_version
 from volfs.api.known_volumes import KnownVolumes, get_record
-from volfs.api.reading import Readable, Version, path_errors
+from volfs.api.reading import Readable, path_errors
 from volfs.api.resource import Ephemeral, Known, NamedHandle, ResourceInfo
 from volfs.api.twins import Twin, blocking, blocking_iterator
 from volfs.model.names import parse_path
@@ -189,9 +188,12 @@ class _Newest(Readable):
     def __init__(self, files: NetworkFileSystem) -> None:
         self._files = files
 
-    def _version(self) -> Version:
-        with self._files._opened() as (store, record):
-            return open_version(self._files.client, store, store.get_head(record.id))
+    @property
+    def client(self) -> Client:
+        return self._files.client
+
+    def _opened(self) -> AbstractContextManager[tuple[Store, VolumeRecord]]:
+        return self._files._opened()
 
 
 def _matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:

@@ -63,9 +63,9 @@ class OlderNames(Changeable, Readable):
         if not isinstance(local_file, str | os.PathLike):
             self.read_file_into_fileobj(remote_path, local_file)
             return
-        path, snapshot = parse_path(remote_path), self._version().snapshot
-        with self._opened() as (store, _), path_errors(FileNotFoundError):
-            get_to_local(store, snapshot, path, local_file, force=True)
+        path = parse_path(remote_path)
+        with self._opened() as (store, _), path_errors(FileNotFoundError), self._reading() as read:
+            get_to_local(store, read.snapshot, path, local_file, force=True)
 
 
 def _show(progress: Progress) -> None:

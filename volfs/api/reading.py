@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 
 from volfs.api.client import Client
@@ -20,6 +21,9 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, parse_path, show_path
 from volfs.model.objects import Oid
+from volfs.store.base import Head, Store, VolumeRecord
+from volfs.volume.history import load_manifest
+from volfs.volume.leases import held_version
 from volfs.volume.listing import FileEntry, FileStat, describe_stat, iter_listing
 from volfs.volume.reader import Reader, iter_content_bytes
 
@@ -58,8 +62,27 @@ class Version:
 class Readable:
     """Paths are from the root of the volume, with a slash in front or without."""
 
-    def _version(self) -> Version:
+    @property
+    def client(self) -> Client:
         raise NotImplementedError
+
+    def _opened(self) -> AbstractContextManager[tuple[Store, VolumeRecord]]:
+        """For a ``with`` block: the store, and the volume as it is now. NotFoundError."""
+        raise NotImplementedError
+
+    def _find_head(self, store: Store, record: VolumeRecord) -> Head:
+        """Which version is read. NotFoundError."""
+        return store.get_head(record.id)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Version]:
+        """The version, which stays whole for the block, whatever is expired and collected."""
+        with ExitStack() as stack:
+            with self._opened() as (store, record):
+                find = partial(self._find_head, store, record)
+                head = stack.enter_context(held_version(store, record, find))
+                version = open_version(self.client, store, head)
+            yield version
 
     @blocking_iterator
     def iterdir(self, path: str, *, recursive: bool = True) -> Iterator[FileEntry]:
@@ -72,8 +95,7 @@ class Readable:
                 "Glob patterns in `volume get` and `Volume.listdir()` are deprecated. "
                 "Please pass recursive=True instead, and select from what it gives."
             )
-        with path_errors(NotFoundError):
-            version = self._version()
+        with path_errors(NotFoundError), self._reading() as version:
             where = parse_path(path)
             yield from iter_listing(version.reader, version.snapshot, where, recursive=recursive)
 
@@ -88,10 +110,10 @@ class Readable:
 
         FileNotFoundError; IsADirectoryError; DataError for bytes that are not those written.
         """
-        version = self._version()
-        entry = _get_file(version, path)
-        for block in iter_content_bytes(version.reader, version, entry):
-            yield bytes(block)
+        with self._reading() as version:
+            entry = _get_file(version, path)
+            for block in iter_content_bytes(version.reader, version, entry):
+                yield bytes(block)
 
     @blocking
     def read_file_into_fileobj(
@@ -112,17 +134,18 @@ class Readable:
     @blocking
     def exists(self, path: str) -> bool:
         """Whether there is anything of this name; of a symlink, not whether it leads anywhere."""
-        version = self._version()
-        try:
-            return version.reader.find_path(version.snapshot, parse_path(path)) is not None
-        except NotADirectoryInVolumeError:
-            return False
+        with self._reading() as version:
+            try:
+                return version.reader.find_path(version.snapshot, parse_path(path)) is not None
+            except NotADirectoryInVolumeError:
+                return False
 
     @blocking
     def stat(self, path: str) -> FileStat:
         """Kind, size, mode, owner, times of what has this name. FileNotFoundError."""
         where = parse_path(path)
-        return describe_stat(where, _get(self._version(), where))
+        with self._reading() as version:
+            return describe_stat(where, _get(version, where))
 
     @blocking
     def usage(self, path: str = "/") -> Usage:
@@ -130,14 +153,20 @@ class Readable:
 
         A file with several names counts for the root alone, and there once.
         """
-        version, where = self._version(), parse_path(path)
-        entry = _get(version, where)
+        where = parse_path(path)
+        with self._reading() as version:
+            entry = _get(version, where)
         if not where:
             totals = version.snapshot.totals
             return Usage(totals.files, totals.directories, totals.bytes)
         if not entry.is_directory:
             return Usage(1, 0, entry.size)
         return Usage(entry.files, entry.directories, entry.content_bytes)
+
+
+def open_version(client: Client, store: Store, head: Head) -> Version:
+    """DataError where its manifest is missing or damaged."""
+    return Version(client, head.version, load_manifest(store, head.manifest).snapshot)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ points at what is not durable.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, Self
 
 import msgspec
@@ -215,7 +216,7 @@ class Store(Protocol):
     def remove_versions(self, volume_id: str, versions: Collection[int]) -> list[int]:
         """Take versions out of the history, in one step; those that were, ascending.
 
-        The head, what a tag names and what is in a lease stays. NotFoundError if
+        The head, what a tag names and what is leased or held stays. NotFoundError if
         the volume is gone.
         """
 
@@ -284,6 +285,18 @@ class Store(Protocol):
         With ``expected``, only if it still has that one.
         """
 
+    # --- holds -----------------------------------------------------------
+
+    def hold(self, manifest: Oid) -> AbstractContextManager[None]:
+        """Keep a version while a ``with`` block lasts: gc and expiry treat it as leased.
+
+        It writes nothing, ends with the process at the latest, and may outlast this
+        handle. Whether the version is there has to be looked at after it was taken.
+        """
+
+    def is_held(self, manifest: Oid) -> bool:
+        """Whether anybody holds the version of this manifest."""
+
     # --- care ------------------------------------------------------------
 
     def get_space(self) -> Space: ...
@@ -301,8 +314,8 @@ class Store(Protocol):
     def collect(self, live: Live, options: GcOptions) -> Iterator[GcProgress | GcReport]:
         """Remove what is not live. The last thing that is yielded is the report.
 
-        ``live.keep`` is handed the roots: the manifests of all versions and heads
-        and the needs of all leases; again and again, until no root can have been
+        ``live.keep`` is handed the roots: the manifests of all versions, heads and
+        holds and the needs of all leases; again and again, until no root can have been
         added before something is removed. What is removed stays in quarantine for
         the time of grace: it can be read, though ``contains`` denies it, and a
         ``publish`` that relies on it brings it back.
@@ -312,7 +325,7 @@ class Store(Protocol):
         """
 
     def undelete(self) -> Undeleted:
-        """Bring back everything that is in quarantine. ConflictError as for ``collect``."""
+        """Bring back all that gc put into quarantine. ConflictError as for ``collect``."""
 
     def repair(self) -> Iterator[CheckProgress | RepairReport]:
         """Make the index say what is stored; the last thing that is yielded is the report.

@@ -31,6 +31,7 @@ from volfs.model.profile import get_profile
 from volfs.model.tree import GetTree, count_entries, find_entry, iter_entries
 from volfs.store.base import Store, VolumeRecord
 from volfs.volume.commit import CommitNote, Published, publish_delta
+from volfs.volume.leases import held_version
 from volfs.volume.reader import Reader
 from volfs.volume.writer import ContentWriter
 
@@ -118,7 +119,9 @@ class Edit:
             self.store = store
             self.volume = volume
             self.profile = get_profile(volume.profile)
-            self.head = store.get_head(volume.id)
+            self.head = stack.enter_context(
+                held_version(store, volume, lambda: store.get_head(volume.id))
+            )
             self.upload = stack.enter_context(store.open_upload())
             self.pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
             self.reader = Reader(self.upload.load_object)

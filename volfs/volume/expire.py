@@ -16,7 +16,7 @@ THINNED = KeepRules(last=100, hourly=24, daily=30)
 
 
 class Verdict(NamedTuple):
-    """One version, and why it stays: rules, ``head``, ``tag NAME``, ``mounted``."""
+    """One version, and why it stays: rules, ``head``, ``tag NAME``, ``mounted``, ``being read``."""
 
     info: VersionInfo
     reasons: tuple[str, ...]
@@ -47,7 +47,7 @@ def expire_versions(
 ) -> tuple[list[Verdict], list[int]]:
     """Remove what nothing keeps: the verdicts, and which versions were removed.
 
-    Objects stay until gc. What was tagged, mounted or published since the
+    Objects stay until gc. What was tagged, mounted, read or published since the
     verdict stays too.
     """
     drop_stale_leases(store)
@@ -77,3 +77,5 @@ def _iter_used(
     for info in versions:
         if any(lease.has(info.version) for lease in leases):
             yield info.version, "mounted"
+        if store.is_held(info.manifest):
+            yield info.version, "being read"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
-from volfs.errors import NotFoundError
+from volfs.errors import DataError, NotFoundError
 from volfs.model.manifest import Manifest, decode_manifest
 from volfs.model.names import check_tag_name, is_head, is_tag_name
 from volfs.model.objects import Oid
@@ -37,10 +37,17 @@ class Folded(NamedTuple):
 
 
 def iter_history(store: Store, volume: VolumeRecord) -> Iterator[VersionInfo]:
-    """All versions but the empty one that the volume was created with."""
+    """All versions but the empty one that the volume was created with.
+
+    DataError where a manifest cannot be read, unless its version was removed meanwhile.
+    """
     for head in store.iter_versions(volume.id):
         if head.version > 0:
-            yield describe_version(head, load_manifest(store, head.manifest))
+            try:
+                yield describe_version(head, load_manifest(store, head.manifest))
+            except DataError:
+                if store.find_version(volume.id, head.version) == head.manifest:
+                    raise
 
 
 def fold_automatic(

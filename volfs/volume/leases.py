@@ -1,5 +1,7 @@
 """Leases: beginning a session's, widening it, and dropping those that nobody has any more.
 
+And holds, which are the leases of operations that read a version without a session.
+
 What a lease has when: docs/format.md, "Leases". A mount's is kept up to date by
 ``vfs/committer.py``.
 """
@@ -7,7 +9,8 @@ What a lease has when: docs/format.md, "Leases". A mount's is kept up to date by
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -51,6 +54,25 @@ def keep_version(store: Store, lease: Lease, find_head: Callable[[], Head]) -> t
             before, head = head, find_head()
             if head == before:
                 raise
+
+
+@contextmanager
+def held_version(store: Store, volume: VolumeRecord, find: Callable[[], Head]) -> Iterator[Head]:
+    """Hold the version that ``find`` finds while a ``with`` block reads it.
+
+    It can be read to its end whatever is expired and collected meanwhile. Raises
+    what ``find`` does; NotFoundError where it always finds one that is gone.
+    """
+    head = find()
+    while True:
+        with store.hold(head.manifest):
+            # What was there after it was held stays: who removes it asks the other way round.
+            if store.find_version(volume.id, head.version) == head.manifest:
+                yield head
+                return
+        before, head = head, find()
+        if head == before:
+            raise NotFoundError(f"{volume.name}: version {head.version} is not there any more")
 
 
 def widen(lease: Lease, *versions: int, needs: tuple[Need, ...] = ()) -> Lease:

@@ -15,6 +15,7 @@ from volfs.model.tree import find_entry
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.edit import Directory, Edit
+from volfs.volume.leases import held_version
 
 
 def restore_version(
@@ -33,20 +34,27 @@ def restore_version(
     NotFoundError if it was expired meanwhile; else as ``publish_delta``.
     """
     note = CommitNote(message or _describe(old, paths))
-    if paths and () not in paths:
-        with Edit(store, volume) as edit:
-            _Restoring(edit, old).restore(paths)
-            return edit.publish(note)
-    while True:
-        try:
-            return _restore_all(store, volume, old, note)
-        except HeadMovedError:
-            continue
+    with held_version(store, volume, lambda: old):
+        if paths and () not in paths:
+            return _restore_paths(store, volume, old, paths, note)
+        while True:
+            try:
+                return _restore_all(store, volume, old, note)
+            except HeadMovedError:
+                continue
 
 
 def _describe(old: Head, paths: Sequence[Path]) -> str:
     shown = ", ".join(show_path(path) for path in paths[:5]) + (", …" if len(paths) > 5 else "")
     return f"restore version {old.version}" + (f": {shown}" if shown else "")
+
+
+def _restore_paths(
+    store: Store, volume: VolumeRecord, old: Head, paths: Sequence[Path], note: CommitNote
+) -> Published:
+    with Edit(store, volume) as edit:
+        _Restoring(edit, old).restore(paths)
+        return edit.publish(note)
 
 
 def _restore_all(store: Store, volume: VolumeRecord, old: Head, note: CommitNote) -> Published:

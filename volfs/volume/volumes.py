@@ -17,6 +17,7 @@ from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.store.identity import default_author, make_id
 from volfs.volume.history import load_manifest
+from volfs.volume.leases import held_version
 from volfs.volume.recovery import describe_record
 from volfs.volume.sessions import Session, list_store_sessions
 
@@ -81,6 +82,16 @@ def fork_volume(store: Store, source: VolumeRecord, name: str, at: Head) -> Volu
         created_ns=time.time_ns(),
         created_by=default_author(),
     )
+    with held_version(store, source, lambda: at):
+        manifests = _fork_manifests(store, source, record, at)
+        store.fork_volume(record, manifests, source.id, at.version)
+    return record
+
+
+def _fork_manifests(
+    store: Store, source: VolumeRecord, record: VolumeRecord, at: Head
+) -> tuple[bytes, bytes]:
+    """Of the versions 0 and 1 of a fork."""
     first = _first_manifest(record)
     empty = encode_manifest(first)
     forked = msgspec.structs.replace(
@@ -94,8 +105,7 @@ def fork_volume(store: Store, source: VolumeRecord, name: str, at: Head) -> Volu
         auto=False,
         nonce=secrets.token_bytes(16),
     )
-    store.fork_volume(record, (empty, encode_manifest(forked)), source.id, at.version)
-    return record
+    return empty, encode_manifest(forked)
 
 
 def _first_manifest(record: VolumeRecord) -> Manifest:

@@ -14,6 +14,7 @@ from volfs.errors import ConflictError, DataError
 from volfs.model.objects import Buffer, Oid
 from volfs.model.pack import RECORD_HEADER_SIZE, PackKind, encode_record_header, pack_kind
 from volfs.store.embedded.environment import Environment, Transaction, store_errors
+from volfs.store.embedded.holds import Holds
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.leases import Leases
 from volfs.store.embedded.packs import PackReader, flock, pack_path
@@ -38,6 +39,7 @@ class Parts:
     index: Index
     refs: Refs
     leases: Leases
+    holds: Holds
     packs: PackReader
     pool: WriterPool
 

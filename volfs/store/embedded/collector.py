@@ -236,8 +236,12 @@ def _copy(copier: Copier, oid: Oid, row: bytes) -> Moved:
 
 
 def list_roots(parts: Parts, txn: Transaction, stale: Collection[str]) -> set[Reference]:
-    """What every version, head and lease that is not stale needs, as of the transaction."""
+    """What every version, head, hold and lease that is not stale needs, as of the transaction."""
     roots = {Reference(Kind.MANIFEST, oid) for oid in parts.refs.list_manifests(txn)}
+    for prefix in parts.holds.list_held():
+        # Of a version that is there no more, or of none: then it keeps nothing.
+        found = parts.index.find_manifests(txn, prefix)
+        roots.update(Reference(Kind.MANIFEST, oid) for oid in found)
     for lease in parts.leases.list_in(txn):
         if lease.session not in stale:
             roots.update(lease.needs)

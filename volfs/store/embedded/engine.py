@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from volfs.errors import DamagedObjectError, StoreError
@@ -27,8 +28,9 @@ from volfs.store.embedded.caretaker import Parts
 from volfs.store.embedded.collector import collect
 from volfs.store.embedded.damage import iter_damage
 from volfs.store.embedded.environment import Environment, Transaction, store_errors
+from volfs.store.embedded.holds import Holds
 from volfs.store.embedded.index import Index
-from volfs.store.embedded.layout import INDEX, PACKS, check_store, create_store, lock_store
+from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, check_store, create_store, lock_store
 from volfs.store.embedded.leases import Leases
 from volfs.store.embedded.packs import PackReader, list_files
 from volfs.store.embedded.purge import undelete
@@ -61,6 +63,7 @@ class Engine:
         self.refs = Refs(self.environment)
         self.leases = Leases(self.environment, self.refs)
         self.tags = Tags(self.environment, self.refs)
+        self.holds = Holds(path / FORMAT)
         self.packs = PackReader(path / PACKS)
         self.objects = ObjectReader(self.index, self.packs)
         self.pool = WriterPool(path / PACKS, self.index)
@@ -73,6 +76,7 @@ class Engine:
             self.index,
             self.refs,
             self.leases,
+            self.holds,
             self.packs,
             self.pool,
         )
@@ -167,6 +171,8 @@ class EmbeddedStore:
             for lease in self._leases.list_in(txn):
                 if lease.volume_id == volume_id:
                     kept.update(filter(lease.has, versions))
+            held = self._engine.holds.list_held()
+            kept.update(self._refs.list_held(txn, volume_id, versions, held))
             removed = self._refs.remove_versions(txn, volume_id, set(versions) - kept)
             reached("expire.unmoved")
         reached("expire.moved")
@@ -233,6 +239,14 @@ class EmbeddedStore:
 
     def drop_lease(self, session: str, expected: Lease | None = None) -> None:
         self._leases.drop(session, expected)
+
+    # --- holds -----------------------------------------------------------
+
+    def hold(self, manifest: Oid) -> AbstractContextManager[None]:
+        return self._engine.holds.hold(manifest)
+
+    def is_held(self, manifest: Oid) -> bool:
+        return self._engine.holds.is_held(manifest)
 
     # --- care ------------------------------------------------------------
 

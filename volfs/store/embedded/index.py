@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError, MissingObjectError
 from volfs.errors.faults import reached
-from volfs.model.objects import Oid
+from volfs.model.objects import Kind, Oid
 from volfs.model.pack import PackKind
 from volfs.store.embedded.environment import RESERVE, Environment, Table, Transaction
 from volfs.store.embedded.quarantine import Quarantine
@@ -86,6 +86,18 @@ class Index:
                 return []
             # Bounded by range(): zip must not pull one more row than it keeps.
             return [(Oid(key), row) for _, (key, row) in zip(range(_BATCH), cursor, strict=False)]
+
+    def find_manifests(self, txn: Transaction, prefix: bytes) -> list[Oid]:
+        """The manifests whose ids begin so."""
+        found = []
+        with txn.cursor(self._objects) as cursor:
+            cursor.set_range(prefix)
+            for key, row in cursor:
+                if not key.startswith(prefix):
+                    break
+                if decode_entry(Oid(key), row).kind == Kind.MANIFEST:
+                    found.append(Oid(key))
+        return found
 
     def find_row(self, txn: Transaction, oid: Oid) -> bytes | None:
         return txn.get(oid, db=self._objects)

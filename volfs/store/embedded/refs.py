@@ -15,6 +15,7 @@ from volfs.errors import AlreadyExistsError, DamagedObjectError, HeadMovedError,
 from volfs.model.objects import OID_SIZE, Oid
 from volfs.store.base import Head, VolumeRecord
 from volfs.store.embedded.environment import Environment, Table, Transaction
+from volfs.store.embedded.holds import PREFIX_SIZE
 
 _HEAD = struct.Struct(f"<Q{OID_SIZE}s")
 _VERSION = struct.Struct(">Q")
@@ -174,6 +175,13 @@ class Refs:
             for version in sorted(set(versions) - {head.version})
             if txn.delete(_version_key(volume_id, version), db=self._versions)
         ]
+
+    def list_held(
+        self, txn: Transaction, volume_id: str, versions: Collection[int], held: Collection[bytes]
+    ) -> list[int]:
+        """Those of the versions that are there and whose manifests' ids begin so."""
+        rows = ((v, txn.get(_version_key(volume_id, v), db=self._versions)) for v in versions)
+        return [version for version, row in rows if row and row[:PREFIX_SIZE] in held]
 
     def list_headless(self) -> list[str]:
         """Ids of volumes whose head is missing, or is not the newest of their versions."""
