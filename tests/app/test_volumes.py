@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from tests.api.conftest import ROOT
 from tests.app import shop
 from tests.harness.mounted import wait_until
 from volfs.control.mounts import list_mount_points
-from volfs.exception import InvalidError, UnimplementedError
+from volfs.exception import FunctionTimeoutError, InvalidError, UnimplementedError
 
 pytestmark = pytest.mark.fuse
 
@@ -62,6 +63,55 @@ def test_a_failure_commits_too() -> None:
     with app.run(), pytest.raises(ValueError, match="after that"):
         write_and_fail.remote()
     assert read_committed("failed.txt") == b"there"
+
+
+def test_a_retry_after_a_death_begins_with_what_was_written() -> None:
+    app = modal.App("dying")
+
+    @app.function(volumes={"/data": shop.volume}, retries=modal.Retries(1, initial_delay=0.0))
+    def resume() -> str:
+        path = Path("/data/progress.txt")
+        if path.exists():
+            return path.read_text()
+        path.write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    with app.run():
+        assert resume.remote() == "half"
+
+
+def test_what_a_timeout_killed_is_committed() -> None:
+    app = modal.App("late")
+
+    @app.function(volumes={"/data": shop.volume}, timeout=1)
+    def write_and_wait(name: str) -> None:
+        Path("/data", name).write_text("there")
+        threading.Event().wait(600 if name == "timeout.txt" else 0)
+
+    with app.run():
+        write_and_wait.remote("warm.txt")
+        with pytest.raises(FunctionTimeoutError):
+            write_and_wait.remote("timeout.txt")
+    assert read_committed("timeout.txt") == b"there"
+
+
+def test_each_container_has_a_view_and_conflicts_are_merged() -> None:
+    app = modal.App("writers")
+
+    @app.function(volumes={"/data": shop.volume}, single_use_containers=True, auto_commit=0)
+    def write(number: int) -> list[str]:
+        Path(f"/data/of-{number}.txt").write_text(str(number))
+        Path("/data/of-all.txt").write_text(str(number))
+        shop.said.put(number, partition="written")
+        while shop.said.len(partition="written") < 2:
+            threading.Event().wait(0.01)
+        return sorted(path.name for path in Path("/data").glob("of-[0-9].txt"))
+
+    with app.run():
+        assert list(write.map([0, 1])) == [["of-0.txt"], ["of-1.txt"]]
+    assert [read_committed(f"of-{n}.txt") for n in (0, 1)] == [b"0", b"1"]
+    assert read_committed("of-all.txt") in (b"0", b"1")
 
 
 def test_read_only() -> None:

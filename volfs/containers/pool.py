@@ -70,6 +70,8 @@ class Pool:
         self._changed = threading.Condition()
         self._pending: deque[Call] = deque()
         self._running: dict[Running, set[Call]] = {}
+        self._orphans: dict[Running, list[Call]] = {}
+        """Calls to be run again once the container that died with them has ended."""
         self._threads: set[threading.Thread] = set()
         self._starting = 0
         self._closing = False
@@ -84,6 +86,9 @@ class Pool:
         with self._changed:
             if self._closing:
                 call.answer.fail(_say_ended(self.options.name))
+                return
+            if call.answer.is_cancelled:
+                call.answer.fail(_say_cancelled(self.options.name))
                 return
             self._pending.append(call)
             self._changed.notify_all()
@@ -150,6 +155,8 @@ class Pool:
                 del self._running[running]
                 self._grow()
             running.end()
+            for call in self._orphans.pop(running, ()):
+                self._queue_again(call)
 
     def _take(self, running: Running) -> Call | None:
         """The next call for it; None when it is to end."""
@@ -178,7 +185,7 @@ class Pool:
         try:
             call.answer.finish(self._get_result(running, call))
         except CallFailedError as error:
-            self._retry(call, error.body)
+            self._fail(running, call, error.body)
         finally:
             with self._changed:
                 self._running[running].discard(call)
@@ -198,7 +205,8 @@ class Pool:
             said = f"{self.options.name} ran longer than its timeout of {self.options.timeout} s"
             raise CallFailedError(dump_fault(FunctionTimeoutError(said))) from None
 
-    def _retry(self, call: Call, fault: bytes) -> None:
+    def _fail(self, running: Running, call: Call, fault: bytes) -> None:
+        """Or run it again: where its container died, after that one's last commit."""
         call.attempts += 1
         if call.answer.is_cancelled:
             call.answer.fail(_say_cancelled(self.options.name))
@@ -206,13 +214,18 @@ class Pool:
             call.answer.fail(_say_ended(self.options.name))
         elif call.attempts > self.options.retries.max_retries:
             call.answer.fail(fault)
+        elif running.is_dead:
+            self._orphans.setdefault(running, []).append(call)
         else:
-            call.answer.on_cancel = lambda: self._cancel(call)
-            timer = threading.Timer(
-                self.options.retries.delay(call.attempts), self._queue, args=(call,)
-            )
-            timer.daemon = True
-            timer.start()
+            self._queue_again(call)
+
+    def _queue_again(self, call: Call) -> None:
+        call.answer.on_cancel = lambda: self._cancel(call)
+        timer = threading.Timer(
+            self.options.retries.delay(call.attempts), self._queue, args=(call,)
+        )
+        timer.daemon = True
+        timer.start()
 
     # --- the end ---------------------------------------------------------
 
