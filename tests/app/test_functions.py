@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -159,6 +160,46 @@ def test_names_that_this_program_does_not_define() -> None:
 def test_a_name_is_not_the_one_with_other_options() -> None:
     shop.compute.with_options(timeout=1)
     assert modal.Function.from_name("shop", "compute") is shop.compute
+
+
+def test_globals_are_those_of_the_containers_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = modal.App("globals")
+
+    @app.function()
+    def count(given: list[int]) -> tuple[int, list[int]]:
+        global counted
+        counted += 1
+        return counted, given
+
+    given = [1]
+    with app.run():
+        assert count.remote(given) == (1, [1])
+        monkeypatch.setattr(sys.modules[__name__], "counted", 100)
+        call = count.spawn(given)
+        given.append(2)
+        assert call.get() == (2, [1])
+    with app.run():
+        assert count.remote(given) == (101, [1, 2])
+
+
+counted = 0
+
+
+def test_a_cancelled_function_may_clean_up() -> None:
+    app = modal.App("cleaning")
+
+    @app.function()
+    def clean() -> None:
+        try:
+            shop.say_and_sleep.get_raw_f()("cleaning")
+        finally:
+            shop.said.put("cleaned")
+
+    with app.run():
+        call = clean.spawn()
+        assert shop.said.get(timeout=60) == "cleaning"
+        call.cancel()
+        assert shop.said.get(timeout=60) == "cleaned"
 
 
 def test_threads_that_hold_up_the_end_are_named(capfd) -> None:
