@@ -17,6 +17,7 @@ from volfs.errors import (
     UnsupportedFormatError,
 )
 from volfs.store.embedded.environment import Environment, store_errors
+from volfs.store.embedded.local_disk import check_local
 from volfs.store.embedded.packs import flock, sync_directory
 
 VERSION = 1
@@ -29,7 +30,8 @@ class _Format(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def check_store(path: Path) -> None:
-    """NotAStoreError; UnsupportedFormatError if a newer volfs made it; StoreDeniedError.
+    """NotAStoreError; UnsupportedFormatError if a newer volfs made it; StoreDeniedError;
+    StoreUnavailableError where it is on a disk that machines share.
 
     Changes nothing.
     """
@@ -52,6 +54,8 @@ def check_store(path: Path) -> None:
     if not known:
         raise NotAStoreError(f"{path / FORMAT} is not the format file of a volfs store")
     _check_private(path)
+    with store_errors(f"store {path}"):
+        check_local(path)
 
 
 def _check_private(path: Path) -> None:
@@ -91,6 +95,7 @@ def create_store(path: Path) -> None:
     May run in two processes at once: each step can be done twice.
     """
     with store_errors(f"store {path}"):
+        check_local(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or (path.is_dir() and not (path / FORMAT).exists()):
             _make(path)

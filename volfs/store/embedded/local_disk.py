@@ -1,0 +1,54 @@
+"""Whether a directory is on a disk of this machine alone, as the index takes for granted.
+
+LMDB locks its file by memory that the processes share. On a file system of several
+machines each has a lock of its own, and two writers destroy the index.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from volfs.errors import StoreUnavailableError
+
+SHARED = {
+    *(
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "afs",
+        "ceph",
+        "lustre",
+        "gpfs",
+        "beegfs",
+        "glusterfs",
+    ),
+    *("ocfs2", "gfs2", "orangefs", "pvfs2", "wekafs", "panfs", "quobyte", "moosefs", "fuse.mfs"),
+    *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.juicefs", "fuse.s3fs"),
+    *("fuse.rclone", "fuse.gcsfuse", "fuse.mount-s3", "fuse.goofys", "fuse.seaweedfs", "fuse.s3ql"),
+}
+"""Types in mountinfo. Others may be shared as well; nobody tells."""
+
+
+def check_local(path: Path) -> None:
+    """StoreUnavailableError for a path, which need not be there, on a shared file system."""
+    there = next(place for place in (path, *path.parents) if place.exists())
+    fs_type = find_fs_type(there)
+    if fs_type in SHARED:
+        raise StoreUnavailableError(
+            f"store {path} is on {fs_type}, which other machines may share: its index would be "
+            "destroyed there; a store takes a disk of this machine"
+        )
+
+
+def find_fs_type(path: Path) -> str | None:
+    """Of the mount that has a path; None where the kernel does not list its device."""
+    number = path.stat().st_dev
+    device = f"{os.major(number)}:{os.minor(number)}"
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        where, _, what = line.partition(" - ")
+        if where.split()[2] == device:
+            return what.split()[0]
+    return None
