@@ -13,6 +13,7 @@ from volfs_cli.progress import progress_bar
 from volfs_cli.stores import opened_store, store_url
 
 if TYPE_CHECKING:
+    from volfs.daemon.lease_repair import MendedLease
     from volfs.store.care import GcReport, RepairReport
     from volfs.volume.check import CheckReport, Problem
     from volfs.volume.recovery import Recovered
@@ -118,25 +119,31 @@ def check(context: click.Context, read_data: bool, repair: bool, as_json: bool) 
     from volfs.volume.recovery import repair_store
 
     with opened_store() as store:
-        repaired = None
+        repaired, leases = None, []
         if repair:
+            from volfs.daemon.lease_repair import mend_leases
+
+            leases = mend_leases(store)
             with progress_bar("Repairing") as report:
                 repaired = repair_store(store, report)
         with progress_bar("Checking") as report:
             result = check_store(store, report, read_data=read_data)
     if as_json:
-        repairs = {} if repaired is None else {"repaired": repaired._asdict()}
+        mended = {"leases": [lease._asdict() for lease in leases]}
+        repairs = {} if repaired is None else {"repaired": repaired._asdict() | mended}
         print_json(_check_as_json(result) | repairs)
     else:
         if repaired is not None:
-            _print_repair(repaired)
+            _print_repair(repaired, leases)
         _print_check(result)
     if not result.is_clean:
         context.exit(1)
 
 
-def _print_repair(result: RepairReport) -> None:
-    if not result.has_changed:
+def _print_repair(result: RepairReport, leases: list[MendedLease]) -> None:
+    for session, outcome, reason in leases:
+        click.echo(f"Lease of {session or 'a session'} {outcome}: {reason}.")
+    if not (result.has_changed or leases):
         click.echo("Repaired: nothing.")
     for count, what in (
         (result.found_packs, "packs found that the index did not know"),
@@ -146,6 +153,7 @@ def _print_repair(result: RepairReport) -> None:
         (result.lost_objects, "objects lost"),
         (result.mended_heads, "heads mended"),
         (result.mended_counters, "counters made anew"),
+        (result.mended_rows, "damaged rows made again or dropped"),
         (result.busy_packs, "damaged packs left, for somebody writes to them; repair again then"),
     ):
         if count:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
+from tests.harness.damage import spoil_rows
 from tests.volume.shortcuts import noise
+from volfs.store.base import Lease
+from volfs.store.registry import open_store
 
 
 @pytest.fixture
@@ -53,6 +56,21 @@ def test_lengths_of_time(volfs: Command, big: Path, grace: str) -> None:
 @pytest.mark.parametrize("grace", ["-1", "soon", "1y", ""])
 def test_other_lengths_are_refused(volfs: Command, big: Path, grace: str) -> None:
     assert "length of time" in volfs("gc", "--grace", grace, status=2).err
+
+
+def test_a_damaged_lease_is_told_of_and_mended(volfs: Command, big: Path) -> None:
+    store = open_store(str(volfs.store))
+    (volfs.store / "mounts").mkdir()
+    (record,) = store.list_volumes()
+    store.put_lease(Lease("gone-1", record.id, (0,)))
+    spoil_rows(store, b"leases")
+    store.close()
+    assert "check --repair" in volfs("gc", status=1).err
+    assert "damage: lease of gone-1: it cannot be read" in "\n".join(volfs("check", status=1).lines)
+    repaired = volfs("check", "--repair").lines
+    assert "Lease of gone-1 dropped: its session is gone." in repaired
+    assert volfs("check", "--repair", "--json").json["repaired"]["leases"] == []
+    volfs("gc")
 
 
 def test_undelete_excludes_dry_run(volfs: Command, big: Path) -> None:

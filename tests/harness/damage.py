@@ -69,3 +69,15 @@ def find_chunk(store: Store, volume: VolumeRecord, *names: bytes) -> Oid:
     """The first chunk of a file of the newest version."""
     snapshot = load_manifest(store, store.get_head(volume.id).manifest).snapshot
     return Oid(Reader(store.objects.load_object).get_path(snapshot, names).extents[0].oid)
+
+
+def spoil_rows(store: Store, table: bytes, at: int = -1) -> int:
+    """Change one bit of every row of a table of the index; how many there were."""
+    environment = store._engine.environment  # type: ignore[attr-defined]
+    raw = environment.open_table(table).raw
+    with environment.write() as txn:
+        rows = [(bytes(key), bytearray(row)) for key, row in txn.raw.cursor(raw)]
+        for key, row in rows:
+            row[at] ^= 1
+            txn.raw.put(key, bytes(row), db=raw)
+    return len(rows)

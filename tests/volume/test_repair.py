@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.damage import spoil_rows
 from tests.volume.shortcuts import (
     head_snapshot,
     list_paths,
@@ -24,12 +25,14 @@ from tests.volume.test_gc import find_chunk, flip, forget, rows
 from volfs.errors import DamagedObjectError, DataError, StoreUnavailableError
 from volfs.model.objects import Kind, Oid, compute_oid
 from volfs.model.references import Reference
+from volfs.model.retention import KeepRules
 from volfs.store.base import Damage, Head, Store, VolumeRecord
 from volfs.store.care import RepairReport
 from volfs.store.registry import open_store, rebuild_index
 from volfs.volume.check import check_store
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
+from volfs.volume.expire import expire_versions
 from volfs.volume.gc import Mark, collect_garbage
 from volfs.volume.recovery import rebuild_store, repair_store
 from volfs.volume.volumes import create_volume, delete_volume, rename_volume
@@ -538,6 +541,73 @@ def test_damaged_counters_lose_no_tags(whole: Whole) -> None:
             upload.put_object(Kind.CHUNK, noise(900_000, seed))
     assert min({int(path.stem) for path in packs(store)} - ids) > max(ids)
     store.close()
+
+
+def find_damage(store: Store) -> list[str]:
+    return [f"{item.where}: {item.problem}" for item in check_store(store).damage]
+
+
+def test_damaged_names_are_made_again(whole: Whole) -> None:
+    store, volume = whole
+    create_volume(store, "other")
+    assert spoil_rows(store, b"names") == 2
+    with pytest.raises(DamagedObjectError):
+        store.get_volume("data")
+    (damage, _) = find_damage(store)
+    assert damage.startswith("table names: row b'data'")
+    assert damage.endswith("`volfs check --repair` mends it")
+    assert repair(store).mended_rows == 2
+    assert store.get_volume("data") == volume
+    assert check_store(store).is_clean
+
+
+def test_damaged_rows_of_what_is_lost_are_made_again(whole: Whole) -> None:
+    store, volume = whole
+    oid = find_chunk(store, volume, b"g")
+    flip(store, oid)
+    store = reopened(store)
+    assert repair(store).lost_objects == 1
+    assert spoil_rows(store, b"lost") == 1
+    with pytest.raises(DataError):
+        collect_garbage(store)
+    assert repair(store).mended_rows == 1
+    assert store.is_lost(oid)
+    collect_garbage(store)
+    store.close()
+
+
+def test_damaged_rows_of_condemned_objects_are_dropped(whole: Whole) -> None:
+    """Their pack has them still: where it comes back, the next repair indexes them."""
+    store, _ = whole
+    publish_files(store, create_volume(store, "gone"), {"f": noise(900_000, 5)})
+    delete_volume(store, "gone")
+    assert collect_garbage(store).waiting_packs
+    count = spoil_rows(store, b"condemned")
+    assert [damage[:15] for damage in find_damage(store)] == ["table condemned"] * count
+    assert repair(store).mended_rows == count
+    assert store.undelete().objects == 0
+    assert repair_store(store).indexed_objects == count
+    assert check_store(store).is_clean
+    collect_garbage(store, grace=0)
+
+
+def test_a_damaged_tag_is_named_and_put_again(whole: Whole) -> None:
+    """What it named cannot be known: nothing is expired until somebody says it."""
+    store, volume = whole
+    for tag in ("release", "other"):
+        store.put_tag(volume.id, tag, 1)
+    spoil_rows(store, b"tags")
+    assert not repair_store(store).has_changed
+    with pytest.raises(DamagedObjectError):
+        expire_versions(store, volume, KeepRules(last=1))
+    other, release = find_damage(store)
+    assert f"{volume.id}/other" in other
+    assert f"{volume.id}/release" in release
+    assert "`volfs tag --force`" in release
+    store.put_tag(volume.id, "release", 1, move=True)
+    store.delete_tag(volume.id, "other")
+    assert check_store(store).is_clean
+    assert expire_versions(store, volume, KeepRules(last=1))[1] == []
 
 
 @pytest.mark.parametrize("way", ["repair", "rebuild"])

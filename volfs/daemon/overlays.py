@@ -47,7 +47,7 @@ def list_overlays(store: Store) -> list[Overlay]:
     The process must have one thread.
     """
     sessions = [s for s in list_store_sessions(store) if not s.read_only and not _is_bare(s)]
-    return [_describe(store, session) for session in sessions]
+    return [describe_session(store, session) for session in sessions]
 
 
 def get_left(store: Store, name: str) -> tuple[Overlay, VolumeRecord]:
@@ -55,7 +55,7 @@ def get_left(store: Store, name: str) -> tuple[Overlay, VolumeRecord]:
 
     NotFoundError; MountError if it is alive; DamagedObjectError with the reason.
     """
-    found = _describe(store, get_session(store, name))
+    found = describe_session(store, get_session(store, name))
     if found.session.alive:
         raise MountError(f"{name}: mounted at {found.session.mountpoint}, by a living daemon")
     if found.left.problem or found.volume is None:
@@ -118,7 +118,7 @@ def _is_bare(session: Seen) -> bool:
     return not any((session.path / name).exists() for name in (FACTS, CATALOG))
 
 
-def _describe(store: Store, session: Seen) -> Overlay:
+def describe_session(store: Store, session: Seen) -> Overlay:
     volume = store.find_volume_by_id(session.volume_id) if session.volume_id else None
     left = _inspect(session)
     if not session.volume_id:

@@ -11,7 +11,7 @@ points at what is not durable.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, Self
 
@@ -283,6 +283,14 @@ class Store(Protocol):
         """The session needs nothing any more. Nothing happens if it had no lease.
 
         With ``expected``, only if it still has that one.
+        """
+
+    def list_damaged_leases(self, sessions: Iterable[str]) -> list[str | None]:
+        """Whose leases cannot be read: sessions of these, or that are told by the lease.
+
+        None for each of which it cannot be told. While there is one, ``list_leases``
+        raises DamagedObjectError, and so do gc and expiry. To put such a lease anew, or
+        to drop it, is to mend it.
         """
 
     # --- holds -----------------------------------------------------------

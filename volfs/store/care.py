@@ -82,12 +82,14 @@ class RepairReport(NamedTuple):
     """Packs of which the index knew and whose files are gone."""
     mended_heads: int = 0
     mended_counters: int = 0
+    mended_rows: int = 0
+    """Of names, of the quarantine, and of what is lost."""
     busy_packs: int = 0
     """Damaged, but somebody writes to them: repair again when nobody does."""
 
     @property
     def has_changed(self) -> bool:
-        return any(self[:7])
+        return any(self[:8])
 
 
 class RebuildReport(NamedTuple):

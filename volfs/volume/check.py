@@ -24,6 +24,7 @@ from volfs.model.references import Reference, iter_tree_references
 from volfs.model.tree import PageRef, Tree
 from volfs.store.base import CheckProgress, Damage, Head, Lease, Store, VolumeRecord
 from volfs.volume.content_check import ContentCheck, Found
+from volfs.volume.leases import list_damaged_leases
 from volfs.volume.progress import Progress, Report, report_nothing
 from volfs.volume.reader import Reader
 
@@ -96,7 +97,7 @@ def _check_versions(store: Store, result: CheckReport) -> None:
     result.trees = len(walk.done)
     for (name, path, problem, oid), versions in found.items():
         result.problems.append(Problem(name, tuple(reversed(versions)), path, problem, oid))
-    result.problems += _check_leases(walk, store)
+    result.problems += _check_leases(walk, store, result)
 
 
 def _to_progress(item: CheckProgress) -> Progress:
@@ -142,8 +143,20 @@ def _check_links(walk: TreeCheck, manifest: Manifest, names: Counter[int]) -> It
         yield f"group {show_path(name)} has a record and no names"
 
 
-def _check_leases(walk: TreeCheck, store: Store) -> Iterator[Problem]:
+def _find_damaged_leases(store: Store, result: CheckReport) -> bool:
+    """Name those whose leases are damaged."""
+    damaged = list_damaged_leases(store)
+    for session in damaged:
+        where = f"lease of {session or 'a session that nothing tells'}"
+        problem = "it cannot be read, so gc and expire refuse to work; `volfs check --repair`"
+        result.damage.append(Damage(None, where, problem))
+    return bool(damaged)
+
+
+def _check_leases(walk: TreeCheck, store: Store, result: CheckReport) -> Iterator[Problem]:
     """What mounts show and their overlays lie on may be in no version."""
+    if result.damage and _find_damaged_leases(store, result):
+        return
     for lease in store.list_leases():
         problems = list(_check_lease(walk, lease))
         # What was given up meanwhile may be gone with right.

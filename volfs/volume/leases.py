@@ -20,7 +20,14 @@ from volfs.model.manifest import Snapshot
 from volfs.model.objects import Kind
 from volfs.model.references import iter_entry_references
 from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
-from volfs.volume.sessions import LOCK, find_session_path, holding, is_locked, load_session
+from volfs.volume.sessions import (
+    LOCK,
+    find_session_path,
+    holding,
+    is_locked,
+    list_inner_sessions,
+    load_session,
+)
 
 
 def begin_lease(
@@ -118,6 +125,11 @@ def _end_following(store: Store, lease: Lease) -> Lease:
             return lease
         store.put_lease(ended)
     return ended
+
+
+def list_damaged_leases(store: Store) -> list[str | None]:
+    """Whose leases cannot be read; None where nothing tells it."""
+    return store.list_damaged_leases([session.name for session in list_inner_sessions(store)])
 
 
 def list_stale_leases(store: Store) -> list[Lease]:

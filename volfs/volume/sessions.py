@@ -99,9 +99,14 @@ def list_sessions(directory: Path) -> list[Session]:
     return sorted(map(load_session, places), key=lambda session: (session.created_ns, session.name))
 
 
+def list_inner_sessions(store: Store) -> list[Session]:
+    """Those in the store's own directory."""
+    return list_sessions(sessions_directory(store))
+
+
 def list_store_sessions(store: Store) -> list[Session]:
     """The sessions of a store, with those elsewhere that have a lease; named as in the lease."""
-    found = list_sessions(sessions_directory(store))
+    found = list_inner_sessions(store)
     for lease in store.list_leases():
         path = find_session_path(store, lease.session)
         if path.parent != sessions_directory(store) and path.is_dir():
@@ -111,9 +116,11 @@ def list_store_sessions(store: Store) -> list[Session]:
 
 def get_session(store: Store, name: str) -> Session:
     """NotFoundError, also for a directory that is no session's."""
-    for session in list_store_sessions(store):
-        if session.name == name:
-            return session
+    # Of those elsewhere leases tell, one of which may be damaged.
+    for find in (list_inner_sessions, list_store_sessions):
+        for session in find(store):
+            if session.name == name:
+                return session
     raise NotFoundError(f"no overlay {name}; `volfs overlays` lists them")
 
 

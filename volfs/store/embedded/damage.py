@@ -21,6 +21,7 @@ from volfs.store.base import CheckProgress, Damage
 from volfs.store.codec import decompress
 from volfs.store.embedded.caretaker import Parts
 from volfs.store.embedded.packs import PackReader, list_files, pack_path
+from volfs.store.embedded.refs import TAGS
 from volfs.store.embedded.rows import PackRow, decode_entry
 
 PROGRESS_STEP = 16 << 20
@@ -148,7 +149,16 @@ def _iter_environment(parts: Parts) -> Iterator[Damage]:
     for problem in parts.environment.find_problems():
         yield Damage(None, "index", problem)
     for table, problem in parts.environment.iter_damaged_rows():
-        yield Damage(None, f"table {table.decode()}", problem)
+        yield Damage(None, f"table {table.decode()}", f"{problem}; {_find_remedy(table)}")
+
+
+def _find_remedy(table: bytes) -> str:
+    """What mends a damaged row of a table."""
+    if table == TAGS:
+        return "`volfs tag --force` names its version again, `volfs tag --delete` takes it away"
+    if table in (b"volumes", b"versions"):
+        return "`volfs rebuild-index` makes it again from manifests"
+    return "`volfs check --repair` mends it"
 
 
 def _iter_index(parts: Parts, rows: dict[int, PackRow]) -> Iterator[Damage]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -239,6 +239,9 @@ class EmbeddedStore:
 
     def drop_lease(self, session: str, expected: Lease | None = None) -> None:
         self._leases.drop(session, expected)
+
+    def list_damaged_leases(self, sessions: Iterable[str]) -> list[str | None]:
+        return self._leases.list_damaged(sessions)
 
     # --- holds -----------------------------------------------------------
 

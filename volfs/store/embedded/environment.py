@@ -119,6 +119,16 @@ class Transaction:
             raise DamagedObjectError(f"the index is damaged: {len(rows)} of {wanted} rows")
         return rows
 
+    def list_damaged(self, db: Table) -> list[bytes]:
+        """The keys of rows whose checksums are wrong."""
+        damaged = []
+        for key, stored in self.raw.cursor(db.raw):
+            try:
+                db.decode(key, stored)
+            except DamagedObjectError:
+                damaged.append(key)
+        return damaged
+
     def iter_rows(self, db: Table) -> Iterator[tuple[bytes, bytes] | str]:
         """Every row of a table, by key; in the place of a damaged one, what is wrong."""
         count = 0

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
+
 import msgspec
 from blake3 import blake3
 
 from volfs.errors import DamagedObjectError
+from volfs.model.checksum import CHECKSUM_SIZE
 from volfs.store.base import Lease
 from volfs.store.embedded.environment import Environment, Table, Transaction
 from volfs.store.embedded.refs import Refs
@@ -34,7 +38,10 @@ class Leases:
 
     def find(self, session: str) -> Lease | None:
         with self._environment.read() as txn:
-            row = txn.get(_key(session), db=self._leases)
+            try:
+                row = txn.get(_key(session), db=self._leases)
+            except DamagedObjectError as error:
+                raise _refuse(session, error) from error
         return None if row is None else _decode(row)
 
     def list_all(self) -> list[Lease]:
@@ -43,8 +50,20 @@ class Leases:
 
     def list_in(self, txn: Transaction) -> list[Lease]:
         """All of them, as of the transaction."""
-        leases = [_decode(row) for _, row in txn.list_all(self._leases)]
+        try:
+            leases = [_decode(row) for _, row in txn.list_all(self._leases)]
+        except DamagedObjectError as error:
+            raise _refuse("of somebody", error) from error
         return sorted(leases, key=lambda lease: lease.session)
+
+    def list_damaged(self, sessions: Iterable[str]) -> list[str | None]:
+        """Whose leases are damaged: of ``sessions``, or what is left of the row says it."""
+        known = {_key(session): session for session in sessions}
+        with self._environment.read() as txn:
+            damaged = txn.list_damaged(self._leases)
+            left = [txn.raw.get(key, b"", db=self._leases.raw) for key in damaged]
+        pairs = zip(damaged, left, strict=True)
+        return [known.get(key) or _find_session(key, row) for key, row in pairs]
 
     def drop(self, session: str, expected: Lease | None = None) -> None:
         row = None if expected is None else _encoder.encode(expected)
@@ -56,6 +75,19 @@ class Leases:
 def _key(session: str) -> bytes:
     """Sessions may be paths, longer than a key of LMDB may be."""
     return blake3(session.encode()).digest()
+
+
+def _find_session(key: bytes, damaged: bytes) -> str | None:
+    """The session that a damaged row names, if the row's key says the same."""
+    with suppress(ValueError):
+        session = _decoder.decode(damaged[:-CHECKSUM_SIZE]).session
+        if _key(session) == key:
+            return session
+    return None
+
+
+def _refuse(session: str, error: DamagedObjectError) -> DamagedObjectError:
+    return DamagedObjectError(f"lease {session}: {error}; see `volfs check --repair`")
 
 
 def _decode(row: bytes) -> Lease:

@@ -96,13 +96,21 @@ class Quarantine:
     def forget_pack(self, txn: Transaction, pack: int) -> None:
         txn.delete(pack_key(pack), db=self._quarantine)
 
-    def forget_damaged(self, txn: Transaction) -> None:
-        """Rows that cannot be read; a repair finds their packs as any that have none."""
-        for pack in self.list_ids(txn):
-            try:
-                self.find_pack(txn, pack)
-            except DamagedObjectError:
-                self.forget_pack(txn, pack)
+    def mend(self, txn: Transaction) -> int:
+        """Do without rows that cannot be read; how many there were.
+
+        A repair finds the packs as any that have no rows. What was lost is lost: the key
+        says it all. A condemned object is garbage, unless its pack comes back: then it is
+        indexed by the next repair, which finds it there.
+        """
+        lost = txn.list_damaged(self._lost)
+        for key in lost:
+            txn.put(key, b"", db=self._lost)
+        count = len(lost)
+        for table in (self._quarantine, self._condemned):
+            for key in txn.list_damaged(table):
+                count += txn.delete(key, db=table)
+        return count
 
     def _put(self, txn: Transaction, quarantined: QuarantinedPack) -> None:
         pack, *fields = quarantined

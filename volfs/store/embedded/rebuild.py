@@ -149,7 +149,7 @@ class Rebuilder:
 
     def run(self, files: list[int]) -> Iterator[CheckProgress]:
         with self._environment.write() as txn:
-            self._index.quarantine.forget_damaged(txn)
+            self._index.quarantine.mend(txn)
             aside = {item.pack for item in self._index.quarantine.list_packs(txn)}
         files = [pack for pack in files if pack not in aside]
         total = sum(self._packs.get_size(pack) for pack in files)

@@ -196,9 +196,19 @@ class Refs:
                 self._set_head(txn, volume_id, newest)
         return len(found)
 
+    def mend_names(self, txn: Transaction) -> int:
+        """Make damaged rows of names again from the volumes; how many there were."""
+        damaged = txn.list_damaged(self._names)
+        if damaged:
+            for name in damaged:
+                txn.delete(name, db=self._names)
+            for key, row in txn.list_all(self._volumes):
+                txn.put(_decode_record(row).name.encode(), key, db=self._names)
+        return len(damaged)
+
     def _iter_headless(self, txn: Transaction) -> Iterator[tuple[str, Head]]:
         with txn.cursor(self._volumes) as cursor:
-            ids = [key.decode() for key, _ in cursor]
+            ids = [key.decode() for key in cursor.iter_keys()]
         for volume_id in ids:
             newest = self._find_newest(txn, volume_id)
             if newest is not None and self._find_head(txn, volume_id) != newest:

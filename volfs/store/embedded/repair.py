@@ -113,9 +113,9 @@ class Mender:
             for pack in self._parts.index.list_pack_ids(txn):
                 if self._parts.index.find_readable_pack(txn, pack) is None:
                     self._parts.index.remove_pack(txn, pack)
-            self._parts.index.quarantine.forget_damaged(txn)
-            mended = self._parts.index.mend_counters(txn)
-        self._count(mended_counters=mended)
+            rows = self._parts.index.quarantine.mend(txn) + self._parts.refs.mend_names(txn)
+            counters = self._parts.index.mend_counters(txn)
+        self._count(mended_counters=counters, mended_rows=rows)
 
     def _bring_back_what_is_named(self) -> None:
         """No entry may name a pack in quarantine; if one does, it is wrong there."""

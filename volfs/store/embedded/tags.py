@@ -24,8 +24,9 @@ class Tags:
         key = _key(volume_id, tag)
         with self._environment.write() as txn:
             self._refs.check_versions(txn, volume_id, (version,))
-            row = txn.get(key, db=self._tags)
-            if row is not None and not move and _decode(key, row) != version:
+            # One that is moved may be damaged: naming its version again mends it.
+            row = None if move else txn.get(key, db=self._tags)
+            if row is not None and _decode(key, row) != version:
                 raise AlreadyExistsError(f"tag {tag}: it names version {_decode(key, row)}")
             txn.put(key, _VERSION.pack(version), db=self._tags)
 

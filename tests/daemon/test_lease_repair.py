@@ -1,0 +1,189 @@
+"""A lease that cannot be read: gc and expiry refuse to work until it is mended; nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.harness.damage import spoil_rows
+from tests.harness.mounted import Mounted, Mounts, wait_until
+from tests.volume.shortcuts import noise, publish_files
+from volfs.daemon.lease_repair import mend_leases
+from volfs.daemon.overlays import discard_overlay
+from volfs.errors import DamagedObjectError
+from volfs.model.retention import KeepRules
+from volfs.store.base import Lease
+from volfs.volume.check import check_store
+from volfs.volume.expire import expire_versions
+from volfs.volume.gc import collect_garbage
+
+pytestmark = pytest.mark.fuse
+CONTENT = noise(300_000)
+
+
+def write(path: Path, data: bytes) -> None:
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def collect(mounts: Mounts) -> None:
+    expire_versions(mounts.store, mounts.volume, KeepRules(last=1))
+    collect_garbage(mounts.store, grace=0)
+
+
+def spoil(mounts: Mounts) -> str:
+    """Damage the one lease that there is, and see that nothing is removed; whose it is."""
+    (lease,) = mounts.store.list_leases()
+    assert spoil_rows(mounts.store, b"leases") == 1
+    for refused in (collect, lambda mounts: mounts.store.list_leases()):
+        with pytest.raises(DamagedObjectError, match="check --repair"):
+            refused(mounts)
+    found = [item.where for item in check_store(mounts.store).damage]
+    assert f"lease of {lease.session}" in found
+    return lease.session
+
+
+def mend(mounts: Mounts) -> list[tuple[str, str]]:
+    """Mend, and see that there is nothing left to do."""
+    mended = mend_leases(mounts.store)
+    if all(item.outcome != "left" for item in mended):
+        assert mend_leases(mounts.store) == []
+        assert check_store(mounts.store).is_clean
+    return [(item.session, item.outcome) for item in mended]
+
+
+def leave_behind(mounts: Mounts, **options: object) -> Mounted:
+    """An overlay whose files lie on versions and trees that nothing else has any more."""
+    publish_files(mounts.store, mounts.volume, {"old": CONTENT, "d/kept": noise(70_000, 1)})
+    mounted = mounts.mount(**options)
+    write(mounted.path / "old", b"changed")
+    mounted.commit()
+    write(mounted.path / "old", b"again..")
+    write(mounted.path / "new", b"new")
+    os.rename(mounted.path / "d" / "kept", mounted.path / "moved")
+    descriptor = os.open(mounted.path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+    mounted.kill()
+    publish_files(mounts.store, mounts.volume, {"old": None, "d": None})
+    publish_files(mounts.store, mounts.volume, {"theirs": b"x"})
+    return mounted
+
+
+def check_taken_over(mounts: Mounts, mounted: Mounted) -> None:
+    again = mounts.mount(mounted.path)
+    assert (again.path / "old").read_bytes() == b"again.." + CONTENT[7:]
+    assert (again.path / "moved").read_bytes() == noise(70_000, 1)
+    assert (again.path / "new").read_bytes() == b"new"
+    again.unmount()
+    collect(mounts)
+    assert check_store(mounts.store).is_clean
+
+
+def test_of_what_a_dead_mount_left(mounts: Mounts) -> None:
+    mounts.expect("overrides theirs")
+    mounted = leave_behind(mounts)
+    session = spoil(mounts)
+    assert mend(mounts) == [(session, "made again")]
+    collect(mounts)
+    check_taken_over(mounts, mounted)
+
+
+def test_of_an_overlay_elsewhere(mounts: Mounts) -> None:
+    """What is left of the lease says where."""
+    mounts.expect("overrides theirs")
+    sessions = mounts.directory / "sessions"
+    mounted = leave_behind(mounts, sessions=sessions)
+    session = spoil(mounts)
+    sessions.rename(sessions.with_name("away"))
+    assert mend(mounts) == [(session, "left")]
+    sessions.with_name("away").rename(sessions)
+    assert mend(mounts) == [(session, "made again")]
+    collect(mounts)
+    again = mounts.mount(mounted.path, sessions=sessions)
+    assert (again.path / "old").read_bytes() == b"again.." + CONTENT[7:]
+    again.unmount()
+
+
+def test_of_an_overlay_that_is_damaged_too(mounts: Mounts) -> None:
+    leave_behind(mounts)
+    session = spoil(mounts)
+    catalog = mounts.directory / "store" / "mounts" / session / "catalog" / "data.mdb"
+    with catalog.open("r+b") as file:
+        file.truncate(100)
+    assert mend(mounts) == [(session, "left")]
+    discard_overlay(mounts.store, session)
+    assert mend(mounts) == []
+    collect(mounts)
+
+
+def test_of_a_mount_that_left_nothing(mounts: Mounts) -> None:
+    mounted = mounts.mount()
+    mounted.kill()
+    session = spoil(mounts)
+    assert mend(mounts) == [(session, "dropped")]
+    collect(mounts)
+    mounts.mount(mounted.path).unmount()
+
+
+def test_of_a_session_that_is_gone(mounts: Mounts) -> None:
+    leave_behind(mounts)
+    session = spoil(mounts)
+    shutil.rmtree(mounts.directory / "store" / "mounts" / session)
+    assert mend(mounts) == [(session, "dropped")]
+    collect(mounts)
+    assert mounts.store.list_leases() == []
+
+
+def test_of_a_living_mount(mounts: Mounts) -> None:
+    """It alone knows what it needs, and puts it anew."""
+    publish_files(mounts.store, mounts.volume, {"old": CONTENT})
+    mounted = mounts.mount()
+    (before,) = mounts.store.list_leases()
+    spoil_rows(mounts.store, b"leases")
+    wait_until(lambda: mounts.store.list_damaged_leases([]) == [], "the mount to put it anew")
+    assert mounts.store.list_leases() == [before]
+    publish_files(mounts.store, mounts.volume, {"old": None})
+    collect(mounts)
+    assert (mounted.path / "old").read_bytes() == CONTENT
+    mounted.unmount()
+
+
+def test_of_a_living_mount_that_is_stopped(mounts: Mounts) -> None:
+    mounted = mounts.mount()
+    mounted.signal(signal.SIGSTOP)
+    session = spoil(mounts)
+    assert mend(mounts) == [(session, "left")]
+    mounted.signal(signal.SIGCONT)
+    wait_until(lambda: mounts.store.list_damaged_leases([]) == [], "the mount to put it anew")
+    mounted.unmount()
+
+
+def test_of_a_living_read_only_mount(mounts: Mounts) -> None:
+    for number in range(3):
+        publish_files(mounts.store, mounts.volume, {"old": noise(300_000, number)})
+    mounted = mounts.mount(at="2")
+    session = spoil(mounts)
+    assert mend(mounts) == [(session, "made again")]
+    publish_files(mounts.store, mounts.volume, {"old": None})
+    collect(mounts)
+    assert (mounted.path / "old").read_bytes() == noise(300_000, 1)
+    mounted.unmount()
+    assert mounts.store.list_leases() == []
+
+
+def test_of_nobody_that_can_be_told(mounts: Mounts) -> None:
+    """gc goes on refusing to work; a rebuilt index has no such rows."""
+    lease = Lease("/somewhere/else/data-1", mounts.volume.id, (0,))
+    mounts.store.put_lease(lease)
+    spoil_rows(mounts.store, b"leases", at=1)
+    assert mend(mounts) == [("", "left")]
+    with pytest.raises(DamagedObjectError):
+        collect(mounts)
+    mounts.store.drop_lease(lease.session)

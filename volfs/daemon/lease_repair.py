@@ -1,0 +1,100 @@
+"""Leases that cannot be read, made again or dropped, so that gc and expiry may go on.
+
+As long as there is one, these refuse to work: so all is still there that it named.
+Whose it is tells what to do. A living mount puts its own anew within a second, for
+it alone knows what it needs; an overlay's needs are in its catalog; a session that is
+gone needs nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import NamedTuple
+
+from volfs.daemon.overlays import describe_session
+from volfs.store.base import Lease, Store
+from volfs.vfs.catalog import read_catalog
+from volfs.vfs.records import Recorded, StoredBase
+from volfs.volume.leases import entry_needs, list_damaged_leases, snapshot_needs
+from volfs.volume.sessions import (
+    CATALOG,
+    LOCK,
+    Session,
+    find_session_path,
+    holding,
+    is_locked,
+    load_session,
+)
+
+
+class MendedLease(NamedTuple):
+    """``session`` is empty where nothing tells whose it is."""
+
+    session: str
+    outcome: str
+    """``dropped``, ``made again``, or ``left``."""
+    reason: str
+
+
+def mend_leases(store: Store) -> list[MendedLease]:
+    """Mend what can be mended. StoreError. The process must have one thread."""
+    return [_mend(store, session) for session in list_damaged_leases(store)]
+
+
+def _mend(store: Store, name: str | None) -> MendedLease:
+    if name is None:
+        return MendedLease("", "left", "whose it is cannot be told; `volfs rebuild-index` drops it")
+    path = find_session_path(store, name)
+    if not path.parent.is_dir():
+        return MendedLease(name, "left", "the directory of its session cannot be seen")
+    if not path.is_dir():
+        return _drop(store, name, "its session is gone")
+    with holding(path / LOCK) as held:
+        session = load_session(path)
+        if not held and is_locked(path / LOCK):
+            return _mend_living(store, name, session)
+        return _mend_dead(store, name, session)
+
+
+def _drop(store: Store, name: str, reason: str) -> MendedLease:
+    store.drop_lease(name)
+    return MendedLease(name, "dropped", reason)
+
+
+def _mend_living(store: Store, name: str, session: Session) -> MendedLease:
+    """What is read-only shows a published version, from its first one on."""
+    if not session.read_only:
+        return MendedLease(name, "left", f"the mount {session.mountpoint} puts it anew in a second")
+    heads = store.iter_versions(session.volume_id)
+    shown = [head.version for head in heads if head.version >= session.base_version]
+    if not shown:
+        return MendedLease(name, "left", f"until the mount {session.mountpoint} has ended")
+    now = time.time_ns()
+    store.put_lease(Lease(name, session.volume_id, (min(shown),), began_ns=now, onward=True))
+    return MendedLease(name, "made again", "with all versions that its mount may show")
+
+
+def _mend_dead(store: Store, name: str, session: Session) -> MendedLease:
+    if session.read_only or not (session.path / CATALOG).exists():
+        return _drop(store, name, "its mount died and left nothing")
+    found = describe_session(store, session)
+    if found.left.problem:
+        hint = f"`volfs overlays discard {name}` is a way out"
+        return MendedLease(name, "left", f"its overlay is damaged ({found.left.problem}); {hint}")
+    recorded = read_catalog(session.path / CATALOG)
+    if recorded.base is None or not recorded.inodes:
+        return _drop(store, name, "its mount died and left nothing")
+    store.put_lease(_make_lease(store, name, session.volume_id, recorded.base, recorded))
+    return MendedLease(name, "made again", "from what its mount left")
+
+
+def _make_lease(
+    store: Store, name: str, volume_id: str, base: StoredBase, recorded: Recorded
+) -> Lease:
+    """What the overlay stands on, and what its files lie on, which may be of views before."""
+    needs = set(snapshot_needs(base.snapshot))
+    for inode in recorded.inodes.values():
+        needs.update(entry_needs(inode.base or inode.entry))
+    there = store.find_version(volume_id, base.version) == base.manifest
+    versions = (base.version,) if there else ()
+    return Lease(name, volume_id, versions, tuple(sorted(needs)), time.time_ns())
