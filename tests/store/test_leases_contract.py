@@ -12,7 +12,7 @@ from tests.store.contract import (
     url,
     volume,
 )
-from volfs.errors import HeadMovedError, NotFoundError
+from volfs.errors import HeadMovedError, NotFoundError, VolumeInUseError
 from volfs.model.objects import Kind
 from volfs.store.base import Head, Store
 from volfs.store.registry import open_store
@@ -86,11 +86,18 @@ def test_a_lease_that_was_replaced_is_not_dropped_by_mistake(store: Store, volum
     assert store.list_leases() == []
 
 
-def test_a_lease_outlives_its_volume(store: Store, volume: str) -> None:
+def test_a_volume_with_a_lease_is_deleted_only_where_that_is_stale(
+    store: Store, volume: str
+) -> None:
     lease = make_lease(volume, 0)
     store.put_lease(lease)
-    store.delete_volume("volume-1")
+    with pytest.raises(VolumeInUseError, match=lease.session):
+        store.delete_volume("volume-1", ["another"])
+    assert store.get_volume("volume-1").id == volume
+    store.delete_volume("volume-1", [lease.session])
     assert store.list_leases() == [lease]
+    with pytest.raises(NotFoundError):
+        store.put_lease(lease)
 
 
 def test_publishing_puts_the_lease(store: Store, volume: str) -> None:

@@ -19,6 +19,7 @@ from volfs.errors import (
     VolumeInUseError,
 )
 from volfs.store.base import Store, VolumeRecord
+from volfs.volume.leases import begin_lease
 from volfs.volume.sessions import SessionFacts, encode_facts, list_sessions, sessions_directory
 from volfs.volume.volumes import (
     create_volume,
@@ -110,6 +111,17 @@ def test_nor_is_one_with_changes_left_behind(store: Store, volume: VolumeRecord)
 def test_what_a_dead_reader_left_is_no_hindrance(store: Store, volume: VolumeRecord) -> None:
     with session(store, volume.id, alive=False, read_only=True):
         delete_volume(store, "data")
+
+
+def test_a_mount_that_begins_keeps_its_volume(store: Store, volume: VolumeRecord) -> None:
+    path = sessions_directory(store) / "data-0"
+    path.mkdir(parents=True)
+    with (path / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        begin_lease(store, volume, "data-0", lambda: store.get_head(volume.id))
+        with pytest.raises(VolumeInUseError, match="data-0 is beginning"):
+            delete_volume(store, "data")
+    assert store.get_volume("data") == volume
 
 
 def test_sessions_of_others_are_no_hindrance(store: Store, volume: VolumeRecord) -> None:

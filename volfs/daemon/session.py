@@ -105,7 +105,7 @@ class Session:
 
 
 async def await_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:
-    """As ``open_session``, but the daemon that was there before may be in its last commit."""
+    """As ``open_session``, but the daemon that was at that place may be in its last commit."""
     deadline = trio.current_time() + LAST_COMMIT
     while True:
         try:
@@ -113,7 +113,7 @@ async def await_session(store: Store, volume: VolumeRecord, options: MountOption
         except SessionBusyError:
             found = find_mount_point(options.mountpoint)
             is_mounted = found is not None and found.fs_type == FS_TYPE
-            if is_mounted or trio.current_time() > deadline:
+            if is_mounted or options.adopt is not None or trio.current_time() > deadline:
                 raise
         await trio.sleep(LOOK_AGAIN)
 
@@ -218,7 +218,7 @@ def _find_lock(path: Path) -> IO[bytes] | None:
         lock.close()
         pid = load_session(path).pid
         raise SessionBusyError(
-            f"{path.name}: process {pid} has it: a mount that lives, or is in its last commit"
+            f"{path.name}: process {pid} has it, a mount that is living or in its last commit"
         ) from None
     except FileNotFoundError:
         return None

@@ -193,10 +193,11 @@ class Store(Protocol):
         proven to be there: NotFoundError. AlreadyExistsError by name.
         """
 
-    def delete_volume(self, name: str) -> None:
-        """Remove the record, the versions, the tags and the head. NotFoundError.
+    def delete_volume(self, name: str, stale: Collection[str] = ()) -> None:
+        """Remove the record, the versions, the tags and the head. Objects stay for gc.
 
-        Objects stay for gc.
+        NotFoundError; VolumeInUseError if a session has a lease on it, but those of
+        ``stale`` ones.
         """
 
     # --- versions --------------------------------------------------------

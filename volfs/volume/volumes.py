@@ -17,7 +17,7 @@ from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.store.identity import default_author, make_id
 from volfs.volume.history import load_manifest
-from volfs.volume.leases import held_version
+from volfs.volume.leases import held_version, list_stale_leases
 from volfs.volume.recovery import describe_record
 from volfs.volume.sessions import Session, list_store_sessions
 
@@ -138,6 +138,8 @@ def delete_volume(store: Store, name: str, *, network: bool = False) -> None:
         raise InvalidError(
             f"{name} is a {kind}, not a {kinds[network][0]}; `{command} {name}` removes it"
         )
+    # A mount that begins has a lease, and no facts yet by which it would be found below.
+    stale = [lease.session for lease in list_stale_leases(store)]
     for session in list_volume_sessions(store, record):
         if session.alive:
             raise VolumeInUseError(
@@ -150,7 +152,7 @@ def delete_volume(store: Store, name: str, *, network: bool = False) -> None:
                 f"committed; `volfs overlays commit {session.name}` keeps them, "
                 f"`volfs overlays discard {session.name}` drops them"
             )
-    store.delete_volume(name)
+    store.delete_volume(name, stale)
 
 
 def list_volume_sessions(store: Store, record: VolumeRecord) -> list[Session]:

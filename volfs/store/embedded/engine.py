@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from volfs.errors import DamagedObjectError, StoreError
+from volfs.errors import DamagedObjectError, StoreError, VolumeInUseError
 from volfs.errors.faults import reached
 from volfs.model.objects import Kind, Oid
 from volfs.store.base import (
@@ -147,8 +147,16 @@ class EmbeddedStore:
     def rename_volume(self, old: str, new: str) -> None:
         self._refs.rename_volume(old, new)
 
-    def delete_volume(self, name: str) -> None:
-        self._refs.delete_volume(name)
+    def delete_volume(self, name: str, stale: Collection[str] = ()) -> None:
+        # No reserve: on a full disk, deleting is the way out.
+        with self._engine.environment.write(reserve=0) as txn:
+            record = self._refs.delete(txn, name)
+            for lease in self._leases.list_in(txn):
+                if lease.volume_id == record.id and lease.session not in stale:
+                    raise VolumeInUseError(
+                        f"{name}: the mount {lease.session} is beginning, or died as it began; "
+                        "`volfs overlays` shows it"
+                    )
 
     # --- versions --------------------------------------------------------
 

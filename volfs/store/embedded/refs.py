@@ -82,18 +82,18 @@ class Refs:
             txn.delete(old.encode(), db=self._names)
             txn.put(new.encode(), record.id.encode(), db=self._names)
 
-    def delete_volume(self, name: str) -> None:
-        # No reserve: on a full disk, deleting is the way out.
-        with self._environment.write(reserve=0) as txn:
-            record = self._get_record(txn, name)
-            key = record.id.encode()
-            txn.delete(name.encode(), db=self._names)
-            txn.delete(key, db=self._volumes)
-            txn.delete(key, db=self._heads)
-            for table in (self._versions, self._tags):
-                with txn.cursor(table) as cursor:
-                    while cursor.set_range(key + b"/") and cursor.key().startswith(key + b"/"):
-                        cursor.delete()
+    def delete(self, txn: Transaction, name: str) -> VolumeRecord:
+        """Remove all there is of a volume. NotFoundError."""
+        record = self._get_record(txn, name)
+        key = record.id.encode()
+        txn.delete(name.encode(), db=self._names)
+        txn.delete(key, db=self._volumes)
+        txn.delete(key, db=self._heads)
+        for table in (self._versions, self._tags):
+            with txn.cursor(table) as cursor:
+                while cursor.set_range(key + b"/") and cursor.key().startswith(key + b"/"):
+                    cursor.delete()
+        return record
 
     def _get_record(self, txn: Transaction, name: str) -> VolumeRecord:
         volume_id = txn.get(name.encode(), db=self._names)
