@@ -7,8 +7,9 @@ that is equal to another by ``restore`` or ``fork`` has the very same dict of fi
 from __future__ import annotations
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from tests.crash.life import opened
@@ -22,6 +23,7 @@ from volfs.store.base import Head, Store, VolumeRecord
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
 from volfs.volume.history import create_tag, get_version, load_manifest
+from volfs.volume.leases import held_version
 from volfs.volume.reader import Reader, iter_content_bytes
 from volfs.volume.recovery import rebuild_store, repair_store
 from volfs.volume.restore import restore_version
@@ -76,9 +78,13 @@ def look_at(store: Store, volume: VolumeRecord) -> History:
 
 
 def read_files(store: Store, manifest: Oid) -> Files:
+    return dict(iter_files(store, manifest))
+
+
+def iter_files(store: Store, manifest: Oid) -> Iterator[tuple[str, bytes]]:
+    """The files of a version, one after the other."""
     reader = Reader(store.objects.load_object)
     waiting = [((), load_manifest(store, manifest).snapshot.root)]
-    files: Files = {}
     for path, directory in waiting:
         for entry in iter_entries(reader.get_tree, directory.tree):
             here = (*path, entry.name)
@@ -86,8 +92,34 @@ def read_files(store: Store, manifest: Oid) -> Files:
                 waiting.append((here, entry))
             else:
                 pieces = iter_content_bytes(reader, store.objects, entry)
-                files[join_path(here).decode()] = b"".join(map(bytes, pieces))
-    return files
+                yield join_path(here).decode(), b"".join(map(bytes, pieces))
+
+
+def iter_held(store: Store, volume: VolumeRecord, version: int) -> Iterator[tuple[str, bytes]]:
+    with held_version(store, volume, lambda: get_head(store, volume, version)) as head:
+        yield from iter_files(store, head.manifest)
+
+
+class Reading:
+    """Somebody who reads a version, file by file, and takes his time."""
+
+    def __init__(self, store: Store, volume: str, version: int, files: Files) -> None:
+        self.volume = volume
+        self.version = version
+        self._files = files
+        self._seen: Files = {}
+        # Of no method: dropped with the last reference, it lets go of the version at once.
+        self._items = iter_held(store, store.get_volume(volume), version)
+        self.has_ended = False
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Read one more file; at the end it must have seen them all."""
+        for path, data in islice(self._items, 1):
+            self._seen[path] = data
+            return
+        assert self._seen == self._files
+        self.has_ended = True
 
 
 # --- deeds ------------------------------------------------------------------

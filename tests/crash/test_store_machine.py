@@ -22,6 +22,7 @@ from tests.crash.deeds import (
     Expire,
     HurtAndRebuild,
     HurtAndRepair,
+    Reading,
     Undelete,
     begin_model,
     choose_change,
@@ -39,6 +40,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc")]
 
 STEPS = 200 if is_long() else 50
 SITTINGS = 3
+READINGS = 3
 HOUR = 3600.0
 
 
@@ -52,6 +54,7 @@ class StoreMachine:
         self.store = open_store(str(self.path), create=True)
         self.model = begin_model(self.store)
         self.sittings: list[Sitting] = []
+        self.readings: list[Reading] = []
         self.begun = 0
 
     def step(self) -> str:
@@ -68,6 +71,8 @@ class StoreMachine:
     def end(self) -> None:
         """Everything in it is right, and stays so when all garbage is gone."""
         self.check()
+        while self.readings:
+            self.read_on()
         for sitting in list(self.sittings):
             self.commit(sitting)
         self.collect(0)
@@ -77,6 +82,7 @@ class StoreMachine:
         self.close()
 
     def close(self) -> None:
+        self.readings.clear()
         for sitting in self.sittings:
             sitting.rig.close()
         self.store.close()
@@ -97,6 +103,7 @@ class StoreMachine:
         volume_id = self.store.get_volume(name).id
         leases = [lease for lease in drop_stale_leases(self.store) if lease.volume_id == volume_id]
         mounted = {version for lease in leases for version in lease.versions}
+        mounted |= {reading.version for reading in self.readings if reading.volume == name}
         self.do(Expire(name, self.rng.randrange(1, 4), mounted))
         self.check()
 
@@ -124,8 +131,21 @@ class StoreMachine:
         self.do(Undelete())
         self.check()
 
+    def read(self) -> None:
+        """Begin to read a version, or go on with one, whatever was done since."""
+        if len(self.readings) < READINGS:
+            name = self.rng.choice(sorted(self.model))
+            version, files = self.rng.choice(sorted(self.model[name].versions.items()))
+            self.readings.append(Reading(self.store, name, version, files))
+        self.read_on()
+
+    def read_on(self) -> None:
+        self.rng.choice(self.readings).go_on()
+        self.readings = [reading for reading in self.readings if not reading.has_ended]
+
     def restart(self) -> None:
         """All die; somebody may repair the store before they come back."""
+        self.readings.clear()
         for sitting in self.sittings:
             sitting.die()
         self.store.close()
@@ -192,6 +212,7 @@ STEPS_BY_WEIGHT: dict[Callable[[StoreMachine], None], int] = {
     StoreMachine.collect_with_grace: 3,
     StoreMachine.collect_in_part: 2,
     StoreMachine.undelete: 2,
+    StoreMachine.read: 5,
     StoreMachine.restart: 1,
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.crash.life import opened
+from tests.harness.damage import spoil_rows_in
 from volfs.errors import MissingObjectError
 from volfs.model.objects import Kind, compute_oid
 from volfs.store.embedded.engine import Engine
@@ -59,9 +60,15 @@ def spoil_header(engine: Engine, rng: random.Random) -> None:
         file.write(bytes((byte[0] ^ 1,)))
 
 
+def spoil_rows(engine: Engine, rng: random.Random) -> None:
+    """Rows of a small table that are not what was put."""
+    spoil_rows_in(engine.environment, rng.choice([b"names", b"quarantine", b"condemned", b"lost"]))
+
+
 WOUNDS: dict[str, Callable[[Engine, random.Random], None]] = {
     "entries": forget_entries,
     "pack": forget_pack,
     "stray": add_entry,
     "header": spoil_header,
+    "rows": spoil_rows,
 }

@@ -63,17 +63,24 @@ def leave_behind(mounts: Mounts, **options: object) -> Mounted:
     publish_files(mounts.store, mounts.volume, {"old": CONTENT, "d/kept": noise(70_000, 1)})
     mounted = mounts.mount(**options)
     write(mounted.path / "old", b"changed")
+    # Merged with this, what it goes on showing is in no version.
+    publish_files(mounts.store, mounts.volume, {"d": None})
     mounted.commit()
     write(mounted.path / "old", b"again..")
     write(mounted.path / "new", b"new")
     os.rename(mounted.path / "d" / "kept", mounted.path / "moved")
+    kill(mounted)
+    publish_files(mounts.store, mounts.volume, {"old": None})
+    publish_files(mounts.store, mounts.volume, {"theirs": b"x"})
+    return mounted
+
+
+def kill(mounted: Mounted) -> None:
+    """After everything in it was recorded."""
     descriptor = os.open(mounted.path, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
     mounted.kill()
-    publish_files(mounts.store, mounts.volume, {"old": None, "d": None})
-    publish_files(mounts.store, mounts.volume, {"theirs": b"x"})
-    return mounted
 
 
 def check_taken_over(mounts: Mounts, mounted: Mounted) -> None:
@@ -93,6 +100,22 @@ def test_of_what_a_dead_mount_left(mounts: Mounts) -> None:
     assert mend(mounts) == [(session, "made again")]
     collect(mounts)
     check_taken_over(mounts, mounted)
+
+
+def test_of_a_file_that_lies_on_a_view_before(mounts: Mounts) -> None:
+    publish_files(mounts.store, mounts.volume, {"old": CONTENT})
+    mounted = mounts.mount()
+    write(mounted.path / "old", b"changed")
+    publish_files(mounts.store, mounts.volume, {"old": b"theirs"})
+    mounted.reload()
+    kill(mounted)
+    session = spoil(mounts)
+    assert mend(mounts) == [(session, "made again")]
+    collect(mounts)
+    mounts.expect("overrides theirs")
+    again = mounts.mount(mounted.path)
+    assert (again.path / "old").read_bytes() == b"changed" + CONTENT[7:]
+    again.unmount()
 
 
 def test_of_an_overlay_elsewhere(mounts: Mounts) -> None:

@@ -9,6 +9,7 @@ import lmdb
 from volfs.model.objects import Oid
 from volfs.model.pack import RECORD_HEADER_SIZE
 from volfs.store.base import Store, VolumeRecord
+from volfs.store.embedded.environment import Environment
 from volfs.volume.history import load_manifest
 from volfs.volume.reader import Reader
 
@@ -73,7 +74,10 @@ def find_chunk(store: Store, volume: VolumeRecord, *names: bytes) -> Oid:
 
 def spoil_rows(store: Store, table: bytes, at: int = -1) -> int:
     """Change one bit of every row of a table of the index; how many there were."""
-    environment = store._engine.environment  # type: ignore[attr-defined]
+    return spoil_rows_in(store._engine.environment, table, at)  # type: ignore[attr-defined]
+
+
+def spoil_rows_in(environment: Environment, table: bytes, at: int = -1) -> int:
     raw = environment.open_table(table).raw
     with environment.write() as txn:
         rows = [(bytes(key), bytearray(row)) for key, row in txn.raw.cursor(raw)]
