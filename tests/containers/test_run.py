@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.containers.conftest import Workshop
-from tests.harness.mounted import wait_until
+from tests.harness.mounted import is_running, wait_until
 from volfs.containers.container import VolumeMount
 from volfs.control.mounts import list_mount_points
 
@@ -163,6 +163,24 @@ def test_killed_with_nine(workshop: Workshop, volfs: Command, policy: str, versi
     assert os.listdir(places)
     volfs("run", "true")
     assert not os.listdir(places)
+
+
+def test_killed_with_nine_without_volumes(volfs: Command) -> None:
+    script = "setsid sleep 1000.25 & sleep 1000.25 & echo ready; wait"
+    command = [*volfs.argv, "run", "--", "sh", "-c", script]
+    process = subprocess.Popen(command, env=volfs.environment, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    wait_until(lambda: len(find_process("sleep 1000.25")) == 2, "the command's children")
+    (guard,) = [
+        pid
+        for pid in find_children(process.pid)
+        if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    process.kill()
+    wait_until(lambda: not find_process("sleep 1000.25"), "their end")
+    process.communicate(timeout=60)
+    wait_until(lambda: not is_running(int(guard)), "the guard's end")
 
 
 def test_another_container_survives_that(workshop: Workshop, volfs: Command) -> None:

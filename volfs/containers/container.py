@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from volfs.containers.guarding import share_guard
 from volfs.containers.host import LocalHost
 from volfs.containers.launching import Launcher
 from volfs.containers.layout import Shown, layout
@@ -125,8 +126,10 @@ class Container:
         environment = {**(os.environ if environment is None else environment)}
         environment |= self.spec.environment
         environment |= {"VOLFS_STORE": self._store, "VOLFS_RUNTIME_DIR": self._runtime}
+        # With volumes, their daemons do what it does.
+        guard = None if self.spec.mounts else share_guard()
         process = start(
-            lambda: ContainerProcess(self._layout, argv, env=environment, **popen_options)
+            lambda: ContainerProcess(self._layout, argv, guard, env=environment, **popen_options)
         )
         with self._lock:
             self._processes.append(process)

@@ -20,6 +20,7 @@ from typing import Any
 
 import msgspec
 
+from volfs.containers.guarding import Guard
 from volfs.containers.members import Members
 from volfs.errors import UserError
 
@@ -47,8 +48,14 @@ class ContainerProcess(subprocess.Popen[Any]):
     """
 
     def __init__(
-        self, layout: Sequence[str], argv: Sequence[str | bytes | os.PathLike[str]], **options: Any
+        self,
+        layout: Sequence[str],
+        argv: Sequence[str | bytes | os.PathLike[str]],
+        guard: Guard | None = None,
+        **options: Any,
     ) -> None:
+        """``guard`` kills its processes where this one is killed."""
+        self._guard = guard
         if "=" in os.fsdecode(argv[0]):
             raise UserError(f"{os.fsdecode(argv[0])}: a command in a container cannot have an =")
         reader, status = os.pipe()
@@ -80,6 +87,8 @@ class ContainerProcess(subprocess.Popen[Any]):
             with contextlib.suppress(FileNotFoundError):
                 self._members = Members(self._command)
                 _close_with(self, self._members.close)
+                if self._guard is not None:
+                    self._guard.add(self._members)
 
     def send_signal(self, sig: int) -> None:
         """Send it to the command; SIGKILL ends everything, also what the command left behind."""
@@ -87,6 +96,8 @@ class ContainerProcess(subprocess.Popen[Any]):
             super().send_signal(sig)
             if self._members is not None:
                 self._members.kill()
+                if self._guard is not None:
+                    self._guard.remove(self._members)
         elif self._command and self.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._command, sig)
