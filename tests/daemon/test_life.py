@@ -109,6 +109,28 @@ def test_stores_that_are_none(mounts: Mounts, tmp_path: Path) -> None:
         mounts.mount(mounts.store_path, nonempty=True)
 
 
+PLACE_GOES = """
+import os
+from volfs.daemon import launch
+
+start_daemon = launch.start_daemon
+
+def start_too_late(options):
+    os.rmdir(options.mountpoint)
+    return start_daemon(options)
+
+launch.start_daemon = start_too_late
+"""
+
+
+def test_a_place_that_goes_before_it_is_mounted_on_leaves_no_session(mounts: Mounts) -> None:
+    """As an interrupt does to a container that is starting."""
+    place = mounts.place()
+    with pytest.raises(MountError):
+        mounts.mount(place, prelude=PLACE_GOES)
+    check_nothing_is_left(mounts, place)
+
+
 def test_a_failure_between_mounting_and_answering_leaves_no_dead_mount(mounts: Mounts) -> None:
     mounts.runtime.write_text("in the way")
     place = mounts.place()

@@ -25,7 +25,7 @@ from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_r
 from volfs.fuse.mounting import serve as serve_fuse
 from volfs.fuse.network_ops import NetworkOperations
 from volfs.fuse.ops import Operations
-from volfs.store.base import VolumeRecord
+from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.vfs.committer import Committer
 from volfs.vfs.sharing import Sharing
@@ -74,7 +74,8 @@ async def run(options: MountOptions, ready: Callable[[], None]) -> None:
             built.state.read_only,
             options.allow_other,
         )
-        mount(built.operations, request)
+        with _unless_new(built.committer.store, built.session):
+            mount(built.operations, request)
         ending.release = built.service.release
         stack.push(_make_exit(built.service))
         async with trio.open_nursery() as servers:
@@ -107,10 +108,17 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
     volume = store.get_volume(options.volume)
     session = await await_session(store, volume, options)
     stack.callback(session.close)
-    try:
+    with _unless_new(store, session):
         kernel = make_kernel(options.mountpoint)
         committer = await open_rooms(options, stack, store, volume, session, kernel)
         return _wire(options, session, committer)
+
+
+@contextmanager
+def _unless_new(store: Store, session: Session) -> Iterator[None]:
+    """What fails before anything was written leaves no session behind."""
+    try:
+        yield
     except BaseException:
         if session.is_new:
             end_session(store, session)
