@@ -94,6 +94,12 @@ def test_how_often_it_commits_in_the_background(workshop: Workshop) -> None:
         workshop.container(DATA, commit="never", auto_commit=1.0)
 
 
+def test_the_commands_path_is_its_own(workshop: Workshop) -> None:
+    with workshop.container(environment={"PATH": "/nowhere"}) as container:
+        process = container.start(["/bin/sh", "-c", "echo $PATH"], stdout=subprocess.PIPE)
+        assert process.communicate()[0] == b"/nowhere\n"
+
+
 def test_a_read_only_volume_refuses_writes(workshop: Workshop) -> None:
     with workshop.container(READ_ONLY) as container:
         assert said(container, "touch /volfs-test/data/file 2>&1", 1).endswith(

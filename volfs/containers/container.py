@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from volfs.containers.launching import Launcher
 from volfs.containers.layout import Shown, layout
 from volfs.containers.mounting import mounting, raise_first
 from volfs.containers.places import Place, clear_left
-from volfs.containers.process import ContainerProcess, start
+from volfs.containers.process import ContainerProcess, find_bwrap, start
 from volfs.control.client import MountClient, get_mount
 from volfs.control.mounts import runtime_directory
 from volfs.control.protocol import UnmountResult
@@ -96,7 +95,7 @@ class Container:
         self._mounted: dict[VolumeMount, Path] = {}
         self.left: list[str] = []
         """After ``close``: the overlays with changes that were not committed, by name."""
-        bwrap = _find_bwrap()
+        bwrap = find_bwrap()
         clear_left()
         self._place = Place()
         try:
@@ -240,13 +239,6 @@ def _to_path(mount: VolumeMount) -> str:
 
 def _discard(client: MountClient) -> None:
     client.unmount(discard=True)
-
-
-def _find_bwrap() -> str:
-    found = shutil.which("bwrap")
-    if found is None:
-        raise MountError("bwrap is missing: install the package bubblewrap")
-    return found
 
 
 def _probe(bwrap: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import threading
@@ -22,7 +23,7 @@ import msgspec
 
 from volfs.containers.guarding import Guard
 from volfs.containers.members import Members
-from volfs.errors import UserError
+from volfs.errors import MountError, UserError
 
 PASSED = (
     signal.SIGHUP,
@@ -65,7 +66,7 @@ class ContainerProcess(subprocess.Popen[Any]):
             given = {"--args": arguments, "--json-status-fd": status, "--block-fd": waiting}
             options["pass_fds"] = (*options.get("pass_fds", ()), *given.values())
             flags = [text for flag in given.items() for text in map(str, flag)]
-            super().__init__(["bwrap", *flags, "--", *_unblocking(), *argv], **options)
+            super().__init__([find_bwrap(), *flags, "--", *_unblocking(), *argv], **options)
         except BaseException:
             os.close(reader)
             os.close(go)
@@ -106,6 +107,14 @@ class ContainerProcess(subprocess.Popen[Any]):
 def _close_with(process: ContainerProcess, close: Callable[[], None]) -> None:
     """Not at the interpreter's exit: containers that are open then still have to be ended."""
     weakref.finalize(process, close).atexit = False
+
+
+def find_bwrap() -> str:
+    """By the PATH of this process: that of the command may be another. MountError."""
+    found = shutil.which("bwrap")
+    if found is None:
+        raise MountError("bwrap is missing: install the package bubblewrap")
+    return found
 
 
 def _write_arguments(arguments: Sequence[str]) -> int:
