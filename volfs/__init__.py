@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from volfs import exception, types, volume
+    from volfs.api.apps.accepted import Cron, Period, enable_output
     from volfs.api.apps.app import App
     from volfs.api.apps.cls import Cls
     from volfs.api.apps.function import Function, FunctionCall
@@ -30,17 +31,20 @@ __all__ = [
     "Client",
     "CloudBucketMount",
     "Cls",
+    "Cron",
     "Dict",
     "Function",
     "FunctionCall",
     "Image",
     "NetworkFileSystem",
+    "Period",
     "Queue",
     "Retries",
     "Secret",
     "Volume",
     "concurrent",
     "current_function_call_id",
+    "enable_output",
     "enter",
     "exception",
     "exit",
@@ -56,17 +60,20 @@ _HOMES = {
     "Client": "volfs.api.client",
     "CloudBucketMount": "volfs.api.cloud_bucket_mount",
     "Cls": "volfs.api.apps.cls",
+    "Cron": "volfs.api.apps.accepted",
     "Dict": "volfs.api.dict",
     "Function": "volfs.api.apps.function",
     "FunctionCall": "volfs.api.apps.function",
     "Image": "volfs.api.apps.image",
     "NetworkFileSystem": "volfs.api.network_file_system",
+    "Period": "volfs.api.apps.accepted",
     "Queue": "volfs.api.queue",
     "Retries": "volfs.containers.pool",
     "Secret": "volfs.api.secret",
     "Volume": "volfs.api.volume",
     "concurrent": "volfs.api.apps.marks",
     "current_function_call_id": "volfs.containers.messages",
+    "enable_output": "volfs.api.apps.accepted",
     "enter": "volfs.api.apps.marks",
     "exit": "volfs.api.apps.marks",
     "is_local": "volfs.containers.messages",

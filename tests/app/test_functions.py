@@ -226,6 +226,22 @@ def test_a_cancelled_call_is_none_that_the_end_has_ended() -> None:
     app.close()  # logs nothing
 
 
+@pytest.mark.noisy("schedule=")
+def test_apps_include_others_and_are_looked_up() -> None:
+    kitchen = modal.App("kitchen")
+    boil = kitchen.function(schedule=modal.Period(days=1), name="boil")(shop.double)
+    house = modal.App("house").include(kitchen)
+    assert house.registered_functions == {"boil": boil}
+    with modal.enable_output(), house.run():
+        assert boil.remote(2) == 4
+        assert kitchen._pools
+    assert not kitchen._pools, "they end with the app that includes them"
+    assert modal.App.lookup("house") is house
+    with pytest.raises(NotFoundError, match="import the file that does"):
+        modal.App.lookup("elsewhere")
+    assert modal.App.lookup("elsewhere", create_if_missing=True).name == "elsewhere"
+
+
 def test_a_timeout_kills() -> None:
     with pytest.raises(FunctionTimeoutError, match=r"timeout of 0\.5 s"):
         shop.sleep.remote(600)

@@ -27,7 +27,7 @@ from volfs.containers.pickling import dump, send_by_value
 from volfs.containers.pool import Pool, PoolOptions
 from volfs.containers.running import Running
 from volfs.containers.services import FunctionService
-from volfs.errors import InvalidError
+from volfs.errors import InvalidError, NotFoundError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -107,9 +107,12 @@ class App:
         self.registered_entrypoints: dict[str, LocalEntrypoint] = {}
         self._options = Options().change(image=image, volumes=volumes, secrets=secrets)
         self._kept: list[Target] = []
+        self._included: list[App] = []
         self._pools: dict[str, Pool] = {}
         self._lock = threading.Lock()
         _apps.add(self)
+        if name is not None:
+            _by_name[name] = self
 
     def __repr__(self) -> str:
         return f"volfs.App({self.name!r})"
@@ -117,7 +120,24 @@ class App:
     def __reduce__(self) -> tuple[Any, ...]:
         return App, (self.name,)
 
+    @staticmethod
+    def lookup(name: str, *, create_if_missing: bool = False, **_: Any) -> App:
+        """The one of that name which this program has defined last. NotFoundError."""
+        if not create_if_missing and name not in _by_name:
+            raise NotFoundError(
+                f"this program defines no app '{name}': apps live with the program that defines "
+                "them; import the file that does"
+            )
+        return _by_name.get(name) or App(name)
+
     # --- what it has -----------------------------------------------------
+
+    def include(self, app: App, inherit_tags: bool = True) -> App:
+        """Have another app's functions and classes by their names. They end with this one."""
+        self.registered_functions |= app.registered_functions
+        self.registered_classes |= app.registered_classes
+        self._included.append(app)
+        return self
 
     def function(
         self,
@@ -205,7 +225,8 @@ class App:
 
     def prepare(self) -> None:
         """Begin what the first container with volumes waits for."""
-        if any(target.has_mounts for target in self._kept):
+        kept = (target for app in (self, *self._included) for target in app._kept)
+        if any(target.has_mounts for target in kept):
             share_launcher()
 
     def forget(self) -> None:
@@ -213,12 +234,17 @@ class App:
         self._lock = threading.Lock()
         self._pools = {}
 
+    def take_pools(self) -> list[Pool]:
+        """To end them: calls that come later have others."""
+        with self._lock:
+            pools, self._pools = list(self._pools.values()), {}
+        return pools
+
     def close(self) -> None:
         """End its containers: exit handlers run, volumes are committed. Calls that still run
         are ended, which is logged.
         """
-        with self._lock:
-            pools, self._pools = list(self._pools.values()), {}
+        pools = [pool for app in (self, *self._included) for pool in app.take_pools()]
         threads = [threading.Thread(target=_close, args=(self, pool)) for pool in pools]
         for thread in threads:
             thread.start()
@@ -260,6 +286,7 @@ def _check_parentheses(given: Any, name: str) -> None:
 
 
 _apps: weakref.WeakSet[App] = weakref.WeakSet()
+_by_name: weakref.WeakValueDictionary[str, App] = weakref.WeakValueDictionary()
 
 
 @atexit.register

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from volfs.api.apps.absent import Imports
 from volfs.api.apps.building import (
     Built,
     LocalPath,
@@ -25,6 +27,7 @@ from volfs.api.apps.image_calls import RunFunction, run_lines
 from volfs.api.apps.options import Options, check_env, note, note_ignored
 from volfs.api.secret import Secret
 from volfs.api.volume import Volume
+from volfs.containers.messages import is_local
 from volfs.errors import InvalidError, NotFoundError
 
 _TOO_LATE = (
@@ -176,6 +179,10 @@ class Image:
         chosen = ignore if callable(ignore) else tuple(ignore)
         place = remote_path.rstrip("/")
         return self._with(LocalPath(Path(local_path).absolute(), place, chosen, copy))
+
+    def imports(self) -> AbstractContextManager[None]:
+        """A block of imports, of which only containers need have the modules."""
+        return Imports() if is_local() else nullcontext()
 
     def add_local_python_source(self, *modules: str, **_: Any) -> Image:
         """Modules of this program, which containers find anyway. NotFoundError."""
