@@ -130,6 +130,13 @@ def test_an_exit_and_a_death_are_remote_errors() -> None:
         shop.fail.remote("still works")
 
 
+def test_a_container_that_cannot_begin() -> None:
+    app = modal.App("nowhere")
+    image = modal.Image.debian_slim().workdir("/nowhere")
+    with app.run(), pytest.raises(RemoteError, match="ended before it was ready, with status 1"):
+        app.function(image=image)(shop.double).remote(1)
+
+
 def test_output_comes_out_here(capfd) -> None:
     shop.speak.remote()
     out, err = capfd.readouterr()

@@ -78,6 +78,7 @@ class Answer:
             if self._outcome is not None:
                 return
             self._outcome = outcome
+            self.on_cancel = None  # it may refer to what has run it
             listeners, self._listeners = self._listeners, []
         self._changes.wake()
         for listener in listeners:
@@ -133,8 +134,8 @@ class Answer:
     def cancel(self) -> None:
         """Nobody wants it any more. What has been done already stays done."""
         self.is_cancelled = True
-        if self.on_cancel is not None and not self.is_done:
-            self.on_cancel()
+        if (on_cancel := self.on_cancel) is not None:
+            on_cancel()
 
 
 def _get_body(outcome: Outcome) -> bytes:

@@ -44,10 +44,12 @@ class Running:
         self.used = 0
         """How many there have been."""
         self._killed = False
+        self._is_ready = False
         self._container = Container(spec, store, launcher)
         try:
             self._launch(serve)
             self.call(start).wait()
+            self._is_ready = True
         except BaseException:
             self.end(now=True)
             raise
@@ -88,7 +90,8 @@ class Running:
         if number > 0:
             with suppress(ValueError):
                 return f"was killed by {signal.Signals(number).name}"
-        return f"ended in the middle of the call, with status {status}"
+        when = "in the middle of the call" if self._is_ready else "before it was ready"
+        return f"ended {when}, with status {status}"
 
     def terminate(self) -> None:
         """End the call that is running; the program may clean up."""
