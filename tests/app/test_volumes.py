@@ -15,6 +15,7 @@ import volfs as modal
 from tests.api.conftest import ROOT
 from tests.app import shop
 from tests.harness.mounted import wait_until
+from volfs.control.client import list_mounts
 from volfs.control.mounts import list_mount_points
 from volfs.exception import FunctionTimeoutError, InvalidError, UnimplementedError
 
@@ -79,6 +80,34 @@ def test_a_retry_after_a_death_begins_with_what_was_written() -> None:
 
     with app.run():
         assert resume.remote() == "half"
+
+
+@pytest.mark.noisy("its daemon died")
+def test_a_container_that_lost_its_volume_is_replaced() -> None:
+    app = modal.App("losing")
+    volume = modal.Volume.from_name("lost", create_if_missing=True)
+
+    @app.function(volumes={"/lost": volume}, max_containers=1)
+    def write(name: str) -> list[str]:
+        Path("/lost", name).write_text(name)
+        volume.commit()
+        return sorted(os.listdir("/lost"))
+
+    def kill_daemon() -> None:
+        (mount,) = [client for client in list_mounts() if client.mount.source == "lost"]
+        os.kill(mount.status().pid, signal.SIGKILL)
+
+    with app.run():
+        assert write.remote("a") == ["a"]
+        kill_daemon()
+        with pytest.raises(OSError, match=r"not connected|connection abort"):
+            write.remote("b")
+        assert write.remote("c") == ["a", "c"]
+    again = write.with_options(retries=modal.Retries(1, initial_delay=0.0))
+    with app.run():
+        assert again.remote("d") == ["a", "c", "d"]
+        kill_daemon()
+        assert again.remote("e") == ["a", "c", "d", "e"]
 
 
 def test_what_a_timeout_killed_is_committed() -> None:

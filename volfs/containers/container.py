@@ -138,6 +138,13 @@ class Container:
         """Where the host sees a volume of this container."""
         return self._mounted[mount]
 
+    def has_lost_a_volume(self) -> bool:
+        """Whether a daemon of its mounts has died: they answer no more."""
+        try:
+            return not all(get_mount(os.fspath(p)).is_alive() for p in self._mounted.values())
+        except VolfsError:
+            return True
+
     def close(self, success: bool = True) -> None:
         """End what still runs, commit by the policy, unmount. May be called again.
 

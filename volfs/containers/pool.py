@@ -208,6 +208,7 @@ class Pool:
     def _fail(self, running: Running, call: Call, fault: bytes) -> None:
         """Or run it again: where its container died, after that one's last commit."""
         call.attempts += 1
+        running.kill_if_broken()
         if call.answer.is_cancelled:
             call.answer.fail(_say_cancelled(self.options.name))
         elif self._closing:

@@ -93,6 +93,11 @@ class Running:
         when = "in the middle of the call" if self._is_ready else "before it was ready"
         return f"ended {when}, with status {status}"
 
+    def kill_if_broken(self) -> None:
+        """Where a volume of it is lost, no call to it can do its work."""
+        if not self.is_dead and self._container.has_lost_a_volume():
+            self.kill()
+
     def terminate(self) -> None:
         """End the call that is running; the program may clean up."""
         self._process.terminate()
