@@ -140,9 +140,13 @@ def check(context: click.Context, read_data: bool, repair: bool, as_json: bool) 
         context.exit(1)
 
 
-def _print_repair(result: RepairReport, leases: list[MendedLease]) -> None:
+def _print_leases(leases: list[MendedLease]) -> None:
     for session, outcome, reason in leases:
         click.echo(f"Lease of {session or 'a session'} {outcome}: {reason}.")
+
+
+def _print_repair(result: RepairReport, leases: list[MendedLease]) -> None:
+    _print_leases(leases)
     if not (result.has_changed or leases):
         click.echo("Repaired: nothing.")
     for count, what in (
@@ -215,13 +219,17 @@ def _show_versions(problem: Problem) -> str:
 @json_option
 def rebuild_index(as_json: bool) -> None:
     """Make the index again from the packs; nobody may use the store meanwhile."""
+    from volfs.daemon.lease_repair import make_missing_leases
     from volfs.volume.recovery import rebuild_store
 
     with progress_bar("Rebuilding") as report:
         result, recovered = rebuild_store(store_url(), report)
+    with opened_store() as store:
+        leases = make_missing_leases(store)
     if as_json:
         volumes = [_recovered_as_json(item) for item in recovered]
-        print_json(result._asdict() | {"recovered": volumes})
+        made = [lease._asdict() for lease in leases]
+        print_json(result._asdict() | {"recovered": volumes, "leases": made})
         return
     click.echo(
         f"Indexed {plural(result.objects, 'object')} in {plural(result.packs, 'pack')}, "
@@ -231,9 +239,12 @@ def rebuild_index(as_json: bool) -> None:
         click.echo(f"Damaged: {plural(result.damaged_packs, 'pack')}; see volfs check --repair.")
     if result.lost_rows:
         click.echo(f"Lost with the former index: {plural(result.lost_rows, 'row')}, maybe tags.")
+    _print_leases(leases)
     for item in recovered:
         left_out = f", without {item.incomplete}" if item.incomplete else ""
         click.echo(f"Recovered volume {item.volume.name} to version {item.versions[0]}{left_out}.")
+        for tag, version in item.lost_tags.items():
+            click.echo(f"Lost: tag {tag} of version {version} of {item.volume.name}.")
 
 
 def _recovered_as_json(item: Recovered) -> dict[str, Any]:
@@ -242,4 +253,5 @@ def _recovered_as_json(item: Recovered) -> dict[str, Any]:
         "id": item.volume.id,
         "versions": item.versions,
         "incomplete": item.incomplete,
+        "lost_tags": item.lost_tags,
     }

@@ -43,6 +43,7 @@ POINTS = (
     "undelete.returned",
     "expire.unmoved",
     "expire.moved",
+    "names.logged",
     "repair.found",
     "repair.indexed",
     "repair.dropped",

@@ -1,17 +1,16 @@
-"""An index that was damaged anywhere and is rebuilt: every version is as it was."""
+"""An index that was damaged anywhere and is rebuilt: every version and tag is as it was."""
 
 from __future__ import annotations
 
 import random
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.crash.children import Child, Say, count_rounds, first_seed
+from tests.crash.children import Child, count_rounds, first_seed
 from tests.crash.deeds import FIRST, Collect, Delete, Fork, Publish, Tag, look
 from tests.crash.household import Household
 from tests.crash.life import opened
@@ -45,7 +44,7 @@ def household() -> Iterator[Household]:
     shutil.rmtree(directory)
 
 
-def damage_and_rebuild(household: Household, seed: int, say: Say) -> None:
+def damage_and_rebuild(household: Household, seed: int) -> None:
     """In a child: LMDB may end a process."""
     path = household.path.with_name("damaged")
     shutil.rmtree(path, ignore_errors=True)
@@ -57,19 +56,10 @@ def damage_and_rebuild(household: Household, seed: int, say: Say) -> None:
     with opened(path) as store:
         found = look(store)
         checked = check_store(store)
-    wanted = household.model
-    assert {name: history.versions for name, history in found.items()} == {
-        name: history.versions for name, history in wanted.items()
-    }, damage
-    assert report.refs_lost or report.lost_rows or found == wanted, damage
+    assert found == household.model, (damage, report)
     assert checked.is_clean, (damage, checked)
-    say("tags stay" if found == wanted else "tags are lost")
 
 
 def test_an_index_that_was_damaged(household: Household) -> None:
-    ends: Counter[str] = Counter()
     for seed in range(first_seed(), first_seed() + count_rounds(50, 5000)):
-        child = Child(lambda say, seed=seed: damage_and_rebuild(household, seed, say))  # type: ignore[misc]
-        (end,) = child.end()
-        ends[end[0]] += 1
-    assert ends["tags stay"] > ends.total() / 4, ends
+        Child(lambda _, seed=seed: damage_and_rebuild(household, seed)).end()  # type: ignore[misc]

@@ -12,7 +12,7 @@ import pytest
 from tests.harness.damage import spoil_rows
 from tests.harness.mounted import Mounted, Mounts, wait_until
 from tests.volume.shortcuts import noise, publish_files
-from volfs.daemon.lease_repair import mend_leases
+from volfs.daemon.lease_repair import make_missing_leases, mend_leases
 from volfs.daemon.overlays import discard_overlay
 from volfs.errors import DamagedObjectError
 from volfs.model.retention import KeepRules
@@ -20,6 +20,7 @@ from volfs.store.base import Lease
 from volfs.volume.check import check_store
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
+from volfs.volume.recovery import rebuild_store
 
 pytestmark = pytest.mark.fuse
 CONTENT = noise(300_000)
@@ -116,6 +117,23 @@ def test_of_a_file_that_lies_on_a_view_before(mounts: Mounts) -> None:
     again = mounts.mount(mounted.path)
     assert (again.path / "old").read_bytes() == b"changed" + CONTENT[7:]
     again.unmount()
+
+
+def test_after_the_index_was_lost(mounts: Mounts) -> None:
+    mounts.expect("overrides theirs")
+    mounted = leave_behind(mounts)
+    (lease,) = mounts.store.list_leases()
+    url = mounts.store.url
+    mounts.close_store()
+    shutil.rmtree(Path(url) / "index")
+    rebuild_store(url)
+    assert mounts.store.list_leases() == []
+    assert [item.outcome for item in make_missing_leases(mounts.store)] == ["made again"]
+    assert make_missing_leases(mounts.store) == []
+    (made,) = mounts.store.list_leases()
+    assert {*made.needs} >= {*lease.needs}
+    collect(mounts)
+    check_taken_over(mounts, mounted)
 
 
 def test_of_an_overlay_elsewhere(mounts: Mounts) -> None:

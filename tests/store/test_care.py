@@ -365,9 +365,25 @@ def test_recovered_volumes_are_volumes(store: Store, volume: str) -> None:
     assert {head.manifest for head in heads} == set(store.iter_manifests())
     record = store.get_volume("volume-1")
     store.delete_volume("volume-1")
-    store.recover_volume(record, heads)
+    store.recover_volume(record, heads, {"one": 1, "gone": 99})
     assert store.get_head(volume) == heads[0]
     assert list(store.iter_versions(volume)) == heads
+    assert store.list_tags(volume) == [("one", 1)]
+
+
+def test_names_and_tags_are_known_beside_the_index(store: Store, volume: str) -> None:
+    add(store, volume, noise(100))
+    assert store.list_named() == {}
+    for tag, version in (("a", 0), ("b", 0), ("a", 1)):
+        store.put_tag(volume, tag, version, move=True)
+    store.delete_tag(volume, "b")
+    store.rename_volume("volume-1", "renamed")
+    store.create_volume(make_record(2), b"other")
+    store.delete_volume("volume-2")
+    wanted = {volume: ("renamed", {"a": 1})}
+    assert store.list_named() == wanted | {make_record(2).id: ("", {})}
+    collect(store, Keep())
+    assert store.list_named() == wanted
 
 
 def test_a_reopened_store_knows_its_quarantine(store: Store, url: str, volume: str) -> None:

@@ -17,6 +17,7 @@ from volfs.store import pages
 from volfs.store.base import Damage
 from volfs.store.embedded.environment import Environment
 from volfs.store.embedded.index import Index
+from volfs.store.embedded.name_log import NameLog
 from volfs.store.embedded.refs import Refs
 from volfs.store.embedded.tags import Tags
 from volfs.store.registry import open_store, rebuild_index
@@ -132,18 +133,20 @@ for number in range(300):
 
 
 Put = Callable[[Environment], None]
+LOG = NameLog(Path("/nonexistent"))
+"""Not written to: what these change has no names."""
 
 
 def put_tag(environment: Environment) -> None:
-    refs = Refs(environment)
+    refs = Refs(environment, LOG)
     volume = refs.list_volumes()[0]
-    tags = Tags(environment, refs)
+    tags = Tags(environment, refs, LOG)
     with environment.write() as txn:
         txn.raw.put(f"{volume.id}/kept".encode(), b"nonsense" * 2, db=tags._tags.raw)
 
 
 def put_volume(environment: Environment) -> None:
-    refs = Refs(environment)
+    refs = Refs(environment, LOG)
     with environment.write() as txn:
         txn.raw.put(b"vo-x", b"nonsense" * 2, db=refs._volumes.raw)
 

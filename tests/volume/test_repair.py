@@ -34,6 +34,7 @@ from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import Mark, collect_garbage
+from volfs.volume.history import create_tag, get_version
 from volfs.volume.recovery import rebuild_store, repair_store
 from volfs.volume.volumes import create_volume, delete_volume, rename_volume
 
@@ -448,9 +449,11 @@ def test_an_older_index_never_gives_out_the_id_of_a_pack_that_is_there(
 
 
 def test_heads_and_histories_are_made_from_manifests(whole: Whole) -> None:
-    """JuiceFS #714: losing the database loses nothing but names given later."""
+    """JuiceFS #714: losing the database loses nothing."""
     store, volume = whole
     rename_volume(store, "data", "renamed")
+    create_tag(store, volume, "release", get_version(store, volume, "1"))
+    volume = store.get_volume("renamed")
     v1 = create_volume(store, "other", profile=1, auto_commit=2.5, chunk_bits=13)
     publish_files(store, v1, {"x": noise(CHUNK)})
     histories = {v.id: list(store.iter_versions(v.id)) for v in (volume, v1)}
@@ -458,17 +461,63 @@ def test_heads_and_histories_are_made_from_manifests(whole: Whole) -> None:
     report, recovered = rebuild_store(url)
     assert report.refs_lost
     assert {(item.volume.name, item.versions[0]) for item in recovered} == {
-        ("data", 2),
+        ("renamed", 2),
         ("other", 1),
     }
+    assert not any(item.lost_tags for item in recovered)
     store = open_store(url)
     assert {volume_id: list(store.iter_versions(volume_id)) for volume_id in histories} == histories
     assert store.get_volume("other") == v1
-    assert store.get_volume("data") == volume
+    assert store.get_volume("renamed") == volume
+    assert store.list_tags(volume.id) == [("release", 1)]
     assert read_file(store, volume, "d/h") == noise(CHUNK, 2)
     publish_files(store, volume, {"more": noise(CHUNK, 9)})
     assert check_store(store).is_clean
     store.close()
+
+
+def test_what_was_deleted_takes_no_name_from_others(whole: Whole) -> None:
+    """Its manifests are there until gc takes them, so it comes back: as nothing is ever lost."""
+    store, volume = whole
+    rename_volume(store, "data", "used")
+    delete_volume(store, "used")
+    other = create_volume(store, "data")
+    rename_volume(store, "data", "used")
+    url = lose_index(store)
+    _, recovered = rebuild_store(url)
+    names = {item.volume.id: item.volume.name for item in recovered}
+    assert names == {other.id: "used", volume.id: f"recovered-{volume.id[3:11]}"}
+
+
+@pytest.mark.parametrize("damage", ["torn", "flipped", "gone"])
+def test_a_name_log_that_is_damaged(whole: Whole, damage: str) -> None:
+    """Each line is for itself; what it does not say is as if it had not been given later."""
+    store, volume = whole
+    log = Path(store.url) / "names.log"
+    for tag in ("one", "two", "three"):
+        store.put_tag(volume.id, tag, 1)
+        if (damage, tag) == ("torn", "two"):
+            log.write_bytes(log.read_bytes()[:-10])
+        if (damage, tag) == ("gone", "two"):
+            log.unlink()
+    if damage == "flipped":
+        log.write_bytes(log.read_bytes().replace(b'"two"', b'"twn"'))
+    rebuild_store(lose_index(store))
+    store = open_store(store.url)
+    left = ["one", "three", "two"] if damage == "gone" else ["one", "three"]
+    assert [tag.name for tag in store.list_tags(volume.id)] == left
+    assert check_store(store).is_clean
+    store.close()
+
+
+def test_a_tag_of_a_version_that_is_lost(whole: Whole) -> None:
+    store, volume = whole
+    store.put_tag(volume.id, "one", 1)
+    store.put_tag(volume.id, "two", 2)
+    store = reopened(store)
+    flip(store, head_snapshot(store, volume).root.tree)
+    _, (recovered,) = rebuild_store(lose_index(store))
+    assert (recovered.versions, recovered.lost_tags) == ([1, 0], {"two": 2})
 
 
 def test_a_publish_that_lost_its_race_is_no_version(whole: Whole) -> None:
@@ -592,11 +641,12 @@ def test_damaged_rows_of_condemned_objects_are_dropped(whole: Whole) -> None:
 
 
 def test_a_damaged_tag_is_named_and_put_again(whole: Whole) -> None:
-    """What it named cannot be known: nothing is expired until somebody says it."""
+    """Where the name log does not know it, nothing is expired until somebody says it."""
     store, volume = whole
     for tag in ("release", "other"):
         store.put_tag(volume.id, tag, 1)
     spoil_rows(store, b"tags")
+    (Path(store.url) / "names.log").unlink()
     assert not repair_store(store).has_changed
     with pytest.raises(DamagedObjectError):
         expire_versions(store, volume, KeepRules(last=1))
@@ -608,6 +658,17 @@ def test_a_damaged_tag_is_named_and_put_again(whole: Whole) -> None:
     store.delete_tag(volume.id, "other")
     assert check_store(store).is_clean
     assert expire_versions(store, volume, KeepRules(last=1))[1] == []
+
+
+def test_a_damaged_tag_is_mended_from_the_name_log(whole: Whole) -> None:
+    store, volume = whole
+    for tag, version in (("release", 1), ("other", 2), ("release", 2)):
+        store.put_tag(volume.id, tag, version, move=True)
+    spoil_rows(store, b"tags")
+    collect_garbage(store)
+    assert repair(store).mended_rows == 2
+    assert store.list_tags(volume.id) == [("other", 2), ("release", 2)]
+    assert check_store(store).is_clean
 
 
 @pytest.mark.parametrize("way", ["repair", "rebuild"])

@@ -23,8 +23,11 @@ from volfs.volume.sessions import (
     find_session_path,
     holding,
     is_locked,
+    list_inner_sessions,
     load_session,
 )
+
+DROPPED = "dropped"
 
 
 class MendedLease(NamedTuple):
@@ -39,6 +42,16 @@ class MendedLease(NamedTuple):
 def mend_leases(store: Store) -> list[MendedLease]:
     """Mend what can be mended. StoreError. The process must have one thread."""
     return [_mend(store, session) for session in list_damaged_leases(store)]
+
+
+def make_missing_leases(store: Store) -> list[MendedLease]:
+    """After the index was lost, before gc: those of the overlays in the store's directory.
+
+    The process must have one thread.
+    """
+    missing = [s.name for s in list_inner_sessions(store) if store.find_lease(s.name) is None]
+    mended = [_mend(store, name) for name in missing]
+    return [item for item in mended if item.outcome != DROPPED]
 
 
 def _mend(store: Store, name: str | None) -> MendedLease:
@@ -58,7 +71,7 @@ def _mend(store: Store, name: str | None) -> MendedLease:
 
 def _drop(store: Store, name: str, reason: str) -> MendedLease:
     store.drop_lease(name)
-    return MendedLease(name, "dropped", reason)
+    return MendedLease(name, DROPPED, reason)
 
 
 def _mend_living(store: Store, name: str, session: Session) -> MendedLease:

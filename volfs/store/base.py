@@ -11,7 +11,7 @@ points at what is not durable.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol, Self
 
@@ -50,6 +50,14 @@ class Head(NamedTuple):
 
     version: int
     manifest: Oid
+
+
+class Named(NamedTuple):
+    """What is known of a volume's names beside the index."""
+
+    name: str | None
+    """Given later than at its creation; empty where the volume was deleted."""
+    tags: dict[str, int]
 
 
 class Tag(NamedTuple):
@@ -348,8 +356,16 @@ class Store(Protocol):
     def iter_manifests(self) -> Iterator[Oid]:
         """Every manifest that is stored, whether a version has it or not."""
 
-    def recover_volume(self, record: VolumeRecord, versions: Collection[Head]) -> None:
-        """Add a volume with these versions, all stored. AlreadyExistsError by name or id."""
+    def recover_volume(
+        self, record: VolumeRecord, versions: Collection[Head], tags: Mapping[str, int]
+    ) -> None:
+        """Add a volume with these versions, all stored, and tags of them that it lacks.
+
+        AlreadyExistsError by name or id.
+        """
+
+    def list_named(self) -> dict[str, Named]:
+        """The names and tags of volumes, by id, as they were kept for their recovery."""
 
     def has_lost_refs(self) -> bool:
         """Whether the index was rebuilt without its refs, and they are not recovered yet."""

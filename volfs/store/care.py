@@ -83,7 +83,7 @@ class RepairReport(NamedTuple):
     mended_heads: int = 0
     mended_counters: int = 0
     mended_rows: int = 0
-    """Of names, of the quarantine, and of what is lost."""
+    """Of names, tags, the quarantine, and of what is lost."""
     busy_packs: int = 0
     """Damaged, but somebody writes to them: repair again when nobody does."""
 

@@ -16,7 +16,7 @@ from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.oid_set import OidSet
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE
 from volfs.model.references import Reference, iter_manifest_references, walk_references
-from volfs.store.base import CheckProgress, Head, Store, VolumeRecord
+from volfs.store.base import CheckProgress, Head, Named, Store, VolumeRecord
 from volfs.store.care import RebuildReport, RepairReport
 from volfs.store.registry import open_store, rebuild_index
 from volfs.volume.progress import Progress, Report, report_nothing
@@ -43,6 +43,8 @@ class Recovered(NamedTuple):
     """Newest first."""
     incomplete: list[int]
     """Versions whose manifests are there and whose trees are not: they were left out."""
+    lost_tags: dict[str, int]
+    """Tags of versions that were left out, or that are not there."""
 
 
 def rebuild_store(
@@ -72,14 +74,23 @@ def recover_volumes(store: Store) -> list[Recovered]:
     found: dict[str, dict[Oid, Manifest]] = {}
     for oid, manifest in _iter_manifests(store):
         found.setdefault(manifest.volume, {})[oid] = manifest
-    whole = Wholeness(store)
+    whole, named = Wholeness(store), store.list_named()
+    # What was deleted comes last, and takes no name from what was not.
+    order = sorted(found, key=lambda volume_id: (_find_name(named, volume_id) == "", volume_id))
     recovered = [
-        _recover_volume(store, volume_id, manifests, whole)
-        for volume_id, manifests in sorted(found.items())
+        _recover_volume(store, volume_id, found[volume_id], whole, named.get(volume_id, UNNAMED))
+        for volume_id in order
         if store.find_volume_by_id(volume_id) is None
     ]
     store.end_recovery()
     return [item for item in recovered if item is not None]
+
+
+UNNAMED = Named(None, {})
+
+
+def _find_name(named: dict[str, Named], volume_id: str) -> str | None:
+    return named.get(volume_id, UNNAMED).name
 
 
 def _iter_manifests(store: Store) -> Iterator[tuple[Oid, Manifest]]:
@@ -91,19 +102,27 @@ def _iter_manifests(store: Store) -> Iterator[tuple[Oid, Manifest]]:
 
 
 def _recover_volume(
-    store: Store, volume_id: str, manifests: dict[Oid, Manifest], whole: Wholeness
+    store: Store, volume_id: str, manifests: dict[Oid, Manifest], whole: Wholeness, named: Named
 ) -> Recovered | None:
     found = [Found(oid, m.version, Oid(m.parent), m.created_ns) for oid, m in manifests.items()]
     chosen = choose_versions(found, lambda item: whole.is_whole(manifests[item.oid]))
     if not chosen:
         return None
     oldest = manifests[chosen[-1].oid]
-    record = _free_name(store, _make_record(volume_id, oldest))
-    store.recover_volume(record, [Head(item.version, item.oid) for item in chosen])
+    record = _free_name(store, _rename(_make_record(volume_id, oldest), named))
+    store.recover_volume(record, [Head(item.version, item.oid) for item in chosen], named.tags)
     reached("rebuild.recovered")
     versions = [item.version for item in chosen]
     incomplete = {item.version for item in found} - set(versions)
-    return Recovered(record, versions, sorted(incomplete, reverse=True))
+    lost = {tag: version for tag, version in named.tags.items() if version not in versions}
+    return Recovered(record, versions, sorted(incomplete, reverse=True), lost)
+
+
+def _rename(record: VolumeRecord, named: Named) -> VolumeRecord:
+    """With the name that it was given later; what was deleted has none."""
+    if named.name is None:
+        return record
+    return msgspec.structs.replace(record, name=named.name or _fallback_name(record.id))
 
 
 class Wholeness:

@@ -21,6 +21,7 @@ from volfs.store.embedded.packs import PackReader, flock, pack_path
 from volfs.store.embedded.reader import open_record
 from volfs.store.embedded.refs import Refs
 from volfs.store.embedded.rows import IndexEntry, decode_entry
+from volfs.store.embedded.tags import Tags
 from volfs.store.embedded.writer import PACK_TARGET, PackWriter, WriterPool
 
 Row = tuple[Oid, bytes]
@@ -38,6 +39,7 @@ class Parts:
     environment: Environment
     index: Index
     refs: Refs
+    tags: Tags
     leases: Leases
     holds: Holds
     packs: PackReader

@@ -24,7 +24,7 @@ from volfs.store.embedded.caretaker import (
     read_rows,
 )
 from volfs.store.embedded.environment import Transaction
-from volfs.store.embedded.purge import find_due, find_size, purge
+from volfs.store.embedded.purge import find_due, find_size, purge, tidy_names
 from volfs.store.embedded.rows import decode_entry
 from volfs.store.embedded.writer import PACK_TARGET
 
@@ -44,6 +44,7 @@ def collect(parts: Parts, live: Live, options: GcOptions) -> Iterator[GcProgress
         if not options.dry_run:
             yield from collector.sweep(plan)
             yield from purge(parts, options)
+            tidy_names(parts)
         yield collector.report(plan)
 
 

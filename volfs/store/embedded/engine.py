@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from volfs.store.base import (
     Damage,
     Head,
     Lease,
+    Named,
     Objects,
     Space,
     Tag,
@@ -32,6 +33,7 @@ from volfs.store.embedded.holds import Holds
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, check_store, create_store, lock_store
 from volfs.store.embedded.leases import Leases
+from volfs.store.embedded.name_log import NAME_LOG, NameLog
 from volfs.store.embedded.packs import PackReader, list_files
 from volfs.store.embedded.purge import undelete
 from volfs.store.embedded.reader import ObjectReader
@@ -60,9 +62,10 @@ class Engine:
         except BaseException:
             os.close(self._lock)
             raise
-        self.refs = Refs(self.environment)
+        self.names = NameLog(path / NAME_LOG)
+        self.refs = Refs(self.environment, self.names)
         self.leases = Leases(self.environment, self.refs)
-        self.tags = Tags(self.environment, self.refs)
+        self.tags = Tags(self.environment, self.refs, self.names)
         self.holds = Holds(path / FORMAT)
         self.packs = PackReader(path / PACKS)
         self.objects = ObjectReader(self.index, self.packs)
@@ -75,6 +78,7 @@ class Engine:
             self.environment,
             self.index,
             self.refs,
+            self.tags,
             self.leases,
             self.holds,
             self.packs,
@@ -288,9 +292,15 @@ class EmbeddedStore:
             if decode_entry(oid, row).kind is Kind.MANIFEST:
                 yield oid
 
-    def recover_volume(self, record: VolumeRecord, versions: Collection[Head]) -> None:
+    def recover_volume(
+        self, record: VolumeRecord, versions: Collection[Head], tags: Mapping[str, int]
+    ) -> None:
         with self._engine.environment.write() as txn:
             self._refs.recover(txn, record, versions)
+            self._tags.recover(txn, record.id, tags)
+
+    def list_named(self) -> dict[str, Named]:
+        return self._engine.names.read()
 
     def has_lost_refs(self) -> bool:
         return self._engine.index.has_lost_refs()

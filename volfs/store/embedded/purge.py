@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
+from volfs.errors import OutOfSpaceError
 from volfs.errors.faults import reached
 from volfs.store.care import GcOptions, GcProgress, Undeleted
 from volfs.store.embedded.caretaker import ROWS_AT_ONCE, Parts, Row, alone
@@ -55,6 +57,13 @@ def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:
     with parts.environment.write(reserve=0) as txn:
         for pack in doomed:
             quarantine.forget_pack(txn, pack)
+
+
+def tidy_names(parts: Parts) -> None:
+    """Shorten the name log; on a disk that is still full it stays as it is."""
+    with suppress(OutOfSpaceError):
+        if not parts.index.has_lost_refs():
+            parts.refs.log_all_names()
 
 
 def _remove_file(parts: Parts, pack: int) -> Iterator[GcProgress]:

@@ -22,9 +22,12 @@ from volfs.store.embedded.damage import end_of, find_record_problem, scan_record
 from volfs.store.embedded.environment import Environment, store_errors
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.layout import INDEX, PACKS, check_store, lock_store
+from volfs.store.embedded.name_log import NAME_LOG, NameLog
 from volfs.store.embedded.packs import PackReader, list_files, sync_directory
+from volfs.store.embedded.refs import TAGS, Refs
 from volfs.store.embedded.repair import entry_of, find_kind
 from volfs.store.embedded.rows import IndexEntry, PackRow
+from volfs.store.embedded.tags import Tags
 
 NEW = "index.new"
 DATA, LOCK, OLD = "data.mdb", "lock.mdb", "data.mdb.old"
@@ -108,11 +111,22 @@ def _copy_former(path: Path, target: Environment) -> Former:
         has_lost_refs = not _REFS.isdisjoint(damaged)
         if has_lost_refs:
             target.empty_tables(_REFS)
+        elif damaged[TAGS]:
+            # Where a page was lost, its rows count as one.
+            damaged[TAGS] = max(0, damaged[TAGS] - _recover_tags(path, target))
     except DataError:
         return LOST
     finally:
         former.close()
     return Former(rows, has_lost_refs, sum(damaged[name] for name in damaged.keys() - _REFS))
+
+
+def _recover_tags(path: Path, target: Environment) -> int:
+    """Put those that the name log has and the former index had not whole; how many."""
+    log = NameLog(path / NAME_LOG)
+    tags = Tags(target, Refs(target, log), log)
+    with target.write() as txn:
+        return sum(tags.recover(txn, volume_id, n.tags) for volume_id, n in log.read().items())
 
 
 def _put_in_place(path: Path) -> None:

@@ -16,12 +16,15 @@ from volfs.model.objects import OID_SIZE, Oid
 from volfs.store.base import Head, VolumeRecord
 from volfs.store.embedded.environment import Environment, Table, Transaction
 from volfs.store.embedded.holds import PREFIX_SIZE
+from volfs.store.embedded.name_log import NameLog, Naming
 
 _HEAD = struct.Struct(f"<Q{OID_SIZE}s")
 _VERSION = struct.Struct(">Q")
 _NEWEST = (1 << 64) - 1
 _BATCH = 256
 TAGS = b"tags"
+TAGGED = struct.Struct("<Q")
+"""A tag's row: the version that it names."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(VolumeRecord)
@@ -30,8 +33,9 @@ _decoder = msgspec.msgpack.Decoder(VolumeRecord)
 class Refs:
     """Thread-safe; reads LMDB each time."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: Environment, log: NameLog) -> None:
         self._environment = environment
+        self._log = log
         self._volumes: Table = environment.open_table(b"volumes")
         self._names: Table = environment.open_table(b"names")
         self._heads: Table = environment.open_table(b"heads")
@@ -81,6 +85,7 @@ class Refs:
             txn.put(record.id.encode(), _encoder.encode(renamed), db=self._volumes)
             txn.delete(old.encode(), db=self._names)
             txn.put(new.encode(), record.id.encode(), db=self._names)
+            self.log_name(txn, Naming(record.id, name=new))
 
     def delete(self, txn: Transaction, name: str) -> VolumeRecord:
         """Remove all there is of a volume. NotFoundError."""
@@ -93,6 +98,7 @@ class Refs:
             with txn.cursor(table) as cursor:
                 while cursor.set_range(key + b"/") and cursor.key().startswith(key + b"/"):
                     cursor.delete()
+        self.log_name(txn, Naming(record.id), takes=True)
         return record
 
     def _get_record(self, txn: Transaction, name: str) -> VolumeRecord:
@@ -242,9 +248,42 @@ class Refs:
             if txn.get(_version_key(volume_id, version), db=self._versions) is None:
                 raise NotFoundError(f"volume {volume_id}: version {version} is not there any more")
 
+    def is_there(self, txn: Transaction, volume_id: str, version: int) -> bool:
+        return txn.get(_version_key(volume_id, version), db=self._versions) is not None
+
     def _set_head(self, txn: Transaction, volume_id: str, head: Head) -> None:
         txn.put(_version_key(volume_id, head.version), head.manifest, db=self._versions)
         txn.put(volume_id.encode(), _HEAD.pack(*head), db=self._heads)
+
+    # --- the name log ----------------------------------------------------
+
+    def log_name(self, txn: Transaction, naming: Naming, *, takes: bool = False) -> None:
+        """The last step of a transaction that gives a name or a tag, or ``takes`` it away."""
+        self._log.add(naming, self._iter_namings(txn), takes=takes)
+
+    def log_all_names(self) -> None:
+        """Let the log say what the index says, in few lines; not while that is not all there is."""
+        with self._environment.write(reserve=0) as txn:
+            if not (txn.list_damaged(self._volumes) or txn.list_damaged(self._tags)):
+                self._log.replace(self._iter_namings(txn))
+
+    def _iter_namings(self, txn: Transaction) -> Iterator[Naming]:
+        """All that can be read."""
+        for row in txn.iter_rows(self._volumes):
+            if not isinstance(row, str):
+                record = _decode_record(row[1])
+                yield Naming(record.id, name=record.name)
+        for row in txn.iter_rows(self._tags):
+            if not isinstance(row, str):
+                yield decode_tag(*row)
+
+
+def decode_tag(key: bytes, row: bytes) -> Naming:
+    """DamagedObjectError."""
+    volume_id, _, tag = key.decode().partition("/")
+    if len(row) != TAGGED.size:
+        raise DamagedObjectError(f"tag {tag}: {len(row)} bytes")
+    return Naming(volume_id, tag=tag, version=TAGGED.unpack(row)[0])
 
 
 def _version_key(volume_id: str, version: int) -> bytes:

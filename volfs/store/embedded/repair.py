@@ -114,6 +114,7 @@ class Mender:
                 if self._parts.index.find_readable_pack(txn, pack) is None:
                     self._parts.index.remove_pack(txn, pack)
             rows = self._parts.index.quarantine.mend(txn) + self._parts.refs.mend_names(txn)
+            rows += self._parts.tags.mend(txn)
             counters = self._parts.index.mend_counters(txn)
         self._count(mended_counters=counters, mended_rows=rows)
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Mapping
 
-from volfs.errors import AlreadyExistsError, DamagedObjectError, NotFoundError
+from volfs.errors import AlreadyExistsError, NotFoundError
 from volfs.store.base import Tag
 from volfs.store.embedded.environment import Environment, Table, Transaction
-from volfs.store.embedded.refs import TAGS, Refs
-
-_VERSION = struct.Struct("<Q")
+from volfs.store.embedded.name_log import NameLog, Naming
+from volfs.store.embedded.refs import TAGGED, TAGS, Refs, decode_tag
 
 
 class Tags:
     """Thread-safe; reads LMDB each time."""
 
-    def __init__(self, environment: Environment, refs: Refs) -> None:
+    def __init__(self, environment: Environment, refs: Refs, log: NameLog) -> None:
         self._environment = environment
         self._refs = refs
+        self._log = log
         self._tags: Table = environment.open_table(TAGS)
 
     def put(self, volume_id: str, tag: str, version: int, *, move: bool) -> None:
@@ -28,7 +28,8 @@ class Tags:
             row = None if move else txn.get(key, db=self._tags)
             if row is not None and _decode(key, row) != version:
                 raise AlreadyExistsError(f"tag {tag}: it names version {_decode(key, row)}")
-            txn.put(key, _VERSION.pack(version), db=self._tags)
+            txn.put(key, TAGGED.pack(version), db=self._tags)
+            self._refs.log_name(txn, Naming(volume_id, tag=tag, version=version))
 
     def find(self, volume_id: str, tag: str) -> int | None:
         key = _key(volume_id, tag)
@@ -57,6 +58,28 @@ class Tags:
         with self._environment.write(reserve=0) as txn:
             if not txn.delete(_key(volume_id, tag), db=self._tags):
                 raise NotFoundError(f"no tag {tag}")
+            self._refs.log_name(txn, Naming(volume_id, tag=tag), takes=True)
+
+    def recover(self, txn: Transaction, volume_id: str, tags: Mapping[str, int]) -> int:
+        """Put those that are not there and name a version that is; how many."""
+        count = 0
+        for tag, version in tags.items():
+            if self._refs.is_there(txn, volume_id, version):
+                row = TAGGED.pack(version)
+                count += txn.put(_key(volume_id, tag), row, overwrite=False, db=self._tags)
+        return count
+
+    def mend(self, txn: Transaction) -> int:
+        """Put damaged tags again that the name log has; how many. The others stay."""
+        damaged = txn.list_damaged(self._tags)
+        named = self._log.read() if damaged else {}
+        count = 0
+        for key in damaged:
+            volume_id, _, tag = key.decode(errors="replace").partition("/")
+            version = named[volume_id].tags.get(tag) if volume_id in named else None
+            if version is not None and self._refs.is_there(txn, volume_id, version):
+                count += txn.put(key, TAGGED.pack(version), db=self._tags)
+        return count
 
 
 def _key(volume_id: str, tag: str) -> bytes:
@@ -64,6 +87,6 @@ def _key(volume_id: str, tag: str) -> bytes:
 
 
 def _decode(key: bytes, row: bytes) -> int:
-    if len(row) != _VERSION.size:
-        raise DamagedObjectError(f"tag {key.decode()}: {len(row)} bytes")
-    return int(_VERSION.unpack(row)[0])
+    version = decode_tag(key, row).version
+    assert version is not None
+    return version

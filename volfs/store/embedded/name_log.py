@@ -1,0 +1,114 @@
+"""Names and tags once more, beside the index: what packs do not say, for the day it is lost.
+
+A line for each change, durable before the transaction that makes it: so what the log
+says is what the index says, or what somebody was just about to do. Lines:
+docs/format.md, "The name log".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from xxhash import xxh3_64_hexdigest
+
+from volfs.errors import OutOfSpaceError
+from volfs.errors.faults import reached
+from volfs.store.base import Named
+from volfs.store.embedded.environment import store_errors
+from volfs.store.embedded.packs import sync_directory
+
+NAME_LOG = "names.log"
+
+
+class Naming(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """A volume has this name now, or its tag names this version; None: it has none any more."""
+
+    volume: str
+    name: str | None = None
+    tag: str | None = None
+    version: int | None = None
+
+
+class NameLog:
+    """Whoever writes to it holds the index's writer lock."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def add(self, naming: Naming, all_now: Iterable[Naming], *, takes: bool = False) -> None:
+        """Make it durable; with ``all_now`` where there is no log yet. StoreError.
+
+        What ``takes`` a name away may be on its way to make room on a full disk: there it
+        is left out, and would come back with a lost index.
+        """
+        try:
+            if self._path.exists():
+                self._append(_encode(naming))
+            else:
+                self.replace((*all_now, naming))
+        except OutOfSpaceError:
+            if not takes:
+                raise
+        reached("names.logged")
+
+    def _append(self, line: bytes) -> None:
+        with store_errors(f"{self._path}"):
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                # What is before it may be torn.
+                os.write(fd, b"\n" + line)
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+
+    def replace(self, namings: Iterable[Naming]) -> None:
+        """Let the log be these lines, at once. StoreError."""
+        new = self._path.with_suffix(".new")
+        with store_errors(f"{self._path}"):
+            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.writelines(map(_encode, namings))
+                file.flush()
+                os.fsync(fd)
+            new.rename(self._path)
+            sync_directory(self._path.parent)
+
+    def read(self) -> dict[str, Named]:
+        """What it says of each volume, by id; lines that are damaged say nothing. StoreError."""
+        found: dict[str, Named] = {}
+        for naming in self._iter_lines():
+            name, tags = found.get(naming.volume, Named(None, {}))
+            if naming.tag is None:
+                name = naming.name or ""
+            elif naming.version is None:
+                tags.pop(naming.tag, None)
+            else:
+                tags[naming.tag] = naming.version
+            found[naming.volume] = Named(name, tags)
+        return found
+
+    def _iter_lines(self) -> Iterator[Naming]:
+        with store_errors(f"{self._path}"):
+            try:
+                lines = self._path.read_bytes().splitlines()
+            except FileNotFoundError:
+                return
+        for line in lines:
+            with suppress(ValueError):
+                yield _decode(line)
+
+
+def _encode(naming: Naming) -> bytes:
+    text = msgspec.json.encode(naming)
+    return text + b" " + xxh3_64_hexdigest(text).encode() + b"\n"
+
+
+def _decode(line: bytes) -> Naming:
+    text, _, checksum = line.rpartition(b" ")
+    if xxh3_64_hexdigest(text).encode() != checksum:
+        raise ValueError("checksum")
+    return msgspec.json.decode(text, type=Naming)
