@@ -233,6 +233,16 @@ def test_a_cancelled_call_is_none_that_the_end_has_ended() -> None:
     app.close()  # logs nothing
 
 
+def test_an_app_runs_once_at_a_time() -> None:
+    app = modal.App("once")
+    double = app.function()(shop.double)
+    for _ in range(2):
+        with app.run():
+            with pytest.raises(InvalidError, match="already running"), app.run():
+                pass
+            assert double.remote(1) == 2
+
+
 @pytest.mark.noisy("schedule=")
 def test_apps_include_others_and_are_looked_up() -> None:
     kitchen = modal.App("kitchen")

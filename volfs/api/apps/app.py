@@ -220,7 +220,7 @@ class App:
             return self._pools.setdefault(key, Pool(options, start))
 
     def run(self, **_: Any) -> _Run:
-        """A block at whose end all its containers have ended. InvalidError inside of one."""
+        """A block at whose end all its containers have ended. InvalidError within another."""
         return _Run(self)
 
     def prepare(self) -> None:
@@ -258,17 +258,23 @@ class _Run(AbstractContextManager[App], AbstractAsyncContextManager[App]):
         self._app = app
 
     def __enter__(self) -> App:
+        if self._app in _running:
+            raise InvalidError(
+                "App is already running and can't be started again; in a local_entrypoint it runs"
+            )
+        _running.add(self._app)
         self._app.prepare()
         return self._app
 
     def __exit__(self, *_: object) -> None:
+        _running.discard(self._app)
         self._app.close()
 
     async def __aenter__(self) -> App:
         return self.__enter__()
 
     async def __aexit__(self, *_: object) -> None:
-        await run_in_thread(self._app.close)
+        await run_in_thread(self.__exit__)
 
 
 def _close(app: App, pool: Pool) -> None:
@@ -286,6 +292,7 @@ def _check_parentheses(given: Any, name: str) -> None:
 
 
 _apps: weakref.WeakSet[App] = weakref.WeakSet()
+_running: weakref.WeakSet[App] = weakref.WeakSet()
 _by_name: weakref.WeakValueDictionary[str, App] = weakref.WeakValueDictionary()
 
 
@@ -296,6 +303,7 @@ def _close_all() -> None:
 
 
 def _forget_all() -> None:
+    _running.clear()
     for app in list(_apps):
         app.forget()
 
