@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
 
 from tests.harness.damage import spoil_rows
-from tests.harness.mounted import Mounted, Mounts, wait_until
+from tests.harness.mounted import Mounted, Mounts
 from tests.volume.shortcuts import noise, publish_files
 from volfs.daemon.lease_repair import make_missing_leases, mend_leases
 from volfs.daemon.overlays import discard_overlay
@@ -21,6 +21,7 @@ from volfs.volume.check import check_store
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
 from volfs.volume.recovery import rebuild_store
+from volfs.volume.sessions import SessionFacts, encode_facts
 
 pytestmark = pytest.mark.fuse
 CONTENT = noise(300_000)
@@ -122,7 +123,6 @@ def test_of_a_file_that_lies_on_a_view_before(mounts: Mounts) -> None:
 def test_after_the_index_was_lost(mounts: Mounts) -> None:
     mounts.expect("overrides theirs")
     mounted = leave_behind(mounts)
-    (lease,) = mounts.store.list_leases()
     url = mounts.store.url
     mounts.close_store()
     shutil.rmtree(Path(url) / "index")
@@ -130,8 +130,6 @@ def test_after_the_index_was_lost(mounts: Mounts) -> None:
     assert mounts.store.list_leases() == []
     assert [item.outcome for item in make_missing_leases(mounts.store)] == ["made again"]
     assert make_missing_leases(mounts.store) == []
-    (made,) = mounts.store.list_leases()
-    assert {*made.needs} >= {*lease.needs}
     collect(mounts)
     check_taken_over(mounts, mounted)
 
@@ -183,12 +181,12 @@ def test_of_a_session_that_is_gone(mounts: Mounts) -> None:
 
 
 def test_of_a_living_mount(mounts: Mounts) -> None:
-    """It alone knows what it needs, and puts it anew."""
+    """It alone knows what it needs, and is asked."""
     publish_files(mounts.store, mounts.volume, {"old": CONTENT})
     mounted = mounts.mount()
     (before,) = mounts.store.list_leases()
-    spoil_rows(mounts.store, b"leases")
-    wait_until(lambda: mounts.store.list_damaged_leases([]) == [], "the mount to put it anew")
+    session = spoil(mounts)
+    assert mend(mounts) == [(session, "made again")]
     assert mounts.store.list_leases() == [before]
     publish_files(mounts.store, mounts.volume, {"old": None})
     collect(mounts)
@@ -196,14 +194,19 @@ def test_of_a_living_mount(mounts: Mounts) -> None:
     mounted.unmount()
 
 
-def test_of_a_living_mount_that_is_stopped(mounts: Mounts) -> None:
-    mounted = mounts.mount()
-    mounted.signal(signal.SIGSTOP)
-    session = spoil(mounts)
-    assert mend(mounts) == [(session, "left")]
-    mounted.signal(signal.SIGCONT)
-    wait_until(lambda: mounts.store.list_damaged_leases([]) == [], "the mount to put it anew")
-    mounted.unmount()
+def test_of_a_living_mount_that_cannot_be_asked(mounts: Mounts) -> None:
+    """One in another namespace of mounts, say."""
+    path = mounts.directory / "store" / "mounts" / "data-1"
+    path.mkdir(parents=True)
+    facts = SessionFacts(mounts.volume.id, "data", "/somewhere/else", os.getpid())
+    (path / "session.json").write_bytes(encode_facts(facts))
+    mounts.store.put_lease(Lease("data-1", mounts.volume.id, (0,)))
+    with (path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert spoil(mounts) == "data-1"
+        assert mend(mounts) == [("data-1", "left")]
+    assert mend(mounts) == [("data-1", "dropped")]
+    shutil.rmtree(path)
 
 
 def test_of_a_living_read_only_mount(mounts: Mounts) -> None:

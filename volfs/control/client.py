@@ -21,6 +21,7 @@ from volfs.control.protocol import (
     CommitResult,
     MountStatus,
     ReloadResult,
+    RenewResult,
     Request,
     UnmountResult,
     decode_answer,
@@ -56,6 +57,10 @@ class MountClient:
     def reload(self, wait: float = 0.0) -> ReloadResult:
         """Show the newest version. VolumeBusyError while files are open, after ``wait`` seconds."""
         return self._call(Request("reload", wait=wait), ReloadResult)
+
+    def renew(self) -> None:
+        """Have it put its lease again. MountError, also where it takes too long."""
+        self._call(Request("renew"), RenewResult, STATUS_TIMEOUT)
 
     def unmount(self, *, discard: bool = False, at_end: str = "") -> UnmountResult:
         """Commit (or drop) what is left, then unmount; returns when the daemon is gone."""

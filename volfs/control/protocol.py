@@ -75,6 +75,10 @@ class ReloadResult(msgspec.Struct):
     before: int
 
 
+class RenewResult(msgspec.Struct):
+    """The mount's lease was put again."""
+
+
 class UnmountResult(msgspec.Struct):
     """The answer to ``unmount``: the overlay that stays, by name, if one does."""
 

@@ -1,8 +1,8 @@
 """Leases that cannot be read, made again or dropped, so that gc and expiry may go on.
 
 As long as there is one, these refuse to work: so all is still there that it named.
-Whose it is tells what to do. A living mount puts its own anew within a second, for
-it alone knows what it needs; an overlay's needs are in its catalog; a session that is
+Whose it is tells what to do. A living mount is asked to put its own again, for it
+alone knows what it needs; an overlay's needs are in its catalog; a session that is
 gone needs nothing.
 """
 
@@ -11,7 +11,9 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from volfs.control.client import get_mount
 from volfs.daemon.overlays import describe_session
+from volfs.errors import VolfsError
 from volfs.store.base import Lease, Store
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.records import Recorded, StoredBase
@@ -77,7 +79,7 @@ def _drop(store: Store, name: str, reason: str) -> MendedLease:
 def _mend_living(store: Store, name: str, session: Session) -> MendedLease:
     """What is read-only shows a published version, from its first one on."""
     if not session.read_only:
-        return MendedLease(name, "left", f"the mount {session.mountpoint} puts it anew in a second")
+        return _ask_mount(name, session)
     heads = store.iter_versions(session.volume_id)
     shown = [head.version for head in heads if head.version >= session.base_version]
     if not shown:
@@ -85,6 +87,18 @@ def _mend_living(store: Store, name: str, session: Session) -> MendedLease:
     now = time.time_ns()
     store.put_lease(Lease(name, session.volume_id, (min(shown),), began_ns=now, onward=True))
     return MendedLease(name, "made again", "with all versions that its mount may show")
+
+
+def _ask_mount(name: str, session: Session) -> MendedLease:
+    try:
+        mount = get_mount(session.mountpoint)
+        if mount.status().pid == session.pid:
+            mount.renew()
+            return MendedLease(name, "made again", "by its mount")
+        problem = f"another mount is at {session.mountpoint}"
+    except VolfsError as error:
+        problem = str(error)
+    return MendedLease(name, "left", f"{problem}; it is mended when its mount ends")
 
 
 def _mend_dead(store: Store, name: str, session: Session) -> MendedLease:

@@ -15,6 +15,7 @@ from volfs.control.protocol import (
     CommitResult,
     MountStatus,
     ReloadResult,
+    RenewResult,
     Request,
     UnmountResult,
 )
@@ -72,6 +73,9 @@ class Service:
                 return await self._commit(request)
             case "reload":
                 return await self.reload(request.wait)
+            case "renew":
+                await self.committer.renew_lease()
+                return RenewResult()
             case "unmount":
                 return await self._unmount(self._choose_end(request.at_end))
         raise MountError(f"unknown request {request.verb!r}")

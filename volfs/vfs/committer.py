@@ -208,9 +208,15 @@ class Committer:
         finally:
             self._lock.release()
 
+    async def renew_lease(self) -> None:
+        """Put it again, for what the store has is damaged: only the mount knows it all."""
+        async with self._lock:
+            await self.bridge.run(self.store.put_lease, self.lease)
+            self._stored = self.lease
+
     async def _put_lease(self) -> None:
-        lease = self.lease
-        if lease != self._stored or await self.bridge.run(_is_damaged, self.store, lease):
+        if self.lease != self._stored:
+            lease = self.lease
             await self.bridge.run(self.store.put_lease, lease)
             self._stored = lease
 
@@ -327,15 +333,6 @@ def write_flush(
     catalog.write(flush, summed, committed)
     reached("flush.recorded")
     return summed
-
-
-def _is_damaged(store: Store, lease: Lease) -> bool:
-    """Whether what the store has of a lease cannot be read: only the mount knows it all."""
-    try:
-        store.find_lease(lease.session)
-    except DamagedObjectError:
-        return True
-    return False
 
 
 def _load_head(store: Store, volume: VolumeRecord, lease: Lease) -> tuple[Head, Snapshot, Lease]:

@@ -60,7 +60,9 @@ class NameLog:
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
                 # What is before it may be torn.
-                os.write(fd, b"\n" + line)
+                rest = b"\n" + line
+                while rest:
+                    rest = rest[os.write(fd, rest) :]
                 os.fdatasync(fd)
             finally:
                 os.close(fd)
