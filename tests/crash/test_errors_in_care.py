@@ -15,10 +15,12 @@ from tests.crash.household import Household
 from tests.crash.test_prefixes import WORKLOADS, directory, prepare
 from tests.crash.tracing import WRITING, count_calls, needs_strace, run_traced
 from volfs.errors import StoreError
+from volfs.store.embedded import rebuild
 
 pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc"), needs_strace]
 
-__all__ = ["directory"]
+__all__ = ["directory", "rebuild"]
+"""``rebuild`` is imported late otherwise: that must not be what fails."""
 CALLS = (*WRITING, "truncate", "unlink", "link", "pread64")
 """What reads packs is among them: a repair drops what it cannot read."""
 SHORT = ("gc at once", "repair")
