@@ -154,13 +154,14 @@ class EmbeddedStore:
     def delete_volume(self, name: str, stale: Collection[str] = ()) -> None:
         # No reserve: on a full disk, deleting is the way out.
         with self._engine.environment.write(reserve=0) as txn:
-            record = self._refs.delete(txn, name)
+            record = self._refs.find_in(txn, name)
             for lease in self._leases.list_in(txn):
                 if lease.volume_id == record.id and lease.session not in stale:
                     raise VolumeInUseError(
                         f"{name}: the mount {lease.session} is beginning, or died as it began; "
                         "`volfs overlays` shows it"
                     )
+            self._refs.delete(txn, record)
 
     # --- versions --------------------------------------------------------
 

@@ -46,7 +46,7 @@ class Refs:
 
     def get_volume(self, name: str) -> VolumeRecord:
         with self._environment.read() as txn:
-            return self._get_record(txn, name)
+            return self.find_in(txn, name)
 
     def find_volume_by_id(self, volume_id: str) -> VolumeRecord | None:
         with self._environment.read() as txn:
@@ -79,7 +79,7 @@ class Refs:
 
     def rename_volume(self, old: str, new: str) -> None:
         with self._environment.write() as txn:
-            record = self._get_record(txn, old)
+            record = self.find_in(txn, old)
             self._check_free(txn, new)
             renamed = msgspec.structs.replace(record, name=new)
             txn.put(record.id.encode(), _encoder.encode(renamed), db=self._volumes)
@@ -87,11 +87,10 @@ class Refs:
             txn.put(new.encode(), record.id.encode(), db=self._names)
             self.log_name(txn, Naming(record.id, name=new))
 
-    def delete(self, txn: Transaction, name: str) -> VolumeRecord:
-        """Remove all there is of a volume. NotFoundError."""
-        record = self._get_record(txn, name)
+    def delete(self, txn: Transaction, record: VolumeRecord) -> None:
+        """Remove all there is of a volume."""
         key = record.id.encode()
-        txn.delete(name.encode(), db=self._names)
+        txn.delete(record.name.encode(), db=self._names)
         txn.delete(key, db=self._volumes)
         txn.delete(key, db=self._heads)
         for table in (self._versions, self._tags):
@@ -99,9 +98,9 @@ class Refs:
                 while cursor.set_range(key + b"/") and cursor.key().startswith(key + b"/"):
                     cursor.delete()
         self.log_name(txn, Naming(record.id), takes=True)
-        return record
 
-    def _get_record(self, txn: Transaction, name: str) -> VolumeRecord:
+    def find_in(self, txn: Transaction, name: str) -> VolumeRecord:
+        """The record, as of the transaction. NotFoundError."""
         volume_id = txn.get(name.encode(), db=self._names)
         if volume_id is None:
             raise NotFoundError(f"{name}: no such volume; `volfs list` shows what there is")
