@@ -82,6 +82,19 @@ def count_in_steps(number: int):
 
 
 @app.function()
+def fill(number: int):
+    for _ in range(number):
+        yield bytes(1 << 20)
+
+
+@app.function()
+def fill_through_another(number: int):
+    for item in fill.remote_gen(number):
+        assert compute.remote(1) == 2
+        yield item
+
+
+@app.function()
 def give_generator(number: int):
     return (n for n in range(number))
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.harness.mounted import wait_until
 from volfs.api.apps.spawned import Spawned
-from volfs.containers.answers import Answer, CallFailedError
-from volfs.containers.connection import Connection, Incoming
+from volfs.containers.answers import TAKEN_STEP, Answer, CallFailedError
+from volfs.containers.connection import AHEAD, Connection, Incoming
 from volfs.containers.faults import RemoteTraceback, dump_fault, load_fault
 from volfs.containers.pool import Retries
 from volfs.errors import RemoteError
@@ -57,6 +58,50 @@ def test_items_come_before_the_result(connect) -> None:
     answer = ours.call(b"x")
     assert list(answer.iter_items()) == [b"0", b"1", b"2"]
     assert answer.wait() == b"xx"
+
+
+def give_items(count: int, given: list[int]) -> Serve:
+    """Serves items of 1 MiB, in a thread."""
+
+    def give(incoming: Incoming) -> None:
+        for number in range(count):
+            if incoming.is_cancelled:
+                break
+            incoming.item(bytes(1 << 20))
+            given.append(number)
+        incoming.done(b"")
+
+    return lambda incoming: threading.Thread(target=give, args=(incoming,)).start()
+
+
+def test_who_gives_items_waits_for_who_reads_them(connect) -> None:
+    given: list[int] = []
+    ours, _ = connect(give_items(100, given))
+    answer = ours.call(b"")
+    for number, _item in enumerate(answer.iter_items()):
+        assert len(given) <= number + (AHEAD >> 20) + (TAKEN_STEP >> 20) + 1
+    assert len(given) == 100
+
+
+@pytest.mark.parametrize("end", ["cancel", "close"])
+def test_who_waits_is_let_go_at_the_end(connect, end: str) -> None:
+    given: list[int] = []
+    ours, _ = connect(give_items(100, given))
+    answer = ours.call(b"")
+    wait_until(lambda: len(given) >= AHEAD >> 20, "the limit")
+    assert len(given) <= (AHEAD >> 20) + 1
+    if end == "cancel":
+        answer.cancel()
+        answer.wait(60)
+    else:
+        ours.close()
+        wait_until(lambda: len(given) == 100, "the last item")
+
+
+def test_items_that_need_not_be_read(connect) -> None:
+    given: list[int] = []
+    ours, _ = connect(give_items(40, given))
+    assert ours.call(b"", Answer(is_unlimited=True)).wait(60) == b""
 
 
 def test_many_calls_are_told_apart(connect) -> None:

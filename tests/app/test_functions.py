@@ -98,6 +98,14 @@ def test_generators() -> None:
     assert list(shop.count_to.remote_gen(2)) == [0, 1]
 
 
+def test_many_large_items() -> None:
+    assert sum(map(len, shop.fill_through_another.remote_gen(40))) == 40 << 20
+    assert [len(item) for item in shop.fill.map([20, 20], order_outputs=False)] == [1 << 20] * 40
+    call = shop.fill.spawn(40)
+    assert call.get() is None
+    assert sum(map(len, call.get_gen())) == 40 << 20
+
+
 def test_only_generator_functions_give_items() -> None:
     assert list(shop.count_in_steps.remote_gen(3)) == [0, 1, 2]
     with pytest.raises(SerializationError, match="'generator' object"):

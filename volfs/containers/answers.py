@@ -12,6 +12,16 @@ from dataclasses import dataclass
 
 from volfs.services.waiting import CancelledWaitError, wait_for
 
+TAKEN_STEP = 4 << 20
+"""Bytes of items between two reports that they have been read."""
+UNLIMITED = 1 << 62
+_ITEM_COST = 64
+
+
+def compute_cost(item: bytes) -> int:
+    """The memory that an item takes, about."""
+    return len(item) + _ITEM_COST
+
 
 class CallFailedError(Exception):
     """The call raised something: ``body`` says what (``faults.load_fault``)."""
@@ -49,10 +59,19 @@ class _Changes:
 
 
 class Answer:
-    """Filled by one thread, awaited by others. ``on_cancel`` is told when nobody wants it."""
+    """Filled by one thread, awaited by others. ``on_cancel`` is told when nobody wants it,
+    ``on_taken`` how many bytes of items have been read.
 
-    def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
+    Who fills it waits for who reads the items, unless it ``is_unlimited``.
+    """
+
+    def __init__(
+        self, on_cancel: Callable[[], None] | None = None, *, is_unlimited: bool = False
+    ) -> None:
         self.on_cancel = on_cancel
+        self.on_taken: Callable[[int], None] = lambda amount: None
+        self.is_unlimited = is_unlimited
+        self._taken = 0
         self.is_cancelled = False
         self._items: deque[bytes] = deque()
         self._outcome: Outcome | None = None
@@ -120,13 +139,21 @@ class Answer:
         try:
             while wait_for(self._find_progress, self._changes, None):
                 while self._items:
-                    yield self._items.popleft()
+                    yield self._take()
                 if self._outcome is not None and not self._items:
                     _get_body(self._outcome)
                     return
         finally:
             if not self.is_done:
                 self.cancel()
+
+    def _take(self) -> bytes:
+        item = self._items.popleft()
+        self._taken += compute_cost(item)
+        if self._taken >= TAKEN_STEP:
+            self.on_taken(self._taken)
+            self._taken = 0
+        return item
 
     def _find_progress(self) -> bool | None:
         return True if self._items or self._outcome is not None else None

@@ -2,7 +2,8 @@
 
 A frame is its kind (1 byte), the number of the call (8), a length (8), and so many
 bytes, which mean nothing here. CALL and CANCEL bear a number of who sends them;
-ITEM, DONE and FAILED answer with it.
+ITEM, DONE and FAILED answer with it. TAKEN says how many bytes of items have been
+read: who gives items waits when it is too far ahead of who reads them.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from contextlib import suppress
 from enum import IntEnum
 from itertools import count
 
-from volfs.containers.answers import Answer
+from volfs.containers.answers import TAKEN_STEP, UNLIMITED, Answer, compute_cost
 
 _HEADER = struct.Struct(">BQQ")
+_AMOUNT = struct.Struct(">Q")
+AHEAD = 4 * TAKEN_STEP
+"""Bytes of items that may be under way."""
 
 
 class Kind(IntEnum):
@@ -26,6 +30,7 @@ class Kind(IntEnum):
     DONE = 3
     FAILED = 4
     CANCEL = 5
+    TAKEN = 6
 
 
 class Incoming:
@@ -37,9 +42,21 @@ class Incoming:
         self.is_cancelled = False
         self._connection = connection
         self._number = number
+        self._flow = threading.Condition()
+        self._ahead = 0
 
     def item(self, body: bytes) -> None:
+        """Waits while too much is under way; not once it is cancelled."""
+        with self._flow:
+            while self._ahead >= AHEAD and not self.is_cancelled:
+                self._flow.wait()
+            self._ahead += compute_cost(body)
         self._connection.send(Kind.ITEM, self._number, body)
+
+    def taken(self, amount: int) -> None:
+        with self._flow:
+            self._ahead -= amount
+            self._flow.notify_all()
 
     def done(self, body: bytes) -> None:
         self._end(Kind.DONE, body)
@@ -53,6 +70,7 @@ class Incoming:
 
     def cancel(self) -> None:
         self.is_cancelled = True
+        self.taken(0)
         self.on_cancel()
 
 
@@ -88,12 +106,15 @@ class Connection:
         answer = answer or Answer()
         number = next(self._numbers)
         answer.on_cancel = lambda: self.send(Kind.CANCEL, number, b"")
+        answer.on_taken = lambda amount: self.send(Kind.TAKEN, number, _AMOUNT.pack(amount))
         with self._registering:
             if self._loss is not None:
                 answer.fail(self._loss)
                 return answer
             self._answers[number] = answer
         self.send(Kind.CALL, number, body)
+        if answer.is_unlimited:
+            answer.on_taken(UNLIMITED)
         return answer
 
     def send(self, kind: Kind, number: int, body: bytes) -> None:
@@ -119,6 +140,8 @@ class Connection:
             self._loss = loss
         for answer in self._answers.values():
             answer.fail(loss)
+        for incoming in list(self._incoming.values()):
+            incoming.taken(UNLIMITED)  # nobody reads any more
 
     def _take(self, kind: int, number: int, body: bytes) -> None:
         match kind:
@@ -129,6 +152,9 @@ class Connection:
             case Kind.CANCEL:
                 if (found := self._incoming.get(number)) is not None:
                     found.cancel()
+            case Kind.TAKEN:
+                if (found := self._incoming.get(number)) is not None:
+                    found.taken(*_AMOUNT.unpack(body))
             case Kind.ITEM:
                 self._answers[number].add(body)
             case Kind.DONE:

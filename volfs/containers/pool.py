@@ -55,9 +55,9 @@ class PoolOptions:
 class Call:
     """One that waits for a container, or runs in one."""
 
-    def __init__(self, invoke: Invoke) -> None:
+    def __init__(self, invoke: Invoke, is_unlimited: bool) -> None:
         self.invoke = invoke
-        self.answer = Answer()
+        self.answer = Answer(is_unlimited=is_unlimited)
         self.attempts = 0
 
 
@@ -76,8 +76,9 @@ class Pool:
         self._starting = 0
         self._closing = False
 
-    def submit(self, invoke: Invoke) -> Answer:
-        call = Call(invoke)
+    def submit(self, invoke: Invoke, *, is_unlimited: bool = False) -> Answer:
+        """``is_unlimited``: its items need not be read for it to go on."""
+        call = Call(invoke, is_unlimited)
         call.answer.on_cancel = lambda: self._cancel(call)
         self._queue(call)
         return call.answer
@@ -265,8 +266,9 @@ class _Relay(Answer):
     """Of one attempt: items go straight to the caller."""
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__()
+        super().__init__(is_unlimited=answer.is_unlimited)
         self.add = answer.add  # type: ignore[method-assign]
+        answer.on_taken = lambda amount: self.on_taken(amount)
 
 
 def _say_ended(name: str) -> bytes:

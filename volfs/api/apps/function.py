@@ -100,7 +100,7 @@ class Function(Generic[P, R]):
                 f"A non-generator function cannot be called with `.remote_gen(...)`; use "
                 f"`{self.name}.remote(...)`"
             )
-        return _iter_items(self._submit(args, kwargs))
+        return _iter_items(self._submit(args, kwargs, is_unlimited=False))
 
     def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it here, without what containers have."""
@@ -130,10 +130,18 @@ class Function(Generic[P, R]):
         call_id: str | None = None,
         *,
         spawned: bool = False,
+        is_unlimited: bool = True,
     ) -> Answer:
         arguments = dump_arguments(args, kwargs, self.name)
         call_id = call_id or make_id("in")
-        return submit(self._target, self._method, arguments, call_id, spawned=spawned)
+        return submit(
+            self._target,
+            self._method,
+            arguments,
+            call_id,
+            spawned=spawned,
+            is_unlimited=is_unlimited,
+        )
 
     # --- many ------------------------------------------------------------
 

@@ -226,13 +226,23 @@ _spawned = Spawned()
 
 
 def submit(
-    target: Target, method: str, arguments: bytes, call_id: str, *, spawned: bool = False
+    target: Target,
+    method: str,
+    arguments: bytes,
+    call_id: str,
+    *,
+    spawned: bool = False,
+    is_unlimited: bool = True,
 ) -> Answer:
-    """Start a call; with ``spawned``, it can be found by its id."""
+    """Start a call; with ``spawned``, it can be found by its id.
+
+    Unless ``is_unlimited``, it waits for who reads its items: who does must read them.
+    """
     if this_process.runner is not None:
         message = Submit(target.reference, method, arguments, call_id, spawned)
-        return this_process.runner.call(encode(message))
-    answer = target.get_pool().submit(Invoke(method, arguments, call_id))
+        return this_process.runner.call(encode(message), Answer(is_unlimited=is_unlimited))
+    invoke = Invoke(method, arguments, call_id)
+    answer = target.get_pool().submit(invoke, is_unlimited=is_unlimited)
     if spawned:
         _spawned.add(call_id, answer)
     return answer
@@ -241,7 +251,7 @@ def submit(
 def attach(call_id: str) -> Answer:
     """The answer to a spawned call. NotFoundError, in a container at its use."""
     if this_process.runner is not None:
-        return this_process.runner.call(encode(Attach(call_id)))
+        return this_process.runner.call(encode(Attach(call_id)), Answer(is_unlimited=True))
     found = _spawned.find(call_id)
     if found is None:
         raise NotFoundError(
@@ -277,7 +287,9 @@ def _answer(incoming: Incoming) -> bytes:
     match decode(incoming.body):
         case Submit(reference, method, arguments, call_id, spawned):
             target = _get_target(reference)
-            answer = submit(target, method, arguments, call_id, spawned=spawned)
+            answer = submit(
+                target, method, arguments, call_id, spawned=spawned, is_unlimited=spawned
+            )
         case Attach(call_id):
             answer = attach(call_id)
         case Fetch(reference):
