@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import warnings
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -113,9 +114,13 @@ def test_only_generator_functions_give_items() -> None:
 
 
 def test_async_functions_and_twins() -> None:
+    async def read_later(number: int) -> AsyncIterator[int]:
+        for item in range(number):
+            yield item
+
     async def go() -> tuple[int, list[int], list[int]]:
         gathered = await asyncio.gather(*(shop.compute.remote.aio(n) for n in range(3)))
-        mapped = [n async for n in shop.compute.map.aio(range(3))]
+        mapped = [n async for n in shop.compute.map.aio(read_later(3))]
         return await shop.compute_later.remote.aio(4), gathered, mapped
 
     assert asyncio.run(go()) == (8, [0, 2, 4], [0, 2, 4])

@@ -11,7 +11,7 @@ import contextvars
 import functools
 import inspect
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from volfs.services.waiting import Cancellation, current
@@ -50,12 +50,22 @@ class Twin(Generic[P, R]):
 
 
 class IteratorTwin(Twin[P, Iterator[S]], Generic[P, S]):
-    """A method that returns a lazy iterator; ``aio`` returns an asynchronous one."""
+    """A method that returns a lazy iterator; ``aio`` returns an asynchronous one.
+
+    ``aio`` takes asynchronous iterators as arguments, too, and reads them to their end first.
+    """
 
     async def aio(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[S]:  # type: ignore[override]
-        iterator = self(*args, **kwargs)
+        given: Any = [await _collect(argument) for argument in args]
+        iterator = self(*given, **kwargs)
         while (item := await run_in_thread(lambda: next(iterator, _END))) is not _END:
             yield item
+
+
+async def _collect(argument: Any) -> Any:
+    if isinstance(argument, AsyncIterable):
+        return [item async for item in argument]
+    return argument
 
 
 _END: Any = object()
