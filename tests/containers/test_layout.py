@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from volfs.containers.layout import ARGUMENTS_MAX, FileType, Shown, layout
@@ -114,6 +114,7 @@ class Model:
         return self.owner(path) == "host" and path in self.host.types
 
 
+@settings(deadline=None)
 @given(DIRECTORIES, st.sets(PATHS, max_size=4), st.booleans())
 def test_every_mount_is_seen_and_the_host_is_left_alone(
     directories: set[str], places: set[str], read_only: bool
@@ -137,6 +138,7 @@ def _below(path: str, place: str) -> bool:
     return path.startswith(f"{place}/")
 
 
+@settings(deadline=None)
 @given(PATHS)
 def test_only_the_nearest_directory_becomes_a_skeleton(place: str) -> None:
     host = FakeHost({posixpath.dirname(place)} - {"/"})
