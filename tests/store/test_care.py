@@ -17,7 +17,13 @@ from tests.store.contract import (
     url,
     volume,
 )
-from volfs.errors import ConflictError, DamagedObjectError, MissingObjectError
+from volfs.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    DamagedObjectError,
+    MissingObjectError,
+    VolumeInUseError,
+)
 from volfs.model.objects import Kind, Oid, compute_oid
 from volfs.model.references import Reference
 from volfs.store.base import Lease, Need, Store
@@ -379,8 +385,15 @@ def test_names_and_tags_are_known_beside_the_index(store: Store, volume: str) ->
     store.delete_tag(volume, "b")
     store.rename_volume("volume-1", "renamed")
     store.create_volume(make_record(2), b"other")
-    store.delete_volume("volume-2")
     wanted = {volume: ("renamed", {"a": 1})}
+    store.put_lease(Lease("mounted", make_record(2).id))
+    with pytest.raises(VolumeInUseError):
+        store.delete_volume("volume-2")
+    with pytest.raises(AlreadyExistsError):
+        store.rename_volume("volume-2", "renamed")
+    assert store.list_named() == wanted
+    store.drop_lease("mounted")
+    store.delete_volume("volume-2")
     assert store.list_named() == wanted | {make_record(2).id: ("", {})}
     collect(store, Keep())
     assert store.list_named() == wanted
