@@ -82,7 +82,7 @@ def test_what_a_mount_shows_is_kept_after_its_volume_was_deleted(
     session = Path(store.url) / "mounts" / "session"
     session.mkdir(parents=True)
     store.put_lease(Lease(session.name, volume.id, (1,), snapshot_needs(snapshot)))
-    store.delete_volume("data")
+    store.delete_volume("data", [session.name])
     collect_garbage(store, grace=0)
     reader = Reader(store.objects.load_object)
     entry = reader.get_path(snapshot, (b"f",))
@@ -113,7 +113,7 @@ def test_a_dry_run_drops_no_lease_and_counts_as_if_it_had(
     (Path(store.url) / "mounts").mkdir()
     lease = Lease("gone", volume.id, (1,), snapshot_needs(head_snapshot(store, volume)))
     store.put_lease(lease)
-    store.delete_volume("data")
+    store.delete_volume("data", [lease.session])
     dry = collect_garbage(store, grace=0, dry_run=True)
     assert store.list_leases() == [lease]
     assert collect_garbage(store, grace=0) == dry
