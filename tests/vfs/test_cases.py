@@ -54,6 +54,24 @@ def test_the_same_change_on_two_mounts(store: Store, rig: Rig, other: Rig) -> No
     assert other.read((b"d", b"y")) == b"y"
 
 
+def test_a_clean_overlay_has_no_records(rig: Rig, other: Rig) -> None:
+    """Else a death leaves an overlay with nothing in it, which stays at its version."""
+    rig.mkdir((b"d",))
+    for name in (b"x", b"y"):
+        rig.write((b"d", name), name)
+    rig.commit()
+    other.reload()
+    other.unlink((b"d", b"x"))
+    rig.unlink((b"d", b"x"))
+    rig.commit()
+    other.reload()
+    other.commit()
+    other.flush()
+    assert other.state.overlay.is_clean
+    assert other.catalog is not None
+    assert other.catalog.find_base() is None
+
+
 def test_what_the_kernel_forgot_while_it_was_dirty_is_unloaded_by_the_commit(rig: Rig) -> None:
     for number in range(20):
         rig.write((b"%d" % number,), b"x")

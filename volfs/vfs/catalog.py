@@ -136,7 +136,7 @@ class Catalog:
         overlay.unrecorded, overlay.unrecorded_names = set(), set()
         view = (state.view.head, state.view.snapshot)
         rebased, self._view = view != self._view, view
-        if rebased:
+        if rebased or overlay.is_clean:  # directories may be recorded for what was below them
             inos |= self._recorded
         kept = _find_kept(state, inos)
         inos |= kept.keys() - self._recorded
