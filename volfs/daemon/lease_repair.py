@@ -67,26 +67,13 @@ def _mend(store: Store, name: str | None) -> MendedLease:
     with holding(path / LOCK) as held:
         session = load_session(path)
         if not held and is_locked(path / LOCK):
-            return _mend_living(store, name, session)
+            return _ask_mount(name, session)
         return _mend_dead(store, name, session)
 
 
 def _drop(store: Store, name: str, reason: str) -> MendedLease:
     store.drop_lease(name)
     return MendedLease(name, DROPPED, reason)
-
-
-def _mend_living(store: Store, name: str, session: Session) -> MendedLease:
-    """What is read-only shows a published version, from its first one on."""
-    if not session.read_only:
-        return _ask_mount(name, session)
-    heads = store.iter_versions(session.volume_id)
-    shown = [head.version for head in heads if head.version >= session.base_version]
-    if not shown:
-        return MendedLease(name, "left", f"until the mount {session.mountpoint} has ended")
-    now = time.time_ns()
-    store.put_lease(Lease(name, session.volume_id, (min(shown),), began_ns=now, onward=True))
-    return MendedLease(name, "made again", "with all versions that its mount may show")
 
 
 def _ask_mount(name: str, session: Session) -> MendedLease:
