@@ -12,20 +12,9 @@ from pathlib import Path
 from volfs.errors import StoreUnavailableError
 
 SHARED = {
-    *(
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "afs",
-        "ceph",
-        "lustre",
-        "gpfs",
-        "beegfs",
-        "glusterfs",
-    ),
-    *("ocfs2", "gfs2", "orangefs", "pvfs2", "wekafs", "panfs", "quobyte", "moosefs", "fuse.mfs"),
+    *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "beegfs"),
+    *("glusterfs", "ocfs2", "gfs2", "orangefs", "pvfs2", "wekafs", "panfs", "quobyte"),
+    *("moosefs", "fuse.mfs"),
     *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.juicefs", "fuse.s3fs"),
     *("fuse.rclone", "fuse.gcsfuse", "fuse.mount-s3", "fuse.goofys", "fuse.seaweedfs", "fuse.s3ql"),
 }
