@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import threading
-import weakref
 from typing import Self
 
+from volfs.containers.companion import Companion
 from volfs.control.mounts import runtime_directory
 from volfs.errors import MountError
 
@@ -22,31 +21,15 @@ from volfs.errors import MountError
 _PROGRAM = "import gc; gc.disable(); from volfs.daemon.launcher import main; main()"
 
 
-class Launcher:
-    """``volfs.daemon.launcher``, in a process that ends with this one. Threads may share it.
+class Launcher(Companion):
+    """``volfs.daemon.launcher``. Threads may share it. A context manager.
 
-    It has the environment of when it was begun. A context manager; ends, too, when
-    nobody refers to it any more. What it has mounted stays.
+    It has the environment of when it was begun. What it has mounted stays.
     """
 
     def __init__(self) -> None:
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        lifeline = os.pidfd_open(os.getpid())
-        try:
-            passed = (theirs.fileno(), lifeline)
-            # -P: nothing in the current directory is a module of ours.
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-c", _PROGRAM, *map(str, passed)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=passed,
-                start_new_session=True,  # a Ctrl-C is for us
-            )
-        finally:
-            theirs.close()
-            os.close(lifeline)
-        self.close = weakref.finalize(self, _end, self._line, self._process, os.getpid())
+        # -P: nothing in the current directory is a module of ours.
+        super().__init__("-P", "-c", _PROGRAM, stderr=subprocess.PIPE)
 
     def __enter__(self) -> Self:
         return self
@@ -88,13 +71,6 @@ class Launcher:
         os.set_blocking(self._process.stderr.fileno(), False)  # its children may have it, too
         said = (self._process.stderr.read() or b"").decode(errors="replace").splitlines()
         return MountError(f"volumes cannot be mounted: {said[-1] if said else 'no answer'}")
-
-
-def _end(line: socket.socket, process: subprocess.Popen[bytes], owner: int) -> None:
-    line.close()
-    if os.getpid() == owner:  # after a fork it is the parent's
-        with process:
-            process.kill()
 
 
 # --- the one that a process's containers share --------------------------------

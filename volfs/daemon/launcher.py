@@ -1,7 +1,7 @@
 """A process that starts the daemons of mounts when it is asked to, until nobody can ask.
 
-Its arguments are two descriptors: a socket, and one that becomes readable when the
-process ends that the mounts are for. Each message on the socket is a JSON list of
+Its arguments are two descriptors: a socket, and the pidfd of its owner, the process
+that the mounts are for. Each message on the socket is a JSON list of
 ``MountOptions`` with the descriptor of a pipe, which gets, when all these mounts
 answer or have failed, a list with null or a ``Failure`` for each. Modules are loaded
 once for all, by a process that has one thread and no store open.
@@ -31,16 +31,16 @@ Started = int | Failure
 
 
 def main() -> None:
-    line, lifeline = map(int, sys.argv[1:])
+    line, owner = map(int, sys.argv[1:])
     gc.freeze()
     with socket.socket(fileno=line) as requests:
-        while lifeline not in select.select([line, lifeline], [], [])[0]:
+        while owner not in select.select([line, owner], [], [])[0]:
             body, pipes, _, _ = socket.recv_fds(requests, REQUEST_MAX, 1)
             if not body:
                 break
             if os.fork() == 0:
                 requests.close()
-                _answer(body, pipes[0], lifeline)
+                _answer(body, pipes[0], owner)
             os.close(pipes[0])
             _forget_the_dead()
 
@@ -51,11 +51,11 @@ def _forget_the_dead() -> None:
             pass
 
 
-def _answer(body: bytes, pipe: int, lifeline: int) -> NoReturn:
+def _answer(body: bytes, pipe: int, owner: int) -> NoReturn:
     """In a process of its own: a mount that hangs keeps no other one waiting."""
     try:
         requests = msgspec.json.decode(body, type=list[MountOptions])
-        started = [_start(replace(options, while_fd=lifeline)) for options in requests]
+        started = [_start(replace(options, while_fd=owner)) for options in requests]
         os.write(pipe, msgspec.json.encode([_wait(one) for one in started]))
     except BaseException:  # noqa: BLE001 - who waits for the answer finds it on the standard error
         traceback.print_exc()
