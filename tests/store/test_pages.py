@@ -13,20 +13,22 @@ import pytest
 from tests.harness.damage import flip_byte
 from tests.volume.shortcuts import publish_files
 from volfs.errors import DamagedObjectError
+from volfs.model.objects import Kind
 from volfs.store import pages
 from volfs.store.base import Damage
 from volfs.store.embedded.environment import Environment
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.name_log import NameLog
 from volfs.store.embedded.refs import Refs
+from volfs.store.embedded.rows import decode_entry
 from volfs.store.embedded.tags import Tags
 from volfs.store.registry import open_store, rebuild_index
 from volfs.volume.check import check_store
 from volfs.volume.volumes import create_volume
 
 PAGE = 4096
-FLAGS = 10
-"""Where in a page its flags are."""
+FLAGS, UPPER = 10, 14
+"""Where in a page its flags are, and where its rows begin: before them is what it held once."""
 
 
 @pytest.fixture
@@ -44,21 +46,27 @@ def find_pages(data: Path, flags: int, content: bytes) -> list[int]:
     found = []
     for number in range(2, data.stat().st_size // PAGE):
         page = data.read_bytes()[number * PAGE : (number + 1) * PAGE]
-        if int.from_bytes(page[FLAGS : FLAGS + 2], sys.byteorder) == flags and content in page:
+        if read_field(page, FLAGS) == flags and content in page[read_field(page, UPPER) :]:
             found.append(number)
     return found
 
 
-def first_object(path: Path) -> bytes:
+def read_field(page: bytes, at: int) -> int:
+    return int.from_bytes(page[at : at + 2], sys.byteorder)
+
+
+def first_chunk(path: Path) -> bytes:
+    """One whose id is in no other table, as that of a manifest is."""
     environment = Environment(path / "index")
-    oid, _ = next(Index(environment).iter_rows())
+    rows = Index(environment).iter_rows()
+    found = next(oid for oid, row in rows if decode_entry(oid, row).kind is Kind.CHUNK)
     environment.close()
-    return bytes(oid)
+    return bytes(found)
 
 
 def damage_objects(path: Path) -> None:
     """Make a page of the table of objects one of a kind that there is not."""
-    data, oid = path / "index" / pages.DATA, first_object(path)
+    data, oid = path / "index" / pages.DATA, first_chunk(path)
     for page in find_pages(data, 2, oid):
         flip_byte(data, page * PAGE + FLAGS)
 
