@@ -334,18 +334,11 @@ def _without_set_id(mode: int) -> int:
 
 
 def _join(segments: list[Segment], read: Callable[[Oid, int, int], Buffer | None]) -> Buffer | None:
-    """The bytes of segments; of a single chunk without a copy. None as soon as ``read`` says so."""
-    if len(segments) == 1 and segments[0].oid is not None:
-        return read(segments[0].oid, segments[0].offset, segments[0].length)
-    buffer = bytearray(sum(part.length for part in segments))
-    at = 0
+    """The bytes of segments; of a single one without a copy. None as soon as ``read`` says so."""
+    parts: list[Buffer] = []
     for part in segments:
-        data = part.data
-        if part.oid is not None:
-            data = read(part.oid, part.offset, part.length)
-            if data is None:
-                return None
-        if data is not None:
-            buffer[at : at + part.length] = data
-        at += part.length
-    return buffer
+        data = part.data if part.oid is None else read(part.oid, part.offset, part.length)
+        if data is None and part.oid is not None:
+            return None
+        parts.append(bytes(part.length) if data is None else data)
+    return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -101,16 +101,11 @@ def read_range(reader: Reader, objects: Ranges, entry: Entry, offset: int, lengt
         return b""
     if entry.inline:
         return entry.inline[offset : offset + length]
-    slices = find_slices(reader.get_list, entry, offset, length)
-    if len(slices) == 1 and slices[0].oid:
-        return objects.read_object(*slices[0])
-    buffer = bytearray(length)
-    at = 0
-    for piece in slices:
-        if piece.oid:
-            buffer[at : at + piece.length] = objects.read_object(*piece)
-        at += piece.length
-    return buffer
+    parts: list[Buffer] = [
+        objects.read_object(*piece) if piece.oid else bytes(piece.length)
+        for piece in find_slices(reader.get_list, entry, offset, length)
+    ]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def iter_content_bytes(reader: Reader, objects: Ranges, entry: Entry) -> Iterator[Buffer]:
