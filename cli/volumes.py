@@ -68,13 +68,13 @@ def list_(as_json: bool) -> None:
 @yes_option
 def delete(name: str, allow_missing: bool, yes: bool) -> None:
     """Delete a volume with its whole history. Refused while it is mounted."""
+    from volfs.daemon.deleting import delete_with_overlays
     from volfs.errors import NotAStoreError, NotFoundError
-    from volfs.volume.volumes import delete_volume
 
     confirm(f"Are you sure you want to irrevocably delete the Volume '{name}'?", yes)
     try:
         with opened_store() as store:
-            delete_volume(store, name)
+            delete_with_overlays(store, name)
     except (NotFoundError, NotAStoreError):
         if not allow_missing:
             raise

@@ -10,6 +10,7 @@ import time
 from contextlib import suppress
 
 from volfs.api.client import Client
+from volfs.daemon.deleting import delete_with_overlays
 from volfs.errors import AlreadyExistsError, InvalidError, NotFoundError, VolumeInUseError
 from volfs.model.profile import DEFAULT_PROFILE, PROFILES
 from volfs.services.resources import (
@@ -129,14 +130,14 @@ class KnownVolumes:
         """NotFoundError; InvalidError for one of the other kind; VolumeInUseError."""
         with self._client.store() as store:
             try:
-                delete_volume(store, name, network=self._kind == NETWORK)
+                delete_with_overlays(store, name, network=self._kind == NETWORK)
             except NotFoundError:
                 raise self._not_found(name, environment) from None
 
     def delete_by_id(self, resource_id: str) -> None:
         with self._client.store() as store:
             name = self._get_record(store, resource_id).name
-            delete_volume(store, name, network=self._kind == NETWORK)
+            delete_with_overlays(store, name, network=self._kind == NETWORK)
         self._lives().delete_by_id(resource_id)
 
     def _remove_lapsed(self, store: Store) -> None:

@@ -17,7 +17,7 @@ from volfs.daemon.rooms import NO_KERNEL, open_rooms
 from volfs.daemon.session import Session, end_session, take_session
 from volfs.errors import DamagedObjectError, MountError
 from volfs.store.base import Store, VolumeRecord
-from volfs.vfs.leftover import Leftover, inspect_overlay
+from volfs.vfs.leftover import Leftover, inspect_overlay, read_answer
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.sessions import CATALOG, FACTS, SCRATCH, get_session, list_store_sessions
 from volfs.volume.sessions import Session as Seen
@@ -82,7 +82,7 @@ def commit_overlay(store: Store, name: str, note: CommitNote) -> Published:
         options = MountOptions(store.url, volume.name, found.session.mountpoint, sub_path=sub_path)
         published = trio.run(_commit, options, store, volume, session, note)
         end_session(store, session)
-        _clear_mount(found.session)
+        clear_mount(found.session)
         return published
     finally:
         session.close()
@@ -92,7 +92,14 @@ def discard_overlay(store: Store, name: str) -> None:
     """Remove what a dead mount left, damaged or not. NotFoundError; MountError if it lives."""
     found = get_session(store, name)
     end_session(store, take_session(store, name))
-    _clear_mount(found)
+    clear_mount(found)
+
+
+def clear_mount(session: Seen) -> None:
+    """Take away the mount of the daemon that died, where it is still there."""
+    if session.mountpoint:
+        with contextlib.suppress(MountError):
+            clear_dead_mount(session.mountpoint)
 
 
 # --- inside -----------------------------------------------------------------
@@ -104,13 +111,6 @@ async def _commit(
     async with AsyncExitStack() as stack:
         committer = await open_rooms(options, stack, store, volume, session, NO_KERNEL)
         return await committer.commit(note)
-
-
-def _clear_mount(session: Seen) -> None:
-    """Take away the mount of the daemon that died, where it is still there."""
-    if session.mountpoint:
-        with contextlib.suppress(MountError):
-            clear_dead_mount(session.mountpoint)
 
 
 def _is_bare(session: Seen) -> bool:
@@ -152,6 +152,4 @@ def _inspect(session: Seen) -> Leftover:
     with os.fdopen(reader, "rb") as pipe:
         answer = pipe.read()
     os.waitpid(child, 0)
-    if not answer:
-        return Leftover(0, 0, "catalog: it cannot be read")
-    return msgspec.json.decode(answer, type=Leftover)
+    return read_answer(answer)

@@ -1,13 +1,17 @@
 """What a session's directory has of an overlay: how much, and whether all of it is there.
 
-Reads only. The daemon may be alive: then this is what it has recorded so far.
+Reads only. The daemon may be alive: then this is what it has recorded so far. As a
+program it gets the directories of catalog and scratch, and prints a ``Leftover`` as JSON.
 """
 
 from __future__ import annotations
 
+import sys
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from volfs.errors import DataError
 from volfs.vfs.catalog import read_catalog
@@ -23,6 +27,8 @@ class Leftover(NamedTuple):
     bytes: int
     problem: str
     """What is damaged, or empty."""
+    is_clean: bool = False
+    """Whether all is whole, and nothing is recorded that is not committed."""
 
 
 def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
@@ -35,7 +41,15 @@ def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
     held = sum(
         p.end - p.start for ino in dirty for p in recorded.pieces.get(ino, ()) if p.source >= 0
     )
-    return Leftover(len(dirty), held, _find_problem(recorded, scratch))
+    problem = _find_problem(recorded, scratch)
+    return Leftover(len(dirty), held, problem, not (recorded.inodes or problem))
+
+
+def read_answer(answer: bytes) -> Leftover:
+    """What a process that inspected an overlay has said; it may have died of it."""
+    if not answer:
+        return Leftover(0, 0, "catalog: it cannot be read")
+    return msgspec.json.decode(answer, type=Leftover)
 
 
 def _find_problem(recorded: Recorded, scratch: Path) -> str:
@@ -60,3 +74,12 @@ def _find_short(arena: Path, end: int) -> str:
     except OSError as error:
         return f"scratch: {arena.name}: {error.strerror}"
     return f"scratch: {arena.name} was cut off at {size} of {end} bytes" if size < end else ""
+
+
+def main() -> None:
+    catalog, scratch = map(Path, sys.argv[1:])
+    sys.stdout.buffer.write(msgspec.json.encode(inspect_overlay(catalog, scratch)))
+
+
+if __name__ == "__main__":
+    main()

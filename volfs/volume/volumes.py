@@ -6,6 +6,7 @@ import math
 import os
 import secrets
 import time
+from collections.abc import Collection
 
 import msgspec
 
@@ -129,30 +130,47 @@ def rename_volume(store: Store, old: str, new: str) -> None:
 def delete_volume(store: Store, name: str, *, network: bool = False) -> None:
     """Remove a volume and its history; with ``network``, a network file system and its own.
 
-    NotFoundError; InvalidError for one of the other kind; VolumeInUseError if a mount has it.
+    NotFoundError; as ``check_deletable``.
     """
-    record = store.get_volume(name)
-    if record.is_network != network:
-        kinds = ("Volume", "volfs delete"), ("NetworkFileSystem", "volfs nfs delete")
-        kind, command = kinds[record.is_network]
-        raise InvalidError(
-            f"{name} is a {kind}, not a {kinds[network][0]}; `{command} {name}` removes it"
-        )
-    # A mount that begins has a lease, and no facts yet by which it would be found below.
+    check_deletable(store, store.get_volume(name), network=network)
+    # A mount that begins has a lease, and no facts yet by which it would be found.
     stale = [lease.session for lease in list_stale_leases(store)]
+    store.delete_volume(name, stale)
+
+
+def check_deletable(
+    store: Store, record: VolumeRecord, *, network: bool, besides: Collection[str] = ()
+) -> None:
+    """InvalidError for a volume of the other kind; VolumeInUseError if a mount has it.
+
+    A dead one has it, too, by what it left, but for the sessions ``besides``.
+    """
+    _check_kind(record, network)
     for session in list_volume_sessions(store, record):
+        if session.name in besides:
+            continue
         if session.alive:
             raise VolumeInUseError(
-                f"{name}: mounted at {session.mountpoint}; unmount it first: "
+                f"{record.name}: mounted at {session.mountpoint}; unmount it first: "
                 f"volfs umount {session.mountpoint}"
             )
         if not session.read_only:
             raise VolumeInUseError(
-                f"{name}: a mount at {session.mountpoint} died and left changes that are not "
-                f"committed; `volfs overlays commit {session.name}` keeps them, "
+                f"{record.name}: a mount at {session.mountpoint} died and left changes that are "
+                f"not committed; `volfs overlays commit {session.name}` keeps them, "
+                f"`volfs overlays adopt {session.name} DIRECTORY` mounts them, "
                 f"`volfs overlays discard {session.name}` drops them"
             )
-    store.delete_volume(name, stale)
+
+
+def _check_kind(record: VolumeRecord, network: bool) -> None:
+    if record.is_network != network:
+        kinds = ("Volume", "volfs delete"), ("NetworkFileSystem", "volfs nfs delete")
+        kind, command = kinds[record.is_network]
+        raise InvalidError(
+            f"{record.name} is a {kind}, not a {kinds[network][0]}; "
+            f"`{command} {record.name}` removes it"
+        )
 
 
 def list_volume_sessions(store: Store, record: VolumeRecord) -> list[Session]:

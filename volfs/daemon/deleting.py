@@ -1,0 +1,65 @@
+"""Deleting a volume together with overlays that dead mounts left and that have nothing in them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+from volfs.daemon.session import Session, end_session, take_session
+from volfs.errors import MountError, NotFoundError
+from volfs.store.base import Store, VolumeRecord
+from volfs.vfs.leftover import read_answer
+from volfs.volume.sessions import CATALOG, SCRATCH
+from volfs.volume.sessions import Session as Seen
+from volfs.volume.volumes import check_deletable, delete_volume, list_volume_sessions
+
+INSPECT = "volfs.vfs.leftover"
+
+
+def delete_with_overlays(store: Store, name: str, *, network: bool = False) -> None:
+    """As ``delete_volume``, but overlays without any change are removed and do not keep it.
+
+    They are removed only if nothing else keeps the volume.
+    """
+    record = store.get_volume(name)
+    with ExitStack() as stack:
+        clean = list(_take_clean(stack, store, record))
+        names = {seen.name for seen, _ in clean}
+        check_deletable(store, record, network=network, besides=names)
+        for seen, session in clean:
+            end_session(store, session)
+            _clear_mount(seen)
+        delete_volume(store, name, network=network)
+
+
+def _take_clean(
+    stack: ExitStack, store: Store, record: VolumeRecord
+) -> Iterator[tuple[Seen, Session]]:
+    """What dead mounts left with nothing in it, and its locks: no mount can take it over."""
+    for seen in list_volume_sessions(store, record):
+        if seen.alive or seen.read_only:
+            continue
+        with suppress(MountError, NotFoundError):
+            session = take_session(store, seen.name)
+            if _is_clean(session):
+                stack.callback(session.close)
+                yield seen, session
+            else:
+                session.close()
+
+
+def _is_clean(session: Session) -> bool:
+    """In a program of its own: what is damaged may kill it, and we may have threads."""
+    places = (str(session.path / name) for name in (CATALOG, SCRATCH))
+    command = [sys.executable, "-P", "-m", INSPECT, *places]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return done.returncode == 0 and read_answer(done.stdout).is_clean
+
+
+def _clear_mount(seen: Seen) -> None:
+    # Not before it is needed: volumes are deleted where there is no libfuse, too.
+    from volfs.daemon.overlays import clear_mount
+
+    clear_mount(seen)
