@@ -89,7 +89,13 @@ def test_every_package_is_installed() -> None:
     assert set(settings["packages"]) == renamed
 
 
-@pytest.mark.parametrize("statement", ["import volfs", "import volfs_cli.main"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import volfs; [getattr(volfs, name) for name in volfs.__all__]",
+        "import volfs_cli.main",
+    ],
+)
 def test_works_without_libfuse(statement: str) -> None:
     hidden = "import sys; sys.modules['pyfuse3'] = sys.modules['trio'] = None"
     subprocess.run([sys.executable, "-c", f"{hidden}; {statement}"], check=True, cwd="/")

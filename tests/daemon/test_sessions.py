@@ -14,8 +14,9 @@ import trio
 from trio.testing import MockClock
 
 from tests.harness.mounted import Mounts, is_running, wait_until
+from volfs.daemon.main import LAST_COMMIT, await_session
 from volfs.daemon.options import MountOptions
-from volfs.daemon.session import LAST_COMMIT, Session, SessionBusyError, await_session, open_session
+from volfs.daemon.session import Session, SessionBusyError, open_session
 
 IN_ANOTHER_NAMESPACE = """
 import os

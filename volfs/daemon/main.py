@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 import trio
 
-from volfs.control.mounts import find_mount_point, make_runtime_directory, socket_path
+from volfs.control.mounts import FS_TYPE, find_mount_point, make_runtime_directory, socket_path
 from volfs.daemon.ending import Ending
 from volfs.daemon.options import MountOptions
 from volfs.daemon.rooms import NO_KERNEL, open_rooms
 from volfs.daemon.server import listen, serve
 from volfs.daemon.service import Service
-from volfs.daemon.session import Session, await_session, end_session
+from volfs.daemon.session import Session, SessionBusyError, end_session, open_session
 from volfs.errors import VolfsError
 from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead, unmount
 from volfs.fuse.mounting import serve as serve_fuse
@@ -42,6 +42,9 @@ REQUESTS, NETWORK_REQUESTS = 99, 2000
 needs of the kernel must not wait for them."""
 THIN_EVERY = 256
 """Commits."""
+LAST_COMMIT = 60.0
+"""Seconds for which a mount waits for the one that was there before."""
+LOOK_AGAIN = 0.05
 
 
 @dataclass(slots=True)
@@ -112,6 +115,20 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
         kernel = make_kernel(options.mountpoint)
         committer = await open_rooms(options, stack, store, volume, session, kernel)
         return _wire(options, session, committer)
+
+
+async def await_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:
+    """As ``open_session``, but the daemon that was at that place may be in its last commit."""
+    deadline = trio.current_time() + LAST_COMMIT
+    while True:
+        try:
+            return open_session(store, volume, options)
+        except SessionBusyError:
+            found = find_mount_point(options.mountpoint)
+            is_mounted = found is not None and found.fs_type == FS_TYPE
+            if is_mounted or options.adopt is not None or trio.current_time() > deadline:
+                raise
+        await trio.sleep(LOOK_AGAIN)
 
 
 @contextmanager

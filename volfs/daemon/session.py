@@ -21,9 +21,7 @@ from pathlib import Path
 from typing import IO
 
 import msgspec
-import trio
 
-from volfs.control.mounts import FS_TYPE, find_mount_point
 from volfs.daemon.options import MountOptions
 from volfs.errors import AlreadyExistsError, MountError, NotFoundError, StoreError
 from volfs.errors.faults import reached
@@ -45,10 +43,6 @@ from volfs.volume.sessions import (
 )
 
 log = logging.getLogger(__name__)
-
-LAST_COMMIT = 60.0
-"""Seconds for which a mount waits for the one that was there before."""
-LOOK_AGAIN = 0.05
 
 
 class SessionBusyError(MountError):
@@ -102,20 +96,6 @@ class Session:
         for removed in self.path.parent.glob(f"*{REMOVED}"):
             shutil.rmtree(removed, ignore_errors=True)
         self.close()
-
-
-async def await_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:
-    """As ``open_session``, but the daemon that was at that place may be in its last commit."""
-    deadline = trio.current_time() + LAST_COMMIT
-    while True:
-        try:
-            return open_session(store, volume, options)
-        except SessionBusyError:
-            found = find_mount_point(options.mountpoint)
-            is_mounted = found is not None and found.fs_type == FS_TYPE
-            if is_mounted or options.adopt is not None or trio.current_time() > deadline:
-                raise
-        await trio.sleep(LOOK_AGAIN)
 
 
 def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:
