@@ -158,6 +158,7 @@ def _print_repair(result: RepairReport, leases: list[MendedLease]) -> None:
         (result.mended_heads, "heads mended"),
         (result.mended_counters, "counters made anew"),
         (result.mended_rows, "damaged rows made again or dropped"),
+        (result.mended_names, "lines of names.log, which was written anew"),
         (result.busy_packs, "damaged packs left, for somebody writes to them; repair again then"),
     ):
         if count:
@@ -239,6 +240,9 @@ def rebuild_index(as_json: bool) -> None:
         click.echo(f"Damaged: {plural(result.damaged_packs, 'pack')}; see volfs check --repair.")
     if result.lost_rows:
         click.echo(f"Lost with the former index: {plural(result.lost_rows, 'row')}, maybe tags.")
+    if result.damaged_names:
+        lines = plural(result.damaged_names, "line")
+        click.echo(f"Damaged: {lines} of names.log: names and tags from there may be older ones.")
     _print_leases(leases)
     for item in recovered:
         left_out = f", without {item.incomplete}" if item.incomplete else ""

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.crash.life import opened
-from tests.harness.damage import spoil_rows_in
+from tests.harness.damage import flip_byte, spoil_rows_in
 from volfs.errors import MissingObjectError
 from volfs.model.objects import Kind, compute_oid
 from volfs.store.embedded.engine import Engine
 from volfs.store.embedded.index import Index
+from volfs.store.embedded.name_log import NAME_LOG
 
 OTHER_PACK = 9999
 
@@ -65,10 +66,18 @@ def spoil_rows(engine: Engine, rng: random.Random) -> None:
     spoil_rows_in(engine.environment, rng.choice([b"names", b"quarantine", b"condemned", b"lost"]))
 
 
+def spoil_log(engine: Engine, rng: random.Random) -> None:
+    """A byte of the name log, if there is one."""
+    path = Path(engine.path) / NAME_LOG
+    if path.exists():
+        flip_byte(path, rng.randrange(path.stat().st_size))
+
+
 WOUNDS: dict[str, Callable[[Engine, random.Random], None]] = {
     "entries": forget_entries,
     "pack": forget_pack,
     "stray": add_entry,
     "header": spoil_header,
     "rows": spoil_rows,
+    "log": spoil_log,
 }

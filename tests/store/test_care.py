@@ -370,6 +370,7 @@ def test_recovered_volumes_are_volumes(store: Store, volume: str) -> None:
     heads = list(store.iter_versions(volume))
     assert {head.manifest for head in heads} == set(store.iter_manifests())
     record = store.get_volume("volume-1")
+    store.put_tag(volume, "one", 1)
     store.delete_volume("volume-1")
     store.recover_volume(record, heads, {"one": 1, "gone": 99})
     assert store.get_head(volume) == heads[0]

@@ -506,7 +506,9 @@ def test_packs_of_equal_size_that_were_swapped(store: EmbeddedStore, path: Path)
 def test_a_lost_manifest_is_damage(store: EmbeddedStore) -> None:
     manifest = store.get_head(VOLUME.id).manifest
     forget(store, manifest)
-    assert [item.oid for item in list_damage(store)] == [manifest]
+    lost, unnamed = list_damage(store)
+    assert lost.oid == manifest
+    assert unnamed.where == "names.log", "it alone tells now what the volume is called"
 
 
 # --- index rows and errors --------------------------------------------------

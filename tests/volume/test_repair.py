@@ -63,18 +63,23 @@ def repair(store: Store) -> RepairReport:
     return report
 
 
+Whole = tuple[Store, VolumeRecord]
+
+
 @pytest.fixture
-def whole(tmp_path: Path) -> Iterator[tuple[Store, VolumeRecord]]:
-    """A store with a few versions, which the test may close and open again."""
-    store = open_store(str(tmp_path / "whole"), create=True)
-    volume = create_volume(store, "data", chunk_bits=16)
-    publish_files(store, volume, {"d/f": noise(CHUNK), "g": noise(CHUNK, 1)})
-    publish_files(store, volume, {"d/h": noise(CHUNK, 2)})
+def whole(tmp_path: Path) -> Iterator[Whole]:
+    store, volume = make_whole(tmp_path / "whole")
     yield store, volume
     store.close()
 
 
-Whole = tuple[Store, VolumeRecord]
+def make_whole(path: Path) -> Whole:
+    """A store with a few versions, which the test may close and open again."""
+    store = open_store(str(path), create=True)
+    volume = create_volume(store, "data", chunk_bits=16)
+    publish_files(store, volume, {"d/f": noise(CHUNK), "g": noise(CHUNK, 1)})
+    publish_files(store, volume, {"d/h": noise(CHUNK, 2)})
+    return store, volume
 
 
 # --- what is stored is indexed ----------------------------------------------
@@ -493,7 +498,7 @@ def test_what_was_deleted_takes_no_name_from_others(whole: Whole) -> None:
 def test_a_name_log_that_is_damaged(whole: Whole, damage: str) -> None:
     """Each line is for itself; what it does not say is as if it had not been given later."""
     store, volume = whole
-    log = Path(store.url) / "names.log"
+    log = name_log(store)
     for tag in ("one", "two", "three"):
         store.put_tag(volume.id, tag, 1)
         if (damage, tag) == ("torn", "two"):
@@ -501,13 +506,27 @@ def test_a_name_log_that_is_damaged(whole: Whole, damage: str) -> None:
         if (damage, tag) == ("gone", "two"):
             log.unlink()
     if damage == "flipped":
-        log.write_bytes(log.read_bytes().replace(b'"two"', b'"twn"'))
-    rebuild_store(lose_index(store))
+        spoil_line(store, '"two"')
+    report, _ = rebuild_store(lose_index(store))
+    assert report.damaged_names == (damage == "flipped")
     store = open_store(store.url)
     left = ["one", "three", "two"] if damage == "gone" else ["one", "three"]
     assert [tag.name for tag in store.list_tags(volume.id)] == left
+    assert repair(store).mended_names == (damage == "flipped")
     assert check_store(store).is_clean
     store.close()
+
+
+def name_log(store: Store) -> Path:
+    return Path(store.url) / "names.log"
+
+
+def spoil_line(store: Store, text: str) -> None:
+    """Damage each line of the name log with this in it."""
+    lines = name_log(store).read_text().split("\n")
+    spoiled = [line.replace("vo-", "vx-") if text in line else line for line in lines]
+    assert spoiled != lines
+    name_log(store).write_text("\n".join(spoiled))
 
 
 def test_a_tag_of_a_version_that_is_lost(whole: Whole) -> None:
@@ -646,7 +665,7 @@ def test_a_damaged_tag_is_named_and_put_again(whole: Whole) -> None:
     for tag in ("release", "other"):
         store.put_tag(volume.id, tag, 1)
     spoil_rows(store, b"tags")
-    (Path(store.url) / "names.log").unlink()
+    name_log(store).unlink()
     assert not repair_store(store).has_changed
     with pytest.raises(DamagedObjectError):
         expire_versions(store, volume, KeepRules(last=1))

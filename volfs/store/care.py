@@ -84,12 +84,14 @@ class RepairReport(NamedTuple):
     mended_counters: int = 0
     mended_rows: int = 0
     """Of names, tags, the quarantine, and of what is lost."""
+    mended_names: int = 0
+    """Damaged lines of the name log, and names and tags that it did not have."""
     busy_packs: int = 0
     """Damaged, but somebody writes to them: repair again when nobody does."""
 
     @property
     def has_changed(self) -> bool:
-        return any(self[:8])
+        return any(self[:-1])
 
 
 class RebuildReport(NamedTuple):
@@ -102,3 +104,5 @@ class RebuildReport(NamedTuple):
     """The former index could not be read: volumes have to be recovered from manifests."""
     lost_rows: int = 0
     """Of the former index, damaged and left out: tags, say, or leases. Without those of refs."""
+    damaged_names: int = 0
+    """Lines of the name log: a name or a tag that was taken from it may be an older one."""

@@ -7,17 +7,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from volfs.errors import DataError, InvalidNameError
+from volfs.errors import DataError
 from volfs.errors.faults import reached
 from volfs.model.lineage import Found, choose_versions
 from volfs.model.manifest import Manifest, decode_manifest
-from volfs.model.names import check_volume_name
 from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.oid_set import OidSet
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE
 from volfs.model.references import Reference, iter_manifest_references, walk_references
 from volfs.store.base import CheckProgress, Head, Named, Store, VolumeRecord
 from volfs.store.care import RebuildReport, RepairReport
+from volfs.store.origin import find_record
 from volfs.store.registry import open_store, rebuild_index
 from volfs.volume.progress import Progress, Report, report_nothing
 
@@ -154,43 +154,15 @@ class Wholeness:
 # --- what a volume was called ------------------------------------------------
 
 
-class _Facts(msgspec.Struct, omit_defaults=True):
-    """What the message of version 0 says, for the day on which it is needed."""
-
-    name: str
-    profile: int = DEFAULT_PROFILE
-    chunk_bits: int = DEFAULT_CHUNK_BITS
-    auto_commit: float | None = None
-
-
-def describe_record(record: VolumeRecord) -> str:
-    """The message of a volume's version 0: with it the record can be made again."""
-    facts = _Facts(record.name, record.profile, record.chunk_bits, record.auto_commit)
-    return msgspec.json.encode(facts).decode()
-
-
 def _make_record(volume_id: str, oldest: Manifest) -> VolumeRecord:
-    facts = _read_facts(oldest) or _Facts(_fallback_name(volume_id))
-    return VolumeRecord(
+    return find_record(oldest) or VolumeRecord(
         volume_id,
-        facts.name,
-        facts.profile,
-        facts.chunk_bits,
+        _fallback_name(volume_id),
+        DEFAULT_PROFILE,
+        DEFAULT_CHUNK_BITS,
         oldest.created_ns,
         oldest.author,
-        facts.auto_commit,
     )
-
-
-def _read_facts(manifest: Manifest) -> _Facts | None:
-    if manifest.version != 0:
-        return None
-    try:
-        facts = msgspec.json.decode(manifest.message, type=_Facts)
-        check_volume_name(facts.name)
-    except (msgspec.MsgspecError, InvalidNameError):
-        return None
-    return facts
 
 
 def _fallback_name(volume_id: str) -> str:

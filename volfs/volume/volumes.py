@@ -17,9 +17,9 @@ from volfs.model.objects import Kind, compute_oid
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.store.identity import default_author, make_id
+from volfs.store.origin import describe_record
 from volfs.volume.history import load_manifest
 from volfs.volume.leases import held_version, list_stale_leases
-from volfs.volume.recovery import describe_record
 from volfs.volume.sessions import Session, list_store_sessions
 
 

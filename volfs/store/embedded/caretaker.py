@@ -17,8 +17,9 @@ from volfs.store.embedded.environment import Environment, Transaction, store_err
 from volfs.store.embedded.holds import Holds
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.leases import Leases
+from volfs.store.embedded.name_log import NameLog
 from volfs.store.embedded.packs import PackReader, flock, pack_path
-from volfs.store.embedded.reader import open_record
+from volfs.store.embedded.reader import ObjectReader, open_record
 from volfs.store.embedded.refs import Refs
 from volfs.store.embedded.rows import IndexEntry, decode_entry
 from volfs.store.embedded.tags import Tags
@@ -41,7 +42,9 @@ class Parts:
     refs: Refs
     tags: Tags
     leases: Leases
+    names: NameLog
     holds: Holds
+    objects: ObjectReader
     packs: PackReader
     pool: WriterPool
 

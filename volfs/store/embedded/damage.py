@@ -20,6 +20,7 @@ from volfs.model.pack import (
 from volfs.store.base import CheckProgress, Damage
 from volfs.store.codec import decompress
 from volfs.store.embedded.caretaker import Parts
+from volfs.store.embedded.name_check import list_name_damage
 from volfs.store.embedded.packs import PackReader, list_files, pack_path
 from volfs.store.embedded.refs import TAGS
 from volfs.store.embedded.rows import PackRow, decode_entry
@@ -38,6 +39,7 @@ def iter_damage(parts: Parts, read_data: bool) -> Iterator[Damage | CheckProgres
         yield from _iter_content(parts, read_data)
     except DamagedObjectError as error:
         yield Damage(None, "index", f"the rest was not looked at: {error}")
+    yield from list_name_damage(parts)
 
 
 def _iter_content(parts: Parts, read_data: bool) -> Iterator[Damage | CheckProgress]:
@@ -155,7 +157,10 @@ def _iter_environment(parts: Parts) -> Iterator[Damage]:
 def _find_remedy(table: bytes) -> str:
     """What mends a damaged row of a table."""
     if table == TAGS:
-        return "`volfs tag --force` names its version again, `volfs tag --delete` takes it away"
+        return (
+            "`volfs check --repair` mends it if names.log has it; else what it named is lost: "
+            "`volfs tag --force` names a version again, `volfs tag --delete` takes it away"
+        )
     if table in (b"volumes", b"versions"):
         return "`volfs rebuild-index` makes it again from manifests"
     return "`volfs check --repair` mends it"

@@ -33,7 +33,7 @@ from volfs.store.embedded.holds import Holds
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, check_store, create_store, lock_store
 from volfs.store.embedded.leases import Leases
-from volfs.store.embedded.name_log import NAME_LOG, NameLog
+from volfs.store.embedded.name_log import NAME_LOG, NameLog, Naming
 from volfs.store.embedded.packs import PackReader, list_files
 from volfs.store.embedded.purge import undelete
 from volfs.store.embedded.reader import ObjectReader
@@ -80,7 +80,9 @@ class Engine:
             self.refs,
             self.tags,
             self.leases,
+            self.names,
             self.holds,
+            self.objects,
             self.packs,
             self.pool,
         )
@@ -299,6 +301,8 @@ class EmbeddedStore:
         with self._engine.environment.write() as txn:
             self._refs.recover(txn, record, versions)
             self._tags.recover(txn, record.id, tags)
+            # It may have got one that nothing else tells.
+            self._refs.log_name(txn, Naming(record.id, name=record.name))
 
     def list_named(self) -> dict[str, Named]:
         return self._engine.names.read()

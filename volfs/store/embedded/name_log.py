@@ -8,9 +8,10 @@ docs/format.md, "The name log".
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from xxhash import xxh3_64_hexdigest
@@ -24,13 +25,20 @@ from volfs.store.embedded.packs import sync_directory
 NAME_LOG = "names.log"
 
 
-class Naming(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+class Naming(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True):
     """A volume has this name now, or its tag names this version; None: it has none any more."""
 
     volume: str
     name: str | None = None
     tag: str | None = None
     version: int | None = None
+
+
+class Line(NamedTuple):
+    number: int
+    """Of the file's lines, from 1 on."""
+    naming: Naming | None
+    """None where it is damaged."""
 
 
 class NameLog:
@@ -46,7 +54,7 @@ class NameLog:
         is left out, and would come back with a lost index.
         """
         try:
-            if self._path.exists():
+            if self.exists():
                 self._append(_encode(naming))
             else:
                 self.replace((*all_now, naming))
@@ -55,12 +63,14 @@ class NameLog:
                 raise
         reached("names.logged")
 
+    def exists(self) -> bool:
+        return self._path.exists()
+
     def _append(self, line: bytes) -> None:
         with store_errors(f"{self._path}"):
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
-                # What is before it may be torn.
-                rest = b"\n" + line
+                rest = line
                 while rest:
                     rest = rest[os.write(fd, rest) :]
                 os.fdatasync(fd)
@@ -81,36 +91,57 @@ class NameLog:
 
     def read(self) -> dict[str, Named]:
         """What it says of each volume, by id; lines that are damaged say nothing. StoreError."""
-        found: dict[str, Named] = {}
-        for naming in self._iter_lines():
-            name, tags = found.get(naming.volume, Named(None, {}))
-            if naming.tag is None:
-                name = naming.name or ""
-            elif naming.version is None:
-                tags.pop(naming.tag, None)
-            else:
-                tags[naming.tag] = naming.version
-            found[naming.volume] = Named(name, tags)
-        return found
+        return _gather(line.naming for line in self.list_lines() if line.naming)
 
-    def _iter_lines(self) -> Iterator[Naming]:
+    def read_certain(self) -> dict[str, Named]:
+        """Without what a damaged line may have changed. StoreError."""
+        lines = self.list_lines()
+        damaged = [at for at, line in enumerate(lines) if line.naming is None]
+        after = damaged[-1] + 1 if damaged else 0
+        return _gather(line.naming for line in lines[after:] if line.naming)
+
+    def list_lines(self) -> list[Line]:
+        """Oldest first, without what is torn: such a line tells of nothing that happened."""
         with store_errors(f"{self._path}"):
             try:
-                lines = self._path.read_bytes().splitlines()
+                rows = self._path.read_bytes().split(b"\n")
             except FileNotFoundError:
-                return
-        for line in lines:
-            with suppress(ValueError):
-                yield _decode(line)
+                return []
+        # A whole line has two line feeds behind it, or one and the end of the file.
+        is_whole = [not row for row in rows[1:]] + [False]
+        lines = [Line(at, _find(row)) for at, row in enumerate(rows, 1)]
+        return [
+            line
+            for line, row, whole in zip(lines, rows, is_whole, strict=True)
+            if row and (line.naming or whole)
+        ]
+
+
+def _gather(namings: Iterable[Naming]) -> dict[str, Named]:
+    found: dict[str, Named] = {}
+    for naming in namings:
+        name, tags = found.get(naming.volume, Named(None, {}))
+        if naming.tag is None:
+            name = naming.name or ""
+        elif naming.version is None:
+            tags.pop(naming.tag, None)
+        else:
+            tags[naming.tag] = naming.version
+        found[naming.volume] = Named(name, tags)
+    return found
 
 
 def _encode(naming: Naming) -> bytes:
+    """With a line feed before it as well: what is there may be torn."""
     text = msgspec.json.encode(naming)
-    return text + b" " + xxh3_64_hexdigest(text).encode() + b"\n"
+    return b"\n" + text + b" " + xxh3_64_hexdigest(text).encode() + b"\n"
 
 
-def _decode(line: bytes) -> Naming:
-    text, _, checksum = line.rpartition(b" ")
+def _find(row: bytes) -> Naming | None:
+    """None if it is no line of ours."""
+    text, _, checksum = row.rpartition(b" ")
     if xxh3_64_hexdigest(text).encode() != checksum:
-        raise ValueError("checksum")
-    return msgspec.json.decode(text, type=Naming)
+        return None
+    with suppress(ValueError):
+        return msgspec.json.decode(text, type=Naming)
+    return None

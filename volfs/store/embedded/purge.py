@@ -63,7 +63,8 @@ def tidy_names(parts: Parts) -> None:
     """Shorten the name log; on a disk that is still full it stays as it is."""
     with suppress(OutOfSpaceError):
         if not parts.index.has_lost_refs():
-            parts.refs.log_all_names()
+            with parts.environment.write(reserve=0) as txn:
+                parts.refs.log_all_names(txn)
 
 
 def _remove_file(parts: Parts, pack: int) -> Iterator[GcProgress]:

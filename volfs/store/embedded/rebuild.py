@@ -64,7 +64,8 @@ def _rebuild(path: Path) -> Iterator[CheckProgress | RebuildReport]:
         reached("rebuild.begun")
         rebuilder = Rebuilder(index, environment, packs, former.packs)
         yield from rebuilder.run(list_files(path / PACKS))
-        report = rebuilder.report()._replace(lost_rows=former.lost_rows)
+        damaged = sum(line.naming is None for line in NameLog(path / NAME_LOG).list_lines())
+        report = rebuilder.report()._replace(lost_rows=former.lost_rows, damaged_names=damaged)
     finally:
         packs.close()
         environment.close()

@@ -7,7 +7,7 @@ in the one transaction that makes its objects reachable.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 
@@ -129,7 +129,10 @@ class Refs:
         if not 0 <= version <= _NEWEST:
             return None
         with self._environment.read() as txn:
-            row = txn.get(_version_key(volume_id, version), db=self._versions)
+            return self.find_version_in(txn, volume_id, version)
+
+    def find_version_in(self, txn: Transaction, volume_id: str, version: int) -> Oid | None:
+        row = txn.get(_version_key(volume_id, version), db=self._versions)
         return None if row is None else Oid(row)
 
     def iter_versions(self, volume_id: str) -> Iterator[Head]:
@@ -175,11 +178,14 @@ class Refs:
     ) -> list[int]:
         """Take versions but the head out of the history; those that were there. NotFoundError."""
         head = self._get_head(txn, volume_id)
-        return [
+        removed = [
             version
             for version in sorted(set(versions) - {head.version})
             if txn.delete(_version_key(volume_id, version), db=self._versions)
         ]
+        if removed[:1] == [0]:
+            self._log_original(txn, volume_id)
+        return removed
 
     def list_held(
         self, txn: Transaction, volume_id: str, versions: Collection[int], held: Collection[bytes]
@@ -258,16 +264,26 @@ class Refs:
 
     def log_name(self, txn: Transaction, naming: Naming, *, takes: bool = False) -> None:
         """The last step of a transaction that gives a name or a tag, or ``takes`` it away."""
-        self._log.add(naming, self._iter_namings(txn), takes=takes)
+        self._log.add(naming, self.iter_namings(txn), takes=takes)
 
-    def log_all_names(self) -> None:
-        """Let the log say what the index says, in few lines; not while that is not all there is."""
-        with self._environment.write(reserve=0) as txn:
-            if not (txn.list_damaged(self._volumes) or txn.list_damaged(self._tags)):
-                self._log.replace(self._iter_namings(txn))
+    def _log_original(self, txn: Transaction, volume_id: str) -> None:
+        """Its version 0, which alone told the name that it was created with, is taken away."""
+        row = txn.get(volume_id.encode(), db=self._volumes)
+        if row is not None:
+            self.log_name(txn, Naming(volume_id, name=_decode_record(row).name), takes=True)
 
-    def _iter_namings(self, txn: Transaction) -> Iterator[Naming]:
-        """All that can be read."""
+    def log_all_names(self, txn: Transaction, gone: Iterable[str] = ()) -> bool:
+        """Let the log say what the index says, in few lines, and what volumes were deleted.
+
+        False where rows are damaged: of these it may say more than the index.
+        """
+        if txn.list_damaged(self._volumes) or txn.list_damaged(self._tags):
+            return False
+        self._log.replace((*self.iter_namings(txn), *map(Naming, gone)))
+        return True
+
+    def iter_namings(self, txn: Transaction) -> Iterator[Naming]:
+        """All names and tags that can be read."""
         for row in txn.iter_rows(self._volumes):
             if not isinstance(row, str):
                 record = _decode_record(row[1])

@@ -39,6 +39,7 @@ from volfs.store.embedded.damage import (
     scan_pack,
     scan_records,
 )
+from volfs.store.embedded.name_check import mend_name_log
 from volfs.store.embedded.packs import PackReader, list_files
 from volfs.store.embedded.quarantine import Fate
 from volfs.store.embedded.rows import IndexEntry, PackRow, decode_entry
@@ -54,6 +55,7 @@ def repair(parts: Parts, now_ns: int) -> Iterator[CheckProgress | RepairReport]:
         mender.drop_entries()
         mender.rewrite_packs()
         mender.mend_heads()
+        mender.mend_name_log()
         yield mender.report
 
 
@@ -247,3 +249,8 @@ class Mender:
     def mend_heads(self) -> None:
         mended = self._parts.refs.mend_heads()
         self._count(mended_heads=mended)
+
+    def mend_name_log(self) -> None:
+        """Last, when the rows are mended that it is made from; some of these from it."""
+        mended = mend_name_log(self._parts)
+        self._count(mended_names=mended)

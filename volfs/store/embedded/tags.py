@@ -72,7 +72,7 @@ class Tags:
     def mend(self, txn: Transaction) -> int:
         """Put damaged tags again that the name log has; how many. The others stay."""
         damaged = txn.list_damaged(self._tags)
-        named = self._log.read() if damaged else {}
+        named = self._log.read_certain() if damaged else {}
         count = 0
         for key in damaged:
             volume_id, _, tag = key.decode(errors="replace").partition("/")

@@ -1,0 +1,53 @@
+"""What the first version of a volume says of it, for the day when its record is lost."""
+
+from __future__ import annotations
+
+import msgspec
+
+from volfs.errors import InvalidNameError
+from volfs.model.manifest import Manifest
+from volfs.model.names import check_volume_name
+from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE
+from volfs.store.base import VolumeRecord
+
+
+class _Facts(msgspec.Struct, omit_defaults=True):
+    """The message of version 0."""
+
+    name: str
+    profile: int = DEFAULT_PROFILE
+    chunk_bits: int = DEFAULT_CHUNK_BITS
+    auto_commit: float | None = None
+
+
+def describe_record(record: VolumeRecord) -> str:
+    """The message of a volume's version 0: with it the record can be made again."""
+    facts = _Facts(record.name, record.profile, record.chunk_bits, record.auto_commit)
+    return msgspec.json.encode(facts).decode()
+
+
+def find_record(manifest: Manifest) -> VolumeRecord | None:
+    """The record as the volume was created with; None if this is not its version 0."""
+    facts = _read_facts(manifest)
+    if facts is None:
+        return None
+    return VolumeRecord(
+        manifest.volume,
+        facts.name,
+        facts.profile,
+        facts.chunk_bits,
+        manifest.created_ns,
+        manifest.author,
+        facts.auto_commit,
+    )
+
+
+def _read_facts(manifest: Manifest) -> _Facts | None:
+    if manifest.version != 0:
+        return None
+    try:
+        facts = msgspec.json.decode(manifest.message, type=_Facts)
+        check_volume_name(facts.name)
+    except (msgspec.MsgspecError, InvalidNameError):
+        return None
+    return facts
