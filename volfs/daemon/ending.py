@@ -2,7 +2,7 @@
 
 SIGTERM and SIGINT are waited for in a thread of their own: the main one may hang in
 a write to a store, or to a log that lies there. The first asks the mount to leave;
-the second, or the limit, ends the process at once. What was recorded of the overlay
+a later one, or the limit, ends the process at once. What was recorded of the overlay
 stays, and the next mount takes it over.
 """
 
@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 import trio
@@ -22,6 +23,9 @@ WITHIN = 7.0
 """Seconds from the first signal to giving up."""
 RELEASE = 2.0
 """Seconds more, for taking the mount away; then the kernel ends the process."""
+ONE_ORDER = 1.0
+"""Seconds in which signals count once: where every process of a container is sent one,
+its init process passes its own on."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -40,13 +44,14 @@ class Ending:
 
     def _wait(self) -> None:
         signal.sigwait(SIGNALS)
+        first = time.monotonic()
         # If even Python stands still, a signal without a handler ends the process.
         signal.setitimer(signal.ITIMER_REAL, WITHIN + RELEASE)
         timer = threading.Timer(WITHIN, self._give_up, ("hung at its end",))
         timer.daemon = True
         timer.start()
         self._ask()
-        signal.sigwait(SIGNALS)
+        _wait_for_another(first)
         self._give_up("told twice to end")
 
     def _ask(self) -> None:
@@ -62,3 +67,11 @@ class Ending:
         threading.Thread(target=log.error, args=message, daemon=True).start()
         self.release()
         os._exit(1)
+
+
+def _wait_for_another(first: float) -> None:
+    """Wait for a signal that is not of the order that came at that monotonic time."""
+    now = first
+    while now - first < ONE_ORDER:
+        signal.sigwait(SIGNALS)
+        now = time.monotonic()
