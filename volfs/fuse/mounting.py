@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 READ_AHEAD_KIB = 4096
 DEVICE = Path("/dev/fuse")
 _DETACH, _NO_FOLLOW = 2, 8
+_READ_ONLY, _NO_SUID, _NO_DEVICES, _POSIX_ACL = 1, 2, 4, 1 << 16
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -65,12 +66,36 @@ def mount(operations: Operations, request: MountRequest) -> None:
         options.add("ro")
     if request.allow_other:
         options.add("allow_other")
+    device = _mount_unmasked(request)
+    place = request.mountpoint if device is None else f"/dev/fd/{device}"
     try:
         with _native_errors() as said:
-            pyfuse3.init(operations, request.mountpoint, options)
+            pyfuse3.init(operations, place, options)
     except RuntimeError as error:
+        if device is not None:
+            unmount(request.mountpoint, lazy=True)
         raise MountError(f"{request.mountpoint}: cannot mount: {said() or error}") from error
     polling.install()
+
+
+def _mount_unmasked(request: MountRequest) -> int | None:
+    """Mount, as root may, so that the kernel leaves the umask to us; the session's device.
+
+    None where that is not to be had. libfuse, which has no option for it, mounts then,
+    or says why nobody can (docs/decisions/0022).
+    """
+    try:
+        device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    data = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
+    data += ",default_permissions" + ",allow_other" * request.allow_other
+    flags = _NO_SUID | _NO_DEVICES | _POSIX_ACL | _READ_ONLY * request.read_only
+    names = (request.volume, request.mountpoint, "fuse.volfs")
+    if _libc.mount(*map(os.fsencode, names), ctypes.c_ulong(flags), data.encode()) == 0:
+        return device
+    os.close(device)
+    return None
 
 
 async def serve(requests: int = 99) -> None:
