@@ -278,15 +278,6 @@ def test_extended_attributes_are_for_files_and_directories(each_alone: Path) -> 
         os.setxattr(each_alone / "fifo", "user.a", b"1")
 
 
-def test_acls_are_refused_and_cp_goes_on_without(each_alone: Path) -> None:
-    (each_alone / "f").touch()
-    done = subprocess.run(
-        ["setfacl", "-m", "u:1000:r", each_alone / "f"], capture_output=True, check=False
-    )
-    assert b"not supported" in done.stderr
-    subprocess.run(["cp", "-a", each_alone / "f", each_alone / "g"], check=True)
-
-
 # --- content ------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import cast
 
 import pyfuse3
@@ -57,7 +58,7 @@ class Operations(pyfuse3.Operations):
 
     supports_dot_lookup = True
     enable_writeback_cache = False
-    enable_acl = False
+    enable_acl = True
     kept = FOREVER
     """Seconds that the kernel keeps names and attributes."""
 
@@ -154,10 +155,16 @@ class Operations(pyfuse3.Operations):
         target: bytes = b"",
         rdev: int = 0,
     ) -> Inode:
-        owner = (ctx.uid, ctx.gid)
-        bits = mode if kind == FileKind.SYMLINK else mode & ~ctx.umask
         return await self.bridge.settle(
-            self.names.make, parent, name, kind, bits, owner, target=target, rdev=rdev
+            self.names.make,
+            parent,
+            name,
+            kind,
+            mode,
+            (ctx.uid, ctx.gid),
+            umask=ctx.umask,
+            target=target,
+            rdev=rdev,
         )
 
     @guarded
@@ -333,7 +340,7 @@ class Operations(pyfuse3.Operations):
     async def setxattr(
         self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext
     ) -> None:
-        self.files.set_xattr(inode, name, value)
+        self.files.set_xattr(inode, name, value, in_group=partial(_is_in_group, ctx))
 
     @guarded
     async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
@@ -351,6 +358,16 @@ class Operations(pyfuse3.Operations):
         attributes.st_ino = 0
         attributes.entry_timeout = self.kept
         return attributes
+
+
+def _is_in_group(ctx: RequestContext, gid: int) -> bool:
+    """Whether who asks is in a group, or may do what its members may."""
+    if ctx.uid == 0 or ctx.gid == gid:
+        return True
+    try:
+        return gid in pyfuse3.get_sup_groups(ctx.pid)
+    except OSError:  # a process that has gone, or that is in a namespace we do not see
+        return False
 
 
 def _attributes(inode: Inode, kept: float) -> EntryAttributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -20,6 +20,17 @@ from volfs.errors import (
     StaleInodeError,
     VolfsError,
 )
+from volfs.model.acl import (
+    ACCESS,
+    DEFAULT,
+    NAMES,
+    Acl,
+    Xattrs,
+    decode_acl,
+    follow_mode,
+    set_acl,
+    to_mode,
+)
 from volfs.model.content import find_slices
 from volfs.model.entry import XATTR_TOTAL_MAX, Entry, FileKind, replace, to_storable_time
 from volfs.model.extents import BASE, ZERO, ExtentMap
@@ -29,7 +40,7 @@ from volfs.vfs.state import MountState
 
 XATTR_CREATE, XATTR_REPLACE = 1, 2
 REFUSED_XATTRS = (b"security.", b"trusted.", b"system.")
-"""``system.`` are ACLs: kept as bytes they would not change the mode, as cp expects them to."""
+"""But the two of ``system.`` that are ACLs."""
 READ_AHEAD = 8 << 20
 
 
@@ -269,6 +280,7 @@ class Files:
             gid=entry.gid if gid is None else gid,
             mtime_ns=entry.mtime_ns if mtime_ns is None else to_storable_time(mtime_ns),
             ctime_ns=self.state.clock(),
+            xattrs=entry.xattrs if mode is None else follow_mode(entry.xattrs, mode),
         )
         if atime_ns is not None:
             inode.atime_ns = to_storable_time(atime_ns)
@@ -292,37 +304,66 @@ class Files:
     def list_xattrs(self, ino: int) -> list[bytes]:
         return [key for key, _ in self.state.get(ino).entry.xattrs]
 
-    def set_xattr(self, ino: int, name: bytes, value: bytes, flags: int = 0) -> None:
-        """EntryExistsError and NoAttributeError as ``flags`` ask; AttributeTooLargeError."""
+    def set_xattr(
+        self,
+        ino: int,
+        name: bytes,
+        value: bytes,
+        flags: int = 0,
+        *,
+        in_group: Callable[[int], bool] = lambda _: True,
+    ) -> None:
+        """EntryExistsError and NoAttributeError as ``flags`` ask; AttributeTooLargeError.
+
+        For ACLs they mean nothing. An access ACL sets the mode, too, where set-group-id stays
+        only for who is ``in_group``; a malformed one, or one in the wrong place, is an
+        InvalidOperationError.
+        """
         self.state.check_writable()
         self._check_xattr_name(name)
+        if name in NAMES:
+            self._set_acl(ino, name, decode_acl(value), in_group)
+            return
         xattrs = dict(self.state.get(ino).entry.xattrs)
         if flags & XATTR_CREATE and name in xattrs:
             raise EntryExistsError("the attribute exists")
         if flags & XATTR_REPLACE and name not in xattrs:
             raise NoAttributeError("no such attribute")
         xattrs[name] = value
-        if sum(len(key) + len(value) for key, value in xattrs.items()) > XATTR_TOTAL_MAX:
-            raise AttributeTooLargeError(f"attributes of more than {XATTR_TOTAL_MAX} bytes")
-        self._set_xattrs(ino, xattrs)
+        self._set_xattrs(ino, tuple(sorted(xattrs.items())))
+
+    def _set_acl(self, ino: int, name: bytes, acl: Acl, in_group: Callable[[int], bool]) -> None:
+        entry = self.state.get(ino).entry
+        if entry.kind == FileKind.SYMLINK or (name == DEFAULT and not entry.is_directory):
+            raise InvalidOperationError("has no such ACL")
+        mode = entry.mode
+        if acl and name == ACCESS:
+            mode = mode & ~0o777 | to_mode(acl)
+            if mode & 0o2000 and not in_group(entry.gid):
+                mode &= ~0o2000
+        self._set_xattrs(ino, set_acl(entry.xattrs, name, acl), mode)
 
     def remove_xattr(self, ino: int, name: bytes) -> None:
+        """NoAttributeError where there is none; but of ACLs this is not asked, as on ext4."""
         self.state.check_writable()
         self._check_xattr_name(name)
         xattrs = dict(self.state.get(ino).entry.xattrs)
-        if xattrs.pop(name, None) is None:
+        if name in xattrs:
+            del xattrs[name]
+            self._set_xattrs(ino, tuple(xattrs.items()))
+        elif name not in NAMES:
             raise NoAttributeError("no such attribute")
-        self._set_xattrs(ino, xattrs)
 
-    def _set_xattrs(self, ino: int, xattrs: Mapping[bytes, bytes]) -> None:
+    def _set_xattrs(self, ino: int, xattrs: Xattrs, mode: int | None = None) -> None:
+        if sum(len(key) + len(value) for key, value in xattrs) > XATTR_TOTAL_MAX:
+            raise AttributeTooLargeError(f"attributes of more than {XATTR_TOTAL_MAX} bytes")
         inode = self.state.get(ino)
-        entry = replace(
-            inode.entry, xattrs=tuple(sorted(xattrs.items())), ctime_ns=self.state.clock()
-        )
-        self._touch(inode, entry)
+        entry = inode.entry
+        bits = entry.mode if mode is None else mode
+        self._touch(inode, replace(entry, mode=bits, xattrs=xattrs, ctime_ns=self.state.clock()))
 
     def _check_xattr_name(self, name: bytes, *, reading: bool = False) -> None:
-        if name.startswith(REFUSED_XATTRS):
+        if name.startswith(REFUSED_XATTRS) and name not in NAMES:
             if reading:
                 raise NoAttributeError("no such attribute")
             raise NotSupportedError(f"attributes of {name.split(b'.')[0].decode()} are not kept")

@@ -17,6 +17,7 @@ from volfs.errors import (
     NotPermittedError,
     TooManyLinksError,
 )
+from volfs.model.acl import inherit
 from volfs.model.entry import SYMLINK_MAX, Entry, FileKind, replace
 from volfs.model.names import NAME_MAX, is_entry_name
 from volfs.model.tree import iter_entries
@@ -71,10 +72,12 @@ class Namespace:
         mode: int,
         owner: tuple[int, int],
         *,
+        umask: int = 0,
         target: bytes = b"",
         rdev: int = 0,
     ) -> Inode:
-        """Make a file of any kind, empty, or a symlink to ``target``."""
+        """Make a file of any kind, empty, or a symlink to ``target``. A default ACL of the
+        directory takes the place of ``umask``."""
         parent = self._writable(ino, name)
         if self.state.child(parent, name) is not None:
             raise EntryExistsError("exists")
@@ -83,6 +86,7 @@ class Namespace:
         self.state.check_room(parent, inodes=1)
         now = self.state.clock()
         uid, gid = owner
+        mode, xattrs = inherit(parent.entry.xattrs, kind, mode, umask)
         if parent.entry.mode & 0o2000:  # set-group-id: new names belong to the directory's group
             gid = parent.entry.gid
             mode |= 0o2000 if kind == FileKind.DIRECTORY else 0
@@ -97,6 +101,7 @@ class Namespace:
             size=len(target),
             inline=target,
             rdev=rdev,
+            xattrs=xattrs,
         )
         inode = self.state.inodes.add(entry, parent, name)
         self.overlay.touch(inode, entry)
