@@ -15,6 +15,7 @@ from volfs.store.embedded.index import Index
 from volfs.store.embedded.name_log import NAME_LOG
 
 OTHER_PACK = 9999
+SMALL = (b"names", b"quarantine", b"condemned", b"lost", b"volumes", b"versions")
 
 
 def hurt(path: Path, wound: str, seed: int) -> None:
@@ -63,7 +64,7 @@ def spoil_header(engine: Engine, rng: random.Random) -> None:
 
 def spoil_rows(engine: Engine, rng: random.Random) -> None:
     """Rows of a small table that are not what was put."""
-    spoil_rows_in(engine.environment, rng.choice([b"names", b"quarantine", b"condemned", b"lost"]))
+    spoil_rows_in(engine.environment, rng.choice(SMALL))
 
 
 def spoil_log(engine: Engine, rng: random.Random) -> None:

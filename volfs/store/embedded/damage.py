@@ -162,7 +162,10 @@ def _find_remedy(table: bytes) -> str:
             "`volfs tag --force` names a version again, `volfs tag --delete` takes it away"
         )
     if table in (b"volumes", b"versions"):
-        return "`volfs rebuild-index` makes it again from manifests"
+        return (
+            "`volfs check --repair` makes it again if that can be told for certain; "
+            "else `volfs rebuild-index` does, from manifests"
+        )
     return "`volfs check --repair` mends it"
 
 

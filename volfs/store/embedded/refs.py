@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 
 import msgspec
 
@@ -20,6 +21,8 @@ from volfs.store.embedded.name_log import NameLog, Naming
 
 _HEAD = struct.Struct(f"<Q{OID_SIZE}s")
 _VERSION = struct.Struct(">Q")
+VERSION_SIZE = _VERSION.size
+"""Of the end of a version's key."""
 _NEWEST = (1 << 64) - 1
 _BATCH = 256
 TAGS = b"tags"
@@ -81,8 +84,7 @@ class Refs:
         with self._environment.write() as txn:
             record = self.find_in(txn, old)
             self._check_free(txn, new)
-            renamed = msgspec.structs.replace(record, name=new)
-            txn.put(record.id.encode(), _encoder.encode(renamed), db=self._volumes)
+            txn.put(record.id.encode(), encode_record(record, new), db=self._volumes)
             txn.delete(old.encode(), db=self._names)
             txn.put(new.encode(), record.id.encode(), db=self._names)
             self.log_name(txn, Naming(record.id, name=new))
@@ -132,7 +134,7 @@ class Refs:
             return self.find_version_in(txn, volume_id, version)
 
     def find_version_in(self, txn: Transaction, volume_id: str, version: int) -> Oid | None:
-        row = txn.get(_version_key(volume_id, version), db=self._versions)
+        row = txn.get(version_key(volume_id, version), db=self._versions)
         return None if row is None else Oid(row)
 
     def iter_versions(self, volume_id: str) -> Iterator[Head]:
@@ -143,9 +145,9 @@ class Refs:
             below = heads[-1].version
 
     def _read_versions(self, volume_id: str, below: int) -> list[Head]:
-        first = _version_key(volume_id, 0)
+        first = version_key(volume_id, 0)
         with self._environment.read() as txn, txn.cursor(self._versions) as cursor:
-            found = cursor.set_range(_version_key(volume_id, below))
+            found = cursor.set_range(version_key(volume_id, below))
             if not (cursor.prev() if found else cursor.last()):
                 return []
             rows = zip(range(_BATCH), cursor.iterprev(), strict=False)
@@ -181,7 +183,7 @@ class Refs:
         removed = [
             version
             for version in sorted(set(versions) - {head.version})
-            if txn.delete(_version_key(volume_id, version), db=self._versions)
+            if txn.delete(version_key(volume_id, version), db=self._versions)
         ]
         if removed[:1] == [0]:
             self._log_original(txn, volume_id)
@@ -191,7 +193,7 @@ class Refs:
         self, txn: Transaction, volume_id: str, versions: Collection[int], held: Collection[bytes]
     ) -> list[int]:
         """Those of the versions that are there and whose manifests' ids begin so."""
-        rows = ((v, txn.get(_version_key(volume_id, v), db=self._versions)) for v in versions)
+        rows = ((v, txn.get(version_key(volume_id, v), db=self._versions)) for v in versions)
         return [version for version, row in rows if row and row[:PREFIX_SIZE] in held]
 
     def list_headless(self) -> list[str]:
@@ -208,13 +210,14 @@ class Refs:
         return len(found)
 
     def mend_names(self, txn: Transaction) -> int:
-        """Make damaged rows of names again from the volumes; how many there were."""
+        """Make damaged rows of names again from the volumes, if these are whole; how many."""
         damaged = txn.list_damaged(self._names)
-        if damaged:
-            for name in damaged:
-                txn.delete(name, db=self._names)
-            for key, row in txn.list_all(self._volumes):
-                txn.put(_decode_record(row).name.encode(), key, db=self._names)
+        if not damaged or txn.list_damaged(self._volumes):
+            return 0
+        for name in damaged:
+            txn.delete(name, db=self._names)
+        for key, row in txn.list_all(self._volumes):
+            txn.put(_decode_record(row).name.encode(), key, db=self._names)
         return len(damaged)
 
     def _iter_headless(self, txn: Transaction) -> Iterator[tuple[str, Head]]:
@@ -222,10 +225,10 @@ class Refs:
             ids = [key.decode() for key in cursor.iter_keys()]
         for volume_id in ids:
             newest = self._find_newest(txn, volume_id)
-            if newest is not None and self._find_head(txn, volume_id) != newest:
+            if newest is not None and self.find_head(txn, volume_id) != newest:
                 yield volume_id, newest
 
-    def _find_head(self, txn: Transaction, volume_id: str) -> Head | None:
+    def find_head(self, txn: Transaction, volume_id: str) -> Head | None:
         """None where it is missing or damaged."""
         try:
             return self._get_head(txn, volume_id)
@@ -233,12 +236,16 @@ class Refs:
             return None
 
     def _find_newest(self, txn: Transaction, volume_id: str) -> Head | None:
+        """None where its row is damaged, too: nothing is certain then."""
         with txn.cursor(self._versions) as cursor:
-            found = cursor.set_range(_version_key(volume_id, _NEWEST))
+            found = cursor.set_range(version_key(volume_id, _NEWEST))
             if not (cursor.prev() if found else cursor.last()):
                 return None
-            key, row = cursor.item()
-        return _decode_version(key, row) if key.startswith(f"{volume_id}/".encode()) else None
+            if not cursor.key().startswith(f"{volume_id}/".encode()):
+                return None
+            with suppress(DamagedObjectError):
+                return _decode_version(*cursor.item())
+        return None
 
     def list_manifests(self, txn: Transaction) -> list[Oid]:
         """Of every version and every head of every volume."""
@@ -250,14 +257,15 @@ class Refs:
     def check_versions(self, txn: Transaction, volume_id: str, versions: Collection[int]) -> None:
         """NotFoundError for the first of the versions that is not there."""
         for version in versions:
-            if txn.get(_version_key(volume_id, version), db=self._versions) is None:
+            if txn.get(version_key(volume_id, version), db=self._versions) is None:
                 raise NotFoundError(f"volume {volume_id}: version {version} is not there any more")
 
     def is_there(self, txn: Transaction, volume_id: str, version: int) -> bool:
-        return txn.get(_version_key(volume_id, version), db=self._versions) is not None
+        """Though its row may be damaged."""
+        return txn.raw.get(version_key(volume_id, version), db=self._versions.raw) is not None
 
     def _set_head(self, txn: Transaction, volume_id: str, head: Head) -> None:
-        txn.put(_version_key(volume_id, head.version), head.manifest, db=self._versions)
+        txn.put(version_key(volume_id, head.version), head.manifest, db=self._versions)
         txn.put(volume_id.encode(), _HEAD.pack(*head), db=self._heads)
 
     # --- the name log ----------------------------------------------------
@@ -293,6 +301,11 @@ class Refs:
                 yield decode_tag(*row)
 
 
+def encode_record(record: VolumeRecord, name: str) -> bytes:
+    """A volume's row, under the name that it has now."""
+    return _encoder.encode(msgspec.structs.replace(record, name=name))
+
+
 def decode_tag(key: bytes, row: bytes) -> Naming:
     """DamagedObjectError."""
     volume_id, _, tag = key.decode().partition("/")
@@ -301,7 +314,7 @@ def decode_tag(key: bytes, row: bytes) -> Naming:
     return Naming(volume_id, tag=tag, version=TAGGED.unpack(row)[0])
 
 
-def _version_key(volume_id: str, version: int) -> bytes:
+def version_key(volume_id: str, version: int) -> bytes:
     return volume_id.encode() + b"/" + _VERSION.pack(version)
 
 

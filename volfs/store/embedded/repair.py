@@ -42,6 +42,7 @@ from volfs.store.embedded.damage import (
 from volfs.store.embedded.name_check import mend_name_log
 from volfs.store.embedded.packs import PackReader, list_files
 from volfs.store.embedded.quarantine import Fate
+from volfs.store.embedded.ref_repair import RefMender
 from volfs.store.embedded.rows import IndexEntry, PackRow, decode_entry
 
 
@@ -54,6 +55,7 @@ def repair(parts: Parts, now_ns: int) -> Iterator[CheckProgress | RepairReport]:
         yield from mender.scan()
         mender.drop_entries()
         mender.rewrite_packs()
+        mender.mend_refs()
         mender.mend_heads()
         mender.mend_name_log()
         yield mender.report
@@ -115,8 +117,7 @@ class Mender:
             for pack in self._parts.index.list_pack_ids(txn):
                 if self._parts.index.find_readable_pack(txn, pack) is None:
                     self._parts.index.remove_pack(txn, pack)
-            rows = self._parts.index.quarantine.mend(txn) + self._parts.refs.mend_names(txn)
-            rows += self._parts.tags.mend(txn)
+            rows = self._parts.index.quarantine.mend(txn)
             counters = self._parts.index.mend_counters(txn)
         self._count(mended_counters=counters, mended_rows=rows)
 
@@ -245,6 +246,16 @@ class Mender:
             reached("repair.rewritten")
             copier.settle()
         self._count(**{"forgotten_packs" if is_gone else "rewritten_packs": 1})
+
+    # --- refs ------------------------------------------------------------
+
+    def mend_refs(self) -> None:
+        """From manifests, which can be found by now, and from each other."""
+        mender = RefMender(self._parts)
+        with self._parts.environment.write() as txn:
+            rows = mender.mend(txn)
+            rows += self._parts.refs.mend_names(txn) + self._parts.tags.mend(txn)
+        self._count(mended_rows=rows)
 
     def mend_heads(self) -> None:
         mended = self._parts.refs.mend_heads()
