@@ -23,6 +23,9 @@
 #   -v /srv/volfs:/srv/volfs:rshared ... volfs mount --foreground --allow-other data /srv/volfs/data
 #   docker run -v /srv/volfs:/srv/volfs:rslave ...
 #
+# `volfs run` takes the same rights, and of Docker's guards one more must go:
+#   --security-opt seccomp=unconfined
+#
 # `--user volfs` works, too: /data is that user's, another mount point has to be.
 # /dev/fuse has to be open to all, as udev makes it.
 
