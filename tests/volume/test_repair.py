@@ -494,6 +494,24 @@ def test_what_was_deleted_takes_no_name_from_others(whole: Whole) -> None:
     assert names == {other.id: "used", volume.id: f"recovered-{volume.id[3:11]}"}
 
 
+def test_nor_what_gc_has_forgotten_to_be_deleted(whole: Whole) -> None:
+    """Its manifests are in a pack that gc leaves; often enough for any order of ids."""
+    store, _ = whole
+    names = [f"name-{number}" for number in range(8)]
+    for name in names:
+        create_volume(store, name)
+        delete_volume(store, name)
+    living = {create_volume(store, name).id: name for name in names[:6]}
+    collect_garbage(store)
+    living |= {create_volume(store, name).id: name for name in names[6:]}
+    rebuild_store(lose_index(store))
+    store = open_store(store.url)
+    found = {volume.id: volume.name for volume in store.list_volumes()}
+    store.close()
+    assert len(found) > len(living) + 1, "the deleted ones came back, too"
+    assert {volume_id: found[volume_id] for volume_id in living} == living
+
+
 @pytest.mark.parametrize("damage", ["torn", "flipped", "gone"])
 def test_a_name_log_that_is_damaged(whole: Whole, damage: str) -> None:
     """Each line is for itself; what it does not say is as if it had not been given later."""

@@ -75,8 +75,7 @@ def recover_volumes(store: Store) -> list[Recovered]:
     for oid, manifest in _iter_manifests(store):
         found.setdefault(manifest.volume, {})[oid] = manifest
     whole, named = Wholeness(store), store.list_named()
-    # What was deleted comes last, and takes no name from what was not.
-    order = sorted(found, key=lambda volume_id: (_find_name(named, volume_id) == "", volume_id))
+    order = sorted(found, key=lambda volume_id: _rank(named.get(volume_id), found[volume_id]))
     recovered = [
         _recover_volume(store, volume_id, found[volume_id], whole, named.get(volume_id, UNNAMED))
         for volume_id in order
@@ -89,8 +88,15 @@ def recover_volumes(store: Store) -> list[Recovered]:
 UNNAMED = Named(None, {})
 
 
-def _find_name(named: dict[str, Named], volume_id: str) -> str | None:
-    return named.get(volume_id, UNNAMED).name
+def _rank(named: Named | None, manifests: dict[Oid, Manifest]) -> tuple[int, int]:
+    """By whom a name is taken first: never by what was deleted from what was not.
+
+    gc forgets what was deleted, though it may leave its manifests. But of those that
+    were created under one name the last one is not deleted, if any is not.
+    """
+    name = named.name if named else None
+    certainty = 2 if name == "" else 0 if name else 1
+    return certainty, -min(manifest.created_ns for manifest in manifests.values())
 
 
 def _iter_manifests(store: Store) -> Iterator[tuple[Oid, Manifest]]:
