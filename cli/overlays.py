@@ -61,7 +61,7 @@ def _as_row(found: Overlay) -> tuple[Any, ...]:
         found.volume.name if found.volume else session.volume,
         session.mountpoint,
         found.state,
-        session.base_version,
+        found.version,
         round(found.age, 3),
         found.left.files,
         found.left.bytes,

@@ -80,6 +80,17 @@ def test_what_dead_mounts_left_is_listed(volfs: Command, place: Path) -> None:
     assert volfs("overlays", "--json").json == []
 
 
+def test_the_version_is_what_it_stands_on(volfs: Command, place: Path) -> None:
+    volfs("mount", "v", place)
+    write(place / "f", b"x")
+    volfs("commit", place)
+    write(place / "f", b"y")
+    (alive,) = volfs("overlays", "--json").json
+    kill(volfs, place)
+    (dead,) = volfs("overlays", "--json").json
+    assert (alive["version"], dead["version"]) == (1, 1)
+
+
 def test_a_dead_mount_can_be_unmounted_and_keeps_what_it_has(volfs: Command, place: Path) -> None:
     left = leave(volfs, place)
     assert "its daemon had died and nothing was committed" in volfs("umount", place, status=1).err

@@ -40,6 +40,11 @@ class Overlay(NamedTuple):
             return "alive"
         return "damaged" if self.left.problem else "dead"
 
+    @property
+    def version(self) -> int:
+        """What it stands on; before anything is recorded, that is what the mount began with."""
+        return self.session.base_version if self.left.version is None else self.left.version
+
 
 def list_overlays(store: Store) -> list[Overlay]:
     """The overlays of all writable mounts, those that dead ones left included; oldest first.

@@ -29,6 +29,8 @@ class Leftover(NamedTuple):
     """What is damaged, or empty."""
     is_clean: bool = False
     """Whether all is whole, and nothing is recorded that is not committed."""
+    version: int | None = None
+    """What it stands on, if that was ever recorded."""
 
 
 def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
@@ -42,7 +44,8 @@ def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
         p.end - p.start for ino in dirty for p in recorded.pieces.get(ino, ()) if p.source >= 0
     )
     problem = _find_problem(recorded, scratch)
-    return Leftover(len(dirty), held, problem, not (recorded.inodes or problem))
+    version = recorded.base.version if recorded.base else None
+    return Leftover(len(dirty), held, problem, not (recorded.inodes or problem), version)
 
 
 def read_answer(answer: bytes) -> Leftover:
