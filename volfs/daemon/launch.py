@@ -15,7 +15,7 @@ from volfs.control.mounts import FS_TYPE, find_mount_point, resolve_mount_path
 from volfs.control.protocol import Failure, to_exception, to_failure
 from volfs.daemon.logs import start_log
 from volfs.daemon.main import run
-from volfs.daemon.memory import settle_memory
+from volfs.daemon.memory import tune_memory
 from volfs.daemon.options import MountOptions
 from volfs.errors import MountError, VolfsError
 from volfs.fuse.mounting import check_fuse, is_dead, unmount
@@ -130,7 +130,7 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
 def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     default = Path(options.store) / "logs" / f"{options.volume}.log"
     start_log(options.log, options.log_level, default, foreground=options.foreground)
-    settle_memory()
+    tune_memory()
     try:
         trio.run(run, options, ready)
     except BaseExceptionGroup as group:

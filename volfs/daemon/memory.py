@@ -12,20 +12,20 @@ _LARGEST = 32 << 20
 """All that glibc takes."""
 
 
-def settle_memory() -> None:
+def tune_memory() -> None:
     """Called once, when all modules are loaded and there is one thread."""
-    _settle_garbage()
-    _settle_malloc()
+    _tune_garbage()
+    _tune_malloc()
 
 
-def _settle_garbage() -> None:
+def _tune_garbage() -> None:
     """Inodes live long and are not garbage: a full collection would look at all of them."""
     gc.freeze()
     gc.enable()
     gc.set_threshold(50_000, 20, 100)
 
 
-def _settle_malloc() -> None:
+def _tune_malloc() -> None:
     """Keep what is freed: a request's buffers went back to the kernel, to be cleared and
     faulted in again for the next one, which took a fifth of a daemon's time. Of one arena:
     each thread's own would keep as much."""

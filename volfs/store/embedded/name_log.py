@@ -70,9 +70,8 @@ class NameLog:
         with store_errors(f"{self._path}"):
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
-                rest = line
-                while rest:
-                    rest = rest[os.write(fd, rest) :]
+                while line:
+                    line = line[os.write(fd, line) :]
                 os.fdatasync(fd)
             finally:
                 os.close(fd)
