@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
+from tests.harness.uploads import die_with
 from tests.store.contract import (
     add,
     list_damage,
@@ -302,6 +303,7 @@ def test_an_open_upload_is_left_alone(store: Store, url: str, volume: str) -> No
 def test_what_a_dead_upload_left_is_dropped(store: Store, volume: str) -> None:
     with store.open_upload() as upload:
         upload.put_object(Kind.CHUNK, noise(2 * MIB))
+        die_with(upload)
     report = collect(store, Keep(), grace=0)
     assert (report.dropped_packs, report.deleted_packs) == (1, 1)
     assert report.deleted_bytes > 2 * MIB

@@ -13,6 +13,7 @@ from pathlib import Path
 import lmdb
 import pytest
 
+from tests.harness.uploads import die_with
 from volfs.errors import (
     DamagedObjectError,
     DataError,
@@ -250,6 +251,7 @@ def test_adoption_cuts_the_tail_of_a_dead_upload(store: EmbeddedStore, path: Pat
     whole = data_pack(path).stat().st_size
     with store.open_upload() as upload:
         upload.put_object(Kind.CHUNK, noise(5000, 1))
+        die_with(upload)
     assert data_pack(path).stat().st_size == whole + RECORD_HEADER_SIZE + 5000
     assert list_damage(store) == []
     add(store, noise(10))

@@ -119,7 +119,8 @@ class Copier:
         entry = decode_entry(oid, row)
         stored = open_entry(self._parts, oid, entry)
         writer = self._writer_for(pack_kind(entry.kind))
-        offset = writer.append(encode_record_header(entry.header(oid)), stored)
+        header = encode_record_header(entry.header(oid))
+        offset = self._parts.pool.append(writer, header, stored)
         self.copied += RECORD_HEADER_SIZE + entry.stored
         return Moved(oid, row, entry._replace(pack=writer.pack, offset=offset))
 

@@ -70,6 +70,7 @@ class Engine:
         self.packs = PackReader(path / PACKS)
         self.objects = ObjectReader(self.index, self.packs)
         self.pool = WriterPool(path / PACKS, self.index)
+        self.environment.make_room = self.pool.reclaim
 
     @property
     def parts(self) -> Parts:

@@ -217,6 +217,8 @@ class Environment:
         self._pid = os.getpid()
         self._closed = False
         self._tables: dict[bytes, Table] = {}
+        self.make_room: Callable[[], object] = lambda: None
+        """Called before a full disk is an error: gives back what nobody needs. No writing."""
         with store_errors(f"index {path}"):
             check_header(path)
             self._env = _open(path, durable)
@@ -340,13 +342,19 @@ class Environment:
                 txn.raw.drop(table.raw, delete=False)
 
     def _check_space(self, reserve: int) -> None:
-        with store_errors(f"index {self._path}"):
-            disk = os.statvfs(self._path)
-        if disk.f_bavail * disk.f_frsize < reserve:
+        if self._count_free() >= reserve:
+            return
+        self.make_room()
+        if self._count_free() < reserve:
             raise OutOfSpaceError(
                 f"store {self._path.parent}: less than {reserve >> 20} MiB free; "
                 "make room on the disk and try again"
             )
+
+    def _count_free(self) -> int:
+        with store_errors(f"index {self._path}"):
+            disk = os.statvfs(self._path)
+        return disk.f_bavail * disk.f_frsize
 
     def close(self) -> None:
         if not self._closed and os.getpid() == self._pid:

@@ -26,7 +26,8 @@ class PackUpload:
     """``store.base.Upload``. Threads hash and compress in parallel and append in turn.
 
     It holds the lock of every pack it has written until it is published or
-    left, so nobody cuts or collects them.
+    left, so nobody cuts or collects them. What was put and not published is given
+    back to the disk when it is left.
     """
 
     def __init__(self, index: Index, objects: ObjectReader, pool: WriterPool) -> None:
@@ -122,7 +123,7 @@ class PackUpload:
             if header.oid in self._new:
                 return  # Another thread was quicker.
             writer = self._writer_for(pack_kind(header.kind))
-            offset = writer.append(encode_record_header(header), stored)
+            offset = self._pool.append(writer, encode_record_header(header), stored)
             reached("publish.appended")
             kind, codec, raw, length, checksum, oid = header
             self._new[oid] = IndexEntry(writer.pack, offset, length, raw, checksum, codec, kind)

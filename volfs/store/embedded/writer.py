@@ -5,9 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
-from volfs.errors import StoreUnavailableError
+from volfs.errors import OutOfSpaceError, StoreUnavailableError, VolfsError
 from volfs.errors.faults import reached
 from volfs.model.objects import Buffer
 from volfs.model.pack import PACK_HEADER_SIZE, PackKind, encode_pack_header
@@ -31,14 +32,26 @@ class PackWriter:
         self._fd = fd
         self._synced = self.durable
         self._failed = False
+        self._torn = False
+        """Whether there may be bytes behind the end: of a record that did not fit."""
+        self._offered = False
+        """Whether a transaction may have published more than ``durable`` says."""
+        self._pid = os.getpid()
 
     def append(self, header: bytes, stored: Buffer) -> int:
         """Write one record; the offset of its stored bytes. After an error nothing has moved."""
+        was_torn, self._torn = self._torn, True
         with store_errors(f"pack {self.pack}"):
             _write_all(self._fd, [header, stored], self.end)
+        self._torn = was_torn
         offset = self.end + len(header)
         self.end = offset + len(stored)
         return offset
+
+    def cut(self, durable: int) -> None:
+        """Give back to the disk what lies behind the length that is published. OSError."""
+        if os.fstat(self._fd).st_size > durable:
+            os.ftruncate(self._fd, durable)
 
     def sync(self) -> None:
         """Make everything appended durable.
@@ -50,6 +63,7 @@ class PackWriter:
             raise StoreUnavailableError(
                 f"pack {self.pack}: writing it to the disk failed; start the change again"
             )
+        self._offered = True
         if self._synced == self.end:
             return
         self._failed = True
@@ -60,12 +74,12 @@ class PackWriter:
 
     def settle(self) -> None:
         """The index has recorded the end."""
-        self.durable, self.is_new = self.end, False
+        self.durable, self.is_new, self._offered = self.end, False, False
 
     @property
     def is_reusable(self) -> bool:
         """Whether the next upload may go on where this one ended."""
-        return self.end == self.durable < PACK_TARGET
+        return self.end == self.durable < PACK_TARGET and not self._torn
 
     def close(self) -> None:
         """Let go of the lock."""
@@ -74,7 +88,11 @@ class PackWriter:
             os.close(fd)
 
     def __del__(self) -> None:
-        self.close()  # Of an upload that was dropped, not left.
+        """Of an upload that was dropped, not left: the index is not asked from here."""
+        with suppress(OSError):
+            if self._fd >= 0 and not self._offered and self._pid == os.getpid():
+                self.cut(self.durable)
+        self.close()
 
 
 def _write_all(fd: int, parts: list[Buffer], offset: int) -> None:
@@ -88,8 +106,9 @@ def _write_all(fd: int, parts: list[Buffer], offset: int) -> None:
 class WriterPool:
     """Hands each upload packs of its own; keeps those that may be continued. Thread-safe.
 
-    A pack with unpublished bytes is never kept: letting go of its lock leaves
-    the cutting to adoption, which alone knows from the index what is published.
+    A pack with unpublished bytes is never kept: they are cut off before its lock is let
+    go of, so that a change that failed leaves the disk as it was. What a process that died
+    left is cut by whoever adopts the pack, by gc, and by ``reclaim``.
     """
 
     def __init__(self, directory: Path, index: Index) -> None:
@@ -113,7 +132,24 @@ class WriterPool:
             if writer.is_reusable and not self._closed:
                 self._idle.append(writer)
                 return
+        self._take_back(writer)
         writer.close()
+
+    def append(self, writer: PackWriter, header: bytes, stored: Buffer) -> int:
+        """As the writer's own; on a full disk once more, if dead uploads had room of it."""
+        try:
+            return writer.append(header, stored)
+        except OutOfSpaceError:
+            if not self.reclaim():
+                raise
+        return writer.append(header, stored)
+
+    def reclaim(self) -> int:
+        """Cut what dead uploads left behind the published part of any pack; how many bytes.
+
+        A pack that is locked has a living upload, and is left alone.
+        """
+        return sum(self._reclaim(row) for row in self._index.list_readable_packs())
 
     def sync_directory(self) -> None:
         """Make the names of new packs durable."""
@@ -131,6 +167,29 @@ class WriterPool:
         with self._lock:
             self._closed = True
         self.release()
+
+    def _take_back(self, writer: PackWriter) -> None:
+        """Cut what the index does not have. If that fails it stays, as after a death."""
+        with suppress(VolfsError, OSError):
+            row = self._index.find_pack(writer.pack)
+            if row is not None:
+                writer.cut(row.durable)
+
+    def _reclaim(self, seen: PackRow) -> int:
+        path = pack_path(self._directory, seen.pack)
+        with suppress(OSError):
+            if path.stat().st_size <= seen.durable:
+                return 0
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                row = self._lock_row(fd, path, seen.pack)
+                left = 0 if row is None else os.fstat(fd).st_size - row.durable
+                if row is not None and left > 0:
+                    os.ftruncate(fd, row.durable)
+                    return left
+            finally:
+                os.close(fd)
+        return 0
 
     def _adopt_any(self, kind: PackKind) -> PackWriter | None:
         # Newest first: their bytes are the likeliest to be wanted, and cached, together.
@@ -177,17 +236,23 @@ class WriterPool:
             return writer
 
     def _lock_and_cut(self, fd: int, path: Path, pack: int) -> PackWriter | None:
-        if not flock(fd, fcntl.LOCK_EX):
-            return None
-        # Only now is the row final: the last holder of the lock may just have published.
-        row = self._index.find_pack(pack)
-        state = os.fstat(fd)
-        if row is None or row.durable >= PACK_TARGET or state.st_size < row.durable:
-            return None
-        if state.st_nlink == 0 or not os.path.samestat(state, path.stat()):
+        row = self._lock_row(fd, path, pack)
+        if row is None or row.durable >= PACK_TARGET:
             return None
         reached("pack.locked")
         os.ftruncate(fd, row.durable)
         if row.durable == 0:
             _write_all(fd, [encode_pack_header(row.kind)], 0)
         return PackWriter(fd, row)
+
+    def _lock_row(self, fd: int, path: Path, pack: int) -> PackRow | None:
+        """The pack's row, under its lock; None if the pack is not to be had."""
+        if not flock(fd, fcntl.LOCK_EX):
+            return None
+        # Only now is the row final: the last holder of the lock may just have published.
+        row = self._index.find_pack(pack)
+        state = os.fstat(fd)
+        if row is None or state.st_size < row.durable:
+            return None
+        is_there = state.st_nlink > 0 and os.path.samestat(state, path.stat())
+        return row if is_there else None
