@@ -79,11 +79,22 @@ def umount(target: str, discard: bool) -> None:
     Of a mount whose daemon died, only the mount point is freed: what was not
     committed stays, see `volfs overlays`.
     """
-    from volfs.control.client import get_mount
+    from volfs.daemon.targets import get_target
 
-    mount = get_mount(target)
+    mount = get_target(target, store_url())
     if mount.is_alive() or not _take_away(mount.mount.path):
+        if discard:
+            _say_what_goes(mount)
         mount.unmount(discard=discard)
+
+
+def _say_what_goes(mount: MountClient) -> None:
+    said = mount.status()
+    what = f"{plural(said.dirty_files, 'file')}, {show_size(said.dirty_bytes)}"
+    click.echo(
+        f"Discarding what {said.volume} has uncommitted at {said.mountpoint} ({what}); "
+        f"store {said.store}."
+    )
 
 
 def _take_away(mountpoint: str) -> bool:
@@ -119,9 +130,9 @@ def commit_options(command: F) -> F:
 @commit_options
 def commit(target: str, message: str, on_conflict: str, as_json: bool) -> None:
     """Publish a mount's changes as the next version."""
-    from volfs.control.client import get_mount
+    from volfs.daemon.targets import get_target
 
-    print_commit(get_mount(target).commit(message, on_conflict), as_json)
+    print_commit(get_target(target, store_url()).commit(message, on_conflict), as_json)
 
 
 def print_commit(result: CommitResult, as_json: bool) -> None:
@@ -147,9 +158,9 @@ def reload(target: str, wait: float, as_json: bool) -> None:
     """Show a mount the newest version. Exit status 16 while files are open."""
     import msgspec
 
-    from volfs.control.client import get_mount
+    from volfs.daemon.targets import get_target
 
-    result = get_mount(target).reload(wait)
+    result = get_target(target, store_url()).reload(wait)
     if as_json:
         print_json(msgspec.to_builtins(result))
     elif result.version == result.before:
@@ -158,6 +169,7 @@ def reload(target: str, wait: float, as_json: bool) -> None:
         click.echo(f"Reloaded from version {result.before} to {result.version}.")
 
 
+_STORE = Column("Store", lambda store: store or "-")
 _STATUS = (
     Column("Volume"),
     Column("Mountpoint"),
@@ -170,7 +182,7 @@ _STATUS = (
     Column("Open files", show_count),
     Column("Read-only", show_flag),
     Column("Auto-commit", show_seconds),
-    Column("Store", lambda store: store or "-"),
+    _STORE,
     Column("Volume ID", lambda volume_id: volume_id or "-"),
 )
 
@@ -181,19 +193,26 @@ _STATUS = (
 )
 @json_option
 def status(target: str | None, as_json: bool) -> None:
-    """Show mounts: version, uncommitted changes, open files. Dead ones are marked."""
+    """Show mounts, those of the store in force first: version, uncommitted changes, open files."""
+    from volfs.control.client import list_mounts
+    from volfs.daemon.targets import find_targets
+
+    mounts = list_mounts() if target is None else find_targets(target, store_url())
+    print_listing(_STATUS, _sort_by_store(_ask_all(mounts)), as_json=as_json)
+
+
+def _ask_all(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
+    """One that hangs must not keep the others waiting."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from volfs.control.client import get_mount, list_mounts
+    with ThreadPoolExecutor(max(1, min(len(mounts), 16))) as pool:
+        return list(pool.map(_ask, mounts))
 
-    if target is not None:
-        rows = [_ask(get_mount(target))]
-    else:
-        mounts = list_mounts()
-        # One that hangs must not keep the others waiting.
-        with ThreadPoolExecutor(max(1, min(len(mounts), 16))) as pool:
-            rows = list(pool.map(_ask, mounts))
-    print_listing(_STATUS, rows, as_json=as_json)
+
+def _sort_by_store(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """First those of the store in force, last those that do not say whose they are."""
+    at, own = _STATUS.index(_STORE), os.path.realpath(store_url())
+    return sorted(rows, key=lambda row: (row[at] is None, row[at] != own, row[at] or ""))
 
 
 def _ask(mount: MountClient) -> tuple[Any, ...]:

@@ -93,8 +93,8 @@ def test_a_dead_mount_of_the_same_name(volfs: Command, mounted: Path, tmp_path: 
     os.kill(row["pid"], signal.SIGKILL)
     wait_until(lambda: not is_running(row["pid"]), "the daemon's end")
     line = volfs("commit", "v", status=1).err.strip()
-    assert line.startswith("volfs: commit: v: neither a mount point nor a mounted volume; ")
-    assert f"the mount of that name at {mounted} is dead" in line
+    assert line.startswith("volfs: commit: v: neither a mount point nor a mounted volume of ")
+    assert f"its mount at {mounted} is dead" in line
     other = tmp_path / "other"
     other.mkdir()
     volfs("mount", "v", other)

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from volfs.control.client import MountClient, list_mounts
 from volfs.control.mounts import list_mount_points, resolve_mount_path
-from volfs.errors import MountError, NotMountedError
-from volfs.store.base import VolumeRecord
+from volfs.daemon.targets import VolumeMount, find_volume_mounts
+from volfs.errors import NotMountedError
+from volfs.store.base import Store, VolumeRecord
 
 
-def get_own_mount(volume: VolumeRecord, verb: str, mountpoint: str | None = None) -> MountClient:
+def get_own_mount(
+    store: Store, volume: VolumeRecord, verb: str, mountpoint: str | None = None
+) -> MountClient:
     """The one mount of the volume, or the one at ``mountpoint``. NotMountedError."""
-    found = find_own_mounts(volume, mountpoint)
+    found = find_own_mounts(store, volume, mountpoint)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -32,11 +35,14 @@ def get_own_mount(volume: VolumeRecord, verb: str, mountpoint: str | None = None
     )
 
 
-def find_own_mounts(volume: VolumeRecord, mountpoint: str | None = None) -> list[MountClient]:
+def find_own_mounts(
+    store: Store, volume: VolumeRecord, mountpoint: str | None = None
+) -> list[MountClient]:
     """Its living mounts that this process sees, all or those at a place; each once.
 
     A container sees those of the host, too: its own is the one that is meant there.
     """
+    of_volume = {m.client.mount.device: m for m in find_volume_mounts(store, volume)}
     mounts = [mount for mount in list_mounts() if not mount.mount.is_private]
     if mountpoint is not None:
         place = resolve_mount_path(mountpoint)
@@ -45,19 +51,14 @@ def find_own_mounts(volume: VolumeRecord, mountpoint: str | None = None) -> list
     bound = {mount.device for mount in list_mount_points() if mount.is_private}
     own = [mount for mount in several.values() if mount.mount.device in bound]
     hosts = [mount for mount in several.values() if mount.mount.device not in bound]
-    found = _of_volume(volume, own)
     # Should the container's have died, the host's is not what anybody means.
-    if found or any(mount.mount.source == volume.name for mount in own):
-        return found
-    return _of_volume(volume, hosts)
+    if any(mount.mount.device in of_volume or mount.mount.source == volume.name for mount in own):
+        return _choose(of_volume, own)
+    return _choose(of_volume, hosts)
 
 
-def _of_volume(volume: VolumeRecord, mounts: list[MountClient]) -> list[MountClient]:
-    return [mount for mount in reversed(mounts) if _shows(mount, volume)]
-
-
-def _shows(mount: MountClient, volume: VolumeRecord) -> bool:
-    try:
-        return mount.status().volume_id == volume.id
-    except MountError:  # dead, or another user's
-        return False
+def _choose(
+    of_volume: dict[tuple[int, int], VolumeMount], mounts: list[MountClient]
+) -> list[MountClient]:
+    found = ((mount, of_volume.get(mount.mount.device)) for mount in reversed(mounts))
+    return [mount for mount, seen in found if seen is not None and seen.session.alive]

@@ -265,8 +265,8 @@ class Volume(ResourceHandle, OlderNames, Historical):
     def _own_mount(self, verb: str, mountpoint: str | None) -> MountClient:
         self._hydrate()
         try:
-            with self._opened() as (_, record):
-                return get_own_mount(record, verb, mountpoint)
+            with self._opened() as (store, record):
+                return get_own_mount(store, record, verb, mountpoint)
         except NotFoundError as error:
             raise NotMountedError(str(error)) from error
 

@@ -1,4 +1,4 @@
-"""Calling a running mount, found by its mount point or by its volume's name. Blocking."""
+"""Calling a running mount, found by its mount point. Blocking."""
 
 from __future__ import annotations
 
@@ -100,33 +100,17 @@ def _receive_exactly(connection: socket.socket, size: int) -> bytes:
     return bytes(parts)
 
 
-def get_mount(target: str) -> MountClient:
-    """The mount at a mount point, or the only living one of a volume of that name.
+def get_mount(mountpoint: str) -> MountClient:
+    """The mount at a mount point. NotFoundError; MountError if it is not one of volfs.
 
-    NotFoundError if there is none; MountError if it is not ours, or not the only one.
+    Opens no store: it works whatever has become of the mount's own.
     """
-    found = find_mount_point(target)
-    if found is not None:
-        if found.fs_type != FS_TYPE:
-            raise MountError(f"{target}: mounted, but not by volfs")
-        return MountClient(found)
-    if "/" in target or target in (".", ".."):
-        raise NotFoundError(f"{resolve_mount_path(target)}: no volume is mounted there")
-    return _get_only_mount(target)
-
-
-def _get_only_mount(volume: str) -> MountClient:
-    """The living mount of a volume. Dead ones are none: their name may be another store's."""
-    mounts = [client for client in list_mounts() if client.mount.source == volume]
-    living = [client for client in mounts if client.is_alive()]
-    if not living:
-        dead = "".join(f"; the mount of that name at {c.mount.path} is dead" for c in mounts)
-        raise NotFoundError(f"{volume}: neither a mount point nor a mounted volume{dead}")
-    living = [client for client in living if not client.mount.is_private] or living
-    if len(living) > 1:
-        places = ", ".join(client.mount.path for client in living)
-        raise MountError(f"{volume}: mounted more than once ({places}); name the mount point")
-    return living[0]
+    found = find_mount_point(mountpoint)
+    if found is None:
+        raise NotFoundError(f"{resolve_mount_path(mountpoint)}: no volume is mounted there")
+    if found.fs_type != FS_TYPE:
+        raise MountError(f"{mountpoint}: mounted, but not by volfs")
+    return MountClient(found)
 
 
 def list_mounts() -> list[MountClient]:

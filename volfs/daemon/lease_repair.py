@@ -11,8 +11,8 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from volfs.control.client import get_mount
 from volfs.daemon.overlays import describe_session
+from volfs.daemon.targets import get_session_mount
 from volfs.errors import VolfsError
 from volfs.store.base import Lease, Store
 from volfs.vfs.catalog import read_catalog
@@ -78,11 +78,10 @@ def _drop(store: Store, name: str, reason: str) -> MendedLease:
 
 def _ask_mount(name: str, session: Session) -> MendedLease:
     try:
-        mount = get_mount(session.mountpoint)
-        if mount.status().pid == session.pid:
-            mount.renew()
-            return MendedLease(name, "made again", "by its mount")
-        problem = f"another mount is at {session.mountpoint}"
+        mount = get_session_mount(session)
+        mount.check()
+        mount.client.renew()
+        return MendedLease(name, "made again", "by its mount")
     except VolfsError as error:
         problem = str(error)
     return MendedLease(name, "left", f"{problem}; it is mended when its mount ends")

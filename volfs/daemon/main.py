@@ -170,6 +170,7 @@ def _wire(options: MountOptions, session: Session, committer: Committer) -> Moun
     service.pinned = options.at is not None
     service.at_end = options.at_end
     service.follows = follows
+    service.lock_id = session.lock_id
     return Mount(options, session, committer, operations, service)
 
 
@@ -193,6 +194,7 @@ async def _serve(
         raise_read_ahead(service.device)
         make_runtime_directory()
         service.socket = socket_path(service.device)
+        built.session.write_device(service.device)
         servers.start_soon(serve, listen(service.socket), service.handle, service.finished)
         nursery.start_soon(_leave_when_asked, built, ending)
         if built.options.while_fd is not None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 import trio
 
+from volfs.control.mounts import find_mount_point
 from volfs.daemon.launch import clear_dead_mount
 from volfs.daemon.options import MountOptions
 from volfs.daemon.rooms import NO_KERNEL, open_rooms
@@ -101,8 +102,12 @@ def discard_overlay(store: Store, name: str) -> None:
 
 
 def clear_mount(session: Seen) -> None:
-    """Take away the mount of the daemon that died, where it is still there."""
-    if session.mountpoint:
+    """Take away the mount of the daemon that died, where it is still there.
+
+    At its place another store's may be by now, which is dead as well.
+    """
+    found = find_mount_point(session.mountpoint) if session.mountpoint else None
+    if found is not None and session.device in (None, found.device):
         with contextlib.suppress(MountError):
             clear_dead_mount(session.mountpoint)
 

@@ -22,7 +22,7 @@ from volfs.control.protocol import (
 from volfs.daemon.busy import describe_holders, find_holders
 from volfs.daemon.options import AtEnd
 from volfs.daemon.survivors import kill_survivors
-from volfs.errors import MountError, StoreError, UserError, VolfsError, VolumeBusyError
+from volfs.errors import DataError, MountError, StoreError, UserError, VolfsError, VolumeBusyError
 from volfs.errors.faults import reached
 from volfs.fuse.mounting import abandon, stop_serving, unmount
 from volfs.fuse.ops import Operations
@@ -56,6 +56,8 @@ class Service:
         self.follows = False
         """Whether it shows the newest version by itself, open files or not."""
         self.device = (0, 0)
+        self.lock_id = ""
+        """Which session it has, as ``identify_lock`` says it."""
         self.socket: Path | None = None
         self.at_end: AtEnd = "commit"
         self.left = ""
@@ -83,7 +85,7 @@ class Service:
     async def status(self) -> MountStatus:
         state, volume = self.committer.state, self.committer.volume
         return MountStatus(
-            volume=volume.name,
+            volume=await self._current_name(),
             mountpoint=self.mountpoint,
             version=state.view.head.version,
             pid=os.getpid(),
@@ -95,7 +97,17 @@ class Service:
             store=self.committer.store.url,
             volume_id=volume.id,
             head=await self._newest(),
+            lock=self.lock_id,
         )
+
+    async def _current_name(self) -> str:
+        """The volume's, which may have been renamed; the one it had where the store is silent."""
+        committer, volume = self.committer, self.committer.volume
+        try:
+            found = await committer.bridge.run(committer.store.find_volume_by_id, volume.id)
+        except (StoreError, DataError):
+            return volume.name
+        return found.name if found else volume.name
 
     async def _newest(self) -> int | None:
         committer = self.committer

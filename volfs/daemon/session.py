@@ -8,6 +8,7 @@ has a number, too. ``volfs/volume/sessions.py`` reads them for everybody else.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import logging
@@ -30,13 +31,16 @@ from volfs.store.base import Store, VolumeRecord
 from volfs.vfs.scratch import sync_directory
 from volfs.volume.sessions import (
     CATALOG,
+    DEVICE,
     FACTS,
     LOCK,
     REMOVED,
     SCRATCH,
     SessionFacts,
+    encode_device,
     encode_facts,
     get_session,
+    identify_lock,
     load_session,
     session_name,
     sessions_directory,
@@ -81,9 +85,22 @@ class Session:
         sync_directory(self.path)
         sync_directory(self.path.parent)
 
+    def write_device(self, device: tuple[int, int]) -> None:
+        """Say which mount is served. It means nothing once this process has ended."""
+        temporary = self.path / f"{DEVICE}.new"
+        temporary.write_bytes(encode_device(device))
+        temporary.rename(self.path / DEVICE)
+
+    @property
+    def lock_id(self) -> str:
+        """As ``identify_lock``: proof of which session this process has."""
+        return identify_lock(os.fstat(self._lock.fileno()))
+
     def close(self) -> None:
         """Let go of the directory; it stays, with the overlay in it."""
-        self._lock.close()
+        if not self._lock.closed:  # else it may be another process's by now
+            _forget_device(self.path)
+            self._lock.close()
 
     def remove(self) -> None:
         """Delete the directory: everything in it has been committed or discarded.
@@ -95,7 +112,7 @@ class Session:
         reached("end.renamed")
         for removed in self.path.parent.glob(f"*{REMOVED}"):
             shutil.rmtree(removed, ignore_errors=True)
-        self.close()
+        self._lock.close()
 
 
 def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:
@@ -193,6 +210,7 @@ def _find_lock(path: Path) -> IO[bytes] | None:
         lock = (path / LOCK).open("ab", buffering=0)
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(lock.fileno()), (path / LOCK).stat()):
+            _forget_device(path)  # a dead daemon's: the number may be another mount's by now
             return lock
     except BlockingIOError:
         lock.close()
@@ -204,6 +222,11 @@ def _find_lock(path: Path) -> IO[bytes] | None:
         return None
     lock.close()
     return None
+
+
+def _forget_device(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        (path / DEVICE).unlink(missing_ok=True)
 
 
 def _adopt(store: Store, name: str, path: Path) -> Session:

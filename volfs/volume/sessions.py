@@ -2,7 +2,8 @@
 
 ``<store>/mounts/<session>/`` holds ``session.json`` and ``lock``, on which the
 living daemon holds an exclusive flock; the kernel lets go of it whatever the
-daemon dies of. Written by ``daemon/session.py``, only read here.
+daemon dies of. ``device`` says which mount it serves, by the number that the kernel
+has given it. Written by ``daemon/session.py``, only read here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from xxhash import xxh3_64_hexdigest
 from volfs.errors import NotFoundError
 from volfs.store.base import Store
 
-SESSIONS, FACTS, LOCK = "mounts", "session.json", "lock"
+SESSIONS, FACTS, LOCK, DEVICE = "mounts", "session.json", "lock", "device"
 CATALOG, SCRATCH = "catalog", "scratch"
 REMOVED = ".removed"
 """Ends the name of a directory that is being deleted."""
@@ -40,6 +41,8 @@ class Session(NamedTuple):
     read_only: bool
     sub_path: str
     alive: bool
+    device: tuple[int, int] | None = None
+    """The mount's, major and minor; None before it is mounted, and of older daemons."""
 
 
 class SessionFacts(msgspec.Struct):
@@ -142,7 +145,29 @@ def load_session(path: Path) -> Session:
         facts.read_only,
         facts.sub_path,
         is_locked(path / LOCK),
+        find_device(path),
     )
+
+
+def find_device(path: Path) -> tuple[int, int] | None:
+    """What ``device`` says. Of a dead session it may be another mount's number by now."""
+    try:
+        major, minor = (path / DEVICE).read_bytes().split(b":")
+        return int(major), int(minor)
+    except (OSError, ValueError):
+        return None
+
+
+def encode_device(device: tuple[int, int]) -> bytes:
+    return b"%d:%d" % device
+
+
+def identify_lock(status: os.stat_result) -> str:
+    """Which file a lock is, as everybody on this machine says it.
+
+    A store that was copied has the same names and ids as the other, and other files.
+    """
+    return f"{status.st_dev}:{status.st_ino}"
 
 
 @contextmanager

@@ -1,0 +1,232 @@
+"""Which mounts a command means: by a mount point, or by a volume's name in a store.
+
+A name is the name of a volume of one store. The sessions of that store say which
+mounts it has, by the device numbers of these; what other stores have mounted under
+the same name is never asked. A mount point needs no store (docs/decisions/0026).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from volfs.control.client import MountClient, get_mount, list_mounts
+from volfs.control.mounts import FS_TYPE, find_mount_point
+from volfs.control.protocol import MountStatus
+from volfs.errors import DataError, MountError, NotAStoreError, NotFoundError, StoreError
+from volfs.store.base import Store, VolumeRecord
+from volfs.store.registry import open_store
+from volfs.volume.sessions import LOCK, SESSIONS, Session, identify_lock
+from volfs.volume.volumes import list_volume_sessions
+
+Seen = dict[tuple[int, int], list[MountClient]]
+"""The mounts that this process sees, by device: one may be at several places."""
+
+
+class VolumeMount(NamedTuple):
+    """A mount that this process sees, and the session of the store that says whose it is."""
+
+    client: MountClient
+    session: Session
+
+    def check(self) -> MountStatus:
+        """What its daemon says. MountError if none answers, or one that has another session."""
+        said = self.client.status()
+        if not _has(said, self.session):
+            raise MountError(f"{self.client.mount.path}: another mount by now, of {said.store}")
+        return said
+
+
+def find_volume_mounts(store: Store, volume: VolumeRecord) -> list[VolumeMount]:
+    """Those of a volume that this process sees, each once; dead ones too. StoreError, DataError."""
+    return _find_mounts(list_volume_sessions(store, volume))
+
+
+def get_session_mount(session: Session) -> VolumeMount:
+    """The mount of a session. NotFoundError where this process sees none."""
+    found = _find_mounts([session])
+    if not found:
+        raise NotFoundError(f"{session.mountpoint}: no mount of {session.name} is seen there")
+    return found[0]
+
+
+def get_target(target: str, store: str) -> MountClient:
+    """The one living mount that a command's argument means; ``store`` is the address in force.
+
+    A word without a slash may be a volume's name, or a mount point in the working
+    directory. NotFoundError if there is none; MountError if it is not the only one.
+    """
+    named = _resolve(target, store)
+    return named if isinstance(named, MountClient) else named.get_only()
+
+
+def find_targets(target: str, store: str) -> list[MountClient]:
+    """As ``get_target``, but all mounts of a volume, dead ones too: at least one."""
+    named = _resolve(target, store)
+    if isinstance(named, MountClient):
+        return [named]
+    if not named.mounts:
+        raise named.explain()
+    return [mount.client for mount in named.mounts]
+
+
+class _Named(NamedTuple):
+    """What a word names in a store."""
+
+    word: str
+    store: str
+    volume: VolumeRecord | None
+    sessions: list[Session]
+    mounts: list[VolumeMount]
+
+    def get_only(self) -> MountClient:
+        """Its living mount, which has answered."""
+        living = [mount for mount in self.mounts if mount.session.alive]
+        living = [m for m in living if not m.client.mount.is_private] or living
+        if not living:
+            raise self.explain()
+        if len(living) > 1:
+            places = ", ".join(mount.client.mount.path for mount in living)
+            raise MountError(f"{self.word}: mounted more than once ({places}); name a mount point")
+        living[0].check()
+        return living[0].client
+
+    def explain(self) -> NotFoundError:
+        """Why there is no living mount."""
+        what = "mounted volume" if self.volume else "volume"
+        return NotFoundError(
+            f"{self.word}: neither a mount point nor a {what} of the store {self.store}"
+            + "".join(f"; {hint}" for hint in (*self._hint_at_own(), *self._hint_at_others()))
+        )
+
+    def _hint_at_own(self) -> Iterator[str]:
+        seen = {mount.session.name for mount in self.mounts}
+        for session in self.sessions:
+            if not session.alive and session.name in seen:
+                yield f"its mount at {session.mountpoint} is dead"
+            elif session.alive and session.name not in seen:
+                yield (
+                    f"process {session.pid} has it for {session.mountpoint}, "
+                    "where this process does not see it mounted"
+                )
+
+    def _hint_at_others(self) -> Iterator[str]:
+        own = {mount.client.mount.device for mount in self.mounts}
+        others = [client.mount for client in list_mounts() if client.mount.source == self.word]
+        for mount in others:
+            if mount.device not in own:
+                yield f"of another store is the {self.word} at {mount.path}: name the mount point"
+
+
+def _resolve(target: str, store: str) -> MountClient | _Named:
+    if "/" in target or target in ("", ".", ".."):
+        return get_mount(target)
+    here = _find_here(target)
+    with _named_only(target):
+        named = _look_up(target, store, may_lack=here is not None)
+    if here is None:
+        return named
+    if named.volume is None or here.mount.device in {m.client.mount.device for m in named.mounts}:
+        return here
+    raise MountError(
+        f"{target}: a volume of the store {store}, but the mount at {here.mount.path} is another "
+        f"one's; ./{target} is the mount point"
+    )
+
+
+def _find_here(word: str) -> MountClient | None:
+    found = find_mount_point(word)
+    return MountClient(found) if found is not None and found.fs_type == FS_TYPE else None
+
+
+def _look_up(word: str, url: str, *, may_lack: bool) -> _Named:
+    """NotAStoreError, unless it may lack; StoreError, DataError."""
+    try:
+        store = open_store(url)
+    except NotAStoreError:
+        if may_lack:
+            return _Named(word, url, None, [], [])
+        raise
+    try:
+        volume = _find_volume(store, word)
+        sessions = list_volume_sessions(store, volume) if volume else []
+    finally:
+        store.close()
+    return _Named(word, url, volume, sessions, _find_mounts(sessions))
+
+
+def _find_volume(store: Store, name: str) -> VolumeRecord | None:
+    try:
+        return store.get_volume(name)
+    except NotFoundError:
+        return None
+
+
+@contextmanager
+def _named_only(word: str) -> Iterator[None]:
+    """An error of the store says that only the name needed it."""
+    try:
+        yield
+    except (StoreError, DataError, NotAStoreError) as error:
+        raise type(error)(f"{error}; a mount is reached by its mount point as well") from error
+
+
+# --- sessions and what is mounted ---------------------------------------------
+
+
+def _find_mounts(sessions: list[Session]) -> list[VolumeMount]:
+    seen: Seen = {}
+    for client in list_mounts():
+        seen.setdefault(client.mount.device, []).append(client)
+    found = ((session, _find_mount(session, seen)) for session in sessions)
+    return [VolumeMount(client, session) for session, client in found if client is not None]
+
+
+def _find_mount(session: Session, seen: Seen) -> MountClient | None:
+    if session.device is None:
+        return _ask_for_older(session, seen) if session.alive else None
+    clients = seen.get(session.device, [])
+    at_its_place = [client for client in clients if _is_at(client, session)]
+    if not session.alive:
+        # The number, and even the place, may be those of a newer mount.
+        return next((client for client in at_its_place if not client.is_alive()), None)
+    return next(iter((*at_its_place, *clients)), None)
+
+
+def _is_at(client: MountClient, session: Session) -> bool:
+    path = os.fsencode(client.mount.path).decode("utf-8", "backslashreplace")
+    return path == session.mountpoint
+
+
+def _ask_for_older(session: Session, seen: Seen) -> MountClient | None:
+    """The mount of a daemon that has not noted its device; one that does not answer is none."""
+    for clients in seen.values():
+        for client in clients:
+            if client.mount.source == session.volume and _is_at(client, session):
+                with suppress(MountError):
+                    if _has(client.status(), session):
+                        return client
+    return None
+
+
+def _has(said: MountStatus, session: Session) -> bool:
+    """Whether a daemon that says so has this very session, and not one that was copied from it."""
+    if said.lock:
+        try:
+            return said.lock == identify_lock((session.path / LOCK).stat())
+        except FileNotFoundError:
+            return False
+    same = (said.pid, said.volume_id) == (session.pid, session.volume_id)
+    return same and _is_store_of(said.store, session)
+
+
+def _is_store_of(url: str, session: Session) -> bool:
+    """Whether the session's directory is in that store, or named by a lease of it."""
+    inner = Path(url) / SESSIONS / session.path.name
+    try:
+        return inner.samefile(session.path)
+    except OSError:
+        return not inner.exists()
