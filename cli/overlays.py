@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,15 +12,20 @@ from volfs_cli.mounts import commit_options, print_commit
 from volfs_cli.options import verb
 from volfs_cli.output import (
     Column,
+    as_text,
     json_option,
+    plural,
+    print_json,
     print_listing,
     show_age,
     show_count,
     show_size,
 )
+from volfs_cli.progress import progress_bar
 from volfs_cli.stores import opened_store, store_option
 
 if TYPE_CHECKING:
+    from volfs.daemon.exporting import Exported
     from volfs.daemon.overlays import Overlay
 
 name_argument = click.argument("name")
@@ -106,5 +112,63 @@ def discard(name: str) -> None:
         discard_overlay(store, name)
 
 
-for _command in (adopt, commit, discard):
+@verb("export")
+@name_argument
+@click.argument("directory", type=click.Path())
+@click.option("-f", "--force", is_flag=True, help="Write into a directory that is not empty.")
+@json_option
+def export(name: str, directory: str, force: bool, as_json: bool) -> None:
+    """Write the files that a dead mount left to a directory, whatever it stood on."""
+    from volfs.daemon.overlays import export_overlay
+
+    with opened_store() as store, progress_bar("export") as report:
+        done = export_overlay(store, name, directory, force=force, report=report)
+    _print_exported(done, as_json)
+
+
+def _print_exported(done: Exported, as_json: bool) -> None:
+    from volfs.errors import DamagedObjectError
+    from volfs.model.names import show_path
+
+    where = show_path(done.directory)
+    if as_json:
+        print_json(_exported_as_json(done))
+    else:
+        counts = f"{plural(done.files, 'file')}, {done.directories} changed directories"
+        deleted = plural(done.deleted, "deletion")
+        click.echo(f"Exported {counts}, {deleted} ({show_size(done.bytes)}) to {where}.")
+        for path, missing, problem in done.incomplete:
+            click.echo(f"incomplete: {show_path(path)}: {_ranges(missing)}: {problem}", err=True)
+        for line in (*done.problems, *done.notes):
+            click.echo(f"note: {line}", err=True)
+    if not done.is_whole:
+        lost = plural(len(done.incomplete), "incomplete file")
+        others = plural(len(done.problems), "other problem")
+        raise DamagedObjectError(f"{where}: not all is there: {lost}, {others}; see changes.json")
+
+
+def _ranges(missing: Sequence[tuple[int, int]]) -> str:
+    """Ranges of bytes, the last ones not in them."""
+    shown = ", ".join(f"{start}-{end}" for start, end in missing[:8])
+    more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+    return f"bytes {shown}{more} are missing"
+
+
+def _exported_as_json(done: Exported) -> dict[str, Any]:
+    return {
+        "directory": as_text(done.directory),
+        "files": done.files,
+        "directories": done.directories,
+        "bytes": done.bytes,
+        "deleted": done.deleted,
+        "incomplete": [
+            {"path": as_text(path), "missing": list(map(list, missing)), "problem": problem}
+            for path, missing, problem in done.incomplete
+        ],
+        "problems": done.problems,
+        "notes": done.notes,
+    }
+
+
+for _command in (adopt, commit, discard, export):
     overlays.add_command(_command)

@@ -12,7 +12,9 @@ import msgspec
 import trio
 
 from volfs.control.mounts import find_mount_point
+from volfs.daemon.exporting import Exported, export_session
 from volfs.daemon.launch import clear_dead_mount
+from volfs.daemon.locating import check_ours, holding_dead, located, name_here
 from volfs.daemon.options import MountOptions
 from volfs.daemon.rooms import NO_KERNEL, open_rooms
 from volfs.daemon.session import Session, end_session, take_session
@@ -20,6 +22,7 @@ from volfs.errors import DamagedObjectError, MountError
 from volfs.store.base import Store, VolumeRecord
 from volfs.vfs.leftover import Leftover, inspect_overlay, read_answer
 from volfs.volume.commit import CommitNote, Published
+from volfs.volume.progress import Report, report_nothing
 from volfs.volume.sessions import CATALOG, FACTS, SCRATCH, get_session, list_store_sessions
 from volfs.volume.sessions import Session as Seen
 
@@ -71,6 +74,7 @@ def get_left(store: Store, name: str) -> tuple[Overlay, VolumeRecord]:
 
 def make_adoption(store: Store, name: str, mountpoint: str) -> MountOptions:
     """How to mount what a dead mount left at another place. As ``get_left``."""
+    name = name_here(store, name)
     found, volume = get_left(store, name)
     sub_path = found.session.sub_path or None
     return MountOptions(store.url, volume.name, mountpoint, sub_path=sub_path, adopt=name)
@@ -81,6 +85,7 @@ def commit_overlay(store: Store, name: str, note: CommitNote) -> Published:
 
     On any error it stays as it is.
     """
+    name = name_here(store, name)
     found, volume = get_left(store, name)
     session = take_session(store, name)
     try:
@@ -96,9 +101,26 @@ def commit_overlay(store: Store, name: str, note: CommitNote) -> Published:
 
 def discard_overlay(store: Store, name: str) -> None:
     """Remove what a dead mount left, damaged or not. NotFoundError; MountError if it lives."""
+    name = check_ours(store, name)
     found = get_session(store, name)
     end_session(store, take_session(store, name))
     clear_mount(found)
+
+
+def export_overlay(
+    store: Store,
+    name: str,
+    output: str,
+    *,
+    force: bool = False,
+    report: Report = report_nothing,
+) -> Exported:
+    """Write what a dead mount left to a directory, damaged or not. As ``export_session``.
+
+    NotFoundError; MountError if it lives.
+    """
+    with located(store, name) as found, holding_dead(found.session):
+        return export_session(store, found.session, output, force=force, report=report)
 
 
 def clear_mount(session: Seen) -> None:

@@ -137,7 +137,7 @@ def decode_records(rows: Iterable[tuple[bytes, bytes]]) -> Recorded:
         elif key == FORMER_BASE_KEY:
             raise refuse_former()
         else:
-            _decode_record(recorded, key, row)
+            decode_record(recorded, key, row)
     _check_together(recorded)
     for ino, inode in recorded.inodes.items():
         _check_pieces(recorded, ino, inode)
@@ -145,7 +145,11 @@ def decode_records(rows: Iterable[tuple[bytes, bytes]]) -> Recorded:
     return recorded
 
 
-def _decode_record(recorded: Recorded, key: bytes, row: bytes) -> None:
+def decode_record(recorded: Recorded, key: bytes, row: bytes) -> None:
+    """One record, but what it stands on; whether it fits others is not looked at.
+
+    DamagedObjectError.
+    """
     kind, number, rest = key[:1], int.from_bytes(key[1 : 1 + _NUMBER], "big"), key[1 + _NUMBER :]
     if number > _LIMIT or len(key) < 1 + _NUMBER:
         raise DamagedObjectError(f"a record {key!r} that means nothing")
@@ -190,11 +194,11 @@ def _check_pieces(recorded: Recorded, ino: int, inode: StoredInode) -> None:
     pieces = recorded.pieces.get(ino, [])
     if len(pieces) != inode.pieces:
         raise DamagedObjectError(f"inode {ino}: {len(pieces)} of {inode.pieces} pieces are left")
-    if not _fit(pieces, inode.size):
+    if not fit_pieces(pieces, inode.size):
         raise DamagedObjectError(f"inode {ino}: impossible pieces of {inode.name!r}")
 
 
-def _fit(pieces: list[Piece], size: int) -> bool:
+def fit_pieces(pieces: list[Piece], size: int) -> bool:
     """Whether pieces follow each other within ``size``, each from where bytes can be."""
     ends = [0, *(piece.end for piece in pieces), size]
     return all(

@@ -1,0 +1,252 @@
+"""Overlays of killed mounts, written out: whole, without their base, and damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.mounted import Mounted, Mounts
+from volfs.daemon.exporting import Exported
+from volfs.daemon.overlays import export_overlay
+from volfs.errors import DamagedObjectError, LocalFileError, MountError, NotFoundError
+from volfs.volume.volumes import delete_volume
+
+pytestmark = pytest.mark.fuse
+
+
+def write(path: Path, data: bytes, offset: int = 0) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    os.pwrite(descriptor, data, offset)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
+
+
+def export(mounts: Mounts, name: str | Path = "", **options: Any) -> tuple[Exported, Path]:
+    output = mounts.directory / f"out{len(list(mounts.directory.glob('out*')))}"
+    result = export_overlay(mounts.store, str(name or mounts.sessions[0]), str(output), **options)
+    return result, output
+
+
+def read_changes(output: Path) -> dict[str, dict[str, Any]]:
+    return {
+        each["path"]: each for each in json.loads((output / "changes.json").read_text())["changes"]
+    }
+
+
+def test_everything_that_was_written_is_there(mounts: Mounts) -> None:
+    mounted = mounts.mount()
+    base = os.urandom(300_000)
+    write(mounted.path / "changed", base)
+    write(mounted.path / "kept", b"kept")
+    write(mounted.path / "gone", b"gone")
+    (mounted.path / "moved").mkdir()
+    write(mounted.path / "moved" / "in", b"inside")
+    os.link(mounted.path / "changed", mounted.path / "twin")
+    mounted.commit()
+    mounted.reload()
+    write(mounted.path / "changed", b"NEW", 100_000)
+    write(mounted.path / "new", b"new")
+    os.link(mounted.path / "new", mounted.path / "new-link")
+    os.setxattr(mounted.path / "new", "user.x", b"\0y")
+    os.chmod(mounted.path / "new", 0o640)
+    os.chown(mounted.path / "new", 12, 34)
+    os.utime(mounted.path / "new", ns=(5, 123_456_789_012_345_678))
+    (mounted.path / "gone").unlink()
+    os.rename(mounted.path / "moved", mounted.path / "moved here")
+    os.symlink(b"to/\xff", os.fsencode(mounted.path) + b"/l\xff\nx")
+    os.mkfifo(mounted.path / "fifo", 0o600)
+    os.mkdir(mounted.path / "dir", 0o711)
+    os.truncate(mounted.path / "kept", 1 << 30)
+    sync(mounted.path)
+    mounted.kill()
+    result, output = export(mounts)
+    assert result.is_whole, result
+    files = output / "files"
+    changed = base[:100_000] + b"NEW" + base[100_003:]
+    assert (files / "changed").read_bytes() == changed
+    assert (files / "twin").samefile(files / "changed")
+    assert (files / "new").samefile(files / "new-link")
+    status = (files / "new").stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (0o640, 12, 34)
+    assert status.st_mtime_ns == 123_456_789_012_345_678
+    assert os.getxattr(files / "new", "user.x") == b"\0y"
+    assert (files / "moved here" / "in").read_bytes() == b"inside"
+    assert os.readlink(os.fsencode(files) + b"/l\xff\nx") == b"to/\xff"
+    assert stat.S_ISFIFO((files / "fifo").stat().st_mode)
+    assert stat.S_IMODE((files / "dir").stat().st_mode) == 0o711
+    kept = (files / "kept").stat()
+    assert (kept.st_size, kept.st_blocks < 100) == (1 << 30, True)
+    assert sorted((output / "deleted").read_bytes().split(b"\0")) == [b"", b"gone", b"moved"]
+    changes = read_changes(output)
+    assert changes["l\udcff\nx"]["path_hex"] == b"l\xff\nx".hex()
+    assert changes["gone"]["change"] == "deleted"
+    assert changes["kept"]["change"] == "modified"
+    mounts.mount(mounted.path)  # nothing was changed by it
+
+
+def replace_store(mounts: Mounts, backup: Path) -> Path:
+    """The older copy is in the store's place; where the newer one is now."""
+    mounts.close_store()
+    newer = mounts.directory / "newer"
+    mounts.store_path.rename(newer)
+    shutil.copytree(backup, mounts.store_path)
+    return newer
+
+
+def back_up(mounts: Mounts) -> Path:
+    mounts.close_store()
+    backup = mounts.directory / "backup"
+    shutil.copytree(mounts.store_path, backup)
+    return backup
+
+
+def leave_without_base(mounts: Mounts) -> tuple[Mounted, Path, bytes, bytes]:
+    """A killed mount whose overlay stands on a version that the restored store lacks."""
+    mounted = mounts.mount()
+    old, lost = os.urandom(200_000), os.urandom(200_000)
+    write(mounted.path / "old", old)
+    mounted.commit()
+    backup = back_up(mounts)
+    write(mounted.path / "lost", lost)
+    mounted.commit()
+    write(mounted.path / "old", b"NEW", 70_000)
+    write(mounted.path / "lost", b"NEW", 70_000)
+    write(mounted.path / "fresh", b"fresh" * 10_000)
+    (mounted.path / "d").mkdir()
+    write(mounted.path / "d" / "deep", b"deep")
+    sync(mounted.path)
+    mounted.kill()
+    newer = replace_store(mounts, backup)
+    (session,) = (newer / "mounts").iterdir()
+    return mounted, session, old, lost
+
+
+def test_without_its_base_what_is_missing_is_named(mounts: Mounts) -> None:
+    _, session, old, _ = leave_without_base(mounts)
+    before = {path: path.stat().st_mtime_ns for path in session.rglob("*")}
+    result, output = export(mounts, session)
+    assert {path: path.stat().st_mtime_ns for path in session.rglob("*")} == before
+    files = output / "files"
+    assert (files / "fresh").read_bytes() == b"fresh" * 10_000
+    assert (files / "d" / "deep").read_bytes() == b"deep"
+    assert (files / "old").read_bytes() == old[:70_000] + b"NEW" + old[70_003:]
+    (incomplete,) = result.incomplete
+    assert incomplete.path == b"lost"
+    assert incomplete.missing == [(0, 70_000), (70_003, 200_000)]
+    assert not (files / "lost").exists()
+    data = (output / "incomplete" / "lost").read_bytes()
+    assert (len(data), data[70_000:70_003], data.count(0)) == (200_000, b"NEW", 199_997)
+    assert read_changes(output)["lost"]["missing"] == [[0, 70_000], [70_003, 200_000]]
+
+
+def test_without_its_volume(mounts: Mounts) -> None:
+    mounted, session, _, _ = leave_without_base(mounts)
+    mounts.mounted.remove(mounted)
+    os.system(f"umount -l {mounted.path}")
+    for path in (mounts.store_path / "mounts").iterdir():
+        shutil.rmtree(path)
+    delete_volume(mounts.store, "data")
+    result, output = export(mounts, session)
+    assert (output / "files" / "fresh").read_bytes() == b"fresh" * 10_000
+    assert {each.path for each in result.incomplete} <= {b"old", b"lost"}
+    mounts.create()
+
+
+def test_damage_costs_what_is_damaged(mounts: Mounts) -> None:
+    mounted = mounts.mount()
+    for number in range(50):
+        write(mounted.path / f"f{number}", bytes([number]) * 20_000)
+    sync(mounted.path)
+    mounted.kill()
+    (arena,) = (mounts.store_path / "mounts").glob("*/scratch/*.arena")
+    with arena.open("r+b") as file:
+        file.seek(100_000)
+        file.write(b"!")
+    result, output = export(mounts)
+    (damaged,) = result.incomplete
+    ((start, end),) = damaged.missing
+    assert 0 < end - start <= 4096
+    assert len(list((output / "files").iterdir())) == 49
+    mounts.mount(mounted.path).unmount(discard=True)
+
+
+def test_damaged_records_cost_what_they_say(mounts: Mounts) -> None:
+    """Each page of the catalog in turn."""
+    mounted = mounts.mount()
+    for number in range(120):
+        write(mounted.path / f"f{number}", bytes([number % 256]) * 8_000)
+    sync(mounted.path)
+    mounted.kill()
+    session = mounts.store_path / "mounts" / mounts.sessions[0]
+    size = (session / "catalog/data.mdb").stat().st_size
+    losses, ways_in = 0, 0
+    for at in range(0, size, 4096):
+        copy = mounts.directory / "copy" / session.name
+        shutil.copytree(session, copy)
+        with (copy / "catalog/data.mdb").open("r+b") as file:
+            file.seek(at + 50)
+            file.write(random.Random(at).randbytes(200))
+        with suppress(DamagedObjectError):
+            result, output = export(mounts, copy)
+            ways_in += 1
+            found = [path for path in (output / "files").iterdir() if path.is_file()]
+            for path in found:
+                assert path.read_bytes() == bytes([int(path.name[1:]) % 256]) * 8_000
+            assert len(found) == 120 or not result.is_whole, at
+            losses += not result.is_whole
+        shutil.rmtree(copy)
+    assert ways_in > size // 4096 - 3
+    assert losses > 3
+    mounts.mount(mounted.path).unmount(discard=True)
+
+
+def test_what_is_refused(mounts: Mounts) -> None:
+    mounted = mounts.mount()
+    write(mounted.path / "f", b"1")
+    with pytest.raises(MountError, match="living"):
+        export(mounts)
+    mounted.kill()
+    full = mounts.directory / "full"
+    full.mkdir()
+    (full / "mine").touch()
+    with pytest.raises(LocalFileError, match="not empty"):
+        export_overlay(mounts.store, mounts.sessions[0], str(full))
+    export_overlay(mounts.store, mounts.sessions[0], str(full), force=True)
+    assert sorted(os.listdir(full)) == ["changes.json", "deleted", "files", "mine"]
+    with pytest.raises(LocalFileError, match="inside of the store"):
+        export_overlay(mounts.store, mounts.sessions[0], str(mounts.store_path / "out"))
+    with pytest.raises(NotFoundError):
+        export_overlay(mounts.store, str(full), str(mounts.directory / "o"))
+    with pytest.raises(NotFoundError):
+        export_overlay(mounts.store, "nobody", str(mounts.directory / "o"))
+    os.chmod(full, 0o777)
+    with pytest.raises(LocalFileError, match="others may write"):
+        export_overlay(mounts.store, str(full), str(mounts.directory / "o"))
+
+
+def test_no_link_leads_out_of_the_directory(mounts: Mounts) -> None:
+    mounted = mounts.mount()
+    (mounted.path / "d").mkdir()
+    write(mounted.path / "d" / "f", b"1")
+    mounted.kill()
+    output, away = mounts.directory / "output", mounts.directory / "away"
+    away.mkdir()
+    (output / "files").mkdir(parents=True)
+    (output / "files" / "d").symlink_to(away)
+    with pytest.raises(LocalFileError):
+        export_overlay(mounts.store, mounts.sessions[0], str(output), force=True)
+    assert os.listdir(away) == []

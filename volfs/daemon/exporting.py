@@ -1,0 +1,295 @@
+"""An overlay written out to an ordinary directory, whatever has become of what it stands on.
+
+    DIR/files/        what is whole, under its path in the mount
+    DIR/incomplete/   files of which bytes are missing, sparse: never among the whole ones
+    DIR/deleted       paths that were removed, each ended by a NUL
+    DIR/changes.json  all of it, with attributes and missing ranges
+
+Layout: docs/cli.md, "overlays export".
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from volfs.errors import LocalFileError
+from volfs.model.entry import Entry, FileKind
+from volfs.model.names import Path, join_path, parse_path, show_path
+from volfs.model.objects import Buffer
+from volfs.store.base import Store
+from volfs.vfs.left_content import LeftBytes, Sources, join_ranges
+from volfs.vfs.left_tree import Left, LeftDirectory, LeftFile, LeftTree, read_left_tree
+from volfs.vfs.salvage import Salvaged, ScratchReader, salvage_catalog
+from volfs.volume.local_tree import LocalTree, open_output
+from volfs.volume.progress import Report, Tally, report_nothing
+from volfs.volume.reader import Reader
+from volfs.volume.sessions import CATALOG, SCRATCH, Session
+
+FILES, INCOMPLETE, DELETED, CHANGES = b"files", b"incomplete", b"deleted", b"changes.json"
+STRAYS = b"unplaced"
+"""Where what has no path any more is, beside the others."""
+
+
+class Incomplete(NamedTuple):
+    """A file that could not be given whole; ``missing`` are ranges of its bytes."""
+
+    path: bytes
+    missing: list[tuple[int, int]]
+    problem: str
+
+
+@dataclass
+class Exported:
+    """What was written, and what could not be."""
+
+    directory: bytes
+    files: int = 0
+    directories: int = 0
+    bytes: int = 0
+    deleted: int = 0
+    incomplete: list[Incomplete] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What is lost without a trace of its bytes."""
+    notes: list[str] = field(default_factory=list)
+    """Attributes that the system did not take."""
+
+    @property
+    def is_whole(self) -> bool:
+        return not (self.incomplete or self.problems)
+
+
+def export_session(
+    store: Store,
+    session: Session,
+    output: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    report: Report = report_nothing,
+) -> Exported:
+    """Write what a session's overlay holds. The caller has its lock.
+
+    DamagedObjectError where nothing of it can be read; LocalFileError; StoreError.
+    What it does not hold whole is in the result.
+    """
+    target = os.path.abspath(os.fsencode(output))
+    _check_apart(target, os.fsencode(session.path), os.fsencode(store.url))
+    salvaged = salvage_catalog(session.path / CATALOG)
+    reader = Reader(store.objects.load_object)
+    tree = read_left_tree(salvaged, reader, parse_path(session.sub_path))
+    with ExitStack() as stack:
+        local = open_output(target, force=force)
+        stack.callback(local.close)
+        scratch = ScratchReader(session.path / SCRATCH, salvaged.recorded.sums)
+        stack.callback(scratch.close)
+        sources = Sources(scratch, reader, store.objects)
+        export = _Export(session, salvaged, tree, local, sources, _count(tree, report))
+        return export.run()
+
+
+def _check_apart(target: bytes, *kept: bytes) -> None:
+    real = os.path.realpath(target)
+    for place in map(os.path.realpath, kept):
+        if os.path.commonpath((real, place)) == place:
+            shown = os.fsdecode(target)
+            raise LocalFileError(
+                f"{shown}: inside of the store, whose files are not yours to write"
+            )
+
+
+def _count(tree: LeftTree, report: Report) -> Tally:
+    found = {left.what for left in (*tree.items, *tree.strays) if isinstance(left.what, LeftFile)}
+    return Tally(report, len(found), sum(file.extents.size for file in found))
+
+
+class _Export:
+    """One export: walks the tree once, then finishes directories from below."""
+
+    def __init__(
+        self,
+        session: Session,
+        salvaged: Salvaged,
+        tree: LeftTree,
+        local: LocalTree,
+        sources: Sources,
+        tally: Tally,
+    ) -> None:
+        self.session = session
+        self.salvaged = salvaged
+        self.tree = tree
+        self.local = local
+        self.sources = sources
+        self.tally = tally
+        self.result = Exported(local.shown)
+        self.changes: list[dict[str, Any]] = []
+        self.deleted: list[bytes] = []
+        self.first: dict[LeftFile, Path] = {}
+        """Where each file was written first: its other names are hard links."""
+        self.made: dict[Path, Entry] = {}
+
+    def run(self) -> Exported:
+        self.make_tops()
+        for left in self.tree.items:
+            self.add(FILES, left)
+        for left in self.tree.strays:
+            self.add(STRAYS, left)
+        for path, entry in reversed(self.made.items()):
+            self.local.finish_directory(path, entry)
+        self.tell_problems()
+        self.write_lists()
+        self.local.sync()
+        return self.result
+
+    def make_tops(self) -> None:
+        self.local.make_directory((FILES,))
+        self.made[FILES,] = self.tree.root
+        if self.tree.strays:
+            self.local.make_directory((STRAYS,))
+
+    def add(self, top: bytes, left: Left) -> None:
+        if left.what is None:
+            self.deleted.append(join_path(left.path))
+            self.changes.append(self.describe(left, "deleted", top))
+        elif isinstance(left.what, LeftDirectory):
+            self.local.make_directory((top, *left.path))
+            self.made[top, *left.path] = left.what.entry
+            if left.is_bound or left.what.is_changed:
+                self.result.directories += 1
+                change = "new" if left.is_bound else "attributes"
+                self.changes.append(self.describe(left, change, top))
+        else:
+            self.add_file(top, left, left.what)
+
+    # --- files -----------------------------------------------------------
+
+    def add_file(self, top: bytes, left: Left, file: LeftFile) -> None:
+        change = "new" if left.is_bound else "modified" if file.is_written else "attributes"
+        record = self.describe(left, change, top)
+        self.changes.append(record)
+        first = self.first.get(file)
+        if first is not None:
+            at = self.place(first[0], (top, *left.path))
+            self.local.link(first, at)
+            record |= {"link_to": _as_text(b"/".join(first)), "in": _as_text(b"/".join(at))}
+            return
+        missing: list[LeftBytes] = []
+        at = (top, *left.path)
+        try:
+            at = self.write(at, file, missing)
+        except LocalFileError as error:
+            if file.entry.kind in (FileKind.FILE, FileKind.SYMLINK):
+                raise  # no room, say: what follows would not be written either
+            self.result.problems.append(str(error))
+            return
+        self.first[file] = at
+        record["in"] = _as_text(b"/".join(at))
+        self.tally.add(files=1)
+        if missing:
+            self.add_incomplete(left.path, missing, record)
+        else:
+            self.result.files += 1
+
+    def write(self, at: Path, file: LeftFile, missing: list[LeftBytes]) -> Path:
+        """Write it; where to: to another place if not all of it is there."""
+        if file.entry.kind != FileKind.FILE:
+            self.local.make_other(at, file.entry)
+            return at
+
+        def choose() -> Path:
+            return self.place(INCOMPLETE, at) if missing else at
+
+        parts = self.read(file, missing)
+        return self.local.write_file(at, file.entry, file.extents.size, parts, choose)
+
+    def place(self, top: bytes, at: Path) -> Path:
+        """Where a file goes: among the others, or among those with missing bytes."""
+        if top != INCOMPLETE:
+            return at
+        place = (INCOMPLETE, *(at[1:] if at[0] == FILES else at))
+        for depth in range(1, len(place)):
+            self.local.make_directory(place[:depth])
+        return place
+
+    def read(self, file: LeftFile, missing: list[LeftBytes]) -> Iterator[tuple[int, Buffer]]:
+        for part in self.sources.iter_bytes(file):
+            if part.data is None:
+                missing.append(part)
+            else:
+                yield part.start, part.data
+                self.result.bytes += part.end - part.start
+            self.tally.add(size=part.end - part.start)
+
+    def add_incomplete(self, path: Path, missing: list[LeftBytes], record: dict[str, Any]) -> None:
+        ranges, problem = join_ranges(missing), missing[0].problem
+        self.result.incomplete.append(Incomplete(join_path(path), ranges, problem))
+        record |= {"missing": [list(each) for each in ranges], "problem": problem}
+
+    # --- lists -----------------------------------------------------------
+
+    def describe(self, left: Left, change: str, top: bytes) -> dict[str, Any]:
+        record: dict[str, Any] = _path_facts(join_path(left.path)) | {"change": change}
+        if top == STRAYS:
+            record["path"] = None
+        if left.what is not None:
+            record |= _describe_entry(left.what.entry)
+        if isinstance(left.what, LeftFile) and left.what.entry.kind == FileKind.FILE:
+            record["size"] = left.what.extents.size
+        return record
+
+    def tell_problems(self) -> None:
+        result = self.result
+        result.deleted = len(self.deleted)
+        result.problems += self.salvaged.problems
+        result.problems += [f"{show_path(path)}: {why}" for path, why in self.tree.unknown]
+        result.notes = [f"{show_path(path)}: {why}" for path, why in self.local.notes]
+
+    def write_lists(self) -> None:
+        base = self.salvaged.recorded.base
+        owner = os.geteuid(), os.getegid()
+        entry = Entry(b"", FileKind.FILE, 0o600, *owner, mtime_ns=time.time_ns())
+        facts: dict[str, Any] = {
+            "overlay": self.session.name,
+            "volume": self.session.volume,
+            "volume_id": self.session.volume_id,
+            "sub_path": self.session.sub_path,
+            "version": base.version if base else None,
+            "manifest": base.manifest.hex() if base else None,
+            "changes": self.changes,
+            "problems": self.result.problems,
+            "notes": self.result.notes,
+        }
+        text = json.dumps(facts, indent=1).encode() + b"\n"
+        listed = b"".join(path + b"\0" for path in self.deleted)
+        for name, data in ((CHANGES, text), (DELETED, listed)):
+            self.local.write_file((name,), entry, len(data), [(0, data)])
+
+
+def _describe_entry(entry: Entry) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "kind": FileKind(entry.kind).name.lower(),
+        "mode": f"{entry.mode:04o}",
+        "uid": entry.uid,
+        "gid": entry.gid,
+        "mtime_ns": entry.mtime_ns,
+        "xattrs": {_as_text(name): value.hex() for name, value in entry.xattrs},
+    }
+    if entry.kind == FileKind.SYMLINK:
+        record["target"] = _as_text(entry.inline)
+    if entry.rdev:
+        record["device"] = [os.major(entry.rdev), os.minor(entry.rdev)]
+    return record
+
+
+def _path_facts(path: bytes) -> dict[str, Any]:
+    """A path as text; where it is no UTF-8 its bytes as well."""
+    text = _as_text(path)
+    return {"path": text} | ({} if text.isprintable() else {"path_hex": path.hex()})
+
+
+def _as_text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")

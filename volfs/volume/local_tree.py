@@ -1,0 +1,212 @@
+"""A local directory that is filled with entries: by descriptor, following no symlink.
+
+Below the directory that the user named each name is reached through a descriptor of
+the one above, so nobody leads a write elsewhere. A file appears whole, by a rename.
+Attributes are kept as far as the system lets us: what it refuses is a note.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
+
+from volfs.errors import LocalFileError
+from volfs.model.entry import Entry, FileKind
+from volfs.model.names import Path
+from volfs.model.objects import Buffer
+from volfs.volume.put import local_errors
+
+TEMPORARY = b".volfs-export-"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_TYPES = {
+    FileKind.FIFO: stat.S_IFIFO,
+    FileKind.SOCKET: stat.S_IFSOCK,
+    FileKind.CHARACTER: stat.S_IFCHR,
+    FileKind.BLOCK: stat.S_IFBLK,
+}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class LocalTree:
+    """One directory, open. Paths are relative to it; used by one thread."""
+
+    def __init__(self, shown: bytes, descriptor: int) -> None:
+        self.shown = shown
+        self.notes: list[tuple[Path, str]] = []
+        """What could not be kept, by path."""
+        self._top = descriptor
+        self._path: Path = ()
+        self._here = os.dup(descriptor)
+
+    def close(self) -> None:
+        os.close(self._here)
+        os.close(self._top)
+
+    def sync(self) -> None:
+        """Make all of it durable. LocalFileError."""
+        if _libc.syncfs(self._top) != 0:
+            problem = os.strerror(ctypes.get_errno())
+            raise LocalFileError(f"{os.fsdecode(self.shown)}: not durable: {problem}")
+
+    # --- making ----------------------------------------------------------
+
+    def make_directory(self, path: Path) -> None:
+        """Open to its owner alone until ``finish_directory``. There may be one already."""
+        with self.errors(path):
+            with suppress(FileExistsError):
+                os.mkdir(path[-1], 0o700, dir_fd=self.enter(path[:-1]))
+            self.enter(path)
+
+    def write_file(
+        self,
+        path: Path,
+        entry: Entry,
+        size: int,
+        parts: Iterable[tuple[int, Buffer]],
+        choose: Callable[[], Path] | None = None,
+    ) -> Path:
+        """A file of ``size`` with these bytes at their offsets, and holes between.
+
+        Once all ``parts`` are written, ``choose`` may name another path; returns where it is.
+        """
+        with self.errors(path), self.replacing(path, choose) as (at, name):
+            descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=at)
+            try:
+                os.ftruncate(descriptor, size)
+                for offset, data in parts:
+                    _write_all(descriptor, data, offset)
+                self.set_attributes(path, entry, descriptor)
+            finally:
+                os.close(descriptor)
+        return choose() if choose else path
+
+    def make_other(self, path: Path, entry: Entry) -> None:
+        """A symlink, fifo, socket or device."""
+        with self.errors(path), self.replacing(path) as (at, name):
+            if entry.kind == FileKind.SYMLINK:
+                os.symlink(entry.inline, name, dir_fd=at)
+            else:
+                kind = _TYPES[FileKind(entry.kind)]
+                os.mknod(name, kind | 0o600, entry.rdev, dir_fd=at)
+            self.set_attributes_of_name(path, entry, at, name)
+
+    def link(self, first: Path, path: Path) -> None:
+        """One more name for what was made at ``first``."""
+        with self.errors(path), self.replacing(path) as (at, name):
+            source = self.open(first[:-1])
+            try:
+                os.link(first[-1], name, src_dir_fd=source, dst_dir_fd=at, follow_symlinks=False)
+            finally:
+                os.close(source)
+
+    def finish_directory(self, path: Path, entry: Entry) -> None:
+        """When all in it is made: it gets its attributes."""
+        with self.errors(path):
+            self.set_attributes(path, entry, self.enter(path))
+
+    # --- attributes ------------------------------------------------------
+
+    def set_attributes(self, path: Path, entry: Entry, descriptor: int) -> None:
+        owned = self.try_to(path, "owner", partial(os.fchown, descriptor, entry.uid, entry.gid))
+        for name, value in entry.xattrs:
+            what = f"attribute {os.fsdecode(name)}"
+            self.try_to(path, what, partial(os.setxattr, descriptor, name, value))
+        os.fchmod(descriptor, _mode(entry, owned))
+        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+
+    def set_attributes_of_name(self, path: Path, entry: Entry, at: int, name: bytes) -> None:
+        """Of what cannot be opened."""
+        own = partial(os.chown, name, entry.uid, entry.gid, dir_fd=at, follow_symlinks=False)
+        owned = self.try_to(path, "owner", own)
+        here = b"/proc/self/fd/%d/%s" % (at, name)
+        for key, value in entry.xattrs:
+            what = f"attribute {os.fsdecode(key)}"
+            put = partial(os.setxattr, here, key, value, follow_symlinks=False)
+            self.try_to(path, what, put)
+        if entry.kind != FileKind.SYMLINK:
+            os.chmod(name, _mode(entry, owned), dir_fd=at)
+        times = (entry.mtime_ns, entry.mtime_ns)
+        os.utime(name, ns=times, dir_fd=at, follow_symlinks=False)
+
+    def try_to(self, path: Path, what: str, call: Callable[[], None]) -> bool:
+        try:
+            call()
+        except OSError as error:
+            self.notes.append((path, f"its {what} could not be kept: {error.strerror}"))
+            return False
+        return True
+
+    # --- where -----------------------------------------------------------
+
+    def enter(self, path: Path) -> int:
+        """A descriptor of a directory, until the next call: one is open at a time."""
+        if path != self._path:
+            if path[:-1] == self._path:
+                found = os.open(path[-1], _DIRECTORY, dir_fd=self._here)
+            else:
+                found = self.open(path)
+            os.close(self._here)
+            self._here, self._path = found, path
+        return self._here
+
+    def open(self, path: Path) -> int:
+        here = os.dup(self._top)
+        for name in path:
+            try:
+                below = os.open(name, _DIRECTORY, dir_fd=here)
+            finally:
+                os.close(here)
+            here = below
+        return here
+
+    @contextmanager
+    def replacing(
+        self, path: Path, choose: Callable[[], Path] | None = None
+    ) -> Iterator[tuple[int, bytes]]:
+        """A directory and a name in it, for what takes the place of ``path`` when it is whole."""
+        at, name = os.dup(self.enter(path[:-1])), TEMPORARY + secrets.token_hex(8).encode()
+        try:
+            yield at, name
+            final = choose() if choose else path
+            there = self.enter(final[:-1])
+            os.rename(name, final[-1], src_dir_fd=at, dst_dir_fd=there)
+        finally:
+            # A rename onto another name of the same file does nothing.
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=at)
+            os.close(at)
+
+    def errors(self, path: Path) -> AbstractContextManager[None]:
+        return local_errors(b"/".join((self.shown, *path)))
+
+
+def open_output(output: bytes, *, force: bool) -> LocalTree:
+    """A directory to fill: new, or an empty one; with ``force`` any. LocalFileError."""
+    shown = os.fsdecode(output)
+    with local_errors(output):
+        try:
+            os.makedirs(os.path.dirname(output.rstrip(b"/")) or b".", exist_ok=True)
+            os.mkdir(output, 0o700)
+        except FileExistsError:
+            if not force and os.listdir(output):
+                raise LocalFileError(f"{shown}: not empty; --force writes into it") from None
+        descriptor = os.open(output, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return LocalTree(output.rstrip(b"/"), descriptor)
+
+
+def _mode(entry: Entry, owned: bool) -> int:
+    """Where the owner is another, nobody shall run it in his name."""
+    return entry.mode & (0o7777 if owned else 0o1777)
+
+
+def _write_all(descriptor: int, data: Buffer, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        done = os.pwrite(descriptor, view, offset)
+        view, offset = view[done:], offset + done
