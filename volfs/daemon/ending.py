@@ -1,6 +1,6 @@
 """Ending on a signal within a limit, whatever hangs.
 
-SIGTERM and SIGINT are waited for in a thread of their own: the main one may hang in
+SIGTERM, SIGINT and SIGHUP are waited for in a thread of their own: the main one may hang in
 a write to a store, or to a log that lies there. The first asks the mount to leave;
 a later one, or the limit, ends the process at once. What was recorded of the overlay
 stays, and the next mount takes it over.
@@ -26,7 +26,9 @@ RELEASE = 2.0
 ONE_ORDER = 1.0
 """Seconds in which signals count once: where every process of a container is sent one,
 its init process passes its own on."""
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+"""SIGHUP is what a terminal sends that closes; under ``nohup``, which has it ignored, it is left
+out."""
 
 
 class Ending:
@@ -36,14 +38,17 @@ class Ending:
         self.asked = trio.Event()
         self.release: Callable[[], None] = lambda: None
         self._token = trio.lowlevel.current_trio_token()
+        self._signals = SIGNALS
 
     def watch(self) -> None:
         """From now on signals come here. Before any other thread is started."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            self._signals = SIGNALS - {signal.SIGHUP}
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
     def _wait(self) -> None:
-        signal.sigwait(SIGNALS)
+        signal.sigwait(self._signals)
         first = time.monotonic()
         # If even Python stands still, a signal without a handler ends the process.
         signal.setitimer(signal.ITIMER_REAL, WITHIN + RELEASE)
@@ -51,7 +56,7 @@ class Ending:
         timer.daemon = True
         timer.start()
         self._ask()
-        _wait_for_another(first)
+        _wait_for_another(first, self._signals)
         self._give_up("told twice to end")
 
     def _ask(self) -> None:
@@ -69,9 +74,9 @@ class Ending:
         os._exit(1)
 
 
-def _wait_for_another(first: float) -> None:
+def _wait_for_another(first: float, signals: set[signal.Signals]) -> None:
     """Wait for a signal that is not of the order that came at that monotonic time."""
     now = first
     while now - first < ONE_ORDER:
-        signal.sigwait(SIGNALS)
+        signal.sigwait(signals)
         now = time.monotonic()
