@@ -22,6 +22,7 @@ from volfs.errors import (
     OutOfSpaceError,
     StoreDeniedError,
     StoreError,
+    StoreReplacedError,
     StoreUnavailableError,
     UnsupportedFormatError,
 )
@@ -188,7 +189,7 @@ def test_without_its_packs_directory_nothing_is_written(
     store: EmbeddedStore, path: Path, tmp_path: Path
 ) -> None:
     (path / "packs").rename(tmp_path / "away")
-    with pytest.raises(StoreError, match="No such file"):
+    with pytest.raises(StoreReplacedError, match="packs is gone"):
         add(store, b"chunk")
     (tmp_path / "away").rename(path / "packs")
     add(store, b"chunk")

@@ -20,6 +20,7 @@
     │   ├── NoEntryError … StaleInodeError
     ├── StoreError                   the bytes cannot be reached or kept
     │   ├── StoreUnavailableError, StoreDeniedError, OutOfSpaceError
+    │   ├── StoreReplacedError         what is at its address is not what was opened
     │   └── StoreTimeoutError
     ├── DataError                    the bytes are there and wrong, or gone
     │   ├── MissingObjectError, DamagedObjectError
@@ -243,6 +244,12 @@ class StoreUnavailableError(StoreError):
 
 class StoreDeniedError(StoreError):
     code = "store-denied"
+
+
+class StoreReplacedError(StoreError):
+    """The store at its address is not the one that was opened."""
+
+    code = "store-replaced"
 
 
 class OutOfSpaceError(StoreError):

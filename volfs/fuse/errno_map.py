@@ -40,6 +40,7 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     # Not ETIMEDOUT: programs take EIO for "the disk", and that is what it is to them.
     errors.StoreTimeoutError: errno.EIO,
     errors.StoreUnavailableError: errno.EIO,
+    errors.StoreReplacedError: errno.EIO,
     errors.StoreError: errno.EIO,
     errors.MissingObjectError: errno.EIO,
     errors.DamagedObjectError: errno.EIO,

@@ -316,6 +316,12 @@ class Store(Protocol):
 
     # --- care ------------------------------------------------------------
 
+    def prove(self) -> None:
+        """StoreReplacedError if what is at its address is not the store that was opened.
+
+        Then everything that would write raises it, and reading goes on from what was opened.
+        """
+
     def get_space(self) -> Space: ...
 
     def iter_damage(self, *, read_data: bool = True) -> Iterator[Damage | CheckProgress]:

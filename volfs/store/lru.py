@@ -42,6 +42,10 @@ class LruMap(Generic[K, V]):
         with self._lock:
             self._forget(key)
 
+    def list_values(self) -> list[V]:
+        with self._lock:
+            return [value for value, _ in self._items.values()]
+
     def clear(self) -> None:
         with self._lock:
             self._items.clear()

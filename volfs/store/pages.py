@@ -18,8 +18,9 @@ from typing import NamedTuple
 from lmdb.verify import VerifyError, verify
 
 from volfs.errors import DamagedObjectError
+from volfs.store.anchor import DELETED
 
-DATA = "data.mdb"
+DATA, LOCK = "data.mdb", "lock.mdb"
 CHECKED = "checked"
 SMALL = 2 << 20
 """What is not larger is looked at each time it is opened: 20 ms, at most."""
@@ -125,8 +126,18 @@ def note_checked(directory: Path) -> None:
 
 def keep_from_children(directory: Path) -> None:
     """No program that this process starts shall have the file open: LMDB forgets to say so."""
-    data = str(directory.resolve() / DATA)
+    data = directory / DATA
+    for descriptor in list_open_files(DATA):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), data.stat()):
+                os.set_inheritable(descriptor, False)
+
+
+def list_open_files(name: str) -> list[int]:
+    """The descriptors of this process whose files have or had that name."""
+    found = []
     for descriptor in list(Path("/proc/self/fd").iterdir()):
         with suppress(OSError):
-            if str(descriptor.readlink()) == data:
-                os.set_inheritable(int(descriptor.name), False)
+            if descriptor.readlink().name.removesuffix(DELETED) == name:
+                found.append(int(descriptor.name))
+    return found

@@ -134,6 +134,7 @@ class Copier:
     def extend(self, txn: Transaction) -> None:
         for writer in self._all():
             self._parts.index.extend(txn, writer.pack, writer.end)
+        self._parts.pool.prove(self._all())
 
     def settle(self) -> None:
         """The transaction has ended well."""

@@ -6,12 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
-from volfs.errors import DamagedObjectError, StoreError, VolumeInUseError
+from volfs.errors import DamagedObjectError, StoreError, StoreReplacedError, VolumeInUseError
 from volfs.errors.faults import reached
 from volfs.model.objects import Kind, Oid
+from volfs.store.anchor import anchored
 from volfs.store.base import (
     CheckProgress,
     Damage,
@@ -29,9 +30,10 @@ from volfs.store.embedded.caretaker import Parts
 from volfs.store.embedded.collector import collect
 from volfs.store.embedded.damage import iter_damage
 from volfs.store.embedded.environment import Environment, Transaction, store_errors
+from volfs.store.embedded.handle import Identity, Proof, identify
 from volfs.store.embedded.holds import Holds
 from volfs.store.embedded.index import Index
-from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, check_store, create_store, lock_store
+from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, create_store, lock_store, open_handle
 from volfs.store.embedded.leases import Leases
 from volfs.store.embedded.name_log import NAME_LOG, NameLog, Naming
 from volfs.store.embedded.packs import PackReader, list_files
@@ -52,30 +54,43 @@ class Engine:
     writers are better shared anyway: see ``open_embedded``.
     """
 
-    def __init__(self, path: Path) -> None:
-        check_store(path)
-        self.path = path
-        self.handles = 0
-        self._lock = lock_store(path, alone=False)
-        try:
-            self.environment, self.index = _open_index(path)
-        except BaseException:
-            os.close(self._lock)
-            raise
-        self.names = NameLog(path / NAME_LOG)
+    def __init__(self, address: Path) -> None:
+        with ExitStack() as stack:
+            self.handle = open_handle(address)
+            stack.callback(self.handle.close)
+            self.path = self.handle.path
+            self.handles = 0
+            lock = lock_store(self.handle, alone=False)
+            stack.callback(os.close, lock)
+            packs = self.handle.open_directory(PACKS)
+            stack.callback(os.close, packs)
+            self.proof = Proof(self.handle)
+            stack.callback(self.proof.close)
+            self.proof.watch(FORMAT, PACKS)
+            self.directory = anchored(packs)
+            self.environment, self.index = _open_index(self)
+            stack.callback(self.environment.close)
+            self.proof.watch(INDEX)
+            self.proof.watch_environment(INDEX)
+            self.proof.check()
+            self._wire(lock)
+            self._closing = stack.pop_all()
+
+    def _wire(self, lock: int) -> None:
+        self.names = NameLog(self.handle.base / NAME_LOG, self.proof.check)
         self.refs = Refs(self.environment, self.names)
         self.leases = Leases(self.environment, self.refs)
         self.tags = Tags(self.environment, self.refs, self.names)
-        self.holds = Holds(path / FORMAT)
-        self.packs = PackReader(path / PACKS)
+        self.holds = Holds(anchored(lock))
+        self.packs = PackReader(self.directory)
         self.objects = ObjectReader(self.index, self.packs)
-        self.pool = WriterPool(path / PACKS, self.index)
+        self.pool = WriterPool(self.directory, self.index, self.proof.check)
         self.environment.make_room = self.pool.reclaim
 
     @property
     def parts(self) -> Parts:
         return Parts(
-            self.path / PACKS,
+            self.directory,
             self.environment,
             self.index,
             self.refs,
@@ -88,33 +103,47 @@ class Engine:
             self.pool,
         )
 
+    @property
+    def is_intact(self) -> bool:
+        """Whether its directory has the files that it opened."""
+        try:
+            self.proof.check_files()
+        except StoreReplacedError:
+            return False
+        return True
+
     def close(self) -> None:
         self.pool.close()
         self.packs.close()
-        self.environment.close()
-        os.close(self._lock)
+        self._closing.close()
 
 
-def _open_index(path: Path) -> tuple[Environment, Index]:
+def _open_index(engine: Engine) -> tuple[Environment, Index]:
+    path, directory = engine.path, engine.directory
     try:
-        environment = Environment(path / INDEX)
+        environment = Environment(engine.handle.base / INDEX, prove=engine.proof.check)
     except DamagedObjectError as error:
         raise DamagedObjectError(f"{error}; `volfs rebuild-index` makes a new one") from error
-    index = Index(environment)
-    # Asked again after looking, for an id is given out before there is a file.
-    if not index.has_allocated() and list_files(path / PACKS) and not index.has_allocated():
+    try:
+        index = Index(environment)
+        # Asked again after looking, for an id is given out before there is a file.
+        if not index.has_allocated() and list_files(directory) and not index.has_allocated():
+            raise DamagedObjectError(
+                f"store {path}: its index is lost; `volfs rebuild-index` makes it again from "
+                "the packs"
+            )
+    except BaseException:
         environment.close()
-        raise DamagedObjectError(
-            f"store {path}: its index is lost; `volfs rebuild-index` makes it again from the packs"
-        )
+        raise
     return environment, index
 
 
 class EmbeddedStore:
     """``store.base.Store``: one handle on an engine."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, address: Path) -> None:
         self.url = str(engine.path)
+        self._address = address
         self.objects: Objects = engine.objects
         self._engine = engine
         self._refs = engine.refs
@@ -214,7 +243,8 @@ class EmbeddedStore:
         if self._closed:
             raise StoreError(f"store {self.url}: closed")
         self._engine.environment.check_usable()
-        return PackUpload(self._engine.index, self._engine.objects, self._engine.pool)
+        engine = self._engine
+        return PackUpload(engine.index, engine.objects, engine.packs, engine.pool)
 
     def publish(
         self,
@@ -269,9 +299,12 @@ class EmbeddedStore:
 
     # --- care ------------------------------------------------------------
 
+    def prove(self) -> None:
+        self._engine.proof.check()
+
     def get_space(self) -> Space:
         with store_errors(f"store {self.url}"):
-            disk = os.statvfs(self._engine.path)
+            disk = os.fstatvfs(self._engine.handle.directory)
         return Space(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
 
     def iter_damage(self, *, read_data: bool = True) -> Iterator[Damage | CheckProgress]:
@@ -318,34 +351,47 @@ class EmbeddedStore:
         """Idempotent. The last handle in the process closes the engine."""
         if not self._closed:
             self._closed = True
-            _let_go(self._engine)
+            _let_go(self._engine, self._address)
 
 
 # --- one engine per directory and process -----------------------------------
 
-_engines: dict[Path, Engine] = {}
+_engines: dict[Identity, Engine] = {}
+"""By their directories, so that two ways to one directory meet in one engine."""
 _lock = threading.Lock()
 
 
 def open_embedded(location: str, create: bool) -> EmbeddedStore:
     """A handle on the store in a directory; see ``store.registry.open_store``."""
-    path = Path(location).absolute()
+    address = Path(location).absolute()
     with _lock:
         if create:
-            create_store(path)
-        # Resolved, so that two ways to one directory meet in one engine.
-        path = path.resolve()
-        engine = _engines.get(path)
+            create_store(address)
+        engine = _find_engine(address)
         if engine is None:
-            engine = _engines[path] = Engine(path)
-        engine.environment.check_usable()
+            engine = Engine(address)
+            _engines[engine.handle.identity] = engine
+        else:
+            engine.environment.check_usable()
+            engine.handle.add_address(address)
         engine.handles += 1
-        return EmbeddedStore(engine)
+        return EmbeddedStore(engine, address)
 
 
-def _let_go(engine: Engine) -> None:
+def _find_engine(address: Path) -> Engine | None:
+    """The one that has the directory open as it is now. Others end with their handles."""
+    try:
+        engine = _engines.get(identify(address.stat()))
+    except OSError:
+        return None  # whoever opens it says why
+    return engine if engine is not None and engine.is_intact else None
+
+
+def _let_go(engine: Engine, address: Path) -> None:
     with _lock:
         engine.handles -= 1
+        engine.handle.drop_address(address)
         if engine.handles == 0:
-            del _engines[engine.path]
+            if _engines.get(engine.handle.identity) is engine:
+                del _engines[engine.handle.identity]
             engine.close()

@@ -21,9 +21,11 @@ from volfs.errors import (
     OutOfSpaceError,
     StoreDeniedError,
     StoreError,
+    StoreReplacedError,
     StoreUnavailableError,
 )
 from volfs.model.checksum import add_checksum, strip_checksum
+from volfs.store.anchor import name_places
 from volfs.store.pages import check_header, find_problems, is_due, keep_from_children, note_checked
 
 T = TypeVar("T")
@@ -38,7 +40,22 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 @contextmanager
 def store_errors(what: str) -> Iterator[None]:
-    """Turn what the system and LMDB raise into the store's errors, here and nowhere else."""
+    """Turn what the system and LMDB raise into the store's errors, here and nowhere else.
+
+    They name files by their real paths, also where these were opened from a descriptor.
+    """
+    try:
+        with _raising_store_errors(what):
+            yield
+    except (StoreError, DamagedObjectError) as error:
+        said = str(error)
+        if (text := name_places(said)) == said:
+            raise
+        raise type(error)(text) from error
+
+
+@contextmanager
+def _raising_store_errors(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -212,8 +229,15 @@ class Environment:
         durable: bool = True,
         seen: bool = False,
         spoiled: frozenset[bytes] = frozenset(),
+        prove: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
+        self._shown = Path(name_places(str(path)))
+        self._prove = prove
+        """StoreReplacedError where it is not in its place any more. Asked before a change is
+        committed, and again before it is told."""
+        self._last = 0
+        """The newest transaction that was seen."""
         self._pid = os.getpid()
         self._closed = False
         self._tables: dict[bytes, Table] = {}
@@ -225,6 +249,7 @@ class Environment:
             try:
                 keep_from_children(path)
                 self._env.reader_check()
+                self._last = self._env.info()["last_txnid"]
                 if not seen:
                     self._check_pages(spoiled)
                     self._check_names()
@@ -237,7 +262,7 @@ class Environment:
             return
         problems = self.find_problems(spoiled)
         if problems:
-            raise DamagedObjectError(f"{self._path} is damaged: {problems[0]}")
+            raise DamagedObjectError(f"{self._shown} is damaged: {problems[0]}")
         note_checked(self._path)
 
     def find_problems(self, spoiled: frozenset[bytes] = frozenset()) -> list[str]:
@@ -246,7 +271,7 @@ class Environment:
             return find_problems(self._path, spoiled)
 
     def open_table(self, name: bytes, *, has_checksums: bool = True) -> Table:
-        with store_errors(f"index {self._path}"):
+        with store_errors(f"index {self._shown}"):
             table = self._tables[name] = Table(self._env.open_db(name), has_checksums)
         return table
 
@@ -265,18 +290,18 @@ class Environment:
             names = [bytes(name) for name in cursor.iternext(values=False)]
         if len(names) != self._env.stat()["entries"] or not all(names):
             raise DamagedObjectError(
-                f"index {self._path}: the index is damaged: tables are missing"
+                f"index {self._shown}: the index is damaged: tables are missing"
             )
 
     def check_usable(self) -> None:
         """StoreError in a forked process, and after closing."""
         if os.getpid() != self._pid:
             raise StoreError(
-                f"store {self._path.parent}: opened by process {self._pid}, used in its fork "
+                f"store {self._shown.parent}: opened by process {self._pid}, used in its fork "
                 f"{os.getpid()}; open the store after forking"
             )
         if self._closed:
-            raise StoreError(f"store {self._path.parent}: closed")
+            raise StoreError(f"store {self._shown.parent}: closed")
 
     def run(self, act: Callable[[Transaction], T], *, write: bool, reserve: int = 0) -> T:
         """``act`` in a transaction, as in ``read`` or ``write``, in a third of their time.
@@ -287,16 +312,21 @@ class Environment:
             self._check_space(reserve)
         try:
             with self._env.begin(write=write) as txn:
-                return act(Transaction(txn))
+                result = act(Transaction(txn))
+                if write:
+                    self._prove_before(txn)
+            if write:
+                self._prove()
+            return result
         except (lmdb.Error, OSError) as error:
-            with store_errors(f"index {self._path}"):
+            with store_errors(f"index {self._shown}"):
                 raise
             raise AssertionError from error
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         self.check_usable()
-        with store_errors(f"index {self._path}"), self._env.begin() as txn:
+        with store_errors(f"index {self._shown}"), self._env.begin() as txn:
             yield Transaction(txn)
 
     @contextmanager
@@ -309,12 +339,27 @@ class Environment:
         self.check_usable()
         self._check_space(reserve)
         try:
-            with store_errors(f"index {self._path}"), self._env.begin(write=True) as txn:
+            with store_errors(f"index {self._shown}"), self._env.begin(write=True) as txn:
                 yield Transaction(txn)
+                self._prove_before(txn)
         except StoreUnavailableError:
             # LMDB calls a short write, the first sign of a full disk, an I/O error.
             self._check_space(reserve)
             raise
+        # It may be in what was moved away meanwhile: then it is not told.
+        self._prove()
+
+    def _prove_before(self, txn: lmdb.Transaction[bytes]) -> None:
+        """The last step of a transaction that writes. StoreReplacedError: it is undone."""
+        self._prove()
+        # In its place, but written over: LMDB would go on from what it remembers.
+        last = self._env.info()["last_txnid"]
+        if last < self._last or txn.id() <= self._last:
+            raise StoreReplacedError(
+                f"index {self._shown}: it was written over while it was in use (transaction "
+                f"{self._last} is gone); nothing was written to it"
+            )
+        self._last = last
 
     def copy_tables(self, target: Environment, skip: frozenset[bytes]) -> Counter[bytes]:
         """Copy every table but those into an environment that has none of them.
@@ -347,12 +392,12 @@ class Environment:
         self.make_room()
         if self._count_free() < reserve:
             raise OutOfSpaceError(
-                f"store {self._path.parent}: less than {reserve >> 20} MiB free; "
+                f"store {self._shown.parent}: less than {reserve >> 20} MiB free; "
                 "make room on the disk and try again"
             )
 
     def _count_free(self) -> int:
-        with store_errors(f"index {self._path}"):
+        with store_errors(f"index {self._shown}"):
             disk = os.statvfs(self._path)
         return disk.f_bavail * disk.f_frsize
 

@@ -45,6 +45,9 @@ class Batch(NamedTuple):
     """Objects the upload relies on and did not write."""
     packs: Iterable[tuple[int, int]]
     """Pack id and new durable length."""
+    prove: Callable[[Collection[int]], None] = lambda packs: None
+    """StoreReplacedError unless the packs written to are in the store, and those with objects
+    that the upload relies on."""
 
 
 class Index:
@@ -253,18 +256,28 @@ class Index:
                 # Kept where it is if somebody was quicker: his readers know it there.
                 row = encode_entry(entry)
                 txn.put(oid, row, overwrite=oid in batch.replaced, db=self._objects)
-            self._check_present(txn, (*batch.known, manifest))
+            relied = self._check_present(txn, (*batch.known, manifest))
             for pack, durable in batch.packs:
                 self.extend(txn, pack, durable)
             reached("publish.unmoved")
+            batch.prove(relied)
+        # Of the others gc may have moved the objects by now.
+        batch.prove(())
 
-    def _check_present(self, txn: Transaction, oids: Iterable[Oid]) -> None:
+    def _check_present(self, txn: Transaction, oids: Iterable[Oid]) -> set[int]:
+        """The packs that they are in."""
+        packs = set()
         for oid in oids:
-            if txn.get(oid, db=self._objects) is None and not self._save(txn, oid):
+            row = txn.get(oid, db=self._objects)
+            if row is None and self._save(txn, oid):
+                row = txn.get(oid, db=self._objects)
+            if row is None:
                 raise MissingObjectError(
                     f"object {oid.hex()} was removed from the store while this change was "
                     "being written; nothing was published: try again"
                 )
+            packs.add(decode_entry(oid, row).pack)
+        return packs
 
     def _save(self, txn: Transaction, oid: Oid) -> bool:
         saved = self.quarantine.save(txn, oid)

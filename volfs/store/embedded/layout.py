@@ -17,6 +17,7 @@ from volfs.errors import (
     UnsupportedFormatError,
 )
 from volfs.store.embedded.environment import Environment, store_errors
+from volfs.store.embedded.handle import StoreHandle
 from volfs.store.embedded.local_disk import check_local
 from volfs.store.embedded.packs import flock, sync_directory
 
@@ -89,6 +90,19 @@ def _is_vacant(path: Path) -> bool:
     return not packs.exists() or not any(packs.iterdir())
 
 
+def open_handle(address: Path) -> StoreHandle:
+    """The store at an address, looked at as by ``check_store``."""
+    check_store(address.resolve())
+    handle = StoreHandle(address)
+    try:
+        # What was looked at by its name is what is open.
+        handle.prove()
+    except BaseException:
+        handle.close()
+        raise
+    return handle
+
+
 def create_store(path: Path) -> None:
     """Make the directory a store unless it is one. NotAStoreError if it is something else.
 
@@ -102,21 +116,21 @@ def create_store(path: Path) -> None:
     check_store(path)
 
 
-def lock_store(path: Path, *, alone: bool) -> int:
+def lock_store(handle: StoreHandle, *, alone: bool) -> int:
     """A descriptor that holds the lock of an open store, or of one that nobody has open.
 
     StoreUnavailableError if others forbid it.
     """
-    with store_errors(f"store {path}"):
-        fd = os.open(path / FORMAT, os.O_RDONLY | os.O_CLOEXEC)
+    with store_errors(f"store {handle.path}"):
+        fd = os.open(handle.base / FORMAT, os.O_RDONLY | os.O_CLOEXEC)
     if flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
         return fd
     os.close(fd)
     if alone:
         raise StoreUnavailableError(
-            f"store {path} is in use; unmount its volumes (`volfs status`) and try again"
+            f"store {handle.path} is in use; unmount its volumes (`volfs status`) and try again"
         )
-    raise StoreUnavailableError(f"store {path}: its index is being rebuilt; wait for it")
+    raise StoreUnavailableError(f"store {handle.path}: its index is being rebuilt; wait for it")
 
 
 def _make(path: Path) -> None:

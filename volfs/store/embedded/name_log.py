@@ -8,7 +8,7 @@ docs/format.md, "The name log".
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -44,8 +44,10 @@ class Line(NamedTuple):
 class NameLog:
     """Whoever writes to it holds the index's writer lock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, prove: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self._prove = prove
+        """StoreReplacedError where it is not the store's any more."""
 
     def add(self, naming: Naming, all_now: Iterable[Naming], *, takes: bool = False) -> None:
         """Make it durable; with ``all_now`` where there is no log yet. StoreError.
@@ -53,8 +55,9 @@ class NameLog:
         What ``takes`` a name away may be on its way to make room on a full disk: there it
         is left out, and would come back with a lost index.
         """
+        self._prove()
         try:
-            if self.exists():
+            if self._is_ours_alone():
                 self._append(_encode(naming))
             else:
                 self.replace((*all_now, naming))
@@ -62,6 +65,11 @@ class NameLog:
             if not takes:
                 raise
         reached("names.logged")
+
+    def _is_ours_alone(self) -> bool:
+        """Whether it is there, and no copy of the store by links has it, too."""
+        with store_errors(f"{self._path}"):
+            return self.exists() and self._path.stat().st_nlink == 1
 
     def exists(self) -> bool:
         return self._path.exists()
@@ -78,6 +86,7 @@ class NameLog:
 
     def replace(self, namings: Iterable[Naming]) -> None:
         """Let the log be these lines, at once. StoreError."""
+        self._prove()
         new = self._path.with_suffix(".new")
         with store_errors(f"{self._path}"):
             fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 
-from volfs.errors import DamagedObjectError, MissingObjectError
+from volfs.errors import DamagedObjectError, MissingObjectError, StoreReplacedError
+from volfs.store.anchor import name_places
 from volfs.store.embedded.environment import store_errors
 from volfs.store.lru import LruMap
 
@@ -18,6 +20,23 @@ READS = 3
 
 def pack_path(directory: Path, pack: int) -> Path:
     return directory / f"{pack:08d}.pack"
+
+
+def find_identity(directory: Path, pack: int) -> tuple[int, int] | None:
+    """Device and inode number of a pack's file; None if there is none. StoreError."""
+    with store_errors(f"pack {pack}"):
+        try:
+            state = pack_path(directory, pack).stat()
+        except FileNotFoundError:
+            return None
+    return state.st_dev, state.st_ino
+
+
+def refuse_pack(pack: int) -> StoreReplacedError:
+    return StoreReplacedError(
+        f"pack {pack}: its file was replaced or removed while it was in use; nothing was "
+        "published: try again"
+    )
 
 
 def list_files(directory: Path) -> list[int]:
@@ -76,6 +95,10 @@ class PackReader:
         self._directory = directory
         self._open: LruMap[int, _OpenPack] = LruMap(OPEN_FILES)
         self._can_refuse = True
+        self._known: dict[int, tuple[int, int]] = {}
+        """Device and inode number of every file that was read."""
+        self.when_replaced: Callable[[int], None] = lambda pack: None
+        """Called when another file was opened than the one that was read before."""
 
     def read_at(self, pack: int, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes. MissingObjectError: no file; DamagedObjectError: too short."""
@@ -128,6 +151,7 @@ class PackReader:
     def forget(self, pack: int) -> None:
         """Its file is no more."""
         self._open.forget(pack)
+        self._known.pop(pack, None)
 
     def _get_open(self, pack: int) -> _OpenPack:
         file = self._open.find(pack)
@@ -136,12 +160,29 @@ class PackReader:
             self._open.put(pack, file)
         return file
 
+    def is_in_place(self, pack: int) -> bool:
+        """Whether the file that was read, or will be, is there. If not, it is forgotten."""
+        identity = find_identity(self._directory, pack)
+        if identity is not None and self._known.get(pack, identity) == identity:
+            return True
+        self.forget(pack)
+        self.when_replaced(pack)
+        return False
+
     def _open_pack(self, pack: int) -> _OpenPack:
+        path = pack_path(self._directory, pack)
         with store_errors(f"pack {pack}"):
             try:
-                return _OpenPack(pack_path(self._directory, pack))
+                file = _OpenPack(path)
             except FileNotFoundError as error:
-                raise MissingObjectError(f"pack {pack}: {error.filename} is missing") from error
+                missing = name_places(f"pack {pack}: {path} is missing")
+                raise MissingObjectError(missing) from error
+            state = os.fstat(file.fd)
+        identity = (state.st_dev, state.st_ino)
+        if self._known.get(pack, identity) != identity:
+            self.when_replaced(pack)
+        self._known[pack] = identity
+        return file
 
     def close(self) -> None:
         self._open.clear()

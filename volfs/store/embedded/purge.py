@@ -71,9 +71,12 @@ def _remove_file(parts: Parts, pack: int) -> Iterator[GcProgress]:
     path = pack_path(parts.directory, pack)
     parts.packs.forget(pack)
     with store_errors(f"pack {pack}"):
+        parts.pool.check_place()
         try:
-            # Those who have it open would keep its room, and go on reading there.
-            os.truncate(path, 0)
+            # Those who have it open would keep its room, and go on reading there. What has
+            # another name is not ours alone: a copy of the store by links needs its bytes.
+            if path.stat().st_nlink == 1:
+                os.truncate(path, 0)
             reached("gc.cut")
             yield GcProgress("delete", 0, 0)
             path.unlink()

@@ -53,6 +53,7 @@ class ObjectReader:
         begin where chunks do, so the rest is wanted next."""
         self._locks = [threading.Lock() for _ in range(256)]
         """Of objects that are being waited for, by the first byte of their ids."""
+        packs.when_replaced = self._forget_pack
 
     def contains(self, oid: Oid) -> bool:
         return self._index.contains(oid)
@@ -104,6 +105,12 @@ class ObjectReader:
 
     # --- inside ----------------------------------------------------------
 
+    def _forget_pack(self, pack: int) -> None:
+        """Its file is another than was read: nothing in it has been verified."""
+        for place in self._places.list_values():
+            if place.entry.pack == pack:
+                place.verified = False
+
     def _demand(self, oid: Oid, offset: int, length: int | None) -> Buffer:
         # Two requests that meet in one chunk decode it once.
         with self._locks[oid[0]]:
@@ -149,7 +156,9 @@ class ObjectReader:
                 raise DamagedObjectError(f"{length} bytes at {offset} of an object of {entry.raw}")
             whole = self._whole.find(oid)
             if whole is None and place.verified and entry.codec is Codec.RAW:
-                return read(entry.pack, entry.offset + offset, length)
+                data = read(entry.pack, entry.offset + offset, length)
+                if place.verified:  # still: the pack may have been opened anew, and be another
+                    return data
             if whole is None:
                 whole = self._read_whole(oid, place, read)
                 if whole is None or length == len(whole):

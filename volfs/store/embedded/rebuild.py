@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,13 +16,15 @@ from volfs.errors import DataError, StoreError
 from volfs.errors.faults import reached
 from volfs.model.objects import Oid
 from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
+from volfs.store.anchor import name_places
 from volfs.store.base import CheckProgress
 from volfs.store.care import RebuildReport
 from volfs.store.embedded.caretaker import ROWS_AT_ONCE
 from volfs.store.embedded.damage import end_of, find_record_problem, scan_records
 from volfs.store.embedded.environment import Environment, store_errors
+from volfs.store.embedded.handle import Proof
 from volfs.store.embedded.index import Index
-from volfs.store.embedded.layout import INDEX, PACKS, check_store, lock_store
+from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, lock_store, open_handle
 from volfs.store.embedded.name_log import NAME_LOG, NameLog
 from volfs.store.embedded.packs import PackReader, list_files, sync_directory
 from volfs.store.embedded.refs import TAGS, Refs
@@ -40,16 +43,18 @@ _SPOILED = frozenset((b"objects",))
 
 def rebuild_embedded(location: str) -> Iterator[CheckProgress | RebuildReport]:
     """See ``store.registry.rebuild_index``."""
-    path = Path(location).resolve()
-    check_store(path)
-    lock = lock_store(path, alone=True)
-    try:
-        yield from _rebuild(path)
-    finally:
-        os.close(lock)
+    with ExitStack() as stack:
+        handle = open_handle(Path(location).absolute())
+        stack.callback(handle.close)
+        stack.callback(os.close, lock_store(handle, alone=True))
+        proof = Proof(handle)
+        stack.callback(proof.close)
+        proof.watch(FORMAT, PACKS)
+        yield from _rebuild(handle.base, proof)
 
 
-def _rebuild(path: Path) -> Iterator[CheckProgress | RebuildReport]:
+def _rebuild(path: Path, proof: Proof) -> Iterator[CheckProgress | RebuildReport]:
+    proof.check()
     new = path / NEW
     with store_errors(f"{new}"):
         shutil.rmtree(new, ignore_errors=True)
@@ -70,6 +75,7 @@ def _rebuild(path: Path) -> Iterator[CheckProgress | RebuildReport]:
         packs.close()
         environment.close()
     reached("rebuild.scanned")
+    proof.check()
     _put_in_place(path)
     yield report
 
@@ -100,7 +106,7 @@ def _copy_former(path: Path, target: Environment) -> Former:
     except StoreError as error:
         raise type(error)(
             f"{error}; nothing was changed. If it is lost for good, move "
-            f"{path / INDEX} away and try again"
+            f"{name_places(str(path / INDEX))} away and try again"
         ) from error
     try:
         index = Index(former)

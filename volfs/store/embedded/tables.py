@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
-from volfs.errors import StoreError
+from volfs.errors import StoreError, StoreReplacedError
 from volfs.store.embedded.environment import (
     RESERVE,
     Environment,
@@ -24,7 +24,8 @@ from volfs.store.embedded.environment import (
     Transaction,
     store_errors,
 )
-from volfs.store.embedded.layout import check_store, create_store
+from volfs.store.embedded.handle import Identity, Proof, StoreHandle, identify
+from volfs.store.embedded.layout import create_store, open_handle
 from volfs.store.embedded.signals import FutexSignal, Signals
 from volfs.store.tables import Changing, Reading, TableNames, Tables
 
@@ -73,8 +74,10 @@ class Rows:
 class EmbeddedTables:
     """``store.tables.Tables`` over one environment, which is opened at the first use."""
 
-    def __init__(self, path: Path, *, durable: bool) -> None:
-        self._path = path
+    def __init__(self, handle: StoreHandle, name: str, *, durable: bool) -> None:
+        self._path = handle.base / name
+        self._name = name
+        self._proof = Proof(handle)
         self._is_durable = durable
         self._names: set[str] = set()
         self._tables: dict[str, Table] = {}
@@ -107,8 +110,17 @@ class EmbeddedTables:
     def _make_environment(self) -> Environment:
         with store_errors(f"tables {self._path}"):
             self._path.mkdir(mode=0o700, exist_ok=True)
-        environment = Environment(self._path, durable=self._is_durable, seen=self._seen)
+        prove = self._proof.check
+        environment = Environment(
+            self._path, durable=self._is_durable, seen=self._seen, prove=prove
+        )
         self._seen = True
+        try:
+            self._proof.watch_environment(self._name)
+            prove()
+        except BaseException:
+            self._close(environment)
+            raise
         return environment
 
     def read(self, look: Callable[[Reading], T]) -> T:
@@ -123,6 +135,10 @@ class EmbeddedTables:
             usable = self._environment or self._open()
             return usable.run(lambda txn: act(Rows(txn, self._tables)), write=True, reserve=reserve)
 
+    def check_files(self) -> None:
+        """StoreReplacedError if other files are where it has opened some."""
+        self._proof.check_files()
+
     def close(self) -> None:
         with self.writing, self.reading:
             self.suspend()
@@ -132,24 +148,32 @@ class EmbeddedTables:
         """Close until the next use. The caller holds ``writing`` and ``reading``."""
         self._tables.clear()
         if self._environment is not None:
-            self._environment.close()
+            self._close(self._environment)
             self._environment = None
+
+    def _close(self, environment: Environment) -> None:
+        environment.close()
+        self._proof.close()
 
 
 class Engine:
     """The tables of one store, shared by all their handles in this process."""
 
-    def __init__(self, path: Path) -> None:
-        check_store(path)
-        self.path = path
+    def __init__(self, address: Path) -> None:
+        self.handle = open_handle(address)
+        self.path = self.handle.path
         self.handles = 0
-        directory = path / TABLES
-        with store_errors(f"tables {directory}"):
-            directory.mkdir(mode=0o700, exist_ok=True)
-            _forget_after_restart(directory)
-        self.durable = EmbeddedTables(directory / DURABLE, durable=True)
-        self.volatile = EmbeddedTables(directory / VOLATILE, durable=False)
-        self.signals = Signals(directory / SIGNALS)
+        try:
+            directory = self.handle.base / TABLES
+            with store_errors(f"tables {directory}"):
+                directory.mkdir(mode=0o700, exist_ok=True)
+                _forget_after_restart(directory)
+            self.durable = EmbeddedTables(self.handle, f"{TABLES}/{DURABLE}", durable=True)
+            self.volatile = EmbeddedTables(self.handle, f"{TABLES}/{VOLATILE}", durable=False)
+            self.signals = Signals(directory / SIGNALS)
+        except BaseException:
+            self.handle.close()
+            raise
 
     @property
     def both(self) -> tuple[EmbeddedTables, EmbeddedTables]:
@@ -159,6 +183,17 @@ class Engine:
     def close(self) -> None:
         for tables in self.both:
             tables.close()
+        self.handle.close()
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether its directory has the files that it opened."""
+        try:
+            for tables in self.both:
+                tables.check_files()
+        except StoreReplacedError:
+            return False
+        return True
 
 
 def _forget_after_restart(directory: Path) -> None:
@@ -178,7 +213,8 @@ def _forget_after_restart(directory: Path) -> None:
 class EmbeddedTableStore:
     """``store.tables.TableStore``: one handle."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, address: Path) -> None:
+        self._address = address
         self.url = str(engine.path)
         self.durable: Tables = engine.durable
         self.volatile: Tables = engine.volatile
@@ -195,30 +231,43 @@ class EmbeddedTableStore:
         self._closed = True
         with _lock:
             self._engine.handles -= 1
+            self._engine.handle.drop_address(self._address)
             if self._engine.handles == 0:
-                del _engines[self._engine.path]
+                if _engines.get(self._engine.handle.identity) is self._engine:
+                    del _engines[self._engine.handle.identity]
                 self._engine.close()
 
 
 # --- one engine per store and process; forks --------------------------------
 
-_engines: dict[Path, Engine] = {}
+_engines: dict[Identity, Engine] = {}
 _lock = threading.Lock()
 
 
 def open_embedded_tables(location: str, names: TableNames, create: bool) -> EmbeddedTableStore:
     """The tables of the store in a directory; see ``store.registry.open_tables``."""
-    path = Path(location).absolute()
+    address = Path(location).absolute()
     with _lock:
         if create:
-            create_store(path)
-        path = path.resolve()
-        engine = _engines.get(path) or Engine(path)
+            create_store(address)
+        known = _find_engine(address)
+        engine = known or Engine(address)
         engine.durable.add_names(names.durable)
         engine.volatile.add_names(names.volatile)
-        _engines[path] = engine
+        if known is not None:
+            engine.handle.add_address(address)
+        _engines[engine.handle.identity] = engine
         engine.handles += 1
-        return EmbeddedTableStore(engine)
+        return EmbeddedTableStore(engine, address)
+
+
+def _find_engine(address: Path) -> Engine | None:
+    """The one that has the directory open as it is now. Others end with their handles."""
+    try:
+        engine = _engines.get(identify(address.stat()))
+    except OSError:
+        return None  # whoever opens it says why
+    return engine if engine is not None and engine.is_intact else None
 
 
 _held = ExitStack()

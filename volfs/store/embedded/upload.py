@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Self
 
 from xxhash import xxh3_64_intdigest
@@ -15,6 +16,7 @@ from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import PackKind, RecordHeader, encode_record_header, pack_kind
 from volfs.store.codec import compress
 from volfs.store.embedded.index import Batch, Index
+from volfs.store.embedded.packs import PackReader, refuse_pack
 from volfs.store.embedded.reader import ObjectReader
 from volfs.store.embedded.rows import IndexEntry
 from volfs.store.embedded.writer import PACK_TARGET, PackWriter, WriterPool
@@ -30,11 +32,14 @@ class PackUpload:
     back to the disk when it is left.
     """
 
-    def __init__(self, index: Index, objects: ObjectReader, pool: WriterPool) -> None:
+    def __init__(
+        self, index: Index, objects: ObjectReader, packs: PackReader, pool: WriterPool
+    ) -> None:
         self.new_objects = 0
         self.new_bytes = 0
         self._index = index
         self._objects = objects
+        self._packs = packs
         self._pool = pool
         self._lock = threading.Lock()
         self._new: dict[Oid, IndexEntry] = {}
@@ -86,13 +91,21 @@ class PackUpload:
                 self._pool.sync_directory()
             reached("publish.durable")
             ends = [(writer.pack, writer.end) for writer in writers]
-            yield Batch(self._new, self._replaced, self._known, ends)
+            prove = partial(self._prove, writers)
+            yield Batch(self._new, self._replaced, self._known, ends, prove)
             reached("publish.moved")
             for writer in writers:
                 writer.settle()
             self._release()
 
     # --- inside ----------------------------------------------------------
+
+    def _prove(self, writers: list[PackWriter], relied: Collection[int]) -> None:
+        """StoreReplacedError unless these packs are in the store, as files that we know."""
+        self._pool.prove(writers)
+        for pack in relied:
+            if not self._packs.is_in_place(pack):
+                raise refuse_pack(pack)
 
     def _has(self, oid: Oid) -> bool:
         """Whether the object need not be written; relies on it from now on if so."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,7 +15,13 @@ from volfs.model.objects import Buffer
 from volfs.model.pack import PACK_HEADER_SIZE, PackKind, encode_pack_header
 from volfs.store.embedded.environment import store_errors
 from volfs.store.embedded.index import Index
-from volfs.store.embedded.packs import flock, pack_path, sync_directory
+from volfs.store.embedded.packs import (
+    find_identity,
+    flock,
+    pack_path,
+    refuse_pack,
+    sync_directory,
+)
 from volfs.store.embedded.rows import PackRow
 
 PACK_TARGET = 64 << 20
@@ -76,6 +83,17 @@ class PackWriter:
         """The index has recorded the end."""
         self.durable, self.is_new, self._offered = self.end, False, False
 
+    def is_in_place(self, directory: Path) -> bool:
+        """Whether the file that is written to is the one that is there. StoreError."""
+        state = os.fstat(self._fd)
+        return find_identity(directory, self.pack) == (state.st_dev, state.st_ino)
+
+    def is_whole(self, directory: Path) -> bool:
+        """As ``is_in_place``, of a file that nobody cut short or linked elsewhere."""
+        state = os.fstat(self._fd)
+        is_whole = state.st_nlink == 1 and state.st_size >= self.end
+        return is_whole and self.is_in_place(directory)
+
     @property
     def is_reusable(self) -> bool:
         """Whether the next upload may go on where this one ended."""
@@ -111,21 +129,44 @@ class WriterPool:
     left is cut by whoever adopts the pack, by gc, and by ``reclaim``.
     """
 
-    def __init__(self, directory: Path, index: Index) -> None:
+    def __init__(
+        self, directory: Path, index: Index, prove: Callable[[], None] = lambda: None
+    ) -> None:
         self._directory = directory
         self._index = index
+        self.check_place = prove
+        """StoreReplacedError where the directory is not the store's any more."""
         self._idle: list[PackWriter] = []
         self._lock = threading.Lock()
         self._closed = False
 
     def take(self, kind: PackKind) -> PackWriter:
         """A writer for the caller alone: a kept one, an adopted one, or a new one."""
+        self.check_place()
+        while (writer := self._take_kept(kind)) is not None:
+            if self._is_as_left(writer):
+                return writer
+            writer.close()
+        return self._adopt_any(kind) or self.create(kind)
+
+    def _take_kept(self, kind: PackKind) -> PackWriter | None:
         with self._lock:
             for writer in self._idle:
                 if writer.kind is kind:
                     self._idle.remove(writer)
                     return writer
-        return self._adopt_any(kind) or self.create(kind)
+        return None
+
+    def _is_as_left(self, writer: PackWriter) -> bool:
+        """Whether a kept one may go on: nothing was restored over its pack, or its row."""
+        row = self._index.find_pack(writer.pack)
+        return row is not None and row.durable == writer.end and writer.is_whole(self._directory)
+
+    def prove(self, writers: Iterable[PackWriter]) -> None:
+        """StoreReplacedError where what was written is not in the store."""
+        for writer in writers:
+            if not writer.is_in_place(self._directory):
+                raise refuse_pack(writer.pack)
 
     def give_back(self, writer: PackWriter) -> None:
         with self._lock:
@@ -149,6 +190,7 @@ class WriterPool:
 
         A pack that is locked has a living upload, and is left alone.
         """
+        self.check_place()
         return sum(self._reclaim(row) for row in self._index.list_readable_packs())
 
     def sync_directory(self) -> None:
@@ -202,6 +244,7 @@ class WriterPool:
 
     def create(self, kind: PackKind) -> PackWriter:
         """A writer of a new pack."""
+        self.check_place()
         while True:
             # Somebody may adopt the new row before we lock it; then there is the next id.
             writer = self._adopt(PackRow(self._allocate(kind), kind, 0))
@@ -254,5 +297,6 @@ class WriterPool:
         state = os.fstat(fd)
         if row is None or state.st_size < row.durable:
             return None
-        is_there = state.st_nlink > 0 and os.path.samestat(state, path.stat())
+        # A file with two names is a copy's, too: what is done to it here is done to that.
+        is_there = state.st_nlink == 1 and os.path.samestat(state, path.stat())
         return row if is_there else None
