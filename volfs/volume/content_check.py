@@ -30,19 +30,18 @@ class ContentCheck:
 
     def check_below(self, reference: Reference) -> Iterator[Found]:
         """A chunk, or a chunk list of which nobody says how long it is."""
-        kind, oid = reference
-        if kind is Kind.CHUNK:
-            problem = self._find_chunk_problem(oid)
-            if problem:
-                yield problem, oid
-            return
-        try:
-            node = self._get_list(oid)
-        except DataError as error:
-            yield f"chunk list: {error}", oid
-            return
-        for below in iter_list_references(node):
-            yield from self.check_below(below)
+        waiting = [reference]
+        while waiting:
+            kind, oid = waiting.pop()
+            if kind is Kind.CHUNK:
+                problem = self._find_chunk_problem(oid)
+                if problem:
+                    yield problem, oid
+                continue
+            try:
+                waiting += reversed(list(iter_list_references(self._get_list(oid))))
+            except DataError as error:
+                yield f"chunk list: {error}", oid
 
     def _check_extents(self, extents: Extents) -> Iterator[Found]:
         for extent in extents:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Self
@@ -82,19 +82,51 @@ class Directory:
 
     def copy(self) -> Directory:
         """Another directory with the same tree and changes."""
+        top = self._copy_names()
+        waiting = [top]
+        for here in waiting:
+            for name, what in here.names.items():
+                if isinstance(what, Directory):
+                    below = here.names[name] = what._copy_names()
+                    waiting.append(below)
+        return top
+
+    def _copy_names(self) -> Directory:
+        """A copy whose directories are still the same ones."""
         twin = Directory(self.get_tree, self.attributes, made=self.made)
         twin.touched, twin.length = self.touched, self.length
-        twin.names = {
-            name: what.copy() if isinstance(what, Directory) else what
-            for name, what in self.names.items()
-        }
+        twin.names = self.names.copy()
         return twin
+
+    def replace_links(self, change: Callable[[Entry], Entry]) -> None:
+        """Let each name of a hard link, at any depth, stand for ``change`` of it.
+
+        Looks into all directories.
+        """
+        waiting = [self]
+        while waiting:
+            here = waiting.pop()
+            for name, what in list(here.iter_items()):
+                if isinstance(what, Directory):
+                    waiting.append(what)
+                elif what.group:
+                    here.names[name] = change(what)
 
     def find_delta(self) -> DirectoryDelta | None:
         """The changes as data, or None if there are none."""
+        opened = [self]
+        for here in opened:
+            opened += [below for below in here.names.values() if isinstance(below, Directory)]
+        found: dict[int, DirectoryDelta | None] = {}
+        for here in reversed(opened):
+            found[id(here)] = here._make_delta(found)
+        return found[id(self)]
+
+    def _make_delta(self, below: Mapping[int, DirectoryDelta | None]) -> DirectoryDelta | None:
+        """As ``find_delta``, which gives those of the directories ``below``, by their identity."""
         names: dict[bytes, Entry | DirectoryDelta | None] = {}
         for name, what in self.names.items():
-            change = what.find_delta() if isinstance(what, Directory) else what
+            change = below[id(what)] if isinstance(what, Directory) else what
             if change is not None or what is None:
                 names[name] = change
         if not (names or self.made or self.touched):
@@ -298,27 +330,34 @@ class Edit:
     def _place(self, path: Path, what: Entry | Directory, *, merge: bool) -> None:
         """Bind to a path as cp and mv do: like over like only; into a directory if ``merge``."""
         _check_not_root(path)
-        parent = self.open(path[:-1])
-        old = parent.find(path[-1])
+        waiting = [(self.open(path[:-1]), path, what)]
+        while waiting:
+            parent, here, what = waiting.pop()
+            old = parent.find(here[-1])
+            if merge and isinstance(what, Directory) and isinstance(old, Directory):
+                waiting += [(old, (*here, name), below) for name, below in what.iter_items()]
+            else:
+                self._place_one(parent, here, what, old)
+
+    def _place_one(
+        self, parent: Directory, path: Path, what: Entry | Directory, old: Entry | Directory | None
+    ) -> None:
         if isinstance(what, Entry):
             self.put_in(parent, path, what)
-        elif isinstance(old, Entry):
+            return
+        if isinstance(old, Entry):
             raise NotADirectoryInVolumeError(f"{show_path(path)}: not a directory")
-        elif old is not None and merge:
-            for name, below in what.iter_items():
-                self._place((*path, name), below, merge=True)
-        elif old is not None and old.length:
+        if old is not None and old.length:
             raise DirectoryNotEmptyError(f"{show_path(path)}: directory not empty")
-        else:
-            what.made = True
-            self.bind(parent, path, what)
+        what.made = True
+        self.bind(parent, path, what)
 
     def _copy_of(self, what: Entry | Directory) -> Entry | Directory:
         if isinstance(what, Entry):
             return self._separate(what)
         twin = what.copy()
         if self.base.links:
-            self._separate_below(twin)
+            twin.replace_links(self._separate)
         return twin
 
     def _separate(self, entry: Entry) -> Entry:
@@ -326,13 +365,6 @@ class Edit:
         if not entry.group:
             return entry
         return replace(self.reader.resolve(self.base, entry), group=0, links=1)
-
-    def _separate_below(self, directory: Directory) -> None:
-        for name, what in list(directory.iter_items()):
-            if isinstance(what, Directory):
-                self._separate_below(what)
-            elif what.group:
-                directory.names[name] = self._separate(what)
 
 
 def make_directory_entry(mode: int = 0o755) -> Entry:

@@ -108,15 +108,8 @@ class _Restoring:
         """A directory with all below; looked into only where there are hard links."""
         directory = Directory(self.get, entry, made=True)
         if self.wanted.links:
-            self.link_below(directory)
+            directory.replace_links(self.link)
         return directory
-
-    def link_below(self, directory: Directory) -> None:
-        for name, what in list(directory.iter_items()):
-            if isinstance(what, Directory):
-                self.link_below(what)
-            elif what.group:
-                directory.names[name] = self.link(what)
 
     def link(self, entry: Entry) -> Entry:
         """A hard link keeps its group, unless that is another file by now."""
