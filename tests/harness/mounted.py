@@ -25,6 +25,7 @@ from volfs.control.mounts import find_mount_point
 from volfs.control.protocol import CommitResult, Failure, MountStatus, ReloadResult, to_exception
 from volfs.daemon.options import MountOptions
 from volfs.errors import VolfsError
+from volfs.model.text_json import decode_json, encode_json
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
@@ -34,16 +35,19 @@ ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 20.0
 CHUNK_BITS = 16
 _START = """
-import sys, msgspec
+import sys
 from volfs.control.protocol import to_failure
 from volfs.daemon.launch import mount
 from volfs.daemon.options import MountOptions
 from volfs.errors import VolfsError
+from volfs.model.text_json import decode_json, encode_json
+from pathlib import Path
 try:
-    hook = lambda kind, text: kind(text)
-    mount(msgspec.json.decode(sys.argv[1], type=MountOptions, dec_hook=hook))
+    options = decode_json(sys.argv[1].encode(), dict)
+    options["sessions"] = options["sessions"] and Path(options["sessions"])
+    mount(MountOptions(**options))
 except VolfsError as error:
-    sys.stderr.buffer.write(msgspec.json.encode(to_failure(error)))
+    sys.stderr.buffer.write(encode_json(to_failure(error)))
     sys.exit(1)
 """
 
@@ -204,7 +208,7 @@ class Mounts:
         ``inherit`` are descriptors that it gets from us.
         """
         options = self.options(place, **changes)
-        encoded = msgspec.json.encode(options, enc_hook=str).decode()
+        encoded = encode_json(msgspec.to_builtins(options, enc_hook=str)).decode()
         argv = [sys.executable, "-c", f"{prelude}\n{_START}", encoded]
         process = subprocess.Popen(
             argv, env=self.environment, stderr=subprocess.PIPE, cwd=self.directory, pass_fds=inherit
@@ -240,8 +244,8 @@ class Mounts:
 
     def _to_error(self, text: bytes) -> VolfsError:
         try:
-            return to_exception(msgspec.json.decode(text.splitlines()[-1], type=Failure))
-        except (msgspec.DecodeError, IndexError):
+            return to_exception(decode_json(text.splitlines()[-1], Failure))
+        except (ValueError, IndexError):
             raise AssertionError(text.decode()) from None
 
     # --- the end ---------------------------------------------------------

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
-import msgspec
-
 from volfs.containers.launching import Launcher
 from volfs.control.protocol import Failure, to_exception
 from volfs.daemon.options import MountOptions
 from volfs.errors import VolfsError
+from volfs.model.text_json import decode_json, encode_json
 
 
 @contextmanager
@@ -23,12 +22,12 @@ def mounting(requests: Sequence[MountOptions], launcher: Launcher | None = None)
         yield
         return
     with nullcontext(launcher) if launcher else Launcher() as launcher:
-        pipe = launcher.begin(msgspec.json.encode(requests))
+        pipe = launcher.begin(encode_json(requests))
         try:
             yield
         finally:
             answer = launcher.read_answer(pipe)
-    failures = msgspec.json.decode(answer, type=list[Failure | None])
+    failures = decode_json(answer, list[Failure | None])
     raise_first([to_exception(failure) for failure in failures if failure])
 
 

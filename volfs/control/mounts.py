@@ -12,6 +12,8 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from volfs.model.text import to_text
+
 FS_TYPE = "fuse.volfs"
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
 
@@ -70,8 +72,8 @@ def socket_path(device: tuple[int, int]) -> Path:
 
 def list_mount_points(process: int | str = "self") -> list[MountPoint]:
     """Every mount that a process sees, in the kernel's order: later ones lie on top. OSError."""
-    lines = Path(f"/proc/{process}/mountinfo").read_bytes().splitlines()
-    return [_parse_line(line) for line in lines]
+    lines = Path(f"/proc/{process}/mountinfo").read_bytes().split(b"\n")
+    return [parse_mount_line(line) for line in lines if line]
 
 
 def list_volfs_mounts() -> list[MountPoint]:
@@ -100,14 +102,15 @@ def resolve_mount_path(path: str) -> str:
     return os.path.realpath(near)
 
 
-def _parse_line(line: bytes) -> MountPoint:
+def parse_mount_line(line: bytes) -> MountPoint:
+    """A line of mountinfo, whatever others have mounted: any byte but NUL may be in it."""
     fields, _, tail = line.partition(b" - ")
     parts, rest = fields.split(b" "), tail.split(b" ")
     major, minor = parts[2].split(b":")
     return MountPoint(
         _unescape(parts[4]),
         (int(major), int(minor)),
-        rest[0].decode(),
+        _unescape(rest[0]),
         _unescape(rest[1]),
         int(parts[0]),
         _unescape(parts[3]),
@@ -115,4 +118,4 @@ def _parse_line(line: bytes) -> MountPoint:
 
 
 def _unescape(field: bytes) -> str:
-    return os.fsdecode(_ESCAPE.sub(lambda match: bytes((int(match[1], 8),)), field))
+    return to_text(_ESCAPE.sub(lambda match: bytes((int(match[1], 8),)), field))

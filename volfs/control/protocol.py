@@ -12,11 +12,15 @@ import msgspec
 
 from volfs import errors
 from volfs.errors import MountError, VolfsError
+from volfs.model.text import describe_error
+from volfs.model.text_json import decode_json, encode_json
 
 LENGTH_SIZE = 4
 REQUEST_MAX = 4 << 20
 ANSWER_MAX = 1 << 30
 """A commit names every path that it overrode."""
+MESSAGE_MAX = 1 << 20
+"""Characters of an error's message; what it says beyond that nobody reads."""
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,7 +92,11 @@ class UnmountResult(msgspec.Struct):
 
 
 def encode(message: Request | Answer) -> bytes:
-    body = msgspec.json.encode(message)
+    """MountError for a message that is larger than any that the other end takes."""
+    body = encode_json(message)
+    limit = REQUEST_MAX if isinstance(message, Request) else ANSWER_MAX
+    if len(body) > limit:
+        raise MountError(f"control message of {len(body)} bytes: too large")
     return len(body).to_bytes(LENGTH_SIZE, "big") + body
 
 
@@ -103,7 +111,7 @@ def decode_length(header: bytes, limit: int = REQUEST_MAX) -> int:
 def decode_request(body: bytes) -> Request:
     """MountError for anything but a request."""
     try:
-        return msgspec.json.decode(body, type=Request)
+        return decode_json(body, Request)
     except (ValueError, RecursionError) as error:
         raise MountError(f"control message: {error}") from error
 
@@ -111,15 +119,16 @@ def decode_request(body: bytes) -> Request:
 def decode_answer(body: bytes) -> Answer:
     """MountError for anything but an answer."""
     try:
-        return msgspec.json.decode(body, type=Answer)
+        return decode_json(body, Answer)
     except (ValueError, RecursionError) as error:
         raise MountError(f"control answer: {error}") from error
 
 
 def to_failure(error: BaseException) -> Failure:
+    said = describe_error(error)[:MESSAGE_MAX]
     if isinstance(error, VolfsError):
-        return Failure(error.code, str(error))
-    return Failure(MountError.code, f"{type(error).__name__}: {error}")
+        return Failure(error.code, said)
+    return Failure(MountError.code, f"{type(error).__name__}: {said}")
 
 
 def to_exception(failure: Failure) -> VolfsError:

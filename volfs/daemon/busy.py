@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from volfs.control.mounts import MountPoint, list_mount_points
+from volfs.model.text import show, show_command, to_text
 
 Device = tuple[int, int]
 
@@ -21,7 +22,9 @@ class Holder(NamedTuple):
 
     pid: int
     command: str
+    """As it is shown."""
     path: str
+    """As it is."""
 
 
 def find_holders(device: Device) -> list[Holder]:
@@ -36,7 +39,7 @@ def find_holders(device: Device) -> list[Holder]:
 
 def describe_holders(holders: list[Holder], open_paths: list[str]) -> str:
     """``path NAME is open from 'COMMAND' (pid N)``, for up to five; else the paths we know."""
-    told = [f"path {h.path} is open from '{h.command}' (pid {h.pid})" for h in holders[:5]]
+    told = [f"path {show(h.path)} is open from '{h.command}' (pid {h.pid})" for h in holders[:5]]
     if not told:
         told = [f"path {path} is open" for path in open_paths[:5]]
     more = max(len(holders), len(open_paths)) - len(told)
@@ -49,10 +52,10 @@ def _pids() -> list[int]:
 
 def _command(pid: int) -> str:
     try:
-        line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return "?"
-    return " ".join(line.decode(errors="replace").split())[:80] or "?"
+    return show_command(line)[:80] or "?"
 
 
 def _places(pid: int, device: Device) -> dict[int, MountPoint]:
@@ -86,19 +89,19 @@ def _open_paths(pid: int, device: Device) -> Iterator[str]:
 
 def _describe(pid: int, descriptor: str) -> tuple[int, int]:
     """The flags of an open file, and the number of the mount that it was opened through."""
-    lines = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text().splitlines()
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    return int(facts.get("flags", "0"), 8), int(facts.get("mnt_id", "-1"))
+    lines = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_bytes().split(b"\n")
+    facts = dict(line.split(b":", 1) for line in lines if b":" in line)
+    return int(facts.get(b"flags", b"0"), 8), int(facts.get(b"mnt_id", b"-1"))
 
 
 def _mapped_paths(pid: int, device: Device) -> Iterator[str]:
-    wanted = f"{device[0]:02x}:{device[1]:02x}"
+    wanted = f"{device[0]:02x}:{device[1]:02x}".encode()
     try:
-        lines = Path(f"/proc/{pid}/maps").read_text(errors="surrogateescape").splitlines()
+        lines = Path(f"/proc/{pid}/maps").read_bytes().split(b"\n")
     except OSError:
         return
     mapped = [fields[5] for line in lines if (fields := line.split(None, 5))[3:4] == [wanted]]
     places = _places(pid, device) if mapped else {}
-    for path in mapped:
+    for path in map(to_text, mapped):
         above = [p for p in places.values() if path.startswith(f"{p.path}/")]
         yield _inside(path, max(above, key=lambda p: len(p.path))) if above else path

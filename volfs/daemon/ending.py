@@ -69,9 +69,11 @@ class Ending:
         signal.setitimer(signal.ITIMER_REAL, RELEASE)
         # The log may be what hangs.
         message = ("%s: ending at once; what was recorded of the overlay stays", why)
-        threading.Thread(target=log.error, args=message, daemon=True).start()
-        self.release()
-        os._exit(1)
+        try:
+            threading.Thread(target=log.error, args=message, daemon=True).start()
+            self.release()
+        finally:
+            os._exit(1)
 
 
 def _wait_for_another(first: float, signals: set[signal.Signals]) -> None:

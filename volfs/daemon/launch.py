@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import trio
 
 from volfs.control.mounts import FS_TYPE, find_mount_point, resolve_mount_path
@@ -20,6 +19,7 @@ from volfs.daemon.options import MountOptions
 from volfs.errors import MountError, VolfsError
 from volfs.fuse.mounting import check_fuse, is_dead, unmount
 from volfs.model.names import check_volume_name
+from volfs.model.text_json import decode_json, encode_json
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
         if told:
             log.critical("the daemon failed", exc_info=error)
         else:
-            tell(msgspec.json.encode(to_failure(_unwrap(error))))
+            tell(encode_json(to_failure(_unwrap(error))))
     finally:
         logging.shutdown()
         os._exit(status)
@@ -162,6 +162,6 @@ def _unwrap(error: BaseException) -> BaseException:
 
 def _decode_failure(answer: bytes) -> Failure:
     try:
-        return msgspec.json.decode(answer, type=Failure)
+        return decode_json(answer, Failure)
     except ValueError:
         return Failure(MountError.code, "the daemon died before the mount answered")

@@ -19,12 +19,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import NoReturn
 
-import msgspec
-
 from volfs.control.protocol import Failure, to_failure
 from volfs.daemon.launch import check_options, start_daemon, wait_for_mount
 from volfs.daemon.options import MountOptions
-from volfs.errors import VolfsError
+from volfs.model.text_json import decode_json, encode_json
 
 REQUEST_MAX = 1 << 18
 Started = int | Failure
@@ -35,14 +33,28 @@ def main() -> None:
     gc.freeze()
     with socket.socket(fileno=line) as requests:
         while owner not in select.select([line, owner], [], [])[0]:
-            body, pipes, _, _ = socket.recv_fds(requests, REQUEST_MAX, 1)
+            body, pipes, flags, _ = socket.recv_fds(requests, REQUEST_MAX, 1)
             if not body:
                 break
-            if os.fork() == 0:
-                requests.close()
-                _answer(body, pipes[0], owner)
-            os.close(pipes[0])
+            try:
+                _begin(requests, _check_whole(body, flags), pipes[0], owner)
+            except Exception:  # noqa: BLE001 - others are to be mounted all the same
+                traceback.print_exc()
+            for pipe in pipes:
+                os.close(pipe)
             _forget_the_dead()
+
+
+def _check_whole(body: bytes, flags: int) -> bytes:
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        raise ValueError(f"a request of more than {REQUEST_MAX} bytes")
+    return body
+
+
+def _begin(requests: socket.socket, body: bytes, pipe: int, owner: int) -> None:
+    if os.fork() == 0:
+        requests.close()
+        _answer(body, pipe, owner)
 
 
 def _forget_the_dead() -> None:
@@ -54,9 +66,10 @@ def _forget_the_dead() -> None:
 def _answer(body: bytes, pipe: int, owner: int) -> NoReturn:
     """In a process of its own: a mount that hangs keeps no other one waiting."""
     try:
-        requests = msgspec.json.decode(body, type=list[MountOptions])
+        requests = decode_json(body, list[MountOptions])
         started = [_start(replace(options, while_fd=owner)) for options in requests]
-        os.write(pipe, msgspec.json.encode([_wait(one) for one in started]))
+        with os.fdopen(pipe, "wb") as file:
+            file.write(encode_json([_wait(one) for one in started]))
     except BaseException:  # noqa: BLE001 - who waits for the answer finds it on the standard error
         traceback.print_exc()
     finally:
@@ -66,7 +79,7 @@ def _answer(body: bytes, pipe: int, owner: int) -> NoReturn:
 def _start(options: MountOptions) -> Started:
     try:
         return start_daemon(check_options(options))
-    except (VolfsError, OSError) as error:
+    except Exception as error:  # noqa: BLE001 - the others are to be mounted all the same
         return to_failure(error)
 
 
@@ -75,6 +88,6 @@ def _wait(started: Started) -> Failure | None:
         return started
     try:
         wait_for_mount(started)
-    except VolfsError as error:
+    except Exception as error:  # noqa: BLE001 - as above
         return to_failure(error)
     return None

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from volfs.daemon.overlays import describe_session
 from volfs.daemon.targets import get_session_mount
 from volfs.errors import VolfsError
+from volfs.model.text import describe_error
 from volfs.store.base import Lease, Store
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.records import Recorded, StoredBase
@@ -43,7 +44,7 @@ class MendedLease(NamedTuple):
 
 def mend_leases(store: Store) -> list[MendedLease]:
     """Mend what can be mended. StoreError. The process must have one thread."""
-    return [_mend(store, session) for session in list_damaged_leases(store)]
+    return [_mend_one(store, session) for session in list_damaged_leases(store)]
 
 
 def make_missing_leases(store: Store) -> list[MendedLease]:
@@ -52,8 +53,16 @@ def make_missing_leases(store: Store) -> list[MendedLease]:
     The process must have one thread.
     """
     missing = [s.name for s in list_inner_sessions(store) if store.find_lease(s.name) is None]
-    mended = [_mend(store, name) for name in missing]
+    mended = [_mend_one(store, name) for name in missing]
     return [item for item in mended if item.outcome != DROPPED]
+
+
+def _mend_one(store: Store, name: str | None) -> MendedLease:
+    """What goes wrong with one does not keep the others from being mended."""
+    try:
+        return _mend(store, name)
+    except (VolfsError, OSError, ValueError) as error:
+        return MendedLease(name or "", "left", describe_error(error))
 
 
 def _mend(store: Store, name: str | None) -> MendedLease:

@@ -6,14 +6,61 @@ import logging
 import logging.handlers
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from volfs.errors import UserError
+from volfs.model.text import show_line
 
 LEVELS = ("debug", "info", "warning", "error")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FILE_BYTES, FILES_KEPT = 4 << 20, 3
 JOURNAL = "/run/systemd/journal/socket"
+
+
+class LineFormatter(logging.Formatter):
+    """A record is one line of printable characters; a traceback follows it, indented.
+
+    So nothing that a record names can look like another record, or reach a terminal.
+    What cannot be formatted is said to be so: a log never fails who writes to it.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        try:
+            record.message = show_line(record.getMessage())
+        except Exception as error:  # noqa: BLE001 - of whatever it is about
+            record.message = f"(a record that cannot be shown: {type(error).__name__})"
+        record.asctime = self.formatTime(record)
+        return "\n  ".join((self.formatMessage(record), *self._iter_trace(record)))
+
+    def _iter_trace(self, record: logging.LogRecord) -> Iterator[str]:
+        if record.exc_info:
+            with suppress(Exception):
+                yield from map(show_line, self.formatException(record.exc_info).split("\n"))
+
+
+class SafeHandler(logging.Handler):
+    """Hands records on to another handler; what that one fails with is nobody's problem."""
+
+    def __init__(self, inner: logging.Handler) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        try:
+            return bool(self._inner.handle(record))
+        except Exception:  # noqa: BLE001 - there is no other place to say it
+            return False
+
+    def flush(self) -> None:
+        with suppress(Exception):
+            self._inner.flush()
+
+    def close(self) -> None:
+        with suppress(Exception):
+            self._inner.close()
+        super().close()
 
 
 class JournalHandler(logging.Handler):
@@ -26,13 +73,13 @@ class JournalHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            message = self.format(record).encode(errors="replace")
+            message = self.format(record).encode()
             priority = logging.handlers.SysLogHandler.LOG_ERR
             if record.levelno < logging.ERROR:
                 priority = 4 if record.levelno >= logging.WARNING else 6
             head = f"PRIORITY={priority}\nSYSLOG_IDENTIFIER=volfs\nMESSAGE\n".encode()
             self._socket.send(head + len(message).to_bytes(8, "little") + message + b"\n")
-        except OSError:
+        except Exception:  # noqa: BLE001 - as other handlers of Python's do
             self.handleError(record)
 
 
@@ -41,9 +88,10 @@ def start_log(target: str | None, level: str, default: Path, *, foreground: bool
     if level not in LEVELS:
         raise UserError(f"log level {level!r}: use one of {', '.join(LEVELS)}")
     handler = _make_handler(target, default, foreground=foreground)
-    handler.setFormatter(logging.Formatter(FORMAT))
+    handler.setFormatter(LineFormatter(FORMAT))
+    logging.raiseExceptions = False  # a full disk is not to be reported on the standard error
     root = logging.getLogger()
-    root.addHandler(handler)
+    root.addHandler(SafeHandler(handler))
     root.setLevel(level.upper())
 
 

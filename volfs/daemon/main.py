@@ -20,7 +20,7 @@ from volfs.daemon.rooms import NO_KERNEL, open_rooms
 from volfs.daemon.server import listen, serve
 from volfs.daemon.service import Service
 from volfs.daemon.session import Session, SessionBusyError, end_session, open_session
-from volfs.errors import VolfsError
+from volfs.daemon.task_guard import log_error, surviving, to_own
 from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead, unmount
 from volfs.fuse.mounting import serve as serve_fuse
 from volfs.fuse.network_ops import NetworkOperations
@@ -217,21 +217,23 @@ async def _leave_when_asked(built: Mount, ending: Ending) -> None:
     """End as ``volfs umount`` does, but without anybody to tell what went wrong."""
     await ending.asked.wait()
     log.info("ending on a signal")
-    await built.service.leave()
+    with surviving("ending on a signal"):
+        await built.service.leave()
 
 
 async def _leave_when_readable(built: Mount, descriptor: int) -> None:
     await trio.lowlevel.wait_readable(descriptor)
     log.info("ending, as the process has that this mount was for")
-    await built.service.let_go()
+    with surviving("ending with its process"):
+        await built.service.let_go()
 
 
 async def _flush_now_and_then(committer: Committer) -> None:
     while True:
         await trio.sleep(FLUSH_INTERVAL)
-        with _surviving("overlay not recorded"):
+        with surviving("overlay not recorded"):
             await committer.flush()
-        with _surviving("lease"):
+        with surviving("lease"):
             await committer.settle_lease()
 
 
@@ -240,12 +242,13 @@ async def _share_now_and_then(committer: Committer, sharing: Sharing) -> None:
     thinned = 0
     while True:
         await trio.sleep(FLUSH_INTERVAL)
-        with _surviving("background commit"):
+        with surviving("background commit"):
             await sharing.publish()
-        await committer.settle()
+        with surviving("settling"):
+            await committer.settle()
         if sharing.commits >= thinned + THIN_EVERY:
             thinned = sharing.commits
-            with _surviving("old versions"):
+            with surviving("old versions"):
                 await committer.bridge.run(thin_history, committer.store, committer.volume)
 
 
@@ -253,19 +256,8 @@ async def _commit_now_and_then(service: Service, interval: float) -> None:
     while True:
         await trio.sleep(interval)
         if service.committer.state.overlay.dirty:
-            with _surviving("background commit"):
+            with surviving("background commit"):
                 await service.commit(CommitNote(auto=True))
-
-
-@contextmanager
-def _surviving(what: str) -> Iterator[None]:
-    """What goes wrong in the background is logged and tried again; the mount lives on."""
-    try:
-        yield
-    except VolfsError as error:
-        log.error("%s: %s", what, error)
-    except Exception:
-        log.exception("%s", what)
 
 
 # --- the end ----------------------------------------------------------------
@@ -273,23 +265,35 @@ def _surviving(what: str) -> Iterator[None]:
 
 async def _finish(built: Mount) -> None:
     """Commit what is left and remove the session; what is not committed stays in it."""
-    committer, service = built.committer, built.service
+    service = built.service
     if service.socket is not None:
-        service.socket.unlink(missing_ok=True)
-    committer.kernel = NO_KERNEL  # the mount is gone; its path is somebody else's now
-    if built.committer.catalog is None or service.at_end == "discard":
-        end_session(committer.store, built.session)
-        return
+        with surviving("removing the socket"):
+            service.socket.unlink(missing_ok=True)
+    built.committer.kernel = NO_KERNEL  # the mount is gone; its path is somebody else's now
     try:
-        await committer.flush()
-        if not built.state.overlay.is_clean:
-            if service.at_end == "keep":
-                service.left = session_name(committer.store, built.session.path)
-                log.info("ended; the overlay stays in %s", built.session.path)
-                return
-            await service.commit(CommitNote("unmount"))
-        end_session(committer.store, built.session)
+        stays = await _commit_last(built)
+    except Exception as error:  # noqa: BLE001 - who waits for the end is told
+        service.last_error = to_own(error)
+        log_error(f"last commit, the overlay stays in {built.session.path}", error)
+        return
+    if stays:
+        log.info("ended; the overlay stays in %s", built.session.path)
+        return
+    with surviving("removing the session"):
+        end_session(built.committer.store, built.session)
         log.info("ended")
-    except VolfsError as error:
-        log.error("last commit: %s; the overlay stays in %s", error, built.session.path)
-        service.last_error = error
+
+
+async def _commit_last(built: Mount) -> bool:
+    """Whether the overlay is to stay, although nothing went wrong."""
+    committer, service = built.committer, built.service
+    if committer.catalog is None or service.at_end == "discard":
+        return False
+    await committer.flush()
+    if built.state.overlay.is_clean:
+        return False
+    if service.at_end == "keep":
+        service.left = session_name(committer.store, built.session.path)
+        return True
+    await service.commit(CommitNote("unmount"))
+    return False

@@ -8,7 +8,6 @@ import time
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
-import msgspec
 import trio
 
 from volfs.control.mounts import find_mount_point
@@ -19,6 +18,7 @@ from volfs.daemon.options import MountOptions
 from volfs.daemon.rooms import NO_KERNEL, open_rooms
 from volfs.daemon.session import Session, end_session, take_session
 from volfs.errors import DamagedObjectError, MountError
+from volfs.model.text_json import encode_json
 from volfs.store.base import Store, VolumeRecord
 from volfs.vfs.leftover import Leftover, inspect_overlay, read_answer
 from volfs.volume.commit import CommitNote, Published
@@ -177,7 +177,7 @@ def _inspect(session: Seen) -> Leftover:
     if child == 0:
         try:
             left = inspect_overlay(session.path / CATALOG, session.path / SCRATCH)
-            os.write(writer, msgspec.json.encode(left))
+            os.write(writer, encode_json(left))
         finally:
             os._exit(0)
     os.close(writer)

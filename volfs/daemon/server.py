@@ -17,12 +17,14 @@ import trio
 from volfs.control.protocol import (
     LENGTH_SIZE,
     Answer,
+    Failure,
     Request,
     decode_length,
     decode_request,
     encode,
     to_failure,
 )
+from volfs.daemon.task_guard import log_error, surviving
 from volfs.errors import MountError
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ CONNECTIONS = 64
 """Open at once; for whoever comes then, the one hangs up that is longest at half a request."""
 ANSWER_TIMEOUT = 60.0
 """For a client to read it."""
+LOOK_AGAIN = 0.2
+"""Seconds after an error, before more is accepted."""
 Handle = Callable[[Request], Awaitable[msgspec.Struct]]
 
 
@@ -46,7 +50,7 @@ def listen(path: Path) -> trio.SocketListener:
         socket.socket.bind(listener._sock, os.fspath(path))  # type: ignore[attr-defined]
     finally:
         os.umask(before)
-    listener.listen(16)
+    listener.listen(128)
     return trio.SocketListener(listener)
 
 
@@ -77,24 +81,34 @@ class _Room:
                 del self._receiving[scope]
 
 
-class _Bounded(trio.abc.Listener[trio.SocketStream]):
-    """A listener that hands on a connection when there is room for it."""
+async def _accept_for_ever(
+    listener: trio.SocketListener, room: _Room, hand_on: Callable[[trio.SocketStream], None]
+) -> None:
+    """Hand on each connection when there is room for it; an error only delays the next.
 
-    def __init__(self, listener: trio.SocketListener, room: _Room) -> None:
-        self._listener = listener
-        self._room = room
+    Where no descriptor is free, say, it is one for as long as that lasts, and logged once.
+    """
+    failing = False
+    async with listener:
+        while True:
+            try:
+                hand_on(await _accept(listener, room))
+                failing = False
+            except Exception as error:  # noqa: BLE001 - other clients are to be served
+                if not failing:
+                    log_error("accepting control requests", error)
+                failing = True
+                await trio.sleep(LOOK_AGAIN)
 
-    async def accept(self) -> trio.SocketStream:
-        stream = await self._listener.accept()
-        try:
-            await self._room.take()
-        except BaseException:
-            await trio.aclose_forcefully(stream)
-            raise
-        return stream
 
-    async def aclose(self) -> None:
-        await self._listener.aclose()
+async def _accept(listener: trio.SocketListener, room: _Room) -> trio.SocketStream:
+    stream = await listener.accept()
+    try:
+        await room.take()
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
+    return stream
 
 
 async def serve(
@@ -109,41 +123,54 @@ async def serve(
 
         async def answer(stream: trio.SocketStream) -> None:
             try:
-                async with stream:
-                    await _answer(stream, handle, room)
+                with surviving("control request"):
+                    async with stream:
+                        await _answer(stream, handle, room)
             finally:
                 room.give_back()
 
-        async def accept() -> None:
-            await trio.serve_listeners(
-                answer, [_Bounded(listener, room)], handler_nursery=answering
-            )
+        def hand_on(stream: trio.SocketStream) -> None:
+            answering.start_soon(answer, stream)
 
-        accepting.start_soon(accept)
+        accepting.start_soon(_accept_for_ever, listener, room, hand_on)
         await finished.wait()
         accepting.cancel_scope.cancel()
         answering.cancel_scope.deadline = trio.current_time() + LAST_ANSWERS
 
 
 async def _answer(stream: trio.SocketStream, handle: Handle, room: _Room) -> None:
+    body = await _make_answer(stream, handle, room)
+    if body is None:
+        return
+    try:
+        with trio.move_on_after(ANSWER_TIMEOUT):
+            await stream.send_all(body)
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        log.debug("control client hung up before its answer")
+
+
+async def _make_answer(stream: trio.SocketStream, handle: Handle, room: _Room) -> bytes | None:
+    """What the caller is told, whatever goes wrong; None if it has gone."""
     try:
         with room.receiving():
             request = await _receive(stream)
         _check_peer(stream)  # now: hanging up on what was not read would lose the answer
-        answer = Answer(result=msgspec.to_builtins(await handle(request)))
+        return encode(Answer(result=msgspec.to_builtins(await handle(request))))
     except (trio.BrokenResourceError, trio.ClosedResourceError):
-        return
+        return None
     except trio.TooSlowError:
-        answer = Answer(error=to_failure(MountError("control request: half of it, for too long")))
-    except Exception as error:  # noqa: BLE001 - the caller is told, and the mount lives on
+        return _encode_error(MountError("control request: half of it, for too long"))
+    except Exception as error:
         if not isinstance(error, MountError):
-            log.debug("control request failed: %r", error)
-        answer = Answer(error=to_failure(error))
+            log.debug("control request failed", exc_info=error)
+        return _encode_error(error)
+
+
+def _encode_error(error: Exception) -> bytes:
     try:
-        with trio.move_on_after(ANSWER_TIMEOUT):
-            await stream.send_all(encode(answer))
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        log.debug("control client hung up before its answer")
+        return encode(Answer(error=to_failure(error)))
+    except Exception:  # noqa: BLE001 - the request's own error may be one of memory
+        return encode(Answer(error=Failure(MountError.code, "the answer cannot be made")))
 
 
 def _check_peer(stream: trio.SocketStream) -> None:

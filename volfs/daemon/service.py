@@ -22,6 +22,7 @@ from volfs.control.protocol import (
 from volfs.daemon.busy import describe_holders, find_holders
 from volfs.daemon.options import AtEnd
 from volfs.daemon.survivors import kill_survivors
+from volfs.daemon.task_guard import surviving
 from volfs.errors import DataError, MountError, StoreError, UserError, VolfsError, VolumeBusyError
 from volfs.errors.faults import reached
 from volfs.fuse.mounting import abandon, stop_serving, unmount
@@ -207,21 +208,23 @@ class Service:
 
     async def leave(self) -> None:
         """End because of a signal: commit, then unmount whatever is still open."""
-        try:
+        with surviving("recording the overlay at the end"):
             await self.committer.flush()  # should the commit hang
+        with surviving("commit at the end"):
             if self.at_end == "commit":
                 await self._commit_rest()
-        except VolfsError as error:
-            log.error("commit at the end: %s", error)
-        if not await self.committer.bridge.run(unmount, self.mountpoint):
-            await self._detach()
+        with surviving("unmounting at the end"):
+            if not await self.committer.bridge.run(unmount, self.mountpoint):
+                await self._detach()
         await trio.sleep(COPIES)
         stop_serving()
 
     async def let_go(self) -> None:
         """End because the process has died that the mount was for."""
-        await self.committer.bridge.run(kill_survivors, self.mountpoint, self.device)
-        await self._detach()
+        with surviving("ending what the process left"):
+            await self.committer.bridge.run(kill_survivors, self.mountpoint, self.device)
+        with surviving("unmounting at the end"):
+            await self._detach()
         await trio.sleep(LAST_USERS)
         stop_serving()
 

@@ -26,7 +26,7 @@ import msgspec
 from volfs.daemon.options import MountOptions
 from volfs.errors import AlreadyExistsError, MountError, NotFoundError, StoreError
 from volfs.errors.faults import reached
-from volfs.model.names import parse_path, show_path
+from volfs.model.names import join_path, parse_path
 from volfs.store.base import Store, VolumeRecord
 from volfs.vfs.scratch import sync_directory
 from volfs.volume.sessions import (
@@ -156,17 +156,13 @@ def make_facts(options: MountOptions, volume: VolumeRecord, version: int) -> Ses
     return SessionFacts(
         volume.id,
         volume.name,
-        _printable(options.mountpoint),
+        options.mountpoint,
         os.getpid(),
         version,
         time.time_ns(),
         options.is_read_only,
-        _printable(options.sub_path or ""),
+        options.sub_path or "",
     )
-
-
-def _printable(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 # --- where ------------------------------------------------------------------
@@ -183,7 +179,7 @@ def _iter_places(store: Store, volume: VolumeRecord, options: MountOptions) -> I
 
     An overlay lies on one part of the volume and on nothing else: that is in the name, too.
     """
-    shows = show_path(parse_path(options.sub_path or ""))
+    shows = _spell(join_path(parse_path(options.sub_path or "")))
     shows += " read-only" if options.is_read_only else ""
     facts = f"{volume.id}\0{options.mountpoint}\0{shows}"
     place = hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()[:12]
@@ -192,6 +188,12 @@ def _iter_places(store: Store, volume: VolumeRecord, options: MountOptions) -> I
     yield from (path for path in there if path.suffix != REMOVED)
     yield directory / f"{volume.name}-{place}"
     yield from (directory / f"{volume.name}-{place}.{number}" for number in count(2))
+
+
+def _spell(path: bytes) -> str:
+    """As the first volfs showed paths: directories of sessions are named after that."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _is_of_other_mounts(path: Path) -> bool:

@@ -197,13 +197,21 @@ def _asking(mountpoint: str) -> Iterator[None]:
 
 
 def _forget(notices: list[Notice]) -> None:
+    """All of them, also where the kernel refuses one. MountError: it may show what was before."""
+    refused: list[OSError] = []
     for notice in notices:
-        # ENOENT: the kernel did not know it.
-        with contextlib.suppress(FileNotFoundError):
+        try:
             if notice.name is None:
                 pyfuse3.invalidate_inode(notice.ino, attr_only=True)
             else:
                 pyfuse3.invalidate_entry(notice.ino, notice.name)
+        except FileNotFoundError:  # the kernel did not know it
+            continue
+        except OSError as error:
+            refused.append(error)
+    if refused:
+        why = f"the kernel was not told of {len(refused)} changes: {refused[0].strerror}"
+        raise MountError(f"{why}; it may show what was before them")
 
 
 def raise_read_ahead(device: tuple[int, int]) -> None:

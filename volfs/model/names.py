@@ -6,6 +6,7 @@ import posixpath
 import re
 
 from volfs.errors import InvalidError, InvalidNameError, InvalidPathError
+from volfs.model.text import show, to_bytes
 
 NAME_MAX = 255
 PATH_MAX = 4096
@@ -60,7 +61,7 @@ def parse_path(path: str | bytes) -> Path:
     for a volume's paths are not resolved against anything.
     """
     try:
-        raw = path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")
+        raw = path if isinstance(path, bytes) else to_bytes(path)
     except UnicodeEncodeError:
         raise InvalidPathError(f"invalid path {path!a}: not text") from None
     names = tuple(name for name in raw.split(b"/") if name not in (b"", b"."))
@@ -78,10 +79,8 @@ def join_path(path: Path) -> bytes:
 
 
 def show_path(path: bytes | Path) -> str:
-    """For messages: text, with bytes that are no UTF-8 or not printable escaped."""
-    raw = path if isinstance(path, bytes) else join_path(path)
-    text = raw.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    """For messages and listings: as ``show`` does."""
+    return show(path if isinstance(path, bytes) else join_path(path))
 
 
 def to_mount_path(kind: str, given: str) -> str:

@@ -11,9 +11,8 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from volfs.errors import DataError
+from volfs.model.text_json import decode_json, encode_json
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.inode import ROOT_INO
 from volfs.vfs.records import Recorded
@@ -52,7 +51,7 @@ def read_answer(answer: bytes) -> Leftover:
     """What a process that inspected an overlay has said; it may have died of it."""
     if not answer:
         return Leftover(0, 0, "catalog: it cannot be read")
-    return msgspec.json.decode(answer, type=Leftover)
+    return decode_json(answer, Leftover)
 
 
 def _find_problem(recorded: Recorded, scratch: Path) -> str:
@@ -81,7 +80,7 @@ def _find_short(arena: Path, end: int) -> str:
 
 def main() -> None:
     catalog, scratch = map(Path, sys.argv[1:])
-    sys.stdout.buffer.write(msgspec.json.encode(inspect_overlay(catalog, scratch)))
+    sys.stdout.buffer.write(encode_json(inspect_overlay(catalog, scratch)))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import msgspec
 from xxhash import xxh3_64_hexdigest
 
 from volfs.errors import NotFoundError
+from volfs.model.text_json import decode_json, encode_json
 from volfs.store.base import Store
 
 SESSIONS, FACTS, LOCK, DEVICE = "mounts", "session.json", "lock", "device"
@@ -61,20 +62,17 @@ class SessionFacts(msgspec.Struct):
 
 
 def encode_facts(facts: SessionFacts) -> bytes:
-    plain = msgspec.json.encode(msgspec.structs.replace(facts, checksum=""))
+    plain = encode_json(msgspec.structs.replace(facts, checksum=""))
     sealed = msgspec.structs.replace(facts, checksum=xxh3_64_hexdigest(plain))
-    return msgspec.json.encode(sealed)
+    return encode_json(sealed)
 
 
 def decode_facts(data: bytes) -> SessionFacts:
     """ValueError for anything but what ``encode_facts`` makes."""
-    facts = _decoder.decode(data)
+    facts = decode_json(data, SessionFacts)
     if encode_facts(facts) != data:
         raise ValueError("checksum")
     return facts
-
-
-_decoder = msgspec.json.Decoder(SessionFacts)
 
 
 def sessions_directory(store: Store) -> Path:
@@ -85,7 +83,7 @@ def sessions_directory(store: Store) -> Path:
 def session_name(store: Store, path: Path) -> str:
     """What a session is called in its lease: its directory, which ``find_session_path`` finds."""
     outside = path.parent != sessions_directory(store)
-    return os.fsencode(path if outside else path.name).decode("utf-8", "backslashreplace")
+    return str(path) if outside else path.name
 
 
 def find_session_path(store: Store, name: str) -> Path:

@@ -10,6 +10,7 @@ from blake3 import blake3
 
 from volfs.errors import DamagedObjectError
 from volfs.model.checksum import CHECKSUM_SIZE
+from volfs.model.text import from_stored, to_bytes, to_stored
 from volfs.store.base import Lease
 from volfs.store.embedded.environment import Environment, Table, Transaction
 from volfs.store.embedded.refs import Refs
@@ -34,7 +35,7 @@ class Leases:
     def put_in(self, txn: Transaction, lease: Lease) -> None:
         """Put it as a part of what else the transaction does. NotFoundError."""
         self._refs.check_versions(txn, lease.volume_id, lease.versions)
-        txn.put(_key(lease.session), _encoder.encode(lease), db=self._leases)
+        txn.put(_key(lease.session), _encode(lease), db=self._leases)
 
     def find(self, session: str) -> Lease | None:
         with self._environment.read() as txn:
@@ -66,7 +67,7 @@ class Leases:
         return [known.get(key) or _find_session(key, row) for key, row in pairs]
 
     def drop(self, session: str, expected: Lease | None = None) -> None:
-        row = None if expected is None else _encoder.encode(expected)
+        row = None if expected is None else _encode(expected)
         with self._environment.write(reserve=0) as txn:
             if row is None or txn.get(_key(session), db=self._leases) == row:
                 txn.delete(_key(session), db=self._leases)
@@ -74,13 +75,13 @@ class Leases:
 
 def _key(session: str) -> bytes:
     """Sessions may be paths, longer than a key of LMDB may be."""
-    return blake3(session.encode()).digest()
+    return blake3(to_bytes(session)).digest()
 
 
 def _find_session(key: bytes, damaged: bytes) -> str | None:
     """The session that a damaged row names, if the row's key says the same."""
     with suppress(ValueError):
-        session = _decoder.decode(damaged[:-CHECKSUM_SIZE]).session
+        session = from_stored(_decoder.decode(damaged[:-CHECKSUM_SIZE]).session)
         if _key(session) == key:
             return session
     return None
@@ -90,8 +91,13 @@ def _refuse(session: str, error: DamagedObjectError) -> DamagedObjectError:
     return DamagedObjectError(f"lease {session}: {error}; see `volfs check --repair`")
 
 
+def _encode(lease: Lease) -> bytes:
+    return _encoder.encode(msgspec.structs.replace(lease, session=to_stored(lease.session)))
+
+
 def _decode(row: bytes) -> Lease:
     try:
-        return _decoder.decode(row)
+        lease = _decoder.decode(row)
+        return msgspec.structs.replace(lease, session=from_stored(lease.session))
     except ValueError as error:
         raise DamagedObjectError(f"lease: {error}") from error

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from volfs.errors import StoreUnavailableError
+from volfs.model.text import to_text
 
 SHARED = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "beegfs"),
@@ -35,9 +36,9 @@ def check_local(path: Path) -> None:
 def find_fs_type(path: Path) -> str | None:
     """Of the mount that has a path; None where the kernel does not list its device."""
     number = path.stat().st_dev
-    device = f"{os.major(number)}:{os.minor(number)}"
-    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
-        where, _, what = line.partition(" - ")
-        if where.split()[2] == device:
-            return what.split()[0]
+    device = f"{os.major(number)}:{os.minor(number)}".encode()
+    for line in Path("/proc/self/mountinfo").read_bytes().split(b"\n"):
+        where, _, what = line.partition(b" - ")
+        if where.split(b" ")[2:3] == [device]:
+            return to_text(what.split(b" ")[0])
     return None
