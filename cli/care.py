@@ -186,6 +186,7 @@ def _check_as_json(result: CheckReport) -> dict[str, Any]:
             }
             for item in result.problems
         ],
+        "notices": [item._asdict() for item in result.notices],
     }
 
 
@@ -196,6 +197,8 @@ def _print_check(result: CheckReport) -> None:
         click.echo(
             f"{problem.volume}: {_show_versions(problem)}: {problem.path}: {problem.problem}"
         )
+    for notice in result.notices:
+        click.echo(f"{notice.volume}: version {notice.version}: {notice.notice}")
     checked = (
         f"{plural(result.volumes, 'volume')}, {plural(result.versions, 'version')}, "
         f"{show_size(result.bytes)}"

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +19,14 @@ import pytest
 from tests.harness.disks import MIB, fill, find_free, memory_disk
 from tests.volume.shortcuts import noise, publish_files
 from volfs.errors import OutOfSpaceError
+from volfs.model.retention import KeepRules
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
+from volfs.volume.check import check_store
+from volfs.volume.commit import CommitNote
+from volfs.volume.edit import Edit
+from volfs.volume.expire import expire_versions
+from volfs.volume.gc import collect_garbage
 from volfs.volume.volumes import create_volume
 
 pytestmark = [
@@ -76,3 +83,57 @@ def test_what_a_killed_process_left(disk: Path, store: Store, volume: VolumeReco
     assert done.returncode == -signal.SIGKILL
     fill(disk, 4 * MIB)
     publish_files(store, volume, {"f": noise(15 * MIB)})
+
+
+# --- Clocks --------------------------------------------------------------------
+
+YEAR = 365 * 24 * 3600 * 10**9
+
+
+def publish_at(patch: pytest.MonkeyPatch, store: Store, volume: VolumeRecord, *dates: int) -> None:
+    """A version of each date, by clocks that were set so."""
+    for number, date in enumerate(dates):
+        with patch.context() as clock:
+            clock.setattr("time.time_ns", lambda date=date: date)
+            publish_files(store, volume, {f"f{number}": b"%d" % number})
+
+
+@pytest.mark.parametrize("wrong", [10 * YEAR, -60 * YEAR, -YEAR])
+def test_one_wrong_date_expires_nothing(
+    store: Store, volume: VolumeRecord, monkeypatch: pytest.MonkeyPatch, wrong: int
+) -> None:
+    """So no date that others contradict removes anything, be it ahead, at 1970 or jumping."""
+    now, hour = time.time_ns(), 3600 * 10**9
+    dates = [now - 5 * hour, now - 4 * hour, max(0, now + wrong), now - 2 * hour, now - hour]
+    publish_at(monkeypatch, store, volume, *dates)
+    for rules in (KeepRules(within_ns=24 * hour), KeepRules(hourly=5)):
+        assert expire_versions(store, volume, rules)[1] == []
+    assert expire_versions(store, volume, KeepRules(last=2))[1] == [1, 2, 3]
+
+
+def test_a_grace_is_told_by_a_clock_that_nobody_sets(
+    store: Store, volume: VolumeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grace is told by a clock that nobody sets."""
+    publish_files(store, volume, {"f": noise(MIB)})
+    with Edit(store, volume) as edit:
+        edit.remove((b"f",))
+        edit.publish(CommitNote())
+    store.remove_versions(volume.id, [1])
+    now = time.time_ns()
+    for wrong in (0, 10 * YEAR, -10 * YEAR):
+        monkeypatch.setattr("time.time_ns", lambda: now + wrong)  # noqa: B023
+        report = collect_garbage(store)
+        assert (report.deleted_packs, report.waiting_packs) == (0, 2)
+    assert collect_garbage(store, grace=0).deleted_packs == 2
+
+
+def test_check_names_versions_of_the_future(
+    store: Store, volume: VolumeRecord, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names versions with a date in the future, which are no damage."""
+    now = time.time_ns()
+    publish_at(monkeypatch, store, volume, now, now + 10 * YEAR, now)
+    report = check_store(store)
+    assert report.is_clean
+    assert [(item.volume, item.version) for item in report.notices] == [("data", 2)]

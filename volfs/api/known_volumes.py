@@ -6,7 +6,6 @@ ephemeral one is kept as long as the resource of its id is renewed.
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 from volfs.api.client import Client
@@ -23,6 +22,7 @@ from volfs.services.resources import (
     check_name,
 )
 from volfs.store.base import Store, VolumeRecord
+from volfs.store.clock import now_ns
 from volfs.volume.volumes import (
     create_ephemeral_volume,
     create_volume,
@@ -43,7 +43,7 @@ class KnownVolumes:
         version: int | None = None,
         *,
         kind: Kind = VOLUME,
-        now: Clock = time.time_ns,
+        now: Clock = now_ns,
     ) -> None:
         if version is not None and version not in PROFILES:
             raise InvalidError("VolumeFS version must be either 1 or 2")

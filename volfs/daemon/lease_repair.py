@@ -8,7 +8,6 @@ gone needs nothing.
 
 from __future__ import annotations
 
-import time
 from typing import NamedTuple
 
 from volfs.daemon.overlays import describe_session
@@ -16,6 +15,7 @@ from volfs.daemon.targets import get_session_mount
 from volfs.errors import VolfsError
 from volfs.model.text import describe_error
 from volfs.store.base import Lease, Store
+from volfs.store.clock import unique_ns
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.records import Recorded, StoredBase
 from volfs.volume.leases import entry_needs, list_damaged_leases, snapshot_needs
@@ -119,4 +119,4 @@ def _make_lease(
         needs.update(entry_needs(inode.base or inode.entry))
     there = store.find_version(volume_id, base.version) == base.manifest
     versions = (base.version,) if there else ()
-    return Lease(name, volume_id, versions, tuple(sorted(needs)), time.time_ns())
+    return Lease(name, volume_id, versions, tuple(sorted(needs)), unique_ns())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
 from contextlib import AsyncExitStack
 
 import msgspec
@@ -16,6 +15,7 @@ from volfs.model.names import Path as VolumePath
 from volfs.model.names import parse_path, show_path
 from volfs.model.profile import get_profile
 from volfs.store.base import Lease, Store, VolumeRecord
+from volfs.store.clock import now_ns, unique_ns
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.committer import Committer, Kernel
@@ -67,7 +67,7 @@ async def open_rooms(
         get_profile(volume.profile),
         Overlay(scratch, sub_path),
         scratch,
-        clock=time.time_ns,
+        clock=now_ns,
         random=lambda: secrets.randbits(62) + 1,
         read_only=options.is_read_only,
     )
@@ -109,7 +109,7 @@ def _lease_base(store: Store, volume: VolumeRecord, session: str, base: StoredBa
         volume.id,
         (base.head.version,),
         needs,
-        time.time_ns(),
+        unique_ns(),
     )
     store.put_lease(lease)
     return lease

@@ -15,7 +15,6 @@ import logging
 import os
 import secrets
 import shutil
-import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -28,6 +27,7 @@ from volfs.errors import AlreadyExistsError, MountError, NotFoundError, StoreErr
 from volfs.errors.faults import reached
 from volfs.model.names import join_path, parse_path
 from volfs.store.base import Store, VolumeRecord
+from volfs.store.clock import now_ns
 from volfs.vfs.scratch import sync_directory
 from volfs.volume.sessions import (
     CATALOG,
@@ -159,7 +159,7 @@ def make_facts(options: MountOptions, volume: VolumeRecord, version: int) -> Ses
         options.mountpoint,
         os.getpid(),
         version,
-        time.time_ns(),
+        now_ns(),
         options.is_read_only,
         options.sub_path or "",
     )

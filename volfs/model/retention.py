@@ -1,4 +1,9 @@
-"""Which versions of a volume to keep: rules, and what comes of them. Pure: no clock, no store."""
+"""Which versions of a volume to keep: rules, and what comes of them. Pure: no clock, no store.
+
+Versions are in order by their numbers; dates only describe them. So a version counts as
+made no later than the next one, and not in the future. What stays besides, because dates
+contradict each other, is for ``model/doubts.py``.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ _UNITS_NS = {"y": 365 * DAY_NS, "m": 30 * DAY_NS, "w": 7 * DAY_NS, "d": DAY_NS, 
 _DURATION = re.compile(r"([0-9]{1,6})([ymwdh])")
 
 Period = tuple[int, ...]
-_PERIODS: dict[str, Callable[[datetime], Period]] = {
+PERIODS: dict[str, Callable[[datetime], Period]] = {
     "hourly": lambda when: (when.year, when.month, when.day, when.hour),
     "daily": lambda when: (when.year, when.month, when.day),
     "weekly": lambda when: tuple(when.isocalendar()[:2]),
@@ -40,7 +45,7 @@ class KeepRules:
     monthly: int | None = None
     yearly: int | None = None
     within_ns: int | None = None
-    """Those not older than this, counted from the newest version of all."""
+    """Those not older than this, counted from the newest version."""
     tagged: bool = False
     """Keeps nothing that would not stay anyhow; alone, it is a rule to keep nothing else."""
 
@@ -57,34 +62,50 @@ class Dated(NamedTuple):
     created_ns: int
 
 
+ToLocal = Callable[[int], datetime]
+"""The date and time of day of nanoseconds since 1970, where the hours, days and weeks are
+those of the people concerned."""
+
+
 def choose_kept(
-    versions: Sequence[Dated], rules: KeepRules, to_local: Callable[[int], datetime]
+    versions: Sequence[Dated], rules: KeepRules, to_local: ToLocal, now_ns: int | None = None
 ) -> dict[int, list[str]]:
     """The versions that rules keep, each with the rules' names. ``versions`` are newest first.
 
-    ``to_local`` tells the date and time of day of nanoseconds since 1970, where
-    the hours, days and weeks are those of the people concerned.
+    ``last`` keeps by order alone, and ``within`` keeps a run of the newest versions: none
+    goes while an older one stays for it. Without ``now_ns`` no date is in the future.
     """
+    versions = clamp_dates(versions, now_ns)
     kept: dict[int, list[str]] = {}
     for rule, chosen in (
         ("last", versions[: rules.last or 0]),
         ("within", _choose_within(versions, rules.within_ns)),
-        *((rule, _choose_periods(versions, rule, rules, to_local)) for rule in _PERIODS),
+        *((rule, _choose_periods(versions, rule, rules, to_local)) for rule in PERIODS),
     ):
         for each in chosen:
             kept.setdefault(each.version, []).append(rule)
     return kept
 
 
+def clamp_dates(versions: Sequence[Dated], now_ns: int | None = None) -> list[Dated]:
+    """The versions, newest first, each made no later than the next one, and not after now."""
+    latest = now_ns
+    clamped = []
+    for each in versions:
+        latest = each.created_ns if latest is None else min(latest, each.created_ns)
+        clamped.append(each._replace(created_ns=latest))
+    return clamped
+
+
 def _choose_within(versions: Sequence[Dated], within_ns: int | None) -> Iterable[Dated]:
     if within_ns is None or not versions:
         return ()
-    oldest = max(each.created_ns for each in versions) - within_ns
+    oldest = versions[0].created_ns - within_ns
     return (each for each in versions if each.created_ns >= oldest)
 
 
 def _choose_periods(
-    versions: Sequence[Dated], rule: str, rules: KeepRules, to_local: Callable[[int], datetime]
+    versions: Sequence[Dated], rule: str, rules: KeepRules, to_local: ToLocal
 ) -> Iterable[Dated]:
     """The newest version of each period, until there are as many as the rule says."""
     wanted: int = getattr(rules, rule) or 0
@@ -92,7 +113,7 @@ def _choose_periods(
     for each in versions:
         if len(newest) == wanted:
             break
-        newest.setdefault(_PERIODS[rule](to_local(each.created_ns)), each)
+        newest.setdefault(PERIODS[rule](to_local(each.created_ns)), each)
     return newest.values()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import time
 from collections.abc import Iterator, Sequence
 from enum import IntFlag
 from typing import NamedTuple
@@ -14,6 +13,7 @@ from blake3 import blake3
 from volfs.errors import DamagedObjectError, InvalidError, OutOfSpaceError, RequestSizeError
 from volfs.services.layout import ENTRIES, VALUES
 from volfs.services.resources import DICT, Clock, get_resource
+from volfs.store.clock import now_ns
 from volfs.store.tables import Changing, Reading, TableStore, end_of
 
 VALUE_MAX = 100 << 20
@@ -63,7 +63,7 @@ def decode_entry(row: bytes) -> Entry:
 class Dicts:
     """All Dicts of a store. NotFoundError from each call if the Dict is gone."""
 
-    def __init__(self, store: TableStore, now: Clock = time.time_ns) -> None:
+    def __init__(self, store: TableStore, now: Clock = now_ns) -> None:
         self._tables = store.durable
         self._now = now
 

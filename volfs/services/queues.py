@@ -6,7 +6,6 @@ Items have consecutive numbers; a partition's row says which ones are there.
 from __future__ import annotations
 
 import struct
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from volfs.errors import (
 from volfs.services.layout import COUNTS, ITEMS, PARTITIONS
 from volfs.services.resources import EVERYTHING, QUEUE, Clock, get_resource
 from volfs.services.waiting import wait_for
+from volfs.store.clock import uptime_ns
 from volfs.store.tables import Changing, Reading, Signal, TableStore, end_of
 
 PARTITIONS_MAX = 100_000
@@ -40,6 +40,7 @@ class Partition(NamedTuple):
     tail: int
     size: int
     expires_ns: int
+    """By the clock of this run of the machine, which nobody sets: no partition outlives it."""
 
     @property
     def length(self) -> int:
@@ -65,7 +66,7 @@ _NEW = Partition(0, 0, 0, 0)
 class Queues:
     """All Queues of a store. NotFoundError from each call if the Queue is gone."""
 
-    def __init__(self, store: TableStore, now: Clock = time.time_ns) -> None:
+    def __init__(self, store: TableStore, now: Clock = uptime_ns) -> None:
         self._store = store
         self._tables = store.volatile
         self._now = now

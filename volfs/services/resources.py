@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 import struct
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -28,18 +27,20 @@ from volfs.services.layout import (
     RESOURCES,
     VALUES,
 )
+from volfs.store.clock import Steady, now_ns, read_steady
 from volfs.store.identity import default_author, make_id
 from volfs.store.tables import Changing, Reading, Tables, TableStore, end_of
 
 Clock = Callable[[], int]
 """Nanoseconds since 1970."""
 EPHEMERAL_NS = 15 * 60 * 10**9
-"""How long an ephemeral resource is kept after it was last said to be needed."""
+"""How long an ephemeral resource is kept after it was last said to be needed: by a clock that
+nobody sets. When the machine starts anew nobody is left who needs it."""
 EVERYTHING = 1 << 30
 _PIECE = 1000
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 _APP_ID = re.compile(r"ap-[a-zA-Z0-9]{22}")
-_UNTIL = struct.Struct("<Q")
+_UNTIL = struct.Struct("<Q16s")
 
 
 class Kind(NamedTuple):
@@ -84,11 +85,12 @@ def check_name(noun: str, name: str) -> str:
 class Resources:
     """The resources of one kind in a store."""
 
-    def __init__(self, store: TableStore, kind: Kind, now: Clock = time.time_ns) -> None:
+    def __init__(self, store: TableStore, kind: Kind, now: Clock = now_ns) -> None:
         self._store = store
         self._tables = store.durable
         self._kind = kind
         self._now = now
+        self._steady = read_steady if now is now_ns else lambda: Steady(bytes(16), now())
 
     # --- making ----------------------------------------------------------
 
@@ -153,7 +155,12 @@ class Resources:
         txn.put(RESOURCES, resource.id.encode(), _encoder.encode(resource))
 
     def _until(self) -> bytes:
-        return _UNTIL.pack(self._now() + EPHEMERAL_NS)
+        boot, ns = self._steady()
+        return _UNTIL.pack(ns + EPHEMERAL_NS, boot)
+
+    def _has_lapsed(self, until: bytes) -> bool:
+        boot, ns = self._steady()
+        return until[8:] != boot or _UNTIL.unpack(until)[0] <= ns
 
     # --- looking ---------------------------------------------------------
 
@@ -228,7 +235,7 @@ class Resources:
 
         def act(txn: Changing) -> None:
             for key, until in txn.scan(EPHEMERAL, first, end_of(first), EVERYTHING):
-                if _UNTIL.unpack(until)[0] <= self._now():
+                if self._has_lapsed(until):
                     self._remove(txn, get_resource(txn, key.decode(), self._kind))
 
         self._tables.change(act, adds=None)

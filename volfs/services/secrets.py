@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import struct
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +35,7 @@ from volfs.services.resources import (
     Resources,
     get_resource,
 )
+from volfs.store.clock import now_ns
 from volfs.store.tables import Changing, Reading, TableStore, end_of
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def check_values(values: Mapping[str, str]) -> None:
 class Secrets:
     """The Secrets of a store."""
 
-    def __init__(self, store: TableStore, now: Clock = time.time_ns) -> None:
+    def __init__(self, store: TableStore, now: Clock = now_ns) -> None:
         self._store = store
         self._tables = store.durable
         self._now = now

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from volfs.model.objects import Oid
 from volfs.model.references import Reference
+from volfs.store.clock import Steady
 
 
 class Live(Protocol):
@@ -29,6 +30,8 @@ class GcOptions(NamedTuple):
     dry_run: bool = False
     stale: frozenset[str] = frozenset()
     """Sessions whose leases keep nothing: a dry run may not drop them."""
+    steady: Steady | None = None
+    """The time by a clock that nobody sets; without it, ``now_ns`` is believed."""
 
 
 class GcProgress(NamedTuple):

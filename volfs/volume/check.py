@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from volfs.errors import DataError, MissingObjectError
+from volfs.model.doubts import is_future
 from volfs.model.entry import Entry, FileKind, Totals
 from volfs.model.links import group_name
 from volfs.model.manifest import Manifest, decode_manifest
@@ -23,7 +24,9 @@ from volfs.model.objects import Kind, Oid
 from volfs.model.references import Reference, iter_tree_references
 from volfs.model.tree import PageRef, Tree
 from volfs.store.base import CheckProgress, Damage, Head, Lease, Store, VolumeRecord
+from volfs.store.clock import now_ns
 from volfs.volume.content_check import ContentCheck, Found
+from volfs.volume.history import to_local
 from volfs.volume.leases import list_damaged_leases
 from volfs.volume.progress import Progress, Report, report_nothing
 from volfs.volume.reader import Reader
@@ -44,6 +47,14 @@ class Problem(NamedTuple):
     oid: Oid | None
 
 
+class Notice(NamedTuple):
+    """Something odd about a version that is whole."""
+
+    volume: str
+    version: int
+    notice: str
+
+
 @dataclass
 class CheckReport:
     volumes: int = 0
@@ -55,6 +66,8 @@ class CheckReport:
     """What is wrong with stored records, whether a version needs them or not."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong with versions because of that, or in itself."""
+    notices: list[Notice] = field(default_factory=list)
+    """What should be known, and is no damage: nothing can be done about it."""
 
     @property
     def is_clean(self) -> bool:
@@ -89,7 +102,7 @@ def _check_versions(store: Store, result: CheckReport) -> None:
         result.volumes += 1
         for head in store.iter_versions(volume.id):
             result.versions += 1
-            problems = list(_check_version(walk, volume, head))
+            problems = list(_check_version(walk, volume, head, result.notices))
             # One that was expired meanwhile may be gone with right.
             if problems and store.find_version(volume.id, head.version) == head.manifest:
                 for path, problem, oid in problems:
@@ -107,7 +120,9 @@ def _to_progress(item: CheckProgress) -> Progress:
 Located = tuple[str, str, Oid | None]
 
 
-def _check_version(walk: TreeCheck, volume: VolumeRecord, head: Head) -> Iterator[Located]:
+def _check_version(
+    walk: TreeCheck, volume: VolumeRecord, head: Head, notices: list[Notice]
+) -> Iterator[Located]:
     try:
         manifest = decode_manifest(walk.load(head.manifest))
     except DataError as error:
@@ -116,6 +131,7 @@ def _check_version(walk: TreeCheck, volume: VolumeRecord, head: Head) -> Iterato
     if (manifest.volume, manifest.version) != (volume.id, head.version):
         says = f"version {manifest.version} of {manifest.volume}"
         yield "(manifest)", f"it is of {says}", head.manifest
+    notices += _find_future(volume, head, manifest.created_ns)
     tree = walk.check_root(manifest.root)
     links = walk.check_tree(Oid(manifest.links))
     for fault in tree.faults:
@@ -125,6 +141,14 @@ def _check_version(walk: TreeCheck, volume: VolumeRecord, head: Head) -> Iterato
     if not tree.faults and not links.faults:
         for problem in _check_links(walk, manifest, tree.groups):
             yield "(hard links)", problem, None
+
+
+def _find_future(volume: VolumeRecord, head: Head, created_ns: int) -> Iterator[Notice]:
+    """Whether a clock was ahead when the version was made, or is behind now."""
+    if is_future(created_ns, now_ns()):
+        date = f"{to_local(created_ns):%Y-%m-%d %H:%M:%S}"
+        notice = f"its date, {date}, is in the future; rules by date do not count it"
+        yield Notice(volume.name, head.version, notice)
 
 
 def _check_links(walk: TreeCheck, manifest: Manifest, names: Counter[int]) -> Iterator[str]:

@@ -8,7 +8,6 @@ manifest, swap. A lost race redoes only the merge (docs/concurrency.md).
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
@@ -24,6 +23,7 @@ from volfs.model.names import Path, show_path
 from volfs.model.objects import Kind
 from volfs.model.profile import get_profile
 from volfs.store.base import Head, Lease, Store, Upload, VolumeRecord
+from volfs.store.clock import now_ns
 from volfs.store.identity import default_author
 from volfs.volume.leases import snapshot_needs, widen
 from volfs.volume.reader import Reader
@@ -161,7 +161,7 @@ def _make_manifest(
         volume=volume.id,
         version=head.version + 1,
         parent=head.manifest,
-        created_ns=time.time_ns(),
+        created_ns=now_ns(),
         author=_clean(note.author or default_author())[:AUTHOR_MAX],
         message=_clean(note.message),
         auto=note.auto,

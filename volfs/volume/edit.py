@@ -9,7 +9,6 @@ mount's commit.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -30,6 +29,7 @@ from volfs.model.objects import NO_OID
 from volfs.model.profile import get_profile
 from volfs.model.tree import GetTree, count_entries, find_entry, iter_entries
 from volfs.store.base import Store, VolumeRecord
+from volfs.store.clock import now_ns
 from volfs.volume.commit import CommitNote, Published, publish_delta
 from volfs.volume.leases import held_version
 from volfs.volume.reader import Reader
@@ -76,7 +76,7 @@ class Directory:
         """Let a name stand for something else, or (None) for nothing."""
         self.length += (what is not None) - (self.find(name) is not None)
         self.names[name] = replace(what, name=name) if isinstance(what, Entry) else what
-        now = time.time_ns()
+        now = now_ns()
         self.attributes = replace(self.attributes, mtime_ns=now, ctime_ns=now)
         self.touched = True
 
@@ -369,7 +369,7 @@ class Edit:
 
 def make_directory_entry(mode: int = 0o755) -> Entry:
     """A new, empty directory of the calling user's."""
-    now = time.time_ns()
+    now = now_ns()
     return Entry(
         b"new", FileKind.DIRECTORY, mode, os.getuid(), os.getgid(), mtime_ns=now, ctime_ns=now
     )

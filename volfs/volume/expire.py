@@ -6,17 +6,26 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from volfs.errors import UserError
+from volfs.model.doubts import choose_doubted
 from volfs.model.retention import Dated, KeepRules, choose_kept
 from volfs.store.base import Store, VolumeRecord
+from volfs.store.clock import now_ns
 from volfs.volume.history import VersionInfo, iter_history, to_local
 from volfs.volume.leases import drop_stale_leases, list_fresh_leases
 
 THINNED = KeepRules(last=100, hourly=24, daily=30)
 """What stays of the versions that a network file system makes by itself."""
+THINNED_DOUBTS = 1000
+"""Of those whose dates are in doubt so many stay, the newest: a clock that never tells the
+time must not keep all."""
+IN_DOUBT = "date in doubt"
 
 
 class Verdict(NamedTuple):
-    """One version, and why it stays: rules, ``head``, ``tag NAME``, ``mounted``, ``being read``."""
+    """One version, and why it stays: rules, ``head``, ``tag NAME``, ``mounted``, ``being read``.
+
+    ``date in doubt``: its date or another's is wrong, and by the true ones a rule may keep it.
+    """
 
     info: VersionInfo
     reasons: tuple[str, ...]
@@ -36,7 +45,10 @@ def judge_versions(store: Store, volume: VolumeRecord, rules: KeepRules) -> list
         raise UserError("no rule says what to keep; name one, such as --keep-last 10")
     versions = list(iter_history(store, volume))
     dated = [Dated(info.version, info.created_ns) for info in versions]
-    kept = choose_kept(dated, rules, to_local)
+    now = now_ns()
+    kept = choose_kept(dated, rules, to_local, now)
+    for version in choose_doubted(dated, rules, to_local, now):
+        kept.setdefault(version, [IN_DOUBT])
     for version, reason in _iter_used(store, volume, versions):
         kept.setdefault(version, []).append(reason)
     return [Verdict(info, tuple(kept.get(info.version, ()))) for info in versions]
@@ -62,8 +74,10 @@ def thin_history(store: Store, volume: VolumeRecord) -> list[int]:
     Versions with a message, tags and mounts keep what they keep elsewhere.
     """
     drop_stale_leases(store)
-    verdicts = judge_versions(store, volume, THINNED)
-    gone = [v.info.version for v in verdicts if v.info.auto and not v.is_kept]
+    verdicts = [verdict for verdict in judge_versions(store, volume, THINNED) if verdict.info.auto]
+    doubted = [verdict for verdict in verdicts if verdict.reasons == (IN_DOUBT,)]
+    unkept = [verdict for verdict in verdicts if not verdict.is_kept]
+    gone = [verdict.info.version for verdict in (*unkept, *doubted[THINNED_DOUBTS:])]
     return store.remove_versions(volume.id, gone)
 
 

@@ -6,7 +6,6 @@ that cannot be read ends it: what is not known is not removed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 
 from volfs.errors import DataError, MissingObjectError
@@ -15,6 +14,7 @@ from volfs.model.oid_set import OidSet
 from volfs.model.references import Reference, walk_references
 from volfs.store.base import Store
 from volfs.store.care import GcOptions, GcProgress, GcReport
+from volfs.store.clock import now_ns, read_steady
 from volfs.volume.leases import drop_stale_leases, list_stale_leases
 from volfs.volume.progress import Progress, Report, report_nothing
 
@@ -41,7 +41,7 @@ def collect_garbage(
     if not dry_run:
         drop_stale_leases(store)
     ignored = frozenset(lease.session for lease in stale)
-    options = GcOptions(time.time_ns(), int(grace * _NS), dry_run, ignored)
+    options = GcOptions(now_ns(), int(grace * _NS), dry_run, ignored, read_steady())
     result = GcReport()
     for item in store.collect(Mark(store, report), options):
         if isinstance(item, GcProgress):

@@ -8,7 +8,6 @@ What a lease has when: docs/format.md, "Leases". A mount's is kept up to date by
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,6 +19,7 @@ from volfs.model.manifest import Snapshot
 from volfs.model.objects import Kind
 from volfs.model.references import iter_entry_references
 from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
+from volfs.store.clock import unique_ns
 from volfs.volume.sessions import (
     LOCK,
     find_session_path,
@@ -43,7 +43,7 @@ def begin_lease(
     From here on the version stays, and with ``onward`` all later ones.
     Raises what ``find_head`` does.
     """
-    lease = Lease(session, volume.id, began_ns=time.time_ns(), onward=onward)
+    lease = Lease(session, volume.id, began_ns=unique_ns(), onward=onward)
     return keep_version(store, lease, find_head)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -31,6 +30,7 @@ from volfs.model.extents import ExtentMap, Piece
 from volfs.model.names import Path, show_path
 from volfs.model.objects import Buffer
 from volfs.store.base import Store, VolumeRecord
+from volfs.store.clock import now_ns
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.edit import Directory, Edit
 from volfs.volume.progress import Report, Tally, report_nothing
@@ -312,7 +312,7 @@ def _read_up_to(file: BinaryIO, size: int) -> bytes:
 
 
 def make_file_entry(stream: Stream) -> Entry:
-    now = time.time_ns()
+    now = now_ns()
     name = stream.path[-1] if stream.path else b"root"
     return Entry(
         name, FileKind.FILE, stream.mode, os.getuid(), os.getgid(), mtime_ns=now, ctime_ns=now
@@ -337,7 +337,7 @@ def make_entry(item: Local, kind: FileKind) -> Entry:
         os.getuid(),
         os.getgid(),
         mtime_ns=to_storable_time(status.st_mtime_ns),
-        ctime_ns=time.time_ns(),
+        ctime_ns=now_ns(),
     )
 
 

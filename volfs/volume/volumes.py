@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import secrets
-import time
 from collections.abc import Collection
 
 import msgspec
@@ -16,6 +15,7 @@ from volfs.model.names import check_volume_name
 from volfs.model.objects import Kind, compute_oid
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
 from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.clock import now_ns
 from volfs.store.identity import default_author, make_id
 from volfs.store.origin import describe_record
 from volfs.volume.history import load_manifest
@@ -44,7 +44,7 @@ def create_volume(
         name=check_volume_name(name),
         profile=get_profile(profile).number,
         chunk_bits=chunk_bits,
-        created_ns=time.time_ns(),
+        created_ns=now_ns(),
         created_by=default_author(),
         auto_commit=auto_commit,
     )
@@ -59,7 +59,7 @@ def create_ephemeral_volume(store: Store, volume_id: str, profile: int) -> Volum
         name=volume_id,
         profile=get_profile(profile).number,
         chunk_bits=DEFAULT_CHUNK_BITS,
-        created_ns=time.time_ns(),
+        created_ns=now_ns(),
         created_by=default_author(),
     )
     store.create_volume(record, encode_manifest(_first_manifest(record)))
@@ -80,7 +80,7 @@ def fork_volume(store: Store, source: VolumeRecord, name: str, at: Head) -> Volu
         source,
         id=make_id("vo"),
         name=check_volume_name(name),
-        created_ns=time.time_ns(),
+        created_ns=now_ns(),
         created_by=default_author(),
     )
     with held_version(store, source, lambda: at):

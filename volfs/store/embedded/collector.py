@@ -26,6 +26,7 @@ from volfs.store.embedded.caretaker import (
 from volfs.store.embedded.environment import Transaction
 from volfs.store.embedded.purge import find_due, find_size, purge, tidy_names
 from volfs.store.embedded.rows import decode_entry
+from volfs.store.embedded.waiting import begin_wait
 from volfs.store.embedded.writer import PACK_TARGET
 
 OBJECTS_AT_ONCE = 1 << 20
@@ -195,7 +196,8 @@ class Collector:
             index.replace_entry(txn, oid, row, entry)
         for oid, row in victim.dead:
             index.quarantine.condemn(txn, oid, row)
-        index.quarantine.put_aside(txn, victim.use.pack, self._options.now_ns)
+        wait = begin_wait(self._options)
+        index.quarantine.put_aside(txn, victim.use.pack, self._options.now_ns, wait=wait)
 
     # --- report ----------------------------------------------------------
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -26,6 +25,7 @@ from volfs.store.base import (
     VolumeRecord,
 )
 from volfs.store.care import GcOptions, GcProgress, GcReport, Live, RepairReport, Undeleted
+from volfs.store.clock import now_ns, read_steady
 from volfs.store.embedded.caretaker import Parts
 from volfs.store.embedded.collector import collect
 from volfs.store.embedded.damage import iter_damage
@@ -320,7 +320,7 @@ class EmbeddedStore:
         return undelete(self._engine.parts)
 
     def repair(self) -> Iterator[CheckProgress | RepairReport]:
-        return repair(self._engine.parts, time.time_ns())
+        return repair(self._engine.parts, now_ns(), read_steady())
 
     # --- recovery --------------------------------------------------------
 

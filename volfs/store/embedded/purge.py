@@ -14,6 +14,7 @@ from volfs.store.embedded.environment import store_errors
 from volfs.store.embedded.packs import pack_path
 from volfs.store.embedded.quarantine import Fate, QuarantinedPack, iter_condemned
 from volfs.store.embedded.rows import decode_entry
+from volfs.store.embedded.waiting import look_again
 
 
 def find_size(parts: Parts, pack: int) -> int:
@@ -26,15 +27,40 @@ def find_size(parts: Parts, pack: int) -> int:
 
 
 def find_due(parts: Parts, options: GcOptions) -> list[QuarantinedPack]:
-    """Packs in quarantine whose grace is over."""
+    """Packs in quarantine whose grace is over. Without a grace all are, whenever they came."""
     with parts.environment.read() as txn:
         packs = parts.index.quarantine.list_packs(txn)
-    last = options.now_ns - options.grace_ns
-    return [item for item in packs if item.fate == Fate.DOOMED or item.since_ns <= last]
+    return [item for item in packs if _is_due(item, options)]
+
+
+def _is_due(item: QuarantinedPack, options: GcOptions) -> bool:
+    if item.fate == Fate.DOOMED or options.grace_ns <= 0:
+        return True
+    return look_again(item.since_ns, item.wait, options)[0] >= options.grace_ns
+
+
+def note_times(parts: Parts, options: GcOptions) -> None:
+    """Write down of what is not due how long it has waited, where that is news."""
+    quarantine = parts.index.quarantine
+    with parts.environment.read() as txn:
+        packs = [item for item in quarantine.list_packs(txn) if not _is_due(item, options)]
+    news = [(item, now) for item in packs if (now := _look(item, options)) != item]
+    if news:
+        with parts.environment.write(reserve=0) as txn:
+            for item, now in news:
+                quarantine.note_time(txn, item, now)
+
+
+def _look(item: QuarantinedPack, options: GcOptions) -> QuarantinedPack:
+    """The pack's row as it is to be; what was put aside in the future was put aside now."""
+    _, wait = look_again(item.since_ns, item.wait, options)
+    since_ns = min(item.since_ns, options.now_ns)
+    return item._replace(since_ns=since_ns, wait=wait or item.wait)
 
 
 def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:
     """Delete what is due: doom, then the files, then the rows."""
+    note_times(parts, options)
     due = find_due(parts, options)
     if not due:
         return

@@ -24,6 +24,7 @@ from volfs.store.embedded.rows import (
     pack_key,
     unpack_key,
 )
+from volfs.store.embedded.waiting import Wait, decode_wait
 
 _ROW = struct.Struct("<BQqB")
 
@@ -45,6 +46,8 @@ class QuarantinedPack(NamedTuple):
     durable: int
     since_ns: int
     fate: Fate = Fate.WAITING
+    wait: Wait | None = None
+    """Absent where nobody had a steady clock."""
 
     @property
     def row(self) -> PackRow:
@@ -76,11 +79,21 @@ class Quarantine:
         return None if row is None else _decode(pack, row)
 
     def put_aside(
-        self, txn: Transaction, pack: int, now_ns: int, fate: Fate = Fate.WAITING
+        self,
+        txn: Transaction,
+        pack: int,
+        now_ns: int,
+        fate: Fate = Fate.WAITING,
+        wait: Wait | None = None,
     ) -> None:
         key = pack_key(pack)
         row = decode_pack(pack, txn.pop(key, db=self._packs) or b"")
-        self._put(txn, QuarantinedPack(*row, since_ns=now_ns, fate=fate))
+        self._put(txn, QuarantinedPack(*row, since_ns=now_ns, fate=fate, wait=wait))
+
+    def note_time(self, txn: Transaction, seen: QuarantinedPack, now: QuarantinedPack) -> None:
+        """Write down times, if the pack's row is still as it was seen."""
+        if self.find_pack(txn, seen.pack) == seen:
+            self._put(txn, now)
 
     def bring_back(self, txn: Transaction, quarantined: QuarantinedPack) -> None:
         txn.delete(pack_key(quarantined.pack), db=self._quarantine)
@@ -113,8 +126,9 @@ class Quarantine:
         return count
 
     def _put(self, txn: Transaction, quarantined: QuarantinedPack) -> None:
-        pack, *fields = quarantined
-        txn.put(pack_key(pack), _ROW.pack(*fields), db=self._quarantine)
+        pack, *fields, wait = quarantined
+        row = _ROW.pack(*fields) + (wait.encode() if wait else b"")
+        txn.put(pack_key(pack), row, db=self._quarantine)
 
     # --- objects ---------------------------------------------------------
 
@@ -189,7 +203,8 @@ def iter_condemned(
 
 def _decode(pack: int, row: bytes) -> QuarantinedPack:
     try:
-        kind, durable, since_ns, fate = _ROW.unpack(row)
-        return QuarantinedPack(pack, PackKind(kind), durable, since_ns, Fate(fate))
+        kind, durable, since_ns, fate = _ROW.unpack(row[: _ROW.size])
+        wait = decode_wait(row[_ROW.size :]) if len(row) > _ROW.size else None
+        return QuarantinedPack(pack, PackKind(kind), durable, since_ns, Fate(fate), wait)
     except (struct.error, ValueError) as error:
         raise DamagedObjectError(f"quarantine row of pack {pack}: {error}") from error

@@ -21,6 +21,7 @@ from volfs.model.pack import (
 )
 from volfs.store.base import CheckProgress, Damage
 from volfs.store.care import RepairReport
+from volfs.store.clock import Steady
 from volfs.store.embedded.caretaker import (
     ROWS_AT_ONCE,
     Copier,
@@ -44,13 +45,14 @@ from volfs.store.embedded.packs import PackReader, list_files
 from volfs.store.embedded.quarantine import Fate
 from volfs.store.embedded.ref_repair import RefMender
 from volfs.store.embedded.rows import IndexEntry, PackRow, decode_entry
+from volfs.store.embedded.waiting import Wait
 
 
-def repair(parts: Parts, now_ns: int) -> Iterator[CheckProgress | RepairReport]:
+def repair(parts: Parts, now_ns: int, steady: Steady) -> Iterator[CheckProgress | RepairReport]:
     """Repair; ends with the report. ConflictError while gc runs."""
     with alone(parts.directory):
         parts.pool.release()
-        mender = Mender(parts, now_ns)
+        mender = Mender(parts, now_ns, Wait(steady, now_ns, 0))
         mender.find_packs()
         yield from mender.scan()
         mender.drop_entries()
@@ -89,9 +91,10 @@ def find_kind(packs: PackReader, pack: int) -> PackKind | None:
 
 
 class Mender:
-    def __init__(self, parts: Parts, now_ns: int) -> None:
+    def __init__(self, parts: Parts, now_ns: int, wait: Wait) -> None:
         self._parts = parts
         self._now_ns = now_ns
+        self._wait = wait
         self._damaged: set[int] = set()
         """Packs."""
         self.report = RepairReport()
@@ -242,7 +245,7 @@ class Mender:
                 if is_gone:
                     index.remove_pack(txn, pack)
                 else:
-                    quarantine.put_aside(txn, pack, self._now_ns, Fate.DAMAGED)
+                    quarantine.put_aside(txn, pack, self._now_ns, Fate.DAMAGED, self._wait)
             reached("repair.rewritten")
             copier.settle()
         self._count(**{"forgotten_packs" if is_gone else "rewritten_packs": 1})

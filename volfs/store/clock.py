@@ -1,0 +1,49 @@
+"""What the time is: the clock on the wall, which anybody may set, and one that nobody sets."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+from uuid import UUID
+
+from volfs.model.entry import to_storable_time
+
+_RANDOM = (1 << 20) - 1
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+def now_ns() -> int:
+    """Nanoseconds since 1970, as the machine's clock has it: it may be wrong. It can be stored."""
+    return to_storable_time(time.time_ns())
+
+
+def unique_ns() -> int:
+    """As ``now_ns``, to a millisecond, and never the same twice: clocks come back to a time."""
+    return to_storable_time((time.time_ns() & ~_RANDOM) | secrets.randbits(_RANDOM.bit_length()))
+
+
+class Steady(NamedTuple):
+    """A moment of one run of the machine. Only within one run can two be compared."""
+
+    boot: bytes
+    """Which run: 16 bytes."""
+    ns: int
+    """Nanoseconds since it began; time that the machine slept is in it."""
+
+
+def read_steady() -> Steady:
+    """Now, by a clock that nobody sets."""
+    return Steady(read_boot(), uptime_ns())
+
+
+def uptime_ns() -> int:
+    """Nanoseconds since the machine began to run."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+@cache
+def read_boot() -> bytes:
+    return UUID(_BOOT_ID.read_text().strip()).bytes
