@@ -69,6 +69,7 @@ def test_another_user_is_refused_even_where_permissions_would_allow(
     answer = run_as(1000, mounts.runtime, lambda: talk(Path(path.name), request))
     assert "belongs to another user" in answer
     assert talk(path, frame(b'{"verb":"status"}'))["result"]["volume"] == "data"
+    mounts.runtime.chmod(0o700)
 
 
 @pytest.mark.parametrize(

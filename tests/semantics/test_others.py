@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.harness.mounted import Mounted, Mounts
 from volfs.daemon.targets import find_targets, get_target
-from volfs.errors import NotFoundError, VolfsError
+from volfs.errors import MountError, NotFoundError, VolfsError
 
 pytestmark = pytest.mark.fuse
 
@@ -31,3 +32,17 @@ def test_a_mount_point_needs_no_store(mounts: Mounts, mounted: Mounted) -> None:
         with pytest.raises(VolfsError, match="reached by its mount point"):
             get_target("data", store)
         assert get_target(str(mounted.path), store).status().dirty_files > 0
+
+
+def test_who_is_answered_and_who_is_believed(mounts: Mounts, mounted: Mounted) -> None:
+    """A command believes a daemon in a directory that nobody else can change."""
+    mounts.runtime.chmod(0o770)
+    with pytest.raises(MountError, match=f"others may write to {mounts.runtime}"):
+        mounted.commit()
+    mounts.runtime.chmod(0o700)
+    path = mounted.client.mount.socket
+    os.chown(path, 1000, 1000)
+    with pytest.raises(MountError, match="belongs to another user"):
+        mounted.commit()
+    os.chown(path, 0, 0)
+    assert mounted.commit().version == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from typing import TypeVar
 
@@ -29,6 +28,7 @@ from volfs.control.protocol import (
     encode,
     to_exception,
 )
+from volfs.control.sockets import connect
 from volfs.errors import MountError, NotFoundError
 
 STATUS_TIMEOUT = 10.0
@@ -42,10 +42,14 @@ class MountClient:
         self.mount = mount
 
     def is_alive(self) -> bool:
-        """Whether a daemon takes our calls; it may be another user's, and refuse them."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(STATUS_TIMEOUT)
-            return connection.connect_ex(os.fspath(self.mount.socket)) == 0
+        """Whether a daemon takes our calls, which it may not answer."""
+        try:
+            self._connect(STATUS_TIMEOUT).close()
+        except TimeoutError:
+            return True  # so many are waiting for it
+        except (OSError, MountError):
+            return False
+        return True
 
     def status(self) -> MountStatus:
         return self._call(Request("status"), MountStatus, STATUS_TIMEOUT)
@@ -68,21 +72,40 @@ class MountClient:
         return self._call(request, UnmountResult)
 
     def _call(self, request: Request, kind: type[T], timeout: float | None = None) -> T:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(timeout)
-            try:
-                connection.connect(os.fspath(self.mount.socket))
+        try:
+            with self._connect(timeout) as connection:
                 connection.sendall(encode(request))
                 answer = decode_answer(_receive(connection))
                 if answer.error is None and request.verb == "unmount":
                     connection.recv(1)  # the daemon hangs up when it is gone
-            except OSError as error:
-                raise MountError(
-                    f"{self.mount.path}: its daemon does not answer: {error}"
-                ) from error
+        except OSError as error:
+            raise MountError(f"{self.mount.path}: its daemon does not answer: {error}") from error
         if answer.error is not None:
             raise to_exception(answer.error)
         return msgspec.convert(answer.result or {}, kind)
+
+    def _connect(self, timeout: float | None) -> socket.socket:
+        """OSError; MountError where there is nobody who could be believed."""
+        problems: list[OSError | MountError] = []
+        for path in self.mount.sockets:
+            try:
+                return connect(path, {self.mount.user}, timeout)
+            except (OSError, MountError) as error:
+                problems.append(error)
+        raise self._choose(problems)
+
+    def _choose(self, problems: list[OSError | MountError]) -> OSError | MountError:
+        """What stands in the way, rather than where there is nothing."""
+        if not problems:
+            return MountError(f"{self.mount.path}: belongs to another user ({self.mount.user})")
+        found = [problem for problem in problems if not isinstance(problem, FileNotFoundError)]
+        if not found:
+            places = " or ".join(str(path.parent) for path in self.mount.sockets)
+            return FileNotFoundError(
+                f"no socket of it in {places}; it has died, or was mounted with another "
+                "VOLFS_RUNTIME_DIR or XDG_RUNTIME_DIR"
+            )
+        return next((problem for problem in found if isinstance(problem, MountError)), found[0])
 
 
 def _receive(connection: socket.socket) -> bytes:

@@ -8,11 +8,28 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from volfs.control.runtime import (
+    list_runtime_directories,
+    make_runtime_directory,
+    runtime_directory,
+)
 from volfs.model.text import to_text
+
+__all__ = [
+    "FS_TYPE",
+    "MountPoint",
+    "containers_directory",
+    "find_mount_point",
+    "list_mount_points",
+    "list_volfs_mounts",
+    "make_runtime_directory",
+    "resolve_mount_path",
+    "runtime_directory",
+    "socket_path",
+]
 
 FS_TYPE = "fuse.volfs"
 _ESCAPE = re.compile(rb"\\([0-7]{3})")
@@ -29,10 +46,39 @@ class MountPoint(NamedTuple):
     """What the kernel calls it, in fdinfo for example."""
     root: str
     """The directory of the file system that is shown; ``/`` unless it is a bind mount of less."""
+    options: str = ""
+    """What it was mounted with, separated by commas."""
 
     @property
     def socket(self) -> Path:
+        """Where this user's mounts have it."""
         return socket_path(self.device)
+
+    @property
+    def sockets(self) -> list[Path]:
+        """Where it may be, as far as we may ask; likeliest first."""
+        places = list_runtime_directories(self.user)
+        return [place / socket_name(self.device) for place in places]
+
+    @property
+    def user(self) -> int:
+        """Who has mounted it; -1 where the kernel does not say so."""
+        return self._find_number("user_id")
+
+    @property
+    def group(self) -> int:
+        return self._find_number("group_id")
+
+    @property
+    def lets_others_in(self) -> bool:
+        return "allow_other" in self.options.split(",")
+
+    def _find_number(self, name: str) -> int:
+        for option in self.options.split(","):
+            key, _, value = option.partition("=")
+            if key == name and value.isdecimal():
+                return int(value)
+        return -1
 
     @property
     def is_private(self) -> bool:
@@ -40,34 +86,18 @@ class MountPoint(NamedTuple):
         return self.path.startswith(f"{os.path.realpath(containers_directory())}/")
 
 
-def runtime_directory() -> Path:
-    """Where this user's sockets are: ``VOLFS_RUNTIME_DIR``, /run/volfs, or under XDG's."""
-    named = os.environ.get("VOLFS_RUNTIME_DIR")
-    if named:
-        return Path(named)
-    if os.geteuid() == 0:
-        return Path("/run/volfs")
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(base) / "volfs" if base else Path(f"/tmp/volfs-{os.geteuid()}")
-
-
-def make_runtime_directory() -> Path:
-    """The runtime directory, private to its owner. PermissionError if it is somebody else's."""
-    path = runtime_directory()
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-        raise PermissionError(f"{path} belongs to another user")
-    return path
-
-
 def containers_directory() -> Path:
     """Where volumes are mounted for this user's containers, which see them elsewhere."""
     return runtime_directory() / "containers"
 
 
+def socket_name(device: tuple[int, int]) -> str:
+    return f"{device[0]}-{device[1]}.sock"
+
+
 def socket_path(device: tuple[int, int]) -> Path:
-    return runtime_directory() / f"{device[0]}-{device[1]}.sock"
+    """Where this user's daemons have their sockets."""
+    return runtime_directory() / socket_name(device)
 
 
 def list_mount_points(process: int | str = "self") -> list[MountPoint]:
@@ -114,6 +144,7 @@ def parse_mount_line(line: bytes) -> MountPoint:
         _unescape(rest[1]),
         int(parts[0]),
         _unescape(parts[3]),
+        _unescape(rest[2]) if len(rest) > 2 else "",
     )
 
 

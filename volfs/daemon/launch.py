@@ -12,6 +12,8 @@ import trio
 
 from volfs.control.mounts import FS_TYPE, find_mount_point, resolve_mount_path
 from volfs.control.protocol import Failure, to_exception, to_failure
+from volfs.control.runtime import NAMED, make_runtime_directory, runtime_directory
+from volfs.control.sockets import remove_left_socket
 from volfs.daemon.logs import start_log
 from volfs.daemon.main import run
 from volfs.daemon.memory import tune_memory
@@ -66,6 +68,7 @@ def check_options(options: MountOptions) -> MountOptions:
     if not options.nonempty and os.listdir(mountpoint):
         raise MountError(f"{mountpoint}: not empty; --nonempty mounts over what is there")
     check_fuse()
+    make_runtime_directory()
     store = options.store if "://" in options.store else os.path.realpath(options.store)
     _check_apart(mountpoint, store)
     return replace(options, mountpoint=mountpoint, store=store)
@@ -79,9 +82,10 @@ def clear_dead_mount(mountpoint: str) -> None:
     if not is_dead(mountpoint):
         raise MountError(f"{mountpoint}: {found.source} is already mounted there")
     log.info("%s: taking away the mount of a daemon that died", mountpoint)
+    for path in found.sockets:
+        remove_left_socket(path, found.user)  # before the kernel gives its number to another
     if not unmount(mountpoint, lazy=True):
         raise MountError(f"{mountpoint}: the dead mount there cannot be unmounted")
-    found.socket.unlink(missing_ok=True)
     clear_dead_mount(mountpoint)
 
 
@@ -112,6 +116,7 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
 
     try:
         os.setsid()
+        os.environ[NAMED] = str(runtime_directory())  # where who started us looks for it
         os.chdir("/")
         os.umask(0o077)
         _let_go_of_files({pipe, options.while_fd})

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import trio
 
 from volfs.control.mounts import FS_TYPE, find_mount_point, make_runtime_directory, socket_path
+from volfs.control.sockets import Bound
 from volfs.daemon.ending import Ending
 from volfs.daemon.options import MountOptions
 from volfs.daemon.rooms import NO_KERNEL, open_rooms
-from volfs.daemon.server import listen, serve
+from volfs.daemon.server import make_listener, serve
 from volfs.daemon.service import Service
 from volfs.daemon.session import Session, SessionBusyError, end_session, open_session
 from volfs.daemon.task_guard import log_error, surviving, to_own
@@ -193,9 +194,9 @@ async def _serve(
         service.device = os.major(status.st_dev), os.minor(status.st_dev)
         raise_read_ahead(service.device)
         make_runtime_directory()
-        service.socket = socket_path(service.device)
+        service.socket = Bound(socket_path(service.device))
         built.session.write_device(service.device)
-        servers.start_soon(serve, listen(service.socket), service.handle, service.finished)
+        servers.start_soon(serve, make_listener(service.socket), service.handle, service.finished)
         nursery.start_soon(_leave_when_asked, built, ending)
         if built.options.while_fd is not None:
             nursery.start_soon(_leave_when_readable, built, built.options.while_fd)
@@ -268,7 +269,7 @@ async def _finish(built: Mount) -> None:
     service = built.service
     if service.socket is not None:
         with surviving("removing the socket"):
-            service.socket.unlink(missing_ok=True)
+            service.socket.remove()
     built.committer.kernel = NO_KERNEL  # the mount is gone; its path is somebody else's now
     try:
         stays = await _commit_last(built)

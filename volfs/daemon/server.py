@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
-import struct
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import trio
@@ -24,6 +21,7 @@ from volfs.control.protocol import (
     encode,
     to_failure,
 )
+from volfs.control.sockets import Bound, find_peer
 from volfs.daemon.task_guard import log_error, surviving
 from volfs.errors import MountError
 
@@ -42,16 +40,11 @@ Handle = Callable[[Request], Awaitable[msgspec.Struct]]
 
 def listen(path: Path) -> trio.SocketListener:
     """A listening socket that only its owner can reach; replaces one that was left behind."""
-    path.unlink(missing_ok=True)
-    listener = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
-    try:
-        # Binding a unix socket does not block, and must happen before we are ready.
-        socket.socket.bind(listener._sock, os.fspath(path))  # type: ignore[attr-defined]
-    finally:
-        os.umask(before)
-    listener.listen(128)
-    return trio.SocketListener(listener)
+    return make_listener(Bound(path))
+
+
+def make_listener(bound: Bound) -> trio.SocketListener:
+    return trio.SocketListener(trio.socket.from_stdlib_socket(bound.socket))
 
 
 class _Room:
@@ -175,9 +168,7 @@ def _encode_error(error: Exception) -> bytes:
 
 def _check_peer(stream: trio.SocketStream) -> None:
     """MountError unless the caller is this process's user, or root."""
-    raw: Any = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-    _, uid, _ = struct.unpack("3i", raw)
-    if uid not in (0, os.geteuid()):
+    if find_peer(stream.socket).uid not in (0, os.geteuid()):
         raise MountError("the mount belongs to another user")
 
 

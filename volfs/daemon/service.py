@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from pathlib import Path
 from typing import cast, get_args
 
 import msgspec
@@ -19,6 +18,7 @@ from volfs.control.protocol import (
     Request,
     UnmountResult,
 )
+from volfs.control.sockets import Bound
 from volfs.daemon.busy import describe_holders, find_holders
 from volfs.daemon.options import AtEnd
 from volfs.daemon.survivors import kill_survivors
@@ -59,7 +59,7 @@ class Service:
         self.device = (0, 0)
         self.lock_id = ""
         """Which session it has, as ``identify_lock`` says it."""
-        self.socket: Path | None = None
+        self.socket: Bound | None = None
         self.at_end: AtEnd = "commit"
         self.left = ""
         """The overlay that stays, by name, once ``finished``."""
@@ -237,7 +237,7 @@ class Service:
         if left is not None and left.device == self.device:
             abandon(self.mountpoint, self.device)
         if self.socket is not None:
-            self.socket.unlink(missing_ok=True)
+            self.socket.remove()
 
 
 def to_result(published: Published) -> CommitResult:
