@@ -134,11 +134,11 @@ class Rig:
         self.state.inodes.add(root, None, b"")
         self.scratch.open_arenas()
         if base is not None:
-            self.catalog.load(self.state, self.catalog.read())
+            self.catalog.load(self.state, base)
             self.settle(self.state.recount_usage)
         self.names = Namespace(self.state)
         self.files = Files(self.state)
-        kernel = Kernel(lambda: None, lambda: None, self.notices.extend)
+        kernel = Kernel(lambda: None, lambda files: None, self.notices.extend)
         self.committer = Committer(
             self.state,
             InlineBridge(view),

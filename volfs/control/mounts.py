@@ -48,6 +48,8 @@ class MountPoint(NamedTuple):
     """The directory of the file system that is shown; ``/`` unless it is a bind mount of less."""
     options: str = ""
     """What it was mounted with, separated by commas."""
+    parent: int = 0
+    """The number of the one that it is mounted in."""
 
     @property
     def socket(self) -> Path:
@@ -145,6 +147,7 @@ def parse_mount_line(line: bytes) -> MountPoint:
         int(parts[0]),
         _unescape(parts[3]),
         _unescape(rest[2]) if len(rest) > 2 else "",
+        int(parts[1]),
     )
 
 

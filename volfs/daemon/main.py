@@ -6,9 +6,8 @@ Runs after daemonising: LMDB environments must not cross a fork.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import trio
@@ -22,6 +21,8 @@ from volfs.daemon.server import make_listener, serve
 from volfs.daemon.service import Service
 from volfs.daemon.session import Session, SessionBusyError, end_session, open_session
 from volfs.daemon.task_guard import log_error, surviving, to_own
+from volfs.daemon.whereabouts import Whereabouts, wait_until_nowhere
+from volfs.errors import MountError
 from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead, unmount
 from volfs.fuse.mounting import serve as serve_fuse
 from volfs.fuse.network_ops import NetworkOperations
@@ -80,6 +81,7 @@ async def run(options: MountOptions, ready: Callable[[], None]) -> None:
         )
         with _unless_new(built.committer.store, built.session):
             mount(built.operations, request)
+            _begin(built.service.place, request)
         ending.release = built.service.release
         stack.push(_make_exit(built.service))
         async with trio.open_nursery() as servers:
@@ -96,11 +98,22 @@ def _make_exit(service: Service) -> Callable[[object, object, object], None]:
 
     def leave(kind: object, error: object, trace: object) -> None:
         close()
-        left = find_mount_point(service.mountpoint)
-        if kind is not None and left is not None and left.device == service.device:
-            unmount(service.mountpoint, lazy=True)
+        service.place.anchor.close()
+        if kind is not None:
+            with suppress(MountError):
+                service.place.unmount(lazy=True)
 
     return leave
+
+
+def _begin(place: Whereabouts, request: MountRequest) -> None:
+    """Find what has just been mounted. MountError; then it is not mounted any more."""
+    try:
+        place.begin()
+    except MountError:
+        close()
+        unmount(request.mountpoint, lazy=True)
+        raise
 
 
 # --- building ---------------------------------------------------------------
@@ -113,9 +126,10 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
     session = await await_session(store, volume, options)
     stack.callback(session.close)
     with _unless_new(store, session):
-        kernel = make_kernel(options.mountpoint)
+        place = Whereabouts(options.mountpoint)
+        kernel = make_kernel(place.anchor)
         committer = await open_rooms(options, stack, store, volume, session, kernel)
-        return _wire(options, session, committer)
+        return _wire(options, session, committer, place)
 
 
 async def await_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:
@@ -149,7 +163,9 @@ def _choose_interval(options: MountOptions, volume: VolumeRecord) -> float:
     return next((one for one in said if one is not None), options.auto_commit_else)
 
 
-def _wire(options: MountOptions, session: Session, committer: Committer) -> Mount:
+def _wire(
+    options: MountOptions, session: Session, committer: Committer, place: Whereabouts
+) -> Mount:
     interval = _choose_interval(options, committer.volume)
     follows = committer.volume.is_network and options.at is None
     if follows:
@@ -167,7 +183,7 @@ def _wire(options: MountOptions, session: Session, committer: Committer) -> Moun
         operations = Operations(
             committer.state, committer.bridge, committer.flush, sync_root, committer.store.get_space
         )
-    service = Service(committer, operations, options.mountpoint, auto_commit)
+    service = Service(committer, operations, place, auto_commit)
     service.pinned = options.at is not None
     service.at_end = options.at_end
     service.follows = follows
@@ -190,14 +206,14 @@ async def _serve(
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(serve_kernel)
-        status = await trio.to_thread.run_sync(os.stat, built.options.mountpoint)
-        service.device = os.major(status.st_dev), os.minor(status.st_dev)
+        await trio.to_thread.run_sync(service.place.anchor.drain)  # it answers
         raise_read_ahead(service.device)
         make_runtime_directory()
         service.socket = Bound(socket_path(service.device))
         built.session.write_device(service.device)
         servers.start_soon(serve, make_listener(service.socket), service.handle, service.finished)
         nursery.start_soon(_leave_when_asked, built, ending)
+        nursery.start_soon(_let_go_when_nowhere, service.place)
         if built.options.while_fd is not None:
             nursery.start_soon(_leave_when_readable, built, built.options.while_fd)
         _start_background(built, nursery)
@@ -220,6 +236,12 @@ async def _leave_when_asked(built: Mount, ending: Ending) -> None:
     log.info("ending on a signal")
     with surviving("ending on a signal"):
         await built.service.leave()
+
+
+async def _let_go_when_nowhere(place: Whereabouts) -> None:
+    """Nothing of ours keeps a mount that was unmounted; open files and containers may."""
+    await wait_until_nowhere(place.device)
+    await trio.to_thread.run_sync(place.anchor.close)
 
 
 async def _leave_when_readable(built: Mount, descriptor: int) -> None:

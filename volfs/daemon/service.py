@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast, get_args
 
 import msgspec
 import trio
 
-from volfs.control.mounts import find_mount_point
 from volfs.control.protocol import (
     CommitResult,
     MountStatus,
@@ -23,9 +24,10 @@ from volfs.daemon.busy import describe_holders, find_holders
 from volfs.daemon.options import AtEnd
 from volfs.daemon.survivors import kill_survivors
 from volfs.daemon.task_guard import surviving
+from volfs.daemon.whereabouts import Whereabouts
 from volfs.errors import DataError, MountError, StoreError, UserError, VolfsError, VolumeBusyError
 from volfs.errors.faults import reached
-from volfs.fuse.mounting import abandon, stop_serving, unmount
+from volfs.fuse.mounting import abandon, stop_serving
 from volfs.fuse.ops import Operations
 from volfs.model.names import show_path
 from volfs.vfs.committer import Committer
@@ -45,18 +47,17 @@ class Service:
         self,
         committer: Committer,
         operations: Operations,
-        mountpoint: str,
+        place: Whereabouts,
         auto_commit: float | None,
     ) -> None:
         self.committer = committer
         self.operations = operations
-        self.mountpoint = mountpoint
+        self.place = place
         self.auto_commit = auto_commit
         self.pinned = False
         """Whether it was asked for one version and shows no other."""
         self.follows = False
         """Whether it shows the newest version by itself, open files or not."""
-        self.device = (0, 0)
         self.lock_id = ""
         """Which session it has, as ``identify_lock`` says it."""
         self.socket: Bound | None = None
@@ -66,6 +67,15 @@ class Service:
         self.finished = trio.Event()
         self.last_error: VolfsError | None = None
         """Why the last commit failed, once ``finished``."""
+
+    @property
+    def device(self) -> tuple[int, int]:
+        return self.place.device
+
+    @property
+    def mountpoint(self) -> str:
+        """Where the mount is by now."""
+        return self.place.path
 
     async def handle(self, request: Request) -> msgspec.Struct:
         """Answer a request. Raises what the caller is to be told."""
@@ -184,11 +194,10 @@ class Service:
         """Commit, then unmount. MountError where somebody still uses the mount."""
         if at_end == "commit":
             await self._commit_rest()
-        usual, self.at_end = self.at_end, at_end
-        reached("end.unmounting")
-        if not await self.committer.bridge.run(unmount, self.mountpoint):
-            self.at_end = usual
-            raise MountError(f"{self.mountpoint}: busy: {await self._name_holders()}")
+        with self._ending_so(at_end):
+            reached("end.unmounting")
+            if not await self.committer.bridge.run(self.place.unmount):
+                raise MountError(f"{self.mountpoint}: busy: {await self._name_holders()}")
         with trio.move_on_after(COPIES) as patience:
             await self.finished.wait()
         if patience.cancelled_caught:
@@ -198,11 +207,21 @@ class Service:
             raise self.last_error
         return UnmountResult(self.left)
 
+    @contextmanager
+    def _ending_so(self, at_end: AtEnd) -> Iterator[None]:
+        """As ``at_end`` says, unless the block fails."""
+        usual, self.at_end = self.at_end, at_end
+        try:
+            yield
+        except BaseException:
+            self.at_end = usual
+            raise
+
     async def _commit_rest(self) -> None:
         """Commit what is left. Where nothing is, a damaged or lost store is no hindrance."""
         committer = self.committer
         if not committer.state.read_only:
-            await committer.bridge.run(committer.kernel.write_back)
+            await committer.write_back()
             if not committer.state.overlay.is_clean:
                 await self.commit(CommitNote("unmount"))
 
@@ -214,7 +233,7 @@ class Service:
             if self.at_end == "commit":
                 await self._commit_rest()
         with surviving("unmounting at the end"):
-            if not await self.committer.bridge.run(unmount, self.mountpoint):
+            if not await self.committer.bridge.run(self.place.unmount):
                 await self._detach()
         await trio.sleep(COPIES)
         stop_serving()
@@ -229,13 +248,13 @@ class Service:
         stop_serving()
 
     async def _detach(self) -> None:
-        await self.committer.bridge.run(lambda: unmount(self.mountpoint, lazy=True))
+        await self.committer.bridge.run(lambda: self.place.unmount(lazy=True))
 
     def release(self) -> None:
         """Take the mount away without asking it anything: this process is about to end."""
-        left = find_mount_point(self.mountpoint)
-        if left is not None and left.device == self.device:
-            abandon(self.mountpoint, self.device)
+        left = self.place.find()
+        if left is not None:
+            abandon(left.path, self.device)
         if self.socket is not None:
             self.socket.remove()
 

@@ -17,6 +17,7 @@ import pyfuse3
 
 from volfs.errors import MountError
 from volfs.fuse import polling
+from volfs.fuse.anchor import Anchor
 from volfs.fuse.ops import Operations
 from volfs.vfs.checkout import Notice
 from volfs.vfs.committer import Kernel
@@ -162,38 +163,8 @@ def is_dead(mountpoint: str) -> bool:
     return False
 
 
-def make_kernel(mountpoint: str) -> Kernel:
-    return Kernel(
-        drain=lambda: _drain(mountpoint),
-        write_back=lambda: _write_back(mountpoint),
-        forget=_forget,
-    )
-
-
-def _drain(mountpoint: str) -> None:
-    """A request through the mount: those before it in the queue are read before it."""
-    with _asking(mountpoint):
-        os.statvfs(mountpoint)
-
-
-def _write_back(mountpoint: str) -> None:
-    """syncfs(2), without the GIL: this very process must serve the writes meanwhile."""
-    with _asking(mountpoint):
-        descriptor = os.open(mountpoint, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            if _libc.syncfs(descriptor) != 0:
-                raise OSError(ctypes.get_errno(), "syncfs failed")
-        finally:
-            os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _asking(mountpoint: str) -> Iterator[None]:
-    """MountError if the mount was taken from us meanwhile."""
-    try:
-        yield
-    except OSError as error:
-        raise MountError(f"{mountpoint}: {error.strerror}") from error
+def make_kernel(anchor: Anchor) -> Kernel:
+    return Kernel(drain=anchor.drain, write_back=anchor.write_back, forget=_forget)
 
 
 def _forget(notices: list[Notice]) -> None:

@@ -231,7 +231,7 @@ class Operations(pyfuse3.Operations):
     ) -> tuple[FileInfo, EntryAttributes]:
         inode = await self._make(parent_inode, name, FileKind.FILE, mode, ctx)
         assert isinstance(inode, File)
-        return FileInfo(fh=FileHandleT(self.files.add_handle(inode))), self._tell(inode)
+        return FileInfo(fh=FileHandleT(self.files.add_handle(inode, flags))), self._tell(inode)
 
     @guarded
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:

@@ -27,7 +27,7 @@ from volfs.vfs.checkout import Notice, apply_checkout, plan_checkout
 from volfs.vfs.needs import find_needs
 from volfs.vfs.overlay import Sealed
 from volfs.vfs.scratch import Scratch, Summed
-from volfs.vfs.state import MountState
+from volfs.vfs.state import Mappable, MountState
 from volfs.volume.commit import CommitNote, Published, publish_delta
 from volfs.volume.leases import keep_version
 from volfs.volume.reader import Reader
@@ -50,8 +50,8 @@ class Kernel:
 
     drain: Callable[[], None]
     """Return once requests that were on their way before the call have been handled."""
-    write_back: Callable[[], None]
-    """Have the kernel hand over every dirty page that it holds."""
+    write_back: Callable[[list[Mappable]], None]
+    """Have the kernel hand over the dirty pages of these files."""
     forget: Callable[[list[Notice]], None]
     """Drop what the notices name from the kernel's caches."""
 
@@ -103,13 +103,22 @@ class Committer:
 
     # --- commit ----------------------------------------------------------
 
+    async def write_back(self) -> None:
+        """Have what the kernel holds back of shared mappings; of closed files it holds nothing.
+
+        MountError, OutOfSpaceError with the file that it could not hand over.
+        """
+        files = self.state.list_mappable()
+        if files:
+            await self.bridge.run(self.kernel.write_back, files)
+
     async def commit(self, note: CommitNote) -> Published:
         """Publish everything written before the call; returns when it is durable.
 
         On any error nothing is published and the overlay is as it was.
         """
         # Before the lock: what this asks of the mount may have to follow the head first.
-        await self.bridge.run(self.kernel.write_back)
+        await self.write_back()
         async with self._lock:
             published = await self._publish(note, self.state.overlay.seal)
             assert published is not None
@@ -249,7 +258,6 @@ class Committer:
     async def _reload_once(self) -> tuple[Head, Head]:
         async with self._lock:
             before = self.state.view.head
-            await self.bridge.run(self.kernel.write_back)
             await self._drain()
             self._check_idle()
             head, snapshot, wide = await self.bridge.run(

@@ -50,6 +50,8 @@ class Handle:
 
     file: File
     writes: bool = True
+    maps: bool = True
+    """Whether what it has open can be mapped shared and writable."""
     expected: int = 0
     """Where the next sequential read begins."""
     ahead: int = 0
@@ -87,7 +89,7 @@ class Files:
             self.state.check_writable()
         if flags & os.O_TRUNC:
             self.resize(file, 0)
-        return self.add_handle(file, writes=writes)
+        return self.add_handle(file, flags, writes=writes)
 
     def _open_left(self, file: File) -> None:
         """One that was left behind since the kernel looked its path up: that one is opened,
@@ -96,10 +98,13 @@ class Files:
             raise StaleInodeError(f"inode {file.ino} has another one in its place")
         self.overlay.orphans[file.ino] = file
 
-    def add_handle(self, file: File, *, writes: bool = True) -> int:
+    def add_handle(self, file: File, flags: int = os.O_RDWR, *, writes: bool = True) -> int:
         number = self._next_handle
         self._next_handle += 1
-        self._handles[number] = Handle(file, writes)
+        maps = flags & os.O_ACCMODE == os.O_RDWR
+        self._handles[number] = Handle(file, writes, maps)
+        if maps:
+            self.state.count_mappable(file, 1)
         file.opens += 1
         self.state.open_files += 1
         return number
@@ -111,7 +116,10 @@ class Files:
             raise StaleHandleError(f"handle {number} is not open") from None
 
     def release(self, number: int) -> None:
-        file = self._handles.pop(number).file
+        handle = self._handles.pop(number)
+        file = handle.file
+        if handle.maps:
+            self.state.count_mappable(file, -1)
         file.opens -= 1
         self.state.open_files -= 1
         self.state.drop_if_idle(file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from volfs.errors import ReadOnlyMountError, StaleInodeError
 from volfs.model.entry import Entry, Totals, replace
@@ -37,6 +38,13 @@ class Usage:
         self.bytes += new.bytes - old.bytes
 
 
+class Mappable(NamedTuple):
+    """A file that may be mapped for writing: the kernel may hold back what was written to it."""
+
+    ino: int
+    path: bytes
+
+
 @dataclass(slots=True)
 class MountState:
     """One mount's inodes, view and overlay. Owned by the trio tasks; threads never touch it."""
@@ -55,6 +63,8 @@ class MountState:
     inodes: InodeTable = field(default_factory=InodeTable)
     usage: Usage = field(init=False)
     open_files: int = 0
+    open_mappable: dict[File, int] = field(default_factory=dict)
+    """How often each file is open for reading and writing: a shared mapping needs both."""
 
     def __post_init__(self) -> None:
         totals = self.view.snapshot.totals
@@ -79,6 +89,14 @@ class MountState:
         if inode is None or (inode.stale and not (self.follows and isinstance(inode, File))):
             raise StaleInodeError(f"inode {ino} is of a version not shown any more")
         return inode
+
+    def list_mappable(self) -> list[Mappable]:
+        return [Mappable(file.ino, b"/".join(file.path)) for file in self.open_mappable]
+
+    def count_mappable(self, file: File, change: int) -> None:
+        count = self.open_mappable.pop(file, 0) + change
+        if count:
+            self.open_mappable[file] = count
 
     def child(self, directory: Directory, name: bytes) -> Inode | None:
         """What a name means in a directory, loaded if need be. Miss."""

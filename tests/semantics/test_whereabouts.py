@@ -1,0 +1,49 @@
+"""docs/semantics.md: a mount is no path. Corners: tests/fuse/test_written_back.py."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.harness.mounted import Mounts
+from volfs.errors import MountError
+
+pytestmark = pytest.mark.fuse
+
+
+def test_a_mount_whose_parent_was_renamed(mounts: Mounts) -> None:
+    """With its parent renamed it is committed and unmounted as ever."""
+    parent = mounts.directory / "parent"
+    parent.mkdir()
+    mounted = mounts.mount(mounts.place("parent/m"))
+    (mounted.path / "f").touch()
+    renamed = parent.rename(mounts.directory / "renamed")
+    assert mounted.commit().version == 1
+    assert Path(mounted.status().mountpoint) == renamed / "m"
+    mounted.unmount()
+    assert not os.path.ismount(renamed / "m")
+
+
+def test_a_covered_mount(mounts: Mounts) -> None:
+    """Something mounted over it: commit works, and umount says what covers it."""
+    mounted = mounts.mount()
+    (mounted.path / "f").touch()
+    subprocess.run(["mount", "-t", "tmpfs", "cover", mounted.path], check=True)
+    assert mounted.commit().version == 1
+    with pytest.raises(MountError, match="tmpfs of cover is mounted over it"):
+        mounted.client.unmount()
+    subprocess.run(["umount", mounted.path], check=True)
+    mounted.unmount()
+
+
+def test_a_hangup(mounts: Mounts) -> None:
+    """SIGHUP ends a mount as SIGTERM does."""
+    mounted = mounts.mount()
+    (mounted.path / "f").touch()
+    mounted.signal(signal.SIGHUP)
+    mounted.wait_for_end()
+    assert mounts.version == 1

@@ -1,0 +1,182 @@
+"""A daemon's own way into its mount.
+
+Paths are no way: their parents are renamed, other file systems are mounted over them,
+and a mount is moved, bound elsewhere or detached. A descriptor in the mount is one, but
+would keep it from being unmounted. A clone of the mount that is mounted nowhere
+(``open_tree``) is one and does not, but keeps the file system alive: whoever holds it
+lets go when the last mount point is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyfuse3
+
+from volfs.errors import MountError, OutOfSpaceError
+from volfs.model.names import show_path
+from volfs.vfs.state import Mappable
+
+_OPEN_TREE, _MOUNT_SETATTR = 428, 442
+_CLONE, _EMPTY_PATH, _PRIVATE = 1, 0x1000, 1 << 18
+_INODE_HANDLE = 0x81
+"""A handle that holds an inode's number and generation, as FUSE makes it."""
+_WRITE_AND_WAIT = 7
+_GONE = (errno.ENOTCONN, errno.ECONNABORTED)
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _FileHandle(ctypes.Structure):
+    _fields_ = (("size", ctypes.c_uint), ("kind", ctypes.c_int), ("words", ctypes.c_uint * 3))
+
+
+class Anchor:
+    """``list_paths`` says where the mount is seen, each with the number of its mount point."""
+
+    def __init__(self, list_paths: Callable[[], list[tuple[str, int]]]) -> None:
+        self._list_paths = list_paths
+        self._clone = -1
+        self._lock = threading.Lock()
+
+    def open(self, mountpoint: str) -> int:
+        """Take hold of what is mounted there; the kernel's number of the mount point. OSError."""
+        place = os.open(mountpoint, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._clone = _clone_mount(place)
+            return read_mount_number(place)
+        finally:
+            os.close(place)
+
+    def close(self) -> None:
+        """Let go. If the mount is mounted nowhere any more the kernel ends it now: not to be
+        called by who serves it."""
+        with self._lock:
+            clone, self._clone = self._clone, -1
+        if clone >= 0:
+            os.close(clone)
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[int | None]:
+        """The mount's root as an O_PATH descriptor; None where there is no way in."""
+        place = self._enter()
+        try:
+            yield place
+        finally:
+            if place is not None:
+                os.close(place)
+
+    def _enter(self) -> int | None:
+        with self._lock:
+            if self._clone >= 0:
+                return os.dup(self._clone)
+        for path, number in self._list_paths():
+            with contextlib.suppress(OSError):
+                place = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+                if read_mount_number(place) == number:
+                    return place
+                os.close(place)
+        return None
+
+    def drain(self) -> None:
+        """A request through the mount: those before it in the queue are read before it."""
+        with self.entered() as place:
+            if place is None:
+                return
+            try:
+                os.fstatvfs(place)
+            except OSError as error:
+                raise MountError(f"the mount was taken away: {error.strerror}") from error
+
+    def write_back(self, files: list[Mappable]) -> None:
+        """Have the kernel hand over the dirty pages of these files. Returns when they are here.
+
+        syncfs(2) would not do: of FUSE it only begins to write, and waits for nothing.
+        """
+        with contextlib.ExitStack() as stack:
+            root = None
+            with contextlib.suppress(OSError):
+                place = stack.enter_context(self.entered())
+                if place is not None:
+                    root = os.open(".", _DIRECTORY, dir_fd=place)
+                    stack.callback(os.close, root)
+            for file in files:
+                with _asking(show_path(file.path)):
+                    _write_back(root, file)
+
+
+def _write_back(root: int | None, file: Mappable) -> None:
+    opened = _open_inode(root, file) if root is not None else None
+    if opened is None:
+        # Nobody needs a path for this. But the kernel forgets the clean pages, too.
+        with contextlib.suppress(FileNotFoundError):
+            pyfuse3.invalidate_inode(pyfuse3.InodeT(file.ino), attr_only=False)
+        return
+    try:
+        # By ctypes, without the GIL: this very process must serve the writes meanwhile.
+        arguments = (opened, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT)
+        if _libc.sync_file_range(*arguments) != 0:
+            raise _last_error()
+    finally:
+        os.close(opened)
+
+
+def _open_inode(root: int, file: Mappable) -> int | None:
+    """By its number, as root may; else by its path, if it is still there."""
+    number = (ctypes.c_uint * 3)(file.ino >> 32, file.ino & 0xFFFFFFFF, 0)
+    handle = _FileHandle(ctypes.sizeof(number), _INODE_HANDLE, number)
+    flags = os.O_RDONLY | os.O_CLOEXEC
+    opened: int = _libc.open_by_handle_at(root, ctypes.byref(handle), flags)
+    if opened >= 0:
+        return opened
+    try:
+        opened = os.open(file.path, flags | os.O_NOFOLLOW, dir_fd=root)
+    except OSError:
+        return None
+    if os.fstat(opened).st_ino == file.ino:
+        return opened
+    os.close(opened)
+    return None
+
+
+def read_mount_number(descriptor: int) -> int:
+    """The kernel's number of the mount point that a descriptor was opened through."""
+    text = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+    return int(text.partition("mnt_id:")[2].split()[0])
+
+
+def _clone_mount(place: int) -> int:
+    """The mount again, mounted nowhere; -1 where we may not, or the kernel cannot."""
+    clone: int = _libc.syscall(_OPEN_TREE, place, b"", _EMPTY_PATH | _CLONE | os.O_CLOEXEC)
+    if clone >= 0:
+        # What is mounted in the one is not to appear in the other.
+        attributes = struct.pack("4Q", 0, 0, _PRIVATE, 0)
+        _libc.syscall(_MOUNT_SETATTR, clone, b"", _EMPTY_PATH, attributes, len(attributes))
+    return clone
+
+
+@contextlib.contextmanager
+def _asking(what: str) -> Iterator[None]:
+    """An error of the kernel's as one of ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _GONE:
+            raise MountError(f"{what}: the mount was taken away") from error
+        kind = OutOfSpaceError if error.errno == errno.ENOSPC else MountError
+        raise kind(
+            f"{what}: what was written to it through a mapping could not be kept: "
+            f"{error.strerror}; write it again"
+        ) from error
+
+
+def _last_error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
