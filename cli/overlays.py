@@ -71,7 +71,7 @@ def _as_row(found: Overlay) -> tuple[Any, ...]:
         round(found.age, 3),
         found.left.files,
         found.left.bytes,
-        found.left.problem,
+        found.problem,
     )
 
 

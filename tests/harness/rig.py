@@ -134,7 +134,7 @@ class Rig:
         self.state.inodes.add(root, None, b"")
         self.scratch.open_arenas()
         if base is not None:
-            self.catalog.load(self.state, base)
+            self.catalog.load(self.state, self.catalog.read())
             self.settle(self.state.recount_usage)
         self.names = Namespace(self.state)
         self.files = Files(self.state)

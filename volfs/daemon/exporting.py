@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path, join_path, parse_path, show_path
 from volfs.model.objects import Buffer
 from volfs.store.base import Store
+from volfs.store.clock import now_ns
 from volfs.vfs.left_content import LeftBytes, Sources, join_ranges
 from volfs.vfs.left_tree import Left, LeftDirectory, LeftFile, LeftTree, read_left_tree
 from volfs.vfs.salvage import Salvaged, ScratchReader, salvage_catalog
@@ -251,7 +251,7 @@ class _Export:
     def write_lists(self) -> None:
         base = self.salvaged.recorded.base
         owner = os.geteuid(), os.getegid()
-        entry = Entry(b"", FileKind.FILE, 0o600, *owner, mtime_ns=time.time_ns())
+        entry = Entry(b"", FileKind.FILE, 0o600, *owner, mtime_ns=now_ns())
         facts: dict[str, Any] = {
             "overlay": self.session.name,
             "volume": self.session.volume,

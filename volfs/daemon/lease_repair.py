@@ -16,9 +16,10 @@ from volfs.errors import VolfsError
 from volfs.model.text import describe_error
 from volfs.store.base import Lease, Store
 from volfs.store.clock import unique_ns
+from volfs.vfs.bases import find_present, is_there, recorded_needs
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.records import Recorded, StoredBase
-from volfs.volume.leases import entry_needs, list_damaged_leases, snapshot_needs
+from volfs.volume.leases import list_damaged_leases
 from volfs.volume.sessions import (
     CATALOG,
     LOCK,
@@ -107,6 +108,8 @@ def _mend_dead(store: Store, name: str, session: Session) -> MendedLease:
     if recorded.base is None or not recorded.inodes:
         return _drop(store, name, "its mount died and left nothing")
     store.put_lease(_make_lease(store, name, session.volume_id, recorded.base, recorded))
+    if found.lost:
+        return MendedLease(name, "made again", f"as far as it goes: {found.lost}")
     return MendedLease(name, "made again", "from what its mount left")
 
 
@@ -114,9 +117,9 @@ def _make_lease(
     store: Store, name: str, volume_id: str, base: StoredBase, recorded: Recorded
 ) -> Lease:
     """What the overlay stands on, and what its files lie on, which may be of views before."""
-    needs = set(snapshot_needs(base.snapshot))
-    for inode in recorded.inodes.values():
-        needs.update(entry_needs(inode.base or inode.entry))
+    needs = recorded_needs(recorded)
     there = store.find_version(volume_id, base.version) == base.manifest
+    if not (there or is_there(store.objects, needs)):  # gc does not work with what is missing
+        needs = tuple(sorted(find_present(store.objects, needs)))
     versions = (base.version,) if there else ()
-    return Lease(name, volume_id, versions, tuple(sorted(needs)), unique_ns())
+    return Lease(name, volume_id, versions, needs, unique_ns())

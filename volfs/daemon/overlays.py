@@ -20,6 +20,7 @@ from volfs.daemon.session import Session, end_session, take_session
 from volfs.errors import DamagedObjectError, MountError
 from volfs.model.text_json import encode_json
 from volfs.store.base import Store, VolumeRecord
+from volfs.vfs.bases import base_gone, find_version_problem
 from volfs.vfs.leftover import Leftover, inspect_overlay, read_answer
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.progress import Report, report_nothing
@@ -36,13 +37,21 @@ class Overlay(NamedTuple):
     age: float
     """Seconds since something was recorded last."""
     left: Leftover
+    lost: str = ""
+    """Why what it stands on is not in the store, or nothing."""
 
     @property
     def state(self) -> str:
-        """``alive``, ``dead``, or ``damaged``: then ``left.problem`` says why."""
+        """``alive``, ``dead``, ``stranded`` or ``damaged``: then ``problem`` says why."""
         if self.session.alive:
             return "alive"
-        return "damaged" if self.left.problem else "dead"
+        if self.left.problem:
+            return "damaged"
+        return "stranded" if self.lost else "dead"
+
+    @property
+    def problem(self) -> str:
+        return self.left.problem or self.lost
 
     @property
     def version(self) -> int:
@@ -62,13 +71,15 @@ def list_overlays(store: Store) -> list[Overlay]:
 def get_left(store: Store, name: str) -> tuple[Overlay, VolumeRecord]:
     """An overlay that a dead mount left, whole, and its volume.
 
-    NotFoundError; MountError if it is alive; DamagedObjectError with the reason.
+    NotFoundError; MountError if it is alive; BaseGoneError, DamagedObjectError with the reason.
     """
     found = describe_session(store, get_session(store, name))
     if found.session.alive:
         raise MountError(f"{name}: mounted at {found.session.mountpoint}, by a living daemon")
     if found.left.problem or found.volume is None:
         raise DamagedObjectError(f"{name}: {found.left.problem}")
+    if found.lost:
+        raise base_gone(name, found.lost)
     return found, found.volume
 
 
@@ -158,7 +169,10 @@ def describe_session(store: Store, session: Seen) -> Overlay:
         left = left._replace(problem=left.problem or problem)
     elif volume is None:
         left = left._replace(problem=left.problem or "its volume is gone")
-    return Overlay(session, volume, _find_age(session), left)
+    lost = ""
+    if volume and left.base and not (session.alive or left.problem or left.is_clean):
+        lost = find_version_problem(store, volume.id, left.base)
+    return Overlay(session, volume, _find_age(session), left, lost)
 
 
 def _find_age(session: Seen) -> float:

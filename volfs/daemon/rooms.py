@@ -17,17 +17,18 @@ from volfs.model.profile import get_profile
 from volfs.store.base import Lease, Store, VolumeRecord
 from volfs.store.clock import now_ns, unique_ns
 from volfs.vfs.aio import Bridge
+from volfs.vfs.bases import base_gone, find_problem, is_covered, keep_what_is_there, widen_lease
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.committer import Committer, Kernel
 from volfs.vfs.overlay import Overlay
-from volfs.vfs.records import StoredBase
+from volfs.vfs.records import Recorded
 from volfs.vfs.scratch import Scratch
 from volfs.vfs.state import MountState
 from volfs.vfs.view import View
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.history import get_version
-from volfs.volume.leases import begin_lease, snapshot_needs
+from volfs.volume.leases import begin_lease
 from volfs.volume.reader import Reader
 from volfs.volume.sessions import session_name
 
@@ -46,8 +47,8 @@ async def open_rooms(
 ) -> Committer:
     """Build them, with the overlay that a former daemon left in the session; ``stack`` closes them.
 
-    NotFoundError for a version or directory that is not there; DataError for a
-    damaged overlay; StoreError.
+    NotFoundError for a version or directory that is not there; BaseGoneError where the
+    overlay stands on what this store does not have; DataError for a damaged one; StoreError.
     """
     sub_path = parse_path(options.sub_path or "")
     session.scratch.mkdir(mode=0o700, exist_ok=True)
@@ -61,7 +62,8 @@ async def open_rooms(
     base = catalog.find_base(left.over if left else b"") if catalog else None
     if catalog and base is None and sub_path:
         _make_sub_path(store, volume, sub_path)
-    view, lease = _make_view(store, volume, name, options.at or "head", sub_path, base)
+    recorded = catalog.read() if catalog and base else None
+    view, lease = _make_view(store, volume, name, options.at or "head", sub_path, recorded)
     state = MountState(
         view,
         get_profile(volume.profile),
@@ -72,7 +74,7 @@ async def open_rooms(
         read_only=options.is_read_only,
     )
     bridge = Bridge(view)
-    await _fill(state, bridge, catalog, base)
+    await _fill(state, bridge, catalog, recorded)
     session.write_facts(make_facts(options, volume, view.head.version))
     committer = Committer(state, bridge, store, volume, catalog, kernel, lease)
     await committer.begin_lease()
@@ -85,13 +87,13 @@ def _make_view(
     session: str,
     at: str,
     sub_path: VolumePath,
-    base: StoredBase | None,
+    recorded: Recorded | None,
 ) -> tuple[View, Lease]:
     """The version to show: that of an overlay left behind, or the one asked for."""
-    if base is not None:
+    if recorded is not None and recorded.base is not None:
         # What it had stays leased until the overlay is loaded: nobody else knows its needs.
+        base, left = recorded.base, _lease_base(store, volume, session, recorded)
         view = View(store.objects, base.head, base.snapshot, sub_path)
-        left = store.find_lease(session) or _lease_base(store, volume, session, base)
         return view, msgspec.structs.replace(left, onward=volume.is_network)
     onward = volume.is_network and at == "head"
     head, lease = begin_lease(
@@ -101,17 +103,23 @@ def _make_view(
     return View(store.objects, head, manifest.snapshot, sub_path), lease
 
 
-def _lease_base(store: Store, volume: VolumeRecord, session: str, base: StoredBase) -> Lease:
-    """Of an overlay that was brought here without its lease, if its version is still there."""
-    needs = snapshot_needs(base.snapshot)
-    lease = Lease(
-        session,
-        volume.id,
-        (base.head.version,),
-        needs,
-        unique_ns(),
-    )
+def _lease_base(store: Store, volume: VolumeRecord, session: str, recorded: Recorded) -> Lease:
+    """The lease on what an overlay lies on; one of another store's past is made to fit.
+
+    BaseGoneError where that is not there.
+    """
+    left = store.find_lease(session)
+    if problem := find_problem(store, volume.id, recorded, left):
+        keep_what_is_there(store, volume.id, session, recorded)
+        raise base_gone(session, problem)
+    if left is not None and is_covered(recorded, left):
+        return left
+    lease = widen_lease(left or Lease(session, volume.id, began_ns=unique_ns()), recorded)
     store.put_lease(lease)
+    # Somebody may have removed a part of it between the look and the lease.
+    if problem := find_problem(store, volume.id, recorded, None):
+        store.drop_lease(session, lease)
+        raise base_gone(session, problem)
     return lease
 
 
@@ -124,7 +132,7 @@ def _make_sub_path(store: Store, volume: VolumeRecord, path: VolumePath) -> None
 
 
 async def _fill(
-    state: MountState, bridge: Bridge, catalog: Catalog | None, base: StoredBase | None
+    state: MountState, bridge: Bridge, catalog: Catalog | None, recorded: Recorded | None
 ) -> None:
     """The root inode, and the overlay that a former daemon left."""
     root = await bridge.settle(state.view.find_root, state.view.snapshot)
@@ -134,7 +142,7 @@ async def _fill(
     if catalog is None:
         return
     state.scratch.open_arenas()
-    if base is not None:
-        catalog.load(state, base)
+    if recorded is not None:
+        catalog.load(state, recorded)
         await bridge.settle(state.recount_usage)
         log.info("took over %d uncommitted files", state.overlay.dirty_files)

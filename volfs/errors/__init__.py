@@ -11,6 +11,7 @@
     │   │       ├── VolumeInUseError       mounted, or with uncommitted changes
     │   │       └── VolumeBusyError        reload while files are open (EBUSY)
     │   ├── NotFoundError              no such volume, version, mount
+    │   │   └── BaseGoneError            what an overlay stands on is not in the store
     │   ├── AlreadyExistsError
     │   ├── NotAStoreError             a folder that is no volfs store
     │   ├── LocalFileError             a file outside the volume, in put and get
@@ -78,6 +79,12 @@ class InvalidPathError(InvalidError):
 
 class NotFoundError(UserError):
     code = "not-found"
+
+
+class BaseGoneError(NotFoundError):
+    """An overlay stands on what the store does not have: an older one was restored, say."""
+
+    code = "base-gone"
 
 
 class AlreadyExistsError(UserError):

@@ -28,7 +28,7 @@ from volfs.errors import (
     StoreUnavailableError,
 )
 from volfs.model.checksum import add_checksum, strip_checksum
-from volfs.model.extents import ExtentMap, Piece
+from volfs.model.extents import ExtentMap
 from volfs.model.manifest import Snapshot
 from volfs.store.base import Head
 from volfs.store.pages import (
@@ -39,15 +39,17 @@ from volfs.store.pages import (
     keep_from_children,
 )
 from volfs.vfs.arena import Work, reserve_room, to_store_error
-from volfs.vfs.inode import NOT_LOADED, ROOT_INO, Directory, File, Inode
+from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
+from volfs.vfs.recording import find_kept, make_base, restore_inode, store_inode
 from volfs.vfs.records import (
     BASE_KEY,
     FORMER_BASE_KEY,
     INODES,
+    NAMES,
+    PIECES,
     SUMS,
     Recorded,
     StoredBase,
-    StoredInode,
     decode_base,
     decode_records,
     encode,
@@ -138,14 +140,20 @@ class Catalog:
         rebased, self._view = view != self._view, view
         if rebased or overlay.is_clean:  # directories may be recorded for what was below them
             inos |= self._recorded
-        kept = _find_kept(state, inos)
+        kept = find_kept(state, inos)
         inos |= kept.keys() - self._recorded
         stamp = os.urandom(16)
         flush = Flush([], [], state.scratch.take(), inos, names, [], stamp)
         flush.records.extend(self._inode_records(state, flush, kept))
         flush.records.extend(self._name_record(state, ino, name) for ino, name in names)
         if flush.records or rebased:
-            flush.records.append((BASE_KEY, encode(_make_base(state, stamp))))
+            flush.records.append((BASE_KEY, encode(make_base(state, stamp))))
+        return flush
+
+    def prepare_anew(self, state: MountState) -> Flush:
+        """A flush that puts a fresh state in the place of all that is recorded, but of sums."""
+        flush = self.prepare(state)
+        flush.dropped[:0] = [INODES, NAMES, PIECES]
         return flush
 
     def give_back(self, state: MountState, flush: Flush) -> None:
@@ -202,7 +210,7 @@ class Catalog:
         inos = flush.inos
         for ino in inos & kept.keys():
             inode = kept[ino]
-            yield inode_key(ino), encode(_store_inode(state, inode))
+            yield inode_key(ino), encode(store_inode(state, inode))
             if isinstance(inode, File) and inode.extents is not None:
                 yield from self._piece_records(flush, ino, inode.extents)
             else:
@@ -266,15 +274,20 @@ class Catalog:
                 transaction.drop(self._env.open_db(txn=transaction), delete=False)
         return None
 
-    def load(self, state: MountState, base: StoredBase) -> None:
-        """Bring the recorded overlay back into a fresh state over ``base``."""
-        _, inodes, names, pieces, sums = _read_all(self._env)
+    def read(self) -> Recorded:
+        """All that is recorded. DamagedObjectError."""
+        return _read_all(self._env)
+
+    def load(self, state: MountState, recorded: Recorded) -> None:
+        """Bring the recorded overlay back into a fresh state over what it stands on."""
+        base, inodes, names, pieces, sums = recorded
+        assert base is not None, "somebody recorded it"
         self._view = (state.view.head, state.view.snapshot)
         state.inodes.reserve(base.last_ino)
         if ROOT_INO in inodes:
             state.root.entry = inodes[ROOT_INO].entry
         for ino in inodes:
-            _restore_inode(state, inodes, pieces, ino)
+            restore_inode(state, inodes, pieces, ino)
         state.scratch.restore(sums, chain.from_iterable(pieces.values()))
         self._recorded.update(inodes)
         self._in_pieces.update(pieces)
@@ -367,82 +380,3 @@ def _naming_errors() -> Iterator[None]:
             raise OutOfSpaceError(f"catalog: {error}") from error
         kind = DamagedObjectError if "MDB_" in text else StoreUnavailableError
         raise kind(f"catalog: {error}") from error
-
-
-def _make_base(state: MountState, stamp: bytes) -> StoredBase:
-    snapshot = state.view.snapshot
-    return StoredBase(
-        state.view.head.version,
-        state.view.head.manifest,
-        snapshot.root,
-        snapshot.links,
-        snapshot.link_files,
-        snapshot.link_bytes,
-        state.inodes.last,
-        stamp,
-    )
-
-
-def _find_kept(state: MountState, inos: set[int]) -> dict[int, Inode]:
-    """Those that need a record, and the directories above them."""
-    kept: dict[int, Inode] = {}
-    for ino in inos:
-        here = state.inodes.find(ino)
-        if here is not None and _needs_record(state, here):
-            while here is not None and here.ino not in kept:
-                kept[here.ino] = here
-                here = here.parent
-    return kept
-
-
-def _needs_record(state: MountState, inode: Inode) -> bool:
-    """Whether an inode, bound somewhere, differs from what the view says of it."""
-    if inode.parent is None and inode.ino != ROOT_INO:
-        return False
-    overlay = state.overlay
-    if inode.ino in overlay.dirty or (overlay.sealed and inode.ino in overlay.sealed.dirty):
-        return True
-    if isinstance(inode, Directory):
-        return bool(inode.changed) or inode.is_made
-    return any(name in parent.changed for parent, name in state.names(inode))
-
-
-def _store_inode(state: MountState, inode: Inode) -> StoredInode:
-    overlay = state.overlay
-    dirty = inode.ino in overlay.dirty or bool(overlay.sealed and inode.ino in overlay.sealed.dirty)
-    parent = inode.parent.ino if inode.parent else 0
-    if isinstance(inode, File) and inode.extents is not None:
-        size, pieces = inode.extents.size, len(inode.extents.pieces)
-        return StoredInode(parent, inode.name, dirty, inode.entry, inode.base, size, pieces)
-    return StoredInode(parent, inode.name, dirty, inode.entry)
-
-
-def _restore_inode(
-    state: MountState, stored: dict[int, StoredInode], pieces: dict[int, list[Piece]], ino: int
-) -> None:
-    """An inode from its record, after those above it."""
-    missing: list[int] = []
-    while state.inodes.find(ino) is None:
-        if ino not in stored or len(missing) > len(stored):
-            raise DamagedObjectError(f"catalog: inode {ino} has no record")
-        missing.append(ino)
-        ino = stored[ino].parent
-    for each in reversed(missing):
-        _add_inode(state, each, stored[each], pieces.get(each, []))
-
-
-def _add_inode(state: MountState, ino: int, record: StoredInode, pieces: list[Piece]) -> None:
-    parent = state.inodes.find(record.parent)
-    if not isinstance(parent, Directory):
-        raise DamagedObjectError(f"catalog: inode {ino} is bound in what is no directory")
-    inode = state.inodes.add(record.entry, parent, record.name, ino)
-    if isinstance(inode, File):
-        inode.base = record.base or record.entry
-        if record.base is not None:
-            inode.extents = ExtentMap(record.size, pieces)
-            inode.extents.touched = set()
-    if record.name == NOT_LOADED:
-        return
-    if isinstance(inode, File) and record.entry.group:
-        inode.aliases.add((parent, record.name))
-    parent.children[record.name] = inode

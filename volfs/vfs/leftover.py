@@ -15,7 +15,7 @@ from volfs.errors import DataError
 from volfs.model.text_json import decode_json, encode_json
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.inode import ROOT_INO
-from volfs.vfs.records import Recorded
+from volfs.vfs.records import Recorded, StoredBase
 from volfs.vfs.scratch import arena_path
 
 
@@ -30,6 +30,7 @@ class Leftover(NamedTuple):
     """Whether all is whole, and nothing is recorded that is not committed."""
     version: int | None = None
     """What it stands on, if that was ever recorded."""
+    base: StoredBase | None = None
 
 
 def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
@@ -43,8 +44,8 @@ def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
         p.end - p.start for ino in dirty for p in recorded.pieces.get(ino, ()) if p.source >= 0
     )
     problem = _find_problem(recorded, scratch)
-    version = recorded.base.version if recorded.base else None
-    return Leftover(len(dirty), held, problem, not (recorded.inodes or problem), version)
+    base, is_clean = recorded.base, not (recorded.inodes or problem)
+    return Leftover(len(dirty), held, problem, is_clean, base.version if base else None, base)
 
 
 def read_answer(answer: bytes) -> Leftover:

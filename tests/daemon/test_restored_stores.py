@@ -1,0 +1,109 @@
+"""Overlays after an older copy of the store was put in its place: who mounts, who is told why."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.harness.mounted import Mounted, Mounts
+from tests.harness.stranded import back_up, leave_without_base, replace_store, write
+from tests.volume.shortcuts import publish_files, read_file
+from volfs.daemon.overlays import commit_overlay, list_overlays, make_adoption
+from volfs.errors import BaseGoneError
+from volfs.volume.commit import CommitNote
+from volfs.volume.gc import collect_garbage
+from volfs.volume.sessions import session_name
+
+pytestmark = pytest.mark.fuse
+
+
+def leave(mounts: Mounts, *, versions: int) -> tuple[Mounted, Path]:
+    """A dead mount on version ``versions``; the copy in the store's place has one version."""
+    mounted = mounts.mount()
+    write(mounted.path / "f", b"1")
+    mounted.commit()
+    backup = back_up(mounts)
+    for number in range(1, versions):
+        write(mounted.path / "f", b"%d" % number)
+        mounted.commit()
+    write(mounted.path / "mine", b"fsynced")
+    mounted.kill()
+    return mounted, replace_store(mounts, backup)
+
+
+def bring(mounts: Mounts, newer: Path) -> Path:
+    """The newer session's directory takes the place of what the copy has of it."""
+    (session,) = (newer / "mounts").iterdir()
+    place = mounts.store_path / "mounts" / session.name
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(session, place)
+    return place
+
+
+def test_it_is_taken_over_where_its_base_is_there(mounts: Mounts) -> None:
+    mounted, newer = leave(mounts, versions=1)
+    bring(mounts, newer)
+    again = mounts.mount(mounted.path)
+    assert (again.path / "mine").read_bytes() == b"fsynced"
+    again.unmount()
+    assert read_file(mounts.store, mounts.volume, "mine") == b"fsynced"
+
+
+def test_also_without_the_lease(mounts: Mounts) -> None:
+    mounted, newer = leave(mounts, versions=1)
+    place = bring(mounts, newer)
+    mounts.store.drop_lease(session_name(mounts.store, place))
+    again = mounts.mount(mounted.path)
+    assert (again.path / "mine").read_bytes() == b"fsynced"
+    again.unmount()
+
+
+def test_who_mounts_is_told_what_is_missing(mounts: Mounts) -> None:
+    mounted, newer = leave(mounts, versions=3)
+    place = bring(mounts, newer)
+    name = place.name
+    before = {path: path.read_bytes() for path in place.rglob("*.arena")}
+    tellings = [
+        lambda: mounts.mount(mounted.path),
+        lambda: commit_overlay(mounts.store, name, CommitNote()),
+        lambda: make_adoption(mounts.store, name, str(mounts.place("other"))),
+    ]
+    for telling in tellings:
+        with pytest.raises(BaseGoneError, match="version 3, on which it stands, is not in") as told:
+            telling()
+        assert f"volfs overlays export {name}" in str(told.value)
+        assert f"volfs overlays rebase {name} --onto" in str(told.value)
+        assert "nothing of it is lost" in str(told.value)
+    (row,) = list_overlays(mounts.store)
+    assert (row.state, row.session.name) == ("stranded", name)
+    assert "version 3" in row.problem
+    collect_garbage(mounts.store, grace=0)
+    assert {path: path.read_bytes() for path in place.rglob("*.arena")} == before
+    assert mounts.version == 1
+
+
+def test_another_version_of_that_number_is_not_its_base(mounts: Mounts) -> None:
+    mounted, newer = leave(mounts, versions=3)
+    bring(mounts, newer)
+    for number in (2, 3, 4):
+        publish_files(mounts.store, mounts.volume, {"theirs": b"%d" % number})
+    with pytest.raises(BaseGoneError, match="version 3, on which it stands, is another one here"):
+        mounts.mount(mounted.path)
+    assert [row.state for row in list_overlays(mounts.store)] == ["stranded"]
+    other = mounts.mount()
+    assert sorted(os.listdir(other.path)) == ["f", "theirs"]
+
+
+def test_a_lost_base_leaves_leases_that_gc_can_work_with(mounts: Mounts) -> None:
+    _, session, _, _ = leave_without_base(mounts)
+    from volfs.daemon.lease_repair import make_missing_leases
+
+    place = mounts.store_path / "mounts" / session.name
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(session, place)
+    mounts.store.drop_lease(session.name)
+    make_missing_leases(mounts.store)
+    collect_garbage(mounts.store, grace=0)

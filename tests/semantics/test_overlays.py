@@ -1,0 +1,83 @@
+"""The contract, sentence by sentence: the docstring is the sentence, the test a short look.
+
+Overlays after an older copy of the store was restored; more of it is in ``tests/daemon``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.harness.fixtures import mounts
+from tests.harness.mounted import Mounts
+from tests.harness.stranded import back_up, export, leave_without_base, replace_store, write
+from volfs.errors import BaseGoneError
+
+pytestmark = pytest.mark.fuse
+
+__all__ = ["mounts"]
+
+
+def bring(mounts: Mounts, session: Path) -> Path:
+    """The session's directory lies in the restored store, as where it was restored in place."""
+    place = mounts.store_path / "mounts" / session.name
+    shutil.rmtree(place, ignore_errors=True)
+    return Path(shutil.copytree(session, place))
+
+
+def test_a_damaged_one_is_exported_as_far_as_it_is_whole(mounts: Mounts) -> None:
+    """One that is damaged is listed with the reason and is not committed; export gives what
+    its checksums say is whole, and names the rest."""
+    mounted = mounts.mount()
+    write(mounted.path / "whole", b"1" * 50_000)
+    write(mounted.path / "damaged", b"2" * 50_000)
+    mounted.kill()
+    (arena,) = (mounts.store_path / "mounts").glob("*/scratch/*.arena")
+    with arena.open("r+b") as file:
+        file.seek(arena.stat().st_size - 10)
+        file.write(b"!")
+    result, output = export(mounts)
+    assert [item.path for item in result.incomplete] == [b"damaged"]
+    assert (output / "files" / "whole").read_bytes() == b"1" * 50_000
+    mounts.mount(mounted.path).unmount(discard=True)
+
+
+def test_taken_over_on_a_restored_store(mounts: Mounts) -> None:
+    """After an older copy of the store was restored, the next mount at that place takes the
+    overlay over if the version that it stands on is there."""
+    mounted = mounts.mount()
+    write(mounted.path / "f", b"1")
+    mounted.commit()
+    backup = back_up(mounts)
+    write(mounted.path / "g", b"fsynced")
+    mounted.kill()
+    newer = replace_store(mounts, backup)
+    bring(mounts, next((newer / "mounts").iterdir()))
+    assert (mounts.mount(mounted.path).path / "g").read_bytes() == b"fsynced"
+
+
+def test_not_taken_over_without_its_version(mounts: Mounts) -> None:
+    """If it is not, or another version has its number, the mount fails, says which version
+    is missing, and changes nothing."""
+    mounted, session, _, _ = leave_without_base(mounts)
+    place = bring(mounts, session)
+    before = {path: path.read_bytes() for path in place.rglob("*.arena")}
+    with pytest.raises(BaseGoneError, match="version 2"):
+        mounts.mount(mounted.path)
+    assert {path: path.read_bytes() for path in place.rglob("*.arena")} == before
+    assert mounts.version == 1
+
+
+def test_exported_without_its_version(mounts: Mounts) -> None:
+    """`volfs overlays export` needs neither that version nor the volume: what the overlay has
+    is written out, with what the store still has of the rest. A file of which bytes are
+    missing is kept apart from whole ones, and the ranges are listed."""
+    _, session, old, _ = leave_without_base(mounts)
+    result, output = export(mounts, session)
+    assert sorted(os.listdir(output / "files")) == ["d", "fresh", "old"]
+    assert (output / "files" / "old").read_bytes() == old[:70_000] + b"NEW" + old[70_003:]
+    assert [item.missing for item in result.incomplete] == [[(0, 70_000), (70_003, 200_000)]]
+    assert os.listdir(output / "incomplete") == ["lost"]

@@ -1,0 +1,132 @@
+"""Whether a store has what an overlay lies on. After an older store was restored it may not.
+
+A version's number proves nothing: a restored store goes on and makes another version
+of the same number. Manifest ids are compared, and below that the lease or every object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+import msgspec
+
+from volfs.errors import BaseGoneError, DataError, MissingObjectError
+from volfs.model.objects import Buffer, Kind, Oid
+from volfs.model.references import Reference, iter_references, walk_references
+from volfs.store.base import Lease, Need, Objects, Store
+from volfs.store.clock import unique_ns
+from volfs.vfs.records import Recorded, StoredBase
+from volfs.volume.leases import entry_needs, snapshot_needs
+from volfs.volume.reader import Reader
+
+
+def recorded_needs(recorded: Recorded) -> tuple[Need, ...]:
+    """What an overlay lies on: its view's trees, and what it has of views before that.
+
+    Directories that it did not bind are the view's.
+    """
+    if recorded.base is None:
+        return ()
+    needs = set(snapshot_needs(recorded.base.snapshot))
+    bound = {ino for _, _, ino in recorded.names}
+    for ino, inode in recorded.inodes.items():
+        if not inode.entry.is_directory or ino in bound:
+            needs.update(entry_needs(inode.base or inode.entry))
+    return tuple(sorted(needs))
+
+
+def find_version_problem(store: Store, volume_id: str, base: StoredBase) -> str:
+    """Why the version is not there, in words; else nothing. Cheap."""
+    found = store.find_version(volume_id, base.version)
+    if found == base.manifest:
+        return ""
+    where = f"version {base.version}, on which it stands,"
+    return f"{where} is not in this store" if found is None else f"{where} is another one here"
+
+
+def find_problem(store: Store, volume_id: str, recorded: Recorded, lease: Lease | None) -> str:
+    """Why an overlay cannot lie on this store as it is; nothing if it can. StoreError."""
+    base = recorded.base
+    assert base is not None, "an overlay with records stands on something"
+    if problem := find_version_problem(store, volume_id, base):
+        return problem
+    if lease is not None and is_covered(recorded, lease):
+        return ""
+    needs = recorded_needs(recorded)
+    manifest = Reader(store.objects.load_object).load_manifest(Oid(base.manifest))
+    known = snapshot_needs(base.snapshot) if manifest.snapshot == base.snapshot else ()
+    if is_there(store.objects, set(needs) - set(known)):
+        return ""
+    return f"parts of version {base.version}, on which it stands, are not in this store"
+
+
+def is_covered(recorded: Recorded, lease: Lease) -> bool:
+    """Whether a lease is on what an overlay lies on: all that has been kept since.
+
+    What was changed after it was put lies on the view; else it would have been put again.
+    """
+    base = recorded.base
+    return base is not None and set(snapshot_needs(base.snapshot)) <= set(lease.needs)
+
+
+def widen_lease(lease: Lease, recorded: Recorded) -> Lease:
+    """The lease with all that an overlay lies on. Its version must be there."""
+    base = recorded.base
+    assert base is not None
+    versions = {*lease.versions, base.version}
+    needs = {*lease.needs, *recorded_needs(recorded)}
+    return msgspec.structs.replace(
+        lease, versions=tuple(sorted(versions)), needs=tuple(sorted(needs))
+    )
+
+
+def keep_what_is_there(store: Store, volume_id: str, session: str, recorded: Recorded) -> Lease:
+    """Lease what the store still has of a base that is gone: nobody else keeps it for export."""
+    left = store.find_lease(session) or Lease(session, volume_id, began_ns=unique_ns())
+    present = find_present(store.objects, recorded_needs(recorded))
+    lease = msgspec.structs.replace(left, needs=tuple(sorted({*left.needs, *present})))
+    store.put_lease(lease)
+    return lease
+
+
+def find_present(objects: Objects, needs: Iterable[Need]) -> list[Need]:
+    """What of these, or below them, is there with everything below it."""
+    present: list[Need] = []
+    waiting = list(needs)
+    while waiting:
+        need = waiting.pop()
+        if is_there(objects, [need]):
+            present.append(need)
+        elif need.kind != Kind.CHUNK and objects.contains(need.oid):
+            with suppress(DataError):
+                waiting += iter_references(need.kind, objects.load_object(need.oid))
+    return present
+
+
+def is_there(objects: Objects, needs: Iterable[Need]) -> bool:
+    """Whether objects are published, with everything below them."""
+    seen: set[Reference] = set()
+
+    def visit(reference: Reference) -> Buffer | None:
+        if reference in seen:
+            return None
+        seen.add(reference)
+        if not objects.contains(reference.oid):
+            raise MissingObjectError(f"object {reference.oid.hex()} is missing")
+        return None if reference.kind == Kind.CHUNK else objects.load_object(reference.oid)
+
+    try:
+        walk_references(list(needs), visit)
+    except DataError:
+        return False
+    return True
+
+
+def base_gone(name: str, problem: str) -> BaseGoneError:
+    """What a user is told, and what he can do."""
+    return BaseGoneError(
+        f"the overlay {name}: {problem}; nothing of it is lost: `volfs overlays export {name} "
+        f"DIRECTORY` writes its files out, `volfs overlays rebase {name} --onto head` puts it "
+        "onto a version that is here"
+    )
