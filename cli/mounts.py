@@ -31,6 +31,7 @@ from volfs_cli.stores import complete_volume, store_url
 
 if TYPE_CHECKING:
     from volfs.control.client import MountClient
+    from volfs.control.mounts import MountPoint
     from volfs.control.protocol import CommitResult
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -82,7 +83,7 @@ def umount(target: str, discard: bool) -> None:
     from volfs.daemon.targets import get_target
 
     mount = get_target(target, store_url())
-    if mount.is_alive() or not _take_away(mount.mount.path):
+    if mount.is_alive() or not _take_away(mount.mount):
         if discard:
             _say_what_goes(mount)
         mount.unmount(discard=discard)
@@ -97,17 +98,17 @@ def _say_what_goes(mount: MountClient) -> None:
     )
 
 
-def _take_away(mountpoint: str) -> bool:
+def _take_away(mount: MountPoint) -> bool:
     """Unmount what has no daemon, and raise MountError: nothing was committed. False if it has."""
+    from volfs.control.liveness import is_dead
     from volfs.daemon.launch import clear_dead_mount
     from volfs.errors import MountError
-    from volfs.fuse.mounting import is_dead
 
-    if not is_dead(mountpoint):
+    if not is_dead(mount):
         return False
-    clear_dead_mount(mountpoint)
+    clear_dead_mount(mount.path)
     raise MountError(
-        f"{mountpoint}: unmounted, but its daemon had died and nothing was committed; "
+        f"{mount.path}: unmounted, but its daemon had died and nothing was committed; "
         "`volfs overlays` shows what is left"
     )
 
@@ -216,13 +217,13 @@ def _sort_by_store(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _ask(mount: MountClient) -> tuple[Any, ...]:
-    from volfs.errors import MountError
+    from volfs.control.liveness import look_at
 
-    try:
-        said = mount.status()
-    except MountError:
-        unknown = (None,) * (len(_STATUS) - 3)
-        return (mount.mount.source, mount.mount.path, "dead", *unknown)
+    seen = look_at(mount)
+    said = seen.status
+    if said is None:
+        known = (mount.mount.source, mount.mount.path, seen.state.value, None, None, seen.pid)
+        return (*known, *(None,) * (len(_STATUS) - len(known)))
     return (
         said.volume,
         said.mountpoint,

@@ -104,6 +104,25 @@ def test_a_dead_mount_of_the_same_name(volfs: Command, mounted: Path, tmp_path: 
     volfs("mount", "v", mounted)  # takes the dead one away
 
 
+def test_status_of_what_cannot_answer(volfs: Command, mounted: Path, tmp_path: Path) -> None:
+    """It lives all the same, and the keys are the same."""
+    (row,) = volfs("status", mounted, "--json").json
+    os.kill(row["pid"], signal.SIGSTOP)
+    try:
+        (stopped,) = [r for r in volfs("status", "--json").json if r["mountpoint"] == str(mounted)]
+        assert (stopped["state"], stopped["pid"]) == ("stopped", row["pid"])
+        assert list(stopped) == list(row)
+        assert volfs("status", "v").lines[0].split("\t")[2] == "stopped"
+    finally:
+        os.kill(row["pid"], signal.SIGCONT)
+    elsewhere = {"VOLFS_RUNTIME_DIR": str(tmp_path / "elsewhere")}
+    (row,) = volfs("status", mounted, "--json", **elsewhere).json
+    assert (row["state"], row["pid"]) == ("unreachable", None)
+    said = volfs("umount", mounted, status=1, **elsewhere).err
+    assert "was mounted with another VOLFS_RUNTIME_DIR or XDG_RUNTIME_DIR" in said
+    assert find_mount_point(str(mounted))
+
+
 def test_umount_discard_drops_what_was_not_committed(volfs: Command, mounted: Path) -> None:
     (mounted / "f").write_bytes(b"1")
     volfs("umount", "v", "--discard")

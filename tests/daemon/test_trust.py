@@ -307,11 +307,12 @@ def test_what_is_no_socket(base: Path, monkeypatch: pytest.MonkeyPatch, kind: st
     mine = make(base / "mine", 0)
     bound = Bound(mine / "another.sock")
     path = mine / "0-999999.sock"
-    {
-        "link": lambda: path.symlink_to(mine / "another.sock"),
-        "file": path.touch,
-        "fifo": lambda: os.mkfifo(path),
-    }[kind]()
+    if kind == "link":
+        path.symlink_to(mine / "another.sock")
+    elif kind == "file":
+        path.touch()
+    else:
+        os.mkfifo(path)
     monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(mine))
     with pytest.raises(MountError, match="not a socket"):
         client_of(0).status()

@@ -28,7 +28,7 @@ from volfs.control.protocol import (
     encode,
     to_exception,
 )
-from volfs.control.sockets import connect
+from volfs.control.sockets import connect, find_peer
 from volfs.errors import MountError, NotFoundError
 
 STATUS_TIMEOUT = 10.0
@@ -43,13 +43,17 @@ class MountClient:
 
     def is_alive(self) -> bool:
         """Whether a daemon takes our calls, which it may not answer."""
+        return self.find_daemon() is not None
+
+    def find_daemon(self) -> int | None:
+        """The process that takes our calls: 0 if it cannot be told which; None if none does."""
         try:
-            self._connect(STATUS_TIMEOUT).close()
+            with self._connect(STATUS_TIMEOUT) as connection:
+                return find_peer(connection).pid
         except TimeoutError:
-            return True  # so many are waiting for it
+            return 0  # so many are waiting for it
         except (OSError, MountError):
-            return False
-        return True
+            return None
 
     def status(self) -> MountStatus:
         return self._call(Request("status"), MountStatus, STATUS_TIMEOUT)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import trio
 
+from volfs.control.liveness import is_dead
 from volfs.control.mounts import FS_TYPE, find_mount_point, resolve_mount_path
 from volfs.control.protocol import Failure, to_exception, to_failure
 from volfs.control.runtime import NAMED, make_runtime_directory, runtime_directory
@@ -19,7 +20,7 @@ from volfs.daemon.main import run
 from volfs.daemon.memory import tune_memory
 from volfs.daemon.options import MountOptions
 from volfs.errors import MountError, VolfsError
-from volfs.fuse.mounting import check_fuse, is_dead, unmount
+from volfs.fuse.mounting import check_fuse, unmount
 from volfs.model.names import check_volume_name
 from volfs.model.text_json import decode_json, encode_json
 
@@ -79,7 +80,7 @@ def clear_dead_mount(mountpoint: str) -> None:
     found = find_mount_point(mountpoint)
     if found is None or found.fs_type != FS_TYPE:
         return
-    if not is_dead(mountpoint):
+    if not is_dead(found):
         raise MountError(f"{mountpoint}: {found.source} is already mounted there")
     log.info("%s: taking away the mount of a daemon that died", mountpoint)
     for path in found.sockets:

@@ -154,15 +154,6 @@ def abandon(mountpoint: str, device: tuple[int, int]) -> None:
     _libc.umount2(os.fsencode(mountpoint), _DETACH | _NO_FOLLOW)
 
 
-def is_dead(mountpoint: str) -> bool:
-    """Whether a mount has no daemon any more. One that answers with an error has."""
-    try:
-        os.statvfs(mountpoint)  # stat(2) would be answered by the kernel alone
-    except OSError as error:
-        return error.errno in (errno.ENOTCONN, errno.ECONNABORTED)
-    return False
-
-
 def make_kernel(anchor: Anchor) -> Kernel:
     return Kernel(drain=anchor.drain, write_back=anchor.write_back, forget=_forget)
 
