@@ -138,7 +138,7 @@ class Rig:
             self.settle(self.state.recount_usage)
         self.names = Namespace(self.state)
         self.files = Files(self.state)
-        kernel = Kernel(lambda: None, lambda files: None, self.notices.extend)
+        kernel = Kernel(lambda: None, lambda files: None, list, self.notices.extend)
         self.committer = Committer(
             self.state,
             InlineBridge(view),

@@ -63,7 +63,7 @@ def test_a_flush_right_after_a_reload_records_the_new_view_whole(
         other.flush()
         raise InterruptedError
 
-    other.committer.kernel = Kernel(lambda: None, lambda files: None, die)
+    other.committer.kernel = Kernel(lambda: None, lambda files: None, list, die)
     with pytest.raises(InterruptedError):
         other.reload()
     assert told

@@ -31,7 +31,7 @@ def find_holders(device: Device) -> list[Holder]:
     """Processes that hold files of a mount, as /proc tells us."""
     return [
         Holder(pid, _command(pid), path)
-        for pid in _pids()
+        for pid in list_pids()
         if pid != os.getpid()
         for path in sorted({*_open_paths(pid, device), *_mapped_paths(pid, device)})
     ]
@@ -46,7 +46,7 @@ def describe_holders(holders: list[Holder], open_paths: list[str]) -> str:
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
 
 
-def _pids() -> list[int]:
+def list_pids() -> list[int]:
     return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
@@ -58,6 +58,10 @@ def _command(pid: int) -> str:
     return show_command(line)[:80] or "?"
 
 
+def describe_process(pid: int) -> str:
+    return f"'{_command(pid)}' (pid {pid})"
+
+
 def _places(pid: int, device: Device) -> dict[int, MountPoint]:
     """Where a process sees the mount, by the kernel's numbers."""
     try:
@@ -66,7 +70,7 @@ def _places(pid: int, device: Device) -> dict[int, MountPoint]:
         return {}
 
 
-def _inside(path: str, place: MountPoint) -> str:
+def inside(path: str, place: MountPoint) -> str:
     """A path that a process sees, as one in the mount."""
     return os.path.normpath(f"{place.root}/{path.removeprefix(place.path)}").strip("/")
 
@@ -82,7 +86,7 @@ def _open_paths(pid: int, device: Device) -> Iterator[str]:
         try:
             flags, mount = _describe(pid, name)
             if mount in places and not flags & os.O_DIRECTORY:
-                yield _inside(os.readlink(f"/proc/{pid}/fd/{name}"), places[mount])
+                yield inside(os.readlink(f"/proc/{pid}/fd/{name}"), places[mount])
         except OSError:
             continue
 
@@ -104,4 +108,4 @@ def _mapped_paths(pid: int, device: Device) -> Iterator[str]:
     places = _places(pid, device) if mapped else {}
     for path in map(to_text, mapped):
         above = [p for p in places.values() if path.startswith(f"{p.path}/")]
-        yield _inside(path, max(above, key=lambda p: len(p.path))) if above else path
+        yield inside(path, max(above, key=lambda p: len(p.path))) if above else path

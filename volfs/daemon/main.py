@@ -14,6 +14,7 @@ import trio
 
 from volfs.control.mounts import FS_TYPE, find_mount_point, make_runtime_directory, socket_path
 from volfs.control.sockets import Bound
+from volfs.daemon.attached import find_attached
 from volfs.daemon.ending import Ending
 from volfs.daemon.options import MountOptions
 from volfs.daemon.rooms import NO_KERNEL, open_rooms
@@ -127,7 +128,7 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
     stack.callback(session.close)
     with _unless_new(store, session):
         place = Whereabouts(options.mountpoint)
-        kernel = make_kernel(place.anchor)
+        kernel = make_kernel(place.anchor, lambda: find_attached(place.device))
         committer = await open_rooms(options, stack, store, volume, session, kernel)
         return _wire(options, session, committer, place)
 

@@ -34,7 +34,12 @@ from volfs.volume.sessions import session_name
 
 log = logging.getLogger(__name__)
 
-NO_KERNEL = Kernel(drain=lambda: None, write_back=lambda files: None, forget=lambda notices: None)
+NO_KERNEL = Kernel(
+    drain=lambda: None,
+    write_back=lambda files: None,
+    find_attached=list,
+    forget=lambda notices: None,
+)
 
 
 async def open_rooms(

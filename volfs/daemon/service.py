@@ -30,7 +30,7 @@ from volfs.errors.faults import reached
 from volfs.fuse.mounting import abandon, stop_serving
 from volfs.fuse.ops import Operations
 from volfs.model.names import show_path
-from volfs.vfs.committer import Committer
+from volfs.vfs.committer import BUSY, Committer
 from volfs.volume.commit import CommitNote, OnConflict, Published
 
 log = logging.getLogger(__name__)
@@ -169,6 +169,8 @@ class Service:
         try:
             before, head = await self.committer.reload(wait)
         except VolumeBusyError as error:
+            if str(error) != BUSY:
+                raise
             raise VolumeBusyError(f"{error}: {await self._name_holders()}") from None
         log.info("reloaded from version %d to %d", before.version, head.version)
         return ReloadResult(head.version, before.version)

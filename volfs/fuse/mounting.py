@@ -19,7 +19,7 @@ from volfs.errors import MountError
 from volfs.fuse import polling
 from volfs.fuse.anchor import Anchor
 from volfs.fuse.ops import Operations
-from volfs.vfs.checkout import Notice
+from volfs.vfs.checkout import Attached, Notice
 from volfs.vfs.committer import Kernel
 
 log = logging.getLogger(__name__)
@@ -154,8 +154,8 @@ def abandon(mountpoint: str, device: tuple[int, int]) -> None:
     _libc.umount2(os.fsencode(mountpoint), _DETACH | _NO_FOLLOW)
 
 
-def make_kernel(anchor: Anchor) -> Kernel:
-    return Kernel(drain=anchor.drain, write_back=anchor.write_back, forget=_forget)
+def make_kernel(anchor: Anchor, find_attached: Callable[[], list[Attached]]) -> Kernel:
+    return Kernel(anchor.drain, anchor.write_back, find_attached, _forget)
 
 
 def _forget(notices: list[Notice]) -> None:

@@ -38,6 +38,15 @@ class Notice(NamedTuple):
     name: bytes | None
 
 
+class Attached(NamedTuple):
+    """What the kernel has at a path: it goes away, or breaks, with the inode there."""
+
+    path: bytes
+    """In the mount; empty for its root."""
+    what: str
+    """To be read behind the path."""
+
+
 @dataclass(slots=True)
 class Plan:
     """What a reload will do to the loaded inodes."""
@@ -76,6 +85,23 @@ def plan_checkout(state: MountState, head: Head, snapshot: Snapshot) -> Plan:
     planning.keep(state.root, state.view.find_root(state.view.snapshot), root)
     planning.plan_links(state.view.snapshot.links, snapshot.links)
     return planning.plan
+
+
+def find_torn(plan: Plan, attached: list[Attached]) -> list[Attached]:
+    """What would be torn off: at a path that gets another inode, or none, or below one."""
+    gone = {
+        b"/".join((*directory.path, name))
+        for directory, name in plan.unloaded
+        if directory.children.get(name) is not None
+    }
+    return [one for one in attached if any(path in gone for path in _iter_above(one.path))]
+
+
+def _iter_above(path: bytes) -> Iterator[bytes]:
+    """A path and those above it, without the root."""
+    while path:
+        yield path
+        path = path.rpartition(b"/")[0]
 
 
 def apply_checkout(state: MountState, plan: Plan) -> list[Notice]:

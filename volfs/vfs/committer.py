@@ -20,10 +20,11 @@ from volfs.errors.faults import reached
 from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
 from volfs.model.names import show_path
+from volfs.model.text import show
 from volfs.store.base import Head, Lease, Store, VolumeRecord
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog, Flush
-from volfs.vfs.checkout import Notice, apply_checkout, plan_checkout
+from volfs.vfs.checkout import Attached, Notice, apply_checkout, find_torn, plan_checkout
 from volfs.vfs.needs import find_needs
 from volfs.vfs.overlay import Sealed
 from volfs.vfs.scratch import Scratch, Summed
@@ -36,6 +37,7 @@ from volfs.volume.writer import ContentWriter, ReadScratch
 log = logging.getLogger(__name__)
 
 BUSY = "volume busy: there are open files preventing the operation"
+ATTACHED = "volume busy: the newest version has other files, or none, at paths that are in use"
 DRAIN_ROUNDS = 3
 RETRY_PAUSE = 0.05
 
@@ -52,6 +54,8 @@ class Kernel:
     """Return once requests that were on their way before the call have been handled."""
     write_back: Callable[[list[Mappable]], None]
     """Have the kernel hand over the dirty pages of these files."""
+    find_attached: Callable[[], list[Attached]]
+    """What is mounted in it, or on what is in it."""
     forget: Callable[[list[Notice]], None]
     """Drop what the notices name from the kernel's caches."""
 
@@ -244,7 +248,8 @@ class Committer:
     async def reload(self, wait: float = 0.0) -> tuple[Head, Head]:
         """Show the newest version; the head before and now.
 
-        VolumeBusyError while files are open, after ``wait`` seconds.
+        VolumeBusyError, after ``wait`` seconds, while files are open, or where it would tear
+        off what is mounted.
         """
         deadline = trio.current_time() + wait
         while True:
@@ -266,7 +271,8 @@ class Committer:
             self._note_lease(wide)
             # From the last look at open files to the swap nothing is awaited.
             reached("reload.leased")
-            notices = await self.bridge.settle(self._swap, head, snapshot)
+            attached = await self._find_attached(snapshot)
+            notices = await self.bridge.settle(self._swap, head, snapshot, attached)
             reached("reload.swapped")
             lease = self._make_lease()
             # At once: until then the kernel's caches are of the version before.
@@ -320,15 +326,27 @@ class Committer:
         if self.state.open_files:
             raise VolumeBusyError(BUSY)
 
-    def _swap(self, head: Head, snapshot: Snapshot) -> list[Notice]:
-        self._check_idle()
-        return self._show(head, snapshot)
+    async def _find_attached(self, snapshot: Snapshot) -> list[Attached]:
+        if self.state.view.snapshot == snapshot:
+            return []
+        return await self.bridge.run(self.kernel.find_attached)
 
-    def _show(self, head: Head, snapshot: Snapshot) -> list[Notice]:
+    def _swap(self, head: Head, snapshot: Snapshot, attached: list[Attached]) -> list[Notice]:
+        self._check_idle()
+        return self._show(head, snapshot, attached)
+
+    def _show(
+        self, head: Head, snapshot: Snapshot, attached: list[Attached] | None = None
+    ) -> list[Notice]:
         if self.state.view.snapshot == snapshot:
             self.state.view.head = head
             return []
-        return apply_checkout(self.state, plan_checkout(self.state, head, snapshot))
+        plan = plan_checkout(self.state, head, snapshot)
+        torn = find_torn(plan, attached or [])
+        if torn:
+            told = "; ".join(f"{show(one.path)}: {one.what}" for one in torn[:5])
+            raise VolumeBusyError(f"{ATTACHED}: {told}")
+        return apply_checkout(self.state, plan)
 
 
 def write_flush(

@@ -1,0 +1,91 @@
+"""What the kernel has attached to paths of a mount: in any mount namespace. Blocking.
+
+A file system that is mounted on a path of it, a bind mount whose source that is, an
+overlayfs that has it for a layer. The kernel takes the first away, files and all, when the
+path comes to mean another inode; the others then show what is not there any more.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from volfs.control.mounts import MountPoint, list_mount_points
+from volfs.daemon.busy import describe_process, inside, list_pids
+from volfs.model.text import show, to_bytes
+from volfs.vfs.checkout import Attached
+
+Device = tuple[int, int]
+_LAYERS = re.compile(r"[,:=]")
+
+
+class Sight(NamedTuple):
+    """The mounts that some processes see, and one of these processes."""
+
+    pid: int
+    is_ours: bool
+    """Whether this process sees them as well."""
+    mounts: list[MountPoint]
+
+
+def find_attached(device: Device) -> list[Attached]:
+    """Everything that is attached to the mount of a device, each once for each namespace."""
+    return [one for sight in iter_sights() for one in _iter_attached(sight, device)]
+
+
+def iter_sights() -> Iterator[Sight]:
+    """Every mount namespace that has a process, as seen from each root directory in it."""
+    known = {_identify("self")}
+    yield Sight(os.getpid(), True, list_mount_points())
+    for pid in list_pids():
+        sight = _identify(pid)
+        if sight in known or sight is None:
+            continue
+        known.add(sight)
+        try:
+            yield Sight(pid, False, list_mount_points(pid))
+        except OSError:  # it has ended, or is another user's
+            continue
+
+
+def _identify(pid: int | str) -> tuple[Path, Path] | None:
+    process = Path("/proc", str(pid))
+    try:
+        return (process / "ns/mnt").readlink(), (process / "root").readlink()
+    except OSError:
+        return None
+
+
+def _iter_attached(sight: Sight, device: Device) -> Iterator[Attached]:
+    places = {mount.number: mount for mount in sight.mounts if mount.device == device}
+    where = "" if sight.is_ours else f" in the mount namespace of {describe_process(sight.pid)}"
+    for mount in sight.mounts if places else ():
+        above = places.get(mount.parent)
+        what = f"{show(mount.fs_type)} of {show(mount.source)}"
+        if above is not None and mount.path != above.path:
+            path = inside(mount.path, above)
+            yield _attach(path, f"{what} is mounted at {show(mount.path)}{where}")
+        if mount.number in places and mount.root != "/":
+            path = mount.root.strip("/")
+            yield _attach(path, f"it is bound to {show(mount.path)}{where}")
+        if mount.fs_type == "overlay":
+            for path in sorted(_find_layers(mount, [*places.values()])):
+                yield _attach(path, f"it is a layer of the {what} at {show(mount.path)}{where}")
+
+
+def _find_layers(overlay: MountPoint, places: list[MountPoint]) -> set[str]:
+    """The layers of an overlayfs that are in the mount, as far as their paths say it."""
+    layers = [word for word in _LAYERS.split(overlay.options) if word.startswith("/")]
+    within = [(layer, p) for layer in layers for p in places if _is_in(layer, p.path)]
+    return {inside(layer, place) for layer, place in within}
+
+
+def _is_in(path: str, above: str) -> bool:
+    return path == above or path.startswith(f"{above}/")
+
+
+def _attach(path: str, what: str) -> Attached:
+    return Attached(to_bytes(path), what)
