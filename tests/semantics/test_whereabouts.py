@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.mounted import Mounts
-from volfs.errors import MountError
+from volfs.errors import MountError, VolumeBusyError
 
 pytestmark = pytest.mark.fuse
 
@@ -47,3 +47,22 @@ def test_a_hangup(mounts: Mounts) -> None:
     mounted.signal(signal.SIGHUP)
     mounted.wait_for_end()
     assert mounts.version == 1
+
+
+def test_a_reload_below_a_mount(mounts: Mounts) -> None:
+    """A reload fails with EBUSY where it would take away what is mounted in the mount."""
+    one, two = mounts.mount(), mounts.mount()
+    (one.path / "d").mkdir()
+    one.commit()
+    two.reload()
+    subprocess.run(["mount", "-t", "tmpfs", "inner", two.path / "d"], check=True)
+    try:
+        (two.path / "d/precious").touch()
+        (one.path / "d").rmdir()
+        one.commit()
+        with pytest.raises(VolumeBusyError, match="d: tmpfs of inner is mounted at"):
+            two.reload()
+        assert (two.path / "d/precious").exists()
+    finally:
+        subprocess.run(["umount", two.path / "d"], check=True)
+    assert two.reload().version == 2
