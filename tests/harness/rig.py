@@ -244,7 +244,7 @@ class Rig:
         return self.settle(self.files.open, self.get(path).ino, flags)  # type: ignore[no-any-return]
 
     def write_handle(self, handle: int, offset: int, data: bytes) -> None:
-        wrote = self.settle(self.files.write, handle, offset, data, privileged=True)
+        wrote = self.settle(self.files.write, handle, offset, data)
         assert wrote == len(data)
 
     def read_handle(self, handle: int, offset: int = 0, length: int = 1 << 30) -> bytes:

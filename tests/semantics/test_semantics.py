@@ -201,6 +201,18 @@ def test_file_size(each_alone: Path) -> None:
         os.truncate(each_alone / "f", (1 << 40) + 1)
 
 
+def test_a_time_that_cannot_be_kept(each_alone: Path) -> None:
+    """A time before 1677-09-21 or after 2262-04-11 is refused with ``EINVAL``."""
+    (each_alone / "f").touch()
+    for day in ("1677-09-20", "2262-04-13"):
+        done = subprocess.run(
+            ["touch", "-d", f"{day} UTC", each_alone / "f"], capture_output=True, text=True
+        )
+        assert "Invalid argument" in done.stderr
+    for day in ("1677-09-22", "2262-04-11"):
+        subprocess.run(["touch", "-d", f"{day} UTC", each_alone / "f"], check=True)
+
+
 def test_df(mounted: Mounted) -> None:
     """``df``/``statvfs`` tell the truth: bytes and inodes used by this view."""
     (mounted.path / "f").write_bytes(bytes(409_600))

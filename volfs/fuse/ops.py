@@ -29,6 +29,7 @@ from volfs.model.entry import FileKind
 from volfs.model.names import NAME_MAX, show_path
 from volfs.store.base import Space
 from volfs.vfs.aio import Bridge
+from volfs.vfs.caller import Caller
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.namespace import Namespace
@@ -38,6 +39,8 @@ FOREVER = 1e9
 """Seconds that the kernel may keep what it was told: we tell it what to forget."""
 BLOCK_SIZE = 4096
 UNLIMITED_INODES = 1 << 40
+RENAME_WHITEOUT = 4
+"""Of renameat2(2); pyfuse3 has no name for it."""
 
 _TYPE = {
     FileKind.FILE: 0o100000,
@@ -123,7 +126,7 @@ class Operations(pyfuse3.Operations):
             gid=attr.st_gid if fields.update_gid else None,
             mtime_ns=attr.st_mtime_ns if fields.update_mtime else None,
             atime_ns=attr.st_atime_ns if fields.update_atime else None,
-            privileged=ctx.uid == 0,
+            caller=_caller(ctx),
         )
         return _attributes(changed, self.kept)
 
@@ -218,10 +221,15 @@ class Operations(pyfuse3.Operations):
         names = (parent_inode_old, name_old, parent_inode_new, name_new)
         if flags == pyfuse3.RENAME_EXCHANGE:
             await self.bridge.settle(self.names.exchange, *names)
-        elif flags in (0, pyfuse3.RENAME_NOREPLACE):
-            await self.bridge.settle(self.names.rename, *names, replace_target=not flags)
-        else:
+        elif flags & ~(pyfuse3.RENAME_NOREPLACE | RENAME_WHITEOUT):
             raise InvalidOperationError(f"rename flags {flags:#x}")
+        else:
+            await self.bridge.settle(
+                self.names.rename,
+                *names,
+                replace_target=not flags & pyfuse3.RENAME_NOREPLACE,
+                left_by=(ctx.uid, ctx.gid) if flags & RENAME_WHITEOUT else None,
+            )
 
     # --- files -----------------------------------------------------------
 
@@ -231,11 +239,12 @@ class Operations(pyfuse3.Operations):
     ) -> tuple[FileInfo, EntryAttributes]:
         inode = await self._make(parent_inode, name, FileKind.FILE, mode, ctx)
         assert isinstance(inode, File)
-        return FileInfo(fh=FileHandleT(self.files.add_handle(inode, flags))), self._tell(inode)
+        number = self.files.add_handle(inode, flags, caller=_caller(ctx))
+        return FileInfo(fh=FileHandleT(number)), self._tell(inode)
 
     @guarded
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
-        number = await self.bridge.settle(self.files.open, inode, flags)
+        number = await self.bridge.settle(self.files.open, inode, flags, _caller(ctx))
         return FileInfo(fh=FileHandleT(number), keep_cache=True)
 
     @guarded
@@ -250,7 +259,7 @@ class Operations(pyfuse3.Operations):
 
     @guarded
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
-        return await self.bridge.settle(self.files.write, fh, off, buf, privileged=True)
+        return await self.bridge.settle(self.files.write, fh, off, buf)
 
     async def flush(self, fh: FileHandleT) -> None:
         # Every write has reached us: nothing is to be done when a file is closed.
@@ -334,13 +343,14 @@ class Operations(pyfuse3.Operations):
 
     @guarded
     async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
-        return [XAttrNameT(name) for name in self.files.list_xattrs(inode)]
+        names = self.files.list_xattrs(inode, _caller(ctx))
+        return [XAttrNameT(name) for name in names]
 
     @guarded
     async def setxattr(
         self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext
     ) -> None:
-        self.files.set_xattr(inode, name, value, in_group=partial(_is_in_group, ctx))
+        self.files.set_xattr(inode, name, value, caller=_caller(ctx))
 
     @guarded
     async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
@@ -358,6 +368,10 @@ class Operations(pyfuse3.Operations):
         attributes.st_ino = 0
         attributes.entry_timeout = self.kept
         return attributes
+
+
+def _caller(ctx: RequestContext) -> Caller:
+    return Caller(ctx.uid == 0, partial(_is_in_group, ctx))
 
 
 def _is_in_group(ctx: RequestContext, gid: int) -> bool:
@@ -386,7 +400,7 @@ def _attributes(inode: Inode, kept: float) -> EntryAttributes:
     attributes.st_ctime_ns = entry.ctime_ns
     attributes.st_blksize = BLOCK_SIZE
     if isinstance(inode, Directory):
-        attributes.st_nlink = entry.subdirectories + 2
+        attributes.st_nlink = entry.subdirectories + 2 if entry.links else 0
         attributes.st_size = BLOCK_SIZE
         attributes.st_blocks = BLOCK_SIZE // 512
     else:

@@ -151,9 +151,13 @@ def with_content(entry: Entry, content: Entry) -> Entry:
     )
 
 
+TIMES = range(-(1 << 63), 1 << 63)
+"""Nanoseconds since 1970 that an entry has room for: from the year 1677 to 2262."""
+
+
 def to_storable_time(time_ns: int) -> int:
-    """A time, or the nearest that an entry has room for: the years 1678 to 2262."""
-    return max(-(1 << 63), min(time_ns, (1 << 63) - 1))
+    """A time, or the nearest that an entry has room for."""
+    return max(TIMES.start, min(time_ns, TIMES.stop - 1))
 
 
 def same_but_times(a: Entry, b: Entry) -> bool:

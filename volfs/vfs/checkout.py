@@ -27,7 +27,8 @@ from volfs.model.names import show_path
 from volfs.model.objects import NO_OID, Oid
 from volfs.model.tree import Change, diff_trees, find_entry
 from volfs.store.base import Head
-from volfs.vfs.inode import Directory, File, Inode
+from volfs.vfs.inode import Directory, File, Inode, key_of
+from volfs.vfs.numbers import Key
 from volfs.vfs.state import MountState
 
 
@@ -57,6 +58,8 @@ class Plan:
     """Inodes that stay, with what the new version says of them."""
     unloaded: list[tuple[Directory, bytes]] = field(default_factory=list)
     """Names whose inode is another one now, or none."""
+    renewed: list[Key] = field(default_factory=list)
+    """What has another file now: it gets another number, for the kernel may know the former."""
     bound: dict[Directory, dict[bytes, Inode | None]] = field(default_factory=dict)
     """Names of ours that the new version lacks, or has otherwise: the overlay binds them."""
     adopted: dict[Directory, Oid] = field(default_factory=dict)
@@ -121,6 +124,8 @@ def apply_checkout(state: MountState, plan: Plan) -> list[Notice]:
         gone = directory.children.pop(name, None)
         if gone is not None:
             _detach(state, gone, directory, name)
+    for key in plan.renewed:
+        state.inodes.numbers.renew(key)
     for (directory, name), made in plan.revived.items():
         _revive(state, directory, name, made, plan.records)
     state.usage.move(state.view.snapshot.totals, plan.snapshot.totals)
@@ -335,7 +340,7 @@ class _Planning:
         if new is not None and new.is_directory:
             return child, old, new
         if child.ino not in (self.changed if new else self.holding):
-            self.unload(parent, name)
+            self.unload(parent, name, new)
             return None
         self.plan.bind(parent, name, child)
         if new is not None:
@@ -349,7 +354,7 @@ class _Planning:
             if not same:
                 self.plan.bind(parent, name, file)
         elif not same:
-            self.unload(parent, name)
+            self.unload(parent, name, new)
         elif new is not None and not new.group:
             self.plan_content(file, new)
 
@@ -366,7 +371,7 @@ class _Planning:
             self.plan.notices.append(Notice(file.ino, None))
         else:
             for directory, name in self.state.names(file):
-                self.unload(directory, name)
+                self.unload(directory, name, new)
 
     def plan_links(self, old: Oid, new: Oid) -> None:
         """Hard-linked files change in the link tree, under all their names at once."""
@@ -382,8 +387,11 @@ class _Planning:
             else:
                 self.plan_content(file, replace(record, group=int(name, 16)))
 
-    def unload(self, directory: Directory, name: bytes) -> None:
+    def unload(self, directory: Directory, name: bytes, new: Entry | None) -> None:
+        """A name is to be looked up anew: it means ``new``, or nothing."""
         self.plan.unloaded.append((directory, name))
+        if new is not None:
+            self.plan.renewed.append(key_of(new, directory, name))
         self.plan.notices.append(Notice(directory.ino, name))
 
 

@@ -172,6 +172,8 @@ class Committer:
         assert sealed is not None
         assert published.lease is not None
         self._note_lease(published.lease)
+        for directory, name, inode in sealed.bound:
+            self.state.inodes.keep_number(inode, directory, name)
         last_arena = self.state.overlay.absorb(published.directories)
         view.snapshot = published.local
         for inode in sealed.inodes:

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from volfs.errors import (
-    AttributeTooLargeError,
     DataError,
     EntryExistsError,
     InvalidOperationError,
     IsADirectoryInVolumeError,
     NoAttributeError,
-    NotSupportedError,
     StaleHandleError,
     StaleInodeError,
     VolfsError,
@@ -32,15 +30,15 @@ from volfs.model.acl import (
     to_mode,
 )
 from volfs.model.content import find_slices
-from volfs.model.entry import XATTR_TOTAL_MAX, Entry, FileKind, replace, to_storable_time
+from volfs.model.entry import TIMES, Entry, FileKind, replace
 from volfs.model.extents import BASE, ZERO, ExtentMap
 from volfs.model.objects import Buffer, Oid
+from volfs.model.xattr import check_name, check_sizes, list_names
+from volfs.vfs.caller import ROOT, Caller, without_set_id
 from volfs.vfs.inode import File, Inode
 from volfs.vfs.state import MountState
 
 XATTR_CREATE, XATTR_REPLACE = 1, 2
-REFUSED_XATTRS = (b"security.", b"trusted.", b"system.")
-"""But the two of ``system.`` that are ACLs."""
 READ_AHEAD = 8 << 20
 
 
@@ -52,6 +50,7 @@ class Handle:
     writes: bool = True
     maps: bool = True
     """Whether what it has open can be mapped shared and writable."""
+    caller: Caller = ROOT
     expected: int = 0
     """Where the next sequential read begins."""
     ahead: int = 0
@@ -79,8 +78,8 @@ class Files:
 
     # --- handles ---------------------------------------------------------
 
-    def open(self, ino: int, flags: int) -> int:
-        """A handle. Truncates where ``flags`` say so."""
+    def open(self, ino: int, flags: int, caller: Caller = ROOT) -> int:
+        """A handle. Truncates where ``flags`` say so, which may drop set-id bits."""
         file = self._file(self.state.get(ino))
         if file.stale:
             self._open_left(file)
@@ -88,8 +87,8 @@ class Files:
         if writes:
             self.state.check_writable()
         if flags & os.O_TRUNC:
-            self.resize(file, 0)
-        return self.add_handle(file, flags, writes=writes)
+            self.resize(file, 0, caller)
+        return self.add_handle(file, flags, writes=writes, caller=caller)
 
     def _open_left(self, file: File) -> None:
         """One that was left behind since the kernel looked its path up: that one is opened,
@@ -98,11 +97,13 @@ class Files:
             raise StaleInodeError(f"inode {file.ino} has another one in its place")
         self.overlay.orphans[file.ino] = file
 
-    def add_handle(self, file: File, flags: int = os.O_RDWR, *, writes: bool = True) -> int:
+    def add_handle(
+        self, file: File, flags: int = os.O_RDWR, *, writes: bool = True, caller: Caller = ROOT
+    ) -> int:
         number = self._next_handle
         self._next_handle += 1
         maps = flags & os.O_ACCMODE == os.O_RDWR
-        self._handles[number] = Handle(file, writes, maps)
+        self._handles[number] = Handle(file, writes, maps, caller)
         if maps:
             self.state.count_mappable(file, 1)
         file.opens += 1
@@ -207,10 +208,12 @@ class Files:
 
     # --- writing ---------------------------------------------------------
 
-    def write(self, number: int, offset: int, data: Buffer, *, privileged: bool) -> int:
-        """Bytes into scratch; returns how many. An unprivileged write drops set-id bits."""
+    def write(self, number: int, offset: int, data: Buffer) -> int:
+        """Bytes into scratch; returns how many. May drop set-id bits, by whoever opened the handle:
+        the kernel, which drops most of them before, does not say who writes."""
         self.state.check_writable()
-        file = self.handle(number).file
+        handle = self.handle(number)
+        file = handle.file
         end = offset + len(data)
         if not data:
             return 0
@@ -224,18 +227,19 @@ class Files:
             if was_base:
                 file.extents = None
             raise
-        mode = file.entry.mode if privileged else _without_set_id(file.entry.mode)
+        mode = handle.caller.keep_mode(file.entry.mode, file.entry.gid)
         self._changed(file, extents.size - before, mode)
         return len(data)
 
-    def resize(self, file: File, size: int) -> None:
+    def resize(self, file: File, size: int, caller: Caller = ROOT) -> None:
         """Cut a file, or extend it with zeros."""
         self.state.check_writable()
         self.state.profile.check_file_size(size)
         extents = self._materialise(file)
         before = extents.size
         self.state.scratch.truncate(file, size)
-        self._changed(file, size - before, file.entry.mode)
+        mode = caller.keep_mode(file.entry.mode, file.entry.gid)
+        self._changed(file, size - before, mode)
 
     def _materialise(self, file: File) -> ExtentMap:
         if file.entry.kind != FileKind.FILE:
@@ -267,31 +271,38 @@ class Files:
         gid: int | None = None,
         mtime_ns: int | None = None,
         atime_ns: int | None = None,
-        privileged: bool = True,
+        caller: Caller = ROOT,
     ) -> Inode:
-        """Change what is given; all or nothing."""
+        """Change what is given; all or nothing.
+
+        InvalidOperationError for a time that an entry has no room for: it would come
+        back as another one.
+        """
         self.state.check_writable()
+        if any(time is not None and time not in TIMES for time in (mtime_ns, atime_ns)):
+            raise InvalidOperationError("times go from the year 1677 to 2262")
         inode = self.state.get(ino)
         if size is not None and inode.stale and not inode.opens:
             raise StaleInodeError(f"inode {ino} has another one in its place")
         if size is not None:
-            self.resize(self._file(inode), size)
+            self.resize(self._file(inode), size, caller)
         entry = inode.entry
         bits = entry.mode if mode is None else mode & 0o7777
-        drops = uid is not None or gid is not None or (size is not None and not privileged)
-        if drops and mode is None and isinstance(inode, File):
-            bits = _without_set_id(bits)
+        if (uid is not None or gid is not None) and mode is None and isinstance(inode, File):
+            bits = without_set_id(bits)
+        if size is not None:  # the kernel's mode may have kept what this caller may not keep
+            bits = caller.keep_mode(bits, entry.gid)
         changed = replace(
             entry,
             mode=bits,
             uid=entry.uid if uid is None else uid,
             gid=entry.gid if gid is None else gid,
-            mtime_ns=entry.mtime_ns if mtime_ns is None else to_storable_time(mtime_ns),
+            mtime_ns=entry.mtime_ns if mtime_ns is None else mtime_ns,
             ctime_ns=self.state.clock(),
             xattrs=entry.xattrs if mode is None else follow_mode(entry.xattrs, mode),
         )
         if atime_ns is not None:
-            inode.atime_ns = to_storable_time(atime_ns)
+            inode.atime_ns = atime_ns
         self._touch(inode, changed)
         return inode
 
@@ -302,15 +313,15 @@ class Files:
             inode.entry = entry
 
     def get_xattr(self, ino: int, name: bytes) -> bytes:
-        """NoAttributeError; NotSupportedError for names that are refused."""
-        self._check_xattr_name(name, reading=True)
+        """NoAttributeError; for names that are not kept as ``model.xattr.check_name``."""
+        check_name(name, reading=True)
         for key, value in self.state.get(ino).entry.xattrs:
             if key == name:
                 return value
         raise NoAttributeError("no such attribute")
 
-    def list_xattrs(self, ino: int) -> list[bytes]:
-        return [key for key, _ in self.state.get(ino).entry.xattrs]
+    def list_xattrs(self, ino: int, caller: Caller = ROOT) -> list[bytes]:
+        return list_names(self.state.get(ino).entry.xattrs, privileged=caller.privileged)
 
     def set_xattr(
         self,
@@ -318,19 +329,18 @@ class Files:
         name: bytes,
         value: bytes,
         flags: int = 0,
-        *,
-        in_group: Callable[[int], bool] = lambda _: True,
+        caller: Caller = ROOT,
     ) -> None:
         """EntryExistsError and NoAttributeError as ``flags`` ask; AttributeTooLargeError.
 
         For ACLs they mean nothing. An access ACL sets the mode, too, where set-group-id stays
-        only for who is ``in_group``; a malformed one, or one in the wrong place, is an
-        InvalidOperationError.
+        only if the caller is in the file's group; a malformed one, or one in the wrong place,
+        is an InvalidOperationError.
         """
         self.state.check_writable()
-        self._check_xattr_name(name)
+        check_name(name)
         if name in NAMES:
-            self._set_acl(ino, name, decode_acl(value), in_group)
+            self._set_acl(ino, name, decode_acl(value), caller)
             return
         xattrs = dict(self.state.get(ino).entry.xattrs)
         if flags & XATTR_CREATE and name in xattrs:
@@ -340,21 +350,21 @@ class Files:
         xattrs[name] = value
         self._set_xattrs(ino, tuple(sorted(xattrs.items())))
 
-    def _set_acl(self, ino: int, name: bytes, acl: Acl, in_group: Callable[[int], bool]) -> None:
+    def _set_acl(self, ino: int, name: bytes, acl: Acl, caller: Caller) -> None:
         entry = self.state.get(ino).entry
         if entry.kind == FileKind.SYMLINK or (name == DEFAULT and not entry.is_directory):
             raise InvalidOperationError("has no such ACL")
         mode = entry.mode
         if acl and name == ACCESS:
             mode = mode & ~0o777 | to_mode(acl)
-            if mode & 0o2000 and not in_group(entry.gid):
+            if mode & 0o2000 and not caller.in_group(entry.gid):
                 mode &= ~0o2000
         self._set_xattrs(ino, set_acl(entry.xattrs, name, acl), mode)
 
     def remove_xattr(self, ino: int, name: bytes) -> None:
         """NoAttributeError where there is none; but of ACLs this is not asked, as on ext4."""
         self.state.check_writable()
-        self._check_xattr_name(name)
+        check_name(name)
         xattrs = dict(self.state.get(ino).entry.xattrs)
         if name in xattrs:
             del xattrs[name]
@@ -363,23 +373,11 @@ class Files:
             raise NoAttributeError("no such attribute")
 
     def _set_xattrs(self, ino: int, xattrs: Xattrs, mode: int | None = None) -> None:
-        if sum(len(key) + len(value) for key, value in xattrs) > XATTR_TOTAL_MAX:
-            raise AttributeTooLargeError(f"attributes of more than {XATTR_TOTAL_MAX} bytes")
+        check_sizes(xattrs)
         inode = self.state.get(ino)
         entry = inode.entry
         bits = entry.mode if mode is None else mode
         self._touch(inode, replace(entry, mode=bits, xattrs=xattrs, ctime_ns=self.state.clock()))
-
-    def _check_xattr_name(self, name: bytes, *, reading: bool = False) -> None:
-        if name.startswith(REFUSED_XATTRS) and name not in NAMES:
-            if reading:
-                raise NoAttributeError("no such attribute")
-            raise NotSupportedError(f"attributes of {name.split(b'.')[0].decode()} are not kept")
-
-
-def _without_set_id(mode: int) -> int:
-    """Set-user-id goes, and set-group-id where the group may execute."""
-    return mode & ~(0o4000 | (0o2000 if mode & 0o0010 else 0))
 
 
 def _join(segments: list[Segment], read: Callable[[Oid, int, int], Buffer | None]) -> Buffer | None:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from volfs.model.entry import Entry, FileKind
 from volfs.model.extents import ExtentMap
 from volfs.model.names import Path
+from volfs.vfs.numbers import ROOT_INO, Key, Numbers
 
-ROOT_INO = 1
 NOT_LOADED = b""
 """The name, in the root, of a hard-linked file none of whose names is loaded."""
 
@@ -113,7 +113,7 @@ class InodeTable:
     def __init__(self) -> None:
         self._by_ino: dict[int, Inode] = {}
         self.by_group: dict[int, File] = {}
-        self._next = ROOT_INO
+        self.numbers = Numbers()
 
     def __len__(self) -> int:
         return len(self._by_ino)
@@ -127,25 +127,31 @@ class InodeTable:
     def add(
         self, entry: Entry, parent: Directory | None, name: bytes, ino: int | None = None
     ) -> Inode:
-        """A new inode, with the next number, or the one that a catalog recorded."""
-        number = self._next if ino is None else ino
-        self._next = max(self._next, number) + (ino is None)
+        """A new inode, with the number of its place, or the one that a catalog recorded."""
+        if ino is None:
+            ino = self._choose(entry, parent, name)
         kind = Directory if entry.kind == FileKind.DIRECTORY else File
-        inode = kind(number, entry, parent, name)
-        self._by_ino[number] = inode
+        inode = kind(ino, entry, parent, name)
+        self._by_ino[ino] = inode
         if isinstance(inode, File) and entry.group:
             self.by_group[entry.group] = inode
         return inode
 
-    def reserve(self, ino: int) -> None:
-        """Never give out a number up to ``ino``."""
-        self._next = max(self._next, ino + 1)
+    def _choose(self, entry: Entry, parent: Directory | None, name: bytes) -> int:
+        if parent is None:
+            return ROOT_INO
+        return self.numbers.choose(key_of(entry, parent, name), self._by_ino.__contains__)
 
-    @property
-    def last(self) -> int:
-        return self._next - 1
+    def keep_number(self, inode: Inode, parent: Directory, name: bytes) -> None:
+        """An inode that may be unloaded has the same number when its name is looked up again."""
+        self.numbers.keep(key_of(inode.entry, parent, name), inode.ino)
 
     def remove(self, inode: Inode) -> None:
         self._by_ino.pop(inode.ino, None)
         if isinstance(inode, File) and self.by_group.get(inode.entry.group) is inode:
             del self.by_group[inode.entry.group]
+
+
+def key_of(entry: Entry, parent: Directory, name: bytes) -> Key:
+    """By what the number of a file is known: its link group, or else its name."""
+    return entry.group or (parent.ino, name)

@@ -38,9 +38,9 @@ class Namespace:
 
     def lookup(self, ino: int, name: bytes) -> Inode | None:
         """The inode of a name, or None. NameTooLongError; NotADirectoryInVolumeError."""
+        if name == b".":  # of a file, too: so the kernel finds what a file handle means
+            return self.state.get(ino)
         directory = self.directory(ino)
-        if name == b".":
-            return directory
         if name == b"..":
             return directory.parent or directory
         if len(name) > NAME_MAX:
@@ -84,28 +84,31 @@ class Namespace:
         if len(target) > SYMLINK_MAX:
             raise NameTooLongError(f"symlink target of {len(target)} bytes")
         self.state.check_room(parent, inodes=1)
-        now = self.state.clock()
-        uid, gid = owner
         mode, xattrs = inherit(parent.entry.xattrs, kind, mode, umask)
+        uid, gid = owner
         if parent.entry.mode & 0o2000:  # set-group-id: new names belong to the directory's group
             gid = parent.entry.gid
             mode |= 0o2000 if kind == FileKind.DIRECTORY else 0
-        entry = Entry(
+        made = Entry(
             name,
             kind,
             mode & 0o7777,
             uid,
             gid,
-            mtime_ns=now,
-            ctime_ns=now,
             size=len(target),
             inline=target,
             rdev=rdev,
             xattrs=xattrs,
         )
-        inode = self.state.inodes.add(entry, parent, name)
+        return self._add(parent, made)
+
+    def _add(self, parent: Directory, made: Entry) -> Inode:
+        """A new inode under a name that the directory does not have."""
+        now = self.state.clock()
+        entry = replace(made, mtime_ns=now, ctime_ns=now)
+        inode = self.state.inodes.add(entry, parent, entry.name)
         self.overlay.touch(inode, entry)
-        self._bind(parent, name, inode)
+        self._bind(parent, entry.name, inode)
         self.state.usage.inodes += 1
         self.state.usage.bytes += entry.size
         return inode
@@ -161,9 +164,20 @@ class Namespace:
     # --- renaming --------------------------------------------------------
 
     def rename(
-        self, ino: int, name: bytes, new_ino: int, new_name: bytes, *, replace_target: bool = True
+        self,
+        ino: int,
+        name: bytes,
+        new_ino: int,
+        new_name: bytes,
+        *,
+        replace_target: bool = True,
+        left_by: tuple[int, int] | None = None,
     ) -> None:
-        """Move a name, over what has the new one unless ``replace_target`` is False."""
+        """Move a name, over what has the new one unless ``replace_target`` is False.
+
+        With ``left_by``, an owner and a group, the old name becomes a character device
+        0:0 of theirs: what overlayfs takes for a removed name (RENAME_WHITEOUT).
+        """
         parent, inode = self._existing(ino, name)
         new_parent = self._writable(new_ino, new_name)
         target = self.state.child(new_parent, new_name)
@@ -172,11 +186,10 @@ class Namespace:
         if target is inode:
             return
         self._check_move(inode, new_parent)
-        if target is None:
-            if new_parent is not parent:
-                self.state.check_room(new_parent, inodes=0)
-        else:
+        if target is not None:
             self._check_replace(inode, target)
+        elif new_parent is not parent or left_by:
+            self.state.check_room(new_parent, inodes=bool(left_by))
         whiteouts = self._needs_whiteout(parent, name), self._needs_whiteout(new_parent, new_name)
         self.state.count(parent)
         self.state.count(new_parent)
@@ -185,6 +198,8 @@ class Namespace:
         self._unbind(parent, name, inode, whiteouts[0])
         self._bind(new_parent, new_name, inode)
         self._place(inode, parent, name, new_parent, new_name)
+        if left_by:
+            self._add(parent, Entry(name, FileKind.CHARACTER, 0, *left_by))
 
     def exchange(self, ino: int, name: bytes, other_ino: int, other_name: bytes) -> None:
         """Let two names change what they mean."""

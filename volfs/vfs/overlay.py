@@ -55,6 +55,16 @@ class Sealed:
     """The one whose content is being read and written."""
 
     @property
+    def bound(self) -> list[tuple[Directory, bytes, Inode]]:
+        """The names that still mean what they meant at the seal."""
+        return [
+            (done.directory, name, inode)
+            for done in self.directories
+            for name, (inode, _) in done.names.items()
+            if inode is not None and done.directory.children.get(name) is inode
+        ]
+
+    @property
     def inodes(self) -> list[Inode]:
         """Those that the overlay needed for this: the dirty ones, and what names were bound to."""
         bound = [inode for done in self.directories for inode, _ in done.names.values() if inode]

@@ -268,6 +268,7 @@ class MountState:
         """Forget an inode; the directories that had it."""
         names = self.names(inode)
         for directory, name in names:
+            self.inodes.keep_number(inode, directory, name)
             directory.children.pop(name, None)
         self.inodes.remove(inode)
         return [directory for directory, _ in names]
