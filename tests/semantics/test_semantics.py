@@ -30,6 +30,7 @@ from volfs.errors import (
     VolumeBusyError,
     VolumeInUseError,
 )
+from volfs.vfs.scratch import sync_directory
 from volfs.volume.history import load_manifest
 from volfs.volume.volumes import delete_volume
 
@@ -496,14 +497,29 @@ def test_durable_in_the_overlay(mounts: Mounts, mounted: Mounted) -> None:
     assert (mounts.mount(mounted.path).path / "f").read_bytes() == b"x" * 100
 
 
-def test_inode_numbers(mounted: Mounted) -> None:
-    """Inode numbers are a mount's own: they stay the same across its commits."""
-    for name in ("f", "d/f"):
-        (mounted.path / name).parent.mkdir(exist_ok=True)
-        (mounted.path / name).touch()
-    before = [(mounted.path / name).stat().st_ino for name in ("f", "d", "d/f")]
+def test_inode_numbers(mounts: Mounts, mounted: Mounted) -> None:
+    """A file has one inode number as long as the mount lives, whatever the kernel forgets."""
+    (mounted.path / "d").mkdir()
+    (mounted.path / "old").touch()
+    os.link(mounted.path / "old", mounted.path / "d/link")
+    (mounted.path / "old").rename(mounted.path / "new")
+
+    def look() -> list[int]:
+        return [(mounted.path / name).stat().st_ino for name in ("new", "d", "d/link")]
+
+    before = look()
+    assert before[0] == before[2]
     mounted.commit()
-    assert [(mounted.path / name).stat().st_ino for name in ("f", "d", "d/f")] == before
+    assert look() == before
+    mounted.reload()
+    assert look() == before
+    Path("/proc/sys/vm/drop_caches").write_text("2")
+    assert look()[::-1] == before[::-1]
+    (mounted.path / "dirty").touch()
+    sync_directory(mounted.path)
+    mounted.kill()
+    mounted = mounts.mount(mounted.path)
+    assert look() == before
 
 
 # --- Commit -----------------------------------------------------------------------

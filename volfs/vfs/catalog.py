@@ -7,7 +7,8 @@ died left an overlay in which nothing is half there. ``load`` brings it back.
 Records (docs/format.md, "Catalog"): ``i`` + number → an inode; ``n`` + number of
 a directory + name → the number bound there, 0 for a whiteout; ``p`` + number of a
 file + stretch → the pieces that begin there; ``s`` + arena + stretch → its sums;
-``base-2`` → what the overlay stands on. Of a file only what changed is written.
+``e`` + number of a directory + name, ``g`` + link group → an inode number that is not
+derived; ``base-2`` → what the overlay stands on. Of a file only what changed is written.
 """
 
 from __future__ import annotations
@@ -40,12 +41,15 @@ from volfs.store.pages import (
 )
 from volfs.vfs.arena import Work, reserve_room, to_store_error
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
+from volfs.vfs.numbers import Key
 from volfs.vfs.recording import find_kept, make_base, restore_inode, store_inode
 from volfs.vfs.records import (
     BASE_KEY,
     FORMER_BASE_KEY,
+    GROUPS,
     INODES,
     NAMES,
+    NUMBERS,
     PIECES,
     SUMS,
     Recorded,
@@ -53,9 +57,11 @@ from volfs.vfs.records import (
     decode_base,
     decode_records,
     encode,
+    encode_number,
     encode_sums_record,
     inode_key,
     name_key,
+    number_key,
     pieces_key,
     refuse_former,
     sums_key,
@@ -78,6 +84,7 @@ class Flush(NamedTuple):
     works: list[Work]
     inos: set[int]
     names: set[tuple[int, bytes]]
+    numbers: set[Key]
     maps: list[ExtentMap]
     """Those whose pieces are in ``records``."""
     stamp: bytes
@@ -143,9 +150,13 @@ class Catalog:
         kept = find_kept(state, inos)
         inos |= kept.keys() - self._recorded
         stamp = os.urandom(16)
-        flush = Flush([], [], state.scratch.take(), inos, names, [], stamp)
+        numbers, state.inodes.numbers.unrecorded = state.inodes.numbers.unrecorded, set()
+        flush = Flush([], [], state.scratch.take(), inos, names, numbers, [], stamp)
         flush.records.extend(self._inode_records(state, flush, kept))
         flush.records.extend(self._name_record(state, ino, name) for ino, name in names)
+        for key in numbers:
+            number = state.inodes.numbers.find_exception(key)
+            flush.records.append((number_key(key), encode_number(number)))
         if flush.records or rebased:
             flush.records.append((BASE_KEY, encode(make_base(state, stamp))))
         return flush
@@ -153,13 +164,14 @@ class Catalog:
     def prepare_anew(self, state: MountState) -> Flush:
         """A flush that puts a fresh state in the place of all that is recorded, but of sums."""
         flush = self.prepare(state)
-        flush.dropped[:0] = [INODES, NAMES, PIECES]
+        flush.dropped[:0] = [INODES, NAMES, PIECES, NUMBERS, GROUPS]
         return flush
 
     def give_back(self, state: MountState, flush: Flush) -> None:
         """A flush could not be written: it is still to be recorded."""
         state.overlay.unrecorded |= flush.inos
         state.overlay.unrecorded_names |= flush.names
+        state.inodes.numbers.unrecorded |= flush.numbers
         state.scratch.give_back(flush.works)
         for extents in flush.maps:
             extents.touched = None
@@ -280,10 +292,10 @@ class Catalog:
 
     def load(self, state: MountState, recorded: Recorded) -> None:
         """Bring the recorded overlay back into a fresh state over what it stands on."""
-        base, inodes, names, pieces, sums = recorded
+        base, inodes, names, pieces, sums, numbers = recorded
         assert base is not None, "somebody recorded it"
         self._view = (state.view.head, state.view.snapshot)
-        state.inodes.reserve(base.last_ino)
+        state.inodes.numbers.restore(numbers, base.last_ino)
         if ROOT_INO in inodes:
             state.root.entry = inodes[ROOT_INO].entry
         for ino in inodes:

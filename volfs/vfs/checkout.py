@@ -27,7 +27,7 @@ from volfs.model.names import show_path
 from volfs.model.objects import NO_OID, Oid
 from volfs.model.tree import Change, diff_trees, find_entry
 from volfs.store.base import Head
-from volfs.vfs.inode import Directory, File, Inode, key_of
+from volfs.vfs.inode import Directory, File, Inode
 from volfs.vfs.numbers import Key
 from volfs.vfs.state import MountState
 
@@ -58,7 +58,7 @@ class Plan:
     """Inodes that stay, with what the new version says of them."""
     unloaded: list[tuple[Directory, bytes]] = field(default_factory=list)
     """Names whose inode is another one now, or none."""
-    renewed: list[Key] = field(default_factory=list)
+    renewed: set[Key] = field(default_factory=set)
     """What has another file now: it gets another number, for the kernel may know the former."""
     bound: dict[Directory, dict[bytes, Inode | None]] = field(default_factory=dict)
     """Names of ours that the new version lacks, or has otherwise: the overlay binds them."""
@@ -124,8 +124,7 @@ def apply_checkout(state: MountState, plan: Plan) -> list[Notice]:
         gone = directory.children.pop(name, None)
         if gone is not None:
             _detach(state, gone, directory, name)
-    for key in plan.renewed:
-        state.inodes.numbers.renew(key)
+    state.inodes.numbers.renew_all(plan.renewed)
     for (directory, name), made in plan.revived.items():
         _revive(state, directory, name, made, plan.records)
     state.usage.move(state.view.snapshot.totals, plan.snapshot.totals)
@@ -182,6 +181,7 @@ def _adopt(state: MountState, directory: Directory) -> None:
     parent = directory.parent
     assert parent is not None
     parent.changed.discard(directory.name)
+    state.inodes.keep_number(directory, parent, directory.name)
     state.overlay.unrecorded_names.add((parent.ino, directory.name))
 
 
@@ -372,6 +372,8 @@ class _Planning:
         else:
             for directory, name in self.state.names(file):
                 self.unload(directory, name, new)
+            if new.group:
+                self.plan.renewed.add(new.group)
 
     def plan_links(self, old: Oid, new: Oid) -> None:
         """Hard-linked files change in the link tree, under all their names at once."""
@@ -390,8 +392,8 @@ class _Planning:
     def unload(self, directory: Directory, name: bytes, new: Entry | None) -> None:
         """A name is to be looked up anew: it means ``new``, or nothing."""
         self.plan.unloaded.append((directory, name))
-        if new is not None:
-            self.plan.renewed.append(key_of(new, directory, name))
+        if new is not None and not new.group:
+            self.plan.renewed.add((directory.ino, name))
         self.plan.notices.append(Notice(directory.ino, name))
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from volfs.model.entry import Entry, FileKind
 from volfs.model.extents import ExtentMap
 from volfs.model.names import Path
-from volfs.vfs.numbers import ROOT_INO, Key, Numbers
+from volfs.vfs.numbers import ROOT_INO as ROOT_INO
+from volfs.vfs.numbers import Key, Numbers
 
 NOT_LOADED = b""
 """The name, in the root, of a hard-linked file none of whose names is loaded."""

@@ -262,6 +262,8 @@ class Namespace:
         self.overlay.orphans.pop(file.ino, None)
         self.overlay.late[file.ino] = file
         self.overlay.touch(file, entry)
+        for parent, name in self.state.names(file):
+            self.state.inodes.keep_number(file, parent, name)
         self.state.usage.bytes += entry.size - there.entry.size
         self._give_way(there, file)
 

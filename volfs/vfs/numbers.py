@@ -10,7 +10,7 @@ replaced. The catalog keeps the exceptions for the daemon that takes an overlay 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 from xxhash import xxh3_64_intdigest
 
@@ -58,6 +58,10 @@ class Numbers:
         self.keep(key, self.last)
         return self.last
 
+    def renew_all(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            self.renew(key)
+
     def keep(self, key: Key, number: int) -> None:
         """A name or a group has this number from now on; whatever had it, has it no more."""
         if self.find(key) == number and self._keys.get(number, key) == key:
@@ -86,6 +90,3 @@ class Numbers:
     def find_exception(self, key: Key) -> int | None:
         """The number to be recorded for this key; None if it is the derived one."""
         return self._exceptions.get(key)
-
-    def __iter__(self) -> Iterator[tuple[Key, int]]:
-        return iter(self._exceptions.items())

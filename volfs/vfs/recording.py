@@ -19,7 +19,7 @@ def make_base(state: MountState, stamp: bytes) -> StoredBase:
         snapshot.links,
         snapshot.link_files,
         snapshot.link_bytes,
-        state.inodes.last,
+        state.inodes.numbers.last,
         stamp,
     )
 

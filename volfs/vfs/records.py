@@ -20,12 +20,13 @@ from volfs.model.manifest import Snapshot
 from volfs.model.names import is_entry_name
 from volfs.model.objects import Oid
 from volfs.store.base import Head
-from volfs.vfs.inode import NOT_LOADED, ROOT_INO
+from volfs.vfs.inode import NOT_LOADED
+from volfs.vfs.numbers import DERIVED, ROOT_INO, Key
 
 BASE_KEY = b"base-2"
 """Ends with the number of this format."""
 FORMER_BASE_KEY = b"base"
-INODES, NAMES, PIECES, SUMS = b"i", b"n", b"p", b"s"
+INODES, NAMES, PIECES, SUMS, NUMBERS, GROUPS = b"i", b"n", b"p", b"s", b"e", b"g"
 _NUMBER = 8
 """Bytes of the number of an inode, an arena or a stretch."""
 _LIMIT = 1 << 62
@@ -33,7 +34,7 @@ Ino = Annotated[int, Meta(ge=0, le=_LIMIT)]
 
 
 class StoredBase(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """What the overlay stands on, and the last inode number given out."""
+    """What the overlay stands on, and the last inode number that was not derived."""
 
     version: Size
     manifest: OidBytes
@@ -69,7 +70,8 @@ class StoredInode(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
 class Recorded(NamedTuple):
     """All that a catalog has: inodes by number; directory, name and number of each changed name.
 
-    ``pieces`` are by inode, ``sums`` by arena and stretch.
+    ``pieces`` are by inode, ``sums`` by arena and stretch, ``numbers`` the inode numbers that
+    are not derived (``numbers.py``).
     """
 
     base: StoredBase | None
@@ -77,6 +79,7 @@ class Recorded(NamedTuple):
     names: list[tuple[int, bytes, int]]
     pieces: dict[int, list[Piece]]
     sums: dict[int, dict[int, BlockSums]]
+    numbers: dict[Key, int]
 
 
 encode = msgspec.msgpack.Encoder().encode
@@ -101,6 +104,18 @@ def pieces_key(ino: int, stretch: int | None = None) -> bytes:
 def sums_key(arena: int, stretch: int | None = None) -> bytes:
     """Of one stretch of an arena, or what the keys of all begin with."""
     return SUMS + _number(arena) + (b"" if stretch is None else _number(stretch))
+
+
+def number_key(key: Key) -> bytes:
+    """Of the inode number of a name or a link group."""
+    if isinstance(key, int):
+        return GROUPS + _number(key)
+    return NUMBERS + _number(key[0]) + key[1]
+
+
+def encode_number(ino: int | None) -> bytes | None:
+    """None where the number is the derived one: there is no record then."""
+    return None if ino is None else _number(ino)
 
 
 def encode_sums_record(sums: BlockSums) -> bytes | None:
@@ -130,7 +145,7 @@ def decode_base(row: bytes) -> StoredBase:
 
 def decode_records(rows: Iterable[tuple[bytes, bytes]]) -> Recorded:
     """All of them, fitting together. DamagedObjectError; UnsupportedFormatError."""
-    recorded = Recorded(None, {}, [], {}, {})
+    recorded = Recorded(None, {}, [], {}, {}, {})
     for key, row in rows:
         if key == BASE_KEY:
             recorded = recorded._replace(base=decode_base(row))
@@ -151,7 +166,7 @@ def decode_record(recorded: Recorded, key: bytes, row: bytes) -> None:
     DamagedObjectError.
     """
     kind, number, rest = key[:1], int.from_bytes(key[1 : 1 + _NUMBER], "big"), key[1 + _NUMBER :]
-    if number > _LIMIT or len(key) < 1 + _NUMBER:
+    if (number > _LIMIT and kind != GROUPS) or len(key) < 1 + _NUMBER:
         raise DamagedObjectError(f"a record {key!r} that means nothing")
     if kind == INODES and not rest:
         recorded.inodes[number] = _decode_inode(row)
@@ -163,6 +178,10 @@ def decode_record(recorded: Recorded, key: bytes, row: bytes) -> None:
     elif kind == SUMS and len(rest) == _NUMBER:
         stretches = recorded.sums.setdefault(number, {})
         stretches[int.from_bytes(rest, "big")] = decode_sums(bytes(row))
+    elif kind == NUMBERS and is_entry_name(rest) and len(row) == _NUMBER:
+        recorded.numbers[number, bytes(rest)] = int.from_bytes(row, "big")
+    elif kind == GROUPS and number and not rest and len(row) == _NUMBER:
+        recorded.numbers[number] = int.from_bytes(row, "big")
     else:
         raise DamagedObjectError(f"a record {key!r} that means nothing")
 
@@ -234,8 +253,9 @@ def _find_used(recorded: Recorded) -> Iterator[tuple[int, int, int]]:
 
 def _check_together(recorded: Recorded) -> None:
     base, inodes = recorded.base, recorded.inodes
-    if inodes and (base is None or max(inodes) > base.last_ino):
+    if inodes and base is None:
         raise DamagedObjectError("it does not say what it stands on")
+    _check_numbers(recorded, base.last_ino if base else ROOT_INO)
     for ino, inode in inodes.items():
         is_bound = inode.parent in inodes and inodes[inode.parent].entry.is_directory
         if ino == ROOT_INO:
@@ -249,6 +269,17 @@ def _check_together(recorded: Recorded) -> None:
             raise DamagedObjectError(f"inode {ino}, called {name!r}, has no record")
         if ino and inodes[ino].entry.is_directory and _place(inodes[ino]) != (parent, name):
             raise DamagedObjectError(f"directory {ino}, called {name!r}, is elsewhere, too")
+
+
+def _check_numbers(recorded: Recorded, last: int) -> None:
+    numbers = list(recorded.numbers.values())
+    if len(set(numbers)) != len(numbers):
+        raise DamagedObjectError("two names have one inode number")
+    for ino in (*recorded.inodes, *numbers):
+        if not (ROOT_INO <= ino <= last or DERIVED <= ino < 2 * DERIVED):
+            raise DamagedObjectError(f"inode {ino}, a number that was never given")
+    if ROOT_INO in numbers:
+        raise DamagedObjectError("a name has the inode number of the root")
 
 
 def _place(inode: StoredInode) -> tuple[int, bytes]:

@@ -51,7 +51,7 @@ def salvage_catalog(directory: Path) -> Salvaged:
     """The records that are whole. DamagedObjectError where nothing can be read at all."""
     found = read_page_rows(directory)
     problems = [f"catalog: {problem}" for problem in found.problems]
-    recorded = Recorded(None, {}, [], {}, {})
+    recorded = Recorded(None, {}, [], {}, {}, {})
     for row in found.rows:
         try:
             recorded = _take(recorded, row)
