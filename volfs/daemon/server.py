@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 10.0
 LAST_ANSWERS = 2.0
+"""Seconds after the end for what can still be said then."""
+TOLD_IN_ANY_CASE = ("commit", "unmount")
+"""Who asks for these waits for what became of data, however long the end takes. The kernel,
+for one, takes seconds to forget a million inodes when all else is done."""
 CONNECTIONS = 64
 """Open at once; for whoever comes then, the one hangs up that is longest at half a request."""
 ANSWER_TIMEOUT = 60.0
@@ -110,15 +114,18 @@ async def serve(
     finished: trio.Event,
     connections: int = CONNECTIONS,
 ) -> None:
-    """Answer requests until ``finished``; those under way then have a moment to be answered."""
-    room = _Room(connections)
+    """Answer requests until ``finished``; those under way then have a moment to be answered.
+
+    Commits and unmounts are answered whenever they are done.
+    """
+    room, end = _Room(connections), _End()
     async with trio.open_nursery() as answering, trio.open_nursery() as accepting:
 
         async def answer(stream: trio.SocketStream) -> None:
             try:
                 with surviving("control request"):
                     async with stream:
-                        await _answer(stream, handle, room)
+                        await _answer(stream, handle, room, end)
             finally:
                 room.give_back()
 
@@ -128,11 +135,37 @@ async def serve(
         accepting.start_soon(_accept_for_ever, listener, room, hand_on)
         await finished.wait()
         accepting.cancel_scope.cancel()
-        answering.cancel_scope.deadline = trio.current_time() + LAST_ANSWERS
+        end.begin()
 
 
-async def _answer(stream: trio.SocketStream, handle: Handle, room: _Room) -> None:
-    body = await _make_answer(stream, handle, room)
+class _End:
+    """After the end there is a moment for what waits, but for what is told in any case."""
+
+    def __init__(self) -> None:
+        self._scopes: set[trio.CancelScope] = set()
+        self._has_come = False
+
+    def begin(self) -> None:
+        self._has_come = True
+        for scope in self._scopes:
+            scope.deadline = trio.current_time() + LAST_ANSWERS
+
+    @contextmanager
+    def limited(self) -> Iterator[None]:
+        """For a block that the end cuts off after a moment."""
+        scope = trio.CancelScope()
+        if self._has_come:  # and it was accepted right before
+            scope.deadline = trio.current_time() + LAST_ANSWERS
+        self._scopes.add(scope)
+        try:
+            with scope:
+                yield
+        finally:
+            self._scopes.discard(scope)
+
+
+async def _answer(stream: trio.SocketStream, handle: Handle, room: _Room, end: _End) -> None:
+    body = await _make_answer(stream, handle, room, end)
     if body is None:
         return
     try:
@@ -142,13 +175,20 @@ async def _answer(stream: trio.SocketStream, handle: Handle, room: _Room) -> Non
         log.debug("control client hung up before its answer")
 
 
-async def _make_answer(stream: trio.SocketStream, handle: Handle, room: _Room) -> bytes | None:
-    """What the caller is told, whatever goes wrong; None if it has gone."""
+async def _make_answer(
+    stream: trio.SocketStream, handle: Handle, room: _Room, end: _End
+) -> bytes | None:
+    """What the caller is told, whatever goes wrong; None if it has gone, or is cut off."""
     try:
-        with room.receiving():
-            request = await _receive(stream)
-        _check_peer(stream)  # now: hanging up on what was not read would lose the answer
-        return encode(Answer(result=msgspec.to_builtins(await handle(request))))
+        lasting = None
+        with end.limited():
+            with room.receiving():
+                request = await _receive(stream)
+            _check_peer(stream)  # now: hanging up on what was not read would lose the answer
+            if request.verb not in TOLD_IN_ANY_CASE:
+                return _encode_result(await handle(request))
+            lasting = request
+        return _encode_result(await handle(lasting)) if lasting else None
     except (trio.BrokenResourceError, trio.ClosedResourceError):
         return None
     except trio.TooSlowError:
@@ -157,6 +197,10 @@ async def _make_answer(stream: trio.SocketStream, handle: Handle, room: _Room) -
         if not isinstance(error, MountError):
             log.debug("control request failed", exc_info=error)
         return _encode_error(error)
+
+
+def _encode_result(result: msgspec.Struct) -> bytes:
+    return encode(Answer(result=msgspec.to_builtins(result)))
 
 
 def _encode_error(error: Exception) -> bytes:
