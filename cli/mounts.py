@@ -90,11 +90,13 @@ def umount(target: str, discard: bool) -> None:
 
 
 def _say_what_goes(mount: MountClient) -> None:
+    from volfs.model.text import show
+
     said = mount.status()
     what = f"{plural(said.dirty_files, 'file')}, {show_size(said.dirty_bytes)}"
     click.echo(
-        f"Discarding what {said.volume} has uncommitted at {said.mountpoint} ({what}); "
-        f"store {said.store}."
+        f"Discarding what {show(said.volume)} has uncommitted at {show(said.mountpoint)} "
+        f"({what}); store {show(said.store)}."
     )
 
 

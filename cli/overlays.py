@@ -27,6 +27,7 @@ from volfs_cli.stores import opened_store, store_option
 if TYPE_CHECKING:
     from volfs.daemon.exporting import Exported
     from volfs.daemon.overlays import Overlay
+    from volfs.volume.sessions import Session
 
 name_argument = click.argument("name")
 _OVERLAYS = (
@@ -107,9 +108,21 @@ def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
 def discard(name: str) -> None:
     """Drop what a dead mount left. There is no way back."""
     from volfs.daemon.overlays import discard_overlay
+    from volfs.volume.sessions import get_session
 
     with opened_store() as store:
+        found = get_session(store, name)
+        if not found.alive:
+            _say_what_goes(found, store.url)
         discard_overlay(store, name)
+
+
+def _say_what_goes(session: Session, store: str) -> None:
+    from volfs.model.text import show
+
+    volume = show(session.volume) if session.volume else "an unknown volume"
+    where = f" at {show(session.mountpoint)}" if session.mountpoint else ""
+    click.echo(f"Discarding what a mount of {volume} left{where}; store {show(store)}.")
 
 
 @verb("export")

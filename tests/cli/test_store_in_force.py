@@ -275,7 +275,8 @@ def test_the_number_of_a_dead_mount_is_another_ones_now(
         volfs(*command, status=1)
     assert is_untouched(volfs, again)
     (name,) = [row["name"] for row in volfs("overlays", "--json").json]
-    volfs("overlays", "discard", name)
+    said = volfs("overlays", "discard", name).lines
+    assert said == [f"Discarding what a mount of v left at {place}; store {volfs.store}."]
     assert is_untouched(volfs, again)
 
 

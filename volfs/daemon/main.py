@@ -211,7 +211,8 @@ async def _serve(
         raise_read_ahead(service.device)
         make_runtime_directory()
         service.socket = Bound(socket_path(service.device))
-        built.session.write_device(service.device)
+        with surviving("noting the device: the mount is not found by its volume's name"):
+            built.session.write_device(service.device)
         servers.start_soon(serve, make_listener(service.socket), service.handle, service.finished)
         nursery.start_soon(_leave_when_asked, built, ending)
         nursery.start_soon(_let_go_when_nowhere, service.place)

@@ -7,7 +7,6 @@ the same name is never asked. A mount point needs no store (docs/decisions/0026)
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -197,8 +196,7 @@ def _find_mount(session: Session, seen: Seen) -> MountClient | None:
 
 
 def _is_at(client: MountClient, session: Session) -> bool:
-    path = os.fsencode(client.mount.path).decode("utf-8", "backslashreplace")
-    return path == session.mountpoint
+    return client.mount.path == session.mountpoint
 
 
 def _ask_for_older(session: Session, seen: Seen) -> MountClient | None:
