@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import itertools
 import os
@@ -16,8 +17,10 @@ import pytest
 
 from tests.harness.calls import RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, fails, renameat2
 from tests.harness.mounted import Mounted, Mounts
+from volfs.control.client import get_mount
 
 pytestmark = pytest.mark.fuse
+libc = ctypes.CDLL(None, use_errno=True)
 
 
 @pytest.fixture
@@ -243,6 +246,71 @@ def test_times_that_cannot_be_kept_are_refused(each_alone: Path) -> None:
     for seconds in (9_223_372_036, -9_223_372_036):
         os.utime(path, (seconds, seconds))
         assert path.stat().st_mtime == seconds
+
+
+# --- file handles -------------------------------------------------------------
+
+
+class FileHandle(ctypes.Structure):
+    _fields_ = [
+        ("bytes", ctypes.c_uint),
+        ("type", ctypes.c_int),
+        ("data", ctypes.c_ubyte * 128),
+    ]
+
+
+def make_handle(path: Path) -> FileHandle:
+    """name_to_handle_at(2): what an NFS server gives its clients."""
+    handle, mount = FileHandle(bytes=128), ctypes.c_int()
+    arguments = (-100, os.fsencode(path), ctypes.byref(handle), ctypes.byref(mount), 0)
+    assert libc.name_to_handle_at(*arguments) == 0, os.strerror(ctypes.get_errno())
+    return handle
+
+
+def open_handle(near: Path, handle: FileHandle) -> int:
+    directory = os.open(near, os.O_RDONLY)
+    try:
+        descriptor = libc.open_by_handle_at(directory, ctypes.byref(handle), os.O_RDONLY)
+    finally:
+        os.close(directory)
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "open_by_handle_at")
+    return int(descriptor)
+
+
+def read_handle(near: Path, handle: FileHandle) -> bytes:
+    descriptor = open_handle(near, handle)
+    try:
+        return os.read(descriptor, 100)
+    finally:
+        os.close(descriptor)
+
+
+def test_file_handles_open_what_the_kernel_has_forgotten(mounts: Mounts) -> None:
+    here = mounts.mount().path
+    (here / "d/e").mkdir(parents=True)
+    (here / "d/e/f").write_bytes(b"f")
+    (here / "tmp").write_bytes(b"renamed")
+    (here / "tmp").rename(here / "d/new")
+    os.link(here / "d/e/f", here / "link")
+    wanted = {"d/e/f": b"f", "d/new": b"renamed", "link": b"f"}
+    handles = {name: make_handle(here / name) for name in wanted}
+    directory = make_handle(here / "d/e")
+    for step in ("loaded", "committed", "forgotten", "moved"):
+        if step == "committed":
+            subprocess.run(["sync"], check=True)
+            get_mount(str(here)).commit()
+        elif step == "moved":
+            (here / "d").rename(here / "moved")
+        if step != "loaded":
+            Path("/proc/sys/vm/drop_caches").write_text("2")
+        assert {name: read_handle(here, h) for name, h in handles.items()} == wanted, step
+        descriptor = open_handle(here, directory)
+        assert os.listdir(descriptor) == ["f"]
+        os.close(descriptor)
+    (here / "moved/new").unlink()
+    with fails(errno.ESTALE):
+        open_handle(here, handles["d/new"])
 
 
 # --- overlayfs ----------------------------------------------------------------

@@ -39,7 +39,7 @@ class Namespace:
     def lookup(self, ino: int, name: bytes) -> Inode | None:
         """The inode of a name, or None. NameTooLongError; NotADirectoryInVolumeError."""
         if name == b".":  # of a file, too: so the kernel finds what a file handle means
-            return self.state.get(ino)
+            return self.state.find_again(ino)
         directory = self.directory(ino)
         if name == b"..":
             return directory.parent or directory

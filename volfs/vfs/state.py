@@ -13,10 +13,14 @@ from volfs.model.links import group_name, load_record
 from volfs.model.objects import NO_OID, Oid
 from volfs.model.profile import Profile
 from volfs.model.tree import count_entries, find_entry, iter_entries
+from volfs.store.lru import LruMap
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode, InodeTable
 from volfs.vfs.overlay import Overlay
 from volfs.vfs.scratch import Scratch
 from volfs.vfs.view import View
+
+PLACES = 1 << 16
+"""File handles of so many inodes still open after the kernel forgot them; about 15 MB."""
 
 
 @dataclass(slots=True)
@@ -61,6 +65,8 @@ class MountState:
     follows: bool = False
     """Whether versions change under open files (``Committer.follow``)."""
     inodes: InodeTable = field(default_factory=InodeTable)
+    places: LruMap[int, tuple[int, bytes]] = field(default_factory=lambda: LruMap(PLACES))
+    """Where unloaded inodes were, by number: the directory's number, and the name."""
     usage: Usage = field(init=False)
     open_files: int = 0
     open_mappable: dict[File, int] = field(default_factory=dict)
@@ -97,6 +103,29 @@ class MountState:
         count = self.open_mappable.pop(file, 0) + change
         if count:
             self.open_mappable[file] = count
+
+    def find_again(self, ino: int) -> Inode:
+        """What a file handle means: an inode of the table, or one that was unloaded. Miss.
+
+        StaleInodeError where it is not there any more, or was forgotten too long ago.
+        """
+        names: list[bytes] = []
+        above = ino
+        while (inode := self.inodes.find(above)) is None:
+            place = self.places.find(above)
+            if place is None or len(names) > PLACES:
+                raise StaleInodeError(f"inode {ino} is not known any more")
+            above, name = place
+            names.append(name)
+        for name in reversed(names):
+            found = self.child(inode, name) if isinstance(inode, Directory) else None
+            if found is None:
+                break
+            inode = found
+        if inode.ino != ino:
+            self.drop_if_idle(inode)
+            raise StaleInodeError(f"inode {ino} is not where it was")
+        return self.get(ino)
 
     def child(self, directory: Directory, name: bytes) -> Inode | None:
         """What a name means in a directory, loaded if need be. Miss."""
@@ -269,6 +298,7 @@ class MountState:
         names = self.names(inode)
         for directory, name in names:
             self.inodes.keep_number(inode, directory, name)
+            self.places.put(inode.ino, (directory.ino, name))
             directory.children.pop(name, None)
         self.inodes.remove(inode)
         return [directory for directory, _ in names]
