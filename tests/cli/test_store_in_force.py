@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -135,13 +134,14 @@ def test_the_same_store_by_other_paths(
         subprocess.run(["umount", bound], check=True)
 
 
+@pytest.mark.parametrize("option", ["-a", "-al"])
 def test_a_copied_store_has_no_mounts(
-    volfs: Command, mount: Mount, other: Path, tmp_path: Path
+    volfs: Command, mount: Mount, other: Path, tmp_path: Path, option: str
 ) -> None:
-    """Its volumes, sessions and even their facts are the same; its locks are its own."""
+    """Its volumes, sessions, even their facts are the same, and of hard links also the locks."""
     place = mount(volfs.store)
     copy = tmp_path / "copy"
-    shutil.copytree(volfs.store, copy)
+    subprocess.run(["cp", option, volfs.store, copy], check=True)
     for command in (["umount", "--discard", "v"], ["commit", "v"], ["status", "v"]):
         volfs(*command, "--store", copy, status=1)
     assert is_untouched(volfs, place)
@@ -238,20 +238,14 @@ def test_a_word_for_one_of_several_mounts(volfs: Command, mount: Mount, other: P
     assert not is_untouched(volfs, place)
 
 
+def point_to(device: Path, place: Path) -> None:
+    """Write another mount's number into a session's file."""
+    (number,) = [m.device for m in list_mount_points() if m.path == str(place)]
+    words = device.read_text().split()
+    device.write_text(" ".join(["{}:{}".format(*number), *words[1:]]))
+
+
 # --- sessions that say little, or too much -----------------------------------
-
-
-def test_a_session_of_an_older_daemon(
-    volfs: Command, mount: Mount, other: Path, tmp_path: Path
-) -> None:
-    """It noted no device, and its daemon does not say which session it has."""
-    theirs, ours = mount(other), mount(volfs.store)
-    for device in (*volfs.store.rglob(f"mounts/*/{DEVICE}"), *other.rglob(f"mounts/*/{DEVICE}")):
-        device.unlink()
-    assert volfs("commit", "v").lines[0].startswith("Committed version 1")
-    assert is_untouched(volfs, theirs)
-    volfs("umount", "--discard", "v")
-    assert not find_mount_point(str(ours))
 
 
 def test_the_number_of_a_dead_mount_is_another_ones_now(
@@ -269,8 +263,7 @@ def test_the_number_of_a_dead_mount_is_another_ones_now(
     place.rmdir()
     again = mount(other, name=place.name)
     (device,) = volfs.store.rglob(f"mounts/*/{DEVICE}")
-    (number,) = [m.device for m in list_mount_points() if m.path == str(again)]
-    device.write_text("{}:{}".format(*number))
+    point_to(device, again)
     for command in (["umount", "--discard", "v"], ["commit", "v"], ["status", "v"]):
         volfs(*command, status=1)
     assert is_untouched(volfs, again)
@@ -286,9 +279,8 @@ def test_a_living_session_that_names_another_ones_mount(
     """Whatever the files say: who answers has to have the session."""
     theirs, ours = mount(other), mount(volfs.store)
     (device,) = volfs.store.rglob(f"mounts/*/{DEVICE}")
-    (number,) = [m.device for m in list_mount_points() if m.path == str(theirs)]
     right = device.read_bytes()
-    device.write_text("{}:{}".format(*number))
+    point_to(device, theirs)
     said = volfs("umount", "--discard", "v", status=1).err
     assert f"{theirs}: another mount by now, of {other}" in said
     assert is_untouched(volfs, theirs)

@@ -60,8 +60,8 @@ class MountStatus(msgspec.Struct):
     volume_id: str
     head: int | None = None
     """The volume's newest version, or None where the store does not say."""
-    lock: str = ""
-    """Which session it has, as ``volume/sessions.py`` identifies locks; of older daemons empty."""
+    session: str = ""
+    """Which it has, as ``volume/sessions.py`` identifies sessions; of older daemons empty."""
 
 
 class CommitResult(msgspec.Struct):

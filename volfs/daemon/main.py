@@ -35,7 +35,7 @@ from volfs.vfs.sharing import Sharing
 from volfs.vfs.state import MountState
 from volfs.volume.commit import CommitNote
 from volfs.volume.expire import thin_history
-from volfs.volume.sessions import session_name
+from volfs.volume.sessions import identify_session, session_name
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ def _wire(
     service.pinned = options.at is not None
     service.at_end = options.at_end
     service.follows = follows
-    service.lock_id = session.lock_id
+    service.session = identify_session(session.path)
     return Mount(options, session, committer, operations, service)
 
 
@@ -212,7 +212,7 @@ async def _serve(
         make_runtime_directory()
         service.socket = Bound(socket_path(service.device))
         with surviving("noting the device: the mount is not found by its volume's name"):
-            built.session.write_device(service.device)
+            built.session.write_device(service.device, built.committer.store)
         servers.start_soon(serve, make_listener(service.socket), service.handle, service.finished)
         nursery.start_soon(_leave_when_asked, built, ending)
         nursery.start_soon(_let_go_when_nowhere, service.place)

@@ -58,8 +58,8 @@ class Service:
         """Whether it was asked for one version and shows no other."""
         self.follows = False
         """Whether it shows the newest version by itself, open files or not."""
-        self.lock_id = ""
-        """Which session it has, as ``identify_lock`` says it."""
+        self.session = ""
+        """Which it has, as ``identify_session`` says it."""
         self.socket: Bound | None = None
         self.at_end: AtEnd = "commit"
         self.left = ""
@@ -108,7 +108,7 @@ class Service:
             store=self.committer.store.url,
             volume_id=volume.id,
             head=await self._newest(),
-            lock=self.lock_id,
+            session=self.session,
         )
 
     async def _current_name(self) -> str:

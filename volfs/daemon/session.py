@@ -40,7 +40,6 @@ from volfs.volume.sessions import (
     encode_device,
     encode_facts,
     get_session,
-    identify_lock,
     load_session,
     session_name,
     sessions_directory,
@@ -85,16 +84,11 @@ class Session:
         sync_directory(self.path)
         sync_directory(self.path.parent)
 
-    def write_device(self, device: tuple[int, int]) -> None:
+    def write_device(self, device: tuple[int, int], store: Store) -> None:
         """Say which mount is served. It means nothing once this process has ended."""
         temporary = self.path / f"{DEVICE}.new"
-        temporary.write_bytes(encode_device(device))
+        temporary.write_text(encode_device(device, self.path, Path(store.url)))
         temporary.rename(self.path / DEVICE)
-
-    @property
-    def lock_id(self) -> str:
-        """As ``identify_lock``: proof of which session this process has."""
-        return identify_lock(os.fstat(self._lock.fileno()))
 
     def close(self) -> None:
         """Let go of the directory; it stays, with the overlay in it."""

@@ -18,7 +18,7 @@ from volfs.control.protocol import MountStatus
 from volfs.errors import DataError, MountError, NotAStoreError, NotFoundError, StoreError
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
-from volfs.volume.sessions import LOCK, SESSIONS, Session, identify_lock
+from volfs.volume.sessions import SESSIONS, Session, identify_session
 from volfs.volume.volumes import list_volume_sessions
 
 Seen = dict[tuple[int, int], list[MountClient]]
@@ -205,16 +205,17 @@ def _ask_for_older(session: Session, seen: Seen) -> MountClient | None:
         for client in clients:
             if client.mount.source == session.volume and _is_at(client, session):
                 with suppress(MountError):
-                    if _has(client.status(), session):
+                    said = client.status()
+                    if not said.session and _has(said, session):
                         return client
     return None
 
 
 def _has(said: MountStatus, session: Session) -> bool:
     """Whether a daemon that says so has this very session, and not one that was copied from it."""
-    if said.lock:
+    if said.session:
         try:
-            return said.lock == identify_lock((session.path / LOCK).stat())
+            return said.session == identify_session(session.path)
         except FileNotFoundError:
             return False
     same = (said.pid, said.volume_id) == (session.pid, session.volume_id)

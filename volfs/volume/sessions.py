@@ -111,7 +111,8 @@ def list_store_sessions(store: Store) -> list[Session]:
     for lease in store.list_leases():
         path = find_session_path(store, lease.session)
         if path.parent != sessions_directory(store) and path.is_dir():
-            found.append(load_session(path)._replace(name=lease.session))
+            device = find_device(path, Path(store.url))
+            found.append(load_session(path)._replace(name=lease.session, device=device))
     return found
 
 
@@ -147,25 +148,35 @@ def load_session(path: Path) -> Session:
     )
 
 
-def find_device(path: Path) -> tuple[int, int] | None:
-    """What ``device`` says. Of a dead session it may be another mount's number by now."""
+def find_device(path: Path, store: Path | None = None) -> tuple[int, int] | None:
+    """What ``device`` says, unless it is a copy: of this directory, or of this store's.
+
+    Of a dead session the number may be another mount's by now.
+    """
     try:
-        major, minor = (path / DEVICE).read_bytes().split(b":")
+        device, directory, of_store = (path / DEVICE).read_text().split()
+        if directory != identify(path) or (store and of_store != identify(store)):
+            return None
+        major, minor = device.split(":")
         return int(major), int(minor)
     except (OSError, ValueError):
         return None
 
 
-def encode_device(device: tuple[int, int]) -> bytes:
-    return b"%d:%d" % device
+def encode_device(device: tuple[int, int], path: Path, store: Path) -> str:
+    major, minor = device
+    return f"{major}:{minor} {identify(path)} {identify(store)}"
 
 
-def identify_lock(status: os.stat_result) -> str:
-    """Which file a lock is, as everybody on this machine says it.
-
-    A store that was copied has the same names and ids as the other, and other files.
-    """
+def identify(path: Path) -> str:
+    """Which file or directory this is, whatever leads to it. OSError."""
+    status = path.stat()
     return f"{status.st_dev}:{status.st_ino}"
+
+
+def identify_session(path: Path) -> str:
+    """What a daemon says of its session: a copy's directory is another, or its lock is. OSError."""
+    return f"{identify(path)} {identify(path / LOCK)}"
 
 
 @contextmanager
