@@ -84,9 +84,36 @@ def umount(target: str, discard: bool) -> None:
 
     mount = get_target(target, store_url())
     if mount.is_alive() or not _take_away(mount.mount):
+        number = _choose_number(target, mount.mount)
         if discard:
             _say_what_goes(mount)
-        mount.unmount(discard=discard)
+        for copy in mount.unmount(discard=discard, number=number).copies:
+            click.echo(f"volfs: umount: a copy that nobody used is dead now: {copy}", err=True)
+
+
+def _choose_number(target: str, mount: MountPoint) -> int:
+    """Which mount point a path names, 0 for a volume's name. MountError for a path inside."""
+    from volfs.control.mounts import resolve_mount_path
+    from volfs.errors import MountError
+
+    if mount.path == resolve_mount_path(target):
+        return mount.number
+    if "/" in target or target in (".", ".."):
+        raise MountError(f"{target}: inside of the mount at {mount.path}: name that")
+    return 0
+
+
+def _say_which(target: str, mount: MountClient) -> None:
+    """Which mount was meant, where the target is not its name, nor a path that just leads there."""
+    from volfs.control.mounts import leads_to, resolve_mount_path
+
+    path = resolve_mount_path(target)
+    if path != mount.mount.path and "/" not in target and target not in (".", ".."):
+        return
+    said, is_covered = mount.status(), not leads_to(target, mount.mount)
+    if said.mountpoint != path or is_covered:
+        below = ", below what is mounted over it" if is_covered else ""
+        click.echo(f"{target}: the mount of {said.volume} at {said.mountpoint}{below}", err=True)
 
 
 def _say_what_goes(mount: MountClient) -> None:
@@ -135,7 +162,9 @@ def commit(target: str, message: str, on_conflict: str, as_json: bool) -> None:
     """Publish a mount's changes as the next version."""
     from volfs.daemon.targets import get_target
 
-    print_commit(get_target(target, store_url()).commit(message, on_conflict), as_json)
+    mount = get_target(target, store_url())
+    _say_which(target, mount)
+    print_commit(mount.commit(message, on_conflict), as_json)
 
 
 def print_commit(result: CommitResult, as_json: bool) -> None:
@@ -163,7 +192,9 @@ def reload(target: str, wait: float, as_json: bool) -> None:
 
     from volfs.daemon.targets import get_target
 
-    result = get_target(target, store_url()).reload(wait)
+    mount = get_target(target, store_url())
+    _say_which(target, mount)
+    result = mount.reload(wait)
     if as_json:
         print_json(msgspec.to_builtins(result))
     elif result.version == result.before:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.mounted import Mounts
+from volfs.control.client import get_mount
 from volfs.errors import MountError, VolumeBusyError
 
 pytestmark = pytest.mark.fuse
@@ -66,3 +67,34 @@ def test_a_reload_below_a_mount(mounts: Mounts) -> None:
     finally:
         subprocess.run(["umount", two.path / "d"], check=True)
     assert two.reload().version == 2
+
+
+def test_what_is_in_use(mounts: Mounts) -> None:
+    """In use is also a bind mount; what is mounted in a mount is never taken away."""
+    mounted = mounts.mount()
+    (mounted.path / "d").mkdir()
+    bound = mounts.directory / "bound"
+    bound.mkdir()
+    subprocess.run(["mount", "--bind", mounted.path, bound], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "inner", mounted.path / "d"], check=True)
+    try:
+        with pytest.raises(MountError, match=f"it is mounted at {bound} as well"):
+            mounted.client.unmount()
+        subprocess.run(["umount", bound], check=True)
+        with pytest.raises(MountError, match="path d: tmpfs of inner is mounted at"):
+            mounted.client.unmount()
+        mounts.expect("is mounted in it")
+        mounted.signal(signal.SIGTERM)
+        mounted.wait_for_end()
+        assert os.path.ismount(mounted.path / "d")
+        assert mounts.version == 1
+    finally:
+        subprocess.run(["umount", mounted.path / "d"], check=True)
+
+
+def test_paths_that_mean_a_mount(mounts: Mounts) -> None:
+    """Commit, reload and status take any path that leads to a mount."""
+    mounted = mounts.mount()
+    (mounted.path / "d").mkdir()
+    assert get_mount(str(mounted.path / "d")).commit().version == 1
+    assert get_mount(str(mounted.path / "d")).status().pid == mounted.pid

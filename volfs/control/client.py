@@ -10,7 +10,7 @@ import msgspec
 from volfs.control.mounts import (
     FS_TYPE,
     MountPoint,
-    find_mount_point,
+    find_meant,
     list_volfs_mounts,
     resolve_mount_path,
 )
@@ -70,9 +70,12 @@ class MountClient:
         """Have it put its lease again. MountError, also where it takes too long."""
         self._call(Request("renew"), RenewResult, STATUS_TIMEOUT)
 
-    def unmount(self, *, discard: bool = False, at_end: str = "") -> UnmountResult:
-        """Commit (or drop) what is left, then unmount; returns when the daemon is gone."""
-        request = Request("unmount", at_end="discard" if discard else at_end)
+    def unmount(self, *, discard: bool = False, at_end: str = "", number: int = 0) -> UnmountResult:
+        """Commit (or drop) what is left, then unmount; returns when the daemon is gone.
+
+        With the ``number`` of a mount point, MountError if that is another one of this mount.
+        """
+        request = Request("unmount", at_end="discard" if discard else at_end, number=number)
         return self._call(request, UnmountResult)
 
     def _call(self, request: Request, kind: type[T], timeout: float | None = None) -> T:
@@ -128,11 +131,11 @@ def _receive_exactly(connection: socket.socket, size: int) -> bytes:
 
 
 def get_mount(mountpoint: str) -> MountClient:
-    """The mount at a mount point. NotFoundError; MountError if it is not one of volfs.
+    """The mount that a path means. NotFoundError; MountError if it is not one of volfs.
 
     Opens no store: it works whatever has become of the mount's own.
     """
-    found = find_mount_point(mountpoint)
+    found = find_meant(mountpoint)
     if found is None:
         raise NotFoundError(f"{resolve_mount_path(mountpoint)}: no volume is mounted there")
     if found.fs_type != FS_TYPE:

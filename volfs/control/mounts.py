@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,6 +122,46 @@ def find_mount_point(path: str) -> MountPoint | None:
     wanted = resolve_mount_path(path)
     found = [mount for mount in list_mount_points() if mount.path == wanted]
     return found[-1] if found else None
+
+
+def find_meant(path: str) -> MountPoint | None:
+    """The mount that a path means: at it, covered or not, or else the one that it is in."""
+    found = [mount for mount in list_mount_points() if mount.path == resolve_mount_path(path)]
+    own = [mount for mount in found if mount.fs_type == FS_TYPE]
+    if found:
+        return (own or found)[-1]
+    try:
+        with open_place(path) as place:
+            number = read_mount_number(place)
+    except OSError:
+        return None
+    around = next((mount for mount in list_mount_points() if mount.number == number), None)
+    return around if around is not None and around.fs_type == FS_TYPE else None
+
+
+def leads_to(path: str, mount: MountPoint) -> bool:
+    """Whether a path leads into a mount: not where something is mounted over it."""
+    try:
+        with open_place(path) as place:
+            return read_mount_number(place) == mount.number
+    except OSError:
+        return False
+
+
+@contextmanager
+def open_place(path: str) -> Iterator[int]:
+    """A path as a descriptor that leads there and can do nothing else. OSError."""
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        yield place
+    finally:
+        os.close(place)
+
+
+def read_mount_number(place: int) -> int:
+    """The kernel's number of the mount point that a descriptor was opened through."""
+    text = Path(f"/proc/self/fdinfo/{place}").read_text()
+    return int(text.partition("mnt_id:")[2].split()[0])
 
 
 def resolve_mount_path(path: str) -> str:

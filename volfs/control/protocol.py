@@ -32,6 +32,8 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
     wait: float = 0.0
     at_end: str = ""
     """Of ``unmount``: commit, keep or discard what is left; empty: as it was mounted to do."""
+    number: int = 0
+    """Of ``unmount``: which mount point is meant, by the kernel's number; 0: the mount's own."""
 
 
 class Failure(msgspec.Struct):
@@ -89,6 +91,8 @@ class UnmountResult(msgspec.Struct):
     """The answer to ``unmount``: the overlay that stays, by name, if one does."""
 
     overlay: str = ""
+    copies: list[str] = []
+    """Where it is dead now: mount namespaces that had copied it, and did not use it."""
 
 
 def encode(message: Request | Answer) -> bytes:

@@ -26,6 +26,7 @@ class Sight(NamedTuple):
     """The mounts that some processes see, and one of these processes."""
 
     pid: int
+    namespace: Path | None
     is_ours: bool
     """Whether this process sees them as well."""
     mounts: list[MountPoint]
@@ -33,38 +34,48 @@ class Sight(NamedTuple):
 
 def find_attached(device: Device) -> list[Attached]:
     """Everything that is attached to the mount of a device, each once for each namespace."""
-    return [one for sight in iter_sights() for one in _iter_attached(sight, device)]
+    return [one for sight in iter_sights() for one in iter_attached(sight, device)]
 
 
 def iter_sights() -> Iterator[Sight]:
     """Every mount namespace that has a process, as seen from each root directory in it."""
+    own = find_namespace("self")
     known = {_identify("self")}
-    yield Sight(os.getpid(), True, list_mount_points())
+    yield Sight(os.getpid(), own, True, list_mount_points())
     for pid in list_pids():
         sight = _identify(pid)
         if sight in known or sight is None:
             continue
         known.add(sight)
         try:
-            yield Sight(pid, False, list_mount_points(pid))
+            yield Sight(pid, sight[0], sight[0] == own, list_mount_points(pid))
         except OSError:  # it has ended, or is another user's
             continue
 
 
-def _identify(pid: int | str) -> tuple[Path, Path] | None:
-    process = Path("/proc", str(pid))
+def find_namespace(pid: int | str) -> Path | None:
+    """The mount namespace of a process; None if it has ended, or is another user's."""
     try:
-        return (process / "ns/mnt").readlink(), (process / "root").readlink()
+        return Path(f"/proc/{pid}/ns/mnt").readlink()
     except OSError:
         return None
 
 
-def _iter_attached(sight: Sight, device: Device) -> Iterator[Attached]:
+def _identify(pid: int | str) -> tuple[Path, Path] | None:
+    namespace = find_namespace(pid)
+    try:
+        return (namespace, Path(f"/proc/{pid}/root").readlink()) if namespace else None
+    except OSError:
+        return None
+
+
+def iter_attached(sight: Sight, device: Device) -> Iterator[Attached]:
+    """What some processes see attached to the mount of a device."""
     places = {mount.number: mount for mount in sight.mounts if mount.device == device}
     where = "" if sight.is_ours else f" in the mount namespace of {describe_process(sight.pid)}"
     for mount in sight.mounts if places else ():
         above = places.get(mount.parent)
-        what = f"{show(mount.fs_type)} of {show(mount.source)}"
+        what = describe_mount(mount)
         if above is not None and mount.path != above.path:
             path = inside(mount.path, above)
             yield _attach(path, f"{what} is mounted at {show(mount.path)}{where}")
@@ -74,6 +85,17 @@ def _iter_attached(sight: Sight, device: Device) -> Iterator[Attached]:
         if mount.fs_type == "overlay":
             for path in sorted(_find_layers(mount, [*places.values()])):
                 yield _attach(path, f"it is a layer of the {what} at {show(mount.path)}{where}")
+
+
+def find_nested(device: Device) -> list[MountPoint]:
+    """What this process sees mounted in the mount of a device: a lazy unmount takes it away."""
+    mounts = list_mount_points()
+    places = {mount.number: mount.path for mount in mounts if mount.device == device}
+    return [m for m in mounts if m.parent in places and m.path != places[m.parent]]
+
+
+def describe_mount(mount: MountPoint) -> str:
+    return f"{show(mount.fs_type)} of {show(mount.source)}"
 
 
 def _find_layers(overlay: MountPoint, places: list[MountPoint]) -> set[str]:

@@ -27,6 +27,43 @@ class Holder(NamedTuple):
     """As it is."""
 
 
+class User(NamedTuple):
+    """A process that keeps a mount from being unmounted."""
+
+    pid: int
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.how} {describe_process(self.pid)}"
+
+
+def find_users(device: Device) -> list[User]:
+    """As ``find_holders``, and whoever works in the mount, or has a directory of it open."""
+    others = [pid for pid in list_pids() if pid != os.getpid()]
+    return [User(pid, how) for pid in others for how in sorted({*_iter_uses(pid, device)})]
+
+
+def _iter_uses(pid: int, device: Device) -> Iterator[str]:
+    for path in (*_open_paths(pid, device, directories=True), *_mapped_paths(pid, device)):
+        yield f"path {show(path or '.')} is open from"
+    for link, what in (("cwd", "working"), ("root", "root")):
+        try:
+            path = os.readlink(f"/proc/{pid}/{link}")
+        except OSError:
+            continue
+        place = _find_place(pid, path)
+        if place is not None and place.device == device:
+            yield f"path {show(inside(path, place) or '.')} is the {what} directory of"
+
+
+def _find_place(pid: int, path: str) -> MountPoint | None:
+    """Where a path leads that a process sees; it asks no file system."""
+    above = [
+        m for m in _list_seen(pid) if path == m.path or path.startswith(f"{m.path.rstrip('/')}/")
+    ]
+    return max(above, key=lambda mount: len(mount.path), default=None)
+
+
 def find_holders(device: Device) -> list[Holder]:
     """Processes that hold files of a mount, as /proc tells us."""
     return [
@@ -64,10 +101,16 @@ def describe_process(pid: int) -> str:
 
 def _places(pid: int, device: Device) -> dict[int, MountPoint]:
     """Where a process sees the mount, by the kernel's numbers."""
+    return {m.number: m for m in _list_seen(pid) if m.device == device}
+
+
+def _list_seen(pid: int) -> list[MountPoint]:
+    """The mounts as /proc shows us a process's paths: of its namespace, from our root."""
     try:
-        return {m.number: m for m in list_mount_points(pid) if m.device == device}
+        own, theirs = (Path(f"/proc/{who}/ns/mnt").readlink() for who in ("self", pid))
+        return list_mount_points("self" if own == theirs else pid)
     except OSError:
-        return {}
+        return []
 
 
 def inside(path: str, place: MountPoint) -> str:
@@ -75,8 +118,8 @@ def inside(path: str, place: MountPoint) -> str:
     return os.path.normpath(f"{place.root}/{path.removeprefix(place.path)}").strip("/")
 
 
-def _open_paths(pid: int, device: Device) -> Iterator[str]:
-    """Files, not directories: those do not keep a version from going."""
+def _open_paths(pid: int, device: Device, *, directories: bool = False) -> Iterator[str]:
+    """Files alone, or directories, too: those do not keep a version from going."""
     places = _places(pid, device)
     try:
         names = os.listdir(f"/proc/{pid}/fd") if places else []
@@ -85,7 +128,7 @@ def _open_paths(pid: int, device: Device) -> Iterator[str]:
     for name in names:
         try:
             flags, mount = _describe(pid, name)
-            if mount in places and not flags & os.O_DIRECTORY:
+            if mount in places and (directories or not flags & os.O_DIRECTORY):
                 yield inside(os.readlink(f"/proc/{pid}/fd/{name}"), places[mount])
         except OSError:
             continue

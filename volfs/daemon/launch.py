@@ -19,6 +19,7 @@ from volfs.daemon.logs import start_log
 from volfs.daemon.main import run
 from volfs.daemon.memory import tune_memory
 from volfs.daemon.options import MountOptions
+from volfs.daemon.whereabouts import check_empty
 from volfs.errors import MountError, VolfsError
 from volfs.fuse.mounting import check_fuse, unmount
 from volfs.model.names import check_volume_name
@@ -82,6 +83,7 @@ def clear_dead_mount(mountpoint: str) -> None:
         return
     if not is_dead(found):
         raise MountError(f"{mountpoint}: {found.source} is already mounted there")
+    check_empty(found)
     log.info("%s: taking away the mount of a daemon that died", mountpoint)
     for path in found.sockets:
         remove_left_socket(path, found.user)  # before the kernel gives its number to another

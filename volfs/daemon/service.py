@@ -24,12 +24,14 @@ from volfs.daemon.busy import describe_holders, find_holders
 from volfs.daemon.options import AtEnd
 from volfs.daemon.survivors import kill_survivors
 from volfs.daemon.task_guard import surviving
+from volfs.daemon.users import find_copies, find_others, find_reasons, tell
 from volfs.daemon.whereabouts import Whereabouts
 from volfs.errors import DataError, MountError, StoreError, UserError, VolfsError, VolumeBusyError
 from volfs.errors.faults import reached
 from volfs.fuse.mounting import abandon, stop_serving
 from volfs.fuse.ops import Operations
 from volfs.model.names import show_path
+from volfs.model.text import show
 from volfs.vfs.committer import BUSY, Committer
 from volfs.volume.commit import CommitNote, OnConflict, Published
 
@@ -64,6 +66,7 @@ class Service:
         self.at_end: AtEnd = "commit"
         self.left = ""
         """The overlay that stays, by name, once ``finished``."""
+        self._unmounting = trio.Lock()
         self.finished = trio.Event()
         self.last_error: VolfsError | None = None
         """Why the last commit failed, once ``finished``."""
@@ -90,7 +93,9 @@ class Service:
                 await self.committer.renew_lease()
                 return RenewResult()
             case "unmount":
-                return await self._unmount(self._choose_end(request.at_end))
+                self._check_meant(request.number)
+                async with self._unmounting:
+                    return await self._unmount(self._choose_end(request.at_end))
         raise MountError(f"unknown request {request.verb!r}")
 
     async def status(self) -> MountStatus:
@@ -194,20 +199,46 @@ class Service:
 
     async def _unmount(self, at_end: AtEnd) -> UnmountResult:
         """Commit, then unmount. MountError where somebody still uses the mount."""
+        run = self.committer.bridge.run
+        if self.finished.is_set():  # another one has done it meanwhile
+            return self._tell_end([])
         if at_end == "commit":
             await self._commit_rest()
         with self._ending_so(at_end):
             reached("end.unmounting")
-            if not await self.committer.bridge.run(self.place.unmount):
-                raise MountError(f"{self.mountpoint}: busy: {await self._name_holders()}")
+            self._check_free(await run(find_others, self.place))
+            if not await run(self.place.unmount):
+                self._check_free(await run(find_reasons, self.place) or [self._name_open()])
+        copies: list[str] = []
         with trio.move_on_after(COPIES) as patience:
             await self.finished.wait()
         if patience.cancelled_caught:
+            copies = await run(find_copies, self.place)
             stop_serving()
         await self.finished.wait()
+        return self._tell_end(copies)
+
+    def _tell_end(self, copies: list[str]) -> UnmountResult:
         if self.last_error is not None:
             raise self.last_error
-        return UnmountResult(self.left)
+        return UnmountResult(self.left, copies)
+
+    def _check_meant(self, number: int) -> None:
+        """MountError if that is another mount point than the one that was mounted."""
+        if number not in (0, self.place.number):
+            raise MountError(
+                f"a bind mount or copy of the mount at {show(self.mountpoint)}, which goes on: "
+                f"`umount` takes it away, `volfs umount {show(self.mountpoint)}` ends the mount"
+            )
+
+    def _check_free(self, users: list[str]) -> None:
+        if users:
+            raise MountError(f"{show(self.mountpoint)}: busy: {tell(users)}")
+
+    def _name_open(self) -> str:
+        """Whose it is nobody knows: a loop device's, or that of a process we cannot look at."""
+        paths = self.operations.files.open_paths()
+        return tell([f"path {show_path(path)} is open" for path in paths]) or "it is in use"
 
     @contextmanager
     def _ending_so(self, at_end: AtEnd) -> Iterator[None]:

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import trio
 
-from volfs.control.mounts import MountPoint, list_mount_points
+from volfs.control.mounts import MountPoint, list_mount_points, open_place, read_mount_number
+from volfs.daemon.attached import describe_mount, find_nested
 from volfs.errors import MountError
 from volfs.fuse import mounting
-from volfs.fuse.anchor import Anchor, read_mount_number
+from volfs.fuse.anchor import Anchor
 from volfs.model.text import show
 
 _TABLE = Path("/proc/self/mountinfo")
@@ -31,12 +32,14 @@ class Whereabouts:
         """Where it was mounted."""
         self.device = (0, 0)
         self.number = 0
-        self.anchor = Anchor(self._list_paths)
+        self.anchor = Anchor(self._enter)
 
     def begin(self) -> None:
         """Note what has just been mounted there. MountError if it is gone."""
         try:
-            self.number = self.anchor.open(self.mountpoint)
+            with open_place(self.mountpoint) as place:
+                self.number = read_mount_number(place)
+                self.anchor.hold(place)
         except OSError as error:
             raise MountError(f"{show(self.mountpoint)}: {error.strerror}") from error
         found = next((m for m in list_mount_points() if m.number == self.number), None)
@@ -60,8 +63,13 @@ class Whereabouts:
         found = self.find() if self.number else None
         return found.path if found else self.mountpoint
 
-    def _list_paths(self) -> list[tuple[str, int]]:
-        return [(place.path, place.number) for place in self.list_places() if place.root == "/"]
+    def _enter(self) -> int | None:
+        """By any path that leads into it, if there is one."""
+        for seen in self.list_places():
+            with contextlib.suppress(OSError), open_place(seen.path) as place:
+                if seen.root == "/" and read_mount_number(place) == seen.number:
+                    return os.dup(place)
+        return None
 
     # --- taking away -------------------------------------------------------
 
@@ -76,10 +84,23 @@ class Whereabouts:
         cover = find_cover(place)
         if cover is not None:
             raise MountError(
-                f"{show(place.path)}: {show(cover.fs_type)} of {show(cover.source)} is mounted "
-                f"over it, at {show(cover.path)}: unmount that first"
+                f"{show(place.path)}: {describe_mount(cover)} is mounted over it, at "
+                f"{show(cover.path)}: unmount that first"
             )
+        if lazy:
+            check_empty(place)
         return mounting.unmount(place.path, lazy=lazy)
+
+
+def check_empty(place: MountPoint) -> None:
+    """MountError if something is mounted in a mount: a lazy unmount would take it away as well."""
+    nested = find_nested(place.device)
+    if nested:
+        inner = nested[0]
+        raise MountError(
+            f"{show(place.path)}: {describe_mount(inner)} is mounted in it, at "
+            f"{show(inner.path)}: unmount that first"
+        )
 
 
 def find_cover(place: MountPoint) -> MountPoint | None:
@@ -87,21 +108,14 @@ def find_cover(place: MountPoint) -> MountPoint | None:
     path = place.path
     while True:
         with contextlib.suppress(OSError):
-            reached = _read_number(path)
+            with open_place(path) as place_there:
+                reached = read_mount_number(place_there)
             if reached == place.number:
                 return None
             return next((m for m in list_mount_points() if m.number == reached), None)
         if path == "/":
             return None
         path = os.fspath(Path(path).parent)
-
-
-def _read_number(path: str) -> int:
-    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        return read_mount_number(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 # --- watching -----------------------------------------------------------------

@@ -16,7 +16,6 @@ import os
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pyfuse3
 
@@ -39,21 +38,16 @@ class _FileHandle(ctypes.Structure):
 
 
 class Anchor:
-    """``list_paths`` says where the mount is seen, each with the number of its mount point."""
+    """``enter_by_path`` opens the mount's root with O_PATH, for those who cannot clone."""
 
-    def __init__(self, list_paths: Callable[[], list[tuple[str, int]]]) -> None:
-        self._list_paths = list_paths
+    def __init__(self, enter_by_path: Callable[[], int | None]) -> None:
+        self._enter_by_path = enter_by_path
         self._clone = -1
         self._lock = threading.Lock()
 
-    def open(self, mountpoint: str) -> int:
-        """Take hold of what is mounted there; the kernel's number of the mount point. OSError."""
-        place = os.open(mountpoint, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            self._clone = _clone_mount(place)
-            return read_mount_number(place)
-        finally:
-            os.close(place)
+    def hold(self, place: int) -> None:
+        """Take hold of the mount that a descriptor is in."""
+        self._clone = _clone_mount(place)
 
     def close(self) -> None:
         """Let go. If the mount is mounted nowhere any more the kernel ends it now: not to be
@@ -77,13 +71,7 @@ class Anchor:
         with self._lock:
             if self._clone >= 0:
                 return os.dup(self._clone)
-        for path, number in self._list_paths():
-            with contextlib.suppress(OSError):
-                place = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-                if read_mount_number(place) == number:
-                    return place
-                os.close(place)
-        return None
+        return self._enter_by_path()
 
     def drain(self) -> None:
         """A request through the mount: those before it in the queue are read before it."""
@@ -144,12 +132,6 @@ def _open_inode(root: int, file: Mappable) -> int | None:
         return opened
     os.close(opened)
     return None
-
-
-def read_mount_number(descriptor: int) -> int:
-    """The kernel's number of the mount point that a descriptor was opened through."""
-    text = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
-    return int(text.partition("mnt_id:")[2].split()[0])
 
 
 def _clone_mount(place: int) -> int:
