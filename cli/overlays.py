@@ -27,6 +27,7 @@ from volfs_cli.stores import opened_store, store_option
 if TYPE_CHECKING:
     from volfs.daemon.exporting import Exported
     from volfs.daemon.overlays import Overlay
+    from volfs.vfs.replay import Needed
     from volfs.volume.sessions import Session
 
 name_argument = click.argument("name")
@@ -183,5 +184,55 @@ def _exported_as_json(done: Exported) -> dict[str, Any]:
     }
 
 
-for _command in (adopt, commit, discard, export):
+@verb("rebase")
+@name_argument
+@click.option(
+    "--onto", metavar="VERSION", required=True, help="A number, a tag, or head: stand on this."
+)
+@click.option(
+    "--leave-out",
+    is_flag=True,
+    help="What needs the lost version stays in an overlay of its own; the rest is rebased.",
+)
+@json_option
+def rebase(name: str, onto: str, leave_out: bool, as_json: bool) -> None:
+    """Put what a dead mount left onto another version, where the one it stood on is gone."""
+    from volfs.daemon.rebasing import NeededError, rebase_overlay
+
+    with opened_store() as store:
+        try:
+            done = rebase_overlay(store, name, onto, leave_out=leave_out)
+        except NeededError as error:
+            _print_needed(error.needed, as_json)
+            raise
+    if as_json:
+        left_out = list(map(_needed_as_json, done.left_out))
+        facts = {"overlay": done.overlay, "version": done.version, "merged": done.merged}
+        print_json(facts | {"left_out": left_out, "rest": done.rest or None})
+        return
+    click.echo(f"Rebased {done.overlay} onto version {done.version}.")
+    if done.rest:
+        _print_needed(done.left_out, as_json)
+        click.echo(f"What was left out is in the overlay {done.rest}.", err=True)
+
+
+def _print_needed(needed: Sequence[Needed], as_json: bool) -> None:
+    from volfs.model.names import show_path
+
+    if as_json:
+        print_json({"needed": list(map(_needed_as_json, needed))})
+        return
+    for path, missing, problem in needed:
+        what = f"{_ranges(missing)}: {problem}" if missing else problem
+        click.echo(f"needed: {show_path(path)}: {what}", err=True)
+
+
+def _needed_as_json(needed: Needed) -> dict[str, Any]:
+    from volfs.model.names import join_path
+
+    ranges = list(map(list, needed.missing))
+    return {"path": as_text(join_path(needed.path)), "missing": ranges, "problem": needed.problem}
+
+
+for _command in (adopt, commit, export, rebase, discard):
     overlays.add_command(_command)

@@ -157,19 +157,26 @@ def _copy_here(store: Store, session: Session) -> str:
 def _find_free(directory: Path, session: Session) -> Path:
     """Where it goes, or where the very same overlay is already.
 
-    Under its own name the next mount at its place takes it over; else it has a name
-    that no mount looks for.
+    Under its own name the next mount at its place takes it over.
     """
-    stamp = _read_stamp(session.path)
-    candidates = [directory / session.name, *sorted(directory.glob(f"{session.name}.from-*"))]
-    for place in candidates:
-        if not place.exists() or (stamp and place.suffix != REMOVED and _is_same(place, stamp)):
+    place = directory / session.name
+    if not place.exists() or is_same_overlay(place, session.path):
+        return place
+    return find_copy(session.path, directory, f"{session.name}.from-")
+
+
+def find_copy(path: Path, directory: Path, prefix: str) -> Path:
+    """A name that no mount looks for, free or that of a copy of the very same overlay."""
+    for place in sorted(directory.glob(f"{prefix}*")):
+        if place.suffix != REMOVED and is_same_overlay(place, path):
             return place
-    return directory / f"{session.name}.from-{secrets.token_hex(4)}"
+    return directory / f"{prefix}{secrets.token_hex(4)}"
 
 
-def _is_same(place: Path, stamp: bytes) -> bool:
-    return _read_stamp(place) == stamp
+def is_same_overlay(a: Path, b: Path) -> bool:
+    """Whether two directories have what the very same flush has written last."""
+    stamp = _read_stamp(a)
+    return bool(stamp) and stamp == _read_stamp(b)
 
 
 def _read_stamp(path: Path) -> bytes:

@@ -66,7 +66,7 @@ async def open_rooms(
     left = store.find_lease(name)
     base = catalog.find_base(left.over if left else b"") if catalog else None
     if catalog and base is None and sub_path:
-        _make_sub_path(store, volume, sub_path)
+        make_sub_path(store, volume, sub_path)
     recorded = catalog.read() if catalog and base else None
     view, lease = _make_view(store, volume, name, options.at or "head", sub_path, recorded)
     state = MountState(
@@ -128,7 +128,7 @@ def _lease_base(store: Store, volume: VolumeRecord, session: str, recorded: Reco
     return lease
 
 
-def _make_sub_path(store: Store, volume: VolumeRecord, path: VolumePath) -> None:
+def make_sub_path(store: Store, volume: VolumeRecord, path: VolumePath) -> None:
     """A sub-path that is missing is made, as a version of its own."""
     with Edit(store, volume) as edit:
         if edit.find(path) is None:

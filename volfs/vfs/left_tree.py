@@ -70,6 +70,7 @@ class LeftTree:
     """
 
     root: Entry
+    is_root_changed: bool = False
     items: list[Left] = field(default_factory=list)
     strays: list[Left] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
@@ -97,7 +98,7 @@ class _Building:
         self.seen: set[int] = set()
         root = self.recorded.inodes.get(ROOT_INO)
         entry = root.entry if root else Entry(b"", FileKind.DIRECTORY, 0o755)
-        self.tree = LeftTree(entry)
+        self.tree = LeftTree(entry, root is not None and root.dirty)
 
     def run(self) -> LeftTree:
         self.seen.add(ROOT_INO)
