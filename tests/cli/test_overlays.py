@@ -216,3 +216,72 @@ def test_damaged_ones_are_listed_with_the_reason(volfs: Command, place: Path) ->
         volfs("overlays", "discard", name)
     assert [row["name"] for row in volfs("overlays", "--json").json] == [whole.name]
     assert volfs("log", "v").lines == []
+
+
+def strand(volfs: Command, place: Path) -> str:
+    """The session's directory of a killed mount, whose version the restored store has not."""
+    volfs("mount", "v", place)
+    write(place / "old", b"x" * 5000)
+    volfs("commit", place)
+    backup = volfs.directory / "backup"
+    shutil.copytree(volfs.store, backup)
+    write(place / "lost", b"y" * 50_000)
+    volfs("commit", place)
+    write(place / "new", b"z")
+    with (place / "lost").open("r+b") as file:
+        file.write(b"NEW")
+        file.flush()
+        os.fsync(file.fileno())
+    kill(volfs, place)
+    bad = volfs.directory / "bad"
+    volfs.store.rename(bad)
+    backup.rename(volfs.store)
+    shutil.rmtree(volfs.store / "mounts")
+    (session,) = (bad / "mounts").iterdir()
+    return str(session)
+
+
+def test_one_without_its_version_is_exported(volfs: Command, place: Path) -> None:
+    session = strand(volfs, place)
+    done = volfs("overlays", "export", session, "out", status=1)
+    assert done.lines[0].startswith("Exported 1 file, 0 changed directories, 0 deletions")
+    assert "incomplete: lost: bytes 3-50000 are missing" in done.err
+    assert "not all is there: 1 incomplete file" in done.err
+    assert (volfs.directory / "out" / "files" / "new").read_bytes() == b"z"
+    assert "not empty; --force" in volfs("overlays", "export", session, "out", status=1).err
+    said = volfs("overlays", "export", session, "out", "--force", "--json", status=1).json
+    assert said["incomplete"][0]["missing"] == [[3, 50_000]]
+    assert list(said) == [
+        "directory",
+        "files",
+        "directories",
+        "bytes",
+        "deleted",
+        "incomplete",
+        "problems",
+        "notes",
+    ]
+
+
+def test_one_without_its_version_is_rebased(volfs: Command, place: Path) -> None:
+    session = strand(volfs, place)
+    refused = volfs("overlays", "rebase", session, "--onto", "head", status=1)
+    assert "needed: lost: bytes 3-50000 are missing" in refused.err
+    assert "--leave-out rebases the others" in refused.err
+    (row,) = volfs("overlays", "--json").json
+    assert row["state"] == "stranded"
+    assert "version 2, on which it stands, is not in this store" in row["problem"]
+    for verb, *more in (("commit",), ("adopt", place)):
+        told = volfs("overlays", verb, row["name"], *more, status=1).err
+        assert f"volfs overlays export {row['name']} DIRECTORY" in told
+    told = volfs("mount", "v", place, status=1).err
+    assert f"volfs overlays rebase {row['name']} --onto head" in told
+    said = volfs("overlays", "rebase", row["name"], "--onto", "1", "--leave-out", "--json").json
+    assert (said["version"], said["merged"], said["left_out"][0]["path"]) == (1, False, "lost")
+    assert volfs("overlays", "commit", row["name"], "--json").json["version"] == 2
+    assert volfs("ls", "v").lines == ["new", "old"]
+    (rest,) = volfs("overlays", "--json").json
+    assert rest["name"] == said["rest"]
+    assert "overlays discard" in volfs("overlays", "discard", session, status=1).err
+    volfs("overlays", "discard", rest["name"])
+    assert Path(session).is_dir()

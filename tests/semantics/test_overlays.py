@@ -14,7 +14,9 @@ import pytest
 from tests.harness.fixtures import mounts
 from tests.harness.mounted import Mounts
 from tests.harness.stranded import back_up, export, leave_without_base, replace_store, write
-from volfs.errors import BaseGoneError
+from volfs.daemon.overlays import discard_overlay
+from volfs.daemon.rebasing import NeededError, rebase_overlay
+from volfs.errors import BaseGoneError, NotFoundError
 
 pytestmark = pytest.mark.fuse
 
@@ -81,3 +83,35 @@ def test_exported_without_its_version(mounts: Mounts) -> None:
     assert (output / "files" / "old").read_bytes() == old[:70_000] + b"NEW" + old[70_003:]
     assert [item.missing for item in result.incomplete] == [[(0, 70_000), (70_003, 200_000)]]
     assert os.listdir(output / "incomplete") == ["lost"]
+
+
+def test_rebased(mounts: Mounts) -> None:
+    """`volfs overlays rebase --onto VERSION` puts the overlay onto another version, and it can
+    be mounted and committed again. Where its own is not there, each path that it changed
+    becomes what it says, and every other stays as that version has it. What needs bytes that
+    are lost is named, and then nothing is changed; with `--leave-out` it stays in an overlay
+    of its own."""
+    mounted, session, old, _ = leave_without_base(mounts)
+    place = bring(mounts, session)
+    with pytest.raises(NeededError) as told:
+        rebase_overlay(mounts.store, place.name, "1")
+    assert [item.path for item in told.value.needed] == [(b"lost",)]
+    result = rebase_overlay(mounts.store, place.name, "1", leave_out=True)
+    again = mounts.mount(mounted.path)
+    assert sorted(os.listdir(again.path)) == ["d", "fresh", "old"]
+    assert (again.path / "old").read_bytes() == old[:70_000] + b"NEW" + old[70_003:]
+    again.unmount()
+    assert mounts.sessions == [result.rest]
+
+
+def test_a_path_names_an_overlay(mounts: Mounts) -> None:
+    """An overlay is named by its session's directory, too. One in another store's directory
+    is copied into this one, and the other store is not changed."""
+    _, session, _, _ = leave_without_base(mounts)
+    shutil.rmtree(mounts.store_path / "mounts")
+    before = {path: path.stat().st_mtime_ns for path in session.rglob("*")}
+    result = rebase_overlay(mounts.store, str(session), "head", leave_out=True)
+    assert mounts.sessions == sorted([result.overlay, result.rest])
+    assert {path: path.stat().st_mtime_ns for path in session.rglob("*")} == before
+    with pytest.raises(NotFoundError, match="not in this store"):
+        discard_overlay(mounts.store, str(session))

@@ -54,6 +54,7 @@ class Needed(NamedTuple):
 class ContentPlan:
     ways: dict[LeftFile, Way] = field(default_factory=dict)
     needed: list[Needed] = field(default_factory=list)
+    lost: dict[LeftFile, Needed] = field(default_factory=dict)
 
 
 def settle(state: MountState, operation: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
@@ -90,7 +91,9 @@ def _plan_file(
 ) -> None:
     file = left.what
     assert isinstance(file, LeftFile)
-    if file in plan.ways:
+    if file in plan.ways:  # one more name of it
+        if (lost := plan.lost.get(file)) is not None:
+            plan.needed.append(lost._replace(path=left.path))
         return
     way, missing = _find_way(sources, file)
     if way is Way.MISSING and not (is_bound or file.is_written):
@@ -99,7 +102,9 @@ def _plan_file(
             way = Way.ATTRIBUTES
     plan.ways[file] = way
     if way is Way.MISSING:
-        plan.needed.append(Needed(left.path, join_ranges(missing), missing[0].problem))
+        lost = Needed(left.path, join_ranges(missing), missing[0].problem)
+        plan.lost[file] = lost
+        plan.needed.append(lost)
 
 
 def _find_way(sources: Sources, file: LeftFile) -> tuple[Way, list[LeftBytes]]:
