@@ -247,6 +247,9 @@ class _Export:
         result.problems += self.salvaged.problems
         result.problems += [f"{show_path(path)}: {why}" for path, why in self.tree.unknown]
         result.notes = [f"{show_path(path)}: {why}" for path, why in self.local.notes]
+        for file in self.tree.partly_named & self.first.keys():
+            name = show_path(self.first[file][1:])
+            result.notes.append(f"{name}: it had more names, which are not known")
 
     def write_lists(self) -> None:
         base = self.salvaged.recorded.base

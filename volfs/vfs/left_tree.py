@@ -74,6 +74,8 @@ class LeftTree:
     items: list[Left] = field(default_factory=list)
     strays: list[Left] = field(default_factory=list)
     unknown: list[Unknown] = field(default_factory=list)
+    partly_named: set[LeftFile] = field(default_factory=set)
+    """Files with hard links that had more names, which only the version could tell."""
 
 
 def read_left_tree(salvaged: Salvaged, reader: Reader, sub_path: Path = ()) -> LeftTree:
@@ -216,8 +218,10 @@ class _Building:
         try:
             top = self.reader.find_path(self.snapshot, self.sub_path)
             found = list(find_groups(self.reader.get_tree, top.tree, wanted)) if top else []
-        except (DataError, FileSystemError):
-            return  # those without any name are strays
+        except (DataError, FileSystemError):  # those without any name are strays
+            known = (self.files[ino] for ino in wanted.values() if ino in self.seen)
+            self.tree.partly_named.update(known)
+            return
         for path, entry in sorted(found):
             if self.is_untouched(path):
                 self.add_other_name(path, wanted[entry.group])
