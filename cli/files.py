@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
@@ -127,15 +127,16 @@ def get(volume: str, remote_path: str, local_destination: str, force: bool, at: 
 
 
 def download(store: Store, snapshot: Snapshot, path: Path, destination: str, force: bool) -> None:
-    """To a local path, or to stdout where that is ``-``."""
-    if destination != "-":
-        _get(store, snapshot, path, destination, force)
-        return
-    from volfs.volume.get import write_content
+    """To a local path, or to stdout where that is ``-``, or to the descriptor that it means."""
+    from volfs.volume.output import opened_descriptor, write_content
 
+    name = "/dev/stdout" if destination == "-" else destination
     sys.stdout.flush()
-    write_content(store, snapshot, path, sys.stdout.buffer)
-    sys.stdout.buffer.flush()
+    with opened_descriptor(os.fsencode(name)) as out:
+        if out is None:
+            _get(store, snapshot, path, destination, force)
+        else:
+            write_content(store, snapshot, path, out)
 
 
 def _get(store: Store, snapshot: Snapshot, path: Path, destination: str, force: bool) -> None:
@@ -159,13 +160,13 @@ class TargetExistsError(click.ClickException):
 @click.argument("remote_path", default="/")
 @force_option
 def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
-    """Upload a file, or the contents of a directory, as one version.
+    """Upload a file, or the contents of a directory, as one version; stdin where it is '-'.
 
     A REMOTE_PATH that ends in '/' is the directory to put it into.
     """
     from volfs.errors import EntryExistsError
     from volfs.model.names import parse_path
-    from volfs.volume.put import put_local
+    from volfs.volume.put import put_local, put_stream
 
     if "*" in local_path and not os.path.lexists(local_path):
         raise click.UsageError("Glob uploads are currently not supported")
@@ -173,7 +174,10 @@ def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
     with opened_volume(volume) as (store, record), progress_bar("Uploading") as report:
         try:
             path = parse_path(remote_path)
-            result = put_local(store, record, local_path, path, force=force, report=report)
+            if local_path == "-":
+                result = put_stream(store, record, get_stdin(), path, force=force)
+            else:
+                result = put_local(store, record, local_path, path, force=force, report=report)
         except EntryExistsError as error:
             hint = "" if force else "; use --force to overwrite files"
             raise TargetExistsError(f"{error}{hint}") from error
@@ -183,9 +187,23 @@ def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
     click.echo(f"Uploaded {what} '{printable(local_path)}' to '{printable(remote_path)}'")
 
 
+def get_stdin() -> BinaryIO:
+    """UsageError where the caller has closed it."""
+    if sys.stdin is None:
+        raise click.UsageError("stdin is closed")
+    return sys.stdin.buffer
+
+
 def choose_remote(local_path: str, remote_path: str) -> str:
-    """Where something is put: into a directory where the path ends in ``/``."""
-    return remote_path + os.path.basename(local_path) if remote_path.endswith("/") else remote_path
+    """Where something is put: into a directory where the path ends in ``/``.
+
+    UsageError for what stdin has no name for.
+    """
+    if not remote_path.endswith("/"):
+        return remote_path
+    if local_path == "-":
+        raise click.UsageError("what is read from stdin needs a path of its own, not a directory")
+    return remote_path + os.path.basename(local_path)
 
 
 def printable(text: str) -> str:

@@ -14,6 +14,7 @@ import click
 from volfs_cli.files import (
     choose_remote,
     download,
+    get_stdin,
     note_skipped,
     opened_version,
     printable,
@@ -167,13 +168,16 @@ def put(volume: str, local_path: str, remote_path: str, env: str | None) -> None
     """
     from volfs.model.names import parse_path
     from volfs.volume.commit import CommitNote
-    from volfs.volume.put import put_local
+    from volfs.volume.put import put_local, put_stream
 
     remote = choose_remote(local_path, remote_path)
     note = CommitNote(auto=True)
     with _opened(volume, env) as (store, record), progress_bar("Uploading") as report:
         path = parse_path(remote)
-        done = put_local(store, record, local_path, path, force=True, note=note, report=report)
+        if local_path == "-":
+            done = put_stream(store, record, get_stdin(), path, force=True, note=note)
+        else:
+            done = put_local(store, record, local_path, path, force=True, note=note, report=report)
     note_skipped(done.skipped)
     what = "directory" if Path(local_path).is_dir() else "file"
     click.echo(

@@ -18,12 +18,12 @@ from volfs.model.names import (
 )
 
 
-@pytest.mark.parametrize("name", ["a", "A-1_b.c", "x" * 64, ".", "-"])
+@pytest.mark.parametrize("name", ["a", "A-1_b.c", "x" * 64, "...", ".a", "-", "-x"])
 def test_volume_names(name: str) -> None:
     assert check_volume_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "x" * 65, "a b", "a/b", "é", "a\n", "a\0", "٣"])
+@pytest.mark.parametrize("name", ["", ".", "..", "x" * 65, "a b", "a/b", "é", "a\n", "a\0", "٣"])
 def test_refused_volume_names(name: str) -> None:
     with pytest.raises(InvalidNameError):
         check_volume_name(name)

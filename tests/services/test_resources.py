@@ -42,7 +42,7 @@ def test_names_belong_to_environments_and_kinds(tables: TableStore, dicts: Resou
         queues.get_by_id(dicts.get("n", "main").id)
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "ä", "x" * 65, "n\n", "ap-" + "0" * 22])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "ä", "x" * 65, "n\n", "ap-" + "0" * 22])
 def test_bad_names(dicts: Resources, name: str) -> None:
     with pytest.raises(InvalidError, match="Invalid Dict name"):
         dicts.create(name, "main")

@@ -38,11 +38,22 @@ def test_a_new_volume_is_empty_and_at_version_0(store: Store) -> None:
     assert head_snapshot(store, record).totals[:3] == (0, 0, 0)
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_names_of_earlier_releases_can_be_changed_and_deleted(store: Store, name: str) -> None:
+    made = create_volume(store, "new")
+    store.rename_volume("new", name)  # as an earlier release did
+    rename_volume(store, name, "proper")
+    assert store.get_volume("proper").id == made.id
+    store.rename_volume("proper", name)
+    delete_volume(store, name)
+    assert store.list_volumes() == []
+
+
 def test_names_are_unique_and_of_allowed_characters(store: Store) -> None:
     create_volume(store, "a")
     with pytest.raises(AlreadyExistsError):
         create_volume(store, "a")
-    for name in ("", "a/b", "a b", "ä", "a\n", "x" * 65):
+    for name in ("", ".", "..", "a/b", "a b", "ä", "a\n", "x" * 65):
         with pytest.raises(InvalidNameError):
             create_volume(store, name)
         with pytest.raises(InvalidNameError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, NamedTuple, Self
@@ -20,12 +20,12 @@ from volfs.errors import (
 )
 from volfs.model.names import Path as VolumePath
 from volfs.model.names import parse_path
+from volfs.system.directories import LocalDirectory, OpenTree, list_directory, open_link_target
+from volfs.volume.local_content import STREAM_MODE, Stream
+from volfs.volume.local_listing import Local
 from volfs.volume.progress import Report, report_nothing
-from volfs.volume.put import Local, Stream
 
 LocalPath = str | os.PathLike[str]
-_MODE_OF_STREAMS = 0o644
-
 
 Upload = Callable[[list[Local], list[Stream], bool, Report], None]
 """Makes one version of these; the bool says whether files may be overwritten."""
@@ -39,18 +39,23 @@ class _Directory(NamedTuple):
     recursive: bool
     pattern: str | None
 
-    def find_files(self) -> Iterator[Local]:
-        for directory, below, names in os.walk(self.top, onerror=_raise):
-            below.sort()
-            inside = os.path.relpath(directory, self.top)
-            above = tuple(name for name in inside.split(b"/") if name != b".")
-            for name in sorted(names):
-                status = _find_status(os.path.join(directory, name))
+    def find_files(self, tree: OpenTree) -> Iterator[Local]:
+        waiting: list[tuple[LocalDirectory, VolumePath]] = [(tree.top, ())]
+        while waiting:
+            directory, above = waiting.pop()
+            with directory.opened() as fd:
+                listed = sorted((name, *_follow(name, s, fd)) for name, s in list_directory(fd))
+            for name, status, follow in listed:
                 if status and stat.S_ISREG(status.st_mode) and self.takes((*above, name)):
-                    path = (*self.path, *above, name)
-                    yield Local(os.path.join(directory, name), path, status)
+                    shown, path = os.path.join(directory.path, name), (*self.path, *above, name)
+                    yield Local(shown, path, status, None, directory, follow)
             if not self.recursive:
                 return
+            waiting += [
+                (directory.below(name), (*above, name))
+                for name, status, follow in reversed(listed)
+                if status and stat.S_ISDIR(status.st_mode) and not follow
+            ]
 
     def takes(self, inside: VolumePath) -> bool:
         path = PurePosixPath(os.fsdecode(b"/".join(inside)))
@@ -86,7 +91,7 @@ class BatchUpload:
         if isinstance(local_file, str | os.PathLike):
             self._files.append((Path(local_file).absolute(), remote, mode))
         else:
-            permissions = (mode or _MODE_OF_STREAMS) & 0o7777
+            permissions = (mode or STREAM_MODE) & 0o7777
             self._streams.append(Stream(local_file, _parse(remote), permissions))
 
     def put_directory(
@@ -99,6 +104,7 @@ class BatchUpload:
 
         Symlinks to files are followed, to directories not; what is no file is left
         out, and so is a directory without any. AssertionError for what is no directory.
+        When the block ends: PermissionError for a symlink that belongs to another user.
         """
         self.add_directory(local_path, remote_path, recursive=recursive)
 
@@ -134,16 +140,20 @@ class BatchUpload:
             await run_in_thread(self._publish)
 
     def _publish(self) -> None:
-        with _local_errors():
+        with ExitStack() as trees, _local_errors():
             files = [_look_at(*item) for item in self._files]
             for directory in self._directories:
-                files += directory.find_files()
+                tree = trees.enter_context(OpenTree(directory.top))
+                files += directory.find_files(tree)
+            self._publish_files(files)
+
+    def _publish_files(self, files: list[Local]) -> None:
         streams = [_from_start(stream) for stream in self._streams]
         if self._force:
             files, streams = _last_of_each(files, streams)
         if not (files or streams):
             return
-        with _local_errors(), _volume_errors(self._force):
+        with _volume_errors(self._force):
             self._upload(files, streams, self._force, self._report)
 
 
@@ -156,15 +166,18 @@ def _look_at(local: Path, remote: PurePosixPath, mode: int | None) -> Local:
     return Local(os.fsencode(local), _parse(remote), status, (mode or 0) & 0o7777 or None)
 
 
-def _find_status(local: bytes) -> os.stat_result | None:
+def _follow(name: bytes, status: os.stat_result, at: int) -> tuple[os.stat_result | None, bool]:
+    """What a name is, or what it leads to if it is a symlink; None if that leads nowhere."""
+    if not stat.S_ISLNK(status.st_mode):
+        return status, False
     try:
-        return os.stat(local)
-    except FileNotFoundError:  # a symlink that leads nowhere
-        return None
-
-
-def _raise(error: OSError) -> None:
-    raise error
+        target = open_link_target(name, at, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None, True
+    try:
+        return os.fstat(target), True
+    finally:
+        os.close(target)
 
 
 def _from_start(stream: Stream) -> Stream:

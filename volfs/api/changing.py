@@ -16,8 +16,10 @@ from volfs.store.base import Store, VolumeRecord
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.history import get_version
+from volfs.volume.local_content import Stream
+from volfs.volume.local_listing import Local
 from volfs.volume.progress import Report
-from volfs.volume.put import Local, Stream, put_files
+from volfs.volume.put import put_files
 from volfs.volume.restore import restore_version
 
 

@@ -26,8 +26,10 @@ from volfs.store.base import Store, VolumeRecord
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.listing import FileEntry
+from volfs.volume.local_content import Stream
+from volfs.volume.local_listing import Local
 from volfs.volume.progress import Report
-from volfs.volume.put import Local, Stream, put_files
+from volfs.volume.put import put_files
 
 Advance = Callable[..., Any]
 """Called with ``advance=`` so many bytes."""

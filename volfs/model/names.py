@@ -11,6 +11,7 @@ from volfs.model.text import show, to_bytes
 NAME_MAX = 255
 PATH_MAX = 4096
 _TAKEN = ("/root", "/tmp")
+_PLACES = (".", "..")
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 Path = tuple[bytes, ...]
@@ -19,25 +20,31 @@ Path = tuple[bytes, ...]
 
 def check_volume_name(name: str) -> str:
     """Return ``name``; InvalidNameError says what is allowed."""
-    if not _VOLUME_NAME.fullmatch(name):
+    if not was_volume_name(name) or name in _PLACES:
         raise InvalidNameError(
-            f"invalid volume name {name!r}: use 1 to 64 of letters, digits, '.', '_' and '-'"
+            f"invalid volume name {name!r}: use 1 to 64 of letters, digits, '.', '_' and '-', "
+            "but neither '.' nor '..'"
         )
     return name
 
 
+def was_volume_name(name: str) -> bool:
+    """Whether a volume may be called so, or one that was made by an earlier release."""
+    return bool(_VOLUME_NAME.fullmatch(name))
+
+
 def check_tag_name(name: str) -> str:
     """Return ``name``; InvalidNameError says what is allowed."""
-    if not is_tag_name(name):
+    if not is_tag_name(name) or name in _PLACES:
         raise InvalidNameError(
             f"invalid tag {name!r}: use 1 to 64 of letters, digits, '.', '_' and '-', "
-            "not digits alone, and not 'head'"
+            "not digits alone, and none of 'head', '.' and '..'"
         )
     return name
 
 
 def is_tag_name(name: str) -> bool:
-    """Whether a tag may be called so: nothing else that means a version."""
+    """Whether a tag may be or have been called so: nothing else that means a version."""
     return bool(_VOLUME_NAME.fullmatch(name)) and not (name.isdecimal() or is_head(name))
 
 

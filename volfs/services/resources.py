@@ -73,7 +73,7 @@ _decoder = msgspec.msgpack.Decoder(Resource)
 
 def check_name(noun: str, name: str) -> str:
     """Return ``name``; InvalidNameError, in Modal's words."""
-    if not (_NAME.fullmatch(name) and not _APP_ID.fullmatch(name)):
+    if not _NAME.fullmatch(name) or _APP_ID.fullmatch(name) or name in (".", ".."):
         raise InvalidNameError(
             f"Invalid {noun} name: '{name}'.\n\nNames may contain only alphanumeric characters, "
             "dashes, periods, and underscores, must be shorter than 64 characters, and cannot "

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from volfs.errors import InvalidNameError
 from volfs.model.manifest import Manifest
-from volfs.model.names import check_volume_name
+from volfs.model.names import was_volume_name
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE
 from volfs.store.base import VolumeRecord
 
@@ -47,7 +46,6 @@ def _read_facts(manifest: Manifest) -> _Facts | None:
         return None
     try:
         facts = msgspec.json.decode(manifest.message, type=_Facts)
-        check_volume_name(facts.name)
-    except (msgspec.MsgspecError, InvalidNameError):
+    except msgspec.MsgspecError:
         return None
-    return facts
+    return facts if was_volume_name(facts.name) else None

@@ -16,10 +16,8 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from typing import BinaryIO
-from weakref import WeakSet
 
 from volfs.errors import DataError, LocalFileError, VolfsError
 from volfs.model.content import find_slices
@@ -27,17 +25,32 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, show_path
 from volfs.model.objects import NO_OID
+from volfs.model.text import show
 from volfs.model.tree import iter_entries
 from volfs.store.base import Store
+from volfs.system.directories import (
+    LocalDirectory,
+    OpenTree,
+    find_status,
+    identify,
+)
+from volfs.volume.local_listing import local_errors
+from volfs.volume.output import find_output, find_special, output_exists, write_special
 from volfs.volume.progress import Report, Tally, report_nothing
-from volfs.volume.put import local_errors
-from volfs.volume.reader import READ_SIZE, Reader, iter_content_bytes
+from volfs.volume.reader import READ_SIZE, Reader
+from volfs.volume.store_places import StorePlaces
 
 BATCH_FILES = 32
 BATCH_BYTES = 8 << 20
 BATCHES_AHEAD = 16
 TEMPORARY = b".volfs-get-"
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a fifo",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -50,12 +63,6 @@ class GetResult:
     bytes: int = 0
     skipped: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
-
-
-class OutputExistsError(LocalFileError):
-    """Something has the output's name already. A usage error, as on Modal."""
-
-    exit_status = 2
 
 
 def get_to_local(
@@ -71,20 +78,28 @@ def get_to_local(
 
     The root's contents go into the destination itself. With ``force`` files that
     are there are replaced; what the volume does not have stays. NoEntryError;
-    OutputExistsError; LocalFileError, which says how far it came; DataError after
-    everything that could be read was written.
+    A file is written into a device or fifo that the user names. OutputExistsError;
+    LocalFileError, which says how far it came; DataError after everything that could
+    be read was written.
     """
     reader = Reader(store.objects.load_object)
     entry = reader.get_path(snapshot, path)
     output = find_output(os.fsencode(destination), path, entry)
+    places = StorePlaces(store)
+    places.check_path(output)
+    special = find_special(output, force=force)
     size = entry.content_bytes if entry.is_directory else entry.size
     tally = Tally(report, entry.files if entry.is_directory else 1, size)
     result = GetResult(output)
-    with _Get(store, reader, snapshot, tally, result, force) as get:
-        try:
-            get.run(entry, path, output)
-        except VolfsError as error:
-            raise _with_count(error, tally) from error
+    if special is not None:
+        write_special(store, reader, entry, output, special)
+        tally.add(1, entry.size)
+    else:
+        with _Get(store, reader, snapshot, tally, result, force, places) as get:
+            try:
+                get.run(entry, path, output)
+            except VolfsError as error:
+                raise _with_count(error, tally) from error
     result.files, result.bytes = tally.files, tally.bytes
     if result.damaged:
         shown = "; ".join(result.damaged[:3])
@@ -96,43 +111,24 @@ def _with_count(error: VolfsError, tally: Tally) -> VolfsError:
     return type(error)(f"{error}; {tally.files} files were written") if tally.files else error
 
 
-def write_content(store: Store, snapshot: Snapshot, path: Path, out: BinaryIO) -> None:
-    """The bytes of a file, or of all files below a directory one after the other."""
-    reader = Reader(store.objects.load_object)
-    waiting = [(path, reader.get_path(snapshot, path))]
-    while waiting:
-        path, entry = waiting.pop()
-        if entry.is_directory:
-            below = [
-                ((*path, child.name), reader.resolve(snapshot, child))
-                for child in iter_entries(reader.get_tree, entry.tree)
-            ]
-            waiting += reversed(below)
-        elif entry.kind == FileKind.FILE:
-            for piece in iter_content_bytes(reader, store.objects, entry):
-                out.write(piece)
-
-
-def find_output(destination: bytes, path: Path, entry: Entry) -> bytes:
-    """Where a file or directory goes: as ``cp`` does, and the root into the destination."""
-    if os.path.isdir(destination) or (destination.endswith(b"/") and not entry.is_directory):
-        return os.path.join(destination, *path[-1:])
-    return destination
-
-
 # --- directories ------------------------------------------------------------
 
 
 class _Target:
-    """An open directory of the destination; finished when the last user lets go of it."""
+    """A directory of the destination; finished when the last user lets go of it."""
 
-    def __init__(self, shown: bytes, fd: int, entry: Entry | None, parent: _Target | None) -> None:
-        self.shown = shown
-        self.fd = fd
+    def __init__(
+        self, directory: LocalDirectory, entry: Entry | None, parent: _Target | None
+    ) -> None:
+        self.directory = directory
         self.entry = entry
         self.parent = parent.hold() if parent else None
         self.users = 1
         self.lock = threading.Lock()
+
+    @property
+    def shown(self) -> bytes:
+        return self.directory.path
 
     def hold(self) -> _Target:
         with self.lock:
@@ -150,18 +146,11 @@ class _Target:
             target = target.parent
 
     def finish(self) -> None:
-        with local_errors(self.shown):
-            try:
-                if self.entry is not None:
-                    os.fchmod(self.fd, self.entry.mode & 0o1777)
-                    os.utime(self.fd, ns=(self.entry.mtime_ns, self.entry.mtime_ns))
-            finally:
-                self.close()
-
-    def close(self) -> None:
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
+        if self.entry is None:
+            return
+        with local_errors(self.shown), self.directory.opened() as fd:
+            os.fchmod(fd, self.entry.mode & 0o1777)
+            os.utime(fd, ns=(self.entry.mtime_ns, self.entry.mtime_ns))
 
 
 class _Get:
@@ -175,7 +164,9 @@ class _Get:
         tally: Tally,
         result: GetResult,
         force: bool,
+        places: StorePlaces,
     ) -> None:
+        self.places = places
         self.objects = store.objects
         self.reader = reader
         self.snapshot = snapshot
@@ -184,15 +175,14 @@ class _Get:
         self.force = force
         self.pool = ThreadPoolExecutor(max(2, os.cpu_count() or 1))
         self.waiting: deque[Future[None]] = deque()
-        self.targets: WeakSet[_Target] = WeakSet()
+        self.trees = ExitStack()
 
     def __enter__(self) -> _Get:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.pool.shutdown(wait=True, cancel_futures=True)
-        for target in list(self.targets):
-            target.close()
+        self.trees.close()
 
     def run(self, entry: Entry, path: Path, output: bytes) -> None:
         above, name = os.path.split(output.rstrip(b"/") or b"/")
@@ -212,30 +202,30 @@ class _Get:
         """The directory to write into. What the user named himself may be a symlink."""
         if not path:
             os.makedirs(output, exist_ok=True)
-            return self.target(output, _open_named(output), None, None)
-        parent = self.target(above, _open_named(above), None, None)
+            return self.open_named(output)
+        parent = self.open_named(above)
         if not entry.is_directory:
             return parent
         top = self.make_directory(entry, name, parent)
         parent.release()
         return top
 
-    def target(self, shown: bytes, fd: int, entry: Entry | None, parent: _Target | None) -> _Target:
-        made = _Target(shown, fd, entry, parent)
-        self.targets.add(made)
-        return made
+    def open_named(self, path: bytes) -> _Target:
+        return _Target(self.trees.enter_context(OpenTree(path)).top, None, None)
 
     def make_directory(self, entry: Entry, name: bytes, parent: _Target) -> _Target:
         """A directory of the destination, never one that a symlink leads to."""
-        shown = os.path.join(parent.shown, name)
-        with local_errors(shown):
-            try:
-                os.mkdir(name, 0o700, dir_fd=parent.fd)
-            except FileExistsError:
-                if not self.force:
-                    raise _exists(shown) from None
-            fd = os.open(name, _DIRECTORY, dir_fd=parent.fd)
-        return self.target(shown, fd, entry, parent)
+        made = parent.directory.below(name)
+        with local_errors(made.path):
+            with parent.directory.opened() as at:
+                try:
+                    os.mkdir(name, 0o700, dir_fd=at)
+                except FileExistsError:
+                    if not self.force:
+                        raise output_exists(made.path) from None
+            with made.opened() as fd:
+                self.places.check_outside(made.path, identify(os.fstat(fd)))
+        return _Target(made, entry, parent)
 
     def walk(self, entry: Entry, path: Path, top: _Target) -> None:
         """Depth first, so that few directories are open at once; no recursion."""
@@ -295,29 +285,38 @@ class _Get:
         if entry.kind not in (FileKind.FILE, FileKind.SYMLINK):
             self.result.skipped.append(show_path(path))
             return
-        at = target.fd
-        with local_errors(os.path.join(target.shown, name)):
-            self.check_free(name, target)
-            temporary = TEMPORARY + secrets.token_hex(8).encode()
-            try:
-                if entry.kind == FileKind.SYMLINK:
-                    self.write_symlink(entry, temporary, at)
-                else:
-                    self.write_file(entry, temporary, at)
-                os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
-            except BaseException:
-                _remove(temporary, at)
-                raise
+        with (
+            local_errors(os.path.join(target.shown, name)),
+            target.directory.opened() as at,
+        ):
+            self.check_free(name, at, target)
+            self.write_at(entry, name, at)
         self.tally.add(files=1)
 
-    def check_free(self, name: bytes, target: _Target) -> None:
-        if self.force:
-            return
+    def write_at(self, entry: Entry, name: bytes, at: int) -> None:
+        """Make it under a temporary name, then let it take the place of what is there."""
+        temporary = TEMPORARY + secrets.token_hex(8).encode()
         try:
-            os.stat(name, dir_fd=target.fd, follow_symlinks=False)
-        except FileNotFoundError:
+            if entry.kind == FileKind.SYMLINK:
+                self.write_symlink(entry, temporary, at)
+            else:
+                self.write_file(entry, temporary, at)
+            os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
+        except BaseException:
+            _remove(temporary, at)
+            raise
+
+    def check_free(self, name: bytes, at: int, target: _Target) -> None:
+        """Only files and symlinks are replaced: not what others read from or write to."""
+        status = find_status(name, at)
+        if status is None:
             return
-        raise _exists(os.path.join(target.shown, name))
+        shown = os.path.join(target.shown, name)
+        if not self.force:
+            raise output_exists(shown)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
+            kind = _KINDS[stat.S_IFMT(status.st_mode)]
+            raise LocalFileError(f"{show(shown)}: {kind} is there, which is not replaced")
 
     def write_symlink(self, entry: Entry, name: bytes, at: int) -> None:
         os.symlink(entry.inline, name, dir_fd=at)
@@ -350,11 +349,6 @@ class _Get:
             self.tally.add(size=length)
 
 
-def _open_named(directory: bytes) -> int:
-    """What the user named; symlinks on the way there are his own."""
-    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
 def _write_all(fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
     view = memoryview(data)
     while view:
@@ -365,9 +359,3 @@ def _write_all(fd: int, data: bytes | bytearray | memoryview, offset: int) -> No
 def _remove(name: bytes, at: int) -> None:
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=at)
-
-
-def _exists(output: bytes) -> OutputExistsError:
-    return OutputExistsError(
-        f"output path {os.fsdecode(output)!r} already exists; use --force to overwrite it"
-    )

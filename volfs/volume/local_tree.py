@@ -19,7 +19,7 @@ from volfs.errors import LocalFileError
 from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path
 from volfs.model.objects import Buffer
-from volfs.volume.put import local_errors
+from volfs.volume.local_listing import local_errors
 
 TEMPORARY = b".volfs-export-"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

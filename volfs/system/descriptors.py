@@ -1,0 +1,16 @@
+"""Paths that mean a descriptor of this process, as shells make them: /dev/stdin, /dev/fd/3."""
+
+from __future__ import annotations
+
+import os
+import re
+
+_STANDARD = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
+_NUMBERED = re.compile(rb"(?:/dev/fd|/proc/(?:self|thread-self)/fd)/([0-9]{1,9})")
+
+
+def find_descriptor(path: bytes) -> int | None:
+    """The number that a path means; None for all other paths."""
+    path = os.path.normpath(path)
+    numbered = _NUMBERED.fullmatch(path)
+    return int(numbered[1]) if numbered else _STANDARD.get(path)

@@ -1,0 +1,207 @@
+"""Directories that others may change: reached by descriptor, and never through a link.
+
+Each directory is opened from the descriptor of the one above it. So who renames
+directories or puts links in their place while a tree is walked leads nobody out
+of it. Only some descriptors are kept: what was closed is opened again from above,
+and has to be the directory that it was.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import stat
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_NAMED_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+"""For what the user named himself: symlinks on the way there are his own."""
+OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+"""Does not wait for a fifo's writer, and makes no terminal ours."""
+KEPT_MAX = 256
+
+Identity = tuple[int, int]
+"""Device and inode number: what a file or directory is, whatever its path."""
+
+
+def identify(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino
+
+
+class LocalDirectory:
+    """One directory of a tree. ``path`` is what messages call it; nothing is opened by that."""
+
+    __slots__ = ("above", "identity", "name", "path", "tree")
+
+    def __init__(
+        self, tree: OpenTree, path: bytes, above: LocalDirectory | None, name: bytes
+    ) -> None:
+        self.tree = tree
+        self.path = path
+        self.above = above
+        self.name = name
+        self.identity: Identity | None = None
+        """Known from the first time that it was opened."""
+
+    def below(self, name: bytes) -> LocalDirectory:
+        """A directory in it. Each is to be made once only."""
+        return LocalDirectory(self.tree, os.path.join(self.path, name), self, name)
+
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """Its descriptor. OSError; ESTALE if another directory is there by now."""
+        held = self.tree.hold(self)
+        try:
+            yield held.fd
+        finally:
+            self.tree.release(held)
+
+
+class _Held:
+    __slots__ = ("fd", "users")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.users = 0
+
+
+class OpenTree:
+    """The descriptors of one tree's directories. Thread-safe. A context manager."""
+
+    def __init__(self, path: bytes, fd: int | None = None) -> None:
+        """Of the directory at ``path``, or the one that ``fd`` is of, which it takes over."""
+        self.top = LocalDirectory(self, path, None, b"")
+        fd = os.open(path, OPEN_NAMED_DIRECTORY) if fd is None else fd
+        self._top = _Held(fd)
+        self._top.users = 1
+        self.top.identity = identify(os.fstat(fd))
+        self._lock = threading.Lock()
+        self._kept = _choose_kept()
+        self._open: OrderedDict[LocalDirectory, _Held] = OrderedDict()
+
+    def __enter__(self) -> OpenTree:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with self._lock:
+            for held in (self._top, *self._open.values()):
+                fd, held.fd = held.fd, -1
+                if fd >= 0:
+                    os.close(fd)
+            self._open.clear()
+
+    def hold(self, directory: LocalDirectory) -> _Held:
+        """Its descriptor, which stays open until ``release``."""
+        with self._lock:
+            missing = []
+            here = directory
+            while here.above is not None and here not in self._open:
+                missing.append(here)
+                here = here.above
+            held = self._take(here)
+            for below in reversed(missing):
+                try:
+                    self._open[below] = _Held(_open_below(below, held.fd))
+                finally:
+                    held.users -= 1
+                held = self._take(below)
+                self._trim()
+            return held
+
+    def release(self, held: _Held) -> None:
+        with self._lock:
+            held.users -= 1
+
+    def _take(self, directory: LocalDirectory) -> _Held:
+        held = self._top
+        if directory.above is not None:
+            held = self._open[directory]
+            self._open.move_to_end(directory)
+        held.users += 1
+        return held
+
+    def _trim(self) -> None:
+        """Close what was not used for the longest time, once there are too many."""
+        if len(self._open) <= self._kept:
+            return
+        idle = next((one for one, held in self._open.items() if not held.users), None)
+        if idle is not None:
+            os.close(self._open.pop(idle).fd)
+
+
+def _open_below(directory: LocalDirectory, above: int) -> int:
+    fd = os.open(directory.name, OPEN_DIRECTORY, dir_fd=above)
+    identity = identify(os.fstat(fd))
+    if directory.identity not in (None, identity):
+        os.close(fd)
+        raise OSError(errno.ESTALE, "another directory took its place meanwhile")
+    directory.identity = identity
+    return fd
+
+
+def _choose_kept() -> int:
+    """No more than a quarter of what the process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return KEPT_MAX if soft == resource.RLIM_INFINITY else max(4, min(KEPT_MAX, soft // 4))
+
+
+def list_directory(fd: int) -> list[tuple[bytes, os.stat_result]]:
+    """The names in an open directory, each with what it is: links are not followed."""
+    with os.scandir(fd) as names:
+        found = [os.fsencode(item.name) for item in names]
+    return [(name, status) for name in found if (status := find_status(name, fd)) is not None]
+
+
+def find_status(name: bytes, at: int) -> os.stat_result | None:
+    """What a name of an open directory stands for, itself; None where there is nothing."""
+    try:
+        return os.stat(name, dir_fd=at, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def empty_directory(top: LocalDirectory) -> None:
+    """Remove all that is in a directory. Links are removed, never what they lead to. OSError."""
+    opened = [top]
+    for here in opened:
+        with here.opened() as fd:
+            for name, status in list_directory(fd):
+                if stat.S_ISDIR(status.st_mode):
+                    opened.append(here.below(name))
+                else:
+                    os.unlink(name, dir_fd=fd)
+    for here in reversed(opened[1:]):
+        assert here.above is not None
+        with here.above.opened() as fd:
+            os.rmdir(here.name, dir_fd=fd)
+
+
+def remove_tree(name: bytes, at: int) -> None:
+    """Remove a directory that an open directory has, with all that is in it. OSError."""
+    with OpenTree(name, os.open(name, OPEN_DIRECTORY, dir_fd=at)) as tree:
+        empty_directory(tree.top)
+    os.rmdir(name, dir_fd=at)
+
+
+def open_link_target(name: bytes, at: int, flags: int) -> int:
+    """Open what a symlink of an open directory leads to. OSError.
+
+    PermissionError for a link of another user: he could lead us to what only we may read.
+    """
+    link = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+    try:
+        status = os.fstat(link)
+        if status.st_uid not in (0, os.geteuid()):
+            raise PermissionError(
+                errno.EPERM, f"a symlink of user {status.st_uid}, which is not followed", name
+            )
+        return os.open(os.readlink(b"", dir_fd=link), flags, dir_fd=at)
+    finally:
+        os.close(link)

@@ -1,0 +1,213 @@
+"""The content of local files as it gets into entries: read to its end, whatever its size is said
+to be.
+
+A file's size is believed as long as reading agrees: so windows are read by several
+threads, and holes stay holes. Files of /proc and /sys have more or less than they
+say; they, and what has no size, are read from the first byte to the last.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from volfs.errors import LocalFileError
+from volfs.model.entry import INLINE_MAX, SYMLINK_MAX, Entry, FileKind, replace, to_storable_time
+from volfs.model.extents import ExtentMap, Piece
+from volfs.model.names import Path
+from volfs.model.objects import Buffer
+from volfs.model.text import show
+from volfs.store.clock import now_ns
+from volfs.system.descriptors import find_descriptor
+from volfs.volume.edit import Edit
+from volfs.volume.local_listing import (
+    Local,
+    check_unchanged,
+    iter_data,
+    local_errors,
+    opened_file,
+    read_link,
+)
+from volfs.volume.progress import Tally
+from volfs.volume.writer import PARALLEL_WINDOWS
+
+STREAM_MODE = 0o644
+_NULL = os.makedev(1, 3)
+
+
+class Stream(NamedTuple):
+    """Bytes that are read one after the other, to become a file."""
+
+    file: BinaryIO
+    path: Path
+    mode: int
+
+
+class _WrongSizeError(Exception):
+    """A file has more or fewer bytes than it says."""
+
+
+class LocalContent:
+    """Makes entries of local files, with their content in an edit's upload. Used by threads."""
+
+    def __init__(self, edit: Edit, tally: Tally) -> None:
+        self.writer = edit.writer
+        self.profile = edit.profile
+        self.tally = tally
+
+    def is_large(self, item: Local) -> bool:
+        """Whether its windows are tasks of their own."""
+        return item.is_file and item.status.st_size > (PARALLEL_WINDOWS - 1) << self.writer.bits
+
+    def read_file(self, item: Local) -> Entry:
+        """LocalFileError if it changes meanwhile; LimitError."""
+        self.profile.check_file_size(item.status.st_size)
+        with opened_file(item) as fd:
+            entry = self._read_content(item, fd)
+            check_unchanged(item, os.fstat(fd))
+        self.tally.add(files=1)
+        return entry
+
+    def _read_content(self, item: Local, fd: int) -> Entry:
+        entry = make_entry(item, FileKind.FILE)
+        try:
+            return self._read_sized(entry, item.status, fd)
+        except _WrongSizeError:
+            check_unchanged(item, os.fstat(fd))
+            return self._read_pieces(entry, _iter_file(fd, 1 << self.writer.bits))
+
+    def _read_sized(self, entry: Entry, status: os.stat_result, fd: int) -> Entry:
+        """As long as the file has as many bytes as it says; else _WrongSizeError."""
+        size = status.st_size
+
+        def read_at(arena: int, offset: int, length: int) -> Buffer:
+            data = os.pread(fd, length, offset)
+            if len(data) != length:
+                raise _WrongSizeError
+            self.tally.add(size=length)
+            return data
+
+        if size <= INLINE_MAX:
+            entry = replace(entry, size=size, inline=read_at(0, 0, size) if size else b"")
+        else:
+            pieces = [Piece(start, end, 0, start) for start, end in iter_data(fd, status)]
+            entry = self.writer.write(entry, ExtentMap(size, pieces), read_at)
+        if os.pread(fd, 1, size):
+            raise _WrongSizeError
+        return entry
+
+    def read_stream(self, stream: Stream) -> Entry:
+        """LimitError as soon as it is longer than a file may be; whatever reading raises."""
+        window = 1 << self.writer.bits
+        pieces = iter(lambda: _read_up_to(stream.file, window), b"")
+        entry = self._read_pieces(make_file_entry(stream), pieces)
+        self.tally.add(files=1)
+        return entry
+
+    def _read_pieces(self, entry: Entry, pieces: Iterator[bytes]) -> Entry:
+        return self.writer.write_stream(entry, self._counted(pieces))
+
+    def _counted(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        size = 0
+        for piece in pieces:
+            size += len(piece)
+            self.profile.check_file_size(size)
+            self.tally.add(size=len(piece))
+            yield piece
+
+
+def _iter_file(fd: int, window: int) -> Iterator[bytes]:
+    """From the first byte on, in pieces of a window; the last may be smaller."""
+    at = 0
+    while True:
+        piece = b""
+        while len(piece) < window and (more := os.pread(fd, window - len(piece), at)):
+            piece += more
+            at += len(more)
+        if not piece:
+            return
+        yield piece
+
+
+def _read_up_to(file: BinaryIO, size: int) -> bytes:
+    """So many bytes, fewer only at the end."""
+    data = b""
+    while len(data) < size:
+        more: bytes | None = file.read(size - len(data))
+        if more is None:  # its descriptor does not wait: somebody else wants it so
+            select.select([file], [], [])
+        elif more:
+            data += more
+        else:
+            break
+    return data
+
+
+# --- what is read without a size --------------------------------------------
+
+
+def open_stream(item: Local) -> Stream | None:
+    """What the user named, if it is read to its end without a size; None for a file.
+
+    So are pipes, terminals and descriptors such as /dev/stdin. LocalFileError for
+    a socket, and for a device, which may never end.
+    """
+    with local_errors(item.local):
+        fd = _open_stream(item)
+        return None if fd is None else Stream(os.fdopen(fd, "rb", 0), item.path, STREAM_MODE)
+
+
+def _open_stream(item: Local) -> int | None:
+    number = find_descriptor(item.local)
+    if number is not None:
+        return os.dup(number)
+    if item.is_file:
+        return None
+    mode, shown = item.status.st_mode, show(item.local)
+    if stat.S_ISFIFO(mode):
+        return os.open(item.local, os.O_RDONLY | os.O_CLOEXEC)
+    if stat.S_ISCHR(mode):
+        fd = os.open(item.local, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if item.status.st_rdev == _NULL or os.isatty(fd):
+            return fd
+        os.close(fd)
+    if stat.S_ISSOCK(mode):
+        raise LocalFileError(f"{shown}: a socket; only files, directories and pipes can be put")
+    raise LocalFileError(
+        f"{shown}: a device, which may have no end; `volfs put VOLUME - PATH <{shown}` reads it"
+    )
+
+
+# --- entries ----------------------------------------------------------------
+
+
+def make_file_entry(stream: Stream) -> Entry:
+    now = now_ns()
+    name = stream.path[-1] if stream.path else b"root"
+    return Entry(
+        name, FileKind.FILE, stream.mode, os.getuid(), os.getgid(), mtime_ns=now, ctime_ns=now
+    )
+
+
+def read_symlink(item: Local) -> Entry:
+    target = read_link(item)
+    if len(target) > SYMLINK_MAX:
+        raise LocalFileError(f"{show(item.local)}: a target of {len(target)} bytes")
+    return replace(make_entry(item, FileKind.SYMLINK), size=len(target), inline=target)
+
+
+def make_entry(item: Local, kind: FileKind) -> Entry:
+    """Mode and modification time of the local file; it belongs to whoever puts it."""
+    status = item.status
+    return Entry(
+        item.path[-1] if item.path else b"root",
+        kind,
+        stat.S_IMODE(status.st_mode) if item.mode is None else item.mode,
+        os.getuid(),
+        os.getgid(),
+        mtime_ns=to_storable_time(status.st_mtime_ns),
+        ctime_ns=now_ns(),
+    )

@@ -1,0 +1,163 @@
+"""A local tree as it is listed before it is put, and its files as they are read.
+
+What is named by the user is opened as he named it. Below that, every name is
+reached through the descriptor of its directory, and no link is followed: root may
+put the tree of somebody who changes it meanwhile.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from volfs.errors import LocalFileError
+from volfs.model.names import Path
+from volfs.model.text import show
+from volfs.system.directories import (
+    OPEN_FILE,
+    LocalDirectory,
+    identify,
+    list_directory,
+    open_link_target,
+)
+from volfs.volume.store_places import StorePlaces
+
+OPEN_NAMED = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class Local(NamedTuple):
+    """One thing found in the local tree, and the path it will have in the volume."""
+
+    local: bytes
+    """What messages call it; opened by it only where the user named it himself."""
+    path: Path
+    status: os.stat_result
+    mode: int | None = None
+    """The permissions it shall have; None: those it has."""
+    directory: LocalDirectory | None = None
+    """Where it was found; None if the user named it."""
+    follow: bool = False
+    """Whether it was listed as what a symlink in ``directory`` leads to."""
+
+    @property
+    def is_directory(self) -> bool:
+        return stat.S_ISDIR(self.status.st_mode)
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.status.st_mode)
+
+    @property
+    def name(self) -> bytes:
+        return os.path.basename(self.local)
+
+
+def scan(
+    top: LocalDirectory, path: Path, places: StorePlaces | None = None
+) -> tuple[list[Local], list[str]]:
+    """Everything to put, a directory before what is in it; and what cannot be put.
+
+    LocalFileError, also for a directory of the store's own.
+    """
+    found: list[Local] = []
+    skipped: list[str] = []
+    waiting = [(top, path)]
+    while waiting:
+        directory, above = waiting.pop()
+        with local_errors(directory.path), directory.opened() as fd:
+            found.append(Local(directory.path, above, os.fstat(fd)))
+            if places is not None:
+                places.check_outside(directory.path, identify(found[-1].status))
+            listed = list_directory(fd)
+        for name, status in listed:
+            shown = os.path.join(directory.path, name)
+            if stat.S_ISDIR(status.st_mode):
+                waiting.append((directory.below(name), (*above, name)))
+            elif stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+                found.append(Local(shown, (*above, name), status, directory=directory))
+            else:
+                skipped.append(os.fsdecode(shown))
+    return found, skipped
+
+
+@contextmanager
+def opened_file(item: Local) -> Iterator[int]:
+    """A file's descriptor. LocalFileError, also if it is not the one that was listed."""
+    with local_errors(item.local):
+        fd = _open(item)
+        try:
+            check_unchanged(item, os.fstat(fd))
+            yield fd
+        finally:
+            os.close(fd)
+
+
+def _open(item: Local) -> int:
+    if item.directory is None:
+        return os.open(item.local, OPEN_NAMED)
+    with item.directory.opened() as at:
+        try:
+            if item.follow:
+                return open_link_target(item.name, at, OPEN_NAMED)
+            return os.open(item.name, OPEN_FILE, dir_fd=at)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENXIO):  # a link or a socket by now
+                raise _changed(item) from error
+            raise
+
+
+def read_link(item: Local) -> bytes:
+    """What a listed symlink leads to. LocalFileError."""
+    assert item.directory is not None, "a symlink that is named is followed"
+    with local_errors(item.local), item.directory.opened() as at:
+        fd = os.open(item.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+        try:
+            check_unchanged(item, os.fstat(fd))
+            return os.readlink(b"", dir_fd=fd)
+        finally:
+            os.close(fd)
+
+
+def check_unchanged(item: Local, now: os.stat_result) -> None:
+    """LocalFileError if the file is not the one that was listed, as it was then."""
+    if _describe(item.status) != _describe(now):
+        raise _changed(item)
+
+
+def _describe(status: os.stat_result) -> tuple[int, ...]:
+    return (*identify(status), status.st_mode, status.st_size, status.st_mtime_ns)
+
+
+def _changed(item: Local) -> LocalFileError:
+    return LocalFileError(f"{show(item.local)}: changed while it was read")
+
+
+def iter_data(fd: int, status: os.stat_result) -> Iterator[tuple[int, int]]:
+    """The ranges of a file that are not holes."""
+    at, size = 0, status.st_size
+    if status.st_blocks * 512 >= size:
+        yield 0, size
+        return
+    while at < size:
+        try:
+            start = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # a hole up to the end
+                return
+            raise
+        at = min(os.lseek(fd, start, os.SEEK_HOLE), size)
+        if at > start:
+            yield start, at
+
+
+@contextmanager
+def local_errors(path: bytes) -> Iterator[None]:
+    """OSError of a local path as LocalFileError."""
+    try:
+        yield
+    except OSError as error:
+        raise LocalFileError(f"{show(path)}: {error.strerror or error}") from error

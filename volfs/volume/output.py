@@ -1,0 +1,120 @@
+"""Where the files of a version go: into a directory, a new name, or what is written into."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+
+from volfs.errors import LocalFileError
+from volfs.model.entry import Entry, FileKind
+from volfs.model.manifest import Snapshot
+from volfs.model.names import Path
+from volfs.model.objects import Buffer
+from volfs.model.text import show
+from volfs.model.tree import iter_entries
+from volfs.store.base import Store
+from volfs.system.descriptors import find_descriptor
+from volfs.volume.local_listing import local_errors
+from volfs.volume.reader import Reader, iter_content_bytes
+
+
+class OutputExistsError(LocalFileError):
+    """Something has the output's name already. A usage error, as on Modal."""
+
+    exit_status = 2
+
+
+def write_content(store: Store, snapshot: Snapshot, path: Path, out: BinaryIO) -> None:
+    """The bytes of a file, or of all files below a directory one after the other."""
+    reader = Reader(store.objects.load_object)
+    waiting = [(path, reader.get_path(snapshot, path))]
+    while waiting:
+        path, entry = waiting.pop()
+        if entry.is_directory:
+            below = [
+                ((*path, child.name), reader.resolve(snapshot, child))
+                for child in iter_entries(reader.get_tree, entry.tree)
+            ]
+            waiting += reversed(below)
+        elif entry.kind == FileKind.FILE:
+            for piece in iter_content_bytes(reader, store.objects, entry):
+                write_whole(out, piece)
+
+
+def find_output(destination: bytes, path: Path, entry: Entry) -> bytes:
+    """Where a file or directory goes: as ``cp`` does, and the root into the destination."""
+    if os.path.isdir(destination) or (destination.endswith(b"/") and not entry.is_directory):
+        return os.path.join(destination, *path[-1:])
+    return destination
+
+
+@contextmanager
+def opened_descriptor(destination: bytes) -> Iterator[BinaryIO | None]:
+    """What a path such as /dev/stdout or /dev/fd/3 means, to be written to; None for all others.
+
+    So bytes are written where the program that opened it has come to, and a file that
+    it appends to is not written over. LocalFileError.
+    """
+    number = find_descriptor(destination)
+    if number is None or os.path.isdir(destination):
+        yield None
+        return
+    with local_errors(destination):
+        descriptor = os.dup(number)
+    with os.fdopen(descriptor, "wb", 0) as out:
+        yield out
+
+
+# --- devices and fifos ------------------------------------------------------
+
+
+def find_special(output: bytes, *, force: bool) -> int | None:
+    """The type of what is written into rather than replaced; None for all else.
+
+    That are fifos and devices, as for ``cp``. OutputExistsError for a block device, which
+    has content, unless ``force``; LocalFileError for a socket.
+    """
+    try:
+        mode = os.stat(output).st_mode
+    except OSError:
+        return None
+    if stat.S_ISSOCK(mode):
+        raise LocalFileError(f"{show(output)}: a socket; it is neither replaced nor written into")
+    if stat.S_ISBLK(mode) and not force:
+        raise output_exists(output)
+    kinds = (stat.S_ISFIFO, stat.S_ISCHR, stat.S_ISBLK)
+    return stat.S_IFMT(mode) if any(is_kind(mode) for is_kind in kinds) else None
+
+
+def write_special(store: Store, reader: Reader, entry: Entry, output: bytes, kind: int) -> None:
+    """Write a file's bytes into what is there, and make nothing."""
+    if entry.kind != FileKind.FILE:
+        raise LocalFileError(f"{show(output)}: not a directory; only a file is written into it")
+    with local_errors(output):
+        fd = os.open(output, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(fd, "wb", 0) as out:
+            if stat.S_IFMT(os.fstat(fd).st_mode) != kind:
+                raise LocalFileError(f"{show(output)}: another file took its place meanwhile")
+            for piece in iter_content_bytes(reader, store.objects, entry):
+                write_whole(out, piece)
+
+
+def write_whole(out: BinaryIO, piece: Buffer) -> None:
+    """LocalFileError where there is no room; BrokenPipeError where nobody reads any more."""
+    view = memoryview(piece)
+    try:
+        while view:
+            view = view[out.write(view) :]
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LocalFileError(f"output: {error.strerror}") from error
+
+
+def output_exists(output: bytes) -> OutputExistsError:
+    return OutputExistsError(
+        f"output path '{show(output)}' already exists; use --force to overwrite it"
+    )
