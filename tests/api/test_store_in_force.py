@@ -13,6 +13,7 @@ from tests.harness.fixtures import mounts
 from tests.harness.mounted import Mounts
 from volfs.api.client import Client
 from volfs.containers.container import Container, ContainerSpec, VolumeMount
+from volfs.volume.sessions import DEVICE
 
 __all__ = ["mounts"]
 pytestmark = pytest.mark.fuse
@@ -61,6 +62,22 @@ def test_only_another_stores_mount(mounts: Mounts, elsewhere: Mounts, tmp_path: 
                 act()
     assert theirs.status().dirty_files > 0
     assert theirs.status().version == 0
+
+
+def test_a_session_that_names_another_ones_mount(mounts: Mounts, elsewhere: Mounts) -> None:
+    """Its own mount has gone, say, and the number is another's by now."""
+    ours, theirs = mounts.mount(), elsewhere.mount()
+    (theirs.path / "f").touch()
+    (note,) = mounts.store_path.rglob(f"mounts/*/{DEVICE}")
+    right = note.read_text()
+    number = "{}:{}".format(*theirs.client.mount.device)
+    note.write_text(" ".join([number, *right.split()[1:]]))
+    with pytest.raises(RuntimeError, match="another mount by now, of"):
+        volume_of(mounts).commit()
+    assert theirs.status().version == 0
+    note.write_text(right)
+    assert volume_of(mounts).commit().version is None
+    assert ours.status().version == 0
 
 
 def test_the_store_by_another_path(mounts: Mounts, tmp_path: Path) -> None:

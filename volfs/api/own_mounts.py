@@ -17,10 +17,11 @@ from volfs.store.base import Store, VolumeRecord
 def get_own_mount(
     store: Store, volume: VolumeRecord, verb: str, mountpoint: str | None = None
 ) -> MountClient:
-    """The one mount of the volume, or the one at ``mountpoint``. NotMountedError."""
+    """The one mount of the volume, or the one at ``mountpoint``. NotMountedError; MountError."""
     found = find_own_mounts(store, volume, mountpoint)
     if len(found) == 1:
-        return found[0]
+        found[0].check()
+        return found[0].client
     if not found:
         where = f" at {mountpoint}" if mountpoint else ""
         raise NotMountedError(
@@ -28,16 +29,16 @@ def get_own_mount(
             f"mounted: this process sees no mount of {volume.name}{where}; "
             f"`volfs mount {volume.name} DIRECTORY` makes one"
         )
-    places = ", ".join(mount.mount.path for mount in found)
+    places = ", ".join(mount.client.mount.path for mount in found)
     raise NotMountedError(
         f"{verb}(): {volume.name} is mounted more than once ({places}); say which: "
-        f"{verb}(mountpoint={found[-1].mount.path!r})"
+        f"{verb}(mountpoint={found[-1].client.mount.path!r})"
     )
 
 
 def find_own_mounts(
     store: Store, volume: VolumeRecord, mountpoint: str | None = None
-) -> list[MountClient]:
+) -> list[VolumeMount]:
     """Its living mounts that this process sees, all or those at a place; each once.
 
     A container sees those of the host, too: its own is the one that is meant there.
@@ -59,6 +60,7 @@ def find_own_mounts(
 
 def _choose(
     of_volume: dict[tuple[int, int], VolumeMount], mounts: list[MountClient]
-) -> list[MountClient]:
+) -> list[VolumeMount]:
+    """By where they are seen, which need not be where they were mounted."""
     found = ((mount, of_volume.get(mount.mount.device)) for mount in reversed(mounts))
-    return [mount for mount, seen in found if seen is not None and seen.session.alive]
+    return [seen._replace(client=mount) for mount, seen in found if seen and seen.session.alive]

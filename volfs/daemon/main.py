@@ -294,6 +294,7 @@ async def _finish(built: Mount) -> None:
     if service.socket is not None:
         with surviving("removing the socket"):
             service.socket.remove()
+    built.session.forget_device()
     built.committer.kernel = NO_KERNEL  # the mount is gone; its path is somebody else's now
     try:
         stays = await _commit_last(built)

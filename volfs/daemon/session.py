@@ -90,6 +90,10 @@ class Session:
         temporary.write_text(encode_device(device, self.path, Path(store.url)))
         temporary.rename(self.path / DEVICE)
 
+    def forget_device(self) -> None:
+        """The mount is gone: its number is another's next."""
+        _forget_device(self.path)
+
     def close(self) -> None:
         """Let go of the directory; it stays, with the overlay in it."""
         if not self._lock.closed:  # else it may be another process's by now
