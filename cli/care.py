@@ -96,6 +96,12 @@ def _print_gc(result: GcReport, dry_run: bool) -> None:
         click.echo(
             f"In quarantine: {waiting}; a later gc deletes them, --undelete brings them back."
         )
+    if result.starved_packs:
+        click.echo(
+            f"Left, for the disk has no room for a copy of what is in use in them: "
+            f"{plural(result.starved_packs, 'pack')}; "
+            "a gc with --grace 0, or when there is room, goes on with them."
+        )
     if result.busy_packs:
         click.echo(
             f"Left for later, for somebody writes to them: {plural(result.busy_packs, 'pack')}."

@@ -46,7 +46,12 @@ def fill(path: Path, leave: int = 0) -> Path:
     ballast = path / "ballast"
     with ballast.open("wb") as file:
         room = find_free(path) - leave
-        os.posix_fallocate(file.fileno(), 0, max(room, 1))
+        while room > 0:
+            try:
+                os.posix_fallocate(file.fileno(), 0, room)
+                break
+            except OSError:  # statvfs does not count what the file itself takes
+                room -= 64 << 10
         while not leave:
             # What statvfs does not count, and what the file system keeps for itself.
             try:

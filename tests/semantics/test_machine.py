@@ -19,6 +19,7 @@ import pytest
 from tests.harness.disks import MIB, fill, find_free, memory_disk
 from tests.volume.shortcuts import noise, publish_files
 from volfs.errors import OutOfSpaceError
+from volfs.model.objects import Kind
 from volfs.model.retention import KeepRules
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
@@ -27,7 +28,7 @@ from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
-from volfs.volume.volumes import create_volume
+from volfs.volume.volumes import create_volume, delete_volume
 
 pytestmark = [
     pytest.mark.fuse,
@@ -51,6 +52,13 @@ def store(disk: Path) -> Iterator[Store]:
 @pytest.fixture
 def volume(store: Store) -> VolumeRecord:
     return create_volume(store, "data", chunk_bits=16)
+
+
+def remove(store: Store, volume: VolumeRecord, name: bytes) -> None:
+    """As ``volfs rm`` does."""
+    with Edit(store, volume) as edit:
+        edit.remove((name,))
+        edit.publish(CommitNote())
 
 
 # --- Commits -------------------------------------------------------------------
@@ -116,9 +124,7 @@ def test_a_grace_is_told_by_a_clock_that_nobody_sets(
 ) -> None:
     """The grace is told by a clock that nobody sets."""
     publish_files(store, volume, {"f": noise(MIB)})
-    with Edit(store, volume) as edit:
-        edit.remove((b"f",))
-        edit.publish(CommitNote())
+    remove(store, volume, b"f")
     store.remove_versions(volume.id, [1])
     now = time.time_ns()
     for wrong in (0, 10 * YEAR, -10 * YEAR):
@@ -137,3 +143,36 @@ def test_check_names_versions_of_the_future(
     report = check_store(store)
     assert report.is_clean
     assert [(item.volume, item.version) for item in report.notices] == [("data", 2)]
+
+
+# --- Care of the store: full disks -----------------------------------------------
+
+
+def test_what_frees_room_works_without_any(disk: Path, store: Store, volume: VolumeRecord) -> None:
+    """What frees room works on a disk that has none. What takes room, ``rm`` among it, says so
+    and changes nothing."""
+    publish_files(store, volume, {"f": noise(8 * MIB)})
+    fill(disk)
+    with pytest.raises(OutOfSpaceError, match="volfs gc --grace 0"):
+        remove(store, volume, b"f")
+    assert store.get_head(volume.id).version == 1
+    delete_volume(store, "data")
+    assert collect_garbage(store, grace=0).deleted_bytes > 8 * MIB
+    assert find_free(disk) > 8 * MIB
+
+
+def test_what_is_dead_whole_goes_first(disk: Path, store: Store, volume: VolumeRecord) -> None:
+    """Where there is no room to copy what is in use, gc deletes what is dead whole first, and
+    then goes on with what fits."""
+    doomed = create_volume(store, "doomed", chunk_bits=16)
+    publish_files(store, doomed, {"dead": noise(9 * MIB, 2)})
+    with store.open_upload() as other:  # has that pack, so that the next file is in another
+        other.put_object(Kind.CHUNK, noise(9))
+        publish_files(store, volume, {"mixed": noise(6 * MIB), "dead": noise(8 * MIB, 1)})
+    remove(store, volume, b"dead")
+    store.remove_versions(volume.id, [1])
+    delete_volume(store, "doomed")
+    fill(disk)
+    report = collect_garbage(store, grace=0)
+    assert report.starved_packs == 0
+    assert report.deleted_bytes > 20 * MIB

@@ -242,7 +242,7 @@ class Dicts:
                 used = entry._replace(expires_ns=self._expiry(None)[0])
                 txn.put(ENTRIES, at, used.encode())
 
-        self._tables.change(act, adds=None)
+        self._tables.change(act)
 
     def _sweep(self, txn: Changing, dict_id: str, at: bytes) -> None:
         """Remove the neighbours if they have expired.

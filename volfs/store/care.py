@@ -61,6 +61,8 @@ class GcReport(NamedTuple):
     waiting_packs: int = 0
     waiting_bytes: int = 0
     """In quarantine when gc has ended."""
+    starved_packs: int = 0
+    """Left, for the disk had no room for what is in use in them."""
 
 
 class Undeleted(NamedTuple):

@@ -113,15 +113,16 @@ def is_due(directory: Path) -> bool:
 
 
 def note_checked(directory: Path) -> None:
-    """Remember that a large file was found sound in this boot."""
+    """Remember that a large file was found sound in this boot, if there is room for it."""
     if (directory / DATA).stat().st_size <= SMALL:
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(directory / CHECKED, flags, 0o600)
-    try:
-        os.pwrite(descriptor, _BOOT_ID.read_bytes(), 0)
-    finally:
-        os.close(descriptor)
+    with suppress(OSError):
+        descriptor = os.open(directory / CHECKED, flags, 0o600)
+        try:
+            os.pwrite(descriptor, _BOOT_ID.read_bytes(), 0)
+        finally:
+            os.close(descriptor)
 
 
 def keep_from_children(directory: Path) -> None:

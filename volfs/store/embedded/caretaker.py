@@ -154,7 +154,7 @@ class Copier:
             self._full.append(self._writers.pop(kind))
             writer = None
         if writer is None:
-            writer = self._writers[kind] = self._parts.pool.create(kind)
+            writer = self._writers[kind] = self._parts.pool.create(kind, reserve=0)
         return writer
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from typing import NamedTuple
 
-from volfs.errors import DataError
+from volfs.errors import DataError, OutOfSpaceError
 from volfs.errors.faults import reached
 from volfs.model.collection import PackUse, Plan, plan_collection
 from volfs.model.objects import Kind, Oid
@@ -33,6 +34,8 @@ OBJECTS_AT_ONCE = 1 << 20
 """Index entries of packs to sweep that are in memory at one time."""
 DEAD_AT_ONCE = 1 << 16
 """Index entries that one transaction takes away: commits of others wait for it."""
+FRUGAL = 64
+"""Index entries that one transaction changes on a full disk: it takes LMDB a page or two each."""
 
 
 def collect(parts: Parts, live: Live, options: GcOptions) -> Iterator[GcProgress | GcReport]:
@@ -43,7 +46,10 @@ def collect(parts: Parts, live: Live, options: GcOptions) -> Iterator[GcProgress
         collector = Collector(parts, live, options)
         plan = collector.plan()
         if not options.dry_run:
-            yield from collector.sweep(plan)
+            try:
+                yield from collector.sweep((*plan.drop, *plan.rewrite))
+            except OutOfSpaceError:
+                yield from collector.sweep_frugally((*plan.drop, *plan.rewrite))
             yield from purge(parts, options)
             tidy_names(parts)
         yield collector.report(plan)
@@ -68,7 +74,10 @@ class Collector:
         self._copied = 0
         self._survey: list[PackUse] = []
         self._due = (0, 0)
+        self._total = 0
         self.swept: list[PackUse] = []
+        self.starved: list[PackUse] = []
+        """Packs for which there was no room to copy what is in use in them."""
 
     # --- mark and plan ---------------------------------------------------
 
@@ -126,15 +135,39 @@ class Collector:
 
     # --- sweep -----------------------------------------------------------
 
-    def sweep(self, plan: Plan) -> Iterator[GcProgress]:
-        total = sum(use.live_bytes for use in plan.rewrite)
-        yield GcProgress("sweep", 0, total)
-        for group in _group((*plan.drop, *plan.rewrite)):
+    def sweep(self, uses: Iterable[PackUse]) -> Iterator[GcProgress]:
+        uses = list(uses)
+        self._total = sum(use.live_bytes for use in uses)
+        yield GcProgress("sweep", 0, self._total)
+        for group in _group(uses):
             rows = read_rows(self._parts, {use.pack for use in group})
-            yield from self._sweep_group(group, rows, total)
+            yield from self._sweep_group(group, rows)
+
+    def sweep_frugally(self, uses: Iterable[PackUse]) -> Iterator[GcProgress]:
+        """What is left of these, on a full disk: one at a time, those first of which least is
+        to be copied, and without a grace each makes room for the next.
+
+        OutOfSpaceError where that frees nothing at all.
+        """
+        swept = {use.pack for use in self.swept}
+        left = [use for use in uses if use.pack not in swept]
+        yield from purge(self._parts, self._options)
+        self._parts.environment.spend_ballast()  # a little is copied there, and much comes back
+        for group in _group(sorted(left, key=lambda use: use.live_bytes)):
+            rows = read_rows(self._parts, {use.pack for use in group})
+            for use in group:
+                try:
+                    yield from self._sweep_group([use], rows)
+                except OutOfSpaceError as error:
+                    self.starved.append(use)
+                    reason = error
+                else:
+                    yield from purge(self._parts, self._options)
+        if self.starved and not self.swept:
+            raise reason
 
     def _sweep_group(
-        self, group: list[PackUse], rows: dict[int, list[Row]], total: int
+        self, group: list[PackUse], rows: dict[int, list[Row]]
     ) -> Iterator[GcProgress]:
         with Copier(self._parts) as copier:
             victims: list[Victim] = []
@@ -144,12 +177,12 @@ class Collector:
                     if held is not None:
                         victims.append(Victim(use, held, [], []))
                         self._copy(copier, victims[-1], rows[use.pack])
-                        yield GcProgress("sweep", self._copied + copier.copied, total)
+                        yield GcProgress("sweep", self._copied + copier.copied, self._total)
                     dead = sum(len(victim.dead) for victim in victims)
                     full = copier.copied >= PACK_TARGET or dead >= DEAD_AT_ONCE
                     if victims and (full or number == len(group)):
                         self._put_aside(copier, victims)
-                        yield GcProgress("sweep", self._copied, total)
+                        yield GcProgress("sweep", self._copied, self._total)
             finally:
                 for victim in victims:
                     victim.held.close()
@@ -167,14 +200,7 @@ class Collector:
         copier.sync()
         reached("gc.durable")
         self._keep_new_roots()
-        with self._parts.environment.write(reserve=0) as txn:
-            self._keep_new_roots(txn)
-            # An object that was brought back has an entry that we have not read.
-            swept = [] if self._was_saved(txn) else list(filter(self._is_dead, victims))
-            for victim in swept:
-                self._put_pack_aside(txn, victim)
-            copier.extend(txn)
-            reached("gc.unmoved")
+        swept = self._move(copier, victims)
         reached("gc.moved")
         self._copied += copier.copied
         copier.settle()
@@ -182,6 +208,66 @@ class Collector:
         for victim in victims:
             victim.held.close()
         victims.clear()
+
+    def _move(self, copier: Copier, victims: list[Victim]) -> list[Victim]:
+        """Those that are in quarantine now. In one transaction, or on a full disk in many."""
+
+        def move(txn: Transaction) -> list[Victim]:
+            self._keep_new_roots(txn)
+            # An object that was brought back has an entry that we have not read.
+            swept = [] if self._was_saved(txn) else list(filter(self._is_dead, victims))
+            for victim in swept:
+                self._put_pack_aside(txn, victim)
+            copier.extend(txn)
+            reached("gc.unmoved")
+            return swept
+
+        try:
+            return self._parts.environment.free(move)
+        except OutOfSpaceError:
+            self._move_rows(copier, victims)
+        return self._parts.environment.free(move)
+
+    def _move_rows(self, copier: Copier, victims: list[Victim]) -> None:
+        """All that can be done before the packs are put aside, in small parts.
+
+        Each part is proven as the whole is. By key, so that LMDB's pages are changed one
+        after the other, and those that one part lets go of are used by the next.
+        """
+        rows: dict[Oid, Moved | Row] = {}
+        for victim in victims:
+            rows.update((item.oid, item) for item in victim.moved)
+            rows.update((row[0], row) for row in victim.dead)
+        ordered = [rows[oid] for oid in sorted(rows)]
+        size = FRUGAL
+        while ordered:
+            try:
+                part = ordered[:size]
+                self._parts.environment.free(partial(self._move_part, copier, part))
+                del ordered[:size]
+            except OutOfSpaceError:
+                if size == 1:
+                    raise
+                size //= 8
+
+    def _move_part(self, copier: Copier, rows: list[Moved | Row], txn: Transaction) -> None:
+        self._keep_new_roots(txn)
+        if self._was_saved(txn):
+            return
+        copier.extend(txn)
+        for item in rows:
+            if isinstance(item, Moved):
+                self._parts.index.replace_entry(txn, *item)
+            elif item[0] not in self._live:
+                self._part_with(txn, *item)
+
+    def _part_with(self, txn: Transaction, oid: Oid, row: bytes) -> None:
+        """A dead object goes before its pack does. If it is condemned it can be brought back,
+        for its pack is there; but rows to condemn take room, and without a grace no use."""
+        if self._options.grace_ns > 0:
+            self._parts.index.quarantine.condemn(txn, oid, row)
+        else:
+            self._parts.index.replace_entry(txn, oid, row, None)
 
     def _was_saved(self, txn: Transaction) -> bool:
         return self._parts.index.count_saves(txn) != self._saves
@@ -228,6 +314,7 @@ class Collector:
             deleted_bytes=deleted_bytes,
             waiting_packs=count,
             waiting_bytes=waiting,
+            starved_packs=len(self.starved),
         )
 
 

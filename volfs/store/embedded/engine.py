@@ -26,6 +26,7 @@ from volfs.store.base import (
 )
 from volfs.store.care import GcOptions, GcProgress, GcReport, Live, RepairReport, Undeleted
 from volfs.store.clock import now_ns, read_steady
+from volfs.store.embedded.ballast import Ballast
 from volfs.store.embedded.caretaker import Parts
 from volfs.store.embedded.collector import collect
 from volfs.store.embedded.damage import iter_damage
@@ -121,7 +122,8 @@ class Engine:
 def _open_index(engine: Engine) -> tuple[Environment, Index]:
     path, directory = engine.path, engine.directory
     try:
-        environment = Environment(engine.handle.base / INDEX, prove=engine.proof.check)
+        place = engine.handle.base / INDEX
+        environment = Environment(place, prove=engine.proof.check, ballast=Ballast(place))
     except DamagedObjectError as error:
         raise DamagedObjectError(f"{error}; `volfs rebuild-index` makes a new one") from error
     try:
@@ -184,8 +186,7 @@ class EmbeddedStore:
         self._refs.rename_volume(old, new)
 
     def delete_volume(self, name: str, stale: Collection[str] = ()) -> None:
-        # No reserve: on a full disk, deleting is the way out.
-        with self._engine.environment.write(reserve=0) as txn:
+        def delete(txn: Transaction) -> None:
             record = self._refs.find_in(txn, name)
             for lease in self._leases.list_in(txn):
                 if lease.volume_id == record.id and lease.session not in stale:
@@ -194,6 +195,8 @@ class EmbeddedStore:
                         "`volfs overlays` shows it"
                     )
             self._refs.delete(txn, record)
+
+        self._engine.environment.free(delete)
 
     # --- versions --------------------------------------------------------
 
@@ -210,8 +213,7 @@ class EmbeddedStore:
         return self._refs.iter_versions(volume_id)
 
     def remove_versions(self, volume_id: str, versions: Collection[int]) -> list[int]:
-        # No reserve: what they keep may be what fills the disk.
-        with self._engine.environment.write(reserve=0) as txn:
+        def remove(txn: Transaction) -> list[int]:
             kept = {tag.version for tag in self._tags.list_in(txn, volume_id)}
             for lease in self._leases.list_in(txn):
                 if lease.volume_id == volume_id:
@@ -220,6 +222,9 @@ class EmbeddedStore:
             kept.update(self._refs.list_held(txn, volume_id, versions, held))
             removed = self._refs.remove_versions(txn, volume_id, set(versions) - kept)
             reached("expire.unmoved")
+            return removed
+
+        removed = self._engine.environment.free(remove)
         reached("expire.moved")
         return removed
 

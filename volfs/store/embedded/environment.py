@@ -26,12 +26,15 @@ from volfs.errors import (
 )
 from volfs.model.checksum import add_checksum, strip_checksum
 from volfs.store.anchor import name_places
+from volfs.store.embedded.ballast import Ballast
 from volfs.store.pages import check_header, find_problems, is_due, keep_from_children, note_checked
 
 T = TypeVar("T")
 
 RESERVE = 8 << 20
 """Free bytes without which no transaction begins: what LMDB copies must fit."""
+_SHORT = 1 << 20
+"""Free bytes with fewer of which an I/O error means that the disk is full."""
 _MAP_SIZES = (1 << 40, 1 << 36, 1 << 32)
 """Address space, not disk; smaller where the process may not have so much."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -230,6 +233,7 @@ class Environment:
         seen: bool = False,
         spoiled: frozenset[bytes] = frozenset(),
         prove: Callable[[], None] = lambda: None,
+        ballast: Ballast | None = None,
     ) -> None:
         self._path = path
         self._shown = Path(name_places(str(path)))
@@ -241,6 +245,7 @@ class Environment:
         self._pid = os.getpid()
         self._closed = False
         self._tables: dict[bytes, Table] = {}
+        self._ballast = ballast
         self.make_room: Callable[[], object] = lambda: None
         """Called before a full disk is an error: gives back what nobody needs. No writing."""
         with store_errors(f"index {path}"):
@@ -253,6 +258,8 @@ class Environment:
                 if not seen:
                     self._check_pages(spoiled)
                     self._check_names()
+                    if ballast is not None:
+                        ballast.restore()
             except BaseException:
                 self._env.close()
                 raise
@@ -308,6 +315,18 @@ class Environment:
 
         For tables, whose whole work this is; they see to forks and closing themselves.
         """
+        try:
+            return self._run(act, write, reserve)
+        except OutOfSpaceError:
+            if reserve or not self.spend_ballast():
+                raise
+        except StoreUnavailableError:
+            # LMDB calls a short write, the first sign of a full disk, an I/O error.
+            if not write or (self._count_free() < _SHORT and not self.spend_ballast()):
+                raise
+        return self._run(act, write, reserve)
+
+    def _run(self, act: Callable[[Transaction], T], write: bool, reserve: int) -> T:
         if write:
             self._check_space(reserve)
         try:
@@ -344,10 +363,31 @@ class Environment:
                 self._prove_before(txn)
         except StoreUnavailableError:
             # LMDB calls a short write, the first sign of a full disk, an I/O error.
-            self._check_space(reserve)
+            self._check_space(max(reserve, _SHORT))
             raise
         # It may be in what was moved away meanwhile: then it is not told.
         self._prove()
+
+    def free(self, act: Callable[[Transaction], T]) -> T:
+        """``act``, which makes room, in a transaction as of ``write``.
+
+        It is held up by no reserve; on a full disk the ballast is given up for it, and
+        ``act`` runs again from its beginning.
+        """
+        try:
+            return self._free(act)
+        except OutOfSpaceError:
+            if not self.spend_ballast():
+                raise
+        return self._free(act)
+
+    def _free(self, act: Callable[[Transaction], T]) -> T:
+        with self.write(reserve=0) as txn:
+            return act(txn)
+
+    def spend_ballast(self) -> bool:
+        """Give the room of the ballast to the disk; whether there was any."""
+        return self._ballast is not None and self._ballast.spend()
 
     def _prove_before(self, txn: lmdb.Transaction[bytes]) -> None:
         """The last step of a transaction that writes. StoreReplacedError: it is undone."""
@@ -392,8 +432,9 @@ class Environment:
         self.make_room()
         if self._count_free() < reserve:
             raise OutOfSpaceError(
-                f"store {self._shown.parent}: less than {reserve >> 20} MiB free; "
-                "make room on the disk and try again"
+                f"store {self._shown.parent}: less than {max(1, reserve >> 20)} MiB free; make "
+                "room on the disk, such as by `volfs expire` or `volfs delete` and then "
+                "`volfs gc --grace 0`, and try again"
             )
 
     def _count_free(self) -> int:

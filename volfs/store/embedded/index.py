@@ -154,12 +154,14 @@ class Index:
         except DamagedObjectError:
             return None
 
-    def allocate_pack(self, kind: PackKind, is_taken: Callable[[int], bool]) -> int:
+    def allocate_pack(
+        self, kind: PackKind, is_taken: Callable[[int], bool], reserve: int = RESERVE
+    ) -> int:
         """A new id, never used before, with a row that says the pack is empty.
 
         ``is_taken`` tells whether there is a file: if so, the index has forgotten it.
         """
-        with self._environment.write() as txn:
+        with self._environment.write(reserve) as txn:
             pack = self._count(txn, _NEXT) or 1
             while is_taken(pack):
                 pack += 1

@@ -68,9 +68,12 @@ class Leases:
 
     def drop(self, session: str, expected: Lease | None = None) -> None:
         row = None if expected is None else _encode(expected)
-        with self._environment.write(reserve=0) as txn:
+
+        def drop(txn: Transaction) -> None:
             if row is None or txn.get(_key(session), db=self._leases) == row:
                 txn.delete(_key(session), db=self._leases)
+
+        self._environment.free(drop)
 
 
 def _key(session: str) -> bytes:

@@ -10,7 +10,7 @@ from volfs.errors import OutOfSpaceError
 from volfs.errors.faults import reached
 from volfs.store.care import GcOptions, GcProgress, Undeleted
 from volfs.store.embedded.caretaker import ROWS_AT_ONCE, Parts, Row, alone
-from volfs.store.embedded.environment import store_errors
+from volfs.store.embedded.environment import Transaction, store_errors
 from volfs.store.embedded.packs import pack_path
 from volfs.store.embedded.quarantine import Fate, QuarantinedPack, iter_condemned
 from volfs.store.embedded.rows import decode_entry
@@ -45,10 +45,14 @@ def note_times(parts: Parts, options: GcOptions) -> None:
     with parts.environment.read() as txn:
         packs = [item for item in quarantine.list_packs(txn) if not _is_due(item, options)]
     news = [(item, now) for item in packs if (now := _look(item, options)) != item]
+
+    def note(txn: Transaction) -> None:
+        for item, now in news:
+            quarantine.note_time(txn, item, now)
+
     if news:
-        with parts.environment.write(reserve=0) as txn:
-            for item, now in news:
-                quarantine.note_time(txn, item, now)
+        with suppress(OutOfSpaceError):  # they wait a little longer then
+            parts.environment.free(note)
 
 
 def _look(item: QuarantinedPack, options: GcOptions) -> QuarantinedPack:
@@ -65,8 +69,9 @@ def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:
     if not due:
         return
     quarantine = parts.index.quarantine
-    with parts.environment.write(reserve=0) as txn:
-        doomed = {item.pack for item in due if quarantine.doom(txn, item.pack)}
+    doomed = parts.environment.free(
+        lambda txn: {item.pack for item in due if quarantine.doom(txn, item.pack)}
+    )
     reached("gc.doomed")
     total = sum(find_size(parts, pack) for pack in doomed)
     done = 0
@@ -80,9 +85,12 @@ def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:
         _forget_rows(parts, [row for row in rows if decode_entry(*row).pack in doomed])
         yield GcProgress("delete", done, total)
     reached("gc.forgotten")
-    with parts.environment.write(reserve=0) as txn:
+
+    def forget(txn: Transaction) -> None:
         for pack in doomed:
             quarantine.forget_pack(txn, pack)
+
+    parts.environment.free(forget)
 
 
 def tidy_names(parts: Parts) -> None:
@@ -112,10 +120,12 @@ def _remove_file(parts: Parts, pack: int) -> Iterator[GcProgress]:
 
 
 def _forget_rows(parts: Parts, rows: list[Row]) -> None:
+    def forget(txn: Transaction) -> None:
+        for oid, row in rows:
+            parts.index.quarantine.forget(txn, oid, row)
+
     if rows:
-        with parts.environment.write(reserve=0) as txn:
-            for oid, row in rows:
-                parts.index.quarantine.forget(txn, oid, row)
+        parts.environment.free(forget)
 
 
 def undelete(parts: Parts) -> Undeleted:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from volfs.errors import StoreError, StoreReplacedError
+from volfs.store.embedded.ballast import Ballast
 from volfs.store.embedded.environment import (
     RESERVE,
     Environment,
@@ -25,7 +26,7 @@ from volfs.store.embedded.environment import (
     store_errors,
 )
 from volfs.store.embedded.handle import Identity, Proof, StoreHandle, identify
-from volfs.store.embedded.layout import create_store, open_handle
+from volfs.store.embedded.layout import INDEX, create_store, open_handle
 from volfs.store.embedded.signals import FutexSignal, Signals
 from volfs.store.tables import Changing, Reading, TableNames, Tables
 
@@ -77,6 +78,7 @@ class EmbeddedTables:
     def __init__(self, handle: StoreHandle, name: str, *, durable: bool) -> None:
         self._path = handle.base / name
         self._name = name
+        self._ballast = Ballast(handle.base / INDEX)
         self._proof = Proof(handle)
         self._is_durable = durable
         self._names: set[str] = set()
@@ -112,7 +114,11 @@ class EmbeddedTables:
             self._path.mkdir(mode=0o700, exist_ok=True)
         prove = self._proof.check
         environment = Environment(
-            self._path, durable=self._is_durable, seen=self._seen, prove=prove
+            self._path,
+            durable=self._is_durable,
+            seen=self._seen,
+            prove=prove,
+            ballast=self._ballast,
         )
         self._seen = True
         try:

@@ -54,11 +54,13 @@ class Tags:
         return tags
 
     def delete(self, volume_id: str, tag: str) -> None:
-        # No reserve: what it keeps may be what fills the disk.
-        with self._environment.write(reserve=0) as txn:
+        def delete(txn: Transaction) -> None:
             if not txn.delete(_key(volume_id, tag), db=self._tags):
                 raise NotFoundError(f"no tag {tag}")
             self._refs.log_name(txn, Naming(volume_id, tag=tag), takes=True)
+
+        # What it keeps may be what fills the disk.
+        self._environment.free(delete)
 
     def recover(self, txn: Transaction, volume_id: str, tags: Mapping[str, int]) -> int:
         """Put those that are not there and name a version that is; how many."""

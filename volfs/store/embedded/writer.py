@@ -13,7 +13,7 @@ from volfs.errors import OutOfSpaceError, StoreUnavailableError, VolfsError
 from volfs.errors.faults import reached
 from volfs.model.objects import Buffer
 from volfs.model.pack import PACK_HEADER_SIZE, PackKind, encode_pack_header
-from volfs.store.embedded.environment import store_errors
+from volfs.store.embedded.environment import RESERVE, store_errors
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.packs import (
     find_identity,
@@ -213,8 +213,10 @@ class WriterPool:
     def _take_back(self, writer: PackWriter) -> None:
         """Cut what the index does not have. If that fails it stays, as after a death."""
         with suppress(VolfsError, OSError):
+            self.check_place()
             row = self._index.find_pack(writer.pack)
-            if row is not None:
+            # Any other length is that of an index that was restored over this one.
+            if row is not None and row.durable in (writer.durable, writer.end):
                 writer.cut(row.durable)
 
     def _reclaim(self, seen: PackRow) -> int:
@@ -242,19 +244,19 @@ class WriterPool:
                     return writer
         return None
 
-    def create(self, kind: PackKind) -> PackWriter:
+    def create(self, kind: PackKind, reserve: int = RESERVE) -> PackWriter:
         """A writer of a new pack."""
         self.check_place()
         while True:
             # Somebody may adopt the new row before we lock it; then there is the next id.
-            writer = self._adopt(PackRow(self._allocate(kind), kind, 0))
+            writer = self._adopt(PackRow(self._allocate(kind, reserve), kind, 0))
             if writer is not None:
                 return writer
 
-    def _allocate(self, kind: PackKind) -> int:
+    def _allocate(self, kind: PackKind, reserve: int) -> int:
         with store_errors(f"{self._directory}"):
             return self._index.allocate_pack(
-                kind, lambda pack: pack_path(self._directory, pack).exists()
+                kind, lambda pack: pack_path(self._directory, pack).exists(), reserve
             )
 
     def _adopt(self, seen: PackRow) -> PackWriter | None:
