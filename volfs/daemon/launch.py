@@ -24,6 +24,7 @@ from volfs.errors import MountError, VolfsError
 from volfs.fuse.mounting import check_fuse, unmount
 from volfs.model.names import check_volume_name
 from volfs.model.text_json import decode_json, encode_json
+from volfs.store.address import find_local_path
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,8 @@ def check_options(options: MountOptions) -> MountOptions:
         raise MountError(f"{mountpoint}: not empty; --nonempty mounts over what is there")
     check_fuse()
     make_runtime_directory()
-    store = options.store if "://" in options.store else os.path.realpath(options.store)
+    local = find_local_path(options.store)
+    store = options.store if local is None else os.path.realpath(local)
     _check_apart(mountpoint, store)
     return replace(options, mountpoint=mountpoint, store=store)
 

@@ -18,6 +18,7 @@ import msgspec
 from blake3 import blake3
 
 from volfs.errors import DamagedObjectError, LocalFileError, StoreDeniedError
+from volfs.store.address import find_local_path
 
 _MAGIC = "volfs-secret-key-1"
 _KEY_SIZE = 32
@@ -121,7 +122,9 @@ def find_key_file(store_url: str) -> Path:
     named = os.environ.get("VOLFS_SECRET_KEY_FILE")
     if named:
         return Path(named)
-    store = Path(store_url)
+    store = find_local_path(store_url)
+    if store is None:
+        raise StoreDeniedError(f"store {store_url}: name a key file in VOLFS_SECRET_KEY_FILE")
     return store.with_name(store.name + ".secret-key")
 
 

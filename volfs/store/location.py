@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from volfs.store.address import parse_address
+
 
 def default_store() -> str:
     """Where volumes are if nobody says otherwise."""
@@ -15,6 +17,8 @@ def default_store() -> str:
 
 
 def choose_store(named: str | None = None) -> str:
-    """The named store, else ``VOLFS_STORE``, else the default; a directory as an absolute path."""
-    url = named or os.environ.get("VOLFS_STORE") or default_store()
-    return url if ":" in url.split("/", 1)[0] else os.path.abspath(url)
+    """The named store, else ``VOLFS_STORE``, else the default; a directory as an absolute path.
+
+    NotAStoreError for an address that can be none.
+    """
+    return parse_address(named or os.environ.get("VOLFS_STORE") or default_store()).text

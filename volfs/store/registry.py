@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
-from urllib.parse import unquote
 
 from volfs.errors import NotAStoreError
+from volfs.store.address import parse_address
 from volfs.store.base import CheckProgress, Store
 from volfs.store.care import RebuildReport
 from volfs.store.tables import TableNames, TableStore
@@ -54,8 +53,6 @@ TABLES: dict[str, OpenTables] = {
     "file": _open_embedded_tables,
 }
 
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-
 
 def open_store(url: str, *, create: bool = False) -> Store:
     """Open the store at a directory or a URL; with ``create``, make it if it is not there.
@@ -77,13 +74,11 @@ def open_tables(url: str, names: TableNames, *, create: bool = False) -> TableSt
 
 def _find_engine(engines: dict[str, T], url: str) -> tuple[T, str]:
     """Who serves the address, and the address without its scheme. NotAStoreError."""
-    scheme, location = _split(url)
+    scheme, location = parse_address(url)
     engine = engines.get(scheme)
     if engine is None:
         known = ", ".join(sorted(engines))
         raise NotAStoreError(f"store {url}: unknown scheme {scheme}; known: a directory, {known}")
-    if not location:
-        raise NotAStoreError(f"store {url!r}: no directory is named")
     return engine, location
 
 
@@ -95,11 +90,3 @@ def rebuild_index(url: str) -> Iterator[CheckProgress | RebuildReport]:
     """
     rebuild, location = _find_engine(REBUILDERS, url)
     return rebuild(location)
-
-
-def _split(url: str) -> tuple[str, str]:
-    """Scheme and location. ``file:`` takes a path with or without ``//``, %-escapes undone."""
-    if url.startswith("file:"):
-        return "file", unquote(url.removeprefix("file:").removeprefix("//"))
-    match = _SCHEME.match(url)
-    return (match[1].lower(), url[match.end() :]) if match else ("file", url)

@@ -20,6 +20,7 @@ from volfs.containers.launching import share_launcher
 from volfs.containers.messages import Start
 from volfs.containers.running import Running
 from volfs.errors import InvalidError
+from volfs.store.address import parse_address
 
 
 def start_container(name: str, options: Options, service: bytes) -> Running:
@@ -60,7 +61,7 @@ def _find_store(mounted: Pairs) -> str:
 
 
 def _to_absolute(url: str) -> str:
-    return url if "://" in url else str(Path(url).absolute())
+    return parse_address(url).text
 
 
 def _make_mount(path: str, handle: ResourceHandle) -> VolumeMount:
