@@ -2,74 +2,114 @@
 
 ``<runtime directory>/containers/<place>/<mount>``. The process that a container
 belongs to holds a lock on its place; the kernel lets go of it whatever the
-process dies of.
+process dies of. All of it is reached by descriptor from the runtime directory, once that
+is known to be ours alone, and no link in it is followed.
 """
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from volfs.control.client import MountClient
-from volfs.control.mounts import containers_directory, find_mount_point, make_runtime_directory
+from volfs.control.mounts import containers_directory, find_mount_point
+from volfs.control.runtime import open_directory, runtime_directory
 from volfs.errors import MountError
+from volfs.system.directories import OPEN_DIRECTORY, find_status, identify
 
 
 class Place:
     """A new directory for one container's mounts; ``remove`` takes it away when they are gone."""
 
     def __init__(self) -> None:
-        make_runtime_directory()
-        containers_directory().mkdir(mode=0o700, exist_ok=True)
-        while True:
-            self.path = containers_directory() / secrets.token_hex(4)
-            self.path.mkdir(mode=0o700)
-            lock = _find_lock(self.path)
-            if lock is not None:
-                self._lock = lock
-                return
+        """MountError if others can change the runtime directory."""
+        with _opened_containers(create=True) as places:
+            while True:
+                name = secrets.token_hex(4)
+                os.mkdir(name, 0o700, dir_fd=places)
+                lock = _find_lock(name, places)
+                if lock is not None:
+                    break
+        self.path = containers_directory() / name
+        self._lock = lock
 
     def make_mountpoint(self, name: str) -> Path:
-        path = self.path / name
-        path.mkdir(mode=0o700)
-        return path
+        os.mkdir(name, 0o700, dir_fd=self._lock)
+        return self.path / name
 
     def remove(self) -> None:
         """Also with mounts in it that are left: the next ``clear_left`` looks after those."""
-        if self._lock >= 0:
-            _remove(self.path)
-            os.close(self._lock)
-            self._lock = -1
+        if self._lock < 0:
+            return
+        lock, self._lock = self._lock, -1
+        try:
+            with _opened_containers() as places:
+                _remove(self.path.name, lock, places)
+        finally:
+            os.close(lock)
 
 
 def clear_left() -> None:
     """Remove the places of containers whose process died; best effort.
 
-    Where a daemon is still committing, its mount is let be.
+    Where a daemon is still committing, its mount is let be. MountError if others can
+    change the runtime directory: what is in it may not be ours.
     """
+    with suppress(FileNotFoundError), _opened_containers() as places:
+        for name in os.listdir(places):
+            lock = _find_lock(name, places)
+            if lock is not None:
+                try:
+                    _remove(name, lock, places)
+                finally:
+                    os.close(lock)
+
+
+@contextmanager
+def _opened_containers(*, create: bool = False) -> Iterator[int]:
+    """The directory of all places. FileNotFoundError; MountError if it is not ours alone."""
+    above = open_directory(runtime_directory(), {os.geteuid()}, create=create)
     try:
-        places = list(containers_directory().iterdir())
-    except FileNotFoundError:
-        return
-    for path in places:
-        lock = _find_lock(path)
-        if lock is not None:
-            _remove(path)
-            os.close(lock)
+        name = containers_directory().name
+        if create:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=above)
+        descriptor = _open_own(name, above)
+    finally:
+        os.close(above)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
-def _find_lock(path: Path) -> int | None:
+def _open_own(name: str, above: int) -> int:
+    shown = containers_directory()
+    try:
+        descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=above)
+    except NotADirectoryError:  # also for a link
+        raise MountError(f"{shown}: not a directory; remove it") from None
+    status = os.fstat(descriptor)
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        os.close(descriptor)
+        raise MountError(f"{shown}: others can change it; `chmod 700` or remove it")
+    return descriptor
+
+
+def _find_lock(name: str, places: int) -> int | None:
     """The locked directory; None where somebody has it, or it is gone."""
     try:
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        lock = os.open(name, OPEN_DIRECTORY, dir_fd=places)
     except OSError:
         return None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(lock), path.stat()):
+        status = find_status(os.fsencode(name), places)
+        if status is not None and identify(status) == identify(os.fstat(lock)):
             return lock
     except OSError:
         pass
@@ -77,13 +117,13 @@ def _find_lock(path: Path) -> int | None:
     return None
 
 
-def _remove(path: Path) -> None:
-    for mountpoint in path.iterdir():
-        with contextlib.suppress(MountError, OSError):
-            _take_away(os.fspath(mountpoint))
-            mountpoint.rmdir()
-    with contextlib.suppress(OSError):
-        path.rmdir()
+def _remove(name: str, place: int, places: int) -> None:
+    for mount in os.listdir(place):
+        with suppress(MountError, OSError):
+            _take_away(os.fspath(containers_directory() / name / mount))
+            os.rmdir(mount, dir_fd=place)
+    with suppress(OSError):
+        os.rmdir(name, dir_fd=places)
 
 
 def _take_away(mountpoint: str) -> None:
