@@ -20,9 +20,9 @@ from volfs.errors import (
 )
 from volfs.model.names import Path as VolumePath
 from volfs.model.names import parse_path
-from volfs.system.directories import LocalDirectory, OpenTree, list_directory, open_link_target
+from volfs.system.directories import OpenTree
 from volfs.volume.local_content import STREAM_MODE, Stream
-from volfs.volume.local_listing import Local
+from volfs.volume.local_listing import Local, iter_files
 from volfs.volume.progress import Report, report_nothing
 
 LocalPath = str | os.PathLike[str]
@@ -40,22 +40,10 @@ class _Directory(NamedTuple):
     pattern: str | None
 
     def find_files(self, tree: OpenTree) -> Iterator[Local]:
-        waiting: list[tuple[LocalDirectory, VolumePath]] = [(tree.top, ())]
-        while waiting:
-            directory, above = waiting.pop()
-            with directory.opened() as fd:
-                listed = sorted((name, *_follow(name, s, fd)) for name, s in list_directory(fd))
-            for name, status, follow in listed:
-                if status and stat.S_ISREG(status.st_mode) and self.takes((*above, name)):
-                    shown, path = os.path.join(directory.path, name), (*self.path, *above, name)
-                    yield Local(shown, path, status, None, directory, follow)
-            if not self.recursive:
-                return
-            waiting += [
-                (directory.below(name), (*above, name))
-                for name, status, follow in reversed(listed)
-                if status and stat.S_ISDIR(status.st_mode) and not follow
-            ]
+        start = len(self.path)
+        for item in iter_files(tree.top, self.path, recursive=self.recursive):
+            if self.takes(item.path[start:]):
+                yield item
 
     def takes(self, inside: VolumePath) -> bool:
         path = PurePosixPath(os.fsdecode(b"/".join(inside)))
@@ -164,20 +152,6 @@ def _look_at(local: Path, remote: PurePosixPath, mode: int | None) -> Local:
     if not stat.S_ISREG(status.st_mode):
         raise InvalidError(f"{local}: not a file")
     return Local(os.fsencode(local), _parse(remote), status, (mode or 0) & 0o7777 or None)
-
-
-def _follow(name: bytes, status: os.stat_result, at: int) -> tuple[os.stat_result | None, bool]:
-    """What a name is, or what it leads to if it is a symlink; None if that leads nowhere."""
-    if not stat.S_ISLNK(status.st_mode):
-        return status, False
-    try:
-        target = open_link_target(name, at, os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None, True
-    try:
-        return os.fstat(target), True
-    finally:
-        os.close(target)
 
 
 def _from_start(stream: Stream) -> Stream:

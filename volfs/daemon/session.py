@@ -14,8 +14,9 @@ import hashlib
 import logging
 import os
 import secrets
-import shutil
+import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,7 @@ from volfs.errors.faults import reached
 from volfs.model.names import join_path, parse_path
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.clock import now_ns
+from volfs.system.directories import OpenTree, list_directory, remove_tree
 from volfs.vfs.scratch import sync_directory
 from volfs.volume.sessions import (
     CATALOG,
@@ -108,9 +110,17 @@ class Session:
         """
         self.path.rename(self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}{REMOVED}"))
         reached("end.renamed")
-        for removed in self.path.parent.glob(f"*{REMOVED}"):
-            shutil.rmtree(removed, ignore_errors=True)
+        _sweep(self.path.parent)
         self._lock.close()
+
+
+def _sweep(directory: Path) -> None:
+    """Delete what was removed; best effort. By descriptor: others may put links there."""
+    with suppress(OSError), OpenTree(os.fsencode(directory)) as tree, tree.top.opened() as fd:
+        for name, status in list_directory(fd):
+            if name.endswith(os.fsencode(REMOVED)) and stat.S_ISDIR(status.st_mode):
+                with suppress(OSError):
+                    remove_tree(name, fd)
 
 
 def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:

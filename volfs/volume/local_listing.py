@@ -84,6 +84,44 @@ def scan(
     return found, skipped
 
 
+def iter_files(top: LocalDirectory, path: Path, *, recursive: bool = True) -> Iterator[Local]:
+    """The files in a directory by name, then those below; symlinks to files are followed.
+
+    What is no file is left out. OSError, of which PermissionError for a symlink that belongs
+    to another user.
+    """
+    waiting = [(top, path)]
+    while waiting:
+        directory, above = waiting.pop()
+        with directory.opened() as fd:
+            listed = [(name, *_follow(name, s, fd)) for name, s in sorted(list_directory(fd))]
+        for name, status, follow in listed:
+            if status and stat.S_ISREG(status.st_mode):
+                shown = os.path.join(directory.path, name)
+                yield Local(shown, (*above, name), status, None, directory, follow)
+        if not recursive:
+            return
+        waiting += [
+            (directory.below(name), (*above, name))
+            for name, status, follow in reversed(listed)
+            if status and stat.S_ISDIR(status.st_mode) and not follow
+        ]
+
+
+def _follow(name: bytes, status: os.stat_result, at: int) -> tuple[os.stat_result | None, bool]:
+    """What a name is, or what it leads to if it is a symlink; None if that leads nowhere."""
+    if not stat.S_ISLNK(status.st_mode):
+        return status, False
+    try:
+        target = open_link_target(name, at, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None, True
+    try:
+        return os.fstat(target), True
+    finally:
+        os.close(target)
+
+
 @contextmanager
 def opened_file(item: Local) -> Iterator[int]:
     """A file's descriptor. LocalFileError, also if it is not the one that was listed."""

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ from typing import ClassVar, Protocol
 
 from volfs.containers.container import Bind
 from volfs.errors import NotFoundError, RemoteError
+from volfs.system.directories import OpenTree, empty_directory
+from volfs.volume.local_listing import Local, iter_files, local_errors, opened_file
 
 Ignore = tuple[str, ...] | Callable[[Path], bool]
 _DONE = "done"
@@ -147,27 +150,41 @@ class LocalPath(Step):
     def _copy(self) -> Path:
         with once(make_key("copy", *self._hash())) as folder:
             if folder.is_new:
-                base = self.source if self.source.is_dir() else self.source.parent
-                for path in self._iter_files():
-                    target = folder.path / "files" / path.relative_to(base)
+                for item in self._iter_files():
+                    target = folder.path / "files" / os.fsdecode(b"/".join(item.path))
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copy2(path, target)
+                    _copy_file(item, target)
                 (folder.path / "files").mkdir(exist_ok=True)
         files = folder.path / "files"
         return files if self.source.is_dir() else next(files.iterdir())
 
     def _hash(self) -> Iterator[str]:
-        for path in self._iter_files():
-            with path.open("rb") as file:
-                yield f"{path} {hashlib.file_digest(file, 'blake2b').hexdigest()}"
+        for item in self._iter_files():
+            with opened_file(item) as fd, open(fd, "rb", closefd=False) as file:
+                digest = hashlib.file_digest(file, "blake2b").hexdigest()
+            yield f"{os.fsdecode(item.local)} {digest}"
 
-    def _iter_files(self) -> Iterator[Path]:
-        if not self.source.is_dir():
-            yield self.source
-            return
-        for path in sorted(self.source.rglob("*")):
-            if path.is_file() and not is_ignored(path.relative_to(self.source), self.ignore):
-                yield path
+    def _iter_files(self) -> Iterator[Local]:
+        """By descriptor: somebody else may change the directory meanwhile. LocalFileError."""
+        source = os.fsencode(self.source)
+        with local_errors(source):
+            if not self.source.is_dir():
+                yield Local(source, (source.rpartition(b"/")[2],), self.source.stat())
+                return
+            with OpenTree(source) as tree:
+                for item in iter_files(tree.top, ()):
+                    if not is_ignored(Path(os.fsdecode(b"/".join(item.path))), self.ignore):
+                        yield item
+
+
+def _copy_file(item: Local, target: Path) -> None:
+    """With its mode and times. LocalFileError if it is not the one that was listed."""
+    with opened_file(item) as fd, open(fd, "rb", closefd=False) as file:
+        with target.open("wb") as copy:
+            shutil.copyfileobj(file, copy)
+        status = os.fstat(fd)
+        target.chmod(stat.S_IMODE(status.st_mode) & 0o777)
+        os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def is_ignored(path: Path, ignore: Ignore) -> bool:
@@ -225,11 +242,8 @@ def once(key: str, *, force: bool = False) -> Iterator[Folder]:
 
 
 def _empty(path: Path) -> None:
-    for inner in path.iterdir():
-        if inner.is_dir() and not inner.is_symlink():
-            shutil.rmtree(inner)
-        else:
-            inner.unlink()
+    with OpenTree(os.fsencode(path)) as tree:
+        empty_directory(tree.top)
 
 
 def _find_cache() -> Path:

@@ -1,0 +1,168 @@
+"""What others change while volfs walks it: nothing from outside is ever read, written or removed.
+
+Another process swaps directories and files for links and fifos all the time while put, get,
+batch uploads and removals go on. Each either does what it should, or says that the tree
+changed; whatever they bring is of the tree. ``VOLFS_PROVE=long`` does more rounds.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.volume.shortcuts import head_snapshot
+from volfs.errors import LocalFileError
+from volfs.model.entry import FileKind
+from volfs.model.names import parse_path
+from volfs.store.base import Store, VolumeRecord
+from volfs.store.registry import open_store
+from volfs.system.directories import OpenTree, empty_directory
+from volfs.volume.get import get_to_local
+from volfs.volume.listing import FileEntryType, iter_listing
+from volfs.volume.local_listing import iter_files, opened_file
+from volfs.volume.put import put_local
+from volfs.volume.reader import Reader, iter_content_bytes
+from volfs.volume.volumes import create_volume
+
+LONG = os.environ.get("VOLFS_PROVE") == "long"
+ROUNDS = 1000 if LONG else 40
+SECRET = b"of nobody but its owner"
+NAMES = 4
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    """What no operation may read or change."""
+    top = tmp_path / "outside"
+    for number in range(NAMES):
+        (top / f"swap-{number}/empty").mkdir(parents=True)
+        (top / f"swap-{number}/file").write_bytes(SECRET)
+        (top / f"swap-file-{number}").write_bytes(SECRET)
+    return top
+
+
+@pytest.fixture
+def tree(tmp_path: Path, outside: Path) -> Path:
+    return make_tree(tmp_path / "tree")
+
+
+def make_tree(top: Path) -> Path:
+    top.mkdir(exist_ok=True)
+    for number in range(NAMES):
+        (top / f"swap-{number}/sub").mkdir(parents=True, exist_ok=True)
+        (top / f"swap-{number}/file").write_bytes(b"own")
+        (top / f"swap-file-{number}").write_bytes(b"own")
+        (top / f"swap-{number}-fifo").write_bytes(b"own")
+    return top
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[tuple[Store, VolumeRecord]]:
+    store = open_store(str(tmp_path / "store"), create=True)
+    yield store, create_volume(store, "v")
+    store.close()
+
+
+@contextmanager
+def swapping(tree: Path, outside: Path) -> Iterator[None]:
+    program = Path(__file__).with_name("swapping.py")
+    argv = [sys.executable, str(program), str(tree), str(outside)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            yield
+        finally:
+            process.kill()
+
+
+def look(outside: Path) -> list[tuple[str, bytes]]:
+    """All that is there, with contents."""
+    return sorted(
+        (str(path.relative_to(outside)), path.read_bytes() if path.is_file() else b"")
+        for path in outside.rglob("*")
+    )
+
+
+def contents(store: Store, volume: VolumeRecord) -> list[bytes]:
+    """Of all files in the newest version."""
+    reader, snapshot = Reader(store.objects.load_object), head_snapshot(store, volume)
+    found = []
+    for listed in iter_listing(reader, snapshot, (), recursive=True):
+        if listed.type == FileEntryType.FILE:
+            entry = reader.get_path(snapshot, parse_path(listed.path))
+            assert entry.kind == FileKind.FILE
+            pieces = iter_content_bytes(reader, store.objects, entry)
+            found.append(b"".join(bytes(piece) for piece in pieces))
+    return found
+
+
+def test_put_reads_nothing_from_outside(
+    volume: tuple[Store, VolumeRecord], tree: Path, outside: Path
+) -> None:
+    outcomes = {"done": 0, "changed": 0}
+    with swapping(tree, outside):
+        for number in range(ROUNDS):
+            try:
+                put_local(*volume, tree, (b"%d" % number,))
+                outcomes["done"] += 1
+            except LocalFileError:
+                outcomes["changed"] += 1
+    assert set(contents(*volume)) <= {b"own"}, outcomes
+    assert sum(outcomes.values()) == ROUNDS
+
+
+def test_uploads_read_nothing_from_outside(tree: Path, outside: Path) -> None:
+    """Symlinks to files are followed there if they are ours: these are another user's."""
+    if os.geteuid() != 0:
+        pytest.skip("gives links away")
+    read = set()
+    with swapping(tree, outside):
+        for path in tree.iterdir():
+            if path.is_symlink():
+                os.chown(path, 12345, 12345, follow_symlinks=False)
+        for _ in range(ROUNDS * 10):
+            try:
+                with OpenTree(os.fsencode(tree)) as opened:
+                    for item in iter_files(opened.top, ()):
+                        with opened_file(item) as fd:
+                            read.add(os.read(fd, 100))
+            except (LocalFileError, OSError):
+                continue
+    assert read <= {b"own"}
+
+
+def test_get_writes_nothing_outside(
+    volume: tuple[Store, VolumeRecord], tree: Path, outside: Path
+) -> None:
+    put_local(*volume, tree, ())
+    before = look(outside)
+    snapshot = head_snapshot(*volume)
+    with swapping(tree, outside):
+        for _ in range(ROUNDS):
+            try:
+                get_to_local(volume[0], snapshot, (), tree, force=True)
+            except LocalFileError:
+                continue
+    assert look(outside) == before
+
+
+def test_removals_remove_nothing_outside(tree: Path, outside: Path) -> None:
+    before = look(outside)
+    for _ in range(ROUNDS):
+        with swapping(tree, outside), OpenTree(os.fsencode(tree)) as opened:
+            try:
+                empty_directory(opened.top)
+            except OSError:
+                pass
+        with OpenTree(os.fsencode(tree)) as opened:
+            empty_directory(opened.top)
+        assert os.listdir(tree) == []
+        make_tree(tree)
+    assert look(outside) == before
