@@ -6,17 +6,21 @@ import os
 import random
 import shutil
 import stat
+import subprocess
 from contextlib import suppress
 
 import pytest
 
+from tests.crash.children import Child, Say
 from tests.harness.mounted import Mounts
 from tests.harness.stranded import export, leave_without_base, read_changes, sync, write
 from volfs.daemon.overlays import export_overlay
 from volfs.errors import DamagedObjectError, LocalFileError, MountError, NotFoundError
+from volfs.store.registry import open_store
 from volfs.volume.volumes import delete_volume
 
 pytestmark = pytest.mark.fuse
+NOBODY = 65534
 
 
 def test_everything_that_was_written_is_there(mounts: Mounts) -> None:
@@ -185,3 +189,75 @@ def test_no_link_leads_out_of_the_directory(mounts: Mounts) -> None:
     with pytest.raises(LocalFileError):
         export_overlay(mounts.store, mounts.sessions[0], str(output), force=True)
     assert os.listdir(away) == []
+
+
+def test_a_user_who_may_not_give_files_away_gets_them_all(mounts: Mounts) -> None:
+    """Neither owners nor devices, and no set-user-id in his own name: these are notes."""
+    mounted = mounts.mount()
+    write(mounted.path / "f", b"1")
+    os.chown(mounted.path / "f", 12, 34)
+    os.chmod(mounted.path / "f", 0o4755)
+    os.mknod(mounted.path / "device", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+    sync(mounted.path)
+    mounted.kill()
+    name = mounts.sessions[0]
+    mounts.close_store()
+    away, theirs = mounts.directory / "away", mounts.directory / "theirs"
+    shutil.copytree(mounts.store_path, away)
+    theirs.mkdir()
+    subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", away, theirs], check=True)
+    for path in (theirs, *theirs.parents[:3]):
+        path.chmod(0o755)
+
+    def work(say: Say) -> None:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        result = export_overlay(open_store(str(away)), name, str(theirs / "out"))
+        say(result.notes, result.problems)
+
+    ((notes, problems),) = Child(work).end()
+    assert any("files/f: its owner could not be kept" in note for note in notes)
+    assert any("device: Operation not permitted" in problem for problem in problems)
+    status = (theirs / "out" / "files" / "f").stat()
+    assert (status.st_uid, stat.S_IMODE(status.st_mode)) == (NOBODY, 0o755)
+    mounts.mount(mounted.path).unmount(discard=True)
+
+
+def test_where_no_hard_link_can_be_there_is_a_copy(mounts: Mounts) -> None:
+    mounted = mounts.mount()
+    (mounted.path / "d").mkdir()
+    write(mounted.path / "a", b"bytes")
+    os.link(mounted.path / "a", mounted.path / "d" / "b")
+    sync(mounted.path)
+    mounted.kill()
+    output = mounts.directory / "output"
+    (output / "files" / "d").mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", output / "files" / "d"], check=True)
+    try:
+        result = export_overlay(mounts.store, mounts.sessions[0], str(output), force=True)
+        assert result.is_whole, result
+        assert any("a copy instead of a hard link" in note for note in result.notes)
+        for name in ("a", "d/b"):
+            assert (output / "files" / name).read_bytes() == b"bytes"
+    finally:
+        subprocess.run(["umount", output / "files" / "d"], check=True)
+    mounts.mount(mounted.path).unmount(discard=True)
+
+
+def test_a_full_disk_ends_it(mounts: Mounts) -> None:
+    mounted = mounts.mount()
+    write(mounted.path / "a", os.urandom(3 << 20))
+    write(mounted.path / "b", b"small")
+    mounted.kill()
+    disk = mounts.directory / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], check=True)
+    try:
+        with pytest.raises(LocalFileError, match="No space left"):
+            export_overlay(mounts.store, mounts.sessions[0], str(disk / "out"))
+        assert not (disk / "out" / "changes.json").exists()
+        assert os.listdir(disk / "out" / "files") == []
+    finally:
+        subprocess.run(["umount", disk], check=True)
+    mounts.mount(mounted.path).unmount(discard=True)

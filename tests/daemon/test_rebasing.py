@@ -17,6 +17,7 @@ from volfs.daemon.rebasing import NeededError, rebase_overlay
 from volfs.errors import MountError, NotFoundError
 from volfs.volume.commit import CommitNote
 from volfs.volume.gc import collect_garbage
+from volfs.volume.volumes import delete_volume
 
 pytestmark = pytest.mark.fuse
 
@@ -215,3 +216,19 @@ def test_below_a_sub_path(mounts: Mounts) -> None:
     commit_overlay(mounts.store, result.overlay, CommitNote())
     assert read_file(mounts.store, mounts.volume, "a/b/f") == b"mine"
     assert read_file(mounts.store, mounts.volume, "other") == b"1"
+
+
+def test_one_of_a_volume_that_is_not_here_is_not_brought(mounts: Mounts) -> None:
+    _, session, _ = leave_much(mounts)
+    for path in (mounts.store_path / "mounts").iterdir():
+        shutil.rmtree(path)
+    delete_volume(mounts.store, "data")
+    mounts.create()  # of the same name
+    for bring_in in (
+        lambda: rebase_overlay(mounts.store, str(session), "head"),
+        lambda: commit_overlay(mounts.store, str(session), CommitNote()),
+        lambda: make_adoption(mounts.store, str(session), str(mounts.place("other"))),
+    ):
+        with pytest.raises(NotFoundError, match="which this store does not have"):
+            bring_in()
+    assert mounts.sessions == []

@@ -26,7 +26,7 @@ from volfs.store.clock import now_ns
 from volfs.vfs.left_content import LeftBytes, Sources, join_ranges
 from volfs.vfs.left_tree import Left, LeftDirectory, LeftFile, LeftTree, read_left_tree
 from volfs.vfs.salvage import Salvaged, ScratchReader, salvage_catalog
-from volfs.volume.local_tree import LocalTree, open_output
+from volfs.volume.local_tree import LocalTree, is_end, open_output
 from volfs.volume.progress import Report, Tally, report_nothing
 from volfs.volume.reader import Reader
 from volfs.volume.sessions import CATALOG, SCRATCH, Session
@@ -174,25 +174,37 @@ class _Export:
         first = self.first.get(file)
         if first is not None:
             at = self.place(first[0], (top, *left.path))
-            self.local.link(first, at)
-            record |= {"link_to": _as_text(b"/".join(first)), "in": _as_text(b"/".join(at))}
-            return
+            if self.link(first, at):
+                to = _as_text(b"/".join(first))
+                record |= {"link_to": to, "in": _as_text(b"/".join(at))}
+                return
         missing: list[LeftBytes] = []
         at = (top, *left.path)
         try:
             at = self.write(at, file, missing)
         except LocalFileError as error:
-            if file.entry.kind in (FileKind.FILE, FileKind.SYMLINK):
-                raise  # no room, say: what follows would not be written either
+            if is_end(error):
+                raise
             self.result.problems.append(str(error))
             return
-        self.first[file] = at
+        self.first.setdefault(file, at)
         record["in"] = _as_text(b"/".join(at))
         self.tally.add(files=1)
         if missing:
             self.add_incomplete(left.path, missing, record)
         else:
             self.result.files += 1
+
+    def link(self, first: Path, at: Path) -> bool:
+        """One more name of a file; False where the system has no hard links."""
+        try:
+            self.local.link(first, at)
+        except LocalFileError as error:
+            if is_end(error):
+                raise
+            self.result.notes.append(f"{error}: a copy instead of a hard link")
+            return False
+        return True
 
     def write(self, at: Path, file: LeftFile, missing: list[LeftBytes]) -> Path:
         """Write it; where to: to another place if not all of it is there."""
@@ -246,7 +258,7 @@ class _Export:
         result.deleted = len(self.deleted)
         result.problems += self.salvaged.problems
         result.problems += [f"{show_path(path)}: {why}" for path, why in self.tree.unknown]
-        result.notes = [f"{show_path(path)}: {why}" for path, why in self.local.notes]
+        result.notes += [f"{show_path(path)}: {why}" for path, why in self.local.notes]
         for file in self.tree.partly_named & self.first.keys():
             name = show_path(self.first[file][1:])
             result.notes.append(f"{name}: it had more names, which are not known")

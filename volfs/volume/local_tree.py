@@ -8,6 +8,7 @@ Attributes are kept as far as the system lets us: what it refuses is a note.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import secrets
 import stat
@@ -30,6 +31,7 @@ _TYPES = {
     FileKind.CHARACTER: stat.S_IFCHR,
     FileKind.BLOCK: stat.S_IFBLK,
 }
+_ENDS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -117,8 +119,9 @@ class LocalTree:
         for name, value in entry.xattrs:
             what = f"attribute {os.fsdecode(name)}"
             self.try_to(path, what, partial(os.setxattr, descriptor, name, value))
-        os.fchmod(descriptor, _mode(entry, owned))
-        os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+        self.try_to(path, "mode", partial(os.fchmod, descriptor, _mode(entry, owned)))
+        times = (entry.mtime_ns, entry.mtime_ns)
+        self.try_to(path, "time", partial(os.utime, descriptor, ns=times))
 
     def set_attributes_of_name(self, path: Path, entry: Entry, at: int, name: bytes) -> None:
         """Of what cannot be opened."""
@@ -130,9 +133,11 @@ class LocalTree:
             put = partial(os.setxattr, here, key, value, follow_symlinks=False)
             self.try_to(path, what, put)
         if entry.kind != FileKind.SYMLINK:
-            os.chmod(name, _mode(entry, owned), dir_fd=at)
+            change = partial(os.chmod, name, _mode(entry, owned), dir_fd=at)
+            self.try_to(path, "mode", change)
         times = (entry.mtime_ns, entry.mtime_ns)
-        os.utime(name, ns=times, dir_fd=at, follow_symlinks=False)
+        change = partial(os.utime, name, ns=times, dir_fd=at, follow_symlinks=False)
+        self.try_to(path, "time", change)
 
     def try_to(self, path: Path, what: str, call: Callable[[], None]) -> bool:
         try:
@@ -184,6 +189,12 @@ class LocalTree:
 
     def errors(self, path: Path) -> AbstractContextManager[None]:
         return local_errors(b"/".join((self.shown, *path)))
+
+
+def is_end(error: LocalFileError) -> bool:
+    """Whether what comes next cannot be written either: no room, say."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _ENDS
 
 
 def open_output(output: bytes, *, force: bool) -> LocalTree:
