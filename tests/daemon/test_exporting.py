@@ -166,8 +166,12 @@ def test_what_is_refused(mounts: Mounts) -> None:
         export_overlay(mounts.store, mounts.sessions[0], str(full))
     export_overlay(mounts.store, mounts.sessions[0], str(full), force=True)
     assert sorted(os.listdir(full)) == ["changes.json", "deleted", "files", "mine"]
-    with pytest.raises(LocalFileError, match="inside of the store"):
+    with pytest.raises(LocalFileError, match="directory of the store itself"):
         export_overlay(mounts.store, mounts.sessions[0], str(mounts.store_path / "out"))
+    other = mounts.directory / "other" / "mounts" / mounts.sessions[0]
+    shutil.copytree(mounts.store_path / "mounts" / mounts.sessions[0], other)
+    with pytest.raises(LocalFileError, match="among the sessions of a store"):
+        export_overlay(mounts.store, str(other), str(other.parent / "out"))
     with pytest.raises(NotFoundError):
         export_overlay(mounts.store, str(full), str(mounts.directory / "o"))
     with pytest.raises(NotFoundError):

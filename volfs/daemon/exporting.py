@@ -30,6 +30,7 @@ from volfs.volume.local_tree import LocalTree, is_end, open_output
 from volfs.volume.progress import Report, Tally, report_nothing
 from volfs.volume.reader import Reader
 from volfs.volume.sessions import CATALOG, SCRATCH, Session
+from volfs.volume.store_places import StorePlaces
 
 FILES, INCOMPLETE, DELETED, CHANGES = b"files", b"incomplete", b"deleted", b"changes.json"
 STRAYS = b"unplaced"
@@ -78,7 +79,8 @@ def export_session(
     What it does not hold whole is in the result.
     """
     target = os.path.abspath(os.fsencode(output))
-    _check_apart(target, os.fsencode(session.path), os.fsencode(store.url))
+    StorePlaces(store).check_path(target)
+    _check_apart(target, os.fsencode(session.path))
     salvaged = salvage_catalog(session.path / CATALOG)
     reader = Reader(store.objects.load_object)
     tree = read_left_tree(salvaged, reader, parse_path(session.sub_path))
@@ -92,14 +94,11 @@ def export_session(
         return export.run()
 
 
-def _check_apart(target: bytes, *kept: bytes) -> None:
-    real = os.path.realpath(target)
-    for place in map(os.path.realpath, kept):
-        if os.path.commonpath((real, place)) == place:
-            shown = os.fsdecode(target)
-            raise LocalFileError(
-                f"{shown}: inside of the store, whose files are not yours to write"
-            )
+def _check_apart(target: bytes, session: bytes) -> None:
+    """The session may be of another store, which stays as it is, too."""
+    real, mounts = os.path.realpath(target), os.path.dirname(os.path.realpath(session))
+    if os.path.commonpath((real, mounts)) == mounts:
+        raise LocalFileError(f"{os.fsdecode(target)}: among the sessions of a store")
 
 
 def _count(tree: LeftTree, report: Report) -> Tally:
