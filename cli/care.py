@@ -117,9 +117,16 @@ def _print_gc(result: GcReport, dry_run: bool) -> None:
     is_flag=True,
     help="First index what is stored, and drop from the index what is not.",
 )
+@click.option(
+    "--accept",
+    is_flag=True,
+    help="Accept that the store is older than what was acknowledged here; it is told no more.",
+)
 @json_option
 @click.pass_context
-def check(context: click.Context, read_data: bool, repair: bool, as_json: bool) -> None:
+def check(
+    context: click.Context, read_data: bool, repair: bool, accept: bool, as_json: bool
+) -> None:
     """Read every stored byte and follow every version; exit 1 if anything is wrong."""
     from volfs.volume.check import check_store
     from volfs.volume.recovery import repair_store
@@ -134,14 +141,19 @@ def check(context: click.Context, read_data: bool, repair: bool, as_json: bool) 
                 repaired = repair_store(store, report)
         with progress_bar("Checking") as report:
             result = check_store(store, report, read_data=read_data)
+        missed = store.find_missed()
+        if accept:
+            store.accept_missed()
     if as_json:
         mended = {"leases": [lease._asdict() for lease in leases]}
         repairs = {} if repaired is None else {"repaired": repaired._asdict() | mended}
-        print_json(_check_as_json(result) | repairs)
+        print_json(_check_as_json(result) | {"missed": missed or None} | repairs)
     else:
         if repaired is not None:
             _print_repair(repaired, leases)
         _print_check(result)
+        if accept:
+            click.echo("Accepted: the store is older." if missed else "Accepted: nothing.")
     if not result.is_clean:
         context.exit(1)
 

@@ -260,7 +260,7 @@ def _ask(mount: MountClient) -> tuple[Any, ...]:
     return (
         said.volume,
         said.mountpoint,
-        "alive",
+        "store replaced" if said.store_replaced else "alive",
         said.version,
         said.head,
         said.pid,

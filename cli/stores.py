@@ -46,11 +46,24 @@ def store_url() -> str:
 def opened_store(*, create: bool = False) -> Iterator[Store]:
     from volfs.store.registry import open_store
 
+    _show_warnings()
     store = open_store(store_url(), create=create)
     try:
         yield store
     finally:
         store.close()
+
+
+def _show_warnings() -> None:
+    """Have what the store logs as a warning on stderr, once, in a line as errors have."""
+    import logging
+
+    logger = logging.getLogger("volfs")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("volfs: warning: %(message)s"))
+        handler.setLevel(logging.WARNING)
+        logger.addHandler(handler)
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +15,18 @@ from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.volumes import create_volume
 
+_state = tempfile.TemporaryDirectory(prefix="volfs-state-")
+
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Notes about the stores of tests are not this user's.
+    os.environ["VOLFS_STATE_DIR"] = _state.name
     config.addinivalue_line("markers", "damaged: leaves the store damaged on purpose")
     config.addinivalue_line("markers", "noisy(*texts): expects log records above INFO with these")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _state.cleanup()
 
 
 @pytest.fixture(autouse=True)

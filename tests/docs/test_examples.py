@@ -63,6 +63,7 @@ def test_example_does_what_the_document_says(example: Example, place: Path) -> N
     home.mkdir()
     environment = {
         "HOME": str(home),
+        "VOLFS_STATE_DIR": str(place / "state"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "VOLFS_RUNTIME_DIR": str(place / "run"),
     }

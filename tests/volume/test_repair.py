@@ -424,6 +424,7 @@ def test_a_store_without_its_index_is_refused_and_no_pack_is_touched(whole: Whol
     assert [path.stat().st_size for path in packs(store)] == sizes
 
 
+@pytest.mark.noisy("older than what was acknowledged")
 def test_an_older_index_never_gives_out_the_id_of_a_pack_that_is_there(
     whole: Whole, tmp_path: Path
 ) -> None:

@@ -62,6 +62,8 @@ class MountStatus(msgspec.Struct):
     volume_id: str
     head: int | None = None
     """The volume's newest version, or None where the store does not say."""
+    store_replaced: bool = False
+    """Whether the store at its address is another than this mount opened."""
     session: str = ""
     """Which it has, as ``volume/sessions.py`` identifies sessions; of older daemons empty."""
 

@@ -52,6 +52,7 @@ def _take_clean(
 
 def _is_clean(session: Session) -> bool:
     """In a program of its own: what is damaged may kill it, and we may have threads."""
+    # Its paths are another process's to open, too, as those of ``session.scratch`` are not.
     places = (str(session.path / name) for name in (CATALOG, SCRATCH))
     command = [sys.executable, "-P", "-m", INSPECT, *places]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)

@@ -73,8 +73,9 @@ def check_options(options: MountOptions) -> MountOptions:
     check_fuse()
     make_runtime_directory()
     local = find_local_path(options.store)
-    store = options.store if local is None else os.path.realpath(local)
-    _check_apart(mountpoint, store)
+    # Not resolved: what the address leads to is compared with what was opened.
+    store = options.store if local is None else os.path.abspath(local)
+    _check_apart(mountpoint, os.path.realpath(store))
     return replace(options, mountpoint=mountpoint, store=store)
 
 

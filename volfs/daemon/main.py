@@ -189,6 +189,7 @@ def _wire(
     service.at_end = options.at_end
     service.follows = follows
     service.session = identify_session(session.path)
+    service.find_overlay = session.find_place
     return Mount(options, session, committer, operations, service)
 
 
@@ -300,10 +301,10 @@ async def _finish(built: Mount) -> None:
         stays = await _commit_last(built)
     except Exception as error:  # noqa: BLE001 - who waits for the end is told
         service.last_error = to_own(error)
-        log_error(f"last commit, the overlay stays in {built.session.path}", error)
+        log_error(f"last commit, the overlay {_say_left(built.session)}", error)
         return
     if stays:
-        log.info("ended; the overlay stays in %s", built.session.path)
+        log.info("ended; the overlay %s", _say_left(built.session))
         return
     with surviving("removing the session"):
         end_session(built.committer.store, built.session)
@@ -323,3 +324,8 @@ async def _commit_last(built: Mount) -> bool:
         return True
     await service.commit(CommitNote("unmount"))
     return False
+
+
+def _say_left(session: Session) -> str:
+    place = session.find_place()
+    return f"stays in {place}" if place else "is lost, for its directory was deleted"

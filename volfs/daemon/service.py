@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import cast, get_args
 
 import msgspec
@@ -26,7 +27,15 @@ from volfs.daemon.survivors import kill_survivors
 from volfs.daemon.task_guard import surviving
 from volfs.daemon.users import find_copies, find_others, find_reasons, tell
 from volfs.daemon.whereabouts import Whereabouts
-from volfs.errors import DataError, MountError, StoreError, UserError, VolfsError, VolumeBusyError
+from volfs.errors import (
+    DataError,
+    MountError,
+    StoreError,
+    StoreReplacedError,
+    UserError,
+    VolfsError,
+    VolumeBusyError,
+)
 from volfs.errors.faults import reached
 from volfs.fuse.mounting import abandon, stop_serving
 from volfs.fuse.ops import Operations
@@ -62,6 +71,8 @@ class Service:
         """Whether it shows the newest version by itself, open files or not."""
         self.session = ""
         """Which it has, as ``identify_session`` says it."""
+        self.find_overlay: Callable[[], Path | None] = lambda: None
+        """Where the overlay's directory is by now; None if it was deleted."""
         self.socket: Bound | None = None
         self.at_end: AtEnd = "commit"
         self.left = ""
@@ -113,6 +124,7 @@ class Service:
             store=self.committer.store.url,
             volume_id=volume.id,
             head=await self._newest(),
+            store_replaced=await self._is_store_replaced(),
             session=self.session,
         )
 
@@ -133,6 +145,15 @@ class Service:
             return None
         return head.version
 
+    async def _is_store_replaced(self) -> bool:
+        try:
+            await self.committer.bridge.run(self.committer.store.prove)
+        except StoreReplacedError:
+            return True
+        except StoreError:
+            pass
+        return False
+
     # --- commit ----------------------------------------------------------
 
     async def _commit(self, request: Request) -> CommitResult:
@@ -143,7 +164,10 @@ class Service:
 
     async def commit(self, note: CommitNote) -> Published:
         started = trio.current_time()
-        published = await self.committer.commit(note)
+        try:
+            published = await self.committer.commit(note)
+        except StoreReplacedError as error:
+            raise StoreReplacedError(f"{error}; {self._say_kept()}") from error
         if published.changed:
             log.info(
                 "committed version %d: %d new objects, %d bytes, %.0f ms",
@@ -161,6 +185,15 @@ class Service:
                 item.theirs,
             )
         return published
+
+    def _say_kept(self) -> str:
+        place = self.find_overlay()
+        if place is None:
+            return (
+                "the overlay was deleted, too, and ends with the mount: copy what you need out of "
+                f"{self.mountpoint}, then `volfs umount --discard`"
+            )
+        return f"the overlay is kept in {place}"
 
     # --- reload ----------------------------------------------------------
 
@@ -199,11 +232,17 @@ class Service:
 
     async def _unmount(self, at_end: AtEnd) -> UnmountResult:
         """Commit, then unmount. MountError where somebody still uses the mount."""
-        run = self.committer.bridge.run
+        run, replaced = self.committer.bridge.run, None
         if self.finished.is_set():  # another one has done it meanwhile
             return self._tell_end([])
         if at_end == "commit":
-            await self._commit_rest()
+            try:
+                await self._commit_rest()
+            except StoreReplacedError as error:
+                if self.find_overlay() is None:
+                    raise
+                # It can be committed nowhere from here; another mount can take it from there.
+                at_end, replaced = "keep", error
         with self._ending_so(at_end):
             reached("end.unmounting")
             self._check_free(await run(find_others, self.place))
@@ -216,6 +255,8 @@ class Service:
             copies = await run(find_copies, self.place)
             stop_serving()
         await self.finished.wait()
+        if replaced is not None:
+            raise StoreReplacedError(f"{replaced}; unmounted without a commit")
         return self._tell_end(copies)
 
     def _tell_end(self, copies: list[str]) -> UnmountResult:

@@ -24,9 +24,16 @@ from typing import IO
 import msgspec
 
 from volfs.daemon.options import MountOptions
-from volfs.errors import AlreadyExistsError, MountError, NotFoundError, StoreError
+from volfs.errors import (
+    AlreadyExistsError,
+    MountError,
+    NotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
 from volfs.errors.faults import reached
 from volfs.model.names import join_path, parse_path
+from volfs.store.anchor import DIRECTORY, anchored, find_place
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.clock import now_ns
 from volfs.system.directories import OpenTree, list_directory, remove_tree
@@ -55,42 +62,52 @@ class SessionBusyError(MountError):
 
 
 class Session:
-    """A session directory that this process holds the lock of."""
+    """A session directory that this process holds the lock of.
+
+    All in it is reached from a descriptor: should the store's directory be replaced, the
+    overlay stays where it is, and what has come to its place is left alone.
+    """
 
     def __init__(self, path: Path, lock: IO[bytes], *, is_new: bool = False) -> None:
         self.path = path
         self.is_new = is_new
         self._lock = lock
+        self._directory = os.open(path, DIRECTORY)
+        self._inside = anchored(self._directory)
 
     @property
     def catalog(self) -> Path:
-        return self.path / CATALOG
+        return self._inside / CATALOG
 
     @property
     def scratch(self) -> Path:
-        return self.path / SCRATCH
+        return self._inside / SCRATCH
 
     @property
     def has_begun(self) -> bool:
         """Whether a daemon came as far as to have an overlay here."""
-        return (self.path / FACTS).exists()
+        return (self._inside / FACTS).exists()
+
+    def find_place(self) -> Path | None:
+        """Where the directory is by now; None if it was deleted."""
+        return find_place(self._directory)
 
     def write_facts(self, facts: SessionFacts) -> None:
         """Replace ``session.json`` whole; durable, as is the directory, when it returns."""
-        temporary = self.path / f"{FACTS}.new"
+        temporary = self._inside / f"{FACTS}.new"
         with temporary.open("wb") as file:
             file.write(encode_facts(facts))
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(self.path / FACTS)
-        sync_directory(self.path)
-        sync_directory(self.path.parent)
+        temporary.rename(self._inside / FACTS)
+        sync_directory(self._inside)
+        sync_directory(self._inside / "..")
 
     def write_device(self, device: tuple[int, int], store: Store) -> None:
         """Say which mount is served. It means nothing once this process has ended."""
-        temporary = self.path / f"{DEVICE}.new"
+        temporary = self._inside / f"{DEVICE}.new"
         temporary.write_text(encode_device(device, self.path, Path(store.url)))
-        temporary.rename(self.path / DEVICE)
+        temporary.rename(self._inside / DEVICE)
 
     def forget_device(self) -> None:
         """The mount is gone: its number is another's next."""
@@ -99,8 +116,11 @@ class Session:
     def close(self) -> None:
         """Let go of the directory; it stays, with the overlay in it."""
         if not self._lock.closed:  # else it may be another process's by now
-            _forget_device(self.path)
+            _forget_device(self._inside)
             self._lock.close()
+        descriptor, self._directory = self._directory, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def remove(self) -> None:
         """Delete the directory: everything in it has been committed or discarded.
@@ -108,9 +128,12 @@ class Session:
         At once, by a new name that nobody takes for a session; what a crash
         leaves of that is deleted by the next session to end.
         """
-        self.path.rename(self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}{REMOVED}"))
+        place, around = self.find_place(), self._inside / ".."
+        if place is not None:
+            removed = f"{place.name}.{secrets.token_hex(4)}{REMOVED}"
+            (around / place.name).rename(around / removed)
         reached("end.renamed")
-        _sweep(self.path.parent)
+        _sweep(around)
         self._lock.close()
 
 
@@ -137,7 +160,7 @@ def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> S
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = _find_lock(path)
         if lock is not None:
-            return Session(path, lock, is_new=is_new)
+            return _take(path, lock, is_new=is_new)
 
 
 def take_session(store: Store, name: str) -> Session:
@@ -146,7 +169,7 @@ def take_session(store: Store, name: str) -> Session:
     lock = _find_lock(path)
     if lock is None:
         raise NotFoundError(f"{name}: it was removed just now")
-    return Session(path, lock)
+    return _take(path, lock)
 
 
 def end_session(store: Store, session: Session) -> None:
@@ -232,6 +255,18 @@ def _find_lock(path: Path) -> IO[bytes] | None:
         return None
     lock.close()
     return None
+
+
+def _take(path: Path, lock: IO[bytes], *, is_new: bool = False) -> Session:
+    """The session at a path that has this lock. StoreUnavailableError if that is no more so."""
+    session = Session(path, lock, is_new=is_new)
+    try:
+        if os.path.samestat(os.fstat(lock.fileno()), (session.catalog.parent / LOCK).stat()):
+            return session
+    except OSError:
+        pass
+    session.close()
+    raise StoreUnavailableError(f"{path}: it was replaced just now; try again")
 
 
 def _forget_device(path: Path) -> None:

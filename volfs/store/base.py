@@ -322,6 +322,15 @@ class Store(Protocol):
         Then everything that would write raises it, and reading goes on from what was opened.
         """
 
+    def find_missed(self) -> str:
+        """Empty, unless it is older than what this machine saw acknowledged: then what to say.
+
+        Also logged at the opening, until it is accepted.
+        """
+
+    def accept_missed(self) -> None:
+        """What is missing is known: it is not told any more."""
+
     def get_space(self) -> Space: ...
 
     def iter_damage(self, *, read_data: bool = True) -> Iterator[Damage | CheckProgress]:

@@ -22,3 +22,17 @@ def choose_store(named: str | None = None) -> str:
     NotAStoreError for an address that can be none.
     """
     return parse_address(named or os.environ.get("VOLFS_STORE") or default_store()).text
+
+
+def state_directory() -> Path | None:
+    """Where this user's notes about stores are, outside of them; None where nobody is at home."""
+    named = os.environ.get("VOLFS_STATE_DIR")
+    if named:
+        return Path(named)
+    if os.geteuid() == 0:
+        return Path("/var/lib/volfs-state")
+    state = os.environ.get("XDG_STATE_HOME")
+    try:
+        return (Path(state) if state else Path.home() / ".local/state") / "volfs"
+    except RuntimeError:
+        return None

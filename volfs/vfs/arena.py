@@ -13,7 +13,13 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from volfs.errors import DamagedObjectError, OutOfSpaceError, StoreUnavailableError, VolfsError
+from volfs.errors import (
+    DamagedObjectError,
+    OutOfSpaceError,
+    StoreReplacedError,
+    StoreUnavailableError,
+    VolfsError,
+)
 from volfs.model.block_sums import (
     NO_SUMS,
     BlockSums,
@@ -216,6 +222,14 @@ class Arena:
 def reserve_room(descriptor: int, size: int) -> None:
     """Have blocks for a file of ``size``, if the disk has them."""
     _libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(size))
+
+
+def refuse_deleted() -> StoreReplacedError:
+    """What is said where a part of the overlay has no name any more."""
+    return StoreReplacedError(
+        "the directory of the overlay was deleted or replaced: what is written has no place on "
+        "the disk and ends with the mount; commit it, or copy it out of the mount"
+    )
 
 
 def to_store_error(what: str, error: OSError) -> VolfsError:

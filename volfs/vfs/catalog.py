@@ -39,7 +39,7 @@ from volfs.store.pages import (
     is_due,
     keep_from_children,
 )
-from volfs.vfs.arena import Work, reserve_room, to_store_error
+from volfs.vfs.arena import Work, refuse_deleted, reserve_room, to_store_error
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.numbers import Key
 from volfs.vfs.recording import find_kept, make_base, restore_inode, store_inode
@@ -199,6 +199,8 @@ class Catalog:
             self._env.close()
             self._env = _open(self._directory)
             self._put(flush, sums, committed)
+        if not os.fstat(self._data).st_nlink:
+            raise refuse_deleted()
         if flush.records:
             self.stamp = flush.stamp
         self._reserve()

@@ -20,7 +20,7 @@ from volfs.model.block_sums import BlockSums, ceil_block, floor_block
 from volfs.model.extents import ExtentMap, Piece
 from volfs.model.free_room import FreeRoom, Room
 from volfs.model.objects import Buffer
-from volfs.vfs.arena import Arena, Ranges, Work, to_store_error
+from volfs.vfs.arena import Arena, Ranges, Work, refuse_deleted, to_store_error
 from volfs.vfs.inode import File, Run
 
 RUN_MAX = 1 << 20
@@ -159,10 +159,14 @@ class Scratch:
     def _sync_arena(self, arena: Arena) -> None:
         try:
             os.fdatasync(arena.descriptor)
+            links = os.fstat(arena.descriptor).st_nlink
         except OSError as error:
             if arena.number in self._arenas:  # else dropped meanwhile: it has been committed
                 arena.is_refused = True
                 raise to_store_error("scratch", error) from error
+            return
+        if not links and arena.number in self._arenas:
+            raise refuse_deleted()
 
     def _sync_names(self) -> None:
         try:

@@ -24,6 +24,7 @@ from volfs.store.embedded.name_check import list_name_damage
 from volfs.store.embedded.packs import PackReader, list_files, pack_path
 from volfs.store.embedded.refs import TAGS
 from volfs.store.embedded.rows import PackRow, decode_entry
+from volfs.store.embedded.whole_tables import iter_damaged_rows
 
 PROGRESS_STEP = 16 << 20
 
@@ -150,7 +151,7 @@ def _iter_unknown(parts: Parts, files: list[int]) -> Iterator[Damage]:
 def _iter_environment(parts: Parts) -> Iterator[Damage]:
     for problem in parts.environment.find_problems():
         yield Damage(None, "index", problem)
-    for table, problem in parts.environment.iter_damaged_rows():
+    for table, problem in iter_damaged_rows(parts.environment):
         yield Damage(None, f"table {table.decode()}", f"{problem}; {_find_remedy(table)}")
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from volfs.errors import DamagedObjectError, StoreError, StoreReplacedError, VolumeInUseError
+from volfs.errors import (
+    StoreError,
+    VolumeInUseError,
+)
 from volfs.errors.faults import reached
 from volfs.model.objects import Kind, Oid
-from volfs.store.anchor import anchored
 from volfs.store.base import (
     CheckProgress,
     Damage,
@@ -26,118 +28,17 @@ from volfs.store.base import (
 )
 from volfs.store.care import GcOptions, GcProgress, GcReport, Live, RepairReport, Undeleted
 from volfs.store.clock import now_ns, read_steady
-from volfs.store.embedded.ballast import Ballast
-from volfs.store.embedded.caretaker import Parts
 from volfs.store.embedded.collector import collect
 from volfs.store.embedded.damage import iter_damage
-from volfs.store.embedded.environment import Environment, Transaction, store_errors
-from volfs.store.embedded.handle import Identity, Proof, identify
-from volfs.store.embedded.holds import Holds
-from volfs.store.embedded.index import Index
-from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, create_store, lock_store, open_handle
-from volfs.store.embedded.leases import Leases
-from volfs.store.embedded.name_log import NAME_LOG, NameLog, Naming
-from volfs.store.embedded.packs import PackReader, list_files
+from volfs.store.embedded.environment import Transaction, store_errors
+from volfs.store.embedded.handle import Identity, identify
+from volfs.store.embedded.layout import create_store
+from volfs.store.embedded.name_log import Naming
+from volfs.store.embedded.opened import Engine, describe_missed
 from volfs.store.embedded.purge import undelete
-from volfs.store.embedded.reader import ObjectReader
-from volfs.store.embedded.refs import Refs
 from volfs.store.embedded.repair import repair
 from volfs.store.embedded.rows import decode_entry
-from volfs.store.embedded.tags import Tags
 from volfs.store.embedded.upload import PackUpload
-from volfs.store.embedded.writer import WriterPool
-
-
-class Engine:
-    """The parts of one open store, shared by all its handles in this process.
-
-    LMDB forbids opening an environment twice in a process, and caches and
-    writers are better shared anyway: see ``open_embedded``.
-    """
-
-    def __init__(self, address: Path) -> None:
-        with ExitStack() as stack:
-            self.handle = open_handle(address)
-            stack.callback(self.handle.close)
-            self.path = self.handle.path
-            self.handles = 0
-            lock = lock_store(self.handle, alone=False)
-            stack.callback(os.close, lock)
-            packs = self.handle.open_directory(PACKS)
-            stack.callback(os.close, packs)
-            self.proof = Proof(self.handle)
-            stack.callback(self.proof.close)
-            self.proof.watch(FORMAT, PACKS)
-            self.directory = anchored(packs)
-            self.environment, self.index = _open_index(self)
-            stack.callback(self.environment.close)
-            self.proof.watch(INDEX)
-            self.proof.watch_environment(INDEX)
-            self.proof.check()
-            self._wire(lock)
-            self._closing = stack.pop_all()
-
-    def _wire(self, lock: int) -> None:
-        self.names = NameLog(self.handle.base / NAME_LOG, self.proof.check)
-        self.refs = Refs(self.environment, self.names)
-        self.leases = Leases(self.environment, self.refs)
-        self.tags = Tags(self.environment, self.refs, self.names)
-        self.holds = Holds(anchored(lock))
-        self.packs = PackReader(self.directory)
-        self.objects = ObjectReader(self.index, self.packs)
-        self.pool = WriterPool(self.directory, self.index, self.proof.check)
-        self.environment.make_room = self.pool.reclaim
-
-    @property
-    def parts(self) -> Parts:
-        return Parts(
-            self.directory,
-            self.environment,
-            self.index,
-            self.refs,
-            self.tags,
-            self.leases,
-            self.names,
-            self.holds,
-            self.objects,
-            self.packs,
-            self.pool,
-        )
-
-    @property
-    def is_intact(self) -> bool:
-        """Whether its directory has the files that it opened."""
-        try:
-            self.proof.check_files()
-        except StoreReplacedError:
-            return False
-        return True
-
-    def close(self) -> None:
-        self.pool.close()
-        self.packs.close()
-        self._closing.close()
-
-
-def _open_index(engine: Engine) -> tuple[Environment, Index]:
-    path, directory = engine.path, engine.directory
-    try:
-        place = engine.handle.base / INDEX
-        environment = Environment(place, prove=engine.proof.check, ballast=Ballast(place))
-    except DamagedObjectError as error:
-        raise DamagedObjectError(f"{error}; `volfs rebuild-index` makes a new one") from error
-    try:
-        index = Index(environment)
-        # Asked again after looking, for an id is given out before there is a file.
-        if not index.has_allocated() and list_files(directory) and not index.has_allocated():
-            raise DamagedObjectError(
-                f"store {path}: its index is lost; `volfs rebuild-index` makes it again from "
-                "the packs"
-            )
-    except BaseException:
-        environment.close()
-        raise
-    return environment, index
 
 
 class EmbeddedStore:
@@ -249,6 +150,7 @@ class EmbeddedStore:
             raise StoreError(f"store {self.url}: closed")
         self._engine.environment.check_usable()
         engine = self._engine
+        engine.proof.check()
         return PackUpload(engine.index, engine.objects, engine.packs, engine.pool)
 
     def publish(
@@ -306,6 +208,15 @@ class EmbeddedStore:
 
     def prove(self) -> None:
         self._engine.proof.check()
+
+    def find_missed(self) -> str:
+        missed = self._engine.missed
+        return describe_missed(self._engine.path, missed) if missed else ""
+
+    def accept_missed(self) -> None:
+        for note in self._engine.notes.values():
+            note.accept()
+        self._engine.missed = None
 
     def get_space(self) -> Space:
         with store_errors(f"store {self.url}"):
@@ -379,6 +290,7 @@ def open_embedded(location: str, create: bool) -> EmbeddedStore:
         else:
             engine.environment.check_usable()
             engine.handle.add_address(address)
+            engine.compare_at(address)
         engine.handles += 1
         return EmbeddedStore(engine, address)
 

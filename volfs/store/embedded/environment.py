@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self, TypeVar
 
@@ -92,6 +91,7 @@ def _errno_of(error: lmdb.Error) -> int | None:
 
 
 class Table(NamedTuple):
+    name: bytes
     raw: lmdb._Database
     has_checksums: bool
 
@@ -237,14 +237,16 @@ class Environment:
     ) -> None:
         self._path = path
         self._shown = Path(name_places(str(path)))
+        self._is_durable = durable
         self._prove = prove
-        """StoreReplacedError where it is not in its place any more. Asked before a change is
-        committed, and again before it is told."""
+        """StoreReplacedError where it is not in its place any more."""
+        self.when_acknowledged: Callable[[int], None] = lambda transaction: None
+        """Told of each transaction that was committed, but of those that need not be known."""
         self._last = 0
         """The newest transaction that was seen."""
         self._pid = os.getpid()
         self._closed = False
-        self._tables: dict[bytes, Table] = {}
+        self.tables: dict[bytes, Table] = {}
         self._ballast = ballast
         self.make_room: Callable[[], object] = lambda: None
         """Called before a full disk is an error: gives back what nobody needs. No writing."""
@@ -279,16 +281,8 @@ class Environment:
 
     def open_table(self, name: bytes, *, has_checksums: bool = True) -> Table:
         with store_errors(f"index {self._shown}"):
-            table = self._tables[name] = Table(self._env.open_db(name), has_checksums)
+            table = self.tables[name] = Table(name, self._env.open_db(name), has_checksums)
         return table
-
-    def iter_damaged_rows(self) -> Iterator[tuple[bytes, str]]:
-        """The table, and what is wrong, of rows whose checksums are wrong."""
-        for name, table in list(self._tables.items()):
-            if table.has_checksums:
-                with self.read() as txn:
-                    rows = txn.iter_rows(table)
-                    yield from ((name, row) for row in rows if isinstance(row, str))
 
     def _check_names(self) -> None:
         """A table whose name cannot be found would be made anew, and empty."""
@@ -333,9 +327,9 @@ class Environment:
             with self._env.begin(write=write) as txn:
                 result = act(Transaction(txn))
                 if write:
-                    self._prove_before(txn)
+                    self._prove_before()
             if write:
-                self._prove()
+                self._prove_after()
             return result
         except (lmdb.Error, OSError) as error:
             with store_errors(f"index {self._shown}"):
@@ -349,82 +343,68 @@ class Environment:
             yield Transaction(txn)
 
     @contextmanager
-    def write(self, reserve: int = RESERVE) -> Iterator[Transaction]:
+    def write(self, reserve: int = RESERVE, *, told: bool = True) -> Iterator[Transaction]:
         """Durable when the block has ended; undone if it raises.
 
         OutOfSpaceError before anything is touched if the disk has not ``reserve``
         free bytes: a map larger than the disk must never be what finds that out.
+        Where an older index without it would lack nothing, it need not be ``told``.
         """
         self.check_usable()
         self._check_space(reserve)
         try:
             with store_errors(f"index {self._shown}"), self._env.begin(write=True) as txn:
                 yield Transaction(txn)
-                self._prove_before(txn)
+                self._prove_before()
         except StoreUnavailableError:
             # LMDB calls a short write, the first sign of a full disk, an I/O error.
             self._check_space(max(reserve, _SHORT))
             raise
-        # It may be in what was moved away meanwhile: then it is not told.
-        self._prove()
+        self._prove_after()
+        if told:
+            self.when_acknowledged(self._last)
 
-    def free(self, act: Callable[[Transaction], T]) -> T:
+    def free(self, act: Callable[[Transaction], T], *, told: bool = True) -> T:
         """``act``, which makes room, in a transaction as of ``write``.
 
         It is held up by no reserve; on a full disk the ballast is given up for it, and
         ``act`` runs again from its beginning.
         """
         try:
-            return self._free(act)
+            return self._free(act, told)
         except OutOfSpaceError:
             if not self.spend_ballast():
                 raise
-        return self._free(act)
+        return self._free(act, told)
 
-    def _free(self, act: Callable[[Transaction], T]) -> T:
-        with self.write(reserve=0) as txn:
+    def _free(self, act: Callable[[Transaction], T], told: bool) -> T:
+        with self.write(reserve=0, told=told) as txn:
             return act(txn)
 
     def spend_ballast(self) -> bool:
         """Give the room of the ballast to the disk; whether there was any."""
         return self._ballast is not None and self._ballast.spend()
 
-    def _prove_before(self, txn: lmdb.Transaction[bytes]) -> None:
+    def _prove_before(self) -> None:
         """The last step of a transaction that writes. StoreReplacedError: it is undone."""
         self._prove()
         # In its place, but written over: LMDB would go on from what it remembers.
         last = self._env.info()["last_txnid"]
-        if last < self._last or txn.id() <= self._last:
-            raise StoreReplacedError(
-                f"index {self._shown}: it was written over while it was in use (transaction "
-                f"{self._last} is gone); nothing was written to it"
-            )
-        self._last = last
+        if last < self._last:
+            problem = f"written over while it was in use: transaction {self._last} is gone"
+            raise StoreReplacedError(f"index {self._shown}: {problem}; nothing was written to it")
 
-    def copy_tables(self, target: Environment, skip: frozenset[bytes]) -> Counter[bytes]:
-        """Copy every table but those into an environment that has none of them.
+    def _prove_after(self) -> None:
+        """It was committed; but perhaps in what was moved away while that took its time."""
+        if self._is_durable:
+            self._prove()
+        # Not the transaction's own number: one that changed nothing leaves none behind.
+        self._last = max(self._last, self._env.info()["last_txnid"])
 
-        All of their rows have checksums. Damaged rows are left out: how many of each table.
-        """
-        damaged: Counter[bytes] = Counter()
-        with self.read() as txn, txn.raw.cursor() as cursor:
-            names = [name for name in cursor.iternext(values=False) if name not in skip]
-        for name in names:
-            source, copy = self.open_table(name), target.open_table(name)
-            with self.read() as txn, target.write() as writing:
-                for row in txn.iter_rows(source):
-                    if isinstance(row, str):
-                        damaged[name] += 1
-                    else:
-                        writing.put(*row, db=copy)
-        return damaged
-
-    def empty_tables(self, names: Collection[bytes]) -> None:
-        """Remove every row of these tables."""
-        for name in names:
-            table = self.open_table(name)
-            with self.write() as txn:
-                txn.raw.drop(table.raw, delete=False)
+    def count_transactions(self) -> int:
+        """The number of the newest one."""
+        with store_errors(f"index {self._shown}"):
+            return int(self._env.info()["last_txnid"])
 
     def _check_space(self, reserve: int) -> None:
         if self._count_free() >= reserve:
@@ -450,10 +430,8 @@ class Environment:
 
 def _open(path: Path, durable: bool) -> lmdb.Environment:
     for size in _MAP_SIZES[:-1]:
-        try:
+        with suppress(lmdb.MemoryError):
             return _open_with(path, size, durable)
-        except lmdb.MemoryError:
-            continue
     return _open_with(path, _MAP_SIZES[-1], durable)
 
 

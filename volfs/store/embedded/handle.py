@@ -63,12 +63,12 @@ class StoreHandle:
         self._addresses = tuple(left)
 
     def prove(self) -> None:
-        """StoreReplacedError unless the addresses still lead to this directory."""
+        """StoreReplacedError unless the addresses still lead to this directory. OSError."""
         for address in self._addresses:
-            with store_errors(f"store {self.path}"):
-                found = _find(address, None)
+            found = _find(address, None)
             if found != self.identity and not _is_still(found, self.directory):
-                raise self.refuse(address, found)
+                shown = "" if address == str(self.path) else f" at {address}"
+                raise self.refuse(f"the directory{shown}", found)
 
     def refuse(self, what: str, found: Identity | None) -> StoreReplacedError:
         """What is said where ``what`` is another file than was opened, or none."""
@@ -119,17 +119,25 @@ class Proof:
 
         This is asked for every change: it costs a look at the name of each.
         """
-        self._handle.prove()
-        self.check_files()
+        try:
+            self._handle.prove()
+            self._compare()
+        except OSError as error:
+            with store_errors(f"store {self._handle.path}"):
+                raise
+            raise AssertionError from error
 
     def check_files(self) -> None:
         """As ``check``, of the directory that is open, whatever its address leads to."""
+        with store_errors(f"store {self._handle.path}"):
+            self._compare()
+
+    def _compare(self) -> None:
         handle = self._handle
-        for known in self._known:
-            with store_errors(f"store {handle.path}"):
-                found = _find(known.name, handle.directory)
-            if found != known.identity and not _is_still(found, known.descriptor):
-                raise handle.refuse(known.name, found)
+        for name, descriptor, identity in self._known:
+            found = _find(name, handle.directory)
+            if found != identity and not _is_still(found, descriptor):
+                raise handle.refuse(name, found)
 
     def close(self) -> None:
         """Forget them."""

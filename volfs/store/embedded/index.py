@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -29,6 +30,7 @@ _NEXT = b"next-pack"
 _SAVES = b"saves"
 _REFS_LOST = b"refs-lost"
 _COUNTER = struct.Struct("<I")
+_IDENTITY, _IDENTITY_ROW = b"identity", struct.Struct("<16sI")
 _PAGE = 4096
 _PAGES_RESERVED = 1 << 16
 _BATCH = 1024
@@ -161,7 +163,7 @@ class Index:
 
         ``is_taken`` tells whether there is a file: if so, the index has forgotten it.
         """
-        with self._environment.write(reserve) as txn:
+        with self._environment.write(reserve, told=False) as txn:
             pack = self._count(txn, _NEXT) or 1
             while is_taken(pack):
                 pack += 1
@@ -176,6 +178,41 @@ class Index:
                 return self._count(txn, _NEXT) > 0
             except DamagedObjectError:
                 return True
+
+    # --- which index it is -----------------------------------------------
+
+    def get_identity(self) -> tuple[bytes, int]:
+        """What a store and its copies have in common, and how often its index was made anew.
+
+        A store that has none gets one.
+        """
+        with self._environment.read() as txn:
+            row = self._find_identity(txn)
+        if row is None:
+            with self._environment.write(reserve=0, told=False) as txn:
+                row = self._find_identity(txn) or (os.urandom(16), 0)
+                txn.put(_IDENTITY, _IDENTITY_ROW.pack(*row), db=self._counters)
+        return row
+
+    def begin_epoch(self) -> None:
+        """It is made anew: its transactions are counted from the beginning."""
+        with self._environment.write(told=False) as txn:
+            row = self._find_identity(txn)
+            if row is not None:
+                row = row[0], row[1] + 1
+                txn.put(_IDENTITY, _IDENTITY_ROW.pack(*row), db=self._counters)
+
+    def _find_identity(self, txn: Transaction) -> tuple[bytes, int] | None:
+        try:
+            row = txn.get(_IDENTITY, db=self._counters)
+        except DamagedObjectError:
+            return None
+        if row is None or len(row) != _IDENTITY_ROW.size:
+            return None
+        identity, epoch = _IDENTITY_ROW.unpack(row)
+        return identity, epoch
+
+    # --- packs, changed --------------------------------------------------
 
     def put_pack(self, txn: Transaction, row: PackRow) -> None:
         txn.put(pack_key(row.pack), encode_pack(row), db=self._packs)

@@ -96,7 +96,8 @@ def open_handle(address: Path) -> StoreHandle:
     handle = StoreHandle(address)
     try:
         # What was looked at by its name is what is open.
-        handle.prove()
+        with store_errors(f"store {handle.path}"):
+            handle.prove()
     except BaseException:
         handle.close()
         raise

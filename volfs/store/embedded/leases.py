@@ -29,7 +29,7 @@ class Leases:
 
     def put(self, lease: Lease) -> None:
         # No reserve: reading a store must go on when its disk is full.
-        with self._environment.write(reserve=0) as txn:
+        with self._environment.write(reserve=0, told=False) as txn:
             self.put_in(txn, lease)
 
     def put_in(self, txn: Transaction, lease: Lease) -> None:
@@ -73,7 +73,7 @@ class Leases:
             if row is None or txn.get(_key(session), db=self._leases) == row:
                 txn.delete(_key(session), db=self._leases)
 
-        self._environment.free(drop)
+        self._environment.free(drop, told=False)
 
 
 def _key(session: str) -> bytes:

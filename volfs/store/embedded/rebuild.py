@@ -31,6 +31,7 @@ from volfs.store.embedded.refs import TAGS, Refs
 from volfs.store.embedded.repair import entry_of, find_kind
 from volfs.store.embedded.rows import IndexEntry, PackRow
 from volfs.store.embedded.tags import Tags
+from volfs.store.embedded.whole_tables import copy_tables, empty_tables
 
 NEW = "index.new"
 DATA, LOCK, OLD = "data.mdb", "lock.mdb", "data.mdb.old"
@@ -64,6 +65,7 @@ def _rebuild(path: Path, proof: Proof) -> Iterator[CheckProgress | RebuildReport
     try:
         former = _copy_former(path, environment)
         index = Index(environment)
+        index.begin_epoch()
         if former.has_lost_refs:
             index.set_lost_refs(True)
         reached("rebuild.begun")
@@ -113,11 +115,11 @@ def _copy_former(path: Path, target: Environment) -> Former:
         if not index.has_allocated() and list_files(path / PACKS):
             return LOST
         rows = {row.pack: row for row in index.list_readable_packs()}
-        damaged = former.copy_tables(target, _REBUILT)
+        damaged = copy_tables(former, target, _REBUILT)
         Index(target).put_counters(index.list_readable_counters())
         has_lost_refs = not _REFS.isdisjoint(damaged)
         if has_lost_refs:
-            target.empty_tables(_REFS)
+            empty_tables(target, _REFS)
         elif damaged[TAGS]:
             # Where a page was lost, its rows count as one.
             damaged[TAGS] = max(0, damaged[TAGS] - _recover_tags(path, target))

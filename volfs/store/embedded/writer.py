@@ -142,11 +142,11 @@ class WriterPool:
 
     def take(self, kind: PackKind) -> PackWriter:
         """A writer for the caller alone: a kept one, an adopted one, or a new one."""
-        self.check_place()
         while (writer := self._take_kept(kind)) is not None:
             if self._is_as_left(writer):
                 return writer
             writer.close()
+        self.check_place()
         return self._adopt_any(kind) or self.create(kind)
 
     def _take_kept(self, kind: PackKind) -> PackWriter | None:

@@ -1,0 +1,158 @@
+"""The parts of one open store, wired together, and the proof that it is still in its place."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+
+from volfs.errors import DamagedObjectError, StoreReplacedError, VolfsError
+from volfs.store.anchor import anchored
+from volfs.store.embedded.acknowledged import Acknowledged, Point
+from volfs.store.embedded.ballast import Ballast
+from volfs.store.embedded.caretaker import Parts
+from volfs.store.embedded.environment import Environment
+from volfs.store.embedded.handle import Proof
+from volfs.store.embedded.holds import Holds
+from volfs.store.embedded.index import Index
+from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, lock_store, open_handle
+from volfs.store.embedded.leases import Leases
+from volfs.store.embedded.name_log import NAME_LOG, NameLog
+from volfs.store.embedded.packs import PackReader, list_files
+from volfs.store.embedded.reader import ObjectReader
+from volfs.store.embedded.refs import Refs
+from volfs.store.embedded.tags import Tags
+from volfs.store.embedded.writer import WriterPool
+
+log = logging.getLogger(__name__)
+
+
+class Engine:
+    """The parts of one open store, shared by all its handles in this process.
+
+    LMDB forbids opening an environment twice in a process, and caches and
+    writers are better shared anyway: see ``open_embedded``.
+    """
+
+    def __init__(self, address: Path) -> None:
+        with ExitStack() as stack:
+            self.handle = open_handle(address)
+            stack.callback(self.handle.close)
+            self.path = self.handle.path
+            self.handles = 0
+            self.missed: Point | None = None
+            """What this machine saw acknowledged, and the index is older than."""
+            lock = lock_store(self.handle, alone=False)
+            stack.callback(os.close, lock)
+            packs = self.handle.open_directory(PACKS)
+            stack.callback(os.close, packs)
+            self.proof = Proof(self.handle)
+            stack.callback(self.proof.close)
+            self.proof.watch(FORMAT, PACKS)
+            self.directory = anchored(packs)
+            self.environment, self.index = _open_index(self)
+            stack.callback(self.environment.close)
+            self.proof.watch_environment(INDEX)
+            self.proof.check()
+            self._wire(lock)
+            self.notes: dict[Path, Acknowledged] = {}
+            """By the paths that it was opened by, and its real one."""
+            stack.callback(self._close_notes)
+            self.environment.when_acknowledged = self._note
+            self.compare_at(self.path, address)
+            self._closing = stack.pop_all()
+
+    def compare_at(self, *paths: Path) -> None:
+        """Look what is known of it on this machine; a warning if that is more than it has."""
+        try:
+            identity, epoch = self.index.get_identity()
+        except VolfsError:
+            return  # a disk that cannot be written: nobody commits there
+        for path in {*paths} - self.notes.keys():
+            note = Acknowledged(identity, epoch, path)
+            missed = note.compare(self.environment.count_transactions())
+            self.notes = {**self.notes, path: note}
+            if missed is not None and self.missed is None:
+                self.missed = missed
+                log.warning("%s", describe_missed(path, missed))
+
+    def _note(self, transaction: int) -> None:
+        for note in self.notes.values():
+            note.note(transaction)
+
+    def _close_notes(self) -> None:
+        for note in self.notes.values():
+            note.close()
+
+    def _wire(self, lock: int) -> None:
+        self.names = NameLog(self.handle.base / NAME_LOG, self.proof.check)
+        self.refs = Refs(self.environment, self.names)
+        self.leases = Leases(self.environment, self.refs)
+        self.tags = Tags(self.environment, self.refs, self.names)
+        self.holds = Holds(anchored(lock))
+        self.packs = PackReader(self.directory)
+        self.objects = ObjectReader(self.index, self.packs)
+        self.pool = WriterPool(self.directory, self.index, self.proof.check)
+        self.environment.make_room = self.pool.reclaim
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(
+            self.directory,
+            self.environment,
+            self.index,
+            self.refs,
+            self.tags,
+            self.leases,
+            self.names,
+            self.holds,
+            self.objects,
+            self.packs,
+            self.pool,
+        )
+
+    @property
+    def is_intact(self) -> bool:
+        """Whether its directory has the files that it opened."""
+        try:
+            self.proof.check_files()
+        except StoreReplacedError:
+            return False
+        return True
+
+    def close(self) -> None:
+        self.pool.close()
+        self.packs.close()
+        self._closing.close()
+
+
+def _open_index(engine: Engine) -> tuple[Environment, Index]:
+    path, directory = engine.path, engine.directory
+    try:
+        place = engine.handle.base / INDEX
+        environment = Environment(place, prove=engine.proof.check, ballast=Ballast(place))
+    except DamagedObjectError as error:
+        raise DamagedObjectError(f"{error}; `volfs rebuild-index` makes a new one") from error
+    try:
+        index = Index(environment)
+        # Asked again after looking, for an id is given out before there is a file.
+        if not index.has_allocated() and list_files(directory) and not index.has_allocated():
+            raise DamagedObjectError(
+                f"store {path}: its index is lost; `volfs rebuild-index` makes it again from "
+                "the packs"
+            )
+    except BaseException:
+        environment.close()
+        raise
+    return environment, index
+
+
+def describe_missed(path: Path, missed: Point) -> str:
+    when = datetime.fromtimestamp(missed.at_ns / 1e9).astimezone()
+    return (
+        f"store {path}: its index is older than what was acknowledged here until "
+        f"{when:%Y-%m-%d %H:%M:%S}: a backup was restored, or the disk has lost writes. What was "
+        "committed since may be missing; `volfs check --accept` when you know that"
+    )
