@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +42,15 @@ def chain(top: LocalDirectory, depth: int) -> list[LocalDirectory]:
     return found
 
 
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A deep tree, which pytest itself could not remove."""
+    top = tmp_path / "top"
+    make_chain(top, DEPTH)
+    yield top
+    subprocess.run(["rm", "-rf", top], check=True)
+
+
 @contextmanager
 def few_descriptors(number: int) -> Iterator[None]:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -51,10 +61,9 @@ def few_descriptors(number: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_depth_needs_few_descriptors(tmp_path: Path) -> None:
-    make_chain(tmp_path / "top", DEPTH)
+def test_depth_needs_few_descriptors(deep: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    with few_descriptors(before + 64), OpenTree(os.fsencode(tmp_path / "top")) as tree:
+    with few_descriptors(before + 64), OpenTree(os.fsencode(deep)) as tree:
         found = chain(tree.top, DEPTH)
         for directory in (found[-1], found[1], found[DEPTH // 2], found[-1]):
             with directory.opened() as fd:
@@ -64,10 +73,9 @@ def test_depth_needs_few_descriptors(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_a_tree_of_any_depth_is_removed(tmp_path: Path) -> None:
-    make_chain(tmp_path / "top", DEPTH)
+def test_a_tree_of_any_depth_is_removed(tmp_path: Path, deep: Path) -> None:
     above = os.open(tmp_path, os.O_RDONLY)
-    remove_tree(b"top", above)
+    remove_tree(os.fsencode(deep.name), above)
     os.close(above)
     assert os.listdir(tmp_path) == []
 
