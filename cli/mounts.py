@@ -31,8 +31,10 @@ from volfs_cli.stores import complete_volume, store_url
 
 if TYPE_CHECKING:
     from volfs.control.client import MountClient
+    from volfs.control.liveness import Seen
     from volfs.control.mounts import MountPoint
-    from volfs.control.protocol import CommitResult
+    from volfs.control.protocol import CommitResult, MountStatus
+    from volfs.volume.sessions import Session
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,15 +82,26 @@ def umount(target: str, discard: bool) -> None:
     Of a mount whose daemon died, only the mount point is freed: what was not
     committed stays, see `volfs overlays`.
     """
-    from volfs.daemon.targets import get_target
-
-    mount = get_target(target, store_url())
+    mount = _get_target(target)
     if mount.is_alive() or not _take_away(mount.mount):
         number = _choose_number(target, mount.mount)
         if discard:
             _say_what_goes(mount)
         for copy in mount.unmount(discard=discard, number=number).copies:
             click.echo(f"volfs: umount: a copy that nobody used is dead now: {copy}", err=True)
+
+
+def _get_target(target: str) -> MountClient:
+    from volfs.daemon.targets import get_target
+
+    return get_target(target, _store_for(target))
+
+
+def _store_for(target: str) -> str:
+    """The store in force, where it matters: a path needs none, nor that its address is right."""
+    from volfs.daemon.targets import may_be_name
+
+    return store_url() if may_be_name(target) else ""
 
 
 def _choose_number(target: str, mount: MountPoint) -> int:
@@ -160,9 +173,7 @@ def commit_options(command: F) -> F:
 @commit_options
 def commit(target: str, message: str, on_conflict: str, as_json: bool) -> None:
     """Publish a mount's changes as the next version."""
-    from volfs.daemon.targets import get_target
-
-    mount = get_target(target, store_url())
+    mount = _get_target(target)
     _say_which(target, mount)
     print_commit(mount.commit(message, on_conflict), as_json)
 
@@ -190,9 +201,7 @@ def reload(target: str, wait: float, as_json: bool) -> None:
     """Show a mount the newest version. Exit status 16 while files are open."""
     import msgspec
 
-    from volfs.daemon.targets import get_target
-
-    mount = get_target(target, store_url())
+    mount = _get_target(target)
     _say_which(target, mount)
     result = mount.reload(wait)
     if as_json:
@@ -231,7 +240,7 @@ def status(target: str | None, as_json: bool) -> None:
     from volfs.control.client import list_mounts
     from volfs.daemon.targets import find_targets
 
-    mounts = list_mounts() if target is None else find_targets(target, store_url())
+    mounts = list_mounts() if target is None else find_targets(target, _store_for(target))
     print_listing(_STATUS, _sort_by_store(_ask_all(mounts)), as_json=as_json)
 
 
@@ -239,24 +248,56 @@ def _ask_all(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
     """One that hangs must not keep the others waiting."""
     from concurrent.futures import ThreadPoolExecutor
 
+    from volfs.control.liveness import look_at
+    from volfs.daemon.targets import list_known_sessions
+
     with ThreadPoolExecutor(max(1, min(len(mounts), 16))) as pool:
-        return list(pool.map(_ask, mounts))
+        seen = list(pool.map(look_at, mounts))
+    store = _find_own_store()
+    known = {} if all(one.status for one in seen) else list_known_sessions(store)
+    return [
+        _answered(one.status) if one.status else _silent(mount.mount, one, store, known)
+        for mount, one in zip(mounts, seen, strict=True)
+    ]
+
+
+def _find_own_store() -> str:
+    """The store in force, by the path that daemons say; empty where its address is none."""
+    from volfs.errors import NotAStoreError
+    from volfs.store.address import find_local_path
+
+    try:
+        url = store_url()
+        place = find_local_path(url)
+    except NotAStoreError:
+        return ""
+    return os.path.realpath(place) if place else url
 
 
 def _sort_by_store(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """First those of the store in force, last those that do not say whose they are."""
-    at, own = _STATUS.index(_STORE), os.path.realpath(store_url())
+    at, own = _STATUS.index(_STORE), _find_own_store()
     return sorted(rows, key=lambda row: (row[at] is None, row[at] != own, row[at] or ""))
 
 
-def _ask(mount: MountClient) -> tuple[Any, ...]:
-    from volfs.control.liveness import look_at
+def _silent(
+    mount: MountPoint, seen: Seen, store: str, known: dict[tuple[int, int], Session]
+) -> tuple[Any, ...]:
+    """Of a mount that says nothing: what the store in force knows of it."""
+    from volfs.control.liveness import State, is_stopped
 
-    seen = look_at(mount)
-    said = seen.status
-    if said is None:
-        known = (mount.mount.source, mount.mount.path, seen.state.value, None, None, seen.pid)
-        return (*known, *(None,) * (len(_STATUS) - len(known)))
+    session, state, pid = known.get(mount.device), seen.state, seen.pid
+    if session and not session.alive and (state, session.mountpoint) != (State.DEAD, mount.path):
+        session = None  # what it had is another mount's number by now
+    if session and session.alive:
+        pid = pid or session.pid
+        state = State.STOPPED if is_stopped(pid) else state
+    unknown = (None,) * (len(_STATUS) - 8)
+    of_store = (store, session.volume_id) if session else (None, None)
+    return (mount.source, mount.path, state.value, None, None, pid, *unknown, *of_store)
+
+
+def _answered(said: MountStatus) -> tuple[Any, ...]:
     return (
         said.volume,
         said.mountpoint,

@@ -110,14 +110,21 @@ def test_status_of_what_cannot_answer(volfs: Command, mounted: Path, tmp_path: P
     os.kill(row["pid"], signal.SIGSTOP)
     try:
         (stopped,) = [r for r in volfs("status", "--json").json if r["mountpoint"] == str(mounted)]
-        assert (stopped["state"], stopped["pid"]) == ("stopped", row["pid"])
+        for key in ("pid", "store", "volume_id"):
+            assert stopped[key] == row[key], "its session says so"
+        assert stopped["state"] == "stopped"
+        elsewhere = {"VOLFS_RUNTIME_DIR": str(tmp_path / "elsewhere")}
+        (hidden,) = volfs("status", mounted, "--json", **elsewhere).json
+        assert (hidden["state"], hidden["pid"]) == ("stopped", row["pid"])
         assert list(stopped) == list(row)
         assert volfs("status", "v").lines[0].split("\t")[2] == "stopped"
     finally:
         os.kill(row["pid"], signal.SIGCONT)
-    elsewhere = {"VOLFS_RUNTIME_DIR": str(tmp_path / "elsewhere")}
     (row,) = volfs("status", mounted, "--json", **elsewhere).json
-    assert (row["state"], row["pid"]) == ("unreachable", None)
+    assert row["state"] == "unreachable"
+    other = {"VOLFS_STORE": str(tmp_path / "other"), **elsewhere}
+    (row,) = volfs("status", mounted, "--json", **other).json
+    assert (row["state"], row["pid"], row["store"]) == ("unreachable", None, None)
     said = volfs("umount", mounted, status=1, **elsewhere).err
     assert "was mounted with another VOLFS_RUNTIME_DIR or XDG_RUNTIME_DIR" in said
     assert find_mount_point(str(mounted))

@@ -163,6 +163,15 @@ def test_no_store_or_a_damaged_one(volfs: Command, mount: Mount, other: Path) ->
     volfs("umount", place)
 
 
+def test_an_address_that_is_none(volfs: Command, mount: Mount, other: Path) -> None:
+    """A path needs no store, not even its address."""
+    place, wrong = mount(other), {"VOLFS_STORE": "file://another.machine/s"}
+    assert "volfs: commit: " in volfs("commit", "v", status=1, **wrong).err
+    assert str(place) in [row["mountpoint"] for row in volfs("status", "--json", **wrong).json]
+    assert volfs("commit", place, **wrong).lines[0].startswith("Committed version 1")
+    volfs("umount", "--discard", place, **wrong)
+
+
 def test_several_mounts_are_listed(volfs: Command, mount: Mount, other: Path) -> None:
     places = [mount(volfs.store), mount(volfs.store)]
     mount(other)

@@ -10,17 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple
 
 from volfs.control.client import MountClient, get_mount, list_mounts
 from volfs.control.mounts import FS_TYPE, find_mount_point
 from volfs.control.protocol import MountStatus
-from volfs.errors import DataError, MountError, NotAStoreError, NotFoundError, StoreError
+from volfs.errors import (
+    DataError,
+    MountError,
+    NotAStoreError,
+    NotFoundError,
+    StoreError,
+    VolfsError,
+)
+from volfs.store.address import find_local_path
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
-from volfs.volume.sessions import SESSIONS, Session, identify_session
+from volfs.volume.sessions import SESSIONS, Session, identify_session, list_sessions
 from volfs.volume.volumes import list_volume_sessions
 
+PATIENCE = 2.0
+"""Seconds for a store's directory to be read."""
 Seen = dict[tuple[int, int], list[MountClient]]
 """The mounts that this process sees, by device: one may be at several places."""
 
@@ -72,6 +83,25 @@ def find_targets(target: str, store: str) -> list[MountClient]:
     return [mount.client for mount in named.mounts]
 
 
+def list_known_sessions(store: str) -> dict[tuple[int, int], Session]:
+    """Those in the directory of a store, which is not opened, by their mounts' devices.
+
+    What there is to know of mounts that do not answer. It may be incomplete.
+    """
+    known: list[Session] = []
+
+    def read() -> None:
+        with suppress(OSError, VolfsError):
+            place = find_local_path(store)
+            known.extend(list_sessions(place / SESSIONS) if place else ())
+
+    reading = Thread(target=read, daemon=True)
+    reading.start()
+    reading.join(PATIENCE)  # the directory may hang
+    living_last = sorted(known, key=lambda session: session.alive)
+    return {session.device: session for session in living_last if session.device}
+
+
 class _Named(NamedTuple):
     """What a word names in a store."""
 
@@ -120,8 +150,13 @@ class _Named(NamedTuple):
                 yield f"of another store is the {self.word} at {mount.path}: name the mount point"
 
 
+def may_be_name(target: str) -> bool:
+    """Whether an argument can be a volume's name: else it is a path, and needs no store."""
+    return "/" not in target and target not in ("", ".", "..")
+
+
 def _resolve(target: str, store: str) -> MountClient | _Named:
-    if "/" in target or target in ("", ".", ".."):
+    if not may_be_name(target):
         return get_mount(target)
     here = _find_here(target)
     with _named_only(target):
