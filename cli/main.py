@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -95,12 +96,30 @@ def main() -> NoReturn:
     instruction = os.environ.get(COMPLETE)
     if instruction:
         sys.exit(shell_complete(cli, {}, PROGRAM, COMPLETE, instruction))
+    _settle_in()
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         status = _be_quiet()
+    except OSError as error:
+        _be_quiet()
+        status = _fail("", f"standard output: {error.strerror}", 1)
     sys.exit(status)
+
+
+def _settle_in() -> None:
+    """Put right what a starter may have left: see ``volfs.daemon.surroundings``."""
+    import signal
+
+    from volfs.daemon.surroundings import open_standard_files
+
+    open_standard_files()
+    for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
+        if getattr(sys, name) is None:  # it was closed
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, no command has an exit status
+    os.umask(os.umask(0) & ~0o700)  # what we make we must be able to use
 
 
 def run(args: list[str]) -> int:
@@ -138,8 +157,21 @@ def _report(verb: str, error: Exception) -> int:
         traceback.print_exception(error)
     if isinstance(error, VolfsError):
         return _fail(verb, str(error), error.exit_status)
+    if isinstance(error, OSError) and error.strerror:
+        return _fail(verb, _explain(error), 1)
     why = f"{type(error).__name__}: {error}"
     return _fail(verb, f"unexpected: {why}; run it with VOLFS_TRACEBACK=1 to see where", 1)
+
+
+def _explain(error: OSError) -> str:
+    """An error of the system in a line; what has no file is mostly a limit, or the directory."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return "the working directory was removed: change to another one, or use absolute paths"
+    if isinstance(error.filename, str | bytes):
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return f"the system refused: {error.strerror}"
 
 
 def _fail(verb: str, why: str, status: int) -> int:

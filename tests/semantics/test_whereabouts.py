@@ -41,13 +41,23 @@ def test_a_covered_mount(mounts: Mounts) -> None:
     mounted.unmount()
 
 
-def test_a_hangup(mounts: Mounts) -> None:
-    """SIGHUP ends a mount as SIGTERM does."""
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_signals(mounts: Mounts, number: signal.Signals) -> None:
+    """They end a mount as SIGTERM does; of others it takes no notice."""
     mounted = mounts.mount()
     (mounted.path / "f").touch()
-    mounted.signal(signal.SIGHUP)
+    mounted.signal(signal.SIGUSR1)
+    assert mounted.status().pid == mounted.pid
+    mounted.signal(number)
     mounted.wait_for_end()
     assert mounts.version == 1
+
+
+def test_any_environment(mounts: Mounts) -> None:
+    """Whatever the environment of its starter is like; more in tests/cli/test_starter.py."""
+    mounted = mounts.mount(prelude="import os; os.umask(0o777); os.environ.clear(); os.close(0)")
+    (mounted.path / "f").touch()
+    assert mounted.commit().version == 1
 
 
 def test_a_reload_below_a_mount(mounts: Mounts) -> None:

@@ -26,7 +26,14 @@ RELEASE = 2.0
 ONE_ORDER = 1.0
 """Seconds in which signals count once: where every process of a container is sent one,
 its init process passes its own on."""
-SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+SIGNALS = {
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGPWR,
+    signal.SIGXCPU,
+}
 """SIGHUP is what a terminal sends that closes; under ``nohup``, which has it ignored, it is left
 out."""
 

@@ -19,6 +19,13 @@ from volfs.daemon.logs import start_log
 from volfs.daemon.main import run
 from volfs.daemon.memory import tune_memory
 from volfs.daemon.options import MountOptions
+from volfs.daemon.surroundings import (
+    check_limits,
+    open_standard_files,
+    settle_in,
+    starting,
+    to_mount_error,
+)
 from volfs.daemon.whereabouts import check_empty
 from volfs.errors import MountError, VolfsError
 from volfs.fuse.mounting import check_fuse, unmount
@@ -35,6 +42,7 @@ def mount(options: MountOptions) -> None:
     With ``foreground``, return when it has ended. Raises what kept it from
     mounting. The calling process must have one thread and no store open.
     """
+    open_standard_files()
     options = check_options(options)
     if options.foreground:
         _run_daemon(options, lambda: None)
@@ -44,11 +52,17 @@ def mount(options: MountOptions) -> None:
 
 def start_daemon(options: MountOptions) -> int:
     """Fork the daemon of a mount with checked options: the pipe for ``wait_for_mount``."""
-    reader, writer = os.pipe()
-    if os.fork() == 0:
-        os.close(reader)
-        _become_daemon(options, writer)
-    os.close(writer)
+    with starting(f"{options.mountpoint}: cannot start a daemon"):
+        reader, writer = os.pipe()
+        try:
+            if os.fork() == 0:
+                os.close(reader)
+                _become_daemon(options, writer)
+        except BaseException:
+            os.close(reader)
+            raise
+        finally:
+            os.close(writer)
     return reader
 
 
@@ -71,6 +85,7 @@ def check_options(options: MountOptions) -> MountOptions:
     if not options.nonempty and os.listdir(mountpoint):
         raise MountError(f"{mountpoint}: not empty; --nonempty mounts over what is there")
     check_fuse()
+    check_limits()
     make_runtime_directory()
     local = find_local_path(options.store)
     # Not resolved: what the address leads to is compared with what was opened.
@@ -124,21 +139,23 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
         os.setsid()
         os.environ[NAMED] = str(runtime_directory())  # where who started us looks for it
         os.chdir("/")
-        os.umask(0o077)
         _let_go_of_files({pipe, options.while_fd})
         _run_daemon(options, ready)
         status = 0
     except BaseException as error:
-        if told:
+        if isinstance(error, BrokenPipeError):
+            log.warning("whoever started it has gone before it answered: it has ended")
+        elif told:
             log.critical("the daemon failed", exc_info=error)
         else:
-            tell(encode_json(to_failure(_unwrap(error))))
+            tell(encode_json(to_failure(to_mount_error(_unwrap(error)))))
     finally:
         logging.shutdown()
         os._exit(status)
 
 
 def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
+    settle_in()
     default = Path(options.store) / "logs" / f"{options.volume}.log"
     start_log(options.log, options.log_level, default, foreground=options.foreground)
     tune_memory()

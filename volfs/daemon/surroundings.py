@@ -1,0 +1,122 @@
+"""What a process inherits from its starter, and a daemon cannot live with.
+
+Limits, signals that are blocked or ignored, a umask, standard files that are closed. What
+may be put right is put right; what may not is said before anything is mounted.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from volfs.errors import MountError, VolfsError
+from volfs.model.text import show
+
+PRIVATE = 0o077
+
+
+class Need(NamedTuple):
+    """A limit of the kernel, and what a mount cannot do without."""
+
+    limit: int
+    least: int
+    what: str
+    flag: str
+
+
+NEEDS = (
+    Need(resource.RLIMIT_NOFILE, 256, "open files", "-n"),
+    Need(resource.RLIMIT_FSIZE, 1 << 34, "the size of a file", "-f"),
+    Need(resource.RLIMIT_AS, 1 << 42, "address space, which an index maps", "-v"),
+)
+IGNORED = (
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGPIPE,
+    signal.SIGVTALRM,
+    signal.SIGPROF,
+    signal.SIGIO,
+    signal.SIGXFSZ,
+    signal.SIGTTIN,
+    signal.SIGTTOU,
+    *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
+)
+"""Nobody who sends one of these to a daemon asks it to end, which is what they do."""
+
+
+def settle_in() -> None:
+    """Make of this process what a daemon needs. By its first thread, before it has others."""
+    os.umask(PRIVATE)
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, no child could be waited for
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def check_limits() -> None:
+    """Raise what limits are too low, as far as we may. MountError for the first that stays."""
+    for need in NEEDS:
+        if not _suffices(need.limit, need.least):
+            _raise(need)
+            if not _suffices(need.limit, need.least):
+                _, hard = resource.getrlimit(need.limit)
+                raise MountError(
+                    f"too low a limit, {hard}, of {need.what} (ulimit {need.flag}): "
+                    f"a mount needs {need.least}"
+                )
+
+
+def _suffices(limit: int, least: int) -> bool:
+    soft, _ = resource.getrlimit(limit)
+    return soft == resource.RLIM_INFINITY or soft >= least
+
+
+def _raise(need: Need) -> None:
+    """To what is allowed, or beyond it, as root may."""
+    _, hard = resource.getrlimit(need.limit)
+    for wanted in ((hard, hard), (need.least, max(hard, need.least))):
+        with suppress(ValueError, OSError):
+            resource.setrlimit(need.limit, wanted)
+
+
+def open_standard_files() -> None:
+    """What is closed of 0, 1 and 2 leads nowhere: else a pipe or a store would have the number."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+
+
+@contextmanager
+def starting(what: str) -> Iterator[None]:
+    """What a machine refuses at a start, as one line."""
+    try:
+        yield
+    except (OSError, MemoryError, RuntimeError) as error:
+        raise to_mount_error(error, f"{what}: ") from error
+
+
+def to_mount_error(error: BaseException, what: str = "") -> BaseException:
+    """MountError for processes, threads, memory and files that are not to be had."""
+    if isinstance(error, VolfsError):
+        return error
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{show(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return MountError(f"{what}{where}{error.strerror}")
+    if isinstance(error, MemoryError):
+        return MountError(f"{what}out of memory")
+    if isinstance(error, RuntimeError) and "thread" in str(error):
+        return MountError(f"{what}{error}: the limit of processes is reached")
+    return error
