@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -95,6 +96,13 @@ def start_log(target: str | None, level: str, default: Path, *, foreground: bool
     root.setLevel(level.upper())
 
 
+def _check_link(path: Path) -> None:
+    """UserError for a symlink of another user: it may lead to what only we may write to."""
+    owner = path.lstat().st_uid if path.is_symlink() else 0
+    if owner not in (0, os.geteuid()):
+        raise UserError(f"log to {path}: a symlink of user {owner}, which is not followed")
+
+
 def _make_handler(target: str | None, default: Path, *, foreground: bool) -> logging.Handler:
     try:
         if target == "syslog":
@@ -105,6 +113,7 @@ def _make_handler(target: str | None, default: Path, *, foreground: bool) -> log
             return logging.StreamHandler(sys.stderr)
         path = Path(target) if target else default
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_link(path)
         return logging.handlers.RotatingFileHandler(
             path, maxBytes=FILE_BYTES, backupCount=FILES_KEPT, errors="backslashreplace"
         )
