@@ -19,7 +19,7 @@ from volfs.volume.check import check_store
 from volfs.volume.gc import collect_garbage
 from volfs.volume.sessions import list_sessions
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.noisy("its index is older")]
 
 POINTS = (
     "copy.written",

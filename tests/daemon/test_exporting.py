@@ -19,7 +19,7 @@ from volfs.errors import DamagedObjectError, LocalFileError, MountError, NotFoun
 from volfs.store.registry import open_store
 from volfs.volume.volumes import delete_volume
 
-pytestmark = pytest.mark.fuse
+pytestmark = [pytest.mark.fuse, pytest.mark.noisy("its index is older")]
 NOBODY = 65534
 
 

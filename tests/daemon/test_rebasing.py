@@ -19,7 +19,7 @@ from volfs.volume.commit import CommitNote
 from volfs.volume.gc import collect_garbage
 from volfs.volume.volumes import delete_volume
 
-pytestmark = pytest.mark.fuse
+pytestmark = [pytest.mark.fuse, pytest.mark.noisy("its index is older")]
 
 
 def bring(mounts: Mounts, session: Path) -> str:

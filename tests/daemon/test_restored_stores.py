@@ -12,12 +12,13 @@ from tests.harness.mounted import Mounted, Mounts
 from tests.harness.stranded import back_up, leave_without_base, replace_store, write
 from tests.volume.shortcuts import publish_files, read_file
 from volfs.daemon.overlays import commit_overlay, list_overlays, make_adoption
+from volfs.daemon.rebasing import rebase_overlay
 from volfs.errors import BaseGoneError
 from volfs.volume.commit import CommitNote
 from volfs.volume.gc import collect_garbage
 from volfs.volume.sessions import session_name
 
-pytestmark = pytest.mark.fuse
+pytestmark = [pytest.mark.fuse, pytest.mark.noisy("its index is older")]
 
 
 def leave(mounts: Mounts, *, versions: int) -> tuple[Mounted, Path]:
@@ -107,3 +108,63 @@ def test_a_lost_base_leaves_leases_that_gc_can_work_with(mounts: Mounts) -> None
     mounts.store.drop_lease(session.name)
     make_missing_leases(mounts.store)
     collect_garbage(mounts.store, grace=0)
+
+
+@pytest.mark.parametrize("has_copy", [True, False])
+def test_what_went_away_with_the_directory_is_carried_over(mounts: Mounts, has_copy: bool) -> None:
+    """The other store's directory lies beside; a plain mount finds what was fsynced there."""
+    mounted, newer = leave(mounts, versions=1)
+    if not has_copy:
+        shutil.rmtree(mounts.store_path / "mounts")
+    (session,) = (newer / "mounts").iterdir()
+    before = {path: path.stat().st_mtime_ns for path in session.rglob("*")}
+    again = mounts.mount(mounted.path)
+    assert (again.path / "mine").read_bytes() == b"fsynced"
+    assert {path: path.stat().st_mtime_ns for path in session.rglob("*")} == before
+    again.unmount()
+    assert read_file(mounts.store, mounts.volume, "mine") == b"fsynced"
+    third = mounts.mount(mounted.path)
+    third.unmount()
+    assert mounts.version == 2, "it is not taken over twice"
+
+
+def test_what_is_carried_over_without_its_base_can_be_rebased(mounts: Mounts) -> None:
+    mounted, newer = leave(mounts, versions=3)
+    with pytest.raises(BaseGoneError, match="version 3"):
+        mounts.mount(mounted.path)
+    (row,) = list_overlays(mounts.store)
+    rebase_overlay(mounts.store, row.session.name, "head")
+    again = mounts.mount(mounted.path)
+    assert (again.path / "mine").read_bytes() == b"fsynced"
+    assert newer.is_dir()
+
+
+def test_copies_and_other_volumes_are_not_carried_over(mounts: Mounts) -> None:
+    """A backup beside the store has an old state of the overlay: it means nothing."""
+    mounted = mounts.mount()
+    write(mounted.path / "mine", b"fsynced")
+    mounted.kill()
+    copy = mounts.directory / "copy"
+    mounts.close_store()
+    shutil.copytree(mounts.store_path, copy)
+    again = mounts.mount(mounted.path)
+    again.unmount(discard=True)
+    fresh = mounts.mount(mounted.path)
+    assert os.listdir(fresh.path) == []
+
+
+def test_what_the_backup_has_of_the_mount_is_put_aside(mounts: Mounts) -> None:
+    mounted = mounts.mount()
+    write(mounted.path / "old", b"1")
+    mounted.kill()
+    backup = back_up(mounts)
+    again = mounts.mount(mounted.path)
+    write(again.path / "new", b"2")
+    again.kill()
+    replace_store(mounts, backup)
+    third = mounts.mount(mounted.path)
+    assert sorted(os.listdir(third.path)) == ["new", "old"]
+    third.unmount()
+    (row,) = list_overlays(mounts.store)
+    assert ".before-" in row.session.name
+    assert row.left.files > 0

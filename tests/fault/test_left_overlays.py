@@ -26,7 +26,7 @@ from volfs.volume.check import check_store
 from volfs.volume.gc import collect_garbage
 from volfs.volume.sessions import load_session
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.noisy("its index is older")]
 
 
 def read_local(path: bytes) -> tuple[Any, ...]:

@@ -41,6 +41,7 @@ def read_changes(output: Path) -> dict[str, dict[str, Any]]:
 def replace_store(mounts: Mounts, backup: Path) -> Path:
     """The older copy is in the store's place; where the newer one is now."""
     mounts.close_store()
+    mounts.expect("its index is older")
     newer = mounts.directory / "newer"
     mounts.store_path.rename(newer)
     shutil.copytree(backup, mounts.store_path)

@@ -18,7 +18,7 @@ from volfs.daemon.overlays import discard_overlay
 from volfs.daemon.rebasing import NeededError, rebase_overlay
 from volfs.errors import BaseGoneError, NotFoundError
 
-pytestmark = pytest.mark.fuse
+pytestmark = [pytest.mark.fuse, pytest.mark.noisy("its index is older")]
 
 __all__ = ["mounts"]
 
@@ -59,6 +59,24 @@ def test_taken_over_on_a_restored_store(mounts: Mounts) -> None:
     newer = replace_store(mounts, backup)
     bring(mounts, next((newer / "mounts").iterdir()))
     assert (mounts.mount(mounted.path).path / "g").read_bytes() == b"fsynced"
+
+
+def test_taken_over_from_the_directory_that_was_the_store(mounts: Mounts) -> None:
+    """Also where the overlay went away with the directory that was the store, as long as that
+    is beside the store or where the mount left it: it is copied from there, which stays as it
+    is, and what the backup has of that mount is listed under another name."""
+    mounted = mounts.mount()
+    write(mounted.path / "f", b"old")
+    mounted.kill()
+    backup = back_up(mounts)
+    again = mounts.mount(mounted.path)
+    write(again.path / "f", b"newest")
+    again.kill()
+    newer = replace_store(mounts, backup)
+    (session,) = (newer / "mounts").iterdir()
+    assert (mounts.mount(mounted.path).path / "f").read_bytes() == b"newest"
+    assert session.is_dir()
+    assert sorted(name.partition(".")[2][:7] for name in mounts.sessions) == ["", "before-"]
 
 
 def test_not_taken_over_without_its_version(mounts: Mounts) -> None:

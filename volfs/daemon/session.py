@@ -152,7 +152,7 @@ def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> S
     SessionBusyError; NotFoundError, AlreadyExistsError where there is nothing to
     adopt, or another overlay at that place.
     """
-    path = _find_place(store, volume, options)
+    path = find_session_place(store, volume, options)
     if options.adopt is not None:
         return _adopt(store, options.adopt, path)
     while True:
@@ -199,7 +199,7 @@ def make_facts(options: MountOptions, volume: VolumeRecord, version: int) -> Ses
 # --- where ------------------------------------------------------------------
 
 
-def _find_place(store: Store, volume: VolumeRecord, options: MountOptions) -> Path:
+def find_session_place(store: Store, volume: VolumeRecord, options: MountOptions) -> Path:
     """The directory for this volume at this mount point, as this mount namespace has it."""
     places = _iter_places(store, volume, options)
     return next(path for path in places if not _is_of_other_mounts(path))
