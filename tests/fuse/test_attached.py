@@ -172,3 +172,51 @@ def test_uncommitted_work_stays_whole_when_a_reload_is_busy(pair: tuple[Mounted,
     assert (two.path / "mine").read_text() == "mine"
     assert two.commit().version == 3
     assert (two.path / "a/b/c/precious").read_text() == "kept"
+
+
+@pytest.fixture
+def network(mounts: Mounts) -> Iterator[tuple[Mounted, Mounted]]:
+    """Two mounts of a network file system, which show each other's changes at once."""
+    mounts.create("net", network=True)
+    one, two = mounts.mount(volume="net"), mounts.mount(volume="net")
+    (one.path / "a/b").mkdir(parents=True)
+    (one.path / "file").write_text("old")
+    (one.path / "a/file").write_text("old")
+    yield one, two
+    subprocess.run(["umount", "-l", two.path / "a/b"], check=False, capture_output=True)
+    subprocess.run(["umount", "-l", two.path / "file"], check=False, capture_output=True)
+
+
+def settle(two: Mounted) -> None:
+    subprocess.run(["find", two.path, "-ls"], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("changed", ["a", "a/b"])
+def test_a_mount_that_follows_keeps_what_is_mounted_in_it(
+    network: tuple[Mounted, Mounted], changed: str
+) -> None:
+    """The directory is in use: it comes back, as one that somebody writes in."""
+    one, two = network
+    mount_tmpfs(two, "a/b")
+    remove(one, changed)
+    (one.path / "beside").write_text("new")
+    settle(two)
+    assert (two.path / "beside").read_text() == "new"
+    assert (two.path / "a/b/precious").read_text() == "kept"
+    assert (two.path / "a/file").exists() == (changed == "a/b")
+    subprocess.run(["umount", two.path / "a/b"], check=True)
+    assert os.listdir(two.path / "a/b") == []
+
+
+def test_a_mount_on_a_file_that_others_replace(network: tuple[Mounted, Mounted]) -> None:
+    one, two = network
+    outside = one.path.parent / "outside"
+    outside.write_text("mine")
+    subprocess.run(["mount", "--bind", outside, two.path / "file"], check=True)
+    (one.path / "new").write_text("theirs, and longer")
+    os.replace(one.path / "new", one.path / "file")
+    settle(two)
+    assert (two.path / "file").read_text() == "mine"
+    subprocess.run(["umount", two.path / "file"], check=True)
+    assert (two.path / "file").read_text() == "theirs, and longer"
+    assert (one.path / "file").read_text() == "theirs, and longer"

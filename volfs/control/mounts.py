@@ -106,8 +106,17 @@ def socket_path(device: tuple[int, int]) -> Path:
 
 def list_mount_points(process: int | str = "self") -> list[MountPoint]:
     """Every mount that a process sees, in the kernel's order: later ones lie on top. OSError."""
-    lines = Path(f"/proc/{process}/mountinfo").read_bytes().split(b"\n")
-    return [parse_mount_line(line) for line in lines if line]
+    return _parse(Path(f"/proc/{process}/mountinfo").read_bytes())
+
+
+def list_mounts_beside(process: int, device: tuple[int, int]) -> list[MountPoint]:
+    """As ``list_mount_points``, but nothing if none of them is of the device. OSError."""
+    table = Path(f"/proc/{process}/mountinfo").read_bytes()
+    return _parse(table) if b" %d:%d " % device in table else []
+
+
+def _parse(table: bytes) -> list[MountPoint]:
+    return [parse_mount_line(line) for line in table.split(b"\n") if line]
 
 
 def list_volfs_mounts() -> list[MountPoint]:

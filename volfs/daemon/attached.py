@@ -10,10 +10,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
-from volfs.control.mounts import MountPoint, list_mount_points
+from volfs.control.mounts import MountPoint, list_mount_points, list_mounts_beside
 from volfs.daemon.busy import describe_process, inside, list_pids
 from volfs.model.text import show, to_bytes
 from volfs.vfs.checkout import Attached
@@ -26,7 +25,7 @@ class Sight(NamedTuple):
     """The mounts that some processes see, and one of these processes."""
 
     pid: int
-    namespace: Path | None
+    namespace: str | None
     is_ours: bool
     """Whether this process sees them as well."""
     mounts: list[MountPoint]
@@ -34,11 +33,12 @@ class Sight(NamedTuple):
 
 def find_attached(device: Device) -> list[Attached]:
     """Everything that is attached to the mount of a device, each once for each namespace."""
-    return [one for sight in iter_sights() for one in iter_attached(sight, device)]
+    return [one for sight in iter_sights(device) for one in iter_attached(sight, device)]
 
 
-def iter_sights() -> Iterator[Sight]:
-    """Every mount namespace that has a process, as seen from each root directory in it."""
+def iter_sights(device: Device) -> Iterator[Sight]:
+    """Every mount namespace that has a process and a mount of the device, as seen from each
+    root directory in it."""
     own = find_namespace("self")
     known = {_identify("self")}
     yield Sight(os.getpid(), own, True, list_mount_points())
@@ -48,23 +48,23 @@ def iter_sights() -> Iterator[Sight]:
             continue
         known.add(sight)
         try:
-            yield Sight(pid, sight[0], sight[0] == own, list_mount_points(pid))
+            yield Sight(pid, sight[0], sight[0] == own, list_mounts_beside(pid, device))
         except OSError:  # it has ended, or is another user's
             continue
 
 
-def find_namespace(pid: int | str) -> Path | None:
+def find_namespace(pid: int | str) -> str | None:
     """The mount namespace of a process; None if it has ended, or is another user's."""
     try:
-        return Path(f"/proc/{pid}/ns/mnt").readlink()
+        return os.readlink(f"/proc/{pid}/ns/mnt")
     except OSError:
         return None
 
 
-def _identify(pid: int | str) -> tuple[Path, Path] | None:
+def _identify(pid: int | str) -> tuple[str, str] | None:
     namespace = find_namespace(pid)
     try:
-        return (namespace, Path(f"/proc/{pid}/root").readlink()) if namespace else None
+        return (namespace, os.readlink(f"/proc/{pid}/root")) if namespace else None
     except OSError:
         return None
 

@@ -24,7 +24,7 @@ def find_others(place: Whereabouts) -> list[str]:
     own = place.find()
     if own is not None and own.is_private:
         return []  # a container's: its end ends what has it
-    sights = [sight for sight in iter_sights() if _list_points(sight, place)]
+    sights = [sight for sight in iter_sights(place.device) if _list_points(sight, place)]
     others = [told for sight in sights for told in _iter_others(sight, place, own)]
     elsewhere = {sight.namespace for sight in sights if not sight.is_ours}
     if elsewhere:
@@ -37,7 +37,7 @@ def find_reasons(place: Whereabouts) -> list[str]:
     """Who uses the mount so that the kernel does not unmount it."""
     attached = [
         f"path {show(one.path or b'.')}: {one.what}"
-        for sight in iter_sights()
+        for sight in iter_sights(place.device)
         if sight.is_ours
         for one in iter_attached(sight, place.device)
     ]
@@ -48,7 +48,7 @@ def find_copies(place: Whereabouts) -> list[str]:
     """Where a mount that was unmounted is still to be seen."""
     return [
         f"{describe_process(sight.pid)} at {show(mount.path)}"
-        for sight in iter_sights()
+        for sight in iter_sights(place.device)
         for mount in _list_points(sight, place)
     ]
 

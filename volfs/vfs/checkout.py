@@ -13,7 +13,7 @@ reload and a commit then publish what the commit alone would have published.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -73,18 +73,30 @@ class Plan:
     """Of the hard-linked files among those."""
     notices: list[Notice] = field(default_factory=list)
 
+    @property
+    def loses(self) -> bool:
+        """Whether an inode that is loaded is another one afterwards, or none."""
+        return any(above.children.get(name) is not None for above, name in self.unloaded)
+
     def bind(self, directory: Directory, name: bytes, inode: Inode | None) -> None:
         self.bound.setdefault(directory, {})[name] = inode
 
 
-def plan_checkout(state: MountState, head: Head, snapshot: Snapshot) -> Plan:
-    """What must happen to show ``snapshot``. Changes nothing. Miss; NotFoundError."""
+def plan_checkout(
+    state: MountState, head: Head, snapshot: Snapshot, kept: Sequence[Attached] = ()
+) -> Plan:
+    """What must happen to show ``snapshot``. Changes nothing. Miss; NotFoundError.
+
+    The inodes to which something ``kept`` is attached stay, as if they were changed.
+    """
     root = state.view.find_root(snapshot)
     if root is None:
         where = show_path(state.view.sub_path)
         raise NotFoundError(f"version {head.version} has no directory {where}")
     plan = Plan(head, snapshot)
-    planning = _Planning(state, plan, _find_changed(state), _find_holding(state))
+    pinned = _find_pinned(state, kept)
+    changed, holding = _find_changed(state) | pinned, _find_holding(state) | pinned
+    planning = _Planning(state, plan, changed, holding, pinned)
     planning.keep(state.root, state.view.find_root(state.view.snapshot), root)
     planning.plan_links(state.view.snapshot.links, snapshot.links)
     return planning.plan
@@ -130,6 +142,18 @@ def apply_checkout(state: MountState, plan: Plan) -> list[Notice]:
     state.usage.move(state.view.snapshot.totals, plan.snapshot.totals)
     state.view.head, state.view.snapshot = plan.head, plan.snapshot
     return plan.notices
+
+
+def _find_pinned(state: MountState, kept: Sequence[Attached]) -> set[int]:
+    """The loaded inodes at the paths of these, and the directories above them."""
+    found: set[int] = set()
+    for one in kept:
+        inode: Inode | None = state.root
+        for name in filter(None, one.path.split(b"/")):
+            inode = inode.children.get(name) if isinstance(inode, Directory) else None
+            if inode is not None:
+                found.add(inode.ino)
+    return found
 
 
 def _find_changed(state: MountState) -> set[int]:
@@ -234,6 +258,7 @@ class _Planning:
     plan: Plan
     changed: set[int]
     holding: set[int]
+    pinned: set[int]
 
     def keep(self, directory: Directory, before: Entry | None, new: Entry) -> None:
         """Plan for a directory that stays, and for all below. No recursion: trees may be deep."""
@@ -353,10 +378,20 @@ class _Planning:
         if file.ino in self.state.overlay.dirty and not self.is_removed_link(file):
             if not same:
                 self.plan.bind(parent, name, file)
+        elif file.ino in self.pinned:
+            self.plan_pinned(parent, file, name, new if same and not file.entry.group else None)
         elif not same:
             self.unload(parent, name, new)
         elif new is not None and not new.group:
             self.plan_content(file, new)
+
+    def plan_pinned(self, parent: Directory, file: File, name: bytes, new: Entry | None) -> None:
+        """The inode stays; with their content, or as it is where they have none."""
+        if new is None:
+            self.plan.bind(parent, name, file)
+        else:
+            self.plan.entries.append((file, new))
+            self.plan.notices.append(Notice(file.ino, None))
 
     def is_removed_link(self, file: File) -> bool:
         """Whether others only took a name from a hard-linked file, which has more."""

@@ -302,7 +302,9 @@ class Committer:
                 return
             load = self.state.view.reader.load_manifest
             manifest = await self.bridge.settle(load, head.manifest)
-            await self.bridge.settle(self._show, head, manifest.snapshot)
+            if not await self.bridge.settle(self._go_on, head, manifest.snapshot, None):
+                attached = await self.bridge.run(self.kernel.find_attached)
+                await self.bridge.settle(self._go_on, head, manifest.snapshot, attached)
             reached("follow.shown")
             await self.bridge.settle(self.state.recount_usage)
 
@@ -333,18 +335,27 @@ class Committer:
             return []
         return await self.bridge.run(self.kernel.find_attached)
 
+    def _go_on(self, head: Head, snapshot: Snapshot, attached: list[Attached] | None) -> bool:
+        """Show a version, and keep what something is attached to; False where that is not known."""
+        if self.state.view.snapshot == snapshot:
+            self.state.view.head = head
+            return True
+        plan = plan_checkout(self.state, head, snapshot, attached or ())
+        if attached is None and plan.loses:
+            return False
+        apply_checkout(self.state, plan)
+        return True
+
     def _swap(self, head: Head, snapshot: Snapshot, attached: list[Attached]) -> list[Notice]:
         self._check_idle()
         return self._show(head, snapshot, attached)
 
-    def _show(
-        self, head: Head, snapshot: Snapshot, attached: list[Attached] | None = None
-    ) -> list[Notice]:
+    def _show(self, head: Head, snapshot: Snapshot, attached: list[Attached]) -> list[Notice]:
         if self.state.view.snapshot == snapshot:
             self.state.view.head = head
             return []
         plan = plan_checkout(self.state, head, snapshot)
-        torn = find_torn(plan, attached or [])
+        torn = find_torn(plan, attached)
         if torn:
             told = "; ".join(f"{show(one.path)}: {one.what}" for one in torn[:5])
             raise VolumeBusyError(f"{ATTACHED}: {told}")
