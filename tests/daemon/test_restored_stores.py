@@ -168,3 +168,14 @@ def test_what_the_backup_has_of_the_mount_is_put_aside(mounts: Mounts) -> None:
     (row,) = list_overlays(mounts.store)
     assert ".before-" in row.session.name
     assert row.left.files > 0
+
+
+def test_what_was_committed_by_its_path_is_not_carried_over_again(mounts: Mounts) -> None:
+    mounted, newer = leave(mounts, versions=1)
+    (session,) = (newer / "mounts").iterdir()
+    commit_overlay(mounts.store, str(session), CommitNote())
+    publish_files(mounts.store, mounts.volume, {"mine": b"theirs, later"})
+    again = mounts.mount(mounted.path)
+    assert again.status().dirty_files == 0
+    again.reload()
+    assert (again.path / "mine").read_bytes() == b"theirs, later"

@@ -18,52 +18,21 @@ from itertools import islice
 from pathlib import Path
 
 import msgspec
-from blake3 import blake3
 
 from volfs.daemon.locating import copy_session, holding_dead, is_same_overlay, located
 from volfs.daemon.options import MountOptions
-from volfs.daemon.session import Session, find_session_place
+from volfs.daemon.session import find_session_place
+from volfs.daemon.session_notes import Note, is_noted, read_note, write_note
 from volfs.errors import DamagedObjectError, LocalFileError, MountError, NotFoundError
-from volfs.model.text import from_stored, to_stored
+from volfs.model.text import from_stored
 from volfs.store.base import Store, VolumeRecord
-from volfs.store.location import state_directory
 from volfs.vfs.salvage import salvage_catalog
 from volfs.volume.sessions import CATALOG, LOCK, REMOVED, SESSIONS, is_locked, session_name
 
 log = logging.getLogger(__name__)
 
-NOTES = "sessions"
 BESIDE_MAX = 4096
 """Directories beside the store that are looked into."""
-
-
-_encoder = msgspec.json.Encoder()
-
-
-class Note(msgspec.Struct):
-    """Which directory a session has, and where it was seen last."""
-
-    path: str
-    device: int
-    inode: int
-
-
-_decoder = msgspec.json.Decoder(Note)
-
-
-def note_session(session: Session) -> None:
-    """Remember the directory of a mount's session. Raises nothing."""
-    place = session.find_place()
-    if place is not None:
-        _write(session.path, place)
-
-
-def forget_session(session: Session) -> None:
-    """It has ended and left nothing."""
-    file = _find_file(session.path)
-    if file is not None:
-        with suppress(OSError):
-            file.unlink()
 
 
 def carry_over(store: Store, volume: VolumeRecord, options: MountOptions) -> None:
@@ -76,11 +45,11 @@ def carry_over(store: Store, volume: VolumeRecord, options: MountOptions) -> Non
     if options.adopt or options.is_read_only or options.sessions:
         return
     place = find_session_place(store, volume, options)
-    note = _read(place)
-    if note is None or _is_noted(place, note):
+    note = read_note(place)
+    if note is None or is_noted(place, note):
         return
     for candidate in _iter_candidates(store, place, note):
-        if _is_noted(candidate, note) and _carry(store, volume, candidate, place):
+        if is_noted(candidate, note) and _carry(store, volume, candidate, place):
             return
 
 
@@ -105,7 +74,7 @@ def _bring(store: Store, source: Path, place: Path) -> None:
     if not place.exists():
         place.parent.mkdir(mode=0o700, exist_ok=True)
         copy_session(source, place)
-    _write(place, place)
+    write_note(place, place)
 
 
 def _has_changes(path: Path) -> bool:
@@ -137,44 +106,3 @@ def _iter_candidates(store: Store, place: Path, note: Note) -> Iterator[Path]:
     with suppress(OSError), os.scandir(Path(store.url).parent) as entries:
         for entry in islice(entries, BESIDE_MAX):
             yield Path(entry.path, SESSIONS, place.name)
-
-
-def _is_noted(path: Path, note: Note) -> bool:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return False
-    return (status.st_dev, status.st_ino) == (note.device, note.inode)
-
-
-def _find_file(place: Path) -> Path | None:
-    """The note about the session at a place, in a directory of this user's alone."""
-    state = state_directory()
-    if state is None:
-        return None
-    return state / NOTES / blake3(os.fsencode(place)).hexdigest(length=16)
-
-
-def _read(place: Path) -> Note | None:
-    file = _find_file(place)
-    with suppress(OSError, ValueError):
-        if file is not None and file.lstat().st_uid == os.geteuid() and not file.is_symlink():
-            return _decoder.decode(file.read_bytes())
-    return None
-
-
-def _write(place: Path, where: Path) -> None:
-    file = _find_file(place)
-    with suppress(OSError):
-        if file is None or not _is_ours(file.parent):
-            return
-        status = where.stat()
-        note = Note(to_stored(str(where)), status.st_dev, status.st_ino)
-        temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-        temporary.write_bytes(_encoder.encode(note))
-        temporary.rename(file)
-
-
-def _is_ours(directory: Path) -> bool:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return directory.lstat().st_uid == os.geteuid()

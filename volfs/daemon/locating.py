@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from volfs.daemon.session_notes import forget_note
 from volfs.errors import DamagedObjectError, LocalFileError, MountError, NotFoundError
 from volfs.errors.faults import reached
 from volfs.store.base import Store
@@ -151,6 +152,7 @@ def _copy_here(store: Store, session: Session) -> str:
     if place.exists():
         return place.name
     copy_session(session.path, place)
+    forget_note(directory / session.name)  # a mount there need not bring it once more
     return place.name
 
 

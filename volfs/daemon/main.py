@@ -15,7 +15,7 @@ import trio
 from volfs.control.mounts import FS_TYPE, find_mount_point, make_runtime_directory, socket_path
 from volfs.control.sockets import Bound
 from volfs.daemon.attached import find_attached
-from volfs.daemon.carrying import carry_over, forget_session, note_session
+from volfs.daemon.carrying import carry_over
 from volfs.daemon.ending import Ending
 from volfs.daemon.options import MountOptions
 from volfs.daemon.rooms import NO_KERNEL, open_rooms
@@ -129,7 +129,7 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
     session = await await_session(store, volume, options)
     stack.callback(session.close)
     if not options.is_read_only:
-        note_session(session)
+        session.note_place()
     with _unless_new(store, session):
         place = Whereabouts(options.mountpoint)
         kernel = make_kernel(place.anchor, lambda: find_attached(place.device))
@@ -306,15 +306,14 @@ async def _finish(built: Mount) -> None:
     except Exception as error:  # noqa: BLE001 - who waits for the end is told
         service.last_error = to_own(error)
         log_error(f"last commit, the overlay {_say_left(built.session)}", error)
-        note_session(built.session)
+        built.session.note_place()
         return
     if stays:
         log.info("ended; the overlay %s", _say_left(built.session))
-        note_session(built.session)
+        built.session.note_place()
         return
     with surviving("removing the session"):
         end_session(built.committer.store, built.session)
-        forget_session(built.session)
         log.info("ended")
 
 

@@ -262,6 +262,7 @@ class _Rebase:
             self.put_back_lease()
             raise MissingObjectError(f"{self.name}: what it needs was removed just now")
         write_flush(self.scratch, self.catalog, flush)
+        self.session.note_place()
         reached("rebase.recorded")
         self.store.put_lease(new)
         reached("rebase.narrowed")

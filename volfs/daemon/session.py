@@ -24,6 +24,7 @@ from typing import IO
 import msgspec
 
 from volfs.daemon.options import MountOptions
+from volfs.daemon.session_notes import forget_note, is_noted, read_note, write_note
 from volfs.errors import (
     AlreadyExistsError,
     MountError,
@@ -91,6 +92,18 @@ class Session:
     def find_place(self) -> Path | None:
         """Where the directory is by now; None if it was deleted."""
         return find_place(self._directory)
+
+    def note_place(self) -> None:
+        """Remember outside of the store which directory this is. Raises nothing."""
+        place = self.find_place()
+        if place is not None:
+            write_note(self.path, place)
+
+    def forget_place(self) -> None:
+        """It ends, and what was noted of it; or of one that it was copied from."""
+        note = read_note(self.path)
+        if note is not None and (not self.is_new or is_noted(self._inside / ".", note)):
+            forget_note(self.path)
 
     def write_facts(self, facts: SessionFacts) -> None:
         """Replace ``session.json`` whole; durable, as is the directory, when it returns."""
@@ -175,6 +188,7 @@ def take_session(store: Store, name: str) -> Session:
 def end_session(store: Store, session: Session) -> None:
     """Remove the session's directory, and then the lease."""
     reached("end.committed")
+    session.forget_place()
     session.remove()
     reached("end.removed")
     try:
