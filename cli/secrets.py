@@ -145,7 +145,7 @@ def _read_json(path: str) -> dict[str, str]:
         found: Any = json.loads(Path(path).read_bytes())
     except OSError:
         raise click.UsageError(f"Could not read JSON file at {path}") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise click.UsageError(f"Could not parse JSON file at {path}") from None
     if not isinstance(found, dict):
         raise click.UsageError(f"Could not parse JSON file at {path}: it is no object")

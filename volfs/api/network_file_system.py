@@ -199,12 +199,26 @@ class _Newest(Readable):
 
 
 def _matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    """``**`` is any number of names; as the last one at least one."""
-    if not (pattern and path):
-        return not (pattern or path)
-    if pattern[0] != "**":
-        return fnmatchcase(path[0], pattern[0]) and _matches(pattern[1:], path[1:])
-    return len(pattern) == 1 or _matches(pattern[1:], path) or _matches(pattern, path[1:])
+    """``**`` is any number of names; as the last one at least one. No recursion: paths are deep."""
+    end = len(pattern)
+    reached = _pass_by(pattern, {0})
+    for name in path:
+        after: set[int] = set()
+        for at in reached - {end}:
+            if pattern[at] == "**":
+                after |= {at, end} if at == end - 1 else {at}
+            elif fnmatchcase(name, pattern[at]):
+                after.add(at + 1)
+        reached = _pass_by(pattern, after)
+    return end in reached
+
+
+def _pass_by(pattern: tuple[str, ...], reached: set[int]) -> set[int]:
+    """How far into a pattern one is, where ``**`` may also stand for no name at all."""
+    for at, name in enumerate(pattern[:-1]):
+        if at in reached and name == "**":
+            reached = reached | {at + 1}
+    return reached
 
 
 # --- without a handle -------------------------------------------------------

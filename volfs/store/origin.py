@@ -46,6 +46,6 @@ def _read_facts(manifest: Manifest) -> _Facts | None:
         return None
     try:
         facts = msgspec.json.decode(manifest.message, type=_Facts)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return None
     return facts if was_volume_name(facts.name) else None
