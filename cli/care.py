@@ -11,6 +11,7 @@ from volfs_cli.options import verb
 from volfs_cli.output import json_option, plural, print_json, show_size
 from volfs_cli.progress import progress_bar
 from volfs_cli.stores import opened_store, store_url
+from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.daemon.lease_repair import MendedLease
@@ -69,13 +70,11 @@ def _undelete(as_json: bool) -> None:
     if as_json:
         print_json(result._asdict())
         return
-    click.echo(
-        f"Brought back {plural(result.packs, 'pack')} with {plural(result.objects, 'object')}."
-    )
+    say(f"Brought back {plural(result.packs, 'pack')} with {plural(result.objects, 'object')}.")
     if result.missing_packs:
-        click.echo(f"The files of {plural(result.missing_packs, 'pack')} are gone or cut short.")
+        say(f"The files of {plural(result.missing_packs, 'pack')} are gone or cut short.")
     if result.damaged_packs:
-        click.echo(
+        say(
             f"Left in quarantine, for a repair put it there: {plural(result.damaged_packs, 'pack')}"
             " that is damaged; what could be read of it is in use."
         )
@@ -84,28 +83,26 @@ def _undelete(as_json: bool) -> None:
 def _print_gc(result: GcReport, dry_run: bool) -> None:
     would = "Would put" if dry_run else "Put"
     packs = result.dropped_packs + result.rewritten_packs
-    click.echo(
-        f"In use: {plural(result.live_objects, 'object')}, {show_size(result.live_bytes)}.\n"
+    say(f"In use: {plural(result.live_objects, 'object')}, {show_size(result.live_bytes)}.")
+    say(
         f"{would} into quarantine: {plural(packs, 'pack')}, {show_size(result.quarantined_bytes)}; "
-        f"{result.rewritten_packs} rewritten, {show_size(result.rewritten_bytes)} copied.\n"
+        f"{result.rewritten_packs} rewritten, {show_size(result.rewritten_bytes)} copied."
+    )
+    say(
         f"{'Would delete' if dry_run else 'Deleted'}: {plural(result.deleted_packs, 'pack')}, "
         f"{show_size(result.deleted_bytes)}."
     )
     if result.waiting_packs:
         waiting = f"{plural(result.waiting_packs, 'pack')}, {show_size(result.waiting_bytes)}"
-        click.echo(
-            f"In quarantine: {waiting}; a later gc deletes them, --undelete brings them back."
-        )
+        say(f"In quarantine: {waiting}; a later gc deletes them, --undelete brings them back.")
     if result.starved_packs:
-        click.echo(
+        say(
             f"Left, for the disk has no room for a copy of what is in use in them: "
             f"{plural(result.starved_packs, 'pack')}; "
             "a gc with --grace 0, or when there is room, goes on with them."
         )
     if result.busy_packs:
-        click.echo(
-            f"Left for later, for somebody writes to them: {plural(result.busy_packs, 'pack')}."
-        )
+        say(f"Left for later, for somebody writes to them: {plural(result.busy_packs, 'pack')}.")
 
 
 @verb("check", bare=True)
@@ -160,13 +157,13 @@ def check(
 
 def _print_leases(leases: list[MendedLease]) -> None:
     for session, outcome, reason in leases:
-        click.echo(f"Lease of {session or 'a session'} {outcome}: {reason}.")
+        say(f"Lease of {session or 'a session'} {outcome}: {reason}.")
 
 
 def _print_repair(result: RepairReport, leases: list[MendedLease]) -> None:
     _print_leases(leases)
     if not (result.has_changed or leases):
-        click.echo("Repaired: nothing.")
+        say("Repaired: nothing.")
     for count, what in (
         (result.found_packs, "packs found that the index did not know"),
         (result.indexed_objects, "objects indexed"),
@@ -180,7 +177,7 @@ def _print_repair(result: RepairReport, leases: list[MendedLease]) -> None:
         (result.busy_packs, "damaged packs left, for somebody writes to them; repair again then"),
     ):
         if count:
-            click.echo(f"Repaired: {count} {what}.")
+            say(f"Repaired: {count} {what}.")
 
 
 def _check_as_json(result: CheckReport) -> dict[str, Any]:
@@ -210,19 +207,17 @@ def _check_as_json(result: CheckReport) -> dict[str, Any]:
 
 def _print_check(result: CheckReport) -> None:
     for damage in result.damage:
-        click.echo(f"damage: {damage.where}: {damage.problem}")
+        say(f"damage: {damage.where}: {damage.problem}")
     for problem in result.problems:
-        click.echo(
-            f"{problem.volume}: {_show_versions(problem)}: {problem.path}: {problem.problem}"
-        )
+        say(f"{problem.volume}: {_show_versions(problem)}: {problem.path}: {problem.problem}")
     for notice in result.notices:
-        click.echo(f"{notice.volume}: version {notice.version}: {notice.notice}")
+        say(f"{notice.volume}: version {notice.version}: {notice.notice}")
     checked = (
         f"{plural(result.volumes, 'volume')}, {plural(result.versions, 'version')}, "
         f"{show_size(result.bytes)}"
     )
     found = len(result.damage) + len(result.problems)
-    click.echo(f"Checked {checked}: " + (plural(found, "problem") if found else "no problems."))
+    say(f"Checked {checked}: " + (plural(found, "problem") if found else "no problems."))
 
 
 def _show_versions(problem: Problem) -> str:
@@ -253,23 +248,23 @@ def rebuild_index(as_json: bool) -> None:
         made = [lease._asdict() for lease in leases]
         print_json(result._asdict() | {"recovered": volumes, "leases": made})
         return
-    click.echo(
+    say(
         f"Indexed {plural(result.objects, 'object')} in {plural(result.packs, 'pack')}, "
         f"{show_size(result.bytes)}."
     )
     if result.damaged_packs:
-        click.echo(f"Damaged: {plural(result.damaged_packs, 'pack')}; see volfs check --repair.")
+        say(f"Damaged: {plural(result.damaged_packs, 'pack')}; see volfs check --repair.")
     if result.lost_rows:
-        click.echo(f"Lost with the former index: {plural(result.lost_rows, 'row')}, maybe tags.")
+        say(f"Lost with the former index: {plural(result.lost_rows, 'row')}, maybe tags.")
     if result.damaged_names:
         lines = plural(result.damaged_names, "line")
-        click.echo(f"Damaged: {lines} of names.log: names and tags from there may be older ones.")
+        say(f"Damaged: {lines} of names.log: names and tags from there may be older ones.")
     _print_leases(leases)
     for item in recovered:
         left_out = f", without {item.incomplete}" if item.incomplete else ""
-        click.echo(f"Recovered volume {item.volume.name} to version {item.versions[0]}{left_out}.")
+        say(f"Recovered volume {item.volume.name} to version {item.versions[0]}{left_out}.")
         for tag, version in item.lost_tags.items():
-            click.echo(f"Lost: tag {tag} of version {version} of {item.volume.name}.")
+            say(f"Lost: tag {tag} of version {version} of {item.volume.name}.")
 
 
 def _recovered_as_json(item: Recovered) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from volfs.model.text import show_line
 from volfs_cli.options import yes_option
-from volfs_cli.output import Column, confirm, json_option, print_listing
+from volfs_cli.output import Column, confirm, json_option, print_json, print_listing
 from volfs_cli.resources import (
     add_create,
     add_delete,
@@ -18,6 +19,7 @@ from volfs_cli.resources import (
     open_client,
     verb,
 )
+from volfs_cli.terminal import write_text
 
 if TYPE_CHECKING:
     from volfs.api.dict import Dict
@@ -61,7 +63,7 @@ add_delete(group, _objects, "Dict")
 @click.argument("key")
 def get(name: str, key: str, env: str | None) -> None:
     """Print the value of a key, which is a string; None if there is no entry."""
-    click.echo(str(_open(name, env).get(key)))
+    write_text(str(_open(name, env).get(key)))
 
 
 @verb(group, "items")
@@ -80,25 +82,28 @@ def items(
     pairs = _open(name, env).items()
     if as_json:
         whole = [{"key": _as_json(key), "value": _as_json(value)} for key, value in pairs]
-        click.echo(json.dumps(whole, indent=2))
+        print_json(whole)
         return
     rows = [
-        (_show(key, as_repr), _show(value, as_repr))
+        (_cut(key, as_repr), _cut(value, as_repr))
         for key, value in islice(pairs, None if everything else n)
     ]
     if next(pairs, None) is not None:
         rows.append(("...", "..."))
-    print_listing((Column("Key"), Column("Value")), rows, as_json=False)
+    columns = Column("Key", show_line), Column("Value", show_line)
+    if not as_repr:
+        columns = Column("Key"), Column("Value")
+    print_listing(columns, rows, as_json=False)
 
 
-def _show(value: Any, as_repr: bool) -> str:
+def _cut(value: Any, as_repr: bool) -> str:
     text = repr(value) if as_repr else str(value)
     return text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "..."
 
 
 def _as_json(value: Any) -> Any:
     try:
-        json.dumps(value)
+        json.dumps(value, allow_nan=False)
     except (TypeError, ValueError):
         return repr(value)
     return value

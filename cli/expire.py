@@ -18,6 +18,7 @@ from volfs_cli.output import (
     show_time,
 )
 from volfs_cli.stores import opened_volume
+from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.model.retention import KeepRules
@@ -83,7 +84,7 @@ def expire(
         print_listing(_COLUMNS, rows, as_json=as_json)
     would = "Would expire" if dry_run else "Expired"
     kept = len(verdicts) - len(removed)
-    click.echo(f"{would} {plural(len(removed), 'version')}, {kept} stay.", err=dry_run or as_json)
+    say(f"{would} {plural(len(removed), 'version')}, {kept} stay.", err=dry_run or as_json)
 
 
 def _make_rules(within: str | None, counts: dict[str, Any]) -> KeepRules:

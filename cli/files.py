@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+from volfs.model.text import cut_stored, show
 from volfs_cli.options import at_option, verb, volume_argument
 from volfs_cli.output import (
     Column,
@@ -26,6 +27,7 @@ from volfs_cli.output import (
 )
 from volfs_cli.progress import progress_bar
 from volfs_cli.stores import opened_volume
+from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.model.entry import Entry
@@ -54,14 +56,13 @@ force_option = click.option("-f", "--force", is_flag=True, help="Overwrite exist
 @json_option
 def ls(volume: str, path: str, at: str | None, as_json: bool) -> None:
     """List a directory of the newest version, or name one file."""
-    from volfs.model.names import join_path, parse_path, show_path
+    from volfs.model.names import join_path, parse_path
 
     with opened_volume(volume) as (store, record):
         found = _list(store, record, at, parse_path(path))
     if not as_json and not sys.stdout.isatty():
         print_paths([join_path(place) for place, _ in found])
         return
-    name = as_text if as_json else show_path
     columns = (
         Column("Filename"),
         Column("Type"),
@@ -69,11 +70,14 @@ def ls(volume: str, path: str, at: str | None, as_json: bool) -> None:
         Column("Size", show_size),
     )
     rows = [
-        (name(join_path(place)), KINDS[entry.kind], entry.mtime_ns, _size(entry))
+        (as_text(join_path(place)), KINDS[entry.kind], entry.mtime_ns, _size(entry))
         for place, entry in found
     ]
     print_listing(
-        columns, rows, as_json=as_json, title=f"Directory listing of '{path}' in '{volume}'"
+        columns,
+        rows,
+        as_json=as_json,
+        title=f"Directory listing of '{show(path)}' in '{volume}'",
     )
 
 
@@ -145,7 +149,7 @@ def _get(store: Store, snapshot: Snapshot, path: Path, destination: str, force: 
     with progress_bar("Downloading") as report:
         result = get_to_local(store, snapshot, path, destination, force=force, report=report)
     note_skipped(result.skipped)
-    click.echo("Finished downloading files to local!", err=True)
+    say("Finished downloading files to local!", err=True)
 
 
 class TargetExistsError(click.ClickException):
@@ -184,7 +188,7 @@ def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
     note_skipped(result.skipped)
     note_overridden(result.published)
     what = "directory" if os.path.isdir(local_path) else "file"
-    click.echo(f"Uploaded {what} '{printable(local_path)}' to '{printable(remote_path)}'")
+    say(f"Uploaded {what} '{show(local_path)}' to '{show(remote_path)}'")
 
 
 def get_stdin() -> BinaryIO:
@@ -206,15 +210,10 @@ def choose_remote(local_path: str, remote_path: str) -> str:
     return remote_path + os.path.basename(local_path)
 
 
-def printable(text: str) -> str:
-    """An argument as it may be printed, whatever its bytes."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
-
-
 def note_skipped(skipped: list[str]) -> None:
     for path in skipped:
-        note = f"volfs: note: {printable(path)}: not a file, directory or symlink; skipped"
-        click.echo(note, err=True)
+        note = f"volfs: note: {show(path)}: not a file, directory or symlink; skipped"
+        say(note, err=True)
 
 
 @verb("cp")
@@ -264,11 +263,11 @@ def rm(volume: str, remote_path: str, recursive: bool) -> None:
     with opened_volume(volume) as (store, record), Edit(store, record) as edit:
         edit.remove(parse_path(remote_path), recursive=recursive)
         _publish(edit, f"rm {remote_path}")
-    click.echo(f"{printable(remote_path)} was deleted successfully!")
+    say(f"{show(remote_path)} was deleted successfully!")
 
 
 def _publish(edit: Edit, message: str) -> None:
     from volfs.model.manifest import MESSAGE_MAX
     from volfs.volume.commit import CommitNote
 
-    note_overridden(edit.publish(CommitNote(message=message[:MESSAGE_MAX])))
+    note_overridden(edit.publish(CommitNote(message=cut_stored(message, MESSAGE_MAX))))

@@ -17,7 +17,7 @@ def hide_values() -> None:
     nothing on systems that have no such file.
     """
     try:
-        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
         start, end = (int(fields[at - _FIRST]) for at in (_START, _END))
     except (OSError, IndexError, ValueError):
         return

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 from click.shell_completion import get_completion_class, shell_complete
 
+from volfs.model.text import describe_error
 from volfs_cli import (
     care,
     dicts,
@@ -27,6 +28,7 @@ from volfs_cli import (
 )
 from volfs_cli.options import InOrder
 from volfs_cli.stores import store_option
+from volfs_cli.terminal import say, say_lines, speak_utf8
 
 PROGRAM = "volfs"
 COMPLETE = "_VOLFS_COMPLETE"
@@ -80,7 +82,7 @@ def completion(shell: str) -> None:
     """Print the shell's completion script, to be sourced."""
     kind = get_completion_class(shell)
     assert kind is not None, "click completes these shells"
-    click.echo(kind(cli, {}, PROGRAM, COMPLETE).source())
+    say_lines(kind(cli, {}, PROGRAM, COMPLETE).source())
 
 
 for _command in COMMANDS:
@@ -93,6 +95,7 @@ for _group in (dicts.group, queues.group, secrets.group, nfs.group):
 
 def main() -> NoReturn:
     """Run the command line; never returns."""
+    speak_utf8()
     instruction = os.environ.get(COMPLETE)
     if instruction:
         sys.exit(shell_complete(cli, {}, PROGRAM, COMPLETE, instruction))
@@ -130,15 +133,15 @@ def run(args: list[str]) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.Abort:
-        click.echo("Aborted!", err=True)
+        say("Aborted!", err=True)
         return 1
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
     except click.UsageError as error:
-        return _fail(_verb(args), _usage(error), 2)
+        return _fail(_verb(args), _join(_usage(error)), 2)
     except click.ClickException as error:
-        return _fail(_verb(args), error.format_message(), error.exit_code)
+        return _fail(_verb(args), _join(error.format_message()), error.exit_code)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -154,12 +157,13 @@ def _report(verb: str, error: Exception) -> int:
     if os.environ.get("VOLFS_TRACEBACK"):
         import traceback
 
-        traceback.print_exception(error)
+        say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
+    said = describe_error(error)
     if isinstance(error, VolfsError):
-        return _fail(verb, str(error), error.exit_status)
+        return _fail(verb, said, error.exit_status)
     if isinstance(error, OSError) and error.strerror:
         return _fail(verb, _explain(error), 1)
-    why = f"{type(error).__name__}: {error}"
+    why = f"{type(error).__name__}: {said}"
     return _fail(verb, f"unexpected: {why}; run it with VOLFS_TRACEBACK=1 to see where", 1)
 
 
@@ -175,12 +179,13 @@ def _explain(error: OSError) -> str:
 
 
 def _fail(verb: str, why: str, status: int) -> int:
-    line = " ".join(f"{PROGRAM}: {verb}{why}".split())
-    # An argument may hold bytes that are no UTF-8.
-    click.echo(
-        line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"), err=True
-    )
+    say(f"{PROGRAM}: {verb}{why}", err=True)
     return status
+
+
+def _join(text: str) -> str:
+    """Click's messages may have several lines."""
+    return " ".join(text.split())
 
 
 def _verb(args: list[str]) -> str:

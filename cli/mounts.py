@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from volfs.model.text import show
 from volfs_cli.options import (
     Seconds,
     at_option,
@@ -28,6 +29,7 @@ from volfs_cli.output import (
     show_size,
 )
 from volfs_cli.stores import complete_volume, store_url
+from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.control.client import MountClient
@@ -88,7 +90,7 @@ def umount(target: str, discard: bool) -> None:
         if discard:
             _say_what_goes(mount)
         for copy in mount.unmount(discard=discard, number=number).copies:
-            click.echo(f"volfs: umount: a copy that nobody used is dead now: {copy}", err=True)
+            say(f"volfs: umount: a copy that nobody used is dead now: {copy}", err=True)
 
 
 def _get_target(target: str) -> MountClient:
@@ -126,7 +128,7 @@ def _say_which(target: str, mount: MountClient) -> None:
     said, is_covered = mount.status(), not leads_to(target, mount.mount)
     if said.mountpoint != path or is_covered:
         below = ", below what is mounted over it" if is_covered else ""
-        click.echo(f"{target}: the mount of {said.volume} at {said.mountpoint}{below}", err=True)
+        say(f"{target}: the mount of {said.volume} at {said.mountpoint}{below}", err=True)
 
 
 def _say_what_goes(mount: MountClient) -> None:
@@ -134,7 +136,7 @@ def _say_what_goes(mount: MountClient) -> None:
 
     said = mount.status()
     what = f"{plural(said.dirty_files, 'file')}, {show_size(said.dirty_bytes)}"
-    click.echo(
+    say(
         f"Discarding what {show(said.volume)} has uncommitted at {show(said.mountpoint)} "
         f"({what}); store {show(said.store)}."
     )
@@ -184,11 +186,11 @@ def print_commit(result: CommitResult, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(result))
     elif not result.changed:
-        click.echo(f"Nothing to commit; version {result.version} is the newest.")
+        say(f"Nothing to commit; version {result.version} is the newest.")
     else:
         size = show_size(result.new_bytes)
         objects = plural(result.new_objects, "new object")
-        click.echo(f"Committed version {result.version} ({objects}, {size}).")
+        say(f"Committed version {result.version} ({objects}, {size}).")
         rows = ((item["path"], item["theirs"], item["ours"]) for item in result.overridden)
         print_overridden(rows)
 
@@ -207,12 +209,12 @@ def reload(target: str, wait: float, as_json: bool) -> None:
     if as_json:
         print_json(msgspec.to_builtins(result))
     elif result.version == result.before:
-        click.echo(f"Already at version {result.version}.")
+        say(f"Already at version {result.version}.")
     else:
-        click.echo(f"Reloaded from version {result.before} to {result.version}.")
+        say(f"Reloaded from version {result.before} to {result.version}.")
 
 
-_STORE = Column("Store", lambda store: store or "-")
+_STORE = Column("Store", lambda store: show(store or "-"))
 _STATUS = (
     Column("Volume"),
     Column("Mountpoint"),

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from volfs.model.text import show
 from volfs_cli.files import (
     choose_remote,
     download,
     get_stdin,
     note_skipped,
     opened_version,
-    printable,
 )
 from volfs_cli.options import volume_argument, yes_option
 from volfs_cli.output import (
@@ -32,6 +32,7 @@ from volfs_cli.output import (
 from volfs_cli.progress import progress_bar
 from volfs_cli.resources import make_group, open_client, verb
 from volfs_cli.stores import opened_volume, store_url
+from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.api.network_file_system import NetworkFileSystem
@@ -79,7 +80,7 @@ def create(name: str, env: str | None) -> None:
     from volfs.api.network_file_system import NetworkFileSystem
 
     NetworkFileSystem.create_deployed(name, open_client(), env)
-    click.echo(f"Created NetworkFileSystem '{name}'.")
+    say(f"Created NetworkFileSystem '{name}'.")
 
 
 @verb(group, "delete")
@@ -113,11 +114,8 @@ def ls(volume: str, path: str, env: str | None, as_json: bool) -> None:
         Column("Created/Modified", show_time),
         Column("Size", show_size),
     )
-    rows = [
-        (printable(entry.path), _show_type(entry), entry.mtime * 10**9, entry.size)
-        for entry in found
-    ]
-    title = f"Directory listing of '{path}' in '{volume}'"
+    rows = [(entry.path, _show_type(entry), entry.mtime * 10**9, entry.size) for entry in found]
+    title = f"Directory listing of '{show(path)}' in '{volume}'"
     print_listing(columns, rows, as_json=as_json, title=title)
 
 
@@ -180,10 +178,7 @@ def put(volume: str, local_path: str, remote_path: str, env: str | None) -> None
             done = put_local(store, record, local_path, path, force=True, note=note, report=report)
     note_skipped(done.skipped)
     what = "directory" if Path(local_path).is_dir() else "file"
-    click.echo(
-        f"Uploaded {what} '{printable(local_path)}' to '{printable(remote)}' "
-        f"({done.bytes} bytes written)"
-    )
+    say(f"Uploaded {what} '{show(local_path)}' to '{show(remote)}' ({done.bytes} bytes written)")
 
 
 @verb(group, "rm")
@@ -199,4 +194,4 @@ def rm(volume: str, remote_path: str, recursive: bool, env: str | None) -> None:
     with _opened(volume, env) as (store, record), Edit(store, record) as edit:
         edit.remove(parse_path(remote_path), recursive=recursive)
         edit.publish(CommitNote(auto=True))
-    click.echo(f"{printable(remote_path)} was deleted successfully!")
+    say(f"{show(remote_path)} was deleted successfully!")

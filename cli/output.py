@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from volfs.model.text import show, show_line, to_text
+from volfs_cli.terminal import say
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -21,11 +24,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
+def show_value(value: object) -> str:
+    """Any value, so that none looks like two, or like another."""
+    return show(str(value))
+
+
 class Column(NamedTuple):
     """A title, and how a value is shown; its JSON key is the title in snake_case."""
 
     title: str
-    show: Callable[[Any], str] = str
+    show: Callable[[Any], str] = show_value
 
     @property
     def key(self) -> str:
@@ -39,17 +47,15 @@ def json_option(command: F) -> F:
 def print_overridden(rows: Iterable[tuple[str, str, str]], *, err: bool = False) -> None:
     """Changes of others that a commit replaced: path, what they had done, what we did."""
     for path, theirs, ours in rows:
-        click.echo(
-            f"overridden: {path}: others {theirs} it, we {ours} it; theirs stays in the history",
-            err=err,
-        )
+        did = f"others {theirs} it, we {ours} it; theirs stays in the history"
+        say(f"overridden: {show(path)}: {did}", err=err)
 
 
 def note_overridden(published: Published) -> None:
     """Say on stderr what somebody published a moment before us, and is replaced now."""
-    from volfs.model.names import show_path
+    from volfs.model.names import join_path
 
-    rows = ((show_path(path), theirs, ours) for path, theirs, ours in published.overridden)
+    rows = ((as_text(join_path(it.path)), it.theirs, it.ours) for it in published.overridden)
     print_overridden(rows, err=True)
 
 
@@ -63,8 +69,13 @@ def print_listing(
         _print_table(columns, rows, title)
     else:
         for row in rows:
-            values = (column.show(value) for column, value in zip(columns, row, strict=True))
-            click.echo("\t".join(values))
+            click.echo("\t".join(_show_row(columns, row)))
+
+
+def _show_row(columns: Sequence[Column], row: Sequence[Any]) -> list[str]:
+    """Nothing in a value looks like another column or row."""
+    pairs = zip(columns, row, strict=True)
+    return [show_line(column.show(value)) for column, value in pairs]
 
 
 def row_as_json(columns: Sequence[Column], row: Sequence[Any]) -> dict[str, Any]:
@@ -85,12 +96,11 @@ def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None)
+    table = Table(title=Text(show_line(title)) if title else None)
     for column in columns:
         table.add_column(column.title, justify="right" if column.show in _NUMBERS else "left")
     for row in rows:
-        shown = (column.show(value) for column, value in zip(columns, row, strict=True))
-        table.add_row(*(Text(text) for text in shown))
+        table.add_row(*map(Text, _show_row(columns, row)))
     Console().print(table)
 
 
@@ -100,8 +110,8 @@ def print_facts(columns: Sequence[Column], row: Sequence[Any], *, as_json: bool)
         print_json(row_as_json(columns, row))
         return
     width = max(len(column.title) for column in columns) + 1
-    for column, value in zip(columns, row, strict=True):
-        click.echo(f"{column.title + ':':<{width}} {column.show(value)}")
+    for column, value in zip(columns, _show_row(columns, row), strict=True):
+        click.echo(f"{column.title + ':':<{width}} {value}")
 
 
 def show_size(size: int | None) -> str:
@@ -159,13 +169,13 @@ def _local(nanoseconds: int) -> datetime:
 
 
 def one_line(text: str) -> str:
-    """A message, as it fits into a listing."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """A message, as it fits into a listing: spaces for its line feeds."""
+    return " ".join(text.split())
 
 
 def as_text(path: bytes) -> str:
     """A path for JSON: bytes that are no UTF-8 as lone surrogates, as Python has them."""
-    return path.decode("utf-8", "surrogateescape")
+    return to_text(path)
 
 
 def print_paths(paths: Sequence[bytes]) -> None:
@@ -181,6 +191,7 @@ def confirm(question: str, yes: bool) -> None:
     """Ask before something that cannot be undone, as Modal's client does."""
     if yes:
         return
+    question = show_line(question)
     if not sys.stdin.isatty():
         click.echo(f"{question} [y/N]: ", err=True)
         raise click.ClickException(

@@ -23,6 +23,7 @@ from volfs_cli.output import (
 )
 from volfs_cli.progress import progress_bar
 from volfs_cli.stores import opened_store, store_option
+from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.daemon.exporting import Exported
@@ -123,7 +124,7 @@ def _say_what_goes(session: Session, store: str) -> None:
 
     volume = show(session.volume) if session.volume else "an unknown volume"
     where = f" at {show(session.mountpoint)}" if session.mountpoint else ""
-    click.echo(f"Discarding what a mount of {volume} left{where}; store {show(store)}.")
+    say(f"Discarding what a mount of {volume} left{where}; store {show(store)}.")
 
 
 @verb("export")
@@ -150,11 +151,11 @@ def _print_exported(done: Exported, as_json: bool) -> None:
     else:
         counts = f"{plural(done.files, 'file')}, {done.directories} changed directories"
         deleted = plural(done.deleted, "deletion")
-        click.echo(f"Exported {counts}, {deleted} ({show_size(done.bytes)}) to {where}.")
+        say(f"Exported {counts}, {deleted} ({show_size(done.bytes)}) to {where}.")
         for path, missing, problem in done.incomplete:
-            click.echo(f"incomplete: {show_path(path)}: {_ranges(missing)}: {problem}", err=True)
+            say(f"incomplete: {show_path(path)}: {_ranges(missing)}: {problem}", err=True)
         for line in (*done.problems, *done.notes):
-            click.echo(f"note: {line}", err=True)
+            say(f"note: {line}", err=True)
     if not done.is_whole:
         lost = plural(len(done.incomplete), "incomplete file")
         others = plural(len(done.problems), "other problem")
@@ -210,10 +211,10 @@ def rebase(name: str, onto: str, leave_out: bool, as_json: bool) -> None:
         facts = {"overlay": done.overlay, "version": done.version, "merged": done.merged}
         print_json(facts | {"left_out": left_out, "rest": done.rest or None})
         return
-    click.echo(f"Rebased {done.overlay} onto version {done.version}.")
+    say(f"Rebased {done.overlay} onto version {done.version}.")
     if done.rest:
         _print_needed(done.left_out, as_json)
-        click.echo(f"What was left out is in the overlay {done.rest}.", err=True)
+        say(f"What was left out is in the overlay {done.rest}.", err=True)
 
 
 def _print_needed(needed: Sequence[Needed], as_json: bool) -> None:
@@ -224,7 +225,7 @@ def _print_needed(needed: Sequence[Needed], as_json: bool) -> None:
         return
     for path, missing, problem in needed:
         what = f"{_ranges(missing)}: {problem}" if missing else problem
-        click.echo(f"needed: {show_path(path)}: {what}", err=True)
+        say(f"needed: {show_path(path)}: {what}", err=True)
 
 
 def _needed_as_json(needed: Needed) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from volfs.model.text import show
 from volfs_cli.options import yes_option
 from volfs_cli.output import (
     Column,
@@ -27,6 +28,7 @@ from volfs_cli.resources import (
     row_of,
     verb,
 )
+from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.api.queue import Queue
@@ -102,7 +104,7 @@ def peek(name: str, n: int, partition: str | None, env: str | None) -> None:
     Items are made again here: look only into Queues of those you trust.
     """
     for item in islice(_open(name, env).iterate(partition=partition), n):
-        click.echo(str(item))
+        say(show(str(item)))
 
 
 @verb(group, "len")
@@ -111,4 +113,4 @@ def peek(name: str, n: int, partition: str | None, env: str | None) -> None:
 @click.option("-t", "--total", is_flag=True, help="Of all partitions.")
 def len_(name: str, partition: str | None, total: bool, env: str | None) -> None:
     """Print the number of items in one partition, or in all."""
-    click.echo(_open(name, env).len(partition=partition, total=total))
+    say(_open(name, env).len(partition=partition, total=total))

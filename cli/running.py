@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import click
@@ -17,6 +18,7 @@ from click.core import ParameterSource
 from volfs_cli.hiding import hide_values
 from volfs_cli.options import Seconds
 from volfs_cli.stores import complete_volume, opened_store, store_option, store_url
+from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.containers.container import Container, ContainerSpec, VolumeMount
@@ -135,9 +137,9 @@ def _close(container: Container, status: int) -> None:
     except VolfsError as error:
         if status == 0:
             raise
-        click.echo(f"volfs: run: {error}", err=True)
+        say(f"volfs: run: {error}", err=True)
     for name in container.left:
-        click.echo(
+        say(
             f"volfs: run: not committed, as the command failed; `volfs overlays commit {name}` "
             f"publishes the changes, `volfs overlays discard {name}` drops them",
             err=True,
@@ -173,10 +175,20 @@ def _make_spec(
     from volfs.containers.container import ContainerSpec, check_spec
 
     mounts = tuple(map(_parse_volume, volumes))
+    _check_workdir(workdir, [mount.path for mount in mounts])
     environment = _read_secrets(secret_names) | dict(map(_parse_variable, variables))
     spec = ContainerSpec(mounts, (), environment, workdir, commit, auto_commit)
     check_spec(spec)
     return replace(spec, mounts=_prepare(mounts, create, fork)) if create or fork else spec
+
+
+def _check_workdir(workdir: str | None, volumes: Sequence[str]) -> None:
+    """Where it is no volume's, it is a directory of the host."""
+    if not workdir:
+        return
+    place = Path.cwd() / workdir
+    if not place.is_dir() and not any(place.is_relative_to(path) for path in volumes):
+        raise click.UsageError(f"--workdir {workdir}: no such directory")
 
 
 def _parse_volume(text: str) -> VolumeMount:
@@ -224,7 +236,7 @@ def _prepare(mounts: Sequence[VolumeMount], create: bool, fork: bool) -> tuple[V
                 source = store.get_volume(mount.name)
                 name = f"{mount.name[:55]}-{secrets.token_hex(4)}"
                 fork_volume(store, source, name, store.get_head(source.id))
-                click.echo(f"Changes of {mount.name} go to its fork {name}.", err=True)
+                say(f"Changes of {mount.name} go to its fork {name}.", err=True)
                 mount = replace(mount, name=name)
             prepared.append(mount)
     return tuple(prepared)

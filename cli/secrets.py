@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from volfs.model.text import show
 from volfs_cli.hiding import hide_values
 from volfs_cli.output import Column, json_option, json_time, plural, print_listing, show_time
 from volfs_cli.resources import (
@@ -21,6 +22,7 @@ from volfs_cli.resources import (
     row_of,
     verb,
 )
+from volfs_cli.terminal import say, say_lines
 
 if TYPE_CHECKING:
     from volfs.api.secret import SecretObjects
@@ -79,8 +81,8 @@ def create(
         raise click.UsageError("Invalid key: ''")
     _store(secret_name, values, force, env)
     names = ", ".join(repr(name) for name in values)
-    click.echo(f"Created a new secret '{secret_name}' with the key{'s'[: len(values) > 1]} {names}")
-    click.echo(_EXAMPLE.format(secret=secret_name, key=next(iter(values))))
+    say(f"Created a new secret '{secret_name}' with the key{'s'[: len(values) > 1]} {names}")
+    say_lines(_EXAMPLE.format(secret=secret_name, key=next(iter(values))))
 
 
 _EXAMPLE = """
@@ -121,7 +123,7 @@ def _ask(key: str) -> str:
     if not sys.stdin.isatty():
         return sys.stdin.read().removesuffix("\n")
     # A line, not a key: what was typed a moment too early counts.
-    notice = f"Pressing enter will open an external editor for editing '{key}'..."
+    notice = f"Pressing enter will open an external editor for editing '{show(key)}'..."
     click.prompt(notice, default="", show_default=False, prompt_suffix="")
     value = click.edit("")
     if value is None:
@@ -167,4 +169,4 @@ def rotate_key(env: str | None) -> None:
     from volfs.services.secrets import Secrets
 
     count, path = Secrets(open_client().tables()).rotate_key()
-    click.echo(f"Sealed {plural(count, 'secret')} with a new key in {path}.")
+    say(f"Sealed {plural(count, 'secret')} with a new key in {path}.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from volfs.store.location import choose_store
+from volfs_cli.terminal import take_logs
 
 if TYPE_CHECKING:
     from volfs.store.base import Store, VolumeRecord
@@ -46,24 +47,12 @@ def store_url() -> str:
 def opened_store(*, create: bool = False) -> Iterator[Store]:
     from volfs.store.registry import open_store
 
-    _show_warnings()
+    take_logs()
     store = open_store(store_url(), create=create)
     try:
         yield store
     finally:
         store.close()
-
-
-def _show_warnings() -> None:
-    """Have what the store logs as a warning on stderr, once, in a line as errors have."""
-    import logging
-
-    logger = logging.getLogger("volfs")
-    if not logger.handlers:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("volfs: warning: %(message)s"))
-        handler.setLevel(logging.WARNING)
-        logger.addHandler(handler)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from volfs_cli.output import (
     json_option,
     note_overridden,
     one_line,
+    print_json,
     print_listing,
     show_count,
     show_growth,
@@ -23,11 +23,12 @@ from volfs_cli.output import (
     show_time,
 )
 from volfs_cli.stores import opened_volume
+from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.model.changes import Change
     from volfs.model.entry import Entry
-    from volfs.store.base import Store, VolumeRecord
+    from volfs.store.base import Head, Store, VolumeRecord
     from volfs.volume.commit import Published
 
 _DIFF = (
@@ -76,14 +77,11 @@ def diff(volume: str, old: str, new: str, stat: bool, as_json: bool) -> None:
 
 
 def _print_changes(changes: Iterable[Change]) -> None:
-    """A letter and a path on each line, byte for byte."""
-    from volfs.model.names import join_path
+    """A letter and a path on each line."""
+    from volfs.model.names import show_path
 
-    sys.stdout.flush()
-    out = sys.stdout.buffer
     for change in changes:
-        out.write(change.kind.value.encode() + b" " + join_path(change.path) + b"\n")
-    out.flush()
+        say(f"{change.kind.value} {show_path(change.path)}")
 
 
 def _diff_row(change: Change) -> tuple[Any, ...]:
@@ -132,9 +130,11 @@ def tag(
     with opened_volume(volume) as (store, record):
         if delete is not None:
             store.delete_tag(record.id, delete)
-            click.echo(f"Deleted tag {delete}.")
+            _tell({"deleted": delete}, f"Deleted tag {delete}.", as_json)
         elif name is not None:
-            _make_tag(store, record, name, version or "head", force)
+            head = _make_tag(store, record, name, version or "head", force)
+            said = f"Tagged version {head.version} as {name}."
+            _tell({"tag": name, "version": head.version}, said, as_json)
         else:
             rows = [_tag_row(store, record, *item) for item in store.list_tags(record.id)]
             if not as_json:
@@ -142,7 +142,14 @@ def tag(
             print_listing(_TAGS, rows, as_json=as_json)
 
 
-def _make_tag(store: Store, record: VolumeRecord, name: str, version: str, force: bool) -> None:
+def _tell(fact: dict[str, Any], said: str, as_json: bool) -> None:
+    if as_json:
+        print_json(fact)
+    else:
+        say(said)
+
+
+def _make_tag(store: Store, record: VolumeRecord, name: str, version: str, force: bool) -> Head:
     from volfs.errors import AlreadyExistsError
     from volfs.volume.history import create_tag, get_version
 
@@ -151,7 +158,7 @@ def _make_tag(store: Store, record: VolumeRecord, name: str, version: str, force
         create_tag(store, record, name, head, move=force)
     except AlreadyExistsError as error:
         raise AlreadyExistsError(f"{error}; --force moves it") from None
-    click.echo(f"Tagged version {head.version} as {name}.")
+    return head
 
 
 def _tag_row(store: Store, record: VolumeRecord, name: str, version: int) -> tuple[Any, ...]:
@@ -180,7 +187,7 @@ def restore(volume: str, version: str, paths: tuple[str, ...], message: str) -> 
         old = get_version(store, record, version)
         published = restore_version(store, record, old, wanted, message=message)
     note_overridden(published)
-    click.echo(_describe_restored(old.version, published))
+    say(_describe_restored(old.version, published))
 
 
 def _describe_restored(old: int, published: Published) -> str:
@@ -202,4 +209,4 @@ def fork(volume: str, new_name: str, at: str | None) -> None:
     with opened_volume(volume) as (store, record):
         head = get_version(store, record, at or "head")
         fork_volume(store, record, new_name, head)
-    click.echo(f"Created Volume '{new_name}' from version {head.version} of '{volume}'.")
+    say(f"Created Volume '{new_name}' from version {head.version} of '{volume}'.")

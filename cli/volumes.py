@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from volfs.model.text import show
 from volfs_cli.options import auto_commit_option, verb, volume_argument, yes_option
 from volfs_cli.output import (
     Column,
@@ -19,6 +20,7 @@ from volfs_cli.output import (
     show_time,
 )
 from volfs_cli.stores import opened_store, opened_volume
+from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.store.base import Store, VolumeRecord
@@ -45,7 +47,7 @@ def create(name: str, version: int, auto_commit: float | None) -> None:
     get_profile(version)
     with opened_store(create=True) as store:
         create_volume(store, name, profile=version, auto_commit=auto_commit or None)
-    click.echo(f"Created Volume '{name}'.")
+    say(f"Created Volume '{name}'.")
 
 
 @verb("list", bare=True)
@@ -108,7 +110,7 @@ _INFO = (
     Column("Directories", show_count),
     Column("Bytes", show_size),
     Column("Auto-commit", show_seconds),
-    Column("Mounts", lambda mounts: ", ".join(mounts) or "none"),
+    Column("Mounts", lambda mounts: ", ".join(map(show, mounts)) or "none"),
 )
 
 

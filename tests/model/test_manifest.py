@@ -68,13 +68,19 @@ def test_totals_are_those_of_both_trees() -> None:
     [
         ("author", "x" * (AUTHOR_MAX + 1)),
         ("message", "x" * (MESSAGE_MAX + 1)),
-        ("author", "bad \udc80"),
-        ("message", "bad \ud800"),
+        ("author", "\udc80" * (AUTHOR_MAX // 3 + 1)),
+        ("message", "\udc80" * (MESSAGE_MAX // 3 + 1)),
     ],
 )
 def test_text_that_no_reader_would_accept_is_not_written(field: str, text: str) -> None:
     with pytest.raises(UserError, match=field):
         encode_manifest(change(FIRST, **{field: text}))
+
+
+@pytest.mark.parametrize("text", ["caf\udce9", "\udcff" * 80, "a\0b", "\ud800", "\0e9", ""])
+def test_any_text_is_kept(text: str) -> None:
+    manifest = change(FIRST, author=text, message=text)
+    assert decode_manifest(encode_manifest(manifest)) == manifest
 
 
 def test_a_root_that_no_reader_would_accept_is_not_written() -> None:

@@ -140,4 +140,4 @@ def test_a_message_of_bytes_that_are_no_text_can_be_stored(
 ) -> None:
     publish_files(store, volume, {"f": b""}, CommitNote("a\udcffb"))
     manifest = load_manifest(store, store.get_head(volume.id).manifest)
-    assert manifest.message == "a\ufffdb"
+    assert manifest.message == "a\udcffb"

@@ -12,6 +12,7 @@ from volfs.api.twins import blocking
 from volfs.errors import InvalidError, NotFoundError
 from volfs.model.manifest import MESSAGE_MAX
 from volfs.model.names import parse_path
+from volfs.model.text import cut_stored
 from volfs.store.base import Store, VolumeRecord
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
@@ -77,7 +78,7 @@ class Changeable:
     def _edited(self, message: str) -> Iterator[Edit]:
         with self._opened() as (store, record), Edit(store, record) as edit:
             yield edit
-            edit.publish(CommitNote(message[:MESSAGE_MAX]))
+            edit.publish(CommitNote(cut_stored(message, MESSAGE_MAX)))
 
     # --- uploads ---------------------------------------------------------
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from volfs.model.names import show_path
+from volfs.model.names import join_path
+from volfs.model.text import to_text
 from volfs.volume.commit import Published
 
 
@@ -37,6 +38,7 @@ def to_commit(published: Published) -> Commit:
     if not published.changed:
         return Commit(None)
     overridden = tuple(
-        Overridden(show_path(item.path), item.theirs, item.ours) for item in published.overridden
+        Overridden(to_text(join_path(item.path)), item.theirs, item.ours)
+        for item in published.overridden
     )
     return Commit(published.head.version, published.new_objects, published.new_bytes, overridden)

@@ -13,6 +13,7 @@ from volfs.api.resource import Ephemeral, NamedHandle, Objects, ResourceInfo
 from volfs.api.twins import blocking, blocking_iterator
 from volfs.containers.pickling import dump, load
 from volfs.errors import InvalidError
+from volfs.model.text import to_stored
 from volfs.services.queues import KEY_MAX, TTL_MAX, Queues, Usage
 from volfs.services.resources import QUEUE
 
@@ -59,7 +60,7 @@ class Queue(NamedHandle):
         """The key's bytes; InvalidError."""
         if partition is None:
             return b""
-        key = partition.encode()
+        key = to_stored(partition).encode()
         if not 0 < len(key) <= KEY_MAX:
             raise InvalidError("Queue partition key must be between 1 and 64 characters.")
         return key

@@ -6,6 +6,7 @@ All of it is bytes here; whoever made the call, and who serves it, read them.
 from __future__ import annotations
 
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -101,7 +102,10 @@ class Answer:
             listeners, self._listeners = self._listeners, []
         self._changes.wake()
         for listener in listeners:
-            listener()
+            try:
+                listener()
+            except Exception:  # noqa: BLE001 - the others, and who waits, are to be told
+                traceback.print_exc()
 
     # --- using it --------------------------------------------------------
 

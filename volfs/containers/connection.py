@@ -11,12 +11,14 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from enum import IntEnum
 from itertools import count
 
 from volfs.containers.answers import TAKEN_STEP, UNLIMITED, Answer, compute_cost
+from volfs.containers.faults import dump_fault
 
 _HEADER = struct.Struct(">BQQ")
 _AMOUNT = struct.Struct(">Q")
@@ -128,6 +130,20 @@ class Connection:
 
     def read(self) -> None:
         """Take what comes until the other end has gone; then all open calls fail."""
+        try:
+            self._read_frames()
+        except Exception:  # noqa: BLE001 - nothing more can be understood of what comes
+            traceback.print_exc()
+            self.close()
+        loss = self._explain()
+        with self._registering:
+            self._loss = loss
+        for answer in list(self._answers.values()):
+            answer.fail(loss)
+        for incoming in list(self._incoming.values()):
+            incoming.taken(UNLIMITED)  # nobody reads any more
+
+    def _read_frames(self) -> None:
         with suppress(OSError), self._line.makefile("rb") as file:
             while len(header := file.read(_HEADER.size)) == _HEADER.size:
                 kind, number, length = _HEADER.unpack(header)
@@ -135,32 +151,39 @@ class Connection:
                 if len(body) < length:
                     break
                 self._take(kind, number, body)
-        loss = self._explain()
-        with self._registering:
-            self._loss = loss
-        for answer in self._answers.values():
-            answer.fail(loss)
-        for incoming in list(self._incoming.values()):
-            incoming.taken(UNLIMITED)  # nobody reads any more
 
     def _take(self, kind: int, number: int, body: bytes) -> None:
         match kind:
             case Kind.CALL:
                 incoming = Incoming(self, number, body)
                 self._incoming[number] = incoming
-                self._serve(incoming)
+                self._serve_one(incoming)
             case Kind.CANCEL:
                 if (found := self._incoming.get(number)) is not None:
                     found.cancel()
             case Kind.TAKEN:
                 if (found := self._incoming.get(number)) is not None:
                     found.taken(*_AMOUNT.unpack(body))
+            case _ if (answer := self._answers.get(number)) is not None:
+                self._take_answer(kind, number, body, answer)
+
+    def _take_answer(self, kind: int, number: int, body: bytes, answer: Answer) -> None:
+        match kind:
             case Kind.ITEM:
-                self._answers[number].add(body)
+                answer.add(body)
             case Kind.DONE:
-                self._answers.pop(number).finish(body)
+                del self._answers[number]
+                answer.finish(body)
             case Kind.FAILED:
-                self._answers.pop(number).fail(body)
+                del self._answers[number]
+                answer.fail(body)
+
+    def _serve_one(self, incoming: Incoming) -> None:
+        """A call that cannot be served fails; the others go on."""
+        try:
+            self._serve(incoming)
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            incoming.failed(dump_fault(error))
 
     def close(self) -> None:
         """The other end sees that nothing more comes; so does the thread that reads."""

@@ -24,6 +24,7 @@ from volfs.control.protocol import UnmountResult
 from volfs.daemon.options import AtEnd, MountOptions
 from volfs.errors import InvalidError, MountError, NotFoundError, VolfsError
 from volfs.model.names import check_volume_name, to_mount_path
+from volfs.model.text import describe_error, to_text
 from volfs.store.location import choose_store
 
 AUTO_COMMIT = 5.0
@@ -216,6 +217,9 @@ class Container:
                 end(client)
             except VolfsError as error:
                 errors.append(type(error)(f"{mount.name}: {error}"))
+            except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
+                said = f"{type(error).__name__}: {describe_error(error)}"
+                errors.append(MountError(f"{mount.name}: {said}"))
 
         threads = [threading.Thread(target=unmount, args=(mount,)) for mount in mounted]
         for thread in threads:  # no executor: those refuse when the interpreter ends
@@ -251,6 +255,6 @@ def _discard(client: MountClient) -> None:
 def _probe(bwrap: str) -> None:
     """MountError if this machine or user cannot make containers."""
     command = [bwrap, "--dev-bind", "/", "/", *_OWN, "--", "/usr/bin/env"]
-    done = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "true"], capture_output=True, check=False)
     if done.returncode != 0:
-        raise MountError(f"containers cannot be made here: {done.stderr.strip()}")
+        raise MountError(f"containers cannot be made here: {to_text(done.stderr.strip())}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import FunctionType
 
 from volfs.containers.pickling import dump
-from volfs.errors import RemoteError, SerializationError
+from volfs.errors import RemoteError
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is shown, not caught
@@ -36,7 +36,7 @@ def dump_fault(error: BaseException) -> bytes:
     trace = "".join(traceback.format_exception(error))
     try:
         pickled = dump(_keep(error), "an error") if isinstance(error, Exception) else b""
-    except SerializationError:
+    except Exception:  # noqa: BLE001 - how it is pickled is its class's
         pickled = b""
     return pickle.dumps(_Fault(pickled, said, trace))
 

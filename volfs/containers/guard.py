@@ -51,7 +51,9 @@ def guard(line: socket.socket, owner: int) -> None:
         if descriptors:
             held[name] = descriptors[0]
         elif name:
-            os.close(held.pop(name))
+            descriptor = held.pop(name, None)
+            if descriptor is not None:
+                os.close(descriptor)
         else:  # the owner is about to end
             sources.remove(line)
     for namespace in held:

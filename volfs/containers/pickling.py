@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from volfs.errors import DeserializationError, SerializationError
+from volfs.model.text import describe_error
 
 _PROTOCOL = 4
 _PLAIN = {str, int, bytes, float, bool, type(None)}
@@ -27,7 +28,7 @@ def dump(value: object, what: str) -> bytes:
         return data
     except Exception as error:
         raise SerializationError(
-            f"Failed to serialize {what}, of type {type(value).__name__}: {error}"
+            f"Failed to serialize {what}, of type {type(value).__name__}: {describe_error(error)}"
         ) from error
 
 
@@ -36,7 +37,9 @@ def load(data: bytes, what: str) -> Any:
     try:
         return pickle.loads(data)
     except Exception as error:
-        raise DeserializationError(f"Failed to deserialize {what}: {error}") from error
+        raise DeserializationError(
+            f"Failed to deserialize {what}: {describe_error(error)}"
+        ) from error
 
 
 def send_by_value(module_name: str, *, always: bool = False) -> None:

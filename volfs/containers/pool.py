@@ -112,9 +112,22 @@ class Pool:
         while wanted > 0 and self._starting < STARTS_AT_ONCE and count < self.options.containers:
             self._starting += 1
             wanted, count = wanted - lanes, count + 1
-            thread = threading.Thread(target=self._run_container, daemon=True)
-            self._threads.add(thread)
+            if not self._start_thread():
+                return
+
+    def _start_thread(self) -> bool:
+        """False, and the first call fails, where the machine gives us no thread."""
+        thread = threading.Thread(target=self._run_container, daemon=True)
+        self._threads.add(thread)
+        try:
             thread.start()
+        except RuntimeError as error:
+            self._threads.discard(thread)
+            self._starting -= 1
+            if self._pending and not self._running:
+                self._pending.popleft().answer.fail(dump_fault(error))
+            return False
+        return True
 
     def _run_container(self) -> None:
         try:
@@ -150,14 +163,23 @@ class Pool:
                 if self.options.lanes == 1:
                     self._run(running, call)
                 else:
-                    threading.Thread(target=self._run, args=(running, call), daemon=True).start()
+                    self._run_apart(running, call)
         finally:
             with self._changed:
                 del self._running[running]
                 self._grow()
-            running.end()
-            for call in self._orphans.pop(running, ()):
-                self._queue_again(call)
+            try:
+                running.end()
+            finally:
+                for call in self._orphans.pop(running, ()):
+                    self._queue_again(call)
+
+    def _run_apart(self, running: Running, call: Call) -> None:
+        """In a thread of its own, where there is one to be had."""
+        try:
+            threading.Thread(target=self._run, args=(running, call), daemon=True).start()
+        except RuntimeError:
+            self._run(running, call)
 
     def _take(self, running: Running) -> Call | None:
         """The next call for it; None when it is to end."""
@@ -187,6 +209,8 @@ class Pool:
             call.answer.finish(self._get_result(running, call))
         except CallFailedError as error:
             self._fail(running, call, error.body)
+        except Exception as error:  # noqa: BLE001 - who waits for the call is told
+            self._fail(running, call, dump_fault(error))
         finally:
             with self._changed:
                 self._running[running].discard(call)

@@ -74,18 +74,27 @@ class Worker:
     # --- calls -----------------------------------------------------------
 
     def _answer(self, incoming: Incoming) -> None:
-        message = decode(incoming.body)
+        try:
+            message = decode(incoming.body)
+        except Exception as error:  # noqa: BLE001 - it is the caller's
+            incoming.failed(dump_fault(error))
+            return
         match message:
             case Start():
                 self._run_guarded(incoming, lambda: self._start(message))
             case Invoke() if self._lanes == 1:
                 self._run_guarded(incoming, lambda: self._invoke(incoming, message))
             case Invoke():
-                threading.Thread(
-                    target=self._run_guarded,
-                    args=(incoming, lambda: self._invoke(incoming, message)),
-                    daemon=True,
-                ).start()
+                self._run_apart(incoming, message)
+            case _:
+                incoming.failed(dump_fault(InvalidError(f"a call of {type(message).__name__}")))
+
+    def _run_apart(self, incoming: Incoming, message: Invoke) -> None:
+        run = self._run_guarded, (incoming, lambda: self._invoke(incoming, message))
+        try:
+            threading.Thread(target=run[0], args=run[1], daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            incoming.failed(dump_fault(error))
 
     def _run_guarded(self, incoming: Incoming, work: Any) -> None:
         self._running += 1

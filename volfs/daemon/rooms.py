@@ -12,8 +12,9 @@ from volfs.daemon.options import MountOptions
 from volfs.daemon.session import Session, make_facts
 from volfs.errors import NotFoundError
 from volfs.model.names import Path as VolumePath
-from volfs.model.names import parse_path, show_path
+from volfs.model.names import join_path, parse_path, show_path
 from volfs.model.profile import get_profile
+from volfs.model.text import to_text
 from volfs.store.base import Lease, Store, VolumeRecord
 from volfs.store.clock import now_ns, unique_ns
 from volfs.vfs.aio import Bridge
@@ -133,7 +134,7 @@ def make_sub_path(store: Store, volume: VolumeRecord, path: VolumePath) -> None:
     with Edit(store, volume) as edit:
         if edit.find(path) is None:
             edit.make_directories(path)
-            edit.publish(CommitNote(f"make {show_path(path)}"))
+            edit.publish(CommitNote(f"make {to_text(join_path(path))}"))
 
 
 async def _fill(

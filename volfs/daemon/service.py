@@ -39,8 +39,8 @@ from volfs.errors import (
 from volfs.errors.faults import reached
 from volfs.fuse.mounting import abandon, stop_serving
 from volfs.fuse.ops import Operations
-from volfs.model.names import show_path
-from volfs.model.text import show
+from volfs.model.names import join_path, show_path
+from volfs.model.text import show, to_text
 from volfs.vfs.committer import BUSY, Committer
 from volfs.volume.commit import CommitNote, OnConflict, Published
 
@@ -335,7 +335,7 @@ class Service:
 
 def to_result(published: Published) -> CommitResult:
     overridden = [
-        {"path": show_path(item.path), "theirs": item.theirs, "ours": item.ours}
+        {"path": to_text(join_path(item.path)), "theirs": item.theirs, "ours": item.ours}
         for item in published.overridden
     ]
     return CommitResult(

@@ -19,6 +19,7 @@ from volfs.model.entry import (
     check_storable,
 )
 from volfs.model.objects import NO_OID, Buffer, Oid
+from volfs.model.text import from_stored, to_stored
 
 ROOT_NAME = b"root"
 """Entries have names; the root directory's is never looked up."""
@@ -74,23 +75,26 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """UserError for an author or a message that is too long or not Unicode.
+    """UserError for an author or a message that is too long.
 
     DamagedObjectError for a root that no reader would accept.
     """
-    _check_text("author", manifest.author, AUTHOR_MAX)
-    _check_text("message", manifest.message, MESSAGE_MAX)
     check_storable(manifest.root)
-    return _encoder.encode(manifest)
+    author = _store_text("author", manifest.author, AUTHOR_MAX)
+    message = check_message(manifest.message)
+    return _encoder.encode(msgspec.structs.replace(manifest, author=author, message=message))
 
 
-def _check_text(what: str, text: str, limit: int) -> None:
-    if len(text) > limit:
-        raise UserError(f"{what} of {len(text)} characters: longer than {limit}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{what} {text!a}: not Unicode text") from None
+def check_message(message: str) -> str:
+    """The message as it is stored; UserError for one that is too long."""
+    return _store_text("message", message, MESSAGE_MAX)
+
+
+def _store_text(what: str, text: str, limit: int) -> str:
+    stored = to_stored(text)
+    if len(stored) > limit:
+        raise UserError(f"{what} of {len(stored)} characters: longer than {limit}")
+    return stored
 
 
 def decode_manifest(data: Buffer) -> Manifest:
@@ -104,7 +108,8 @@ def decode_manifest(data: Buffer) -> Manifest:
         raise DamagedObjectError("manifest: the root is no directory")
     if not {len(manifest.parent), len(manifest.links)} <= {0, 32}:
         raise DamagedObjectError("manifest: impossible object id")
-    return manifest
+    author, message = from_stored(manifest.author), from_stored(manifest.message)
+    return msgspec.structs.replace(manifest, author=author, message=message)
 
 
 def make_first_manifest(

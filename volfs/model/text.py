@@ -10,6 +10,7 @@ but through ``show`` and ``show_line``, and nothing into JSON or msgpack but thr
 from __future__ import annotations
 
 import re
+from itertools import accumulate
 
 _SHORT = {"\n": r"\n", "\t": r"\t", "\r": r"\r"}
 _INVISIBLE = re.compile(
@@ -101,6 +102,14 @@ def to_stored(text: str) -> str:
 def from_stored(text: str) -> str:
     """What ``to_stored`` was given; text of others, with NUL in it, stays as it is."""
     return _ESCAPE.sub(_restore, text) if _MARK in text else text
+
+
+def cut_stored(text: str, limit: int) -> str:
+    """Its beginning, of which what ``to_stored`` gives has at most so many characters."""
+    if len(to_stored(text)) <= limit:
+        return text
+    lengths = accumulate(len(_store_character(character)) for character in _join(text))
+    return _join(text)[: sum(length <= limit for length in lengths)]
 
 
 def is_unicode(text: str) -> bool:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from volfs.errors import AlreadyExistsError, DamagedObjectError, InvalidNameError, NotFoundError
+from volfs.model.text import from_stored, to_stored
 from volfs.services.layout import (
     COUNTS,
     DOOMED,
@@ -38,6 +39,8 @@ EPHEMERAL_NS = 15 * 60 * 10**9
 nobody sets. When the machine starts anew nobody is left who needs it."""
 EVERYTHING = 1 << 30
 _PIECE = 1000
+_KEY_MAX = 500
+"""Bytes of a key that a table takes; those of names that can be are shorter."""
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 _APP_ID = re.compile(r"ap-[a-zA-Z0-9]{22}")
 _UNTIL = struct.Struct("<Q16s")
@@ -152,7 +155,7 @@ class Resources:
         return Resource(make_id(self._kind.prefix), name, environment, *made)
 
     def _put(self, txn: Changing, resource: Resource) -> None:
-        txn.put(RESOURCES, resource.id.encode(), _encoder.encode(resource))
+        txn.put(RESOURCES, resource.id.encode(), _encode(resource))
 
     def _until(self) -> bytes:
         boot, ns = self._steady()
@@ -192,7 +195,7 @@ class Resources:
         return sorted(self._tables.read(look), key=lambda r: (-r.created_ns, r.name))
 
     def _key(self, name: str, environment: str) -> bytes:
-        return f"{self._kind.prefix}/{environment}/{name}".encode()
+        return to_stored(f"{self._kind.prefix}/{environment}/{name}").encode()[:_KEY_MAX]
 
     # --- removing --------------------------------------------------------
 
@@ -244,13 +247,20 @@ class Resources:
 
 def get_resource(txn: Reading, resource_id: str, kind: Kind) -> Resource:
     """NotFoundError if there is none of this id, or not of this kind."""
-    row = txn.find(RESOURCES, resource_id.encode()[:100]) if resource_id else None
+    row = txn.find(RESOURCES, to_stored(resource_id).encode()[:100]) if resource_id else None
     if row is None or not resource_id.startswith(kind.prefix):
         raise NotFoundError(f"{kind.noun} '{resource_id}' not found; it was deleted, or never was")
     try:
-        return _decoder.decode(row)
+        resource = _decoder.decode(row)
+        return msgspec.structs.replace(resource, created_by=from_stored(resource.created_by))
     except ValueError as error:
         raise DamagedObjectError(f"{kind.noun} {resource_id}: its record: {error}") from error
+
+
+def _encode(resource: Resource) -> bytes:
+    return _encoder.encode(
+        msgspec.structs.replace(resource, created_by=to_stored(resource.created_by))
+    )
 
 
 # --- what removed resources leave -------------------------------------------

@@ -15,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from volfs.errors import DamagedObjectError, InvalidError, NotFoundError, StoreDeniedError
+from volfs.model.text import from_stored, to_stored
 from volfs.services.keys import (
     KeyRing,
     Sealed,
@@ -228,7 +229,7 @@ class Secrets:
     ) -> None:
         self._check_current(txn, keys)
         txn.put(SECRETS, CURRENT, keys.ids[0])
-        sealed = keys.seal(msgspec.msgpack.encode(dict(values)), _context(resource), version)
+        sealed = keys.seal(_encode_values(values), _context(resource), version)
         txn.put(SECRETS, resource.id.encode(), _encoder.encode(sealed))
 
     def _check_current(self, txn: Reading, keys: KeyRing) -> None:
@@ -246,7 +247,13 @@ class Secrets:
         return _decode(row)
 
     def _open(self, keys: KeyRing, resource: Resource, sealed: Sealed) -> dict[str, str]:
-        return _content.decode(keys.open(sealed, _context(resource)))
+        values = _content.decode(keys.open(sealed, _context(resource)))
+        return {name: from_stored(value) for name, value in values.items()}
+
+
+def _encode_values(values: Mapping[str, str]) -> bytes:
+    """A value may have any bytes but NUL, as a variable may."""
+    return msgspec.msgpack.encode({name: to_stored(value) for name, value in values.items()})
 
 
 def _context(resource: Resource) -> bytes:

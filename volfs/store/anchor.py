@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from volfs.model.text import is_unicode
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 DELETED = " (deleted)"
@@ -27,6 +31,19 @@ def find_place(descriptor: int) -> Path | None:
     place = anchored(descriptor).readlink()
     # A name may end so, too.
     return None if place.name.endswith(DELETED) and not place.exists() else place
+
+
+@contextmanager
+def spelled(directory: Path) -> Iterator[str]:
+    """A path to the directory that is Unicode, as LMDB has to have it, for the block."""
+    if is_unicode(str(directory)):
+        yield str(directory)
+        return
+    descriptor = os.open(directory, DIRECTORY)
+    try:
+        yield str(anchored(descriptor))
+    finally:
+        os.close(descriptor)
 
 
 def name_places(text: str) -> str:

@@ -8,6 +8,9 @@ import secrets
 import socket
 import string
 
+from volfs.model.manifest import AUTHOR_MAX
+from volfs.model.text import cut_stored
+
 _BASE62 = string.digits + string.ascii_letters
 _LENGTH = 22
 
@@ -18,9 +21,9 @@ def make_id(prefix: str) -> str:
 
 
 def default_author() -> str:
-    """``user@host``, as far as they can be known."""
+    """``user@host``, as far as they can be known; both may be any bytes."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return cut_stored(f"{user}@{socket.gethostname()}", AUTHOR_MAX)

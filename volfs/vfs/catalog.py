@@ -31,6 +31,7 @@ from volfs.errors import (
 from volfs.model.checksum import add_checksum, strip_checksum
 from volfs.model.extents import ExtentMap
 from volfs.model.manifest import Snapshot
+from volfs.store.anchor import spelled
 from volfs.store.base import Head
 from volfs.store.pages import (
     check_header,
@@ -340,7 +341,8 @@ def _open(directory: Path, *, readonly: bool = False) -> lmdb.Environment:
     """LMDB's environment, once it is known not to stumble over it."""
     with _naming_errors():
         check_header(directory)
-        env = lmdb.open(str(directory), map_size=MAP_SIZE, mode=0o600, max_dbs=0, readonly=readonly)
+        with spelled(directory) as place:
+            env = lmdb.open(place, map_size=MAP_SIZE, mode=0o600, max_dbs=0, readonly=readonly)
     try:
         keep_from_children(directory)
         with _naming_errors(), env.begin():  # so that no page of this moment is used again

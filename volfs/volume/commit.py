@@ -14,14 +14,15 @@ from typing import Literal
 
 import msgspec
 
-from volfs.errors import HeadMovedError, NotFoundError, OverriddenError, UserError
+from volfs.errors import HeadMovedError, NotFoundError, OverriddenError
 from volfs.model.delta import Delta, apply_delta
 from volfs.model.entry import Entry
-from volfs.model.manifest import MESSAGE_MAX, Manifest, Snapshot, encode_manifest
+from volfs.model.manifest import AUTHOR_MAX, Manifest, Snapshot, check_message, encode_manifest
 from volfs.model.merge import Overridden, merge_snapshots
 from volfs.model.names import Path, show_path
 from volfs.model.objects import Kind
 from volfs.model.profile import get_profile
+from volfs.model.text import cut_stored
 from volfs.store.base import Head, Lease, Store, Upload, VolumeRecord
 from volfs.store.clock import now_ns
 from volfs.store.identity import default_author
@@ -29,7 +30,6 @@ from volfs.volume.leases import snapshot_needs, widen
 from volfs.volume.reader import Reader
 
 OnConflict = Literal["override", "fail"]
-AUTHOR_MAX = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def publish_delta(
     LimitError if both sides together exceed the profile; UserError for a message
     that is too long; StoreError, DataError. On any error nothing is published.
     """
-    _check_message(note.message)
+    check_message(note.message)
     reader = Reader(upload.load_object)
     applied = apply_delta(reader.get_tree, upload.put_object, base, delta)
     local = applied.snapshot
@@ -162,8 +162,8 @@ def _make_manifest(
         version=head.version + 1,
         parent=head.manifest,
         created_ns=now_ns(),
-        author=_clean(note.author or default_author())[:AUTHOR_MAX],
-        message=_clean(note.message),
+        author=cut_stored(note.author or default_author(), AUTHOR_MAX),
+        message=note.message,
         auto=note.auto,
         nonce=secrets.token_bytes(16),
         root=snapshot.root,
@@ -171,16 +171,6 @@ def _make_manifest(
         link_files=snapshot.link_files,
         link_bytes=snapshot.link_bytes,
     )
-
-
-def _check_message(message: str) -> None:
-    if len(message) > MESSAGE_MAX:
-        raise UserError(f"message of {len(message)} characters: longer than {MESSAGE_MAX}")
-
-
-def _clean(text: str) -> str:
-    """Text that can be stored: bytes of an argument that are no UTF-8 become U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _describe(overridden: list[Overridden]) -> str:

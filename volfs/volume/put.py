@@ -17,7 +17,8 @@ from typing import BinaryIO
 
 from volfs.errors import EntryExistsError, NotADirectoryInVolumeError
 from volfs.model.entry import Entry, FileKind, replace, to_storable_time
-from volfs.model.names import Path, show_path
+from volfs.model.names import Path, join_path, show_path
+from volfs.model.text import to_text
 from volfs.store.base import Store, VolumeRecord
 from volfs.system.directories import OpenTree
 from volfs.volume.commit import CommitNote, Published
@@ -66,7 +67,7 @@ def put_local(
     already unless ``force``; LocalFileError; LimitError. On any error nothing is published.
     """
     top = os.fsencode(local)
-    note = note or CommitNote(message=f"put {show_path(path)}")
+    note = note or CommitNote(message=f"put {to_text(join_path(path))}")
     places = StorePlaces(store)
     places.check_path(top)
     with local_errors(top):
@@ -103,7 +104,7 @@ def put_stream(
     note: CommitNote | None = None,
 ) -> PutResult:
     """Put what can be read of ``file`` to its end as a file at ``path``. As ``put_local``."""
-    note = note or CommitNote(message=f"put {show_path(path)}")
+    note = note or CommitNote(message=f"put {to_text(join_path(path))}")
     stream = Stream(file, path, STREAM_MODE)
     return _put_found(store, volume, (), [stream], force, note, report_nothing)
 

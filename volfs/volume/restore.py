@@ -9,8 +9,9 @@ from volfs.errors import HeadMovedError
 from volfs.model.delta import make_replacement
 from volfs.model.entry import Entry, replace
 from volfs.model.links import find_record
-from volfs.model.manifest import Snapshot
-from volfs.model.names import Path, show_path
+from volfs.model.manifest import MESSAGE_MAX, Snapshot
+from volfs.model.names import Path, join_path
+from volfs.model.text import cut_stored, to_text
 from volfs.model.tree import find_entry
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.volume.commit import CommitNote, Published
@@ -45,8 +46,10 @@ def restore_version(
 
 
 def _describe(old: Head, paths: Sequence[Path]) -> str:
-    shown = ", ".join(show_path(path) for path in paths[:5]) + (", …" if len(paths) > 5 else "")
-    return f"restore version {old.version}" + (f": {shown}" if shown else "")
+    names = [to_text(join_path(path)) for path in paths[:5]]
+    said = ", ".join(names) + (", …" if len(paths) > 5 else "")
+    message = f"restore version {old.version}" + (f": {said}" if said else "")
+    return cut_stored(message, MESSAGE_MAX)
 
 
 def _restore_paths(

@@ -24,7 +24,7 @@ from volfs.errors import (
     StoreUnavailableError,
 )
 from volfs.model.checksum import add_checksum, strip_checksum
-from volfs.store.anchor import name_places
+from volfs.store.anchor import name_places, spelled
 from volfs.store.embedded.ballast import Ballast
 from volfs.store.pages import check_header, find_problems, is_due, keep_from_children, note_checked
 
@@ -436,15 +436,16 @@ def _open(path: Path, durable: bool) -> lmdb.Environment:
 
 
 def _open_with(path: Path, size: int, durable: bool) -> lmdb.Environment:
-    return lmdb.open(
-        str(path),
-        sync=durable,
-        metasync=durable,
-        map_size=size,
-        max_dbs=64,
-        max_readers=4096,
-        max_spare_txns=8,
-        # Lookups by hash are random: read-ahead would only push out packs.
-        readahead=False,
-        mode=0o600,
-    )
+    with spelled(path) as place:
+        return lmdb.open(
+            place,
+            sync=durable,
+            metasync=durable,
+            map_size=size,
+            max_dbs=64,
+            max_readers=4096,
+            max_spare_txns=8,
+            # Lookups by hash are random: read-ahead would only push out packs.
+            readahead=False,
+            mode=0o600,
+        )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -107,13 +110,14 @@ def open_handle(address: Path) -> StoreHandle:
 def create_store(path: Path) -> None:
     """Make the directory a store unless it is one. NotAStoreError if it is something else.
 
-    May run in two processes at once: each step can be done twice.
+    May run in two processes at once. What fails leaves nothing behind.
     """
     with store_errors(f"store {path}"):
         check_local(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or (path.is_dir() and not (path / FORMAT).exists()):
-            _make(path)
+            with ExitStack() as undo:
+                _make(path, undo)
+                undo.pop_all()
     check_store(path)
 
 
@@ -134,14 +138,59 @@ def lock_store(handle: StoreHandle, *, alone: bool) -> int:
     raise StoreUnavailableError(f"store {handle.path}: its index is being rebuilt; wait for it")
 
 
-def _make(path: Path) -> None:
-    path.mkdir(mode=0o700, exist_ok=True)
-    if _is_vacant(path):
-        path.chmod(0o700)
-        (path / PACKS).mkdir(mode=0o700, exist_ok=True)
-        (path / INDEX).mkdir(mode=0o700, exist_ok=True)
-        Environment(path / INDEX).close()
-        _write_format(path)
+def _make(path: Path, undo: ExitStack) -> None:
+    for place in (*reversed(path.parents), path):
+        _make_directory(place, 0o700 if place == path else 0o777, undo)
+    with _locked(path):
+        if _is_vacant(path):
+            path.chmod(0o700)
+            try:
+                _fill(path)
+            except BaseException:
+                _empty(path)
+                raise
+
+
+def _make_directory(path: Path, mode: int, undo: ExitStack) -> None:
+    try:
+        path.mkdir(mode)
+    except FileExistsError:
+        return
+    undo.callback(_remove_vacant, path)
+
+
+def _remove_vacant(path: Path) -> None:
+    with suppress(OSError):  # somebody else has put something into it
+        path.rmdir()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody else makes a store of the directory, or takes that back, during the block."""
+    while True:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(fd), path.stat()):
+                yield
+                return
+        finally:
+            os.close(fd)
+
+
+def _fill(path: Path) -> None:
+    (path / PACKS).mkdir(mode=0o700, exist_ok=True)
+    (path / INDEX).mkdir(mode=0o700, exist_ok=True)
+    Environment(path / INDEX).close()
+    _write_format(path)
+
+
+def _empty(path: Path) -> None:
+    """Take back what was made; nobody has put anything into it, for it is no store."""
+    for item in (*path.glob(f"{FORMAT}.*.new"), path / FORMAT):
+        item.unlink(missing_ok=True)
+    for name in (PACKS, INDEX):
+        shutil.rmtree(path / name, ignore_errors=True)
 
 
 def _write_format(path: Path) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from volfs.errors import AlreadyExistsError, DamagedObjectError, HeadMovedError, NotFoundError
 from volfs.model.objects import OID_SIZE, Oid
+from volfs.model.text import from_stored, to_stored
 from volfs.store.base import Head, VolumeRecord
 from volfs.store.embedded.environment import Environment, Table, Transaction
 from volfs.store.embedded.holds import PREFIX_SIZE
@@ -23,6 +24,8 @@ _HEAD = struct.Struct(f"<Q{OID_SIZE}s")
 _VERSION = struct.Struct(">Q")
 VERSION_SIZE = _VERSION.size
 """Of the end of a version's key."""
+KEY_MAX = 500
+"""Bytes of a key that LMDB takes, or less."""
 _NEWEST = (1 << 64) - 1
 _BATCH = 256
 TAGS = b"tags"
@@ -73,7 +76,7 @@ class Refs:
     def recover(self, txn: Transaction, record: VolumeRecord, versions: Collection[Head]) -> None:
         """Add a volume with these versions; the newest is the head. As ``creation``."""
         self._check_free(txn, record.name)
-        key, row = record.id.encode(), _encoder.encode(record)
+        key, row = record.id.encode(), encode_record(record, record.name)
         if not txn.put(key, row, overwrite=False, db=self._volumes):
             raise AlreadyExistsError(f"volume {record.id}: already exists")
         txn.put(record.name.encode(), key, db=self._names)
@@ -103,7 +106,8 @@ class Refs:
 
     def find_in(self, txn: Transaction, name: str) -> VolumeRecord:
         """The record, as of the transaction. NotFoundError."""
-        volume_id = txn.get(name.encode(), db=self._names)
+        key = to_stored(name).encode()
+        volume_id = txn.get(key, db=self._names) if 0 < len(key) <= KEY_MAX else None
         if volume_id is None:
             raise NotFoundError(f"{name}: no such volume; `volfs list` shows what there is")
         row = txn.get(volume_id, db=self._volumes)
@@ -303,7 +307,8 @@ class Refs:
 
 def encode_record(record: VolumeRecord, name: str) -> bytes:
     """A volume's row, under the name that it has now."""
-    return _encoder.encode(msgspec.structs.replace(record, name=name))
+    created_by = to_stored(record.created_by)
+    return _encoder.encode(msgspec.structs.replace(record, name=name, created_by=created_by))
 
 
 def decode_tag(key: bytes, row: bytes) -> Naming:
@@ -331,6 +336,7 @@ def _decode_version(key: bytes, row: bytes) -> Head:
 
 def _decode_record(row: bytes) -> VolumeRecord:
     try:
-        return _decoder.decode(row)
+        record = _decoder.decode(row)
+        return msgspec.structs.replace(record, created_by=from_stored(record.created_by))
     except ValueError as error:
         raise DamagedObjectError(f"volume record: {error}") from error

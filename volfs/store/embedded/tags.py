@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from volfs.errors import AlreadyExistsError, NotFoundError
+from volfs.model.names import is_tag_name
 from volfs.store.base import Tag
 from volfs.store.embedded.environment import Environment, Table, Transaction
 from volfs.store.embedded.name_log import NameLog, Naming
@@ -55,7 +56,7 @@ class Tags:
 
     def delete(self, volume_id: str, tag: str) -> None:
         def delete(txn: Transaction) -> None:
-            if not txn.delete(_key(volume_id, tag), db=self._tags):
+            if not (is_tag_name(tag) and txn.delete(_key(volume_id, tag), db=self._tags)):
                 raise NotFoundError(f"no tag {tag}")
             self._refs.log_name(txn, Naming(volume_id, tag=tag), takes=True)
 

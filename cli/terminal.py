@@ -1,0 +1,67 @@
+"""The only way to the terminal, and to what stands for one: nothing goes there as it is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from volfs.model.text import show_line, to_bytes
+
+UTF8 = ("-X", "utf8")
+
+
+def say(line: object, *, err: bool = False) -> None:
+    """Print one line. What in it does not print is shown escaped, a line feed too."""
+    click.echo(show_line(str(line)), err=err)
+
+
+def say_lines(text: str, *, err: bool = False) -> None:
+    """Print text whose lines are its own, a traceback for example; each as ``say`` does."""
+    for line in text.split("\n"):
+        say(line, err=err)
+
+
+def write_text(text: str) -> None:
+    """Print what somebody keeps: on a terminal as ``say_lines`` does, else byte for byte."""
+    if sys.stdout.isatty():
+        say_lines(text)
+        return
+    sys.stdout.flush()
+    try:
+        data = to_bytes(text)
+    except UnicodeEncodeError:
+        data = text.encode("utf-8", "surrogatepass")
+    sys.stdout.buffer.write(data + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def speak_utf8() -> None:
+    """Text of the system is UTF-8 to this program, whatever the locale says.
+
+    Where Python took the locale's encoding, it starts again. A stream that cannot
+    encode a character shows it escaped.
+    """
+    is_utf8 = sys.flags.utf8_mode or sys.getfilesystemencoding().lower() == "utf-8"
+    if not is_utf8 and UTF8[1] not in sys.orig_argv[1:3]:
+        os.execv(sys.executable, [sys.executable, *UTF8, *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        _let_escape(stream)
+
+
+def _let_escape(stream: Any) -> None:
+    if stream is not None:  # whoever started us closed it
+        stream.reconfigure(errors="backslashreplace")
+
+
+def take_logs() -> None:
+    """What modules log above INFO is said, as any message is."""
+    import logging
+
+    class Saying(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(f"volfs: {record.levelname.lower()}: {record.getMessage()}", err=True)
+
+    logging.lastResort = Saying(logging.WARNING)
