@@ -158,7 +158,7 @@ def _report(verb: str, error: Exception) -> int:
         import traceback
 
         say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
-    said = describe_error(error)
+    said = describe_error(error).replace("\n\n", " ")  # Modal's messages have paragraphs
     if isinstance(error, VolfsError):
         return _fail(verb, said, error.exit_status)
     if isinstance(error, OSError) and error.strerror:

@@ -37,10 +37,10 @@ def test_diff_has_a_letter_and_a_path_on_each_line(volfs: Command, v: str) -> No
     assert volfs("diff", v, "0", "1").lines == ["A d", "A d/a", "A d/gone", "A d/same"]
 
 
-def test_diff_prints_paths_byte_for_byte(volfs: Command, v: str, tmp_path: Path) -> None:
+def test_diff_shows_paths_and_json_has_their_bytes(volfs: Command, v: str, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"")
     volfs("put", v, "f", b"d/\xff")
-    assert volfs("diff", v, "~1").out == b"A d/\xff\n"
+    assert volfs("diff", v, "~1").out == b"A d/\\xff\n"
     assert volfs("diff", v, "~1", "--json").json[0]["path"] == "d/\udcff"
 
 
