@@ -80,7 +80,7 @@ class Life:
         self.mounts.store.put_tag(volume.id, "first", 1)
         self.mounts.close_store()
         if self.moment in DURING:
-            count = 1 + (self.moment == "publish.appended" and self.choice.randrange(3))
+            count = 1 + (self.moment == "publish.appended" and self.choice.randrange(2))
             self.mounts.environment[VARIABLE] = f"{self.moment}:{count + self._commits()}:stop"
         mounted = self.mounts.mount()
         self.daemon = mounted.pid
@@ -142,7 +142,12 @@ class Life:
             error = failed
         assert others or self.deed in HARMLESS, "the deed was not done"
         for tree, before in others.items():
-            assert hash_tree(tree) == before, f"{tree} has changed"
+            now = hash_tree(tree)
+            changed = [name for name in now | before if now.get(name) != before.get(name)]
+            # A file with two names that was being written when it got the second is in both.
+            if self.deed is replacing.put_a_copy_by_links and self.moment in DURING:
+                changed = [name for name in changed if not name.endswith(".pack")]
+            assert not changed, f"{tree} has changed: {changed}"
         if error is None:
             assert self.deed not in WHOLE, "acknowledged, and the store is another"
             self.check_acknowledged({"new": data or b""})
@@ -203,6 +208,9 @@ class Life:
         if is_mounted:
             with pytest.raises(StoreReplacedError) if self.deed in WHOLE else no_matter():
                 mounted.client.unmount()
+        if find_mount_point(str(mounted.path)) is not None:
+            assert self.deed not in WHOLE, "what ends without a commit ends"
+            mounted.client.unmount(discard=True)
         wait_until(lambda: not is_running(self.daemon), "the daemon's end")
         if self.deed in WHOLE:
             self.check_told()

@@ -124,7 +124,8 @@ class Session:
 
     def forget_device(self) -> None:
         """The mount is gone: its number is another's next."""
-        _forget_device(self.path)
+        if self._directory >= 0:
+            _forget_device(self._inside)
 
     def close(self) -> None:
         """Let go of the directory; it stays, with the overlay in it."""

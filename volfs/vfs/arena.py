@@ -33,6 +33,7 @@ from volfs.model.block_sums import (
 from volfs.model.extents import STRETCH
 from volfs.model.intervals import Intervals
 from volfs.model.objects import Buffer
+from volfs.store.anchor import name_places
 
 Ranges = list[tuple[int, int]]
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
@@ -236,4 +237,4 @@ def to_store_error(what: str, error: OSError) -> VolfsError:
     """What the system refused to do with a part of the overlay."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return OutOfSpaceError(f"{what}: {error.strerror}")
-    return StoreUnavailableError(f"{what}: {error}")
+    return StoreUnavailableError(name_places(f"{what}: {error}"))

@@ -69,6 +69,8 @@ def _raising_store_errors(what: str) -> Iterator[None]:
     except lmdb.ReadonlyError as error:
         raise StoreDeniedError(f"{what}: {error}") from error
     except lmdb.Error as error:
+        if "already open in this process" in str(error):  # by a handle on what was there before
+            raise StoreReplacedError(f"{what}: replaced while open here: close it first") from error
         if os.strerror(errno.EAGAIN) in str(error):
             raise StoreUnavailableError(
                 f"{what}: another process that uses it has our process id, {os.getpid()}, in "
@@ -123,12 +125,6 @@ class Transaction:
 
     def delete(self, key: bytes, *, db: Table) -> bool:
         return self.raw.delete(key, db=db.raw)
-
-    def pop(self, key: bytes, *, db: Table) -> bytes | None:
-        row = self.get(key, db=db)
-        if row is not None:
-            self.delete(key, db=db)
-        return row
 
     def list_all(self, db: Table) -> list[tuple[bytes, bytes]]:
         """Every row of a table, by key; none is missing because a page reads as empty."""
@@ -275,8 +271,8 @@ class Environment:
         note_checked(self._path)
 
     def find_problems(self, spoiled: frozenset[bytes] = frozenset()) -> list[str]:
-        """What is wrong with the pages of tables but those."""
-        with self._env.begin():  # so that no page of this moment is used again
+        """What is wrong with the pages of tables but those. No page is used again meanwhile."""
+        with self._env.begin():
             return find_problems(self._path, spoiled)
 
     def open_table(self, name: bytes, *, has_checksums: bool = True) -> Table:
@@ -418,8 +414,12 @@ class Environment:
             )
 
     def _count_free(self) -> int:
-        with store_errors(f"index {self._shown}"):
+        try:
             disk = os.statvfs(self._path)
+        except OSError:
+            self._prove()  # deleted with the store, perhaps
+            with store_errors(f"index {self._shown}"):
+                raise
         return disk.f_bavail * disk.f_frsize
 
     def close(self) -> None:

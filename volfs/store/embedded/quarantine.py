@@ -87,7 +87,8 @@ class Quarantine:
         wait: Wait | None = None,
     ) -> None:
         key = pack_key(pack)
-        row = decode_pack(pack, txn.pop(key, db=self._packs) or b"")
+        row = decode_pack(pack, txn.get(key, db=self._packs) or b"")
+        txn.delete(key, db=self._packs)
         self._put(txn, QuarantinedPack(*row, since_ns=now_ns, fate=fate, wait=wait))
 
     def note_time(self, txn: Transaction, seen: QuarantinedPack, now: QuarantinedPack) -> None:

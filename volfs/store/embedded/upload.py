@@ -103,9 +103,10 @@ class PackUpload:
     def _prove(self, writers: list[PackWriter], relied: Collection[int]) -> None:
         """StoreReplacedError unless these packs are in the store, as files that we know."""
         self._pool.prove(writers)
-        for pack in relied:
-            if not self._packs.is_in_place(pack):
-                raise refuse_pack(pack)
+        # All of them, so that the next attempt knows each.
+        replaced = [pack for pack in relied if not self._packs.is_in_place(pack)]
+        if replaced:
+            raise refuse_pack(replaced[0])
 
     def _has(self, oid: Oid) -> bool:
         """Whether the object need not be written; relies on it from now on if so."""
