@@ -185,3 +185,31 @@ def test_the_exit_status_of_a_command_whose_starter_ignores_children(
 ) -> None:
     script = f'"{sys.executable}" -c "$IGNORED" "$@" run --volume v:/v -- sh -c "exit 7"'
     assert start(volfs, place, script).returncode == 7
+
+
+@pytest.fixture
+def cgroup() -> Iterator[Path]:
+    path = Path(f"/sys/fs/cgroup/pids/volfs-test-{os.getpid()}")
+    try:
+        path.mkdir()
+    except OSError:
+        pytest.skip("no cgroup that limits processes")
+    yield path
+    wait_until(lambda: not (path / "cgroup.procs").read_text(), "the last process")
+    path.rmdir()
+
+
+@pytest.mark.parametrize("most", [2, 3, 4, 5, 6, 7, 8])
+def test_few_processes(volfs: Command, place: Path, cgroup: Path, most: int) -> None:
+    """What is said is so, however many threads there may be."""
+    (cgroup / "pids.max").write_text(str(most))
+    script = f'echo $$ >{cgroup}/cgroup.procs; exec "$@" mount v "$M"'
+    done = start(volfs, place, script)
+    assert (done.returncode == 0) == os.path.ismount(place)
+    if done.returncode:
+        assert done.stderr.decode().startswith("volfs: mount: ")
+        assert done.stderr.count(b"\n") == 1
+        volfs("mount", "v", place)
+    (cgroup / "pids.max").write_text("max")
+    volfs("umount", place)
+    assert not list((volfs.store / "mounts").glob("*"))

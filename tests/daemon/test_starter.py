@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 
 import pytest
 
-from tests.harness.mounted import Mounts
+from tests.harness.mounted import Mounts, wait_until
 
 pytestmark = pytest.mark.fuse
 
@@ -49,3 +50,25 @@ def test_a_hangup_does_not_end_what_was_started_under_nohup(mounts: Mounts) -> N
     assert subprocess.run(["cat", mounted.path / "f"], check=True, capture_output=True).stdout
     mounted.unmount()
     assert not os.path.ismount(mounted.path)
+
+
+ABANDONED = """
+import os, sys
+from volfs.daemon.launch import check_options, start_daemon
+from volfs.daemon.options import MountOptions
+start_daemon(check_options(MountOptions(sys.argv[1], "data", sys.argv[2], log=sys.argv[3])))
+os._exit(0)
+"""
+
+
+def test_a_starter_that_is_gone_before_the_mount_answers(mounts: Mounts) -> None:
+    """Nobody knows of that mount: it ends, and leaves nothing behind."""
+    place, log = mounts.place(), mounts.directory / "log"
+    arguments = [mounts.store_path, place, log]
+    subprocess.run(
+        [sys.executable, "-c", ABANDONED, *arguments], env=mounts.environment, check=True
+    )
+    wait_until(lambda: log.exists() and "whoever started it has gone" in log.read_text(), "its end")
+    wait_until(lambda: not os.path.ismount(place), "the end of the mount")
+    assert "Traceback" not in log.read_text()
+    assert mounts.sessions == []
