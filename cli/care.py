@@ -150,7 +150,7 @@ def check(
             _print_repair(repaired, leases)
         _print_check(result)
         if accept:
-            click.echo("Accepted: the store is older." if missed else "Accepted: nothing.")
+            say("Accepted: the store is older." if missed else "Accepted: nothing.")
     if not result.is_clean:
         context.exit(1)
 

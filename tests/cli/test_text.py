@@ -39,7 +39,7 @@ def test_rows_and_fields_are_never_forged(volfs: Command) -> None:
     assert len(log) == len(NASTY)
     assert {len(line.split("\t")) for line in log} == {10}
     lines = volfs("diff", "data", "0").lines
-    assert sorted(lines) == sorted(f"D {show(name)}" for name in NASTY)
+    assert sorted(lines) == sorted(f"A {show(name)}" for name in NASTY)
     found = volfs("ls", "data", "--json").json
     assert {os.fsencode(item["filename"]) for item in found} == set(NASTY)
     # Byte for byte, as ls(1).
