@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from volfs.model.text import show
+from volfs_cli.forcing import find_mount, unmount_by_force
 from volfs_cli.options import (
     Seconds,
     at_option,
     auto_commit_option,
+    timeout_option,
     verb,
     volume_argument,
 )
@@ -62,7 +64,8 @@ target_argument = click.argument(
     default="info",
     show_default=True,
 )
-def mount(volume: str, mountpoint: str, **options: Any) -> None:
+@timeout_option
+def mount(volume: str, mountpoint: str, timeout: float | None, **options: Any) -> None:
     """Mount a volume's newest version; return when the mount answers."""
     from volfs.daemon.options import MountOptions
     from volfs.errors import MountError
@@ -72,24 +75,36 @@ def mount(volume: str, mountpoint: str, **options: Any) -> None:
         from volfs.daemon.launch import mount as launch
     except ImportError as error:
         raise MountError(f"{volume}: mounting needs pyfuse3 and libfuse3: {error}") from error
-    launch(chosen)
+    launch(chosen, timeout)
 
 
 @verb("umount")
 @target_argument
 @click.option("--discard", is_flag=True, help="Drop uncommitted changes instead of committing.")
-def umount(target: str, discard: bool) -> None:
+@click.option(
+    "--force",
+    is_flag=True,
+    help="End the mount in any case: of a daemon that does not answer for 10 seconds (or "
+    "--timeout), what was fsynced and not committed stays as an overlay.",
+)
+@timeout_option
+def umount(target: str, discard: bool, force: bool, timeout: float | None) -> None:
     """Commit what is left, then unmount.
 
     Of a mount whose daemon died, only the mount point is freed: what was not
     committed stays, see `volfs overlays`.
     """
+    if force:
+        forced = find_mount(target)
+        number = _choose_number(target, forced.mount)
+        unmount_by_force(forced, discard=discard, number=number, timeout=timeout)
+        return
     mount = _get_target(target)
     if mount.is_alive() or not _take_away(mount.mount):
         number = _choose_number(target, mount.mount)
         if discard:
             _say_what_goes(mount)
-        for copy in mount.unmount(discard=discard, number=number).copies:
+        for copy in mount.unmount(discard=discard, number=number, timeout=timeout).copies:
             say(f"volfs: umount: a copy that nobody used is dead now: {copy}", err=True)
 
 
@@ -173,11 +188,15 @@ def commit_options(command: F) -> F:
 @verb("commit")
 @target_argument
 @commit_options
-def commit(target: str, message: str, on_conflict: str, as_json: bool) -> None:
+@timeout_option
+def commit(
+    target: str, message: str, on_conflict: str, as_json: bool, timeout: float | None
+) -> None:
     """Publish a mount's changes as the next version."""
     mount = _get_target(target)
+    result = mount.commit(message, on_conflict, timeout)
     _say_which(target, mount)
-    print_commit(mount.commit(message, on_conflict), as_json)
+    print_commit(result, as_json)
 
 
 def print_commit(result: CommitResult, as_json: bool) -> None:
@@ -198,14 +217,15 @@ def print_commit(result: CommitResult, as_json: bool) -> None:
 @verb("reload")
 @target_argument
 @click.option("--wait", type=Seconds(), default=0.0, help="Retry while files are open.")
+@timeout_option
 @json_option
-def reload(target: str, wait: float, as_json: bool) -> None:
+def reload(target: str, wait: float, as_json: bool, timeout: float | None) -> None:
     """Show a mount the newest version. Exit status 16 while files are open."""
     import msgspec
 
     mount = _get_target(target)
+    result = mount.reload(wait, timeout)
     _say_which(target, mount)
-    result = mount.reload(wait)
     if as_json:
         print_json(msgspec.to_builtins(result))
     elif result.version == result.before:

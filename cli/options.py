@@ -66,6 +66,16 @@ def auto_commit_option(help: str) -> Callable[[F], F]:
     return click.option(AUTO_COMMIT, type=Seconds(), metavar="[SECONDS]", default=None, help=help)
 
 
+def timeout_option(command: F) -> F:
+    """How long to wait for a daemon; what it was asked for, it may do all the same."""
+    return click.option(
+        "--timeout",
+        type=Seconds(),
+        metavar="SECONDS",
+        help="Give up, with exit status 1, if there is no answer by then.",
+    )(command)
+
+
 def env_option(command: F) -> F:
     """Modal's environments have no meaning here; scripts that name one go on working."""
     return click.option("-e", "--env", expose_value=False, hidden=True)(command)

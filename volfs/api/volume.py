@@ -241,26 +241,35 @@ class Volume(ResourceHandle, OlderNames, Historical):
         *,
         on_conflict: str = "override",
         mountpoint: str | None = None,
+        timeout: float | None = None,
     ) -> Commit:
         """Publish what was changed in the mount of it that this process sees, as the next version.
 
         Where others committed a change to the same file, ours replaces it; with
         ``on_conflict="fail"`` nothing is published, and OverriddenError. RuntimeError where
         this process sees no mount of it, or several and none is named by ``mountpoint``.
+        TimedOutError after ``timeout`` seconds without an answer: it may be published
+        all the same.
         """
-        result = self._own_mount("commit", mountpoint).commit(message, on_conflict)
+        result = self._own_mount("commit", mountpoint).commit(message, on_conflict, timeout)
         if not result.changed:
             return Commit(None)
         overridden = tuple(Overridden(**item) for item in result.overridden)
         return Commit(result.version, result.new_objects, result.new_bytes, overridden)
 
     @blocking
-    def reload(self, *, wait: float = 0.0, mountpoint: str | None = None) -> None:
+    def reload(
+        self,
+        *,
+        wait: float = 0.0,
+        mountpoint: str | None = None,
+        timeout: float | None = None,
+    ) -> None:
         """Show the newest version in the mount of it that this process sees.
 
         RuntimeError while files of it are open (after ``wait`` seconds), and as for ``commit``.
         """
-        self._own_mount("reload", mountpoint).reload(wait)
+        self._own_mount("reload", mountpoint).reload(wait, timeout)
 
     def _own_mount(self, verb: str, mountpoint: str | None) -> MountClient:
         self._hydrate()

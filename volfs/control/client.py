@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from volfs.control.exchange import connect_patiently, exchange, wait_for_hanging_up
 from volfs.control.mounts import (
     FS_TYPE,
     MountPoint,
@@ -15,23 +16,25 @@ from volfs.control.mounts import (
     resolve_mount_path,
 )
 from volfs.control.protocol import (
-    ANSWER_MAX,
-    LENGTH_SIZE,
     CommitResult,
     MountStatus,
     ReloadResult,
     RenewResult,
     Request,
     UnmountResult,
-    decode_answer,
-    decode_length,
-    encode,
     to_exception,
 )
 from volfs.control.sockets import connect, find_peer
-from volfs.errors import MountError, NotFoundError
+from volfs.control.waiting import Waiting
+from volfs.errors import MountError, NoAnswerError, NotFoundError
 
 STATUS_TIMEOUT = 10.0
+_AFTER = {
+    "commit": "; it may be published all the same: `volfs log` shows it",
+    "reload": "; it may be done all the same: `volfs status` shows the version",
+    "unmount": "; it may end all the same; `volfs umount --force` ends it in any case",
+}
+"""What is said of a call without an answer: that it was made cannot be undone."""
 T = TypeVar("T")
 
 
@@ -40,6 +43,8 @@ class MountClient:
 
     def __init__(self, mount: MountPoint) -> None:
         self.mount = mount
+        self.pid: int | None = None
+        """The daemon's process, once it has taken a call."""
 
     def is_alive(self) -> bool:
         """Whether a daemon takes our calls, which it may not answer."""
@@ -50,7 +55,7 @@ class MountClient:
         try:
             with self._connect(STATUS_TIMEOUT) as connection:
                 return find_peer(connection).pid
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             return 0  # so many are waiting for it
         except (OSError, MountError):
             return None
@@ -58,35 +63,51 @@ class MountClient:
     def status(self) -> MountStatus:
         return self._call(Request("status"), MountStatus, STATUS_TIMEOUT)
 
-    def commit(self, message: str = "", on_conflict: str = "override") -> CommitResult:
+    def commit(
+        self, message: str = "", on_conflict: str = "override", timeout: float | None = None
+    ) -> CommitResult:
         """Publish the mount's changes; returns when they are durable."""
-        return self._call(Request("commit", message=message, on_conflict=on_conflict), CommitResult)
+        request = Request("commit", message=message, on_conflict=on_conflict)
+        return self._call(request, CommitResult, timeout)
 
-    def reload(self, wait: float = 0.0) -> ReloadResult:
+    def reload(self, wait: float = 0.0, timeout: float | None = None) -> ReloadResult:
         """Show the newest version. VolumeBusyError while files are open, after ``wait`` seconds."""
-        return self._call(Request("reload", wait=wait), ReloadResult)
+        return self._call(Request("reload", wait=wait), ReloadResult, timeout)
 
     def renew(self) -> None:
         """Have it put its lease again. MountError, also where it takes too long."""
         self._call(Request("renew"), RenewResult, STATUS_TIMEOUT)
 
-    def unmount(self, *, discard: bool = False, at_end: str = "", number: int = 0) -> UnmountResult:
+    def unmount(
+        self,
+        *,
+        discard: bool = False,
+        at_end: str = "",
+        number: int = 0,
+        timeout: float | None = None,
+    ) -> UnmountResult:
         """Commit (or drop) what is left, then unmount; returns when the daemon is gone.
 
         With the ``number`` of a mount point, MountError if that is another one of this mount.
         """
         request = Request("unmount", at_end="discard" if discard else at_end, number=number)
-        return self._call(request, UnmountResult)
+        return self._call(request, UnmountResult, timeout)
 
-    def _call(self, request: Request, kind: type[T], timeout: float | None = None) -> T:
+    def _call(self, request: Request, kind: type[T], timeout: float | None) -> T:
+        """What every call raises: MountError, where there is no answer NoAnswerError."""
+        waiting = Waiting(
+            self.mount.path, timeout, patience=request.wait, then=_AFTER.get(request.verb, "")
+        )
         try:
-            with self._connect(timeout) as connection:
-                connection.sendall(encode(request))
-                answer = decode_answer(_receive(connection))
+            with connect_patiently(self._connect, waiting) as connection:
+                self.pid = waiting.pid
+                answer = exchange(connection, request, waiting)
                 if answer.error is None and request.verb == "unmount":
-                    connection.recv(1)  # the daemon hangs up when it is gone
+                    wait_for_hanging_up(connection, waiting)
         except OSError as error:
-            raise MountError(f"{self.mount.path}: its daemon does not answer: {error}") from error
+            raise NoAnswerError(
+                f"{self.mount.path}: its daemon does not answer: {error}"
+            ) from error
         if answer.error is not None:
             raise to_exception(answer.error)
         return msgspec.convert(answer.result or {}, kind)
@@ -113,21 +134,6 @@ class MountClient:
                 "VOLFS_RUNTIME_DIR or XDG_RUNTIME_DIR"
             )
         return next((problem for problem in found if isinstance(problem, MountError)), found[0])
-
-
-def _receive(connection: socket.socket) -> bytes:
-    length = decode_length(_receive_exactly(connection, LENGTH_SIZE), ANSWER_MAX)
-    return _receive_exactly(connection, length)
-
-
-def _receive_exactly(connection: socket.socket, size: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < size:
-        part = connection.recv(size - len(parts))
-        if not part:
-            raise ConnectionError("it hung up")
-        parts += part
-    return bytes(parts)
 
 
 def get_mount(mountpoint: str) -> MountClient:

@@ -1,91 +1,131 @@
 """Ending on a signal within a limit, whatever hangs.
 
-SIGTERM, SIGINT and SIGHUP are waited for in a thread of their own: the main one may hang in
-a write to a store, or to a log that lies there. The first asks the mount to leave;
-a later one, or the limit, ends the process at once. What was recorded of the overlay
-stays, and the next mount takes it over.
+Orders to end, which are signals, come to one thread that does nothing else. Their
+handler needs no interpreter: it writes to a pipe of the watcher, a process that takes
+the mount away where this one does not. If the watcher dies, a thread does its part, as
+well as a thread can. What was recorded of the overlay stays, and the next mount takes
+it over.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
+import socket
 import threading
-import time
-from collections.abc import Callable
+from contextlib import suppress
+from typing import NoReturn
 
 import trio
 
-log = logging.getLogger(__name__)
+from volfs.daemon.watcher import (
+    ASK,
+    END,
+    LAST_WORDS,
+    RELEASE,
+    SIGNALS,
+    Watcher,
+    start_watcher,
+)
 
-WITHIN = 7.0
-"""Seconds from the first signal to giving up."""
-RELEASE = 2.0
-"""Seconds more, for taking the mount away; then the kernel ends the process."""
-ONE_ORDER = 1.0
-"""Seconds in which signals count once: where every process of a container is sent one,
-its init process passes its own on."""
-SIGNALS = {
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGQUIT,
-    signal.SIGPWR,
-    signal.SIGXCPU,
-}
-"""SIGHUP is what a terminal sends that closes; under ``nohup``, which has it ignored, it is left
-out."""
+log = logging.getLogger(__name__)
 
 
 class Ending:
-    """The end of this process. ``release`` is called in another thread when it gives up."""
+    """The end of this process. Made by its first thread, before others and any store."""
 
     def __init__(self) -> None:
         self.asked = trio.Event()
-        self.release: Callable[[], None] = lambda: None
-        self._token = trio.lowlevel.current_trio_token()
-        self._signals = SIGNALS
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._thread = self._number = 0
+        self._heard = [number for number in SIGNALS if not _is_ignored_hangup(number)]
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._heard)
+        self._orders, self._pipe = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._watcher = start_watcher(theirs, self._orders)
 
     def watch(self) -> None:
-        """From now on signals come here. Before any other thread is started."""
-        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-            self._signals = SIGNALS - {signal.SIGHUP}
-        signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
-        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+        """From now on signals are orders to end."""
+        for number in self._heard:
+            signal.signal(number, _do_nothing)
+        self._take_wakeups()
+        threading.Thread(target=self._listen, name="orders", daemon=True).start()
 
-    def _wait(self) -> None:
-        signal.sigwait(self._signals)
-        first = time.monotonic()
-        # If even Python stands still, a signal without a handler ends the process.
-        signal.setitimer(signal.ITIMER_REAL, WITHIN + RELEASE)
-        timer = threading.Timer(WITHIN, self._give_up, ("hung at its end",))
-        timer.daemon = True
-        timer.start()
-        self._ask()
-        _wait_for_another(first, self._signals)
-        self._give_up("told twice to end")
+    def begin(self) -> None:
+        """In the trio thread, once it runs: from now on an order sets ``asked``."""
+        self._take_wakeups()  # trio has put its own in that place
+        self._token = trio.lowlevel.current_trio_token()
+
+    def tell_mounted(self, number: int) -> None:
+        """The mount that the kernel calls so is ours, to be taken away at the end."""
+        self._number = number
+        self._tell()
+
+    def tell_gone(self) -> None:
+        """The mount is gone: what is at its place is another's."""
+        self._number = 0
+        self._tell()
+
+    def _take_wakeups(self) -> None:
+        signal.set_wakeup_fd(self._pipe, warn_on_full_buffer=False)
+
+    def _tell(self) -> None:
+        with suppress(OSError):
+            self._line.send(b"%d %d" % (self._thread, self._number), socket.MSG_DONTWAIT)
+
+    # --- the thread of orders -------------------------------------------
+
+    def _listen(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._heard)
+        self._thread = threading.get_native_id()
+        self._tell()
+        while True:
+            try:
+                said = self._line.recv(1 << 10)
+            except OSError:
+                said = b""
+            if said == ASK:
+                self._ask()
+            elif said.startswith(END):
+                self._end_at_once(said.removeprefix(END).decode())
+            elif not said:
+                self._replace_watcher()
 
     def _ask(self) -> None:
-        try:
+        if self._token is None:
+            os._exit(1)  # nothing is mounted, and nothing begun
+        with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(self.asked.set)
-        except trio.RunFinishedError:
-            self._give_up("told to end when it had ended")
 
-    def _give_up(self, why: str) -> None:
-        signal.setitimer(signal.ITIMER_REAL, RELEASE)
-        # The log may be what hangs.
-        message = ("%s: ending at once; what was recorded of the overlay stays", why)
-        try:
-            threading.Thread(target=log.error, args=message, daemon=True).start()
-            self.release()
-        finally:
-            os._exit(1)
+    def _end_at_once(self, why: str) -> NoReturn:
+        """Say why, while the watcher takes the mount away. The log may be what hangs."""
+        words = ("%s: ending at once; what was recorded of the overlay stays", why)
+        logging_it = threading.Thread(target=log.error, args=words, daemon=True)
+        logging_it.start()
+        select.select([self._line], [], [], RELEASE)
+        logging_it.join(LAST_WORDS / 2)
+        os._exit(1)
+
+    def _replace_watcher(self) -> None:
+        """By a thread: better than nothing, for it needs the interpreter."""
+        with suppress(ChildProcessError):
+            os.waitpid(self._watcher, 0)
+        words = ("the watcher, process %d, has died: a disk that hangs may keep us", self._watcher)
+        threading.Thread(target=log.warning, args=words, daemon=True).start()
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.getpid()
+        watcher = Watcher(theirs, self._orders, os.pidfd_open(pid), pid)
+        threading.Thread(target=watcher.run, name="watcher", daemon=True).start()
+        self._tell()
 
 
-def _wait_for_another(first: float, signals: set[signal.Signals]) -> None:
-    """Wait for a signal that is not of the order that came at that monotonic time."""
-    now = first
-    while now - first < ONE_ORDER:
-        signal.sigwait(signals)
-        now = time.monotonic()
+def _is_ignored_hangup(number: int) -> bool:
+    """Whether ``nohup`` or the like has told this process to stay."""
+    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN
+
+
+def _do_nothing(number: int, frame: object) -> None:
+    """The handler that has written to the pipe was not this one."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import select
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import trio
 
@@ -15,6 +18,8 @@ from volfs.control.mounts import FS_TYPE, find_mount_point, resolve_mount_path
 from volfs.control.protocol import Failure, to_exception, to_failure
 from volfs.control.runtime import NAMED, make_runtime_directory, runtime_directory
 from volfs.control.sockets import remove_left_socket
+from volfs.control.waiting import Waiting
+from volfs.daemon.ending import Ending
 from volfs.daemon.logs import start_log
 from volfs.daemon.main import run
 from volfs.daemon.memory import tune_memory
@@ -27,7 +32,7 @@ from volfs.daemon.surroundings import (
     to_mount_error,
 )
 from volfs.daemon.whereabouts import check_empty
-from volfs.errors import MountError, VolfsError
+from volfs.errors import MountError, NoAnswerError, VolfsError
 from volfs.fuse.mounting import check_fuse, unmount
 from volfs.model.names import check_volume_name
 from volfs.model.text_json import decode_json, encode_json
@@ -36,7 +41,15 @@ from volfs.store.address import find_local_path
 log = logging.getLogger(__name__)
 
 
-def mount(options: MountOptions) -> None:
+class Starting(NamedTuple):
+    """A daemon that was forked, and has not said yet that its mount answers."""
+
+    mountpoint: str
+    pid: int
+    pipe: int
+
+
+def mount(options: MountOptions, timeout: float | None = None) -> None:
     """Mount a volume; return when the mount answers, its daemon in the background.
 
     With ``foreground``, return when it has ended. Raises what kept it from
@@ -47,15 +60,16 @@ def mount(options: MountOptions) -> None:
     if options.foreground:
         _run_daemon(options, lambda: None)
         return
-    wait_for_mount(start_daemon(options))
+    wait_for_mount(start_daemon(options), timeout)
 
 
-def start_daemon(options: MountOptions) -> int:
-    """Fork the daemon of a mount with checked options: the pipe for ``wait_for_mount``."""
+def start_daemon(options: MountOptions) -> Starting:
+    """Fork the daemon of a mount with checked options."""
     with starting(f"{options.mountpoint}: cannot start a daemon"):
         reader, writer = os.pipe()
         try:
-            if os.fork() == 0:
+            pid = os.fork()
+            if pid == 0:
                 os.close(reader)
                 _become_daemon(options, writer)
         except BaseException:
@@ -63,13 +77,22 @@ def start_daemon(options: MountOptions) -> int:
             raise
         finally:
             os.close(writer)
-    return reader
+    return Starting(options.mountpoint, pid, reader)
 
 
-def wait_for_mount(reader: int) -> None:
-    """Return when the mount answers; raise what its daemon died of."""
-    with open(reader, "rb") as pipe:
-        answer = pipe.read()
+def wait_for_mount(starting: Starting, timeout: float | None = None) -> None:
+    """Return when the mount answers; raise what its daemon died of.
+
+    Whoever does not wait any longer has no mount later on: the daemon is told to end.
+    """
+    waiting = Waiting(starting.mountpoint, timeout, pid=starting.pid, then="; not mounted")
+    with open(starting.pipe, "rb") as pipe:
+        try:
+            waiting.for_descriptor(starting.pipe, select.POLLIN)
+            answer = pipe.read()
+        except (NoAnswerError, KeyboardInterrupt):
+            os.kill(starting.pid, signal.SIGTERM)
+            raise
     if answer != b"ready":
         raise to_exception(_decode_failure(answer))
 
@@ -156,11 +179,13 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
 
 def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     settle_in()
+    ending = Ending()
+    tune_memory()
+    ending.watch()
     default = Path(options.store) / "logs" / f"{options.volume}.log"
     start_log(options.log, options.log_level, default, foreground=options.foreground)
-    tune_memory()
     try:
-        trio.run(run, options, ready)
+        trio.run(run, options, ending, ready)
     except BaseExceptionGroup as group:
         raise _unwrap(group) from group
 

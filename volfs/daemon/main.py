@@ -66,13 +66,12 @@ class Mount:
         return self.committer.state
 
 
-async def run(options: MountOptions, ready: Callable[[], None]) -> None:
+async def run(options: MountOptions, ending: Ending, ready: Callable[[], None]) -> None:
     """Mount, call ``ready`` when the mount answers, serve until it is gone.
 
     What cannot be mounted raises before ``ready`` is called.
     """
-    ending = Ending()
-    ending.watch()
+    ending.begin()
     async with AsyncExitStack() as stack:
         built = await _build(options, stack)
         request = MountRequest(
@@ -84,7 +83,7 @@ async def run(options: MountOptions, ready: Callable[[], None]) -> None:
         with _unless_new(built.committer.store, built.session):
             mount(built.operations, request)
             _begin(built.service.place, request)
-        ending.release = built.service.release
+        ending.tell_mounted(built.service.place.number)
         stack.push(_make_exit(built.service))
         async with trio.open_nursery() as servers:
             try:
@@ -209,6 +208,7 @@ async def _serve(
 
         async def serve_kernel() -> None:
             await serve_fuse(NETWORK_REQUESTS if service.follows else REQUESTS)
+            ending.tell_gone()
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(serve_kernel)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast, get_args
+from typing import TypeVar, cast, get_args
 
 import msgspec
 import trio
@@ -37,7 +37,7 @@ from volfs.errors import (
     VolumeBusyError,
 )
 from volfs.errors.faults import reached
-from volfs.fuse.mounting import abandon, stop_serving
+from volfs.fuse.mounting import stop_serving
 from volfs.fuse.ops import Operations
 from volfs.model.names import join_path, show_path
 from volfs.model.text import show, to_text
@@ -46,6 +46,10 @@ from volfs.volume.commit import CommitNote, OnConflict, Published
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
+STORE_ANSWERS = 2.0
+"""Seconds for the store to say what a status has of it."""
 COPIES = 0.2
 """Seconds for the kernel to say that a mount is gone; else a mount namespace has a copy of it."""
 LAST_USERS = 2.0
@@ -69,6 +73,8 @@ class Service:
         """Whether it was asked for one version and shows no other."""
         self.follows = False
         """Whether it shows the newest version by itself, open files or not."""
+        self._asking = trio.CapacityLimiter(2)
+        """Threads of their own: those that a disk keeps are nobody else's."""
         self.session = ""
         """Which it has, as ``identify_session`` says it."""
         self.find_overlay: Callable[[], Path | None] = lambda: None
@@ -130,29 +136,34 @@ class Service:
 
     async def _current_name(self) -> str:
         """The volume's, which may have been renamed; the one it had where the store is silent."""
-        committer, volume = self.committer, self.committer.volume
-        try:
-            found = await committer.bridge.run(committer.store.find_volume_by_id, volume.id)
-        except (StoreError, DataError):
-            return volume.name
+        volume = self.committer.volume
+        found = await self._ask_store(self.committer.store.find_volume_by_id, volume.id)
         return found.name if found else volume.name
 
     async def _newest(self) -> int | None:
-        committer = self.committer
-        try:
-            head = await committer.bridge.run(committer.store.get_head, committer.volume.id)
-        except StoreError:
-            return None
-        return head.version
+        head = await self._ask_store(self.committer.store.get_head, self.committer.volume.id)
+        return head.version if head else None
+
+    async def _ask_store(self, question: Callable[[str], T], about: str) -> T | None:
+        """None where the store does not say. Its disk may hang: the thread is left behind then."""
+        with trio.move_on_after(STORE_ANSWERS):
+            try:
+                return await trio.to_thread.run_sync(
+                    question, about, limiter=self._asking, abandon_on_cancel=True
+                )
+            except (StoreError, DataError):
+                return None
+        return None
 
     async def _is_store_replaced(self) -> bool:
-        try:
-            await self.committer.bridge.run(self.committer.store.prove)
-        except StoreReplacedError:
-            return True
-        except StoreError:
-            pass
-        return False
+        def is_replaced(_: str) -> bool:
+            try:
+                self.committer.store.prove()
+            except StoreReplacedError:
+                return True
+            return False
+
+        return bool(await self._ask_store(is_replaced, self.committer.volume.id))
 
     # --- commit ----------------------------------------------------------
 
@@ -323,14 +334,6 @@ class Service:
 
     async def _detach(self) -> None:
         await self.committer.bridge.run(lambda: self.place.unmount(lazy=True))
-
-    def release(self) -> None:
-        """Take the mount away without asking it anything: this process is about to end."""
-        left = self.place.find()
-        if left is not None:
-            abandon(left.path, self.device)
-        if self.socket is not None:
-            self.socket.remove()
 
 
 def to_result(published: Published) -> CommitResult:

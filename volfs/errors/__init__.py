@@ -27,8 +27,10 @@
     │   ├── MissingObjectError, DamagedObjectError
     │   └── UnsupportedFormatError
     ├── MountError                   the daemon could not start or answer
-    │   └── NotMountedError            commit() and reload() where no mount is seen
-    ├── TimedOutError                StoreTimeoutError, FunctionTimeoutError
+    │   ├── NotMountedError            commit() and reload() where no mount is seen
+    │   └── NoAnswerError              a daemon that takes no calls, or has ended in one
+    │       └── AnswerTimeoutError       no answer in the time that was given
+    ├── TimedOutError                StoreTimeoutError, AnswerTimeoutError, FunctionTimeoutError
     └── AuthError … UnimplementedError  what ported programs catch
 
 A store error never becomes a skipped file, and a data error never becomes
@@ -299,6 +301,18 @@ class MountError(VolfsError, RuntimeError):
     """A RuntimeError, as Modal's ``commit()`` and ``reload()`` raise."""
 
     code = "mount"
+
+
+class NoAnswerError(MountError):
+    """A daemon takes no call, or has not answered one."""
+
+    code = "no-answer"
+
+
+class AnswerTimeoutError(NoAnswerError, TimedOutError):
+    """A daemon has not answered in the time that its caller gave it. It may do so yet."""
+
+    code = "answer-timeout"
 
 
 class NotMountedError(MountError):

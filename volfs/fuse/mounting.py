@@ -142,18 +142,6 @@ def _get_fusermount() -> str:
     return found
 
 
-def abandon(mountpoint: str, device: tuple[int, int]) -> None:
-    """Take a mount away without asking anybody, where the kernel lets us; best effort.
-
-    No program is started for it: that would close files, and wait for a store that
-    hangs. Only root can do without; others' mounts are dead then, for the next one
-    to clear. All requests fail at once: nobody goes on waiting for this process.
-    """
-    with contextlib.suppress(OSError):
-        Path(f"/sys/fs/fuse/connections/{device[1]}/abort").write_text("1")
-    _libc.umount2(os.fsencode(mountpoint), _DETACH | _NO_FOLLOW)
-
-
 def make_kernel(anchor: Anchor, find_attached: Callable[[], list[Attached]]) -> Kernel:
     return Kernel(anchor.drain, anchor.write_back, find_attached, _forget)
 

@@ -9,6 +9,7 @@ from volfs.errors import NotAStoreError
 from volfs.store.address import parse_address
 from volfs.store.base import CheckProgress, Store
 from volfs.store.care import RebuildReport
+from volfs.store.opening import speaking_of
 from volfs.store.tables import TableNames, TableStore
 
 T = TypeVar("T")
@@ -63,13 +64,15 @@ def open_store(url: str, *, create: bool = False) -> Store:
     be reached, or was opened before this process was forked.
     """
     engine, location = _find_engine(ENGINES, url)
-    return engine(location, create)
+    with speaking_of(url):
+        return engine(location, create)
 
 
 def open_tables(url: str, names: TableNames, *, create: bool = False) -> TableStore:
     """Open tables of the store at an address; errors as of ``open_store``."""
     engine, location = _find_engine(TABLES, url)
-    return engine(location, names, create)
+    with speaking_of(url):
+        return engine(location, names, create)
 
 
 def _find_engine(engines: dict[str, T], url: str) -> tuple[T, str]:

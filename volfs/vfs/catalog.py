@@ -40,6 +40,7 @@ from volfs.store.pages import (
     is_due,
     keep_from_children,
 )
+from volfs.store.reader_table import wait_until_writable
 from volfs.vfs.arena import Work, refuse_deleted, reserve_room, to_store_error
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.numbers import Key
@@ -341,8 +342,16 @@ def _open(directory: Path, *, readonly: bool = False) -> lmdb.Environment:
     """LMDB's environment, once it is known not to stumble over it."""
     with _naming_errors():
         check_header(directory)
+        wait_until_writable(directory)
         with spelled(directory) as place:
-            env = lmdb.open(place, map_size=MAP_SIZE, mode=0o600, max_dbs=0, readonly=readonly)
+            env = lmdb.open(
+                place,
+                map_size=MAP_SIZE,
+                mode=0o600,
+                max_dbs=0,
+                readonly=readonly,
+                create=not readonly and not directory.is_dir(),  # mkdir holds the GIL
+            )
     try:
         keep_from_children(directory)
         with _naming_errors(), env.begin():  # so that no page of this moment is used again

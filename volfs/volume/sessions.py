@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,6 +146,20 @@ def load_session(path: Path) -> Session:
         is_locked(path / LOCK),
         find_device(path),
     )
+
+
+def find_overlay_of(pid: int) -> Path | None:
+    """The directory of the session that a process has, without asking the disk that it is on.
+
+    None where the process has none, or we may not look.
+    """
+    with suppress(OSError):
+        for descriptor in Path("/proc").glob(f"{pid:d}/task/*/fd/*"):
+            with suppress(FileNotFoundError):  # closed just now
+                file = descriptor.readlink()
+                if file.name == LOCK and file.is_absolute():
+                    return file.parent
+    return None
 
 
 def find_device(path: Path, store: Path | None = None) -> tuple[int, int] | None:

@@ -27,6 +27,7 @@ from volfs.model.checksum import add_checksum, strip_checksum
 from volfs.store.anchor import name_places, spelled
 from volfs.store.embedded.ballast import Ballast
 from volfs.store.pages import check_header, find_problems, is_due, keep_from_children, note_checked
+from volfs.store.reader_table import ReaderTable, wait_until_writable
 
 T = TypeVar("T")
 
@@ -248,9 +249,12 @@ class Environment:
         """Called before a full disk is an error: gives back what nobody needs. No writing."""
         with store_errors(f"index {path}"):
             check_header(path)
+            wait_until_writable(path)
             self._env = _open(path, durable)
             try:
                 keep_from_children(path)
+                self._readers = ReaderTable(path, self._count_readers)
+                self._readers.make_writable()
                 self._env.reader_check()
                 self._last = self._env.info()["last_txnid"]
                 if not seen:
@@ -272,12 +276,14 @@ class Environment:
 
     def find_problems(self, spoiled: frozenset[bytes] = frozenset()) -> list[str]:
         """What is wrong with the pages of tables but those. No page is used again meanwhile."""
-        with self._env.begin():
+        with self.read():
             return find_problems(self._path, spoiled)
 
     def open_table(self, name: bytes, *, has_checksums: bool = True) -> Table:
-        with store_errors(f"index {self._shown}"):
-            table = self.tables[name] = Table(name, self._env.open_db(name), has_checksums)
+        # By a transaction of ours: py-lmdb's own waits for other writers with the GIL held.
+        with store_errors(f"index {self._shown}"), self._env.begin(write=True) as txn:
+            raw = self._env.open_db(name, txn=txn)
+        table = self.tables[name] = Table(name, raw, has_checksums)
         return table
 
     def _check_names(self) -> None:
@@ -320,7 +326,7 @@ class Environment:
         if write:
             self._check_space(reserve)
         try:
-            with self._env.begin(write=write) as txn:
+            with self._env.begin(write=True) if write else self._begin_reading() as txn:
                 result = act(Transaction(txn))
                 if write:
                     self._prove_before()
@@ -335,8 +341,21 @@ class Environment:
     @contextmanager
     def read(self) -> Iterator[Transaction]:
         self.check_usable()
-        with store_errors(f"index {self._shown}"), self._env.begin() as txn:
-            yield Transaction(txn)
+        with store_errors(f"index {self._shown}"):
+            began = self._readers.make_writable()
+            with self._env.begin() as txn:
+                try:
+                    yield Transaction(txn)
+                finally:
+                    self._readers.before_end(began)
+
+    def _begin_reading(self) -> lmdb.Transaction[bytes]:
+        """For what is short: a transaction that may write its slot without sleeping."""
+        self._readers.make_writable()
+        return self._env.begin()
+
+    def _count_readers(self) -> int:
+        return int(self._env.info()["num_readers"])
 
     @contextmanager
     def write(self, reserve: int = RESERVE, *, told: bool = True) -> Iterator[Transaction]:
@@ -441,6 +460,7 @@ def _open_with(path: Path, size: int, durable: bool) -> lmdb.Environment:
             place,
             sync=durable,
             metasync=durable,
+            create=not path.is_dir(),  # py-lmdb calls mkdir with the GIL held
             map_size=size,
             max_dbs=64,
             max_readers=4096,

@@ -1,0 +1,155 @@
+"""umount --force: ends a mount, with its daemon or without."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+from volfs_cli.stores import store_url
+from volfs_cli.terminal import say
+
+if TYPE_CHECKING:
+    from volfs.control.client import MountClient
+    from volfs.errors import VolfsError
+
+TIMEOUT = 10.0
+"""Seconds for the daemon to do it, where nothing else is said; and as many to obey a signal."""
+STORE_ANSWERS = 3.0
+_LOOK = 0.05
+
+
+def find_mount(target: str) -> MountClient:
+    """The mount that a command means, though neither daemon nor store may answer. MountError."""
+    from volfs.control.client import list_mounts
+    from volfs.daemon.targets import find_targets
+
+    if "/" in target or target in (".", ".."):
+        return _get_only(target, find_targets(target, ""))  # a path needs no store
+    number = _look_up(target)
+    if number is None:
+        raise _explain_silence(target)
+    return next(mount for mount in list_mounts() if mount.mount.number == number)
+
+
+def _get_only(target: str, found: list[MountClient]) -> MountClient:
+    from volfs.errors import MountError
+
+    found = [mount for mount in found if not mount.mount.is_private] or found
+    if len(found) > 1:
+        places = ", ".join(mount.mount.path for mount in found)
+        raise MountError(f"{target}: mounted more than once ({places}); name a mount point")
+    return found[0]
+
+
+def _look_up(name: str) -> int | None:
+    """The kernel's number of the mount that a name means in the store; None if that is silent.
+
+    In a child: a store whose disk hangs keeps whoever opens it.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):  # whoever waits for their end does not wait for the child
+            os.dup2(null, descriptor)
+        _answer(name, writer)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        if not select.select([reader], [], [], STORE_ANSWERS)[0]:
+            os.kill(child, signal.SIGKILL)
+            return None
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return _read_answer(answer)
+
+
+def _answer(name: str, pipe: int) -> NoReturn:
+    from volfs.control.protocol import to_failure
+    from volfs.daemon.targets import find_targets
+    from volfs.errors import VolfsError
+    from volfs.model.text_json import encode_json
+
+    try:
+        mount = _get_only(name, find_targets(name, store_url()))
+        os.write(pipe, b"%d" % mount.mount.number)
+    except VolfsError as error:
+        os.write(pipe, encode_json(to_failure(error)))
+    finally:
+        os._exit(0)
+
+
+def _read_answer(answer: bytes) -> int:
+    from volfs.control.protocol import Failure, to_exception
+    from volfs.model.text_json import decode_json
+
+    if answer.isdigit():
+        return int(answer)
+    raise to_exception(decode_json(answer, Failure))
+
+
+def _explain_silence(target: str) -> VolfsError:
+    from volfs.errors import StoreTimeoutError
+
+    return StoreTimeoutError(
+        f"{target}: the store {store_url()} does not answer, so that its volumes cannot be told; "
+        f"name the mount point, with a slash: ./{target}"
+    )
+
+
+def unmount_by_force(
+    mount: MountClient, *, discard: bool, number: int, timeout: float | None
+) -> None:
+    """Ask, then tell, then end it. Says on the standard error what was not done. MountError."""
+    from volfs.errors import NoAnswerError, VolfsError
+
+    try:
+        patience = TIMEOUT if timeout is None else timeout
+        mount.unmount(discard=discard, number=number, timeout=patience)
+    except NoAnswerError as error:
+        _end(mount, error)
+    except VolfsError as error:
+        _tell(mount, error)
+
+
+def _tell(mount: MountClient, why: VolfsError) -> None:
+    """The daemon has answered that it cannot: a signal detaches what is in use, too.
+
+    But not where a copy of the mount was named, which is not the daemon's to unmount.
+    """
+    if mount.status().mountpoint != mount.mount.path:
+        raise why
+    if mount.pid is not None:
+        os.kill(mount.pid, signal.SIGTERM)
+    if _is_gone_within(mount, TIMEOUT):
+        say(f"volfs: umount: {why}; detached all the same", err=True)
+    else:
+        _end(mount, why)
+
+
+def _is_gone_within(mount: MountClient, seconds: float) -> bool:
+    from volfs.control.force import find_again
+
+    end = time.monotonic() + seconds
+    while find_again(mount.mount) is not None:
+        if time.monotonic() > end:
+            return False
+        select.select([], [], [], _LOOK)
+    return True
+
+
+def _end(mount: MountClient, why: VolfsError) -> None:
+    from volfs.control.force import end_by_force
+    from volfs.volume.sessions import find_overlay_of
+
+    overlay = find_overlay_of(mount.pid) if mount.pid is not None else None
+    end_by_force(mount.mount, mount.pid)
+    left = f" in the overlay {overlay.name}" if overlay else ""
+    say(
+        f"volfs: umount: {why}. Ended by force: what was fsynced and not committed stays{left}; "
+        "see `volfs overlays`",
+        err=True,
+    )

@@ -1,0 +1,119 @@
+"""Taking a mount away without asking its daemon, which may stand still for ever.
+
+No store is looked at, and nothing here waits for the mount: ``abort`` has the kernel
+answer all requests with an error, ``detach`` frees the mount point.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from volfs.control.mounts import MountPoint, list_mount_points
+from volfs.control.sockets import remove_left_socket
+from volfs.errors import MountError
+
+_CONNECTIONS = Path("/sys/fs/fuse/connections")
+_FORCE, _DETACH, _NO_FOLLOW = 1, 2, 8
+"""Flags of umount2(2)."""
+_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
+"""Numbers of system calls, the same on every machine."""
+_CLOEXEC, _CREATE = 1, 6
+_SYSTEM_PATHS = "/usr/local/bin:/usr/bin:/bin"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def end_by_force(mount: MountPoint, pid: int | None) -> None:
+    """Abort, free the mount point, and kill the daemon, if it is known. MountError if it stays."""
+    abort(mount)
+    remove_sockets(mount)
+    is_free = detach(mount)
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    if not is_free:
+        raise MountError(
+            f"{mount.path}: its daemon is ended, but the mount point cannot be freed: another "
+            "mount lies over it, or it is another user's"
+        )
+
+
+def find_again(mount: MountPoint) -> MountPoint | None:
+    """The mount that was seen before, wherever it is by now; never another one in its place."""
+    return _find_among(list_mount_points(), mount)
+
+
+def abort(mount: MountPoint) -> bool:
+    """Fail every request of the mount, now and later; whether we may. Its owner and root may."""
+    control = f"{mount.device[1]}/abort"
+    with suppress(OSError):
+        (_CONNECTIONS / control).write_text("1")
+        return True
+    with suppress(OSError):
+        _abort_unmounted(control)
+        return True
+    return False
+
+
+def _abort_unmounted(control: str) -> None:
+    """Where nobody has mounted what has the connections: by a mount at no place. OSError."""
+    with ExitStack() as stack:
+        context = _call(_FSOPEN, b"fusectl", _CLOEXEC)
+        stack.callback(os.close, context)
+        _call(_FSCONFIG, context, _CREATE, None, None, 0)
+        connections = _call(_FSMOUNT, context, _CLOEXEC, 0)
+        stack.callback(os.close, connections)
+        file = os.open(control, os.O_WRONLY | os.O_CLOEXEC, dir_fd=connections)
+        stack.callback(os.close, file)
+        os.write(file, b"1")
+
+
+def _call(number: int, *arguments: int | bytes | None) -> int:
+    result = int(_libc.syscall(ctypes.c_long(number), *arguments))
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return result
+
+
+def detach(mount: MountPoint) -> bool:
+    """Free the mount point; whether it is free now. A mount that lies over it is not touched."""
+    mounts = list_mount_points()
+    found = _find_among(mounts, mount)
+    if found is None:
+        return True
+    top = [other for other in mounts if other.path == found.path][-1]
+    return top == found and (_unmount(found.path) or _unmount_as_user(found.path))
+
+
+def remove_sockets(mount: MountPoint) -> None:
+    """Before it is detached: a later mount may have its number, and with it the socket's name."""
+    for path in mount.sockets:
+        remove_left_socket(path, mount.user)
+
+
+def _find_among(mounts: list[MountPoint], mount: MountPoint) -> MountPoint | None:
+    wanted = _identify(mount)
+    return next((other for other in mounts if _identify(other) == wanted), None)
+
+
+def _identify(mount: MountPoint) -> tuple[object, ...]:
+    return mount.number, mount.device, mount.fs_type, mount.source, mount.root
+
+
+def _unmount(path: str) -> bool:
+    flags = _FORCE | _DETACH | _NO_FOLLOW
+    return int(_libc.umount2(os.fsencode(path), flags)) == 0
+
+
+def _unmount_as_user(path: str) -> bool:
+    command = ["fusermount3", "-u", "-z", "--", path]
+    environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{_SYSTEM_PATHS}"}
+    with suppress(OSError):
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        return done.returncode == 0
+    return False
