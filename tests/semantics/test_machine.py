@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.harness.disks import MIB, fill, find_free, memory_disk
-from tests.volume.shortcuts import noise, publish_files
-from volfs.errors import OutOfSpaceError
+from tests.volume.shortcuts import noise, publish_files, read_file
+from volfs.errors import OutOfSpaceError, StoreDeniedError
 from volfs.model.objects import Kind
 from volfs.model.retention import KeepRules
 from volfs.store.base import Store, VolumeRecord
@@ -176,3 +176,21 @@ def test_what_is_dead_whole_goes_first(disk: Path, store: Store, volume: VolumeR
     report = collect_garbage(store, grace=0)
     assert report.starved_packs == 0
     assert report.deleted_bytes > 20 * MIB
+
+
+# --- Care of the store: file systems that cannot be written ------------------------
+
+
+def test_what_reads_works_where_nothing_can_be_written(
+    disk: Path, store: Store, volume: VolumeRecord
+) -> None:
+    """It shows the store as it was when it was opened. What changes it says so in one line."""
+    publish_files(store, volume, {"f": b"1"})
+    store.close()
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    frozen = open_store(store.url)
+    assert read_file(frozen, volume, "f") == b"1"
+    assert check_store(frozen).is_clean
+    with pytest.raises(StoreDeniedError, match="cannot be changed: it is on a read-only"):
+        publish_files(frozen, volume, {"f": b"2"})
+    frozen.close()

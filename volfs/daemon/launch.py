@@ -177,12 +177,20 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
         os._exit(status)
 
 
+def _choose_log(options: MountOptions) -> Path:
+    """In the store's directory; in the runtime directory where that cannot be written."""
+    logs = Path(options.store) / "logs"
+    there = logs if logs.exists() else logs.parent
+    is_writable = os.access(there, os.W_OK, effective_ids=True)
+    return (logs if is_writable else runtime_directory() / "logs") / f"{options.volume}.log"
+
+
 def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     settle_in()
     ending = Ending()
     tune_memory()
     ending.watch()
-    default = Path(options.store) / "logs" / f"{options.volume}.log"
+    default = _choose_log(options)
     start_log(options.log, options.log_level, default, foreground=options.foreground)
     try:
         trio.run(run, options, ending, ready)

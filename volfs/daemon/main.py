@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -24,7 +24,7 @@ from volfs.daemon.service import Service
 from volfs.daemon.session import Session, SessionBusyError, end_session, open_session
 from volfs.daemon.task_guard import log_error, surviving, to_own
 from volfs.daemon.whereabouts import Whereabouts, wait_until_nowhere
-from volfs.errors import MountError
+from volfs.errors import MountError, StoreDeniedError
 from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead, unmount
 from volfs.fuse.mounting import serve as serve_fuse
 from volfs.fuse.network_ops import NetworkOperations
@@ -36,7 +36,7 @@ from volfs.vfs.sharing import Sharing
 from volfs.vfs.state import MountState
 from volfs.volume.commit import CommitNote
 from volfs.volume.expire import thin_history
-from volfs.volume.sessions import identify_session, session_name
+from volfs.volume.sessions import SESSIONS, identify_session, session_name
 
 log = logging.getLogger(__name__)
 
@@ -124,6 +124,7 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
     store = open_store(options.store)
     stack.callback(store.close)
     volume = store.get_volume(options.volume)
+    options = place_session(store, options)
     carry_over(store, volume, options)
     session = await await_session(store, volume, options)
     stack.callback(session.close)
@@ -134,6 +135,18 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
         kernel = make_kernel(place.anchor, lambda: find_attached(place.device))
         committer = await open_rooms(options, stack, store, volume, session, kernel)
         return _wire(options, session, committer, place)
+
+
+def place_session(store: Store, options: MountOptions) -> MountOptions:
+    """Where the store cannot be written, a read-only mount's session is in the runtime directory.
+
+    StoreDeniedError for a mount that could be written to.
+    """
+    if store.is_writable or options.sessions is not None:
+        return options
+    if not options.is_read_only:
+        raise StoreDeniedError(f"store {store.url}: cannot be changed; mount with --read-only")
+    return replace(options, sessions=make_runtime_directory() / SESSIONS)
 
 
 async def await_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:

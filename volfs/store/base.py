@@ -176,6 +176,11 @@ class Store(Protocol):
     url: str
     objects: Objects
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether it can be changed from here. If not it is as it was when it was opened,
+        leases last as long as this process, and all that changes it is a StoreDeniedError."""
+
     # --- volumes ---------------------------------------------------------
 
     def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:

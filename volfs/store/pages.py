@@ -84,8 +84,16 @@ def _find_header_problem(data: Path) -> str | None:
     return None
 
 
-def find_problems(directory: Path, spoiled: Collection[bytes] = ()) -> list[str]:
-    """What is wrong with the structure of the file, but in the tables ``spoiled``.
+def find_transactions(directory: Path) -> tuple[int, int]:
+    """The numbers of the last two transactions, in the order of the file's first pages."""
+    with (directory / DATA).open("rb") as file:
+        head = file.read(max(_SIZES) + _META.size)
+    first = _Meta._make(_META.unpack_from(head))
+    return first.transaction, _Meta._make(_META.unpack_from(head, first.size)).transaction
+
+
+def find_problems(data: Path, spoiled: Collection[bytes] = ()) -> list[str]:
+    """What is wrong with the structure of a file, but in the tables ``spoiled``.
 
     The caller has a transaction open, so that no page of this moment is used again.
     """
@@ -93,7 +101,7 @@ def find_problems(directory: Path, spoiled: Collection[bytes] = ()) -> list[str]
     found: list[str] = []
     for _ in range(_LOOKS):
         try:
-            found = verify(str(directory / DATA), subdir=False)  # type: ignore[no-untyped-call]
+            found = verify(str(data), subdir=False)  # type: ignore[no-untyped-call]
         except (VerifyError, struct.error) as error:
             found = [str(error)]
         found = [text for text in found if not (text.startswith(harmless) or _LEAK.search(text))]

@@ -34,6 +34,7 @@ from volfs.model.manifest import Snapshot
 from volfs.store.anchor import spelled
 from volfs.store.base import Head
 from volfs.store.pages import (
+    DATA,
     check_header,
     check_there,
     find_problems,
@@ -355,7 +356,7 @@ def _open(directory: Path, *, readonly: bool = False) -> lmdb.Environment:
     try:
         keep_from_children(directory)
         with _naming_errors(), env.begin():  # so that no page of this moment is used again
-            problems = find_problems(directory) if is_due(directory) else []
+            problems = find_problems(directory / DATA) if is_due(directory) else []
         if problems:
             raise DamagedObjectError(f"catalog {directory} is damaged: {problems[0]}")
     except BaseException:

@@ -54,6 +54,10 @@ class EmbeddedStore:
         self._tags = engine.tags
         self._closed = False
 
+    @property
+    def is_writable(self) -> bool:
+        return self._engine.environment.is_writable
+
     # --- volumes ---------------------------------------------------------
 
     def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
@@ -149,6 +153,7 @@ class EmbeddedStore:
         if self._closed:
             raise StoreError(f"store {self.url}: closed")
         self._engine.environment.check_usable()
+        self._engine.environment.check_writable()
         engine = self._engine
         engine.proof.check()
         return PackUpload(engine.index, engine.objects, engine.packs, engine.pool)
@@ -182,16 +187,22 @@ class EmbeddedStore:
     # --- leases ----------------------------------------------------------
 
     def put_lease(self, lease: Lease) -> None:
-        self._leases.put(lease)
+        if self.is_writable:
+            self._leases.put(lease)
+        else:
+            self._engine.held_leases.put(lease)
 
     def find_lease(self, session: str) -> Lease | None:
-        return self._leases.find(session)
+        return self._engine.held_leases.find(session) or self._leases.find(session)
 
     def list_leases(self) -> list[Lease]:
         return self._leases.list_all()
 
     def drop_lease(self, session: str, expected: Lease | None = None) -> None:
-        self._leases.drop(session, expected)
+        if self.is_writable:
+            self._leases.drop(session, expected)
+        else:
+            self._engine.held_leases.drop(session)
 
     def list_damaged_leases(self, sessions: Iterable[str]) -> list[str | None]:
         return self._leases.list_damaged(sessions)
@@ -230,12 +241,16 @@ class EmbeddedStore:
         return self._engine.index.is_lost(oid)
 
     def collect(self, live: Live, options: GcOptions) -> Iterator[GcProgress | GcReport]:
+        if not options.dry_run:
+            self._engine.environment.check_writable()
         return collect(self._engine.parts, live, options)
 
     def undelete(self) -> Undeleted:
+        self._engine.environment.check_writable()
         return undelete(self._engine.parts)
 
     def repair(self) -> Iterator[CheckProgress | RepairReport]:
+        self._engine.environment.check_writable()
         return repair(self._engine.parts, now_ns(), read_steady())
 
     # --- recovery --------------------------------------------------------

@@ -25,8 +25,16 @@ from volfs.errors import (
 )
 from volfs.model.checksum import add_checksum, strip_checksum
 from volfs.store.anchor import name_places, spelled
+from volfs.store.embedded.access import Copy, is_writable, say_why
 from volfs.store.embedded.ballast import Ballast
-from volfs.store.pages import check_header, find_problems, is_due, keep_from_children, note_checked
+from volfs.store.pages import (
+    DATA,
+    check_header,
+    find_problems,
+    is_due,
+    keep_from_children,
+    note_checked,
+)
 from volfs.store.reader_table import ReaderTable, wait_until_writable
 
 T = TypeVar("T")
@@ -247,10 +255,14 @@ class Environment:
         self._ballast = ballast
         self.make_room: Callable[[], object] = lambda: None
         """Called before a full disk is an error: gives back what nobody needs. No writing."""
+        self._copy: Copy | None = None
         with store_errors(f"index {path}"):
             check_header(path)
-            wait_until_writable(path)
-            self._env = _open(path, durable)
+            if not is_writable(path):
+                self._copy = Copy(path)
+            else:
+                wait_until_writable(path)
+            self._env = _open(self._copy.path if self._copy else path, durable, self._copy is None)
             try:
                 keep_from_children(path)
                 self._readers = ReaderTable(path, self._count_readers)
@@ -260,24 +272,25 @@ class Environment:
                 if not seen:
                     self._check_pages(spoiled)
                     self._check_names()
-                    if ballast is not None:
+                    if ballast is not None and self._copy is None:
                         ballast.restore()
             except BaseException:
                 self._env.close()
                 raise
 
     def _check_pages(self, spoiled: frozenset[bytes]) -> None:
-        if not is_due(self._path):
+        if self._copy is None and not is_due(self._path):
             return
         problems = self.find_problems(spoiled)
         if problems:
             raise DamagedObjectError(f"{self._shown} is damaged: {problems[0]}")
-        note_checked(self._path)
+        if self._copy is None:
+            note_checked(self._path)
 
     def find_problems(self, spoiled: frozenset[bytes] = frozenset()) -> list[str]:
         """What is wrong with the pages of tables but those. No page is used again meanwhile."""
         with self.read():
-            return find_problems(self._path, spoiled)
+            return find_problems(self._copy.path if self._copy else self._path / DATA, spoiled)
 
     def open_table(self, name: bytes, *, has_checksums: bool = True) -> Table:
         # By a transaction of ours: py-lmdb's own waits for other writers with the GIL held.
@@ -295,6 +308,17 @@ class Environment:
             raise DamagedObjectError(
                 f"index {self._shown}: the index is damaged: tables are missing"
             )
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether it can be written; if not, it stays as it was when it was opened."""
+        return self._copy is None
+
+    def check_writable(self) -> None:
+        """StoreDeniedError."""
+        if self._copy is not None:
+            store = self._shown.parent
+            raise StoreDeniedError(f"store {store}: cannot be changed: {say_why(self._shown)}")
 
     def check_usable(self) -> None:
         """StoreError in a forked process, and after closing."""
@@ -324,6 +348,7 @@ class Environment:
 
     def _run(self, act: Callable[[Transaction], T], write: bool, reserve: int) -> T:
         if write:
+            self.check_writable()
             self._check_space(reserve)
         try:
             with self._env.begin(write=True) if write else self._begin_reading() as txn:
@@ -366,6 +391,7 @@ class Environment:
         Where an older index without it would lack nothing, it need not be ``told``.
         """
         self.check_usable()
+        self.check_writable()
         self._check_space(reserve)
         try:
             with store_errors(f"index {self._shown}"), self._env.begin(write=True) as txn:
@@ -445,16 +471,19 @@ class Environment:
         if not self._closed and os.getpid() == self._pid:
             self._closed = True
             self._env.close()
+            if self._copy is not None:
+                self._copy.close()
 
 
-def _open(path: Path, durable: bool) -> lmdb.Environment:
+def _open(path: Path, durable: bool, lock: bool) -> lmdb.Environment:
+    """In a directory with a lock beside it, or a file that is this process's alone."""
     for size in _MAP_SIZES[:-1]:
         with suppress(lmdb.MemoryError):
-            return _open_with(path, size, durable)
-    return _open_with(path, _MAP_SIZES[-1], durable)
+            return _open_with(path, size, durable, lock)
+    return _open_with(path, _MAP_SIZES[-1], durable, lock)
 
 
-def _open_with(path: Path, size: int, durable: bool) -> lmdb.Environment:
+def _open_with(path: Path, size: int, durable: bool, lock: bool) -> lmdb.Environment:
     with spelled(path) as place:
         return lmdb.open(
             place,
@@ -462,6 +491,8 @@ def _open_with(path: Path, size: int, durable: bool) -> lmdb.Environment:
             metasync=durable,
             create=not path.is_dir(),  # py-lmdb calls mkdir with the GIL held
             map_size=size,
+            lock=lock,
+            subdir=lock,
             max_dbs=64,
             max_readers=4096,
             max_spare_txns=8,

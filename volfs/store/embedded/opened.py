@@ -15,6 +15,7 @@ from volfs.store.embedded.ballast import Ballast
 from volfs.store.embedded.caretaker import Parts
 from volfs.store.embedded.environment import Environment
 from volfs.store.embedded.handle import Proof
+from volfs.store.embedded.held_leases import HeldLeases
 from volfs.store.embedded.holds import Holds
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, lock_store, open_handle
@@ -54,7 +55,8 @@ class Engine:
             self.directory = anchored(packs)
             self.environment, self.index = _open_index(self)
             stack.callback(self.environment.close)
-            self.proof.watch_environment(INDEX)
+            if self.environment.is_writable:
+                self.proof.watch_environment(INDEX)
             self.proof.check()
             self._wire(lock)
             self.notes: dict[Path, Acknowledged] = {}
@@ -92,9 +94,12 @@ class Engine:
         self.leases = Leases(self.environment, self.refs)
         self.tags = Tags(self.environment, self.refs, self.names)
         self.holds = Holds(anchored(lock))
+        self.held_leases = HeldLeases(self.environment, self.refs, self.holds)
         self.packs = PackReader(self.directory)
         self.objects = ObjectReader(self.index, self.packs)
         self.pool = WriterPool(self.directory, self.index, self.proof.check)
+        # What an older index does not know may have been acknowledged.
+        self.pool.may_reclaim = lambda: self.missed is None
         self.environment.make_room = self.pool.reclaim
 
     @property
@@ -123,6 +128,7 @@ class Engine:
         return True
 
     def close(self) -> None:
+        self.held_leases.close()
         self.pool.close()
         self.packs.close()
         self._closing.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from volfs.errors import StoreError, StoreReplacedError
+from volfs.store.embedded.access import is_writable
 from volfs.store.embedded.ballast import Ballast
 from volfs.store.embedded.environment import (
     RESERVE,
@@ -111,7 +112,8 @@ class EmbeddedTables:
 
     def _make_environment(self) -> Environment:
         with store_errors(f"tables {self._path}"):
-            self._path.mkdir(mode=0o700, exist_ok=True)
+            if is_writable(self._path):
+                self._path.mkdir(mode=0o700, exist_ok=True)
         prove = self._proof.check
         environment = Environment(
             self._path,
@@ -122,7 +124,8 @@ class EmbeddedTables:
         )
         self._seen = True
         try:
-            self._proof.watch_environment(self._name)
+            if environment.is_writable:
+                self._proof.watch_environment(self._name)
             prove()
         except BaseException:
             self._close(environment)
@@ -172,8 +175,9 @@ class Engine:
         try:
             directory = self.handle.base / TABLES
             with store_errors(f"tables {directory}"):
-                directory.mkdir(mode=0o700, exist_ok=True)
-                _forget_after_restart(directory)
+                if is_writable(directory):
+                    directory.mkdir(mode=0o700, exist_ok=True)
+                    _forget_after_restart(directory)
             self.durable = EmbeddedTables(self.handle, f"{TABLES}/{DURABLE}", durable=True)
             self.volatile = EmbeddedTables(self.handle, f"{TABLES}/{VOLATILE}", durable=False)
             self.signals = Signals(directory / SIGNALS)

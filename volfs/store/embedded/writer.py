@@ -136,6 +136,8 @@ class WriterPool:
         self._index = index
         self.check_place = prove
         """StoreReplacedError where the directory is not the store's any more."""
+        self.may_reclaim: Callable[[], bool] = lambda: True
+        """Whether what the index does not know is of dead uploads."""
         self._idle: list[PackWriter] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -191,6 +193,8 @@ class WriterPool:
         A pack that is locked has a living upload, and is left alone.
         """
         self.check_place()
+        if not self.may_reclaim():
+            return 0
         return sum(self._reclaim(row) for row in self._index.list_readable_packs())
 
     def sync_directory(self) -> None:
