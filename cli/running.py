@@ -175,20 +175,19 @@ def _make_spec(
     from volfs.containers.container import ContainerSpec, check_spec
 
     mounts = tuple(map(_parse_volume, volumes))
-    _check_workdir(workdir, [mount.path for mount in mounts])
+    workdir = _find_workdir(workdir, [mount.path for mount in mounts]) if workdir else None
     environment = _read_secrets(secret_names) | dict(map(_parse_variable, variables))
     spec = ContainerSpec(mounts, (), environment, workdir, commit, auto_commit)
     check_spec(spec)
     return replace(spec, mounts=_prepare(mounts, create, fork)) if create or fork else spec
 
 
-def _check_workdir(workdir: str | None, volumes: Sequence[str]) -> None:
-    """Where it is no volume's, it is a directory of the host."""
-    if not workdir:
-        return
+def _find_workdir(workdir: str, volumes: Sequence[str]) -> str:
+    """From here if it is relative. Where it is no volume's, it is a directory of the host."""
     place = Path.cwd() / workdir
     if not place.is_dir() and not any(place.is_relative_to(path) for path in volumes):
         raise click.UsageError(f"--workdir {workdir}: no such directory")
+    return str(place)
 
 
 def _parse_volume(text: str) -> VolumeMount:
