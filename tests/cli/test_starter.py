@@ -136,6 +136,7 @@ NO_ORDERS = [
     signal.SIGUSR1,
     signal.SIGUSR2,
     signal.SIGPIPE,
+    signal.SIGALRM,
     signal.SIGVTALRM,
     signal.SIGPROF,
     signal.SIGIO,

@@ -37,6 +37,7 @@ IGNORED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
     signal.SIGPIPE,
+    signal.SIGALRM,
     signal.SIGVTALRM,
     signal.SIGPROF,
     signal.SIGIO,
