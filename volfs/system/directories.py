@@ -100,6 +100,11 @@ class OpenTree:
     def hold(self, directory: LocalDirectory) -> _Held:
         """Its descriptor, which stays open until ``release``."""
         with self._lock:
+            known = self._open.get(directory)
+            if known is not None:  # nearly always
+                self._open.move_to_end(directory)
+                known.users += 1
+                return known
             missing = []
             here = directory
             while here.above is not None and here not in self._open:

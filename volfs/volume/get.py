@@ -273,22 +273,20 @@ class _Get:
 
     def write_batch(self, batch: list[tuple[Path, Entry, bytes]], target: _Target) -> None:
         try:
-            for path, entry, name in batch:
-                try:
-                    self.write(path, entry, name, target)
-                except DataError as error:
-                    self.result.damaged.append(f"{show_path(path)}: {error}")
+            with local_errors(target.shown), target.directory.opened() as at:
+                for path, entry, name in batch:
+                    try:
+                        self.write(path, entry, name, at, target)
+                    except DataError as error:
+                        self.result.damaged.append(f"{show_path(path)}: {error}")
         finally:
             target.release()
 
-    def write(self, path: Path, entry: Entry, name: bytes, target: _Target) -> None:
+    def write(self, path: Path, entry: Entry, name: bytes, at: int, target: _Target) -> None:
         if entry.kind not in (FileKind.FILE, FileKind.SYMLINK):
             self.result.skipped.append(show_path(path))
             return
-        with (
-            local_errors(os.path.join(target.shown, name)),
-            target.directory.opened() as at,
-        ):
+        with local_errors(os.path.join(target.shown, name)):
             self.check_free(name, at, target)
             self.write_at(entry, name, at)
         self.tally.add(files=1)

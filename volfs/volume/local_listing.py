@@ -137,15 +137,19 @@ def opened_file(item: Local) -> Iterator[int]:
 def _open(item: Local) -> int:
     if item.directory is None:
         return os.open(item.local, OPEN_NAMED)
-    with item.directory.opened() as at:
-        try:
-            if item.follow:
-                return open_link_target(item.name, at, OPEN_NAMED)
-            return os.open(item.name, OPEN_FILE, dir_fd=at)
-        except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO):  # a link or a socket by now
-                raise _changed(item) from error
-            raise
+    # Not by a context manager: for small files that is what costs.
+    tree = item.directory.tree
+    held = tree.hold(item.directory)
+    try:
+        if item.follow:
+            return open_link_target(item.name, held.fd, OPEN_NAMED)
+        return os.open(item.name, OPEN_FILE, dir_fd=held.fd)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link or a socket by now
+            raise _changed(item) from error
+        raise
+    finally:
+        tree.release(held)
 
 
 def read_link(item: Local) -> bytes:
