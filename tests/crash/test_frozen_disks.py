@@ -100,6 +100,11 @@ def sleeps(mounted: Mounted) -> bool:
     return "waits for a disk" in describe_process(mounted.pid)
 
 
+def is_frozen(disk: Disk, mounted: Mounted) -> bool:
+    """Whether the disk is, by a daemon's own doing, and the daemon waits for it."""
+    return disk.froze and sleeps(mounted)
+
+
 def is_ending(mounted: Mounted) -> bool:
     state = find_process_state(mounted.pid)
     return state is None or state.is_ending
@@ -147,7 +152,9 @@ def test_in_a_commit(mounts: Mounts, disk: Disk, point: str, order: int) -> None
     write(mounted.path / "f", DATA)
     disk.arm()
     client = start(mounted, "commit()")
-    wait_until(lambda: sleeps(mounted) or client.poll() is not None, "the commit to hang or end")
+    wait_until(
+        lambda: is_frozen(disk, mounted) or client.poll() is not None, "the commit to hang or end"
+    )
     end_by_two_orders(mounted, order)
     find_again(mounts, disk, mounted)
     client.wait(LIMIT)
@@ -162,7 +169,9 @@ def test_in_a_reload(mounts: Mounts, disk: Disk, point: str) -> None:
     other.unmount()
     disk.arm()
     client = start(mounted, "reload()")
-    wait_until(lambda: sleeps(mounted) or client.poll() is not None, "the reload to hang or end")
+    wait_until(
+        lambda: is_frozen(disk, mounted) or client.poll() is not None, "the reload to hang or end"
+    )
     end_by_two_orders(mounted)
     find_again(mounts, disk, mounted)
     client.wait(LIMIT)
@@ -174,7 +183,7 @@ def test_at_the_end(mounts: Mounts, disk: Disk, point: str) -> None:
     write(mounted.path / "f", DATA)
     disk.arm()
     client = start(mounted, "unmount()")
-    wait_until(lambda: sleeps(mounted), "the end to hang")
+    wait_until(lambda: is_frozen(disk, mounted), "the end to hang")
     mounted.signal(signal.SIGTERM)
     wait_until(lambda: is_ending(mounted), "the daemon's end", LIMIT)
     assert is_gone(mounted)

@@ -20,6 +20,7 @@ class Disk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._armed = path.with_name("armed")
+        self._froze = path.with_name("froze")
 
     def freeze(self) -> None:
         """Return when nothing can be written any more."""
@@ -41,6 +42,11 @@ class Disk:
         """From now on ``freezing_at`` freezes."""
         self._armed.touch()
 
+    @property
+    def froze(self) -> bool:
+        """Whether ``freezing_at`` has. Who is seen to sleep before waits for an ordinary write."""
+        return self._froze.exists()
+
     def freezing_at(self, point: str) -> str:
         """A prelude for a daemon, which freezes the disk when it reaches a fault point."""
         return f"""
@@ -52,6 +58,7 @@ class Freezing:
         if point == self.point and os.path.exists({os.fspath(self._armed)!r}):
             self.point = ""
             fcntl.ioctl(os.open({os.fspath(self.path)!r}, os.O_RDONLY), {FREEZE}, 0)
+            open({os.fspath(self._froze)!r}, "w").close()
 faults._armed = Freezing()
 """
 
