@@ -64,11 +64,22 @@ class Recording:
         texts = [bytes.fromhex(text.replace("\\x", "")) for text in _TEXT.findall(arguments)]
         rest = _TEXT.sub('""', arguments)
         if name == "openat":
-            yield from self._parse_open(os.fsdecode(texts[0]), rest, result)
+            path = self._resolve(os.fsdecode(texts[0]), rest.partition(",")[0])
+            yield from self._parse_open(path, rest, result)
         elif name in ("unlink", "rename", "link", "mkdir", "truncate"):
-            yield from self._parse_names(name, [os.fsdecode(text) for text in texts], rest)
+            paths = [self._resolve(os.fsdecode(text)) for text in texts]
+            yield from self._parse_names(name, paths, rest)
         else:
             yield from self._parse_use(name, texts, rest, result)
+
+    def _resolve(self, path: str, directory: str = "") -> str:
+        """The path of what was named from an open directory, in either way."""
+        found = re.match(r"/proc/self/fd/(\d+)/?", path)
+        if found is None and not path.startswith("/") and directory.isdecimal():
+            found, path = re.match(r"(\d+)", directory), f"{directory}{path}"
+        if found is None or (above := self._open.get(int(found[1]))) is None:
+            return path
+        return os.path.normpath(os.path.join(above.path, path[found.end() :]))
 
     def _parse_open(self, path: str, flags: str, descriptor: int) -> Iterator[Call]:
         self._open.pop(descriptor, None)
