@@ -107,9 +107,10 @@ class Proof:
     def watch_environment(self, name: str) -> None:
         """Know the files that LMDB has open there. StoreReplacedError if it has others."""
         for file in (DATA, LOCK):
-            path = self._handle.base / name / file
-            if path.exists():
+            with store_errors(f"{self._handle.path / name}"):
+                is_there = (self._handle.base / name / file).exists()
                 opened = _list_open(file)
+            if is_there:
                 self.watch(f"{name}/{file}")
                 if self._known[-1].identity not in opened:
                     raise self._handle.refuse(f"{name}/{file}", self._known[-1].identity)
