@@ -15,8 +15,9 @@ import pytest
 
 from tests.harness.calls import run_as
 from tests.harness.mounted import Mounted, Mounts
-from volfs.control.client import _receive
-from volfs.control.protocol import REQUEST_MAX, Answer, CommitResult, decode_answer, encode
+from volfs.control.exchange import receive_answer
+from volfs.control.protocol import REQUEST_MAX, Answer, CommitResult, encode
+from volfs.control.waiting import Waiting
 
 pytestmark = pytest.mark.fuse
 
@@ -136,6 +137,6 @@ def test_an_answer_may_be_longer_than_any_request() -> None:
     with ours, theirs:
         sending = threading.Thread(target=theirs.sendall, args=(data,))
         sending.start()
-        answer = decode_answer(_receive(ours))
+        answer = receive_answer(ours, Waiting("a test", None))
         sending.join()
     assert msgspec.convert(answer.result, CommitResult) == result

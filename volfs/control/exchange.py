@@ -43,6 +43,11 @@ def exchange(connection: socket.socket, request: Request, waiting: Waiting) -> A
     while rest:
         waiting.for_descriptor(connection.fileno(), select.POLLOUT)
         rest = rest[connection.send(rest) :]
+    return receive_answer(connection, waiting)
+
+
+def receive_answer(connection: socket.socket, waiting: Waiting) -> Answer:
+    """The next answer on a connection. OSError, and as ``Waiting``."""
     length = decode_length(_receive(connection, LENGTH_SIZE, waiting), ANSWER_MAX)
     return decode_answer(_receive(connection, length, waiting))
 
