@@ -193,7 +193,9 @@ def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
 
 def get_stdin() -> BinaryIO:
     """UsageError where the caller has closed it."""
-    if sys.stdin is None:
+    from volfs.system.descriptors import can_read
+
+    if not can_read(sys.stdin.fileno()):
         raise click.UsageError("stdin is closed")
     return sys.stdin.buffer
 

@@ -14,7 +14,12 @@ UTF8 = ("-X", "utf8")
 
 
 def say(line: object, *, err: bool = False) -> None:
-    """Print one line. What in it does not print is shown escaped, a line feed too."""
+    """Print one line. What in it does not print is shown escaped, a line feed too.
+
+    Whoever closed stdout wants to hear nothing: that is no failure of what was done.
+    """
+    if not err and not _takes_output():
+        return
     click.echo(show_line(str(line)), err=err)
 
 
@@ -36,6 +41,15 @@ def write_text(text: str) -> None:
         data = text.encode("utf-8", "surrogatepass")
     sys.stdout.buffer.write(data + b"\n")
     sys.stdout.buffer.flush()
+
+
+def _takes_output() -> bool:
+    from volfs.system.descriptors import can_write
+
+    try:
+        return can_write(sys.stdout.fileno())
+    except (OSError, ValueError):  # a stream without a file, or a closed one, answers itself
+        return True
 
 
 def speak_utf8() -> None:

@@ -93,6 +93,22 @@ def test_stdin_has_no_name_of_its_own(made: Command) -> None:
     assert "closed" in in_shell(made, "$V put v - /there <&-", status=2).err
 
 
+@pytest.mark.parametrize("script", ["get v /f -", "get v /f /dev/stdout", "ls v", "log v --json"])
+def test_what_a_closed_output_would_lose_is_a_failure(made: Command, script: str) -> None:
+    """As for ``cat``: nothing was told to anybody."""
+    assert "Bad file descriptor" in in_shell(made, f"$V {script} >&-", status=1).err
+
+
+def test_a_closed_input_is_not_an_empty_file(made: Command) -> None:
+    assert "Bad file descriptor" in in_shell(made, "$V put v /dev/stdin /n <&-", status=1).err
+    assert made("ls", "v").out == b"f\n"
+
+
+def test_who_closes_the_output_of_a_change_wants_no_words(made: Command) -> None:
+    in_shell(made, "$V cp v /f /g >&- && $V put v - /h </dev/null >&- 2>&- && $V rm v /f >&-")
+    assert made("ls", "v").out == b"g\nh\n"
+
+
 def test_devices_are_refused_but_for_those_that_end(made: Command, tmp_path: Path) -> None:
     for path in ("/dev/zero", "/dev/random", "/dev/full"):
         assert "a device" in made("put", "v", path, "/there", status=1).err

@@ -88,13 +88,21 @@ def _raise(need: Need) -> None:
             resource.setrlimit(need.limit, wanted)
 
 
+_NOWHERE = (os.O_WRONLY, os.O_RDONLY, os.O_RDWR)
+"""How 0, 1 and 2 are opened where they are closed."""
+
+
 def open_standard_files() -> None:
-    """What is closed of 0, 1 and 2 leads nowhere: else a pipe or a store would have the number."""
-    for number in (0, 1, 2):
+    """What is closed of 0, 1 and 2 leads nowhere: else a pipe or a store would have the number.
+
+    Reading from 0 and writing to 1 fail, as they do where these are closed: nothing that
+    was asked for is taken as empty or lost without a word. What is said on 2 is dropped.
+    """
+    for number, access in enumerate(_NOWHERE):
         try:
             os.fstat(number)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)
+            opened = os.open(os.devnull, access)
             if opened != number:
                 os.dup2(opened, number)
                 os.close(opened)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 
@@ -14,3 +15,17 @@ def find_descriptor(path: bytes) -> int | None:
     path = os.path.normpath(path)
     numbered = _NUMBERED.fullmatch(path)
     return int(numbered[1]) if numbered else _STANDARD.get(path)
+
+
+def can_read(descriptor: int) -> bool:
+    """Whether it was opened for reading. A closed stdin is not (``open_standard_files``)."""
+    return _access(descriptor) in (os.O_RDONLY, os.O_RDWR)
+
+
+def can_write(descriptor: int) -> bool:
+    """Whether it was opened for writing. A closed stdout is not (``open_standard_files``)."""
+    return _access(descriptor) in (os.O_WRONLY, os.O_RDWR)
+
+
+def _access(descriptor: int) -> int:
+    return fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE
