@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from volfs.volume.commit import Published
 
 F = TypeVar("F", bound=Callable[..., Any])
+_WIDEST = 1 << 30
+"""Columns of a terminal that cuts nothing."""
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -92,26 +94,48 @@ def print_json(value: object) -> None:
 
 
 def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str) -> None:
+    """On a terminal too narrow for its words, a line for each value: none is cut."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
     table = Table(title=Text(show_line(title)) if title else None)
     for column in columns:
         table.add_column(column.title, justify="right" if column.show in _NUMBERS else "left")
     for row in rows:
         table.add_row(*map(Text, _show_row(columns, row)))
-    Console().print(table)
+    endless = console.options.update(width=_WIDEST)
+    if console.measure(table, options=endless).minimum <= console.width:
+        console.print(table)
+    else:
+        _print_blocks(columns, rows, title)
+
+
+def _print_blocks(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str) -> None:
+    """Each row as the lines of its values that are not empty, with a line between two rows."""
+    if title:
+        say(title)
+    for number, row in enumerate(rows):
+        if number or title:
+            say("")
+        _print_lines(columns, row, empty=False)
 
 
 def print_facts(columns: Sequence[Column], row: Sequence[Any], *, as_json: bool) -> None:
     """One object: a line for each fact."""
     if as_json:
         print_json(row_as_json(columns, row))
-        return
+    else:
+        _print_lines(columns, row)
+
+
+def _print_lines(columns: Sequence[Column], row: Sequence[Any], *, empty: bool = True) -> None:
+    """A line for each value: its title and itself."""
     width = max(len(column.title) for column in columns) + 1
     for column, value in zip(columns, _show_row(columns, row), strict=True):
-        click.echo(f"{column.title + ':':<{width}} {value}")
+        if value or empty:
+            click.echo(f"{column.title + ':':<{width}} {value}")
 
 
 def show_size(size: int | None) -> str:

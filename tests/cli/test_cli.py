@@ -115,6 +115,18 @@ def test_on_a_terminal_the_answer_counts_and_tables_are_drawn(volfs: Command) ->
     assert volfs("list").lines == []
 
 
+def test_on_a_narrow_terminal_no_value_is_cut(volfs: Command) -> None:
+    """A column of a few characters would show two mount points, or names, as one."""
+    names = [f"{'long' * 15}-{number}" for number in range(2)]
+    for name in names:
+        volfs("create", name)
+    volfs.environment["COLUMNS"] = "80"
+    rows = on_terminal(volfs, "list").replace("\r", "").split("\n\n")
+    assert [row.splitlines()[0] for row in rows] == [f"Name:       {it}" for it in names[::-1]]
+    volfs.environment["COLUMNS"] = "200"
+    assert all(f"│ {name} │" in on_terminal(volfs, "list") for name in names)
+
+
 def on_terminal(volfs: Command, *args: str, answer: bytes = b"", status: int = 0) -> str:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
