@@ -197,6 +197,14 @@ def test_what_the_program_raises_when_it_is_imported(tmp_path: Path) -> None:
     assert "entrypoint.py" not in said
 
 
+def test_what_the_program_raises_is_not_obeyed_by_a_terminal(tmp_path: Path) -> None:
+    """It may have the name of a file of somebody else in it."""
+    (tmp_path / "broken.py").write_text("raise ValueError('a\\x1b[2J\\udcffb\\nc')\n")
+    said, status = run_in(tmp_path, "broken.py")
+    assert status == 1
+    assert said.splitlines()[-2:] == [r"ValueError: a\x1b[2J\xffb", "c"]
+
+
 def test_options_for_commands_and_unknown_ones_are_refused(file: Path) -> None:
     for words in (["--env", "A=1", "office.py"], ["--colour", "office.py"], ["--commit", "never"]):
         assert run_in(file.parent, *words)[1] == 2

@@ -301,6 +301,17 @@ def test_root_is_not_fooled_in_a_users_directory(
     assert client_of(ME).commit().version == 2
 
 
+def test_an_answer_to_something_else_is_an_error_of_that_mount(
+    base: Path, monkeypatch: pytest.MonkeyPatch, somebody: Callable[[Path, int, bool], None]
+) -> None:
+    """A user, or a daemon of another release, may answer what it likes: ``status`` goes on."""
+    mine = make(base / "mine", ME, 0o755)
+    somebody(mine / "0-999999.sock", ME, True)
+    monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(mine))
+    with pytest.raises(MountError, match="control answer: Object missing"):
+        client_of(ME).status()
+
+
 @pytest.mark.parametrize("kind", ["link", "file", "fifo"])
 def test_what_is_no_socket(base: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """A link to another mount's socket, say: its daemon would do what is meant for ours."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 from typing import TypeVar
 
-import msgspec
-
 from volfs.control.exchange import connect_patiently, exchange, wait_for_hanging_up
 from volfs.control.mounts import (
     FS_TYPE,
@@ -22,6 +20,7 @@ from volfs.control.protocol import (
     RenewResult,
     Request,
     UnmountResult,
+    decode_result,
     to_exception,
 )
 from volfs.control.sockets import connect, find_peer
@@ -110,7 +109,7 @@ class MountClient:
             ) from error
         if answer.error is not None:
             raise to_exception(answer.error)
-        return msgspec.convert(answer.result or {}, kind)
+        return decode_result(answer, kind)
 
     def _connect(self, timeout: float | None) -> socket.socket:
         """OSError; MountError where there is nobody who could be believed."""

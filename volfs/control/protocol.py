@@ -6,7 +6,7 @@ A request is ``{"verb": …, …arguments}``; the answer ``{"result": {…}}`` o
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ ANSWER_MAX = 1 << 30
 """A commit names every path that it overrode."""
 MESSAGE_MAX = 1 << 20
 """Characters of an error's message; what it says beyond that nobody reads."""
+
+T = TypeVar("T")
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True):
@@ -126,6 +128,14 @@ def decode_answer(body: bytes) -> Answer:
     """MountError for anything but an answer."""
     try:
         return decode_json(body, Answer)
+    except (ValueError, RecursionError) as error:
+        raise MountError(f"control answer: {error}") from error
+
+
+def decode_result(answer: Answer, kind: type[T]) -> T:
+    """What was answered. MountError for what no daemon of this release says."""
+    try:
+        return msgspec.convert(answer.result or {}, kind)
     except (ValueError, RecursionError) as error:
         raise MountError(f"control answer: {error}") from error
 

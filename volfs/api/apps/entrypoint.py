@@ -27,6 +27,7 @@ from volfs.containers.loop import Loop
 from volfs.containers.pickling import send_by_value
 from volfs.containers.services import is_generator_function
 from volfs.errors import InvalidError
+from volfs.model.text import show_line
 
 _TYPES: dict[Any, Any] = {
     str: click.STRING,
@@ -86,8 +87,16 @@ def _printing_errors() -> Iterator[None]:
     except click.ClickException:
         raise
     except Exception as error:  # noqa: BLE001 - it may raise anything
-        traceback.print_exception(type(error), error, _skip_own(error.__traceback__))
+        _print_error(error)
         sys.exit(1)
+
+
+def _print_error(error: Exception) -> None:
+    """Its traceback. No line of it, nor what the error says, is obeyed by a terminal."""
+    trace = _skip_own(error.__traceback__)
+    for part in traceback.format_exception(type(error), error, trace):
+        for line in part.rstrip("\n").split("\n"):
+            print(show_line(line), file=sys.stderr)
 
 
 def _skip_own(trace: types.TracebackType | None) -> types.TracebackType | None:
