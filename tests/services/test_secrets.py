@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,14 @@ from volfs.errors import (
     StoreError,
 )
 from volfs.services import secrets
-from volfs.services.keys import KeyRing, Sealed, create_key_file, load_keys, make_key
+from volfs.services.keys import (
+    KeyRing,
+    Sealed,
+    create_key_file,
+    load_keys,
+    make_key,
+    replace_key_file,
+)
 from volfs.services.layout import SECRETS, USES
 from volfs.services.secrets import CURRENT, Secrets, check_values
 from volfs.store.tables import TableStore
@@ -224,6 +232,36 @@ def test_others_may_not_read_it(rows: Secrets, key_file: Path) -> None:
     key_file.chmod(0o640)
     with pytest.raises(StoreDeniedError, match="chmod 600"):
         rows.read(made.id)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_who_makes_the_key_file_first_does_not_seal_for_us(rows: Secrets, key_file: Path) -> None:
+    """In /tmp, say: it is private, and its owner knows the key."""
+    create_key_file(key_file)
+    os.chown(key_file, 12345, 12345)
+    with pytest.raises(StoreDeniedError, match="belongs to another user \\(12345\\)"):
+        rows.create("s", "main", VALUES)
+
+
+def test_a_fifo_keeps_nobody_waiting(rows: Secrets, key_file: Path) -> None:
+    os.mkfifo(key_file, 0o600)
+    with pytest.raises(StoreDeniedError, match="a regular file"):
+        rows.create("s", "main", VALUES)
+
+
+def test_a_key_file_that_does_not_fit_replaces_none(rows: Secrets, key_file: Path) -> None:
+    """A disk may take a part of it."""
+    rows.create("s", "main", VALUES)
+    before, names = key_file.read_bytes(), set(os.listdir(key_file.parent))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20, limits[1]))
+    try:
+        with pytest.raises(LocalFileError, match="File too large"):
+            replace_key_file(key_file, [make_key()])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert key_file.read_bytes() == before
+    assert set(os.listdir(key_file.parent)) == names
 
 
 @pytest.mark.parametrize("content", ["", "\n", "hello canary", "volfs-secret-key-1 canary"])

@@ -22,6 +22,9 @@ from volfs.errors import AnswerTimeoutError, NoAnswerError
 TRY = 0.25
 """Seconds for one attempt to connect: whoever is stopped takes no calls once many wait."""
 
+PART = 1 << 20
+"""Bytes received at once: room is made for what came, not for what was announced."""
+
 
 def connect_patiently(connect: Callable[[float], socket.socket], waiting: Waiting) -> socket.socket:
     """A connection by ``connect``, which is given a time limit; OSError, and as ``Waiting``."""
@@ -66,7 +69,7 @@ def _receive(connection: socket.socket, size: int, waiting: Waiting) -> bytes:
     parts = bytearray()
     while len(parts) < size:
         waiting.for_descriptor(connection.fileno(), select.POLLIN)
-        part = connection.recv(size - len(parts))
+        part = connection.recv(min(size - len(parts), PART))
         if not part:
             raise ConnectionError("it hung up")
         parts += part

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -134,11 +135,10 @@ def is_shared(store_url: str) -> bool:
 
 
 def load_keys(path: Path) -> KeyRing:
-    """StoreDeniedError if there is none, or others may read it; LocalFileError if it is none."""
+    """StoreDeniedError if there is none, or others know it; LocalFileError if it is none."""
     try:
-        with path.open() as file:
-            if os.fstat(file.fileno()).st_mode & 0o077:
-                raise StoreDeniedError(f"{path}: others may read this key file: chmod 600 {path}")
+        with open(path, opener=_open_at_once) as file:
+            _check_private(path, os.fstat(file.fileno()))
             lines = file.read().splitlines()
     except FileNotFoundError:
         raise StoreDeniedError(
@@ -148,6 +148,24 @@ def load_keys(path: Path) -> KeyRing:
     except (OSError, UnicodeDecodeError) as error:
         raise StoreDeniedError(f"key file {path}: {error}") from None
     return KeyRing(path, [_parse(path, line) for line in lines if line] or [_parse(path, "")])
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """A fifo that somebody put there keeps nobody waiting."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    """Whoever makes the file first, in a directory of others, would know all that it seals."""
+    if not stat.S_ISREG(status.st_mode):
+        raise StoreDeniedError(f"{path}: a key file is a regular file")
+    if status.st_uid not in (0, os.geteuid()):
+        raise StoreDeniedError(
+            f"{path}: this key file belongs to another user ({status.st_uid}), who knows the key; "
+            "name one of your own in VOLFS_SECRET_KEY_FILE"
+        )
+    if status.st_mode & 0o077:
+        raise StoreDeniedError(f"{path}: others may read this key file: chmod 600 {path}")
 
 
 def _parse(path: Path, line: str) -> Key:
@@ -162,33 +180,36 @@ def _parse(path: Path, line: str) -> Key:
 
 def create_key_file(path: Path) -> None:
     """Make one with a new key, unless it is there. Two at once agree on one."""
-    new = _write_beside(path, [make_key()])
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.link(new, path)
-    finally:
-        new.unlink()
+    with _written_beside(path, [make_key()]) as new, contextlib.suppress(FileExistsError):
+        os.link(new, path)
     _sync(path.parent)
 
 
 def replace_key_file(path: Path, keys: Sequence[Key]) -> None:
-    """At once, and durable."""
-    _write_beside(path, keys).replace(path)
+    """At once, and durable: the whole new file, or the old one."""
+    with _written_beside(path, keys) as new:
+        new.replace(path)
     _sync(path.parent)
 
 
-def _write_beside(path: Path, keys: Sequence[Key]) -> Path:
+@contextlib.contextmanager
+def _written_beside(path: Path, keys: Sequence[Key]) -> Iterator[Path]:
+    """A new file with these keys, whole and durable; it is gone at the end, or moved."""
     new = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
     try:
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(new, "xb", opener=_create_private) as file:
+            file.write("".join(key.encode() for key in keys).encode())
+            file.flush()
+            os.fsync(file.fileno())
+        yield new
     except OSError as error:
         raise LocalFileError(f"key file {path}: {error.strerror}") from None
-    try:
-        os.write(fd, "".join(key.encode() for key in keys).encode())
-        os.fsync(fd)
     finally:
-        os.close(fd)
-    return new
+        new.unlink(missing_ok=True)
+
+
+def _create_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _sync(directory: Path) -> None:
