@@ -22,6 +22,7 @@ IMPURE = {"trio", "lmdb", "obstore", "pyfuse3", "socket", "time", "logging"}
 VFS_WITH_EFFECTS = {"aio", "arena", "catalog", "committer", "scratch", "sharing"}
 LMDB_MODULES = {
     "volfs/store/embedded/environment.py",
+    "volfs/store/embedded/transaction.py",
     "volfs/vfs/catalog.py",
     "volfs/store/pages.py",
 }
