@@ -148,7 +148,7 @@ ENVIRONMENT = {
     "PYTHONIOENCODING": "ascii", "PYTHONCOERCECLOCALE": "0", "TERM": "\udcff", "TZ": "\udcff",
     "VOLFS_ENVIRONMENT": "\udcff\n", "MODAL_ENVIRONMENT": "\x1b[2J", "COLUMNS": "\udcff",
     "VOLFS_SECRET_KEY_FILE": "k\udcff", "XDG_DATA_HOME": "\udcff", "XDG_RUNTIME_DIR": "/\udcff",
-    "VOLFS_TRACEBACK": "\udcff", "_VOLFS_COMPLETE": "\udcff",
+    "_VOLFS_COMPLETE": "\udcff",
     "EDITOR": "\udcff",
 }  # fmt: skip
 COMMANDS = [

@@ -131,7 +131,8 @@ class Watched:
         self.objects = self
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._store.objects, name)
+        objects = self._store.objects
+        return getattr(objects if hasattr(objects, name) else self._store, name)
 
     def load_object(self, oid: Oid) -> bytes:
         if oid == self._oid:
