@@ -107,7 +107,7 @@ def main() -> NoReturn:
         status = _be_quiet()
     except OSError as error:
         _be_quiet()
-        status = _fail("", f"standard output: {error.strerror}", 1)
+        status = status or _fail("", f"standard output: {error.strerror}", 1)
     sys.exit(status)
 
 

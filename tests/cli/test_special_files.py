@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command, Result
+from volfs.store.registry import open_store
+from volfs.volume.put import put_stream
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes device nodes")
 
@@ -86,6 +88,28 @@ def test_long_streams_keep_every_byte(made: Command, tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(data)
     in_shell(made, "cat data | $V put v - /there")
     assert made("get", "v", "/there", "-").out == data
+
+
+class Growing:
+    """A file that has an end each time that it is read to there, and then more."""
+
+    def __init__(self) -> None:
+        self.parts = [b"a" * 1000, b"", b"b" * 3000, b"", b"c"]
+
+    def read(self, size: int) -> bytes:
+        return self.parts.pop(0) if self.parts else b""
+
+
+def test_a_stream_that_grows_has_one_end(made: Command) -> None:
+    """A short piece in the middle would be a file that no one can read."""
+    store = open_store(str(made.store))
+    try:
+        record = store.get_volume("v")
+        put_stream(store, record, Growing(), (b"there",))  # type: ignore[arg-type]
+    finally:
+        store.close()
+    assert made("get", "v", "/there", "-").out == b"a" * 1000
+    made("check", status=0)
 
 
 def test_stdin_has_no_name_of_its_own(made: Command) -> None:

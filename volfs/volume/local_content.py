@@ -102,8 +102,7 @@ class LocalContent:
     def read_stream(self, stream: Stream) -> Entry:
         """LimitError as soon as it is longer than a file may be; whatever reading raises."""
         window = 1 << self.writer.bits
-        pieces = iter(lambda: _read_up_to(stream.file, window), b"")
-        entry = self._read_pieces(make_file_entry(stream), pieces)
+        entry = self._read_pieces(make_file_entry(stream), _iter_stream(stream.file, window))
         self.tally.add(files=1)
         return entry
 
@@ -127,9 +126,18 @@ def _iter_file(fd: int, window: int) -> Iterator[bytes]:
         while len(piece) < window and (more := os.pread(fd, window - len(piece), at)):
             piece += more
             at += len(more)
-        if not piece:
+        if piece:
+            yield piece
+        if len(piece) < window:  # the end, also of a file that has grown since
             return
+
+
+def _iter_stream(file: BinaryIO, window: int) -> Iterator[bytes]:
+    """To its first end, in pieces of a window; the last may be smaller."""
+    while piece := _read_up_to(file, window):
         yield piece
+        if len(piece) < window:  # the end, also of a file that has grown since
+            return
 
 
 def _read_up_to(file: BinaryIO, size: int) -> bytes:
