@@ -23,7 +23,7 @@ def mounted(volfs: Command, tmp_path: Path) -> Iterator[Path]:
     volfs("mount", "v", place)
     (place / "d/e").mkdir(parents=True)
     yield place
-    for line in reversed(Path("/proc/self/mountinfo").read_text().splitlines()):
+    for line in reversed(Path("/proc/self/mountinfo").read_text(errors="replace").splitlines()):
         if (at := line.split()[4]).startswith(f"{tmp_path}/"):
             subprocess.run(["umount", "-l", at], check=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_what_has_no_place_on_the_disk_is_not_dropped(mounts: Mounts, mounted: M
 
 def test_an_older_index_is_told(mounts: Mounts) -> None:
     """At each opening, until it is accepted."""
-    command = ["volfs", "--store", str(mounts.store_path)]
+    command = [sys.executable, "-m", "volfs_cli.main", "--store", str(mounts.store_path)]
     mounts.close_store()
     shutil.copytree(mounts.store_path, mounts.directory / "backup")
     subprocess.run([*command, "create", "more"], check=True, env=mounts.environment)

@@ -154,7 +154,8 @@ def to_exception(failure: Failure) -> VolfsError:
 
 
 def _all_kinds(kind: type[VolfsError]) -> dict[str, type[VolfsError]]:
-    kinds = {kind.code: kind}
+    """By their codes. A class that has only its parent's is a room's own, and stays there."""
+    kinds = {kind.code: kind} if "code" in vars(kind) else {}
     for below in kind.__subclasses__():
         kinds |= _all_kinds(below)
     return kinds

@@ -6,6 +6,7 @@ import logging
 import os
 import select
 import signal
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +191,8 @@ def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     ending = Ending()
     tune_memory()
     ending.watch()
+    # Trio says so where signals were taken before it; ``Ending.begin`` takes them back.
+    warnings.filterwarnings("ignore", "It looks like Trio's signal handling code", RuntimeWarning)
     default = _choose_log(options)
     start_log(options.log, options.log_level, default, foreground=options.foreground)
     try:
