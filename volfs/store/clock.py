@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID
 
+from volfs.errors import StoreUnavailableError
 from volfs.model.entry import to_storable_time
 
 _RANDOM = (1 << 20) - 1
@@ -46,4 +47,8 @@ def uptime_ns() -> int:
 
 @cache
 def read_boot() -> bytes:
-    return UUID(_BOOT_ID.read_text().strip()).bytes
+    """Which run of the machine this is. StoreUnavailableError."""
+    try:
+        return UUID(_BOOT_ID.read_text().strip()).bytes
+    except OSError as error:
+        raise StoreUnavailableError(f"{_BOOT_ID}: {error.strerror}") from error
