@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.crash.test_frozen_disks import DATA, disk, find_again, is_frozen, is_gone, sleeps, start
+from tests.crash.test_frozen_disks import (
+    DATA,
+    choose,
+    disk,
+    find_again,
+    is_frozen,
+    is_gone,
+    sleeps,
+    start,
+)
 from tests.crash.test_frozen_disks import mounts as mounts_on_disk
 from tests.crash.test_hanging import LIMIT, write
 from tests.harness.disk import Disk
@@ -23,6 +32,10 @@ from volfs.errors import AnswerTimeoutError, NoAnswerError, TimedOutError
 __all__ = ["disk", "mounts_on_disk"]
 
 pytestmark = [pytest.mark.crash, pytest.mark.fuse]
+
+COMMITTING = choose(
+    3, "flush.recorded", "pack.locked", "publish.appended", "publish.durable", "publish.unmoved"
+)
 
 
 def begin(mounts: Mounts, *args: str, cwd: Path | None = None) -> subprocess.Popen[str]:
@@ -188,20 +201,37 @@ def test_force_on_a_frozen_disk(mounts_on_disk: Mounts, disk: Disk, bare: bool) 
 
 
 @as_root
-def test_status_waits_no_longer_than_its_bound(mounts_on_disk: Mounts, disk: Disk) -> None:
-    """It says that the mount does not answer, or what there is to say."""
+@pytest.mark.parametrize("point", COMMITTING)
+def test_status_answers_while_a_commit_sleeps(
+    mounts_on_disk: Mounts, disk: Disk, point: str
+) -> None:
     mounts = mounts_on_disk
-    mounted = mounts.mount(prelude=disk.freezing_at("publish.durable"))
+    mounted = mounts.mount(prelude=disk.freezing_at(point))
     write(mounted.path / "f", DATA)
     disk.arm()
     client = start(mounted, "commit()")
     wait_until(lambda: is_frozen(disk, mounted), "the commit to hang")
-    status, out, _ = volfs(mounts, "status", str(mounted.path))
+    assert mounted.client.status().pid == mounted.pid
+    status, out, _ = volfs(mounts, "status", str(mounted.path))  # the first left threads behind
     assert status == 0
-    assert str(mounted.path) in out
+    assert out.split("\t")[2] == "alive"
     disk.thaw()
     assert client.wait(60) == 0
     assert mounts.version == 1
+
+
+@as_root
+def test_status_answers_after_a_freeze(mounts_on_disk: Mounts, disk: Disk) -> None:
+    """What the freezing wrote to the disk is no longer writable in memory."""
+    mounts = mounts_on_disk
+    mounted = mounts.mount()
+    write(mounted.path / "f", DATA)
+    disk.freeze()
+    client = start(mounted, "commit()")
+    wait_until(lambda: sleeps(mounted), "the commit to hang")
+    assert mounted.client.status().pid == mounted.pid
+    disk.thaw()
+    assert client.wait(60) == 0
 
 
 @as_root

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from tests.crash.test_waiting import volfs
 from tests.harness.disk import mounted_disk
 from tests.harness.mounted import Mounts, wait_until
 from volfs.control.mounts import find_mount_point
-from volfs.control.process_state import find_process_state
+from volfs.control.process_state import describe_process, find_process_state
 
 pytestmark = pytest.mark.fuse
 
@@ -67,4 +68,28 @@ def test_it_ends_also_if_the_disk_of_the_store_is_frozen(mounts: Mounts, tmp_pat
         again = mounts.mount(mounted.path)
         assert (again.path / "f").read_bytes() == b"x"
         again.unmount()
+        mounts.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount and freeze a disk")
+def test_status_answers_while_a_commit_sleeps_on_a_frozen_disk(
+    mounts: Mounts, tmp_path: Path
+) -> None:
+    with mounted_disk(tmp_path, "ext4") as disk:
+        mounts.store_path = disk.path / "store"
+        mounts.close_store()
+        mounts.create()
+        mounts.close_store()
+        mounted = mounts.mount()
+        write(mounted.path / "f", b"x")
+        disk.freeze()
+        with ThreadPoolExecutor(1) as pool:
+            commit = pool.submit(mounted.client.commit)
+            try:
+                wait_until(lambda: "disk" in describe_process(mounted.pid), "the commit to sleep")
+                assert mounted.client.status().head is None
+            finally:
+                disk.thaw()
+            assert commit.result().version == 1
+        mounted.unmount()
         mounts.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -135,11 +135,17 @@ def note_checked(directory: Path) -> None:
 
 def keep_from_children(directory: Path) -> None:
     """No program that this process starts shall have the file open: LMDB forgets to say so."""
-    data = directory / DATA
-    for descriptor in list_open_files(DATA):
+    for descriptor in find_open(directory / DATA):
         with suppress(OSError):
-            if os.path.samestat(os.fstat(descriptor), data.stat()):
-                os.set_inheritable(descriptor, False)
+            os.set_inheritable(descriptor, False)
+
+
+def find_open(file: Path) -> Iterator[int]:
+    """The descriptors that this process has of it."""
+    for descriptor in list_open_files(file.name):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), file.stat()):
+                yield descriptor
 
 
 def list_open_files(name: str) -> list[int]:

@@ -4,17 +4,24 @@ LMDB maps its lock file, and writes a reader's slot in it when a transaction for
 reading begins and when it ends; py-lmdb holds the interpreter's lock meanwhile. On a
 disk that hangs, the first write to a page since the page was saved sleeps, and every
 thread with it. ``make_writable`` has the kernel do that first, without the lock: only
-the thread that calls it sleeps (docs/decisions/0024-a-watcher-ends-the-mount.md).
+the thread that calls it sleeps (docs/decisions/0024-a-watcher-ends-the-mount.md). Where the
+disk is frozen, it sleeps before that, and holds no lock of the memory map (``store.thaw``).
 """
 
 from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+from volfs.store.anchor import anchored
+from volfs.store.pages import DATA, find_open
+from volfs.store.thaw import wait_until_thawed
 
 LOCK_FILE = "lock.mdb"
 BRIEF = 0.001
@@ -35,11 +42,15 @@ class ReaderTable:
     def __init__(self, directory: Path, count_readers: Callable[[], int]) -> None:
         self._address, self._mapped = _find_mapping(directory / LOCK_FILE)
         self._count_readers = count_readers
+        # Not the lock file: who closes it lets go of LMDB's own locks on it.
+        self._data = _open_data(directory) if self._mapped else -1
+        self._finalizer = weakref.finalize(self, _close, self._data)
         self._length = 0
         self._looked = -_LOOK
 
     def make_writable(self) -> float:
         """Return when LMDB can write into it, or need not hope so: the monotonic time."""
+        wait_until_thawed(self._data)
         now = time.monotonic()
         if self._mapped:
             if now - self._looked >= _LOOK:
@@ -51,6 +62,10 @@ class ReaderTable:
         """As ``make_writable``, if a transaction began so long ago that it may be needed."""
         if time.monotonic() - began > BRIEF:
             self.make_writable()
+
+    def close(self) -> None:
+        self._data = -1
+        self._finalizer()
 
     def _look(self, now: float) -> None:
         """Only the pages of slots in use: each that is touched has to be saved again."""
@@ -66,9 +81,23 @@ def wait_until_writable(directory: Path) -> None:
         (directory / LOCK_FILE).open("r+b") as file,
         mmap.mmap(file.fileno(), _PAGE) as mapped,
     ):
+        wait_until_thawed(file.fileno())
         page = ctypes.c_char.from_buffer(mapped)
         _madvise(ctypes.addressof(page), _PAGE, _POPULATE_WRITE)
         del page  # or it could not be closed
+
+
+def _open_data(directory: Path) -> int:
+    """The file that LMDB has open, again, and never what has come into its place; else -1."""
+    with suppress(OSError):
+        for descriptor in find_open(directory / DATA):
+            return os.open(anchored(descriptor), os.O_WRONLY | os.O_CLOEXEC)
+    return -1
+
+
+def _close(descriptor: int) -> None:
+    if descriptor >= 0:
+        os.close(descriptor)
 
 
 def _find_mapping(file: Path) -> tuple[int, int]:

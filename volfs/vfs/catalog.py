@@ -42,6 +42,7 @@ from volfs.store.pages import (
     keep_from_children,
 )
 from volfs.store.reader_table import wait_until_writable
+from volfs.store.thaw import wait_until_thawed
 from volfs.vfs.arena import Work, refuse_deleted, reserve_room, to_store_error
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.numbers import Key
@@ -209,6 +210,7 @@ class Catalog:
         self._reserve()
 
     def _put(self, flush: Flush, sums: list[Record], committed: int) -> None:
+        wait_until_thawed(self._data)
         with _naming_errors(), self._env.begin(write=True) as transaction:
             for prefix in flush.dropped:
                 _delete(transaction, prefix, prefix + b"\xff" * 8)

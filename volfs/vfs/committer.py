@@ -197,7 +197,8 @@ class Committer:
             log.warning("after a commit: %s", error)
         else:
             reached("settle.recorded")
-            self.state.scratch.drop_arenas(last_arena, kept)
+            if dropped := self.state.scratch.drop_arenas(last_arena, kept):
+                await self.bridge.run(self.state.scratch.delete, dropped)
             reached("settle.dropped")
             self.lease = lease
 

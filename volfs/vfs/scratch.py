@@ -91,12 +91,21 @@ class Scratch:
         if has_failed:
             self._closed = self._closed_before
 
-    def drop_arenas(self, last: int, keep: Collection[int]) -> None:
-        """Delete the arenas up to ``last`` but ``keep``: nothing refers to them any more."""
-        for number in [n for n in self._arenas if n <= last and n not in keep]:
-            self._arenas.pop(number).close()
-            self._free.drop(number)
-            self._path(number).unlink(missing_ok=True)
+    def drop_arenas(self, last: int, keep: Collection[int]) -> list[Arena]:
+        """Let go of the arenas up to ``last`` but ``keep``: nothing refers to them any more.
+
+        They are to be deleted by ``delete``.
+        """
+        dropped = [self._arenas.pop(n) for n in list(self._arenas) if n <= last and n not in keep]
+        for arena in dropped:
+            self._free.drop(arena.number)
+        return dropped
+
+    def delete(self, dropped: list[Arena]) -> None:
+        """From a thread: a disk may hang."""
+        for arena in dropped:
+            arena.close()
+            self._path(arena.number).unlink(missing_ok=True)
 
     def close(self) -> None:
         for arena in self._arenas.values():

@@ -177,7 +177,7 @@ class Environment:
 
     def open_table(self, name: bytes, *, has_checksums: bool = True) -> Table:
         # By a transaction of ours: py-lmdb's own waits for other writers with the GIL held.
-        with store_errors(f"index {self._shown}"), self._env.begin(write=True) as txn:
+        with store_errors(f"index {self._shown}"), self._begin_writing() as txn:
             raw = self._env.open_db(name, txn=txn)
         table = self.tables[name] = Table(name, raw, has_checksums)
         return table
@@ -185,7 +185,7 @@ class Environment:
     def _check_names(self) -> None:
         """A table whose name cannot be found would be made anew, and empty."""
         # To write: a reader's slot would be inherited by forks, and open_table writes anyway.
-        with self._env.begin(write=True) as txn, txn.cursor() as cursor:
+        with self._begin_writing() as txn, txn.cursor() as cursor:
             names = [bytes(name) for name in cursor.iternext(values=False)]
         if len(names) != self._env.stat()["entries"] or not all(names):
             raise DamagedObjectError(
@@ -234,7 +234,7 @@ class Environment:
             self.check_writable()
             self._check_space(reserve)
         try:
-            with self._env.begin(write=True) if write else self._begin_reading() as txn:
+            with self._begin_writing() if write else self._begin_reading() as txn:
                 result = act(Transaction(txn))
                 if write:
                     self._prove_before()
@@ -262,6 +262,11 @@ class Environment:
         self._readers.make_writable()
         return self._env.begin()
 
+    def _begin_writing(self) -> lmdb.Transaction[bytes]:
+        """LMDB's lock for writing is in a page of the reader table, too."""
+        self._readers.make_writable()
+        return self._env.begin(write=True)
+
     def _count_readers(self) -> int:
         return int(self._env.info()["num_readers"])
 
@@ -277,7 +282,7 @@ class Environment:
         self.check_writable()
         self._check_space(reserve)
         try:
-            with store_errors(f"index {self._shown}"), self._env.begin(write=True) as txn:
+            with store_errors(f"index {self._shown}"), self._begin_writing() as txn:
                 yield Transaction(txn)
                 self._prove_before()
         except StoreUnavailableError:
@@ -354,6 +359,7 @@ class Environment:
         if not self._closed and os.getpid() == self._pid:
             self._closed = True
             self._env.close()
+            self._readers.close()
             if self._copy is not None:
                 self._copy.close()
 

@@ -18,12 +18,14 @@ import platform
 import struct
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import xxhash
 
 from volfs.store.embedded.access import is_writable
 from volfs.store.embedded.environment import store_errors
+from volfs.store.thaw import wait_until_thawed
 
 SIZE = 1 << 16
 _WORDS = SIZE // 4
@@ -54,29 +56,29 @@ class Signals:
     def __init__(self, path: Path) -> None:
         if not is_writable(path.parent):
             # Nobody can tell anybody anything, but what waits has something to wait on.
+            self.file = -1
             self._map = mmap.mmap(-1, SIZE)
             self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
             return
         with store_errors(f"signals {path}"):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                # Really there: a write to a hole on a full disk would kill us.
-                os.posix_fallocate(fd, 0, SIZE)
-                self._map = mmap.mmap(fd, SIZE)
-            finally:
-                os.close(fd)
+            self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            weakref.finalize(self, os.close, self.file)
+            # Really there: a write to a hole on a full disk would kill us.
+            os.posix_fallocate(self.file, 0, SIZE)
+            self._map = mmap.mmap(self.file, SIZE)
         self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
 
     def get(self, name: bytes) -> FutexSignal:
         number = xxhash.xxh3_64_intdigest(name)
         at = number % _WORDS * 4
-        return FutexSignal(self._map, self._start + at, at, 1 << (number >> 32) % _BITS)
+        return FutexSignal(self, self._map, self._start + at, at, 1 << (number >> 32) % _BITS)
 
 
 class FutexSignal:
     """``store.tables.Signal``: one word, one bit."""
 
-    def __init__(self, words: mmap.mmap, address: int, at: int, bit: int) -> None:
+    def __init__(self, signals: Signals, words: mmap.mmap, address: int, at: int, bit: int) -> None:
+        self._signals = signals
         self._words = words
         self._address = ctypes.c_void_p(address)
         self._at = at
@@ -92,11 +94,13 @@ class FutexSignal:
         if _CALL is None:
             threading.Event().wait(min(seconds, _BLIND))
             return
+        wait_until_thawed(self._signals.file)
         until = time.clock_gettime_ns(time.CLOCK_MONOTONIC) + int(seconds * 1e9)
         limit = _Timespec(*divmod(until, 1_000_000_000))
         self._call(_WAIT_BITSET, ticket, ctypes.byref(limit))
 
     def wake(self, waiters: int | None = None) -> None:
+        wait_until_thawed(self._signals.file)
         self._words[self._at : self._at + _WORD.size] = os.urandom(_WORD.size)
         if _CALL is not None:
             self._call(_WAKE_BITSET, _ALL if waiters is None else waiters, None)
