@@ -16,6 +16,7 @@ from volfs.errors import StoreReplacedError
 from volfs.model.pack import PackKind
 from volfs.model.retention import KeepRules
 from volfs.store.base import Lease, Store, VolumeRecord
+from volfs.store.embedded.environment import Environment
 from volfs.store.registry import open_store, open_tables
 from volfs.store.tables import TableNames
 from volfs.volume.expire import expire_versions
@@ -251,3 +252,23 @@ def test_expiry_is_refused_whole(store: Store, path: Path) -> None:
     swap_all(path)
     with pytest.raises(StoreReplacedError):
         expire_versions(store, data(store), KeepRules(last=1))
+
+
+def test_opening_an_index_twice_leaves_the_locks_on_it(tmp_path: Path) -> None:
+    """They tell other processes that its reader is alive."""
+    place = tmp_path / "index"
+    place.mkdir()
+    environment = Environment(place)
+    with environment.read():
+        before = list_locks()
+        with pytest.raises(StoreReplacedError):
+            Environment(place)
+        assert before
+        assert list_locks() == before
+    environment.close()
+
+
+def list_locks() -> list[str]:
+    """The locks of this process, but for their numbers."""
+    lines = Path("/proc/locks").read_text().splitlines()
+    return sorted(line.partition(":")[2] for line in lines if f" {os.getpid()} " in line)

@@ -76,6 +76,8 @@ class ReaderTable:
 
 def wait_until_writable(directory: Path) -> None:
     """Before an environment is opened, which looks into it with the interpreter's lock held."""
+    if any(True for _ in find_open(directory / LOCK_FILE)):
+        return  # who closes it again lets go of the locks that LMDB has on it in this process
     with (
         suppress(OSError, ValueError),
         (directory / LOCK_FILE).open("r+b") as file,
