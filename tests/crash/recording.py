@@ -113,7 +113,7 @@ class Recording:
         elif name == "fallocate":
             if "PUNCH_HOLE" in rest:
                 yield Call("punch", file.path, numbers[-2], bytes(numbers[-1]))
-        else:
+        elif result:  # else it only waited for the disk
             offset = file.offset
             if name == "pwrite64" or name == "pwritev":
                 offset = numbers[-1]

@@ -21,6 +21,6 @@ def wait_until_thawed(descriptor: int) -> None:
     if descriptor < 0:
         return
     try:
-        os.pwrite(descriptor, b"", 0)
+        os.write(descriptor, b"")
     except OSError:
         return
