@@ -1,9 +1,9 @@
 """Waiting for a frozen disk, in the one way that keeps nobody else waiting.
 
-Who writes into a mapped file of a frozen disk sleeps in a page fault, and holds the lock of
-his process's memory map meanwhile. Any thread that then maps memory, as each start of a
-thread does, sleeps too, and with it the interpreter. So nothing is written into such a
-file before ``wait_until_thawed`` has returned
+A thread that writes into a mapped file of a frozen disk sleeps in a page fault, and holds
+the lock of its process's memory map meanwhile. Any other thread that then maps memory, as
+the start of a thread does, sleeps too, and the interpreter with it. So nothing is written
+into such a file before ``wait_until_thawed`` has returned
 (docs/decisions/0024-a-watcher-ends-the-mount.md).
 """
 
@@ -16,7 +16,7 @@ def wait_until_thawed(descriptor: int) -> None:
     """Return when the disk of a file that is open for writing takes writes; at once for -1.
 
     It writes nothing: the kernel waits for the disk before it looks how much there is to
-    write. No error: who writes meets it, and who only reads need not.
+    write. It raises nothing: whoever writes next meets the error, and a reader need not.
     """
     if descriptor < 0:
         return
