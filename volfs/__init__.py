@@ -13,9 +13,32 @@ if TYPE_CHECKING:
     from volfs.api.apps.accepted import Cron, Period, enable_output
     from volfs.api.apps.app import App
     from volfs.api.apps.cls import Cls
+    from volfs.api.apps.endpoints import (
+        asgi_app,
+        clustered,
+        fastapi_endpoint,
+        sessioned,
+        web_endpoint,
+        web_server,
+        wsgi_app,
+    )
     from volfs.api.apps.function import Function, FunctionCall
     from volfs.api.apps.image import Image
-    from volfs.api.apps.marks import concurrent, enter, exit, method, parameter
+    from volfs.api.apps.marks import batched, concurrent, enter, exit, method, parameter
+    from volfs.api.apps.patterns import FilePatternMatcher
+    from volfs.api.apps.standins import (
+        Cluster,
+        Environment,
+        Probe,
+        Proxy,
+        Sandbox,
+        SandboxSnapshot,
+        SchedulerPlacement,
+        Server,
+        Workspace,
+        interact,
+    )
+    from volfs.api.apps.tunnels import Tunnel, forward
     from volfs.api.client import Client
     from volfs.api.cloud_bucket_mount import CloudBucketMount
     from volfs.api.dict import Dict
@@ -23,36 +46,60 @@ if TYPE_CHECKING:
     from volfs.api.queue import Queue
     from volfs.api.secret import Secret
     from volfs.api.volume import Volume
-    from volfs.containers.messages import current_function_call_id, is_local
+    from volfs.containers.messages import current_function_call_id, current_input_id, is_local
     from volfs.containers.pool import Retries
+    from volfs.exception import Error
 
 __all__ = [
     "App",
     "Client",
     "CloudBucketMount",
     "Cls",
+    "Cluster",
     "Cron",
     "Dict",
+    "Environment",
+    "Error",
+    "FilePatternMatcher",
     "Function",
     "FunctionCall",
     "Image",
     "NetworkFileSystem",
     "Period",
+    "Probe",
+    "Proxy",
     "Queue",
     "Retries",
+    "Sandbox",
+    "SandboxSnapshot",
+    "SchedulerPlacement",
     "Secret",
+    "Server",
+    "Tunnel",
     "Volume",
+    "Workspace",
+    "asgi_app",
+    "batched",
+    "clustered",
     "concurrent",
     "current_function_call_id",
+    "current_input_id",
     "enable_output",
     "enter",
     "exception",
     "exit",
+    "fastapi_endpoint",
+    "forward",
+    "interact",
     "is_local",
     "method",
     "parameter",
+    "sessioned",
     "types",
     "volume",
+    "web_endpoint",
+    "web_server",
+    "wsgi_app",
 ]
 
 _HOMES = {
@@ -60,25 +107,48 @@ _HOMES = {
     "Client": "volfs.api.client",
     "CloudBucketMount": "volfs.api.cloud_bucket_mount",
     "Cls": "volfs.api.apps.cls",
+    "Cluster": "volfs.api.apps.standins",
     "Cron": "volfs.api.apps.accepted",
     "Dict": "volfs.api.dict",
+    "Environment": "volfs.api.apps.standins",
+    "Error": "volfs.exception",
+    "FilePatternMatcher": "volfs.api.apps.patterns",
     "Function": "volfs.api.apps.function",
     "FunctionCall": "volfs.api.apps.function",
     "Image": "volfs.api.apps.image",
     "NetworkFileSystem": "volfs.api.network_file_system",
     "Period": "volfs.api.apps.accepted",
+    "Probe": "volfs.api.apps.standins",
+    "Proxy": "volfs.api.apps.standins",
     "Queue": "volfs.api.queue",
     "Retries": "volfs.containers.pool",
+    "Sandbox": "volfs.api.apps.standins",
+    "SandboxSnapshot": "volfs.api.apps.standins",
+    "SchedulerPlacement": "volfs.api.apps.standins",
     "Secret": "volfs.api.secret",
+    "Server": "volfs.api.apps.standins",
+    "Tunnel": "volfs.api.apps.tunnels",
     "Volume": "volfs.api.volume",
+    "Workspace": "volfs.api.apps.standins",
+    "asgi_app": "volfs.api.apps.endpoints",
+    "batched": "volfs.api.apps.marks",
+    "clustered": "volfs.api.apps.endpoints",
     "concurrent": "volfs.api.apps.marks",
     "current_function_call_id": "volfs.containers.messages",
+    "current_input_id": "volfs.containers.messages",
     "enable_output": "volfs.api.apps.accepted",
     "enter": "volfs.api.apps.marks",
     "exit": "volfs.api.apps.marks",
+    "fastapi_endpoint": "volfs.api.apps.endpoints",
+    "forward": "volfs.api.apps.tunnels",
+    "interact": "volfs.api.apps.standins",
     "is_local": "volfs.containers.messages",
     "method": "volfs.api.apps.marks",
     "parameter": "volfs.api.apps.marks",
+    "sessioned": "volfs.api.apps.endpoints",
+    "web_endpoint": "volfs.api.apps.endpoints",
+    "web_server": "volfs.api.apps.endpoints",
+    "wsgi_app": "volfs.api.apps.endpoints",
 }
 
 _MODULES = ("exception", "types", "volume")

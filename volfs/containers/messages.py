@@ -149,7 +149,7 @@ class ThisProcess:
 this_process = ThisProcess()
 os.register_at_fork(after_in_child=this_process.forget)
 current_call: ContextVar[str | None] = ContextVar("volfs_call", default=None)
-"""The id of the call that this thread works on."""
+"""The id of the call that this thread works on; of one of several inputs: ``CALL:NUMBER``."""
 
 
 def is_local() -> bool:
@@ -159,4 +159,11 @@ def is_local() -> bool:
 
 def current_function_call_id() -> str | None:
     """Of the call that runs here; None outside of one."""
-    return current_call.get()
+    call_id = current_call.get()
+    return None if call_id is None else call_id.partition(":")[0]
+
+
+def current_input_id() -> str | None:
+    """Of this one of a call's inputs; None outside of a call."""
+    call_id = current_call.get()
+    return None if call_id is None else f"in-{call_id.partition('-')[2]}"

@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from volfs.api.apps.cls import Cls, prepare_class
 from volfs.api.apps.function import Function
 from volfs.api.apps.image import Image
-from volfs.api.apps.marks import LANES
+from volfs.api.apps.marks import LANES, find_refusal
 from volfs.api.apps.options import Options
 from volfs.api.apps.plans import start_container
 from volfs.api.apps.running import Target, make_id, register
@@ -51,6 +51,9 @@ class FunctionTarget(Target):
     @property
     def handle(self) -> Function[..., Any]:
         return self.function
+
+    def find_refusal(self, method: str) -> str | None:
+        return find_refusal(self._service.raw)
 
     def with_options(self, **options: Any) -> Target:
         changed, name = self._options.change(**options), self.reference.tag

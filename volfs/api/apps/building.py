@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import stat
 import subprocess
@@ -17,9 +16,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Protocol
 
+from volfs.api.apps.patterns import fits, parse_patterns
 from volfs.containers.container import Bind
 from volfs.errors import NotFoundError, RemoteError
 from volfs.system.directories import OpenTree, empty_directory
@@ -189,22 +190,10 @@ def _copy_file(item: Local, target: Path) -> None:
 
 def is_ignored(path: Path, ignore: Ignore) -> bool:
     """As a .dockerignore says it: the last pattern that fits counts, ``!`` takes back."""
-    if callable(ignore):
-        return ignore(path)
-    ignored = False
-    places = [one.as_posix() for one in (path, *path.parents)]
-    for pattern in ignore:
-        takes_back = pattern.startswith("!")
-        expression = _to_expression(pattern.removeprefix("!").strip("/"))
-        if any(expression.fullmatch(place) for place in places):
-            ignored = not takes_back
-    return ignored
+    return ignore(path) if callable(ignore) else fits(_parse_once(ignore), path)
 
 
-def _to_expression(pattern: str) -> re.Pattern[str]:
-    meanings = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    return re.compile("".join(meanings.get(part, re.escape(part)) for part in parts))
+_parse_once = lru_cache(parse_patterns)
 
 
 # --- the cache --------------------------------------------------------------

@@ -10,7 +10,7 @@ from types import FunctionType
 from typing import Any
 
 from volfs.api.apps.function import Function
-from volfs.api.apps.marks import find_parameters, set_parameters
+from volfs.api.apps.marks import find_parameters, find_refusal, make_methods, set_parameters
 from volfs.api.apps.options import Options
 from volfs.api.apps.plans import start_container
 from volfs.api.apps.running import (
@@ -88,6 +88,10 @@ class InstanceTarget(Target):
     @property
     def has_mounts(self) -> bool:
         return self._cls.has_mounts
+
+    def find_refusal(self, method: str) -> str | None:
+        user_class = self._cls.user_class
+        return find_refusal(find_attribute(user_class, method)) or find_refusal(user_class)
 
     def _make_service(self) -> ClassService:
         args, kwargs = load_arguments(self.reference.parameters or b"")
@@ -237,7 +241,11 @@ def _check_parameters(user_class: type, args: tuple[Any, ...], kwargs: dict[str,
 
 
 def prepare_class(user_class: type) -> None:
-    """Give it the ``__init__`` that sets its parameters, if it has any. InvalidError."""
+    """Give it the ``__init__`` that sets its parameters, if it has any. InvalidError.
+
+    What has only the mark of an endpoint or of batches becomes a method.
+    """
+    make_methods(user_class)
     if not find_parameters(user_class):
         return
     if "__init__" in vars(user_class):

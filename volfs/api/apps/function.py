@@ -133,7 +133,7 @@ class Function(Generic[P, R]):
         is_unlimited: bool = True,
     ) -> Answer:
         arguments = dump_arguments(args, kwargs, self.name)
-        call_id = call_id or make_id("in")
+        call_id = call_id or make_id("fc")
         return submit(
             self._target,
             self._method,

@@ -24,7 +24,8 @@ from volfs.api.apps.building import (
     make_key,
 )
 from volfs.api.apps.image_calls import RunFunction, run_lines
-from volfs.api.apps.options import Options, check_env, note, note_ignored
+from volfs.api.apps.notes import note
+from volfs.api.apps.options import Options, check_env, note_ignored
 from volfs.api.secret import Secret
 from volfs.api.volume import Volume
 from volfs.containers.messages import is_local

@@ -1,4 +1,4 @@
-"""Marks in a class or on a function: ``enter exit method parameter concurrent``.
+"""Marks in a class or on a function: ``enter exit method parameter concurrent batched``.
 
 Containers import this to make the class again, so it imports little.
 """
@@ -6,6 +6,7 @@ Containers import this to make the class again, so it imports little.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from volfs.containers.services import ENTER, EXIT, MARK, METHOD, is_generator_function
@@ -13,6 +14,10 @@ from volfs.errors import InvalidError
 
 F = TypeVar("F", bound=Callable[..., Any])
 LANES = "__volfs_lanes__"
+BATCH = "__volfs_batch__"
+"""Attribute of a function: its ``Batch``."""
+REFUSAL = "__volfs_refusal__"
+"""Attribute of what only has marks so far: why calls cannot reach it."""
 
 
 def enter(*, snap: bool = False) -> Callable[[F], F]:
@@ -62,16 +67,64 @@ def method(*, is_generator: bool | None = None) -> Callable[[Callable[..., Any]]
     return mark
 
 
-def concurrent(*, max_inputs: int, target_inputs: int | None = None) -> Callable[[Any], Any]:
-    """Let one container run so many calls at once, in threads."""
+def concurrent(
+    *, max_inputs: int | None = None, target_inputs: int | None = None
+) -> Callable[[Any], Any]:
+    """Let one container run so many calls at once, in threads. InvalidError."""
+    if max_inputs is not None and max_inputs < 1:
+        raise InvalidError("max_inputs must be positive")
+    if max_inputs is not None and target_inputs is not None and target_inputs > max_inputs:
+        raise InvalidError("`target_inputs` parameter cannot be greater than `max_inputs`.")
 
     def mark(what: Any) -> Any:
-        if max_inputs < 1:
-            raise InvalidError("max_inputs must be positive")
-        setattr(what, LANES, max_inputs)
+        setattr(what, LANES, max_inputs or target_inputs)
         return what
 
     return mark
+
+
+@dataclass(frozen=True)
+class Batch:
+    """How many calls run as one, and how long the first of them waits for others."""
+
+    max_size: int
+    wait_ms: int
+
+
+BATCH_MAX = 1000
+BATCH_WAIT_MAX = 10 * 60 * 1000
+
+
+def batched(*, max_batch_size: int, wait_ms: int) -> Callable[[F], F]:
+    """Run several calls as one: arguments come as lists, and results go as one. InvalidError."""
+    if max_batch_size < 1:
+        raise InvalidError("max_batch_size must be a positive integer.")
+    if max_batch_size > BATCH_MAX:
+        raise InvalidError(f"max_batch_size cannot be greater than {BATCH_MAX}.")
+    if wait_ms < 0:
+        raise InvalidError("wait_ms must be a non-negative integer.")
+    if wait_ms > BATCH_WAIT_MAX:
+        raise InvalidError(f"wait_ms cannot be greater than {BATCH_WAIT_MAX}.")
+
+    def mark(function: F) -> F:
+        setattr(function, BATCH, Batch(max_batch_size, wait_ms))
+        setattr(function, REFUSAL, "calls are not batched yet; call it with local() and lists")
+        return function
+
+    return mark
+
+
+def find_refusal(function: object) -> str | None:
+    """Why calls cannot reach a function or method; None where they can."""
+    found: str | None = getattr(getattr(function, "raw", function), REFUSAL, None)
+    return found
+
+
+def make_methods(cls: type) -> None:
+    """Functions of a class that have a mark but no ``method()`` are methods as well."""
+    for name, value in list(vars(cls).items()):
+        if callable(value) and (hasattr(value, BATCH) or hasattr(value, REFUSAL)):
+            setattr(cls, name, Method(value, is_generator_function(value)))
 
 
 _MISSING: Any = object()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -10,11 +9,10 @@ from typing import Any
 
 from volfs.api import mounts
 from volfs.api.apps.building import Recipe
+from volfs.api.apps.notes import note
 from volfs.api.secret import Secret
 from volfs.containers.pool import PoolOptions, Retries
 from volfs.errors import InvalidError
-
-log = logging.getLogger(__name__)
 
 RETRIES_MAX = 10
 _NOTED = {
@@ -26,7 +24,6 @@ _NOTED = {
 """What Modal's decorators take and what means nothing on one machine."""
 _SILENT = {"serialized", "include_source"}
 """Of these, what volfs does anyway."""
-_noted: set[str] = set()
 
 
 @dataclass(frozen=True)
@@ -111,13 +108,6 @@ def note_ignored(noted: Mapping[str, Any]) -> None:
             raise TypeError(f"unexpected keyword argument {key!r}")
         if value is not None and key not in _SILENT:
             note(f"{key}=", "means nothing on one machine: accepted and ignored")
-
-
-def note(what: str, why: str) -> None:
-    """Say, once in a program, what is not done as on Modal."""
-    if what not in _noted:
-        _noted.add(what)
-        log.warning("%s: %s", what, why)
 
 
 def check_secrets(secrets: Sequence[Secret] | None) -> tuple[Secret, ...]:

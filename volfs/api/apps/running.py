@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from volfs.api.apps.notes import refuse
 from volfs.api.apps.spawned import Spawned
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.connection import Connection, Incoming
@@ -76,6 +77,10 @@ class Target(ABC):
 
     def get_instance(self, parameters: bytes) -> Target:
         raise ExecutionError(f"{self.reference.tag} is not a class")
+
+    def find_refusal(self, method: str) -> str | None:
+        """Why calls cannot reach it, where it is defined."""
+        return None
 
     def with_options(self, **options: Any) -> Target:
         """The same with these on top, and containers of its own. InvalidError."""
@@ -237,7 +242,11 @@ def submit(
     """Start a call; with ``spawned``, it can be found by its id.
 
     Unless ``is_unlimited``, it waits for who reads its items: who does must read them.
+    UnimplementedError for what is only accepted.
     """
+    refusal = target.find_refusal(method)
+    if refusal is not None:
+        refuse(target.reference.tag, refusal)
     if this_process.runner is not None:
         message = Submit(target.reference, method, arguments, call_id, spawned)
         return this_process.runner.call(encode(message), Answer(is_unlimited=is_unlimited))
