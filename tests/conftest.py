@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.forked import close_server
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
@@ -28,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    close_server()
     _state.cleanup()
 
 

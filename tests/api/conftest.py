@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.harness.forked import Forked
 from volfs.api import client
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
@@ -45,12 +44,7 @@ def _check(path: Path) -> None:
 def start(code: str, *args: str) -> subprocess.Popen[str]:
     """A process that runs ``code`` after the usual imports."""
     program = "import os, queue, signal, sys, time\nimport volfs as modal\n" + textwrap.dedent(code)
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *args],
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        text=True,
-    )
+    return Forked([program, *args], stdout=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str]) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.harness.forked import COMMAND_LINE, can_fork, run_forked, run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,14 +58,13 @@ class Command:
     def __call__(
         self, *args: str | bytes | Path, status: int = 0, stdin: bytes = b"", **environment: str
     ) -> Result:
-        done = subprocess.run(
-            [*self.argv, *args],
+        run = run_forked if can_fork(environment) else run_program
+        done = run(
+            COMMAND_LINE,
+            *args,
             input=stdin,
-            capture_output=True,
             env=self.environment | environment,
             cwd=self.directory,
-            timeout=60,
-            check=False,
         )
         result = Result(done.returncode, done.stdout, done.stderr.decode())
         assert result.status == status, result

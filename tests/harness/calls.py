@@ -7,10 +7,11 @@ import errno
 import mmap
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.harness.forked import Forked, run_forked
 
 RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
 _AT_FDCWD = -100
@@ -53,13 +54,7 @@ def fails(number: int) -> Iterator[None]:
 
 def run_python(code: str, *arguments: object) -> str:
     """Run a program in a process of its own; what it prints. Any error fails the test."""
-    done = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_forked(code, *map(str, arguments), text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -91,8 +86,8 @@ def run_as(user: int, directory: Path, action: Callable[[], object]) -> str:
 
 def start_python(code: str, *arguments: object) -> subprocess.Popen[str]:
     """Start a program; it talks through its standard input and output."""
-    return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
+    return Forked(
+        [code, *map(str, arguments)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from tests.harness.forked import Forked
 from volfs.control.client import MountClient, get_mount
 from volfs.control.mounts import find_mount_point
 from volfs.control.protocol import CommitResult, Failure, MountStatus, ReloadResult, to_exception
@@ -209,9 +209,12 @@ class Mounts:
         """
         options = self.options(place, **changes)
         encoded = encode_json(msgspec.to_builtins(options, enc_hook=str)).decode()
-        argv = [sys.executable, "-c", f"{prelude}\n{_START}", encoded]
-        process = subprocess.Popen(
-            argv, env=self.environment, stderr=subprocess.PIPE, cwd=self.directory, pass_fds=inherit
+        process = Forked(
+            [f"{prelude}\n{_START}", encoded],
+            env=self.environment,
+            stderr=subprocess.PIPE,
+            cwd=self.directory,
+            pass_fds=inherit,
         )
         if options.foreground:
             self._wait_until_ready(process, options)
