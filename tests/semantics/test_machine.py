@@ -17,10 +17,14 @@ from pathlib import Path
 import pytest
 
 from tests.harness.disks import MIB, fill, find_free, memory_disk
+from tests.services.conftest import Clock
 from tests.volume.shortcuts import noise, publish_files, read_file
 from volfs.errors import OutOfSpaceError, StoreDeniedError
 from volfs.model.objects import Kind
 from volfs.model.retention import KeepRules
+from volfs.services.dicts import Dicts
+from volfs.services.layout import open_services
+from volfs.services.resources import DICT, Resources
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
@@ -132,6 +136,26 @@ def test_a_grace_is_told_by_a_clock_that_nobody_sets(
         report = collect_garbage(store)
         assert (report.deleted_packs, report.waiting_packs) == (0, 2)
     assert collect_garbage(store, grace=0).deleted_packs == 2
+
+
+def test_entries_of_dicts_expire_by_a_clock_that_nobody_sets(tmp_path: Path) -> None:
+    """An entry of a Dict expires by a clock that nobody sets. The time between two runs of the
+    machine, or two machines, counts by its date, for half of the entry's term at most. What
+    was seen to have expired does not come back."""
+    clock = Clock()
+    tables = open_services(str(tmp_path / "services"), create=True)
+    dicts, of = Dicts(tables, clock.moment), Resources(tables, DICT).create("d", "main").id
+    dicts.put(of, b"k", b"v", ttl=60, only_new=False)
+    clock.error = 10**9
+    assert dicts.find(of, b"k") == b"v"
+    clock.restart(10**9, up=10**9)
+    assert dicts.find(of, b"k") == b"v"
+    clock.pass_(30)
+    assert dicts.find(of, b"k") is None
+    clock.restart()
+    clock.error = 0
+    assert dicts.find(of, b"k") is None
+    tables.close()
 
 
 def test_check_names_versions_of_the_future(

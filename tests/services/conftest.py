@@ -7,21 +7,36 @@ from pathlib import Path
 
 import pytest
 
+from volfs.model.entry import to_storable_time
 from volfs.services.layout import open_services
+from volfs.store.clock import Moment, Steady
 from volfs.store.tables import TableStore
 
 
 class Clock:
-    """Gives nanoseconds since 1970; ``pass_`` lets seconds go by."""
+    """The clocks of a machine. ``pass_`` lets seconds go by."""
 
     def __init__(self) -> None:
         self.now = 1_700_000_000 * 10**9
+        self.run, self.up = 1, 3600 * 10**9
+        self.error = 0
+        """How far the wall clock is ahead, in seconds."""
 
     def __call__(self) -> int:
-        return self.now
+        """What the wall clock says."""
+        return to_storable_time(self.now + int(self.error * 10**9))
+
+    def moment(self) -> Moment:
+        return Moment(Steady(self.run.to_bytes(16, "big"), self.up), self())
 
     def pass_(self, seconds: float) -> None:
         self.now += int(seconds * 10**9)
+        self.up += int(seconds * 10**9)
+
+    def restart(self, away: float = 0, up: float = 0) -> None:
+        """The machine starts anew; or the store is brought to one that has run for ``up``."""
+        self.now += int(away * 10**9)
+        self.run, self.up = self.run + 1, int(up * 10**9)
 
 
 @pytest.fixture

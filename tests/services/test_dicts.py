@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.services.conftest import Clock, count_rows
-from volfs.errors import DamagedObjectError, InvalidError, NotFoundError, RequestSizeError
+from volfs.errors import (
+    DamagedObjectError,
+    InvalidError,
+    NotFoundError,
+    RequestSizeError,
+    StoreDeniedError,
+)
 from volfs.services import dicts
-from volfs.services.dicts import IDLE_NS, INLINE_MAX, SLACK_NS, Dicts, Entry, Flag, decode_entry
+from volfs.services.dicts import INLINE_MAX, Dicts, row_key
 from volfs.services.layout import ENTRIES, VALUES
+from volfs.services.lifetimes import IDLE_NS, OVERDUE_NS, SLACK_NS, Entry, Flag, decode_entry
 from volfs.services.resources import DICT, Resources
-from volfs.store.tables import TableStore
+from volfs.store.clock import Steady, uptime_ns
+from volfs.store.elapsed import Wait
+from volfs.store.tables import Tables, TableStore
 
 DAY = 24 * 3600
 
 
 @pytest.fixture
 def rows(tables: TableStore, clock: Clock) -> Dicts:
-    return Dicts(tables, clock)
+    return Dicts(tables, clock.moment)
 
 
 @pytest.fixture
@@ -33,18 +45,37 @@ def put(rows: Dicts, of: str, key: bytes, value: bytes = b"v", ttl: float | None
     return rows.put(of, key, value, ttl=ttl, only_new=False)
 
 
+i64 = st.integers(-(1 << 63), (1 << 63) - 1)
+waits = st.builds(Wait, st.builds(Steady, st.binary(min_size=16, max_size=16), i64), i64, i64)
+
+
 @given(
-    st.integers(0, (1 << 64) - 1), st.sampled_from(list(Flag)), st.binary(), st.binary(max_size=99)
+    st.integers(0, (1 << 64) - 1),
+    st.none() | waits,
+    st.sampled_from([Flag(0), Flag.TTL, Flag.APART, Flag.TTL | Flag.APART]),
+    st.binary(),
+    st.binary(max_size=99),
 )
 def test_entries_are_decoded_as_encoded(
-    expires_ns: int, flags: Flag, key: bytes, value: bytes
+    term_ns: int, wait: Wait | None, flags: Flag, key: bytes, value: bytes
 ) -> None:
-    entry = Entry(expires_ns, flags, key, value)
+    entry = Entry(term_ns, wait, flags, key, value)
     assert decode_entry(entry.encode()) == entry
 
 
 def test_an_entry_byte_by_byte() -> None:
-    row = Entry(0x0102030405060708, Flag.TTL, b"key", b"value").encode()
+    wait = Wait(Steady(b"B" * 16, 1), 2, 3)
+    row = Entry(0x0102030405060708, wait, Flag.TTL, b"key", b"value").encode()
+    assert row[:16].hex(" ", 4) == "08070605 04030201 05000000 03000000"
+    assert row[16:56] == b"B" * 16 + b"".join(n.to_bytes(8, "little") for n in (1, 2, 3))
+    assert row[56:] == b"keyvalue"
+    for size in range(58):
+        with pytest.raises(DamagedObjectError):
+            decode_entry(row[:size])
+
+
+def test_an_entry_of_an_older_volfs_byte_by_byte() -> None:
+    row = Entry(0x0102030405060708, None, Flag.TTL, b"key", b"value").encode()
     assert row.hex(" ", 4) == "08070605 04030201 01000000 03000000 6b657976 616c7565"
     for size in range(18):
         with pytest.raises(DamagedObjectError):
@@ -182,6 +213,139 @@ def test_what_expired_is_swept_by_writing(
     assert count_rows(tables, VALUES) < 25
 
 
+# --- clocks -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [-(10**9), 3600, 10**9, 10**11])
+def test_a_clock_that_is_set_hides_and_removes_nothing(
+    rows: Dicts, of: str, clock: Clock, tables: TableStore, error: int
+) -> None:
+    for number in range(20):
+        put(rows, of, b"idle %d" % number)
+        put(rows, of, b"ttl %d" % number, ttl=60)
+    for ahead in (error, 0, error):
+        clock.error = ahead
+        put(rows, of, b"new %d" % ahead)
+        assert rows.find(of, b"ttl 0") == rows.find(of, b"idle 0") == b"v"
+        assert rows.contains(of, b"ttl 1")
+        assert not rows.put(of, b"ttl 2", b"w", ttl=9, only_new=True)
+        assert not rows.swap(of, b"ttl 3", None, b"w")
+        assert rows.count(of) == len(set(rows.iter_keys(of))) >= 41
+    assert count_rows(tables, ENTRIES) == 42
+    clock.pass_(60)
+    assert rows.find(of, b"ttl 0") is None
+    assert rows.count(of) == 22
+
+
+@pytest.mark.parametrize("error", [0, 10**9, -(10**9)])
+@pytest.mark.parametrize("up", [0, 10**7])
+def test_another_run_or_machine_counts_for_half_of_a_term_at_most(
+    rows: Dicts, of: str, clock: Clock, error: int, up: int
+) -> None:
+    put(rows, of, b"lock", ttl=60)
+    clock.pass_(20)
+    clock.restart(5, up=up)
+    clock.error = error
+    assert not rows.put(of, b"lock", b"w", ttl=60, only_new=True)
+    clock.pass_(29)
+    assert rows.contains(of, b"lock")
+    clock.pass_(31)
+    assert rows.put(of, b"lock", b"w", ttl=60, only_new=True)
+    assert rows.find(of, b"lock") == b"w"
+
+
+@pytest.mark.parametrize("look", ["find", "contains", "count", "only_new", "swap", "sweep"])
+def test_what_was_seen_to_be_gone_stays_gone(
+    rows: Dicts, of: str, clock: Clock, tables: TableStore, look: str
+) -> None:
+    put(rows, of, b"k", b"v" * 2000, ttl=60)
+    clock.pass_(60)
+    looks = {
+        "find": lambda: rows.find(of, b"k"),
+        "contains": lambda: rows.contains(of, b"k"),
+        "count": lambda: rows.count(of),
+        "only_new": lambda: rows.put(of, b"k", b"w", ttl=1, only_new=True) and rows.pop(of, b"k"),
+        "swap": lambda: rows.swap(of, b"k", b"v" * 2000, b"w"),
+        "sweep": lambda: [put(rows, of, b"%d" % n) for n in range(40)],
+    }
+    looks[look]()
+    clock.restart()
+    assert rows.find(of, b"k") is None
+    assert count_rows(tables, VALUES) == 0
+
+
+def test_two_containers_that_name_different_runs_of_the_machine(
+    rows: Dicts, of: str, clock: Clock
+) -> None:
+    """They look in turn, each in a run that the other does not know."""
+    put(rows, of, b"lock", ttl=60)
+    for second in range(1, 60):
+        clock.pass_(1)
+        clock.run = 1 + second % 2
+        assert rows.contains(of, b"lock"), second
+    clock.pass_(1)
+    clock.run = 1
+    assert not rows.contains(of, b"lock")
+
+
+@pytest.mark.parametrize("error", [-(10**8), 0, 10**9])
+def test_entries_of_an_older_volfs_begin_a_term_when_they_are_first_seen(
+    rows: Dicts, of: str, clock: Clock, tables: TableStore, error: int
+) -> None:
+    def put_older(key: bytes, seconds: float, flags: Flag) -> None:
+        row = Entry(clock() + int(seconds * 1e9), None, flags, key, b"v").encode()
+        tables.durable.change(lambda txn: txn.put(ENTRIES, row_key(of, key), row))
+
+    put_older(b"ttl", 30 * DAY, Flag.TTL)
+    put_older(b"over", -1, Flag.TTL)
+    put_older(b"idle", 5 * DAY, Flag(0))
+    clock.error = error
+    put(rows, of, b"new")
+    assert rows.count(of) == 4
+    assert rows.find(of, b"ttl") == b"v"
+    clock.error = 0
+    clock.pass_(OVERDUE_NS / 1e9)
+    assert rows.contains(of, b"over") == (error < 0), "until then, where the clock is behind"
+    assert rows.contains(of, b"ttl") == (error <= 0)
+    clock.pass_(1)
+    if error == 0:
+        clock.pass_(5 * DAY)
+        assert sorted(rows.iter_keys(of)) == [b"new", b"ttl"]
+        clock.pass_(25 * DAY)
+        assert not rows.contains(of, b"ttl")
+
+
+class Frozen:
+    """Tables that can only be read."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.read = tables.read
+
+    def change(self, act: object, adds: int | None = 0) -> None:
+        raise StoreDeniedError("it is on a read-only file system")
+
+
+def test_time_goes_on_for_whoever_reads_a_store_that_cannot_be_written(
+    rows: Dicts, of: str, clock: Clock
+) -> None:
+    put(rows, of, b"ttl", ttl=60)
+    put(rows, of, b"idle")
+    rows._tables = Frozen(rows._tables)  # type: ignore[assignment]
+    clock.pass_(2 * 3600)
+    assert rows.find(of, b"ttl") is None
+    assert rows.find(of, b"idle") == b"v"
+    clock.restart(3600)
+    assert b"idle" in rows.iter_keys(of)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a time namespace")
+def test_the_clock_of_a_run_is_the_same_in_every_container() -> None:
+    code = "from volfs.store.clock import uptime_ns; print(uptime_ns())"
+    apart = ["unshare", "--time", "--fork", f"--boottime={10**8}", sys.executable, "-c", code]
+    done = subprocess.run(apart, capture_output=True, text=True, check=True)
+    assert 0 <= uptime_ns() - int(done.stdout) < 600 * 10**9
+
+
 # --- limits -----------------------------------------------------------------
 
 
@@ -223,7 +387,7 @@ def test_does_what_a_dict_does(
 
     store = open_services(str(tmp_path_factory.mktemp("s") / "store"), create=True)
     clock, model = Clock(), dict[bytes, bytes]()
-    rows, of = Dicts(store, clock), Resources(store, DICT).create("d", "main").id
+    rows, of = Dicts(store, clock.moment), Resources(store, DICT).create("d", "main").id
     for step, key, value in steps:
         if step == "put":
             put(rows, of, key, value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
 from tests.services.conftest import Clock, count_rows
@@ -14,7 +16,7 @@ from volfs.store.tables import TableStore
 
 @pytest.fixture
 def dicts(tables: TableStore, clock: Clock) -> Resources:
-    return Resources(tables, DICT, clock)
+    return Resources(tables, DICT, clock, clock.moment)
 
 
 def test_a_resource_is_found_by_name_and_id(dicts: Resources) -> None:
@@ -103,3 +105,43 @@ def test_ephemeral_ones_are_not_listed_and_lapse(
         dicts.renew(first.id)
     assert dicts.get_by_id(second.id) == second
     assert count_rows(tables, EPHEMERAL) == 2
+
+
+def test_a_clock_that_is_set_and_other_runs_end_no_ephemeral_resource(
+    tables: TableStore, dicts: Resources, clock: Clock
+) -> None:
+    made = dicts.create_ephemeral("main")
+    for error in (10**9, -(10**9), 0):
+        clock.error = error
+        dicts.remove_lapsed()
+    clock.restart(up=10**6)  # of a container that names another run of the machine
+    clock.error = 10**9
+    dicts.remove_lapsed()
+    dicts.renew(made.id)
+    clock.pass_(EPHEMERAL_NS / 1e9 - 1)
+    dicts.remove_lapsed()
+    assert dicts.get_by_id(made.id) == made
+    clock.restart(10**6)
+    dicts.remove_lapsed()
+    clock.pass_(EPHEMERAL_NS / 1e9)
+    dicts.remove_lapsed()
+    assert count_rows(tables, EPHEMERAL, RESOURCES) == 0
+
+
+def test_an_ephemeral_resource_of_an_older_volfs(
+    tables: TableStore, dicts: Resources, clock: Clock
+) -> None:
+    made = dicts.create_ephemeral("main")
+    row = struct.pack("<Q16s", clock.up + EPHEMERAL_NS, clock.run.to_bytes(16, "big"))
+    tables.durable.change(lambda txn: txn.put(EPHEMERAL, made.id.encode(), row))
+    clock.pass_(EPHEMERAL_NS / 1e9 - 1)
+    dicts.remove_lapsed()
+    assert dicts.get_by_id(made.id) == made
+    clock.restart(10**9)
+    dicts.remove_lapsed()
+    clock.pass_(1)
+    dicts.remove_lapsed()
+    assert dicts.get_by_id(made.id) == made, "in a run that it does not know it has its time again"
+    clock.pass_(EPHEMERAL_NS / 1e9)
+    dicts.remove_lapsed()
+    assert count_rows(tables, EPHEMERAL) == 0

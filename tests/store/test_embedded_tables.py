@@ -12,7 +12,7 @@ import pytest
 
 from volfs.errors import OutOfSpaceError
 from volfs.store.embedded import environment
-from volfs.store.embedded.tables import BOOT, TABLES, VOLATILE, EmbeddedTableStore
+from volfs.store.embedded.tables import BOOT, TABLES, VOLATILE, EmbeddedTableStore, Engine
 from volfs.store.embedded.tables import open_embedded_tables as open_tables
 from volfs.store.registry import open_store
 from volfs.store.tables import Changing, TableNames, Tables
@@ -125,6 +125,19 @@ def test_volatile_tables_are_empty_after_a_restart(path: Path) -> None:
         assert keys(store.durable) == [b"a"]
         assert keys(store.volatile) == ([] if restarted else [b"a"])
         store.close()
+
+
+def test_who_names_another_start_of_the_machine_keeps_what_others_use(path: Path) -> None:
+    """As a container does that has a name of its own for it."""
+    store = open_tables(str(path), NAMES, True)
+    put(store.volatile, b"a")
+    (path / TABLES / BOOT).write_text("another start of the machine")
+    assert in_fork(lambda: Engine(path).close())
+    assert keys(store.volatile) == [b"a"]
+    store.close()
+    store = open_tables(str(path), NAMES, True)
+    assert keys(store.volatile) == [], "nobody uses it: who has written it was of another start"
+    store.close()
 
 
 def test_the_directory_is_ours_alone(path: Path, store: EmbeddedTableStore) -> None:

@@ -3,67 +3,66 @@
 from __future__ import annotations
 
 import contextlib
-import struct
-from collections.abc import Iterator, Sequence
-from enum import IntFlag
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from blake3 import blake3
 
-from volfs.errors import DamagedObjectError, InvalidError, OutOfSpaceError, RequestSizeError
+from volfs.errors import (
+    DamagedObjectError,
+    InvalidError,
+    OutOfSpaceError,
+    RequestSizeError,
+    StoreDeniedError,
+)
 from volfs.services.layout import ENTRIES, VALUES
-from volfs.services.resources import DICT, Clock, get_resource
-from volfs.store.clock import now_ns
+from volfs.services.lifetimes import (
+    IDLE_NS,
+    SLACK_NS,
+    TERM_MAX,
+    Age,
+    Entry,
+    Flag,
+    begin_term,
+    decode_entry,
+    look_at,
+)
+from volfs.services.resources import DICT, get_resource
+from volfs.store.clock import Moment, read_moment
 from volfs.store.tables import Changing, Reading, TableStore, end_of
 
 VALUE_MAX = 100 << 20
 UPDATE_MAX = 10_000
-IDLE_NS = 7 * 24 * 3600 * 10**9
-"""An entry expires when nobody has read or written it for so long."""
-SLACK_NS = 3600 * 10**9
-"""... or up to so much later: not every read is worth a write."""
 INLINE_MAX = 1024
 _SWEPT = 2
 _BATCH = 256
-_FOREVER = (1 << 64) - 1
-_HEAD = struct.Struct("<QB3xI")
 
 
-class Flag(IntFlag):
-    TTL = 1
-    """It expires at its time, used or not."""
-    APART = 2
-    """The value is in the other table."""
+class Seen(NamedTuple):
+    """A row that somebody has looked at."""
 
+    at: bytes
+    entry: Entry
+    age: Age
 
-class Entry(NamedTuple):
-    """A row. ``value`` is empty where it lies apart."""
+    @property
+    def is_live(self) -> bool:
+        return self.age.left_ns > 0
 
-    expires_ns: int
-    flags: Flag
-    key: bytes
-    value: bytes
-
-    def encode(self) -> bytes:
-        head = _HEAD.pack(self.expires_ns, self.flags, len(self.key))
-        return head + self.key + self.value
-
-
-def decode_entry(row: bytes) -> Entry:
-    try:
-        expires_ns, flags, length = _HEAD.unpack_from(row)
-        start, end = _HEAD.size, _HEAD.size + length
-        if len(row) < end:
-            raise ValueError("too short")
-        return Entry(expires_ns, Flag(flags), row[start:end], row[end:])
-    except (struct.error, ValueError) as error:
-        raise DamagedObjectError(f"an entry of a Dict: {error}") from error
+    @property
+    def is_news(self) -> bool:
+        """Whether its row is to be written anew, or removed."""
+        return not self.is_live or self.age.noted is not None
 
 
 class Dicts:
-    """All Dicts of a store. NotFoundError from each call if the Dict is gone."""
+    """All Dicts of a store. NotFoundError from each call if the Dict is gone.
 
-    def __init__(self, store: TableStore, now: Clock = now_ns) -> None:
+    Whoever finds that an entry has expired removes it: what was seen to be gone stays gone,
+    also where the next one who looks knows less of the time (``store/elapsed.py``).
+    """
+
+    def __init__(self, store: TableStore, now: Callable[[], Moment] = read_moment) -> None:
         self._tables = store.durable
         self._now = now
 
@@ -74,20 +73,25 @@ class Dicts:
         found = self._tables.read(lambda txn: self._look(txn, dict_id, key))
         if found is None:
             return None
-        entry, value = found
-        if not entry.flags & Flag.TTL and entry.expires_ns < self._now() + IDLE_NS:
-            with contextlib.suppress(OutOfSpaceError):
-                self._touch(dict_id, key)
+        seen, value = found
+        if seen.is_live and not seen.entry.flags & Flag.TTL and seen.age.left_ns < IDLE_NS:
+            used = begin_term(seen.entry, IDLE_NS + SLACK_NS, self._now())
+            seen = seen._replace(age=seen.age._replace(noted=used))
+        self._note(dict_id, [seen])
         return value
 
     def contains(self, dict_id: str, key: bytes) -> bool:
         """Whether ``find`` would find it. Not a use."""
 
-        def look(txn: Reading) -> bool:
+        def look(txn: Reading) -> Seen | None:
             get_resource(txn, dict_id, DICT)
-            return self._find_entry(txn, row_key(dict_id, key)) is not None
+            return self._find_entry(txn, row_key(dict_id, key))
 
-        return self._tables.read(look)
+        seen = self._tables.read(look)
+        if seen is None:
+            return False
+        self._note(dict_id, [seen])
+        return seen.is_live
 
     def put(
         self, dict_id: str, key: bytes, value: bytes, *, ttl: float | None, only_new: bool
@@ -97,14 +101,14 @@ class Dicts:
         ``ttl``, in seconds, replaces the expiry by disuse. RequestSizeError; InvalidError.
         """
         check_size(len(value), "Dict.put")
-        expiry = self._expiry(ttl)
+        term = find_term(ttl)
 
         def act(txn: Changing) -> bool:
             get_resource(txn, dict_id, DICT)
             at = row_key(dict_id, key)
-            if only_new and self._find_entry(txn, at) is not None:
+            if only_new and self._has_live(txn, at):
                 return False
-            self._write(txn, at, expiry, key, value)
+            self._write(txn, at, term, key, value)
             self._sweep(txn, dict_id, at)
             return True
 
@@ -117,8 +121,10 @@ class Dicts:
         def act(txn: Changing) -> bool:
             found = self._look(txn, dict_id, key)
             if (found and found[1]) != expected:
+                if found is not None:
+                    self._settle(txn, found[0])
                 return False
-            self._write(txn, row_key(dict_id, key), self._expiry(None), key, value)
+            self._write(txn, row_key(dict_id, key), find_term(None), key, value)
             return True
 
         return self._tables.change(act, adds=len(value))
@@ -148,7 +154,7 @@ class Dicts:
         def act(txn: Changing) -> None:
             get_resource(txn, dict_id, DICT)
             for key, value in items:
-                self._write(txn, row_key(dict_id, key), self._expiry(None), key, value)
+                self._write(txn, row_key(dict_id, key), find_term(None), key, value)
 
         self._tables.change(act, adds=size)
 
@@ -167,7 +173,7 @@ class Dicts:
             if entry.flags & Flag.APART:
                 key = entry.key
                 found = self._tables.read(lambda txn: self._look(txn, dict_id, key))  # noqa: B023
-                if found is not None:
+                if found is not None and found[1] is not None:
                     yield entry.key, found[1]
             else:
                 yield entry.key, entry.value
@@ -188,8 +194,9 @@ class Dicts:
         end = end_of(first)
         while rows := self._read_batch(dict_id, first, end):
             now = self._now()
-            entries = (decode_entry(row) for _, row in rows)
-            yield from (entry for entry in entries if entry.expires_ns > now)
+            batch = [see(at, row, now) for at, row in rows]
+            self._note(dict_id, batch)
+            yield from (seen.entry for seen in batch if seen.is_live)
             first = rows[-1][0] + b"\0"
 
     def _read_batch(self, dict_id: str, first: bytes, end: bytes) -> list[tuple[bytes, bytes]]:
@@ -199,50 +206,71 @@ class Dicts:
 
         return self._tables.read(look)
 
+    def _note(self, dict_id: str, looks: list[Seen]) -> None:
+        """Write down what looks have found, where that is news and the rows are as they were."""
+        news = [seen for seen in looks if seen.is_news]
+
+        def act(txn: Changing) -> None:
+            get_resource(txn, dict_id, DICT)
+            for seen in news:
+                if txn.find(ENTRIES, seen.at) == seen.entry.encode():
+                    self._settle(txn, seen)
+
+        if news:
+            # Where nothing can be written, whoever looks next finds it out again.
+            adds = 0 if any(seen.is_live for seen in news) else None
+            with contextlib.suppress(OutOfSpaceError, StoreDeniedError):
+                self._tables.change(act, adds)
+
     # --- within a transaction --------------------------------------------
 
-    def _look(self, txn: Reading, dict_id: str, key: bytes) -> tuple[Entry, bytes] | None:
+    def _look(self, txn: Reading, dict_id: str, key: bytes) -> tuple[Seen, bytes | None] | None:
+        """A row, and its value unless it has expired."""
         get_resource(txn, dict_id, DICT)
         at = row_key(dict_id, key)
-        entry = self._find_entry(txn, at)
-        if entry is None:
-            return None
-        if not entry.flags & Flag.APART:
-            return entry, entry.value
+        seen = self._find_entry(txn, at)
+        if seen is None or not seen.is_live:
+            return seen and (seen, None)
+        if not seen.entry.flags & Flag.APART:
+            return seen, seen.entry.value
         value = txn.find(VALUES, at)
         if value is None:
             raise DamagedObjectError(f"Dict {dict_id}: the value of an entry is missing")
-        return entry, value
+        return seen, value
 
-    def _find_entry(self, txn: Reading, at: bytes) -> Entry | None:
+    def _find_entry(self, txn: Reading, at: bytes) -> Seen | None:
         row = txn.find(ENTRIES, at)
-        entry = None if row is None else decode_entry(row)
-        return entry if entry is not None and entry.expires_ns > self._now() else None
+        return None if row is None else see(at, row, self._now())
+
+    def _has_live(self, txn: Changing, at: bytes) -> bool:
+        seen = self._find_entry(txn, at)
+        if seen is None:
+            return False
+        self._settle(txn, seen)
+        return seen.is_live
+
+    def _settle(self, txn: Changing, seen: Seen) -> None:
+        """Bring the row of an entry to what a look has found."""
+        if not seen.is_live:
+            self._erase(txn, seen.at)
+        elif seen.age.noted is not None:
+            txn.put(ENTRIES, seen.at, seen.age.noted.encode())
 
     def _write(
-        self, txn: Changing, at: bytes, expiry: tuple[int, Flag], key: bytes, value: bytes
+        self, txn: Changing, at: bytes, term: tuple[int, Flag], key: bytes, value: bytes
     ) -> None:
-        expires_ns, flags = expiry
+        term_ns, flags = term
         if len(value) > INLINE_MAX:
             txn.put(VALUES, at, value)
-            txn.put(ENTRIES, at, Entry(expires_ns, flags | Flag.APART, key, b"").encode())
+            entry = Entry(term_ns, None, flags | Flag.APART, key, b"")
         else:
             txn.delete(VALUES, at)
-            txn.put(ENTRIES, at, Entry(expires_ns, flags, key, value).encode())
+            entry = Entry(term_ns, None, flags, key, value)
+        txn.put(ENTRIES, at, begin_term(entry, term_ns, self._now()).encode())
 
     def _erase(self, txn: Changing, at: bytes) -> None:
         txn.delete(ENTRIES, at)
         txn.delete(VALUES, at)
-
-    def _touch(self, dict_id: str, key: bytes) -> None:
-        def act(txn: Changing) -> None:
-            at = row_key(dict_id, key)
-            entry = self._find_entry(txn, at)
-            if entry is not None and not entry.flags & Flag.TTL:
-                used = entry._replace(expires_ns=self._expiry(None)[0])
-                txn.put(ENTRIES, at, used.encode())
-
-        self._tables.change(act)
 
     def _sweep(self, txn: Changing, dict_id: str, at: bytes) -> None:
         """Remove the neighbours if they have expired.
@@ -250,17 +278,22 @@ class Dicts:
         Rows are in the order of hashes, so these are random ones: the more is
         written, the more is swept, and nobody ever has to look at all.
         """
-        rows = txn.scan(ENTRIES, at + b"\0", end_of(dict_id.encode()), _SWEPT)
-        for key, row in rows:
-            if decode_entry(row).expires_ns <= self._now():
-                self._erase(txn, key)
+        for key, row in txn.scan(ENTRIES, at + b"\0", end_of(dict_id.encode()), _SWEPT):
+            self._settle(txn, see(key, row, self._now()))
 
-    def _expiry(self, ttl: float | None) -> tuple[int, Flag]:
-        if ttl is None:
-            return self._now() + IDLE_NS + SLACK_NS, Flag(0)
-        if not 0 < ttl < float("inf"):
-            raise InvalidError(f"a ttl of {ttl} seconds makes no sense")
-        return min(self._now() + int(ttl * 1e9), _FOREVER), Flag.TTL
+
+def see(at: bytes, row: bytes, now: Moment) -> Seen:
+    entry = decode_entry(row)
+    return Seen(at, entry, look_at(entry, now))
+
+
+def find_term(ttl: float | None) -> tuple[int, Flag]:
+    """How long an entry is kept; InvalidError."""
+    if ttl is None:
+        return IDLE_NS + SLACK_NS, Flag(0)
+    if not 0 < ttl < float("inf"):
+        raise InvalidError(f"a ttl of {ttl} seconds makes no sense")
+    return min(int(ttl * 1e9), TERM_MAX), Flag.TTL
 
 
 def row_key(dict_id: str, key: bytes) -> bytes:

@@ -28,7 +28,8 @@ from volfs.services.layout import (
     RESOURCES,
     VALUES,
 )
-from volfs.store.clock import Steady, now_ns, read_steady
+from volfs.store.clock import Moment, Steady, now_ns, read_moment
+from volfs.store.elapsed import Wait, begin_wait, decode_wait, look_again
 from volfs.store.identity import default_author, make_id
 from volfs.store.tables import Changing, Reading, Tables, TableStore, end_of
 
@@ -36,14 +37,16 @@ Clock = Callable[[], int]
 """Nanoseconds since 1970."""
 EPHEMERAL_NS = 15 * 60 * 10**9
 """How long an ephemeral resource is kept after it was last said to be needed: by a clock that
-nobody sets. When the machine starts anew nobody is left who needs it."""
+nobody sets. In another run of the machine it is kept for half as long at least: a store may be
+used by containers that have not the same idea of which run it is."""
 EVERYTHING = 1 << 30
 _PIECE = 1000
 _KEY_MAX = 500
 """Bytes of a key that a table takes; those of names that can be are shorter."""
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,64}")
+_OLDER = struct.Struct("<Q16s")
+_NEVER = (1 << 63) - 1
 _APP_ID = re.compile(r"ap-[a-zA-Z0-9]{22}")
-_UNTIL = struct.Struct("<Q16s")
 
 
 class Kind(NamedTuple):
@@ -88,12 +91,18 @@ def check_name(noun: str, name: str) -> str:
 class Resources:
     """The resources of one kind in a store."""
 
-    def __init__(self, store: TableStore, kind: Kind, now: Clock = now_ns) -> None:
+    def __init__(
+        self,
+        store: TableStore,
+        kind: Kind,
+        now: Clock = now_ns,
+        moment: Callable[[], Moment] = read_moment,
+    ) -> None:
         self._store = store
         self._tables = store.durable
         self._kind = kind
         self._now = now
-        self._steady = read_steady if now is now_ns else lambda: Steady(bytes(16), now())
+        self._moment = moment
 
     # --- making ----------------------------------------------------------
 
@@ -135,7 +144,7 @@ class Resources:
 
         def act(txn: Changing) -> None:
             self._put(txn, new)
-            txn.put(EPHEMERAL, new.id.encode(), self._until())
+            txn.put(EPHEMERAL, new.id.encode(), begin_wait(self._moment()).encode())
 
         self._tables.change(act)
         return new
@@ -145,7 +154,7 @@ class Resources:
 
         def act(txn: Changing) -> None:
             get_resource(txn, resource_id, self._kind)
-            txn.put(EPHEMERAL, resource_id.encode(), self._until())
+            txn.put(EPHEMERAL, resource_id.encode(), begin_wait(self._moment()).encode())
 
         self._tables.change(act)
 
@@ -156,14 +165,6 @@ class Resources:
 
     def _put(self, txn: Changing, resource: Resource) -> None:
         txn.put(RESOURCES, resource.id.encode(), _encode(resource))
-
-    def _until(self) -> bytes:
-        boot, ns = self._steady()
-        return _UNTIL.pack(ns + EPHEMERAL_NS, boot)
-
-    def _has_lapsed(self, until: bytes) -> bool:
-        boot, ns = self._steady()
-        return until[8:] != boot or _UNTIL.unpack(until)[0] <= ns
 
     # --- looking ---------------------------------------------------------
 
@@ -237,9 +238,12 @@ class Resources:
         first = f"{self._kind.prefix}-".encode()
 
         def act(txn: Changing) -> None:
-            for key, until in txn.scan(EPHEMERAL, first, end_of(first), EVERYTHING):
-                if self._has_lapsed(until):
+            for key, row in txn.scan(EPHEMERAL, first, end_of(first), EVERYTHING):
+                waited, news = look_again(_decode_wait(row), self._moment(), EPHEMERAL_NS)
+                if waited >= EPHEMERAL_NS:
                     self._remove(txn, get_resource(txn, key.decode(), self._kind))
+                elif news is not None:
+                    txn.put(EPHEMERAL, key, news.encode())
 
         self._tables.change(act, adds=None)
         remove_doomed(self._store)
@@ -255,6 +259,14 @@ def get_resource(txn: Reading, resource_id: str, kind: Kind) -> Resource:
         return msgspec.structs.replace(resource, created_by=from_stored(resource.created_by))
     except ValueError as error:
         raise DamagedObjectError(f"{kind.noun} {resource_id}: its record: {error}") from error
+
+
+def _decode_wait(row: bytes) -> Wait:
+    """Rows of older versions of volfs say when it lapses, in which run; not at which date."""
+    if len(row) != _OLDER.size:
+        return decode_wait(row)
+    until, boot = _OLDER.unpack(row)
+    return Wait(Steady(boot, max(0, until - EPHEMERAL_NS)), _NEVER, 0)
 
 
 def _encode(resource: Resource) -> bytes:

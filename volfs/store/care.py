@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from volfs.model.objects import Oid
 from volfs.model.references import Reference
-from volfs.store.clock import Steady
+from volfs.store.clock import Moment, Steady
 
 
 class Live(Protocol):
@@ -23,6 +23,10 @@ class Live(Protocol):
     def __contains__(self, oid: Oid, /) -> bool: ...
 
 
+_BELIEVED = b"\1" * 16
+"""The run of a machine whose wall clock nobody sets: it is that of tests."""
+
+
 class GcOptions(NamedTuple):
     now_ns: int
     grace_ns: int
@@ -32,6 +36,10 @@ class GcOptions(NamedTuple):
     """Sessions whose leases keep nothing: a dry run may not drop them."""
     steady: Steady | None = None
     """The time by a clock that nobody sets; without it, ``now_ns`` is believed."""
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.steady or Steady(_BELIEVED, self.now_ns), self.now_ns)
 
 
 class GcProgress(NamedTuple):

@@ -14,6 +14,7 @@ from volfs.model.entry import to_storable_time
 
 _RANDOM = (1 << 20) - 1
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_OFFSETS = Path("/proc/self/timens_offsets")
 
 
 def now_ns() -> int:
@@ -35,14 +36,40 @@ class Steady(NamedTuple):
     """Nanoseconds since it began; time that the machine slept is in it."""
 
 
+NO_RUN = Steady(bytes(16), 0)
+"""A moment of no run that there is."""
+
+
+class Moment(NamedTuple):
+    """Now, by both clocks."""
+
+    steady: Steady
+    wall_ns: int
+
+
+def read_moment() -> Moment:
+    return Moment(read_steady(), now_ns())
+
+
 def read_steady() -> Steady:
     """Now, by a clock that nobody sets."""
     return Steady(read_boot(), uptime_ns())
 
 
 def uptime_ns() -> int:
-    """Nanoseconds since the machine began to run."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    """Nanoseconds since the machine began to run: the same in every container."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _read_offset()
+
+
+@cache
+def _read_offset() -> int:
+    """How far the time namespace of this process has set its clock apart from the machine's."""
+    try:
+        offsets = (line.split() for line in _OFFSETS.read_text().splitlines())
+        found = [int(s) * 10**9 + int(ns) for name, s, ns in offsets if name in ("boottime", "7")]
+    except (OSError, ValueError):
+        return 0  # a kernel without time namespaces
+    return found[0] if found else 0
 
 
 @cache

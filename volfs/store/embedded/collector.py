@@ -14,6 +14,7 @@ from volfs.model.objects import Kind, Oid
 from volfs.model.pack import RECORD_HEADER_SIZE
 from volfs.model.references import Reference
 from volfs.store.care import GcOptions, GcProgress, GcReport, Live
+from volfs.store.elapsed import begin_wait
 from volfs.store.embedded.caretaker import (
     Copier,
     HeldPack,
@@ -27,7 +28,6 @@ from volfs.store.embedded.caretaker import (
 from volfs.store.embedded.environment import Transaction
 from volfs.store.embedded.purge import find_due, find_size, purge, tidy_names
 from volfs.store.embedded.rows import decode_entry
-from volfs.store.embedded.waiting import begin_wait
 from volfs.store.embedded.writer import PACK_TARGET
 
 OBJECTS_AT_ONCE = 1 << 20
@@ -282,7 +282,7 @@ class Collector:
             index.replace_entry(txn, oid, row, entry)
         for oid, row in victim.dead:
             index.quarantine.condemn(txn, oid, row)
-        wait = begin_wait(self._options)
+        wait = begin_wait(self._options.moment)
         index.quarantine.put_aside(txn, victim.use.pack, self._options.now_ns, wait=wait)
 
     # --- report ----------------------------------------------------------

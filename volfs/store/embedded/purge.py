@@ -9,12 +9,12 @@ from contextlib import suppress
 from volfs.errors import OutOfSpaceError
 from volfs.errors.faults import reached
 from volfs.store.care import GcOptions, GcProgress, Undeleted
+from volfs.store.elapsed import Wait, look_again, wait_since
 from volfs.store.embedded.caretaker import ROWS_AT_ONCE, Parts, Row, alone
 from volfs.store.embedded.environment import Transaction, store_errors
 from volfs.store.embedded.packs import pack_path
 from volfs.store.embedded.quarantine import Fate, QuarantinedPack, iter_condemned
 from volfs.store.embedded.rows import decode_entry
-from volfs.store.embedded.waiting import look_again
 
 
 def find_size(parts: Parts, pack: int) -> int:
@@ -36,7 +36,7 @@ def find_due(parts: Parts, options: GcOptions) -> list[QuarantinedPack]:
 def _is_due(item: QuarantinedPack, options: GcOptions) -> bool:
     if item.fate == Fate.DOOMED or options.grace_ns <= 0:
         return True
-    return look_again(item.since_ns, item.wait, options)[0] >= options.grace_ns
+    return _waited(item, options)[0] >= options.grace_ns
 
 
 def note_times(parts: Parts, options: GcOptions) -> None:
@@ -57,9 +57,14 @@ def note_times(parts: Parts, options: GcOptions) -> None:
 
 def _look(item: QuarantinedPack, options: GcOptions) -> QuarantinedPack:
     """The pack's row as it is to be; what was put aside in the future was put aside now."""
-    _, wait = look_again(item.since_ns, item.wait, options)
+    _, wait = _waited(item, options)
     since_ns = min(item.since_ns, options.now_ns)
     return item._replace(since_ns=since_ns, wait=wait or item.wait)
+
+
+def _waited(item: QuarantinedPack, options: GcOptions) -> tuple[int, Wait | None]:
+    wait = item.wait or wait_since(item.since_ns)
+    return look_again(wait, options.moment, options.grace_ns)
 
 
 def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from volfs.errors import DamagedObjectError
 from volfs.model.objects import Oid
 from volfs.model.pack import PackKind
+from volfs.store.elapsed import Wait, decode_wait
 from volfs.store.embedded.environment import Environment, Table, Transaction
 from volfs.store.embedded.rows import (
     IndexEntry,
@@ -24,7 +25,6 @@ from volfs.store.embedded.rows import (
     pack_key,
     unpack_key,
 )
-from volfs.store.embedded.waiting import Wait, decode_wait
 
 _ROW = struct.Struct("<BQqB")
 

@@ -22,6 +22,7 @@ from volfs.model.pack import (
 from volfs.store.base import CheckProgress, Damage
 from volfs.store.care import RepairReport
 from volfs.store.clock import Steady
+from volfs.store.elapsed import Wait
 from volfs.store.embedded.caretaker import (
     ROWS_AT_ONCE,
     Copier,
@@ -45,7 +46,6 @@ from volfs.store.embedded.packs import PackReader, list_files
 from volfs.store.embedded.quarantine import Fate
 from volfs.store.embedded.ref_repair import RefMender
 from volfs.store.embedded.rows import IndexEntry, PackRow, decode_entry
-from volfs.store.embedded.waiting import Wait
 
 
 def repair(parts: Parts, now_ns: int, steady: Steady) -> Iterator[CheckProgress | RepairReport]:

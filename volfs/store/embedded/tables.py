@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
+from uuid import UUID
 
 from volfs.errors import StoreError, StoreReplacedError
+from volfs.store.clock import read_boot
 from volfs.store.embedded.access import is_writable
 from volfs.store.embedded.ballast import Ballast
 from volfs.store.embedded.environment import (
@@ -33,8 +35,7 @@ from volfs.store.tables import Changing, Reading, TableNames, Tables
 
 T = TypeVar("T")
 TABLES, DURABLE, VOLATILE = "tables", "durable", "volatile"
-SIGNALS, BOOT = "signals", "boot"
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+SIGNALS, BOOT, IN_USE = "signals", "boot", "in-use"
 
 
 class Rows:
@@ -172,16 +173,18 @@ class Engine:
         self.handle = open_handle(address)
         self.path = self.handle.path
         self.handles = 0
+        self._use = ExitStack()
         try:
             directory = self.handle.base / TABLES
             with store_errors(f"tables {directory}"):
                 if is_writable(directory):
                     directory.mkdir(mode=0o700, exist_ok=True)
-                    _forget_after_restart(directory)
+                    self._use.callback(os.close, _begin_use(directory))
             self.durable = EmbeddedTables(self.handle, f"{TABLES}/{DURABLE}", durable=True)
             self.volatile = EmbeddedTables(self.handle, f"{TABLES}/{VOLATILE}", durable=False)
             self.signals = Signals(directory / SIGNALS)
         except BaseException:
+            self._use.close()
             self.handle.close()
             raise
 
@@ -193,6 +196,7 @@ class Engine:
     def close(self) -> None:
         for tables in self.both:
             tables.close()
+        self._use.close()
         self.handle.close()
 
     @property
@@ -206,12 +210,33 @@ class Engine:
         return True
 
 
+def _begin_use(directory: Path) -> int:
+    """A descriptor whose lock says, until it is closed, that somebody uses the tables.
+
+    Where nobody does, what was written before the machine last started is forgotten. Where
+    somebody does the machine has not started since, whatever a container says of it.
+    """
+    fd = os.open(directory / IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass
+        else:
+            _forget_after_restart(directory)
+        fcntl.flock(fd, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def _forget_after_restart(directory: Path) -> None:
     """Remove what was written without care for the disk before the machine last started."""
     fd = os.open(directory / BOOT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        now = BOOT_ID.read_bytes()
+        now = f"{UUID(bytes=read_boot())}\n".encode()
         if os.read(fd, len(now)) != now:
             shutil.rmtree(directory / VOLATILE, ignore_errors=True)
             # No sync: whatever stands here after a power cut is of another start.

@@ -1,4 +1,4 @@
-"""The time that packs spend in quarantine, by clocks that are set, go back, or start anew."""
+"""The time that has passed of a term, by clocks that are set, go back, or start anew."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volfs.store.care import GcOptions
-from volfs.store.clock import Steady
-from volfs.store.embedded.waiting import Wait, begin_wait, decode_wait, look_again
+from volfs.store.clock import Moment, Steady
+from volfs.store.elapsed import Wait, begin_wait, decode_wait, look_again, wait_since
 
 HOUR = 3600 * 10**9
 DAY = 24 * HOUR
@@ -31,13 +30,15 @@ class Machine:
         self.true += ns
         self.up += ns
 
-    def restart(self, away: int) -> None:
+    def restart(self, away: int, up: int = 0) -> None:
+        """Another run; ``up``: of another machine, which has been running for so long."""
         self.true += away
-        self.boot, self.up = self.boot + 1, 0
+        self.boot, self.up = self.boot + 1, up
 
-    def options(self, grace: int = DAY) -> GcOptions:
+    @property
+    def now(self) -> Moment:
         wall = max(-I64, min(I64 - 1, self.true + self.error))
-        return GcOptions(wall, grace, steady=Steady(self.boot.to_bytes(16, "big"), self.up))
+        return Moment(Steady(self.boot.to_bytes(16, "big"), self.up), wall)
 
 
 class Pack:
@@ -45,10 +46,10 @@ class Pack:
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.since, self.wait = machine.options().now_ns, begin_wait(machine.options())
+        self.wait = begin_wait(machine.now)
 
     def look(self, grace: int = DAY) -> int:
-        waited, wait = look_again(self.since, self.wait, self.machine.options(grace))
+        waited, wait = look_again(self.wait, self.machine.now, grace)
         self.wait = wait or self.wait
         return waited
 
@@ -101,10 +102,21 @@ def test_a_machine_that_sleeps_at_night_gets_there() -> None:
     assert looks == 2
 
 
+@pytest.mark.parametrize("error", [0, -YEAR, YEAR])
+def test_a_store_that_is_brought_to_a_machine_that_runs_for_long(error: int) -> None:
+    machine = Machine()
+    pack = Pack(machine)
+    machine.error = error
+    machine.restart(HOUR, up=YEAR)
+    assert pack.look() <= DAY // 2
+    machine.pass_time(DAY)
+    assert pack.look() >= DAY
+
+
 def test_a_row_of_an_older_volfs() -> None:
     machine = Machine()
     for since in (machine.true - 9 * DAY, machine.true + YEAR, -I64):
-        waited, wait = look_again(since, None, machine.options())
+        waited, wait = look_again(wait_since(since), machine.now, DAY)
         assert waited <= DAY // 2
         assert wait is not None
         assert decode_wait(wait.encode()) == wait
@@ -137,7 +149,7 @@ def test_any_life_of_a_machine(life: list[Step], data: st.DataObject, grace: int
         if what == "pass":
             machine.pass_time(ns)
         elif what == "restart":
-            machine.restart(ns)
+            machine.restart(ns, up=data.draw(st.sampled_from([0, 0, DAY, YEAR])))
             restarts, before = restarts + 1, 0  # of the run that ended, half of the grace counts
         elif what == "set":
             machine.error = data.draw(errors)
