@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -26,6 +26,9 @@ class Service(Protocol):
 
     def gives_items(self, method: str) -> bool:
         """Whether its result is to be iterated here."""
+
+    def get_bound(self, method: str) -> Callable[..., Any]:
+        """What ``call`` calls, with the parameters that callers give."""
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 
@@ -51,6 +54,16 @@ class Invoke:
     method: str
     arguments: bytes
     call_id: str
+
+
+@dataclass(frozen=True)
+class InvokeBatch:
+    """Run a batched method once for many calls. Its result is the outcomes of all of them."""
+
+    method: str
+    arguments: list[bytes]
+    call_id: str
+    """Of the first of them."""
 
 
 # --- from a container -------------------------------------------------------
@@ -103,7 +116,7 @@ class Find:
     tag: str
 
 
-Message = Start | Invoke | Submit | Attach | Fetch | Find
+Message = Start | Invoke | InvokeBatch | Submit | Attach | Fetch | Find
 
 
 def encode(message: Message) -> bytes:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from volfs.containers.answers import Answer, CallFailedError
+from volfs.containers.answers import Answer, CallFailedError, Outcome
+from volfs.containers.batches import load_outcomes
 from volfs.containers.faults import dump_fault
-from volfs.containers.messages import GRACE, Invoke
+from volfs.containers.gathering import Batching, Gathering
+from volfs.containers.messages import GRACE, Invoke, InvokeBatch
 from volfs.containers.running import Running
 from volfs.errors import FunctionTimeoutError, RemoteError
 
@@ -44,7 +46,7 @@ class PoolOptions:
     name: str
     containers: int = 100
     lanes: int = 1
-    """Calls that one container runs at once."""
+    """Calls, or batches of them, that one container runs at once."""
     timeout: float | None = None
     idle: float = 60.0
     uses: int | None = None
@@ -55,10 +57,20 @@ class PoolOptions:
 class Call:
     """One that waits for a container, or runs in one."""
 
-    def __init__(self, invoke: Invoke, is_unlimited: bool) -> None:
+    def __init__(self, invoke: Invoke, is_unlimited: bool, batching: Batching | None) -> None:
         self.invoke = invoke
+        self.batching = batching
         self.answer = Answer(is_unlimited=is_unlimited)
         self.attempts = 0
+        self.since = 0.0
+
+    @property
+    def method(self) -> str:
+        return self.invoke.method
+
+
+Batch = tuple[Call, ...]
+"""Calls that a container runs as one; of one call, where its function is not batched."""
 
 
 class Pool:
@@ -68,17 +80,19 @@ class Pool:
         self.options = options
         self._start = start
         self._changed = threading.Condition()
-        self._pending: deque[Call] = deque()
-        self._running: dict[Running, set[Call]] = {}
+        self._pending: Gathering[Call] = Gathering()
+        self._running: dict[Running, set[Batch]] = {}
         self._orphans: dict[Running, list[Call]] = {}
         """Calls to be run again once the container that died with them has ended."""
         self._threads: set[threading.Thread] = set()
         self._starting = 0
         self._closing = False
 
-    def submit(self, invoke: Invoke, *, is_unlimited: bool = False) -> Answer:
+    def submit(
+        self, invoke: Invoke, *, is_unlimited: bool = False, batching: Batching | None = None
+    ) -> Answer:
         """``is_unlimited``: its items need not be read for it to go on."""
-        call = Call(invoke, is_unlimited)
+        call = Call(invoke, is_unlimited, batching)
         call.answer.on_cancel = lambda: self._cancel(call)
         self._queue(call)
         return call.answer
@@ -91,14 +105,14 @@ class Pool:
             if call.answer.is_cancelled:
                 call.answer.fail(_say_cancelled(self.options.name))
                 return
-            self._pending.append(call)
+            call.since = time.monotonic()
+            self._pending.add(call)
             self._changed.notify_all()
             self._grow()
 
     def _cancel(self, call: Call) -> None:
         with self._changed:
-            if call in self._pending:
-                self._pending.remove(call)
+            if self._pending.remove(call):
                 call.answer.fail(_say_cancelled(self.options.name))
 
     # --- containers ------------------------------------------------------
@@ -106,8 +120,8 @@ class Pool:
     def _grow(self) -> None:
         """Start what is needed. Called with the lock."""
         lanes = self.options.lanes
-        free = sum(max(0, lanes - len(calls)) for calls in self._running.values())
-        wanted = len(self._pending) - free - self._starting * lanes
+        free = sum(max(0, lanes - len(batches)) for batches in self._running.values())
+        wanted = self._pending.count_batches() - free - self._starting * lanes
         count = len(self._running) + self._starting
         while wanted > 0 and self._starting < STARTS_AT_ONCE and count < self.options.containers:
             self._starting += 1
@@ -116,7 +130,7 @@ class Pool:
                 return
 
     def _start_thread(self) -> bool:
-        """False, and the first call fails, where the machine gives us no thread."""
+        """False, and the first batch fails, where the machine gives us no thread."""
         thread = threading.Thread(target=self._run_container, daemon=True)
         self._threads.add(thread)
         try:
@@ -124,8 +138,8 @@ class Pool:
         except RuntimeError as error:
             self._threads.discard(thread)
             self._starting -= 1
-            if self._pending and not self._running:
-                self._pending.popleft().answer.fail(dump_fault(error))
+            if not self._running:
+                _fail_all(self._pending.take_any(), dump_fault(error))
             return False
         return True
 
@@ -140,7 +154,7 @@ class Pool:
                 self._changed.notify_all()
 
     def _start_container(self) -> Running | None:
-        """None, and the first call fails, where it cannot be started."""
+        """None, and the first batch fails, where it cannot be started."""
         running, fault = None, b""
         try:
             running = self._start()
@@ -152,18 +166,18 @@ class Pool:
             self._starting -= 1
             if running is not None:
                 self._running[running] = set()
-            elif self._pending:
-                self._pending.popleft().answer.fail(fault)
+            else:
+                _fail_all(self._pending.take_any(), fault)
             self._grow()
         return running
 
     def _serve(self, running: Running) -> None:
         try:
-            while (call := self._take(running)) is not None:
+            while batch := self._take(running):
                 if self.options.lanes == 1:
-                    self._run(running, call)
+                    self._run(running, batch)
                 else:
-                    self._run_apart(running, call)
+                    self._run_apart(running, batch)
         finally:
             with self._changed:
                 del self._running[running]
@@ -174,55 +188,77 @@ class Pool:
                 for call in self._orphans.pop(running, ()):
                     self._queue_again(call)
 
-    def _run_apart(self, running: Running, call: Call) -> None:
+    def _run_apart(self, running: Running, batch: Batch) -> None:
         """In a thread of its own, where there is one to be had."""
         try:
-            threading.Thread(target=self._run, args=(running, call), daemon=True).start()
+            threading.Thread(target=self._run, args=(running, batch), daemon=True).start()
         except RuntimeError:
-            self._run(running, call)
+            self._run(running, batch)
 
-    def _take(self, running: Running) -> Call | None:
-        """The next call for it; None when it is to end."""
-        calls = self._running[running]
+    def _take(self, running: Running) -> Batch:
+        """The next calls for it; none when it is to end."""
+        batches = self._running[running]
+        end = time.monotonic() + self.options.idle
         with self._changed:
             while not self._closing and not running.is_dead and not self._is_used_up(running):
-                if self._pending and len(calls) < self.options.lanes:
-                    call = self._pending.popleft()
-                    calls.add(call)
-                    running.used += 1
+                now = time.monotonic()
+                end = now + self.options.idle if batches else end
+                has_room = len(batches) < self.options.lanes
+                if has_room and (batch := self._pending.take(now)):
+                    batches.add(batch)
+                    running.used += len(batch)
                     self._grow()
-                    return call
-                woken = self._changed.wait(None if calls else self.options.idle)
-                if not woken and not self._pending:
-                    return None
-            while calls:
+                    return batch
+                if not batches and not self._pending and now >= end:
+                    return ()
+                ripe = self._pending.compute_wait(now) if has_room else None
+                self._changed.wait(ripe if ripe is not None or batches else end - now)
+            while batches:
                 self._changed.wait()
-        return None
+        return ()
 
     def _is_used_up(self, running: Running) -> bool:
         return self.options.uses is not None and running.used >= self.options.uses
 
     # --- calls -----------------------------------------------------------
 
-    def _run(self, running: Running, call: Call) -> None:
+    def _run(self, running: Running, batch: Batch) -> None:
         try:
-            call.answer.finish(self._get_result(running, call))
+            self._end_calls(running, batch, self._get_outcomes(running, batch))
         except CallFailedError as error:
-            self._fail(running, call, error.body)
-        except Exception as error:  # noqa: BLE001 - who waits for the call is told
-            self._fail(running, call, dump_fault(error))
+            self._end_calls(running, batch, [Outcome(error.body, True)] * len(batch))
+        except Exception as error:  # noqa: BLE001 - who waits for the calls is told
+            self._end_calls(running, batch, [Outcome(dump_fault(error), True)] * len(batch))
         finally:
             with self._changed:
-                self._running[running].discard(call)
+                self._running[running].discard(batch)
                 self._changed.notify_all()
 
-    def _get_result(self, running: Running, call: Call) -> bytes:
+    def _end_calls(self, running: Running, batch: Batch, outcomes: Sequence[Outcome]) -> None:
+        if any(outcome.is_failure for outcome in outcomes):
+            running.kill_if_broken()
+        for call, outcome in zip(batch, outcomes, strict=True):
+            if outcome.is_failure:
+                self._fail(running, call, outcome.body)
+            else:
+                call.answer.finish(outcome.body)
+
+    def _get_outcomes(self, running: Running, batch: Batch) -> Sequence[Outcome]:
         """CallFailedError."""
-        relay = _Relay(call.answer)
-        running.call(call.invoke, relay)
-        call.answer.on_cancel = relay.cancel
-        if call.answer.is_cancelled:
-            relay.cancel()
+        first = batch[0].invoke
+        if batch[0].batching is None:
+            return [Outcome(self._get_result(running, batch, first))]
+        arguments = [call.invoke.arguments for call in batch]
+        message = InvokeBatch(first.method, arguments, first.call_id)
+        return load_outcomes(self._get_result(running, batch, message))
+
+    def _get_result(self, running: Running, batch: Batch, message: Invoke | InvokeBatch) -> bytes:
+        """CallFailedError."""
+        relay = _Relay(batch[0].answer)
+        running.call(message, relay)
+        for call in batch:
+            call.answer.on_cancel = partial(_cancel_if_unwanted, batch, relay)
+        _cancel_if_unwanted(batch, relay)
         try:
             return relay.wait(self.options.timeout)
         except TimeoutError:
@@ -233,7 +269,6 @@ class Pool:
     def _fail(self, running: Running, call: Call, fault: bytes) -> None:
         """Or run it again: where its container died, after that one's last commit."""
         call.attempts += 1
-        running.kill_if_broken()
         if call.answer.is_cancelled:
             call.answer.fail(_say_cancelled(self.options.name))
         elif self._closing:
@@ -262,15 +297,14 @@ class Pool:
         """
         with self._changed:
             self._closing = True
-            running = (call for calls in self._running.values() for call in calls)
+            running = [call for s in self._running.values() for batch in s for call in batch]
             ended = [call for call in running if not call.answer.is_cancelled]
-            pending, self._pending = list(self._pending), deque()
-            for container, calls in self._running.items():
-                if calls:
+            pending = list(self._pending.take_all())
+            for container, batches in self._running.items():
+                if batches:
                     container.terminate()
             self._changed.notify_all()
-        for call in pending:
-            call.answer.fail(_say_ended(self.options.name))
+        _fail_all(pending, _say_ended(self.options.name))
         self._wait_for_threads()
         return len(ended) + len(pending)
 
@@ -293,6 +327,20 @@ class _Relay(Answer):
         super().__init__(is_unlimited=answer.is_unlimited)
         self.add = answer.add  # type: ignore[method-assign]
         answer.on_taken = lambda amount: self.on_taken(amount)
+
+
+def _cancel_if_unwanted(batch: Batch, relay: _Relay) -> None:
+    """A batch goes on as long as somebody waits for one of its calls."""
+    cancelled = [call for call in batch if call.answer.is_cancelled]
+    if len(cancelled) == len(batch):
+        relay.cancel()
+    else:
+        _fail_all(cancelled, _say_cancelled(batch[0].method or "the function"))
+
+
+def _fail_all(calls: Sequence[Call], fault: bytes) -> None:
+    for call in calls:
+        call.answer.fail(fault)
 
 
 def _say_ended(name: str) -> bytes:

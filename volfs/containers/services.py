@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from volfs.containers.messages import Reference
@@ -26,6 +27,9 @@ class FunctionService:
 
     def start(self) -> Iterator[Any]:
         return iter(())
+
+    def get_bound(self, method: str) -> Callable[..., Any]:
+        return self.raw
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self.raw(*args, **kwargs)
@@ -58,8 +62,11 @@ class ClassService:
         self.instance = instance
         return (function(instance) for function in iter_marked(self.cls, ENTER))
 
+    def get_bound(self, method: str) -> Callable[..., Any]:
+        return partial(get_method(self.cls, method), self.instance)
+
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return get_method(self.cls, method)(self.instance, *args, **kwargs)
+        return self.get_bound(method)(*args, **kwargs)
 
     def stop(self) -> Iterator[Any]:
         if self.instance is None:
@@ -73,11 +80,23 @@ def is_generator_function(raw: Callable[..., Any]) -> bool:
 
 def iter_marked(cls: type, mark: str) -> Iterator[Callable[..., Any]]:
     """The functions with this mark that the class has, in the order of their definition."""
-    names = {name: None for base in reversed(cls.__mro__) for name in vars(base)}
-    for name in names:
-        found = find_attribute(cls, name)
+    for _, found in iter_attributes(cls):
         if getattr(found, MARK, None) == mark:
             yield getattr(found, "raw", found)
+
+
+def iter_methods(cls: type) -> Iterator[tuple[str, Any]]:
+    """What of it can be called from outside its container, by name."""
+    for name, found in iter_attributes(cls):
+        if getattr(found, MARK, None) == METHOD:
+            yield name, found
+
+
+def iter_attributes(cls: type) -> Iterator[tuple[str, Any]]:
+    """What the class has, not bound to anything, in the order of definition."""
+    names = {name: None for base in reversed(cls.__mro__) for name in vars(base)}
+    for name in list(names):
+        yield name, find_attribute(cls, name)
 
 
 def is_method(cls: type, name: str) -> bool:

@@ -15,14 +15,18 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
+from volfs.containers.batches import run_batch
 from volfs.containers.connection import Connection, Incoming
 from volfs.containers.faults import dump_fault
 from volfs.containers.loop import Loop
 from volfs.containers.messages import (
     GRACE,
     Invoke,
+    InvokeBatch,
     Service,
     Start,
     current_call,
@@ -82,21 +86,24 @@ class Worker:
         match message:
             case Start():
                 self._run_guarded(incoming, lambda: self._start(message))
-            case Invoke() if self._lanes == 1:
-                self._run_guarded(incoming, lambda: self._invoke(incoming, message))
             case Invoke():
-                self._run_apart(incoming, message)
+                self._run_in_lane(incoming, lambda: self._invoke(incoming, message))
+            case InvokeBatch():
+                self._run_in_lane(incoming, lambda: self._invoke_batch(message))
             case _:
                 incoming.failed(dump_fault(InvalidError(f"a call of {type(message).__name__}")))
 
-    def _run_apart(self, incoming: Incoming, message: Invoke) -> None:
-        run = self._run_guarded, (incoming, lambda: self._invoke(incoming, message))
+    def _run_in_lane(self, incoming: Incoming, work: Callable[[], bytes]) -> None:
+        if self._lanes == 1:
+            self._run_guarded(incoming, work)
+            return
+        run = partial(self._run_guarded, incoming, work)
         try:
-            threading.Thread(target=run[0], args=run[1], daemon=True).start()
+            threading.Thread(target=run, daemon=True).start()
         except RuntimeError as error:  # no more threads
             incoming.failed(dump_fault(error))
 
-    def _run_guarded(self, incoming: Incoming, work: Any) -> None:
+    def _run_guarded(self, incoming: Incoming, work: Callable[[], bytes]) -> None:
         self._running += 1
         try:
             body = work()
@@ -130,6 +137,12 @@ class Worker:
             self._send_items(incoming, result)
             result = None
         return dump(result, "the result")
+
+    def _invoke_batch(self, message: InvokeBatch) -> bytes:
+        if self._service is None:
+            raise InvalidError("a call before the start")
+        current_call.set(message.call_id)
+        return run_batch(self._service, message, self._await)
 
     def _send_items(self, incoming: Incoming, generator: Any) -> None:
         incoming.on_cancel = lambda: None

@@ -15,12 +15,14 @@ from typing import Any, ParamSpec, TypeVar, cast
 from volfs.api.apps.cls import Cls, prepare_class
 from volfs.api.apps.function import Function
 from volfs.api.apps.image import Image
-from volfs.api.apps.marks import LANES, find_refusal
+from volfs.api.apps.marks import find_refusal, get_marks
 from volfs.api.apps.options import Options
 from volfs.api.apps.plans import start_container
 from volfs.api.apps.running import Target, make_id, register
 from volfs.api.secret import Secret
 from volfs.api.twins import run_in_thread
+from volfs.containers.batches import check_batched
+from volfs.containers.gathering import Batching
 from volfs.containers.launching import drop_launcher, share_launcher
 from volfs.containers.messages import Reference, Service
 from volfs.containers.pickling import dump, send_by_value
@@ -43,10 +45,15 @@ class FunctionTarget(Target):
         self._app = app
         self._options = options
         self._service = service
+        if options.batching:
+            check_batched(service.raw, name, is_generator=service.is_generator)
 
     @property
     def has_mounts(self) -> bool:
         return self._options.has_mounts
+
+    def get_batching(self, method: str) -> Batching | None:
+        return self._options.batching
 
     @property
     def handle(self) -> Function[..., Any]:
@@ -158,9 +165,8 @@ class App:
             if not callable(raw) or isinstance(raw, type):
                 raise InvalidError("@app.function() is for functions; use @app.cls() for a class")
             tag = name or raw.__name__
-            lanes = getattr(raw, LANES, None)
             service = FunctionService(raw, is_generator)
-            target = FunctionTarget(self, service, chosen.change(lanes=lanes), tag)
+            target = FunctionTarget(self, service, chosen.change(**get_marks(raw)), tag)
             self._register(target, self.registered_functions, target.function)
             return cast(Function[P, R], target.function)
 
@@ -175,8 +181,7 @@ class App:
             if not isinstance(user_class, type):
                 raise InvalidError("@app.cls() is for classes; use @app.function() for a function")
             prepare_class(user_class)
-            lanes = getattr(user_class, LANES, None)
-            cls = Cls.from_local(self, user_class, chosen.change(lanes=lanes))
+            cls = Cls.from_local(self, user_class, chosen.change(**get_marks(user_class)))
             self._register(cls._target, self.registered_classes, cls)
             return cls
 

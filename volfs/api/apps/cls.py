@@ -10,7 +10,15 @@ from types import FunctionType
 from typing import Any
 
 from volfs.api.apps.function import Function
-from volfs.api.apps.marks import find_parameters, find_refusal, make_methods, set_parameters
+from volfs.api.apps.marks import (
+    BATCHING,
+    check_lanes,
+    find_parameters,
+    find_refusal,
+    make_batching,
+    make_methods,
+    set_parameters,
+)
 from volfs.api.apps.options import Options
 from volfs.api.apps.plans import start_container
 from volfs.api.apps.running import (
@@ -22,6 +30,8 @@ from volfs.api.apps.running import (
     restore_target,
     start_service,
 )
+from volfs.containers.batches import check_batched
+from volfs.containers.gathering import Batching
 from volfs.containers.messages import (
     Reference,
     Service,
@@ -35,6 +45,7 @@ from volfs.containers.services import (
     find_attribute,
     get_method,
     is_method,
+    iter_methods,
 )
 from volfs.errors import ExecutionError, InvalidError, NotFoundError
 
@@ -49,6 +60,9 @@ class ClassTarget(Target):
         tag, module = user_class.__name__, user_class.__module__
         self.reference = Reference(make_id("cs"), app.name, tag, module)
         self._instances: dict[bytes, InstanceTarget] = {}
+        if options.batching:
+            for name, method in iter_methods(user_class):
+                check_batched(method.raw, name, is_generator=method.is_generator)
 
     @property
     def handle(self) -> Cls:
@@ -92,6 +106,10 @@ class InstanceTarget(Target):
     def find_refusal(self, method: str) -> str | None:
         user_class = self._cls.user_class
         return find_refusal(find_attribute(user_class, method)) or find_refusal(user_class)
+
+    def get_batching(self, method: str) -> Batching | None:
+        raw = get_method(self._cls.user_class, method)
+        return self._cls.options.batching or getattr(raw, BATCHING, None)
 
     def _make_service(self) -> ClassService:
         args, kwargs = load_arguments(self.reference.parameters or b"")
@@ -143,9 +161,7 @@ class Cls:
 
     def list_methods(self) -> list[str]:
         """What of it can be called, where it is defined."""
-        user_class = getattr(self._target, "user_class", object)
-        names = {name: None for base in reversed(user_class.__mro__) for name in vars(base)}
-        return [name for name in names if is_method(user_class, name)]
+        return [name for name, _ in iter_methods(getattr(self._target, "user_class", object))]
 
     def get_raw(self, method: str) -> Callable[..., Any]:
         """The Python function of a method, where the class is defined. AttributeError."""
@@ -157,7 +173,11 @@ class Cls:
 
     def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> Cls:
         """Its containers run so many calls at once, in threads."""
-        return self.with_options(lanes=max_inputs)
+        return self.with_options(lanes=check_lanes(max_inputs, target_inputs))
+
+    def with_batching(self, *, max_batch_size: int, wait_ms: int) -> Cls:
+        """Its methods are ``batched`` like that. InvalidError."""
+        return self.with_options(batching=make_batching(max_batch_size, wait_ms))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Obj:
         """An instance with these parameters. TypeError."""
@@ -246,6 +266,7 @@ def prepare_class(user_class: type) -> None:
     What has only the mark of an endpoint or of batches becomes a method.
     """
     make_methods(user_class)
+    _check_batched_methods(user_class)
     if not find_parameters(user_class):
         return
     if "__init__" in vars(user_class):
@@ -253,3 +274,10 @@ def prepare_class(user_class: type) -> None:
             f"{user_class.__name__} has parameters and an __init__; put what it does in an @enter"
         )
     user_class.__init__ = set_parameters  # type: ignore[misc]
+
+
+def _check_batched_methods(user_class: type) -> None:
+    """InvalidError."""
+    for name, method in iter_methods(user_class):
+        if hasattr(method.raw, BATCHING):
+            check_batched(method.raw, name, is_generator=method.is_generator)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 
+from volfs.api.apps.marks import check_lanes, make_batching
 from volfs.api.apps.running import (
     Target,
     attach,
@@ -66,6 +67,16 @@ class Function(Generic[P, R]):
         """The same function with other options; its containers are its own. InvalidError."""
         target = self._target.with_options(**options)
         return Function(target, self.name, is_generator=self.is_generator)
+
+    def with_concurrency(
+        self, *, max_inputs: int, target_inputs: int | None = None
+    ) -> Function[P, R]:
+        """Its containers run so many calls at once, in threads. InvalidError."""
+        return self.with_options(lanes=check_lanes(max_inputs, target_inputs))
+
+    def with_batching(self, *, max_batch_size: int, wait_ms: int) -> Function[P, R]:
+        """As if it were ``batched`` like that. InvalidError."""
+        return self.with_options(batching=make_batching(max_batch_size, wait_ms))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(

@@ -6,16 +6,25 @@ Containers import this to make the class again, so it imports little.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, TypeVar
 
-from volfs.containers.services import ENTER, EXIT, MARK, METHOD, is_generator_function
+from volfs.containers.gathering import Batching
+from volfs.containers.services import (
+    ENTER,
+    EXIT,
+    MARK,
+    METHOD,
+    is_generator_function,
+    iter_attributes,
+)
 from volfs.errors import InvalidError
 
 F = TypeVar("F", bound=Callable[..., Any])
 LANES = "__volfs_lanes__"
-BATCH = "__volfs_batch__"
-"""Attribute of a function: its ``Batch``."""
+BATCHING = "__volfs_batching__"
+_OPTION_MARKS = {"lanes": LANES, "batching": BATCHING}
+MAX_BATCH_SIZE, MAX_WAIT_MS = 1000, 600_000
 REFUSAL = "__volfs_refusal__"
 """Attribute of what only has marks so far: why calls cannot reach it."""
 
@@ -70,45 +79,38 @@ def method(*, is_generator: bool | None = None) -> Callable[[Callable[..., Any]]
 def concurrent(
     *, max_inputs: int | None = None, target_inputs: int | None = None
 ) -> Callable[[Any], Any]:
-    """Let one container run so many calls at once, in threads. InvalidError."""
-    if max_inputs is not None and max_inputs < 1:
-        raise InvalidError("max_inputs must be positive")
-    if max_inputs is not None and target_inputs is not None and target_inputs > max_inputs:
-        raise InvalidError("`target_inputs` parameter cannot be greater than `max_inputs`.")
+    """Let one container run so many calls at once, in threads. InvalidError; TypeError."""
+    if max_inputs is None and target_inputs is None:
+        raise TypeError("@concurrent() needs max_inputs=")
+    lanes = check_lanes(max_inputs or target_inputs or 0, target_inputs)
 
     def mark(what: Any) -> Any:
-        setattr(what, LANES, max_inputs or target_inputs)
+        setattr(what, LANES, lanes)
         return what
 
     return mark
 
 
-@dataclass(frozen=True)
-class Batch:
-    """How many calls run as one, and how long the first of them waits for others."""
-
-    max_size: int
-    wait_ms: int
-
-
-BATCH_MAX = 1000
-BATCH_WAIT_MAX = 10 * 60 * 1000
+def check_lanes(max_inputs: int, target_inputs: int | None) -> int:
+    """InvalidError. ``target_inputs`` is for machines of which there are many."""
+    if max_inputs < 1:
+        raise InvalidError("max_inputs must be positive")
+    if target_inputs is not None and not 1 <= target_inputs <= max_inputs:
+        raise InvalidError("target_inputs must be positive, and not greater than max_inputs")
+    return max_inputs
 
 
 def batched(*, max_batch_size: int, wait_ms: int) -> Callable[[F], F]:
-    """Run several calls as one: arguments come as lists, and results go as one. InvalidError."""
-    if max_batch_size < 1:
-        raise InvalidError("max_batch_size must be a positive integer.")
-    if max_batch_size > BATCH_MAX:
-        raise InvalidError(f"max_batch_size cannot be greater than {BATCH_MAX}.")
-    if wait_ms < 0:
-        raise InvalidError("wait_ms must be a non-negative integer.")
-    if wait_ms > BATCH_WAIT_MAX:
-        raise InvalidError(f"wait_ms cannot be greater than {BATCH_WAIT_MAX}.")
+    """Have calls that come within ``wait_ms`` answered together, by one call with lists.
+
+    InvalidError.
+    """
+    batching = make_batching(max_batch_size, wait_ms)
 
     def mark(function: F) -> F:
-        setattr(function, BATCH, Batch(max_batch_size, wait_ms))
-        setattr(function, REFUSAL, "calls are not batched yet; call it with local() and lists")
+        if not callable(function) or isinstance(function, type):
+            raise InvalidError("@batched() is for functions, and for methods of a class")
+        setattr(function, BATCHING, batching)
         return function
 
     return mark
@@ -122,9 +124,28 @@ def find_refusal(function: object) -> str | None:
 
 def make_methods(cls: type) -> None:
     """Functions of a class that have a mark but no ``method()`` are methods as well."""
-    for name, value in list(vars(cls).items()):
-        if callable(value) and (hasattr(value, BATCH) or hasattr(value, REFUSAL)):
-            setattr(cls, name, Method(value, is_generator_function(value)))
+    for name, found in iter_attributes(cls):
+        if isinstance(found, FunctionType) and (
+            hasattr(found, BATCHING) or hasattr(found, REFUSAL)
+        ):
+            setattr(cls, name, Method(found, is_generator_function(found)))
+
+
+def make_batching(max_batch_size: int, wait_ms: int) -> Batching:
+    """InvalidError."""
+    for name, number, least, most in (
+        ("max_batch_size", max_batch_size, 1, MAX_BATCH_SIZE),
+        ("wait_ms", wait_ms, 0, MAX_WAIT_MS),
+    ):
+        if not isinstance(number, int) or not least <= number <= most:
+            raise InvalidError(f"{name} must be a whole number from {least} to {most}")
+    return Batching(max_batch_size, wait_ms / 1000)
+
+
+def get_marks(what: Any) -> dict[str, Any]:
+    """The options that marks of a function or class say."""
+    found = {name: getattr(what, mark, None) for name, mark in _OPTION_MARKS.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 _MISSING: Any = object()

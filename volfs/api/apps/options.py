@@ -11,6 +11,7 @@ from volfs.api import mounts
 from volfs.api.apps.building import Recipe
 from volfs.api.apps.notes import note
 from volfs.api.secret import Secret
+from volfs.containers.gathering import Batching
 from volfs.containers.pool import PoolOptions, Retries
 from volfs.errors import InvalidError
 
@@ -42,6 +43,7 @@ class Options:
     max_inputs: int | None = None
     """Calls after which a container ends."""
     lanes: int = 1
+    batching: Batching | None = None
     auto_commit: float | None = None
     """Between background commits; 0: none. None: the volume's default, else 5."""
 
@@ -61,6 +63,7 @@ class Options:
         max_inputs: int | None = None,
         single_use_containers: bool = False,
         lanes: int | None = None,
+        batching: Batching | None = None,
         auto_commit: float | None = None,
         **noted: Any,
     ) -> Options:
@@ -80,6 +83,7 @@ class Options:
             "scaledown_window": scaledown_window,
             "max_inputs": 1 if single_use_containers else max_inputs,
             "lanes": _check_positive("max_inputs", lanes),
+            "batching": batching,
             "auto_commit": auto_commit and _check_positive("auto_commit", auto_commit),
         }
         return replace(self, **{key: value for key, value in changed.items() if value is not None})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from volfs.api.apps.function import Function
@@ -18,6 +19,9 @@ class _OwnService:
     def __init__(self, instance: Any, raw: Callable[..., Any]) -> None:
         self._instance = instance
         self._raw = raw
+
+    def get_bound(self, method: str) -> Callable[..., Any]:
+        return partial(self._raw, self._instance)
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._raw(self._instance, *args, **kwargs)

@@ -22,6 +22,7 @@ from volfs.api.apps.spawned import Spawned
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.connection import Connection, Incoming
 from volfs.containers.faults import dump_fault, load_fault
+from volfs.containers.gathering import Batching
 from volfs.containers.messages import (
     Attach,
     Fetch,
@@ -57,6 +58,10 @@ class Target(ABC):
     def has_mounts(self) -> bool:
         """Whether its containers have volumes, as far as this process knows."""
         return False
+
+    def get_batching(self, method: str) -> Batching | None:
+        """How calls of a batched function or method are gathered; None for any other."""
+        return None
 
     @abstractmethod
     def get_pool(self) -> Pool:
@@ -251,7 +256,8 @@ def submit(
         message = Submit(target.reference, method, arguments, call_id, spawned)
         return this_process.runner.call(encode(message), Answer(is_unlimited=is_unlimited))
     invoke = Invoke(method, arguments, call_id)
-    answer = target.get_pool().submit(invoke, is_unlimited=is_unlimited)
+    batching = target.get_batching(method)
+    answer = target.get_pool().submit(invoke, is_unlimited=is_unlimited, batching=batching)
     if spawned:
         _spawned.add(call_id, answer)
     return answer
