@@ -30,7 +30,7 @@ Names = dict[str, tuple[str, dict[str, int]]]
 
 
 def build(path: Path) -> None:
-    """Names and tags that were given, given again, moved and taken away."""
+    """Names and tags, in two environments, that were given, given again, moved, taken away."""
     with closing(open_store(str(path), create=True)) as store:
         for number in range(3):
             volume = create_volume(store, f"v{number}")
@@ -43,10 +43,13 @@ def build(path: Path) -> None:
         rename_volume(store, "renamed", "again")
         create_volume(store, "gone")
         delete_volume(store, "gone")
+        store.put_tag(create_volume(store, "v1", environment="prod").id, "first", 0)
+        rename_volume(store, "v2", "v2", to="prod")
+        store.rename_environment("prod", "live")
 
 
 def look(store: Store) -> Names:
-    return {v.id: (v.name, dict(store.list_tags(v.id))) for v in store.list_volumes()}
+    return {v.id: (v.full_name, dict(store.list_tags(v.id))) for v in store.list_volumes()}
 
 
 def find_loss(path: Path, names: Names) -> str:

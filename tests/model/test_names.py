@@ -8,13 +8,17 @@ from hypothesis import strategies as st
 
 from volfs.errors import InvalidNameError, InvalidPathError
 from volfs.model.names import (
+    MAIN,
     NAME_MAX,
     PATH_MAX,
+    check_environment,
     check_volume_name,
     is_entry_name,
+    join_name,
     join_path,
     parse_path,
     show_path,
+    split_name,
 )
 
 
@@ -83,3 +87,51 @@ def test_what_cannot_be_shown_is_escaped() -> None:
     assert show_path("é".encode()) == "é"
     assert show_path(b"a\nb\xff") == "a\\nb\\xff"
     assert show_path((b"a", b"b")) == "a/b"
+
+
+@pytest.mark.parametrize("name", ["main", "a", "9", "Dev_1-x", "x" * 64, "e", "en", "ap-1"])
+def test_environments(name: str) -> None:
+    assert check_environment(name, is_new=True) == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "-a",
+        "_a",
+        ".",
+        ".a",
+        "a/b",
+        "a b",
+        "ä",
+        "a\n",
+        "x" * 65,
+        "en-1",
+        "EN-x",
+        "ap-" + "a" * 22,
+    ],
+)
+def test_bad_environments(name: str) -> None:
+    with pytest.raises(InvalidNameError, match="Invalid Environment name"):
+        check_environment(name)
+
+
+def test_only_an_old_environment_has_periods() -> None:
+    assert check_environment("v1.2") == "v1.2"
+    with pytest.raises(InvalidNameError):
+        check_environment("v1.2", is_new=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "parts"),
+    [("x", (None, "x")), ("prod/x", ("prod", "x")), ("/x", ("", "x")), ("a/b/c", ("a", "b/c"))],
+)
+def test_a_name_with_its_environment(said: str, parts: tuple[str | None, str]) -> None:
+    assert split_name(said) == parts
+
+
+def test_a_full_name_is_split_into_what_it_was_made_of() -> None:
+    for environment in (MAIN, "prod"):
+        found, name = split_name(join_name(environment, "x"))
+        assert (found or MAIN, name) == (environment, "x")

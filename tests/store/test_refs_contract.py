@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from tests.store.contract import (
     add,
@@ -226,3 +227,71 @@ def test_a_fork_that_is_refused_changes_nothing(store: Store, volume: str) -> No
         store.fork_volume(make_record(2, "volume-1"), (b"a", b"b"), volume, 1)
     assert len(store.list_volumes()) == 1
     assert not store.objects.contains(compute_oid(Kind.MANIFEST, b"b"))
+
+
+# --- environments -----------------------------------------------------------
+
+
+def in_environment(number: int, environment: str, name: str = "volume-1") -> VolumeRecord:
+    return replace(make_record(number, name), environment=environment)
+
+
+def test_a_name_is_one_volume_in_each_environment(store: Store, volume: str) -> None:
+    prod, dev = in_environment(2, "prod"), in_environment(3, "dev")
+    for record in (prod, dev):
+        store.create_volume(record, b"m")
+    assert store.get_volume("volume-1").id == volume
+    assert store.get_volume("volume-1", "prod") == prod
+    assert store.find_volume_by_id(dev.id) == dev
+    assert {record.full_name for record in store.list_volumes()} == {
+        "volume-1",
+        "prod/volume-1",
+        "dev/volume-1",
+    }
+    with pytest.raises(AlreadyExistsError, match=r"prod/volume-1: already exists"):
+        store.create_volume(in_environment(4, "prod"), b"m")
+    store.delete_volume("volume-1", environment="prod")
+    with pytest.raises(NotFoundError, match="in environment 'prod'"):
+        store.get_volume("volume-1", "prod")
+    assert store.get_volume("volume-1").id == volume
+    assert store.get_volume("volume-1", "dev") == dev
+
+
+@pytest.mark.parametrize("name", ["prod/volume-1", "/volume-1", "prod/", "main/volume-1"])
+def test_no_name_leads_into_another_environment(store: Store, volume: str, name: str) -> None:
+    store.create_volume(in_environment(2, "prod"), b"m")
+    for environment in ("main", "prod", "", "prod/volume-1"):
+        with pytest.raises(NotFoundError):
+            store.get_volume(name, environment)
+        with pytest.raises(NotFoundError):
+            store.delete_volume(name, environment=environment)
+    assert len(store.list_volumes()) == 2
+
+
+def test_rename_may_change_the_environment(store: Store, volume: str) -> None:
+    store.create_volume(in_environment(2, "prod", "taken"), b"m")
+    with pytest.raises(AlreadyExistsError):
+        store.rename_volume("volume-1", "taken", to="prod")
+    store.rename_volume("volume-1", "taken")
+    store.rename_volume("taken", "new", to="prod")
+    assert store.get_volume("new", "prod").id == volume
+    store.rename_volume("new", "newer", "prod")
+    assert store.get_volume("newer", "prod").id == volume
+    store.rename_volume("newer", "newer", "prod", "main")
+    assert store.get_volume("newer") == replace(make_record(), name="newer")
+
+
+def test_an_environment_is_renamed_whole_or_not_at_all(store: Store, volume: str) -> None:
+    for number, name in enumerate(("a", "b"), 2):
+        store.create_volume(in_environment(number, "dev", name), b"m")
+    store.create_volume(in_environment(9, "prod", "b"), b"m")
+    before = store.list_volumes()
+    with pytest.raises(AlreadyExistsError, match="prod/b"):
+        store.rename_environment("dev", "prod")
+    assert store.list_volumes() == before
+    assert store.get_volume("a", "dev").id == make_record(2).id
+    store.rename_environment("dev", "test")
+    assert store.get_volume("a", "test").id == make_record(2).id
+    assert store.get_volume("b", "test").id == make_record(3).id
+    assert store.get_volume("b", "prod").id == make_record(9).id
+    assert {record.environment for record in store.list_volumes()} == {"main", "test", "prod"}

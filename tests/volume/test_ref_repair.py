@@ -119,14 +119,16 @@ def test_a_row_of_another_number_brings_nothing_back(whole: Whole) -> None:
 @pytest.mark.parametrize("table", [b"volumes", b"names", b"both"])
 def test_damaged_volumes_are_made_again(whole: Whole, table: bytes) -> None:
     store, _ = whole
-    for name in ("data", "other", "fork"):
+    create_volume(store, "other", environment="prod")
+    rename_volume(store, "fork", "fork", to="prod")
+    for name in ("data", "other"):
         rename_volume(store, name, f"{name}-renamed")
     before = store.list_volumes()
     tables = (b"volumes", b"names") if table == b"both" else (table,)
     count = sum(spoil(store, each, FIRST_BYTE) for each in tables)
     assert repair(store).mended_rows == count
     assert store.list_volumes() == before
-    assert [store.get_volume(volume.name) for volume in before] == before
+    assert [store.get_volume(v.name, v.environment) for v in before] == before
     assert check_store(store).is_clean
 
 

@@ -1,4 +1,4 @@
-"""What may be called what: volumes, entries, paths inside a volume, mount points."""
+"""What may be called what: volumes, environments, entries, paths in a volume, mount points."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ PATH_MAX = 4096
 _TAKEN = ("/root", "/tmp")
 _PLACES = (".", "..")
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ENVIRONMENT = re.compile(r"(?!(?i:en-))(?!ap-[A-Za-z0-9]{22}\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MAIN = "main"
+"""The environment that is always there, and that is meant where nobody names one."""
 
 Path = tuple[bytes, ...]
 """Names from a volume's root downward; the empty tuple is the root."""
@@ -31,6 +34,39 @@ def check_volume_name(name: str) -> str:
 def was_volume_name(name: str) -> bool:
     """Whether a volume may be called so, or one that was made by an earlier release."""
     return bool(_VOLUME_NAME.fullmatch(name))
+
+
+def check_environment(name: str, *, is_new: bool = False) -> str:
+    """Return the name of an environment; InvalidNameError, in Modal's words.
+
+    Only those that are not new may have periods, as on Modal.
+    """
+    if not was_environment(name) or (is_new and "." in name):
+        raise InvalidNameError(
+            f"Invalid Environment name: {name!r}.\n\nEnvironment names must be 1-64 characters, "
+            "can only start with alphanumeric characters, may contain only alphanumeric "
+            "characters, dashes, and underscores, and cannot start with 'en-'."
+        )
+    return name
+
+
+def was_environment(name: str) -> bool:
+    """Whether an environment may be called so, or one of before these rules: with periods."""
+    return bool(_ENVIRONMENT.fullmatch(name))
+
+
+def join_name(environment: str, name: str) -> str:
+    """A volume's name as it is said where its environment is not clear: ``x`` or ``prod/x``.
+
+    No name of a volume has a slash, so the two are never the same.
+    """
+    return name if environment == MAIN else f"{environment}/{name}"
+
+
+def split_name(said: str) -> tuple[str | None, str]:
+    """The environment that is said with a volume's name, if one is, and the name alone."""
+    environment, slash, name = said.partition("/")
+    return (environment, name) if slash else (None, said)
 
 
 def check_tag_name(name: str) -> str:

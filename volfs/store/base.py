@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol, Self
 
 import msgspec
 
+from volfs.model.names import MAIN, join_name
 from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.references import Reference
 from volfs.store.care import GcOptions, GcProgress, GcReport, Live, RepairReport, Undeleted
@@ -38,6 +39,13 @@ class VolumeRecord(msgspec.Struct, frozen=True):
     created_by: str
     auto_commit: float | None = None
     """Default interval of mounts in seconds, or None: no background commits."""
+    environment: str = MAIN
+    """In which its name is unique."""
+
+    @property
+    def full_name(self) -> str:
+        """Its name, for people and commands, with its environment where that is not ``main``."""
+        return join_name(self.environment, self.name)
 
     @property
     def is_network(self) -> bool:
@@ -56,7 +64,7 @@ class Named(NamedTuple):
     """What is known of a volume's names beside the index."""
 
     name: str | None
-    """Given later than at its creation; empty where the volume was deleted."""
+    """Its full name, if one was given later than at its creation; empty where it was deleted."""
     tags: dict[str, int]
 
 
@@ -184,18 +192,29 @@ class Store(Protocol):
     # --- volumes ---------------------------------------------------------
 
     def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
-        """Add a volume whose version 0 is this encoded manifest. AlreadyExistsError by name."""
+        """Add a volume whose version 0 is this encoded manifest.
 
-    def get_volume(self, name: str) -> VolumeRecord:
+        AlreadyExistsError if its environment has one of its name.
+        """
+
+    def get_volume(self, name: str, environment: str = MAIN) -> VolumeRecord:
         """NotFoundError."""
 
     def find_volume_by_id(self, volume_id: str) -> VolumeRecord | None: ...
 
     def list_volumes(self) -> list[VolumeRecord]:
-        """Newest first."""
+        """Of all environments, newest first."""
 
-    def rename_volume(self, old: str, new: str) -> None:
-        """Keeps the id. NotFoundError; AlreadyExistsError."""
+    def rename_volume(
+        self, old: str, new: str, environment: str = MAIN, to: str | None = None
+    ) -> None:
+        """Give a volume another name, and perhaps another environment ``to``. Keeps the id.
+
+        NotFoundError; AlreadyExistsError.
+        """
+
+    def rename_environment(self, old: str, new: str) -> None:
+        """Give the volumes of an environment another one, all or none. AlreadyExistsError."""
 
     def fork_volume(
         self, record: VolumeRecord, manifests: tuple[bytes, bytes], source: str, version: int
@@ -206,7 +225,9 @@ class Store(Protocol):
         proven to be there: NotFoundError. AlreadyExistsError by name.
         """
 
-    def delete_volume(self, name: str, stale: Collection[str] = ()) -> None:
+    def delete_volume(
+        self, name: str, stale: Collection[str] = (), environment: str = MAIN
+    ) -> None:
         """Remove the record, the versions, the tags and the head. Objects stay for gc.
 
         NotFoundError; VolumeInUseError if a session has a lease on it, but those of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from volfs.model.manifest import Manifest
-from volfs.model.names import was_volume_name
+from volfs.model.names import MAIN, was_environment, was_volume_name
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE
 from volfs.store.base import VolumeRecord
 
@@ -17,11 +17,14 @@ class _Facts(msgspec.Struct, omit_defaults=True):
     profile: int = DEFAULT_PROFILE
     chunk_bits: int = DEFAULT_CHUNK_BITS
     auto_commit: float | None = None
+    environment: str = MAIN
 
 
 def describe_record(record: VolumeRecord) -> str:
     """The message of a volume's version 0: with it the record can be made again."""
-    facts = _Facts(record.name, record.profile, record.chunk_bits, record.auto_commit)
+    facts = _Facts(
+        record.name, record.profile, record.chunk_bits, record.auto_commit, record.environment
+    )
     return msgspec.json.encode(facts).decode()
 
 
@@ -38,6 +41,7 @@ def find_record(manifest: Manifest) -> VolumeRecord | None:
         manifest.created_ns,
         manifest.author,
         facts.auto_commit,
+        facts.environment,
     )
 
 
@@ -48,4 +52,5 @@ def _read_facts(manifest: Manifest) -> _Facts | None:
         facts = msgspec.json.decode(manifest.message, type=_Facts)
     except (msgspec.MsgspecError, RecursionError):
         return None
-    return facts if was_volume_name(facts.name) else None
+    is_ours = was_volume_name(facts.name) and was_environment(facts.environment)
+    return facts if is_ours else None

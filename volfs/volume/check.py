@@ -106,7 +106,9 @@ def _check_versions(store: Store, result: CheckReport) -> None:
             # One that was expired meanwhile may be gone with right.
             if problems and store.find_version(volume.id, head.version) == head.manifest:
                 for path, problem, oid in problems:
-                    found.setdefault((volume.name, path, problem, oid), []).append(head.version)
+                    found.setdefault((volume.full_name, path, problem, oid), []).append(
+                        head.version
+                    )
     result.trees = len(walk.done)
     for (name, path, problem, oid), versions in found.items():
         result.problems.append(Problem(name, tuple(reversed(versions)), path, problem, oid))
@@ -148,7 +150,7 @@ def _find_future(volume: VolumeRecord, head: Head, created_ns: int) -> Iterator[
     if is_future(created_ns, now_ns()):
         date = f"{to_local(created_ns):%Y-%m-%d %H:%M:%S}"
         notice = f"its date, {date}, is in the future; rules by date do not count it"
-        yield Notice(volume.name, head.version, notice)
+        yield Notice(volume.full_name, head.version, notice)
 
 
 def _check_links(walk: TreeCheck, manifest: Manifest, names: Counter[int]) -> Iterator[str]:
@@ -186,7 +188,7 @@ def _check_leases(walk: TreeCheck, store: Store, result: CheckReport) -> Iterato
         # What was given up meanwhile may be gone with right.
         if problems and store.find_lease(lease.session) == lease:
             volume = store.find_volume_by_id(lease.volume_id)
-            name = volume.name if volume else lease.volume_id
+            name = volume.full_name if volume else lease.volume_id
             for path, problem, oid in problems:
                 yield Problem(name, lease.versions, path, problem, oid)
 

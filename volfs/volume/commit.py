@@ -117,7 +117,9 @@ def publish_delta(
     while True:
         head = store.get_head(volume.id)
         if only_on not in (None, head):
-            raise HeadMovedError(f"{volume.name}: version {head.version} was published meanwhile")
+            raise HeadMovedError(
+                f"{volume.full_name}: version {head.version} was published meanwhile"
+            )
         theirs = reader.load_manifest(head.manifest).snapshot
         if local == base:
             return result(False, head, theirs, [], lease)

@@ -109,8 +109,8 @@ def get_version(store: Store, volume: VolumeRecord, text: str) -> Head:
         head = next(islice(before, steps - 1, None), None)
     if head is None or steps < 0:
         raise NotFoundError(
-            f"{volume.name}: no version {text}; `volfs log {volume.name}` has all, "
-            f"`volfs tag {volume.name}` the tags"
+            f"{volume.full_name}: no version {text}; `volfs log {volume.full_name}` has all, "
+            f"`volfs tag {volume.full_name}` the tags"
         )
     return head
 

@@ -79,7 +79,7 @@ def held_version(store: Store, volume: VolumeRecord, find: Callable[[], Head]) -
                 return
         before, head = head, find()
         if head == before:
-            raise NotFoundError(f"{volume.name}: version {head.version} is not there any more")
+            raise NotFoundError(f"{volume.full_name}: version {head.version} is not there any more")
 
 
 def widen(lease: Lease, *versions: int, needs: tuple[Need, ...] = ()) -> Lease:

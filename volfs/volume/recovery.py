@@ -11,6 +11,7 @@ from volfs.errors import DataError
 from volfs.errors.faults import reached
 from volfs.model.lineage import Found, choose_versions
 from volfs.model.manifest import Manifest, decode_manifest
+from volfs.model.names import MAIN, split_name
 from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.oid_set import OidSet
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE
@@ -125,10 +126,13 @@ def _recover_volume(
 
 
 def _rename(record: VolumeRecord, named: Named) -> VolumeRecord:
-    """With the name that it was given later; what was deleted has none."""
+    """With the name, and the environment, that it was given later; what was deleted has none."""
     if named.name is None:
         return record
-    return msgspec.structs.replace(record, name=named.name or _fallback_name(record.id))
+    if not named.name:
+        return msgspec.structs.replace(record, name=_fallback_name(record.id))
+    environment, name = split_name(named.name)
+    return msgspec.structs.replace(record, name=name, environment=environment or MAIN)
 
 
 class Wholeness:
@@ -177,7 +181,7 @@ def _fallback_name(volume_id: str) -> str:
 
 def _free_name(store: Store, record: VolumeRecord) -> VolumeRecord:
     """Two volumes may have been created under one name, one after the other."""
-    names = {volume.name for volume in store.list_volumes()}
-    if record.name not in names:
+    names = {(volume.environment, volume.name) for volume in store.list_volumes()}
+    if (record.environment, record.name) not in names:
         return record
     return msgspec.structs.replace(record, name=_fallback_name(record.id))

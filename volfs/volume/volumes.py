@@ -11,7 +11,7 @@ import msgspec
 
 from volfs.errors import InvalidError, UserError, VolumeInUseError
 from volfs.model.manifest import Manifest, encode_manifest, make_first_manifest
-from volfs.model.names import check_volume_name
+from volfs.model.names import MAIN, check_environment, check_volume_name
 from volfs.model.objects import Kind, compute_oid
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
 from volfs.store.base import Head, Store, VolumeRecord
@@ -31,11 +31,12 @@ def create_volume(
     auto_commit: float | None = None,
     chunk_bits: int = DEFAULT_CHUNK_BITS,
     network: bool = False,
+    environment: str = MAIN,
 ) -> VolumeRecord:
     """Add an empty volume. AlreadyExistsError; InvalidNameError; UserError for a bad option.
 
     ``auto_commit`` is the default interval of its mounts in seconds; None is off.
-    With ``network`` it is a network file system.
+    With ``network`` it is a network file system. Nobody need have made the environment.
     """
     if auto_commit is not None and not (math.isfinite(auto_commit) and auto_commit > 0):
         raise UserError(f"an auto-commit interval of {auto_commit} seconds makes no sense")
@@ -47,12 +48,15 @@ def create_volume(
         created_ns=now_ns(),
         created_by=default_author(),
         auto_commit=auto_commit,
+        environment=check_environment(environment),
     )
     store.create_volume(record, encode_manifest(_first_manifest(record)))
     return record
 
 
-def create_ephemeral_volume(store: Store, volume_id: str, profile: int) -> VolumeRecord:
+def create_ephemeral_volume(
+    store: Store, volume_id: str, profile: int, environment: str = MAIN
+) -> VolumeRecord:
     """Add an empty volume whose name is its id. UserError for a profile."""
     record = VolumeRecord(
         id=volume_id,
@@ -61,6 +65,7 @@ def create_ephemeral_volume(store: Store, volume_id: str, profile: int) -> Volum
         chunk_bits=DEFAULT_CHUNK_BITS,
         created_ns=now_ns(),
         created_by=default_author(),
+        environment=environment,
     )
     store.create_volume(record, encode_manifest(_first_manifest(record)))
     return record
@@ -71,10 +76,13 @@ def is_ephemeral(record: VolumeRecord) -> bool:
     return record.name == record.id
 
 
-def fork_volume(store: Store, source: VolumeRecord, name: str, at: Head) -> VolumeRecord:
+def fork_volume(
+    store: Store, source: VolumeRecord, name: str, at: Head, environment: str | None = None
+) -> VolumeRecord:
     """Add a volume whose version 1 is a version of another. O(1): all objects are shared.
 
-    AlreadyExistsError; InvalidNameError; NotFoundError if the version is gone.
+    It is in the other's environment, unless one is given. AlreadyExistsError;
+    InvalidNameError; NotFoundError if the version is gone.
     """
     record = msgspec.structs.replace(
         source,
@@ -82,6 +90,7 @@ def fork_volume(store: Store, source: VolumeRecord, name: str, at: Head) -> Volu
         name=check_volume_name(name),
         created_ns=now_ns(),
         created_by=default_author(),
+        environment=check_environment(environment or source.environment),
     )
     with held_version(store, source, lambda: at):
         manifests = _fork_manifests(store, source, record, at)
@@ -102,7 +111,7 @@ def _fork_manifests(
         parent=compute_oid(Kind.MANIFEST, empty),
         created_ns=record.created_ns,
         author=first.author,
-        message=f"fork of {source.name} at version {at.version}",
+        message=f"fork of {source.full_name} at version {at.version}",
         auto=False,
         nonce=secrets.token_bytes(16),
     )
@@ -121,21 +130,28 @@ def _first_manifest(record: VolumeRecord) -> Manifest:
     return msgspec.structs.replace(manifest, message=describe_record(record))
 
 
-def rename_volume(store: Store, old: str, new: str) -> None:
-    """Give a volume another name; its id and its mounts stay. NotFoundError; AlreadyExistsError."""
+def rename_volume(
+    store: Store, old: str, new: str, environment: str = MAIN, to: str | None = None
+) -> None:
+    """Give a volume another name, and perhaps another environment ``to``; its id and mounts stay.
+
+    NotFoundError; AlreadyExistsError; InvalidNameError.
+    """
     check_volume_name(new)
-    store.rename_volume(old, new)
+    store.rename_volume(old, new, environment, check_environment(to or environment))
 
 
-def delete_volume(store: Store, name: str, *, network: bool = False) -> None:
+def delete_volume(
+    store: Store, name: str, *, network: bool = False, environment: str = MAIN
+) -> None:
     """Remove a volume and its history; with ``network``, a network file system and its own.
 
     NotFoundError; as ``check_deletable``.
     """
-    check_deletable(store, store.get_volume(name), network=network)
+    check_deletable(store, store.get_volume(name, environment), network=network)
     # A mount that begins has a lease, and no facts yet by which it would be found.
     stale = [lease.session for lease in list_stale_leases(store)]
-    store.delete_volume(name, stale)
+    store.delete_volume(name, stale, environment)
 
 
 def check_deletable(
@@ -151,13 +167,13 @@ def check_deletable(
             continue
         if session.alive:
             raise VolumeInUseError(
-                f"{record.name}: mounted at {session.mountpoint}; unmount it first: "
+                f"{record.full_name}: mounted at {session.mountpoint}; unmount it first: "
                 f"volfs umount {session.mountpoint}"
             )
         if not session.read_only:
             raise VolumeInUseError(
-                f"{record.name}: a mount at {session.mountpoint} died and left changes that are "
-                f"not committed; `volfs overlays commit {session.name}` keeps them, "
+                f"{record.full_name}: a mount at {session.mountpoint} died and left changes that "
+                f"are not committed; `volfs overlays commit {session.name}` keeps them, "
                 f"`volfs overlays adopt {session.name} DIRECTORY` mounts them, "
                 f"`volfs overlays discard {session.name}` drops them"
             )
@@ -168,8 +184,8 @@ def _check_kind(record: VolumeRecord, network: bool) -> None:
         kinds = ("Volume", "volfs delete"), ("NetworkFileSystem", "volfs nfs delete")
         kind, command = kinds[record.is_network]
         raise InvalidError(
-            f"{record.name} is a {kind}, not a {kinds[network][0]}; "
-            f"`{command} {record.name}` removes it"
+            f"{record.full_name} is a {kind}, not a {kinds[network][0]}; "
+            f"`{command} {record.full_name}` removes it"
         )
 
 

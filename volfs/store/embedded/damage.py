@@ -208,7 +208,7 @@ def _iter_refs(parts: Parts) -> Iterator[Damage]:
         for version, manifest in parts.refs.iter_versions(record.id):
             # What a repair found to be lost is no damage of the store any more.
             if not parts.index.contains(manifest) and not parts.index.is_lost(manifest):
-                where = f"version {version} of volume {record.name}"
+                where = f"version {version} of volume {record.full_name}"
                 yield Damage(manifest, where, "its manifest is not in the index")
     for volume_id in parts.refs.list_headless():
         yield Damage(None, f"volume {volume_id}", "its head is not the newest version")

@@ -13,6 +13,7 @@ from volfs.errors import (
     VolumeInUseError,
 )
 from volfs.errors.faults import reached
+from volfs.model.names import MAIN
 from volfs.model.objects import Kind, Oid
 from volfs.store.base import (
     CheckProgress,
@@ -33,9 +34,9 @@ from volfs.store.embedded.damage import iter_damage
 from volfs.store.embedded.environment import Transaction, store_errors
 from volfs.store.embedded.handle import Identity, identify
 from volfs.store.embedded.layout import create_store
-from volfs.store.embedded.name_log import Naming
 from volfs.store.embedded.opened import Engine, describe_missed
 from volfs.store.embedded.purge import undelete
+from volfs.store.embedded.refs import naming_of
 from volfs.store.embedded.repair import repair
 from volfs.store.embedded.rows import decode_entry
 from volfs.store.embedded.upload import PackUpload
@@ -78,8 +79,8 @@ class EmbeddedStore:
 
             self._publish(upload, fork)
 
-    def get_volume(self, name: str) -> VolumeRecord:
-        return self._refs.get_volume(name)
+    def get_volume(self, name: str, environment: str = MAIN) -> VolumeRecord:
+        return self._refs.get_volume(name, environment)
 
     def find_volume_by_id(self, volume_id: str) -> VolumeRecord | None:
         return self._refs.find_volume_by_id(volume_id)
@@ -87,17 +88,24 @@ class EmbeddedStore:
     def list_volumes(self) -> list[VolumeRecord]:
         return self._refs.list_volumes()
 
-    def rename_volume(self, old: str, new: str) -> None:
-        self._refs.rename_volume(old, new)
+    def rename_volume(
+        self, old: str, new: str, environment: str = MAIN, to: str | None = None
+    ) -> None:
+        self._refs.rename_volume(old, new, environment, to or environment)
 
-    def delete_volume(self, name: str, stale: Collection[str] = ()) -> None:
+    def rename_environment(self, old: str, new: str) -> None:
+        self._refs.rename_environment(old, new)
+
+    def delete_volume(
+        self, name: str, stale: Collection[str] = (), environment: str = MAIN
+    ) -> None:
         def delete(txn: Transaction) -> None:
-            record = self._refs.find_in(txn, name)
+            record = self._refs.find_in(txn, name, environment)
             for lease in self._leases.list_in(txn):
                 if lease.volume_id == record.id and lease.session not in stale:
                     raise VolumeInUseError(
-                        f"{name}: the mount {lease.session} is beginning, or died as it began; "
-                        "`volfs overlays` shows it"
+                        f"{record.full_name}: the mount {lease.session} is beginning, or died as "
+                        "it began; `volfs overlays` shows it"
                     )
             self._refs.delete(txn, record)
 
@@ -267,7 +275,7 @@ class EmbeddedStore:
             self._refs.recover(txn, record, versions)
             self._tags.recover(txn, record.id, tags)
             # It may have got one that nothing else tells.
-            self._refs.log_name(txn, Naming(record.id, name=record.name))
+            self._refs.log_name(txn, naming_of(record))
 
     def list_named(self) -> dict[str, Named]:
         return self._engine.names.read()

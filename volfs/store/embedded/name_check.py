@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from volfs.errors import DamagedObjectError, DataError
 from volfs.model.manifest import decode_manifest
+from volfs.model.names import join_name
 from volfs.store.base import Damage
 from volfs.store.embedded.caretaker import Parts
 from volfs.store.embedded.environment import Transaction
@@ -61,7 +62,8 @@ def _iter_damage(parts: Parts, txn: Transaction) -> Iterator[Damage]:
 
 def _describe(naming: Naming) -> str:
     if naming.tag is None:
-        return f"that volume {naming.volume} is called {naming.name}"
+        called = join_name(naming.environment, naming.name or "")
+        return f"that volume {naming.volume} is called {called}"
     return f"that tag {naming.tag} of volume {naming.volume} names version {naming.version}"
 
 
@@ -85,7 +87,8 @@ def _says(data: bytes, naming: Naming) -> bool:
         record = find_record(decode_manifest(data))
     except DataError:
         return True  # No manifest, though it was put as one: not for a store to judge.
-    return record is not None and record.name == naming.name
+    said = (naming.environment, naming.name)
+    return record is not None and (record.environment, record.name) == said
 
 
 def _damage(problem: str) -> Damage:

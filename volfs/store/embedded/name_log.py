@@ -18,6 +18,7 @@ from xxhash import xxh3_64_hexdigest
 
 from volfs.errors import OutOfSpaceError
 from volfs.errors.faults import reached
+from volfs.model.names import MAIN, join_name
 from volfs.store.base import Named
 from volfs.store.embedded.environment import store_errors
 from volfs.store.embedded.packs import sync_directory
@@ -32,6 +33,8 @@ class Naming(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, fro
     name: str | None = None
     tag: str | None = None
     version: int | None = None
+    environment: str = MAIN
+    """Which the name is in."""
 
 
 class Line(NamedTuple):
@@ -130,7 +133,7 @@ def _gather(namings: Iterable[Naming]) -> dict[str, Named]:
     for naming in namings:
         name, tags = found.get(naming.volume, Named(None, {}))
         if naming.tag is None:
-            name = naming.name or ""
+            name = join_name(naming.environment, naming.name) if naming.name else ""
         elif naming.version is None:
             tags.pop(naming.tag, None)
         else:

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
+from msgspec.structs import replace
+
 from volfs.errors import DamagedObjectError, DataError
 from volfs.model.checksum import CHECKSUM_SIZE
 from volfs.model.manifest import Manifest, decode_manifest
+from volfs.model.names import MAIN, split_name
 from volfs.model.objects import Oid
 from volfs.store.embedded.caretaker import Parts
 from volfs.store.embedded.environment import Transaction
@@ -123,10 +126,15 @@ class RefMender:
         name = self._find_name(txn, volume_id)
         if record is None or name is None:
             return False
-        return txn.put(key, encode_record(record, name), db=self._volumes)
+        environment, alone = split_name(name)
+        found = replace(record, name=alone, environment=environment or MAIN)
+        return txn.put(key, encode_record(found), db=self._volumes)
 
     def _find_name(self, txn: Transaction, volume_id: str) -> str | None:
-        """As the row of a name says, or the log of a name whose row is damaged, too."""
+        """As the row of a name says, or the log of a name whose row is damaged, too.
+
+        With the environment, as in the row.
+        """
         for row in txn.iter_rows(self._names):
             if not isinstance(row, str) and row[1] == volume_id.encode():
                 return row[0].decode()

@@ -13,6 +13,7 @@ from contextlib import suppress
 import msgspec
 
 from volfs.errors import AlreadyExistsError, DamagedObjectError, HeadMovedError, NotFoundError
+from volfs.model.names import MAIN, join_name
 from volfs.model.objects import OID_SIZE, Oid
 from volfs.model.text import from_stored, to_stored
 from volfs.store.base import Head, VolumeRecord
@@ -50,9 +51,9 @@ class Refs:
 
     # --- volumes ---------------------------------------------------------
 
-    def get_volume(self, name: str) -> VolumeRecord:
+    def get_volume(self, name: str, environment: str) -> VolumeRecord:
         with self._environment.read() as txn:
-            return self.find_in(txn, name)
+            return self.find_in(txn, name, environment)
 
     def find_volume_by_id(self, volume_id: str) -> VolumeRecord | None:
         with self._environment.read() as txn:
@@ -75,27 +76,38 @@ class Refs:
 
     def recover(self, txn: Transaction, record: VolumeRecord, versions: Collection[Head]) -> None:
         """Add a volume with these versions; the newest is the head. As ``creation``."""
-        self._check_free(txn, record.name)
-        key, row = record.id.encode(), encode_record(record, record.name)
-        if not txn.put(key, row, overwrite=False, db=self._volumes):
+        self._check_free(txn, record)
+        key = record.id.encode()
+        if not txn.put(key, encode_record(record), overwrite=False, db=self._volumes):
             raise AlreadyExistsError(f"volume {record.id}: already exists")
-        txn.put(record.name.encode(), key, db=self._names)
+        txn.put(name_key(record), key, db=self._names)
         for head in sorted(versions):
             self._set_head(txn, record.id, head)
 
-    def rename_volume(self, old: str, new: str) -> None:
+    def rename_volume(self, old: str, new: str, environment: str, to: str) -> None:
         with self._environment.write() as txn:
-            record = self.find_in(txn, old)
-            self._check_free(txn, new)
-            txn.put(record.id.encode(), encode_record(record, new), db=self._volumes)
-            txn.delete(old.encode(), db=self._names)
-            txn.put(new.encode(), record.id.encode(), db=self._names)
-            self.log_name(txn, Naming(record.id, name=new))
+            record = self.find_in(txn, old, environment)
+            self._rename(txn, record, msgspec.structs.replace(record, name=new, environment=to))
+
+    def rename_environment(self, old: str, new: str) -> None:
+        with self._environment.write() as txn:
+            for _, row in txn.list_all(self._volumes):
+                record = _decode_record(row)
+                if record.environment == old:
+                    self._rename(txn, record, msgspec.structs.replace(record, environment=new))
+
+    def _rename(self, txn: Transaction, old: VolumeRecord, new: VolumeRecord) -> None:
+        self._check_free(txn, new)
+        key = old.id.encode()
+        txn.put(key, encode_record(new), db=self._volumes)
+        txn.delete(name_key(old), db=self._names)
+        txn.put(name_key(new), key, db=self._names)
+        self.log_name(txn, naming_of(new))
 
     def delete(self, txn: Transaction, record: VolumeRecord) -> None:
         """Remove all there is of a volume."""
         key = record.id.encode()
-        txn.delete(record.name.encode(), db=self._names)
+        txn.delete(name_key(record), db=self._names)
         txn.delete(key, db=self._volumes)
         txn.delete(key, db=self._heads)
         for table in (self._versions, self._tags):
@@ -104,20 +116,22 @@ class Refs:
                     cursor.delete()
         self.log_name(txn, Naming(record.id), takes=True)
 
-    def find_in(self, txn: Transaction, name: str) -> VolumeRecord:
+    def find_in(self, txn: Transaction, name: str, environment: str) -> VolumeRecord:
         """The record, as of the transaction. NotFoundError."""
-        key = to_stored(name).encode()
-        volume_id = txn.get(key, db=self._names) if 0 < len(key) <= KEY_MAX else None
+        said = join_name(environment, name)
+        key = to_stored(said).encode()
+        is_possible = "/" not in name + environment and 0 < len(key) <= KEY_MAX
+        volume_id = txn.get(key, db=self._names) if is_possible else None
         if volume_id is None:
-            raise NotFoundError(f"{name}: no such volume; `volfs list` shows what there is")
+            raise NotFoundError(_describe_missing(name, environment))
         row = txn.get(volume_id, db=self._volumes)
         if row is None:
-            raise DamagedObjectError(f"volume {name}: its record {volume_id.decode()} is missing")
+            raise DamagedObjectError(f"volume {said}: its record {volume_id.decode()} is missing")
         return _decode_record(row)
 
-    def _check_free(self, txn: Transaction, name: str) -> None:
-        if txn.get(name.encode(), db=self._names) is not None:
-            raise AlreadyExistsError(f"volume {name}: already exists")
+    def _check_free(self, txn: Transaction, record: VolumeRecord) -> None:
+        if txn.get(name_key(record), db=self._names) is not None:
+            raise AlreadyExistsError(f"volume {record.full_name}: already exists")
 
     # --- versions --------------------------------------------------------
 
@@ -221,7 +235,7 @@ class Refs:
         for name in damaged:
             txn.delete(name, db=self._names)
         for key, row in txn.list_all(self._volumes):
-            txn.put(_decode_record(row).name.encode(), key, db=self._names)
+            txn.put(name_key(_decode_record(row)), key, db=self._names)
         return len(damaged)
 
     def _iter_headless(self, txn: Transaction) -> Iterator[tuple[str, Head]]:
@@ -282,7 +296,7 @@ class Refs:
         """Its version 0, which alone told the name that it was created with, is taken away."""
         row = txn.get(volume_id.encode(), db=self._volumes)
         if row is not None:
-            self.log_name(txn, Naming(volume_id, name=_decode_record(row).name), takes=True)
+            self.log_name(txn, naming_of(_decode_record(row)), takes=True)
 
     def log_all_names(self, txn: Transaction, gone: Iterable[str] = ()) -> bool:
         """Let the log say what the index says, in few lines, and what volumes were deleted.
@@ -298,17 +312,37 @@ class Refs:
         """All names and tags that can be read."""
         for row in txn.iter_rows(self._volumes):
             if not isinstance(row, str):
-                record = _decode_record(row[1])
-                yield Naming(record.id, name=record.name)
+                yield naming_of(_decode_record(row[1]))
         for row in txn.iter_rows(self._tags):
             if not isinstance(row, str):
                 yield decode_tag(*row)
 
 
-def encode_record(record: VolumeRecord, name: str) -> bytes:
-    """A volume's row, under the name that it has now."""
-    created_by = to_stored(record.created_by)
-    return _encoder.encode(msgspec.structs.replace(record, name=name, created_by=created_by))
+def encode_record(record: VolumeRecord) -> bytes:
+    """A volume's row. One in ``main`` does not say so, as those of before environments."""
+    fields = msgspec.structs.asdict(record) | {"created_by": to_stored(record.created_by)}
+    if record.environment == MAIN:
+        del fields["environment"]
+    return _encoder.encode(fields)
+
+
+def name_key(record: VolumeRecord) -> bytes:
+    """Of the row of a volume's name."""
+    return record.full_name.encode()
+
+
+def naming_of(record: VolumeRecord) -> Naming:
+    """For the name log: what the volume is called."""
+    return Naming(record.id, name=record.name, environment=record.environment)
+
+
+def _describe_missing(name: str, environment: str) -> str:
+    if environment == MAIN:
+        return f"{name}: no such volume; `volfs list` shows what there is"
+    return (
+        f"{name}: no such volume in environment '{environment}'; "
+        f"`volfs list -e {environment}` shows what there is"
+    )
 
 
 def decode_tag(key: bytes, row: bytes) -> Naming:
