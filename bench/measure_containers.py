@@ -16,7 +16,11 @@ from volfs.containers.container import Container, ContainerSpec, VolumeMount
 TARGET = Target(0.5)
 PROGRAM = [sys.executable, "-I", "-c", "print('here', flush=True)"]
 PATH = "/volfs-bench/data"
-WARM = Target(0.005)
+WARM_CALLS = {
+    "a call in a warm container": Target(0.005),
+    "a call in a warm container, without volumes": None,
+    "a call in a warm container that writes a file": None,
+}
 CALLS = f"""
 import sys, time
 import volfs
@@ -26,20 +30,26 @@ volume = volfs.Volume.from_name(sys.argv[1]).hydrate()
 def now(number):
     return time.time()
 
+def note(number):
+    with open("{PATH}/note", "w") as file:
+        file.write(str(number))
+
+with_volume = {{"{PATH}": volume}}
 first, another, plain = (
     app.function(name=name, volumes=volumes)(now)
-    for name, volumes in (
-        ("first", {{"{PATH}": volume}}), ("another", {{"{PATH}": volume}}), ("plain", {{}})
-    )
+    for name, volumes in (("first", with_volume), ("another", with_volume), ("plain", {{}}))
 )
+writing = app.function(volumes=with_volume)(note)
 with app.run():
     for function in (first, another, plain):
         started = time.time()
         print(function.remote(0) - started)
-    for number in range(100):
-        started = time.perf_counter()
-        first.remote(number)
-        print(time.perf_counter() - started)
+    writing.remote(0)
+    for function in (first, plain, writing):
+        for number in range(100):
+            started = time.perf_counter()
+            function.remote(number)
+            print(time.perf_counter() - started)
 """
 
 
@@ -62,7 +72,7 @@ def measure_containers(place: Workplace) -> Iterator[Figure]:
 def _measure_functions(place: Workplace, volume: str) -> Iterator[Figure]:
     """Calls of an App's functions: to the first line of the first one, and warm ones."""
     cold: dict[str, list[float]] = {}
-    warm: list[float] = []
+    warm: dict[str, list[float]] = {name: [] for name in WARM_CALLS}
     for _ in range(2 * place.sizes.runs + 1):
         said = subprocess.run(
             [sys.executable, "-c", CALLS, volume], stdout=subprocess.PIPE, text=True, check=True
@@ -71,10 +81,12 @@ def _measure_functions(place: Workplace, volume: str) -> Iterator[Figure]:
         cold.setdefault("a function's first line, the first container", []).append(first)
         cold.setdefault("a function's first line, another container", []).append(again)
         cold.setdefault("a function's first line, without volumes", []).append(plain)
-        warm += calls
+        for at, name in enumerate(WARM_CALLS):
+            warm[name] += calls[100 * at : 100 * (at + 1)]
     for name, seconds in cold.items():
         yield median_figure(name, seconds, "s", TARGET)
-    yield median_figure("a call in a warm container", warm, "s", WARM)
+    for name, seconds in warm.items():
+        yield median_figure(name, seconds, "s", WARM_CALLS[name])
 
 
 @contextmanager

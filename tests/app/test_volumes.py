@@ -40,7 +40,7 @@ def test_a_warm_reader_sees_a_commit_after_its_reload() -> None:
 
 
 def test_what_is_not_committed_is_seen_by_its_container_alone() -> None:
-    shop.write.remote("own.txt", "mine", commit=False)
+    shop.write.with_options(auto_commit=False).remote("own.txt", "mine", commit=False)
     fresh = shop.read.with_options(scaledown_window=0.0)
     assert fresh.remote("own.txt") is None
 

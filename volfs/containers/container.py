@@ -21,6 +21,7 @@ from volfs.containers.process import ContainerProcess, find_bwrap, start
 from volfs.control.client import MountClient, get_mount
 from volfs.control.mounts import runtime_directory
 from volfs.control.protocol import UnmountResult
+from volfs.control.signs import Signs
 from volfs.daemon.options import AtEnd, MountOptions
 from volfs.errors import InvalidError, MountError, NotFoundError, VolfsError
 from volfs.model.names import check_volume_name, to_mount_path
@@ -99,15 +100,17 @@ class Container:
         bwrap = find_bwrap()
         clear_left()
         self._place = Place()
+        self._signs = Signs(len(spec.mounts))
         try:
             for number, mount in enumerate(spec.mounts):
                 self._mounted[mount] = self._place.make_mountpoint(f"{number}-{mount.name}")
-            with mounting([*map(self._make_options, spec.mounts)], launcher):
+            options = [self._make_options(at, mount) for at, mount in enumerate(spec.mounts)]
+            with mounting(options, self._signs, launcher):
                 _probe(bwrap)
             self._layout = self._make_layout()
         except BaseException:
             self._unmount_all(_discard)
-            self._place.remove()
+            self._remove()
             raise
 
     def __enter__(self) -> Self:
@@ -157,7 +160,25 @@ class Container:
             process.wait()
         self._processes.clear()
         errors = self._unmount_all(lambda client: self._end(client, success=success))
+        self._remove()
+        raise_first(errors)
+
+    def _remove(self) -> None:
+        self._signs.close()
         self._place.remove()
+
+    def commit_changes(self) -> None:
+        """Commit what has changed, if there are commits in the background, too.
+
+        All volumes are tried, also where one fails; then its error is raised.
+        """
+        errors: list[VolfsError] = []
+        for number, (mount, place) in enumerate(self._mounted.items()):
+            if self._signs.is_set(number):
+                try:
+                    get_mount(os.fspath(place)).commit_changes()
+                except VolfsError as error:
+                    errors.append(type(error)(f"{mount.name}: {error}"))
         raise_first(errors)
 
     def _end(self, client: MountClient, *, success: bool) -> None:
@@ -176,7 +197,7 @@ class Container:
 
     # --- mounting ----------------------------------------------------------
 
-    def _make_options(self, mount: VolumeMount) -> MountOptions:
+    def _make_options(self, number: int, mount: VolumeMount) -> MountOptions:
         return MountOptions(
             self._store,
             mount.name,
@@ -186,6 +207,7 @@ class Container:
             auto_commit=self.spec.auto_commit if self.spec.commit == "always" else 0.0,
             auto_commit_else=AUTO_COMMIT,
             at_end=_AT_END[self.spec.commit],
+            sign_at=number,
         )
 
     def _make_layout(self) -> list[str]:

@@ -37,11 +37,11 @@ class Launcher(Companion):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def begin(self, request: bytes) -> int:
-        """Ask for mounts: the descriptor of a pipe from which ``read_answer`` reads."""
+    def begin(self, request: bytes, signs: int) -> int:
+        """Ask for mounts, with their signs: the descriptor of a pipe for ``read_answer``."""
         reader, writer = os.pipe()
         try:
-            socket.send_fds(self._line, [request], [writer])
+            socket.send_fds(self._line, [request], [writer, signs])
         except OSError as error:
             os.close(reader)
             raise self._explain() from error

@@ -7,13 +7,16 @@ from contextlib import contextmanager, nullcontext
 
 from volfs.containers.launching import Launcher
 from volfs.control.protocol import Failure, to_exception
+from volfs.control.signs import Signs
 from volfs.daemon.options import MountOptions
 from volfs.errors import VolfsError
 from volfs.model.text_json import decode_json, encode_json
 
 
 @contextmanager
-def mounting(requests: Sequence[MountOptions], launcher: Launcher | None = None) -> Iterator[None]:
+def mounting(
+    requests: Sequence[MountOptions], signs: Signs, launcher: Launcher | None = None
+) -> Iterator[None]:
     """Mount during the block; all answer at its end. Else the error of the first that fails.
 
     However the block ends, what could be mounted is mounted then.
@@ -22,7 +25,7 @@ def mounting(requests: Sequence[MountOptions], launcher: Launcher | None = None)
         yield
         return
     with nullcontext(launcher) if launcher else Launcher() as launcher:
-        pipe = launcher.begin(encode_json(requests))
+        pipe = launcher.begin(encode_json(requests), signs.descriptor)
         try:
             yield
         finally:

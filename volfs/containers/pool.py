@@ -7,6 +7,7 @@ few at a time: where calls are short, the first to be ready may have done them a
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -20,8 +21,12 @@ from volfs.containers.faults import dump_fault
 from volfs.containers.gathering import Batching, Gathering
 from volfs.containers.messages import GRACE, Invoke, InvokeBatch
 from volfs.containers.running import Running
-from volfs.errors import FunctionTimeoutError, RemoteError
+from volfs.errors import FunctionTimeoutError, RemoteError, VolfsError
 
+log = logging.getLogger(__name__)
+
+LAST_COMMIT = 10.0
+"""Seconds for which a failure waits for what the call has written."""
 STARTS_AT_ONCE = max(2, os.cpu_count() or 1)
 
 
@@ -73,6 +78,14 @@ Batch = tuple[Call, ...]
 """Calls that a container runs as one; of one call, where its function is not batched."""
 
 
+@dataclass(frozen=True)
+class Orphan:
+    """A call whose container died, and what it fails with; None: it is to be run again."""
+
+    call: Call
+    fault: bytes | None
+
+
 class Pool:
     """Threads may share it."""
 
@@ -82,8 +95,8 @@ class Pool:
         self._changed = threading.Condition()
         self._pending: Gathering[Call] = Gathering()
         self._running: dict[Running, set[Batch]] = {}
-        self._orphans: dict[Running, list[Call]] = {}
-        """Calls to be run again once the container that died with them has ended."""
+        self._orphans: dict[Running, list[Orphan]] = {}
+        """What is to be done once the container that died with calls has ended."""
         self._threads: set[threading.Thread] = set()
         self._starting = 0
         self._closing = False
@@ -182,11 +195,26 @@ class Pool:
             with self._changed:
                 del self._running[running]
                 self._grow()
-            try:
-                running.end()
-            finally:
-                for call in self._orphans.pop(running, ()):
-                    self._queue_again(call)
+            self._end(running)
+
+    def _end(self, running: Running) -> None:
+        """Those whose calls it died with are told when what these wrote is committed.
+
+        Where its disk hangs, nobody knows when that will be: then they are told before.
+        """
+        orphans = self._orphans.pop(running, [])
+        patience = threading.Timer(LAST_COMMIT, _tell_failed, args=(orphans,))
+        patience.daemon = True
+        try:
+            if orphans:
+                patience.start()
+            running.end()
+        finally:
+            patience.cancel()
+            _tell_failed(orphans)
+            for orphan in orphans:
+                if orphan.fault is None:
+                    self._queue_again(orphan.call)
 
     def _run_apart(self, running: Running, batch: Batch) -> None:
         """In a thread of its own, where there is one to be had."""
@@ -253,6 +281,16 @@ class Pool:
         return load_outcomes(self._get_result(running, batch, message))
 
     def _get_result(self, running: Running, batch: Batch, message: Invoke | InvokeBatch) -> bytes:
+        """Once what the calls wrote is committed. CallFailedError; VolfsError of the commit."""
+        try:
+            body = self._await_result(running, batch, message)
+        except CallFailedError:
+            _commit_failed(running)
+            raise
+        running.commit_changes()
+        return body
+
+    def _await_result(self, running: Running, batch: Batch, message: Invoke | InvokeBatch) -> bytes:
         """CallFailedError."""
         relay = _Relay(batch[0].answer)
         running.call(message, relay)
@@ -267,18 +305,23 @@ class Pool:
             raise CallFailedError(dump_fault(FunctionTimeoutError(said))) from None
 
     def _fail(self, running: Running, call: Call, fault: bytes) -> None:
-        """Or run it again: where its container died, after that one's last commit."""
+        """Or run it again. Where its container died, after that one's last commit."""
         call.attempts += 1
-        if call.answer.is_cancelled:
-            call.answer.fail(_say_cancelled(self.options.name))
-        elif self._closing:
-            call.answer.fail(_say_ended(self.options.name))
-        elif call.attempts > self.options.retries.max_retries:
-            call.answer.fail(fault)
-        elif running.is_dead:
-            self._orphans.setdefault(running, []).append(call)
-        else:
+        said = self._choose_fault(call, fault)
+        if running.is_dead:
+            self._orphans.setdefault(running, []).append(Orphan(call, said))
+        elif said is None:
             self._queue_again(call)
+        else:
+            call.answer.fail(said)
+
+    def _choose_fault(self, call: Call, fault: bytes) -> bytes | None:
+        """What a call fails with; None if it is to be run again."""
+        if call.answer.is_cancelled:
+            return _say_cancelled(self.options.name)
+        if self._closing:
+            return _say_ended(self.options.name)
+        return fault if call.attempts > self.options.retries.max_retries else None
 
     def _queue_again(self, call: Call) -> None:
         call.answer.on_cancel = lambda: self._cancel(call)
@@ -341,6 +384,22 @@ def _cancel_if_unwanted(batch: Batch, relay: _Relay) -> None:
 def _fail_all(calls: Sequence[Call], fault: bytes) -> None:
     for call in calls:
         call.answer.fail(fault)
+
+
+def _commit_failed(running: Running) -> None:
+    """What a call wrote before it failed. It is that failure that its caller is told of."""
+    running.kill_if_broken()
+    if not running.is_dead:
+        try:
+            running.commit_changes()
+        except VolfsError as error:
+            log.error("%s", error)
+
+
+def _tell_failed(orphans: Sequence[Orphan]) -> None:
+    for orphan in orphans:
+        if orphan.fault is not None:
+            orphan.call.answer.fail(orphan.fault)
 
 
 def _say_ended(name: str) -> bytes:

@@ -93,6 +93,14 @@ class Running:
         when = "in the middle of the call" if self._is_ready else "before it was ready"
         return f"ended {when}, with status {status}"
 
+    def commit_changes(self) -> None:
+        """At the end of a call. VolfsError; what was not committed stays for the next commit."""
+        try:
+            self._container.commit_changes()
+        except VolfsError as error:
+            said = f"what {self.name} wrote is not committed, but kept: {error}"
+            raise type(error)(said) from error
+
     def kill_if_broken(self) -> None:
         """Where a volume of it is lost, no call to it can do its work."""
         if not self.is_dead and self._container.has_lost_a_volume():

@@ -69,6 +69,10 @@ class MountClient:
         request = Request("commit", message=message, on_conflict=on_conflict)
         return self._call(request, CommitResult, timeout)
 
+    def commit_changes(self) -> CommitResult:
+        """As ``commit``, but nothing is done where nothing changed."""
+        return self._call(Request("commit", auto=True), CommitResult, None)
+
     def reload(self, wait: float = 0.0, timeout: float | None = None) -> ReloadResult:
         """Show the newest version. VolumeBusyError while files are open, after ``wait`` seconds."""
         return self._call(Request("reload", wait=wait), ReloadResult, timeout)

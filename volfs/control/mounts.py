@@ -135,7 +135,8 @@ def find_mount_point(path: str) -> MountPoint | None:
 
 def find_meant(path: str) -> MountPoint | None:
     """The mount that a path means: at it, covered or not, or else the one that it is in."""
-    found = [mount for mount in list_mount_points() if mount.path == resolve_mount_path(path)]
+    wanted = resolve_mount_path(path)
+    found = [mount for mount in list_mount_points() if mount.path == wanted]
     own = [mount for mount in found if mount.fs_type == FS_TYPE]
     if found:
         return (own or found)[-1]

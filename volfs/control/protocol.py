@@ -32,6 +32,8 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
     message: str = ""
     on_conflict: str = "override"
     wait: float = 0.0
+    auto: bool = False
+    """Of ``commit``: nobody asked for it in words, and where nothing changed nothing is done."""
     at_end: str = ""
     """Of ``unmount``: commit, keep or discard what is left; empty: as it was mounted to do."""
     number: int = 0

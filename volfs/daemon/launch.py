@@ -163,7 +163,7 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
         os.setsid()
         os.environ[NAMED] = str(runtime_directory())  # where who started us looks for it
         os.chdir("/")
-        _let_go_of_files({pipe, options.while_fd})
+        _let_go_of_files({pipe, options.while_fd, options.sign_fd})
         _run_daemon(options, ready)
         status = 0
     except BaseException as error:

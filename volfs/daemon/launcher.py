@@ -2,9 +2,10 @@
 
 Its arguments are two descriptors: a socket, and the pidfd of its owner, the process
 that the mounts are for. Each message on the socket is a JSON list of
-``MountOptions`` with the descriptor of a pipe, which gets, when all these mounts
-answer or have failed, a list with null or a ``Failure`` for each. Modules are loaded
-once for all, by a process that has one thread and no store open.
+``MountOptions`` with two descriptors: a pipe, which gets, when all these mounts
+answer or have failed, a list with null or a ``Failure`` for each; and the memory that
+these mounts have their signs in. Modules are loaded once for all, by a process that has
+one thread and no store open.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ def main() -> None:
     gc.freeze()
     with socket.socket(fileno=line) as requests:
         while owner not in select.select([line, owner], [], [])[0]:
-            body, pipes, flags, _ = socket.recv_fds(requests, REQUEST_MAX, 1)
+            body, given, flags, _ = socket.recv_fds(requests, REQUEST_MAX, 2)
             if not body:
                 break
             try:
-                _begin(requests, _check_whole(body, flags), pipes[0], owner)
+                _begin(requests, _check_whole(body, flags), given, owner)
             except Exception:  # noqa: BLE001 - others are to be mounted all the same
                 traceback.print_exc()
-            for pipe in pipes:
-                os.close(pipe)
+            for descriptor in given:
+                os.close(descriptor)
             _forget_the_dead()
 
 
@@ -51,10 +52,11 @@ def _check_whole(body: bytes, flags: int) -> bytes:
     return body
 
 
-def _begin(requests: socket.socket, body: bytes, pipe: int, owner: int) -> None:
+def _begin(requests: socket.socket, body: bytes, given: list[int], owner: int) -> None:
+    pipe, signs = given
     if os.fork() == 0:
         requests.close()
-        _answer(body, pipe, owner)
+        _answer(body, pipe, owner, signs)
 
 
 def _forget_the_dead() -> None:
@@ -63,11 +65,11 @@ def _forget_the_dead() -> None:
             pass
 
 
-def _answer(body: bytes, pipe: int, owner: int) -> NoReturn:
+def _answer(body: bytes, pipe: int, owner: int, signs: int) -> NoReturn:
     """In a process of its own: a mount that hangs keeps no other one waiting."""
     try:
         requests = decode_json(body, list[MountOptions])
-        started = [_start(replace(options, while_fd=owner)) for options in requests]
+        started = [_start(replace(one, while_fd=owner, sign_fd=signs)) for one in requests]
         with os.fdopen(pipe, "wb") as file:
             file.write(encode_json([_wait(one) for one in started]))
     except BaseException:  # noqa: BLE001 - who waits for the answer finds it on the standard error

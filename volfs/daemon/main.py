@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import trio
 
 from volfs.control.mounts import FS_TYPE, find_mount_point, make_runtime_directory, socket_path
+from volfs.control.signs import open_sign
 from volfs.control.sockets import Bound
 from volfs.daemon.attached import find_attached
 from volfs.daemon.carrying import carry_over
@@ -190,6 +191,9 @@ def _wire(
         committer.state.follows = True
     auto_commit = None if committer.state.read_only else interval or None
 
+    if auto_commit and not follows and options.sign_fd is not None:
+        committer.state.share_sign(open_sign(options.sign_fd, options.sign_at))
+
     async def sync_root() -> None:
         if auto_commit:
             await service.commit(CommitNote("sync", auto=True))
@@ -298,9 +302,8 @@ async def _share_now_and_then(committer: Committer, sharing: Sharing) -> None:
 async def _commit_now_and_then(service: Service, interval: float) -> None:
     while True:
         await trio.sleep(interval)
-        if service.committer.state.overlay.dirty:
-            with surviving("background commit"):
-                await service.commit(CommitNote(auto=True))
+        with surviving("background commit"):
+            await service.commit_changes()
 
 
 # --- the end ----------------------------------------------------------------

@@ -35,6 +35,9 @@ class MountOptions:
     """What becomes of changes at an end that does not say: with ``keep``, a left overlay."""
     while_fd: int | None = None
     """An inherited descriptor: the mount ends when it becomes readable, as a pidfd does."""
+    sign_fd: int | None = None
+    """An inherited descriptor of memory: the byte ``sign_at`` is the mount's ``Overlay.sign``."""
+    sign_at: int = 0
     log: str | None = None
     """A file, ``syslog`` or ``journald``; None: ``log`` in the session's directory."""
     log_level: str = "info"

@@ -168,10 +168,24 @@ class Service:
     # --- commit ----------------------------------------------------------
 
     async def _commit(self, request: Request) -> CommitResult:
+        if request.auto:
+            return await self.commit_changes()
         if request.on_conflict not in get_args(OnConflict):
             raise UserError(f"on_conflict {request.on_conflict!r}: use override or fail")
         note = CommitNote(request.message, on_conflict=cast(OnConflict, request.on_conflict))
         return to_result(await self.commit(note))
+
+    async def commit_changes(self) -> CommitResult:
+        """Publish what has changed, if anything has. Nobody has asked for it in words."""
+        state = self.committer.state
+        if state.overlay.is_clean:
+            await self.committer.write_back()
+        if state.overlay.is_clean:
+            result = CommitResult(False, state.view.head.version, 0, 0, [])
+        else:
+            result = to_result(await self.commit(CommitNote(auto=True)))
+        state.settle_sign()
+        return result
 
     async def commit(self, note: CommitNote) -> Published:
         started = trio.current_time()

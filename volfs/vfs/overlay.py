@@ -86,6 +86,9 @@ class Overlay:
         """Files with content that seals left out: their scratch outlives those commits."""
         self.unrecorded: set[int] = set()
         self.unrecorded_names: set[tuple[int, bytes]] = set()
+        self.sign: bytearray | memoryview = bytearray(1)
+        """1 where there may be something to commit. Other processes may read it: it is set
+        before a change is acknowledged, and who clears it has looked first."""
 
     # --- changes ---------------------------------------------------------
 
@@ -94,6 +97,7 @@ class Overlay:
         inode.entry = entry
         inode.stamp += 1
         self.dirty[inode.ino] = inode
+        self.sign[0] = 1
         self.unrecorded.add(inode.ino)
 
     def bind(self, directory: Directory, name: bytes, inode: Inode | None) -> None:
@@ -127,6 +131,7 @@ class Overlay:
         self.unrecorded_names.add((directory.ino, name))
         self.unrecorded.add(directory.ino)
         self.dirty[directory.ino] = directory
+        self.sign[0] = 1
         directory.stamp += 1
 
     # --- numbers ---------------------------------------------------------

@@ -103,6 +103,18 @@ class MountState:
         count = self.open_mappable.pop(file, 0) + change
         if count:
             self.open_mappable[file] = count
+            self.overlay.sign[0] = 1  # what is written through a mapping is not told
+
+    def share_sign(self, sign: memoryview) -> None:
+        """Let other processes see whether there may be something to commit."""
+        self.overlay.sign = sign
+        sign[0] = 1
+        self.settle_sign()
+
+    def settle_sign(self) -> None:
+        """Clear the sign, if there is nothing to commit."""
+        if self.overlay.is_clean and not self.open_mappable:
+            self.overlay.sign[0] = 0
 
     def find_again(self, ino: int) -> Inode:
         """What a file handle means: an inode of the table, or one that was unloaded. Miss.

@@ -11,6 +11,7 @@ from volfs.api import mounts
 from volfs.api.apps.building import Recipe
 from volfs.api.apps.notes import note
 from volfs.api.secret import Secret
+from volfs.containers.container import AUTO_COMMIT
 from volfs.containers.gathering import Batching
 from volfs.containers.pool import PoolOptions, Retries
 from volfs.errors import InvalidError
@@ -45,7 +46,8 @@ class Options:
     lanes: int = 1
     batching: Batching | None = None
     auto_commit: float | None = None
-    """Between background commits; 0: none. None: the volume's default, else 5."""
+    """Between background commits; 0: none, nor one when a call returns. None: the volume's
+    default, else 5."""
 
     def change(
         self,
@@ -64,7 +66,7 @@ class Options:
         single_use_containers: bool = False,
         lanes: int | None = None,
         batching: Batching | None = None,
-        auto_commit: float | None = None,
+        auto_commit: float | bool | None = None,
         **noted: Any,
     ) -> Options:
         """With these on top: mounts and variables are added, secrets come after. InvalidError."""
@@ -84,7 +86,7 @@ class Options:
             "max_inputs": 1 if single_use_containers else max_inputs,
             "lanes": _check_positive("max_inputs", lanes),
             "batching": batching,
-            "auto_commit": auto_commit and _check_positive("auto_commit", auto_commit),
+            "auto_commit": _to_seconds(auto_commit),
         }
         return replace(self, **{key: value for key, value in changed.items() if value is not None})
 
@@ -141,6 +143,13 @@ def _check_positive(name: str, number: Any) -> Any:
     if number is not None and number <= 0:
         raise InvalidError(f"{name} must be positive, not {number}")
     return number
+
+
+def _to_seconds(auto_commit: float | bool | None) -> float | None:
+    """Between background commits: False is none, True what it is where nobody says."""
+    if isinstance(auto_commit, bool):
+        return AUTO_COMMIT if auto_commit else 0.0
+    return auto_commit and _check_positive("auto_commit", auto_commit)
 
 
 def _to_retries(retries: int | Retries | None) -> Retries | None:
