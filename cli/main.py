@@ -23,6 +23,7 @@ from volfs_cli import (
     queues,
     running,
     secrets,
+    serving,
     versions,
     volumes,
 )
@@ -89,6 +90,7 @@ for _command in COMMANDS:
     cli.add_command(_command)
     volume.add_command(_command)
 cli.add_command(running.run)
+cli.add_command(serving.serve)
 for _group in (dicts.group, queues.group, secrets.group, nfs.group):
     cli.add_command(_group)
 

@@ -9,8 +9,8 @@ import pytest
 
 import volfs as modal
 from volfs.api.apps import notes
-from volfs.api.apps.endpoints import find_endpoint
 from volfs.api.apps.standins import list_stand_ins
+from volfs.containers.endpoint import find_endpoint
 from volfs.exception import InvalidError, UnimplementedError
 
 pytestmark = pytest.mark.noisy("accepted")

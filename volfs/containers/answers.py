@@ -71,6 +71,8 @@ class Answer:
     ) -> None:
         self.on_cancel = on_cancel
         self.on_taken: Callable[[int], None] = lambda amount: None
+        self.commit_now: Callable[[], None] = lambda: None
+        """Commits what the call has written so far, for who shows of it before it ends."""
         self.is_unlimited = is_unlimited
         self._taken = 0
         self.is_cancelled = False

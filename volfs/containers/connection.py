@@ -55,6 +55,11 @@ class Incoming:
             self._ahead += compute_cost(body)
         self._connection.send(Kind.ITEM, self._number, body)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether ``item`` would not wait."""
+        return self._ahead < AHEAD or self.is_cancelled
+
     def taken(self, amount: int) -> None:
         with self._flow:
             self._ahead -= amount

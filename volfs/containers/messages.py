@@ -66,6 +66,20 @@ class InvokeBatch:
     """Of the first of them."""
 
 
+@dataclass(frozen=True)
+class Handle:
+    """Have a method that is an endpoint answer a request.
+
+    Items are the pickled messages that its application sends; those of the client are
+    asked for by ``Receive``. Of a ``web_server``, the one item says that it can be reached.
+    """
+
+    method: str
+    scope: bytes
+    """The pickled scope of the request, as ASGI has it."""
+    call_id: str
+
+
 # --- from a container -------------------------------------------------------
 
 
@@ -116,7 +130,22 @@ class Find:
     tag: str
 
 
-Message = Start | Invoke | InvokeBatch | Submit | Attach | Fetch | Find
+@dataclass(frozen=True)
+class Receive:
+    """The next pickled message of the client whose request this is."""
+
+    call_id: str
+
+
+@dataclass(frozen=True)
+class Locate:
+    """The pickled address at which an endpoint is served; None where it is not."""
+
+    reference: Reference
+    method: str
+
+
+Message = Start | Invoke | InvokeBatch | Handle | Submit | Attach | Fetch | Find | Receive | Locate
 
 
 def encode(message: Message) -> bytes:

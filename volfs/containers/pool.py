@@ -19,7 +19,7 @@ from volfs.containers.answers import Answer, CallFailedError, Outcome
 from volfs.containers.batches import load_outcomes
 from volfs.containers.faults import dump_fault
 from volfs.containers.gathering import Batching, Gathering
-from volfs.containers.messages import GRACE, Invoke, InvokeBatch
+from volfs.containers.messages import GRACE, Handle, Invoke, InvokeBatch
 from volfs.containers.running import Running
 from volfs.errors import FunctionTimeoutError, RemoteError, VolfsError
 
@@ -62,8 +62,10 @@ class PoolOptions:
 class Call:
     """One that waits for a container, or runs in one."""
 
-    def __init__(self, invoke: Invoke, is_unlimited: bool, batching: Batching | None) -> None:
-        self.invoke = invoke
+    def __init__(
+        self, message: Invoke | Handle, is_unlimited: bool, batching: Batching | None
+    ) -> None:
+        self.message = message
         self.batching = batching
         self.answer = Answer(is_unlimited=is_unlimited)
         self.attempts = 0
@@ -71,9 +73,10 @@ class Call:
 
     @property
     def method(self) -> str:
-        return self.invoke.method
+        return self.message.method
 
 
+Sent = Invoke | InvokeBatch | Handle
 Batch = tuple[Call, ...]
 """Calls that a container runs as one; of one call, where its function is not batched."""
 
@@ -102,10 +105,14 @@ class Pool:
         self._closing = False
 
     def submit(
-        self, invoke: Invoke, *, is_unlimited: bool = False, batching: Batching | None = None
+        self,
+        message: Invoke | Handle,
+        *,
+        is_unlimited: bool = False,
+        batching: Batching | None = None,
     ) -> Answer:
         """``is_unlimited``: its items need not be read for it to go on."""
-        call = Call(invoke, is_unlimited, batching)
+        call = Call(message, is_unlimited, batching)
         call.answer.on_cancel = lambda: self._cancel(call)
         self._queue(call)
         return call.answer
@@ -273,14 +280,15 @@ class Pool:
 
     def _get_outcomes(self, running: Running, batch: Batch) -> Sequence[Outcome]:
         """CallFailedError."""
-        first = batch[0].invoke
-        if batch[0].batching is None:
+        first = batch[0].message
+        if isinstance(first, Handle) or batch[0].batching is None:
             return [Outcome(self._get_result(running, batch, first))]
-        arguments = [call.invoke.arguments for call in batch]
+        messages = (call.message for call in batch)
+        arguments = [one.arguments for one in messages if isinstance(one, Invoke)]
         message = InvokeBatch(first.method, arguments, first.call_id)
         return load_outcomes(self._get_result(running, batch, message))
 
-    def _get_result(self, running: Running, batch: Batch, message: Invoke | InvokeBatch) -> bytes:
+    def _get_result(self, running: Running, batch: Batch, message: Sent) -> bytes:
         """Once what the calls wrote is committed. CallFailedError; VolfsError of the commit."""
         try:
             body = self._await_result(running, batch, message)
@@ -290,9 +298,10 @@ class Pool:
         running.commit_changes()
         return body
 
-    def _await_result(self, running: Running, batch: Batch, message: Invoke | InvokeBatch) -> bytes:
+    def _await_result(self, running: Running, batch: Batch, message: Sent) -> bytes:
         """CallFailedError."""
         relay = _Relay(batch[0].answer)
+        batch[0].answer.commit_now = running.commit_changes
         running.call(message, relay)
         for call in batch:
             call.answer.on_cancel = partial(_cancel_if_unwanted, batch, relay)
@@ -321,7 +330,11 @@ class Pool:
             return _say_cancelled(self.options.name)
         if self._closing:
             return _say_ended(self.options.name)
-        return fault if call.attempts > self.options.retries.max_retries else None
+        return fault if call.attempts > self._count_retries(call) else None
+
+    def _count_retries(self, call: Call) -> int:
+        """A response may have begun: then it cannot begin again."""
+        return 0 if isinstance(call.message, Handle) else self.options.retries.max_retries
 
     def _queue_again(self, call: Call) -> None:
         call.answer.on_cancel = lambda: self._cancel(call)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from functools import partial
+from types import MethodType
 from typing import Any
 
 from volfs.containers.messages import Reference
@@ -63,7 +63,7 @@ class ClassService:
         return (function(instance) for function in iter_marked(self.cls, ENTER))
 
     def get_bound(self, method: str) -> Callable[..., Any]:
-        return partial(get_method(self.cls, method), self.instance)
+        return MethodType(get_method(self.cls, method), self.instance)
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self.get_bound(method)(*args, **kwargs)

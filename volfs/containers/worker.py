@@ -17,14 +17,16 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from volfs.containers.batches import run_batch
 from volfs.containers.connection import Connection, Incoming
+from volfs.containers.endpoint import find_endpoint
 from volfs.containers.faults import dump_fault
 from volfs.containers.loop import Loop
 from volfs.containers.messages import (
     GRACE,
+    Handle,
     Invoke,
     InvokeBatch,
     Service,
@@ -35,7 +37,11 @@ from volfs.containers.messages import (
     this_process,
 )
 from volfs.containers.pickling import dump, load
+from volfs.containers.web_servers import run_web_server
 from volfs.errors import ExecutionError, InvalidError
+
+if TYPE_CHECKING:
+    from volfs.containers.web_apps import WebApps
 
 
 class Worker:
@@ -48,6 +54,8 @@ class Worker:
         self._service: Service | None = None
         self._lanes = 1
         self._running = 0
+        self._making = threading.Lock()
+        self._web_apps: WebApps | None = None
 
     def run(self) -> None:
         """Until the other end has gone, or SIGTERM."""
@@ -90,6 +98,8 @@ class Worker:
                 self._run_in_lane(incoming, lambda: self._invoke(incoming, message))
             case InvokeBatch():
                 self._run_in_lane(incoming, lambda: self._invoke_batch(message))
+            case Handle():
+                self._run_in_lane(incoming, lambda: self._handle(incoming, message))
             case _:
                 incoming.failed(dump_fault(InvalidError(f"a call of {type(message).__name__}")))
 
@@ -144,6 +154,26 @@ class Worker:
         current_call.set(message.call_id)
         return run_batch(self._service, message, self._await)
 
+    def _handle(self, incoming: Incoming, message: Handle) -> bytes:
+        if self._service is None:
+            raise InvalidError("a call before the start")
+        current_call.set(message.call_id)
+        function = self._service.get_bound(message.method)
+        endpoint = find_endpoint(function)
+        if endpoint is not None and endpoint.kind == "web_server":
+            run_web_server(incoming, endpoint, function, self._await)
+        else:
+            self._get_web_apps(self._service).handle(incoming, message)
+        return b""
+
+    def _get_web_apps(self, service: Service) -> WebApps:
+        from volfs.containers.web_apps import WebApps  # it imports asyncio
+
+        with self._making:
+            if self._web_apps is None:
+                self._web_apps = WebApps(service, self._loop, self._connection)
+            return self._web_apps
+
     def _send_items(self, incoming: Incoming, generator: Any) -> None:
         incoming.on_cancel = lambda: None
         items: Any = generator
@@ -162,6 +192,8 @@ class Worker:
 
     def _stop(self) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self._web_apps is not None:
+            self._web_apps.close()
         for step in self._service.stop() if self._service else ():
             self._await(step)
         _warn_of_threads()

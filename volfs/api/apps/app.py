@@ -17,6 +17,7 @@ from volfs.api.apps.function import Function
 from volfs.api.apps.image import Image
 from volfs.api.apps.marks import find_refusal, get_marks
 from volfs.api.apps.options import Options
+from volfs.api.apps.origins import Origin, dump_imported
 from volfs.api.apps.plans import start_container
 from volfs.api.apps.running import Target, make_id, register
 from volfs.api.secret import Secret
@@ -42,6 +43,7 @@ class FunctionTarget(Target):
     def __init__(self, app: App, service: FunctionService, options: Options, name: str) -> None:
         self.reference = Reference(make_id("fu"), app.name, name, service.raw.__module__)
         self.function: Function[..., Any] = Function(self, name, is_generator=service.is_generator)
+        self.origin: Origin | None = None
         self._app = app
         self._options = options
         self._service = service
@@ -69,15 +71,27 @@ class FunctionTarget(Target):
         return other
 
     def dump_service(self) -> bytes:
-        return dump(self._service, f"the function {self.reference.tag}")
+        said = f"the function {self.reference.tag}"
+        if self.origin is not None:
+            return dump_imported(self.origin, None, said)
+        return dump(self._service, said)
+
+    def make_service(self) -> Service:
+        return self._service
 
     def get_local_service(self) -> Service:
         return self._service
 
     def get_pool(self) -> Pool:
-        name, options = self.reference.tag, self._options
+        return self._get_pool(self.reference.id, self._options)
+
+    def get_server_pool(self, method: str) -> Pool:
+        return self._get_pool(f"{self.reference.id} server", self._options.for_a_server())
+
+    def _get_pool(self, key: str, options: Options) -> Pool:
+        name = self.reference.tag
         return self._app.get_pool(
-            self.reference.id,
+            key,
             options.to_pool_options(name),
             lambda: start_container(name, options, self.dump_service()),
         )

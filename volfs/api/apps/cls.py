@@ -20,6 +20,7 @@ from volfs.api.apps.marks import (
     set_parameters,
 )
 from volfs.api.apps.options import Options
+from volfs.api.apps.origins import Origin, dump_imported
 from volfs.api.apps.plans import start_container
 from volfs.api.apps.running import (
     Home,
@@ -57,6 +58,7 @@ class ClassTarget(Target):
         self.app = app
         self.user_class = user_class
         self.options = options
+        self.origin: Origin | None = None
         tag, module = user_class.__name__, user_class.__module__
         self.reference = Reference(make_id("cs"), app.name, tag, module)
         self._instances: dict[bytes, InstanceTarget] = {}
@@ -111,16 +113,25 @@ class InstanceTarget(Target):
         raw = get_method(self._cls.user_class, method)
         return self._cls.options.batching or getattr(raw, BATCHING, None)
 
-    def _make_service(self) -> ClassService:
+    def make_service(self) -> ClassService:
         args, kwargs = load_arguments(self.reference.parameters or b"")
         return ClassService(self._cls.user_class, args, kwargs, self.reference)
 
     def dump_service(self) -> bytes:
-        return dump(self._make_service(), f"the class {self.reference.tag}")
+        said = f"the class {self.reference.tag}"
+        if self._cls.origin is not None:
+            return dump_imported(self._cls.origin, self.reference.parameters, said)
+        return dump(self.make_service(), said)
 
     def get_pool(self) -> Pool:
-        name, options = self.reference.tag, self._cls.options
-        key = f"{self.reference.id} {self.reference.parameters!r}"
+        return self._get_pool("", self._cls.options)
+
+    def get_server_pool(self, method: str) -> Pool:
+        return self._get_pool(f" {method}", self._cls.options.for_a_server())
+
+    def _get_pool(self, which: str, options: Options) -> Pool:
+        name = self.reference.tag
+        key = f"{self.reference.id} {self.reference.parameters!r}{which}"
         return self._cls.app.get_pool(
             key,
             options.to_pool_options(name),
@@ -129,7 +140,7 @@ class InstanceTarget(Target):
 
     def get_local_service(self) -> Service:
         if self._local is None:
-            service = self._make_service()
+            service = self.make_service()
             start_service(service)
             self._local = service
         return self._local

@@ -6,31 +6,16 @@ They are accepted and noted. A marked function can be called here with ``local``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from volfs.api.apps.marks import REFUSAL
 from volfs.api.apps.notes import note
+from volfs.containers.endpoint import ENDPOINT, Endpoint
 from volfs.errors import InvalidError
 
 F = TypeVar("F")
-ENDPOINT = "__volfs_endpoint__"
-"""Attribute of a function: its ``Endpoint``."""
 _PORT_MAX = 65535
 _SERVED = "it answers HTTP requests, and nothing serves it now: `volfs serve FILE.py` would"
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """How a function answers HTTP."""
-
-    kind: Literal["asgi_app", "wsgi_app", "fastapi_endpoint", "web_server"]
-    method: str = "GET"
-    docs: bool = False
-    port: int = 0
-    """Of a ``web_server``: what the function listens at."""
-    startup_timeout: float = 5.0
-    label: str | None = None
 
 
 def asgi_app(
@@ -107,12 +92,6 @@ def _endpoint(endpoint: Endpoint) -> Callable[[F], F]:
         return function
 
     return mark
-
-
-def find_endpoint(function: object) -> Endpoint | None:
-    """What a function, or a method of a class, is marked with."""
-    found: Endpoint | None = getattr(getattr(function, "raw", function), ENDPOINT, None)
-    return found
 
 
 # --- several containers -----------------------------------------------------

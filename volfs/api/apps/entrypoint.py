@@ -6,8 +6,8 @@ Parameters are options of the command line, read by their annotations.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
+import os
 import sys
 import traceback
 import types
@@ -23,6 +23,7 @@ import click
 from volfs.api.apps.app import App, LocalEntrypoint
 from volfs.api.apps.cls import Cls
 from volfs.api.apps.function import Function
+from volfs.api.apps.origins import import_path
 from volfs.containers.loop import Loop
 from volfs.containers.pickling import send_by_value
 from volfs.containers.services import is_generator_function
@@ -54,13 +55,13 @@ def run_file(path: str, name: str | None, args: list[str]) -> None:
 
 def run_module(module: str, name: str | None, args: list[str]) -> None:
     """As ``run_file``, of a module that is found from the current directory on."""
-    _run(lambda: _import_module(module), f"-m {module}", module, name, args)
+    _run(lambda: import_module(module), f"-m {module}", module, name, args)
 
 
 def _run(
     load: Callable[[], types.ModuleType], said: str, where: str, name: str | None, args: list[str]
 ) -> None:
-    with _printing_errors():
+    with printing_errors():
         found = load()
     app, what = choose(found, where, name)
     call = what if isinstance(what, LocalEntrypoint) else _to_call(what)
@@ -80,18 +81,18 @@ def _to_call(what: Any) -> Callable[..., Any]:
 
 
 @contextmanager
-def _printing_errors() -> Iterator[None]:
+def printing_errors() -> Iterator[None]:
     """SystemExit for what the program raises, whose author wants to see where."""
     try:
         yield
     except click.ClickException:
         raise
     except Exception as error:  # noqa: BLE001 - it may raise anything
-        _print_error(error)
+        print_error(error)
         sys.exit(1)
 
 
-def _print_error(error: Exception) -> None:
+def print_error(error: Exception) -> None:
     """Its traceback. No line of it, nor what the error says, is obeyed by a terminal."""
     trace = _skip_own(error.__traceback__)
     for part in traceback.format_exception(type(error), error, trace):
@@ -108,20 +109,15 @@ def _skip_own(trace: types.TracebackType | None) -> types.TracebackType | None:
 
 def import_file(path: Path) -> types.ModuleType:
     """The module, whose functions travel whole, as if it had been run as a program."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if not path.is_file() or spec is None or spec.loader is None:
+    if not path.is_file() or path.suffix != ".py":
         raise click.ClickException(f"{path}: no such Python file")
     sys.path.insert(0, str(path.resolve().parent))
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module.__name__] = module
-    send_by_value(module.__name__, always=True)
     try:
-        spec.loader.exec_module(module)
+        return import_path(path.stem, os.path.abspath(path))
     except ImportError as error:
         if "no known parent package" in str(error):
             raise click.ClickException(f"{path}: {error}; {_say_module(path)}") from error
         raise
-    return module
 
 
 def _say_module(path: Path) -> str:
@@ -133,7 +129,7 @@ def _say_module(path: Path) -> str:
     return f"use `volfs run -m {'.'.join(names)}` in {path}"
 
 
-def _import_module(name: str) -> types.ModuleType:
+def import_module(name: str) -> types.ModuleType:
     sys.path.insert(0, str(Path.cwd()))
     try:
         module = importlib.import_module(name)
@@ -150,7 +146,7 @@ def _import_module(name: str) -> types.ModuleType:
 
 def choose(module: types.ModuleType, path: str, name: str | None) -> tuple[App, Any]:
     """An entrypoint, function or method, and its app. InvalidError."""
-    known = {tag: (app, what) for app in _find_apps(module) for tag, what in _iter_known(app)}
+    known = {tag: (app, what) for app in find_apps(module) for tag, what in _iter_known(app)}
     if not known:
         raise InvalidError(f"{path}: no App with functions in it")
     if name is not None:
@@ -164,7 +160,7 @@ def choose(module: types.ModuleType, path: str, name: str | None) -> tuple[App, 
     return candidates[0]
 
 
-def _find_apps(module: types.ModuleType) -> list[App]:
+def find_apps(module: types.ModuleType) -> list[App]:
     return list({id(v): v for v in vars(module).values() if isinstance(v, App)}.values())
 
 
@@ -217,7 +213,7 @@ def make_command(raw: Callable[..., Any], call: Callable[..., Any], name: str) -
 
     def run(**given: Any) -> None:
         positional = given.pop(rest.lower(), ()) if rest else ()
-        with _printing_errors():
+        with printing_errors():
             result = call(*positional, **given)
             if inspect.iscoroutine(result):
                 Loop().run(result)

@@ -15,6 +15,7 @@ from volfs.api.apps.running import (
     attach,
     get_handle,
     get_result,
+    locate,
     make_id,
     restore_target,
     submit,
@@ -55,6 +56,16 @@ class Function(Generic[P, R]):
     @property
     def object_id(self) -> str:
         return self._target.reference.id
+
+    @blocking
+    def get_web_url(self) -> str | None:
+        """The address at which `volfs serve` serves it at this moment; None where it does not."""
+        return locate(self._target.reference, self._method)
+
+    @property
+    def web_url(self) -> str | None:
+        """As ``get_web_url``."""
+        return self.get_web_url()
 
     def get_raw_f(self) -> Callable[P, R]:
         """The Python function itself."""

@@ -19,6 +19,11 @@ def note(what: str, why: str) -> None:
         log.warning("%s: %s", what, why)
 
 
+def take_as_noted(what: str) -> None:
+    """In a program that does what the note would only promise."""
+    _noted.add(what)
+
+
 def refuse(what: str, why: str) -> NoReturn:
     """The answer to the use of what was only accepted. UnimplementedError."""
     raise UnimplementedError(f"{what}: {why}")

@@ -90,6 +90,10 @@ class Options:
         }
         return replace(self, **{key: value for key, value in changed.items() if value is not None})
 
+    def for_a_server(self) -> Options:
+        """One container, which ends with its call, whenever that is."""
+        return replace(self, timeout=None, max_containers=1, max_inputs=1, lanes=1)
+
     @property
     def has_mounts(self) -> bool:
         return bool(self.volumes or self.network_file_systems)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from types import MethodType
 from typing import Any
 
 from volfs.api.apps.function import Function
@@ -21,7 +21,7 @@ class _OwnService:
         self._raw = raw
 
     def get_bound(self, method: str) -> Callable[..., Any]:
-        return partial(self._raw, self._instance)
+        return MethodType(self._raw, self._instance)
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._raw(self._instance, *args, **kwargs)

@@ -7,6 +7,7 @@ back from containers find them.
 from __future__ import annotations
 
 import importlib
+import pickle
 import secrets
 import string
 import threading
@@ -18,6 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from volfs.api.apps.notes import refuse
+from volfs.api.apps.requests import find_address, receive
 from volfs.api.apps.spawned import Spawned
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.connection import Connection, Incoming
@@ -28,6 +30,8 @@ from volfs.containers.messages import (
     Fetch,
     Find,
     Invoke,
+    Locate,
+    Receive,
     Reference,
     Service,
     Submit,
@@ -66,6 +70,10 @@ class Target(ABC):
     @abstractmethod
     def get_pool(self) -> Pool:
         """Its containers. ExecutionError where it is only known by name."""
+
+    def get_server_pool(self, method: str) -> Pool:
+        """A container for a ``web_server``, which lives as long as one call to it."""
+        raise ExecutionError(f"{self.reference.tag} has no containers of its own")
 
     @abstractmethod
     def dump_service(self) -> bytes:
@@ -263,6 +271,15 @@ def submit(
     return answer
 
 
+def locate(reference: Reference, method: str) -> str | None:
+    """Where an endpoint is served at this moment."""
+    if this_process.runner is None:
+        return find_address(reference, method)
+    answer = this_process.runner.call(encode(Locate(reference, method)))
+    url: str | None = pickle.loads(get_result(answer))
+    return url
+
+
 def attach(call_id: str) -> Answer:
     """The answer to a spawned call. NotFoundError, in a container at its use."""
     if this_process.runner is not None:
@@ -311,6 +328,10 @@ def _answer(incoming: Incoming) -> bytes:
             return _get_target(reference).dump_service()
         case Find(app, tag):
             return dump(get_handle(app, tag), tag)
+        case Receive(call_id):
+            return receive(call_id)
+        case Locate(reference, method):
+            return pickle.dumps(find_address(reference, method))
         case other:
             raise VolfsError(f"a container said {other!r}")
     incoming.on_cancel = answer.cancel

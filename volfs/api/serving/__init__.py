@@ -1,0 +1,1 @@
+"""``volfs serve``: endpoints of apps answer HTTP on this machine."""

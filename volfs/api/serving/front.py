@@ -1,0 +1,161 @@
+"""The ASGI application before an endpoint: each request is a call to a container."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import pickle
+import threading
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
+from typing import Any, Protocol
+
+from volfs.api.apps.requests import open_request
+from volfs.api.apps.running import make_id
+from volfs.api.serving.sites import Site
+from volfs.containers.answers import Answer, CallFailedError
+from volfs.containers.faults import load_fault
+from volfs.containers.messages import Handle
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+_PASSED = (
+    *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string"),
+    *("root_path", "headers", "client", "server", "subprotocols"),
+)
+"""What an application is told of a request: what is the server's own has no pickle."""
+
+
+class Report(Protocol):
+    """Who is told what was answered, and what went wrong."""
+
+    def answered(self, name: str, what: str, seconds: float) -> None: ...
+
+    def failed(self, name: str, error: Exception) -> None: ...
+
+
+class Front:
+    """Of one endpoint. Each request has a thread as long as it is open."""
+
+    def __init__(self, site: Site, report: Report) -> None:
+        self._site = site
+        self._report = report
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        loop = asyncio.get_running_loop()
+        request = _Request(self._site, self._report, loop, receive, send)
+        try:
+            await _run_in_thread(loop, partial(request.answer, scope))
+        except asyncio.CancelledError:
+            request.cancel()
+            raise
+
+
+async def _run_in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
+    """In one that nobody waits for at the end of the program."""
+    done = asyncio.Event()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            with contextlib.suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=run, daemon=True).start()
+    await done.wait()
+
+
+class _Request:
+    def __init__(
+        self,
+        site: Site,
+        report: Report,
+        loop: asyncio.AbstractEventLoop,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._site = site
+        self._report = report
+        self._loop = loop
+        self._receive = receive
+        self._send = send
+        self._answer: Answer | None = None
+        self._held: Message | None = None
+        """The beginning of the response, until there is more of it: it may still be another."""
+        self._status = 0
+
+    def answer(self, scope: Message) -> None:
+        began = time.monotonic()
+        call_id = make_id("fc")
+        passed = {key: scope[key] for key in _PASSED if key in scope}
+        handle = Handle(self._site.method, pickle.dumps(passed), call_id)
+        with open_request(call_id, self._receive_one):
+            try:
+                self._answer = answer = self._site.target.get_pool().submit(handle)
+                for item in answer.iter_items():
+                    self._take(pickle.loads(item), answer)
+            except CallFailedError as error:
+                self._fail(scope["type"], load_fault(error.body))
+            except Exception as error:  # noqa: BLE001 - the server goes on
+                self._fail(scope["type"], error)
+        said = f"{scope.get('method', 'WEBSOCKET')} {_show_path(scope)} {self._status}"
+        self._report.answered(self._site.name, said, time.monotonic() - began)
+
+    def cancel(self) -> None:
+        if self._answer is not None:
+            self._answer.cancel()
+
+    def _receive_one(self) -> bytes:
+        """For the container that answers."""
+
+        async def receive() -> Message:
+            return await self._receive()
+
+        return pickle.dumps(dict(asyncio.run_coroutine_threadsafe(receive(), self._loop).result()))
+
+    def _take(self, message: Message, answer: Answer) -> None:
+        """Of the container's application."""
+        if message["type"] == "http.response.start":
+            self._held = message
+            return
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            # It may go on after its response, but that says that all is done.
+            answer.commit_now()
+        self._pass_held()
+        self._pass(message)
+
+    def _pass_held(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self._pass(held)
+
+    def _pass(self, message: Message) -> None:
+        """A client that has gone is no error: the application is told, and goes on or not."""
+        if message["type"] == "websocket.accept":
+            self._status = 101
+        self._status = message.get("status", self._status)
+
+        async def send() -> None:
+            await self._send(message)
+
+        with contextlib.suppress(OSError):
+            asyncio.run_coroutine_threadsafe(send(), self._loop).result()
+
+    def _fail(self, kind: str, error: Exception) -> None:
+        """Said in the log; the client learns no more than that it was the server's fault."""
+        self._report.failed(self._site.name, error)
+        self._held = None
+        if kind == "websocket":
+            self._pass({"type": "websocket.close", "code": 1011})
+        elif not self._status:
+            headers = [(b"content-type", b"text/plain; charset=utf-8")]
+            self._pass({"type": "http.response.start", "status": 500, "headers": headers})
+            self._pass({"type": "http.response.body", "body": b"Internal Server Error"})
+
+
+def _show_path(scope: Message) -> str:
+    query = scope.get("query_string", b"").decode("latin-1")
+    return f"{scope.get('path', '')}{'?' if query else ''}{query}"

@@ -1,0 +1,91 @@
+"""HTTP servers of this process: one for each endpoint, at a port of its own, in one thread."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import threading
+from collections.abc import Collection
+from typing import Any
+
+from volfs.errors import ExecutionError, InvalidError
+
+GRACE = 5
+"""Seconds that open requests have at the end."""
+_TRIED = 100
+"""Ports after the first one, where another program has the next ones."""
+
+
+class Servers:
+    """They answer from ``start`` until ``stop``."""
+
+    def __init__(self, fronts: Collection[tuple[Any, socket.socket]]) -> None:
+        from uvicorn import Config, Server
+
+        self._servers = [
+            (
+                Server(
+                    Config(
+                        front,
+                        lifespan="off",
+                        log_config=None,
+                        access_log=False,
+                        timeout_graceful_shutdown=GRACE,
+                    )
+                ),
+                line,
+            )
+            for front, line in fronts
+        ]
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def _run(self) -> None:
+        await asyncio.gather(*(server.serve(sockets=[line]) for server, line in self._servers))
+
+    def stop(self) -> None:
+        """No request is open when this returns."""
+        for server, _ in self._servers:
+            server.should_exit = True
+        if self._servers:
+            self._thread.join()
+
+
+def listen(host: str, port: int, avoided: Collection[int]) -> socket.socket:
+    """At this port; at any with 0. InvalidError; ExecutionError."""
+    if port in avoided:
+        raise InvalidError(f"port {port}: a web_server of the app listens there; choose another")
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        why = str(error.strerror or error).partition(" (while")[0]
+        raise ExecutionError(f"cannot listen at {host}:{port}: {why}; choose others") from None
+
+
+def listen_next(host: str, port: int, avoided: Collection[int]) -> socket.socket:
+    """At the first port from here on that nobody has. ExecutionError."""
+    for candidate in range(port, min(port + _TRIED, 1 << 16)):
+        if candidate not in avoided:
+            try:
+                return listen(host, candidate, avoided)
+            except ExecutionError:
+                continue
+    raise ExecutionError(f"no port is free from {port} on")
+
+
+def get_port(line: socket.socket) -> int:
+    port: int = line.getsockname()[1]
+    return port
+
+
+def make_url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_loopback(line: socket.socket) -> bool:
+    """Whether only this machine reaches it."""
+    return ipaddress.ip_address(line.getsockname()[0]).is_loopback

@@ -1,0 +1,100 @@
+"""Which functions of a module answer HTTP."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from volfs.api.apps.app import App
+from volfs.api.apps.cls import Cls
+from volfs.api.apps.entrypoint import find_apps
+from volfs.api.apps.function import Function
+from volfs.api.apps.origins import Origin
+from volfs.api.apps.running import Target
+from volfs.containers.endpoint import Endpoint, find_endpoint
+from volfs.errors import InvalidError
+
+
+@dataclass(frozen=True)
+class Site:
+    """An endpoint of an app, to be served."""
+
+    name: str
+    app: App
+    target: Target
+    method: str
+    endpoint: Endpoint
+
+
+def find_sites(module: ModuleType, *, is_file: bool) -> list[Site]:
+    """In the order of their definition. InvalidError where there are none.
+
+    ``is_file``: containers cannot import the module by its name.
+    """
+    path = os.path.abspath(module.__file__ or "") if is_file else None
+    sites = [site for app in find_apps(module) for site in _iter_sites(app, module, path)]
+    if not sites:
+        raise InvalidError(
+            f"{module.__file__}: no function or method in it is an asgi_app, wsgi_app, "
+            "fastapi_endpoint or web_server of an App; `volfs run` calls others"
+        )
+    return sites
+
+
+def _iter_sites(app: App, module: ModuleType, path: str | None) -> Iterator[Site]:
+    names = {id(value): name for name, value in vars(module).items()}
+    for tag, function in app.registered_functions.items():
+        endpoint = find_endpoint(function.get_raw_f())
+        if endpoint is not None:
+            check_endpoint(function.get_raw_f(), endpoint, tag)
+            origin = _to_origin(module, path, names.get(id(function)))
+            yield Site(tag, app, _place(function, origin), "", endpoint)
+    for tag, cls in app.registered_classes.items():
+        origin = _to_origin(module, path, names.get(id(cls)))
+        for method in cls.list_methods():
+            endpoint = find_endpoint(cls.get_raw(method))
+            if endpoint is not None:
+                check_endpoint(cls.get_raw(method), endpoint, f"{tag}.{method}")
+                yield Site(f"{tag}.{method}", app, _make_instance(cls, origin), method, endpoint)
+
+
+def _to_origin(module: ModuleType, path: str | None, attribute: str | None) -> Origin | None:
+    """None where the module has no name for it: then it is sent by value."""
+    return None if attribute is None else Origin(module.__name__, path, attribute)
+
+
+def _place(handle: Function[..., Any] | Cls, origin: Origin | None) -> Target:
+    target: Any = handle._target
+    target.origin = origin
+    return target  # type: ignore[no-any-return]
+
+
+def _make_instance(cls: Cls, origin: Origin | None) -> Target:
+    _place(cls, origin)
+    try:
+        return cls()._target
+    except TypeError as error:
+        raise InvalidError(
+            f"an endpoint's instance is made without parameters: {error}; give it a default"
+        ) from None
+
+
+def check_endpoint(raw: Any, endpoint: Endpoint, name: str) -> None:
+    """InvalidError for a function that cannot be what it is marked as."""
+    if inspect.isgeneratorfunction(raw) or inspect.isasyncgenfunction(raw):
+        raise InvalidError(
+            f"{name}: an endpoint cannot be a generator; return a StreamingResponse instead"
+        )
+    if endpoint.kind == "fastapi_endpoint":
+        return
+    if inspect.iscoroutinefunction(raw) and endpoint.kind != "web_server":
+        raise InvalidError(f"{name}: an {endpoint.kind} cannot be async")
+    parameters = [one for one in inspect.signature(raw).parameters if one != "self"]
+    if parameters:
+        raise InvalidError(
+            f"{name}: an {endpoint.kind} is called without arguments, and has {parameters[0]!r}"
+        )

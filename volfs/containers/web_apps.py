@@ -1,0 +1,178 @@
+"""In a container: ASGI applications of endpoints, and requests to them.
+
+What an application is sent and sends passes the line to the program: a request is a
+call whose items are the messages of the application, and it asks the program for those
+of the client. asyncio's loop is the one that coroutines of functions have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from volfs.containers.answers import CallFailedError
+from volfs.containers.connection import Connection, Incoming
+from volfs.containers.endpoint import Endpoint, find_endpoint
+from volfs.containers.loop import Loop
+from volfs.containers.messages import Handle, Receive, Service, encode
+from volfs.errors import InvalidError
+
+Message = MutableMapping[str, Any]
+App = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Any
+]
+_THREADS = 1000
+_INSTALL = "pip install 'volfs[serve]', or have the function's image install it"
+
+
+@dataclass
+class _Started:
+    """An application, and what it knows of its life."""
+
+    app: App
+    lifespan: Any
+
+
+class WebApps:
+    """Those of one service, made when they are first asked for. Threads may share it."""
+
+    def __init__(self, service: Service, loop: Loop, runner: Connection) -> None:
+        self._service = service
+        self._loop = loop
+        self._runner = runner
+        self._lock = threading.Lock()
+        self._started: dict[str, _Started] = {}
+        self._senders = ThreadPoolExecutor(_THREADS, "volfs-senders")
+
+    def handle(self, incoming: Incoming, request: Handle) -> None:
+        """Answer a request; what the application raises is raised. InvalidError."""
+        incoming.on_cancel = lambda: None
+        with self._lock:
+            started = self._started.get(request.method)
+            if started is None:
+                started = self._started[request.method] = self._start(request.method)
+        scope = pickle.loads(request.scope)
+        scope["state"] = dict(started.lifespan.state)
+        exchange = _Exchange(incoming, request.call_id, self._runner, self._senders)
+        self._loop.run(_run(started.app, scope, exchange))
+
+    def _start(self, method: str) -> _Started:
+        function = self._service.get_bound(method)
+        endpoint = find_endpoint(function)
+        if endpoint is None:
+            raise InvalidError(f"{method or 'the function'} is no endpoint")
+        app = make_app(endpoint, function)
+        return _Started(app, self._loop.run(_start_lifespan(app)))
+
+    def close(self) -> None:
+        """Tell the applications that this is the end."""
+        for started in self._started.values():
+            self._loop.run(started.lifespan.shutdown())
+
+
+async def _run(app: App, scope: Message, exchange: _Exchange) -> None:
+    await app(scope, exchange.receive, exchange.send)
+
+
+async def _start_lifespan(app: App) -> Any:
+    from uvicorn import Config
+    from uvicorn.lifespan.on import LifespanOn
+
+    lifespan = LifespanOn(Config(app, lifespan="auto", log_config=None))
+    await lifespan.startup()
+    if lifespan.should_exit:
+        raise InvalidError("the application's startup failed; its log says why")
+    return lifespan
+
+
+class _Exchange:
+    """The messages of one request."""
+
+    def __init__(
+        self,
+        incoming: Incoming,
+        call_id: str,
+        runner: Connection,
+        senders: ThreadPoolExecutor,
+    ) -> None:
+        self._incoming = incoming
+        self._call_id = call_id
+        self._runner = runner
+        self._senders = senders
+
+    async def receive(self) -> Message:
+        loop = asyncio.get_running_loop()
+        arrived = asyncio.Event()
+        answer = self._runner.call(encode(Receive(self._call_id)))
+        answer.when_done(partial(_wake, loop, arrived))
+        await arrived.wait()
+        try:
+            message: Message = pickle.loads(answer.wait())
+        except CallFailedError:  # the program ends
+            return {"type": "http.disconnect"}
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Waits for a client that does not read; others go on."""
+        body = pickle.dumps(dict(message))
+        if self._incoming.has_room:
+            self._incoming.item(body)
+        else:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._senders, self._incoming.item, body)
+
+
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the loop has ended, and nobody waits
+        loop.call_soon_threadsafe(event.set)
+
+
+# --- making them ------------------------------------------------------------
+
+
+def make_app(endpoint: Endpoint, function: Callable[..., Any]) -> App:
+    """What answers the requests to an endpoint. InvalidError; what the function raises."""
+    if endpoint.kind == "fastapi_endpoint":
+        return _make_fastapi_app(endpoint, function)
+    made = function()
+    if not callable(made):
+        raise InvalidError(
+            f"{function.__name__} is an {endpoint.kind}: it has to return the application, "
+            f"and returned a {type(made).__name__}"
+        )
+    return _wrap_wsgi(made) if endpoint.kind == "wsgi_app" else made
+
+
+def _wrap_wsgi(application: Any) -> App:
+    try:
+        from a2wsgi import WSGIMiddleware
+    except ImportError as error:
+        raise InvalidError(f"a wsgi_app needs a2wsgi: {_INSTALL}") from error
+    wrapped: Any = WSGIMiddleware(application, workers=_THREADS)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def _make_fastapi_app(endpoint: Endpoint, function: Callable[..., Any]) -> App:
+    """One route, open to pages of every origin, as on Modal."""
+    try:
+        from fastapi import FastAPI
+        from fastapi.middleware.cors import CORSMiddleware
+    except ImportError as error:
+        raise InvalidError(f"a fastapi_endpoint needs FastAPI: {_INSTALL}") from error
+    app = FastAPI(openapi_url="/openapi.json" if endpoint.docs else None)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_credentials=True,
+        allow_methods=["*"],
+        allow_headers=["*"],
+    )
+    app.add_api_route("/", function, methods=[endpoint.method])
+    return app
