@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.forked import close_server
+from tests.harness.mount_namespace import isolate_mounts
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
@@ -24,6 +25,7 @@ _SLOW = ("volfs.control.waiting", "volfs.store.opening")
 def pytest_configure(config: pytest.Config) -> None:
     # Notes about the stores of tests are not this user's.
     os.environ["VOLFS_STATE_DIR"] = _state.name
+    isolate_mounts()
     config.addinivalue_line("markers", "damaged: leaves the store damaged on purpose")
     config.addinivalue_line("markers", "noisy(*texts): expects log records above INFO with these")
 
