@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
+from tests.harness.forked import COMMAND_LINE, can_fork, run_forked, run_program
 from tests.harness.mounted import is_running, wait_until
 from volfs.model.text import show, to_text
 
@@ -179,14 +180,9 @@ def test_any_environment(volfs: Command, names: tuple[str, ...]) -> None:
     volfs("create", "data")
     (volfs.directory / "caf\udce9").write_bytes(b"1")
     environment = volfs.environment | {name: ENVIRONMENT[name] for name in names}
+    run = run_forked if can_fork(names) else run_program
     for arguments in COMMANDS:
-        done = subprocess.run(
-            [*volfs.argv, *arguments],
-            env=environment,
-            cwd=volfs.directory,
-            capture_output=True,
-            check=False,
-        )
+        done = run(COMMAND_LINE, *arguments, env=environment, cwd=volfs.directory)
         if arguments[0] == "ls":
             assert done.stdout in (b"n\xe9\xc3\xa9\n", b"")
             done.stdout = b""

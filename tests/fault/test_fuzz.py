@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from xxhash import xxh3_64_intdigest
 
-from tests.crash.children import first_seed, is_long
+from tests.crash.children import count_rounds, first_seed, is_long
 from tests.fault.forks import in_fork
 from tests.fault.mutations import inflate, mutate
 from tests.harness.memory import MemoryObjects
@@ -49,8 +49,8 @@ from volfs.volume.sessions import SessionFacts, decode_facts, encode_facts
 LARGE = 1 << 20
 LONG = 1800
 """Seconds of processor time, for each decoder in the long form."""
-MANY = 75
-"""Times as many rounds take about a minute."""
+MANY = count_rounds(4, 75)
+"""Times as many rounds: half a minute for all decoders together, or a minute for each."""
 HANG = 300
 """Seconds after which one decoding is one that hangs."""
 OID = Oid(b"\xaa" * 32)
