@@ -1,9 +1,9 @@
 """What volfs promises, shown with the commands that a user types.
 
-    ./dev demo [--dir DIR] [--files N] [--big MIB]
+    ./dev demo [--full] [--dir DIR] [--files N] [--big MIB]
 
-Two mounts of one volume; a real tree of 20,000 files or more, and a large file,
-go in through one and come out of the other. Each step says what it runs and
+Two mounts of one volume; a real tree of 3,000 files or more (--full: 20,000), and a
+large file, go in through one and come out of the other. Each step says what it runs and
 what came of it; the first thing that is not as promised ends it with status 1.
 Whatever it started is gone at the end, also after Ctrl-C.
 """
@@ -23,7 +23,7 @@ import sys
 import sysconfig
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,14 @@ from bench.run import default_directory  # noqa: E402
 from bench.workplace import VOLFS, unmount_anyhow  # noqa: E402
 
 VOLUME = "demo"
-SPACE = 5 << 30
+SPACE = 2 << 30
+"""Of the disk, beside what the large file takes: it is there three times."""
 ENTRIES_MAX = 32_768
 BUSY_STATUS = 16
 MORE_TREES = ("/usr/lib/python3", "/usr/share", "/usr/include", "/usr/lib")
 MIB = 1 << 20
+TOUR, FULL = (3_000, 256), (20_000, 1_024)
+"""Files, and MiB of the large file."""
 
 
 class BrokenPromiseError(Exception):
@@ -54,6 +57,8 @@ class Demo:
     files: int
     big: int
     """Size of the large file in MiB."""
+    is_whole: bool = False
+    """Whether trees go in whole, however many files they have."""
     step_seconds: list[tuple[str, float]] = field(default_factory=list)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
@@ -131,7 +136,7 @@ def gather_a_tree(demo: Demo) -> None:
     tree = demo.source / "tree"
     tree.mkdir(parents=True)
     files = 0
-    for found in find_trees():
+    for found in find_pieces(find_trees(), sys.maxsize if demo.is_whole else demo.files):
         demo.run("cp", "-a", found, tree)
         files = count_files(tree)
         if files >= demo.files:
@@ -141,6 +146,16 @@ def gather_a_tree(demo: Demo) -> None:
         for _ in range(demo.big):
             big.write(os.urandom(MIB))
     say(f"{files:,} files in {tree}, and a file of {demo.big:,} MiB")
+
+
+def find_pieces(trees: Iterable[Path], most: int) -> Iterator[Path]:
+    """Trees of at most so many files; of a larger one, those that are in it."""
+    for tree in trees:
+        if count_files(tree) <= most:
+            yield tree
+        else:
+            inner = (path for path in tree.iterdir() if path.is_dir() and not path.is_symlink())
+            yield from find_pieces(sorted(inner), most)
 
 
 def find_trees() -> Iterator[Path]:
@@ -396,7 +411,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     check_space(options.dir, options.big)
     directory = Path(tempfile.mkdtemp(prefix="volfs-demo-", dir=options.dir))
-    demo = Demo(directory, options.files, options.big)
+    demo = Demo(directory, options.files, options.big, options.full)
     status = 1
     try:
         run_steps(demo)
@@ -439,7 +454,7 @@ def show_summary(demo: Demo, status: int) -> None:
 def check_space(directory: Path, big: int) -> None:
     """Ends the program where the disk is too full for what is to come."""
     free = shutil.disk_usage(directory).free
-    need = max(SPACE - 3 * 1024 * MIB, 0) + 3 * big * MIB
+    need = SPACE + 3 * big * MIB
     if free < need:
         sys.exit(
             f"demo: {directory}: about {need / 2**30:.1f} GiB of disk are needed, and "
@@ -452,12 +467,17 @@ def parse_arguments() -> argparse.Namespace:
     where = "where; default: on the repository's disk"
     parser.add_argument("--dir", type=Path, default=default_directory(), help=where)
     parser.add_argument(
-        "--files", type=int, default=20_000, help="at least so many (default: 20,000)"
+        "--full", action="store_true", help="20,000 files and 1,024 MiB: it takes minutes"
     )
+    parser.add_argument("--files", type=int, help=f"at least so many (default: {TOUR[0]:,})")
     parser.add_argument(
-        "--big", type=int, default=1024, metavar="MIB", help="the large file (default: 1,024)"
+        "--big", type=int, metavar="MIB", help=f"the large file (default: {TOUR[1]})"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    files, big = FULL if options.full else TOUR
+    options.files = files if options.files is None else options.files
+    options.big = big if options.big is None else options.big
+    return options
 
 
 if __name__ == "__main__":

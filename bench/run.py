@@ -28,6 +28,7 @@ from bench.measure_commit import measure_commit, measure_rounds  # noqa: E402
 from bench.measure_containers import measure_containers  # noqa: E402
 from bench.measure_mount import measure_mount  # noqa: E402
 from bench.measure_read import measure_read  # noqa: E402
+from bench.measure_requests import measure_requests  # noqa: E402
 from bench.measure_services import measure_services  # noqa: E402
 from bench.measure_small import (  # noqa: E402
     measure_create,
@@ -51,6 +52,7 @@ MEASURES: dict[str, Callable[[Workplace], Iterator[Figure]]] = {
     "writes": measure_writes,
     "small-reads": measure_small_reads,
     "walk": measure_walk,
+    "requests": measure_requests,
     "services": measure_services,
 }
 SPACE = {False: 8 << 30, True: 1 << 30}

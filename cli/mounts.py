@@ -30,6 +30,7 @@ from volfs_cli.output import (
     show_seconds,
     show_size,
 )
+from volfs_cli.request_times import print_requests, to_json
 from volfs_cli.stores import complete_volume, store_url
 from volfs_cli.terminal import say
 
@@ -61,8 +62,7 @@ target_argument = click.argument(
 @click.option(
     "--log-level",
     type=click.Choice(("debug", "info", "warning", "error")),
-    default="info",
-    show_default=True,
+    help="Default: VOLFS_LOG_LEVEL, else info. With debug, each request is a line.",
 )
 @timeout_option
 def mount(volume: str, mountpoint: str, timeout: float | None, **options: Any) -> None:
@@ -250,20 +250,38 @@ _STATUS = (
     _STORE,
     Column("Volume ID", lambda volume_id: volume_id or "-"),
 )
+_REQUESTS = Column("Requests")
+"""In JSON only: a row has it last, by operation."""
 
 
 @verb("status", bare=True)
 @click.argument(
     "target", required=False, metavar="[MOUNTPOINT|VOLUME]", shell_complete=complete_volume
 )
+@click.option(
+    "--requests",
+    "of_requests",
+    is_flag=True,
+    help="Show what was asked of them, and how long it took.",
+)
 @json_option
-def status(target: str | None, as_json: bool) -> None:
+def status(target: str | None, of_requests: bool, as_json: bool) -> None:
     """Show mounts, those of the store in force first: version, uncommitted changes, open files."""
     from volfs.control.client import list_mounts
     from volfs.daemon.targets import find_targets
 
     mounts = list_mounts() if target is None else find_targets(target, _store_for(target))
-    print_listing(_STATUS, _sort_by_store(_ask_all(mounts)), as_json=as_json)
+    rows = _sort_by_store(_ask_all(mounts))
+    if of_requests:
+        print_requests(
+            [(mountpoint, requests) for _, mountpoint, *_, requests in rows], as_json=as_json
+        )
+    elif as_json:
+        print_listing(
+            (*_STATUS, _REQUESTS), [(*row[:-1], to_json(row[-1])) for row in rows], as_json=True
+        )
+    else:
+        print_listing(_STATUS, [row[:-1] for row in rows], as_json=False)
 
 
 def _ask_all(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
@@ -316,7 +334,7 @@ def _silent(
         state = State.STOPPED if is_stopped(pid) else state
     unknown = (None,) * (len(_STATUS) - 8)
     of_store = (store, session.volume_id) if session else (None, None)
-    return (mount.source, mount.path, state.value, None, None, pid, *unknown, *of_store)
+    return (mount.source, mount.path, state.value, None, None, pid, *unknown, *of_store, {})
 
 
 def _answered(said: MountStatus) -> tuple[Any, ...]:
@@ -334,4 +352,5 @@ def _answered(said: MountStatus) -> tuple[Any, ...]:
         said.auto_commit,
         said.store,
         said.volume_id,
+        said.requests,
     )

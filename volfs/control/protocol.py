@@ -50,6 +50,17 @@ class Answer(msgspec.Struct, omit_defaults=True):
     error: Failure | None = None
 
 
+class RequestTimes(msgspec.Struct):
+    """How often an operation was asked of a mount since it began, and how long it took."""
+
+    count: int
+    errors: int
+    """Of these, how many were answered with an error."""
+    total_us: int
+    histogram: list[int]
+    """How many took less than 1, 2, 4, 8 … microseconds, each counted once."""
+
+
 class MountStatus(msgspec.Struct):
     """The answer to ``status``: one mount as its daemon sees it."""
 
@@ -70,6 +81,8 @@ class MountStatus(msgspec.Struct):
     """Whether the store at its address is another than this mount opened."""
     session: str = ""
     """Which it has, as ``volume/sessions.py`` identifies sessions; of older daemons empty."""
+    requests: dict[str, RequestTimes] = {}
+    """By operation, as the kernel asks for them."""
 
 
 class CommitResult(msgspec.Struct):

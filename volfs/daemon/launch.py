@@ -21,7 +21,7 @@ from volfs.control.runtime import NAMED, make_runtime_directory, runtime_directo
 from volfs.control.sockets import remove_left_socket
 from volfs.control.waiting import Waiting
 from volfs.daemon.ending import Ending
-from volfs.daemon.logs import start_log
+from volfs.daemon.logs import LOG_LEVEL, start_log
 from volfs.daemon.main import run
 from volfs.daemon.memory import tune_memory
 from volfs.daemon.options import MountOptions
@@ -34,6 +34,7 @@ from volfs.daemon.surroundings import (
 )
 from volfs.daemon.whereabouts import check_empty
 from volfs.errors import MountError, NoAnswerError, VolfsError
+from volfs.fuse.guard import log_requests
 from volfs.fuse.mounting import check_fuse, unmount
 from volfs.model.names import check_volume_name
 from volfs.model.text_json import decode_json, encode_json
@@ -194,7 +195,9 @@ def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     # Trio says so where signals were taken before it; ``Ending.begin`` takes them back.
     warnings.filterwarnings("ignore", "It looks like Trio's signal handling code", RuntimeWarning)
     default = _choose_log(options)
-    start_log(options.log, options.log_level, default, foreground=options.foreground)
+    level = options.log_level or os.environ.get(LOG_LEVEL) or "info"
+    start_log(options.log, level, default, foreground=options.foreground)
+    log_requests()
     try:
         trio.run(run, options, ending, ready)
     except BaseExceptionGroup as group:

@@ -14,6 +14,8 @@ from pathlib import Path
 from volfs.errors import UserError
 from volfs.model.text import show_line
 
+LOG_LEVEL = "VOLFS_LOG_LEVEL"
+"""Of the environment: the level of mounts that are given none, those of containers too."""
 LEVELS = ("debug", "info", "warning", "error")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FILE_BYTES, FILES_KEPT = 4 << 20, 3

@@ -40,7 +40,8 @@ class MountOptions:
     sign_at: int = 0
     log: str | None = None
     """A file, ``syslog`` or ``journald``; None: ``log`` in the session's directory."""
-    log_level: str = "info"
+    log_level: str | None = None
+    """None: what ``VOLFS_LOG_LEVEL`` says, or else ``info``."""
 
     @property
     def is_read_only(self) -> bool:

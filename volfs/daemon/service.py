@@ -18,6 +18,7 @@ from volfs.control.protocol import (
     ReloadResult,
     RenewResult,
     Request,
+    RequestTimes,
     UnmountResult,
 )
 from volfs.control.sockets import Bound
@@ -39,6 +40,7 @@ from volfs.errors import (
 from volfs.errors.faults import reached
 from volfs.fuse.mounting import stop_serving
 from volfs.fuse.ops import Operations
+from volfs.fuse.timing import Timing, list_timings
 from volfs.model.names import join_path, show_path
 from volfs.model.text import show, to_text
 from volfs.vfs.committer import BUSY, Committer
@@ -132,6 +134,7 @@ class Service:
             head=await self._newest(),
             store_replaced=await self._is_store_replaced(),
             session=self.session,
+            requests={name: _to_times(it) for name, it in list_timings(self.operations).items()},
         )
 
     async def _current_name(self) -> str:
@@ -348,6 +351,14 @@ class Service:
 
     async def _detach(self) -> None:
         await self.committer.bridge.run(lambda: self.place.unmount(lazy=True))
+
+
+def _to_times(timing: Timing) -> RequestTimes:
+    """Without the zeros at the end."""
+    histogram = list(timing.histogram)
+    while histogram and not histogram[-1]:
+        histogram.pop()
+    return RequestTimes(timing.count, timing.errors, timing.total_ns // 1000, histogram)
 
 
 def to_result(published: Published) -> CommitResult:

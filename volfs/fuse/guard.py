@@ -1,6 +1,7 @@
-"""The one way out of a handler: what is raised becomes an errno, whatever it is.
+"""The one way into a handler and out of it: counted, logged where that is wanted, and safe.
 
-A handler that raised anything but ``FUSEError`` would take the mount down.
+A handler that raised anything but ``FUSEError`` would take the mount down: what is raised
+becomes an errno, whatever it is. With the log level ``debug`` each request is a line.
 """
 
 from __future__ import annotations
@@ -8,37 +9,72 @@ from __future__ import annotations
 import errno
 import functools
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from time import perf_counter_ns
 from typing import Any, ParamSpec, TypeVar
 
 import pyfuse3
 
 from volfs.errors import DEBUG, VolfsError
 from volfs.fuse.errno_map import to_errno
+from volfs.fuse.timing import Timing
+from volfs.model.text import show
 
 log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_NOT_OF_FILES = frozenset(("getxattr", "setxattr", "removexattr"))
+"""Their second argument is the name of an attribute."""
+
+
+_has_lines = False
+
+
+def log_requests() -> None:
+    """Let each request be a line from now on, where the log takes debug lines."""
+    global _has_lines
+    _has_lines = log.isEnabledFor(DEBUG)
 
 
 def guarded(handler: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
-    """Wrap a handler of ``Operations``, whose second argument is an inode or a handle."""
+    """Wrap a handler of ``Operations``, whose second argument is an inode or a handle.
+
+    The handler's ``timing`` says how often it was called and how long that took.
+    """
+    name, timing = handler.__name__, Timing()
+    histogram = timing.histogram
 
     @functools.wraps(handler)
     async def guard(*arguments: P.args, **options: P.kwargs) -> T:
+        about = _describe_all(guard, name, arguments) if _has_lines else None
+        result = 0
+        began = perf_counter_ns()
         try:
             return await handler(*arguments, **options)
-        except pyfuse3.FUSEError:
+        except pyfuse3.FUSEError as error:
+            result = error.errno
             raise
         except VolfsError as error:
             if error.level > DEBUG:
-                _log(handler.__name__, error, arguments[0], arguments[1])
-            raise pyfuse3.FUSEError(to_errno(error)) from None
+                _log(name, error, arguments[0], arguments[1])
+            result = to_errno(error)
+            raise pyfuse3.FUSEError(result) from None
         except Exception:
-            log.exception("%s%r failed", handler.__name__, arguments[1:3])
-            raise pyfuse3.FUSEError(errno.EIO) from None
+            log.exception("%s%r failed", name, arguments[1:3])
+            result = errno.EIO
+            raise pyfuse3.FUSEError(result) from None
+        finally:
+            took = perf_counter_ns() - began
+            timing.total_ns += took
+            histogram[(took // 1000).bit_length()] += 1
+            if result:
+                timing.errors += 1
+            if about is not None:
+                said = errno.errorcode.get(result, str(result)) if result else "ok"
+                log.debug("%s %s: %d us, %s", name, about, took // 1000, said)
 
+    guard.timing = timing  # type: ignore[attr-defined]
     return guard
 
 
@@ -52,3 +88,23 @@ def _describe(name: str, operations: Any, subject: object) -> str:
         return str(operations.describe(name, subject))
     except Exception:  # noqa: BLE001 - the request is to be answered all the same
         return repr(subject)
+
+
+def _describe_all(guard: object, name: str, arguments: Sequence[Any]) -> str | None:
+    """The paths that a request is about, before it changes them; None within another request."""
+    operations = arguments[0]
+    if getattr(type(operations), name, None) is not guard:
+        return None
+    return " -> ".join(_iter_paths(name, operations, arguments[1:])) or "."
+
+
+def _iter_paths(name: str, operations: Any, arguments: Sequence[Any]) -> Iterator[str]:
+    """Of each inode or handle, with the name in it that follows."""
+    for number, subject in enumerate(arguments[: 4 if name in ("rename", "link") else 1]):
+        if not isinstance(subject, int):
+            continue
+        path = _describe(name, operations, subject)
+        after = arguments[number + 1] if number + 1 < len(arguments) else None
+        if isinstance(after, bytes) and name not in _NOT_OF_FILES:
+            path = show(after) if path in ("", ".") else f"{path}/{show(after)}"
+        yield path

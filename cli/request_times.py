@@ -1,0 +1,64 @@
+"""What was asked of mounts, by operation: how often, how often in vain, and how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from volfs_cli.output import Column, print_listing, show_count
+
+if TYPE_CHECKING:
+    from volfs.control.protocol import RequestTimes
+
+_COLUMNS = (
+    Column("Mountpoint"),
+    Column("Operation"),
+    Column("Requests", show_count),
+    Column("Errors", show_count),
+    Column("Mean us", show_count),
+    Column("P50 us", show_count),
+    Column("P99 us", show_count),
+)
+
+
+def print_requests(
+    mounts: Iterable[tuple[str, Mapping[str, RequestTimes]]], *, as_json: bool
+) -> None:
+    """A row for each operation of each mount, the one that took longest in all first."""
+    rows = [row for mountpoint, requests in mounts for row in _iter_rows(mountpoint, requests)]
+    print_listing(_COLUMNS, rows, as_json=as_json)
+
+
+def _iter_rows(
+    mountpoint: str, requests: Mapping[str, RequestTimes]
+) -> Iterator[tuple[str | int, ...]]:
+    for name, times in sorted(requests.items(), key=lambda item: -item[1].total_us):
+        bounds = (find_bound(times.histogram, percent) for percent in (50, 99))
+        mean = times.total_us // times.count if times.count else 0
+        yield mountpoint, name, times.count, times.errors, mean, *bounds
+
+
+def find_bound(histogram: list[int], percent: int) -> int:
+    """Microseconds that so many of a hundred requests took less than: a power of two."""
+    wanted = -(-sum(histogram) * percent // 100)
+    seen = 0
+    for power, count in enumerate(histogram):
+        seen += count
+        if seen >= wanted:
+            return 1 << power
+    return 0
+
+
+def to_json(requests: Mapping[str, RequestTimes]) -> dict[str, dict[str, Any]]:
+    """Of a histogram what is not empty: how many took less than so long, and no less than half."""
+    return {name: _to_json(times) for name, times in requests.items()}
+
+
+def _to_json(times: RequestTimes) -> dict[str, Any]:
+    bounds = ((1 << power, count) for power, count in enumerate(times.histogram))
+    return {
+        "count": times.count,
+        "errors": times.errors,
+        "total_us": times.total_us,
+        "histogram": [{"below_us": below, "count": count} for below, count in bounds if count],
+    }
