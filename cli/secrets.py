@@ -132,14 +132,15 @@ def _ask(key: str) -> str:
 
 
 def _read_dotenv(path: str) -> dict[str, str]:
-    from dotenv import dotenv_values
+    from volfs.api.dotenv_file import read_dotenv
+    from volfs.errors import InvalidError
 
     try:
-        with Path(path).open(encoding="utf-8") as file:
-            found = dotenv_values(stream=file)
-    except (OSError, UnicodeDecodeError):
+        return read_dotenv(Path(path))
+    except OSError:
         raise click.UsageError(f"Could not read .env file at {path}") from None
-    return {key: value for key, value in found.items() if value is not None}
+    except InvalidError as error:
+        raise click.UsageError(f"Could not read .env file at {error}") from None
 
 
 def _read_json(path: str) -> dict[str, str]:

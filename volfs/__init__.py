@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from volfs.api.secret import Secret
     from volfs.api.volume import Volume
     from volfs.containers.messages import current_function_call_id, current_input_id, is_local
-    from volfs.containers.pool import Retries
+    from volfs.containers.retries import Retries
     from volfs.exception import Error
 
 __all__ = [
@@ -121,7 +121,7 @@ _HOMES = {
     "Probe": "volfs.api.apps.standins",
     "Proxy": "volfs.api.apps.standins",
     "Queue": "volfs.api.queue",
-    "Retries": "volfs.containers.pool",
+    "Retries": "volfs.containers.retries",
     "Sandbox": "volfs.api.apps.standins",
     "SandboxSnapshot": "volfs.api.apps.standins",
     "SchedulerPlacement": "volfs.api.apps.standins",

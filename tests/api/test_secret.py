@@ -96,13 +96,36 @@ def test_from_dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     by_file = modal.Secret.from_dotenv(tmp_path / "a" / "script.py")
     (tmp_path / "a" / "script.py").touch()
     assert read_environment([here]) == {}
-    (tmp_path / ".env").write_text("API_KEY='v v'\nNONE\n# comment\nexport X=1\n")
+    (tmp_path / ".env").write_text("API_KEY='v v'\nEMPTY=\n# comment\nexport X=1\n")
     (tmp_path / "a" / ".env-x").write_text("Y=2\n")
-    assert read_environment([here]) == {"API_KEY": "v v", "X": "1"}
-    assert read_environment([by_file]) == {"API_KEY": "v v", "X": "1"}
+    assert read_environment([here]) == {"API_KEY": "v v", "EMPTY": "", "X": "1"}
+    assert read_environment([by_file]) == read_environment([here])
     assert read_environment([named]) == {"Y": "2"}
     with pytest.raises(FileNotFoundError, match="Starting path not found"):
         read_environment([modal.Secret.from_dotenv("/no/such/place")])
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("A=1\n\n# comment\nAPI_KEY\nB=2\n", 4, "API_KEY has no value; `API_KEY=` is an empty"),
+        ("export TOKEN\n", 1, "TOKEN has no value"),
+        ('A="two\nlines"\nLATE', 3, "LATE has no value"),
+        (f"A=1\n= {CANARY}\n", 2, "is no KEY=VALUE"),
+        (f"A=1\n'{CANARY}\n", 2, "is no KEY=VALUE"),
+    ],
+)
+def test_a_line_of_a_dotenv_without_a_value(
+    tmp_path: Path, text: str, line: int, said: str
+) -> None:
+    (tmp_path / ".env").write_text(text)
+    with pytest.raises(invalid, match=said) as caught:
+        read_environment([modal.Secret.from_dotenv(tmp_path)])
+    assert str(caught.value).startswith(f"{tmp_path}/.env:{line}: ")
+    assert CANARY not in str(caught.value)
+    (tmp_path / ".env").write_bytes(b"A=\xff\n")
+    with pytest.raises(invalid, match=r"\.env: is no UTF-8 text"):
+        read_environment([modal.Secret.from_dotenv(tmp_path)])
 
 
 def test_values_are_never_shown(store: Path) -> None:

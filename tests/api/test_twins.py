@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import threading
 from collections.abc import Awaitable, Callable
@@ -258,3 +259,55 @@ def test_what_was_taken_is_not_lost_in_trio() -> None:
 
     trio.run(use)
     assert got in (["item"], ["item", "item"])
+
+
+BLOCKING = {
+    modal.Volume: "ephemeral info commit reload iterdir listdir read_file read_file_into_fileobj "
+    "remove_file copy_files batch_upload rename hydrate get_dashboard_url",
+    modal.Dict: "ephemeral info clear get contains len __getitem__ update put __setitem__ pop "
+    "__delitem__ __contains__ keys values items hydrate get_dashboard_url",
+    modal.Queue: "ephemeral info clear get get_many put put_many len iterate hydrate "
+    "get_dashboard_url",
+    modal.Secret: "info update hydrate get_dashboard_url",
+    modal.NetworkFileSystem: "ephemeral create_deployed delete write_file read_file iterdir "
+    "add_local_file add_local_dir listdir remove_file hydrate get_dashboard_url",
+    modal.App: "run lookup get_dashboard_url",
+    modal.FunctionCall: "get get_gen cancel from_id gather get_dashboard_url",
+}
+"""What has an ``aio`` in Modal 1.6.4, of what is here."""
+
+
+@pytest.mark.parametrize("cls", BLOCKING)
+def test_whatever_has_a_twin_on_modal_has_one(cls: type) -> None:
+    for name in BLOCKING[cls].split():
+        assert callable(getattr(cls, name).aio), name
+    for name in ("create", "list", "delete") if hasattr(cls, "objects") else ():
+        assert callable(getattr(cls.objects, name).aio)  # type: ignore[attr-defined]
+
+
+def test_blocks(run: Run) -> None:
+    async def use() -> None:
+        async with modal.Volume.ephemeral.aio() as volume:
+            async with volume.batch_upload.aio(force=True) as batch:
+                batch.put_file(io.BytesIO(b"x"), "f")
+            assert [block async for block in volume.read_file.aio("f")] == [b"x"]
+            assert await volume.get_dashboard_url.aio() is None
+        async with modal.Dict.ephemeral.aio() as d:
+            await d.__setitem__.aio("k", 1)
+            assert await d.__contains__.aio("k")
+            assert await d.__getitem__.aio("k") == 1
+            await d.__delitem__.aio("k")
+            with pytest.raises(KeyError):
+                await d.__getitem__.aio("k")
+        async with modal.Queue.ephemeral.aio() as q, modal.NetworkFileSystem.ephemeral.aio() as nfs:
+            await q.put.aio(1)
+            assert await nfs.listdir.aio("/") == []
+
+    run(use)
+    with modal.Dict.ephemeral() as d:
+        d["k"] = 2
+        assert "k" in d
+        assert d["k"] == 2
+        del d["k"]
+        assert "k" not in d
+    assert modal.Volume.ephemeral.__name__ == "ephemeral"

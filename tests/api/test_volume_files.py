@@ -185,7 +185,19 @@ def test_copy_files(volume: Volume) -> None:
     assert read(volume, "d/e/b") == BIG
     volume.copy_files(["d"], "g", recursive=True)
     assert read(volume, "g/e/a") == b"aa"
+    volume.copy_files(["a", "empty"], "new")
+    volume.copy_files(["a", "empty"], "/deep/new.d/")
+    assert [names(volume, at) for at in ("new", "deep/new.d")] == [
+        ["new/a", "new/empty"],
+        ["deep/new.d/a", "deep/new.d/empty"],
+    ]
     before = names(volume)
+    with pytest.raises(invalid, match=r"new\.txt: not a directory"):
+        volume.copy_files(["a", "empty"], "new.txt")
+    with pytest.raises(invalid, match="not a directory"):
+        volume.copy_files(["a", "empty"], "a/below")
+    with pytest.raises(not_found):
+        volume.copy_files(["a", "missing"], "newer")
     with pytest.raises(not_found):
         volume.copy_files(["a", "missing"], "d")
     with pytest.raises(invalid, match="not a directory"):

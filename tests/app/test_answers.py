@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+import volfs as modal
 from tests.harness.mounted import wait_until
 from volfs.api.apps.spawned import Spawned
 from volfs.containers.answers import TAKEN_STEP, Answer, CallFailedError
 from volfs.containers.connection import AHEAD, Connection, Incoming
 from volfs.containers.faults import RemoteTraceback, dump_fault, load_fault
-from volfs.containers.pool import Retries
-from volfs.errors import RemoteError
+from volfs.containers.retries import Retries
+from volfs.errors import InvalidError, RemoteError
 
 Serve = Callable[[Incoming], None]
 
@@ -239,6 +242,35 @@ def test_errors_that_cannot_be_made_again_are_remote_errors() -> None:
 
 def test_an_exit_is_no_exit_of_the_caller() -> None:
     assert type(load_fault(dump_fault(SystemExit(3)))) is RemoteError
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"max_retries": -1}, "Invalid retries number: -1. Function retries must be non-neg"),
+        ({"max_retries": "2"}, "Invalid retries number: 2"),
+        ({"max_delay": 0.5}, "Invalid max_delay: 0.5. max_delay must be at least 1 second"),
+        ({"max_delay": 61}, "Invalid max_delay argument: 61. Must be between 1-60 seconds"),
+        ({"max_delay": math.nan}, "Invalid max_delay: nan"),
+        ({"initial_delay": -0.1}, "Invalid initial_delay argument: -0.1. Delay must be positive"),
+        ({"initial_delay": 60.5}, "Invalid initial_delay argument: 60.5. Must be between 0-60"),
+        ({"backoff_coefficient": 0.9}, "Invalid backoff_coefficient: 0.9. Coefficient must be"),
+        ({"backoff_coefficient": 11}, "Invalid backoff_coefficient: 11"),
+    ],
+)
+def test_retries_have_modals_bounds(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidError, match=said):
+        Retries(**{"max_retries": 1, **options})
+
+
+def test_retries_as_an_option() -> None:
+    app = modal.App()
+    for wrong, said in ((-1, "Invalid retries number: -1"), ("2", "must be an integer or inst")):
+        with pytest.raises(InvalidError, match=said):
+            app.function(retries=wrong)
+    app.function(retries=20)
+    assert Retries(0, 1.0, 0.0, 1.0) == Retries(0, 1.0, 0.0, 1.0)
+    assert Retries(9, 10.0, 60, 60).delay(3) == 60
 
 
 def test_delays_grow_to_a_limit() -> None:

@@ -172,6 +172,7 @@ def test_secret_create_from_files(volfs: Command, tmp_path: Path) -> None:
         ([CANARY], "Each item should be of the form KEY=VALUE; item 1 is not"),
         (["A=" + CANARY, CANARY], "item 2 is not"),
         (["--from-dotenv", "none"], "Could not read .env file at none"),
+        (["--from-dotenv", "half"], "Could not read .env file at half:2: B has no value"),
         (["--from-json", "none"], "Could not read JSON file at none"),
         (["--from-json", "bad"], "Could not parse JSON file at bad"),
         (["--from-json", "list"], "Could not parse JSON file at list: it is no object"),
@@ -182,6 +183,7 @@ def test_secret_create_from_files(volfs: Command, tmp_path: Path) -> None:
     ],
 )
 def test_secret_create_refuses(volfs: Command, tmp_path: Path, args: list[str], said: str) -> None:
+    (tmp_path / "half").write_text(f"A={CANARY}\nB\n")
     (tmp_path / "bad").write_text(f'{{"A": "{CANARY}" nonsense')
     (tmp_path / "list").write_text(f'["{CANARY}"]')
     (tmp_path / "number").write_text('{"A": 17}')

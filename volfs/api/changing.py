@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import PurePosixPath
 
 from volfs.api.batch_upload import BatchUpload
 from volfs.api.commits import Commit, to_commit
 from volfs.api.reading import path_errors
-from volfs.api.twins import blocking
+from volfs.api.twins import blocking, opening
 from volfs.errors import InvalidError, NotFoundError
 from volfs.model.manifest import MESSAGE_MAX
 from volfs.model.names import parse_path
@@ -22,6 +23,14 @@ from volfs.volume.local_listing import Local
 from volfs.volume.progress import Report
 from volfs.volume.put import put_files
 from volfs.volume.restore import restore_version
+
+
+def _make_target(edit: Edit, path: str) -> None:
+    """The directory that several sources go into; by its name alone Modal tells it from a file."""
+    is_named_so = path.endswith("/") or not PurePosixPath(path).suffix
+    with path_errors(InvalidError):
+        if is_named_so and edit.find(parse_path(path)) is None:
+            edit.make_directories(parse_path(path))
 
 
 class Changeable:
@@ -48,13 +57,17 @@ class Changeable:
     def copy_files(self, src_paths: Sequence[str], dst_path: str, recursive: bool = False) -> None:
         """Copy within the volume as ``cp`` does; no bytes are copied.
 
-        Into ``dst_path`` if it is a directory, else as it. NotFoundError; InvalidError for a
-        directory without ``recursive``, and for several sources where ``dst_path`` is none.
+        Into ``dst_path`` if it is a directory, else as it. Several sources go into a directory
+        that is made where it is missing, unless its name has the look of a file's (``a.txt``).
+        NotFoundError; InvalidError for a directory without ``recursive``, and for several
+        sources where ``dst_path`` is, or looks like, a file.
         """
         self._check_writable()
         if isinstance(src_paths, str):
             raise InvalidError(f"src_paths must be a list of paths, not {src_paths!r}")
         with self._edited(f"copy {', '.join(src_paths)} to {dst_path}") as edit:
+            if len(src_paths) > 1:
+                _make_target(edit, dst_path)
             for source in map(parse_path, src_paths):
                 with path_errors(NotFoundError):
                     edit.get(source)
@@ -82,6 +95,7 @@ class Changeable:
 
     # --- uploads ---------------------------------------------------------
 
+    @opening
     def batch_upload(self, force: bool = False) -> BatchUpload:
         """For a ``with`` or ``async with`` block, at whose end all its files become one version.
 

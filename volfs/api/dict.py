@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from volfs.api.client import Client
 from volfs.api.deprecated import warn_of
 from volfs.api.resource import Ephemeral, NamedHandle, Objects, ResourceInfo
-from volfs.api.twins import blocking, blocking_iterator
+from volfs.api.twins import blocking, blocking_iterator, opening_class
 from volfs.containers.pickling import dump, load
 from volfs.services.dicts import Dicts
 from volfs.services.resources import DICT
@@ -42,6 +42,7 @@ class Dict(NamedHandle):
         warn_of("Dict.persist", "Dict.from_name(name, create_if_missing=True)")
         return cls.from_name(name, environment_name=environment_name, create_if_missing=True)
 
+    @opening_class
     @classmethod
     def ephemeral(
         cls, *, client: Client | None = None, environment_name: str | None = None
@@ -116,18 +117,22 @@ class Dict(NamedHandle):
             if rows.swap(self.object_id, at, old, self._dump(key, new)):
                 return new
 
+    @blocking
     def __getitem__(self, key: Any) -> Any:
         value = self.get(key, _REQUIRED)
         if value is _REQUIRED:
             raise self._missing(key)
         return value
 
+    @blocking
     def __setitem__(self, key: Any, value: Any) -> None:
         self.put(key, value)
 
+    @blocking
     def __delitem__(self, key: Any) -> None:
         self.pop(key)
 
+    @blocking
     def __contains__(self, key: Any) -> bool:
         return self.contains(key)
 

@@ -19,7 +19,7 @@ from volfs.api.deprecated import warn_of
 from volfs.api.known_volumes import KnownVolumes, get_record
 from volfs.api.reading import Readable, path_errors
 from volfs.api.resource import Ephemeral, Known, NamedHandle, ResourceInfo
-from volfs.api.twins import Twin, blocking, blocking_iterator
+from volfs.api.twins import Twin, blocking, blocking_iterator, opening_class
 from volfs.model.names import parse_path
 from volfs.services.resources import NETWORK, check_name
 from volfs.store.base import Store, VolumeRecord
@@ -64,6 +64,7 @@ class NetworkFileSystem(NamedHandle):
         warn_of("NetworkFileSystem.persist", instead)
         return cls.from_name(label, environment_name=environment_name, create_if_missing=True)
 
+    @opening_class
     @classmethod
     def ephemeral(
         cls, client: Client | None = None, environment_name: str | None = None

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from volfs.api.client import Client
 from volfs.api.deprecated import warn_of
 from volfs.api.resource import Ephemeral, NamedHandle, Objects, ResourceInfo
-from volfs.api.twins import blocking, blocking_iterator
+from volfs.api.twins import blocking, blocking_iterator, opening_class
 from volfs.containers.pickling import dump, load
 from volfs.errors import InvalidError
 from volfs.model.text import to_stored
@@ -48,6 +48,7 @@ class Queue(NamedHandle):
         warn_of("Queue.persist", "Queue.from_name(name, create_if_missing=True)")
         return cls.from_name(name, environment_name=environment_name, create_if_missing=True)
 
+    @opening_class
     @classmethod
     def ephemeral(
         cls, client: Client | None = None, environment_name: str | None = None

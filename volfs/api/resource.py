@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from volfs.api.client import Client, client_of, default_environment, find_client
+from volfs.api.dashboard import HasDashboard
 from volfs.api.twins import blocking, run_in_thread
 from volfs.errors import (
     InvalidError,
@@ -63,7 +64,7 @@ class ResourceInfo:
     created_by: str | None
 
 
-class ResourceHandle:
+class ResourceHandle(HasDashboard):
     """Names a resource; looks it up when it is first used."""
 
     _kind: ClassVar[Kind]

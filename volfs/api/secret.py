@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn, Self
 
 from volfs.api.client import Client, default_environment, find_client
+from volfs.api.dotenv_file import read_dotenv
 from volfs.api.resource import Objects, ResourceHandle, ResourceInfo, local_time
 from volfs.api.twins import blocking
 from volfs.containers.messages import is_local
@@ -148,6 +149,7 @@ class Secret(ResourceHandle):
     ) -> Self:
         """What a file of this name says, found when it is first used: in the directory ``path``
         (or of that file), else in the current one, else above. Without one, nothing. Not stored.
+        InvalidError, then, for a line without a value.
         """
         return cls._from_values(lambda: _read_dotenv(path, filename), "from_dotenv")
 
@@ -240,13 +242,11 @@ def _check(env_dict: Any) -> dict[str, str]:
 
 
 def _read_dotenv(path: str | Path | None, filename: str) -> dict[str, str]:
-    from dotenv import dotenv_values
-
     start = Path.cwd() if path is None else Path(path).absolute()
     if not start.exists():
         raise FileNotFoundError(f"Starting path not found: {start}")
     first = start if start.is_dir() else start.parent
     for directory in (first, *first.parents):
         if (directory / filename).is_file():
-            return _check(dotenv_values(directory / filename))
+            return _check(read_dotenv(directory / filename))
     return {}

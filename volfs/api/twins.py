@@ -7,11 +7,14 @@ has taken it returns, so nothing is taken and lost.
 
 from __future__ import annotations
 
+import atexit
 import contextvars
 import functools
 import inspect
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+import weakref
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from volfs.services.waiting import Cancellation, current
@@ -53,13 +56,31 @@ class IteratorTwin(Twin[P, Iterator[S]], Generic[P, S]):
     """A method that returns a lazy iterator; ``aio`` returns an asynchronous one.
 
     ``aio`` takes asynchronous iterators as arguments, too, and reads them to their end first.
+    One that was not read to its end is closed at the program's, while that still can be done.
     """
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[S]:
+        iterator = super().__call__(*args, **kwargs)
+        if isinstance(iterator, Generator):
+            _unfinished.add(iterator)
+        return iterator
 
     async def aio(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[S]:  # type: ignore[override]
         given: Any = [await _collect(argument) for argument in args]
         iterator = self(*given, **kwargs)
         while (item := await run_in_thread(lambda: next(iterator, _END))) is not _END:
             yield item
+
+
+_unfinished: weakref.WeakSet[Generator[Any, Any, Any]] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_unfinished() -> None:
+    """Without the interpreter they would fail, and say so where nobody understands it."""
+    for iterator in list(_unfinished):
+        with suppress(Exception):  # one may be running in another thread
+            iterator.close()
 
 
 async def _collect(argument: Any) -> Any:
@@ -69,6 +90,15 @@ async def _collect(argument: Any) -> Any:
 
 
 _END: Any = object()
+
+
+class BlockTwin(Twin[P, R]):
+    """A method that gives something for ``with`` and ``async with`` blocks, and itself does not
+    block: ``async with volume.batch_upload.aio() as batch`` means what it does without ``aio``.
+    """
+
+    def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
+        return self(*args, **kwargs)
 
 
 class blocking(Generic[S, P, R]):  # noqa: N801 - a decorator
@@ -104,6 +134,44 @@ class blocking_iterator(Generic[S, P, R]):  # noqa: N801 - a decorator
     def __get__(self, instance: Any, owner: type) -> Any:
         bound = () if instance is None else (instance,)
         return IteratorTwin(self._function, *bound)
+
+
+class opening(Generic[S, P, R]):  # noqa: N801 - a decorator
+    """Makes a method a ``BlockTwin``."""
+
+    def __init__(self, function: Callable[Concatenate[S, P], R]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def __get__(self, instance: S, owner: type) -> BlockTwin[P, R]:
+        bound = () if instance is None else (instance,)
+        return BlockTwin(self._function, *bound)
+
+
+class _OfClass(Generic[P, R]):
+    """For methods of the class: on top of ``classmethod``."""
+
+    def __init__(self, method: Callable[Concatenate[Any, P], R]) -> None:
+        self._method: Any = method
+        self.__doc__ = method.__doc__
+
+    def _bind(self, owner: type) -> Callable[P, R]:
+        bound: Callable[P, R] = self._method.__get__(None, owner)
+        return bound
+
+
+class opening_class(_OfClass[P, R]):  # noqa: N801 - a decorator
+    """Makes a classmethod a ``BlockTwin``."""
+
+    def __get__(self, instance: object, owner: type) -> BlockTwin[P, R]:
+        return BlockTwin(self._bind(owner))
+
+
+class blocking_class(_OfClass[P, R]):  # noqa: N801 - a decorator
+    """Makes a classmethod a ``Twin``."""
+
+    def __get__(self, instance: object, owner: type) -> Twin[P, R]:
+        return Twin(self._bind(owner))
 
 
 # --- threads ----------------------------------------------------------------

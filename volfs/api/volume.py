@@ -24,7 +24,7 @@ from volfs.api.resource import (
     ResourceHandle,
     ResourceInfo,
 )
-from volfs.api.twins import Twin, blocking
+from volfs.api.twins import Twin, blocking, opening_class
 from volfs.control.client import MountClient
 from volfs.errors import InvalidError, NotFoundError, NotMountedError
 from volfs.model.names import join_path, parse_path
@@ -139,6 +139,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
         warn_of("Volume.persist", "Volume.from_name(name, create_if_missing=True)")
         return cls.from_name(label, environment_name=environment_name, create_if_missing=True)
 
+    @opening_class
     @classmethod
     def ephemeral(
         cls,

@@ -20,6 +20,7 @@ from volfs.containers.batches import load_outcomes
 from volfs.containers.faults import dump_fault
 from volfs.containers.gathering import Batching, Gathering
 from volfs.containers.messages import GRACE, Handle, Invoke, InvokeBatch
+from volfs.containers.retries import Retries
 from volfs.containers.running import Running
 from volfs.errors import FunctionTimeoutError, RemoteError, VolfsError
 
@@ -28,20 +29,6 @@ log = logging.getLogger(__name__)
 LAST_COMMIT = 10.0
 """Seconds for which a failure waits for what the call has written."""
 STARTS_AT_ONCE = max(2, os.cpu_count() or 1)
-
-
-@dataclass(frozen=True)
-class Retries:
-    """How often a failed call is run again, and after how many seconds."""
-
-    max_retries: int = 0
-    backoff_coefficient: float = 2.0
-    initial_delay: float = 1.0
-    max_delay: float = 60.0
-
-    def delay(self, attempt: int) -> float:
-        """Before the retry of this number, from 1."""
-        return min(self.max_delay, self.initial_delay * self.backoff_coefficient ** (attempt - 1))
 
 
 @dataclass(frozen=True)
@@ -56,7 +43,7 @@ class PoolOptions:
     idle: float = 60.0
     uses: int | None = None
     """Calls after which a container ends."""
-    retries: Retries = field(default_factory=Retries)
+    retries: Retries = field(default_factory=lambda: Retries(0))
 
 
 class Call:

@@ -20,8 +20,9 @@ from volfs.api.apps.options import Options
 from volfs.api.apps.origins import Origin, dump_imported
 from volfs.api.apps.plans import start_container
 from volfs.api.apps.running import Target, make_id, register
+from volfs.api.dashboard import HasDashboard
 from volfs.api.secret import Secret
-from volfs.api.twins import run_in_thread
+from volfs.api.twins import blocking_class, opening, run_in_thread
 from volfs.containers.batches import check_batched
 from volfs.containers.gathering import Batching
 from volfs.containers.launching import drop_launcher, share_launcher
@@ -109,7 +110,7 @@ class LocalEntrypoint:
         return self.raw(*args, **kwargs)
 
 
-class App:
+class App(HasDashboard):
     """Containers start with calls, also outside ``run()``; they end with its block, or with
     the program.
     """
@@ -144,8 +145,9 @@ class App:
     def __reduce__(self) -> tuple[Any, ...]:
         return App, (self.name,)
 
-    @staticmethod
-    def lookup(name: str, *, create_if_missing: bool = False, **_: Any) -> App:
+    @blocking_class
+    @classmethod
+    def lookup(cls, /, name: str, *, create_if_missing: bool = False, **_: Any) -> App:
         """The one of that name which this program has defined last. NotFoundError."""
         if not create_if_missing and name not in _by_name:
             raise NotFoundError(
@@ -241,7 +243,8 @@ class App:
         with self._lock:
             return self._pools.setdefault(key, Pool(options, start))
 
-    def run(self, **_: Any) -> _Run:
+    @opening
+    def run(self, /, **_: Any) -> _Run:
         """A block at whose end all its containers have ended. InvalidError within another."""
         return _Run(self)
 

@@ -31,6 +31,7 @@ from volfs.api.apps.running import (
     restore_target,
     start_service,
 )
+from volfs.api.dashboard import HasDashboard
 from volfs.containers.batches import check_batched
 from volfs.containers.gathering import Batching
 from volfs.containers.messages import (
@@ -146,7 +147,7 @@ class InstanceTarget(Target):
         return self._local
 
 
-class Cls:
+class Cls(HasDashboard):
     """Called, it gives an instance; the methods of that have ``remote`` and its like."""
 
     def __init__(self, target: Target) -> None:

@@ -20,7 +20,8 @@ from volfs.api.apps.running import (
     restore_target,
     submit,
 )
-from volfs.api.twins import blocking, blocking_iterator
+from volfs.api.dashboard import HasDashboard
+from volfs.api.twins import blocking, blocking_class, blocking_iterator
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.faults import load_fault
 from volfs.containers.messages import Reference, dump_arguments
@@ -33,7 +34,7 @@ WINDOW = 1000
 """How many calls of a ``map`` are under way before its results are taken."""
 
 
-class Function(Generic[P, R]):
+class Function(HasDashboard, Generic[P, R]):
     """A function of an app, or a method of an instance."""
 
     def __init__(
@@ -246,13 +247,14 @@ class Function(Generic[P, R]):
             yield error
 
 
-class FunctionCall(Generic[R]):
+class FunctionCall(HasDashboard, Generic[R]):
     """A call that ``spawn`` started."""
 
     def __init__(self, object_id: str, answer: Answer) -> None:
         self.object_id = object_id
         self._answer = answer
 
+    @blocking_class
     @classmethod
     def from_id(cls, function_call_id: str, client: object = None) -> Self:
         """One that this program spawned, also in its containers. NotFoundError."""
@@ -282,6 +284,7 @@ class FunctionCall(Generic[R]):
         """End it, and the container that runs it; whoever waits for it gets a RemoteError."""
         self._answer.cancel()
 
+    @blocking_class
     @classmethod
     def gather(cls, *function_calls: FunctionCall[Any]) -> list[Any]:
         """The results of all, in this order; raises what the first one that failed raised."""
@@ -291,7 +294,12 @@ class FunctionCall(Generic[R]):
         return f"volfs.FunctionCall({self.object_id!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FunctionCall.from_id, (self.object_id,)
+        return _restore_call, (self.object_id,)
+
+
+def _restore_call(object_id: str) -> FunctionCall[Any]:
+    call: FunctionCall[Any] = FunctionCall.from_id(object_id)
+    return call
 
 
 def _restore(reference: Reference, name: str, method: str, is_generator: bool) -> Any:

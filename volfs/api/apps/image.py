@@ -26,6 +26,7 @@ from volfs.api.apps.building import (
 from volfs.api.apps.image_calls import RunFunction, run_lines
 from volfs.api.apps.notes import note
 from volfs.api.apps.options import Options, check_env, note_ignored
+from volfs.api.dashboard import HasDashboard
 from volfs.api.secret import Secret
 from volfs.api.volume import Volume
 from volfs.containers.messages import is_local
@@ -40,7 +41,7 @@ _NAMES = str | Sequence[str]
 
 
 @dataclass(frozen=True)
-class Image:
+class Image(HasDashboard):
     """Each method gives another image with something more; this one stays as it is."""
 
     before: Image | None = None

@@ -13,10 +13,10 @@ from volfs.api.apps.notes import note
 from volfs.api.secret import Secret
 from volfs.containers.container import AUTO_COMMIT
 from volfs.containers.gathering import Batching
-from volfs.containers.pool import PoolOptions, Retries
+from volfs.containers.pool import PoolOptions
+from volfs.containers.retries import Retries
 from volfs.errors import InvalidError
 
-RETRIES_MAX = 10
 _NOTED = {
     *("gpu", "cpu", "memory", "ephemeral_disk", "cloud", "region", "proxy", "nonpreemptible"),
     *("schedule", "min_containers", "buffer_containers", "startup_timeout", "i6pn"),
@@ -38,7 +38,7 @@ class Options:
     secrets: tuple[Secret, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
     timeout: float | None = None
-    retries: Retries = field(default_factory=Retries)
+    retries: Retries = field(default_factory=lambda: Retries(0))
     max_containers: int | None = None
     scaledown_window: float = 60.0
     max_inputs: int | None = None
@@ -158,7 +158,10 @@ def _to_seconds(auto_commit: float | bool | None) -> float | None:
 
 def _to_retries(retries: int | Retries | None) -> Retries | None:
     if isinstance(retries, int):
-        if not 0 <= retries <= RETRIES_MAX:
-            raise InvalidError(f"retries must be between 0 and {RETRIES_MAX}, not {retries}")
         return Retries(retries, backoff_coefficient=1.0)
-    return retries
+    if retries is None or isinstance(retries, Retries):
+        return retries
+    raise InvalidError(
+        "Retries parameter must be an integer or instance of modal.Retries. "
+        f"Found: {type(retries)}."
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,15 +68,11 @@ def flock(fd: int, how: int) -> bool:
 class _OpenPack:
     """Closed when the last user lets go of it: an evicted pack may be in mid-read."""
 
-    __slots__ = ("fd",)
+    __slots__ = ("__weakref__", "fd")
 
     def __init__(self, path: Path) -> None:
-        self.fd = -1
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-
-    def __del__(self) -> None:
-        if self.fd >= 0:
-            os.close(self.fd)
+        weakref.finalize(self, os.close, self.fd).atexit = False
 
 
 def _read_patiently(fd: int, length: int, offset: int) -> bytes:

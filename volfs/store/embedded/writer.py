@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from volfs.errors import OutOfSpaceError, StoreUnavailableError, VolfsError
@@ -28,28 +30,57 @@ PACK_TARGET = 64 << 20
 """A pack of this size is full. Records may cross it, never begin after it."""
 
 
+@dataclass(slots=True)
+class _Held:
+    """A pack that is open for appending, with its lock. It outlives its ``PackWriter``."""
+
+    fd: int
+    durable: int
+    offered: bool = False
+    """Whether a transaction may have published more than ``durable`` says."""
+    owner: int = field(default_factory=os.getpid)
+
+    def cut(self, durable: int) -> None:
+        if os.fstat(self.fd).st_size > durable:
+            os.ftruncate(self.fd, durable)
+
+    def close(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def drop(self) -> None:
+        """Of an upload that was dropped, not left: the index is not asked from here."""
+        with suppress(OSError):
+            if self.fd >= 0 and not self.offered and self.owner == os.getpid():
+                self.cut(self.durable)
+        self.close()
+
+
 class PackWriter:
     """Appends to one pack, whose lock it holds until it is closed. Not thread-safe."""
 
     def __init__(self, fd: int, row: PackRow) -> None:
-        self.pack, self.kind, self.durable = row
+        self.pack, self.kind, durable = row
+        self._held = _Held(fd, durable)
+        weakref.finalize(self, self._held.drop)
         self.end = max(self.durable, PACK_HEADER_SIZE)
         self.is_new = self.durable == 0
         """Whether its name in the directory may not be durable yet."""
-        self._fd = fd
         self._synced = self.durable
         self._failed = False
         self._torn = False
         """Whether there may be bytes behind the end: of a record that did not fit."""
-        self._offered = False
-        """Whether a transaction may have published more than ``durable`` says."""
-        self._pid = os.getpid()
+
+    @property
+    def durable(self) -> int:
+        return self._held.durable
 
     def append(self, header: bytes, stored: Buffer) -> int:
         """Write one record; the offset of its stored bytes. After an error nothing has moved."""
         was_torn, self._torn = self._torn, True
         with store_errors(f"pack {self.pack}"):
-            _write_all(self._fd, [header, stored], self.end)
+            _write_all(self._held.fd, [header, stored], self.end)
         self._torn = was_torn
         offset = self.end + len(header)
         self.end = offset + len(stored)
@@ -57,8 +88,7 @@ class PackWriter:
 
     def cut(self, durable: int) -> None:
         """Give back to the disk what lies behind the length that is published. OSError."""
-        if os.fstat(self._fd).st_size > durable:
-            os.ftruncate(self._fd, durable)
+        self._held.cut(durable)
 
     def sync(self) -> None:
         """Make everything appended durable.
@@ -70,27 +100,27 @@ class PackWriter:
             raise StoreUnavailableError(
                 f"pack {self.pack}: writing it to the disk failed; start the change again"
             )
-        self._offered = True
+        self._held.offered = True
         if self._synced == self.end:
             return
         self._failed = True
         with store_errors(f"pack {self.pack}"):
-            os.fdatasync(self._fd)
+            os.fdatasync(self._held.fd)
         self._failed = False
         self._synced = self.end
 
     def settle(self) -> None:
         """The index has recorded the end."""
-        self.durable, self.is_new, self._offered = self.end, False, False
+        self._held.durable, self._held.offered, self.is_new = self.end, False, False
 
     def is_in_place(self, directory: Path) -> bool:
         """Whether the file that is written to is the one that is there. StoreError."""
-        state = os.fstat(self._fd)
+        state = os.fstat(self._held.fd)
         return find_identity(directory, self.pack) == (state.st_dev, state.st_ino)
 
     def is_whole(self, directory: Path) -> bool:
         """As ``is_in_place``, of a file that nobody cut short or linked elsewhere."""
-        state = os.fstat(self._fd)
+        state = os.fstat(self._held.fd)
         is_whole = state.st_nlink == 1 and state.st_size >= self.end
         return is_whole and self.is_in_place(directory)
 
@@ -101,16 +131,7 @@ class PackWriter:
 
     def close(self) -> None:
         """Let go of the lock."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
-
-    def __del__(self) -> None:
-        """Of an upload that was dropped, not left: the index is not asked from here."""
-        with suppress(OSError):
-            if self._fd >= 0 and not self._offered and self._pid == os.getpid():
-                self.cut(self.durable)
-        self.close()
+        self._held.close()
 
 
 def _write_all(fd: int, parts: list[Buffer], offset: int) -> None:

@@ -1,0 +1,35 @@
+"""Reading a ``.env`` file. Every line says a value, or nothing is read."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+from volfs.errors import InvalidError
+from volfs.model.text import show
+
+
+def read_dotenv(path: Path) -> dict[str, str]:
+    """Its variables. OSError; InvalidError names the file and the line, and shows no value."""
+    from dotenv import dotenv_values
+
+    shown = show(str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise InvalidError(f"{shown}: is no UTF-8 text") from None
+    _check_lines(text, shown)
+    return {key: value or "" for key, value in dotenv_values(stream=StringIO(text)).items()}
+
+
+def _check_lines(text: str, shown: str) -> None:
+    from dotenv.parser import parse_stream
+
+    for binding in parse_stream(StringIO(text)):
+        blank = len(binding.original.string) - len(binding.original.string.lstrip())
+        line = binding.original.line + binding.original.string[:blank].count("\n")
+        if binding.error:
+            raise InvalidError(f"{shown}:{line}: is no KEY=VALUE")
+        if binding.key is not None and binding.value is None:
+            key = show(binding.key)
+            raise InvalidError(f"{shown}:{line}: {key} has no value; `{key}=` is an empty one")
