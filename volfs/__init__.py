@@ -6,10 +6,13 @@ Nothing is imported before it is asked for.
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from volfs import exception, types, volume
+    from volfs.api.apps import experimental
     from volfs.api.apps.accepted import Cron, Period, enable_output
     from volfs.api.apps.app import App
     from volfs.api.apps.cls import Cls
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
     from volfs.api.client import Client
     from volfs.api.cloud_bucket_mount import CloudBucketMount
     from volfs.api.dict import Dict
+    from volfs.api.modules import billing
     from volfs.api.network_file_system import NetworkFileSystem
     from volfs.api.queue import Queue
     from volfs.api.secret import Secret
@@ -78,8 +82,10 @@ __all__ = [
     "Tunnel",
     "Volume",
     "Workspace",
+    "__version__",
     "asgi_app",
     "batched",
+    "billing",
     "clustered",
     "concurrent",
     "current_function_call_id",
@@ -88,6 +94,7 @@ __all__ = [
     "enter",
     "exception",
     "exit",
+    "experimental",
     "fastapi_endpoint",
     "forward",
     "interact",
@@ -101,6 +108,9 @@ __all__ = [
     "web_server",
     "wsgi_app",
 ]
+
+# Those of Modal's modules that are no rooms of volfs: volfs/api/modules says more.
+__path__.append(str(Path(__file__).parent / "api" / "modules"))
 
 _HOMES = {
     "App": "volfs.api.apps.app",
@@ -151,14 +161,35 @@ _HOMES = {
     "wsgi_app": "volfs.api.apps.endpoints",
 }
 
-_MODULES = ("exception", "types", "volume")
+_OLDER = {
+    "Mount": "volfs.api.apps.older",
+    "SharedVolume": "volfs.api.apps.older",
+    "Stub": "volfs.api.apps.older",
+    "build": "volfs.api.apps.older",
+    "create_package_mounts": "volfs.api.apps.older",
+}
+"""Names that older versions of Modal had."""
+
+_MODULES = {
+    *("app", "billing", "call_graph", "client", "cloud_bucket_mount", "cls"),
+    *("cluster", "config", "container_process", "dict", "environments", "exception"),
+    *("experimental", "file_pattern_matcher", "functions", "gpu", "image", "io_streams"),
+    *("mount", "network_file_system", "object", "output", "partial_function", "proxy"),
+    *("queue", "retries", "runner", "sandbox", "schedule", "scheduler_placement"),
+    *("secret", "server", "stream_type", "types", "volume", "workspace"),
+}
+"""Modal's modules: imported when a program names them, as an attribute or by ``import``."""
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _OLDER:
+        value = getattr(importlib.import_module(_OLDER[name]), name)
     elif name in _MODULES:
         value = importlib.import_module(f"volfs.{name}")
+    elif name == "__version__":
+        value = importlib.import_module("importlib.metadata").version("volfs")
     else:
         raise AttributeError(f"module 'volfs' has no attribute {name!r}")
     globals()[name] = value

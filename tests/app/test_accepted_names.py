@@ -8,13 +8,21 @@ from pathlib import Path
 import pytest
 
 import volfs as modal
+from tests.harness.mounted import wait_until
 from volfs.api.apps import notes
 from volfs.api.apps.standins import list_stand_ins
 from volfs.containers.endpoint import find_endpoint
-from volfs.exception import InvalidError, UnimplementedError
+from volfs.exception import InvalidError, NotFoundError, RemoteError, UnimplementedError
 
-pytestmark = pytest.mark.noisy("accepted")
+pytestmark = [pytest.mark.noisy("accepted", "nothing runs in it"), pytest.mark.fuse]
 app = modal.App("accepted")
+
+
+@app.function()
+def look(number: int) -> tuple[str | None, str | None, str]:
+    with modal.forward(8000, unencrypted=True) as tunnel:
+        assert tunnel.tcp_socket == tunnel.tls_socket == ("127.0.0.1", 8000)
+        return modal.current_function_call_id(), modal.current_input_id(), f"{tunnel.url}/{number}"
 
 
 @app.function()
@@ -170,3 +178,102 @@ def test_patterns(tmp_path: Path) -> None:
     assert not lazy(Path("data"))
     with pytest.raises(ValueError, match="Illegal"):
         modal.FilePatternMatcher("!")
+
+
+# --- in containers ----------------------------------------------------------
+
+
+def test_a_call_of_several_inputs(run) -> None:
+    run(app)
+    call = look.spawn_map([7, 8, 9])
+    assert call.num_inputs() == 3
+    found = list(call.iter())
+    assert [url for _, _, url in found] == [f"http://127.0.0.1:8000/{n}" for n in (7, 8, 9)]
+    assert {call_id for call_id, _, _ in found} == {call.object_id}
+    assert len({input_id for _, input_id, _ in found}) == 3
+    assert all(input_id and input_id.startswith("in-") for _, input_id, _ in found)
+    assert list(call.iter(start=1, end=2)) == [call.get(index=1)] == [found[1]]
+    again = modal.FunctionCall.from_id(call.object_id)
+    assert again.num_inputs() == 3
+    assert again.get(timeout=60, index=2) == found[2]
+    with pytest.raises(InvalidError, match="no input 3"):
+        call.get(index=3)
+    with pytest.raises(ValueError, match="range"):
+        list(call.iter(end=4))
+    single = look.spawn(1)
+    assert single.num_inputs() == 1
+    assert list(single.iter()) == [single.get()]
+    assert single.get()[0] == single.object_id
+    with pytest.raises(InvalidError):
+        single.get(index=1)
+    assert look.spawn_map([]).num_inputs() == 0
+
+
+def test_functions_and_apps_say_what_they_are(run) -> None:
+    run(app)
+    look.remote(0)
+    stats = look.get_current_stats()
+    assert (stats.backlog, stats.num_running_inputs) == (0, 0)
+    assert stats.num_total_runners == stats.input_headroom >= 1
+    assert modal.Function.from_id(look.object_id) is look
+    assert look.app is app
+    assert look.hydrate() is look
+    assert look.get_dashboard_url() is None
+    look.update_autoscaler(min_containers=1)
+    for refused in ("logs", "metrics", "autoscaler"):
+        with pytest.raises(UnimplementedError, match=refused):
+            getattr(look, refused)
+    with pytest.raises(NotFoundError):
+        modal.Function.from_id("fu-none")
+    assert app.app_id.startswith("ap-")
+    assert app.description == "accepted"
+    assert app.registered_web_endpoints == ["web", "answer", "Site.pages", "Site.server"]
+    app.set_tags({"team": "a"})
+    assert app.get_tags() == {"team": "a"}
+
+
+def test_deploy_names_an_app_and_stop_ends_its_containers() -> None:
+    nameless = modal.App()
+
+    @nameless.function()
+    def one() -> int:
+        return 1
+
+    with pytest.raises(InvalidError, match="name"):
+        nameless.deploy()
+    assert nameless.deploy(name="deployed") is nameless
+    assert modal.App.lookup("deployed") is nameless
+    found = modal.Function.from_name("deployed", "one")
+    assert found.remote() == 1
+    assert found.get_current_stats().num_total_runners == 1
+    nameless.stop()
+    assert found.get_current_stats().num_total_runners == 0
+
+
+def test_a_cancelled_call_sees_modals_exception(run, tmp_path: Path) -> None:
+    """And passes through ``except Exception``, as there."""
+    run(app)
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+
+    @app.function(max_containers=1)
+    def wait(begun: str, ended: str) -> None:
+        import signal
+
+        from volfs.exception import InputCancellation
+
+        try:
+            Path(begun).touch()
+            signal.pause()
+        except Exception:  # noqa: BLE001 - that is what is tested
+            Path(ended).write_text("an Exception")
+        except InputCancellation:
+            Path(ended).write_text("InputCancellation")
+            raise
+
+    call = wait.spawn(str(begun), str(ended))
+    wait_until(begun.exists, "the call to run")
+    call.cancel()
+    with pytest.raises(RemoteError):
+        call.get()
+    wait_until(ended.exists, "the call to end")
+    assert ended.read_text() == "InputCancellation"

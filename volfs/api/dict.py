@@ -42,6 +42,8 @@ class Dict(NamedHandle):
         warn_of("Dict.persist", "Dict.from_name(name, create_if_missing=True)")
         return cls.from_name(name, environment_name=environment_name, create_if_missing=True)
 
+    persisted = persist
+
     @opening_class
     @classmethod
     def ephemeral(

@@ -64,6 +64,8 @@ class NetworkFileSystem(NamedHandle):
         warn_of("NetworkFileSystem.persist", instead)
         return cls.from_name(label, environment_name=environment_name, create_if_missing=True)
 
+    persisted = persist
+
     @opening_class
     @classmethod
     def ephemeral(

@@ -48,6 +48,8 @@ class Queue(NamedHandle):
         warn_of("Queue.persist", "Queue.from_name(name, create_if_missing=True)")
         return cls.from_name(name, environment_name=environment_name, create_if_missing=True)
 
+    persisted = persist
+
     @opening_class
     @classmethod
     def ephemeral(

@@ -139,6 +139,8 @@ class Volume(ResourceHandle, OlderNames, Historical):
         warn_of("Volume.persist", "Volume.from_name(name, create_if_missing=True)")
         return cls.from_name(label, environment_name=environment_name, create_if_missing=True)
 
+    persisted = persist
+
     @opening_class
     @classmethod
     def ephemeral(

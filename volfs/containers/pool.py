@@ -91,6 +91,14 @@ class Pool:
         self._starting = 0
         self._closing = False
 
+    def count(self) -> tuple[int, int, int, int]:
+        """Calls that wait, containers, calls that run, and batches more that these would take."""
+        with self._changed:
+            lanes, batches = self.options.lanes, list(self._running.values())
+            running = sum(len(batch) for taken in batches for batch in taken)
+            free = sum(max(0, lanes - len(taken)) for taken in batches)
+            return len(self._pending), len(batches), running, free
+
     def submit(
         self,
         message: Invoke | Handle,

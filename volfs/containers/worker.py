@@ -39,6 +39,7 @@ from volfs.containers.messages import (
 from volfs.containers.pickling import dump, load
 from volfs.containers.web_servers import run_web_server
 from volfs.errors import ExecutionError, InvalidError
+from volfs.errors.ported import InputCancellation
 
 if TYPE_CHECKING:
     from volfs.containers.web_apps import WebApps
@@ -201,8 +202,8 @@ class Worker:
         self._connection.close()
 
 
-class _Ending(SystemExit):
-    """SIGTERM came."""
+class _Ending(SystemExit, InputCancellation):
+    """SIGTERM came: for the program, its call is cancelled."""
 
 
 def _end(number: int, frame: Any) -> NoReturn:

@@ -31,7 +31,7 @@
     │   └── NoAnswerError              a daemon that takes no calls, or has ended in one
     │       └── AnswerTimeoutError       no answer in the time that was given
     ├── TimedOutError                StoreTimeoutError, AnswerTimeoutError, FunctionTimeoutError
-    └── AuthError … UnimplementedError  what ported programs catch
+    └── AuthError … UnimplementedError  what ported programs catch; more in errors.ported
 
 A store error never becomes a skipped file, and a data error never becomes
 bytes. Messages say what, where, and what to do. ``level`` is how loudly a

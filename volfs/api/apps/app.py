@@ -12,17 +12,18 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import PurePosixPath
 from typing import Any, ParamSpec, TypeVar, cast
 
+from volfs.api.apps.app_facts import AppFacts
 from volfs.api.apps.cls import Cls, prepare_class
 from volfs.api.apps.function import Function
 from volfs.api.apps.image import Image
 from volfs.api.apps.marks import find_refusal, get_marks
-from volfs.api.apps.options import Options
+from volfs.api.apps.notes import note
+from volfs.api.apps.options import Options, rename_older
 from volfs.api.apps.origins import Origin, dump_imported
 from volfs.api.apps.plans import start_container
-from volfs.api.apps.running import Target, make_id, register
-from volfs.api.dashboard import HasDashboard
+from volfs.api.apps.running import Target, make_id, register, register_as
 from volfs.api.secret import Secret
-from volfs.api.twins import blocking_class, opening, run_in_thread
+from volfs.api.twins import blocking, blocking_class, opening, run_in_thread
 from volfs.containers.batches import check_batched
 from volfs.containers.gathering import Batching
 from volfs.containers.launching import drop_launcher, share_launcher
@@ -57,6 +58,10 @@ class FunctionTarget(Target):
 
     def get_batching(self, method: str) -> Batching | None:
         return self._options.batching
+
+    @property
+    def home(self) -> App:
+        return self._app
 
     @property
     def handle(self) -> Function[..., Any]:
@@ -110,7 +115,7 @@ class LocalEntrypoint:
         return self.raw(*args, **kwargs)
 
 
-class App(HasDashboard):
+class App(AppFacts):
     """Containers start with calls, also outside ``run()``; they end with its block, or with
     the program.
     """
@@ -127,6 +132,8 @@ class App(HasDashboard):
     ) -> None:
         """Options for all its functions, whose own come on top. InvalidError."""
         self.name = name
+        self._id = make_id("ap")
+        self._tags = dict(tags or {})
         self.registered_functions: dict[str, Function[..., Any]] = {}
         self.registered_classes: dict[str, Cls] = {}
         self.registered_entrypoints: dict[str, LocalEntrypoint] = {}
@@ -175,7 +182,7 @@ class App(HasDashboard):
     ) -> Callable[[Callable[P, R]], Function[P, R]]:
         """Make it run in containers. Options: docs/python-api.md. InvalidError."""
         _check_parentheses(_warn, "function")
-        chosen = self._options.change(**options)
+        chosen = self._options.change(**rename_older(options))
 
         def decorate(raw: Callable[P, R]) -> Function[P, R]:
             if not callable(raw) or isinstance(raw, type):
@@ -191,7 +198,7 @@ class App(HasDashboard):
     def cls(self, _warn: Any = None, **options: Any) -> Callable[[type], Cls]:
         """Make its instances live in containers. InvalidError."""
         _check_parentheses(_warn, "cls")
-        chosen = self._options.change(**options)
+        chosen = self._options.change(**rename_older(options))
 
         def decorate(user_class: type) -> Cls:
             if not isinstance(user_class, type):
@@ -238,6 +245,35 @@ class App(HasDashboard):
         self._kept.append(target)
 
     # --- running ---------------------------------------------------------
+
+    @blocking
+    def deploy(
+        self,
+        *,
+        name: str | None = None,
+        environment_name: str | None = None,
+        tag: str = "",
+        client: object = None,
+        strategy: str = "rolling",
+    ) -> App:
+        """Noted. Its functions are found by this name, as long as this program runs.
+
+        InvalidError without a name.
+        """
+        found = name or self.name
+        if not found:
+            raise InvalidError("You need to either supply an explicit deployment name, or name App")
+        note("deploy", "accepted: an app lives in the program that defines it, and ends with it")
+        self.name = found
+        _by_name[found] = self
+        for target in self._kept:
+            register_as(found, target)
+        return self
+
+    @blocking
+    def stop(self, *, client: object = None) -> None:
+        """End its containers, as at the end of ``run()``."""
+        self.close()
 
     def get_pool(self, key: str, options: PoolOptions, start: Callable[[], Running]) -> Pool:
         with self._lock:

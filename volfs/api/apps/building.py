@@ -22,7 +22,8 @@ from typing import ClassVar, Protocol
 
 from volfs.api.apps.patterns import fits, parse_patterns
 from volfs.containers.container import Bind
-from volfs.errors import NotFoundError, RemoteError
+from volfs.errors import NotFoundError
+from volfs.errors.ported import ImageBuildError
 from volfs.system.directories import OpenTree, empty_directory
 from volfs.volume.local_listing import Local, iter_files, local_errors, opened_file
 
@@ -125,7 +126,7 @@ def _run(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         said = (done.stderr or done.stdout).strip()
-        raise RemoteError(f"image: {' '.join(command[1:4])} …: {said}")
+        raise ImageBuildError(f"image: {' '.join(command[1:4])} …: {said}")
 
 
 @dataclass(frozen=True)

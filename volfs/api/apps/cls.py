@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import FunctionType
-from typing import Any
+from typing import Any, Self
 
 from volfs.api.apps.function import Function
 from volfs.api.apps.marks import (
@@ -31,7 +31,9 @@ from volfs.api.apps.running import (
     restore_target,
     start_service,
 )
+from volfs.api.client import Client, find_client
 from volfs.api.dashboard import HasDashboard
+from volfs.api.twins import blocking
 from volfs.containers.batches import check_batched
 from volfs.containers.gathering import Batching
 from volfs.containers.messages import (
@@ -106,6 +108,10 @@ class InstanceTarget(Target):
     def has_mounts(self) -> bool:
         return self._cls.has_mounts
 
+    @property
+    def home(self) -> Home:
+        return self._cls.app
+
     def find_refusal(self, method: str) -> str | None:
         user_class = self._cls.user_class
         return find_refusal(find_attribute(user_class, method)) or find_refusal(user_class)
@@ -170,6 +176,18 @@ class Cls(HasDashboard):
     @property
     def name(self) -> str:
         return self._target.reference.tag
+
+    @property
+    def object_id(self) -> str:
+        return self._target.reference.id
+
+    @property
+    def client(self) -> Client:
+        return find_client()
+
+    @blocking
+    def hydrate(self, client: object = None) -> Self:
+        return self
 
     def list_methods(self) -> list[str]:
         """What of it can be called, where it is defined."""

@@ -97,9 +97,7 @@ def _endpoint(endpoint: Endpoint) -> Callable[[F], F]:
 # --- several containers -----------------------------------------------------
 
 
-def clustered(
-    *, size: int, rdma: bool = False, broadcast: bool = True, fabric_size: int | None = None
-) -> Callable[[F], F]:
+def clustered(*, size: int, rdma: bool = False) -> Callable[[F], F]:
     """One call would run in so many containers. With one, it is called as ever. InvalidError."""
     if not isinstance(size, int) or size <= 0:
         raise InvalidError("cluster size must be a positive integer")

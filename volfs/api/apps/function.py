@@ -5,18 +5,23 @@ from __future__ import annotations
 import queue
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Generic, NoReturn, ParamSpec, Self, TypeVar
 
+from volfs.api.apps.function_facts import FunctionFacts
 from volfs.api.apps.marks import check_lanes, make_batching
+from volfs.api.apps.notes import refuse
 from volfs.api.apps.running import (
     Target,
     attach,
+    find_by_id,
     get_handle,
     get_result,
+    iter_input_ids,
     locate,
     make_id,
+    make_map_id,
     restore_target,
     submit,
 )
@@ -34,7 +39,7 @@ WINDOW = 1000
 """How many calls of a ``map`` are under way before its results are taken."""
 
 
-class Function(HasDashboard, Generic[P, R]):
+class Function(FunctionFacts, Generic[P, R]):
     """A function of an app, or a method of an instance."""
 
     def __init__(
@@ -54,9 +59,13 @@ class Function(HasDashboard, Generic[P, R]):
             raise NotFoundError(f"{name} of {app_name} is no function, but {found!r}")
         return found
 
-    @property
-    def object_id(self) -> str:
-        return self._target.reference.id
+    @classmethod
+    def from_id(cls, function_id: str, client: object = None) -> Function[..., Any]:
+        """That of this program which has this ``object_id``. NotFoundError."""
+        found = find_by_id(function_id)
+        if found is None or not isinstance(found.handle, Function):
+            raise NotFoundError(f"this program defines no function {function_id}")
+        return found.handle
 
     @blocking
     def get_web_url(self) -> str | None:
@@ -144,7 +153,7 @@ class Function(HasDashboard, Generic[P, R]):
     def spawn(self, /, *args: P.args, **kwargs: P.kwargs) -> FunctionCall[R]:
         """Start it in a container, and do not wait."""
         call_id = make_id("fc")
-        return FunctionCall(call_id, self._submit(args, kwargs, call_id, spawned=True))
+        return FunctionCall(call_id, [self._submit(args, kwargs, call_id, spawned=True)])
 
     def _submit(
         self,
@@ -212,10 +221,19 @@ class Function(HasDashboard, Generic[P, R]):
     @blocking
     def spawn_map(
         self, *input_iterators: Iterable[Any], kwargs: dict[str, Any] | None = None
-    ) -> None:
+    ) -> FunctionCall[R]:
         """Start them all, and do not wait."""
-        for args in zip(*input_iterators, strict=False):
-            self._submit(args, kwargs or {}, spawned=True)
+        inputs = list(zip(*input_iterators, strict=False))
+        call_id = make_map_id(len(inputs))
+        ids = iter_input_ids(call_id)
+        given = kwargs or {}
+        answers = [
+            self._submit(args, given, input_id, spawned=True)
+            for args, input_id in zip(inputs, ids, strict=True)
+        ]
+        return FunctionCall(call_id, answers)
+
+    experimental_spawn_map = spawn_map
 
     def _run_all(
         self,
@@ -248,47 +266,84 @@ class Function(HasDashboard, Generic[P, R]):
 
 
 class FunctionCall(HasDashboard, Generic[R]):
-    """A call that ``spawn`` started."""
+    """What ``spawn`` or ``spawn_map`` started: one call, or one for each of several inputs."""
 
-    def __init__(self, object_id: str, answer: Answer) -> None:
+    def __init__(self, object_id: str, answers: Sequence[Answer]) -> None:
         self.object_id = object_id
-        self._answer = answer
+        self._answers = answers
 
     @blocking_class
     @classmethod
     def from_id(cls, function_call_id: str, client: object = None) -> Self:
         """One that this program spawned, also in its containers. NotFoundError."""
-        return cls(function_call_id, attach(function_call_id))
+        ids = iter_input_ids(function_call_id)
+        return cls(function_call_id, [attach(one) for one in ids])
 
     @blocking
-    def get(self, timeout: float | None = None) -> R:
-        """Its result, or raises what it raised. TimeoutError after so many seconds."""
+    def num_inputs(self) -> int:
+        """One, but for ``spawn_map``."""
+        return len(self._answers)
+
+    @blocking
+    def get(self, timeout: float | None = None, *, index: int = 0) -> R:
+        """Its result, or raises what it raised. TimeoutError after so many seconds.
+
+        Of several inputs, that of the one with this index. InvalidError.
+        """
+        result: R = self._get(self._choose(index), timeout)
+        return result
+
+    def _get(self, answer: Answer, timeout: float | None) -> Any:
         try:
-            body = get_result(self._answer, timeout)
+            body = get_result(answer, timeout)
         except TimeoutError as error:
             if isinstance(error, FunctionTimeoutError):
                 raise
             raise FunctionTimeoutError(
                 f"{self.object_id} has no result after {timeout} s"
             ) from None
-        result: R = _load(body)
-        return result
+        return _load(body)
+
+    def _choose(self, index: int) -> Answer:
+        if not 0 <= index < len(self._answers):
+            raise InvalidError(
+                f"{self.object_id} has no input {index}: it has {len(self._answers)}, from 0 on"
+            )
+        return self._answers[index]
+
+    @blocking_iterator
+    def iter(self, *, start: int = 0, end: int | None = None) -> Iterator[R]:
+        """The results of all its inputs, or of some, in their order. ValueError."""
+        count = len(self._answers)
+        end = count if end is None else end
+        if start < 0 or end > count:
+            raise ValueError(f"Invalid index range: {start} to {end} for {count} inputs")
+        return (self._get(answer, None) for answer in self._answers[start:end])
 
     @blocking_iterator
     def get_gen(self) -> Iterator[Any]:
         """The items of a generator."""
-        return _iter_items(self._answer)
+        return _iter_items(self._answers[0])
 
     @blocking
     def cancel(self, terminate_containers: bool = False) -> None:
         """End it, and the container that runs it; whoever waits for it gets a RemoteError."""
-        self._answer.cancel()
+        for answer in self._answers:
+            answer.cancel()
 
     @blocking_class
     @classmethod
     def gather(cls, *function_calls: FunctionCall[Any]) -> list[Any]:
         """The results of all, in this order; raises what the first one that failed raised."""
         return [call.get() for call in function_calls]
+
+    @blocking
+    def hydrate(self, client: object = None) -> Self:
+        return self
+
+    def get_call_graph(self) -> NoReturn:
+        """UnimplementedError."""
+        refuse("FunctionCall.get_call_graph", "volfs does not record who called whom")
 
     def __repr__(self) -> str:
         return f"volfs.FunctionCall({self.object_id!r})"

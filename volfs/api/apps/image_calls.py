@@ -16,7 +16,7 @@ from volfs.api.resource import ResourceHandle
 from volfs.containers.messages import Invoke, dump_arguments
 from volfs.containers.pickling import dump
 from volfs.containers.services import FunctionService
-from volfs.errors import RemoteError
+from volfs.errors.ported import ImageBuildError
 
 
 @dataclass(frozen=True)
@@ -67,4 +67,4 @@ def run_lines(lines: tuple[str, ...]) -> None:
     for line in lines:
         status = subprocess.run(["sh", "-c", line], check=False).returncode
         if status != 0:
-            raise RemoteError(f"image: {line!r} failed with status {status}")
+            raise ImageBuildError(f"image: {line!r} failed with status {status}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -15,17 +16,27 @@ from volfs.containers.container import AUTO_COMMIT
 from volfs.containers.gathering import Batching
 from volfs.containers.pool import PoolOptions
 from volfs.containers.retries import Retries
-from volfs.errors import InvalidError
+from volfs.errors import DeprecatedWarning, InvalidError
 
 _NOTED = {
     *("gpu", "cpu", "memory", "ephemeral_disk", "cloud", "region", "proxy", "nonpreemptible"),
     *("schedule", "min_containers", "buffer_containers", "startup_timeout", "i6pn"),
     *("enable_memory_snapshot", "block_network", "restrict_modal_access", "restrict_output"),
-    *("experimental_options", "serialized", "include_source", "keep_warm"),
+    *("experimental_options", "serialized", "include_source", "routing_region"),
+    *("keep_warm", "mounts", "interactive", "checkpointing_enabled"),
 }
 """What Modal's decorators take and what means nothing on one machine."""
 _SILENT = {"serialized", "include_source"}
 """Of these, what volfs does anyway."""
+
+
+_OLDER = {
+    "allow_concurrent_inputs": "lanes",
+    "concurrency_limit": "max_containers",
+    "container_idle_timeout": "scaledown_window",
+    "shared_volumes": "network_file_systems",
+}
+"""What Modal's decorators took before, and what they take now."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +122,23 @@ class Options:
         )
 
 
+def rename_older(options: Mapping[str, Any]) -> dict[str, Any]:
+    """With today's names, and a DeprecationError (a warning) for older ones."""
+    renamed = {_OLDER.get(key, key): value for key, value in options.items()}
+    if "secret" in renamed:
+        secret = renamed.pop("secret")
+        renamed["secrets"] = [*(renamed.get("secrets") or ()), *([secret] if secret else ())]
+    older = [key for key in options if key in _OLDER or key == "secret"]
+    if older:
+        said = ", ".join(f"{_OLDER.get(key, 'secrets')}= for {key}=" for key in older)
+        warnings.warn(f"options have other names now: {said}", DeprecatedWarning, stacklevel=3)
+    return renamed
+
+
 def note_ignored(noted: Mapping[str, Any]) -> None:
     """Say it once of each; TypeError for what nobody knows."""
     for key, value in noted.items():
-        if key not in _NOTED:
+        if key not in _NOTED and not key.startswith("_experimental_"):
             raise TypeError(f"unexpected keyword argument {key!r}")
         if value is not None and key not in _SILENT:
             note(f"{key}=", "means nothing on one machine: accepted and ignored")

@@ -13,7 +13,7 @@ import string
 import threading
 import weakref
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,6 +53,20 @@ def make_id(prefix: str) -> str:
     return f"{prefix}-{''.join(secrets.choice(_LETTERS) for _ in range(22))}"
 
 
+def make_map_id(count: int) -> str:
+    """For a call of several inputs: how many is part of it."""
+    return f"{make_id('fc')}.{count}"
+
+
+def iter_input_ids(call_id: str) -> Iterator[str]:
+    """The ids of its inputs: of most calls their own."""
+    count = call_id.partition(".")[2]
+    if count.isdigit():
+        yield from (f"{call_id}:{index}" for index in range(int(count)))
+    else:
+        yield call_id
+
+
 class Target(ABC):
     """What calls go to: a function, or an instance of a class."""
 
@@ -82,6 +96,11 @@ class Target(ABC):
     @abstractmethod
     def get_local_service(self) -> Service:
         """To run it in this process, started."""
+
+    @property
+    def home(self) -> Any:
+        """The App that it belongs to. ExecutionError where it is only known by name."""
+        raise ExecutionError(f"{self.reference.tag}: its App is in the program that defines it")
 
     @property
     def handle(self) -> Any:
@@ -180,6 +199,15 @@ def register(target: Target, *, by_name: bool = True) -> None:
     _targets[reference.id] = target
     if by_name:
         _by_name[reference.app, reference.tag] = target
+
+
+def register_as(app: str, target: Target) -> None:
+    """Under the name that an app got later."""
+    _by_name[app, target.reference.tag] = target
+
+
+def find_by_id(target_id: str) -> Target | None:
+    return _targets.get(target_id)
 
 
 def find_by_name(app: str | None, tag: str) -> Target | None:

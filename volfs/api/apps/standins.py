@@ -7,6 +7,7 @@ do something is an UnimplementedError that says why, and what to use instead.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -99,13 +100,16 @@ class Lazy:
         return self(*args, **kwargs)
 
 
+_NO_SANDBOXES = (
+    "volfs has no sandboxes: `volfs run --volume NAME:PATH -- COMMAND` runs a command in a "
+    "container, and @app.function a function"
+)
 _HANDLE = "get_dashboard_url hydrate client object_id "
 
 
 class Sandbox(
     StandIn,
-    why="volfs has no sandboxes: `volfs run --volume NAME:PATH -- COMMAND` runs a command in a "
-    "container, and @app.function a function",
+    why=_NO_SANDBOXES,
     methods=_HANDLE
     + "create create_connect_token detach exec filesystem from_id from_name get_tags list logs "
     "mount_image poll reload_volumes returncode set_tags snapshot_directory snapshot_filesystem "
@@ -115,9 +119,7 @@ class Sandbox(
     """A container that a program makes and gives commands."""
 
 
-class SandboxSnapshot(
-    StandIn, why="volfs has no sandboxes", methods=_HANDLE + "from_id", lazy="from_id"
-):
+class SandboxSnapshot(StandIn, why=_NO_SANDBOXES, methods=_HANDLE + "from_id", lazy="from_id"):
     """The state of a Sandbox."""
 
 
@@ -194,7 +196,36 @@ class SchedulerPlacement:
     instance_type: str | Sequence[str] | None = None
 
 
+class StreamType(enum.IntEnum):
+    """Where a Sandbox's output goes."""
+
+    DEVNULL = -3
+    PIPE = -1
+    STDOUT = -2
+
+    def __repr__(self) -> str:
+        return f"{type(self).__module__}.{self.name}"
+
+
+class ContainerProcess(StandIn, why=_NO_SANDBOXES):
+    """A command in a Sandbox."""
+
+
+class StreamReader(StandIn, why=_NO_SANDBOXES):
+    """Output of a Sandbox."""
+
+
+class StreamWriter(StandIn, why=_NO_SANDBOXES):
+    """Input of a Sandbox."""
+
+
+_ENVIRONMENTS = "`volfs environment` makes, lists and deletes environments"
 interact: Any = Refusal("interact", "containers have no terminal: call the function with local()")
+workspace_billing_report: Any = Refusal("billing.workspace_billing_report", "nothing is billed")
+create_environment: Any = Refusal("create_environment", _ENVIRONMENTS)
+delete_environment: Any = Refusal("delete_environment", _ENVIRONMENTS)
+list_environments: Any = Refusal("list_environments", _ENVIRONMENTS)
+update_environment: Any = Refusal("update_environment", _ENVIRONMENTS)
 
 
 def list_stand_ins() -> Mapping[str, StandInType]:

@@ -1,0 +1,87 @@
+"""What a Function says of itself, and what it refuses to say."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn, Self
+
+from volfs.api.apps.notes import note, refuse
+from volfs.api.apps.observed import FunctionCurrentStats
+from volfs.api.apps.running import Target
+from volfs.api.client import Client, find_client
+from volfs.api.dashboard import HasDashboard
+from volfs.api.twins import blocking
+
+
+class FunctionFacts(HasDashboard):
+    """Facts, and names of Modal's dashboard, without which programs do not start."""
+
+    _target: Target
+    name: str
+
+    @property
+    def object_id(self) -> str:
+        return self._target.reference.id
+
+    @property
+    def client(self) -> Client:
+        return find_client()
+
+    @property
+    def app(self) -> Any:
+        """The App that it belongs to, in the program that defines it."""
+        return self._target.home
+
+    @blocking
+    def hydrate(self, client: object = None) -> Self:
+        return self
+
+    @blocking
+    def get_current_stats(self) -> FunctionCurrentStats:
+        """Calls that wait, containers, calls that run. ExecutionError in a container."""
+        return FunctionCurrentStats(*self._target.get_pool().count())
+
+    # --- accepted --------------------------------------------------------
+
+    @blocking
+    def update_autoscaler(
+        self,
+        *,
+        min_containers: int | None = None,
+        max_containers: int | None = None,
+        buffer_containers: int | None = None,
+        scaledown_window: int | None = None,
+    ) -> None:
+        """Noted: ``with_options`` gives a function with other limits."""
+        note("update_autoscaler", "accepted and ignored: options are those of @app.function")
+
+    @blocking
+    def keep_warm(self, warm_pool_size: int) -> None:
+        """Noted."""
+        note("keep_warm", "accepted and ignored: containers stay warm for scaledown_window=")
+
+    # --- refused ---------------------------------------------------------
+
+    @blocking
+    def info(self, *, refresh: bool = False) -> NoReturn:
+        """UnimplementedError."""
+        refuse(f"{self.name}.info", "volfs does not report options; look at @app.function")
+
+    @blocking
+    def stats(self, *_: Any, **__: Any) -> NoReturn:
+        """UnimplementedError."""
+        refuse(f"{self.name}.stats", "volfs does not count calls; get_current_stats has today's")
+
+    @property
+    def logs(self) -> NoReturn:
+        """UnimplementedError."""
+        refuse(f"{self.name}.logs", "what functions print goes to this program's output")
+
+    @property
+    def metrics(self) -> NoReturn:
+        """UnimplementedError."""
+        refuse(f"{self.name}.metrics", "volfs does not measure functions")
+
+    @property
+    def autoscaler(self) -> NoReturn:
+        """UnimplementedError."""
+        refuse(f"{self.name}.autoscaler", "options are those of @app.function")

@@ -1,0 +1,22 @@
+"""``volfs.runner``: what runs apps."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+from volfs.api.apps.app import App
+from volfs.api.apps.standins import Refusal
+
+
+def run_app(app: App, **options: Any) -> AbstractContextManager[App]:
+    """``app.run()``."""
+    return app.run(**options)
+
+
+def deploy_app(app: App, name: str | None = None, **options: Any) -> App:
+    """``app.deploy()``."""
+    return app.deploy(name=name, **options)
+
+
+interactive_shell: Any = Refusal("interactive_shell", "`volfs run -- bash` runs a shell")

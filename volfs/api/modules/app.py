@@ -1,0 +1,7 @@
+"""What Modal's module of this name has."""
+
+from __future__ import annotations
+
+from volfs.api.apps.app import App, LocalEntrypoint
+
+__all__ = ["App", "LocalEntrypoint"]

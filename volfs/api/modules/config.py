@@ -1,0 +1,17 @@
+"""What Modal's module of this name has."""
+
+from __future__ import annotations
+
+from volfs.api.settings import (
+    Config,
+    _profile,
+    config,
+    config_profiles,
+)
+
+__all__ = [
+    "Config",
+    "_profile",
+    "config",
+    "config_profiles",
+]

@@ -1,0 +1,8 @@
+"""What Modal's module of this name has."""
+
+from __future__ import annotations
+
+from volfs.api.dict import Dict, DictInfo
+from volfs.api.resource import Objects as DictManager
+
+__all__ = ["Dict", "DictInfo", "DictManager"]

@@ -1,0 +1,7 @@
+"""What Modal's module of this name has."""
+
+from __future__ import annotations
+
+from volfs.api.apps.patterns import NON_PYTHON_FILES, FilePatternMatcher
+
+__all__ = ["NON_PYTHON_FILES", "FilePatternMatcher"]

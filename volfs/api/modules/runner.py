@@ -1,0 +1,15 @@
+"""What Modal's module of this name has."""
+
+from __future__ import annotations
+
+from volfs.api.apps.runner import (
+    deploy_app,
+    interactive_shell,
+    run_app,
+)
+
+__all__ = [
+    "deploy_app",
+    "interactive_shell",
+    "run_app",
+]

@@ -1,0 +1,9 @@
+"""What Modal's module of this name has."""
+
+from __future__ import annotations
+
+from volfs.api.apps.accepted import Cron, Period
+
+Schedule = Cron | Period
+
+__all__ = ["Cron", "Period", "Schedule"]
