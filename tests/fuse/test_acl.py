@@ -14,6 +14,7 @@ import pytest
 
 from tests.harness.calls import fails, run_as
 from tests.harness.mounted import Mounted, Mounts
+from volfs.fuse.negotiation import VARIABLE
 from volfs.volume.history import get_version
 from volfs.volume.restore import restore_version
 
@@ -382,18 +383,22 @@ assert libc.capset(header, sets) == 0
 """
 
 
-def test_where_fusermount3_mounts_the_umask_counts_below_a_default_acl(mounts: Mounts) -> None:
-    """A difference (docs/semantics.md). Files made where there is none are as everywhere."""
+@pytest.mark.parametrize(("flags", "mask"), [("all", "rw-"), ("none", "r--")])
+def test_below_a_default_acl_no_umask_counts_where_fusermount3_mounts(
+    mounts: Mounts, flags: str, mask: str
+) -> None:
+    """It counts where the kernel was not asked to leave it to us."""
+    mounts.environment[VARIABLE] = flags
     path = mounts.mount(prelude=DROP).path
     made = "mkdir d e; setfacl -d -m u:1000:rwx,g::rwx d; umask 027; touch d/f e/f"
     assert sh(path, made) == ""
     assert sh(path, "getfacl -cnp d/f; stat -c %a e/f").split() == [
         "user::rw-",
         "user:1000:rwx",
-        "#effective:r--",
+        f"#effective:{mask}",
         "group::rwx",
-        "#effective:r--",
-        "mask::r--",
-        "other::---",
+        f"#effective:{mask}",
+        f"mask::{mask}",
+        f"other::{'r--' if flags == 'all' else '---'}",
         "640",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import itertools
+import mmap
 import os
 import stat
 import subprocess
@@ -16,11 +17,14 @@ from typing import Any
 import pytest
 
 from tests.harness.calls import RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, fails, renameat2
+from tests.harness.idmapped import SHIFT, idmapped
 from tests.harness.mounted import Mounted, Mounts
 from volfs.control.client import get_mount
 
 pytestmark = pytest.mark.fuse
 libc = ctypes.CDLL(None, use_errno=True)
+Become = Callable[[], None] | None
+"""What a process does to itself when it has become a user."""
 
 
 @pytest.fixture
@@ -38,16 +42,20 @@ def attempt(call: Callable[[], object]) -> object:
         return errno.errorcode[error.errno or 0]
 
 
-def as_user(uid: int, gids: list[int], directory: Path, call: Callable[[], object]) -> None:
+def as_user(
+    uid: int, gids: list[int], directory: Path, call: Callable[[], object], become: Become = None
+) -> None:
     """Run ``call`` in a child that is this user, in ``directory``; it must not raise."""
     child = os.fork()
     if child == 0:
         status = 1
         try:
             os.chdir(directory)
+            libc.prctl(8, 1)  # PR_SET_KEEPCAPS
             os.setgroups(gids[1:])
             os.setresgid(*[gids[0]] * 3)
             os.setresuid(*[uid] * 3)
+            (become or (lambda: None))()
             call()
             status = 0
         finally:
@@ -57,50 +65,159 @@ def as_user(uid: int, gids: list[int], directory: Path, call: Callable[[], objec
 
 
 # --- set-id bits --------------------------------------------------------------
+# What a user does with a file, or with a descriptor of it that root has opened.
 
 
-def truncate_path() -> None:
-    os.truncate("f", 2)
+def truncate_path(path: str, _: int) -> None:
+    os.truncate(path, 2)
 
 
-def truncate_open() -> None:
-    descriptor = os.open("f", os.O_WRONLY)
+def truncate_open(path: str, _: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
     os.ftruncate(descriptor, 2)
 
 
-def open_truncating() -> None:
-    os.open("f", os.O_WRONLY | os.O_TRUNC)
+def truncate_roots(_: str, descriptor: int) -> None:
+    os.ftruncate(descriptor, 2)
 
 
-def write() -> None:
-    os.write(os.open("f", os.O_WRONLY), b"x")
+def open_truncating(path: str, _: int) -> None:
+    os.open(path, os.O_WRONLY | os.O_TRUNC)
 
 
-def append() -> None:
-    os.write(os.open("f", os.O_WRONLY | os.O_APPEND), b"x")
+def write(path: str, _: int) -> None:
+    os.write(os.open(path, os.O_WRONLY), b"x")
 
 
-CHANGES = (truncate_path, truncate_open, open_truncating, write, append)
-CALLERS: tuple[tuple[int, list[int]], ...] = (
-    (0, [0]), (1000, [1000]), (1000, [77]), (1000, [1000, 77]), (1001, [1001]), (1001, [77]),
+def write_roots(_: str, descriptor: int) -> None:
+    os.write(descriptor, b"x")
+
+
+def write_after_root(_: str, descriptor: int) -> None:
+    """Whoever wrote last time counts for nothing."""
+    os.pwrite(descriptor, b"y", 1)
+
+
+def append(path: str, _: int) -> None:
+    os.write(os.open(path, os.O_WRONLY | os.O_APPEND), b"x")
+
+
+def write_direct(path: str, _: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_DIRECT)
+    with mmap.mmap(-1, 4096) as page:
+        os.writev(descriptor, [page])
+
+
+def send(path: str, descriptor: int) -> None:
+    target = os.open(path, os.O_WRONLY)
+    os.sendfile(target, descriptor, 0, 3)
+
+
+def store(path: str, _: int) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    with mmap.mmap(descriptor, 0) as mapped:
+        mapped[0] = 120
+        mapped.flush()
+
+
+def store_roots(_: str, descriptor: int) -> None:
+    with mmap.mmap(descriptor, 0) as mapped:
+        mapped[0] = 120
+        mapped.flush()
+
+
+def write_nothing(path: str, _: int) -> None:
+    os.write(os.open(path, os.O_WRONLY), b"")
+
+
+def chown_to_same(path: str, _: int) -> None:
+    attempt(lambda: os.chown(path, 1000, -1))
+
+
+def chown_group(path: str, _: int) -> None:
+    attempt(lambda: os.chown(path, -1, os.getegid()))
+
+
+def chown_nothing(path: str, _: int) -> None:
+    attempt(lambda: os.chown(path, -1, -1))
+
+
+Change = Callable[[str, int], None]
+CHANGES: tuple[Change, ...] = (
+    *(truncate_path, truncate_open, truncate_roots, open_truncating, write, write_roots),
+    *(write_after_root, append, write_direct, send, store, store_roots, write_nothing),
+    *(chown_to_same, chown_group, chown_nothing),
+)
+BY_DESCRIPTOR = (truncate_roots, write_roots, write_after_root, send, store_roots)
+
+
+def set_capabilities(keep: Callable[[int], int]) -> None:
+    """Of this process, the effective ones: ``keep`` says which of the permitted ones."""
+    header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    assert libc.capget(header, sets) == 0
+    sets[0], sets[3] = keep(sets[1]), 0
+    assert libc.capset(header, sets) == 0
+
+
+def without_fsetid() -> None:
+    set_capabilities(lambda permitted: permitted & ~(1 << 4))
+
+
+def with_fsetid() -> None:
+    set_capabilities(lambda permitted: permitted & 1 << 4)
+
+
+def in_a_namespace() -> None:
+    """Where it has all capabilities, and nothing of this machine's belongs to it."""
+    assert libc.unshare(0x10000000) == 0
+
+
+CALLERS: tuple[tuple[int, list[int], Become], ...] = (
+    (0, [0], None), (1000, [1000], None), (1000, [77], None), (1000, [1000, 77], None),
+    (1001, [1001], None), (1001, [77], None), (0, [0], without_fsetid),
+    (1000, [1000], with_fsetid), (1000, [77], in_a_namespace),
 )  # fmt: skip
 
 
+MODES = (0o6777, 0o4777, 0o2777, 0o2767, 0o2766, 0o6766, 0o1777, 0o2666)
+
+
 @pytest.mark.parametrize("change", CHANGES)
-def test_set_id_bits_go_as_on_ext4(
-    each_alone: Path, plain: Path, change: Callable[[], None]
-) -> None:
-    modes = (0o6777, 0o4777, 0o2777, 0o2767, 0o2766, 0o6766, 0o1777, 0o2666)
-    for mode, (uid, gids) in itertools.product(modes, CALLERS):
-        found = []
-        for place in (each_alone, plain):
-            path = place / "f"
-            path.write_bytes(b"12345")
-            os.chown(path, 1000, 77)
-            path.chmod(mode)
-            as_user(uid, gids, place, change)
-            found.append(oct(path.stat().st_mode))
-        assert found[0] == found[1], f"{mode:o} changed by {uid} in {gids}"
+def test_set_id_bits_go_as_on_ext4(each_alone: Path, plain: Path, change: Change) -> None:
+    for who in CALLERS:
+        mine, theirs = (change_as(place, change, who) for place in (each_alone, plain))
+        assert mine == theirs, f"changed by {who}"
+
+
+def change_as(place: Path, change: Change, who: tuple[int, list[int], Become]) -> dict[str, str]:
+    """The modes before and afterwards, as who asks for the mode alone is told it."""
+    files: dict[str, int] = {}
+    for mode in MODES:
+        path = place / f"{mode:o}"
+        path.write_bytes(b"12345")
+        os.chown(path, 1000, 77)
+        path.chmod(mode)
+        files[path.name] = os.open(path, os.O_RDWR) if change in BY_DESCRIPTOR else -1
+        if change is write_after_root:
+            os.write(files[path.name], b"x")
+
+    def run() -> None:
+        for name, descriptor in files.items():
+            change(name, descriptor)
+
+    uid, gids, become = who
+    as_user(uid, gids, place, run, become)
+    for descriptor in files.values():
+        if descriptor >= 0:
+            os.close(descriptor)
+    return {name: f"{read_mode(place / name):o}" for name in files}
+
+
+def read_mode(path: Path) -> int:
+    """By statx(2), of the mode and nothing else: what the kernel has is not asked for anew."""
+    answer = ctypes.create_string_buffer(256)
+    assert libc.statx(-100, os.fsencode(path), 0, 2, answer) == 0
+    return int.from_bytes(answer.raw[28:30], "little")
 
 
 # --- extended attributes ------------------------------------------------------
@@ -361,3 +478,82 @@ def test_flags_that_exclude_each_other(each_alone: Path) -> None:
     for flags in (RENAME_EXCHANGE | RENAME_NOREPLACE, RENAME_EXCHANGE | RENAME_WHITEOUT, 8):
         with fails(errno.EINVAL):
             renameat2(each_alone / "a", each_alone / "b", flags)
+
+
+# --- idmapped mounts ------------------------------------------------------------
+
+
+def test_idmapped_mounts_are_as_on_ext4(each_alone: Path, plain: Path, tmp_path: Path) -> None:
+    """Owners as they are shown, and as they are underneath; who may do what."""
+    found = []
+    for number, place in enumerate((each_alone, plain)):
+        os.chown(place, 1000, 1000)
+        place.chmod(0o777)
+        (place / "roots").mkdir(mode=0o755)
+        (place / "theirs").mkdir(mode=0o2770)
+        os.chown(place / "theirs", 2000, 77)
+        tmp_path.chmod(0o755)
+        shown = tmp_path / f"shown{number}"
+        with idmapped(place, shown):
+            answers = [
+                attempt_as(uid, gids, shown, deed) for deed in DEEDS for uid, gids in MAPPED_CALLERS
+            ]
+            found.append((answers, list_owners(shown), list_owners(place)))
+    for mine, theirs in zip(*found, strict=True):
+        assert mine == theirs
+    owners = dict(found[0][2])
+    assert owners[f"{SHIFT + 1000}-make"][:2] == (1000, 1000)
+    assert owners[f"{SHIFT}-make"][:2] == (0, 0)
+
+
+def list_owners(place: Path) -> list[tuple[str, tuple[int, int, int]]]:
+    found = []
+    for here, directories, files in sorted(os.walk(place)):
+        for name in sorted([*directories, *files]):
+            facts = os.lstat(os.path.join(here, name))
+            path = os.path.relpath(os.path.join(here, name), place)
+            found.append((path, (facts.st_uid, facts.st_gid, facts.st_mode)))
+    return found
+
+
+DEEDS: tuple[Callable[[str], object], ...] = (
+    lambda who: os.close(os.open(f"{who}-make", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o6775)),
+    lambda who: os.mkdir(f"{who}-directory"),
+    lambda who: os.symlink("x", f"{who}-link"),
+    lambda who: os.mkfifo(f"{who}-fifo"),
+    lambda who: os.mkdir(f"theirs/{who}"),
+    lambda who: os.mkdir(f"roots/{who}"),
+    lambda who: os.link(f"{who}-make", f"{who}-again"),
+    lambda who: os.rename(f"{who}-fifo", f"{who}-moved"),
+    lambda who: renameat2(Path(f"{who}-moved"), Path(f"{who}-white"), RENAME_WHITEOUT),
+    lambda who: os.chmod(f"{who}-make", 0o6755),
+    lambda who: os.chown(f"{who}-directory", -1, 77),
+    lambda who: os.chown(f"{who}-directory", SHIFT + 5, SHIFT + 5),
+    lambda who: os.truncate(f"{who}-make", 3),
+    lambda who: os.close(os.open(f"{SHIFT + 1000}-make", os.O_WRONLY | os.O_TRUNC)),
+    lambda who: os.setxattr(f"{who}-make", "user.a", b"1"),
+    lambda who: os.setxattr(f"{who}-make", "trusted.a", b"1"),
+    lambda who: os.listxattr(f"{who}-make"),
+    lambda who: os.utime(f"{SHIFT + 1000}-make"),
+    lambda who: os.unlink(f"{who}-link"),
+    lambda who: os.listdir("theirs"),
+)
+MAPPED_CALLERS = (
+    *((0, [0]), (SHIFT, [SHIFT]), (SHIFT + 1000, [SHIFT + 1000]), (1000, [1000])),
+    *((SHIFT + 2000, [SHIFT + 77]), (SHIFT + 3000, [SHIFT + 3000, SHIFT + 77])),
+)
+
+
+def attempt_as(
+    uid: int, gids: list[int], place: Path, deed: Callable[[str], object]
+) -> tuple[object, ...]:
+    """What a deed gives, or its error, in a child that is this user."""
+    reader, writer = os.pipe()
+
+    def run() -> None:
+        os.write(writer, repr(attempt(partial(deed, str(uid)))).encode())
+
+    as_user(uid, gids, place, run)
+    os.close(writer)
+    with open(reader) as answer:
+        return uid, answer.read()

@@ -20,6 +20,7 @@ import pytest
 
 from tests.harness.calls import fails, list_cached_pages, run_as
 from tests.harness.damage import damage_object, find_chunk
+from tests.harness.idmapped import SHIFT, idmapped
 from tests.harness.mounted import Mounted, Mounts, wait_until
 from volfs.errors import (
     InvalidNameError,
@@ -455,6 +456,48 @@ def test_posix(each_alone: Path) -> None:
     fcntl.lockf(descriptor, fcntl.LOCK_EX)
     os.close(descriptor)
     assert sorted(os.listdir(here)) == ["fifo", "socket", "soft"]
+
+
+def test_set_id_bits(each_alone: Path) -> None:
+    """Set-id bits go when somebody without CAP_FSETID changes a file's content, by whoever's
+    descriptor, and with a new owner or group."""
+    path = each_alone / "f"
+    path.touch()
+    with path.open("r+b", buffering=0) as file:
+        for change, mode in (
+            (lambda: file.write(b"x"), 0o777),
+            (lambda: os.ftruncate(file.fileno(), 0), 0o777),
+        ):
+            path.chmod(0o6777)
+            change()
+            assert stat.S_IMODE(path.stat().st_mode) == 0o6777
+            run_as(1000, each_alone, change)
+            assert stat.S_IMODE(path.stat().st_mode) == mode
+    path.chmod(0o6777)
+    os.chown(path, 1000, -1)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o777
+
+
+def test_idmapped(each_alone: Path, tmp_path: Path) -> None:
+    """Idmapped mounts of a mount work: owners are shown and made as they are mapped."""
+    each_alone.chmod(0o777)
+    (each_alone / "f").touch()
+    tmp_path.chmod(0o755)
+    with idmapped(each_alone, tmp_path / "shown"):
+        assert (tmp_path / "shown/f").stat().st_uid == SHIFT
+        run_as(SHIFT + 1000, tmp_path / "shown", lambda: os.mkdir("d"))
+        assert (tmp_path / "shown/d").stat().st_uid == SHIFT + 1000
+    assert (each_alone / "d").stat().st_uid == 1000
+
+
+def test_pages_stay(each_alone: Path) -> None:
+    """Pages that were written whole, or read, stay until their content changes, whatever happens to
+    the file's times."""
+    path = each_alone / "f"
+    path.write_bytes(b"1" * 25 * mmap.PAGESIZE)
+    os.utime(path, ns=(5, 5))
+    assert path.stat().st_mtime_ns == 5
+    assert all(list_cached_pages(path))
 
 
 def test_access_times(each_alone: Path) -> None:

@@ -50,9 +50,13 @@ def test_removing_an_acl_that_is_not_there_changes_nothing(rig: Rig) -> None:
 
 def test_set_group_id_stays_for_who_is_in_the_group(rig: Rig) -> None:
     file = rig.make((b"f",), mode=0o2755)
-    rig.files.set_xattr(file.ino, ACCESS, ACL, caller=Caller(False, lambda gid: gid == 0))
+    rig.files.set_xattr(
+        file.ino, ACCESS, ACL, caller=Caller(lambda capability: False, lambda gid: gid == 0)
+    )
     assert file.entry.mode == 0o2774
-    rig.files.set_xattr(file.ino, ACCESS, ACL, caller=Caller(False, lambda gid: gid == 77))
+    rig.files.set_xattr(
+        file.ino, ACCESS, ACL, caller=Caller(lambda capability: False, lambda gid: gid == 77)
+    )
     assert file.entry.mode == 0o774
 
 

@@ -26,7 +26,8 @@ from volfs.daemon.session import Session, SessionBusyError, end_session, open_se
 from volfs.daemon.task_guard import log_error, surviving, to_own
 from volfs.daemon.whereabouts import Whereabouts, wait_until_nowhere
 from volfs.errors import MountError, StoreDeniedError
-from volfs.fuse.mounting import MountRequest, close, make_kernel, mount, raise_read_ahead, unmount
+from volfs.fuse.device import MountRequest
+from volfs.fuse.mounting import close, make_kernel, mount, raise_read_ahead, unmount
 from volfs.fuse.mounting import serve as serve_fuse
 from volfs.fuse.network_ops import NetworkOperations
 from volfs.fuse.ops import Operations

@@ -7,10 +7,8 @@ import ctypes
 import errno
 import logging
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyfuse3
@@ -18,28 +16,28 @@ import pyfuse3
 from volfs.errors import MountError
 from volfs.fuse import polling
 from volfs.fuse.anchor import Anchor
+from volfs.fuse.device import (
+    DEVICE,
+    MountRequest,
+    find_fusermount,
+    mount_by_call,
+    mount_by_program,
+)
+from volfs.fuse.negotiation import Negotiation, read_wanted, show_features
+from volfs.fuse.notices import forget
 from volfs.fuse.ops import Operations
-from volfs.vfs.checkout import Attached, Notice
+from volfs.vfs.checkout import Attached
 from volfs.vfs.committer import Kernel
 
 log = logging.getLogger(__name__)
 
 READ_AHEAD_KIB = 4096
-DEVICE = Path("/dev/fuse")
 _DETACH, _NO_FOLLOW = 2, 8
-_SYSTEM_PATHS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-_READ_ONLY, _NO_SUID, _NO_DEVICES, _POSIX_ACL = 1, 2, 4, 1 << 16
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-@dataclass(frozen=True, slots=True)
-class MountRequest:
-    """What is mounted where."""
-
-    mountpoint: str
-    volume: str
-    read_only: bool
-    allow_other: bool
+_agreeing: list[Negotiation] = []
+"""The session's INIT. pyfuse3 has one session in a process."""
+_begun: list[MountRequest] = []
+"""What the session is for, until it is closed."""
 
 
 def check_fuse() -> None:
@@ -52,57 +50,65 @@ def check_fuse() -> None:
     if not os.access(DEVICE, os.R_OK | os.W_OK):
         raise MountError(f"{DEVICE}: permission denied")
     if os.geteuid() != 0:
-        _get_fusermount()
+        find_fusermount()
+    read_wanted()
 
 
 def mount(operations: Operations, request: MountRequest) -> None:
     """Mount; ``pyfuse3.main`` then serves. MountError."""
-    options = {
-        "default_permissions",
-        "nosuid",
-        "nodev",
-        "subtype=volfs",
-        f"fsname={request.volume}",
-    }
-    if request.read_only:
-        options.add("ro")
-    if request.allow_other:
-        options.add("allow_other")
-    device = _mount_unmasked(request)
+    wanted = read_wanted()
+    device = mount_by_call(request)
+    if device is None and wanted:
+        device = mount_by_program(request)
+    try:
+        if device is not None and wanted:
+            _agreeing.append(Negotiation(device, wanted))
+            device = _agreeing[0].descriptor
+        _begin_session(operations, request, device)
+        polling.install(device, lambda: _has_agreed(operations))
+    except BaseException as error:
+        _stop_agreeing()
+        if device is not None:
+            unmount(request.mountpoint, lazy=True)
+        if isinstance(error, OSError):
+            raise MountError(f"{request.mountpoint}: cannot mount: {error.strerror}") from error
+        raise
+
+
+def _begin_session(operations: Operations, request: MountRequest, device: int | None) -> None:
+    """libfuse's part: by the open device, or else it mounts itself, or says why nobody can."""
     place = request.mountpoint if device is None else f"/dev/fd/{device}"
     try:
         with _native_errors() as said:
-            pyfuse3.init(operations, place, options)
+            pyfuse3.init(operations, place, set(request.list_options()))
     except RuntimeError as error:
-        if device is not None:
-            unmount(request.mountpoint, lazy=True)
         raise MountError(f"{request.mountpoint}: cannot mount: {said() or error}") from error
-    polling.install()
+    _begun.append(request)
 
 
-def _mount_unmasked(request: MountRequest) -> int | None:
-    """Mount, as root may, so that the kernel leaves the umask to us; the session's device.
+def _has_agreed(operations: Operations) -> bool:
+    """Whether INIT is done with; asked before each request is waited for, until it is."""
+    if _agreeing:
+        if not _agreeing[0].is_answered():
+            return False
+        operations.granted = _agreeing[0].finish()
+        _agreeing.clear()
+    log.info("asked of the kernel: %s", show_features(operations.granted))
+    return True
 
-    None where that is not to be had. libfuse, which has no option for it, mounts then,
-    or says why nobody can (docs/decisions/0022).
-    """
-    try:
-        device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return None
-    data = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
-    data += ",default_permissions" + ",allow_other" * request.allow_other
-    flags = _NO_SUID | _NO_DEVICES | _POSIX_ACL | _READ_ONLY * request.read_only
-    names = (request.volume, request.mountpoint, "fuse.volfs")
-    if _libc.mount(*map(os.fsencode, names), ctypes.c_ulong(flags), data.encode()) == 0:
-        return device
-    os.close(device)
-    return None
+
+def _stop_agreeing() -> None:
+    while _agreeing:
+        _agreeing.pop().close()
 
 
 async def serve(requests: int = 99) -> None:
     """Serve the kernel's requests until the mount is gone, up to so many at a time."""
-    await pyfuse3.main(max_tasks=requests)
+    try:
+        await pyfuse3.main(max_tasks=requests)
+    except Exception:
+        close()  # else who waits for an answer, in this process too, waits for ever
+        raise
 
 
 def stop_serving() -> None:
@@ -112,7 +118,10 @@ def stop_serving() -> None:
 
 def close() -> None:
     """Let go of the session. It is unmounted or detached by then: its path may be another's."""
-    pyfuse3.close(unmount=False)
+    _stop_agreeing()
+    if _begun:
+        _begun.clear()
+        pyfuse3.close(unmount=False)
 
 
 def unmount(mountpoint: str, *, lazy: bool = False) -> bool:
@@ -125,7 +134,7 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> bool:
         return True
     if ctypes.get_errno() != errno.EPERM:
         return False
-    command = [_get_fusermount(), "-u", *(["-z"] if lazy else []), "--", mountpoint]
+    command = [find_fusermount(), "-u", *(["-z"] if lazy else []), "--", mountpoint]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     except OSError as error:
@@ -133,35 +142,8 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> bool:
     return done.returncode == 0
 
 
-def _get_fusermount() -> str:
-    """Where the program is that unmounts for users other than root, whatever PATH says."""
-    paths = (None, _SYSTEM_PATHS)
-    found = next(filter(None, (shutil.which("fusermount3", path=path) for path in paths)), None)
-    if found is None:
-        raise MountError("fusermount3 is missing: install the package fuse3")
-    return found
-
-
 def make_kernel(anchor: Anchor, find_attached: Callable[[], list[Attached]]) -> Kernel:
-    return Kernel(anchor.drain, anchor.write_back, find_attached, _forget)
-
-
-def _forget(notices: list[Notice]) -> None:
-    """All of them, also where the kernel refuses one. MountError: it may show what was before."""
-    refused: list[OSError] = []
-    for notice in notices:
-        try:
-            if notice.name is None:
-                pyfuse3.invalidate_inode(notice.ino, attr_only=True)
-            else:
-                pyfuse3.invalidate_entry(notice.ino, notice.name)
-        except FileNotFoundError:  # the kernel did not know it
-            continue
-        except OSError as error:
-            refused.append(error)
-    if refused:
-        why = f"the kernel was not told of {len(refused)} changes: {refused[0].strerror}"
-        raise MountError(f"{why}; it may show what was before them")
+    return Kernel(anchor.drain, anchor.write_back, find_attached, forget)
 
 
 def raise_read_ahead(device: tuple[int, int]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import cast
 
 import pyfuse3
@@ -24,12 +23,16 @@ from pyfuse3 import (
 )
 
 from volfs.errors import InvalidOperationError
+from volfs.fuse.callers import find_caller, note_caller
 from volfs.fuse.guard import guarded
+from volfs.fuse.negotiation import NONE, Features
+from volfs.fuse.notices import forget
 from volfs.model.entry import FileKind
 from volfs.model.names import NAME_MAX, show_path
 from volfs.store.base import Space
 from volfs.vfs.aio import Bridge
-from volfs.vfs.caller import Caller
+from volfs.vfs.caller import ROOT, Caller
+from volfs.vfs.checkout import Notice
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.namespace import Namespace
@@ -81,6 +84,8 @@ class Operations(pyfuse3.Operations):
         self.names = Namespace(state)
         self.files = Files(state)
         self.get_space = get_space
+        self.granted = NONE
+        """What INIT was agreed on; told before the second request."""
         self._listings: dict[int, tuple[int, list[bytes]]] = {}
         self._next_listing = 1
 
@@ -126,7 +131,7 @@ class Operations(pyfuse3.Operations):
             gid=attr.st_gid if fields.update_gid else None,
             mtime_ns=attr.st_mtime_ns if fields.update_mtime else None,
             atime_ns=attr.st_atime_ns if fields.update_atime else None,
-            caller=_caller(ctx),
+            caller=find_caller(ctx),
         )
         return _attributes(changed, self.kept)
 
@@ -239,12 +244,14 @@ class Operations(pyfuse3.Operations):
     ) -> tuple[FileInfo, EntryAttributes]:
         inode = await self._make(parent_inode, name, FileKind.FILE, mode, ctx)
         assert isinstance(inode, File)
-        number = self.files.add_handle(inode, flags, caller=_caller(ctx))
+        number = self.files.add_handle(inode, flags, opener=self._note_opener(ctx))
         return FileInfo(fh=FileHandleT(number)), self._tell(inode)
 
     @guarded
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
-        number = await self.bridge.settle(self.files.open, inode, flags, _caller(ctx))
+        caller, opener = find_caller(ctx), self._note_opener(ctx)
+        number = await self.bridge.settle(self.files.open, inode, flags, caller, opener)
+        await self._tell_dropped()
         return FileInfo(fh=FileHandleT(number), keep_cache=True)
 
     @guarded
@@ -259,7 +266,21 @@ class Operations(pyfuse3.Operations):
 
     @guarded
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
-        return await self.bridge.settle(self.files.write, fh, off, buf)
+        written = await self.bridge.settle(self.files.write, fh, off, buf)
+        if self.files.dropped:
+            await self._tell_dropped()
+        return written
+
+    async def _tell_dropped(self) -> None:
+        """Have the kernel ask for modes that lost set-id bits by what has no attributes in
+        its answer."""
+        while self.files.dropped:
+            notice = Notice(self.files.dropped.pop(), None)
+            await self.bridge.run(forget, [notice])
+
+    def _note_opener(self, ctx: RequestContext) -> Caller:
+        """Whose writes a handle's are: anybody's, where the kernel sees to set-id bits itself."""
+        return ROOT if Features.HANDLE_KILLPRIV_V2 in self.granted else note_caller(ctx)
 
     async def flush(self, fh: FileHandleT) -> None:
         # Every write has reached us: nothing is to be done when a file is closed.
@@ -343,14 +364,14 @@ class Operations(pyfuse3.Operations):
 
     @guarded
     async def listxattr(self, inode: InodeT, ctx: RequestContext) -> Sequence[XAttrNameT]:
-        names = self.files.list_xattrs(inode, _caller(ctx))
+        names = self.files.list_xattrs(inode, find_caller(ctx))
         return [XAttrNameT(name) for name in names]
 
     @guarded
     async def setxattr(
         self, inode: InodeT, name: XAttrNameT, value: bytes, ctx: RequestContext
     ) -> None:
-        self.files.set_xattr(inode, name, value, caller=_caller(ctx))
+        self.files.set_xattr(inode, name, value, caller=find_caller(ctx))
 
     @guarded
     async def removexattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> None:
@@ -368,20 +389,6 @@ class Operations(pyfuse3.Operations):
         attributes.st_ino = 0
         attributes.entry_timeout = self.kept
         return attributes
-
-
-def _caller(ctx: RequestContext) -> Caller:
-    return Caller(ctx.uid == 0, partial(_is_in_group, ctx))
-
-
-def _is_in_group(ctx: RequestContext, gid: int) -> bool:
-    """Whether who asks is in a group, or may do what its members may."""
-    if ctx.uid == 0 or ctx.gid == gid:
-        return True
-    try:
-        return gid in pyfuse3.get_sup_groups(ctx.pid)
-    except OSError:  # a process that has gone, or that is in a namespace we do not see
-        return False
 
 
 def _attributes(inode: Inode, kept: float) -> EntryAttributes:

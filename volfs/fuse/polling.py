@@ -28,10 +28,19 @@ Wait = Callable[[], Awaitable[bool]]
 _wait_in_loop: Wait = pyfuse3._wait_fuse_readable  # type: ignore[attr-defined]
 
 
-def install() -> None:
-    """Let pyfuse3's session, which has just been mounted, wait as ``make_wait`` does."""
-    wait = make_wait(_find_device(), _wait_in_loop)
-    pyfuse3._wait_fuse_readable = wait  # type: ignore[attr-defined]
+def install(device: int | None, prepare: Callable[[], bool] = lambda: True) -> None:
+    """Let pyfuse3's session, which has just been mounted, wait as ``make_wait`` does.
+
+    ``prepare`` is called before each wait, until it has said that it need not be any more.
+    """
+    wait = make_wait(_find_device() if device is None else device, _wait_in_loop)
+
+    async def wait_prepared() -> bool:
+        if prepare():
+            pyfuse3._wait_fuse_readable = wait  # type: ignore[attr-defined]
+        return await wait()
+
+    pyfuse3._wait_fuse_readable = wait_prepared  # type: ignore[attr-defined]
 
 
 def make_wait(device: int, wait_in_loop: Wait) -> Wait:

@@ -5,32 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+CAP_FOWNER, CAP_FSETID, CAP_SYS_ADMIN = 3, 4, 21
+"""Capabilities, by the kernel's numbers: to be as the owner; to keep set-id bits; to see
+``trusted.*``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """``privileged`` is root; ``in_group`` tells of a group whether the caller is in it.
+    """Which capabilities and groups a caller has, and who he is.
 
-    ``in_group`` may have to ask the kernel, so it is called only where the answer counts.
+    Either may have to ask the system about a process, so it is called only where the answer counts.
     """
 
-    privileged: bool
+    is_capable: Callable[[int], bool]
     in_group: Callable[[int], bool]
+    """Whether the caller is in a group, or may do what its members may."""
+    is_user: Callable[[int], bool] = lambda uid: True
+    """Whether files of this user are the caller's own."""
 
     def keep_mode(self, mode: int, gid: int) -> int:
         """The mode of a file of group ``gid`` whose content this caller changed.
 
         Set-user-id goes, and set-group-id where the group may execute or does not have
-        the caller in it; root keeps both.
+        the caller in it; who has CAP_FSETID keeps both.
         """
-        if self.privileged or not mode & 0o6000:
+        if not mode & 0o6000 or self.is_capable(CAP_FSETID):
             return mode
-        return without_set_id(mode, in_group=not mode & 0o2000 or self.in_group(gid))
+        return self.drop_set_id(mode, gid)
+
+    def drop_set_id(self, mode: int, gid: int) -> int:
+        """The same for a change that no capability excuses, as that of the owner."""
+        is_locking = mode & 0o2010 == 0o2000  # the bit means mandatory locks there: no privilege
+        drops_group = not is_locking or not self.in_group(gid)
+        return mode & ~(0o4000 | 0o2000 * drops_group)
 
 
-ROOT = Caller(True, lambda gid: True)
-
-
-def without_set_id(mode: int, *, in_group: bool = True) -> int:
-    """A mode without set-user-id, and without set-group-id where that gives a privilege."""
-    drops_group = mode & 0o0010 or not in_group
-    return mode & ~(0o4000 | (0o2000 if drops_group else 0))
+ROOT = Caller(lambda capability: True, lambda gid: True)

@@ -37,6 +37,8 @@ class Notice(NamedTuple):
 
     ino: int
     name: bytes | None
+    content: bool = False
+    """Whether the inode has other content as well: its pages."""
 
 
 class Attached(NamedTuple):
@@ -390,8 +392,9 @@ class _Planning:
         if new is None:
             self.plan.bind(parent, name, file)
         else:
+            is_other = not _same_content(file.entry, new)
             self.plan.entries.append((file, new))
-            self.plan.notices.append(Notice(file.ino, None))
+            self.plan.notices.append(Notice(file.ino, None, is_other))
 
     def is_removed_link(self, file: File) -> bool:
         """Whether others only took a name from a hard-linked file, which has more."""

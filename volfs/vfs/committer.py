@@ -294,8 +294,8 @@ class Committer:
     async def follow(self) -> None:
         """Show the newest version, whatever is open: an open file keeps what it has.
 
-        The kernel is told nothing: it must not keep names and attributes for longer than
-        a moment. Nothing is settled, and the lease must be ``onward`` for that.
+        The kernel is told of content alone: it must not keep names and attributes for longer
+        than a moment. Nothing is settled, and the lease must be ``onward`` for that.
         """
         async with self._lock:
             head = await self.find_head()
@@ -303,10 +303,13 @@ class Committer:
                 return
             load = self.state.view.reader.load_manifest
             manifest = await self.bridge.settle(load, head.manifest)
-            if not await self.bridge.settle(self._go_on, head, manifest.snapshot, None):
+            notices = await self.bridge.settle(self._go_on, head, manifest.snapshot, None)
+            if notices is None:
                 attached = await self.bridge.run(self.kernel.find_attached)
-                await self.bridge.settle(self._go_on, head, manifest.snapshot, attached)
+                notices = await self.bridge.settle(self._go_on, head, manifest.snapshot, attached)
             reached("follow.shown")
+            if other := [notice for notice in notices or () if notice.content]:
+                await self.bridge.run(self.kernel.forget, other)
             await self.bridge.settle(self.state.recount_usage)
 
     async def _leave_lease(self) -> None:
@@ -336,16 +339,17 @@ class Committer:
             return []
         return await self.bridge.run(self.kernel.find_attached)
 
-    def _go_on(self, head: Head, snapshot: Snapshot, attached: list[Attached] | None) -> bool:
-        """Show a version, and keep what something is attached to; False where that is not known."""
+    def _go_on(
+        self, head: Head, snapshot: Snapshot, attached: list[Attached] | None
+    ) -> list[Notice] | None:
+        """Show a version, and keep what something is attached to; None where that is not known."""
         if self.state.view.snapshot == snapshot:
             self.state.view.head = head
-            return True
+            return []
         plan = plan_checkout(self.state, head, snapshot, attached or ())
         if attached is None and plan.loses:
-            return False
-        apply_checkout(self.state, plan)
-        return True
+            return None
+        return apply_checkout(self.state, plan)
 
     def _swap(self, head: Head, snapshot: Snapshot, attached: list[Attached]) -> list[Notice]:
         self._check_idle()

@@ -14,6 +14,7 @@ from volfs.errors import (
     InvalidOperationError,
     IsADirectoryInVolumeError,
     NoAttributeError,
+    NotPermittedError,
     StaleHandleError,
     StaleInodeError,
     VolfsError,
@@ -34,7 +35,7 @@ from volfs.model.entry import TIMES, Entry, FileKind, replace
 from volfs.model.extents import BASE, ZERO, ExtentMap
 from volfs.model.objects import Buffer, Oid
 from volfs.model.xattr import check_name, check_sizes, list_names
-from volfs.vfs.caller import ROOT, Caller, without_set_id
+from volfs.vfs.caller import CAP_FOWNER, CAP_SYS_ADMIN, ROOT, Caller
 from volfs.vfs.inode import File, Inode
 from volfs.vfs.state import MountState
 
@@ -50,7 +51,8 @@ class Handle:
     writes: bool = True
     maps: bool = True
     """Whether what it has open can be mapped shared and writable."""
-    caller: Caller = ROOT
+    opener: Caller = ROOT
+    """Whose capabilities count for what is written through it."""
     expected: int = 0
     """Where the next sequential read begins."""
     ahead: int = 0
@@ -73,13 +75,20 @@ class Files:
         self.state = state
         self.overlay = state.overlay
         self.objects = state.view.objects
+        self.dropped: list[int] = []
+        """Inodes that lost set-id bits by a change of content, until the kernel has been told."""
         self._handles: dict[int, Handle] = {}
         self._next_handle = 1
 
     # --- handles ---------------------------------------------------------
 
-    def open(self, ino: int, flags: int, caller: Caller = ROOT) -> int:
-        """A handle. Truncates where ``flags`` say so, which may drop set-id bits."""
+    def open(
+        self, ino: int, flags: int, caller: Caller = ROOT, opener: Caller | None = None
+    ) -> int:
+        """A handle. Truncates where ``flags`` say so, which may drop set-id bits.
+
+        Writes drop them by ``opener``, who is the caller unless the kernel sees to writes.
+        """
         file = self._file(self.state.get(ino))
         if file.stale:
             self._open_left(file)
@@ -88,7 +97,7 @@ class Files:
             self.state.check_writable()
         if flags & os.O_TRUNC:
             self.resize(file, 0, caller)
-        return self.add_handle(file, flags, writes=writes, caller=caller)
+        return self.add_handle(file, flags, writes=writes, opener=opener or caller)
 
     def _open_left(self, file: File) -> None:
         """One that was left behind since the kernel looked its path up: that one is opened,
@@ -98,12 +107,12 @@ class Files:
         self.overlay.orphans[file.ino] = file
 
     def add_handle(
-        self, file: File, flags: int = os.O_RDWR, *, writes: bool = True, caller: Caller = ROOT
+        self, file: File, flags: int = os.O_RDWR, *, writes: bool = True, opener: Caller = ROOT
     ) -> int:
         number = self._next_handle
         self._next_handle += 1
         maps = flags & os.O_ACCMODE == os.O_RDWR
-        self._handles[number] = Handle(file, writes, maps, caller)
+        self._handles[number] = Handle(file, writes, maps, opener)
         if maps:
             self.state.count_mappable(file, 1)
         file.opens += 1
@@ -210,7 +219,7 @@ class Files:
 
     def write(self, number: int, offset: int, data: Buffer) -> int:
         """Bytes into scratch; returns how many. May drop set-id bits, by whoever opened the handle:
-        the kernel, which drops most of them before, does not say who writes."""
+        nobody says who writes."""
         self.state.check_writable()
         handle = self.handle(number)
         file = handle.file
@@ -227,7 +236,7 @@ class Files:
             if was_base:
                 file.extents = None
             raise
-        mode = handle.caller.keep_mode(file.entry.mode, file.entry.gid)
+        mode = handle.opener.keep_mode(file.entry.mode, file.entry.gid)
         self._changed(file, extents.size - before, mode)
         return len(data)
 
@@ -251,6 +260,8 @@ class Files:
 
     def _changed(self, file: File, grown: int, mode: int) -> None:
         assert file.extents is not None
+        if mode != file.entry.mode:
+            self.dropped.append(file.ino)
         now = self.state.clock()
         entry = replace(file.entry, size=file.extents.size, mtime_ns=now, ctime_ns=now, mode=mode)
         if file.entry.links:
@@ -275,8 +286,8 @@ class Files:
     ) -> Inode:
         """Change what is given; all or nothing.
 
-        InvalidOperationError for a time that an entry has no room for: it would come
-        back as another one.
+        InvalidOperationError for a time that an entry has no room for: it would come back
+        as another one. NotPermittedError as of ``_lose_set_id``.
         """
         self.state.check_writable()
         if any(time is not None and time not in TIMES for time in (mtime_ns, atime_ns)):
@@ -288,8 +299,10 @@ class Files:
             self.resize(self._file(inode), size, caller)
         entry = inode.entry
         bits = entry.mode if mode is None else mode & 0o7777
-        if (uid is not None or gid is not None) and mode is None and isinstance(inode, File):
-            bits = without_set_id(bits)
+        if mode is None and isinstance(inode, File):
+            is_empty = all(one is None for one in (size, uid, gid, mtime_ns, atime_ns))
+            if is_empty or uid is not None or gid is not None:
+                bits = self._lose_set_id(inode, caller, is_empty=is_empty)
         if size is not None:  # the kernel's mode may have kept what this caller may not keep
             bits = caller.keep_mode(bits, entry.gid)
         changed = replace(
@@ -306,6 +319,20 @@ class Files:
         self._touch(inode, changed)
         return inode
 
+    def _lose_set_id(self, file: File, caller: Caller, *, is_empty: bool) -> int:
+        """The mode of a file with a new owner or group, or after a change of nothing.
+
+        The kernel asks for the latter before somebody writes who may not keep the bits,
+        and for ``chown(-1, -1)``, where it did not look at who asks. NotPermittedError if
+        nobody writes and it is not the owner.
+        """
+        mode = caller.drop_set_id(file.entry.mode, file.entry.gid)
+        if is_empty and mode != file.entry.mode and not self.count_writers(file):
+            is_owner = caller.is_user(file.entry.uid) or caller.is_capable(CAP_FOWNER)
+            if not is_owner:
+                raise NotPermittedError("only the owner may do that")
+        return mode
+
     def _touch(self, inode: Inode, entry: Entry) -> None:
         if inode.entry.links:
             self.overlay.touch(inode, entry)
@@ -321,7 +348,9 @@ class Files:
         raise NoAttributeError("no such attribute")
 
     def list_xattrs(self, ino: int, caller: Caller = ROOT) -> list[bytes]:
-        return list_names(self.state.get(ino).entry.xattrs, privileged=caller.privileged)
+        return list_names(
+            self.state.get(ino).entry.xattrs, privileged=caller.is_capable(CAP_SYS_ADMIN)
+        )
 
     def set_xattr(
         self,
