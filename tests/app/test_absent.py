@@ -77,3 +77,29 @@ def test_imports_of_others_fail_as_ever(
     assert stove.kettle is None
     with pytest.raises(ModuleNotFoundError):
         import kettle  # noqa: F401
+
+
+def test_what_a_block_raises_stays_in_it(
+    image: modal.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with image.imports():
+        import kettle
+
+        kettle.boil(1)
+    with pytest.warns(UserWarning, match="left because of ValueError"), image.imports():
+        raise ValueError("not an error of importing")
+    for error in (KeyboardInterrupt, SystemExit):
+        with pytest.raises(error), image.imports():
+            raise error
+    finders = list(sys.meta_path)
+    with image.imports():
+        raise ImportError
+    assert sys.meta_path == finders
+    # In a container of this image all is raised; in those of other images nothing is.
+    monkeypatch.setenv("VOLFS_IS_REMOTE", "1")
+    monkeypatch.setenv("VOLFS_IMAGE", image.identity)
+    again = modal.Image.debian_slim().env({"PYTHONPATH": image.build().environment["PYTHONPATH"]})
+    with pytest.raises(ModuleNotFoundError), again.imports():
+        import nothing_of_the_kind
+    with image.env({"OTHER": "1"}).imports():
+        import nothing_of_the_kind  # noqa: F401

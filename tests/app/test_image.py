@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import volfs as modal
+from volfs.api.apps import notes
 from volfs.api.apps.building import is_ignored
 from volfs.exception import InvalidError, NotFoundError, RemoteError
 
@@ -193,3 +194,77 @@ def test_a_function_is_run_once_for_a_volume(place: Path, tmp_path: Path) -> Non
     bad = modal.App("bad", image=slim.run_commands("exit 3"))
     with bad.run(), pytest.raises(RemoteError, match="'exit 3' failed with status 3"):
         bad.function()(look).remote()
+
+
+@pytest.mark.noisy(
+    "not run", "not empty", "not fetched", "python_version", "micromamba", "add_python"
+)
+def test_what_has_no_meaning_is_noted_and_the_rest_done(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notes, "_noted", set())
+    image = (
+        modal.Image.micromamba(python_version="3.12")
+        .micromamba_install("numpy", channels=["forge"])
+        .entrypoint(["/bin/start"])
+        .entrypoint([])
+        .cmd(["python"])
+        .shell(["bash", "-ec"])
+        .pipe(lambda image, key, value: image.env({key: value}), "A", value="1")
+    )
+    for text in ("micromamba_install -c forge numpy", "entrypoint /bin/start", "cmd python"):
+        assert text in caplog.text
+    assert image.build().environment == {"A": "1"}
+    assert image._find_shell() == ("bash", "-ec")
+    assert slim._find_shell() == ("sh", "-c")
+    for begin in (
+        modal.Image.from_scratch(),
+        modal.Image.from_aws_ecr("aws/x", modal.Secret.from_dict({}), add_python="3.11"),
+        modal.Image.from_gcp_artifact_registry("gcp/x", setup_dockerfile_commands=["ENV B=2"]),
+    ):
+        assert begin.build().workdir is None
+    for wrong in ("bash", [1], None):
+        for method in (slim.shell, slim.entrypoint, slim.cmd):
+            with pytest.raises(InvalidError, match="takes a list of words"):
+                method(wrong)  # type: ignore[arg-type]
+    with pytest.raises(NotFoundError, match="images have no names here"):
+        modal.Image.from_name("base").build()
+
+
+def test_one_place_within_another(files: Path, tmp_path: Path) -> None:
+    extra = tmp_path / "extra.txt"
+    extra.write_text("extra")
+
+    def look_at(image: modal.Image) -> dict[str, str]:
+        (bind,) = image.build().binds
+        assert bind.path == "/srv"
+        paths = [path for path in bind.source.rglob("*") if path.is_file()]
+        return {str(path.relative_to(bind.source)): path.read_text() for path in paths}
+
+    mine = {name: name for name in ("a.txt", "b.md", "sub/c.txt")}
+    whole = slim.add_local_dir(files, "/srv")
+    assert look_at(whole.add_local_file(extra, "/srv/deep/x.txt")) == {
+        **mine,
+        "deep/x.txt": "extra",
+    }
+    before = slim.add_local_file(extra, "/srv/x.txt", copy=True)
+    assert look_at(before.add_local_dir(files, "/srv", copy=True)) == {**mine, "x.txt": "extra"}
+    same = slim.add_local_dir(files / "sub", "/srv").add_local_dir(files, "/srv")
+    assert look_at(same) == {**mine, "c.txt": "sub/c.txt"}
+    assert look_at(whole) == mine
+    two = whole.add_local_file(extra, "/srv/a.txt").build().binds
+    assert [bind.path for bind in two] == ["/srv", "/srv/a.txt"]
+
+
+@pytest.mark.fuse
+def test_a_workdir_that_is_not_there(place: Path) -> None:
+    app = modal.App("away", image=slim.workdir("/volfs-no-such/place"))
+
+    @app.function()
+    def write() -> tuple[str, list[str]]:
+        Path("new").touch()
+        return os.getcwd(), os.listdir()
+
+    with app.run():
+        assert write.remote() == ("/volfs-no-such/place", ["new"])
+    assert not Path("/volfs-no-such").exists()

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from volfs.containers.guarding import share_guard
 from volfs.containers.host import LocalHost
 from volfs.containers.launching import Launcher
-from volfs.containers.layout import Shown, layout
+from volfs.containers.layout import EMPTY, Shown, layout
 from volfs.containers.mounting import mounting, raise_first
 from volfs.containers.places import Place, clear_left
 from volfs.containers.process import ContainerProcess, find_bwrap, start
@@ -220,6 +220,9 @@ class Container:
             if not os.path.exists(source):
                 raise NotFoundError(f"{bind.source}: no such file or directory")
             shown.append(Shown(source, bind.path, True, os.path.isdir(source)))
+        workdir = self.spec.workdir
+        if workdir and not os.path.isdir(workdir) and not _is_shown(workdir, shown):
+            shown.append(Shown(EMPTY, workdir))
         place = ("--chdir", self.spec.workdir) if self.spec.workdir else ()
         return [*layout(LocalHost(), shown), *_OWN, *place]
 
@@ -249,6 +252,11 @@ class Container:
         for thread in threads:
             thread.join()
         return errors
+
+
+def _is_shown(path: str, shown: Sequence[Shown]) -> bool:
+    """Whether it is, or is within, what the container is given."""
+    return any(f"{path}/".startswith(f"{item.path}/") for item in shown)
 
 
 def check_spec(spec: ContainerSpec) -> None:

@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from volfs.errors import MountError
 
+EMPTY = ""
+"""As a source: a new directory in memory."""
 ARGUMENTS_MAX = 8500
 """bwrap takes 9000."""
 FileType = Literal["directory", "link", "other"]
@@ -103,7 +105,7 @@ def _find_base(host: Host, item: Shown, shown: Sequence[Shown]) -> str:
 def _check_inside(host: Host, item: Shown, base: str, shown: Sequence[Shown]) -> None:
     """MountError where the one that it is within cannot have its mount point."""
     outer = next((one for one in shown if one.path == base and one is not item), None)
-    if outer is None:
+    if outer is None or outer.source == EMPTY:
         return
     found = host.find_type(outer.source + item.path[len(base) :])
     if found is None and outer.read_only:
@@ -131,6 +133,9 @@ def _iter_show(item: Shown, base: str) -> Iterator[str]:
         between.insert(0, item.path)
     for path in reversed(between):
         yield from ("--perms", "0755", "--dir", path)
+    if item.source == EMPTY:
+        yield from ("--perms", "0755", "--tmpfs", item.path)
+        return
     yield from ("--ro-bind" if item.read_only else "--bind", item.source, item.path)
 
 

@@ -175,6 +175,9 @@ GRACE = 30.0
 IN_CONTAINER = "VOLFS_IS_REMOTE"
 """Variable that processes in a function's container have."""
 
+IMAGE = "VOLFS_IMAGE"
+"""Variable with the identity of the image that a function's container has."""
+
 
 @dataclass
 class ThisProcess:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -51,10 +52,20 @@ class Imports(MetaPathFinder, Loader):
         self._globals = sys._getframe(1).f_globals
         sys.meta_path.append(self)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> bool:
+        """What the block raises ends it, and not the program, unless it ends that anyway."""
         sys.meta_path.remove(self)
         for name in [name for name, module in sys.modules.items() if isinstance(module, Absent)]:
             del sys.modules[name]
+        if kind is None or not issubclass(kind, Exception):
+            return False
+        if not issubclass(kind, ImportError):
+            warnings.warn(
+                f"an imports() block was left because of {error!r}; what comes after it in the "
+                "block was not done",
+                stacklevel=2,
+            )
+        return True
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None

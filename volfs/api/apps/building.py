@@ -11,8 +11,6 @@ import hashlib
 import os
 import shutil
 import stat
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,7 +21,6 @@ from typing import ClassVar, Protocol
 from volfs.api.apps.patterns import fits, parse_patterns
 from volfs.containers.container import Bind
 from volfs.errors import NotFoundError
-from volfs.errors.ported import ImageBuildError
 from volfs.system.directories import OpenTree, empty_directory
 from volfs.volume.local_listing import Local, iter_files, local_errors, opened_file
 
@@ -35,6 +32,10 @@ _said: set[str] = set()
 
 class Recipe(Protocol):
     """What an image is to those who use one."""
+
+    @property
+    def identity(self) -> str:
+        """Equal for images that a program makes in the same way."""
 
     def build(self) -> Built:
         """Do what was not done before, on this machine. RemoteError; what functions raise."""
@@ -51,6 +52,10 @@ class Built:
     binds: tuple[Bind, ...] = ()
     workdir: str | None = None
 
+    @property
+    def identity(self) -> str:
+        return ""
+
     def build(self) -> Built:
         return self
 
@@ -64,6 +69,10 @@ class Step:
     def describe(self) -> str:
         raise NotImplementedError
 
+    def identify(self) -> str:
+        """Equal where the program says the same, whatever is in files: the same in a container."""
+        return self.describe()
+
     def apply(self, built: Built, key: str) -> Built:
         """What containers get with it, after what is ``built``. RemoteError; NotFoundError."""
         raise NotImplementedError
@@ -76,6 +85,9 @@ class Variables(Step):
 
     def describe(self) -> str:
         return repr(sorted(self.variables.items()))
+
+    def identify(self) -> str:
+        return repr(sorted(self.variables))
 
     def apply(self, built: Built, key: str) -> Built:
         return replace(built, environment={**built.environment, **self.variables})
@@ -94,42 +106,6 @@ class Workdir(Step):
 
 
 @dataclass(frozen=True)
-class Packages(Step):
-    arguments: tuple[str, ...]
-    """Of pip."""
-    force: bool = False
-    requirements: str = ""
-    """The text of the file that the arguments name."""
-
-    def describe(self) -> str:
-        return repr((self.arguments, self.requirements, sys.version))
-
-    def apply(self, built: Built, key: str) -> Built:
-        with once(key, force=self.force) as folder:
-            if folder.is_new:
-                _run([*_find_installer(), "--target", str(folder.path / "lib"), *self.arguments])
-        lib = folder.path / "lib"
-        return replace(
-            built,
-            import_paths=(str(lib), *built.import_paths),
-            programs=(str(lib / "bin"), *built.programs),
-        )
-
-
-def _find_installer() -> list[str]:
-    if shutil.which("uv"):
-        return ["uv", "pip", "install", "-q", "--python", sys.executable]
-    return [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        said = (done.stderr or done.stdout).strip()
-        raise ImageBuildError(f"image: {' '.join(command[1:4])} …: {said}")
-
-
-@dataclass(frozen=True)
 class LocalPath(Step):
     """A file or directory of this machine, read-only at another place."""
 
@@ -141,30 +117,42 @@ class LocalPath(Step):
     def describe(self) -> str:
         return repr((str(self.source), self.place, list(self._hash()) if self.copy else ""))
 
+    def identify(self) -> str:
+        return repr((self.source.name, self.place, self.copy))
+
     def apply(self, built: Built, key: str) -> Built:
         if not self.source.exists():
             raise NotFoundError(f"{self.source}: no such file or directory")
         source = self.source
         if self.copy or (self.ignore and source.is_dir()):
             source = self._copy()
-        return replace(built, binds=(*built.binds, Bind(source, self.place)))
+        return replace(built, binds=join_binds(built.binds, Bind(source, self.place)))
 
     def _copy(self) -> Path:
         with once(make_key("copy", *self._hash())) as folder:
             if folder.is_new:
-                for item in self._iter_files():
-                    target = folder.path / "files" / os.fsdecode(b"/".join(item.path))
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    _copy_file(item, target)
-                (folder.path / "files").mkdir(exist_ok=True)
+                self.copy_to(folder.path / "files", os.fsencode(self.source.name))
         files = folder.path / "files"
         return files if self.source.is_dir() else next(files.iterdir())
 
+    def copy_to(self, target: Path, name: bytes = b"") -> None:
+        """Into a directory; a file as ``name`` in it. LocalFileError."""
+        target.mkdir(parents=True, exist_ok=True)
+        for item in self._iter_files():
+            path = b"/".join(item.path) if self.source.is_dir() else name
+            _copy_file(item, target / os.fsdecode(path))
+
     def _hash(self) -> Iterator[str]:
+        return (f"{os.fsdecode(item.local)} {digest}" for item, digest in self._iter_hashed())
+
+    def hash_content(self) -> list[str]:
+        """Wherever it is."""
+        return [f"{item.path!r} {digest}" for item, digest in self._iter_hashed()]
+
+    def _iter_hashed(self) -> Iterator[tuple[Local, str]]:
         for item in self._iter_files():
             with opened_file(item) as fd, open(fd, "rb", closefd=False) as file:
-                digest = hashlib.file_digest(file, "blake2b").hexdigest()
-            yield f"{os.fsdecode(item.local)} {digest}"
+                yield item, hashlib.file_digest(file, "blake2b").hexdigest()
 
     def _iter_files(self) -> Iterator[Local]:
         """By descriptor: somebody else may change the directory meanwhile. LocalFileError."""
@@ -181,12 +169,52 @@ class LocalPath(Step):
 
 def _copy_file(item: Local, target: Path) -> None:
     """With its mode and times. LocalFileError if it is not the one that was listed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
     with opened_file(item) as fd, open(fd, "rb", closefd=False) as file:
         with target.open("wb") as copy:
             shutil.copyfileobj(file, copy)
         status = os.fstat(fd)
         target.chmod(stat.S_IMODE(status.st_mode) & 0o777)
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+# --- one within another -----------------------------------------------------
+
+
+def join_binds(binds: tuple[Bind, ...], new: Bind) -> tuple[Bind, ...]:
+    """As if each had been copied to its place, the new one last.
+
+    What is mounted read-only can have another one in it only where that has a mount point;
+    where it has none, a copy of both takes their place.
+    """
+    if new.source.is_dir():
+        inner = [bind for bind in binds if bind.path.startswith(f"{new.path}/")]
+        binds = tuple(bind for bind in binds if bind not in inner)
+        for bind in inner:
+            new = _merge(new, bind, is_over=False)
+    for number, outer in enumerate(binds):
+        if outer.source.is_dir() and f"{new.path}/".startswith(f"{outer.path}/"):
+            if new.source.is_file() and (outer.source / new.path[len(outer.path) + 1 :]).is_file():
+                break  # it has a mount point there
+            joined = _merge(outer, new, is_over=True)
+            return (*binds[:number], joined, *binds[number + 1 :])
+    return (*(bind for bind in binds if bind.path != new.path), new)
+
+
+def _merge(outer: Bind, inner: Bind, *, is_over: bool) -> Bind:
+    """A copy of a directory with another one, or a file, in it. ``is_over``: that one counts."""
+    within = inner.path[len(outer.path) :].strip("/")
+    parts = [LocalPath(outer.source, ""), LocalPath(inner.source, "")]
+    places = [Path(), Path(within) if inner.source.is_dir() else Path(within).parent]
+    order = (0, 1) if is_over else (1, 0)
+    hashes = [text for part in parts for text in part.hash_content()]
+    with once(make_key("merge", within, repr(order), *hashes)) as folder:
+        if folder.is_new:
+            for which in order:
+                name = os.fsencode(Path(within).name)
+                parts[which].copy_to(folder.path / "files" / places[which], name)
+    return Bind(folder.path / "files", outer.path)
 
 
 def is_ignored(path: Path, ignore: Ignore) -> bool:

@@ -7,45 +7,32 @@ packages for Python, variables, files, and steps that are run once.
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Concatenate, ParamSpec
 
 from volfs.api.apps.absent import Imports
-from volfs.api.apps.building import (
-    Built,
-    LocalPath,
-    Packages,
-    Step,
-    Variables,
-    Workdir,
-    make_key,
-)
+from volfs.api.apps.building import Built, LocalPath, Step, Variables, Workdir
 from volfs.api.apps.image_calls import RunFunction, run_lines
+from volfs.api.apps.image_docker import Context, DockerSteps, IgnoreOption, read_dockerfile
+from volfs.api.apps.image_steps import NAMES, flatten
 from volfs.api.apps.notes import note
 from volfs.api.apps.options import Options, check_env, note_ignored
 from volfs.api.dashboard import HasDashboard
 from volfs.api.secret import Secret
 from volfs.api.volume import Volume
-from volfs.containers.messages import is_local
+from volfs.containers.messages import IMAGE, is_local
 from volfs.errors import InvalidError, NotFoundError
 
-_TOO_LATE = (
-    "An image tried to run a build step after using `image.add_local_*` to include local files.\n\n"
-    "Run `image.add_local_*` commands last in your image build, or use "
-    "`image.add_local_*(..., copy=True)` to copy the files into the image."
-)
-_NAMES = str | Sequence[str]
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
-class Image(HasDashboard):
+class Image(DockerSteps, HasDashboard):
     """Each method gives another image with something more; this one stays as it is."""
-
-    before: Image | None = None
-    step: Step | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Image, ()  # a function may name it, and has no use for it in a container
@@ -60,54 +47,72 @@ class Image(HasDashboard):
         return Image()
 
     @staticmethod
-    def from_registry(tag: str, **_: Any) -> Image:
+    def micromamba(python_version: str | None = None, force_build: bool = False) -> Image:
+        """This machine as well, and the Python of this program."""
+        return Image.debian_slim(python_version)
+
+    @staticmethod
+    def from_scratch(force_build: bool = False) -> Image:
+        """This machine as well: no container is empty."""
+        note("from_scratch", "not empty: containers see the files of this machine")
+        return Image()
+
+    @staticmethod
+    def from_registry(
+        tag: str,
+        secret: Secret | None = None,
+        *,
+        setup_dockerfile_commands: Sequence[str] = (),
+        force_build: bool = False,
+        add_python: str | None = None,
+        **given: Any,
+    ) -> Image:
         """This machine as well: nothing is fetched."""
         note(tag, "not fetched: containers see the files of this machine")
-        return Image()
+        if add_python is not None:
+            note("add_python", "containers have the Python of this program")
+        return Image().dockerfile_commands(list(setup_dockerfile_commands))
+
+    @staticmethod
+    def from_gcp_artifact_registry(tag: str, secret: Secret | None = None, **given: Any) -> Image:
+        """As ``from_registry``."""
+        return Image.from_registry(tag, secret, **given)
+
+    @staticmethod
+    def from_aws_ecr(tag: str, secret: Secret | None = None, **given: Any) -> Image:
+        """As ``from_registry``."""
+        return Image.from_registry(tag, secret, **given)
+
+    @staticmethod
+    def from_dockerfile(
+        path: str | Path,
+        *,
+        context_dir: Path | str | None = None,
+        ignore: IgnoreOption = None,
+        build_args: Mapping[str, str] | None = None,
+        add_python: str | None = None,
+        registry_secret: Secret | None = None,
+        **given: Any,
+    ) -> Image:
+        """What of it comes on top of this machine. NotFoundError; InvalidError."""
+        if add_python is not None:
+            note("add_python", "containers have the Python of this program")
+        file = Path(path).expanduser()
+        context = Context(Path(context_dir or "."), {}, ignore)
+        return Image()._follow(read_dockerfile(file), str(path), context, build_args or {}, given)
+
+    @staticmethod
+    def from_name(name: str, **_: Any) -> Image:
+        """None has a name here: NotFoundError when a container needs it."""
+        return Image()._with(_Named(name))
+
+    from_id = from_name
 
     # --- steps, done once ------------------------------------------------
 
-    def pip_install(
-        self,
-        *packages: _NAMES,
-        index_url: str | None = None,
-        extra_index_url: str | None = None,
-        find_links: str | None = None,
-        pre: bool = False,
-        extra_options: str = "",
-        force_build: bool = False,
-        **_: Any,
-    ) -> Image:
-        """Packages for Python, kept for the next time, by what is asked for."""
-        given = {
-            "--index-url": index_url,
-            "--extra-index-url": extra_index_url,
-            "--find-links": find_links,
-        }
-        options = [text for key, value in given.items() if value for text in (key, value)]
-        options += [*(["--pre"] if pre else []), *extra_options.split()]
-        return self._with(Packages((*options, *_flatten(packages)), force_build))
-
-    def uv_pip_install(self, *packages: _NAMES, **options: Any) -> Image:
-        """As ``pip_install``, which takes uv where there is one."""
-        return self.pip_install(*packages, **options)
-
-    def pip_install_from_requirements(self, requirements_txt: str | Path, **options: Any) -> Image:
-        """Packages that a file names: again when its text changes. FileNotFoundError."""
-        path = Path(requirements_txt).absolute()
-        given = self.pip_install("-r", str(path), **options).step
-        assert isinstance(given, Packages)
-        return self._with(replace(given, requirements=path.read_text()))
-
-    def apt_install(self, *packages: _NAMES, **_: Any) -> Image:
-        """Noted, not done: containers have the packages of this machine."""
-        names = " ".join(_flatten(packages))
-        note(f"apt_install {names}", f"if it is missing here: apt-get install {names}")
-        return self
-
     def run_commands(
         self,
-        *commands: _NAMES,
+        *commands: NAMES,
         env: Mapping[str, str | None] | None = None,
         secrets: Sequence[Secret] | None = None,
         volumes: Mapping[str | PurePosixPath, Any] | None = None,
@@ -119,8 +124,9 @@ class Image(HasDashboard):
         if any(not isinstance(one, Volume) for one in (volumes or {}).values()):
             raise InvalidError("Image.run_commands only supports volumes that are modal.Volume")
         options = Options().change(env=env, secrets=secrets, volumes=volumes)
-        lines = tuple(_flatten(commands))
-        return self._with(RunFunction(run_lines, (lines,), {}, options, force_build))
+        lines = tuple(flatten(commands))
+        args = (lines, self._find_shell())
+        return self._with(RunFunction(run_lines, args, {}, options, force_build))
 
     def run_function(
         self,
@@ -159,6 +165,28 @@ class Image(HasDashboard):
         """Where programs start."""
         return self._with(Workdir(str(path)))
 
+    def shell(self, shell_commands: list[str]) -> Image:
+        """What runs the ``run_commands`` after this one. InvalidError."""
+        return self._with(_Shell(tuple(_check_words("shell", shell_commands))))
+
+    def _find_shell(self) -> tuple[str, ...]:
+        shells = (step.words for step in self._iter_steps() if isinstance(step, _Shell))
+        return next(shells, ("sh", "-c"))
+
+    def entrypoint(self, entrypoint_commands: list[str]) -> Image:
+        """Noted, not run: containers start with the function. InvalidError."""
+        words = _check_words("entrypoint", entrypoint_commands)
+        if words:
+            note(f"entrypoint {' '.join(words)}", "not run: containers start with the function")
+        return self
+
+    def cmd(self, cmd: list[str]) -> Image:
+        """Noted, not run, likewise. InvalidError."""
+        words = _check_words("cmd", cmd)
+        if words:
+            note(f"cmd {' '.join(words)}", "not run: containers start with the function")
+        return self
+
     def add_local_file(
         self, local_path: str | Path, remote_path: str, *, copy: bool = False
     ) -> Image:
@@ -182,43 +210,55 @@ class Image(HasDashboard):
         place = remote_path.rstrip("/")
         return self._with(LocalPath(Path(local_path).absolute(), place, chosen, copy))
 
-    def imports(self) -> AbstractContextManager[None]:
-        """A block of imports, of which only containers need have the modules."""
-        return Imports() if is_local() else nullcontext()
-
     def add_local_python_source(self, *modules: str, **_: Any) -> Image:
         """Modules of this program, which containers find anyway. NotFoundError."""
         for module in modules:
-            if importlib.util.find_spec(module) is None:
+            if is_local() and importlib.util.find_spec(module) is None:
                 raise NotFoundError(f"{module}: no such module")
         return self
 
-    # --- making it -------------------------------------------------------
+    def pipe(
+        self, func: Callable[Concatenate[Image, P], Image], *args: P.args, **kwargs: P.kwargs
+    ) -> Image:
+        """What the function makes of it."""
+        return func(self, *args, **kwargs)
 
-    def _with(self, step: Step) -> Image:
-        if step.is_done_once and not isinstance(step, LocalPath) and self._has_files():
-            raise InvalidError(_TOO_LATE)
-        return Image(self, step)
+    def imports(self) -> AbstractContextManager[None]:
+        """A block of imports, of which only containers of this image need have the modules.
 
-    def _has_files(self) -> bool:
-        """Whether there are some that are not copied."""
-        mine = isinstance(self.step, LocalPath) and not self.step.copy
-        return mine or (self.before is not None and self.before._has_files())
-
-    def build(self) -> Built:
-        """Do what was not done before, on this machine. RemoteError; what functions raise."""
-        return self._build()[0]
-
-    def _build(self) -> tuple[Built, str]:
-        if self.before is None or self.step is None:
-            return Built(), ""
-        built, key = self.before._build()
-        key = make_key(key, type(self.step).__name__, self.step.describe())
-        return self.step.apply(built, key), key
+        What else it raises is said there, and raised in those containers only.
+        """
+        is_its_container = not is_local() and os.environ.get(IMAGE) == self.identity
+        return nullcontext() if is_its_container else Imports()
 
 
-def _flatten(given: Sequence[_NAMES]) -> list[str]:
-    return [name for one in given for name in ([one] if isinstance(one, str) else one)]
+@dataclass(frozen=True)
+class _Shell(Step):
+    is_done_once = False
+    words: tuple[str, ...]
+
+    def describe(self) -> str:
+        return repr(self.words)
+
+    def apply(self, built: Built, key: str) -> Built:
+        return built
+
+
+@dataclass(frozen=True)
+class _Named(Step):
+    name: str
+
+    def describe(self) -> str:
+        return self.name
+
+    def apply(self, built: Built, key: str) -> Built:
+        raise NotFoundError(f"no image is called {self.name!r}: images have no names here")
+
+
+def _check_words(name: str, words: list[str]) -> list[str]:
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise InvalidError(f"image.{name}() takes a list of words, not {words!r}")
+    return words
 
 
 def _check_absolute(name: str, remote_path: str) -> None:

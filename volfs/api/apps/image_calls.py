@@ -40,6 +40,9 @@ class RunFunction(Step):
         given = sorted(self.options.env.items())
         return repr((source, self.args, sorted(self.kwargs.items()), mounted, given))
 
+    def identify(self) -> str:
+        return getattr(self.function, "__qualname__", "")
+
     def apply(self, built: Built, key: str) -> Built:
         with once(key, force=self.force) as folder:
             if folder.is_new:
@@ -62,9 +65,9 @@ def _get_id(handle: Any) -> str:
     return handle.object_id if isinstance(handle, ResourceHandle) else repr(handle)
 
 
-def run_lines(lines: tuple[str, ...]) -> None:
+def run_lines(lines: tuple[str, ...], shell: tuple[str, ...] = ("sh", "-c")) -> None:
     """In a container: shell commands, one after the other. RemoteError for one that fails."""
     for line in lines:
-        status = subprocess.run(["sh", "-c", line], check=False).returncode
+        status = subprocess.run([*shell, line], check=False).returncode
         if status != 0:
             raise ImageBuildError(f"image: {line!r} failed with status {status}")

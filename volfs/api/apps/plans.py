@@ -17,7 +17,7 @@ from volfs.api.resource import ResourceHandle
 from volfs.api.secret import read_environment
 from volfs.containers.container import ContainerSpec, VolumeMount
 from volfs.containers.launching import share_launcher
-from volfs.containers.messages import Start
+from volfs.containers.messages import IMAGE, Start
 from volfs.containers.running import Running
 from volfs.errors import InvalidError
 from volfs.store.address import parse_address
@@ -78,6 +78,7 @@ def _make_environment(options: Options, image: Built, store: str) -> dict[str, s
     """Later ones win: the image's, the secrets', the function's own."""
     environment = {
         "VOLFS_STORE": store,
+        IMAGE: options.image.identity if options.image else "",
         **image.environment,
         **read_environment(options.secrets),
         **options.env,

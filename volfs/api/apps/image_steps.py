@@ -1,0 +1,62 @@
+"""What an image is: a step, after those of another image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from volfs.api.apps.building import Built, LocalPath, Step, make_key
+from volfs.errors import InvalidError
+
+NAMES = str | Sequence[str]
+_TOO_LATE = (
+    "An image tried to run a build step after using `image.add_local_*` to include local files.\n\n"
+    "Run `image.add_local_*` commands last in your image build, or use "
+    "`image.add_local_*(..., copy=True)` to copy the files into the image."
+)
+
+
+@dataclass(frozen=True)
+class ImageSteps:
+    """Each method gives another image with something more; this one stays as it is."""
+
+    before: Any = None
+    step: Step | None = None
+
+    def _with(self, step: Step) -> Self:
+        if step.is_done_once and not isinstance(step, LocalPath) and self._has_files():
+            raise InvalidError(_TOO_LATE)
+        return type(self)(self, step)
+
+    def _has_files(self) -> bool:
+        """Whether there are some that are not copied."""
+        return any(isinstance(step, LocalPath) and not step.copy for step in self._iter_steps())
+
+    def _iter_steps(self) -> Iterator[Step]:
+        """The last one first."""
+        image: Any = self
+        while image is not None and image.step is not None:
+            yield image.step
+            image = image.before
+
+    @property
+    def identity(self) -> str:
+        """The same in the program and in its containers, which make the image again."""
+        steps = [(type(step).__name__, step.identify()) for step in self._iter_steps()]
+        return make_key(*(text for step in steps for text in step))
+
+    def build(self) -> Built:
+        """Do what was not done before, on this machine. RemoteError; what functions raise."""
+        return self._build()[0]
+
+    def _build(self) -> tuple[Built, str]:
+        if self.before is None or self.step is None:
+            return Built(), ""
+        built, key = self.before._build()
+        key = make_key(key, type(self.step).__name__, self.step.describe())
+        return self.step.apply(built, key), key
+
+
+def flatten(given: Sequence[NAMES]) -> list[str]:
+    return [name for one in given for name in ([one] if isinstance(one, str) else one)]
