@@ -24,7 +24,7 @@ from tests.fault.prober import Outcome
 from tests.fault.sample import build_sample
 
 ROOT = Path(__file__).parents[2]
-DAMAGES = int(os.environ.get("VOLFS_DAMAGES", "20000" if is_long() else "500"))
+DAMAGES = int(os.environ.get("VOLFS_DAMAGES", "20000" if is_long() else "100"))
 RUN = "from tests.fault.prober import main; main()"
 
 
@@ -107,3 +107,4 @@ def test_no_damage_shows_wrong_bytes(sample: Sample, prober: Prober, tmp_path: P
     for (sort, verdict), count in sorted(counts.items()):
         print(f"{sort:14} {verdict:8} {count:6}")
     assert not failures, "\n".join(failures)
+    assert {sort for sort, _ in counts} == {sort_of(name) for name in sample.damageable}

@@ -49,7 +49,7 @@ from volfs.volume.sessions import SessionFacts, decode_facts, encode_facts
 LARGE = 1 << 20
 LONG = 1800
 """Seconds of processor time, for each decoder in the long form."""
-MANY = count_rounds(4, 75)
+MANY = count_rounds(3, 75)
 """Times as many rounds: half a minute for all decoders together, or a minute for each."""
 HANG = 300
 """Seconds after which one decoding is one that hangs."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.calls import run_python
+from tests.harness.forked import run_program
 from tests.harness.mounted import ROOT, Mounted, Mounts
 
 pytestmark = pytest.mark.fuse
@@ -131,10 +131,16 @@ def test_rsync_transfers_nothing_twice(mounted: Mounted, run: Run, source: Path)
 def test_python_imports_from_a_mount(mounted: Mounted, source: Path) -> None:
     shutil.copytree(source, mounted.path / "volfs", symlinks=True, ignore=lambda *_: ["fifo"])
     code = "import sys; sys.path[:0] = sys.argv[1:]; import volfs.errors as m; print(m.__file__)"
-    assert run_python(code, mounted.path) == str(mounted.path / "volfs/errors/__init__.py")
+
+    def find_imported() -> str:
+        done = run_program(code, mounted.path, text=True)  # one that has nothing loaded yet
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout.strip())
+
+    assert find_imported() == str(mounted.path / "volfs/errors/__init__.py")
     mounted.commit()
     mounted.reload()
-    assert run_python(code, mounted.path) == str(mounted.path / "volfs/errors/__init__.py")
+    assert find_imported() == str(mounted.path / "volfs/errors/__init__.py")
 
 
 def test_a_virtual_environment(mounted: Mounted) -> None:
