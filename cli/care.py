@@ -11,7 +11,7 @@ from volfs_cli.options import verb
 from volfs_cli.output import json_option, plural, print_json, show_size
 from volfs_cli.progress import progress_bar
 from volfs_cli.stores import opened_store, store_url
-from volfs_cli.terminal import say
+from volfs_cli.terminal import answer, say
 
 if TYPE_CHECKING:
     from volfs.daemon.lease_repair import MendedLease
@@ -81,28 +81,29 @@ def _undelete(as_json: bool) -> None:
 
 
 def _print_gc(result: GcReport, dry_run: bool) -> None:
+    tell = answer if dry_run else say
     would = "Would put" if dry_run else "Put"
     packs = result.dropped_packs + result.rewritten_packs
-    say(f"In use: {plural(result.live_objects, 'object')}, {show_size(result.live_bytes)}.")
-    say(
+    tell(f"In use: {plural(result.live_objects, 'object')}, {show_size(result.live_bytes)}.")
+    tell(
         f"{would} into quarantine: {plural(packs, 'pack')}, {show_size(result.quarantined_bytes)}; "
         f"{result.rewritten_packs} rewritten, {show_size(result.rewritten_bytes)} copied."
     )
-    say(
+    tell(
         f"{'Would delete' if dry_run else 'Deleted'}: {plural(result.deleted_packs, 'pack')}, "
         f"{show_size(result.deleted_bytes)}."
     )
     if result.waiting_packs:
         waiting = f"{plural(result.waiting_packs, 'pack')}, {show_size(result.waiting_bytes)}"
-        say(f"In quarantine: {waiting}; a later gc deletes them, --undelete brings them back.")
+        tell(f"In quarantine: {waiting}; a later gc deletes them, --undelete brings them back.")
     if result.starved_packs:
-        say(
+        tell(
             f"Left, for the disk has no room for a copy of what is in use in them: "
             f"{plural(result.starved_packs, 'pack')}; "
             "a gc with --grace 0, or when there is room, goes on with them."
         )
     if result.busy_packs:
-        say(f"Left for later, for somebody writes to them: {plural(result.busy_packs, 'pack')}.")
+        tell(f"Left for later, for somebody writes to them: {plural(result.busy_packs, 'pack')}.")
 
 
 @verb("check", bare=True)
@@ -207,17 +208,17 @@ def _check_as_json(result: CheckReport) -> dict[str, Any]:
 
 def _print_check(result: CheckReport) -> None:
     for damage in result.damage:
-        say(f"damage: {damage.where}: {damage.problem}")
+        answer(f"damage: {damage.where}: {damage.problem}")
     for problem in result.problems:
-        say(f"{problem.volume}: {_show_versions(problem)}: {problem.path}: {problem.problem}")
+        answer(f"{problem.volume}: {_show_versions(problem)}: {problem.path}: {problem.problem}")
     for notice in result.notices:
-        say(f"{notice.volume}: version {notice.version}: {notice.notice}")
+        answer(f"{notice.volume}: version {notice.version}: {notice.notice}")
     checked = (
         f"{plural(result.volumes, 'volume')}, {plural(result.versions, 'version')}, "
         f"{show_size(result.bytes)}"
     )
     found = len(result.damage) + len(result.problems)
-    say(f"Checked {checked}: " + (plural(found, "problem") if found else "no problems."))
+    answer(f"Checked {checked}: " + (plural(found, "problem") if found else "no problems."))
 
 
 def _show_versions(problem: Problem) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from volfs.model.text import show_line
-from volfs_cli.options import yes_option
+from volfs_cli.options import Count, yes_option
 from volfs_cli.output import Column, confirm, json_option, print_json, print_listing
 from volfs_cli.resources import (
     add_create,
@@ -68,7 +68,7 @@ def get(name: str, key: str, env: str | None) -> None:
 
 @verb(group, "items")
 @click.argument("name")
-@click.argument("n", type=click.IntRange(min=0), default=20)
+@click.argument("n", type=Count(), default=20)
 @click.option("-a", "--all", "everything", is_flag=True, help="All entries, however many.")
 @click.option("-r", "--repr", "as_repr", is_flag=True, help="Show repr() of keys and values.")
 @json_option

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from volfs_cli.options import verb, volume_argument
+from volfs_cli.options import Count, verb, volume_argument
 from volfs_cli.output import (
     Column,
     json_option,
@@ -39,7 +39,7 @@ _LOG = (
 @verb("log")
 @volume_argument()
 @click.option("--all", "everything", is_flag=True, help="Show each background commit.")
-@click.option("--limit", type=click.IntRange(min=0), help="Show at most so many.")
+@click.option("--limit", type=Count(), help="Show at most so many.")
 @json_option
 def log(volume: str, everything: bool, limit: int | None, as_json: bool) -> None:
     """Show the versions of a volume, newest first.

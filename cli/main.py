@@ -29,7 +29,7 @@ from volfs_cli import (
 )
 from volfs_cli.options import InOrder
 from volfs_cli.stores import store_option
-from volfs_cli.terminal import say, say_lines, speak_utf8
+from volfs_cli.terminal import OUTPUT, answer, say, say_lines, speak_utf8
 
 PROGRAM = "volfs"
 COMPLETE = "_VOLFS_COMPLETE"
@@ -83,7 +83,8 @@ def completion(shell: str) -> None:
     """Print the shell's completion script, to be sourced."""
     kind = get_completion_class(shell)
     assert kind is not None, "click completes these shells"
-    say_lines(kind(cli, {}, PROGRAM, COMPLETE).source())
+    for line in kind(cli, {}, PROGRAM, COMPLETE).source().split("\n"):
+        answer(line)
 
 
 for _command in COMMANDS:
@@ -100,7 +101,7 @@ def main() -> NoReturn:
     speak_utf8()
     instruction = os.environ.get(COMPLETE)
     if instruction:
-        sys.exit(shell_complete(cli, {}, PROGRAM, COMPLETE, instruction))
+        sys.exit(_complete(instruction))
     _settle_in()
     status = run(sys.argv[1:])
     try:
@@ -109,8 +110,17 @@ def main() -> NoReturn:
         status = _be_quiet()
     except OSError as error:
         _be_quiet()
-        status = status or _fail("", f"standard output: {error.strerror}", 1)
+        status = status or _fail("", f"{OUTPUT}: {error.strerror}", 1)
     sys.exit(status)
+
+
+def _complete(instruction: str) -> int:
+    """Answer a shell that completes. The variable is set by its script, or by mistake."""
+    status = shell_complete(cli, {}, PROGRAM, COMPLETE, instruction)
+    if status:
+        wrong = f"{COMPLETE}={instruction}: only the script of `volfs completion` sets this"
+        return _fail("", wrong, 2)
+    return 0
 
 
 def _settle_in() -> None:
@@ -129,7 +139,10 @@ def _settle_in() -> None:
 
 def run(args: list[str]) -> int:
     """The exit status of a command. Errors are printed, in one line each."""
+    from volfs.errors.faults import check_environment
+
     try:
+        check_environment()
         with cli.make_context(PROGRAM, list(args)) as context:
             cli.invoke(context)
     except click.exceptions.Exit as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -60,6 +61,17 @@ class Seconds(click.ParamType[float]):
         if not _is_number(str(value)) or float(value) < 0:
             self.fail(f"{value!r} is not a number of seconds", param, ctx)
         return float(value)
+
+
+class Count(click.IntRange):
+    """How many, at most; what no machine has is as many as there are."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        found: int = super().convert(value, param, ctx)
+        return min(found, sys.maxsize)
 
 
 def auto_commit_option(help: str) -> Callable[[F], F]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from volfs.model.text import show, show_line, to_text
-from volfs_cli.terminal import say
+from volfs_cli.terminal import answer, naming_output, say, write_line
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,7 +71,7 @@ def print_listing(
         _print_table(columns, rows, title)
     else:
         for row in rows:
-            click.echo("\t".join(_show_row(columns, row)))
+            write_line("\t".join(_show_row(columns, row)))
 
 
 def _show_row(columns: Sequence[Column], row: Sequence[Any]) -> list[str]:
@@ -90,7 +90,7 @@ def row_as_json(columns: Sequence[Column], row: Sequence[Any]) -> dict[str, Any]
 def print_json(value: object) -> None:
     import json
 
-    click.echo(json.dumps(value, indent=2))
+    write_line(json.dumps(value, indent=2))
 
 
 def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str) -> None:
@@ -115,10 +115,10 @@ def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title
 def _print_blocks(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str) -> None:
     """Each row as the lines of its values that are not empty, with a line between two rows."""
     if title:
-        say(title)
+        answer(title)
     for number, row in enumerate(rows):
         if number or title:
-            say("")
+            answer("")
         _print_lines(columns, row, empty=False)
 
 
@@ -135,7 +135,7 @@ def _print_lines(columns: Sequence[Column], row: Sequence[Any], *, empty: bool =
     width = max(len(column.title) for column in columns) + 1
     for column, value in zip(columns, _show_row(columns, row), strict=True):
         if value or empty:
-            click.echo(f"{column.title + ':':<{width}} {value}")
+            write_line(f"{column.title + ':':<{width}} {value}")
 
 
 def show_size(size: int | None) -> str:
@@ -206,9 +206,10 @@ def print_paths(paths: Sequence[bytes]) -> None:
     """Bare paths, byte for byte."""
     sys.stdout.flush()
     out = sys.stdout.buffer
-    for path in paths:
-        out.write(path + b"\n")
-    out.flush()
+    with naming_output():
+        for path in paths:
+            out.write(path + b"\n")
+        out.flush()
 
 
 def confirm(question: str, yes: bool) -> None:

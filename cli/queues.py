@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from volfs.model.text import show
-from volfs_cli.options import yes_option
+from volfs_cli.options import Count, yes_option
 from volfs_cli.output import (
     Column,
     confirm,
@@ -28,7 +28,7 @@ from volfs_cli.resources import (
     row_of,
     verb,
 )
-from volfs_cli.terminal import say
+from volfs_cli.terminal import answer
 
 if TYPE_CHECKING:
     from volfs.api.queue import Queue
@@ -96,7 +96,7 @@ add_delete(group, _objects, "Queue")
 
 @verb(group, "peek")
 @click.argument("name")
-@click.argument("n", type=click.IntRange(min=0), default=1)
+@click.argument("n", type=Count(), default=1)
 @partition_option
 def peek(name: str, n: int, partition: str | None, env: str | None) -> None:
     """Print the next N items (1); they stay.
@@ -104,7 +104,7 @@ def peek(name: str, n: int, partition: str | None, env: str | None) -> None:
     Items are made again here: look only into Queues of those you trust.
     """
     for item in islice(_open(name, env).iterate(partition=partition), n):
-        say(show(str(item)))
+        answer(show(str(item)))
 
 
 @verb(group, "len")
@@ -113,4 +113,4 @@ def peek(name: str, n: int, partition: str | None, env: str | None) -> None:
 @click.option("-t", "--total", is_flag=True, help="Of all partitions.")
 def len_(name: str, partition: str | None, total: bool, env: str | None) -> None:
     """Print the number of items in one partition, or in all."""
-    say(_open(name, env).len(partition=partition, total=total))
+    answer(_open(name, env).len(partition=partition, total=total))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from volfs.model.text import show
+from volfs.system.small_files import MAX, read_small
 from volfs_cli.hiding import hide_values
 from volfs_cli.output import Column, json_option, json_time, plural, print_listing, show_time
 from volfs_cli.resources import (
@@ -121,7 +122,10 @@ def _read_positionals(items: Sequence[str]) -> dict[str, str]:
 
 def _ask(key: str) -> str:
     if not sys.stdin.isatty():
-        return sys.stdin.read().removesuffix("\n")
+        value = sys.stdin.read(MAX + 1)
+        if len(value) > MAX:
+            raise click.UsageError(f"the value of '{key}' is longer than {MAX >> 20} MiB")
+        return value.removesuffix("\n")
     # A line, not a key: what was typed a moment too early counts.
     notice = f"Pressing enter will open an external editor for editing '{show(key)}'..."
     click.prompt(notice, default="", show_default=False, prompt_suffix="")
@@ -145,7 +149,7 @@ def _read_dotenv(path: str) -> dict[str, str]:
 
 def _read_json(path: str) -> dict[str, str]:
     try:
-        found: Any = json.loads(Path(path).read_bytes())
+        found: Any = json.loads(read_small(path))
     except OSError:
         raise click.UsageError(f"Could not read JSON file at {path}") from None
     except (ValueError, RecursionError):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -11,6 +13,7 @@ import click
 from volfs.model.text import show_line, to_bytes
 
 UTF8 = ("-X", "utf8")
+OUTPUT = "standard output"
 
 
 def say(line: object, *, err: bool = False) -> None:
@@ -21,6 +24,29 @@ def say(line: object, *, err: bool = False) -> None:
     if not err and not _takes_output():
         return
     click.echo(show_line(str(line)), err=err)
+
+
+def answer(line: object) -> None:
+    """Print one line of what was asked for: where it cannot be had, the command has failed.
+
+    The OSError names the output. Shown as by ``say``.
+    """
+    write_line(show_line(str(line)))
+
+
+def write_line(text: str) -> None:
+    """As ``answer``, of text whose parts are shown already."""
+    with naming_output():
+        click.echo(text)
+
+
+@contextmanager
+def naming_output() -> Iterator[None]:
+    """An OSError of the block is one of the standard output."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, OUTPUT) from error
 
 
 def say_lines(text: str, *, err: bool = False) -> None:
@@ -39,8 +65,9 @@ def write_text(text: str) -> None:
         data = to_bytes(text)
     except UnicodeEncodeError:
         data = text.encode("utf-8", "surrogatepass")
-    sys.stdout.buffer.write(data + b"\n")
-    sys.stdout.buffer.flush()
+    with naming_output():
+        sys.stdout.buffer.write(data + b"\n")
+        sys.stdout.buffer.flush()
 
 
 def _takes_output() -> bool:

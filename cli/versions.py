@@ -23,7 +23,7 @@ from volfs_cli.output import (
     show_time,
 )
 from volfs_cli.stores import opened_volume
-from volfs_cli.terminal import say
+from volfs_cli.terminal import answer, say
 
 if TYPE_CHECKING:
     from volfs.model.changes import Change
@@ -81,7 +81,7 @@ def _print_changes(changes: Iterable[Change]) -> None:
     from volfs.model.names import show_path
 
     for change in changes:
-        say(f"{change.kind.value} {show_path(change.path)}")
+        answer(f"{change.kind.value} {show_path(change.path)}")
 
 
 def _diff_row(change: Change) -> tuple[Any, ...]:

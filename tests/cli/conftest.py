@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,13 @@ class Command:
         result = Result(done.returncode, done.stdout, done.stderr.decode())
         assert result.status == status, result
         return result
+
+    def start_alone(
+        self, *args: str | bytes | Path, code: str = COMMAND_LINE, **environment: str
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run the command, or a program, with an interpreter of its own; whatever it ends with."""
+        variables = self.environment | environment
+        return run_program(code, *args, env=variables, cwd=self.directory)
 
 
 @pytest.fixture

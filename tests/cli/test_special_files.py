@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import stat
@@ -12,6 +13,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command, Result
+from tests.harness.forked import COMMAND_LINE, Forked
+from volfs.api.apps.image import Image
+from volfs.api.apps.patterns import FilePatternMatcher
+from volfs.api.client import Client
+from volfs.api.dict import Dict
+from volfs.api.queue import Queue
+from volfs.errors import LocalFileError
 from volfs.store.registry import open_store
 from volfs.volume.put import put_stream
 
@@ -117,10 +125,71 @@ def test_stdin_has_no_name_of_its_own(made: Command) -> None:
     assert "closed" in in_shell(made, "$V put v - /there <&-", status=2).err
 
 
-@pytest.mark.parametrize("script", ["get v /f -", "get v /f /dev/stdout", "ls v", "log v --json"])
-def test_what_a_closed_output_would_lose_is_a_failure(made: Command, script: str) -> None:
-    """As for ``cat``: nothing was told to anybody."""
-    assert "Bad file descriptor" in in_shell(made, f"$V {script} >&-", status=1).err
+ASKING = """get v /f -
+get v /f /dev/stdout
+list
+info v
+ls v
+log v --json
+log v
+diff v 0 1
+diff v 0 1 --stat
+tag v
+status --json
+check
+gc --dry-run
+gc --json
+expire v --keep-last 1 --dry-run
+dict list
+dict items d
+dict get d k
+queue list
+queue len q
+queue peek q
+secret list
+completion bash
+--version
+put --help""".splitlines()
+
+BY_CLICK = ("--version", "put --help")
+
+
+def test_what_a_closed_or_full_output_would_lose_is_a_failure(made: Command) -> None:
+    """As for ``cat``: nothing was told to anybody. Each in one line, which names the output."""
+    client = Client(str(made.store))
+    Dict.from_name("d", create_if_missing=True, client=client)["k"] = 1
+    Queue.from_name("q", create_if_missing=True, client=client).put(1)
+    client.close()
+    made("tag", "v", "t")
+    made("secret", "create", "s", "A=b")
+    outputs = (("/dev/null", os.O_RDONLY), ("/dev/full", os.O_WRONLY))
+    for (path, mode), what in itertools.product(outputs, ASKING):
+        output = os.open(path, mode)  # one that is only read answers as one that is closed
+        command = [COMMAND_LINE, *what.split()]
+        with Forked(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, text=True,
+            env=made.environment, cwd=made.directory,
+        ) as process:  # fmt: skip
+            said = process.communicate(timeout=60)[1].splitlines()
+        os.close(output)
+        why = "Bad file descriptor" if path == "/dev/null" else "No space left on device"
+        assert (process.returncode, len(said)) == (1, 1), (what, path, said)
+        assert said[0].endswith(why), (what, said)
+        assert what in BY_CLICK or "output: " in said[0], (what, said)
+
+
+def test_no_file_or_pipe_is_read_without_end(made: Command) -> None:
+    """They are lists of values; a device that never ends is none."""
+    for option in ("--from-json", "--from-dotenv"):
+        refused = made("secret", "create", "s", option, "/dev/zero", status=1)
+        assert "/dev/zero: longer than 16 MiB" in refused.err
+    assert "longer than 16 MiB" in in_shell(made, "$V secret create s A=- </dev/zero", 2).err
+    refused = made("secret", "create", "s", "A=b", status=1, VOLFS_SECRET_KEY_FILE="/dev/zero")
+    assert "regular file" in refused.err
+    with pytest.raises(LocalFileError, match="longer than"):
+        Image.debian_slim().pip_install_from_requirements("/dev/zero")
+    with pytest.raises(LocalFileError, match="longer than"):
+        FilePatternMatcher.from_file("/dev/zero")(Path("x"))
 
 
 def test_a_closed_input_is_not_an_empty_file(made: Command) -> None:

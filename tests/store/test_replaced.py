@@ -12,7 +12,7 @@ import pytest
 
 from tests.fault.replacing import hash_tree
 from tests.volume.shortcuts import noise, publish_files, read_file
-from volfs.errors import StoreReplacedError
+from volfs.errors import StoreReplacedError, faults
 from volfs.model.pack import PackKind
 from volfs.model.retention import KeepRules
 from volfs.store.base import Lease, Store, VolumeRecord
@@ -181,6 +181,32 @@ def test_a_kept_pack_that_was_replaced_is_not_gone_on_with(store: Store, path: P
     publish_files(store, data(store), files)
     with open_fresh(path) as fresh:
         assert read_file(fresh, data(fresh), "more") == noise(70_000, 5)
+
+
+class Cut:
+    """Cuts every pack short by a byte when a point is reached, once."""
+
+    def __init__(self, path: Path, point: str) -> None:
+        self.path, self.point = path, point
+
+    def pass_by(self, point: str) -> None:
+        if point == self.point:
+            self.point = ""
+            for pack in list_packs(self.path):
+                os.truncate(pack, pack.stat().st_size - 1)
+
+
+@pytest.mark.damaged
+@pytest.mark.parametrize("point", ["publish.durable", "publish.unmoved"])
+def test_what_was_written_is_not_cut_short_before_it_is_published(
+    store: Store, path: Path, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"more": noise(70_000, 5)}
+    monkeypatch.setattr(faults, "_armed", cut := Cut(path, point))
+    with pytest.raises(StoreReplacedError, match="cut short"):
+        publish_files(store, data(store), files)
+    assert cut.point == ""
+    assert store.get_head(data(store).id).version == 3
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from volfs.errors import InvalidError
 from volfs.model.text import show
+from volfs.system.small_files import read_small_text
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
@@ -15,7 +16,7 @@ def read_dotenv(path: Path) -> dict[str, str]:
 
     shown = show(str(path))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_small_text(path)
     except UnicodeDecodeError:
         raise InvalidError(f"{shown}: is no UTF-8 text") from None
     _check_lines(text, shown)

@@ -23,7 +23,7 @@ import msgspec
 
 from volfs.containers.guarding import Guard
 from volfs.containers.members import Members
-from volfs.errors import MountError, UserError
+from volfs.errors import InvalidError, MountError
 
 PASSED = (
     signal.SIGHUP,
@@ -58,7 +58,7 @@ class ContainerProcess(subprocess.Popen[Any]):
         """``guard`` kills its processes where this one is killed."""
         self._guard = guard
         if "=" in os.fsdecode(argv[0]):
-            raise UserError(f"{os.fsdecode(argv[0])}: a command in a container cannot have an =")
+            raise InvalidError(f"{os.fsdecode(argv[0])}: a command in a container cannot have an =")
         reader, status = os.pipe()
         waiting, go = os.pipe()
         arguments = _write_arguments(layout)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from volfs.errors import UserError
+from volfs.errors import InvalidError, UserError
 from volfs.model.text import show_line
 
 LOG_LEVEL = "VOLFS_LOG_LEVEL"
@@ -89,7 +89,7 @@ class JournalHandler(logging.Handler):
 def start_log(target: str | None, level: str, default: Path, *, foreground: bool) -> None:
     """Send the root logger's records to where the options say. UserError."""
     if level not in LEVELS:
-        raise UserError(f"log level {level!r}: use one of {', '.join(LEVELS)}")
+        raise InvalidError(f"log level {level!r}: use one of {', '.join(LEVELS)}")
     handler = _make_handler(target, default, foreground=foreground)
     handler.setFormatter(LineFormatter(FORMAT))
     logging.raiseExceptions = False  # a full disk is not to be reported on the standard error

@@ -14,6 +14,8 @@ import os
 import signal
 import threading
 
+from volfs.errors import InvalidError
+
 VARIABLE = "VOLFS_FAULT"
 KILL, HANG, STOP = "kill", "hang", "stop"
 _SIGNALS = {KILL: signal.SIGKILL, STOP: signal.SIGSTOP}
@@ -23,8 +25,6 @@ class Fault:
     """What is to happen once, and where."""
 
     def __init__(self, point: str, count: int, action: str) -> None:
-        if action not in (KILL, HANG, STOP):
-            raise ValueError(f"{VARIABLE}: {action!r} is none of {KILL}, {HANG} and {STOP}")
         self.point = point
         self.left = count
         self.action = action
@@ -42,17 +42,38 @@ class Fault:
             os.read(os.pipe()[0], 1)
 
 
-_armed: Fault | None = None
+class Wrong:
+    """What was to be armed and is no fault: every point says so."""
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+
+    def pass_by(self, point: str) -> None:
+        raise InvalidError(self.problem)
+
+
+_armed: Fault | Wrong | None = None
 
 
 def arm(spec: str) -> None:
-    """Arm this process as ``VOLFS_FAULT`` says; an empty text disarms it. ValueError."""
+    """Arm this process as ``VOLFS_FAULT`` says; an empty text disarms it. InvalidError."""
     global _armed
+    _armed = None
     if not spec:
-        _armed = None
         return
-    point, count, action = spec.split(":")
+    point, _, rest = spec.partition(":")
+    count, _, action = rest.partition(":")
+    if not point or not count.isdecimal() or action not in (KILL, HANG, STOP):
+        raise InvalidError(
+            f"{VARIABLE}={spec}: POINT:COUNT:ACTION is wanted, with {KILL}, {HANG} or {STOP}"
+        )
     _armed = Fault(point, int(count), action)
+
+
+def check_environment() -> None:
+    """InvalidError where what the environment said at the start is no fault."""
+    if isinstance(_armed, Wrong):
+        _armed.pass_by("")
 
 
 def reached(point: str) -> None:
@@ -61,4 +82,7 @@ def reached(point: str) -> None:
         _armed.pass_by(point)
 
 
-arm(os.environ.get(VARIABLE, ""))
+try:
+    arm(os.environ.get(VARIABLE, ""))
+except InvalidError as error:
+    _armed = Wrong(str(error))

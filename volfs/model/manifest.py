@@ -7,7 +7,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from volfs.errors import DamagedObjectError, UserError
+from volfs.errors import DamagedObjectError, InvalidError
 from volfs.model.entry import (
     I64,
     Entry,
@@ -75,7 +75,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """UserError for an author or a message that is too long.
+    """InvalidError for an author or a message that is too long.
 
     DamagedObjectError for a root that no reader would accept.
     """
@@ -86,14 +86,14 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def check_message(message: str) -> str:
-    """The message as it is stored; UserError for one that is too long."""
+    """The message as it is stored; InvalidError for one that is too long."""
     return _store_text("message", message, MESSAGE_MAX)
 
 
 def _store_text(what: str, text: str, limit: int) -> str:
     stored = to_stored(text)
     if len(stored) > limit:
-        raise UserError(f"{what} of {len(stored)} characters: longer than {limit}")
+        raise InvalidError(f"{what} of {len(stored)} characters: longer than {limit}")
     return stored
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from volfs.errors import FileTooLargeError, LimitError, UserError
+from volfs.errors import FileTooLargeError, InvalidError, LimitError
 from volfs.model.names import Path, show_path
 
 MAX_FILE_SIZE = 1 << 40
@@ -39,8 +39,8 @@ PROFILES = {1: Profile(1, max_inodes=500_000), 2: Profile(2, max_inodes=None)}
 
 
 def get_profile(number: int) -> Profile:
-    """UserError for a number that is neither 1 nor 2."""
+    """InvalidError for a number that is neither 1 nor 2."""
     try:
         return PROFILES[number]
     except KeyError:
-        raise UserError("VolumeFS version must be either 1 or 2") from None
+        raise InvalidError("VolumeFS version must be either 1 or 2") from None

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from volfs.errors import UserError
+from volfs.errors import InvalidError
 
 HOUR_NS = 3600 * 1_000_000_000
 DAY_NS = 24 * HOUR_NS
@@ -118,8 +118,8 @@ def _choose_periods(
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds of ``1y2m3w4d5h``, any of these; a year is 365 days, a month 30. UserError."""
+    """Nanoseconds of ``1y2m3w4d5h``, any of these; a year is 365 days, a month 30. InvalidError."""
     found = _DURATION.findall(text)
     if not found or "".join(number + unit for number, unit in found) != text:
-        raise UserError(f"duration {text!r}: numbers with y, m, w, d or h, such as 1y6m or 36h")
+        raise InvalidError(f"duration {text!r}: numbers with y, m, w, d or h, such as 1y6m or 36h")
     return sum(int(number) * _UNITS_NS[unit] for number, unit in found)

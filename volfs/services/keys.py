@@ -19,12 +19,14 @@ import msgspec
 from blake3 import blake3
 
 from volfs.errors import DamagedObjectError, LocalFileError, StoreDeniedError
+from volfs.model.text import describe_error
 from volfs.store.address import find_local_path
 
 _MAGIC = "volfs-secret-key-1"
 _KEY_SIZE = 32
 _NONCE_SIZE = 12
 _ID_SIZE = 8
+_FILE_MAX = 1 << 20
 
 
 class Key:
@@ -139,14 +141,17 @@ def load_keys(path: Path) -> KeyRing:
     try:
         with open(path, opener=_open_at_once) as file:
             _check_private(path, os.fstat(file.fileno()))
-            lines = file.read().splitlines()
+            text = file.read(_FILE_MAX + 1)
     except FileNotFoundError:
         raise StoreDeniedError(
             f"no key file {path}: without it secrets cannot be read; "
             "name it in VOLFS_SECRET_KEY_FILE"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise StoreDeniedError(f"key file {path}: {error}") from None
+        raise StoreDeniedError(f"key file {path}: {describe_error(error)}") from None
+    if len(text) > _FILE_MAX:
+        raise LocalFileError(f"key file {path}: longer than {_FILE_MAX >> 20} MiB")
+    lines = text.splitlines()
     return KeyRing(path, [_parse(path, line) for line in lines if line] or [_parse(path, "")])
 
 

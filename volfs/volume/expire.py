@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from volfs.errors import UserError
+from volfs.errors import InvalidError
 from volfs.model.doubts import choose_doubted
 from volfs.model.retention import Dated, KeepRules, choose_kept
 from volfs.store.base import Store, VolumeRecord
@@ -39,10 +39,10 @@ def judge_versions(store: Store, volume: VolumeRecord, rules: KeepRules) -> list
     """What the rules, the tags and the mounts keep, newest first. Removes nothing.
 
     The empty version 0 is not among them: it stays. Hours, days and weeks are
-    those of this machine's time zone. UserError where there is no rule.
+    those of this machine's time zone. InvalidError where there is no rule.
     """
     if rules.is_empty:
-        raise UserError("no rule says what to keep; name one, such as --keep-last 10")
+        raise InvalidError("no rule says what to keep; name one, such as --keep-last 10")
     versions = list(iter_history(store, volume))
     dated = [Dated(info.version, info.created_ns) for info in versions]
     now = now_ns()

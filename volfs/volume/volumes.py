@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from volfs.errors import InvalidError, UserError, VolumeInUseError
+from volfs.errors import InvalidError, VolumeInUseError
 from volfs.model.manifest import Manifest, encode_manifest, make_first_manifest
 from volfs.model.names import MAIN, check_environment, check_volume_name
 from volfs.model.objects import Kind, compute_oid
@@ -33,13 +33,13 @@ def create_volume(
     network: bool = False,
     environment: str = MAIN,
 ) -> VolumeRecord:
-    """Add an empty volume. AlreadyExistsError; InvalidNameError; UserError for a bad option.
+    """Add an empty volume. AlreadyExistsError; InvalidNameError; InvalidError for a bad option.
 
     ``auto_commit`` is the default interval of its mounts in seconds; None is off.
     With ``network`` it is a network file system. Nobody need have made the environment.
     """
     if auto_commit is not None and not (math.isfinite(auto_commit) and auto_commit > 0):
-        raise UserError(f"an auto-commit interval of {auto_commit} seconds makes no sense")
+        raise InvalidError(f"an auto-commit interval of {auto_commit} seconds makes no sense")
     record = VolumeRecord(
         id=make_id("sv" if network else "vo"),
         name=check_volume_name(name),
@@ -57,7 +57,7 @@ def create_volume(
 def create_ephemeral_volume(
     store: Store, volume_id: str, profile: int, environment: str = MAIN
 ) -> VolumeRecord:
-    """Add an empty volume whose name is its id. UserError for a profile."""
+    """Add an empty volume whose name is its id. InvalidError for a profile."""
     record = VolumeRecord(
         id=volume_id,
         name=volume_id,

@@ -26,6 +26,7 @@ from volfs.api.apps.installing import read_local
 from volfs.api.apps.notes import note
 from volfs.containers.messages import is_local
 from volfs.errors import InvalidError, NotFoundError
+from volfs.system.small_files import read_small_text
 
 IgnoreOption = Sequence[str] | Callable[[Path], bool] | None
 """None: what a .dockerignore says."""
@@ -92,7 +93,7 @@ class Context:
     def choose_ignore(self) -> Ignore:
         if self.ignore is None:
             file = self.directory.expanduser() / ".dockerignore"
-            lines = file.read_text().splitlines() if file.is_file() else []
+            lines = read_small_text(file).splitlines() if file.is_file() else []
             return tuple(line.strip() for line in lines if line.strip()[:1] not in ("", "#"))
         return self.ignore if callable(self.ignore) else tuple(self.ignore)
 

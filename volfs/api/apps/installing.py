@@ -19,6 +19,7 @@ from volfs.api.secret import Secret, read_environment
 from volfs.containers.messages import is_local
 from volfs.errors import InvalidError
 from volfs.errors.ported import ImageBuildError
+from volfs.system.small_files import read_small_text
 
 _NOT_INHERITED = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
 """Variables that say where this program's packages are."""
@@ -158,7 +159,7 @@ def read_local(path: Path) -> str:
     FileNotFoundError.
     """
     try:
-        return path.read_text()
+        return read_small_text(path)
     except FileNotFoundError:
         if is_local():
             raise

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from volfs.system.small_files import read_small_text
+
 
 class PathPredicate(ABC):
     """Called with a path it says whether that fits; ``~`` turns the answer round."""
@@ -73,7 +75,7 @@ class FilePatternMatcher(PathPredicate):
         if self._file is None:
             lines: Sequence[str] = self._given or ()
         else:
-            lines = Path(self._file).read_text("utf8").splitlines()
+            lines = read_small_text(self._file).splitlines()
         return parse_patterns(lines)
 
     def can_prune_directories(self) -> bool:

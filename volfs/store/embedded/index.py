@@ -47,9 +47,9 @@ class Batch(NamedTuple):
     """Objects the upload relies on and did not write."""
     packs: Iterable[tuple[int, int]]
     """Pack id and new durable length."""
-    prove: Callable[[Collection[int]], None] = lambda packs: None
+    prove: Callable[[Mapping[int, int]], None] = lambda packs: None
     """StoreReplacedError unless the packs written to are in the store, and those with objects
-    that the upload relies on."""
+    that the upload relies on, up to the ends that it is given."""
 
 
 class Index:
@@ -301,11 +301,11 @@ class Index:
             reached("publish.unmoved")
             batch.prove(relied)
         # Of the others gc may have moved the objects by now.
-        batch.prove(())
+        batch.prove({})
 
-    def _check_present(self, txn: Transaction, oids: Iterable[Oid]) -> set[int]:
-        """The packs that they are in."""
-        packs = set()
+    def _check_present(self, txn: Transaction, oids: Iterable[Oid]) -> dict[int, int]:
+        """The packs that they are in, and where the last of them ends."""
+        packs: dict[int, int] = {}
         for oid in oids:
             row = txn.get(oid, db=self._objects)
             if row is None and self._save(txn, oid):
@@ -315,7 +315,8 @@ class Index:
                     f"object {oid.hex()} was removed from the store while this change was "
                     "being written; nothing was published: try again"
                 )
-            packs.add(decode_entry(oid, row).pack)
+            entry = decode_entry(oid, row)
+            packs[entry.pack] = max(packs.get(entry.pack, 0), entry.offset + entry.stored)
         return packs
 
     def _save(self, txn: Transaction, oid: Oid) -> bool:

@@ -8,6 +8,7 @@ import os
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError, MissingObjectError, StoreReplacedError
 from volfs.store.anchor import name_places
@@ -23,20 +24,28 @@ def pack_path(directory: Path, pack: int) -> Path:
     return directory / f"{pack:08d}.pack"
 
 
-def find_identity(directory: Path, pack: int) -> tuple[int, int] | None:
-    """Device and inode number of a pack's file; None if there is none. StoreError."""
+class PackFile(NamedTuple):
+    """A pack's file, as it is at the moment."""
+
+    identity: tuple[int, int]
+    """Device and inode number."""
+    size: int
+
+
+def find_file(directory: Path, pack: int) -> PackFile | None:
+    """None if there is none. StoreError."""
     with store_errors(f"pack {pack}"):
         try:
             state = pack_path(directory, pack).stat()
         except FileNotFoundError:
             return None
-    return state.st_dev, state.st_ino
+    return PackFile((state.st_dev, state.st_ino), state.st_size)
 
 
 def refuse_pack(pack: int) -> StoreReplacedError:
     return StoreReplacedError(
-        f"pack {pack}: its file was replaced or removed while it was in use; nothing was "
-        "published: try again"
+        f"pack {pack}: its file was replaced, cut short or removed while it was in use; "
+        "nothing was published: try again"
     )
 
 
@@ -157,10 +166,14 @@ class PackReader:
             self._open.put(pack, file)
         return file
 
-    def is_in_place(self, pack: int) -> bool:
-        """Whether the file that was read, or will be, is there. If not, it is forgotten."""
-        identity = find_identity(self._directory, pack)
-        if identity is not None and self._known.get(pack, identity) == identity:
+    def is_in_place(self, pack: int, end: int) -> bool:
+        """Whether the file that was read, or will be, is there, up to ``end`` at least.
+
+        If not, it is forgotten.
+        """
+        file = find_file(self._directory, pack)
+        is_same = file is not None and self._known.get(pack, file.identity) == file.identity
+        if is_same and file is not None and file.size >= end:
             return True
         self.forget(pack)
         self.when_replaced(pack)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Self
@@ -100,11 +100,12 @@ class PackUpload:
 
     # --- inside ----------------------------------------------------------
 
-    def _prove(self, writers: list[PackWriter], relied: Collection[int]) -> None:
-        """StoreReplacedError unless these packs are in the store, as files that we know."""
+    def _prove(self, writers: list[PackWriter], relied: Mapping[int, int]) -> None:
+        """StoreReplacedError unless these packs are in the store, as files that we know, and
+        as long as they have to be."""
         self._pool.prove(writers)
         # All of them, so that the next attempt knows each.
-        replaced = [pack for pack in relied if not self._packs.is_in_place(pack)]
+        replaced = [pack for pack, end in relied.items() if not self._packs.is_in_place(pack, end)]
         if replaced:
             raise refuse_pack(replaced[0])
 

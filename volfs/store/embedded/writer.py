@@ -18,7 +18,7 @@ from volfs.model.pack import PACK_HEADER_SIZE, PackKind, encode_pack_header
 from volfs.store.embedded.environment import RESERVE, store_errors
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.packs import (
-    find_identity,
+    find_file,
     flock,
     pack_path,
     refuse_pack,
@@ -114,15 +114,14 @@ class PackWriter:
         self._held.durable, self._held.offered, self.is_new = self.end, False, False
 
     def is_in_place(self, directory: Path) -> bool:
-        """Whether the file that is written to is the one that is there. StoreError."""
-        state = os.fstat(self._held.fd)
-        return find_identity(directory, self.pack) == (state.st_dev, state.st_ino)
+        """Whether the file that is written to is there, and nobody cut it short. StoreError."""
+        state, file = os.fstat(self._held.fd), find_file(directory, self.pack)
+        is_same = file is not None and file.identity == (state.st_dev, state.st_ino)
+        return is_same and state.st_size >= self.end
 
     def is_whole(self, directory: Path) -> bool:
-        """As ``is_in_place``, of a file that nobody cut short or linked elsewhere."""
-        state = os.fstat(self._held.fd)
-        is_whole = state.st_nlink == 1 and state.st_size >= self.end
-        return is_whole and self.is_in_place(directory)
+        """As ``is_in_place``, of a file that nobody linked elsewhere."""
+        return os.fstat(self._held.fd).st_nlink == 1 and self.is_in_place(directory)
 
     @property
     def is_reusable(self) -> bool:

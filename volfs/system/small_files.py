@@ -1,0 +1,24 @@
+"""Reading what somebody names and what has to be small: never more than a limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from volfs.errors import LocalFileError
+
+MAX = 16 << 20
+"""No list of values, patterns or packages is longer."""
+
+
+def read_small(path: str | Path, limit: int = MAX) -> bytes:
+    """All bytes of a file, a pipe or a device. LocalFileError beyond the limit; OSError."""
+    with open(path, "rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise LocalFileError(f"{path}: longer than {limit >> 20} MiB")
+    return data
+
+
+def read_small_text(path: str | Path, limit: int = MAX) -> str:
+    """The same as text. UnicodeDecodeError."""
+    return read_small(path, limit).decode()
