@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import volfs as modal
+from tests.api import modal_names
 from volfs import exception
 from volfs.errors.ported import UserCodeException
 
@@ -110,6 +111,40 @@ def test_importing_volfs_imports_nothing_else() -> None:
         text=True,
     ).stdout.split()
     assert [name for name in said if not name.startswith("__editable__")] == ["volfs"]
+
+
+def test_the_table_of_names_says_what_the_code_does() -> None:
+    said = "`python -m tests.api.modal_names` writes docs/modal-names.md"
+    assert modal_names.DOCUMENT.read_text() == modal_names.make_document(), said
+
+
+def test_no_public_name_of_modal_is_absent() -> None:
+    """But those of Image, which says of each what it does."""
+    absent = [
+        row.name for row in map(modal_names.judge, modal_names.NAMES) if row.verdict == "absent"
+    ]
+    assert [name for name in absent if not name.startswith("Image.")] == []
+
+
+def test_what_storage_does_takes_modals_parameters() -> None:
+    storage = ("Volume", "Dict", "Queue", "Secret", "NetworkFileSystem", "CloudBucketMount")
+    lacking = dict(modal_names.iter_lacking())
+    assert not [name for name in lacking if name.partition(".")[0] in storage]
+
+
+def test_an_id_may_be_given_by_its_kind() -> None:
+    assert modal.Volume.from_id(volume_id="vo-1") is not None
+    with pytest.raises(TypeError, match="dict_id"):
+        modal.Volume.from_id(dict_id="di-1")
+    with pytest.raises(TypeError, match="missing"):
+        modal.Queue.from_id()
+
+
+def test_python_m_volfs_is_the_command_line() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "volfs", "--help"], check=True, capture_output=True, text=True
+    ).stdout
+    assert said.startswith("Usage: volfs ")
 
 
 TYPED = """

@@ -250,6 +250,24 @@ def test_deploy_names_an_app_and_stop_ends_its_containers() -> None:
     assert found.get_current_stats().num_total_runners == 0
 
 
+@app.function(env={"MODAL_REGION": "mine"})
+def look_around() -> dict[str, str]:
+    import os
+
+    found = {name: os.environ[name] for name in os.environ if name.startswith("MODAL_")}
+    return {**found, "is_local": str(modal.is_local())}
+
+
+def test_containers_have_modals_variables(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(app)
+    monkeypatch.setenv("MODAL_ENVIRONMENT", "tried")
+    found = look_around.remote()
+    assert found["MODAL_TASK_ID"].startswith("ta-")
+    assert (found["MODAL_IS_REMOTE"], found["is_local"]) == ("1", "False")
+    assert (found["MODAL_ENVIRONMENT"], found["MODAL_REGION"]) == ("tried", "mine")
+    assert modal.is_local()
+
+
 def test_a_cancelled_call_sees_modals_exception(run, tmp_path: Path) -> None:
     """And passes through ``except Exception``, as there."""
     run(app)

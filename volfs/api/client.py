@@ -6,13 +6,18 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 from weakref import WeakSet
 
+from volfs.api.twins import blocking, blocking_class
+from volfs.errors import UnimplementedError
 from volfs.services.layout import open_services
 from volfs.store.base import Store
 from volfs.store.location import choose_store
 from volfs.store.registry import open_store
 from volfs.store.tables import TableStore
+
+_SERVERS = {"stub", "get_stub", "get_input_plane_metadata", "verify", "from_oauth_credentials"}
 
 
 class Client:
@@ -55,6 +60,41 @@ class Client:
         finally:
             with _lock:
                 self._borrowers -= 1
+
+    # --- as Modal's ------------------------------------------------------
+
+    @blocking_class
+    @classmethod
+    def from_env(cls) -> Client:
+        """This process's, for the store that the environment names."""
+        return find_client()
+
+    @blocking_class
+    @classmethod
+    def from_credentials(cls, token_id: str, token_secret: str) -> Client:
+        """As ``from_env``: who may open the store's directory needs no token."""
+        return find_client()
+
+    @blocking_class
+    @classmethod
+    def anonymous(cls, server_url: str) -> Client:
+        """As ``from_env``."""
+        return find_client()
+
+    def is_closed(self) -> bool:
+        """Whether nothing of it is open; the next use opens it."""
+        return self._tables is None and self._store is None
+
+    @blocking
+    def hello(self) -> None:
+        """Open the store. NotAStoreError; StoreError."""
+        self.tables()
+
+    def __getattr__(self, name: str) -> Any:
+        """Modal's line to its servers. UnimplementedError."""
+        if name in _SERVERS:
+            raise UnimplementedError(f"Client.{name}: there is no server, a Client is a store")
+        raise AttributeError(f"'Client' object has no attribute {name!r}")
 
     def close(self) -> None:
         tables, self._tables = self._tables, None

@@ -93,8 +93,16 @@ class ResourceHandle(HasDashboard):
     _found: Resource | None
 
     @classmethod
-    def from_id(cls, object_id: str, client: Client | None = None) -> Self:
-        """A handle on the resource of this id. NotFoundError at the first use."""
+    def from_id(cls, object_id: str = "", client: Client | None = None, **by_kind: str) -> Self:
+        """A handle on the resource of this id. NotFoundError at the first use.
+
+        The id may be given by its name in Modal: ``volume_id=``, ``dict_id=``, ``queue_id=``.
+        TypeError.
+        """
+        object_id = object_id or by_kind.pop(f"{cls._kind.noun.lower()}_id", "")
+        if by_kind or not object_id:
+            wrong = f"unknown: {', '.join(by_kind)}" if by_kind else "the id is missing"
+            raise TypeError(f"{cls.__name__}.from_id(): {wrong}")
 
         def find(handle: ResourceHandle) -> Resource:
             return handle._resources().get_by_id(object_id)

@@ -165,11 +165,11 @@ class App(AppFacts):
 
     # --- what it has -----------------------------------------------------
 
-    def include(self, app: App, inherit_tags: bool = True) -> App:
+    def include(self, other_app: App, inherit_tags: bool = True) -> App:
         """Have another app's functions and classes by their names. They end with this one."""
-        self.registered_functions |= app.registered_functions
-        self.registered_classes |= app.registered_classes
-        self._included.append(app)
+        self.registered_functions |= other_app.registered_functions
+        self.registered_classes |= other_app.registered_classes
+        self._included.append(other_app)
         return self
 
     def function(
@@ -256,7 +256,7 @@ class App(AppFacts):
         client: object = None,
         strategy: str = "rolling",
     ) -> App:
-        """Noted. Its functions are found by this name, as long as this program runs.
+        """Noted: its functions are found by this name, as long as this program runs.
 
         InvalidError without a name.
         """

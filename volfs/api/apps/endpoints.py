@@ -98,7 +98,10 @@ def _endpoint(endpoint: Endpoint) -> Callable[[F], F]:
 
 
 def clustered(*, size: int, rdma: bool = False) -> Callable[[F], F]:
-    """One call would run in so many containers. With one, it is called as ever. InvalidError."""
+    """Noted, for a size above one: a call would need so many containers, and is refused.
+
+    InvalidError.
+    """
     if not isinstance(size, int) or size <= 0:
         raise InvalidError("cluster size must be a positive integer")
 
@@ -112,6 +115,6 @@ def clustered(*, size: int, rdma: bool = False) -> Callable[[F], F]:
 
 
 def sessioned() -> Callable[[F], F]:
-    """On a Server: requests with one token go to one container."""
+    """Noted: a Server cannot be used, so that requests with one token need no one container."""
     note("@sessioned", "accepted: there is one container, so all requests go to it")
     return lambda what: what

@@ -25,6 +25,7 @@ from volfs.api.apps.running import (
     restore_target,
     submit,
 )
+from volfs.api.client import Client, find_client
 from volfs.api.dashboard import HasDashboard
 from volfs.api.twins import blocking, blocking_class, blocking_iterator
 from volfs.containers.answers import Answer, CallFailedError
@@ -340,6 +341,15 @@ class FunctionCall(HasDashboard, Generic[R]):
     @blocking
     def hydrate(self, client: object = None) -> Self:
         return self
+
+    @property
+    def client(self) -> Client:
+        return find_client()
+
+    @property
+    def logs(self) -> NoReturn:
+        """UnimplementedError."""
+        refuse("FunctionCall.logs", "what functions print goes to this program's output")
 
     def get_call_graph(self) -> NoReturn:
         """UnimplementedError."""

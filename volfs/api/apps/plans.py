@@ -8,8 +8,8 @@ from pathlib import Path
 
 from volfs.api.apps.building import Built
 from volfs.api.apps.options import Options
-from volfs.api.apps.running import serve
-from volfs.api.client import find_client
+from volfs.api.apps.running import make_id, serve
+from volfs.api.client import default_environment, find_client
 from volfs.api.cloud_bucket_mount import CloudBucketMount
 from volfs.api.known_volumes import get_record
 from volfs.api.mounts import NETWORK_FILE_SYSTEM, VOLUME, Pairs, check_distinct, validate_mounts
@@ -79,6 +79,7 @@ def _make_environment(options: Options, image: Built, store: str) -> dict[str, s
     environment = {
         "VOLFS_STORE": store,
         IMAGE: options.image.identity if options.image else "",
+        **_make_modals(),
         **image.environment,
         **read_environment(options.secrets),
         **options.env,
@@ -87,6 +88,17 @@ def _make_environment(options: Options, image: Built, store: str) -> dict[str, s
         path = environment.get("PATH", os.environ.get("PATH", os.defpath))
         environment["PATH"] = os.pathsep.join((*image.programs, path))
     return environment
+
+
+def _make_modals() -> dict[str, str]:
+    """Variables that Modal's containers have. Places and processors are this machine's."""
+    return {
+        "MODAL_IS_REMOTE": "1",
+        "MODAL_TASK_ID": make_id("ta"),
+        "MODAL_ENVIRONMENT": default_environment(),
+        "MODAL_CLOUD_PROVIDER": "local",
+        "MODAL_REGION": "local",
+    }
 
 
 def _get_import_paths() -> list[str]:

@@ -27,6 +27,12 @@ class Refusal:
 
     aio = __call__
 
+    def __getattr__(self, name: str) -> Refusal:
+        """Of what stands for an object: one of its methods."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Refusal(f"{self.__name__}.{name}", self._why)
+
     def __repr__(self) -> str:
         return f"<{self.__name__}, which volfs does not have>"
 
@@ -209,6 +215,14 @@ class StreamType(enum.IntEnum):
 
 class ContainerProcess(StandIn, why=_NO_SANDBOXES):
     """A command in a Sandbox."""
+
+
+class SidecarContainer(StandIn, why=_NO_SANDBOXES):
+    """A container beside a Sandbox."""
+
+
+class SidecarManager(StandIn, why=_NO_SANDBOXES):
+    """``Sandbox.sidecars``."""
 
 
 class StreamReader(StandIn, why=_NO_SANDBOXES):

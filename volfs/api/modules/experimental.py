@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from volfs.api.apps import experimental
 from volfs.api.apps.experimental import (
     ClusterInfo,
     OutboundPolicy,
@@ -49,3 +52,7 @@ __all__ = [
     "stop_app",
     "stop_fetching_inputs",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(experimental, name)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from volfs.api.apps.standins import Probe, Sandbox, SandboxSnapshot
+from volfs.api.apps.standins import (
+    Probe,
+    Sandbox,
+    SandboxSnapshot,
+    SidecarContainer,
+    SidecarManager,
+)
 
-__all__ = ["Probe", "Sandbox", "SandboxSnapshot"]
+__all__ = ["Probe", "Sandbox", "SandboxSnapshot", "SidecarContainer", "SidecarManager"]
