@@ -64,7 +64,7 @@ COMMANDS: tuple[click.Command, ...] = (
 )
 
 
-@click.group(PROGRAM, cls=InOrder)
+@click.group(PROGRAM, cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @store_option
 @click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")
 def cli() -> None:

@@ -6,7 +6,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,8 @@ from volfs_cli.terminal import say
 if TYPE_CHECKING:
     from volfs.containers.container import Container, ContainerSpec, VolumeMount
 
-_FOR_PROGRAMS = {"command", "is_module", "store"}
+_ONLY_PROGRAMS = {"detach", "quiet", "write_result", "name", "timestamps", "interactive"}
+_FOR_PROGRAMS = {"command", "is_module", "store", "variables"} | _ONLY_PROGRAMS
 _AFTER_DASHES = "volfs.after_dashes"
 _COMMAND = {"allow_interspersed_args": False}
 
@@ -54,7 +55,14 @@ class RunCommand(click.Command):
 @click.option(
     "--secret", "secret_names", metavar="NAME", multiple=True, help="Its values as variables."
 )
-@click.option("--env", "variables", metavar="KEY=VALUE", multiple=True, help="A variable.")
+@click.option(
+    "-e",
+    "--env",
+    "variables",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A variable; for an App, the environment in which names are looked up.",
+)
 @click.option(
     "--commit",
     type=click.Choice(("always", "success", "never")),
@@ -71,6 +79,12 @@ class RunCommand(click.Command):
 )
 @click.option("--workdir", metavar="DIR", help="Where the command starts; default: here.")
 @click.option("-m", "is_module", is_flag=True, help="COMMAND is an App's module: PACKAGE.APP.")
+@click.option("-w", "--write-result", metavar="FILE", help="App: write its str or bytes there.")
+@click.option("-q", "--quiet", is_flag=True, help="App: no notes, only what it says itself.")
+@click.option("-d", "--detach", is_flag=True, help="App: go on when the terminal is closed.")
+@click.option("-n", "--name", metavar="NAME", help="App: its name, if the file gives none.")
+@click.option("--timestamps", is_flag=True, hidden=True)
+@click.option("-i", "--interactive", is_flag=True, hidden=True)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], is_module: bool, **options: Any) -> NoReturn:
     """Run COMMAND in a container that has volumes, or an App: FILE.py[::NAME] [ARGS].
@@ -82,32 +96,37 @@ def run(command: tuple[str, ...], is_module: bool, **options: Any) -> NoReturn:
     hide_values()
     _end_on_signals()
     if is_module or _is_program(command[0]):
-        _check_no_options()
-        _run_program(command, is_module)
-    sys.exit(_run_command(command, **options))
+        _check_options(_FOR_PROGRAMS, "is for commands; an App's file says it")
+        _run_program(command, is_module, options)
+    meant = {parameter.name for parameter in click.get_current_context().command.params}
+    _check_options(meant - _ONLY_PROGRAMS, "is for an App: FILE.py[::NAME]")
+    for_commands = {name: value for name, value in options.items() if name not in _ONLY_PROGRAMS}
+    sys.exit(_run_command(command, **for_commands))
 
 
 def _is_program(word: str) -> bool:
     """Whether it names an App's file: FILE.py or FILE.py::NAME. What follows ``--`` is none."""
     after_dashes = click.get_current_context().meta[_AFTER_DASHES]
+    file, colon, name = word.rpartition(":")
+    if colon and file.endswith(".py") and not after_dashes:
+        raise click.UsageError(f"{word}: write {file}::{name}")
     return not after_dashes and (word.endswith(".py") or ".py::" in word)
 
 
-def _check_no_options() -> None:
-    """An App says itself what its functions have."""
+def _check_options(allowed: Collection[str | None], why: str) -> None:
     context = click.get_current_context()
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
-        if source is ParameterSource.COMMANDLINE and option.name not in _FOR_PROGRAMS:
-            raise click.UsageError(f"{option.opts[0]} is for commands; an App's file says it")
+        if source is ParameterSource.COMMANDLINE and option.name not in allowed:
+            raise click.UsageError(f"{option.opts[-1]} {why}")
 
 
-def _run_program(command: Sequence[str], is_module: bool) -> NoReturn:
-    from volfs.api.apps.entrypoint import run_file, run_module
+def _run_program(command: Sequence[str], is_module: bool, options: dict[str, Any]) -> NoReturn:
+    from volfs_cli.programs import ProgramOptions, run_program
 
     os.environ["VOLFS_STORE"] = store_url()
-    where, _, name = command[0].partition("::")
-    (run_module if is_module else run_file)(where, name or None, list(command[1:]))
+    chosen = {name: options[name] for name in _ONLY_PROGRAMS}
+    run_program(command, is_module, ProgramOptions(environments=options["variables"], **chosen))
     sys.exit()
 
 

@@ -189,6 +189,11 @@ class Cls(HasDashboard):
     def hydrate(self, client: object = None) -> Self:
         return self
 
+    def get_user_class(self) -> type:
+        """The Python class itself, where it is defined."""
+        found: type = getattr(self._target, "user_class", object)
+        return found
+
     def list_methods(self) -> list[str]:
         """What of it can be called, where it is defined."""
         return [name for name, _ in iter_methods(getattr(self._target, "user_class", object))]

@@ -159,6 +159,10 @@ class Parameter:
         self.default = default
         self.init = init
 
+    @property
+    def has_default(self) -> bool:
+        return self.default is not _MISSING
+
 
 def parameter(*, default: Any = _MISSING, init: bool = True) -> Any:
     """A parameter of the class, of type str, int, bool or bytes, by its annotation."""

@@ -10,8 +10,8 @@ from types import ModuleType
 from typing import Any
 
 from volfs.api.apps.app import App
+from volfs.api.apps.choosing import find_apps
 from volfs.api.apps.cls import Cls
-from volfs.api.apps.entrypoint import find_apps
 from volfs.api.apps.function import Function
 from volfs.api.apps.origins import Origin
 from volfs.api.apps.running import Target

@@ -1,0 +1,72 @@
+"""``volfs run`` of an App's file: what `modal run` takes, and what comes of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+
+@dataclass(frozen=True)
+class ProgramOptions:
+    """Options of ``volfs run`` that only an App has."""
+
+    environments: Sequence[str]
+    detach: bool
+    quiet: bool
+    write_result: str | None
+    name: str | None
+    timestamps: bool
+    """Accepted: each line comes as it is printed, and bears no time."""
+    interactive: bool
+
+
+def run_program(command: Sequence[str], is_module: bool, options: ProgramOptions) -> None:
+    """Import and call it. UsageError; what the program raises is printed."""
+    from volfs.api.apps.entrypoint import run_file, run_module
+
+    _prepare(options)
+    where, _, name = command[0].partition("::")
+    run = run_module if is_module else run_file
+    result = run(where, name or None, list(command[1:]), options.name)
+    if options.write_result is not None:
+        _write(Path(options.write_result), result)
+
+
+def _prepare(options: ProgramOptions) -> None:
+    if options.interactive:
+        raise click.UsageError("-i: a container has no terminal of its own here")
+    if (
+        options.write_result is not None
+        and not Path(options.write_result).absolute().parent.is_dir()
+    ):
+        raise click.UsageError(f"-w {options.write_result}: no such directory")
+    for environment in options.environments:
+        if "=" in environment:
+            raise click.UsageError("--env KEY=VALUE is for commands; an App's file says it")
+        os.environ["VOLFS_ENVIRONMENT"] = environment
+    if options.quiet:
+        logging.getLogger("volfs").setLevel(logging.ERROR)
+    if options.detach:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def _check_place(path: Path) -> None:
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise click.UsageError(f"-w {path}: {'is a' if path.is_dir() else 'no such'} directory")
+
+
+def _write(path: Path, result: object) -> None:
+    if isinstance(result, str):
+        result = result.encode(errors="surrogateescape")
+    if not isinstance(result, bytes):
+        raise click.UsageError(
+            "-w: the function must return str or bytes when using `--write-result`; "
+            f"got {type(result).__name__}"
+        )
+    path.write_bytes(result)
