@@ -217,21 +217,24 @@ def print_commit(result: CommitResult, as_json: bool) -> None:
 @verb("reload")
 @target_argument
 @click.option("--wait", type=Seconds(), default=0.0, help="Retry while files are open.")
+@click.option("--touch", is_flag=True, help="Give files that arrive the present as their time.")
 @timeout_option
 @json_option
-def reload(target: str, wait: float, as_json: bool, timeout: float | None) -> None:
+def reload(target: str, wait: float, touch: bool, as_json: bool, timeout: float | None) -> None:
     """Show a mount the newest version. Exit status 16 while files are open."""
     import msgspec
 
     mount = _get_target(target)
-    result = mount.reload(wait, timeout)
+    result = mount.reload(wait, timeout, touch=touch)
     _say_which(target, mount)
     if as_json:
-        print_json(msgspec.to_builtins(result))
+        facts = msgspec.to_builtins(result)
+        print_json({name: fact for name, fact in facts.items() if fact is not None})
     elif result.version == result.before:
         say(f"Already at version {result.version}.")
     else:
-        say(f"Reloaded from version {result.before} to {result.version}.")
+        touched = f"; {plural(result.touched or 0, 'file')} touched" if touch else ""
+        say(f"Reloaded from version {result.before} to {result.version}{touched}.")
 
 
 _STORE = Column("Store", lambda store: show(store or "-"))

@@ -68,6 +68,11 @@ def test_reload_and_the_status_of_a_busy_one(volfs: Command, mounted: Path, tmp_
         assert volfs("reload", "v", "--wait", "0.2", status=16).err.count("\n") == 1
     assert volfs("reload", "v", "--json").json == {"version": 2, "before": 1}
     assert volfs("reload", "v").lines == ["Already at version 2."]
+    assert volfs("reload", "v", "--touch", "--json").json == {
+        "version": 2,
+        "before": 2,
+        "touched": 0,
+    }
     assert sorted(os.listdir(mounted)) == ["f", "new"]
 
 

@@ -21,11 +21,11 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path as VolumePath
 from volfs.model.objects import Buffer, Oid
 from volfs.model.profile import Profile, get_profile
-from volfs.store.base import Head, Objects, Store, Upload, VolumeRecord
+from volfs.store.base import Objects, Store, Upload, VolumeRecord
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout import Notice
-from volfs.vfs.committer import Committer, Kernel, write_flush
+from volfs.vfs.committer import Committer, Kernel, Reloaded, write_flush
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.namespace import Namespace
@@ -293,7 +293,7 @@ class Rig:
         finally:
             self.store.on_upload = lambda: None
 
-    def reload(self) -> tuple[Head, Head]:
+    def reload(self) -> Reloaded:
         return trio.run(self.committer.reload)
 
     def flush(self) -> None:

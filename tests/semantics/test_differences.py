@@ -125,6 +125,12 @@ def test_times_after_a_reload(mounts: Mounts, mounted: Mounted) -> None:
     other.reload()
     facts = (other.path / "source").stat()
     assert facts.st_mtime_ns == written < (other.path / "made").stat().st_mtime_ns
+    (mounted.path / "source").write_text("2")
+    mounted.commit()
+    (other.path / "made").touch()
+    other.client.reload(touch=True)
+    facts = (other.path / "source").stat()
+    assert facts.st_mtime_ns > (other.path / "made").stat().st_mtime_ns
 
 
 def test_access_times(each_alone: Path) -> None:

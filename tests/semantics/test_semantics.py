@@ -776,6 +776,17 @@ def test_a_mapping_is_busy(pair: tuple[Mounted, Mounted]) -> None:
     two.reload()
 
 
+def test_touch(pair: tuple[Mounted, Mounted]) -> None:
+    """``--touch`` gives the files that arrive the present as their time: uncommitted changes."""
+    one, two = pair
+    (one.path / "arrives").touch()
+    os.utime(one.path / "arrives", (5, 5))
+    one.commit()
+    two.client.reload(touch=True)
+    assert (two.path / "arrives").stat().st_mtime > 5
+    assert two.status().dirty_files == 1
+
+
 def test_directories_are_not_busy(pair: tuple[Mounted, Mounted]) -> None:
     """Directories do not count."""
     descriptor = os.open(pair[1].path, os.O_RDONLY)

@@ -265,14 +265,16 @@ class Volume(ResourceHandle, OlderNames, Historical):
         self,
         *,
         wait: float = 0.0,
+        touch: bool = False,
         mountpoint: str | None = None,
         timeout: float | None = None,
     ) -> None:
         """Show the newest version in the mount of it that this process sees.
 
+        With ``touch`` the files that it brings get the present as their time, as a change.
         RuntimeError while files of it are open (after ``wait`` seconds), and as for ``commit``.
         """
-        self._own_mount("reload", mountpoint).reload(wait, timeout)
+        self._own_mount("reload", mountpoint).reload(wait, timeout, touch=touch)
 
     def _own_mount(self, verb: str, mountpoint: str | None) -> MountClient:
         self._hydrate()

@@ -73,9 +73,14 @@ class MountClient:
         """As ``commit``, but nothing is done where nothing changed."""
         return self._call(Request("commit", auto=True), CommitResult, None)
 
-    def reload(self, wait: float = 0.0, timeout: float | None = None) -> ReloadResult:
-        """Show the newest version. VolumeBusyError while files are open, after ``wait`` seconds."""
-        return self._call(Request("reload", wait=wait), ReloadResult, timeout)
+    def reload(
+        self, wait: float = 0.0, timeout: float | None = None, *, touch: bool = False
+    ) -> ReloadResult:
+        """Show the newest version. VolumeBusyError while files are open, after ``wait`` seconds.
+
+        With ``touch`` the files that it brings get the present as their time.
+        """
+        return self._call(Request("reload", wait=wait, touch=touch), ReloadResult, timeout)
 
     def renew(self) -> None:
         """Have it put its lease again. MountError, also where it takes too long."""

@@ -25,13 +25,15 @@ MESSAGE_MAX = 1 << 20
 T = TypeVar("T")
 
 
-class Request(msgspec.Struct, forbid_unknown_fields=True):
+class Request(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """``verb`` is one of ``status commit reload unmount``; the others use what they need."""
 
     verb: str
     message: str = ""
     on_conflict: str = "override"
     wait: float = 0.0
+    touch: bool = False
+    """Of ``reload``: what it brings gets the present as its time."""
     auto: bool = False
     """Of ``commit``: nobody asked for it in words, and where nothing changed nothing is done."""
     at_end: str = ""
@@ -100,6 +102,8 @@ class ReloadResult(msgspec.Struct):
 
     version: int
     before: int
+    touched: int | None = None
+    """How many files got the present as their time; None where nobody asked for that."""
 
 
 class RenewResult(msgspec.Struct):

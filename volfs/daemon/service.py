@@ -107,7 +107,7 @@ class Service:
             case "commit":
                 return await self._commit(request)
             case "reload":
-                return await self.reload(request.wait)
+                return await self.reload(request.wait, touch=request.touch)
             case "renew":
                 await self.committer.renew_lease()
                 return RenewResult()
@@ -225,21 +225,25 @@ class Service:
 
     # --- reload ----------------------------------------------------------
 
-    async def reload(self, wait: float) -> ReloadResult:
-        """VolumeBusyError that names who has which file open; MountError where pinned."""
+    async def reload(self, wait: float, *, touch: bool = False) -> ReloadResult:
+        """VolumeBusyError that names who has which file open; MountError where pinned, or where
+        there is nothing to ``touch``."""
         if self.pinned:
             version = self.committer.state.view.head.version
             raise MountError(f"{self.mountpoint}: pinned at version {version}")
+        if touch and (self.follows or self.committer.state.read_only):
+            what = "a network file system, which is never reloaded" if self.follows else "read-only"
+            raise MountError(f"{self.mountpoint}: nothing to touch: the mount is {what}")
         if self.follows:
             return await self._follow()
         try:
-            before, head = await self.committer.reload(wait)
+            before, head, touched = await self.committer.reload(wait, touch=touch)
         except VolumeBusyError as error:
             if str(error) != BUSY:
                 raise
             raise VolumeBusyError(f"{error}: {await self._name_holders()}") from None
         log.info("reloaded from version %d to %d", before.version, head.version)
-        return ReloadResult(head.version, before.version)
+        return ReloadResult(head.version, before.version, touched if touch else None)
 
     async def _follow(self) -> ReloadResult:
         before = self.committer.state.view.head

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 import trio
@@ -19,7 +20,7 @@ from volfs.errors import DamagedObjectError, VolfsError, VolumeBusyError
 from volfs.errors.faults import reached
 from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
-from volfs.model.names import show_path
+from volfs.model.names import Path, show_path
 from volfs.model.text import show
 from volfs.store.base import Head, Lease, Store, VolumeRecord
 from volfs.vfs.aio import Bridge
@@ -29,6 +30,7 @@ from volfs.vfs.needs import find_needs
 from volfs.vfs.overlay import Sealed
 from volfs.vfs.scratch import Scratch, Summed
 from volfs.vfs.state import Mappable, MountState
+from volfs.vfs.touching import list_arrived, touch_arrived
 from volfs.volume.commit import CommitNote, Published, publish_delta
 from volfs.volume.leases import keep_version
 from volfs.volume.reader import Reader
@@ -40,6 +42,8 @@ BUSY = "volume busy: there are open files preventing the operation"
 ATTACHED = "volume busy: the newest version has other files, or none, at paths that are in use"
 DRAIN_ROUNDS = 3
 RETRY_PAUSE = 0.05
+TOUCHES = 64
+"""Files, before others have their turn."""
 
 
 Seal = Callable[[], Sealed | None]
@@ -58,6 +62,14 @@ class Kernel:
     """What is mounted in it, or on what is in it."""
     forget: Callable[[list[Notice]], None]
     """Drop what the notices name from the kernel's caches."""
+
+
+class Reloaded(NamedTuple):
+    """What a reload did: the head that was shown before, and now; how many files were touched."""
+
+    before: Head
+    head: Head
+    touched: int
 
 
 class Committer:
@@ -248,22 +260,24 @@ class Committer:
 
     # --- reload ----------------------------------------------------------
 
-    async def reload(self, wait: float = 0.0) -> tuple[Head, Head]:
-        """Show the newest version; the head before and now.
+    async def reload(self, wait: float = 0.0, *, touch: bool = False) -> Reloaded:
+        """Show the newest version. With ``touch``, what that brings is as if it were written now.
 
         VolumeBusyError, after ``wait`` seconds, while files are open, or where it would tear
-        off what is mounted.
+        off what is mounted. ReadOnlyMountError where nothing can be touched.
         """
+        if touch:
+            self.state.check_writable()
         deadline = trio.current_time() + wait
         while True:
             try:
-                return await self._reload_once()
+                return await self._reload_once(touch)
             except VolumeBusyError:
                 if trio.current_time() >= deadline:
                     raise
             await trio.sleep(RETRY_PAUSE)
 
-    async def _reload_once(self) -> tuple[Head, Head]:
+    async def _reload_once(self, touch: bool) -> Reloaded:
         async with self._lock:
             before = self.state.view.head
             await self._drain()
@@ -274,17 +288,37 @@ class Committer:
             self._note_lease(wide)
             # From the last look at open files to the swap nothing is awaited.
             reached("reload.leased")
+            arrived = await self._list_arrived(snapshot) if touch else []
             attached = await self._find_attached(snapshot)
             notices = await self.bridge.settle(self._swap, head, snapshot, attached)
             reached("reload.swapped")
             lease = self._make_lease()
             # At once: until then the kernel's caches are of the version before.
-            await self.bridge.run(self.kernel.forget, notices)
+            touched = await self._tell_and_touch(notices, arrived)
             reached("reload.told")
             await self.bridge.settle(self.state.recount_usage)
             await self._settle_down(0, lease)
             await self._leave_lease()
-            return before, head
+            return Reloaded(before, head, touched)
+
+    async def _list_arrived(self, snapshot: Snapshot) -> list[Path]:
+        reader = Reader(self.store.objects.load_object)
+        view = self.state.view
+        sides = (view.snapshot, snapshot)
+        return await self.bridge.run(list_arrived, reader.get_tree, *sides, view.sub_path)
+
+    async def _tell_and_touch(self, notices: list[Notice], arrived: list[Path]) -> int:
+        """How many were touched. The kernel is told of all that changed, whatever fails."""
+        now, touched = self.state.clock(), []
+        try:
+            for number, path in enumerate(arrived, 1):
+                touched.append(await self.bridge.settle(touch_arrived, self.state, path, now))
+                if not number % TOUCHES:
+                    await trio.lowlevel.checkpoint()
+        finally:
+            done = [notice for notice in touched if notice]
+            await self.bridge.run(self.kernel.forget, notices + done)
+        return len(done)
 
     async def find_head(self) -> Head:
         """The newest version; nothing is awaited where that need not be."""
