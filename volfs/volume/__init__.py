@@ -6,11 +6,13 @@ import importlib
 from typing import Any
 
 _HOMES = {
-    "FileEntry": "volfs.volume.listing",
-    "FileEntryType": "volfs.volume.listing",
-    "Volume": "volfs.api.volume",
-    "VolumeCreateOptions": "volfs.types",
-    "VolumeInfo": "volfs.api.volume",
+    "AbstractVolumeUploadContextManager": "volfs.api.batch_upload:BatchUpload",
+    "FileEntry": "volfs.volume.listing:FileEntry",
+    "FileEntryType": "volfs.volume.listing:FileEntryType",
+    "Volume": "volfs.api.volume:Volume",
+    "VolumeCreateOptions": "volfs.types:VolumeCreateOptions",
+    "VolumeInfo": "volfs.api.volume:VolumeInfo",
+    "VolumeManager": "volfs.api.volume:VolumeObjects",
 }
 """Modal's programs import these from here. The room itself knows nothing of them but
 their names; type checkers find them in __init__.pyi.
@@ -20,4 +22,5 @@ their names; type checkers find them in __init__.pyi.
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -165,6 +165,11 @@ class App(AppFacts):
 
     # --- what it has -----------------------------------------------------
 
+    @property
+    def image(self) -> Any:
+        """That of its functions which name no other; None is this machine."""
+        return self._options.image
+
     def include(self, other_app: App, inherit_tags: bool = True) -> App:
         """Have another app's functions and classes by their names. They end with this one."""
         self.registered_functions |= other_app.registered_functions

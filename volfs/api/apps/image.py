@@ -20,7 +20,7 @@ from volfs.api.apps.image_calls import RunFunction, run_lines
 from volfs.api.apps.image_docker import Context, DockerSteps, IgnoreOption, read_dockerfile
 from volfs.api.apps.image_steps import NAMES, flatten
 from volfs.api.apps.notes import note
-from volfs.api.apps.options import Options, check_env, note_ignored
+from volfs.api.apps.options import Options, check_env, note_ignored, rename_older
 from volfs.api.dashboard import HasDashboard
 from volfs.api.secret import Secret
 from volfs.api.volume import Volume
@@ -145,7 +145,9 @@ class Image(DockerSteps, HasDashboard):
         """Run a function in a container; again only if its code, arguments or volumes change."""
         if not callable(raw_f):
             raise InvalidError("run_function takes a function, not what app.function made of it")
-        note_ignored(noted)
+        renamed = rename_older({"secrets": secrets, **noted})
+        secrets = renamed.pop("secrets")
+        note_ignored(renamed)
         options = Options().change(
             env=env,
             secrets=secrets,
