@@ -28,13 +28,14 @@ Dir::Cache::srcpkgcache "";
 class Engine:
     """Calls podman. Whatever it left is gone after ``close``."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, root: Path | None = None) -> None:
+        """``root``: where images and containers are kept, if not in ``place``."""
         self.place = place
         self.device = _make_device(place / "fuse")
         settings = place / "containers.conf"
         settings.write_text(f"[containers]\ndefault_ulimits = {json.dumps(_limits())}\n")
         self._environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
-        self._command = ["podman", f"--root={place}/root", f"--runroot={place}/run"]
+        self._command = ["podman", f"--root={root or place / 'root'}", f"--runroot={place}/run"]
         self._command += [f"--tmpdir={place}/tmp", "--storage-driver=overlay"]
         self._command += ["--cgroup-manager=cgroupfs", "--events-backend=file"]
         # crun refuses machines where some cgroups are of version 1 and others of 2.
