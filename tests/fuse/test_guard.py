@@ -132,7 +132,7 @@ def test_bugs_are_eio_and_logged_and_the_mount_lives_on(mounts: Mounts) -> None:
     assert sorted(os.listdir(here)) == ["d", "f", "gone", "old", "swap"]
     assert (here / "f").read_bytes() == b"content"
     assert mounted.commit().version == 1
-    text = mounted.log.read_text()
+    text = mounted.wait_for_log("committed version 1: ")
     for name in REACHED:
         assert f"volfs.fuse.guard: {name}(" in text
     assert "ZeroDivisionError: a bug in write" in text

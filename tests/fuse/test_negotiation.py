@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuse.test_acl import DROP
-from tests.harness.mounted import Mounts, wait_until
+from tests.harness.mounted import Mounted, Mounts, wait_until
 from volfs.control.mounts import find_mount_point
 from volfs.errors import MountError
 from volfs.fuse.negotiation import (
@@ -192,8 +192,9 @@ def test_a_session_that_ends_before_its_answer_leaves_nothing_open(played: Playe
 WAYS = {"root": "", "through fusermount3": DROP}
 
 
-def find_asked(log: Path) -> str:
-    lines = [line for line in log.read_text().splitlines() if "asked of the kernel" in line]
+def find_asked(mounted: Mounted) -> str:
+    text = mounted.wait_for_log("asked of the kernel")
+    lines = [line for line in text.splitlines() if "asked of the kernel" in line]
     return lines[-1].rpartition(": ")[2]
 
 
@@ -216,7 +217,7 @@ def use(path: Path) -> None:
 def test_mounts_by_root_and_by_fusermount3(mounts: Mounts, way: str, said: str) -> None:
     mounts.environment[VARIABLE] = said
     mounted = mounts.mount(prelude=WAYS[way])
-    assert find_asked(mounted.log) == (show_features(ALL) if said == "all" else said)
+    assert find_asked(mounted) == (show_features(ALL) if said == "all" else said)
     check_device(mounted.pid)
     use(mounted.path)
     mounted.commit()
@@ -295,6 +296,6 @@ def test_another_daemon_takes_over_whenever_the_former_died(mounts: Mounts) -> N
         with pytest.raises(Exception, match=r".+"):
             mounts.mount(place, prelude=DIE + death)
     again = mounts.mount(place)
-    assert find_asked(again.log) == show_features(ALL)
+    assert find_asked(again) == show_features(ALL)
     assert (again.path / "kept").read_bytes() == b"1" * 5000
     use(again.path)

@@ -118,6 +118,6 @@ def test_a_level_of_the_environment_that_is_none(volfs: Command, tmp_path: Path)
     place = tmp_path / "mnt"
     place.mkdir()
     volfs("create", "v")
-    said = volfs("mount", "v", place, status=1, VOLFS_LOG_LEVEL="loud").err
+    said = volfs("mount", "v", place, status=2, VOLFS_LOG_LEVEL="loud").err
     assert "log level 'loud': use one of debug, info, warning, error" in said
     assert said.count("\n") == 1

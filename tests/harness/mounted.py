@@ -97,6 +97,11 @@ class Mounted:
         self.client.unmount(discard=discard)
         self.wait_for_end()
 
+    def wait_for_log(self, text: str) -> str:
+        """The log, with this in it: a thread of the daemon writes it, in the order of events."""
+        wait_until(lambda: text in self.log.read_text(errors="replace"), f"{text!r} in the log")
+        return self.log.read_text(errors="replace")
+
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 

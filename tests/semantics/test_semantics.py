@@ -99,7 +99,7 @@ def test_never_wrong_bytes(mounts: Mounts) -> None:
     mounts.expect("read f: object ")
     with fails(errno.EIO):
         (again.path / "f").read_bytes()
-    assert "read f: object " in again.log.read_text()
+    again.wait_for_log("read f: object ")
 
 
 # --- Volume -------------------------------------------------------------------

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 import trio
 
+from volfs.daemon.logs import end_log
 from volfs.daemon.watcher import (
     ASK,
     END,
@@ -103,7 +104,7 @@ class Ending:
     def _end_at_once(self, why: str) -> NoReturn:
         """Say why, while the watcher takes the mount away. The log may be what hangs."""
         words = ("%s: ending at once; what was recorded of the overlay stays", why)
-        logging_it = threading.Thread(target=log.error, args=words, daemon=True)
+        logging_it = threading.Thread(target=_log_last, args=words, daemon=True)
         logging_it.start()
         select.select([self._line], [], [], RELEASE)
         logging_it.join(LAST_WORDS / 2)
@@ -120,6 +121,11 @@ class Ending:
         watcher = Watcher(theirs, self._orders, os.pidfd_open(pid), pid)
         threading.Thread(target=watcher.run, name="watcher", daemon=True).start()
         self._tell()
+
+
+def _log_last(*words: object) -> None:
+    log.error(*words)
+    end_log()
 
 
 def _is_ignored_hangup(number: int) -> bool:

@@ -21,7 +21,7 @@ from volfs.control.runtime import NAMED, make_runtime_directory, runtime_directo
 from volfs.control.sockets import remove_left_socket
 from volfs.control.waiting import Waiting
 from volfs.daemon.ending import Ending
-from volfs.daemon.logs import LOG_LEVEL, start_log
+from volfs.daemon.logs import LOG_LEVEL, end_log, start_log
 from volfs.daemon.main import run
 from volfs.daemon.memory import tune_memory
 from volfs.daemon.options import MountOptions
@@ -175,7 +175,7 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
         else:
             tell(encode_json(to_failure(to_mount_error(_unwrap(error)))))
     finally:
-        logging.shutdown()
+        end_log()
         os._exit(status)
 
 

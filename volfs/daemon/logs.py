@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from volfs.daemon.log_queue import QueuedHandler
 from volfs.errors import InvalidError, UserError
 from volfs.model.text import show_line
 
@@ -43,29 +44,6 @@ class LineFormatter(logging.Formatter):
                 yield from map(show_line, self.formatException(record.exc_info).split("\n"))
 
 
-class SafeHandler(logging.Handler):
-    """Hands records on to another handler; what that one fails with is nobody's problem."""
-
-    def __init__(self, inner: logging.Handler) -> None:
-        super().__init__()
-        self._inner = inner
-
-    def handle(self, record: logging.LogRecord) -> bool:
-        try:
-            return bool(self._inner.handle(record))
-        except Exception:  # noqa: BLE001 - there is no other place to say it
-            return False
-
-    def flush(self) -> None:
-        with suppress(Exception):
-            self._inner.flush()
-
-    def close(self) -> None:
-        with suppress(Exception):
-            self._inner.close()
-        super().close()
-
-
 class JournalHandler(logging.Handler):
     """Records as datagrams of the journal's native protocol."""
 
@@ -91,11 +69,19 @@ def start_log(target: str | None, level: str, default: Path, *, foreground: bool
     if level not in LEVELS:
         raise InvalidError(f"log level {level!r}: use one of {', '.join(LEVELS)}")
     handler = _make_handler(target, default, foreground=foreground)
-    handler.setFormatter(LineFormatter(FORMAT))
+    queued = QueuedHandler(handler)
+    queued.setFormatter(LineFormatter(FORMAT))
     logging.raiseExceptions = False  # a full disk is not to be reported on the standard error
     root = logging.getLogger()
-    root.addHandler(SafeHandler(handler))
+    root.addHandler(queued)
     root.setLevel(level.upper())
+
+
+def end_log() -> None:
+    """Have written what was logged, as far as the log takes it."""
+    for handler in logging.getLogger().handlers:
+        with suppress(Exception):
+            handler.flush()
 
 
 def _check_link(path: Path) -> None:
