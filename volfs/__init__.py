@@ -25,7 +25,8 @@ if TYPE_CHECKING:
         web_server,
         wsgi_app,
     )
-    from volfs.api.apps.function import Function, FunctionCall
+    from volfs.api.apps.function import Function
+    from volfs.api.apps.function_call import FunctionCall
     from volfs.api.apps.image import Image
     from volfs.api.apps.marks import batched, concurrent, enter, exit, method, parameter
     from volfs.api.apps.patterns import FilePatternMatcher
@@ -124,7 +125,7 @@ _HOMES = {
     "Error": "volfs.exception",
     "FilePatternMatcher": "volfs.api.apps.patterns",
     "Function": "volfs.api.apps.function",
-    "FunctionCall": "volfs.api.apps.function",
+    "FunctionCall": "volfs.api.apps.function_call",
     "Image": "volfs.api.apps.image",
     "NetworkFileSystem": "volfs.api.network_file_system",
     "Period": "volfs.api.apps.accepted",

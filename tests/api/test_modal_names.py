@@ -140,6 +140,34 @@ def test_an_id_may_be_given_by_its_kind() -> None:
         modal.Queue.from_id()
 
 
+def test_older_ways_to_a_resource(tmp_path: Path) -> None:
+    """In a process of its own, whose end removes what is new."""
+    program = """
+import warnings
+warnings.simplefilter("ignore")
+import volfs as modal
+queue = modal.Queue.new()
+queue.put(1)
+assert queue.get() == 1
+table = modal.Dict.new()
+table["a"] = 1
+assert table["a"] == 1
+modal.Dict.from_name("named", create_if_missing=True)["b"] = 2
+assert modal.Dict.lookup("named")["b"] == 2
+try:
+    modal.Volume.lookup("nothing")
+except modal.exception.NotFoundError:
+    print(table.object_id)
+"""
+    env = {**os.environ, "VOLFS_STORE": str(tmp_path / "store")}
+    command = [sys.executable, "-c", program]
+    said = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+    client = modal.Client(str(tmp_path / "store"))
+    with pytest.raises(exception.NotFoundError):
+        modal.Dict.from_id(said.strip(), client=client).hydrate()
+    client.close()
+
+
 def test_python_m_volfs_is_the_command_line() -> None:
     said = subprocess.run(
         [sys.executable, "-m", "volfs", "--help"], check=True, capture_output=True, text=True

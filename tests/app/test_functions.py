@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import sys
 import warnings
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from tests.app import shop
 from tests.harness.mounted import is_running, wait_until
 from volfs.containers.faults import RemoteTraceback
 from volfs.exception import (
+    DeprecationError,
     FunctionTimeoutError,
     InvalidError,
     NotFoundError,
@@ -168,13 +170,46 @@ def test_containers_find_functions_by_name_and_change_their_options() -> None:
 
 
 def test_names_that_this_program_does_not_define() -> None:
+    """The first use tells: a file that only names them runs."""
     for find in (modal.Function.from_name, modal.Cls.from_name):
         with pytest.raises(NotFoundError, match="import the file that does"):
-            find("elsewhere", "compute")
+            find("elsewhere", "compute").hydrate()
+    with pytest.raises(NotFoundError, match="elsewhere"):
+        modal.Function.from_name("elsewhere", "compute").remote(1)
+    with pytest.raises(NotFoundError, match="elsewhere"):
+        modal.Cls.from_name("elsewhere", "Barista")()
     with pytest.raises(NotFoundError, match="is no class, but"):
-        modal.Cls.from_name("shop", "compute")
+        modal.Cls.from_name("shop", "compute").hydrate()
     with pytest.raises(InvalidError, match="options are the class's"):
         shop.Barista().make.with_options(timeout=1)
+
+
+def test_a_function_may_be_named_before_it_is_defined() -> None:
+    function = modal.Function.from_name("named-before", "double")
+    cls = modal.Cls.from_name("named-before", "Counter")
+    assert (function.name, cls.name) == ("double", "Counter")
+    app = modal.App("named-before")
+
+    @app.function(serialized=True)
+    def double(number: int) -> int:
+        return 2 * number
+
+    @app.cls()
+    class Counter:
+        @modal.method()
+        def count(self) -> int:
+            return 1
+
+    with app.run():
+        assert function.hydrate().remote(2) == double.remote(2) == 4
+        assert cls().count.remote() == 1
+    for one in (function, cls):
+        assert pickle.loads(pickle.dumps(one)).object_id == one.object_id
+    assert not function.is_generator
+    with pytest.warns(DeprecationError, match="from_name"):
+        assert modal.Function.lookup("named-before", "double") is double
+    with pytest.warns(DeprecationError, match="from_name"):
+        assert modal.Cls.lookup("named-before", "Counter").list_methods() == ["count"]
 
 
 def test_a_name_is_not_the_one_with_other_options() -> None:

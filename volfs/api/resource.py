@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 from volfs.api.client import Client, client_of, default_environment, find_client
 from volfs.api.dashboard import HasDashboard
+from volfs.api.older_constructors import OlderConstructors
 from volfs.api.twins import blocking, run_in_thread
 from volfs.errors import (
     InvalidError,
@@ -64,7 +65,7 @@ class ResourceInfo:
     created_by: str | None
 
 
-class ResourceHandle(HasDashboard):
+class ResourceHandle(HasDashboard, OlderConstructors):
     """Names a resource; looks it up when it is first used."""
 
     _kind: ClassVar[Kind]

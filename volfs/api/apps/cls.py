@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import FunctionType
@@ -33,6 +34,7 @@ from volfs.api.apps.running import (
 )
 from volfs.api.client import Client, find_client
 from volfs.api.dashboard import HasDashboard
+from volfs.api.deprecated import warn_of
 from volfs.api.twins import blocking
 from volfs.containers.batches import check_batched
 from volfs.containers.gathering import Batching
@@ -161,11 +163,19 @@ class Cls(HasDashboard):
 
     @classmethod
     def from_name(cls, app_name: str, name: str, **_: Any) -> Cls:
-        """That of an app which this program defines, also in its containers. NotFoundError."""
-        found = get_handle(app_name, name)
-        if not isinstance(found, Cls):
-            raise NotFoundError(f"{name} of {app_name} is no class, but {found!r}")
-        return found
+        """That of an app which this program defines, also in its containers.
+
+        Defined later it may be, too. NotFoundError, where it is not there, at the first use.
+        """
+        with suppress(NotFoundError):
+            return _get_cls(app_name, name)
+        return _NamedCls(app_name, name)
+
+    @classmethod
+    def lookup(cls, app_name: str, name: str, **_: Any) -> Cls:
+        """Modal's former name for ``from_name``. NotFoundError at once."""
+        warn_of("Cls.lookup any more", "Cls.from_name")
+        return _get_cls(app_name, name)
 
     @classmethod
     def from_local(cls, app: Home, user_class: type, options: Options) -> Cls:
@@ -187,6 +197,8 @@ class Cls(HasDashboard):
 
     @blocking
     def hydrate(self, client: object = None) -> Self:
+        """NotFoundError."""
+        self.object_id  # noqa: B018 - looks it up
         return self
 
     def get_user_class(self) -> type:
@@ -239,6 +251,32 @@ class Cls(HasDashboard):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore_cls, (self._target.reference,)
+
+
+def _get_cls(app_name: str, name: str) -> Cls:
+    """NotFoundError."""
+    found = get_handle(app_name, name)
+    if not isinstance(found, Cls):
+        raise NotFoundError(f"{name} of {app_name} is no class, but {found!r}")
+    return found
+
+
+class _NamedCls(Cls):
+    """One that is looked up at each use, until it is there."""
+
+    def __init__(self, app_name: str, name: str) -> None:
+        self._names = app_name, name
+
+    @property
+    def _target(self) -> Target:  # type: ignore[override]
+        return _get_cls(*self._names)._target
+
+    @property
+    def name(self) -> str:
+        return self._names[1]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Cls.from_name, self._names
 
 
 def _hide_identity(attribute: Any) -> Any:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import queue
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
-from typing import Any, Generic, NoReturn, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
+from volfs.api.apps.function_call import FunctionCall, iter_items, load_result
 from volfs.api.apps.function_facts import FunctionFacts
 from volfs.api.apps.marks import check_lanes, make_batching
-from volfs.api.apps.notes import refuse
 from volfs.api.apps.running import (
     Target,
-    attach,
     find_by_id,
     get_handle,
     get_result,
@@ -25,14 +25,11 @@ from volfs.api.apps.running import (
     restore_target,
     submit,
 )
-from volfs.api.client import Client, find_client
-from volfs.api.dashboard import HasDashboard
-from volfs.api.twins import blocking, blocking_class, blocking_iterator
-from volfs.containers.answers import Answer, CallFailedError
-from volfs.containers.faults import load_fault
+from volfs.api.deprecated import warn_of
+from volfs.api.twins import blocking, blocking_iterator
+from volfs.containers.answers import Answer
 from volfs.containers.messages import Reference, dump_arguments
-from volfs.containers.pickling import load
-from volfs.errors import FunctionTimeoutError, InvalidError, NotFoundError
+from volfs.errors import InvalidError, NotFoundError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,11 +51,19 @@ class Function(FunctionFacts, Generic[P, R]):
 
     @classmethod
     def from_name(cls, app_name: str, name: str, **_: Any) -> Function[..., Any]:
-        """That of an app which this program defines, also in its containers. NotFoundError."""
-        found = get_handle(app_name, name)
-        if not isinstance(found, Function):
-            raise NotFoundError(f"{name} of {app_name} is no function, but {found!r}")
-        return found
+        """That of an app which this program defines, also in its containers.
+
+        Defined later it may be, too. NotFoundError, where it is not there, at the first use.
+        """
+        with suppress(NotFoundError):
+            return _get_function(app_name, name)
+        return _NamedFunction(app_name, name)
+
+    @classmethod
+    def lookup(cls, app_name: str, name: str, **_: Any) -> Function[..., Any]:
+        """Modal's former name for ``from_name``. NotFoundError at once."""
+        warn_of("Function.lookup any more", "Function.from_name")
+        return _get_function(app_name, name)
 
     @classmethod
     def from_id(cls, function_id: str, client: object = None) -> Function[..., Any]:
@@ -122,7 +127,7 @@ class Function(FunctionFacts, Generic[P, R]):
                 f"A generator function cannot be called with `.remote(...)`; use "
                 f"`{self.name}.remote_gen(...)`"
             )
-        result: R = _load(get_result(self._submit(args, kwargs)))
+        result: R = load_result(get_result(self._submit(args, kwargs)))
         return result
 
     @blocking_iterator
@@ -133,7 +138,7 @@ class Function(FunctionFacts, Generic[P, R]):
                 f"A non-generator function cannot be called with `.remote_gen(...)`; use "
                 f"`{self.name}.remote(...)`"
             )
-        return _iter_items(self._submit(args, kwargs, is_unlimited=False))
+        return iter_items(self._submit(args, kwargs, is_unlimited=False))
 
     def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run it here, without what containers have."""
@@ -257,134 +262,46 @@ class Function(FunctionFacts, Generic[P, R]):
     def _read(self, answer: Answer, return_exceptions: bool) -> Iterator[Any]:
         try:
             if self.is_generator:
-                yield from _iter_items(answer)
+                yield from iter_items(answer)
             else:
-                yield _load(get_result(answer))
+                yield load_result(get_result(answer))
         except Exception as error:
             if not return_exceptions:
                 raise
             yield error
 
 
-class FunctionCall(HasDashboard, Generic[R]):
-    """What ``spawn`` or ``spawn_map`` started: one call, or one for each of several inputs."""
+def _get_function(app_name: str, name: str) -> Function[..., Any]:
+    """NotFoundError."""
+    found = get_handle(app_name, name)
+    if not isinstance(found, Function):
+        raise NotFoundError(f"{name} of {app_name} is no function, but {found!r}")
+    return found
 
-    def __init__(self, object_id: str, answers: Sequence[Answer]) -> None:
-        self.object_id = object_id
-        self._answers = answers
 
-    @blocking_class
-    @classmethod
-    def from_id(cls, function_call_id: str, client: object = None) -> Self:
-        """One that this program spawned, also in its containers. NotFoundError."""
-        ids = iter_input_ids(function_call_id)
-        return cls(function_call_id, [attach(one) for one in ids])
+class _NamedFunction(Function[..., Any]):
+    """One that is looked up at each use, until it is there."""
 
-    @blocking
-    def num_inputs(self) -> int:
-        """One, but for ``spawn_map``."""
-        return len(self._answers)
-
-    @blocking
-    def get(self, timeout: float | None = None, *, index: int = 0) -> R:
-        """Its result, or raises what it raised. TimeoutError after so many seconds.
-
-        Of several inputs, that of the one with this index. InvalidError.
-        """
-        result: R = self._get(self._choose(index), timeout)
-        return result
-
-    def _get(self, answer: Answer, timeout: float | None) -> Any:
-        try:
-            body = get_result(answer, timeout)
-        except TimeoutError as error:
-            if isinstance(error, FunctionTimeoutError):
-                raise
-            raise FunctionTimeoutError(
-                f"{self.object_id} has no result after {timeout} s"
-            ) from None
-        return _load(body)
-
-    def _choose(self, index: int) -> Answer:
-        if not 0 <= index < len(self._answers):
-            raise InvalidError(
-                f"{self.object_id} has no input {index}: it has {len(self._answers)}, from 0 on"
-            )
-        return self._answers[index]
-
-    @blocking_iterator
-    def iter(self, *, start: int = 0, end: int | None = None) -> Iterator[R]:
-        """The results of all its inputs, or of some, in their order. ValueError."""
-        count = len(self._answers)
-        end = count if end is None else end
-        if start < 0 or end > count:
-            raise ValueError(f"Invalid index range: {start} to {end} for {count} inputs")
-        return (self._get(answer, None) for answer in self._answers[start:end])
-
-    @blocking_iterator
-    def get_gen(self) -> Iterator[Any]:
-        """The items of a generator."""
-        return _iter_items(self._answers[0])
-
-    @blocking
-    def cancel(self, terminate_containers: bool = False) -> None:
-        """End it, and the container that runs it; whoever waits for it gets a RemoteError."""
-        for answer in self._answers:
-            answer.cancel()
-
-    @blocking_class
-    @classmethod
-    def gather(cls, *function_calls: FunctionCall[Any]) -> list[Any]:
-        """The results of all, in this order; raises what the first one that failed raised."""
-        return [call.get() for call in function_calls]
-
-    @blocking
-    def hydrate(self, client: object = None) -> Self:
-        return self
+    def __init__(self, app_name: str, name: str) -> None:
+        self._app_name = app_name
+        self._method = ""
+        self.name = name
 
     @property
-    def client(self) -> Client:
-        return find_client()
+    def _target(self) -> Target:  # type: ignore[override]
+        return _get_function(self._app_name, self.name)._target
 
     @property
-    def logs(self) -> NoReturn:
-        """UnimplementedError."""
-        refuse("FunctionCall.logs", "what functions print goes to this program's output")
-
-    def get_call_graph(self) -> NoReturn:
-        """UnimplementedError."""
-        refuse("FunctionCall.get_call_graph", "volfs does not record who called whom")
-
-    def __repr__(self) -> str:
-        return f"volfs.FunctionCall({self.object_id!r})"
+    def is_generator(self) -> bool:  # type: ignore[override]
+        return _get_function(self._app_name, self.name).is_generator
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore_call, (self.object_id,)
-
-
-def _restore_call(object_id: str) -> FunctionCall[Any]:
-    call: FunctionCall[Any] = FunctionCall.from_id(object_id)
-    return call
+        return Function.from_name, (self._app_name, self.name)
 
 
 def _restore(reference: Reference, name: str, method: str, is_generator: bool) -> Any:
     target = restore_target(reference)
     return Function(target, name, method=method, is_generator=is_generator)
-
-
-def _load(body: bytes) -> Any:
-    return load(body, "the result")
-
-
-def _iter_items(answer: Answer) -> Iterator[Any]:
-    try:
-        for item in answer.iter_items():
-            yield _load(item)
-    except CallFailedError as error:
-        fault = load_fault(error.body)
-    else:
-        return
-    raise fault
 
 
 def _in_order(answers: Iterator[Answer], started: set[Answer]) -> Iterator[Answer]:

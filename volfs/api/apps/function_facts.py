@@ -33,6 +33,8 @@ class FunctionFacts(HasDashboard):
 
     @blocking
     def hydrate(self, client: object = None) -> Self:
+        """NotFoundError."""
+        self.object_id  # noqa: B018 - looks it up
         return self
 
     @blocking

@@ -22,6 +22,7 @@ from volfs.api.apps.image_steps import NAMES, flatten
 from volfs.api.apps.notes import note
 from volfs.api.apps.options import Options, check_env, note_ignored, rename_older
 from volfs.api.dashboard import HasDashboard
+from volfs.api.deprecated import warn_of
 from volfs.api.secret import Secret
 from volfs.api.volume import Volume
 from volfs.containers.messages import IMAGE, is_local
@@ -224,6 +225,16 @@ class Image(DockerSteps, HasDashboard):
     ) -> Image:
         """What the function makes of it."""
         return func(self, *args, **kwargs)
+
+    def copy_local_file(self, local_path: str | Path, remote_path: str = "./") -> Image:
+        """Modal's former name for ``add_local_file(copy=True)``. InvalidError."""
+        warn_of("Image.copy_local_file any more", "Image.add_local_file(copy=True)")
+        return self.add_local_file(local_path, remote_path, copy=True)
+
+    def copy_local_dir(self, local_path: str | Path, remote_path: str = ".") -> Image:
+        """Modal's former name for ``add_local_dir(copy=True)``. InvalidError."""
+        warn_of("Image.copy_local_dir any more", "Image.add_local_dir(copy=True)")
+        return self.add_local_dir(local_path, remote_path, copy=True)
 
     def imports(self) -> AbstractContextManager[None]:
         """A block of imports, of which only containers of this image need have the modules.
