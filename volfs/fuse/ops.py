@@ -22,7 +22,7 @@ from pyfuse3 import (
     XAttrNameT,
 )
 
-from volfs.errors import InvalidOperationError
+from volfs.errors import InvalidOperationError, VolfsError
 from volfs.fuse.callers import find_caller, note_caller
 from volfs.fuse.guard import guarded
 from volfs.fuse.negotiation import NONE, Features
@@ -316,8 +316,13 @@ class Operations(pyfuse3.Operations):
         dots = (b".", b"..")
         for at in range(start_id, len(names) + len(dots)):
             name = dots[at] if at < len(dots) else names[at - len(dots)]
-            if not await self._reply(token, ino, name, at + 1):
-                return
+            try:
+                if not await self._reply(token, ino, name, at + 1):
+                    return
+            except VolfsError:
+                if at == start_id:
+                    raise
+                return  # the kernel has to hear of those before; the next request meets it again
 
     async def _reply(self, token: ReaddirToken, ino: int, name: bytes, next_id: int) -> bool:
         """Add a name to a listing; False when the reply is full."""
