@@ -77,6 +77,7 @@ class RunCommand(click.Command):
     metavar="SECONDS",
     help="Between commits in the background; 0 is none. Default: the volume's, else 5.",
 )
+@click.option("--share-tmp", is_flag=True, help="See this machine's /tmp and /var/tmp.")
 @click.option("--workdir", metavar="DIR", help="Where the command starts; default: here.")
 @click.option("-m", "is_module", is_flag=True, help="COMMAND is an App's module: PACKAGE.APP.")
 @click.option("-w", "--write-result", metavar="FILE", help="App: write its str or bytes there.")
@@ -189,6 +190,7 @@ def _make_spec(
     commit: Literal["always", "success", "never"],
     auto_commit: float | None,
     workdir: str | None,
+    share_tmp: bool,
 ) -> ContainerSpec:
     """Of what the options say, checked before anything is created or forked."""
     from volfs.containers.container import ContainerSpec, check_spec
@@ -196,7 +198,7 @@ def _make_spec(
     mounts = tuple(map(_parse_volume, volumes))
     workdir = _find_workdir(workdir, [mount.path for mount in mounts]) if workdir else None
     environment = _read_secrets(secret_names) | dict(map(_parse_variable, variables))
-    spec = ContainerSpec(mounts, (), environment, workdir, commit, auto_commit)
+    spec = ContainerSpec(mounts, (), environment, workdir, commit, auto_commit, share_tmp)
     check_spec(spec)
     return replace(spec, mounts=_prepare(mounts, create, fork)) if create or fork else spec
 

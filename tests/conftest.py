@@ -25,6 +25,8 @@ _SLOW = ("volfs.control.waiting", "volfs.store.opening")
 def pytest_configure(config: pytest.Config) -> None:
     # Notes about the stores of tests are not this user's.
     os.environ["VOLFS_STATE_DIR"] = _state.name
+    # Tests and what they run in containers meet in directories of the machine's /tmp.
+    os.environ["VOLFS_SHARE_TMP"] = "1"
     isolate_mounts()
     config.addinivalue_line("markers", "damaged: leaves the store damaged on purpose")
     config.addinivalue_line("markers", "noisy(*texts): expects log records above INFO with these")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,6 +19,7 @@ from volfs.containers.layout import EMPTY, Shown, layout
 from volfs.containers.mounting import mounting, raise_first
 from volfs.containers.places import Place, clear_left
 from volfs.containers.process import ContainerProcess, find_bwrap, start
+from volfs.containers.temporary import PLACES, SHARE, Temporary, find_named, show_paths
 from volfs.control.client import MountClient, get_mount
 from volfs.control.mounts import runtime_directory
 from volfs.control.protocol import UnmountResult
@@ -26,6 +28,7 @@ from volfs.daemon.options import AtEnd, MountOptions
 from volfs.errors import InvalidError, MountError, NotFoundError, VolfsError
 from volfs.model.names import check_volume_name, to_mount_path
 from volfs.model.text import describe_error, to_text
+from volfs.store.address import find_local_path
 from volfs.store.location import choose_store
 
 AUTO_COMMIT = 5.0
@@ -71,6 +74,10 @@ class ContainerSpec:
     commit: CommitPolicy = "always"
     auto_commit: float | None = None
     """Seconds between background commits; 0: none. None: the volume's default, else 5."""
+    share_tmp: bool = False
+    """Whether it sees the machine's /tmp and /var/tmp. Also with VOLFS_SHARE_TMP=1."""
+    visible: tuple[str, ...] = ()
+    """Paths below /tmp and /var/tmp that it sees in any case, with what this process uses."""
 
 
 class Container:
@@ -101,7 +108,10 @@ class Container:
         clear_left()
         self._place = Place()
         self._signs = Signs(len(spec.mounts))
+        self._temporary: Temporary | None = None
         try:
+            if not (spec.share_tmp or os.environ.get(SHARE, "0") not in ("", "0")):
+                self._temporary = Temporary(share_guard())
             for number, mount in enumerate(spec.mounts):
                 self._mounted[mount] = self._place.make_mountpoint(f"{number}-{mount.name}")
             options = [self._make_options(at, mount) for at, mount in enumerate(spec.mounts)]
@@ -130,13 +140,26 @@ class Container:
         environment |= self.spec.environment
         environment |= {"VOLFS_STORE": self._store, "VOLFS_RUNTIME_DIR": self._runtime}
         # With volumes, their daemons do what it does.
-        guard = None if self.spec.mounts else share_guard()
+        guard = None if self.spec.mounts and self._temporary is None else share_guard()
+        layout = [*self._layout, *self._show_named(argv, environment)]
         process = start(
-            lambda: ContainerProcess(self._layout, argv, guard, env=environment, **popen_options)
+            lambda: ContainerProcess(layout, argv, guard, env=environment, **popen_options)
         )
         with self._lock:
             self._processes.append(process)
         return process
+
+    def _show_named(
+        self, argv: Sequence[Argument], environment: Mapping[str, str]
+    ) -> Iterator[str]:
+        """What a command's words and variables name in the machine's /tmp."""
+        if self._temporary is None:
+            return
+        self._temporary.make_inside(environment.get("TMPDIR"))
+        words = (*map(os.fsdecode, argv), *find_named(environment))
+        named = (word for word in words if word not in PLACES)
+        for one in show_paths(named, self._places):
+            yield from ("--bind", one.source, one.path)
 
     def mountpoint(self, mount: VolumeMount) -> Path:
         """Where the host sees a volume of this container."""
@@ -166,6 +189,8 @@ class Container:
     def _remove(self) -> None:
         self._signs.close()
         self._place.remove()
+        if self._temporary is not None:
+            self._temporary.remove()
 
     def commit_changes(self) -> None:
         """Commit what has changed, if there are commits in the background, too.
@@ -223,8 +248,19 @@ class Container:
         workdir = self.spec.workdir
         if workdir and not os.path.isdir(workdir) and not _is_shown(workdir, shown):
             shown.append(Shown(EMPTY, workdir))
+        if self._temporary is not None:
+            kept = show_paths(self._list_visible(), [item.path for item in shown])
+            shown += [*self._temporary.show(), *kept]
+        self._places = [item.path for item in shown]
         place = ("--chdir", self.spec.workdir) if self.spec.workdir else ()
         return [*layout(LocalHost(), shown), *_OWN, *place]
+
+    def _list_visible(self) -> list[str]:
+        """What this process works with."""
+        local = find_local_path(self._store)
+        python = (sys.prefix, sys.base_prefix, os.path.dirname(sys.executable))
+        used = (self._runtime, str(local or ""), os.getcwd(), self.spec.workdir or "")
+        return [*(path for path in used if path not in PLACES), *python, *self.spec.visible]
 
     # --- unmounting --------------------------------------------------------
 

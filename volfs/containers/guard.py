@@ -1,9 +1,9 @@
 """Ends containers' processes when the process is killed that started them.
 
 ``python guard.py LINE OWNER``, two descriptors: a socket and the owner's pidfd. A
-message with a descriptor names a mount namespace to look after, one without takes the
-name back. A program of its own, which imports nothing of ours: it is there for
-containers without volumes, where no daemon does the same, and shall cost little.
+message with a descriptor names a mount namespace to look after, or a directory to remove
+when the owner is killed (its lock is kept until that is done); one without takes the name
+back. A program of its own, which imports nothing of ours, and shall cost little.
 """
 
 # ruff: noqa: PTH115, PTH208, SIM105 - pathlib and contextlib take longer to load than the rest
@@ -16,6 +16,8 @@ import socket
 import sys
 
 LOOK_AGAIN = 0.005
+TRIES = 1000
+NAME_MAX = 4096
 
 
 def find_members(namespace: str) -> list[int]:
@@ -42,12 +44,23 @@ def kill_members(namespace: str) -> None:
         select.select((), (), (), LOOK_AGAIN)
 
 
+def remove_tree(directory: bytes) -> None:
+    """Those who write there may be about to be killed by others: not for long."""
+    import shutil
+
+    for _ in range(TRIES):
+        shutil.rmtree(directory, ignore_errors=True)
+        if not os.path.lexists(directory):
+            return
+        select.select((), (), (), LOOK_AGAIN)
+
+
 def guard(line: socket.socket, owner: int) -> None:
     held: dict[bytes, int] = {}
     sources: list[socket.socket | int] = [line, owner]
     # What was said before the owner's end is read after it, too.
     while select.select(sources, (), ())[0] != [owner]:
-        name, descriptors, _, _ = socket.recv_fds(line, 100, 1)
+        name, descriptors, _, _ = socket.recv_fds(line, NAME_MAX, 1)
         if descriptors:
             held[name] = descriptors[0]
         elif name:
@@ -56,8 +69,11 @@ def guard(line: socket.socket, owner: int) -> None:
                 os.close(descriptor)
         else:  # the owner is about to end
             sources.remove(line)
-    for namespace in held:
-        kill_members(namespace.decode())
+    directories = [name for name in held if name.startswith(b"/")]
+    for name in held.keys() - directories:
+        kill_members(name.decode())
+    for directory in directories:
+        remove_tree(directory)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,16 @@ class Guard(Companion):
             with suppress(OSError):
                 self._line.send(members.namespace.encode())
 
+    def add_directory(self, path: str, lock: int) -> None:
+        """Have it removed then; nobody else takes it for left behind before."""
+        with suppress(OSError):
+            socket.send_fds(self._line, [os.fsencode(path)], [lock])
+
+    def remove_directory(self, path: str) -> None:
+        """It has been removed."""
+        with suppress(OSError):
+            self._line.send(os.fsencode(path))
+
 
 _lock = threading.Lock()
 _shared: weakref.WeakValueDictionary[int, Guard] = weakref.WeakValueDictionary()

@@ -56,6 +56,7 @@ class Options:
     """Calls after which a container ends."""
     lanes: int = 1
     batching: Batching | None = None
+    share_tmp: bool = False
     auto_commit: float | None = None
     """Between background commits; 0: none, nor one when a call returns. None: the volume's
     default, else 5."""
@@ -77,6 +78,7 @@ class Options:
         single_use_containers: bool = False,
         lanes: int | None = None,
         batching: Batching | None = None,
+        share_tmp: bool | None = None,
         auto_commit: float | bool | None = None,
         **noted: Any,
     ) -> Options:
@@ -97,6 +99,7 @@ class Options:
             "max_inputs": 1 if single_use_containers else max_inputs,
             "lanes": _check_positive("max_inputs", lanes),
             "batching": batching,
+            "share_tmp": share_tmp,
             "auto_commit": _to_seconds(auto_commit),
         }
         return replace(self, **{key: value for key, value in changed.items() if value is not None})

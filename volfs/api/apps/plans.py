@@ -31,14 +31,16 @@ def start_container(name: str, options: Options, service: bytes) -> Running:
     volumes = _check(VOLUME, options.volumes)
     mounted = [*volumes, *_check(NETWORK_FILE_SYSTEM, options.network_file_systems)]
     store = _find_store(mounted)
+    paths = [*image.import_paths, *_get_import_paths()]
     spec = ContainerSpec(
         mounts=tuple(_make_mount(path, handle) for path, handle in mounted),
         binds=image.binds,
         environment=_make_environment(options, image, store),
         workdir=image.workdir,
         auto_commit=options.auto_commit,
+        share_tmp=options.share_tmp,
+        visible=tuple(paths),
     )
-    paths = [*image.import_paths, *_get_import_paths()]
     start = Start(service, paths, options.lanes)
     return Running(name, spec, store, start, serve, launcher)
 
