@@ -36,7 +36,7 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * _UNITS[match[2]]
 
 
-@verb("gc", bare=True)
+@verb("gc", bare=True, has_names=False)
 @click.option("-n", "--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
 @click.option(
     "--grace",
@@ -106,7 +106,7 @@ def _print_gc(result: GcReport, dry_run: bool) -> None:
         tell(f"Left for later, for somebody writes to them: {plural(result.busy_packs, 'pack')}.")
 
 
-@verb("check", bare=True)
+@verb("check", bare=True, has_names=False)
 @click.option(
     "--read-data", is_flag=True, help="Also decompress every chunk and compute its id again."
 )
@@ -233,7 +233,7 @@ def _show_versions(problem: Problem) -> str:
     return f"version {shown}" if len(problem.versions) == 1 else f"versions {shown}"
 
 
-@verb("rebuild-index", bare=True)
+@verb("rebuild-index", bare=True, has_names=False)
 @json_option
 def rebuild_index(as_json: bool) -> None:
     """Make the index again from the packs; nobody may use the store meanwhile."""
@@ -263,14 +263,15 @@ def rebuild_index(as_json: bool) -> None:
     _print_leases(leases)
     for item in recovered:
         left_out = f", without {item.incomplete}" if item.incomplete else ""
-        say(f"Recovered volume {item.volume.name} to version {item.versions[0]}{left_out}.")
+        say(f"Recovered volume {item.volume.full_name} to version {item.versions[0]}{left_out}.")
         for tag, version in item.lost_tags.items():
-            say(f"Lost: tag {tag} of version {version} of {item.volume.name}.")
+            say(f"Lost: tag {tag} of version {version} of {item.volume.full_name}.")
 
 
 def _recovered_as_json(item: Recovered) -> dict[str, Any]:
     return {
         "volume": item.volume.name,
+        "environment": item.volume.environment,
         "id": item.volume.id,
         "versions": item.versions,
         "incomplete": item.incomplete,

@@ -8,7 +8,8 @@ import signal
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from volfs_cli.stores import store_url
+from volfs.model.names import MAIN
+from volfs_cli.stores import environment, store_url
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def find_mount(target: str) -> MountClient:
     from volfs.daemon.targets import find_targets
 
     if "/" in target or target in (".", ".."):
-        return _get_only(target, find_targets(target, ""))  # a path needs no store
+        return _get_only(target, find_targets(target, "", MAIN))  # a path needs none
     number = _look_up(target)
     if number is None:
         raise _explain_silence(target)
@@ -74,7 +75,7 @@ def _answer(name: str, pipe: int) -> NoReturn:
     from volfs.model.text_json import encode_json
 
     try:
-        mount = _get_only(name, find_targets(name, store_url()))
+        mount = _get_only(name, find_targets(name, store_url(), environment()))
         os.write(pipe, b"%d" % mount.mount.number)
     except VolfsError as error:
         os.write(pipe, encode_json(to_failure(error)))

@@ -14,6 +14,7 @@ from volfs.model.text import describe_error
 from volfs_cli import (
     care,
     dicts,
+    environments,
     expire,
     files,
     history,
@@ -74,7 +75,7 @@ def cli() -> None:
 @cli.group("volume", cls=InOrder)
 @store_option
 def volume() -> None:
-    """The same commands, as in `modal volume`; -e/--env is accepted and means nothing here."""
+    """The same commands, as in `modal volume`."""
 
 
 @cli.command("completion")
@@ -94,6 +95,8 @@ cli.add_command(running.run)
 cli.add_command(serving.serve)
 for _group in (dicts.group, queues.group, secrets.group, nfs.group):
     cli.add_command(_group)
+cli.add_command(environments.group)
+cli.add_command(environments.config)
 
 
 def main() -> NoReturn:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from volfs.model.names import MAIN, split_name
 from volfs.model.text import show
 from volfs_cli.forcing import find_mount, unmount_by_force
 from volfs_cli.options import (
@@ -31,7 +32,13 @@ from volfs_cli.output import (
     show_size,
 )
 from volfs_cli.request_times import print_requests, to_json
-from volfs_cli.stores import complete_volume, store_url
+from volfs_cli.stores import (
+    complete_volume,
+    environment_for,
+    named_environment,
+    parse_name,
+    store_url,
+)
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
@@ -70,7 +77,9 @@ def mount(volume: str, mountpoint: str, timeout: float | None, **options: Any) -
     from volfs.daemon.options import MountOptions
     from volfs.errors import MountError
 
-    chosen = MountOptions(store_url(), volume, os.path.abspath(mountpoint), **options)
+    where, name = parse_name(volume)
+    place = os.path.abspath(mountpoint)
+    chosen = MountOptions(store_url(), name, place, environment=where, **options)
     try:
         from volfs.daemon.launch import mount as launch
     except ImportError as error:
@@ -111,7 +120,7 @@ def umount(target: str, discard: bool, force: bool, timeout: float | None) -> No
 def _get_target(target: str) -> MountClient:
     from volfs.daemon.targets import get_target
 
-    return get_target(target, _store_for(target))
+    return get_target(target, _store_for(target), environment_for(target))
 
 
 def _store_for(target: str) -> str:
@@ -143,7 +152,7 @@ def _say_which(target: str, mount: MountClient) -> None:
     said, is_covered = mount.status(), not leads_to(target, mount.mount)
     if said.mountpoint != path or is_covered:
         below = ", below what is mounted over it" if is_covered else ""
-        say(f"{target}: the mount of {said.volume} at {said.mountpoint}{below}", err=True)
+        say(f"{target}: the mount of {said.full_name} at {said.mountpoint}{below}", err=True)
 
 
 def _say_what_goes(mount: MountClient) -> None:
@@ -152,7 +161,7 @@ def _say_what_goes(mount: MountClient) -> None:
     said = mount.status()
     what = f"{plural(said.dirty_files, 'file')}, {show_size(said.dirty_bytes)}"
     say(
-        f"Discarding what {show(said.volume)} has uncommitted at {show(said.mountpoint)} "
+        f"Discarding what {show(said.full_name)} has uncommitted at {show(said.mountpoint)} "
         f"({what}); store {show(said.store)}."
     )
 
@@ -238,6 +247,7 @@ def reload(target: str, wait: float, touch: bool, as_json: bool, timeout: float 
 
 
 _STORE = Column("Store", lambda store: show(store or "-"))
+_ENVIRONMENT = Column("Environment", lambda environment: environment or "-")
 _STATUS = (
     Column("Volume"),
     Column("Mountpoint"),
@@ -252,6 +262,7 @@ _STATUS = (
     Column("Auto-commit", show_seconds),
     _STORE,
     Column("Volume ID", lambda volume_id: volume_id or "-"),
+    _ENVIRONMENT,
 )
 _REQUESTS = Column("Requests")
 """In JSON only: a row has it last, by operation."""
@@ -273,8 +284,11 @@ def status(target: str | None, of_requests: bool, as_json: bool) -> None:
     from volfs.control.client import list_mounts
     from volfs.daemon.targets import find_targets
 
-    mounts = list_mounts() if target is None else find_targets(target, _store_for(target))
-    rows = _sort_by_store(_ask_all(mounts))
+    if target is None:
+        rows = _choose_rows(_ask_all(list_mounts()))
+    else:
+        rows = _ask_all(find_targets(target, _store_for(target), environment_for(target)))
+    rows = _sort_by_store(rows)
     if of_requests:
         print_requests(
             [(mountpoint, requests) for _, mountpoint, *_, requests in rows], as_json=as_json
@@ -285,6 +299,12 @@ def status(target: str | None, of_requests: bool, as_json: bool) -> None:
         )
     else:
         print_listing(_STATUS, [row[:-1] for row in rows], as_json=False)
+
+
+def _choose_rows(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """All of them, or with ``-e`` those of that environment."""
+    named, at = named_environment(), _STATUS.index(_ENVIRONMENT)
+    return [row for row in rows if named in (None, row[at])]
 
 
 def _ask_all(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
@@ -335,9 +355,11 @@ def _silent(
     if session and session.alive:
         pid = pid or session.pid
         state = State.STOPPED if is_stopped(pid) else state
-    unknown = (None,) * (len(_STATUS) - 8)
+    unknown = (None,) * (len(_STATUS) - 9)
     of_store = (store, session.volume_id) if session else (None, None)
-    return (mount.source, mount.path, state.value, None, None, pid, *unknown, *of_store, {})
+    inner, name = split_name(mount.source)
+    said = (name, mount.path, state.value, None, None, pid, *unknown, *of_store)
+    return (*said, inner or MAIN, {})
 
 
 def _answered(said: MountStatus) -> tuple[Any, ...]:
@@ -355,5 +377,6 @@ def _answered(said: MountStatus) -> tuple[Any, ...]:
         said.auto_commit,
         said.store,
         said.volume_id,
+        said.environment,
         said.requests,
     )

@@ -31,7 +31,7 @@ from volfs_cli.output import (
 )
 from volfs_cli.progress import progress_bar
 from volfs_cli.resources import make_group, open_client, verb
-from volfs_cli.stores import opened_volume, store_url
+from volfs_cli.stores import environment, in_words, noting_new, opened_store, store_url
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def _open(name: str, env: str | None) -> NetworkFileSystem:
 def _opened(name: str, env: str | None) -> Iterator[tuple[Store, VolumeRecord]]:
     """NotFoundError; InvalidError for a Volume's name."""
     _open(name, env).info()
-    with opened_volume(name) as opened:
-        yield opened
+    with opened_store() as store:
+        yield store, store.get_volume(name, environment())
 
 
 @verb(group, "list", bare=True)
@@ -67,10 +67,12 @@ def list_(env: str | None, as_json: bool) -> None:
 
     found = []
     with suppress(NotAStoreError):
-        found = KnownVolumes(open_client(), kind=NETWORK).list_all(env or "")
+        found = KnownVolumes(open_client(), kind=NETWORK).list_all(environment())
     columns = (Column("Name"), Column("Location"), Column("Created at", show_time))
     rows = [(resource.name, store_url(), resource.created_ns) for resource in found]
-    print_listing(columns, rows, as_json=as_json, title="Network file systems")
+    print_listing(
+        columns, rows, as_json=as_json, title=f"Network file systems{in_words(environment())}"
+    )
 
 
 @verb(group, "create")
@@ -79,8 +81,9 @@ def create(name: str, env: str | None) -> None:
     """Create an empty network file system."""
     from volfs.api.network_file_system import NetworkFileSystem
 
-    NetworkFileSystem.create_deployed(name, open_client(), env)
-    say(f"Created NetworkFileSystem '{name}'.")
+    with noting_new(environment()):
+        NetworkFileSystem.create_deployed(name, open_client(), env)
+    say(f"Created NetworkFileSystem '{name}'{in_words(environment())}.")
 
 
 @verb(group, "delete")
@@ -91,7 +94,8 @@ def delete(name: str, yes: bool, env: str | None) -> None:
     from volfs.api.network_file_system import NetworkFileSystem
 
     _open(name, env).info()
-    confirm(f"Are you sure you want to irrevocably delete the NetworkFileSystem '{name}'?", yes)
+    what = f"the NetworkFileSystem '{name}'{in_words(environment())}"
+    confirm(f"Are you sure you want to irrevocably delete {what}?", yes)
     NetworkFileSystem.delete(name, open_client(), env)
 
 

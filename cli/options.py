@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from volfs_cli.stores import complete_version, complete_volume, store_option
+from volfs_cli.stores import complete_version, complete_volume, env_option, store_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 AUTO_COMMIT = "--auto-commit"
@@ -88,11 +88,6 @@ def timeout_option(command: F) -> F:
     )(command)
 
 
-def env_option(command: F) -> F:
-    """Modal's environments have no meaning here; scripts that name one go on working."""
-    return click.option("-e", "--env", expose_value=False, hidden=True)(command)
-
-
 def yes_option(command: F) -> F:
     return click.option("-y", "--yes", is_flag=True, help="Run without pausing for confirmation.")(
         command
@@ -111,11 +106,16 @@ def at_option(help: str) -> Callable[[F], F]:
     return click.option("--at", metavar="VERSION", shell_complete=complete_version, help=help)
 
 
-def verb(name: str, *, bare: bool = False) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command with the options that all have. ``bare`` ones do something without arguments."""
+def verb(
+    name: str, *, bare: bool = False, has_names: bool = True
+) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command with the options that all have. ``bare`` ones do something without arguments.
+
+    Those without ``has_names`` are about the whole store: no environment has a meaning there.
+    """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         make = click.command(name, cls=VolumeCommand, no_args_is_help=not bare)
-        return make(store_option(env_option(function)))
+        return make(store_option(env_option(function) if has_names else function))
 
     return decorate

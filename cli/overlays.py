@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from volfs.model.names import MAIN, split_name
 from volfs_cli.mounts import commit_options, print_commit
 from volfs_cli.options import verb
 from volfs_cli.output import (
@@ -22,7 +23,7 @@ from volfs_cli.output import (
     show_size,
 )
 from volfs_cli.progress import progress_bar
-from volfs_cli.stores import opened_store, store_option
+from volfs_cli.stores import env_option, named_environment, opened_store, store_option
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
@@ -42,11 +43,13 @@ _OVERLAYS = (
     Column("Files", show_count),
     Column("Bytes", show_size),
     Column("Problem"),
+    Column("Environment"),
 )
 
 
 @click.group("overlays", invoke_without_command=True)
 @store_option
+@env_option
 @json_option
 @click.pass_context
 def overlays(context: click.Context, as_json: bool) -> None:
@@ -60,14 +63,17 @@ def _list(as_json: bool) -> None:
 
     with opened_store() as store:
         rows = [_as_row(found) for found in list_overlays(store)]
+    named = named_environment()
+    rows = [row for row in rows if named in (None, row[-1])]
     print_listing(_OVERLAYS, rows, as_json=as_json)
 
 
 def _as_row(found: Overlay) -> tuple[Any, ...]:
     session = found.session
+    where, name = split_name(found.volume.full_name if found.volume else session.volume)
     return (
         session.name,
-        found.volume.name if found.volume else session.volume,
+        name,
         session.mountpoint,
         found.state,
         found.version,
@@ -75,10 +81,11 @@ def _as_row(found: Overlay) -> tuple[Any, ...]:
         found.left.files,
         found.left.bytes,
         found.problem,
+        where or MAIN,
     )
 
 
-@verb("adopt")
+@verb("adopt", has_names=False)
 @name_argument
 @click.argument("mountpoint", type=click.Path())
 def adopt(name: str, mountpoint: str) -> None:
@@ -91,7 +98,7 @@ def adopt(name: str, mountpoint: str) -> None:
     mount(options)
 
 
-@verb("commit")
+@verb("commit", has_names=False)
 @name_argument
 @commit_options
 def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
@@ -105,7 +112,7 @@ def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
     print_commit(to_result(published), as_json)
 
 
-@verb("discard")
+@verb("discard", has_names=False)
 @name_argument
 def discard(name: str) -> None:
     """Drop what a dead mount left. There is no way back."""
@@ -127,7 +134,7 @@ def _say_what_goes(session: Session, store: str) -> None:
     say(f"Discarding what a mount of {volume} left{where}; store {show(store)}.")
 
 
-@verb("export")
+@verb("export", has_names=False)
 @name_argument
 @click.argument("directory", type=click.Path())
 @click.option("-f", "--force", is_flag=True, help="Write into a directory that is not empty.")
@@ -185,7 +192,7 @@ def _exported_as_json(done: Exported) -> dict[str, Any]:
     }
 
 
-@verb("rebase")
+@verb("rebase", has_names=False)
 @name_argument
 @click.option(
     "--onto", metavar="VERSION", required=True, help="A number, a tag, or head: stand on this."

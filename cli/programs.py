@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ import click
 class ProgramOptions:
     """Options of ``volfs run`` that only an App has."""
 
-    environments: Sequence[str]
+    variables: Sequence[str]
+    """Of commands: an App's file says what it has."""
     detach: bool
     quiet: bool
     write_result: str | None
@@ -46,10 +46,8 @@ def _prepare(options: ProgramOptions) -> None:
         and not Path(options.write_result).absolute().parent.is_dir()
     ):
         raise click.UsageError(f"-w {options.write_result}: no such directory")
-    for environment in options.environments:
-        if "=" in environment:
-            raise click.UsageError("--env KEY=VALUE is for commands; an App's file says it")
-        os.environ["VOLFS_ENVIRONMENT"] = environment
+    if options.variables:
+        raise click.UsageError("--env KEY=VALUE is for commands; an App's file says it")
     if options.quiet:
         logging.getLogger("volfs").setLevel(logging.ERROR)
     if options.detach:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from volfs_cli.options import InOrder, yes_option
 from volfs_cli.output import Column, confirm, json_option, print_listing, show_time
-from volfs_cli.stores import store_option, store_url
+from volfs_cli.stores import (
+    environment,
+    given_env_option,
+    in_words,
+    noting_new,
+    store_option,
+    store_url,
+)
 
 if TYPE_CHECKING:
     from volfs.api.client import Client
     from volfs.api.resource import Objects
 
-F = TypeVar("F", bound=Callable[..., Any])
 FACTS = (Column("Name"), Column("Created at", show_time), Column("Created by"))
 
 
@@ -24,25 +30,18 @@ def make_group(name: str, help: str) -> click.Group:
 
 
 def verb(
-    group: click.Group, name: str, *, bare: bool = False
+    group: click.Group, name: str, *, bare: bool = False, has_names: bool = True
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command of the group, with ``--store`` and ``-e``; the latter is given as ``env``."""
+    """A command of the group, with ``--store``, and, where it ``has_names``, with ``-e``, which
+    is given as ``env``."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        command = click.command(name, no_args_is_help=not bare)(store_option(_env_option(function)))
+        make = click.command(name, no_args_is_help=not bare)
+        command = make(store_option(given_env_option(function) if has_names else function))
         group.add_command(command)
         return command
 
     return decorate
-
-
-def _env_option(command: F) -> F:
-    return click.option(
-        "-e",
-        "--env",
-        metavar="ENV",
-        help="The environment. Default: VOLFS_ENVIRONMENT, MODAL_ENVIRONMENT, else main.",
-    )(command)
 
 
 def open_client() -> Client:
@@ -56,7 +55,10 @@ def add_create(group: click.Group, find_objects: Callable[[], Objects[Any]], nou
     """``create NAME``: silent, and nothing if it is there."""
 
     def create(name: str, env: str | None) -> None:
-        find_objects().create(name, allow_existing=True, environment_name=env, client=open_client())
+        with noting_new(environment()):
+            find_objects().create(
+                name, allow_existing=True, environment_name=env, client=open_client()
+            )
 
     create.__doc__ = f"Create a {noun} with this name, unless there is one."
     verb(group, "create")(click.argument("name")(create))
@@ -87,7 +89,8 @@ def add_delete(group: click.Group, find_objects: Callable[[], Objects[Any]], nou
     """``delete NAME``: asks first."""
 
     def delete(name: str, allow_missing: bool, yes: bool, env: str | None) -> None:
-        confirm(f"Are you sure you want to irrevocably delete the {noun} '{name}'?", yes)
+        what = f"the {noun} '{name}'{in_words(environment())}"
+        confirm(f"Are you sure you want to irrevocably delete {what}?", yes)
         find_objects().delete(
             name, allow_missing=allow_missing, environment_name=env, client=open_client()
         )

@@ -15,9 +15,19 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import click
 from click.core import ParameterSource
 
+from volfs.store.location import ENVIRONMENT_VARIABLES
 from volfs_cli.hiding import hide_values
 from volfs_cli.options import Seconds
-from volfs_cli.stores import complete_volume, opened_store, store_option, store_url
+from volfs_cli.stores import (
+    complete_volume,
+    environment,
+    named_environment,
+    opened_store,
+    parse_name,
+    store_option,
+    store_url,
+    take_environment,
+)
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
@@ -45,7 +55,7 @@ class RunCommand(click.Command):
 @click.option(
     "--volume",
     "volumes",
-    metavar="NAME:PATH[:ro]",
+    metavar="[ENV/]NAME:PATH[:ro]",
     multiple=True,
     shell_complete=complete_volume,
     help="Mount this volume there; may be repeated.",
@@ -59,9 +69,10 @@ class RunCommand(click.Command):
     "-e",
     "--env",
     "variables",
-    metavar="KEY=VALUE",
+    metavar="ENV|KEY=VALUE",
     multiple=True,
-    help="A variable; for an App, the environment in which names are looked up.",
+    callback=take_environment,
+    help="The environment in which names are looked up, or, for a command, a variable.",
 )
 @click.option(
     "--commit",
@@ -96,6 +107,8 @@ def run(command: tuple[str, ...], is_module: bool, **options: Any) -> NoReturn:
     """
     hide_values()
     _end_on_signals()
+    if named := named_environment():
+        os.environ |= dict.fromkeys(ENVIRONMENT_VARIABLES, named)
     if is_module or _is_program(command[0]):
         _check_options(_FOR_PROGRAMS, "is for commands; an App's file says it")
         _run_program(command, is_module, options)
@@ -127,7 +140,7 @@ def _run_program(command: Sequence[str], is_module: bool, options: dict[str, Any
 
     os.environ["VOLFS_STORE"] = store_url()
     chosen = {name: options[name] for name in _ONLY_PROGRAMS}
-    run_program(command, is_module, ProgramOptions(environments=options["variables"], **chosen))
+    run_program(command, is_module, ProgramOptions(variables=options["variables"], **chosen))
     sys.exit()
 
 
@@ -220,7 +233,8 @@ def _parse_volume(text: str) -> VolumeMount:
         path, mode = place, "rw"
     if not (name and path) or mode not in ("ro", "rw"):
         raise click.UsageError(f"--volume {text}: use NAME:PATH or NAME:PATH:ro")
-    return VolumeMount(name, path, read_only=mode == "ro")
+    where, name = parse_name(name)
+    return VolumeMount(name, path, read_only=mode == "ro", environment=where)
 
 
 def _parse_variable(text: str) -> tuple[str, str]:
@@ -238,7 +252,10 @@ def _read_secrets(names: Sequence[str]) -> dict[str, str]:
 
     client = client_of(store_url())
     try:
-        return read_environment(Secret.from_name(name, client=client) for name in names)
+        where = environment()
+        return read_environment(
+            Secret.from_name(name, environment_name=where, client=client) for name in names
+        )
     finally:
         client.close()
 
@@ -250,13 +267,14 @@ def _prepare(mounts: Sequence[VolumeMount], create: bool, fork: bool) -> tuple[V
     prepared = []
     with opened_store(create=create) as store:
         for mount in mounts:
-            if create and mount.name not in {record.name for record in store.list_volumes()}:
-                create_volume(store, mount.name)
+            known = {record.full_name for record in store.list_volumes()} if create else ()
+            if create and mount.full_name not in known:
+                create_volume(store, mount.name, environment=mount.environment)
             if fork and not mount.read_only:
-                source = store.get_volume(mount.name)
+                source = store.get_volume(mount.name, mount.environment)
                 name = f"{mount.name[:55]}-{secrets.token_hex(4)}"
                 fork_volume(store, source, name, store.get_head(source.id))
-                say(f"Changes of {mount.name} go to its fork {name}.", err=True)
+                say(f"Changes of {mount.full_name} go to its fork {name}.", err=True)
                 mount = replace(mount, name=name)
             prepared.append(mount)
     return tuple(prepared)

@@ -23,6 +23,7 @@ from volfs_cli.resources import (
     row_of,
     verb,
 )
+from volfs_cli.stores import environment, noting_new
 from volfs_cli.terminal import say, say_lines
 
 if TYPE_CHECKING:
@@ -44,12 +45,10 @@ _LIST = (*FACTS, Column("Last used at"))
 @json_option
 def list_(env: str | None, as_json: bool) -> None:
     """List the Secrets of the environment, newest first. Shows no values."""
-    from volfs.api.client import default_environment
-
     missing, show = (None, json_time) if as_json else ("-", show_time)
     used = [(handle, handle._last_use()) for handle in list_handles(_objects(), env)]
     rows = [(*row_of(handle), show(ns) if ns else missing) for handle, ns in used]
-    title = f"Secrets in environment '{default_environment(env)}'"
+    title = f"Secrets in environment '{environment()}'"
     print_listing(_LIST, rows, as_json=as_json, title=title)
 
 
@@ -80,7 +79,8 @@ def create(
         raise click.UsageError("You need to specify at least one key for your secret")
     if "" in values:
         raise click.UsageError("Invalid key: ''")
-    _store(secret_name, values, force, env)
+    with noting_new(environment()):
+        _store(secret_name, values, force, env)
     names = ", ".join(repr(name) for name in values)
     say(f"Created a new secret '{secret_name}' with the key{'s'[: len(values) > 1]} {names}")
     say_lines(_EXAMPLE.format(secret=secret_name, key=next(iter(values))))
@@ -165,8 +165,8 @@ def _read_json(path: str) -> dict[str, str]:
 add_delete(group, _objects, "Secret")
 
 
-@verb(group, "rotate-key", bare=True)
-def rotate_key(env: str | None) -> None:
+@verb(group, "rotate-key", bare=True, has_names=False)
+def rotate_key() -> None:
     """Seal all Secrets of the store with a new key, and forget the old one.
 
     A file that VOLFS_SECRET_KEY_FILE names keeps its old keys, for other stores.

@@ -1,4 +1,4 @@
-"""Which store a command works on, and opening it."""
+"""Which store and which environment a command works on, and opening them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from volfs.store.location import choose_store
-from volfs_cli.terminal import take_logs
+from volfs.model.names import MAIN, check_environment, split_name
+from volfs.store.location import choose_environment, choose_store
+from volfs_cli.terminal import say, take_logs
 
 if TYPE_CHECKING:
     from volfs.store.base import Store, VolumeRecord
 
 F = TypeVar("F", bound=Callable[..., Any])
-_KEY = "volfs.store"
+_KEY, _ENVIRONMENT = "volfs.store", "volfs.environment"
+ENVIRONMENT_HELP = (
+    "The environment. Default: VOLFS_ENVIRONMENT, MODAL_ENVIRONMENT, what `volfs config` says, "
+    "else main."
+)
 
 
 def store_option(command: F) -> F:
@@ -43,6 +48,109 @@ def store_url() -> str:
     return choose_store(named)
 
 
+def env_option(command: F) -> F:
+    """``-e``: which environment the names of a command belong to."""
+    return _make_env_option(expose=False)(command)
+
+
+def given_env_option(command: F) -> F:
+    """As ``env_option``, for a command with an argument ``env``."""
+    return _make_env_option(expose=True)(command)
+
+
+def take_environment(
+    context: click.Context, option: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Callback of an option that names an environment or, with ``=``, something else: that."""
+    for value in values:
+        if "=" not in value:
+            context.meta[_ENVIRONMENT] = value
+    return tuple(value for value in values if "=" in value)
+
+
+def _make_env_option(*, expose: bool) -> Callable[[F], F]:
+    return click.option(
+        "-e",
+        "--env",
+        metavar="ENV",
+        expose_value=expose,
+        is_eager=True,
+        callback=_remember_environment,
+        shell_complete=complete_environment,
+        help=ENVIRONMENT_HELP,
+    )
+
+
+def _remember_environment(
+    context: click.Context, option: click.Parameter, value: str | None
+) -> str | None:
+    if value is not None:
+        context.meta[_ENVIRONMENT] = value
+    return value
+
+
+def named_environment() -> str | None:
+    """What ``-e`` says. InvalidNameError."""
+    named: str | None = click.get_current_context().meta.get(_ENVIRONMENT)
+    return None if named is None else check_environment(named)
+
+
+def environment() -> str:
+    """The one in force for the running command. InvalidError."""
+    return named_environment() or choose_environment()
+
+
+def environment_for(target: str) -> str:
+    """The one in force, where it matters: a path needs none, nor that it has a proper name."""
+    from volfs.daemon.targets import may_be_name
+
+    return environment() if may_be_name(target) else MAIN
+
+
+def parse_name(said: str) -> tuple[str, str]:
+    """The environment and the name of a volume that is given as NAME or ENV/NAME.
+
+    UsageError where ``-e`` says another one.
+    """
+    inner, name = split_name(said)
+    if inner is None:
+        return environment(), said
+    named = named_environment()
+    if named not in (None, inner):
+        raise click.UsageError(f"{said}: -e says another environment, '{named}'")
+    return check_environment(inner), name
+
+
+def parse_other(said: str, where: str) -> tuple[str, str]:
+    """As ``parse_name``, of a second name: it is in the environment of the first unless it says."""
+    inner, name = split_name(said)
+    return (where, said) if inner is None else (check_environment(inner), name)
+
+
+def in_words(where: str) -> str:
+    """What follows a name in a message: nothing in ``main``."""
+    return "" if where == MAIN else f" in environment '{where}'"
+
+
+@contextmanager
+def noting_new(where: str) -> Iterator[None]:
+    """Say on stderr that the block makes an environment, by making something in it."""
+    is_new = where != MAIN and where not in _list_environments()
+    yield
+    if is_new:
+        say(f"volfs: the environment '{where}' is new", err=True)
+
+
+def _list_environments() -> list[str]:
+    from contextlib import closing
+
+    from volfs.api.client import Client
+    from volfs.api.environments import KnownEnvironments
+
+    with closing(Client(store_url())) as client:
+        return [found.name for found in KnownEnvironments(client).list_all()]
+
+
 @contextmanager
 def opened_store(*, create: bool = False) -> Iterator[Store]:
     from volfs.store.registry import open_store
@@ -57,9 +165,10 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
 
 @contextmanager
 def opened_volume(name: str) -> Iterator[tuple[Store, VolumeRecord]]:
-    """The store, and the volume of that name."""
+    """The store, and the volume of that name, which may be ENV/NAME."""
+    where, alone = parse_name(name)
     with opened_store() as store:
-        yield store, store.get_volume(name)
+        yield store, store.get_volume(alone, where)
 
 
 def complete_version(
@@ -82,10 +191,26 @@ def complete_version(
 def complete_volume(
     context: click.Context, argument: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Names of volumes that begin so; none where the store cannot be read."""
+    """Names of volumes that begin so, in the environment in force or in the one that is begun
+    with; none where the store cannot be read."""
     try:
         with context.scope(cleanup=False), opened_store() as store:
-            names = [record.name for record in store.list_volumes()]
+            inner = split_name(incomplete)[0]
+            where = inner or environment()
+            names = [r.name for r in store.list_volumes() if r.environment == where]
     except Exception:  # noqa: BLE001 - a completion must not print errors into a prompt
         return []
-    return sorted(name for name in names if name.startswith(incomplete))
+    said = [name if inner is None else f"{inner}/{name}" for name in names]
+    return sorted(name for name in said if name.startswith(incomplete))
+
+
+def complete_environment(
+    context: click.Context, option: click.Parameter, incomplete: str
+) -> list[str]:
+    """Names of environments that begin so; none on any error."""
+    try:
+        with context.scope(cleanup=False):
+            known = _list_environments()
+    except Exception:  # noqa: BLE001 - as above
+        return []
+    return [name for name in known if name.startswith(incomplete)]

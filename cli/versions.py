@@ -22,7 +22,7 @@ from volfs_cli.output import (
     show_size,
     show_time,
 )
-from volfs_cli.stores import opened_volume
+from volfs_cli.stores import in_words, noting_new, opened_volume, parse_other
 from volfs_cli.terminal import answer, say
 
 if TYPE_CHECKING:
@@ -199,14 +199,20 @@ def _describe_restored(old: int, published: Published) -> str:
 
 @verb("fork")
 @volume_argument()
-@click.argument("new_name", metavar="NEW")
+@click.argument("new_name", metavar="NEW|ENV/NEW")
 @at_option("The version or tag to begin with; the newest if none is named.")
 def fork(volume: str, new_name: str, at: str | None) -> None:
-    """Make a new volume of a version of another, at once and without copying anything."""
+    """Make a new volume of a version of another, at once and without copying anything.
+
+    It is in the environment of that, unless ENV/NEW names one.
+    """
     from volfs.volume.history import get_version
     from volfs.volume.volumes import fork_volume
 
     with opened_volume(volume) as (store, record):
+        to, name = parse_other(new_name, record.environment)
         head = get_version(store, record, at or "head")
-        fork_volume(store, record, new_name, head)
-    say(f"Created Volume '{new_name}' from version {head.version} of '{volume}'.")
+        with noting_new(to):
+            fork_volume(store, record, name, head, to)
+    said = f"from version {head.version} of '{record.full_name}'"
+    say(f"Created Volume '{name}'{in_words(to)} {said}.")

@@ -19,7 +19,16 @@ from volfs_cli.output import (
     show_size,
     show_time,
 )
-from volfs_cli.stores import opened_store, opened_volume
+from volfs_cli.stores import (
+    environment,
+    in_words,
+    named_environment,
+    noting_new,
+    opened_store,
+    opened_volume,
+    parse_name,
+    parse_other,
+)
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
@@ -43,25 +52,45 @@ def create(name: str, version: int, auto_commit: float | None) -> None:
     from volfs.volume.volumes import create_volume
 
     # Before the store is made for it.
+    where = environment()
     check_volume_name(name)
     get_profile(version)
-    with opened_store(create=True) as store:
-        create_volume(store, name, profile=version, auto_commit=auto_commit or None)
-    say(f"Created Volume '{name}'.")
+    with opened_store(create=True) as store, noting_new(where):
+        interval = auto_commit or None
+        create_volume(store, name, profile=version, auto_commit=interval, environment=where)
+    say(f"Created Volume '{name}'{in_words(where)}.")
+
+
+_LIST = (
+    Column("Name"),
+    Column("Created at", show_time),
+    Column("Created by"),
+    Column("Environment"),
+)
 
 
 @verb("list", bare=True)
+@click.option("--all-environments", is_flag=True, help="Of all environments, with a column for it.")
 @json_option
-def list_(as_json: bool) -> None:
-    """List volumes, newest first."""
-    columns = (Column("Name"), Column("Created at", show_time), Column("Created by"))
+def list_(all_environments: bool, as_json: bool) -> None:
+    """List the volumes of the environment, newest first."""
     from volfs.volume.volumes import is_ephemeral
 
+    if all_environments and named_environment():
+        raise click.UsageError("--all-environments and -e ENV exclude each other")
+    where = None if all_environments else environment()
     with opened_store() as store:
         known = [record for record in store.list_volumes() if not record.is_network]
     named = [record for record in known if not is_ephemeral(record)]
-    rows = [(record.name, record.created_ns, record.created_by) for record in named]
-    print_listing(columns, rows, as_json=as_json)
+    rows = [
+        (record.name, record.created_ns, record.created_by, record.environment)
+        for record in named
+        if where in (None, record.environment)
+    ]
+    if as_json or all_environments:
+        print_listing(_LIST, rows, as_json=as_json)
+    else:
+        print_listing(_LIST[:3], [row[:3] for row in rows], as_json=False)
 
 
 @verb("delete")
@@ -73,10 +102,12 @@ def delete(name: str, allow_missing: bool, yes: bool) -> None:
     from volfs.daemon.deleting import delete_with_overlays
     from volfs.errors import NotAStoreError, NotFoundError
 
-    confirm(f"Are you sure you want to irrevocably delete the Volume '{name}'?", yes)
+    where, name = parse_name(name)
+    what = f"the Volume '{name}'{in_words(where)}"
+    confirm(f"Are you sure you want to irrevocably delete {what}?", yes)
     try:
         with opened_store() as store:
-            delete_with_overlays(store, name)
+            delete_with_overlays(store, name, environment=where)
     except (NotFoundError, NotAStoreError):
         if not allow_missing:
             raise
@@ -84,23 +115,29 @@ def delete(name: str, allow_missing: bool, yes: bool) -> None:
 
 @verb("rename")
 @volume_argument("old_name")
-@click.argument("new_name")
+@click.argument("new_name", metavar="NEW_NAME|ENV/NEW_NAME")
 @yes_option
 def rename(old_name: str, new_name: str, yes: bool) -> None:
-    """Give a volume another name. Its id, its history and its mounts stay."""
+    """Give a volume another name, or move it to another environment.
+
+    Its id, its history and its mounts stay.
+    """
     from volfs.volume.volumes import rename_volume
 
+    where, old_name = parse_name(old_name)
+    to, new_name = parse_other(new_name, where)
     confirm(
-        f"Are you sure you want to rename the Volume '{old_name}'? "
+        f"Are you sure you want to rename the Volume '{old_name}'{in_words(where)}? "
         "This may break programs that use it by this name.",
         yes,
     )
-    with opened_store() as store:
-        rename_volume(store, old_name, new_name)
+    with opened_store() as store, noting_new(to):
+        rename_volume(store, old_name, new_name, where, to)
 
 
 _INFO = (
     Column("Name"),
+    Column("Environment"),
     Column("ID"),
     Column("Profile"),
     Column("Version"),
@@ -133,6 +170,7 @@ def _describe(store: Store, record: VolumeRecord) -> tuple[object, ...]:
     sessions = list_volume_sessions(store, record)
     return (
         record.name,
+        record.environment,
         record.id,
         record.profile,
         head.version,

@@ -123,3 +123,40 @@ def test_says_what_is_missing_without_libfuse(tmp_path: Path) -> None:
     command = [sys.executable, "-c", program, str(tmp_path / "store"), "data", str(place)]
     done = subprocess.run(command, check=True, cwd="/", capture_output=True, text=True)
     assert "mounting needs pyfuse3" in done.stderr
+
+
+NAMED = {
+    *("get_volume", "delete_volume", "create_volume", "create_ephemeral_volume", "rename_volume"),
+    *("delete_with_overlays", "get_target", "find_targets", "MountOptions", "VolumeMount"),
+}
+"""Where a name of a volume stands without its environment, ``main`` is meant."""
+ROOMS_OF_NAMES = {"daemon", "containers", "api"}
+
+
+def _iter_calls(module: Path) -> Iterator[ast.Call]:
+    for node in ast.walk(ast.parse((ROOT / module).read_bytes())):
+        if isinstance(node, ast.Call):
+            yield node
+
+
+def _says_environment(call: ast.Call) -> bool:
+    """By keyword, or by a last argument that is one."""
+    if any(keyword.arg == "environment" for keyword in call.keywords):
+        return True
+    words = {"environment", "where", "to", "environment_for", "environment_name", "MAIN"}
+    nodes = [node for argument in call.args[1:] for node in ast.walk(argument)]
+    names = {getattr(node, "id", getattr(node, "attr", "")) for node in nodes}
+    return bool(words & names)
+
+
+def test_no_name_of_a_volume_loses_its_environment() -> None:
+    """Where the argument is left out, another environment's volume may be meant."""
+    rooms = [m for m in MODULES if m.parts[0] == "cli" or m.parts[1] in ROOMS_OF_NAMES]
+    found = []
+    for module in rooms:
+        for call in _iter_calls(module):
+            name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+            is_own = name == "VolumeMount" and "daemon" in module.parts  # another class
+            if name in NAMED and not is_own and not _says_environment(call):
+                found.append(f"{module}:{call.lineno}: {name}")
+    assert found == []

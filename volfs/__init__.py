@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from volfs.api.apps.patterns import FilePatternMatcher
     from volfs.api.apps.standins import (
         Cluster,
-        Environment,
         Probe,
         Proxy,
         Sandbox,
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from volfs.api.client import Client
     from volfs.api.cloud_bucket_mount import CloudBucketMount
     from volfs.api.dict import Dict
+    from volfs.api.environments import Environment
     from volfs.api.modules import billing
     from volfs.api.network_file_system import NetworkFileSystem
     from volfs.api.queue import Queue
@@ -121,7 +121,7 @@ _HOMES = {
     "Cluster": "volfs.api.apps.standins",
     "Cron": "volfs.api.apps.accepted",
     "Dict": "volfs.api.dict",
-    "Environment": "volfs.api.apps.standins",
+    "Environment": "volfs.api.environments",
     "Error": "volfs.exception",
     "FilePatternMatcher": "volfs.api.apps.patterns",
     "Function": "volfs.api.apps.function",

@@ -48,7 +48,7 @@ def test_create_list_rename_delete(volfs: Command) -> None:
     assert [line.split("\t")[0] for line in volfs("list").lines] == ["two", "one"]
     rows = volfs("list", "--json").json
     assert [row["name"] for row in rows] == ["two", "one"]
-    assert list(rows[0]) == ["name", "created_at", "created_by"]
+    assert list(rows[0]) == ["name", "created_at", "created_by", "environment"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00", rows[0]["created_at"])
     assert volfs("rename", "-y", "one", "1st").out == b""
     assert volfs("delete", "--yes", "two").out == b""
@@ -84,7 +84,7 @@ def test_auto_commit_may_stand_without_a_number(
 def test_info(volfs: Command, data: Path) -> None:
     info = volfs("info", "v", "--json").json
     assert list(info) == [
-        "name", "id", "profile", "version", "created_at", "created_by",
+        "name", "environment", "id", "profile", "version", "created_at", "created_by",
         "files", "directories", "bytes", "auto_commit", "mounts",
     ]  # fmt: skip
     assert (info["name"], info["profile"], info["version"]) == ("v", 2, 1)
@@ -317,6 +317,7 @@ def test_volume_group_mirrors_everything(volfs: Command, data: Path) -> None:
     assert volfs("volume", "ls", "v", "--env", "main").lines == ["d"]
     assert volfs("volume", "list", "-e", "main").lines == volfs("list").lines
     others = {"volume", "dict", "queue", "secret", "nfs", "run", "completion"}
+    others |= {"environment", "config"}
     assert verbs(volfs("--help")) - verbs(volfs("volume", "--help")) == others
     assert error(volfs("volume", "rm", "v", "x", status=1)).startswith("volfs: rm: x: no such")
 

@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not os.access("/dev/fuse", os.W_OK), reason="no /dev/fuse"),
 ]
 KEYS = ["name", "volume", "mountpoint", "state", "version", "age", "files", "bytes", "problem"]
+KEYS += ["environment"]
 
 
 @pytest.fixture

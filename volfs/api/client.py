@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
@@ -13,7 +14,7 @@ from volfs.api.twins import blocking, blocking_class
 from volfs.errors import UnimplementedError
 from volfs.services.layout import open_services
 from volfs.store.base import Store
-from volfs.store.location import choose_store
+from volfs.store.location import choose_environment, choose_store
 from volfs.store.registry import open_store
 from volfs.store.tables import TableStore
 
@@ -140,7 +141,22 @@ def _before_fork() -> None:
 os.register_at_fork(before=_before_fork, after_in_parent=_held.close, after_in_child=_held.close)
 
 
+_of_app: ContextVar[str | None] = ContextVar("volfs.environment", default=None)
+
+
 def default_environment(named: str | None = None) -> str:
-    """The named one, else ``VOLFS_ENVIRONMENT``, ``MODAL_ENVIRONMENT``, else ``main``."""
-    from_process = os.environ.get("VOLFS_ENVIRONMENT") or os.environ.get("MODAL_ENVIRONMENT")
-    return named or from_process or "main"
+    """The named one, else that of the app whose container is being made, else the one in force.
+
+    As ``choose_environment``.
+    """
+    return choose_environment(named or _of_app.get())
+
+
+@contextmanager
+def in_environment(name: str) -> Iterator[None]:
+    """For the block, names that are looked up belong to this environment unless they say more."""
+    token = _of_app.set(name)
+    try:
+        yield
+    finally:
+        _of_app.reset(token)

@@ -1,7 +1,6 @@
 """The volumes of a store, as the resources that lazy handles look for.
 
-A volume's name means the same in every environment, as on the command line. An
-ephemeral one is kept as long as the resource of its id is renewed.
+An ephemeral one is kept as long as the resource of its id is renewed.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from volfs.api.client import Client
-from volfs.daemon.deleting import delete_with_overlays
+from volfs.daemon.deleting import delete_all_with_overlays, delete_with_overlays
 from volfs.errors import AlreadyExistsError, InvalidError, NotFoundError, VolumeInUseError
 from volfs.model.profile import DEFAULT_PROFILE, PROFILES
 from volfs.services.resources import (
@@ -60,21 +59,24 @@ class KnownVolumes:
         profile, network = self._version or DEFAULT_PROFILE, self._kind == NETWORK
         with self._client.store(create=True) as store:
             try:
-                record = create_volume(store, name, profile=profile, network=network)
+                record = create_volume(
+                    store, name, profile=profile, network=network, environment=environment
+                )
             except AlreadyExistsError:
                 if not allow_existing:
                     raise AlreadyExistsError(
                         f"{self._kind.noun} '{name}' already exists in environment '{environment}'"
                     ) from None
-                record = self._check(store.get_volume(name))
-        return to_resource(record, environment)
+                record = self._check(store.get_volume(name, environment))
+        return to_resource(record)
 
     def create_ephemeral(self, environment: str) -> Resource:
         made = self._lives(create=True).create_ephemeral(environment)
         with self._client.store() as store:
-            record = create_ephemeral_volume(store, made.id, self._version or DEFAULT_PROFILE)
+            profile = self._version or DEFAULT_PROFILE
+            record = create_ephemeral_volume(store, made.id, profile, environment)
             self._remove_lapsed(store)
-        return to_resource(record, environment)
+        return to_resource(record)
 
     def renew(self, resource_id: str) -> None:
         self._lives().renew(resource_id)
@@ -88,10 +90,10 @@ class KnownVolumes:
         """NotFoundError; InvalidError where its version is another."""
         with self._client.store() as store:
             try:
-                record = store.get_volume(name)
+                record = store.get_volume(name, environment)
             except NotFoundError:
                 raise self._not_found(name, environment) from None
-        return to_resource(self._check(record), environment)
+        return to_resource(self._check(record))
 
     def get_by_id(self, resource_id: str) -> Resource:
         with self._client.store() as store:
@@ -107,7 +109,8 @@ class KnownVolumes:
         """Those with a name, newest first."""
         with self._client.store() as store:
             known = [record for record in store.list_volumes() if self._is_mine(record.id)]
-        return [to_resource(record, environment) for record in known if not is_ephemeral(record)]
+        named = [record for record in known if not is_ephemeral(record)]
+        return [to_resource(record) for record in named if record.environment == environment]
 
     def _check(self, record: VolumeRecord) -> VolumeRecord:
         if not self._is_mine(record.id):
@@ -130,14 +133,14 @@ class KnownVolumes:
         """NotFoundError; InvalidError for one of the other kind; VolumeInUseError."""
         with self._client.store() as store:
             try:
-                delete_with_overlays(store, name, network=self._kind == NETWORK)
+                network = self._kind == NETWORK
+                delete_with_overlays(store, name, network=network, environment=environment)
             except NotFoundError:
                 raise self._not_found(name, environment) from None
 
     def delete_by_id(self, resource_id: str) -> None:
         with self._client.store() as store:
-            name = self._get_record(store, resource_id).name
-            delete_with_overlays(store, name, network=self._kind == NETWORK)
+            delete_all_with_overlays(store, [self._get_record(store, resource_id)])
         self._lives().delete_by_id(resource_id)
 
     def _remove_lapsed(self, store: Store) -> None:
@@ -151,7 +154,12 @@ class KnownVolumes:
                 lives.get_by_id(record.id)
             except NotFoundError:
                 with suppress(NotFoundError, VolumeInUseError):
-                    delete_volume(store, record.name)
+                    delete_volume(
+                        store,
+                        record.name,
+                        network=record.is_network,
+                        environment=record.environment,
+                    )
 
     def _not_found(self, name: str, environment: str) -> NotFoundError:
         return NotFoundError(f"{self._kind.noun} '{name}' not found in environment '{environment}'")
@@ -166,6 +174,6 @@ def get_record(store: Store, volume_id: str, kind: Kind | None = None) -> Volume
     return record
 
 
-def to_resource(record: VolumeRecord, environment: str = "") -> Resource:
+def to_resource(record: VolumeRecord) -> Resource:
     name = "" if is_ephemeral(record) else record.name
-    return Resource(record.id, name, environment, record.created_ns, record.created_by)
+    return Resource(record.id, name, record.environment, record.created_ns, record.created_by)

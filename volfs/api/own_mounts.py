@@ -26,12 +26,12 @@ def get_own_mount(
         where = f" at {mountpoint}" if mountpoint else ""
         raise NotMountedError(
             f"{verb}() can only be called from within a running function, or where the volume is "
-            f"mounted: this process sees no mount of {volume.name}{where}; "
-            f"`volfs mount {volume.name} DIRECTORY` makes one"
+            f"mounted: this process sees no mount of {volume.full_name}{where}; "
+            f"`volfs mount {volume.full_name} DIRECTORY` makes one"
         )
     places = ", ".join(mount.client.mount.path for mount in found)
     raise NotMountedError(
-        f"{verb}(): {volume.name} is mounted more than once ({places}); say which: "
+        f"{verb}(): {volume.full_name} is mounted more than once ({places}); say which: "
         f"{verb}(mountpoint={found[-1].client.mount.path!r})"
     )
 
@@ -53,7 +53,8 @@ def find_own_mounts(
     own = [mount for mount in several.values() if mount.mount.device in bound]
     hosts = [mount for mount in several.values() if mount.mount.device not in bound]
     # Should the container's have died, the host's is not what anybody means.
-    if any(mount.mount.device in of_volume or mount.mount.source == volume.name for mount in own):
+    source = volume.full_name
+    if any(mount.mount.device in of_volume or mount.mount.source == source for mount in own):
         return _choose(of_volume, own)
     return _choose(of_volume, hosts)
 

@@ -21,6 +21,7 @@ from volfs.errors import (
     VolfsError,
     VolumeInUseError,
 )
+from volfs.model.names import check_environment
 from volfs.services.resources import EPHEMERAL_NS, Kind, Resource, Resources, check_name
 
 R = TypeVar("R", bound="ResourceHandle")
@@ -193,15 +194,22 @@ class NamedHandle(ResourceHandle):
     ) -> Self:
         """The one of this name, looked up at its first use. InvalidError for a bad name."""
         check_name(cls._kind.noun, name)
-        environment = default_environment(environment_name)
+        check_given(environment_name)
 
         def find(handle: ResourceHandle) -> Resource:
+            environment = default_environment(environment_name)
             if create_if_missing:
                 made = handle._resources(create=True)
                 return made.create(name, environment, allow_existing=True)
             return handle._resources().get(name, environment)
 
         return cls._make(find, client, name, f"'{name}'")
+
+
+def check_given(environment_name: str | None) -> None:
+    """InvalidError for an environment that cannot be one. Which it is otherwise is seen later."""
+    if environment_name:
+        check_environment(environment_name)
 
 
 def _restore(cls: type[R], resource: Resource, url: str) -> R:

@@ -15,10 +15,11 @@ from typing import Any, ClassVar, NoReturn, Self
 
 from volfs.api.client import Client, default_environment, find_client
 from volfs.api.dotenv_file import read_dotenv
-from volfs.api.resource import Objects, ResourceHandle, ResourceInfo, local_time
+from volfs.api.resource import Objects, ResourceHandle, ResourceInfo, check_given, local_time
 from volfs.api.twins import blocking
 from volfs.containers.messages import is_local
 from volfs.errors import InvalidError, NotFoundError, SerializationError
+from volfs.model.names import MAIN
 from volfs.services.resources import SECRET, Resource, check_name
 from volfs.services.secrets import Secrets, check_values
 
@@ -82,14 +83,16 @@ class Secret(ResourceHandle):
 
         NotFoundError, then, if it is not there or lacks one of ``required_keys``.
         """
-        environment = default_environment(environment_name)
+        check_given(environment_name)
 
         def find(handle: ResourceHandle) -> Resource:
+            environment = default_environment(environment_name)
             try:
                 resource = handle._resources().get(name, environment)
             except NotFoundError as error:
+                where = "" if environment == MAIN else f"-e {environment} "
                 raise NotFoundError(
-                    f"{error}; make it: volfs secret create {name} KEY=VALUE"
+                    f"{error}; make it: volfs secret create {where}{name} KEY=VALUE"
                 ) from None
             Secrets(handle.client.tables()).check_keys(resource.id, list(required_keys or []))
             return resource

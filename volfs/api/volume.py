@@ -23,6 +23,7 @@ from volfs.api.resource import (
     Objects,
     ResourceHandle,
     ResourceInfo,
+    check_given,
 )
 from volfs.api.twins import Twin, blocking, opening_class
 from volfs.control.client import MountClient
@@ -123,9 +124,10 @@ class Volume(ResourceHandle, OlderNames, Historical):
         where it is another's.
         """
         check_name("Volume", name)
-        environment = default_environment(environment_name)
+        check_given(environment_name)
 
         def find(handle: ResourceHandle) -> Resource:
+            environment = default_environment(environment_name)
             known = KnownVolumes(handle.client, version)
             if create_if_missing:
                 return known.create(name, environment, allow_existing=True)
@@ -225,14 +227,18 @@ class Volume(ResourceHandle, OlderNames, Historical):
             yield store, get_record(store, volume_id)
 
     @blocking
-    def fork(self, new_name: str, version: Named = "head") -> Self:
+    def fork(
+        self, new_name: str, version: Named = "head", *, environment_name: str | None = None
+    ) -> Self:
         """A new Volume whose version 1 is one of this, at once and without copying anything.
 
-        AlreadyExistsError; InvalidError for a bad name; NotFoundError.
+        It is in the same environment as this, unless one is named. AlreadyExistsError;
+        InvalidError for a bad name; NotFoundError.
         """
         check_name("Volume", new_name)
         with self._opened() as (store, record):
-            made = fork_volume(store, record, new_name, get_version(store, record, str(version)))
+            head = get_version(store, record, str(version))
+            made = fork_volume(store, record, new_name, head, environment_name)
         return self._of(to_resource(made), self.client)
 
     # --- the mount that this process sees --------------------------------
@@ -300,11 +306,11 @@ def _rename(
     NotFoundError; AlreadyExistsError; InvalidError for a bad name.
     """
     check_name("Volume", new_name)
+    environment = default_environment(environment_name)
     with find_client(client).store() as store:
         try:
-            rename_volume(store, old_name, new_name)
+            rename_volume(store, old_name, new_name, environment)
         except NotFoundError:
-            environment = default_environment(environment_name)
             raise NotFoundError(
                 f"Volume '{old_name}' not found in environment '{environment}'"
             ) from None

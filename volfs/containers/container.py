@@ -26,7 +26,7 @@ from volfs.control.protocol import UnmountResult
 from volfs.control.signs import Signs
 from volfs.daemon.options import AtEnd, MountOptions
 from volfs.errors import InvalidError, MountError, NotFoundError, VolfsError
-from volfs.model.names import check_volume_name, to_mount_path
+from volfs.model.names import MAIN, check_volume_name, join_name, to_mount_path
 from volfs.model.text import describe_error, to_text
 from volfs.store.address import find_local_path
 from volfs.store.location import choose_store
@@ -48,6 +48,13 @@ class VolumeMount:
     read_only: bool = False
     sub_path: str = ""
     network: bool = False
+    environment: str = MAIN
+    """Of the name."""
+
+    @property
+    def full_name(self) -> str:
+        """With its environment where that is not ``main``."""
+        return join_name(self.environment, self.name)
 
 
 @dataclass(frozen=True)
@@ -233,6 +240,7 @@ class Container:
             auto_commit_else=AUTO_COMMIT,
             at_end=_AT_END[self.spec.commit],
             sign_at=number,
+            environment=mount.environment,
         )
 
     def _make_layout(self) -> list[str]:
@@ -277,10 +285,10 @@ class Container:
                     raise MountError("its daemon died; `volfs overlays` shows what it has left")
                 end(client)
             except VolfsError as error:
-                errors.append(type(error)(f"{mount.name}: {error}"))
+                errors.append(type(error)(f"{mount.full_name}: {error}"))
             except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
                 said = f"{type(error).__name__}: {describe_error(error)}"
-                errors.append(MountError(f"{mount.name}: {said}"))
+                errors.append(MountError(f"{mount.full_name}: {said}"))
 
         threads = [threading.Thread(target=unmount, args=(mount,)) for mount in mounted]
         for thread in threads:  # no executor: those refuse when the interpreter ends
@@ -304,9 +312,10 @@ def check_spec(spec: ContainerSpec) -> None:
     names: set[str] = set()
     for mount in spec.mounts:
         _to_path(mount)
-        if check_volume_name(mount.name) in names:
-            raise InvalidError(f"the volume {mount.name} cannot be mounted in two places")
-        names.add(mount.name)
+        check_volume_name(mount.name)
+        if mount.full_name in names:
+            raise InvalidError(f"the volume {mount.full_name} cannot be mounted in two places")
+        names.add(mount.full_name)
 
 
 def _to_path(mount: VolumeMount) -> str:

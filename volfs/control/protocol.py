@@ -12,6 +12,7 @@ import msgspec
 
 from volfs import errors
 from volfs.errors import MountError, VolfsError
+from volfs.model.names import MAIN, join_name
 from volfs.model.text import describe_error
 from volfs.model.text_json import decode_json, encode_json
 
@@ -85,6 +86,13 @@ class MountStatus(msgspec.Struct):
     """Which it has, as ``volume/sessions.py`` identifies sessions; of older daemons empty."""
     requests: dict[str, RequestTimes] = {}
     """By operation, as the kernel asks for them."""
+    environment: str = MAIN
+    """Of the volume's name."""
+
+    @property
+    def full_name(self) -> str:
+        """The volume's, with its environment where that is not ``main``."""
+        return join_name(self.environment, self.volume)
 
 
 class CommitResult(msgspec.Struct):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 
 from volfs.daemon.session import Session, end_session, take_session
 from volfs.errors import MountError, NotFoundError
+from volfs.model.names import MAIN
 from volfs.store.base import Store, VolumeRecord
 from volfs.vfs.leftover import read_answer
 from volfs.volume.sessions import CATALOG, SCRATCH
@@ -18,20 +19,32 @@ from volfs.volume.volumes import check_deletable, delete_volume, list_volume_ses
 INSPECT = "volfs.vfs.leftover"
 
 
-def delete_with_overlays(store: Store, name: str, *, network: bool = False) -> None:
+def delete_with_overlays(
+    store: Store, name: str, *, network: bool = False, environment: str = MAIN
+) -> None:
     """As ``delete_volume``, but overlays without any change are removed and do not keep it.
 
     They are removed only if nothing else keeps the volume.
     """
-    record = store.get_volume(name)
+    _delete(store, [(store.get_volume(name, environment), network)])
+
+
+def delete_all_with_overlays(store: Store, records: Sequence[VolumeRecord]) -> None:
+    """Remove volumes and network file systems; none of them where something keeps one."""
+    _delete(store, [(record, record.is_network) for record in records])
+
+
+def _delete(store: Store, doomed: Sequence[tuple[VolumeRecord, bool]]) -> None:
     with ExitStack() as stack:
-        clean = list(_take_clean(stack, store, record))
+        clean = [pair for record, _ in doomed for pair in _take_clean(stack, store, record)]
         names = {seen.name for seen, _ in clean}
-        check_deletable(store, record, network=network, besides=names)
+        for record, network in doomed:
+            check_deletable(store, record, network=network, besides=names)
         for seen, session in clean:
             end_session(store, session)
             _clear_mount(seen)
-        delete_volume(store, name, network=network)
+        for record, network in doomed:
+            delete_volume(store, record.name, network=network, environment=record.environment)
 
 
 def _take_clean(

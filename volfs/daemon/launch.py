@@ -36,7 +36,7 @@ from volfs.daemon.whereabouts import check_empty
 from volfs.errors import MountError, NoAnswerError, VolfsError
 from volfs.fuse.guard import log_requests
 from volfs.fuse.mounting import check_fuse, unmount
-from volfs.model.names import check_volume_name
+from volfs.model.names import check_environment, check_volume_name
 from volfs.model.text_json import decode_json, encode_json
 from volfs.store.address import find_local_path
 
@@ -102,6 +102,7 @@ def wait_for_mount(starting: Starting, timeout: float | None = None) -> None:
 def check_options(options: MountOptions) -> MountOptions:
     """The options with absolute paths. UserError, MountError for what cannot work."""
     check_volume_name(options.volume)
+    check_environment(options.environment)
     mountpoint = resolve_mount_path(options.mountpoint)
     clear_dead_mount(mountpoint)
     if not os.path.isdir(mountpoint):
@@ -184,7 +185,8 @@ def _choose_log(options: MountOptions) -> Path:
     logs = Path(options.store) / "logs"
     there = logs if logs.exists() else logs.parent
     is_writable = os.access(there, os.W_OK, effective_ids=True)
-    return (logs if is_writable else runtime_directory() / "logs") / f"{options.volume}.log"
+    name = options.full_name.replace("/", "@")  # no name of a volume has one
+    return (logs if is_writable else runtime_directory() / "logs") / f"{name}.log"
 
 
 def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:

@@ -78,7 +78,7 @@ async def run(options: MountOptions, ending: Ending, ready: Callable[[], None]) 
         built = await _build(options, stack)
         request = MountRequest(
             options.mountpoint,
-            built.committer.volume.name,
+            built.committer.volume.full_name,
             built.state.read_only,
             options.allow_other,
         )
@@ -125,7 +125,7 @@ def _begin(place: Whereabouts, request: MountRequest) -> None:
 async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
     store = open_store(options.store)
     stack.callback(store.close)
-    volume = store.get_volume(options.volume)
+    volume = store.get_volume(options.volume, options.environment)
     options = place_session(store, options)
     carry_over(store, volume, options)
     session = await await_session(store, volume, options)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from volfs.model.names import MAIN, join_name
+
 AtEnd = Literal["commit", "keep", "discard"]
 
 
@@ -42,6 +44,13 @@ class MountOptions:
     """A file, ``syslog`` or ``journald``; None: ``log`` in the session's directory."""
     log_level: str | None = None
     """None: what ``VOLFS_LOG_LEVEL`` says, or else ``info``."""
+    environment: str = MAIN
+    """Of the volume's name."""
+
+    @property
+    def full_name(self) -> str:
+        """The volume's, with its environment where that is not ``main``."""
+        return join_name(self.environment, self.volume)
 
     @property
     def is_read_only(self) -> bool:

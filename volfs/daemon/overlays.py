@@ -88,7 +88,14 @@ def make_adoption(store: Store, name: str, mountpoint: str) -> MountOptions:
     name = name_here(store, name)
     found, volume = get_left(store, name)
     sub_path = found.session.sub_path or None
-    return MountOptions(store.url, volume.name, mountpoint, sub_path=sub_path, adopt=name)
+    return MountOptions(
+        store.url,
+        volume.name,
+        mountpoint,
+        sub_path=sub_path,
+        adopt=name,
+        environment=volume.environment,
+    )
 
 
 def commit_overlay(store: Store, name: str, note: CommitNote) -> Published:
@@ -101,7 +108,13 @@ def commit_overlay(store: Store, name: str, note: CommitNote) -> Published:
     session = take_session(store, name)
     try:
         sub_path = found.session.sub_path or None
-        options = MountOptions(store.url, volume.name, found.session.mountpoint, sub_path=sub_path)
+        options = MountOptions(
+            store.url,
+            volume.name,
+            found.session.mountpoint,
+            sub_path=sub_path,
+            environment=volume.environment,
+        )
         published = trio.run(_commit, options, store, volume, session, note)
         end_session(store, session)
         clear_mount(found.session)

@@ -43,6 +43,7 @@ from volfs.fuse.ops import Operations
 from volfs.fuse.timing import Timing, list_timings
 from volfs.model.names import join_path, show_path
 from volfs.model.text import show, to_text
+from volfs.store.base import VolumeRecord
 from volfs.vfs.committer import BUSY, Committer
 from volfs.volume.commit import CommitNote, OnConflict, Published
 
@@ -119,8 +120,9 @@ class Service:
 
     async def status(self) -> MountStatus:
         state, volume = self.committer.state, self.committer.volume
+        named = await self._find_named()
         return MountStatus(
-            volume=await self._current_name(),
+            volume=named.name,
             mountpoint=self.mountpoint,
             version=state.view.head.version,
             pid=os.getpid(),
@@ -135,13 +137,14 @@ class Service:
             store_replaced=await self._is_store_replaced(),
             session=self.session,
             requests={name: _to_times(it) for name, it in list_timings(self.operations).items()},
+            environment=named.environment,
         )
 
-    async def _current_name(self) -> str:
-        """The volume's, which may have been renamed; the one it had where the store is silent."""
+    async def _find_named(self) -> VolumeRecord:
+        """The volume, which may have been renamed; as it was called where the store is silent."""
         volume = self.committer.volume
         found = await self._ask_store(self.committer.store.find_volume_by_id, volume.id)
-        return found.name if found else volume.name
+        return found or volume
 
     async def _newest(self) -> int | None:
         head = await self._ask_store(self.committer.store.get_head, self.committer.volume.id)

@@ -201,7 +201,7 @@ def end_session(store: Store, session: Session) -> None:
 def make_facts(options: MountOptions, volume: VolumeRecord, version: int) -> SessionFacts:
     return SessionFacts(
         volume.id,
-        volume.name,
+        volume.full_name,
         options.mountpoint,
         os.getpid(),
         version,

@@ -1,13 +1,14 @@
 """Which mounts a command means: by a mount point, or by a volume's name in a store.
 
-A name is the name of a volume of one store. The sessions of that store say which
-mounts it has, by the device numbers of these; what other stores have mounted under
-the same name is never asked. A mount point needs no store (docs/decisions/0026).
+A name is the name of a volume in one environment of one store. The sessions of that
+store say which mounts the volume has, by the device numbers of these; what other stores
+and environments have mounted under the same name is never asked. A mount point needs
+neither (docs/decisions/0026).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
@@ -24,11 +25,12 @@ from volfs.errors import (
     StoreError,
     VolfsError,
 )
+from volfs.model.names import MAIN, join_name
 from volfs.store.address import find_local_path
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.volume.sessions import SESSIONS, Session, identify_session, list_sessions
-from volfs.volume.volumes import list_volume_sessions
+from volfs.volume.volumes import list_environments_of, list_volume_sessions
 
 PATIENCE = 2.0
 """Seconds for a store's directory to be read."""
@@ -63,19 +65,21 @@ def get_session_mount(session: Session) -> VolumeMount:
     return found[0]
 
 
-def get_target(target: str, store: str) -> MountClient:
-    """The one living mount that a command's argument means; ``store`` is the address in force.
+def get_target(target: str, store: str, environment: str = MAIN) -> MountClient:
+    """The one living mount that a command's argument means.
+
+    ``store`` is the address in force, ``environment`` the one that names belong to.
 
     A word without a slash may be a volume's name, or a mount point in the working
     directory. NotFoundError if there is none; MountError if it is not the only one.
     """
-    named = _resolve(target, store)
+    named = _resolve(target, store, environment)
     return named if isinstance(named, MountClient) else named.get_only()
 
 
-def find_targets(target: str, store: str) -> list[MountClient]:
+def find_targets(target: str, store: str, environment: str = MAIN) -> list[MountClient]:
     """As ``get_target``, but all mounts of a volume, dead ones too: at least one."""
-    named = _resolve(target, store)
+    named = _resolve(target, store, environment)
     if isinstance(named, MountClient):
         return [named]
     if not named.mounts:
@@ -103,13 +107,16 @@ def list_known_sessions(store: str) -> dict[tuple[int, int], Session]:
 
 
 class _Named(NamedTuple):
-    """What a word names in a store."""
+    """What a word names in an environment of a store."""
 
     word: str
     store: str
-    volume: VolumeRecord | None
-    sessions: list[Session]
-    mounts: list[VolumeMount]
+    environment: str
+    volume: VolumeRecord | None = None
+    sessions: Sequence[Session] = ()
+    mounts: Sequence[VolumeMount] = ()
+    elsewhere: Sequence[str] = ()
+    """The other environments in which it is a volume."""
 
     def get_only(self) -> MountClient:
         """Its living mount, which has answered."""
@@ -126,9 +133,11 @@ class _Named(NamedTuple):
     def explain(self) -> NotFoundError:
         """Why there is no living mount."""
         what = "mounted volume" if self.volume else "volume"
+        where = "" if self.environment == MAIN else f" in environment '{self.environment}'"
+        hints = (*self._hint_at_own(), *self._hint_at_environments(), *self._hint_at_others())
         return NotFoundError(
-            f"{self.word}: neither a mount point nor a {what} of the store {self.store}"
-            + "".join(f"; {hint}" for hint in (*self._hint_at_own(), *self._hint_at_others()))
+            f"{self.word}: neither a mount point nor a {what} of the store {self.store}{where}"
+            + "".join(f"; {hint}" for hint in hints)
         )
 
     def _hint_at_own(self) -> Iterator[str]:
@@ -142,9 +151,14 @@ class _Named(NamedTuple):
                     "where this process does not see it mounted"
                 )
 
+    def _hint_at_environments(self) -> Iterator[str]:
+        for environment in self.elsewhere:
+            yield f"environment '{environment}' has one: -e {environment}"
+
     def _hint_at_others(self) -> Iterator[str]:
         own = {mount.client.mount.device for mount in self.mounts}
-        others = [client.mount for client in list_mounts() if client.mount.source == self.word]
+        source = join_name(self.environment, self.word)
+        others = [client.mount for client in list_mounts() if client.mount.source == source]
         for mount in others:
             if mount.device not in own:
                 yield f"of another store is the {self.word} at {mount.path}: name the mount point"
@@ -155,12 +169,12 @@ def may_be_name(target: str) -> bool:
     return "/" not in target and target not in ("", ".", "..")
 
 
-def _resolve(target: str, store: str) -> MountClient | _Named:
+def _resolve(target: str, store: str, environment: str) -> MountClient | _Named:
     if not may_be_name(target):
         return get_mount(target)
     here = _find_here(target)
     with _named_only(target):
-        named = _look_up(target, store, may_lack=here is not None)
+        named = _look_up(target, store, environment, may_lack=here is not None)
     if here is None:
         return named
     if named.volume is None or here.mount.device in {m.client.mount.device for m in named.mounts}:
@@ -176,25 +190,26 @@ def _find_here(word: str) -> MountClient | None:
     return MountClient(found) if found is not None and found.fs_type == FS_TYPE else None
 
 
-def _look_up(word: str, url: str, *, may_lack: bool) -> _Named:
+def _look_up(word: str, url: str, environment: str, *, may_lack: bool) -> _Named:
     """NotAStoreError, unless it may lack; StoreError, DataError."""
     try:
         store = open_store(url)
     except NotAStoreError:
         if may_lack:
-            return _Named(word, url, None, [], [])
+            return _Named(word, url, environment)
         raise
     try:
-        volume = _find_volume(store, word)
+        volume = _find_volume(store, word, environment)
         sessions = list_volume_sessions(store, volume) if volume else []
+        elsewhere = [] if volume else list_environments_of(store, word)
     finally:
         store.close()
-    return _Named(word, url, volume, sessions, _find_mounts(sessions))
+    return _Named(word, url, environment, volume, sessions, _find_mounts(sessions), elsewhere)
 
 
-def _find_volume(store: Store, name: str) -> VolumeRecord | None:
+def _find_volume(store: Store, name: str, environment: str) -> VolumeRecord | None:
     try:
-        return store.get_volume(name)
+        return store.get_volume(name, environment)
     except NotFoundError:
         return None
 

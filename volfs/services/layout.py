@@ -7,11 +7,12 @@ from volfs.store.tables import TableNames, TableStore
 
 RESOURCES, NAMES, EPHEMERAL, DOOMED = "resources", "resource-names", "ephemeral", "doomed"
 ENTRIES, VALUES = "dict-entries", "dict-values"
+ENVIRONMENTS = "environments"
 PARTITIONS, ITEMS, COUNTS = "queue-partitions", "queue-items", "queue-counts"
 SECRETS, USES = "secrets", "secret-uses"
 
 ALL = TableNames(
-    durable=(RESOURCES, NAMES, EPHEMERAL, DOOMED, ENTRIES, VALUES, SECRETS, USES),
+    durable=(RESOURCES, NAMES, EPHEMERAL, DOOMED, ENTRIES, VALUES, SECRETS, USES, ENVIRONMENTS),
     volatile=(PARTITIONS, ITEMS, COUNTS),
 )
 

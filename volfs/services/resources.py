@@ -16,6 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from volfs.errors import AlreadyExistsError, DamagedObjectError, InvalidNameError, NotFoundError
+from volfs.model.names import check_environment
 from volfs.model.text import from_stored, to_stored
 from volfs.services.layout import (
     COUNTS,
@@ -159,12 +160,12 @@ class Resources:
         self._tables.change(act)
 
     def _make(self, name: str, environment: str) -> Resource:
-        check_name("Environment", environment)
+        check_environment(environment)
         made = self._now(), default_author()
         return Resource(make_id(self._kind.prefix), name, environment, *made)
 
     def _put(self, txn: Changing, resource: Resource) -> None:
-        txn.put(RESOURCES, resource.id.encode(), _encode(resource))
+        txn.put(RESOURCES, resource.id.encode(), encode_resource(resource))
 
     # --- looking ---------------------------------------------------------
 
@@ -195,8 +196,15 @@ class Resources:
 
         return sorted(self._tables.read(look), key=lambda r: (-r.created_ns, r.name))
 
+    def list_names(self) -> list[tuple[str, str]]:
+        """Of all environments: the environment, and the name."""
+        first = f"{self._kind.prefix}/".encode()
+        rows = self._tables.read(lambda txn: txn.scan(NAMES, first, end_of(first), EVERYTHING))
+        parts = (key.decode().split("/", 2) for key, _ in rows)
+        return [(environment, name) for _, environment, name in parts]
+
     def _key(self, name: str, environment: str) -> bytes:
-        return to_stored(f"{self._kind.prefix}/{environment}/{name}").encode()[:_KEY_MAX]
+        return _name_key(self._kind.prefix, environment, name)
 
     # --- removing --------------------------------------------------------
 
@@ -249,16 +257,30 @@ class Resources:
         remove_doomed(self._store)
 
 
+def name_row(resource: Resource) -> bytes:
+    """The key of the row of a resource's name."""
+    return _name_key(resource.id.partition("-")[0], resource.environment, resource.name)
+
+
+def _name_key(prefix: str, environment: str, name: str) -> bytes:
+    return to_stored(f"{prefix}/{environment}/{name}").encode()[:_KEY_MAX]
+
+
 def get_resource(txn: Reading, resource_id: str, kind: Kind) -> Resource:
     """NotFoundError if there is none of this id, or not of this kind."""
     row = txn.find(RESOURCES, to_stored(resource_id).encode()[:100]) if resource_id else None
     if row is None or not resource_id.startswith(kind.prefix):
         raise NotFoundError(f"{kind.noun} '{resource_id}' not found; it was deleted, or never was")
+    return decode_resource(resource_id, row)
+
+
+def decode_resource(resource_id: str, row: bytes) -> Resource:
+    """DamagedObjectError."""
     try:
         resource = _decoder.decode(row)
         return msgspec.structs.replace(resource, created_by=from_stored(resource.created_by))
     except ValueError as error:
-        raise DamagedObjectError(f"{kind.noun} {resource_id}: its record: {error}") from error
+        raise DamagedObjectError(f"resource {resource_id}: its record: {error}") from error
 
 
 def _decode_wait(row: bytes) -> Wait:
@@ -269,7 +291,7 @@ def _decode_wait(row: bytes) -> Wait:
     return Wait(Steady(boot, max(0, until - EPHEMERAL_NS)), _NEVER, 0)
 
 
-def _encode(resource: Resource) -> bytes:
+def encode_resource(resource: Resource) -> bytes:
     return _encoder.encode(
         msgspec.structs.replace(resource, created_by=to_stored(resource.created_by))
     )

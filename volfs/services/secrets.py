@@ -123,6 +123,12 @@ class Secrets:
 
         self._with_keys(make)
 
+    def move(self, txn: Changing, old: Resource, new: Resource) -> None:
+        """Seal anew what is sealed for whose a Secret was. StoreDeniedError without the key."""
+        keys = load_keys(self._path)
+        sealed = self._get(txn, old)
+        self._put(txn, keys, new, self._open(keys, old, sealed), sealed.version + 1)
+
     def delete(self, name: str, environment: str) -> None:
         """Remove it, sealed bytes and all. NotFoundError."""
 

@@ -1,11 +1,17 @@
-"""Which store is meant, where nobody or somebody says so."""
+"""Which store and which environment are meant, where nobody or somebody says so."""
 
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 
+from volfs.errors import InvalidError, InvalidNameError
+from volfs.model.names import MAIN, check_environment
 from volfs.store.address import parse_address
+
+ENVIRONMENT_VARIABLES = ("VOLFS_ENVIRONMENT", "MODAL_ENVIRONMENT")
+ENVIRONMENT_KEY = "environment"
 
 
 def default_store() -> str:
@@ -22,6 +28,79 @@ def choose_store(named: str | None = None) -> str:
     NotAStoreError for an address that can be none.
     """
     return parse_address(named or os.environ.get("VOLFS_STORE") or default_store()).text
+
+
+def choose_environment(named: str | None = None) -> str:
+    """The named environment, else what ``VOLFS_ENVIRONMENT``, ``MODAL_ENVIRONMENT`` or the
+    user's configuration says, else ``main``.
+
+    InvalidNameError; InvalidError for a configuration that cannot be read.
+    """
+    if named:
+        return check_environment(named)
+    for variable in ENVIRONMENT_VARIABLES:
+        if said := os.environ.get(variable):
+            return _check_said(variable, said)
+    said = load_config().get(ENVIRONMENT_KEY)
+    return _check_said(str(config_file()), said) if said else MAIN
+
+
+def _check_said(where: str, said: str) -> str:
+    try:
+        return check_environment(said)
+    except InvalidNameError as error:
+        raise InvalidNameError(f"{where}: {error}") from None
+
+
+def config_file() -> Path | None:
+    """The user's configuration, which may be absent; None where nobody is at home."""
+    if named := os.environ.get("VOLFS_CONFIG_PATH"):
+        return Path(named)
+    config = os.environ.get("XDG_CONFIG_HOME")
+    try:
+        return (Path(config) if config else Path.home() / ".config") / "volfs" / "config.toml"
+    except RuntimeError:
+        return None
+
+
+def load_config() -> dict[str, str]:
+    """What the configuration says. InvalidError for a key or a value that means nothing."""
+    file = config_file()
+    if file is None or not _is_reachable(file):
+        return {}
+    try:
+        said = tomllib.loads(file.read_text())
+    except OSError as error:
+        raise InvalidError(f"{file}: {error.strerror}") from error
+    except ValueError as error:
+        raise InvalidError(f"{file}: {error}") from error
+    for key, value in said.items():
+        if key != ENVIRONMENT_KEY or not isinstance(value, str):
+            raise InvalidError(f'{file}: {key}: only `{ENVIRONMENT_KEY} = "NAME"` has a meaning')
+    return said
+
+
+def _is_reachable(file: Path) -> bool:
+    """Whether it is there. What lies in a home that is closed to us is not ours."""
+    try:
+        file.stat()
+    except OSError:
+        return False
+    return True
+
+
+def save_environment(name: str) -> Path:
+    """Let the configuration say which environment is meant; the file. InvalidError."""
+    check_environment(name)
+    load_config()  # what is not understood is not overwritten
+    file = config_file()
+    if file is None:
+        raise InvalidError("no home directory, and no VOLFS_CONFIG_PATH: nowhere to keep it")
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = file.with_name(f"{file.name}.{os.getpid()}")
+    new.write_text(f'{ENVIRONMENT_KEY} = "{name}"\n')
+    new.replace(file)
+    return file
 
 
 def state_directory() -> Path | None:

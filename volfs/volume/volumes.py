@@ -189,6 +189,11 @@ def _check_kind(record: VolumeRecord, network: bool) -> None:
         )
 
 
+def list_environments_of(store: Store, name: str) -> list[str]:
+    """Those in which a volume is called so."""
+    return sorted(record.environment for record in store.list_volumes() if record.name == name)
+
+
 def list_volume_sessions(store: Store, record: VolumeRecord) -> list[Session]:
     """The mounts of a volume, dead ones with what they left included."""
     return [s for s in list_store_sessions(store) if s.volume_id == record.id]

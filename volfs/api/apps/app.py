@@ -22,6 +22,8 @@ from volfs.api.apps.options import Options, rename_older
 from volfs.api.apps.origins import Origin, dump_imported
 from volfs.api.apps.plans import start_container
 from volfs.api.apps.running import Target, make_id, register, register_as
+from volfs.api.client import default_environment, in_environment
+from volfs.api.resource import check_given
 from volfs.api.secret import Secret
 from volfs.api.twins import blocking, blocking_class, opening, run_in_thread
 from volfs.containers.batches import check_batched
@@ -141,6 +143,7 @@ class App(AppFacts):
         self._kept: list[Target] = []
         self._included: list[App] = []
         self._pools: dict[str, Pool] = {}
+        self._environment: str | None = None
         self._lock = threading.Lock()
         _apps.add(self)
         if name is not None:
@@ -154,14 +157,26 @@ class App(AppFacts):
 
     @blocking_class
     @classmethod
-    def lookup(cls, /, name: str, *, create_if_missing: bool = False, **_: Any) -> App:
-        """The one of that name which this program has defined last. NotFoundError."""
+    def lookup(
+        cls,
+        /,
+        name: str,
+        *,
+        create_if_missing: bool = False,
+        environment_name: str | None = None,
+        **_: Any,
+    ) -> App:
+        """The one of that name which this program has defined last. NotFoundError.
+
+        One that is made here belongs to the environment; others to that in which they run.
+        """
+        check_given(environment_name)
         if not create_if_missing and name not in _by_name:
             raise NotFoundError(
                 f"this program defines no app '{name}': apps live with the program that defines "
                 "them; import the file that does"
             )
-        return _by_name.get(name) or App(name)
+        return _by_name.get(name) or App(name)._in(environment_name)
 
     # --- what it has -----------------------------------------------------
 
@@ -282,12 +297,31 @@ class App(AppFacts):
 
     def get_pool(self, key: str, options: PoolOptions, start: Callable[[], Running]) -> Pool:
         with self._lock:
-            return self._pools.setdefault(key, Pool(options, start))
+            return self._pools.setdefault(key, Pool(options, lambda: self._start(start)))
+
+    def _start(self, start: Callable[[], Running]) -> Running:
+        """What its containers are given without an environment belongs to its own."""
+        with in_environment(self.environment_name):
+            return start()
+
+    @property
+    def environment_name(self) -> str:
+        """Where it runs."""
+        return default_environment(self._environment)
 
     @opening
-    def run(self, /, **_: Any) -> _Run:
-        """A block at whose end all its containers have ended. InvalidError within another."""
-        return _Run(self)
+    def run(self, /, *, environment_name: str | None = None, **_: Any) -> _Run:
+        """A block at whose end all its containers have ended. InvalidError within another.
+
+        Names that its containers are given belong to the environment, unless they say more.
+        """
+        check_given(environment_name)
+        return _Run(self, environment_name)
+
+    def _in(self, environment: str | None) -> App:
+        for app in (self, *self._included):
+            app._environment = environment
+        return self
 
     def prepare(self) -> None:
         """Begin what the first container with volumes waits for."""
@@ -320,8 +354,9 @@ class App(AppFacts):
 
 
 class _Run(AbstractContextManager[App], AbstractAsyncContextManager[App]):
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, environment: str | None) -> None:
         self._app = app
+        self._environment = environment
 
     def __enter__(self) -> App:
         if self._app in _running:
@@ -329,12 +364,15 @@ class _Run(AbstractContextManager[App], AbstractAsyncContextManager[App]):
                 "App is already running and can't be started again; in a local_entrypoint it runs"
             )
         _running.add(self._app)
+        self._before = self._app._environment
+        self._app._in(self._environment or self._before)
         self._app.prepare()
         return self._app
 
     def __exit__(self, *_: object) -> None:
         _running.discard(self._app)
         self._app.close()
+        self._app._in(self._before)
 
     async def __aenter__(self) -> App:
         return self.__enter__()

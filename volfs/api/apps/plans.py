@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from volfs.api.apps.building import Built
@@ -21,6 +22,7 @@ from volfs.containers.messages import IMAGE, Start
 from volfs.containers.running import Running
 from volfs.errors import InvalidError
 from volfs.store.address import parse_address
+from volfs.store.location import ENVIRONMENT_VARIABLES
 
 
 def start_container(name: str, options: Options, service: bytes) -> Running:
@@ -69,11 +71,12 @@ def _to_absolute(url: str) -> str:
 def _make_mount(path: str, handle: ResourceHandle) -> VolumeMount:
     object_id = handle.object_id
     with handle.client.store() as store:
-        name = get_record(store, object_id).name
+        record = get_record(store, object_id)
+    mount = VolumeMount(record.name, path, environment=record.environment)
     if handle._kind.noun == NETWORK_FILE_SYSTEM:
-        return VolumeMount(name, path, network=True)
+        return replace(mount, network=True)
     choice = handle.mount_choice  # type: ignore[attr-defined]
-    return VolumeMount(name, path, read_only=choice.read_only, sub_path=choice.sub_path or "")
+    return replace(mount, read_only=choice.read_only, sub_path=choice.sub_path or "")
 
 
 def _make_environment(options: Options, image: Built, store: str) -> dict[str, str]:
@@ -81,6 +84,7 @@ def _make_environment(options: Options, image: Built, store: str) -> dict[str, s
     environment = {
         "VOLFS_STORE": store,
         IMAGE: options.image.identity if options.image else "",
+        **dict.fromkeys(ENVIRONMENT_VARIABLES, default_environment()),
         **_make_modals(),
         **image.environment,
         **read_environment(options.secrets),
@@ -97,7 +101,6 @@ def _make_modals() -> dict[str, str]:
     return {
         "MODAL_IS_REMOTE": "1",
         "MODAL_TASK_ID": make_id("ta"),
-        "MODAL_ENVIRONMENT": default_environment(),
         "MODAL_CLOUD_PROVIDER": "local",
         "MODAL_REGION": "local",
     }

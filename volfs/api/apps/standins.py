@@ -146,15 +146,6 @@ class Cluster(
     """Containers that run one call together."""
 
 
-class Environment(
-    StandIn,
-    why="pass environment_name= where something is created or looked up, or set MODAL_ENVIRONMENT",
-    methods=_HANDLE + "apps billing from_context from_name members name objects roles",
-    lazy="from_context from_name",
-):
-    """What divides the names of resources."""
-
-
 class Workspace(
     StandIn,
     why="what Modal's workspace is, here a store is: VOLFS_STORE names it",
@@ -233,13 +224,8 @@ class StreamWriter(StandIn, why=_NO_SANDBOXES):
     """Input of a Sandbox."""
 
 
-_ENVIRONMENTS = "`volfs environment` makes, lists and deletes environments"
 interact: Any = Refusal("interact", "containers have no terminal: call the function with local()")
 workspace_billing_report: Any = Refusal("billing.workspace_billing_report", "nothing is billed")
-create_environment: Any = Refusal("create_environment", _ENVIRONMENTS)
-delete_environment: Any = Refusal("delete_environment", _ENVIRONMENTS)
-list_environments: Any = Refusal("list_environments", _ENVIRONMENTS)
-update_environment: Any = Refusal("update_environment", _ENVIRONMENTS)
 
 
 def list_stand_ins() -> Mapping[str, StandInType]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from volfs.api.apps.standins import (
+from volfs.api.environments import (
     Environment,
     create_environment,
     delete_environment,
