@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from volfs.store.location import ENVIRONMENT_VARIABLES
 from volfs_cli.options import Seconds
-from volfs_cli.stores import store_option, store_url
+from volfs_cli.stores import env_option, named_environment, store_option, store_url
 from volfs_cli.terminal import UTF8, say, take_logs
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ _CHANGED = 75
 )
 @click.option("--reload/--no-reload", default=True, help="Start again when a file changes.")
 @click.option("--timeout", type=Seconds(), metavar="SECONDS", help="End after so long.")
-@click.option("-e", "--env", metavar="ENV", help="The environment in which names are looked up.")
-def serve(app: str, reload: bool, env: str | None, **options: Any) -> NoReturn:
+@env_option
+def serve(app: str, reload: bool, **options: Any) -> NoReturn:
     """Serve the web endpoints of an App: FILE.py[::NAME].
 
     The asgi_app, wsgi_app, fastapi_endpoint and web_server functions of the file answer
@@ -47,8 +48,8 @@ def serve(app: str, reload: bool, env: str | None, **options: Any) -> NoReturn:
     Ctrl-C ends it.
     """
     os.environ["VOLFS_STORE"] = store_url()
-    if env:
-        os.environ["VOLFS_ENVIRONMENT"] = env
+    if named := named_environment():
+        os.environ |= dict.fromkeys(ENVIRONMENT_VARIABLES, named)
     lifeline = os.environ.pop(_LIFELINE, None)
     if reload and lifeline is None:
         sys.exit(_start_again_and_again())
