@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from volfs.containers.container import Container, ContainerSpec, VolumeMount
 
 _ONLY_PROGRAMS = {"detach", "quiet", "write_result", "name", "timestamps", "interactive"}
-_FOR_PROGRAMS = {"command", "is_module", "store", "variables"} | _ONLY_PROGRAMS
+_FOR_PROGRAMS = {"command", "is_module", "store", "variables", "given"} | _ONLY_PROGRAMS
 _AFTER_DASHES = "volfs.after_dashes"
 _COMMAND = {"allow_interspersed_args": False}
 
@@ -67,12 +67,17 @@ class RunCommand(click.Command):
 )
 @click.option(
     "-e",
-    "--env",
-    "variables",
+    "given",
     metavar="ENV|KEY=VALUE",
     multiple=True,
-    callback=take_environment,
     help="The environment in which names are looked up, or, for a command, a variable.",
+)
+@click.option(
+    "--env",
+    "variables",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A variable; for an App, the environment in which names are looked up.",
 )
 @click.option(
     "--commit",
@@ -107,15 +112,28 @@ def run(command: tuple[str, ...], is_module: bool, **options: Any) -> NoReturn:
     """
     hide_values()
     _end_on_signals()
-    if named := named_environment():
-        os.environ |= dict.fromkeys(ENVIRONMENT_VARIABLES, named)
-    if is_module or _is_program(command[0]):
+    is_program = is_module or _is_program(command[0])
+    options["variables"] = _take_environment(options.pop("given"), options["variables"], is_program)
+    if is_program:
         _check_options(_FOR_PROGRAMS, "is for commands; an App's file says it")
         _run_program(command, is_module, options)
     meant = {parameter.name for parameter in click.get_current_context().command.params}
     _check_options(meant - _ONLY_PROGRAMS, "is for an App: FILE.py[::NAME]")
     for_commands = {name: value for name, value in options.items() if name not in _ONLY_PROGRAMS}
     sys.exit(_run_command(command, **for_commands))
+
+
+def _take_environment(
+    given: Sequence[str], variables: Sequence[str], is_program: bool
+) -> Sequence[str]:
+    """Let the environment that is named be in force, here and in what is run; the variables.
+
+    For a command, ``--env WORD`` is more likely a variable that lacks its value.
+    """
+    rest = [*take_environment(given), *(take_environment(variables) if is_program else variables)]
+    if named := named_environment():
+        os.environ |= dict.fromkeys(ENVIRONMENT_VARIABLES, named)
+    return rest
 
 
 def _is_program(word: str) -> bool:
@@ -240,7 +258,7 @@ def _parse_volume(text: str) -> VolumeMount:
 def _parse_variable(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise click.UsageError("--env: use KEY=VALUE")
+        raise click.UsageError("--env: use KEY=VALUE; -e ENV names an environment")
     return name, value
 
 

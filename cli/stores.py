@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,14 +58,12 @@ def given_env_option(command: F) -> F:
     return _make_env_option(expose=True)(command)
 
 
-def take_environment(
-    context: click.Context, option: click.Parameter, values: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Callback of an option that names an environment or, with ``=``, something else: that."""
-    for value in values:
-        if "=" not in value:
-            context.meta[_ENVIRONMENT] = value
-    return tuple(value for value in values if "=" in value)
+def take_environment(words: Sequence[str]) -> list[str]:
+    """Those that have a ``=``; another one is the environment in force from now on."""
+    for word in words:
+        if "=" not in word:
+            click.get_current_context().meta[_ENVIRONMENT] = word
+    return [word for word in words if "=" in word]
 
 
 def _make_env_option(*, expose: bool) -> Callable[[F], F]:
