@@ -121,12 +121,16 @@ def _tell(mount: MountClient, why: VolfsError) -> None:
 
     But not where a copy of the mount was named, which is not the daemon's to unmount.
     """
+    from volfs.control.force import list_inside
+
     if mount.status().mountpoint != mount.mount.path:
         raise why
+    inside = list_inside(mount.mount)
     if mount.pid is not None:
         os.kill(mount.pid, signal.SIGTERM)
     if _is_gone_within(mount, TIMEOUT):
         say(f"volfs: umount: {why}; detached all the same", err=True)
+        _tell_inside(inside)
     else:
         _end(mount, why)
 
@@ -143,10 +147,11 @@ def _is_gone_within(mount: MountClient, seconds: float) -> bool:
 
 
 def _end(mount: MountClient, why: VolfsError) -> None:
-    from volfs.control.force import end_by_force
+    from volfs.control.force import end_by_force, list_inside
     from volfs.volume.sessions import find_overlay_of
 
     overlay = find_overlay_of(mount.pid) if mount.pid is not None else None
+    inside = list_inside(mount.mount)
     end_by_force(mount.mount, mount.pid)
     left = f" in the overlay {overlay.name}" if overlay else ""
     say(
@@ -154,3 +159,13 @@ def _end(mount: MountClient, why: VolfsError) -> None:
         "see `volfs overlays`",
         err=True,
     )
+    _tell_inside(inside)
+
+
+def _tell_inside(paths: list[str]) -> None:
+    """What was mounted in the mount went with it."""
+    for path in paths:
+        say(
+            f"volfs: umount: {path}: was mounted inside, and is not mounted there any more",
+            err=True,
+        )

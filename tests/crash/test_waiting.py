@@ -162,6 +162,30 @@ def test_force_detaches_what_is_in_use(mounts: Mounts) -> None:
     assert mounts.version == 1
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount inside")
+@pytest.mark.parametrize("stopped", [False, True])
+def test_force_names_what_goes_with_it(mounts: Mounts, stopped: bool) -> None:
+    mounted = mounts.mount()
+    inside = mounted.path / "inside"
+    mounts.expect("is mounted in it")
+    (inside / "deeper").parent.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", inside], check=True)
+    (inside / "deeper").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", inside / "deeper"], check=True)
+    if stopped:
+        mounted.signal(signal.SIGSTOP)
+    status, _, error = volfs(
+        mounts, "umount", "--force", str(mounted.path), "--timeout", "1" if stopped else "30"
+    )
+    assert (status, is_gone(mounted)) == (0, True)
+    for path in (inside, inside / "deeper"):
+        assert f"{path}: was mounted inside, and is not mounted there any more" in error
+    wait_until(lambda: not is_running(mounted.pid), "the daemon's end")
+    assert mounts.version == (0 if stopped else 1)
+    if stopped:
+        mounts.mount(mounted.path).unmount()
+
+
 def test_force_frees_a_dead_mount(mounts: Mounts) -> None:
     mounted = mounts.mount()
     write(mounted.path / "f", DATA)

@@ -90,6 +90,16 @@ def detach(mount: MountPoint) -> bool:
     return top == found and (_unmount(found.path) or _unmount_as_user(found.path))
 
 
+def list_inside(mount: MountPoint) -> list[str]:
+    """The mount points in the mount, and in what is mounted there: detached, they go with it."""
+    mounts = list_mount_points()
+    found = _find_among(mounts, mount)
+    if found is None:
+        return []
+    inside = found.path.rstrip("/") + "/"
+    return [other.path for other in mounts if other.path.startswith(inside)]
+
+
 def remove_sockets(mount: MountPoint) -> None:
     """Before it is detached: a later mount may have its number, and with it the socket's name."""
     for path in mount.sockets:
