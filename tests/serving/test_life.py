@@ -14,6 +14,7 @@ import pytest
 
 from tests.harness.mounted import wait_until
 from tests.serving.conftest import Serving, find_port
+from volfs.api.serving.servers import get_port, listen, listen_next
 from volfs.api.serving.serving import check_installed
 from volfs.exception import InvalidError
 
@@ -87,6 +88,81 @@ def test_it_ends_with_open_requests_and_with_who_started_it(start: Start, progra
         serving.process.wait()
         serving.check_nothing_is_left()
     assert "Ending." in serving.log.read_text()
+
+
+OTHER = """
+import threading
+import volfs as modal
+from fastapi import FastAPI
+
+other = modal.App("other")
+LOCK = threading.Lock()
+web = FastAPI()
+
+
+@web.get("/")
+def root():
+    with LOCK:
+        return "other"
+
+
+@other.function()
+@modal.asgi_app()
+def theirs():
+    return web
+"""
+MAIN = """
+from __future__ import annotations
+
+import volfs as modal
+
+from .other import other
+
+app = modal.App()
+app.include(other)
+
+
+@app.function()
+def plain(x):
+    return x + 1
+
+
+def define(word):
+    @app.function(name="inner")
+    @modal.fastapi_endpoint()
+    def within(x: int = 1):
+        return [word, plain.remote(x), modal.is_local()]
+
+
+define("sent by value")
+"""
+
+
+@pytest.mark.fuse
+def test_a_package_with_an_app_of_another_module(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    for name, text in (("__init__", ""), ("other", OTHER), ("main", MAIN)):
+        (package / f"{name}.py").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    serving = start("-m", "package.main", "--no-reload", "--port", "0")
+    urls = serving.wait_for("theirs", "inner")
+    assert httpx.get(urls["theirs"], timeout=60).json() == "other"
+    assert httpx.get(urls["inner"], timeout=60).json() == ["sent by value", 2, False]
+    assert serving.out.read_text().count("theirs") == 1
+    assert serving.end(signal.SIGHUP) == 0
+
+
+def test_small_writes_are_sent_at_once() -> None:
+    with listen("127.0.0.1", 0, ()) as line:
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        with pytest.raises(InvalidError, match="a web_server of the app listens there"):
+            listen("127.0.0.1", 1234, {1234})
+        taken = get_port(line)
+        with listen_next("127.0.0.1", taken, {taken + 1}) as other:
+            assert get_port(other) > taken + 1
 
 
 def run_serve(*arguments: str) -> subprocess.CompletedProcess[str]:

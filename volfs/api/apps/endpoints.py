@@ -15,7 +15,7 @@ from volfs.errors import InvalidError
 
 F = TypeVar("F")
 _PORT_MAX = 65535
-_SERVED = "it answers HTTP requests, and nothing serves it now: `volfs serve FILE.py` would"
+_SERVED = "it answers HTTP requests, and no calls: `volfs serve FILE.py` serves it"
 
 
 def asgi_app(

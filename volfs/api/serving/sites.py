@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import ModuleType
@@ -36,7 +37,9 @@ def find_sites(module: ModuleType, *, is_file: bool) -> list[Site]:
     ``is_file``: containers cannot import the module by its name.
     """
     path = os.path.abspath(module.__file__ or "") if is_file else None
-    sites = [site for app in find_apps(module) for site in _iter_sites(app, module, path)]
+    found = (site for app in find_apps(module) for site in _iter_sites(app, module, path))
+    # An app that another one includes may be found twice.
+    sites = list({(id(site.target), site.method): site for site in found}.values())
     if not sites:
         raise InvalidError(
             f"{module.__file__}: no function or method in it is an asgi_app, wsgi_app, "
@@ -45,26 +48,33 @@ def find_sites(module: ModuleType, *, is_file: bool) -> list[Site]:
     return sites
 
 
-def _iter_sites(app: App, module: ModuleType, path: str | None) -> Iterator[Site]:
-    names = {id(value): name for name, value in vars(module).items()}
+def _iter_sites(app: App, served: ModuleType, path: str | None) -> Iterator[Site]:
     for tag, function in app.registered_functions.items():
-        endpoint = find_endpoint(function.get_raw_f())
+        raw = function.get_raw_f()
+        endpoint = find_endpoint(raw)
         if endpoint is not None:
-            check_endpoint(function.get_raw_f(), endpoint, tag)
-            origin = _to_origin(module, path, names.get(id(function)))
+            check_endpoint(raw, endpoint, tag)
+            origin = _find_origin(function, raw.__module__, served, path)
             yield Site(tag, app, _place(function, origin), "", endpoint)
     for tag, cls in app.registered_classes.items():
-        origin = _to_origin(module, path, names.get(id(cls)))
         for method in cls.list_methods():
-            endpoint = find_endpoint(cls.get_raw(method))
+            raw = cls.get_raw(method)
+            endpoint = find_endpoint(raw)
             if endpoint is not None:
-                check_endpoint(cls.get_raw(method), endpoint, f"{tag}.{method}")
+                check_endpoint(raw, endpoint, f"{tag}.{method}")
+                origin = _find_origin(cls, cls._target.reference.module, served, path)
                 yield Site(f"{tag}.{method}", app, _make_instance(cls, origin), method, endpoint)
 
 
-def _to_origin(module: ModuleType, path: str | None, attribute: str | None) -> Origin | None:
-    """None where the module has no name for it: then it is sent by value."""
-    return None if attribute is None else Origin(module.__name__, path, attribute)
+def _find_origin(
+    handle: object, module_name: str, served: ModuleType, path: str | None
+) -> Origin | None:
+    """None where its module has no name for it: then it is sent by value."""
+    module = sys.modules.get(module_name, served)
+    names = [name for name, value in vars(module).items() if value is handle]
+    if not names:
+        return None
+    return Origin(module.__name__, path if module is served else None, names[0])
 
 
 def _place(handle: Function[..., Any] | Cls, origin: Origin | None) -> Target:
