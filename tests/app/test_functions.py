@@ -147,7 +147,7 @@ def test_an_exit_and_a_death_are_remote_errors() -> None:
 
 def test_a_container_that_cannot_begin() -> None:
     app = modal.App("nowhere")
-    image = modal.Image.debian_slim().workdir("/nowhere")
+    image = modal.Image.debian_slim().env({"PYTHONHOME": "/nowhere"})
     with app.run(), pytest.raises(RemoteError, match="ended before it was ready, with status 1"):
         app.function(image=image)(shop.double).remote(1)
 
