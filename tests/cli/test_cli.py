@@ -59,7 +59,7 @@ def test_create_refuses_what_is_there_or_not_allowed(volfs: Command) -> None:
     volfs("create", "v")
     assert error(volfs("create", "v", status=1)) == "volfs: create: volume v: already exists"
     assert error(volfs("create", "a/b", status=2)).startswith("volfs: create: invalid volume name")
-    assert "either 1 or 2" in error(volfs("create", "w", "--version", "3", status=1))
+    assert "either 1 or 2" in error(volfs("create", "w", "--version", "3", status=2))
     assert "seconds" in error(volfs("create", "w", "--auto-commit=x", status=2))
     assert len(volfs("list").lines) == 1
 
@@ -317,7 +317,7 @@ def test_volume_group_mirrors_everything(volfs: Command, data: Path) -> None:
     assert volfs("volume", "ls", "v", "--env", "main").lines == ["d"]
     assert volfs("volume", "list", "-e", "main").lines == volfs("list").lines
     others = {"volume", "dict", "queue", "secret", "nfs", "run", "completion"}
-    others |= {"environment", "config"}
+    others |= {"environment", "config", "serve"}
     assert verbs(volfs("--help")) - verbs(volfs("volume", "--help")) == others
     assert error(volfs("volume", "rm", "v", "x", status=1)).startswith("volfs: rm: x: no such")
 
