@@ -26,6 +26,7 @@ from bench.machine import describe_machine  # noqa: E402
 from bench.measure_big import measure_big_file, measure_rewrites  # noqa: E402
 from bench.measure_commit import measure_commit, measure_rounds  # noqa: E402
 from bench.measure_containers import measure_containers  # noqa: E402
+from bench.measure_init import measure_init  # noqa: E402
 from bench.measure_mount import measure_mount  # noqa: E402
 from bench.measure_read import measure_read  # noqa: E402
 from bench.measure_requests import measure_requests  # noqa: E402
@@ -53,6 +54,7 @@ MEASURES: dict[str, Callable[[Workplace], Iterator[Figure]]] = {
     "small-reads": measure_small_reads,
     "walk": measure_walk,
     "requests": measure_requests,
+    "init": measure_init,
     "services": measure_services,
 }
 SPACE = {False: 8 << 30, True: 1 << 30}

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -126,18 +126,22 @@ class Workplace:
 
     # --- mounts ----------------------------------------------------------
 
-    def mount(self, volume: str, *options: str) -> Mount:
-        """Mount with the ``volfs`` command."""
+    def mount(
+        self, volume: str, *options: str, variables: Mapping[str, str] | None = None
+    ) -> Mount:
+        """Mount with the ``volfs`` command, with these in its environment as well."""
         path = self.directory / self.new_name("mnt")
         path.mkdir()
-        self.volfs("mount", volume, str(path), *options)
+        self.volfs("mount", volume, str(path), *options, variables=variables)
         mount = Mount(path, get_mount(str(path)))
         self._mounted.append(mount)
         return mount
 
     @contextlib.contextmanager
-    def mounted(self, volume: str, *options: str) -> Iterator[Mount]:
-        mount = self.mount(volume, *options)
+    def mounted(
+        self, volume: str, *options: str, variables: Mapping[str, str] | None = None
+    ) -> Iterator[Mount]:
+        mount = self.mount(volume, *options, variables=variables)
         try:
             yield mount
         finally:
@@ -145,11 +149,11 @@ class Workplace:
             self._mounted.remove(mount)
             mount.path.rmdir()
 
-    def volfs(self, *arguments: str) -> str:
+    def volfs(self, *arguments: str, variables: Mapping[str, str] | None = None) -> str:
         """Run the command; its output. CalledProcessError, with stderr shown."""
         done = subprocess.run(
             [str(VOLFS), *arguments],
-            env=self.environment(),
+            env=self.environment() | dict(variables or {}),
             stdout=subprocess.PIPE,
             text=True,
             check=True,
