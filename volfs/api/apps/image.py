@@ -18,10 +18,10 @@ from volfs.api.apps.absent import Imports
 from volfs.api.apps.building import Built, LocalPath, Step, Variables, Workdir
 from volfs.api.apps.image_calls import RunFunction, run_lines
 from volfs.api.apps.image_docker import Context, DockerSteps, IgnoreOption, read_dockerfile
+from volfs.api.apps.image_facts import ImageFacts
 from volfs.api.apps.image_steps import NAMES, flatten
 from volfs.api.apps.notes import note
 from volfs.api.apps.options import Options, check_env, note_ignored, rename_older
-from volfs.api.dashboard import HasDashboard
 from volfs.api.deprecated import warn_of
 from volfs.api.secret import Secret
 from volfs.api.volume import Volume
@@ -32,7 +32,7 @@ P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
-class Image(DockerSteps, HasDashboard):
+class Image(DockerSteps, ImageFacts):
     """Each method gives another image with something more; this one stays as it is."""
 
     def __reduce__(self) -> tuple[Any, ...]:

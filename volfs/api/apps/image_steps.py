@@ -46,7 +46,7 @@ class ImageSteps:
         steps = [(type(step).__name__, step.identify()) for step in self._iter_steps()]
         return make_key(*(text for step in steps for text in step))
 
-    def build(self) -> Built:
+    def build(self, app: object = None) -> Built:
         """Do what was not done before, on this machine. RemoteError; what functions raise."""
         return self._build()[0]
 
