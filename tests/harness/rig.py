@@ -25,9 +25,10 @@ from volfs.store.base import Objects, Store, Upload, VolumeRecord
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout import Notice
-from volfs.vfs.committer import Committer, Kernel, Reloaded, write_flush
+from volfs.vfs.committer import Committer, Reloaded, write_flush
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
+from volfs.vfs.kernel import Kernel
 from volfs.vfs.namespace import Namespace
 from volfs.vfs.overlay import Overlay
 from volfs.vfs.scratch import Scratch

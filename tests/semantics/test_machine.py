@@ -6,6 +6,7 @@ Every corner of these is in ``tests/fault``.
 
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.disks import MIB, fill, find_free, memory_disk
+from tests.harness.mounted import Mounts
 from tests.services.conftest import Clock
 from tests.volume.shortcuts import noise, publish_files, read_file
 from volfs.errors import OutOfSpaceError, StoreDeniedError
@@ -76,6 +78,30 @@ def test_a_failed_change_is_given_back(disk: Path, store: Store, volume: VolumeR
     with pytest.raises(OutOfSpaceError):
         publish_files(store, volume, {"big": noise(30 * MIB)})
     assert find_free(disk) > free - MIB // 4
+
+
+def test_lost_pages_of_a_mapping_fail_the_next_commit(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of a mapping that could not be kept, on a full disk for example, fail the next
+    commit, which names the file, also where `msync` or `fsync` has told them before."""
+    mounts = Mounts(tmp_path)
+    mounts.store_path = disk / "store"
+    mounts.create()
+    mounts.expect("No space left")
+    monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(mounts.runtime))
+    mounted = mounts.mount()
+    with (mounted.path / "f").open("wb+") as file:
+        file.truncate(MIB)
+        ballast = fill(disk)
+        with mmap.mmap(file.fileno(), MIB) as shown:
+            shown[:] = b"x" * MIB
+            with pytest.raises(OSError, match="No space"):
+                shown.flush()
+        ballast.unlink()
+        with pytest.raises(OutOfSpaceError, match=r"^f: "):
+            mounted.commit()
+    mounts.close()
 
 
 KILLED = """

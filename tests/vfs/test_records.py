@@ -20,7 +20,8 @@ from volfs.model.checksum import CHECKSUM_SIZE, add_checksum
 from volfs.model.objects import Oid
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout import Notice
-from volfs.vfs.committer import Kernel, _publish
+from volfs.vfs.committer import _publish
+from volfs.vfs.kernel import Kernel
 from volfs.vfs.leftover import inspect_overlay
 from volfs.vfs.records import BASE_KEY, FORMER_BASE_KEY
 from volfs.vfs.view import View

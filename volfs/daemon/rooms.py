@@ -20,7 +20,8 @@ from volfs.store.clock import now_ns, unique_ns
 from volfs.vfs.aio import Bridge
 from volfs.vfs.bases import base_gone, find_problem, is_covered, keep_what_is_there, widen_lease
 from volfs.vfs.catalog import Catalog
-from volfs.vfs.committer import Committer, Kernel
+from volfs.vfs.committer import Committer
+from volfs.vfs.kernel import Kernel
 from volfs.vfs.overlay import Overlay
 from volfs.vfs.records import Recorded
 from volfs.vfs.scratch import Scratch

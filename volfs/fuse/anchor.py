@@ -18,9 +18,11 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pyfuse3
+from xxhash import xxh3_64_intdigest
 
 from volfs.errors import MountError, OutOfSpaceError
 from volfs.model.names import show_path
+from volfs.vfs.refused import PAGE, Pages
 from volfs.vfs.state import Mappable
 
 _OPEN_TREE, _MOUNT_SETATTR = 428, 442
@@ -88,6 +90,24 @@ class Anchor:
 
         syncfs(2) would not do: of FUSE it only begins to write, and waits for nothing.
         """
+        with self._opened_root() as root:
+            for file in files:
+                with _asking(show_path(file.path)):
+                    _write_back(root, file)
+
+    def find_shown(self, file: Mappable, pages: Pages) -> int:
+        """How many of these pages of a file the kernel has just so; none where it is gone."""
+        with self._opened_root() as root, contextlib.suppress(OSError):
+            opened = None if root is None else _open_inode(root, file)
+            if opened is not None:
+                try:
+                    return _count_shown(opened, pages)
+                finally:
+                    os.close(opened)
+        return 0
+
+    @contextlib.contextmanager
+    def _opened_root(self) -> Iterator[int | None]:
         with contextlib.ExitStack() as stack:
             root = None
             with contextlib.suppress(OSError):
@@ -95,9 +115,13 @@ class Anchor:
                 if place is not None:
                     root = os.open(".", _DIRECTORY, dir_fd=place)
                     stack.callback(os.close, root)
-            for file in files:
-                with _asking(show_path(file.path)):
-                    _write_back(root, file)
+            yield root
+
+
+def _count_shown(opened: int, pages: Pages) -> int:
+    shown = (os.pread(opened, size, page * PAGE) for page, (size, _) in pages.items())
+    sums = (known for _, known in pages.values())
+    return sum(xxh3_64_intdigest(data) == known for data, known in zip(shown, sums, strict=True))
 
 
 def _write_back(root: int | None, file: Mappable) -> None:

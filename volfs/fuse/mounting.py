@@ -27,7 +27,7 @@ from volfs.fuse.negotiation import Negotiation, read_wanted, show_features
 from volfs.fuse.notices import forget
 from volfs.fuse.ops import Operations
 from volfs.vfs.checkout import Attached
-from volfs.vfs.committer import Kernel
+from volfs.vfs.kernel import Kernel
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> bool:
 
 
 def make_kernel(anchor: Anchor, find_attached: Callable[[], list[Attached]]) -> Kernel:
-    return Kernel(anchor.drain, anchor.write_back, find_attached, forget)
+    return Kernel(anchor.drain, anchor.write_back, find_attached, forget, anchor.find_shown)
 
 
 def raise_read_ahead(device: tuple[int, int]) -> None:

@@ -10,13 +10,12 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import msgspec
 import trio
 
-from volfs.errors import DamagedObjectError, VolfsError, VolumeBusyError
+from volfs.errors import DamagedObjectError, OutOfSpaceError, VolfsError, VolumeBusyError
 from volfs.errors.faults import reached
 from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
@@ -26,6 +25,7 @@ from volfs.store.base import Head, Lease, Store, VolumeRecord
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog, Flush
 from volfs.vfs.checkout import Attached, Notice, apply_checkout, find_torn, plan_checkout
+from volfs.vfs.kernel import Kernel
 from volfs.vfs.needs import find_needs
 from volfs.vfs.overlay import Sealed
 from volfs.vfs.scratch import Scratch, Summed
@@ -48,20 +48,6 @@ TOUCHES = 64
 
 Seal = Callable[[], Sealed | None]
 """What closes a generation. Synchronous, so nobody writes between its looking and its sealing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kernel:
-    """What the mount asks of the kernel. Blocking calls, made from threads."""
-
-    drain: Callable[[], None]
-    """Return once requests that were on their way before the call have been handled."""
-    write_back: Callable[[list[Mappable]], None]
-    """Have the kernel hand over the dirty pages of these files."""
-    find_attached: Callable[[], list[Attached]]
-    """What is mounted in it, or on what is in it."""
-    forget: Callable[[list[Notice]], None]
-    """Drop what the notices name from the kernel's caches."""
 
 
 class Reloaded(NamedTuple):
@@ -127,6 +113,18 @@ class Committer:
         files = self.state.list_mappable()
         if files:
             await self.bridge.run(self.kernel.write_back, files)
+        await self._tell_refused()
+
+    async def _tell_refused(self) -> None:
+        """OutOfSpaceError for pages of mappings that could not be kept, and that were told
+        to another fsync or msync only."""
+        for file, pages in self.state.refused.take().items():
+            asked = Mappable(file.ino, b"/".join(file.path))
+            if lost := await self.bridge.run(self.kernel.find_shown, asked, pages):
+                raise OutOfSpaceError(
+                    f"{show_path(file.path)}: {lost} pages that were written to it through a "
+                    "mapping could not be kept; write them again"
+                )
 
     async def commit(self, note: CommitNote) -> Published:
         """Publish everything written before the call; returns when it is durable.

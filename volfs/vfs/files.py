@@ -235,7 +235,11 @@ class Files:
         except VolfsError:
             if was_base:
                 file.extents = None
+            if file in self.state.open_mappable:
+                self.state.refused.note(file, offset, data)
             raise
+        if self.state.refused:
+            self.state.refused.forget(file, offset, end)
         mode = handle.opener.keep_mode(file.entry.mode, file.entry.gid)
         self._changed(file, extents.size - before, mode)
         return len(data)
@@ -247,6 +251,7 @@ class Files:
         extents = self._materialise(file)
         before = extents.size
         self.state.scratch.truncate(file, size)
+        self.state.refused.forget(file, size, before)
         mode = caller.keep_mode(file.entry.mode, file.entry.gid)
         self._changed(file, size - before, mode)
 

@@ -16,6 +16,7 @@ from volfs.model.tree import count_entries, find_entry, iter_entries
 from volfs.store.lru import LruMap
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode, InodeTable
 from volfs.vfs.overlay import Overlay
+from volfs.vfs.refused import Refused
 from volfs.vfs.scratch import Scratch
 from volfs.vfs.view import View
 
@@ -71,6 +72,8 @@ class MountState:
     open_files: int = 0
     open_mappable: dict[File, int] = field(default_factory=dict)
     """How often each file is open for reading and writing: a shared mapping needs both."""
+    refused: Refused = field(default_factory=Refused)
+    """Pages of these files that could not be written."""
 
     def __post_init__(self) -> None:
         totals = self.view.snapshot.totals
