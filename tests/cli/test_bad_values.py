@@ -98,3 +98,9 @@ def test_a_directory_that_can_be_none_is_told(made: Command, value: str) -> None
         said = made("mount", "v", "m", status=status, **{name: value}).err.splitlines()
         assert len(said) == 1, said
         assert "unexpected" not in said[0]
+
+
+@pytest.mark.parametrize("name", ["\r", "x\r\ny", " ", "a 0 b", "\x0b\x0c"])
+def test_a_store_has_any_name(volfs: Command, name: str) -> None:
+    volfs("create", "--store", name, "v")
+    assert volfs("list", "--store", name).lines[0].startswith("v\t")

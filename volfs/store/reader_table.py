@@ -106,11 +106,13 @@ def _find_mapping(file: Path) -> tuple[int, int]:
     """Where this process has it in memory, and how much; (0, 0) if that cannot be told."""
     try:
         inode = file.stat().st_ino
-        lines = Path("/proc/self/maps").read_bytes().splitlines()
+        lines = Path("/proc/self/maps").read_bytes().split(b"\n")
     except OSError:
         return 0, 0
     for line in lines:
         fields = line.split(None, 5)
+        if len(fields) < 6:
+            continue  # memory of no file
         if int(fields[4]) == inode and fields[5].endswith(LOCK_FILE.encode()):
             start, end = (int(address, 16) for address in fields[0].split(b"-"))
             return start, end - start
