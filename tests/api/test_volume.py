@@ -7,7 +7,6 @@ import pickle
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path, PurePosixPath
 
 import cloudpickle
@@ -20,6 +19,7 @@ from volfs.api import client
 from volfs.api.known_volumes import KnownVolumes
 from volfs.api.volume import MountChoice
 from volfs.services.resources import EPHEMERAL_NS
+from volfs.store.clock import Moment, read_moment
 
 not_found = modal.exception.NotFoundError
 invalid = modal.exception.InvalidError
@@ -135,7 +135,9 @@ def test_ephemeral_volumes_of_the_dead() -> None:
     volume = modal.Volume.from_id(finish(left).strip())
     with modal.Volume.ephemeral():
         volume.info()
-    later = KnownVolumes(client.find_client(), now=lambda: time.time_ns() + EPHEMERAL_NS)
+    steady, wall_ns = read_moment()
+    lapsed = Moment(steady._replace(ns=steady.ns + EPHEMERAL_NS), wall_ns)
+    later = KnownVolumes(client.find_client(), moment=lambda: lapsed)
     other = later.create_ephemeral("main")
     with pytest.raises(not_found):
         volume.info()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 import volfs as modal
 from tests.app.test_image import make_wheel
 from volfs.api.apps.installing import find_program
-from volfs.exception import InvalidError, NotFoundError, RemoteError
+from volfs.exception import ImageBuildError, InvalidError, NotFoundError, RemoteError
 
 slim = modal.Image.debian_slim()
 
@@ -124,12 +126,53 @@ def test_files_of_requirements(tmp_path: Path) -> None:
 
 def test_installing_has_variables(tmp_path: Path) -> None:
     make_wheel(tmp_path)
-    image = slim.pip_install(
-        "teapot", env={"UV_FIND_LINKS": str(tmp_path)}, extra_options="--no-index", gpu=None
-    )
-    assert has_teapot(image)
+    place = str(tmp_path)
+    options = {"extra_options": "--no-index", "gpu": None}
+    assert has_teapot(slim.pip_install("teapot", env={"PIP_FIND_LINKS": place}, **options))
+    assert has_teapot(slim.uv_pip_install("teapot", env={"UV_FIND_LINKS": place}, **options))
+    assert slim.uv_pip_install() == slim
     with pytest.raises(TypeError, match="no_such_option"):
         slim.pip_install("teapot", no_such_option=1)
+
+
+def test_pip_keeps_the_settings_of_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv, which is here, reads none of them. What would keep pip out of a folder is not one."""
+    assert find_program("uv") is not None
+    wheel = make_wheel(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    settings = tmp_path / "pip.conf"
+    settings.write_text(
+        f"[global]\nno-index = true\nfind-links = {tmp_path}\nrequire-virtualenv = true\n"
+        "[install]\nuser = true\n"
+    )
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    monkeypatch.setenv("PIP_PREFIX", str(elsewhere))
+    assert has_teapot(slim.pip_install("teapot"))
+    assert has_teapot(slim.dockerfile_commands("RUN pip install teapot==1.0"))
+    assert not elsewhere.exists()
+    assert slim.dockerfile_commands("RUN uv pip install --system teapot").step.by == "uv"
+    wheel.unlink()
+    with pytest.raises(ImageBuildError, match="No matching distribution found for teapot"):
+        slim.pip_install("teapot<2").build()
+
+
+def test_pip_does_what_uv_would_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+    assert find_program("uv") is None
+    make_wheel(tmp_path)
+    image = slim.uv_pip_install("teapot", find_links=str(tmp_path), extra_options="--no-index")
+    assert has_teapot(image)
 
 
 def test_private_repositories() -> None:

@@ -5,6 +5,7 @@ An ephemeral one is kept as long as the resource of its id is renewed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from volfs.api.client import Client
@@ -14,14 +15,13 @@ from volfs.model.profile import DEFAULT_PROFILE, PROFILES
 from volfs.services.resources import (
     NETWORK,
     VOLUME,
-    Clock,
     Kind,
     Resource,
     Resources,
     check_name,
 )
 from volfs.store.base import Store, VolumeRecord
-from volfs.store.clock import now_ns
+from volfs.store.clock import Moment, read_moment
 from volfs.volume.volumes import (
     create_ephemeral_volume,
     create_volume,
@@ -42,14 +42,14 @@ class KnownVolumes:
         version: int | None = None,
         *,
         kind: Kind = VOLUME,
-        now: Clock = now_ns,
+        moment: Callable[[], Moment] = read_moment,
     ) -> None:
         if version is not None and version not in PROFILES:
             raise InvalidError("VolumeFS version must be either 1 or 2")
         self._client = client
         self._version = version
         self._kind = kind
-        self._now = now
+        self._moment = moment
 
     # --- making ----------------------------------------------------------
 
@@ -82,7 +82,7 @@ class KnownVolumes:
         self._lives().renew(resource_id)
 
     def _lives(self, *, create: bool = False) -> Resources:
-        return Resources(self._client.tables(create=create), self._kind, self._now)
+        return Resources(self._client.tables(create=create), self._kind, moment=self._moment)
 
     # --- looking ---------------------------------------------------------
 

@@ -163,7 +163,9 @@ class _Reader:
         for command in split_commands(text):
             packages = find_packages(command)
             if packages:
-                self.image = self.image.pip_install(packages, **self._given)
+                image = self.image
+                install = image.uv_pip_install if command[:3] == "uv " else image.pip_install
+                self.image = install(packages, **self._given)
             elif packages is None:
                 note(
                     f"RUN {command}",

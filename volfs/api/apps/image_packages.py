@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -48,7 +49,7 @@ class PackageSteps(ImageSteps):
         extra_options: str = "",
         **given: Any,
     ) -> Self:
-        """Packages for Python: by uv where there is one, else by pip."""
+        """Packages for Python: by pip, with the settings that it has on this machine."""
         options = to_pip_options(
             index_url=index_url,
             extra_index_url=extra_index_url,
@@ -66,14 +67,19 @@ class PackageSteps(ImageSteps):
         uv_version: str | None = None,
         **options: Any,
     ) -> Self:
-        """As ``pip_install``, and what files name."""
+        """As ``pip_install``, and what files name: by uv, with its settings, if it is here."""
         if uv_version is not None:
             note("uv_version=", "the uv that is here is taken")
         if isinstance(requirements, str):
             raise InvalidError("requirements must be a list of files")
-        if not requirements:
-            return self.pip_install(*packages, **options)
-        return self._install_files(requirements, packages, options)
+        if requirements:
+            image = self._install_files(requirements, packages, options)
+        else:
+            image = self.pip_install(*packages, **options)
+        if image is self:
+            return self
+        assert isinstance(image.step, Packages)
+        return self._with(replace(image.step, by="uv"))
 
     def pip_install_from_requirements(
         self, requirements_txt: str | Path, find_links: str | None = None, **options: Any

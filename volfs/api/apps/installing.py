@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -21,8 +22,11 @@ from volfs.errors import InvalidError
 from volfs.errors.ported import ImageBuildError
 from volfs.system.small_files import read_small_text
 
-_NOT_INHERITED = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
-"""Variables that say where this program's packages are."""
+_NOT_INHERITED = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PIP_PREFIX", "PIP_ROOT"}
+"""Variables that say where this program's packages are, or where pip is to put packages."""
+_INTO_A_FOLDER = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+"""pip refuses to install into a folder where a user's pip.conf says the opposite of these."""
+Installer = Literal["pip", "uv"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,8 @@ class Given:
 
     def make_environment(self) -> dict[str, str]:
         inherited = {key: text for key, text in os.environ.items() if key not in _NOT_INHERITED}
-        return {**inherited, **read_environment(self.secrets), **self.env}
+        given = {**read_environment(self.secrets), **self.env}
+        return {**inherited, **_INTO_A_FOLDER, **given}
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,8 @@ class Packages(Step):
     """More requirements, in which ``${NAME}`` is a variable."""
     needed: tuple[str, ...] = ()
     """Variables that the Secrets must have."""
+    by: Installer = "pip"
+    """Each has settings of its own: pip.conf and PIP_*, or uv.toml and UV_*."""
 
     def describe(self) -> str:
         return repr((self.arguments, self.requirements, self.lines, sys.version))
@@ -76,14 +83,19 @@ class Packages(Step):
         if self.lines:
             (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in self.lines))
             more = ["-r", str(folder / "requirements.txt")]
-        run([*_find_installer(), "--target", str(lib), *self.arguments, *more], environment)
+        installer = _find_installer(self.by)
+        run([*installer, "--target", str(lib), *self.arguments, *more], environment)
 
 
-def _find_installer() -> list[str]:
+def _find_installer(by: Installer) -> list[str]:
+    """The other one where the one asked for is not here. ImageBuildError without any."""
     uv = find_program("uv")
-    if uv is not None:
+    has_pip = importlib.util.find_spec("pip") is not None
+    if uv is not None and (by == "uv" or not has_pip):
         return [uv, "pip", "install", "-q", "--python", sys.executable]
-    return [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    if has_pip:
+        return [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
+    raise ImageBuildError(f"neither pip nor uv is installed: {sys.executable} -m ensurepip")
 
 
 @dataclass(frozen=True)
