@@ -11,7 +11,7 @@ import pytest
 import volfs as modal
 from volfs.api.apps import notes
 from volfs.api.apps.building import is_ignored
-from volfs.exception import InvalidError, NotFoundError, RemoteError
+from volfs.exception import ImageBuildError, InvalidError, NotFoundError, RemoteError
 
 slim = modal.Image.debian_slim()
 
@@ -49,6 +49,12 @@ def make_wheel(directory: Path) -> Path:
 def look(*paths: str) -> list[str | None]:
     """In a container: what these files say."""
     return [Path(p).read_text() if Path(p).is_file() else None for p in paths]
+
+
+@pytest.fixture
+def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of images run, also as root."""
+    monkeypatch.setenv("VOLFS_RUN_COMMANDS", "machine")
 
 
 def test_an_image_stays_as_it_is() -> None:
@@ -176,6 +182,7 @@ def test_containers_have_it_all(tmp_path: Path, files: Path, place: Path) -> Non
 
 
 @pytest.mark.fuse
+@pytest.mark.usefixtures("allowed")
 def test_a_function_is_run_once_for_a_volume(place: Path, tmp_path: Path) -> None:
     volume = modal.Volume.from_name("models", create_if_missing=True)
 
@@ -194,6 +201,35 @@ def test_a_function_is_run_once_for_a_volume(place: Path, tmp_path: Path) -> Non
     bad = modal.App("bad", image=slim.run_commands("exit 3"))
     with bad.run(), pytest.raises(RemoteError, match="'exit 3' failed with status 3"):
         bad.function()(look).remote()
+
+
+@pytest.mark.fuse
+@pytest.mark.usefixtures("place")
+def test_commands_of_root_are_run_only_where_that_is_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("this is not root")
+    (tmp_path / "machine").mkdir()
+    monkeypatch.chdir(tmp_path / "machine")  # containers see it, below /tmp as it may be
+    volume = modal.Volume.from_name("commands", create_if_missing=True)
+    changing = slim.run_commands("echo done > file", volumes={"/models": volume})
+    app = modal.App("commands", image=changing)
+    function = app.function()(look)
+    monkeypatch.delenv("VOLFS_RUN_COMMANDS", raising=False)
+    one_line = r"run_commands: not run as root[^\n]*or set VOLFS_RUN_COMMANDS=machine$"
+    with app.run(), pytest.raises(ImageBuildError, match=one_line):
+        function.remote()
+    monkeypatch.setenv("VOLFS_RUN_COMMANDS", "1")
+    with app.run(), pytest.raises(InvalidError, match="'1', and can only be 'machine'"):
+        function.remote()
+    assert not os.listdir()
+    monkeypatch.setenv("VOLFS_RUN_COMMANDS", "machine")
+    with app.run():
+        assert function.remote("file") == ["done\n"]
+    monkeypatch.delenv("VOLFS_RUN_COMMANDS")
+    changing.build()  # of which nothing is left to do
+    assert slim.run_commands() == slim.run_commands([]) == slim
 
 
 @pytest.mark.noisy(

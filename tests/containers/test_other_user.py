@@ -94,3 +94,20 @@ def test_a_user_has_containers(volfs: Command, as_nobody: list[str]) -> None:
         pytest.skip(f"another user cannot run volfs here: {done.stderr}")
     said = ["Created Volume 'data'.", str(NOBODY), "data", "4", str(NOBODY)]
     assert (done.stdout.splitlines(), done.stderr) == (said, "")
+
+
+def test_commands_of_images_are_run_as_the_user(volfs: Command, as_nobody: list[str]) -> None:
+    program = "import volfs; volfs.Image.debian_slim().run_commands('id -u > ~/by').build()"
+    environment = {**volfs.environment, "VOLFS_RUN_COMMANDS": ""}
+    done = subprocess.run(
+        [*as_nobody, sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    if "containers cannot be made here" in done.stderr:
+        pytest.skip(f"another user cannot run volfs here: {done.stderr}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (volfs.directory / "home" / "by").read_text() == f"{NOBODY}\n"

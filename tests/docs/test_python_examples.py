@@ -33,6 +33,7 @@ def test_blocks_run(name: str, tmp_path: Path) -> None:
             "PYTHONPATH": str(ROOT),
             "VOLFS_STORE": str(tmp_path / "store"),
             "VOLFS_RUNTIME_DIR": str(tmp_path / "run"),
+            "VOLFS_RUN_COMMANDS": "machine",  # one changes a volume, and the tests may be root's
         },
         cwd=tmp_path,
         capture_output=True,

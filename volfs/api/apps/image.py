@@ -16,7 +16,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from volfs.api.apps.absent import Imports
 from volfs.api.apps.building import Built, LocalPath, Step, Variables, Workdir
-from volfs.api.apps.image_calls import RunFunction, run_lines
+from volfs.api.apps.image_calls import RunFunction, check_may_run, run_lines
 from volfs.api.apps.image_docker import Context, DockerSteps, IgnoreOption, read_dockerfile
 from volfs.api.apps.image_facts import ImageFacts
 from volfs.api.apps.image_steps import NAMES, flatten
@@ -120,14 +120,20 @@ class Image(DockerSteps, ImageFacts):
         force_build: bool = False,
         **noted: Any,
     ) -> Image:
-        """Shell commands. What they write outside of volumes they write on this machine."""
+        """Shell commands. What they write outside of volumes they write on this machine.
+
+        So root's are not run unless VOLFS_RUN_COMMANDS=machine allows it: ImageBuildError.
+        """
         note_ignored(noted)
         if any(not isinstance(one, Volume) for one in (volumes or {}).values()):
             raise InvalidError("Image.run_commands only supports volumes that are modal.Volume")
         options = Options().change(env=env, secrets=secrets, volumes=volumes)
         lines = tuple(flatten(commands))
+        if not lines:
+            return self
         args = (lines, self._find_shell())
-        return self._with(RunFunction(run_lines, args, {}, options, force_build))
+        step = RunFunction(run_lines, args, {}, options, force_build, check_may_run)
+        return self._with(step)
 
     def run_function(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,12 @@ from volfs.api.resource import ResourceHandle
 from volfs.containers.messages import Invoke, dump_arguments
 from volfs.containers.pickling import dump
 from volfs.containers.services import FunctionService
+from volfs.errors import InvalidError
 from volfs.errors.ported import ImageBuildError
+
+RUN_COMMANDS = "VOLFS_RUN_COMMANDS"
+"""Variable with which root lets the commands of images change this machine."""
+_MACHINE = "machine"
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,8 @@ class RunFunction(Step):
     kwargs: dict[str, Any] = field(default_factory=dict)
     options: Options = field(default_factory=Options)
     force: bool = False
+    check: Callable[[], object] = lambda: None
+    """What forbids it, right before it is done."""
 
     def describe(self) -> str:
         raw = self.function
@@ -50,6 +58,7 @@ class RunFunction(Step):
         return built
 
     def _call(self, built: Built) -> None:
+        self.check()
         name = getattr(self.function, "__name__", "run_function")
         service = dump(FunctionService(self.function), f"the function {name}")
         running = start_container(name, replace(self.options, image=built), service)
@@ -71,3 +80,15 @@ def run_lines(lines: tuple[str, ...], shell: tuple[str, ...] = ("sh", "-c")) -> 
         status = subprocess.run([*shell, line], check=False).returncode
         if status != 0:
             raise ImageBuildError(f"image: {line!r} failed with status {status}")
+
+
+def check_may_run() -> None:
+    """Where commands are root's, which may change all of this machine. ImageBuildError."""
+    given = os.environ.get(RUN_COMMANDS, "")
+    if given not in ("", _MACHINE):
+        raise InvalidError(f"{RUN_COMMANDS} is {given!r}, and can only be {_MACHINE!r}")
+    if os.geteuid() == 0 and not given:
+        raise ImageBuildError(
+            "image: run_commands: not run as root, for the commands would change this machine and "
+            f"not an image: run the program as another user, or set {RUN_COMMANDS}={_MACHINE}"
+        )
