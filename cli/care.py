@@ -1,4 +1,4 @@
-"""gc, check and rebuild-index: the care of a whole store."""
+"""gc, check, upgrade and rebuild-index: the care of a whole store."""
 
 from __future__ import annotations
 
@@ -231,6 +231,42 @@ def _show_versions(problem: Problem) -> str:
             runs.append([version, version])
     shown = ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in runs)
     return f"version {shown}" if len(problem.versions) == 1 else f"versions {shown}"
+
+
+@verb("upgrade", bare=True, has_names=False)
+@click.option(
+    "--rewrite",
+    is_flag=True,
+    help="Store anew what a former volfs stored, so that parts of it can be read alone.",
+)
+@click.option(
+    "--grace",
+    type=Duration(),
+    metavar="DURATION",
+    default="1d",
+    help="With --rewrite: how long the former packs stay in quarantine. Default: 1d.",
+)
+@json_option
+def upgrade(rewrite: bool, grace: float, as_json: bool) -> None:
+    """Bring a store of a former volfs to today's format; that volfs will refuse it.
+
+    Nobody may have the store open when it begins. Each volume gets a version in which
+    nothing is changed but what is counted. With --rewrite the disk needs room for
+    everything once more until the grace is over.
+    """
+    from volfs.volume.upgrade import upgrade_store
+
+    with progress_bar("Upgrading") as report:
+        result = upgrade_store(store_url(), rewrite=rewrite, grace=grace, report=report)
+    if as_json:
+        collected = result.collected._asdict() if result.collected else None
+        print_json(result._asdict() | {"collected": collected})
+        return
+    say("The store has today's format." if result.was_former else "The store had today's format.")
+    for name, version in result.converted.items():
+        say(f"Version {version} of {name} has all sums.")
+    if result.collected:
+        _print_gc(result.collected, dry_run=False)
 
 
 @verb("rebuild-index", bare=True, has_names=False)

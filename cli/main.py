@@ -61,6 +61,7 @@ COMMANDS: tuple[click.Command, ...] = (
     expire.expire,
     care.check,
     care.gc,
+    care.upgrade,
     care.rebuild_index,
 )
 

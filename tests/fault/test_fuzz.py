@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from xxhash import xxh3_64_intdigest
 
 from tests.crash.children import count_rounds, first_seed, is_long
 from tests.fault.forks import in_fork
@@ -31,18 +30,18 @@ from volfs.errors import DataError, MountError
 from volfs.model.content import decode_chunk_list
 from volfs.model.entry import Entry, Extent, FileKind
 from volfs.model.manifest import decode_manifest, encode_manifest, make_first_manifest
-from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import (
     PACK_HEADER_SIZE,
     Codec,
     PackKind,
-    RecordHeader,
     encode_pack_header,
     encode_record_header,
     iter_records,
 )
+from volfs.model.record_blocks import BlockTable, encode_table
 from volfs.model.tree import build_tree, decode_tree
-from volfs.store.codec import compress, decompress
+from volfs.store.codec import compress, decompress, pack_object, unpack_blocks, unpack_object
 from volfs.store.embedded.rows import IndexEntry, decode_entry, encode_entry
 from volfs.volume.sessions import SessionFacts, decode_facts, encode_facts
 
@@ -54,6 +53,7 @@ MANY = count_rounds(3, 75)
 HANG = 300
 """Seconds after which one decoding is one that hangs."""
 OID = Oid(b"\xaa" * 32)
+RAW = Random(5).randbytes(20_000)
 
 
 class Decoder(NamedTuple):
@@ -92,20 +92,20 @@ def chunk_lists() -> list[bytes]:
     return [
         msgspec.msgpack.encode((0, 12, leaf, ())),
         msgspec.msgpack.encode((2, 20, (), (OID, b"", OID))),
+        msgspec.msgpack.encode((2, 20, (), (OID, b"", OID), (5, 0, 7), ())),
+        msgspec.msgpack.encode((0, 12, leaf, (), (), ((0, OID, 5), (2, OID, 4096)))),
     ]
 
 
 def make_record(kind: Kind, data: bytes) -> bytes:
-    codec, stored = compress(data)
-    header = RecordHeader(
-        kind, codec, len(data), len(stored), xxh3_64_intdigest(stored), compute_oid(kind, data)
-    )
-    return encode_record_header(header) + bytes(stored)
+    packed = pack_object(kind, compute_oid(kind, data), data)
+    return encode_record_header(packed.header) + b"".join(packed.parts)
 
 
 def packs() -> list[bytes]:
     records = make_record(Kind.CHUNK, b"text " * 100) + make_record(Kind.CHUNK, b"raw")
-    return [encode_pack_header(PackKind.DATA) + records, records]
+    blocks = make_record(Kind.CHUNK, b"text " * 20_000) + make_record(Kind.CHUNK, RAW)
+    return [encode_pack_header(PackKind.DATA) + records, records, blocks]
 
 
 def scan_pack(data: bytes) -> None:
@@ -113,7 +113,18 @@ def scan_pack(data: bytes) -> None:
     for item in iter_records(lambda at, n: data[at : at + n], max(len(data), PACK_HEADER_SIZE)):
         header = getattr(item, "header", None)
         if header is not None:
-            decompress(header.codec, item.stored, header.raw)
+            unpack_object(header, item.stored)
+
+
+def tables() -> list[bytes]:
+    """The stored bytes of two objects in blocks of 4 KiB, with their length and table sum."""
+    blocks: list[Buffer] = [RAW[at : at + 4096] for at in range(0, 20_000, 4096)]
+    return [encode_table(OID, blocks) + RAW]
+
+
+def read_blocks(data: bytes) -> None:
+    table = BlockTable(OID, 20_000, 12, len(data), data)
+    unpack_blocks(table, table.whole(), data[table.content :])
 
 
 def index_rows() -> list[bytes]:
@@ -151,6 +162,7 @@ DECODERS = {
     "chunk lists": Decoder(decode_chunk_list, chunk_lists(), DATA, 20_000),
     "packs": Decoder(scan_pack, packs(), DATA, 10_000),
     "index entries": Decoder(lambda row: decode_entry(OID, row), index_rows(), DATA, 25_000),
+    "blocks": Decoder(read_blocks, tables(), DATA, 10_000),
     "frames": Decoder(lambda f: decompress(Codec.ZSTD, f, 70_000), frames(), DATA, 20_000),
     "requests": Decoder(read_request, requests(), CONTROL, 25_000),
     "answers": Decoder(decode_answer, answers(), CONTROL, 25_000),

@@ -311,7 +311,7 @@ def describe_changes(state: MountState) -> dict[object, object]:
         "orphans": sorted(overlay.orphans),
         "unrecorded": sorted(overlay.unrecorded),
         "names": sorted(overlay.unrecorded_names),
-        "usage": (state.usage.inodes, state.usage.bytes),
+        "usage": (state.usage.inodes, state.usage.data),
         "open": state.open_files,
         "view": (state.view.head, state.view.snapshot),
     }
@@ -330,9 +330,10 @@ def describe_changes(state: MountState) -> dict[object, object]:
 def check_books(rig: Rig) -> None:
     """What the state keeps track of is what counting anew gives; references agree."""
     state = rig.state
-    usage = Usage(state.usage.inodes, state.usage.bytes)
+    rig.settle(state.count_uncounted)
+    usage = Usage(state.usage.inodes, state.usage.data)
     rig.settle(state.recount_usage)
-    assert usage == state.usage
+    assert usage == state.usage, (usage, state.usage)
     for inode in list(state.inodes):
         if isinstance(inode, Directory) and not inode.stale:
             check_directory(rig, inode)

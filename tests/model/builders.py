@@ -7,7 +7,14 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from tests.harness.memory import MemoryObjects
-from volfs.model.entry import Entry, FileKind, Totals, replace, with_tree
+from volfs.model.entry import (
+    Entry,
+    FileKind,
+    Totals,
+    replace,
+    with_known_sums,
+    with_tree,
+)
 from volfs.model.links import group_name
 from volfs.model.manifest import ROOT_NAME, Snapshot
 from volfs.model.names import Path
@@ -31,15 +38,17 @@ class Volume(NamedTuple):
 
 
 def file_entry(name: bytes, content: bytes = b"", **changes: object) -> Entry:
-    return Entry(name, FileKind.FILE, 0o644, size=len(content), inline=content, **changes)  # type: ignore[arg-type]
+    size = len(content)
+    entry = Entry(name, FileKind.FILE, 0o644, size=size, inline=content, **changes)  # type: ignore[arg-type]
+    return with_known_sums(entry)
 
 
 def link_entry(name: bytes, group: int) -> Entry:
-    return Entry(name, FileKind.FILE, group=group)
+    return with_known_sums(Entry(name, FileKind.FILE, group=group))
 
 
 def directory_entry(name: bytes = ROOT_NAME, mode: int = 0o755, mtime_ns: int = 0) -> Entry:
-    return Entry(name, FileKind.DIRECTORY, mode, mtime_ns=mtime_ns)
+    return with_known_sums(Entry(name, FileKind.DIRECTORY, mode, mtime_ns=mtime_ns))
 
 
 def tree_of(paths: Mapping[str, bytes | int | None]) -> Directory:
@@ -82,7 +91,8 @@ def build_volume(store: MemoryObjects, volume: Volume) -> Snapshot:
     ]
     links = build_tree(store.put, records)
     root = build_directory(store, volume.root, ROOT_NAME)
-    return Snapshot(root, links.oid, links.totals.files, links.totals.bytes)
+    totals = links.totals
+    return Snapshot(root, links.oid, totals.files, totals.bytes, totals.data)
 
 
 def build(
@@ -103,7 +113,8 @@ def read_directory(store: MemoryObjects, entry: Entry) -> Directory:
         node = read_directory(store, child) if child.is_directory else child
         names[child.name] = node
         totals = Totals(*(a + b for a, b in zip(totals, child.totals, strict=True)))
-    held = Totals(entry.files, entry.directories, entry.content_bytes, entry.subdirectories)
+    own = entry.totals
+    held = own._replace(directories=entry.directories, subdirectories=entry.subdirectories)
     assert held == totals
     return Directory(names, entry.mode, entry.mtime_ns)
 
@@ -117,6 +128,7 @@ def read_volume(store: MemoryObjects, snapshot: Snapshot) -> Volume:
     assert all(record.name == group_name(int(record.name, 16)) for record in records)
     assert snapshot.link_files == len(records)
     assert snapshot.link_bytes == sum(record.size for record in records)
+    assert not records or snapshot.link_data == sum(record.data for record in records)
     return Volume(root, {int(r.name, 16): replace(r, name=b"-", links=1) for r in records})
 
 

@@ -15,12 +15,12 @@ from volfs.errors import DamagedObjectError
 from volfs.model.content import (
     FANOUT,
     Slice,
-    build_content,
     decode_chunk_list,
     find_slices,
     iter_content,
     to_extents,
 )
+from volfs.model.content_building import build_content
 from volfs.model.entry import DIRECT_EXTENTS_MAX, Entry, Extent, Extents, FileKind, check_entry
 from volfs.model.objects import NO_OID, Kind, Oid
 

@@ -46,8 +46,8 @@ def test_times_alone() -> None:
 
 def test_a_directorys_tree_comes_and_goes_with_its_totals() -> None:
     bare = directory_entry(b"d", 0o700, 5)
-    full = with_tree(bare, OID, Totals(1, 2, 3, 4))
-    assert (full.tree, full.totals) == (OID, Totals(1, 3, 3, 1))
+    full = with_tree(bare, OID, Totals(1, 2, 3, 4, 2, 1))
+    assert (full.tree, full.totals) == (OID, Totals(1, 3, 3, 1, 2, 1))
     assert without_content(full) == bare
 
 

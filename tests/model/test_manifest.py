@@ -52,14 +52,18 @@ def test_the_first_manifest_is_an_empty_root() -> None:
     root = FIRST.root
     assert (root.kind, root.mode, root.uid, root.gid) == (FileKind.DIRECTORY, 0o755, 1, 2)
     assert root.mtime_ns == root.ctime_ns == FIRST.created_ns
-    assert FIRST.snapshot == Snapshot(root, Oid(b""), 0, 0)
-    assert FIRST.snapshot.totals == (0, 0, 0, 0)
+    assert FIRST.snapshot == Snapshot(root, Oid(b""), 0, 0, 0)
+    assert FIRST.snapshot.totals == (0, 0, 0, 0, 0, 0)
 
 
 def test_totals_are_those_of_both_trees() -> None:
-    root = replace(FIRST.root, root=OID, files=3, directories=2, content_bytes=10)
-    snapshot = change(FIRST, root=root, links=OID, link_files=4, link_bytes=5).snapshot
-    assert snapshot.totals == (7, 2, 15, 0)
+    root = replace(
+        FIRST.root, root=OID, files=3, directories=2, content_bytes=10, data_bytes=8, linked=6
+    )
+    changed = change(FIRST, root=root, links=OID, link_files=4, link_bytes=5, link_data=1)
+    snapshot = changed.snapshot
+    assert snapshot.totals == (7, 2, 15, 0, 9, 6)
+    assert snapshot._replace(link_data=-1).totals == (7, 2, 15, 0, -1, 6)
     assert snapshot.totals.inodes == 9
 
 

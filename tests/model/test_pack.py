@@ -28,7 +28,7 @@ from volfs.model.pack import (
     pack_kind,
 )
 
-GOLDEN_PACK_HEADER = "564f4c4653504b310100000000000000"
+GOLDEN_PACK_HEADER = "564f4c4653504b320100000000000000"
 GOLDEN_RECORD_HEADER = (
     "76726563" "01" "00" "0000" "05000000" "05000000" "fddc625c55e85595"
     "cb36cd20b77e3ada257ec5405e7c4c4f4462b6ac51b3b3c0229fc6c3e8c106e1"
@@ -80,7 +80,7 @@ def test_record_header_round_trip(header: RecordHeader) -> None:
 
 @pytest.mark.parametrize("kind", PackKind)
 def test_pack_header_round_trip(kind: PackKind) -> None:
-    assert decode_pack_header(encode_pack_header(kind)) is kind
+    assert decode_pack_header(encode_pack_header(kind)) == (2, kind)
 
 
 def test_golden_bytes() -> None:
@@ -94,7 +94,7 @@ def test_only_chunks_are_data() -> None:
 
 def test_newer_pack_is_refused_as_such() -> None:
     with pytest.raises(UnsupportedFormatError):
-        decode_pack_header(b"VOLFSPK2" + bytes(8))
+        decode_pack_header(b"VOLFSPK3\1" + bytes(7))
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,7 @@ def test_every_flipped_bit_of_a_header_is_found(header: RecordHeader, bit: int) 
         (Codec.ZSTD, 10, 10),
         (Codec.ZSTD, 10, 0),
         (Codec.ZSTD, RAW_LIMIT + 1, 5),
+        (Codec.BLOCKS, 10, 9),
     ],
 )
 def test_lengths_out_of_limits(codec: Codec, raw: int, stored: int) -> None:
@@ -132,7 +133,9 @@ def test_lengths_out_of_limits(codec: Codec, raw: int, stored: int) -> None:
         decode_record_header(_forge(codec=codec, raw=raw, stored=stored))
 
 
-@pytest.mark.parametrize("change", [{"kind": 0}, {"kind": 5}, {"codec": 2}, {"reserved": 1}])
+@pytest.mark.parametrize(
+    "change", [{"kind": 0}, {"kind": 5}, {"codec": 3}, {"reserved": 1}, {"reserved": 256}]
+)
 def test_unknown_kinds_and_flags_are_refused(change: dict[str, int]) -> None:
     decode_record_header(_forge())
     with pytest.raises(DamagedObjectError):

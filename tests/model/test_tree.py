@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.harness.memory import MemoryObjects
 from tests.model.builders import directory_entry, file_entry
 from volfs.errors import DamagedObjectError
-from volfs.model.entry import Entry, Extent, FileKind, Totals, replace
+from volfs.model.entry import Entry, Extent, FileKind, Totals, replace, with_known_sums
 from volfs.model.objects import NO_OID, Kind, Oid
 from volfs.model.tree import (
     EMPTY_TREE,
@@ -76,7 +76,7 @@ def check_equals(store: MemoryObjects, oid: Oid, model: dict[bytes, Entry]) -> N
         assert page.count == len(names) <= PAGE_MAX
         assert not any(map(begins_page, names[1:]))
         totals = Totals(*map(sum, zip(*(e.totals for e in entries.values()), strict=True)))
-        assert totals == (page.files, page.directories, page.content_bytes, page.subdirectories)
+        assert totals == page.totals
 
 
 @given(st.lists(EDITS, max_size=6))
@@ -93,7 +93,9 @@ def test_any_history_equals_building_from_scratch(history: list[dict[bytes, int 
         oid = edited.oid
         assert edited == build_tree(MemoryObjects().put, model.values())
         check_equals(store, oid, model)
-        assert edited.totals == Totals(len(model), 0, sum(e.size for e in model.values()))
+        data = sum(e.data for e in model.values())
+        size = sum(e.size for e in model.values())
+        assert edited.totals == Totals(len(model), 0, size, data=data)
         assert edited.length == len(model)
         assert list(diff_trees(store.get_tree, old, oid)) == [
             Change(name, before.get(name), model.get(name))
@@ -195,12 +197,19 @@ def test_an_edit_that_changes_nothing_puts_nothing() -> None:
 def test_totals_count_what_is_below() -> None:
     store = MemoryObjects()
     below = replace(
-        directory_entry(b"d"), root=OID, files=5, directories=2, content_bytes=9, subdirectories=1
+        directory_entry(b"d"),
+        root=OID,
+        files=5,
+        directories=2,
+        content_bytes=9,
+        subdirectories=1,
+        data_bytes=5,
+        linked=4,
     )
     link = Entry(b"link", FileKind.FILE, group=3)
     symlink = Entry(b"sym", FileKind.SYMLINK, size=6, inline=b"target")
     edited = build_tree(store.put, [below, link, symlink, make(b"f", 3), directory_entry(b"e")])
-    assert edited.totals == Totals(files=7, directories=4, bytes=18, subdirectories=2)
+    assert edited.totals == Totals(7, 4, 18, 2, data=5 + 9, linked=4 + 1)
     assert edited.length == 5
 
 
@@ -252,7 +261,7 @@ GOOD = [
 
 @pytest.mark.parametrize("entry", GOOD)
 def test_every_sort_of_entry_survives(entry: Entry) -> None:
-    assert decode_tree(page(entry)).entries == {entry.name: entry}
+    assert decode_tree(page(entry)).entries == {entry.name: with_known_sums(entry)}
 
 
 BAD = {

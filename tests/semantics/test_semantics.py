@@ -512,20 +512,32 @@ def test_access_times(each_alone: Path) -> None:
 
 
 def test_blocks(mounted: Mounted) -> None:
-    """Blocks of a file are those of its bytes, without its holes where the entry knows of them."""
+    """Holes of a file are not counted, before a commit and after it; nor are they in ``df``."""
     path, pieces = mounted.path / "f", mounted.path / "pieces"
     path.touch()
-    os.truncate(path, 8 << 20)
+    os.truncate(path, 1 << 30)
     with pieces.open("wb") as file:
         for number in range(40):
             file.seek(number << 20)
-            file.write(b"x")
-    assert path.stat().st_blocks == 0
-    mounted.commit()
-    for each in path, pieces:
-        os.utime(each)
-    assert path.stat().st_blocks == 0
-    assert pieces.stat().st_blocks == -(-pieces.stat().st_size // 512)
+            file.write(b"x" * 8192)
+    for _ in range(2):
+        assert (path.stat().st_blocks, pieces.stat().st_blocks) == (0, 40 * 16)
+        facts = os.statvfs(mounted.path)
+        assert (facts.f_blocks - facts.f_bfree) * facts.f_frsize == 40 * 8192
+        mounted.commit()
+    with pieces.open("r+b") as file:
+        file.write(b"y" * 8192)  # data again
+        file.seek(5 << 19)
+        file.write(b"y" * 4096)  # a hole before
+    assert pieces.stat().st_blocks == 40 * 16 + 8
+    os.truncate(pieces, 20 << 20)
+    for _ in range(2):
+        assert pieces.stat().st_blocks == 20 * 16 + 8
+        facts = os.statvfs(mounted.path)
+        assert (facts.f_blocks - facts.f_bfree) * facts.f_frsize == 20 * 8192 + 4096
+        mounted.commit()
+    used = subprocess.run(["du", "-k", pieces], capture_output=True, text=True, check=True).stdout
+    assert used.split()[0] == str((20 * 8192 + 4096) // 1024)
 
 
 def test_durable_in_the_overlay(mounts: Mounts, mounted: Mounted) -> None:

@@ -26,7 +26,7 @@ from volfs.errors import (
     NoEntryError,
     NotADirectoryInVolumeError,
 )
-from volfs.model.entry import Entry, FileKind, replace
+from volfs.model.entry import Entry, FileKind, replace, set_content
 from volfs.model.names import parse_path
 from volfs.store.base import Store, VolumeRecord
 from volfs.volume import put as put_module
@@ -364,7 +364,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_written(
     with Edit(store, volume) as edit:
         entry = edit.get((b"b",))
         lie = replace(entry.extents[0], length=9000)
-        edit.put((b"b",), replace(entry, size=9000, extents=(lie,)))
+        edit.put((b"b",), set_content(entry, 9000, extents=(lie,)))
         edit.publish(CommitNote())
     with pytest.raises(DataError, match=r"b: .*all others"):
         get(store, volume, "/", tmp_path / "out")

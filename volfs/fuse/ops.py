@@ -33,6 +33,7 @@ from volfs.store.base import Space
 from volfs.vfs.aio import Bridge
 from volfs.vfs.caller import ROOT, Caller
 from volfs.vfs.checkout import Notice
+from volfs.vfs.data_bytes import find_data
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.namespace import Namespace
@@ -107,11 +108,11 @@ class Operations(pyfuse3.Operations):
         self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
         inode = await self.bridge.settle(self.names.lookup, parent_inode, name)
-        return self._absent() if inode is None else self._tell(inode)
+        return self._absent() if inode is None else await self._tell(inode)
 
     @guarded
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
-        return _attributes(self.state.get(inode), self.kept)
+        return await self._describe(self.state.get(inode))
 
     @guarded
     async def setattr(
@@ -133,7 +134,7 @@ class Operations(pyfuse3.Operations):
             atime_ns=attr.st_atime_ns if fields.update_atime else None,
             caller=find_caller(ctx),
         )
-        return _attributes(changed, self.kept)
+        return await self._describe(changed)
 
     async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
         for ino, lookups in inode_list:
@@ -180,13 +181,13 @@ class Operations(pyfuse3.Operations):
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
     ) -> EntryAttributes:
         kind = _KIND.get(mode & 0o170000, FileKind.FILE)
-        return self._tell(await self._make(parent_inode, name, kind, mode, ctx, rdev=rdev))
+        return await self._tell(await self._make(parent_inode, name, kind, mode, ctx, rdev=rdev))
 
     @guarded
     async def mkdir(
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext
     ) -> EntryAttributes:
-        return self._tell(await self._make(parent_inode, name, FileKind.DIRECTORY, mode, ctx))
+        return await self._tell(await self._make(parent_inode, name, FileKind.DIRECTORY, mode, ctx))
 
     @guarded
     async def symlink(
@@ -195,13 +196,13 @@ class Operations(pyfuse3.Operations):
         inode = await self._make(
             parent_inode, name, FileKind.SYMLINK, 0o777, ctx, target=bytes(target)
         )
-        return self._tell(inode)
+        return await self._tell(inode)
 
     @guarded
     async def link(
         self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
-        return self._tell(
+        return await self._tell(
             await self.bridge.settle(self.names.link, inode, new_parent_inode, new_name)
         )
 
@@ -245,7 +246,7 @@ class Operations(pyfuse3.Operations):
         inode = await self._make(parent_inode, name, FileKind.FILE, mode, ctx)
         assert isinstance(inode, File)
         number = self.files.add_handle(inode, flags, opener=self._note_opener(ctx))
-        return FileInfo(fh=FileHandleT(number)), self._tell(inode)
+        return FileInfo(fh=FileHandleT(number)), await self._tell(inode)
 
     @guarded
     async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
@@ -329,7 +330,7 @@ class Operations(pyfuse3.Operations):
         inode = await self.bridge.settle(self.names.lookup, ino, name)
         if inode is None:
             return True  # removed since the listing was made
-        attributes = _attributes(inode, self.kept)
+        attributes = await self._describe(inode)
         taken = pyfuse3.readdir_reply(token, FileNameT(name), attributes, next_id)
         if taken and name not in (b".", b".."):
             self.state.remember(inode)
@@ -352,10 +353,11 @@ class Operations(pyfuse3.Operations):
     @guarded
     async def statfs(self, ctx: RequestContext) -> StatvfsData:
         free = (await self.bridge.run(self.get_space)).free
+        await self.bridge.settle(self.state.count_uncounted)
         usage, limit = self.state.usage, self.state.profile.max_inodes
         data = StatvfsData()
         data.f_bsize = data.f_frsize = BLOCK_SIZE
-        data.f_blocks = -(-usage.bytes // BLOCK_SIZE) + free // BLOCK_SIZE
+        data.f_blocks = -(-usage.data // BLOCK_SIZE) + free // BLOCK_SIZE
         data.f_bfree = data.f_bavail = free // BLOCK_SIZE
         inodes = max(0, (limit if limit is not None else UNLIMITED_INODES) - usage.inodes)
         data.f_files = usage.inodes + inodes
@@ -384,9 +386,13 @@ class Operations(pyfuse3.Operations):
 
     # --- answers ---------------------------------------------------------
 
-    def _tell(self, inode: Inode) -> EntryAttributes:
+    async def _tell(self, inode: Inode) -> EntryAttributes:
         self.state.remember(inode)
-        return _attributes(inode, self.kept)
+        return await self._describe(inode)
+
+    async def _describe(self, inode: Inode) -> EntryAttributes:
+        data = await self.bridge.settle(find_data, self.state.view.reader.get_list, inode)
+        return _attributes(inode, self.kept, data)
 
     def _absent(self) -> EntryAttributes:
         """An entry that is not there, for the kernel to keep."""
@@ -396,7 +402,7 @@ class Operations(pyfuse3.Operations):
         return attributes
 
 
-def _attributes(inode: Inode, kept: float) -> EntryAttributes:
+def _attributes(inode: Inode, kept: float, data: int) -> EntryAttributes:
     entry = inode.entry
     attributes = EntryAttributes()
     attributes.st_ino = inode.ino
@@ -418,6 +424,5 @@ def _attributes(inode: Inode, kept: float) -> EntryAttributes:
     else:
         attributes.st_nlink = entry.links
         attributes.st_size = entry.size
-        stored = inode.extents.stored if isinstance(inode, File) and inode.extents else entry.stored
-        attributes.st_blocks = -(-stored // 512)
+        attributes.st_blocks = -(-data // 512)
     return attributes

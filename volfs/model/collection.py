@@ -20,6 +20,8 @@ class PackUse(NamedTuple):
     live_bytes: int = 0
     dead_objects: int = 0
     """Indexed, and in use by nobody."""
+    is_former: bool = False
+    """A former volfs made it, and it is to be rewritten for that."""
     is_busy: bool = False
     """Somebody holds its lock, or its file cannot be had."""
 
@@ -35,7 +37,7 @@ class Plan(NamedTuple):
     drop: tuple[PackUse, ...] = ()
     """Nothing in them is in use."""
     rewrite: tuple[PackUse, ...] = ()
-    """More than half of them is in use by nobody."""
+    """More than half of them is in use by nobody, or a former volfs made them."""
     busy: tuple[PackUse, ...] = ()
     """Would be dropped or rewritten, if nobody had them."""
 
@@ -61,5 +63,5 @@ def plan_collection(uses: Iterable[PackUse]) -> Plan:
 
 def _is_wanted(use: PackUse) -> bool:
     if use.live_objects:
-        return use.dead_bytes > use.live_bytes
+        return use.is_former or use.dead_bytes > use.live_bytes
     return use.dead_bytes > 0 or use.dead_objects > 0

@@ -9,9 +9,9 @@ live in the entry itself. Layout: docs/format.md, "Chunk lists".
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Annotated, NamedTuple, Protocol
 
 import msgspec
@@ -19,46 +19,67 @@ from msgspec import Meta
 
 from volfs.errors import DamagedObjectError
 from volfs.model.entry import (
-    DIRECT_EXTENTS_MAX,
+    UNKNOWN,
     Entry,
     Extent,
     Extents,
+    Size,
     find_extents_problem,
 )
-from volfs.model.objects import NO_OID, Buffer, Kind, Oid, Put
+from volfs.model.objects import NO_OID, Buffer, Kind, Oid
 
 FANOUT_BITS = 6
 FANOUT = 1 << FANOUT_BITS
 WINDOW_EXTENTS_MAX = 16
-"""A window of more is rewritten whole, so that reads stay quick."""
+"""A window of more is *crowded*: its extents are in a list of their own, so that a change
+of one window rewrites few of them."""
 LEAF_EXTENTS_MAX = FANOUT * WINDOW_EXTENTS_MAX
 LEVEL_MAX = 4
 
 
-class _Stored(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+class Crowded(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
+    """A window of a leaf whose extents are in another list, of that window alone."""
+
+    window: Annotated[int, Meta(ge=0, lt=FANOUT)]
+    oid: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    data: Annotated[int, Meta(gt=0, le=1 << 26)]
+
+
+class StoredList(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     level: Annotated[int, Meta(ge=0, le=LEVEL_MAX)]
     chunk_bits: Annotated[int, Meta(ge=12, le=26)]
     extents: Annotated[Extents, Meta(max_length=LEAF_EXTENTS_MAX)]
     children: Annotated[tuple[bytes, ...], Meta(max_length=FANOUT)]
+    sums: Annotated[tuple[Size, ...], Meta(max_length=FANOUT)] = ()
+    crowded: Annotated[tuple[Crowded, ...], Meta(max_length=FANOUT)] = ()
 
 
 class ChunkList:
-    """A decoded chunk list: ``extents`` of a leaf (level 0), ``children`` of an inner one."""
+    """A decoded chunk list: ``extents`` of a leaf (level 0), ``children`` of an inner one.
 
-    __slots__ = ("__dict__", "children", "chunk_bits", "extents", "level")
+    ``sums`` are the bytes of each child that are not holes; a former volfs wrote
+    none. ``crowded`` windows of a leaf are holes in its own extents.
+    """
 
-    def __init__(
-        self, level: int, chunk_bits: int, extents: Extents, children: tuple[bytes, ...]
-    ) -> None:
-        self.level = level
-        self.chunk_bits = chunk_bits
-        self.extents = extents
-        self.children = children
+    __slots__ = ("__dict__", "children", "chunk_bits", "crowded", "extents", "level", "sums")
+
+    def __init__(self, stored: StoredList) -> None:
+        self.level = stored.level
+        self.chunk_bits = stored.chunk_bits
+        self.extents = stored.extents
+        self.children = stored.children
+        self.sums = stored.sums
+        self.crowded = stored.crowded
 
     @cached_property
     def ends(self) -> list[int]:
         """Where each extent ends, from the start of the list."""
         return list(accumulate(extent.length for extent in self.extents))
+
+    @cached_property
+    def windows(self) -> dict[int, Oid]:
+        """The lists of crowded windows."""
+        return {each.window: Oid(each.oid) for each in self.crowded}
 
 
 class GetList(Protocol):
@@ -67,8 +88,8 @@ class GetList(Protocol):
     def __call__(self, oid: Oid, /) -> ChunkList: ...
 
 
-_decoder = msgspec.msgpack.Decoder(_Stored)
-_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(StoredList)
+encode_chunk_list = msgspec.msgpack.Encoder().encode
 
 
 def decode_chunk_list(data: Buffer) -> ChunkList:
@@ -79,16 +100,35 @@ def decode_chunk_list(data: Buffer) -> ChunkList:
         raise DamagedObjectError(f"chunk list: {error}") from error
     if bool(stored.extents) == bool(stored.children) or bool(stored.children) != bool(stored.level):
         raise DamagedObjectError("chunk list: neither leaf nor inner")
-    span = FANOUT << stored.chunk_bits
-    if sum(extent.length for extent in stored.extents) > span:
-        raise DamagedObjectError("chunk list: more bytes than its windows")
-    if any(len(oid) not in (0, 32) for oid in stored.children):
-        raise DamagedObjectError("chunk list: impossible object id")
-    if problem := find_extents_problem(stored.extents):
+    if problem := _find_problem(stored):
         raise DamagedObjectError(f"chunk list: {problem}")
-    if not any(stored.children) and not any(extent.oid for extent in stored.extents):
-        raise DamagedObjectError("chunk list: nothing but a hole")
-    return ChunkList(stored.level, stored.chunk_bits, stored.extents, stored.children)
+    return ChunkList(stored)
+
+
+def _find_problem(stored: StoredList) -> str:
+    if sum(extent.length for extent in stored.extents) > FANOUT << stored.chunk_bits:
+        return "more bytes than its windows"
+    if any(len(oid) not in (0, 32) for oid in stored.children):
+        return "impossible object id"
+    if problem := find_extents_problem(stored.extents):
+        return problem
+    if not (any(stored.children) or stored.crowded or any(e.oid for e in stored.extents)):
+        return "nothing but a hole"
+    if stored.sums and list(map(bool, stored.sums)) != list(map(bool, stored.children)):
+        return "sums that are not of its children"
+    return _find_crowded_problem(stored) if stored.crowded else ""
+
+
+def _find_crowded_problem(stored: StoredList) -> str:
+    if stored.level or any(a.window >= b.window for a, b in pairwise(stored.crowded)):
+        return "crowded windows out of order"
+    ends = _ends(stored.extents)
+    for window, size in ((each.window, each.data) for each in stored.crowded):
+        start = window << stored.chunk_bits
+        length = min(1 << stored.chunk_bits, ends[-1] - start)
+        if size > length or any(s.oid for s in _cut(stored.extents, ends, start, length)):
+            return f"crowded window {window} has extents of the leaf, too, or no room"
+    return ""
 
 
 # --- reading ----------------------------------------------------------------
@@ -114,9 +154,87 @@ def find_slices(get: GetList, entry: Entry, offset: int, length: int) -> list[Sl
         if leaf is None:
             slices.append(Slice(NO_OID, 0, part))
         else:
-            slices += _cut(leaf.extents, leaf.ends, offset - start, part)
+            slices += _cut_leaf(get, leaf, offset - start, part)
         offset += part
     return slices
+
+
+def _cut_leaf(get: GetList, leaf: ChunkList, offset: int, length: int) -> list[Slice]:
+    if not leaf.crowded:
+        return _cut(leaf.extents, leaf.ends, offset, length)
+    slices: list[Slice] = []
+    end = offset + length
+    while offset < end:
+        window = offset >> leaf.chunk_bits
+        part = min(end, (window + 1) << leaf.chunk_bits) - offset
+        oid = leaf.windows.get(window)
+        if oid is None:
+            slices += _cut(leaf.extents, leaf.ends, offset, part)
+        else:
+            own = _get_window(get, leaf, oid)
+            slices += _cut(own.extents, own.ends, offset - (window << leaf.chunk_bits), part)
+        offset += part
+    return slices
+
+
+def _get_window(get: GetList, leaf: ChunkList, oid: Oid) -> ChunkList:
+    """The extents of a crowded window."""
+    own = get(oid)
+    fits = own.chunk_bits == leaf.chunk_bits and own.extents and own.ends[-1] <= 1 << own.chunk_bits
+    if own.level or own.crowded or not fits:
+        raise DamagedObjectError("chunk list: of more than a crowded window")
+    return own
+
+
+def measure_content(get: GetList, entry: Entry) -> int:
+    """Bytes of a file that are not holes; from its chunk lists where the entry lacks them."""
+    return measure_list(get, Oid(entry.root)) if entry.data == UNKNOWN else entry.data
+
+
+def measure_list(get: GetList, oid: Oid) -> int:
+    """Bytes below a list that are not holes. Walks only lists of a former volfs."""
+    node = get(oid)
+    if node.sums:
+        return sum(node.sums)
+    if node.level:
+        return sum(measure_list(get, Oid(child)) for child in node.children if child)
+    own = sum(extent.length for extent in node.extents if extent.oid)
+    return own + sum(each.data for each in node.crowded)
+
+
+def measure_extents(extents: Extents) -> int:
+    return sum(extent.length for extent in extents if extent.oid)
+
+
+def count_data(get: GetList, entry: Entry, start: int, end: int) -> int:
+    """Bytes from ``start`` to ``end`` of a file that are not holes."""
+    if start == 0 and end >= entry.size:
+        return measure_content(get, entry)
+    if entry.inline or start >= end:
+        return end - start
+    if not entry.root:
+        return sum(s.length for s in find_slices(get, entry, start, end - start) if s.oid)
+    return _count_below(get, Oid(entry.root), start, end)
+
+
+def _count_below(get: GetList, oid: Oid, start: int, end: int) -> int:
+    """As ``count_data``, of one list and from its own start."""
+    node = get(oid)
+    if not node.level:
+        end = min(end, node.ends[-1])
+        return sum(s.length for s in _cut_leaf(get, node, start, end - start) if s.oid)
+    bits = node.chunk_bits + FANOUT_BITS * node.level
+    total = 0
+    for index in range(start >> bits, min(-(-end >> bits), len(node.children))):
+        low, high = index << bits, (index + 1) << bits
+        if not node.children[index]:
+            continue
+        if node.sums and start <= low and high <= end:
+            total += node.sums[index]
+        else:
+            below = max(start, low) - low, min(end, high) - low
+            total += _count_below(get, Oid(node.children[index]), *below)
+    return total
 
 
 def _ends(extents: Extents) -> list[int]:
@@ -174,41 +292,6 @@ def to_extents(slices: list[Slice]) -> Extents:
     return tuple(joined)
 
 
-# --- writing ----------------------------------------------------------------
-
-
-class Built(NamedTuple):
-    """The content fields of an entry that is not inline."""
-
-    extents: Extents
-    root: Oid
-
-
-def build_content(
-    get: GetList,
-    put: Put,
-    base: Entry,
-    size: int,
-    windows: Mapping[int, Extents],
-    chunk_bits: int,
-) -> Built:
-    """Content of ``size`` bytes: ``windows`` by number, all others as in ``base``.
-
-    ``base`` is not inline; one that is counts as empty, with window 0 given.
-    A window of the base that the new size cuts or that lies behind its end, and
-    one that the base ends in and the new size goes beyond, must be in
-    ``windows``; those behind the base that are not given are holes.
-    """
-    builder = _Builder(get, put, base, size, windows, chunk_bits)
-    count = -(-size >> chunk_bits)
-    if count <= DIRECT_EXTENTS_MAX:
-        direct = builder.gather(0, count)
-        if len(direct) <= DIRECT_EXTENTS_MAX:
-            return Built(direct, NO_OID)
-    root = builder.put_node(builder.top_level(), 0, builder.old_root())
-    return Built((), root) if root else Built((Extent(size, NO_OID, 0),), NO_OID)
-
-
 def iter_content(get: GetList, entry: Entry) -> Iterator[tuple[Kind, Oid]]:
     """The objects that a file's content consists of: lists, then their chunks."""
     yield from ((Kind.CHUNK, Oid(e.oid)) for e in entry.extents if e.oid)
@@ -219,107 +302,4 @@ def iter_content(get: GetList, entry: Entry) -> Iterator[tuple[Kind, Oid]]:
         node = get(oid)
         yield from ((Kind.CHUNK, Oid(e.oid)) for e in node.extents if e.oid)
         below += [Oid(child) for child in node.children if child]
-
-
-class _Builder:
-    """One call of ``build_content``."""
-
-    def __init__(
-        self,
-        get: GetList,
-        put: Put,
-        base: Entry,
-        size: int,
-        windows: Mapping[int, Extents],
-        chunk_bits: int,
-    ) -> None:
-        self.get, self.put = get, put
-        self.base, self.size, self.windows, self.bits = base, size, windows, chunk_bits
-        self.dirty = sorted(windows)
-        self.kept = min(base.size, size)
-        self.old_level = -1
-        if base.root and (top := get(Oid(base.root))).chunk_bits == chunk_bits:
-            self.old_level = top.level
-
-    def top_level(self) -> int:
-        level = 0
-        while self.size > self.span(level):
-            level += 1
-        return level
-
-    def span(self, level: int) -> int:
-        return 1 << (self.bits + FANOUT_BITS * (level + 1))
-
-    def old_root(self) -> bytes:
-        """What the new root can take over: the old one, or the part of it that is left."""
-        oid: bytes = self.base.root if self.old_level >= 0 else NO_OID
-        for _ in range(self.top_level(), self.old_level):
-            oid = self.get(Oid(oid)).children[0] if oid else NO_OID
-        return oid
-
-    def put_node(self, level: int, index: int, old: bytes) -> Oid:
-        """The list of ``level`` over the ``index``-th span; ``old`` covers the same, or less."""
-        start = index * self.span(level)
-        end = min(start + self.span(level), self.size)
-        if not self.touches(start, end):
-            if self.is_hole(level, start, end, old):
-                return NO_OID
-            if old and level <= self.old_level and self.is_whole(level, start, end):
-                return Oid(old)
-        if level:
-            return self.put_inner(level, index, end - start, old)
-        extents = self.gather(start >> self.bits, -(-(end - start) >> self.bits))
-        return self.put_list(0, extents, ()) if any(e.oid for e in extents) else NO_OID
-
-    def is_hole(self, level: int, start: int, end: int, old: bytes) -> bool:
-        """Whether an untouched span is known to be one hole, without walking it."""
-        if start >= self.kept or (not old and level <= self.old_level):
-            return True
-        return end <= self.kept and not (
-            self.base.root
-            or any(piece.oid for piece in find_slices(self.get, self.base, start, end - start))
-        )
-
-    def is_whole(self, level: int, start: int, end: int) -> bool:
-        """Whether the base's span has all the bytes of the new one and no others."""
-        full = end == start + self.span(level)
-        return end <= self.base.size and (full or self.size == self.base.size)
-
-    def put_inner(self, level: int, index: int, length: int, old: bytes) -> Oid:
-        count = -(-length // self.span(level - 1))
-        children = tuple(
-            self.put_node(level - 1, index * FANOUT + i, self.old_child(level, index, i, old))
-            for i in range(count)
-        )
-        return self.put_list(level, (), children) if any(children) else NO_OID
-
-    def old_child(self, level: int, index: int, i: int, old: bytes) -> bytes:
-        if level > self.old_level:
-            return old if index == 0 and i == 0 else NO_OID
-        children = self.get(Oid(old)).children if old else ()
-        return children[i] if i < len(children) else NO_OID
-
-    def put_list(self, level: int, extents: Extents, children: tuple[bytes, ...]) -> Oid:
-        assert len(extents) <= LEAF_EXTENTS_MAX, "a window has few extents"
-        stored = _Stored(level, self.bits, extents, children)
-        return self.put(Kind.CHUNK_LIST, _encoder.encode(stored))
-
-    def touches(self, start: int, end: int) -> bool:
-        """Whether a given window lies in the range."""
-        at = bisect_right(self.dirty, (start >> self.bits) - 1)
-        return at < len(self.dirty) and self.dirty[at] << self.bits < end
-
-    def gather(self, first: int, count: int) -> Extents:
-        """The extents of ``count`` windows, given, kept or holes."""
-        slices: list[Slice] = []
-        for window in range(first, first + count):
-            start = window << self.bits
-            length = min(1 << self.bits, self.size - start)
-            given = self.windows.get(window)
-            if given is not None:
-                slices += [Slice(Oid(e.oid), e.offset, e.length) for e in given]
-            elif start < self.kept:
-                slices += find_slices(self.get, self.base, start, length)
-            else:
-                slices.append(Slice(NO_OID, 0, length))
-        return to_extents(slices)
+        below += node.windows.values()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Annotated, NamedTuple
 
@@ -23,6 +24,9 @@ U32 = Annotated[int, Meta(ge=0, le=0xFFFF_FFFF)]
 U63 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 I64 = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 Size = Annotated[int, Meta(ge=0, le=1 << 62)]
+Sum = Annotated[int, Meta(ge=-1, le=1 << 62)]
+"""A size, or UNKNOWN: what a former volfs wrote does not say it."""
+UNKNOWN = -1
 OidBytes = Annotated[bytes, Meta(max_length=32)]
 
 
@@ -55,10 +59,31 @@ class Totals(NamedTuple):
     bytes: int
     subdirectories: int = 0
     """Directories directly in it, the only sum that is not of all levels."""
+    data: int = 0
+    """Of the bytes those that are not holes; or UNKNOWN."""
+    linked: int = 0
+    """Names of files with hard links; or UNKNOWN."""
 
     @property
     def inodes(self) -> int:
         return self.files + self.directories
+
+
+def add_totals(all_totals: Iterable[Totals]) -> Totals:
+    """The sum; what one does not know, the sum does not know."""
+    files = directories = size = subdirectories = data = linked = 0
+    for one in all_totals:
+        files += one.files
+        directories += one.directories
+        size += one.bytes
+        subdirectories += one.subdirectories
+        data = add_known(data, one.data)
+        linked = add_known(linked, one.linked)
+    return Totals(files, directories, size, subdirectories, data, linked)
+
+
+def add_known(a: int, b: int) -> int:
+    return UNKNOWN if UNKNOWN in (a, b) else a + b
 
 
 class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
@@ -96,6 +121,10 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unkno
     subdirectories: Size = 0
     """Totals of a directory: files, directories and bytes of content below it,
     and the directories directly in it (its link count is two more)."""
+    data_bytes: Sum = UNKNOWN
+    """Bytes that are not holes: of a file's content, or of a directory's total."""
+    linked: Sum = UNKNOWN
+    """Of a directory: names below it that are hard links."""
 
     @property
     def is_directory(self) -> bool:
@@ -110,17 +139,20 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unkno
     def totals(self) -> Totals:
         """What this entry adds to the totals of its directory."""
         if self.group:
-            return Totals(0, 0, 0)
+            return Totals(0, 0, 0, linked=1)
         if self.is_directory:
-            return Totals(self.files, self.directories + 1, self.content_bytes, 1)
-        return Totals(1, 0, self.size)
+            below = self.linked if self.root else 0
+            return Totals(self.files, self.directories + 1, self.content_bytes, 1, self.data, below)
+        return Totals(1, 0, self.size, data=self.data)
 
     @property
-    def stored(self) -> int:
-        """Bytes of a file that are not holes, as far as the entry itself knows."""
-        if self.root or self.inline:
-            return self.size
-        return sum(extent.length for extent in self.extents if extent.oid)
+    def data(self) -> int:
+        """Bytes that are not holes. UNKNOWN only where the entry has a root."""
+        if self.root or self.data_bytes != UNKNOWN:
+            return self.data_bytes
+        if self.extents:
+            return sum(extent.length for extent in self.extents if extent.oid)
+        return 0 if self.is_directory else len(self.inline)
 
 
 _decoder = msgspec.msgpack.Decoder(Entry)
@@ -137,7 +169,32 @@ def with_tree(directory: Entry, tree: Oid, totals: Totals) -> Entry:
         directories=totals.directories,
         content_bytes=totals.bytes,
         subdirectories=totals.subdirectories,
+        data_bytes=totals.data,
+        linked=totals.linked,
     )
+
+
+def set_content(
+    entry: Entry,
+    size: int,
+    *,
+    inline: bytes = b"",
+    extents: Extents = (),
+    root: Oid = NO_OID,
+    data: int = UNKNOWN,
+) -> Entry:
+    """A file's entry with other content; ``data`` is what a chunk list at ``root`` has."""
+    return with_known_sums(
+        replace(entry, size=size, inline=inline, extents=extents, root=root, data_bytes=data)
+    )
+
+
+def with_known_sums(entry: Entry) -> Entry:
+    """An entry that says of its sums what can be told from it alone."""
+    if entry.data_bytes != UNKNOWN and entry.linked != UNKNOWN:
+        return entry
+    linked = entry.linked if entry.is_directory and entry.root else 0
+    return replace(entry, data_bytes=entry.data, linked=linked)
 
 
 def with_content(entry: Entry, content: Entry) -> Entry:
@@ -148,6 +205,7 @@ def with_content(entry: Entry, content: Entry) -> Entry:
         inline=content.inline,
         extents=content.extents,
         root=content.root,
+        data_bytes=content.data_bytes,
     )
 
 
@@ -162,7 +220,20 @@ def to_storable_time(time_ns: int) -> int:
 
 def same_but_times(a: Entry, b: Entry) -> bool:
     """Whether two entries differ in their times at most."""
-    return replace(a, mtime_ns=b.mtime_ns, ctime_ns=b.ctime_ns) == b
+    return is_same(replace(a, mtime_ns=b.mtime_ns, ctime_ns=b.ctime_ns), b)
+
+
+def is_same(a: Entry | None, b: Entry | None) -> bool:
+    """Whether two entries say the same. Sums follow from the rest, so one may lack them."""
+    if a == b:
+        return True
+    if a is None or b is None or UNKNOWN not in (a.data_bytes, a.linked, b.data_bytes, b.linked):
+        return False
+    return _without_sums(a) == _without_sums(b)
+
+
+def _without_sums(entry: Entry) -> Entry:
+    return replace(entry, data_bytes=UNKNOWN, linked=UNKNOWN)
 
 
 def check_storable(entry: Entry) -> None:
@@ -191,7 +262,7 @@ def _find_problem(entry: Entry) -> str:
     if entry.group:
         return _find_link_problem(entry)
     if entry.kind == FileKind.FILE:
-        return _find_content_problem(entry)
+        return _find_content_problem(entry) or _find_data_problem(entry)
     if entry.extents or (entry.root and not entry.is_directory):
         return "content of a file on what is none"
     if entry.kind == FileKind.SYMLINK:
@@ -217,6 +288,16 @@ def _find_content_problem(entry: Entry) -> str:
     if held != entry.size or len(entry.inline) > INLINE_MAX:
         return f"content of {held} bytes for a size of {entry.size}"
     return find_extents_problem(entry.extents)
+
+
+def _find_data_problem(entry: Entry) -> str:
+    if entry.data_bytes == UNKNOWN:
+        return ""
+    if entry.root:
+        sound = 0 < entry.data_bytes <= entry.size
+    else:
+        sound = entry.data_bytes == replace(entry, data_bytes=UNKNOWN).data
+    return "" if sound else f"{entry.data_bytes} bytes of data in its content"
 
 
 def find_extents_problem(extents: Extents) -> str:

@@ -63,7 +63,7 @@ def settle_links(
     ``spare`` is a link tree for records that are in neither.
     """
     if not (records or before.links or spare):
-        return Snapshot(root, before.links, before.link_files, before.link_bytes)
+        return before._replace(root=root)
     counts = _count_changes(get, before.root.tree, root.tree)
     edits: dict[bytes, Entry | None] = {}
     for group in counts.keys() | records.keys():
@@ -76,7 +76,8 @@ def settle_links(
         else:
             edits[name] = None
     edited = edit_tree(get, put, before.links, edits)
-    return Snapshot(root, edited.oid, edited.totals.files, edited.totals.bytes)
+    totals = edited.totals
+    return Snapshot(root, edited.oid, totals.files, totals.bytes, totals.data)
 
 
 def _count_changes(get: GetTree, old: Oid, new: Oid) -> Counter[int]:

@@ -10,13 +10,17 @@ from msgspec import Meta
 from volfs.errors import DamagedObjectError, InvalidError
 from volfs.model.entry import (
     I64,
+    UNKNOWN,
     Entry,
     FileKind,
     OidBytes,
     Size,
+    Sum,
     Totals,
+    add_known,
     check_entry,
     check_storable,
+    with_known_sums,
 )
 from volfs.model.objects import NO_OID, Buffer, Oid
 from volfs.model.text import from_stored, to_stored
@@ -34,13 +38,18 @@ class Snapshot(NamedTuple):
     links: Oid
     link_files: int
     link_bytes: int
+    link_data: int = UNKNOWN
+    """Of the bytes those that are not holes."""
 
     @property
     def totals(self) -> Totals:
         """Files, directories (the root not counted) and bytes."""
         root = self.root
+        data = add_known(root.data, self.link_data if self.links else 0)
+        linked = root.totals.linked
+        size = root.content_bytes + self.link_bytes
         return Totals(
-            root.files + self.link_files, root.directories, root.content_bytes + self.link_bytes
+            root.files + self.link_files, root.directories, size, data=data, linked=linked
         )
 
 
@@ -64,10 +73,13 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     link_files: Size = 0
     link_bytes: Size = 0
     """Its sums, for files that are hard-linked count there once."""
+    link_data: Sum = UNKNOWN
 
     @property
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.root, Oid(self.links), self.link_files, self.link_bytes)
+        return Snapshot(
+            self.root, Oid(self.links), self.link_files, self.link_bytes, self.link_data
+        )
 
 
 _decoder = msgspec.msgpack.Decoder(Manifest)
@@ -79,10 +91,16 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
     DamagedObjectError for a root that no reader would accept.
     """
-    check_storable(manifest.root)
+    root = with_known_sums(manifest.root)
+    check_storable(root)
     author = _store_text("author", manifest.author, AUTHOR_MAX)
     message = check_message(manifest.message)
-    return _encoder.encode(msgspec.structs.replace(manifest, author=author, message=message))
+    link_data = manifest.link_data if manifest.links else 0
+    return _encoder.encode(
+        msgspec.structs.replace(
+            manifest, author=author, message=message, root=root, link_data=link_data
+        )
+    )
 
 
 def check_message(message: str) -> str:
@@ -109,7 +127,8 @@ def decode_manifest(data: Buffer) -> Manifest:
     if not {len(manifest.parent), len(manifest.links)} <= {0, 32}:
         raise DamagedObjectError("manifest: impossible object id")
     author, message = from_stored(manifest.author), from_stored(manifest.message)
-    return msgspec.structs.replace(manifest, author=author, message=message)
+    root = with_known_sums(manifest.root)
+    return msgspec.structs.replace(manifest, author=author, message=message, root=root)
 
 
 def make_first_manifest(
@@ -117,4 +136,5 @@ def make_first_manifest(
 ) -> Manifest:
     """Version 0: an empty root directory that belongs to whoever creates the volume."""
     root = Entry(ROOT_NAME, FileKind.DIRECTORY, 0o755, uid, gid, mtime_ns=now_ns, ctime_ns=now_ns)
-    return Manifest(volume, 0, NO_OID, now_ns, author, "", False, nonce, root)
+    root = with_known_sums(root)
+    return Manifest(volume, 0, NO_OID, now_ns, author, "", False, nonce, root, link_data=0)

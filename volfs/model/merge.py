@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from volfs.model.delta import Delta, apply_delta
 from volfs.model.diff import without_content
-from volfs.model.entry import Entry, FileKind, replace, same_but_times, with_tree
+from volfs.model.entry import Entry, FileKind, is_same, replace, same_but_times, with_tree
 from volfs.model.links import find_groups, has_group, settle_links
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path
@@ -119,9 +119,9 @@ class _Merge:
         self, path: Path, base: Entry | None, ours: Entry | None, theirs: Entry | None
     ) -> Entry | _Directory | None:
         """What the merged tree has at ``path``."""
-        if ours == theirs or theirs == base:
+        if is_same(ours, theirs) or is_same(theirs, base):
             return ours
-        if ours == base:
+        if is_same(ours, base):
             return theirs
         sides = [entry for entry in (ours, theirs) if entry]
         if all(map(_is_directory, sides)) and (len(sides) == 2 or _is_directory(base)):
@@ -135,7 +135,7 @@ class _Merge:
         for name, before, mine in diff_trees(self.get, _tree(here.base), _tree(here.ours)):
             other = find_entry(self.get, _tree(here.theirs), name)
             merged = self.entry((*here.path, name), before, mine, other)
-            if merged != other:
+            if isinstance(merged, _Directory) or not is_same(merged, other):
                 here.names[name] = merged
 
     def close(self, here: _Directory) -> None:
@@ -203,11 +203,11 @@ class _Record(NamedTuple):
     @property
     def is_ours(self) -> bool:
         """Whether the merged record is ours, if the group still has names."""
-        if self.ours is None or self.ours == self.base:
+        if self.ours is None or is_same(self.ours, self.base):
             return False
         if not (self.base and self.theirs):
             return True
-        if replace(self.theirs, links=self.base.links) == self.base:
+        if is_same(replace(self.theirs, links=self.base.links), self.base):
             return True
         if _is_same(self.base, self.ours):
             touched = self.ours.mtime_ns != self.base.mtime_ns

@@ -15,15 +15,19 @@ from xxhash import xxh3_64_intdigest, xxh32_intdigest
 
 from volfs.errors import DamagedObjectError, UnsupportedFormatError
 from volfs.model.objects import Buffer, Kind, Oid
+from volfs.model.record_blocks import BlockTable, find_blocks_problem
 
 PACK_HEADER_SIZE = 16
 RECORD_HEADER_SIZE = 64
 RAW_LIMIT = 64 << 20
 
-_PACK_MAGIC = b"VOLFSPK1"
+_PACK_MAGIC = b"VOLFSPK"
+PACK_VERSION = 2
+FORMER_PACK_VERSION = 1
+"""Of packs without records in blocks. They are read, and nothing is added to them."""
 _PACK_HEADER = struct.Struct("<8sB7s")
 _RECORD_MAGIC = b"vrec"
-_RECORD = struct.Struct("<4sBBHIIQ32s")
+_RECORD = struct.Struct("<4sBBBBIIQ32s")
 _TRAILER = struct.Struct("<II")
 _KINDS = frozenset(Kind)
 _WINDOW = 1 << 20
@@ -41,6 +45,8 @@ class PackKind(enum.IntEnum):
 class Codec(enum.IntEnum):
     RAW = 0
     ZSTD = 1
+    BLOCKS = 2
+    """A table (``record_blocks.py``), then blocks that are raw or zstd frames."""
 
 
 _CODECS = frozenset(Codec)
@@ -52,19 +58,27 @@ def pack_kind(kind: Kind) -> PackKind:
 
 
 def encode_pack_header(kind: PackKind) -> bytes:
-    return _PACK_HEADER.pack(_PACK_MAGIC, kind, bytes(7))
+    return _PACK_HEADER.pack(b"%b%d" % (_PACK_MAGIC, PACK_VERSION), kind, bytes(7))
 
 
-def decode_pack_header(data: Buffer) -> PackKind:
+class PackHeader(NamedTuple):
+    version: int
+    kind: PackKind
+
+
+def decode_pack_header(data: Buffer) -> PackHeader:
     """UnsupportedFormatError for another version, else DamagedObjectError."""
     if len(data) != PACK_HEADER_SIZE:
         raise DamagedObjectError(f"pack header: {len(data)} bytes")
     magic, kind, reserved = _PACK_HEADER.unpack(data)
-    if magic[:7] == _PACK_MAGIC[:7] and magic != _PACK_MAGIC:
-        raise UnsupportedFormatError(f"pack header: version {magic[7:]!r}; this volfs reads 1")
-    if magic != _PACK_MAGIC or kind not in (1, 2) or any(reserved):
+    if magic[:7] != _PACK_MAGIC or kind not in (1, 2) or any(reserved):
         raise DamagedObjectError("pack header: not one of volfs")
-    return PackKind(kind)
+    version = magic[7] - ord("0")
+    if version not in (FORMER_PACK_VERSION, PACK_VERSION):
+        raise UnsupportedFormatError(
+            f"pack header: version {magic[7:]!r}; this volfs reads {PACK_VERSION}"
+        )
+    return PackHeader(version, PackKind(kind))
 
 
 class RecordHeader(NamedTuple):
@@ -77,15 +91,17 @@ class RecordHeader(NamedTuple):
     checksum: int
     """xxh3-64 of the stored bytes."""
     oid: Oid
+    block_bits: int = 0
+    """Of a record in blocks: each but the last has ``1 << block_bits`` bytes."""
 
 
 def encode_record_header(header: RecordHeader) -> bytes:
     """ValueError for lengths that no reader would accept."""
-    problem = find_length_problem(header.codec, header.raw, header.stored)
+    kind, codec, raw, stored, checksum, oid, bits = header
+    problem = find_length_problem(codec, raw, stored, bits)
     if problem:
         raise ValueError(f"record header: {problem}")
-    kind, codec, raw, stored, checksum, oid = header
-    packed = _RECORD.pack(_RECORD_MAGIC, kind, codec, 0, raw, stored, checksum, oid)
+    packed = _RECORD.pack(_RECORD_MAGIC, kind, codec, bits, 0, raw, stored, checksum, oid)
     return packed + _TRAILER.pack(xxh32_intdigest(packed), 0)
 
 
@@ -93,7 +109,7 @@ def decode_record_header(data: Buffer) -> RecordHeader:
     """DamagedObjectError for anything that ``encode_record_header`` does not write."""
     if len(data) != RECORD_HEADER_SIZE:
         raise DamagedObjectError(f"record header: {len(data)} bytes")
-    magic, kind, codec, reserved, raw, stored, checksum, oid = _RECORD.unpack_from(data)
+    magic, kind, codec, bits, reserved, raw, stored, checksum, oid = _RECORD.unpack_from(data)
     digest, zero = _TRAILER.unpack_from(data, _RECORD.size)
     if magic != _RECORD_MAGIC:
         raise DamagedObjectError("record header: no record begins here")
@@ -101,16 +117,20 @@ def decode_record_header(data: Buffer) -> RecordHeader:
         raise DamagedObjectError("record header: checksum")
     if kind not in _KINDS or codec not in _CODECS or reserved or zero:
         raise DamagedObjectError("record header: unknown kind, codec or flag")
-    problem = find_length_problem(codec, raw, stored)
+    problem = find_length_problem(codec, raw, stored, bits)
     if problem:
         raise DamagedObjectError(f"record header: {problem}")
-    return RecordHeader(Kind(kind), Codec(codec), raw, stored, checksum, Oid(oid))
+    return RecordHeader(Kind(kind), Codec(codec), raw, stored, checksum, Oid(oid), bits)
 
 
-def find_length_problem(codec: int, raw: int, stored: int) -> str | None:
+def find_length_problem(codec: int, raw: int, stored: int, bits: int = 0) -> str | None:
     """What is wrong with these lengths, in words; None if nothing is."""
     if not 0 <= raw <= RAW_LIMIT:
         return f"{raw} bytes in one object, {RAW_LIMIT} is the limit"
+    if codec == Codec.BLOCKS:
+        return find_blocks_problem(raw, stored, bits)
+    if bits:
+        return f"blocks of 2^{bits} bytes in a record that has none"
     if (stored != raw) if codec == Codec.RAW else not 0 < stored < raw:
         return f"{stored} bytes stored for {raw}"
     return None
@@ -168,10 +188,32 @@ def _read_record(read_at: ReadAt, offset: int, size: int) -> Record | Gap:
         return Gap(offset, after - offset, None, str(error), torn=True)
     end = min(start + header.stored, size)
     stored = read_at(start, end - start)
-    if len(stored) == header.stored and xxh3_64_intdigest(stored) == header.checksum:
+    problem = find_stored_problem(header, stored)
+    if problem is None:
         return Record(offset, header, stored)
-    problem = "checksum of the stored bytes" if len(stored) == header.stored else "cut short"
     return Gap(offset, end - offset, header.oid, problem, torn=True)
+
+
+def find_stored_problem(header: RecordHeader, stored: Buffer) -> str | None:
+    """What is wrong with a record's stored bytes, in words; None if nothing is."""
+    if len(stored) != header.stored:
+        return "cut short"
+    if xxh3_64_intdigest(stored) != header.checksum:
+        return "checksum of the stored bytes"
+    if header.codec is Codec.BLOCKS:
+        try:
+            _check_blocks(header, stored)
+        except DamagedObjectError as error:
+            return str(error)
+    return None
+
+
+def _check_blocks(header: RecordHeader, stored: Buffer) -> None:
+    """DamagedObjectError where a block could not be read alone."""
+    table = BlockTable(header.oid, header.raw, header.block_bits, header.stored, stored)
+    content = memoryview(stored)[table.content :]
+    for block in range(table.count):
+        table.cut(block, table.whole(), content)
 
 
 def _find_header(read_at: ReadAt, offset: int, size: int) -> int:

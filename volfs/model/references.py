@@ -54,6 +54,8 @@ def iter_list_references(node: ChunkList) -> Iterator[Reference]:
     for child in node.children:
         if child:
             yield Reference(Kind.CHUNK_LIST, Oid(child))
+    for oid in node.windows.values():
+        yield Reference(Kind.CHUNK_LIST, oid)
     for extent in node.extents:
         if extent.oid:
             yield Reference(Kind.CHUNK, Oid(extent.oid))

@@ -17,7 +17,18 @@ from msgspec import Meta
 from xxhash import xxh3_64_intdigest
 
 from volfs.errors import DamagedObjectError
-from volfs.model.entry import Entry, Size, Totals, check_entry, check_storable
+from volfs.model.entry import (
+    UNKNOWN,
+    Entry,
+    Size,
+    Sum,
+    Totals,
+    add_totals,
+    check_entry,
+    check_storable,
+    is_same,
+    with_known_sums,
+)
 from volfs.model.objects import NO_OID, Buffer, Kind, Oid, Put
 
 PAGE_MASK = 127
@@ -37,6 +48,20 @@ class PageRef(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unk
     directories: Size
     content_bytes: Size
     subdirectories: Size
+    data_bytes: Sum = UNKNOWN
+    linked: Sum = UNKNOWN
+    """Names of hard links below it: where there are none, nobody need look for them."""
+
+    @property
+    def totals(self) -> Totals:
+        return Totals(
+            self.files,
+            self.directories,
+            self.content_bytes,
+            self.subdirectories,
+            self.data_bytes,
+            self.linked,
+        )
 
 
 class _Stored(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -83,7 +108,7 @@ def decode_tree(data: Buffer) -> Tree:
         if stored.entries or len(stored.pages) < 2:
             raise DamagedObjectError("tree: an index with entries, or of fewer than two pages")
         _check_ascending([page.first for page in stored.pages])
-    return Tree({entry.name: entry for entry in stored.entries}, stored.pages)
+    return Tree({entry.name: with_known_sums(entry) for entry in stored.entries}, stored.pages)
 
 
 def _check_ascending(names: list[bytes]) -> None:
@@ -147,7 +172,7 @@ def diff_trees(get: GetTree, old: Oid, new: Oid) -> Iterator[Change]:
     news = _entries_outside(get, after, shared)
     for name in sorted(olds.keys() | news.keys()):
         a, b = olds.get(name), news.get(name)
-        if a != b:
+        if not is_same(a, b):
             yield Change(name, a, b)
 
 
@@ -236,6 +261,7 @@ def _edit_run(
             entries.pop(name, None)
         else:
             assert entry.name == name, "an entry stands under its own name"
+            entry = with_known_sums(entry)
             check_storable(entry)
             entries[name] = entry
     return [_put_page(put, page) for page in _cut(entries[name] for name in sorted(entries))]
@@ -257,14 +283,7 @@ def _put_page(put: Put, entries: tuple[Entry, ...]) -> PageRef:
 
 
 def _make_ref(oid: Oid, entries: tuple[Entry, ...]) -> PageRef:
-    files = directories = size = subdirectories = 0
-    for entry in entries:
-        totals = entry.totals
-        files += totals.files
-        directories += totals.directories
-        size += totals.bytes
-        subdirectories += totals.subdirectories
-    return PageRef(entries[0].name, oid, len(entries), files, directories, size, subdirectories)
+    return PageRef(entries[0].name, oid, len(entries), *add_totals(e.totals for e in entries))
 
 
 def _finish(put: Put, pages: list[PageRef]) -> EditedTree:
@@ -274,10 +293,5 @@ def _finish(put: Put, pages: list[PageRef]) -> EditedTree:
         oid = Oid(pages[0].oid)
     else:
         oid = put(Kind.TREE, _encoder.encode(_Stored(1, (), tuple(pages))))
-    totals = Totals(
-        sum(page.files for page in pages),
-        sum(page.directories for page in pages),
-        sum(page.content_bytes for page in pages),
-        sum(page.subdirectories for page in pages),
-    )
+    totals = add_totals(page.totals for page in pages)
     return EditedTree(oid, sum(page.count for page in pages), totals)

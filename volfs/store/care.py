@@ -36,6 +36,8 @@ class GcOptions(NamedTuple):
     """Sessions whose leases keep nothing: a dry run may not drop them."""
     steady: Steady | None = None
     """The time by a clock that nobody sets; without it, ``now_ns`` is believed."""
+    renew: bool = False
+    """Whether packs of a former volfs are rewritten, however much of them is in use."""
 
     @property
     def moment(self) -> Moment:

@@ -1,17 +1,29 @@
-"""How stored bytes differ from an object's own: zstd where it pays, else as they are."""
+"""How stored bytes differ from an object's own: zstd where it pays, chunks in blocks.
+
+The sizes of blocks were measured (docs/decisions/0032-records-in-blocks.md): a
+random read of what is raw costs the least with small ones, and what is
+compressed loses too much with them.
+"""
 
 from __future__ import annotations
 
 import threading
+from typing import NamedTuple
 
 import zstandard
+from xxhash import xxh3_64
 
 from volfs.errors import DamagedObjectError
-from volfs.model.objects import Buffer
-from volfs.model.pack import Codec
+from volfs.model.objects import Buffer, Kind, Oid
+from volfs.model.pack import Codec, RecordHeader
+from volfs.model.record_blocks import BlockTable, Span, encode_table
 
 PROBE = 64 << 10
+RAW_BITS = 14
+ZSTD_BITS = 16
 _LEVEL = 1
+_BLOCK_LEVEL = 2
+"""Frames of a block each save less than one of a whole chunk; the next level makes up for it."""
 _SMALLEST = 64
 """A frame costs about 12 bytes: below this an eighth is hardly ever saved."""
 
@@ -21,10 +33,69 @@ class _PerThread(threading.local):
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+        self.block_compressor = zstandard.ZstdCompressor(level=_BLOCK_LEVEL)
         self.decompressor = zstandard.ZstdDecompressor()
 
 
 _mine = _PerThread()
+
+
+class Packed(NamedTuple):
+    """What is stored of an object, and what its header says of that."""
+
+    header: RecordHeader
+    parts: tuple[Buffer, ...]
+    """The stored bytes. A chunk that is raw is not copied to stand behind its table."""
+
+
+def pack_object(kind: Kind, oid: Oid, data: Buffer) -> Packed:
+    """The form in which an object is stored."""
+    if kind is not Kind.CHUNK or len(data) <= 1 << RAW_BITS:
+        codec, stored = compress(data)
+        return _pack(kind, oid, data, codec, 0, (stored,))
+    if len(data) <= 1 << ZSTD_BITS:
+        codec, stored = compress(data)
+        if codec is Codec.ZSTD:
+            return _pack(kind, oid, data, codec, 0, (stored,))
+    elif _is_promising(data) and (frames := _compress_blocks(data)):
+        parts = (encode_table(oid, frames), b"".join(frames))
+        return _pack(kind, oid, data, Codec.BLOCKS, ZSTD_BITS, parts)
+    table = encode_table(oid, _cut(data, RAW_BITS))
+    return _pack(kind, oid, data, Codec.BLOCKS, RAW_BITS, (table, data))
+
+
+def is_former_form(header: RecordHeader) -> bool:
+    """Whether a chunk is stored in one piece that would be stored in blocks now."""
+    limit = 1 << (RAW_BITS if header.codec is Codec.RAW else ZSTD_BITS)
+    return header.kind is Kind.CHUNK and header.codec is not Codec.BLOCKS and header.raw > limit
+
+
+def _pack(
+    kind: Kind, oid: Oid, data: Buffer, codec: Codec, bits: int, parts: tuple[Buffer, ...]
+) -> Packed:
+    digest = xxh3_64()
+    for part in parts:
+        digest.update(part)
+    stored = sum(map(len, parts))
+    header = RecordHeader(kind, codec, len(data), stored, digest.intdigest(), oid, bits)
+    return Packed(header, parts)
+
+
+def _compress_blocks(data: Buffer) -> list[Buffer]:
+    """The blocks, each as a frame where that is smaller; none if it does not pay."""
+    blocks = [_compress_block(block) for block in _cut(data, ZSTD_BITS)]
+    return blocks if sum(map(len, blocks)) <= len(data) - len(data) // 8 else []
+
+
+def _compress_block(block: Buffer) -> Buffer:
+    frame = _mine.block_compressor.compress(block)
+    is_sound = len(frame) < len(block) and _mine.decompressor.decompress(frame) == block
+    return frame if is_sound else block
+
+
+def _cut(data: Buffer, bits: int) -> list[Buffer]:
+    view = memoryview(data)
+    return [view[at : at + (1 << bits)] for at in range(0, len(view), 1 << bits)]
 
 
 def compress(data: Buffer) -> tuple[Codec, Buffer]:
@@ -47,6 +118,30 @@ def _is_promising(data: Buffer) -> bool:
 
 def _pays(frame: bytes, data: Buffer) -> bool:
     return len(frame) <= len(data) - len(data) // 8
+
+
+def unpack_object(header: RecordHeader, stored: Buffer) -> Buffer:
+    """The object's bytes from all that is stored of it, or DamagedObjectError."""
+    if header.codec is not Codec.BLOCKS:
+        return decompress(header.codec, stored, header.raw)
+    table = BlockTable(header.oid, header.raw, header.block_bits, header.stored, stored)
+    content = memoryview(stored)[table.content :]
+    if len(content) == header.raw:
+        return content
+    return unpack_blocks(table, table.whole(), content, verified=True)
+
+
+def unpack_blocks(table: BlockTable, span: Span, data: Buffer, *, verified: bool = False) -> Buffer:
+    """The bytes of the blocks of a span from what is stored of them, or DamagedObjectError."""
+    blocks = []
+    for block in range(span.first, span.last + 1):
+        stored = table.cut(block, span, data, verified=verified)
+        blocks.append(unpack_block(stored, table.raw_size(block)))
+    return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+
+def unpack_block(stored: Buffer, raw: int) -> Buffer:
+    return decompress(Codec.RAW if len(stored) == raw else Codec.ZSTD, stored, raw)
 
 
 def decompress(codec: Codec, stored: Buffer, raw: int) -> Buffer:

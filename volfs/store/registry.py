@@ -38,6 +38,17 @@ REBUILDERS: dict[str, RebuildEngine] = {
     "file": _rebuild_embedded,
 }
 
+
+def _upgrade_embedded(location: str) -> bool:
+    from volfs.store.embedded.layout import upgrade_embedded
+
+    return upgrade_embedded(location)
+
+
+UPGRADERS: dict[str, Callable[[str], bool]] = {
+    "file": _upgrade_embedded,
+}
+
 ENGINES: dict[str, OpenEngine] = {
     "file": _open_embedded,
 }
@@ -83,6 +94,17 @@ def _find_engine(engines: dict[str, T], url: str) -> tuple[T, str]:
         known = ", ".join(sorted(engines))
         raise NotAStoreError(f"store {url}: unknown scheme {scheme}; known: a directory, {known}")
     return engine, location
+
+
+def upgrade_format(url: str) -> bool:
+    """Let a store of a former volfs be of today's format; False if it is already.
+
+    At once, for what is in it is read as it is. A former volfs refuses it then.
+    StoreUnavailableError if anybody has the store open; NotAStoreError.
+    """
+    upgrade, location = _find_engine(UPGRADERS, url)
+    with speaking_of(url):
+        return upgrade(location)
 
 
 def rebuild_index(url: str) -> Iterator[CheckProgress | RebuildReport]:

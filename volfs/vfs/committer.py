@@ -185,6 +185,8 @@ class Committer:
         for directory, name, inode in sealed.bound:
             self.state.inodes.keep_number(inode, directory, name)
         last_arena = self.state.overlay.absorb(published.directories)
+        for written in sealed.files:
+            self.state.count_committed(written.file)
         view.snapshot = published.local
         for inode in sealed.inodes:
             self.state.drop_if_idle(inode)

@@ -228,8 +228,7 @@ class Files:
             return 0
         self.state.profile.check_file_size(end)
         was_base = file.extents is None
-        extents = self._materialise(file)
-        before = extents.size
+        self._materialise(file)
         try:
             self.state.scratch.write(file, offset, data)
         except VolfsError:
@@ -241,29 +240,29 @@ class Files:
         if self.state.refused:
             self.state.refused.forget(file, offset, end)
         mode = handle.opener.keep_mode(file.entry.mode, file.entry.gid)
-        self._changed(file, extents.size - before, mode)
+        self._changed(file, mode)
         return len(data)
 
     def resize(self, file: File, size: int, caller: Caller = ROOT) -> None:
         """Cut a file, or extend it with zeros."""
         self.state.check_writable()
         self.state.profile.check_file_size(size)
-        extents = self._materialise(file)
-        before = extents.size
+        self._materialise(file)
+        before = file.entry.size
         self.state.scratch.truncate(file, size)
         self.state.refused.forget(file, size, before)
         mode = caller.keep_mode(file.entry.mode, file.entry.gid)
-        self._changed(file, size - before, mode)
+        self._changed(file, mode)
 
-    def _materialise(self, file: File) -> ExtentMap:
+    def _materialise(self, file: File) -> None:
         if file.entry.kind != FileKind.FILE:
             raise InvalidOperationError("has no content")
         if file.extents is None:
             file.base = file.entry
+            file.counted = self.state.get_counted(file)
             file.extents = ExtentMap.of_base(file.entry.size)
-        return file.extents
 
-    def _changed(self, file: File, grown: int, mode: int) -> None:
+    def _changed(self, file: File, mode: int) -> None:
         assert file.extents is not None
         if mode != file.entry.mode:
             self.dropped.append(file.ino)
@@ -271,7 +270,7 @@ class Files:
         entry = replace(file.entry, size=file.extents.size, mtime_ns=now, ctime_ns=now, mode=mode)
         if file.entry.links:
             self.overlay.touch(file, entry)
-            self.state.usage.bytes += grown
+            self.state.uncounted.add(file)
         else:
             file.entry = entry
 

@@ -56,16 +56,18 @@ class File(Inode):
 
     ``extents`` is None while the content is the view's, as ``entry`` has it.
     Once materialised, ``base`` is the entry whose content its BASE pieces mean.
+    ``counted`` are the bytes of data that the usage has for it then.
     ``aliases`` are the known names of a file with hard links. ``left`` is where
     it was when a checkout found another file there.
     """
 
-    __slots__ = ("aliases", "base", "extents", "left", "run")
+    __slots__ = ("aliases", "base", "counted", "extents", "left", "run")
 
     def __init__(self, ino: int, entry: Entry, parent: Directory | None, name: bytes) -> None:
         super().__init__(ino, entry, parent, name)
         self.base = entry
         self.extents: ExtentMap | None = None
+        self.counted = 0
         self.run: Run | None = None
         self.aliases: set[tuple[Directory, bytes]] = set()
         self.left: tuple[Directory, bytes] | None = None

@@ -110,7 +110,7 @@ class Namespace:
         self.overlay.touch(inode, entry)
         self._bind(parent, entry.name, inode)
         self.state.usage.inodes += 1
-        self.state.usage.bytes += entry.size
+        self.state.usage.data += entry.data if isinstance(inode, File) else 0
         return inode
 
     def link(self, ino: int, parent_ino: int, name: bytes) -> Inode:
@@ -264,7 +264,9 @@ class Namespace:
         self.overlay.touch(file, entry)
         for parent, name in self.state.names(file):
             self.state.inodes.keep_number(file, parent, name)
-        self.state.usage.bytes += entry.size - there.entry.size
+        self.state.usage.data += self.state.get_counted(file) - self.state.get_counted(there)
+        self.state.uncounted.discard(there)
+        self.state.uncounted.add(file)
         self._give_way(there, file)
 
     def _find_successor(self, file: File) -> File | None:
@@ -337,8 +339,9 @@ class Namespace:
         inode.entry = replace(inode.entry, links=0, ctime_ns=self.state.clock())
         self.overlay.forget(inode)
         self.state.usage.inodes -= 1
-        self.state.usage.bytes -= inode.entry.size
         if isinstance(inode, File):
+            self.state.usage.data -= self.state.get_counted(inode)
+            self.state.uncounted.discard(inode)
             inode.aliases.clear()
             self.state.inodes.by_group.pop(inode.entry.group, None)
         self.state.drop_if_idle(inode)

@@ -223,6 +223,8 @@ class Overlay:
             files=entry.files,
             directories=entry.directories,
             content_bytes=entry.content_bytes,
+            data_bytes=entry.data_bytes,
+            linked=entry.linked,
         )
         for name, (inode, group) in done.names.items():
             if directory.children.get(name) is inode and _group(inode) == group:

@@ -21,6 +21,7 @@ def make_base(state: MountState, stamp: bytes) -> StoredBase:
         snapshot.link_bytes,
         state.inodes.numbers.last,
         stamp,
+        snapshot.link_data,
     )
 
 

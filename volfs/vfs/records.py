@@ -14,7 +14,16 @@ from msgspec import Meta
 
 from volfs.errors import DamagedObjectError, UnsupportedFormatError
 from volfs.model.block_sums import BlockSums, decode_sums, encode_sums, has_sums, split_by_stretch
-from volfs.model.entry import Entry, OidBytes, Size, check_entry, replace, with_content
+from volfs.model.entry import (
+    UNKNOWN,
+    Entry,
+    OidBytes,
+    Size,
+    Sum,
+    check_entry,
+    replace,
+    with_content,
+)
 from volfs.model.extents import BASE, STRETCH, Piece
 from volfs.model.manifest import Snapshot
 from volfs.model.names import is_entry_name
@@ -45,6 +54,7 @@ class StoredBase(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     last_ino: Ino
     stamp: bytes = b""
     """Random: no two flushes write the same."""
+    link_data: Sum = UNKNOWN
 
     @property
     def head(self) -> Head:
@@ -52,7 +62,8 @@ class StoredBase(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
 
     @property
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.root, Oid(self.links), self.link_files, self.link_bytes)
+        links = Oid(self.links)
+        return Snapshot(self.root, links, self.link_files, self.link_bytes, self.link_data)
 
 
 class StoredInode(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):

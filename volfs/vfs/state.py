@@ -14,6 +14,7 @@ from volfs.model.objects import NO_OID, Oid
 from volfs.model.profile import Profile
 from volfs.model.tree import count_entries, find_entry, iter_entries
 from volfs.store.lru import LruMap
+from volfs.vfs.data_bytes import counted_data, find_data
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode, InodeTable
 from volfs.vfs.overlay import Overlay
 from volfs.vfs.refused import Refused
@@ -26,21 +27,15 @@ PLACES = 1 << 16
 
 @dataclass(slots=True)
 class Usage:
-    """Inodes and bytes of this view: the version's, and what the overlay adds."""
+    """Inodes and bytes of data of this view: the version's, and what the overlay adds."""
 
     inodes: int
-    bytes: int
-
-    def add(self, now: Inode | None, before: Entry | None) -> None:
-        """A name means ``now`` what the view has as ``before``."""
-        old = before.totals if before else Totals(0, 0, 0)
-        new = now.entry.totals if now else Totals(0, 0, 0)
-        self.move(old, new)
+    data: int
 
     def move(self, old: Totals, new: Totals) -> None:
-        """The view underneath was swapped."""
+        """What was counted as ``old`` is ``new`` now."""
         self.inodes += new.inodes - old.inodes
-        self.bytes += new.bytes - old.bytes
+        self.data += counted_data(new) - counted_data(old)
 
 
 class Mappable(NamedTuple):
@@ -69,6 +64,8 @@ class MountState:
     places: LruMap[int, tuple[int, bytes]] = field(default_factory=lambda: LruMap(PLACES))
     """Where unloaded inodes were, by number: the directory's number, and the name."""
     usage: Usage = field(init=False)
+    uncounted: set[File] = field(default_factory=set)
+    """Files that changed since ``usage`` last counted their bytes of data."""
     open_files: int = 0
     open_mappable: dict[File, int] = field(default_factory=dict)
     """How often each file is open for reading and writing: a shared mapping needs both."""
@@ -77,7 +74,7 @@ class MountState:
 
     def __post_init__(self) -> None:
         totals = self.view.snapshot.totals
-        self.usage = Usage(totals.inodes, totals.bytes)
+        self.usage = Usage(totals.inodes, counted_data(totals))
 
     # --- finding ---------------------------------------------------------
 
@@ -193,7 +190,7 @@ class MountState:
     def recount_usage(self) -> None:
         """Add up from the view and the overlay what ``usage`` keeps track of. O(changes). Miss."""
         totals = self.view.snapshot.totals
-        usage = Usage(totals.inodes, totals.bytes)
+        usage = Usage(totals.inodes, counted_data(totals))
         groups: Counter[int] = Counter()
         """Names that each group has more than the view says."""
         trees: Counter[Oid] = Counter()
@@ -204,7 +201,7 @@ class MountState:
             if isinstance(inode, Directory):
                 for name in inode.changed:
                     now, before = inode.children[name], self.in_view(inode, name)
-                    usage.add(now, before)
+                    usage.move(_totals_of(before), self._count_anew(now))
                     groups[now.entry.group if now else 0] += 1
                     groups[before.group if before else 0] -= 1
                     trees[_tree_of(now.entry if now else None)] += 1
@@ -212,7 +209,8 @@ class MountState:
             elif inode.entry.group:
                 groups[inode.entry.group] += 0
             elif inode.parent is not None and inode.name not in inode.parent.changed:
-                usage.add(inode, self.in_view(inode.parent, inode.name))
+                before = self.in_view(inode.parent, inode.name)
+                usage.move(_totals_of(before), self._count_anew(inode))
         for tree in [tree for tree, more in trees.items() if more and tree]:
             for group in self._iter_groups(tree):
                 groups[group] += trees[tree]
@@ -220,6 +218,42 @@ class MountState:
         for group, more in groups.items():
             usage.move(*self._group_totals(group, more))
         self.usage = usage
+        self.uncounted.clear()
+
+    def count_uncounted(self) -> None:
+        """Bring ``usage`` up to date. O(changed files). Miss."""
+        while self.uncounted:
+            file = next(iter(self.uncounted))
+            before = file.counted
+            self._count_anew(file)
+            self.usage.data += file.counted - before
+            self.uncounted.discard(file)
+
+    def count_committed(self, file: File) -> None:
+        """A commit may store zeros as a hole, and a small hole as zeros."""
+        if not file.entry.links:
+            return
+        if file.extents is None:
+            self.usage.data += file.entry.data - file.counted
+            self.uncounted.discard(file)
+            file.counted = file.entry.data
+        else:
+            self.uncounted.add(file)
+
+    def get_counted(self, file: Inode) -> int:
+        """The bytes of data that ``usage`` has for a file."""
+        if isinstance(file, File) and (file.extents is not None or file in self.uncounted):
+            return file.counted
+        entry = file.entry
+        return counted_data(Totals(1, 0, entry.size, data=entry.data))
+
+    def _count_anew(self, inode: Inode | None) -> Totals:
+        """What an inode adds to the totals, its bytes of data as they are now. Miss."""
+        totals = _totals_of(inode.entry if inode else None)
+        if not isinstance(inode, File):
+            return totals
+        inode.counted = find_data(self.view.reader.get_list, inode)
+        return totals if inode.entry.group else totals._replace(data=inode.counted)
 
     def _iter_groups(self, tree: Oid) -> Iterator[int]:
         """The groups of hard links of all names below a tree of the view. Miss."""
@@ -235,10 +269,12 @@ class MountState:
         links = self.view.snapshot.links
         record = find_entry(self.view.reader.get_tree, links, group_name(group))
         now = self.inodes.by_group.get(group)
-        size = now.entry.size if now else record.size if record else 0
-        before = Totals(1, 0, record.size) if record else Totals(0, 0, 0)
+        before = after = _totals_of(record)
+        if now is not None:
+            self._count_anew(now)
+            after = Totals(1, 0, now.entry.size, data=now.counted)
         left = (record.links if record else 0) + more
-        return before, Totals(1, 0, size) if left > 0 else Totals(0, 0, 0)
+        return before, after if left > 0 else Totals(0, 0, 0)
 
     # --- changing --------------------------------------------------------
 
@@ -323,6 +359,10 @@ class MountState:
         if isinstance(inode, File) and inode.entry.group:
             return list(inode.aliases)
         return [(inode.parent, inode.name)] if inode.parent is not None else []
+
+
+def _totals_of(entry: Entry | None) -> Totals:
+    return entry.totals if entry else Totals(0, 0, 0)
 
 
 def _tree_of(entry: Entry | None) -> Oid:

@@ -12,11 +12,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import NamedTuple
 
 from volfs.errors import DataError, MissingObjectError
 from volfs.model.doubts import is_future
-from volfs.model.entry import Entry, FileKind, Totals
+from volfs.model.entry import UNKNOWN, Entry, FileKind, Totals, add_totals
 from volfs.model.links import group_name
 from volfs.model.manifest import Manifest, decode_manifest
 from volfs.model.names import Path, show_path
@@ -156,7 +157,9 @@ def _find_future(volume: VolumeRecord, head: Head, created_ns: int) -> Iterator[
 def _check_links(walk: TreeCheck, manifest: Manifest, names: Counter[int]) -> Iterator[str]:
     """Each group has a record that counts its names, and the manifest's sums fit."""
     totals = walk.sum_tree(Oid(manifest.links))
-    if (totals.files, totals.bytes) != (manifest.link_files, manifest.link_bytes):
+    data = manifest.link_data if manifest.links else 0
+    stated = totals._replace(files=manifest.link_files, bytes=manifest.link_bytes, data=data)
+    if not _fits(stated, totals):
         yield f"{totals.files} files with {totals.bytes} bytes, the manifest has other sums"
     records = {entry.name: entry for entry in walk.iter_entries(Oid(manifest.links))}
     for group, count in names.items():
@@ -314,11 +317,11 @@ class TreeCheck:
         tree = self._find_tree(Oid(page.oid))
         if tree is None:
             return
-        stated = (page.files, page.directories, page.content_bytes, page.subdirectories)
         if (
             tree.pages
             or next(iter(tree.entries)) != page.first
-            or (len(tree.entries), *_sum(tree)) != (page.count, *stated)
+            or len(tree.entries) != page.count
+            or not _fits(page.totals, _sum(tree))
         ):
             yield Fault((), "directory: a page is not as its index says", Oid(page.oid))
 
@@ -334,10 +337,9 @@ class TreeCheck:
                 yield Fault(path, problem, oid)
 
     def _check_sums(self, path: Path, entry: Entry) -> Iterator[Fault]:
-        if not entry.root or self._find_tree(entry.tree) is not None:
-            stated = (entry.files, entry.directories, entry.content_bytes, entry.subdirectories)
-            if stated != tuple(self.sum_tree(entry.tree)):
-                yield Fault(path, "directory: its sums are not those of its entries", None)
+        is_there = not entry.root or self._find_tree(entry.tree) is not None
+        if is_there and not _fits(_sums_of(entry), self.sum_tree(entry.tree)):
+            yield Fault(path, "directory: its sums are not those of its entries", None)
 
     # --- small things ----------------------------------------------------
 
@@ -359,16 +361,18 @@ class TreeCheck:
 
 
 def _sum(tree: Tree) -> Totals:
-    files = directories = size = subdirectories = 0
-    for page in tree.pages:
-        files += page.files
-        directories += page.directories
-        size += page.content_bytes
-        subdirectories += page.subdirectories
-    for entry in tree.entries.values():
-        totals = entry.totals
-        files += totals.files
-        directories += totals.directories
-        size += totals.bytes
-        subdirectories += totals.subdirectories
-    return Totals(files, directories, size, subdirectories)
+    pages = (page.totals for page in tree.pages)
+    return add_totals(chain(pages, (entry.totals for entry in tree.entries.values())))
+
+
+def _fits(stated: Totals, found: Totals) -> bool:
+    """Whether sums are those that were found. What a former volfs wrote lacks two of them."""
+    data = found.data if stated.data == UNKNOWN else stated.data
+    linked = found.linked if stated.linked == UNKNOWN else stated.linked
+    return stated._replace(data=data, linked=linked) == found
+
+
+def _sums_of(directory: Entry) -> Totals:
+    """What a directory's entry says of all below it."""
+    own = directory.totals
+    return own._replace(directories=directory.directories, subdirectories=directory.subdirectories)

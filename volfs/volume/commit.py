@@ -26,6 +26,7 @@ from volfs.model.text import cut_stored
 from volfs.store.base import Head, Lease, Store, Upload, VolumeRecord
 from volfs.store.clock import now_ns
 from volfs.store.identity import default_author
+from volfs.volume.adding_sums import add_sums
 from volfs.volume.leases import snapshot_needs, widen
 from volfs.volume.reader import Reader
 
@@ -128,6 +129,7 @@ def publish_delta(
         )
         if overridden and note.on_conflict == "fail":
             raise OverriddenError(_describe(overridden))
+        merged = add_sums(reader, upload.put_object, merged)
         if merged == theirs == local:
             held = wide and widen(wide, head.version)
             if held is not None and not _put_lease(store, held):
@@ -135,7 +137,7 @@ def publish_delta(
             return result(False, head, theirs, [], held)
         # Where others published the same, a version is made all the same: it is what
         # makes the objects of the local tree durable, which the mount shows from now on.
-        data = encode_manifest(_make_manifest(volume, head, merged, note))
+        data = encode_manifest(make_manifest(volume, head, merged, note))
         new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
         held = wide and widen(wide, new.version)
         try:
@@ -156,7 +158,7 @@ def _put_lease(store: Store, lease: Lease) -> bool:
     return True
 
 
-def _make_manifest(
+def make_manifest(
     volume: VolumeRecord, head: Head, snapshot: Snapshot, note: CommitNote
 ) -> Manifest:
     return Manifest(
@@ -172,6 +174,7 @@ def _make_manifest(
         links=snapshot.links,
         link_files=snapshot.link_files,
         link_bytes=snapshot.link_bytes,
+        link_data=snapshot.link_data,
     )
 
 

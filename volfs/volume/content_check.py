@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from volfs.errors import DataError
-from volfs.model.content import FANOUT, FANOUT_BITS, ChunkList, GetList
-from volfs.model.entry import Entry, Extents
+from volfs.model.content import FANOUT, FANOUT_BITS, ChunkList, GetList, measure_list
+from volfs.model.entry import UNKNOWN, Entry, Extents
 from volfs.model.objects import Kind, Oid
 from volfs.model.references import Reference, iter_list_references
 
@@ -27,6 +27,8 @@ class ContentCheck:
         yield from self._check_extents(entry.extents)
         if entry.root:
             yield from self._check_list(Oid(entry.root), entry.size, None)
+            if not self._has_data(Oid(entry.root), entry.data_bytes):
+                yield "its bytes of data are not those of its chunk list", None
 
     def check_below(self, reference: Reference) -> Iterator[Found]:
         """A chunk, or a chunk list of which nobody says how long it is."""
@@ -72,9 +74,17 @@ class ContentCheck:
         elif node.level:
             yield from self._check_children(node, length)
         else:
-            if sum(extent.length for extent in node.extents) != length:
+            if node.ends[-1] != length:
                 yield f"chunk list: does not hold the {length} bytes it should", oid
             yield from self._check_extents(node.extents)
+            yield from self._check_crowded(node, length)
+
+    def _check_crowded(self, node: ChunkList, length: int) -> Iterator[Found]:
+        for each in node.crowded:
+            part = min(1 << node.chunk_bits, length - (each.window << node.chunk_bits))
+            yield from self._check_list(Oid(each.oid), part, 0)
+            if not self._has_data(Oid(each.oid), each.data):
+                yield "chunk list: a sum that is not a crowded window's", Oid(each.oid)
 
     def _check_children(self, node: ChunkList, length: int) -> Iterator[Found]:
         below = _span(node, node.level - 1)
@@ -82,8 +92,17 @@ class ContentCheck:
             part = min(below, length - index * below)
             if child and part > 0:
                 yield from self._check_list(Oid(child), part, node.level - 1)
+                if node.sums and not self._has_data(Oid(child), node.sums[index]):
+                    yield "chunk list: a sum that is not its child's", Oid(child)
             elif child:
                 yield "chunk list: more than the file has", Oid(child)
+
+    def _has_data(self, oid: Oid, stated: int) -> bool:
+        """Whether so many bytes below a list are no holes. What cannot be read was told."""
+        try:
+            return stated in (UNKNOWN, measure_list(self._get_list, oid))
+        except DataError:
+            return True
 
 
 def _span(node: ChunkList, level: int) -> int:

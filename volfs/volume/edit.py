@@ -23,7 +23,7 @@ from volfs.errors import (
     NotADirectoryInVolumeError,
 )
 from volfs.model.delta import Delta, DirectoryDelta
-from volfs.model.entry import Entry, FileKind, replace
+from volfs.model.entry import Entry, FileKind, Totals, replace, with_tree
 from volfs.model.names import Path, parse_path, show_path
 from volfs.model.objects import NO_OID
 from volfs.model.profile import get_profile
@@ -240,7 +240,7 @@ class Edit:
 
     def new_directory(self, attributes: Entry) -> Directory:
         """An empty directory, to be bound to a name."""
-        empty = replace(attributes, root=NO_OID)
+        empty = with_tree(attributes, NO_OID, Totals(0, 0, 0))
         return Directory(self.reader.get_tree, empty, made=True)
 
     def bind(self, directory: Directory, path: Path, what: Entry | Directory) -> None:

@@ -29,19 +29,21 @@ def collect_garbage(
     *,
     grace: float = DEFAULT_GRACE,
     dry_run: bool = False,
+    renew: bool = False,
     report: Report = report_nothing,
 ) -> GcReport:
     """Remove what no version and no lease needs; with ``dry_run``, tell what that would be.
 
     Packs are in quarantine for ``grace`` seconds before they are deleted. Leases of
-    sessions that are gone are dropped first; a dry run changes nothing. ConflictError if
-    another gc is running; DataError if what is in use cannot be read; StoreError.
+    sessions that are gone are dropped first; a dry run changes nothing. With ``renew``, packs
+    of a former volfs are rewritten, however much of them is in use. ConflictError if another
+    gc is running; DataError if what is in use cannot be read; StoreError.
     """
     stale = list_stale_leases(store) if dry_run else []
     if not dry_run:
         drop_stale_leases(store)
     ignored = frozenset(lease.session for lease in stale)
-    options = GcOptions(now_ns(), int(grace * _NS), dry_run, ignored, read_steady())
+    options = GcOptions(now_ns(), int(grace * _NS), dry_run, ignored, read_steady(), renew)
     result = GcReport()
     for item in store.collect(Mark(store, report), options):
         if isinstance(item, GcProgress):

@@ -15,7 +15,15 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from volfs.errors import LocalFileError
-from volfs.model.entry import INLINE_MAX, SYMLINK_MAX, Entry, FileKind, replace, to_storable_time
+from volfs.model.entry import (
+    INLINE_MAX,
+    SYMLINK_MAX,
+    Entry,
+    FileKind,
+    replace,
+    set_content,
+    to_storable_time,
+)
 from volfs.model.extents import ExtentMap, Piece
 from volfs.model.names import Path
 from volfs.model.objects import Buffer
@@ -91,7 +99,7 @@ class LocalContent:
             return data
 
         if size <= INLINE_MAX:
-            entry = replace(entry, size=size, inline=read_at(0, 0, size) if size else b"")
+            entry = set_content(entry, size, inline=bytes(read_at(0, 0, size)) if size else b"")
         else:
             pieces = [Piece(start, end, 0, start) for start, end in iter_data(fd, status)]
             entry = self.writer.write(entry, ExtentMap(size, pieces), read_at)

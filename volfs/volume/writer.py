@@ -12,8 +12,9 @@ from concurrent.futures import Executor
 from itertools import chain, groupby
 from typing import Protocol
 
-from volfs.model.content import WINDOW_EXTENTS_MAX, Slice, build_content, find_slices, to_extents
-from volfs.model.entry import INLINE_MAX, Entry, Extent, Extents, replace
+from volfs.model.content import WINDOW_EXTENTS_MAX, Slice, find_slices, to_extents
+from volfs.model.content_building import build_content
+from volfs.model.entry import INLINE_MAX, Entry, Extent, Extents, replace, set_content
 from volfs.model.extents import BASE, ZERO, ExtentMap, Piece
 from volfs.model.objects import NO_OID, Buffer, Kind, Oid
 from volfs.store.base import Objects, Upload
@@ -21,6 +22,8 @@ from volfs.volume.reader import Reader, read_range
 
 CLEAN_MIN = 64 * 1024
 """A window with fewer bytes that did not change is not worth a second extent."""
+HOLE_MIN = 4096
+"""A hole of fewer bytes is stored as zeros with what is beside it."""
 PARALLEL_WINDOWS = 4
 """From this many dirty windows on, they are written by several threads."""
 BATCH = 8
@@ -52,18 +55,18 @@ class ContentWriter:
         if (new := _find_new_whole(extents, 1 << self.bits)) is not None:
             # By far the most files are so, and need none of what follows.
             chunk = self.put_chunk(read_scratch(new.source, new.offset, new.end))
-            return replace(base, size=new.end, inline=b"", extents=(chunk,), root=NO_OID)
+            return set_content(base, new.end, extents=(chunk,))
         source = _Source(self, base, extents, read_scratch)
         if extents.size <= INLINE_MAX:
             inline = bytes(source.read(0, extents.size))
-            return replace(base, size=extents.size, inline=inline, extents=(), root=NO_OID)
+            return set_content(base, extents.size, inline=inline)
         kept = _kept_part(base, extents)
         dirty = sorted(_dirty_windows(kept, extents, self.bits))
         windows = dict(zip(dirty, self._write_windows(source, dirty), strict=True))
         built = build_content(
             self.reader.get_list, self.upload.put_object, kept, extents.size, windows, self.bits
         )
-        return replace(base, size=extents.size, inline=b"", extents=built.extents, root=built.root)
+        return set_content(base, extents.size, **built._asdict())
 
     def _write_windows(self, source: _Source, windows: list[int]) -> Iterable[Extents]:
         if len(windows) < PARALLEL_WINDOWS:
@@ -83,12 +86,12 @@ class ContentWriter:
                 continue
             windows[number] = (self.put_chunk(piece),)
         if size <= INLINE_MAX:
-            return replace(base, size=size, inline=inline, extents=(), root=NO_OID)
-        empty = replace(base, size=0, inline=b"", extents=(), root=NO_OID)
+            return set_content(base, size, inline=inline)
+        empty = set_content(base, 0)
         built = build_content(
             self.reader.get_list, self.upload.put_object, empty, size, windows, self.bits
         )
-        return replace(empty, size=size, extents=built.extents, root=built.root)
+        return set_content(empty, size, **built._asdict())
 
     def put_chunk(self, data: Buffer) -> Extent:
         """An extent of these bytes; zeros become a hole."""
@@ -114,13 +117,20 @@ class _Source:
         start = window << self.writer.bits
         end = min(start + (1 << self.writer.bits), self.extents.size)
         runs = list(self.runs(start, end))
-        clean = sum(run.end - run.start for run in runs if run.source in (BASE, ZERO))
-        if clean < CLEAN_MIN:
-            return (self.writer.put_chunk(self.read(start, end)),)
         slices = [self.base_slices(run) for run in runs if run.source == BASE]
+        if not self.is_worth_cutting(runs, slices):
+            return (self.writer.put_chunk(self.read(start, end)),)
         if sum(map(len, slices)) + len(runs) - len(slices) > WINDOW_EXTENTS_MAX:
             return (self.writer.put_chunk(self.read(start, end)),)
         return to_extents([piece for run in runs for piece in self.run_slices(run)])
+
+    def is_worth_cutting(self, runs: list[Piece], slices: list[list[Slice]]) -> bool:
+        """Whether a window has a hole to keep, or enough bytes that did not change."""
+        holes = [run.end - run.start for run in runs if run.source == ZERO]
+        kept = [piece for each in slices for piece in each]
+        holes += [piece.length for piece in kept if not piece.oid]
+        clean = sum(piece.length for piece in kept if piece.oid)
+        return clean >= CLEAN_MIN or any(hole >= HOLE_MIN for hole in holes)
 
     def runs(self, start: int, end: int) -> Iterator[Piece]:
         """Pieces; neighbouring ones that must be stored as one: they become one chunk."""
@@ -183,7 +193,7 @@ def _kept_part(base: Entry, extents: ExtentMap) -> Entry:
     So a file that was cut and made long again costs nothing for its new end.
     """
     if base.inline:
-        return replace(base, size=0, inline=b"")
+        return set_content(base, 0)
     last = max((piece.end for piece in extents.pieces if piece.source == BASE), default=0)
     # Where the file simply ends there, the base's own size tells that it was cut.
     return base if last in (base.size, extents.size) else replace(base, size=last)

@@ -12,7 +12,15 @@ from typing import NamedTuple, Self
 
 from volfs.errors import ConflictError, DataError
 from volfs.model.objects import Buffer, Oid
-from volfs.model.pack import RECORD_HEADER_SIZE, PackKind, encode_record_header, pack_kind
+from volfs.model.pack import (
+    PACK_HEADER_SIZE,
+    PACK_VERSION,
+    RECORD_HEADER_SIZE,
+    PackKind,
+    decode_pack_header,
+    pack_kind,
+)
+from volfs.store.codec import Packed, is_former_form, pack_object
 from volfs.store.embedded.environment import Environment, Transaction, store_errors
 from volfs.store.embedded.holds import Holds
 from volfs.store.embedded.index import Index
@@ -21,7 +29,7 @@ from volfs.store.embedded.name_log import NameLog
 from volfs.store.embedded.packs import PackReader, flock, pack_path
 from volfs.store.embedded.reader import ObjectReader, open_record
 from volfs.store.embedded.refs import Refs
-from volfs.store.embedded.rows import IndexEntry, decode_entry
+from volfs.store.embedded.rows import IndexEntry, decode_entry, place_record
 from volfs.store.embedded.tags import Tags
 from volfs.store.embedded.writer import PACK_TARGET, PackWriter, WriterPool
 
@@ -115,14 +123,19 @@ class Copier:
             self._parts.pool.give_back(writer)
 
     def copy(self, oid: Oid, row: bytes) -> Moved:
-        """DataError if what is stored there is not the object. Its header is made anew."""
+        """DataError if what is stored there is not the object. Its header is made anew.
+
+        What a former volfs stored in one piece is stored in blocks then.
+        """
         entry = decode_entry(oid, row)
-        stored = open_entry(self._parts, oid, entry)
+        opened = open_entry(self._parts, oid, entry)
+        packed = Packed(entry.header(oid), (opened.stored,))
+        if is_former_form(packed.header):
+            packed = pack_object(entry.kind, oid, opened.data)
         writer = self._writer_for(pack_kind(entry.kind))
-        header = encode_record_header(entry.header(oid))
-        offset = self._parts.pool.append(writer, header, stored)
+        offset = self._parts.pool.append(writer, packed)
         self.copied += RECORD_HEADER_SIZE + entry.stored
-        return Moved(oid, row, entry._replace(pack=writer.pack, offset=offset))
+        return Moved(oid, row, place_record(packed.header, writer.pack, offset))
 
     def sync(self) -> None:
         writers = self._all()
@@ -158,15 +171,29 @@ class Copier:
         return writer
 
 
-def open_entry(parts: Parts, oid: Oid, entry: IndexEntry) -> Buffer:
-    """The stored bytes at a place, verified. DataError if they are not the object's."""
+def is_former_pack(packs: PackReader, pack: int) -> bool:
+    """Whether a former volfs made it. What cannot be read is for others to find."""
+    try:
+        header = decode_pack_header(packs.read_at(pack, 0, PACK_HEADER_SIZE))
+    except DataError:
+        return False
+    return header.version < PACK_VERSION
+
+
+class Opened(NamedTuple):
+    stored: Buffer
+    data: Buffer
+
+
+def open_entry(parts: Parts, oid: Oid, entry: IndexEntry) -> Opened:
+    """What is stored at a place, verified. DataError if it is not the object."""
     start, length = entry.offset - RECORD_HEADER_SIZE, RECORD_HEADER_SIZE + entry.stored
     try:
         record = memoryview(parts.packs.read_at(entry.pack, start, length))
-        open_record(oid, entry, record)
+        data = open_record(oid, entry, record)
     except DataError as error:
         raise type(error)(f"{entry.where(oid)}: {error}") from error
-    return record[RECORD_HEADER_SIZE:]
+    return Opened(record[RECORD_HEADER_SIZE:], data)
 
 
 def read_rows(parts: Parts, packs: set[int]) -> dict[int, list[Row]]:

@@ -23,6 +23,7 @@ from volfs.store.embedded.caretaker import (
     Row,
     alone,
     hold_pack,
+    is_former_pack,
     read_rows,
 )
 from volfs.store.embedded.environment import Transaction
@@ -122,7 +123,13 @@ class Collector:
                 dead[entry.pack] += 1
         return [
             PackUse(
-                pack, durable, find_size(self._parts, pack), live[pack], stored[pack], dead[pack]
+                pack,
+                durable,
+                find_size(self._parts, pack),
+                live[pack],
+                stored[pack],
+                dead[pack],
+                is_former=self._options.renew and is_former_pack(self._parts.packs, pack),
             )
             for pack, _, durable in rows
         ]

@@ -18,7 +18,7 @@ from volfs.model.pack import (
     pack_kind,
 )
 from volfs.store.base import CheckProgress, Damage
-from volfs.store.codec import decompress
+from volfs.store.codec import unpack_object
 from volfs.store.embedded.caretaker import Parts
 from volfs.store.embedded.name_check import list_name_damage
 from volfs.store.embedded.packs import PackReader, list_files, pack_path
@@ -105,7 +105,7 @@ def scan_records(packs: PackReader, pack: int, size: int) -> Iterator[Record | G
 
 def _find_header_problem(packs: PackReader, row: PackRow) -> str | None:
     try:
-        kind = decode_pack_header(packs.read_at(row.pack, 0, PACK_HEADER_SIZE))
+        kind = decode_pack_header(packs.read_at(row.pack, 0, PACK_HEADER_SIZE)).kind
     except DataError as error:
         return str(error)
     return None if kind is row.kind else f"a pack of kind {kind.name}, {row.kind.name} is indexed"
@@ -119,7 +119,7 @@ def find_record_problem(kind: PackKind, record: Record, read_data: bool) -> str 
     if header.kind is Kind.CHUNK and not read_data:
         return None
     try:
-        data = decompress(header.codec, record.stored, header.raw)
+        data = unpack_object(header, record.stored)
     except DataError as error:
         return str(error)
     return None if compute_oid(header.kind, data) == header.oid else "the bytes give another id"

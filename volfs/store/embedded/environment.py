@@ -122,6 +122,7 @@ class Environment:
         spoiled: frozenset[bytes] = frozenset(),
         prove: Callable[[], None] = lambda: None,
         ballast: Ballast | None = None,
+        refused: str = "",
     ) -> None:
         self._path = path
         self._shown = Path(name_places(str(path)))
@@ -134,6 +135,8 @@ class Environment:
         """The newest transaction that was seen."""
         self._pid = os.getpid()
         self._closed = False
+        self._refused = refused
+        """Why it is not to be changed, although it could be."""
         self.tables: dict[bytes, Table] = {}
         self._ballast = ballast
         self.make_room: Callable[[], object] = lambda: None
@@ -194,11 +197,13 @@ class Environment:
 
     @property
     def is_writable(self) -> bool:
-        """Whether it can be written; if not, it stays as it was when it was opened."""
-        return self._copy is None
+        """Whether it can be written."""
+        return self._copy is None and not self._refused
 
     def check_writable(self) -> None:
         """StoreDeniedError."""
+        if self._refused:
+            raise StoreDeniedError(self._refused)
         if self._copy is not None:
             store = self._shown.parent
             raise StoreDeniedError(f"store {store}: cannot be changed: {say_why(self._shown)}")

@@ -19,12 +19,15 @@ from volfs.errors import (
     StoreUnavailableError,
     UnsupportedFormatError,
 )
+from volfs.errors.faults import reached
 from volfs.store.embedded.environment import Environment, store_errors
 from volfs.store.embedded.handle import StoreHandle
 from volfs.store.embedded.local_disk import check_local
 from volfs.store.embedded.packs import flock, sync_directory
 
-VERSION = 1
+VERSION = 2
+FORMER_VERSION = 1
+"""Of stores that are read, and changed only once they are upgraded."""
 FORMAT, PACKS, INDEX = "format", "packs", "index"
 
 
@@ -44,6 +47,14 @@ def check_store(path: Path) -> None:
             data = (path / FORMAT).read_bytes()
         except (FileNotFoundError, NotADirectoryError) as error:
             raise NotAStoreError(_say_why(path)) from error
+    _decode_format(path, data)
+    _check_private(path)
+    with store_errors(f"store {path}"):
+        check_local(path)
+
+
+def _decode_format(path: Path, data: bytes) -> int:
+    """The version that a format file states. UnsupportedFormatError; NotAStoreError."""
     try:
         # The version first: a newer format may have keys that this one does not know.
         stated = msgspec.json.decode(data, type=dict[str, object])
@@ -52,14 +63,26 @@ def check_store(path: Path) -> None:
             raise UnsupportedFormatError(
                 f"store {path} has format version {version}; this volfs knows {VERSION}: update it"
             )
-        known = msgspec.json.decode(data, type=_Format) == _Format("volfs", VERSION)
+        known = msgspec.json.decode(data, type=_Format)
     except ValueError:
-        known = False
-    if not known:
+        known = _Format("", 0)
+    if known.format != "volfs" or known.version not in (FORMER_VERSION, VERSION):
         raise NotAStoreError(f"{path / FORMAT} is not the format file of a volfs store")
-    _check_private(path)
+    return known.version
+
+
+def read_version(path: Path, lock: int) -> int:
+    """The version of the store whose lock ``lock`` is."""
     with store_errors(f"store {path}"):
-        check_local(path)
+        return _decode_format(path, os.pread(lock, 1 << 12, 0))
+
+
+def say_former(path: Path) -> str:
+    """Why a store of a former volfs cannot be changed, and what to do."""
+    return (
+        f"store {path}: cannot be changed: a former volfs made it (format {FORMER_VERSION}); "
+        f"`volfs upgrade` makes it format {VERSION}, which that volfs will refuse"
+    )
 
 
 def _check_private(path: Path) -> None:
@@ -128,14 +151,36 @@ def lock_store(handle: StoreHandle, *, alone: bool) -> int:
     """
     with store_errors(f"store {handle.path}"):
         fd = os.open(handle.base / FORMAT, os.O_RDONLY | os.O_CLOEXEC)
-    if flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH):
+        is_locked = flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        # An upgrade puts another file in its place.
+        is_there = os.path.samestat(os.fstat(fd), (handle.base / FORMAT).stat())
+    if is_locked and is_there:
         return fd
     os.close(fd)
+    if is_locked:
+        return lock_store(handle, alone=alone)
     if alone:
         raise StoreUnavailableError(
             f"store {handle.path} is in use; unmount its volumes (`volfs status`) and try again"
         )
     raise StoreUnavailableError(f"store {handle.path}: its index is being rebuilt; wait for it")
+
+
+def upgrade_embedded(location: str) -> bool:
+    """See ``store.registry.upgrade_format``."""
+    with ExitStack() as stack:
+        handle = open_handle(Path(location).absolute())
+        stack.callback(handle.close)
+        lock = lock_store(handle, alone=True)
+        stack.callback(os.close, lock)
+        if read_version(handle.path, lock) == VERSION:
+            return False
+        with store_errors(f"store {handle.path}"):
+            handle.prove()
+            reached("upgrade.locked")
+            _write_format(handle.base)
+        reached("upgrade.placed")
+        return True
 
 
 def _make(path: Path, undo: ExitStack) -> None:
@@ -206,4 +251,4 @@ def _write_format(path: Path) -> None:
     sync_directory(path)
     new.rename(path / FORMAT)
     sync_directory(path)
-    sync_directory(path.parent)
+    sync_directory(path.resolve().parent)

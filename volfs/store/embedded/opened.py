@@ -18,7 +18,16 @@ from volfs.store.embedded.handle import Proof
 from volfs.store.embedded.held_leases import HeldLeases
 from volfs.store.embedded.holds import Holds
 from volfs.store.embedded.index import Index
-from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, lock_store, open_handle
+from volfs.store.embedded.layout import (
+    FORMAT,
+    INDEX,
+    PACKS,
+    VERSION,
+    lock_store,
+    open_handle,
+    read_version,
+    say_former,
+)
 from volfs.store.embedded.leases import Leases
 from volfs.store.embedded.name_log import NAME_LOG, NameLog
 from volfs.store.embedded.packs import PackReader, list_files
@@ -53,7 +62,9 @@ class Engine:
             stack.callback(self.proof.close)
             self.proof.watch(FORMAT, PACKS)
             self.directory = anchored(packs)
-            self.environment, self.index = _open_index(self)
+            version = read_version(self.path, lock)
+            refused = say_former(self.path) if version < VERSION else ""
+            self.environment, self.index = _open_index(self, refused)
             stack.callback(self.environment.close)
             if self.environment.is_writable:
                 self.proof.watch_environment(INDEX)
@@ -134,11 +145,13 @@ class Engine:
         self._closing.close()
 
 
-def _open_index(engine: Engine) -> tuple[Environment, Index]:
+def _open_index(engine: Engine, refused: str) -> tuple[Environment, Index]:
     path, directory = engine.path, engine.directory
     try:
         place = engine.handle.base / INDEX
-        environment = Environment(place, prove=engine.proof.check, ballast=Ballast(place))
+        environment = Environment(
+            place, prove=engine.proof.check, ballast=Ballast(place), refused=refused
+        )
     except DamagedObjectError as error:
         raise DamagedObjectError(f"{error}; `volfs rebuild-index` makes a new one") from error
     try:

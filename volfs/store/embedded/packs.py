@@ -77,9 +77,10 @@ def flock(fd: int, how: int) -> bool:
 class _OpenPack:
     """Closed when the last user lets go of it: an evicted pack may be in mid-read."""
 
-    __slots__ = ("__weakref__", "fd")
+    __slots__ = ("__weakref__", "fd", "is_scattered")
 
     def __init__(self, path: Path) -> None:
+        self.is_scattered = False
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self.fd).atexit = False
 
@@ -147,6 +148,14 @@ class PackReader:
         file = self._get_open(pack)
         with store_errors(f"pack {pack}"):
             os.posix_fadvise(file.fd, offset, length, os.POSIX_FADV_WILLNEED)
+
+    def expect_scattered(self, pack: int) -> None:
+        """Blocks are read here and there: the kernel is not to read on behind each."""
+        file = self._get_open(pack)
+        if not file.is_scattered:
+            file.is_scattered = True
+            with store_errors(f"pack {pack}"):
+                os.posix_fadvise(file.fd, 0, 0, os.POSIX_FADV_RANDOM)
 
     def get_size(self, pack: int) -> int:
         """MissingObjectError where there is no file."""

@@ -45,7 +45,7 @@ from volfs.store.embedded.name_check import mend_name_log
 from volfs.store.embedded.packs import PackReader, list_files
 from volfs.store.embedded.quarantine import Fate
 from volfs.store.embedded.ref_repair import RefMender
-from volfs.store.embedded.rows import IndexEntry, PackRow, decode_entry
+from volfs.store.embedded.rows import IndexEntry, PackRow, decode_entry, place_record
 
 
 def repair(parts: Parts, now_ns: int, steady: Steady) -> Iterator[CheckProgress | RepairReport]:
@@ -65,9 +65,7 @@ def repair(parts: Parts, now_ns: int, steady: Steady) -> Iterator[CheckProgress 
 
 def entry_of(pack: int, record: Record) -> IndexEntry:
     """Where a record that was found is."""
-    kind, codec, raw, stored, checksum, _ = record.header
-    offset = record.offset + RECORD_HEADER_SIZE
-    return IndexEntry(pack, offset, stored, raw, checksum, codec, kind)
+    return place_record(record.header, pack, record.offset + RECORD_HEADER_SIZE)
 
 
 def make_row(parts: Parts, pack: int) -> PackRow:
@@ -85,7 +83,7 @@ def make_row(parts: Parts, pack: int) -> PackRow:
 
 def find_kind(packs: PackReader, pack: int) -> PackKind | None:
     try:
-        return decode_pack_header(packs.read_at(pack, 0, PACK_HEADER_SIZE))
+        return decode_pack_header(packs.read_at(pack, 0, PACK_HEADER_SIZE)).kind
     except DataError:
         return None
 

@@ -16,7 +16,7 @@ from volfs.model.pack import (
     find_length_problem,
 )
 
-_ENTRY = struct.Struct("<IQIIQBBH")
+_ENTRY = struct.Struct("<IQIIQBBBB")
 _PACK_ID = struct.Struct(">I")
 _PACK_ROW = struct.Struct("<BQ")
 KEY_SIZE = _PACK_ID.size
@@ -33,13 +33,21 @@ class IndexEntry(NamedTuple):
     checksum: int
     codec: Codec
     kind: Kind
+    block_bits: int = 0
 
     def header(self, oid: Oid) -> RecordHeader:
         """What must stand in the pack before the stored bytes."""
-        return RecordHeader(self.kind, self.codec, self.raw, self.stored, self.checksum, oid)
+        _, _, stored, raw, checksum, codec, kind, bits = self
+        return RecordHeader(kind, codec, raw, stored, checksum, oid, bits)
 
     def where(self, oid: Oid) -> str:
         return f"object {oid.hex()} in pack {self.pack} at {self.offset}"
+
+
+def place_record(header: RecordHeader, pack: int, offset: int) -> IndexEntry:
+    """The index entry of a record whose stored bytes are at ``offset``."""
+    kind, codec, raw, stored, checksum, _, bits = header
+    return IndexEntry(pack, offset, stored, raw, checksum, codec, kind, bits)
 
 
 class PackRow(NamedTuple):
@@ -54,11 +62,11 @@ def encode_entry(entry: IndexEntry) -> bytes:
 
 def decode_entry(oid: Oid, row: bytes) -> IndexEntry:
     try:
-        pack, offset, stored, raw, checksum, codec, kind, _ = _ENTRY.unpack(row)
-        problem = find_length_problem(codec, raw, stored)
+        pack, offset, stored, raw, checksum, codec, kind, bits, _ = _ENTRY.unpack(row)
+        problem = find_length_problem(codec, raw, stored, bits)
         if problem or offset < PACK_HEADER_SIZE + RECORD_HEADER_SIZE:
             raise ValueError(problem or f"offset {offset}")
-        return IndexEntry(pack, offset, stored, raw, checksum, Codec(codec), Kind(kind))
+        return IndexEntry(pack, offset, stored, raw, checksum, Codec(codec), Kind(kind), bits)
     except (struct.error, ValueError) as error:
         raise DamagedObjectError(f"index entry of object {oid.hex()}: {error}") from error
 

@@ -8,17 +8,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Self
 
-from xxhash import xxh3_64_intdigest
-
 from volfs.errors import DamagedObjectError, StoreError
 from volfs.errors.faults import reached
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
-from volfs.model.pack import PackKind, RecordHeader, encode_record_header, pack_kind
-from volfs.store.codec import compress
+from volfs.model.pack import PackKind, pack_kind
+from volfs.store.codec import Packed, pack_object
 from volfs.store.embedded.index import Batch, Index
 from volfs.store.embedded.packs import PackReader, refuse_pack
 from volfs.store.embedded.reader import ObjectReader
-from volfs.store.embedded.rows import IndexEntry
+from volfs.store.embedded.rows import IndexEntry, place_record
 from volfs.store.embedded.writer import PACK_TARGET, PackWriter, WriterPool
 
 _PACKS_PER_SIZE = 64
@@ -52,10 +50,7 @@ class PackUpload:
     def put_object(self, kind: Kind, data: Buffer) -> Oid:
         oid = compute_oid(kind, data)
         if not self._has(oid):
-            codec, stored = compress(data)
-            checksum = xxh3_64_intdigest(stored)
-            header = RecordHeader(kind, codec, len(data), len(stored), checksum, oid)
-            self._append(header, stored)
+            self._append(pack_object(kind, oid, data))
         return oid
 
     def load_object(self, oid: Oid) -> bytes:
@@ -132,18 +127,18 @@ class PackUpload:
             return False
         return entry is not None and self._objects.is_whole(oid, entry)
 
-    def _append(self, header: RecordHeader, stored: Buffer) -> None:
+    def _append(self, packed: Packed) -> None:
+        header = packed.header
         with self._lock:
             self._check_open()
             if header.oid in self._new:
                 return  # Another thread was quicker.
             writer = self._writer_for(pack_kind(header.kind))
-            offset = self._pool.append(writer, encode_record_header(header), stored)
+            offset = self._pool.append(writer, packed)
             reached("publish.appended")
-            kind, codec, raw, length, checksum, oid = header
-            self._new[oid] = IndexEntry(writer.pack, offset, length, raw, checksum, codec, kind)
+            self._new[header.oid] = place_record(header, writer.pack, offset)
             self.new_objects += 1
-            self.new_bytes += length
+            self.new_bytes += header.stored
 
     def _writer_for(self, kind: PackKind) -> PackWriter:
         writer = self._writers.get(kind)

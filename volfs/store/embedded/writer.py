@@ -11,10 +11,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from volfs.errors import OutOfSpaceError, StoreUnavailableError, VolfsError
+from volfs.errors import DataError, OutOfSpaceError, StoreUnavailableError, VolfsError
 from volfs.errors.faults import reached
 from volfs.model.objects import Buffer
-from volfs.model.pack import PACK_HEADER_SIZE, PackKind, encode_pack_header
+from volfs.model.pack import (
+    PACK_HEADER_SIZE,
+    PACK_VERSION,
+    PackKind,
+    decode_pack_header,
+    encode_pack_header,
+    encode_record_header,
+)
+from volfs.store.codec import Packed
 from volfs.store.embedded.environment import RESERVE, store_errors
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.packs import (
@@ -76,14 +84,15 @@ class PackWriter:
     def durable(self) -> int:
         return self._held.durable
 
-    def append(self, header: bytes, stored: Buffer) -> int:
+    def append(self, packed: Packed) -> int:
         """Write one record; the offset of its stored bytes. After an error nothing has moved."""
         was_torn, self._torn = self._torn, True
+        header = encode_record_header(packed.header)
         with store_errors(f"pack {self.pack}"):
-            _write_all(self._held.fd, [header, stored], self.end)
+            _write_all(self._held.fd, [header, *packed.parts], self.end)
         self._torn = was_torn
         offset = self.end + len(header)
-        self.end = offset + len(stored)
+        self.end = offset + packed.header.stored
         return offset
 
     def cut(self, durable: int) -> None:
@@ -139,6 +148,16 @@ def _write_all(fd: int, parts: list[Buffer], offset: int) -> None:
         # A short write is followed by the error that explains it, or by progress.
         left, offset = left - done, offset + done
         parts = [memoryview(b"".join(parts))[done:]]
+
+
+def _is_former(fd: int, row: PackRow) -> bool:
+    """Whether a pack is of a former volfs, which would not know what is added to it."""
+    if row.durable == 0:
+        return False
+    try:
+        return decode_pack_header(os.pread(fd, PACK_HEADER_SIZE, 0)).version < PACK_VERSION
+    except DataError:
+        return False
 
 
 class WriterPool:
@@ -198,14 +217,14 @@ class WriterPool:
         self._take_back(writer)
         writer.close()
 
-    def append(self, writer: PackWriter, header: bytes, stored: Buffer) -> int:
+    def append(self, writer: PackWriter, packed: Packed) -> int:
         """As the writer's own; on a full disk once more, if dead uploads had room of it."""
         try:
-            return writer.append(header, stored)
+            return writer.append(packed)
         except OutOfSpaceError:
             if not self.reclaim():
                 raise
-        return writer.append(header, stored)
+        return writer.append(packed)
 
     def reclaim(self) -> int:
         """Cut what dead uploads left behind the published part of any pack; how many bytes.
@@ -306,7 +325,7 @@ class WriterPool:
 
     def _lock_and_cut(self, fd: int, path: Path, pack: int) -> PackWriter | None:
         row = self._lock_row(fd, path, pack)
-        if row is None or row.durable >= PACK_TARGET:
+        if row is None or row.durable >= PACK_TARGET or _is_former(fd, row):
             return None
         reached("pack.locked")
         os.ftruncate(fd, row.durable)

@@ -1,0 +1,124 @@
+"""The table of a record in blocks: where each block ends, and its sum.
+
+Layout: docs/format.md, "Records in blocks". With the table one block can be read
+and verified without the others, from a disk or by a ranged GET.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from xxhash import xxh3_64, xxh3_64_intdigest
+
+from volfs.errors import DamagedObjectError
+from volfs.model.objects import Buffer, Oid
+
+BLOCK_BITS = range(12, 21)
+"""Block sizes that a record may have: 4 KiB to 1 MiB."""
+
+_LINE = struct.Struct("<IQ")
+_SUM = struct.Struct("<Q")
+
+
+class Span(NamedTuple):
+    """Blocks ``first`` to ``last``, and where their stored bytes are behind the table."""
+
+    first: int
+    last: int
+    start: int
+    end: int
+
+
+def count_blocks(raw: int, bits: int) -> int:
+    return -(-raw >> bits)
+
+
+def table_size(raw: int, bits: int) -> int:
+    return count_blocks(raw, bits) * _LINE.size + _SUM.size
+
+
+def find_blocks_problem(raw: int, stored: int, bits: int) -> str | None:
+    """What is wrong with the lengths of a record in blocks, in words; None if nothing is."""
+    if bits not in BLOCK_BITS or raw <= 1 << bits:
+        return f"blocks of 2^{bits} bytes for {raw}"
+    content = stored - table_size(raw, bits)
+    return None if 0 < content <= raw else f"{stored} bytes stored for {raw} in blocks"
+
+
+def encode_table(oid: Oid, blocks: list[Buffer]) -> bytes:
+    """The table of an object whose stored blocks these are."""
+    table = bytearray()
+    end = 0
+    for block in blocks:
+        end += len(block)
+        table += _LINE.pack(end, xxh3_64_intdigest(block))
+    return bytes(table) + _SUM.pack(_sum_table(oid, table))
+
+
+def _sum_table(oid: Oid, lines: Buffer) -> int:
+    digest = xxh3_64(oid)
+    digest.update(lines)
+    return digest.intdigest()
+
+
+class BlockTable:
+    """The verified table of one object."""
+
+    __slots__ = ("_bits", "_lines", "_raw", "content", "count")
+
+    def __init__(self, oid: Oid, raw: int, bits: int, stored: int, data: Buffer) -> None:
+        """From the first bytes of the stored ones. DamagedObjectError."""
+        size = table_size(raw, bits)
+        lines = memoryview(data)[: size - _SUM.size]
+        if len(data) < size or _SUM.unpack_from(data, len(lines))[0] != _sum_table(oid, lines):
+            raise DamagedObjectError("the table of its blocks does not match its checksum")
+        self._lines, self._raw, self._bits = bytes(lines), raw, bits
+        self.count = count_blocks(raw, bits)
+        self.content = size
+        """Where the blocks begin in the stored bytes."""
+        self._check_ends(stored - size)
+
+    def _check_ends(self, content: int) -> None:
+        before = 0
+        for block, (end, _) in enumerate(_LINE.iter_unpack(self._lines)):
+            if not 0 < end - before <= self.raw_size(block):
+                raise DamagedObjectError(f"block {block} has {end - before} stored bytes")
+            before = end
+        if before != content:
+            raise DamagedObjectError(f"blocks of {before} bytes in {content}")
+
+    @property
+    def size(self) -> int:
+        """Bytes of memory that it takes, nearly."""
+        return len(self._lines) + 200
+
+    def raw_size(self, block: int) -> int:
+        return min(1 << self._bits, self._raw - (block << self._bits))
+
+    def find_span(self, offset: int, length: int) -> Span:
+        """The blocks that have these bytes of the object; at least one byte."""
+        return self.find_blocks(offset >> self._bits, (offset + length - 1) >> self._bits)
+
+    def find_blocks(self, first: int, last: int) -> Span:
+        return Span(first, last, self._end(first - 1), self._end(last))
+
+    def cut(self, block: int, span: Span, data: Buffer, *, verified: bool = False) -> Buffer:
+        """A block's stored bytes from those of a span. DamagedObjectError.
+
+        They are verified here, unless that was done before: of the whole record, say.
+        """
+        end, checksum = _LINE.unpack_from(self._lines, block * _LINE.size)
+        stored = memoryview(data)[self._end(block - 1) - span.start : end - span.start]
+        if not verified and xxh3_64_intdigest(stored) != checksum:
+            raise DamagedObjectError(f"block {block} does not match its checksum")
+        return stored
+
+    def whole(self) -> Span:
+        return self.find_blocks(0, self.count - 1)
+
+    def _end(self, block: int) -> int:
+        if block < 0:
+            return 0
+        end: int = _LINE.unpack_from(self._lines, block * _LINE.size)[0]
+        return end

@@ -1,0 +1,84 @@
+"""Bringing a store of a former volfs to today's format: docs/decisions/0032.
+
+The format file first, at once. Then each volume gets a version that differs from
+its newest one in nothing but that all sums are there, which a former volfs did not
+write. Whatever dies on the way is gone on with by the next upgrade.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from volfs.errors import HeadMovedError
+from volfs.errors.faults import reached
+from volfs.model.manifest import encode_manifest
+from volfs.model.objects import Kind
+from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.care import GcReport
+from volfs.store.registry import open_store, upgrade_format
+from volfs.volume.adding_sums import add_sums, has_sums
+from volfs.volume.commit import CommitNote, make_manifest
+from volfs.volume.gc import DEFAULT_GRACE, collect_garbage
+from volfs.volume.progress import Report, report_nothing
+from volfs.volume.reader import Reader
+
+MESSAGE = "upgrade: count bytes of data and hard links"
+
+
+class Upgraded(NamedTuple):
+    was_former: bool
+    """Whether the store had the former format until now."""
+    converted: dict[str, int]
+    """The volumes that got a version, and its number."""
+    collected: GcReport | None = None
+    """With ``rewrite``: what became of the packs."""
+
+
+def upgrade_store(
+    url: str,
+    *,
+    rewrite: bool = False,
+    grace: float = DEFAULT_GRACE,
+    report: Report = report_nothing,
+) -> Upgraded:
+    """Upgrade; with ``rewrite`` store what former volfs stored anew, too, readable in part.
+
+    That takes as much room as it frees after ``grace`` seconds. StoreUnavailableError if a
+    store of the former format is open anywhere; ConflictError while gc runs.
+    """
+    was_former = upgrade_format(url)
+    store = open_store(url)
+    try:
+        converted = {}
+        for volume in store.list_volumes():
+            version = convert_volume(store, volume, report)
+            if version is not None:
+                converted[volume.name] = version
+        collected = None
+        if rewrite:
+            collected = collect_garbage(store, grace=grace, renew=True, report=report)
+        return Upgraded(was_former, converted, collected)
+    finally:
+        store.close()
+
+
+def convert_volume(
+    store: Store, volume: VolumeRecord, report: Report = report_nothing
+) -> int | None:
+    """Publish a version with all sums; its number. None where the newest one has them."""
+    while True:
+        head = store.get_head(volume.id)
+        with store.open_upload() as upload:
+            reader = Reader(upload.load_object)
+            snapshot = reader.load_manifest(head.manifest).snapshot
+            if has_sums(snapshot):
+                return None
+            wanted = add_sums(reader, upload.put_object, snapshot, report)
+            data = encode_manifest(make_manifest(volume, head, wanted, CommitNote(MESSAGE)))
+            new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
+            reached("upgrade.converted")
+            try:
+                store.publish(upload, volume.id, head, new, shares=(head.version,))
+            except HeadMovedError:
+                continue
+        return new.version
