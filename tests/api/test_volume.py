@@ -14,7 +14,6 @@ import pytest
 
 import volfs as modal
 from tests.api.conftest import finish, start
-from volfs import exception
 from volfs.api import client
 from volfs.api.known_volumes import KnownVolumes
 from volfs.api.volume import MountChoice
@@ -253,13 +252,3 @@ def test_persist_of_dict_and_queue() -> None:
     for kind in (modal.Dict, modal.Queue):
         with pytest.warns(modal.exception.DeprecationError, match=f"{kind.__name__}.persist"):
             assert kind.persist("p").hydrate().name == "p"
-
-
-def test_errors_are_in_the_order_of_modals() -> None:
-    names = set(exception.__all__) - {"Error", "DeprecationError", "FunctionTimeoutError"}
-    bases = dict.fromkeys(names, "Error")
-    bases |= {"ConflictError": "InvalidError", "VolumeUploadTimeoutError": "TimeoutError"}
-    for name, base in bases.items():
-        assert issubclass(getattr(exception, name), getattr(exception, base)), name
-    assert issubclass(exception.DeprecationError, UserWarning)
-    assert not issubclass(exception.TimeoutError, TimeoutError)

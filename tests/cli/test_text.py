@@ -65,7 +65,7 @@ def test_a_message_too_long_is_refused_before_anything_is_written(volfs: Command
     volfs("create", "data")
     (volfs.directory / "f").write_bytes(b"1")
     volfs("put", "data", "f")
-    said = volfs("restore", "data", "0", "-m", b"\xff" * 30_000, status=1)
+    said = volfs("restore", "data", "0", "-m", b"\xff" * 30_000, status=2)
     assert "longer than" in said.err
     assert len(volfs("log", "data").lines) == 1
 

@@ -137,7 +137,7 @@ def frames() -> list[bytes]:
 
 
 def requests() -> list[bytes]:
-    found = (Request("status"), Request("unmount", "text", "fail", 1.5, "keep"))
+    found = (Request("status"), Request("unmount", "text", "fail", 1.5, at_end="keep"))
     return [encode(request) for request in found]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from volfs.store.base import Upload
 from volfs.store.embedded.upload import PackUpload
 
@@ -12,5 +10,4 @@ def die_with(upload: Upload) -> None:
     """Let the kernel take the upload's packs away from it, as when its process dies."""
     assert isinstance(upload, PackUpload)
     for writer in (*upload._full, *upload._writers.values()):
-        descriptor, writer._fd = writer._fd, -1
-        os.close(descriptor)
+        writer._held.close()
