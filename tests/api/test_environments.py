@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +173,30 @@ def test_environments() -> None:
     assert main == [
         find(kind, "x" if kind is not modal.NetworkFileSystem else "n", "main") for kind in KINDS
     ]
+
+
+def test_functions_of_the_module(store: Path, tmp_path: Path) -> None:
+    """They act on what ``volfs environment`` shows, and on another store with ``client=``."""
+    module = modal.environments
+    module.create_environment("prod")
+    make(modal.Dict, "x", "prod")
+    with pytest.raises(exists):
+        asyncio.run(module.create_environment.aio("prod"))
+    module.update_environment("prod", new_name="live", new_web_suffix="ignored")
+    assert find(modal.Dict, "x", "live")
+    with pytest.raises(not_found):
+        module.update_environment("prod", new_name="other")
+    with closing(Client(str(tmp_path / "other"))) as other:
+        assert [one.name for one in module.list_environments(client=other)] == ["main"]
+        module.create_environment("dev", client=other)
+        assert modal.Environment.from_name("dev", client=other).hydrate().client is other
+    assert [one.name for one in asyncio.run(module.list_environments.aio())] == ["live", "main"]
+    module.delete_environment("live")
+    with pytest.raises(not_found):
+        find(modal.Dict, "x", "live")
+    for name, error in (("live", not_found), ("main", invalid)):
+        with pytest.raises(error):
+            asyncio.run(module.delete_environment.aio(name))
 
 
 def test_a_renamed_environment_has_all_it_had(store: Path) -> None:
