@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,6 +30,7 @@ from volfs_cli.terminal import say
 if TYPE_CHECKING:
     from volfs.daemon.exporting import Exported
     from volfs.daemon.overlays import Overlay
+    from volfs.store.base import Store
     from volfs.vfs.replay import Needed
     from volfs.volume.sessions import Session
 
@@ -85,7 +87,29 @@ def _as_row(found: Overlay) -> tuple[Any, ...]:
     )
 
 
-@verb("adopt", has_names=False)
+@contextmanager
+def _store_of(name: str) -> Iterator[Store]:
+    """The store with that overlay. UsageError where ``-e`` says another environment than its."""
+    with opened_store() as store:
+        _check_environment(store, name)
+        yield store
+
+
+def _check_environment(store: Store, name: str) -> None:
+    """What is not known to belong to an environment belongs to ``main``, as in the list."""
+    from volfs.daemon.locating import located
+    from volfs.daemon.overlays import describe_session
+
+    named = named_environment()
+    if named is None:
+        return
+    with located(store, name) as found:
+        own = _as_row(describe_session(store, found.session))[-1]
+    if own != named:
+        raise click.UsageError(f"{name}: it is in environment '{own}', and -e says '{named}'")
+
+
+@verb("adopt")
 @name_argument
 @click.argument("mountpoint", type=click.Path())
 def adopt(name: str, mountpoint: str) -> None:
@@ -93,12 +117,12 @@ def adopt(name: str, mountpoint: str) -> None:
     from volfs.daemon.launch import mount
     from volfs.daemon.overlays import make_adoption
 
-    with opened_store() as store:
+    with _store_of(name) as store:
         options = make_adoption(store, name, os.path.abspath(mountpoint))
     mount(options)
 
 
-@verb("commit", has_names=False)
+@verb("commit")
 @name_argument
 @commit_options
 def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
@@ -107,19 +131,19 @@ def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
     from volfs.daemon.service import to_result
     from volfs.volume.commit import CommitNote
 
-    with opened_store() as store:
+    with _store_of(name) as store:
         published = commit_overlay(store, name, CommitNote(message, on_conflict=on_conflict))
     print_commit(to_result(published), as_json)
 
 
-@verb("discard", has_names=False)
+@verb("discard")
 @name_argument
 def discard(name: str) -> None:
     """Drop what a dead mount left. There is no way back."""
     from volfs.daemon.overlays import discard_overlay
     from volfs.volume.sessions import get_session
 
-    with opened_store() as store:
+    with _store_of(name) as store:
         found = get_session(store, name)
         if not found.alive:
             _say_what_goes(found, store.url)
@@ -134,7 +158,7 @@ def _say_what_goes(session: Session, store: str) -> None:
     say(f"Discarding what a mount of {volume} left{where}; store {show(store)}.")
 
 
-@verb("export", has_names=False)
+@verb("export")
 @name_argument
 @click.argument("directory", type=click.Path())
 @click.option("-f", "--force", is_flag=True, help="Write into a directory that is not empty.")
@@ -143,7 +167,7 @@ def export(name: str, directory: str, force: bool, as_json: bool) -> None:
     """Write the files that a dead mount left to a directory, whatever it stood on."""
     from volfs.daemon.overlays import export_overlay
 
-    with opened_store() as store, progress_bar("export") as report:
+    with _store_of(name) as store, progress_bar("export") as report:
         done = export_overlay(store, name, directory, force=force, report=report)
     _print_exported(done, as_json)
 
@@ -192,7 +216,7 @@ def _exported_as_json(done: Exported) -> dict[str, Any]:
     }
 
 
-@verb("rebase", has_names=False)
+@verb("rebase")
 @name_argument
 @click.option(
     "--onto", metavar="VERSION", required=True, help="A number, a tag, or head: stand on this."
@@ -207,7 +231,7 @@ def rebase(name: str, onto: str, leave_out: bool, as_json: bool) -> None:
     """Put what a dead mount left onto another version, where the one it stood on is gone."""
     from volfs.daemon.rebasing import NeededError, rebase_overlay
 
-    with opened_store() as store:
+    with _store_of(name) as store:
         try:
             done = rebase_overlay(store, name, onto, leave_out=leave_out)
         except NeededError as error:

@@ -337,7 +337,12 @@ def test_what_a_dead_mount_left_is_of_its_environment(two: Command, mount: Mount
         "changes that are not committed"
         in volfs("environment", "delete", "-y", "prod", status=1).err
     )
-    volfs("overlays", "commit", left["name"])
+    for arguments in (["commit"], ["discard"], ["adopt", "there"], ["export", "there"]):
+        command, *others = arguments
+        for where in (["-e", "main", command], [command, "-e", "main"]):
+            refused = volfs("overlays", *where, left["name"], *others, status=2)
+            assert "it is in environment 'prod', and -e says 'main'" in refused.err
+    volfs("overlays", "commit", "-e", "prod", left["name"])
     assert volfs("ls", "prod/x").lines == ["f", "w"]
     assert volfs("ls", "x").lines == ["f"]
     assert version_of(volfs, main) == (1, 5)

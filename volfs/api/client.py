@@ -152,6 +152,11 @@ def default_environment(named: str | None = None) -> str:
     return choose_environment(named or _of_app.get())
 
 
+def app_environment() -> str | None:
+    """That of the app whose container is being made; None where none is."""
+    return _of_app.get()
+
+
 @contextmanager
 def in_environment(name: str) -> Iterator[None]:
     """For the block, names that are looked up belong to this environment unless they say more."""

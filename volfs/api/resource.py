@@ -10,7 +10,13 @@ from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-from volfs.api.client import Client, client_of, default_environment, find_client
+from volfs.api.client import (
+    Client,
+    app_environment,
+    client_of,
+    default_environment,
+    find_client,
+)
 from volfs.api.dashboard import HasDashboard
 from volfs.api.older_constructors import OlderConstructors
 from volfs.api.twins import blocking, run_in_thread
@@ -23,6 +29,7 @@ from volfs.errors import (
 )
 from volfs.model.names import check_environment
 from volfs.services.resources import EPHEMERAL_NS, Kind, Resource, Resources, check_name
+from volfs.store.location import choose_environment
 
 R = TypeVar("R", bound="ResourceHandle")
 HEARTBEAT = EPHEMERAL_NS / 1e9 / 3
@@ -86,6 +93,18 @@ class ResourceHandle(HasDashboard, OlderConstructors):
         handle._name = name
         handle._where = where
         handle._found = None
+        handle._follows_runs = False
+        handle._environment = None
+        return handle
+
+    @classmethod
+    def _make_named(
+        cls, find: Find, client: Client | None, name: str, environment_name: str | None
+    ) -> Self:
+        """As ``_make``; without an environment it belongs to that of the app that runs with it."""
+        handle = cls._make(find, client, name, f"'{name}'")
+        handle._follows_runs = not environment_name
+        handle._environment = environment_name or None
         return handle
 
     _find: Find
@@ -93,6 +112,10 @@ class ResourceHandle(HasDashboard, OlderConstructors):
     _name: str | None
     _where: str
     _found: Resource | None
+    _follows_runs: bool
+    """Whether it is another thing for an app that runs in another environment."""
+    _environment: str | None
+    """In which its name is looked up; None is the one in force then."""
 
     @classmethod
     def from_id(cls, object_id: str = "", client: Client | None = None, **by_kind: str) -> Self:
@@ -147,6 +170,43 @@ class ResourceHandle(HasDashboard, OlderConstructors):
                 raise NotFoundError(f"{self._kind.noun} {self._where} not found: {error}") from None
         return self._found
 
+    # --- in the environment of an app ------------------------------------
+
+    def belong_to(self, environment: str) -> None:
+        """An app that is given this runs there now; from now on this is what the app uses.
+
+        A handle that was made for one environment, or by an id, stays what it is.
+        """
+        if self._follows_runs:
+            self._found = self.get_in(environment)._found
+            self._environment = environment
+
+    def get_for_app(self) -> Self:
+        """What this is for the app whose container is being made."""
+        environment = app_environment()
+        return self if environment is None else self.get_in(environment)
+
+    def get_in(self, environment: str) -> Self:
+        """What this is for an app that runs there: itself, or another handle."""
+        if not self._follows_runs or environment == self._get_environment():
+            return self
+        twin = self._copy()
+        twin._found, twin._environment = None, environment
+        return twin
+
+    def _get_environment(self) -> str:
+        if self._found is not None:
+            return self._found.environment
+        return choose_environment(self._environment)
+
+    def _copy(self) -> Self:
+        # Not by copy.copy, which pickles.
+        twin = object.__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        return twin
+
+    # --- facts -----------------------------------------------------------
+
     @property
     def object_id(self) -> str:
         """Looks it up if nobody has yet. NotFoundError."""
@@ -168,7 +228,7 @@ class ResourceHandle(HasDashboard, OlderConstructors):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # By id and store: what another process makes of it is the same thing.
-        return _restore, (type(self), self._resource(), self.client.url)
+        return _restore, (type(self), self.get_for_app()._resource(), self.client.url)
 
     @blocking
     def info(self) -> ResourceInfo:
@@ -197,13 +257,13 @@ class NamedHandle(ResourceHandle):
         check_given(environment_name)
 
         def find(handle: ResourceHandle) -> Resource:
-            environment = default_environment(environment_name)
+            environment = default_environment(handle._environment)
             if create_if_missing:
                 made = handle._resources(create=True)
                 return made.create(name, environment, allow_existing=True)
             return handle._resources().get(name, environment)
 
-        return cls._make(find, client, name, f"'{name}'")
+        return cls._make_named(find, client, name, environment_name)
 
 
 def check_given(environment_name: str | None) -> None:

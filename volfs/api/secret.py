@@ -86,7 +86,7 @@ class Secret(ResourceHandle):
         check_given(environment_name)
 
         def find(handle: ResourceHandle) -> Resource:
-            environment = default_environment(environment_name)
+            environment = default_environment(handle._environment)
             try:
                 resource = handle._resources().get(name, environment)
             except NotFoundError as error:
@@ -97,7 +97,7 @@ class Secret(ResourceHandle):
             Secrets(handle.client.tables()).check_keys(resource.id, list(required_keys or []))
             return resource
 
-        return cls._make(find, client, name, f"'{name}'")
+        return cls._make_named(find, client, name, environment_name)
 
     @classmethod
     def _make(
@@ -226,7 +226,7 @@ def read_environment(secrets: Iterable[Secret]) -> dict[str, str]:
     """
     environment: dict[str, str] = {}
     for secret in secrets:
-        environment |= secret._read()
+        environment |= secret.get_for_app()._read()
     return environment
 
 

@@ -127,13 +127,13 @@ class Volume(ResourceHandle, OlderNames, Historical):
         check_given(environment_name)
 
         def find(handle: ResourceHandle) -> Resource:
-            environment = default_environment(environment_name)
+            environment = default_environment(handle._environment)
             known = KnownVolumes(handle.client, version)
             if create_if_missing:
                 return known.create(name, environment, allow_existing=True)
             return known.get(name, environment)
 
-        return cls._make(find, client, name, f"'{name}'")
+        return cls._make_named(find, client, name, environment_name)
 
     @classmethod
     def persist(cls, label: str, *, environment_name: str | None = None) -> Self:
@@ -204,9 +204,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
         return self._like(lambda twin: setattr(twin, "_is_read_only", True))
 
     def _like(self, change: Callable[[Self], None]) -> Self:
-        twin = self._make(self._find, self._client, self._name, self._where)
-        twin._found = self._found
-        twin._choice, twin._is_read_only = self._choice, self._is_read_only
+        twin = self._copy()
         change(twin)
         return twin
 

@@ -23,7 +23,7 @@ from volfs.api.apps.origins import Origin, dump_imported
 from volfs.api.apps.plans import start_container
 from volfs.api.apps.running import Target, make_id, register, register_as
 from volfs.api.client import default_environment, in_environment
-from volfs.api.resource import check_given
+from volfs.api.resource import ResourceHandle, check_given
 from volfs.api.secret import Secret
 from volfs.api.twins import blocking, blocking_class, opening, run_in_thread
 from volfs.containers.batches import check_batched
@@ -57,6 +57,9 @@ class FunctionTarget(Target):
     @property
     def has_mounts(self) -> bool:
         return self._options.has_mounts
+
+    def list_handles(self) -> list[ResourceHandle]:
+        return self._options.list_handles()
 
     def get_batching(self, method: str) -> Batching | None:
         return self._options.batching
@@ -324,8 +327,14 @@ class App(AppFacts):
         return self
 
     def prepare(self) -> None:
-        """Begin what the first container with volumes waits for."""
-        kept = (target for app in (self, *self._included) for target in app._kept)
+        """Let what it is given belong to its environment, as on Modal, whatever it was before.
+
+        And begin what the first container with volumes waits for.
+        """
+        kept = [target for app in (self, *self._included) for target in app._kept]
+        for target in kept:
+            for handle in target.list_handles():
+                handle.belong_to(self.environment_name)
         if any(target.has_mounts for target in kept):
             share_launcher()
 

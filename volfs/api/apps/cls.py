@@ -35,6 +35,7 @@ from volfs.api.apps.running import (
 from volfs.api.client import Client, find_client
 from volfs.api.dashboard import HasDashboard
 from volfs.api.deprecated import warn_of
+from volfs.api.resource import ResourceHandle
 from volfs.api.twins import blocking
 from volfs.containers.batches import check_batched
 from volfs.containers.gathering import Batching
@@ -83,6 +84,9 @@ class ClassTarget(Target):
     @property
     def has_mounts(self) -> bool:
         return self.options.has_mounts
+
+    def list_handles(self) -> list[ResourceHandle]:
+        return self.options.list_handles()
 
     def get_instance(self, parameters: bytes) -> InstanceTarget:
         return self._instances.setdefault(parameters, InstanceTarget(self, parameters))

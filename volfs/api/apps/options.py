@@ -11,6 +11,7 @@ from typing import Any
 from volfs.api import mounts
 from volfs.api.apps.building import Recipe
 from volfs.api.apps.notes import note
+from volfs.api.resource import ResourceHandle
 from volfs.api.secret import Secret
 from volfs.containers.container import AUTO_COMMIT
 from volfs.containers.gathering import Batching
@@ -111,6 +112,11 @@ class Options:
     @property
     def has_mounts(self) -> bool:
         return bool(self.volumes or self.network_file_systems)
+
+    def list_handles(self) -> list[ResourceHandle]:
+        """Of all that is in the store and that containers are given."""
+        given = (*self.volumes.values(), *self.network_file_systems.values(), *self.secrets)
+        return [what for what in given if isinstance(what, ResourceHandle)]
 
     def to_pool_options(self, name: str) -> PoolOptions:
         most = {} if self.max_containers is None else {"containers": self.max_containers}

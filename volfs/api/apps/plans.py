@@ -48,7 +48,10 @@ def start_container(name: str, options: Options, service: bytes) -> Running:
 
 
 def _check(kind: str, mapping: object) -> Pairs:
-    pairs = validate_mounts(kind, mapping)  # type: ignore[arg-type]
+    pairs = [
+        (path, what.get_for_app() if isinstance(what, ResourceHandle) else what)
+        for path, what in validate_mounts(kind, mapping)  # type: ignore[arg-type]
+    ]
     for _, what in pairs:
         if isinstance(what, CloudBucketMount):
             what.check_mountable()

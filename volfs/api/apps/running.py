@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from volfs.api.apps.notes import refuse
 from volfs.api.apps.requests import find_address, receive
 from volfs.api.apps.spawned import Spawned
+from volfs.api.resource import ResourceHandle
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.connection import Connection, Incoming
 from volfs.containers.faults import dump_fault, load_fault
@@ -76,6 +77,10 @@ class Target(ABC):
     def has_mounts(self) -> bool:
         """Whether its containers have volumes, as far as this process knows."""
         return False
+
+    def list_handles(self) -> list[ResourceHandle]:
+        """What its containers are given of the store, as far as this process knows."""
+        return []
 
     def get_batching(self, method: str) -> Batching | None:
         """How calls of a batched function or method are gathered; None for any other."""
