@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.harness.forked import COMMAND_LINE, can_fork, run_forked, run_program
+from tests.harness.waits import drop_waits
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,6 +23,7 @@ class Result:
     status: int
     out: bytes
     err: str
+    """Without what is only said where a machine is busy."""
 
     @property
     def lines(self) -> list[str]:
@@ -67,7 +69,7 @@ class Command:
             env=self.environment | environment,
             cwd=self.directory,
         )
-        result = Result(done.returncode, done.stdout, done.stderr.decode())
+        result = Result(done.returncode, done.stdout, drop_waits(done.stderr.decode()))
         assert result.status == status, result
         return result
 

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.harness.mounted import wait_until
+from tests.harness.waits import drop_waits
 from tests.serving.conftest import Serving, find_port
 from volfs.api.serving.servers import get_port, listen, listen_next
 from volfs.api.serving.serving import check_installed
@@ -191,7 +192,7 @@ def test_what_is_wrong_is_said_in_a_line(tmp_path: Path, program: Path) -> None:
     ):
         done = run_serve(*words)
         assert done.returncode in (1, 2), done.stderr
-        (line,) = done.stderr.splitlines()
+        (line,) = drop_waits(done.stderr).splitlines()
         assert line.startswith("volfs: serve: ")
         assert said in line
     done = run_serve(str(tmp_path / "bad.py"))
