@@ -197,7 +197,7 @@ class Cut:
 
 
 @pytest.mark.damaged
-@pytest.mark.parametrize("point", ["publish.durable", "publish.unmoved"])
+@pytest.mark.parametrize("point", ["publish.appended", "publish.durable", "publish.unmoved"])
 def test_what_was_written_is_not_cut_short_before_it_is_published(
     store: Store, path: Path, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

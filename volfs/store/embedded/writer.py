@@ -85,7 +85,13 @@ class PackWriter:
         return self._held.durable
 
     def append(self, packed: Packed) -> int:
-        """Write one record; the offset of its stored bytes. After an error nothing has moved."""
+        """Write one record; the offset of its stored bytes. After an error nothing has moved.
+
+        StoreReplacedError where somebody cut the pack: the record would make it as long as it
+        should be, with zeros in the place of what was cut off.
+        """
+        if os.fstat(self._held.fd).st_size < self.end:
+            raise refuse_pack(self.pack)
         was_torn, self._torn = self._torn, True
         header = encode_record_header(packed.header)
         with store_errors(f"pack {self.pack}"):
