@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from volfs.model.names import MAIN
 from volfs.model.text import show
 from volfs.system.small_files import MAX, read_small
 from volfs_cli.hiding import hide_values
@@ -83,13 +84,14 @@ def create(
         _store(secret_name, values, force, env)
     names = ", ".join(repr(name) for name in values)
     say(f"Created a new secret '{secret_name}' with the key{'s'[: len(values) > 1]} {names}")
-    say_lines(_EXAMPLE.format(secret=secret_name, key=next(iter(values))))
+    where = "" if environment() == MAIN else f', environment_name="{environment()}"'
+    say_lines(_EXAMPLE.format(secret=secret_name, where=where, key=next(iter(values))))
 
 
 _EXAMPLE = """
 Use it in your app:
 
-@app.function(secrets=[volfs.Secret.from_name("{secret}")])
+@app.function(secrets=[volfs.Secret.from_name("{secret}"{where})])
 def some_function():
     os.getenv("{key}")"""
 

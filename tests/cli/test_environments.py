@@ -145,7 +145,9 @@ def test_other_kinds_too(volfs: Command) -> None:
     """What is of one kind and name in two environments is two things."""
     for environment, value in (("main", "1"), ("prod", "2")):
         at = ("-e", environment)
-        volfs("secret", "create", *at, "s", f"A={value}")
+        said = volfs("secret", "create", *at, "s", f"A={value}").out.decode()
+        named = "" if environment == "main" else ', environment_name="prod"'
+        assert f'Secret.from_name("s"{named})' in said
         volfs("nfs", "create", *at, "n")
         volfs("nfs", "put", *at, "n", "-", "/f", stdin=value.encode())
         for kind in ("dict", "queue"):
@@ -302,6 +304,29 @@ def test_a_mount_by_name_is_of_the_environment(two: Command, mount: Mount) -> No
         said = volfs(*command, "x", "-e", "none", status=1).err
         assert "environment 'main' has one: -e main" in said
     assert version_of(volfs, main) == (1, 5)
+
+
+@pytest.mark.fuse
+def test_a_mount_point_called_as_its_volume(two: Command) -> None:
+    """A bare word is not a mount of the same name that another environment has."""
+    volfs = two
+    place = volfs.directory / "x"
+    place.mkdir()
+    volfs("mount", "x", place)
+    try:
+        (place / "w").write_bytes(b"main")
+        for environment in ("none", "prod"):
+            for command in (
+                ["umount"], ["umount", "--discard"], ["umount", "--force"], ["commit"],
+                ["reload"], ["status"],
+            ):  # fmt: skip
+                refused = volfs(*command, "x", "-e", environment, status=1)
+                assert "./x is the mount point" in refused.err, command
+        assert (place / "w").read_bytes() == b"main"
+        volfs("commit", "x")
+    finally:
+        volfs("umount", "./x", "-e", "none")
+    assert volfs("ls", "x").lines == ["f", "w"]
 
 
 @pytest.mark.fuse

@@ -17,7 +17,7 @@ from volfs.control.mounts import list_volfs_mounts
 from volfs.model.entry import UNKNOWN
 from volfs.store.codec import is_former_form
 from volfs.store.embedded.rows import decode_entry
-from volfs.store.registry import open_store
+from volfs.store.registry import open_store, upgrade_format
 from volfs.volume.reader import Reader
 
 pytestmark = [
@@ -118,6 +118,14 @@ def test_after_the_upgrade(volfs: Command, place: Path) -> None:
     check_version(volfs, place, "2")
     assert volfs("get", "former", "good.bin", "-", status=1).err
     assert volfs("tag", "former", "--json").json[0]["tag"] == "good"
+
+
+def test_volumes_of_equal_names(volfs: Command) -> None:
+    """Each is named in the answer, with its environment."""
+    upgrade_format(str(volfs.store))
+    volfs("rename", "-y", "second", "prod/former")
+    converted = volfs("upgrade", "--json").json["converted"]
+    assert converted == {"former": 4, "prod/former": 2}
 
 
 def test_what_a_dead_mount_left(volfs: Command, place: Path) -> None:

@@ -15,7 +15,7 @@ from threading import Thread
 from typing import NamedTuple
 
 from volfs.control.client import MountClient, get_mount, list_mounts
-from volfs.control.mounts import FS_TYPE, find_mount_point
+from volfs.control.mounts import FS_TYPE, MountPoint, find_mount_point
 from volfs.control.protocol import MountStatus
 from volfs.errors import (
     DataError,
@@ -25,7 +25,7 @@ from volfs.errors import (
     StoreError,
     VolfsError,
 )
-from volfs.model.names import MAIN, join_name
+from volfs.model.names import MAIN, join_name, split_name
 from volfs.store.address import find_local_path
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
@@ -177,12 +177,25 @@ def _resolve(target: str, store: str, environment: str) -> MountClient | _Named:
         named = _look_up(target, store, environment, may_lack=here is not None)
     if here is None:
         return named
-    if named.volume is None or here.mount.device in {m.client.mount.device for m in named.mounts}:
+    if here.mount.device in {m.client.mount.device for m in named.mounts}:
+        return here
+    if named.volume is None:
+        _check_not_namesake(here.mount, target, environment)
         return here
     raise MountError(
         f"{target}: a volume of the store {store}, but the mount at {here.mount.path} is another "
         f"one's; ./{target} is the mount point"
     )
+
+
+def _check_not_namesake(mount: MountPoint, word: str, environment: str) -> None:
+    """MountError where it shows a volume of that name, but of an environment not in force."""
+    where, name = split_name(mount.source)
+    if name == word and (where or MAIN) != environment:
+        raise MountError(
+            f"{word}: no volume in environment '{environment}', and the mount at {mount.path} is "
+            f"of environment '{where or MAIN}'; ./{word} is the mount point"
+        )
 
 
 def _find_here(word: str) -> MountClient | None:

@@ -29,7 +29,7 @@ class Upgraded(NamedTuple):
     was_former: bool
     """Whether the store had the former format until now."""
     converted: dict[str, int]
-    """The volumes that got a version, and its number."""
+    """The volumes that got a version, with their environment where that is not ``main``."""
     collected: GcReport | None = None
     """With ``rewrite``: what became of the packs."""
 
@@ -53,7 +53,7 @@ def upgrade_store(
         for volume in store.list_volumes():
             version = convert_volume(store, volume, report)
             if version is not None:
-                converted[volume.name] = version
+                converted[volume.full_name] = version
         collected = None
         if rewrite:
             collected = collect_garbage(store, grace=grace, renew=True, report=report)
