@@ -20,7 +20,6 @@ from volfs.containers.layout import Shown
 from volfs.containers.temporary import find_named, show_paths
 
 pytestmark = pytest.mark.fuse
-NAMES = Path("/var/tmp")
 
 
 @pytest.fixture(autouse=True)
@@ -35,8 +34,15 @@ def below() -> Iterator[Path]:
         yield Path(path)
 
 
-def list_directories() -> set[str]:
-    return {path.name for path in NAMES.glob("volfs-tmp-*")}
+def find_directory(container: Container) -> Path:
+    """Where its /tmp is on the machine. Others are there as well, of others' containers."""
+    temporary = container._temporary
+    assert temporary is not None
+    return Path(temporary.path)
+
+
+def wait_for_removal(directory: Path) -> None:
+    wait_until(lambda: not directory.exists(), "the directory to be removed")
 
 
 def run(container: Container, script: str, *args: str, **options: object) -> str:
@@ -52,7 +58,6 @@ def test_it_is_the_containers_own_and_goes_with_it(workshop: Workshop, below: Pa
     (below / "hidden").write_text("x")
     (below / "named").write_text("of the machine")
     (below / "variable").mkdir()
-    before = list_directories()
     volume = VolumeMount("data", f"{below}/deep/volume")
     one, other = workshop.container(volume), workshop.container()
     write = "echo mine > /tmp/own; echo mine > /var/tmp/own; mkdir /tmp/locked; chmod 0 /tmp/locked"
@@ -70,10 +75,11 @@ def test_it_is_the_containers_own_and_goes_with_it(workshop: Workshop, below: Pa
     assert not (below / "t").exists()
     # A volume below it is a volume.
     run(one, f"echo kept > {volume.path}/file; volfs --help > /dev/null || true")
-    assert len(list_directories() - before) == 2
+    directories = {find_directory(one), find_directory(other)}
+    assert [path.stat().st_mode & 0o777 for path in directories] == [0o700, 0o700]
     for container in (one, other):
         container.close()
-    assert list_directories() <= before
+    assert not any(path.exists() for path in directories)
     assert workshop.version() == 1
     assert not (below / "deep").exists()
 
@@ -87,7 +93,6 @@ def test_shared_where_somebody_says_so(workshop: Workshop, below: Path) -> None:
 def test_after_a_kill_the_guard_removes_it_and_else_the_next_container(
     workshop: Workshop, below: Path
 ) -> None:
-    before = list_directories()
     script = "echo x > /tmp/x; echo ready; while :; do mktemp; done > /dev/null"
     program = (
         "import os, sys; from volfs.containers.container import *\n"
@@ -95,22 +100,23 @@ def test_after_a_kill_the_guard_removes_it_and_else_the_next_container(
         f"c = Container(spec, {str(workshop.store_path)!r})\n"
         f"p = c.start(['sh', '-c', {script!r}])\n"
         "guard = c._temporary._guard._process.pid\n"
-        "print(guard, flush=True); p.wait()\n"
+        "print(guard, c._temporary.path, flush=True); p.wait()\n"
     )
     for with_guard in (False, True):
         owner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
         assert owner.stdout is not None
         said = {owner.stdout.readline().strip(), owner.stdout.readline().strip()}
-        guard = int(next(word for word in said if word.isdecimal()))
-        assert list_directories() - before
+        (line,) = said - {"ready"}
+        guard, _, directory = line.partition(" ")
+        assert Path(directory).exists()
         if with_guard:
-            os.kill(guard, signal.SIGKILL)
+            os.kill(int(guard), signal.SIGKILL)
         owner.kill()
         owner.communicate(timeout=60)
         if with_guard:
             wait_until(lambda: not workshop.mounts, "the daemon to end what was left")
             workshop.container().close()
-        wait_until(lambda: list_directories() <= before, "the directory to be removed")
+        wait_for_removal(Path(directory))
 
 
 def test_programs_that_lie_there_go_on(below: Path, monkeypatch: pytest.MonkeyPatch) -> None:
