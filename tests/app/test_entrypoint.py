@@ -23,6 +23,7 @@ from tests.app import shop
 from tests.harness.mounted import is_running
 from volfs.api.apps import entrypoint
 from volfs.api.apps.choosing import Runnable, choose
+from volfs.api.apps.parameters import read_parameters
 from volfs.exception import InvalidError
 
 FILE = """
@@ -139,6 +140,20 @@ def test_annotations(annotation: Any, words: str | None, expected: object) -> No
     assert found == expected
     assert type(found) is type(expected)
     assert call(raw) == "its own"
+
+
+def test_the_help_shows_each_kind_of_parameter() -> None:
+    def raw(
+        a: Literal["x", "y"],
+        b: Literal[1, 2] | None = None,
+        c: int | str = 3,
+        d: date | None = None,
+    ) -> None: ...
+
+    command = click.Command("raw", params=read_parameters(raw).make_options())
+    said = " ".join(command.get_help(click.Context(command)).split())
+    for option in ("--a [x|y] [required]", "--b [1|2]", "--c", "--d"):
+        assert option in said
 
 
 def test_defaults_reach_the_function_as_they_are() -> None:

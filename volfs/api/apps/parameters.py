@@ -44,7 +44,7 @@ class _Named(click.ParamType[Any]):
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         return self._values[self._choice.convert(value, param, ctx)]
 
-    def get_metavar(self, param: click.Parameter, *rest: Any) -> str:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         return f"[{'|'.join(self._values)}]"
 
 
