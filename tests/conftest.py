@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.harness.forked import close_server
 from tests.harness.mount_namespace import isolate_mounts
@@ -20,6 +21,9 @@ from volfs.volume.volumes import create_volume
 _state = tempfile.TemporaryDirectory(prefix="volfs-state-")
 _SLOW = ("volfs.control.waiting", "volfs.store.opening")
 """Say that something takes long, which is so on a machine that is busy."""
+
+settings.register_profile("volfs", deadline=None)  # a busy machine decides no test
+settings.load_profile("volfs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
