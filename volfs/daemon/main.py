@@ -147,7 +147,10 @@ def place_session(store: Store, options: MountOptions) -> MountOptions:
     if store.is_writable or options.sessions is not None:
         return options
     if not options.is_read_only:
-        raise StoreDeniedError(f"store {store.url}: cannot be changed; mount with --read-only")
+        try:
+            store.check_writable()
+        except StoreDeniedError as error:
+            raise StoreDeniedError(f"{error}; or mount with --read-only") from error
     return replace(options, sessions=make_runtime_directory() / SESSIONS)
 
 

@@ -189,6 +189,9 @@ class Store(Protocol):
         """Whether it can be changed from here. If not it is as it was when it was opened,
         leases last as long as this process, and all that changes it is a StoreDeniedError."""
 
+    def check_writable(self) -> None:
+        """StoreDeniedError, which says why, for a store that is not writable."""
+
     # --- volumes ---------------------------------------------------------
 
     def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:

@@ -59,6 +59,9 @@ class EmbeddedStore:
     def is_writable(self) -> bool:
         return self._engine.environment.is_writable
 
+    def check_writable(self) -> None:
+        self._engine.environment.check_writable()
+
     # --- volumes ---------------------------------------------------------
 
     def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
