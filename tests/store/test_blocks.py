@@ -139,6 +139,21 @@ def test_flipped_bytes_are_found_by_whoever_reads_them(
     store.close()
 
 
+def test_blocks_read_before_are_verified_with_new_ones(
+    store: EmbeddedStore, tmp_path: Path
+) -> None:
+    data = noise(3 * RAW)
+    (oid,) = add(store, data)
+    assert store.objects.read_object(oid, 0, 100) == data[:100]
+    entry = store._engine.index.find_entry(oid)
+    assert entry is not None
+    with data_pack(tmp_path / "store").open("r+b") as pack:
+        pack.seek(entry.offset + entry.stored - len(data))
+        pack.write(bytes(100))
+    with pytest.raises(DamagedObjectError, match="block 0"):
+        store.objects.read_object(oid, 0, RAW + 100)
+
+
 def _reads_right(store: EmbeddedStore, oid: Oid, data: bytes, offset: int) -> bool:
     part = data[offset : offset + 1000]
     try:

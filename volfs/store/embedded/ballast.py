@@ -13,6 +13,8 @@ import secrets
 from contextlib import suppress
 from pathlib import Path
 
+from volfs.store.embedded.owner import give_to_owner
+
 BALLAST = "ballast"
 SIZE = 2 << 20
 """Measured: deleting or putting aside in small parts takes LMDB less than half of it."""
@@ -46,6 +48,7 @@ class Ballast:
     def _make(self) -> None:
         fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
+            give_to_owner(fd, self._path.parent)
             # No zeros: a disk that compresses would keep no room for them.
             os.posix_fallocate(fd, 0, SIZE)
             os.pwrite(fd, secrets.token_bytes(SIZE), 0)

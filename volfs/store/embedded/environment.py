@@ -26,11 +26,13 @@ from volfs.errors import (
 from volfs.store.anchor import name_places, spelled
 from volfs.store.embedded.access import Copy, is_writable, say_why
 from volfs.store.embedded.ballast import Ballast
+from volfs.store.embedded.owner import make_for_owner
 from volfs.store.embedded.transaction import Cursor as Cursor
 from volfs.store.embedded.transaction import Table as Table
 from volfs.store.embedded.transaction import Transaction as Transaction
 from volfs.store.pages import (
     DATA,
+    LOCK,
     check_header,
     find_problems,
     is_due,
@@ -378,6 +380,9 @@ def _open(path: Path, durable: bool, lock: bool) -> lmdb.Environment:
 
 
 def _open_with(path: Path, size: int, durable: bool, lock: bool) -> lmdb.Environment:
+    if lock and path.is_dir():
+        for name in (DATA, LOCK):
+            make_for_owner(path / name)
     with spelled(path) as place:
         return lmdb.open(
             place,

@@ -23,6 +23,7 @@ from volfs.errors.faults import reached
 from volfs.store.embedded.environment import Environment, store_errors
 from volfs.store.embedded.handle import StoreHandle
 from volfs.store.embedded.local_disk import check_local
+from volfs.store.embedded.owner import give_to_owner
 from volfs.store.embedded.packs import flock, sync_directory
 
 VERSION = 2
@@ -241,14 +242,23 @@ def _empty(path: Path) -> None:
 def _write_format(path: Path) -> None:
     """Last, and at once: from here on it is a store."""
     new = path / f"{FORMAT}.{os.getpid()}.new"
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, msgspec.json.encode(_Format("volfs", VERSION)))
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    sync_directory(path / INDEX)
-    sync_directory(path)
-    new.rename(path / FORMAT)
+        _write_new(new, msgspec.json.encode(_Format("volfs", VERSION)))
+        sync_directory(path / INDEX)
+        sync_directory(path)
+        new.rename(path / FORMAT)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
     sync_directory(path)
     sync_directory(path.resolve().parent)
+
+
+def _write_new(new: Path, data: bytes) -> None:
+    new.unlink(missing_ok=True)
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        give_to_owner(fd, new.parent)
+        file.write(data)
+        file.flush()
+        os.fsync(fd)

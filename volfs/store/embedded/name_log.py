@@ -21,6 +21,7 @@ from volfs.errors.faults import reached
 from volfs.model.names import MAIN, join_name
 from volfs.store.base import Named
 from volfs.store.embedded.environment import store_errors
+from volfs.store.embedded.owner import give_to_owner
 from volfs.store.embedded.packs import sync_directory
 
 NAME_LOG = "names.log"
@@ -92,8 +93,10 @@ class NameLog:
         self._prove()
         new = self._path.with_suffix(".new")
         with store_errors(f"{self._path}"):
-            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            new.unlink(missing_ok=True)
+            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as file:
+                give_to_owner(fd, new.parent)
                 file.writelines(map(_encode, namings))
                 file.flush()
                 os.fsync(fd)

@@ -268,10 +268,10 @@ class ObjectReader:
         data = self._read_span(place, span.start, span.end, read)
         if data is None:
             return None
+        # Those that were seen before, too: the pack may be another file since.
         for block in range(span.first, span.last + 1):
-            if not place.seen >> block & 1:
-                table.cut(block, span, data)
-                place.seen |= 1 << block
+            table.cut(block, span, data)
+            place.seen |= 1 << block
         return data
 
     def _read_decoded(

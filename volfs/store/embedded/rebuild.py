@@ -26,6 +26,7 @@ from volfs.store.embedded.handle import Proof
 from volfs.store.embedded.index import Index
 from volfs.store.embedded.layout import FORMAT, INDEX, PACKS, lock_store, open_handle
 from volfs.store.embedded.name_log import NAME_LOG, NameLog
+from volfs.store.embedded.owner import make_directory
 from volfs.store.embedded.packs import PackReader, list_files, sync_directory
 from volfs.store.embedded.refs import TAGS, Refs
 from volfs.store.embedded.repair import entry_of, find_kind
@@ -59,7 +60,7 @@ def _rebuild(path: Path, proof: Proof) -> Iterator[CheckProgress | RebuildReport
     new = path / NEW
     with store_errors(f"{new}"):
         shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(mode=0o700)
+        make_directory(new)
     environment = Environment(new)
     packs = PackReader(path / PACKS)
     try:
@@ -142,7 +143,7 @@ def _put_in_place(path: Path) -> None:
     """One rename: before it the former index is there, after it the new one."""
     index, new = path / INDEX, path / NEW
     with store_errors(f"{index}"):
-        index.mkdir(mode=0o700, exist_ok=True)
+        make_directory(index)
         (index / OLD).unlink(missing_ok=True)
         if (index / DATA).exists():
             (index / OLD).hardlink_to(index / DATA)

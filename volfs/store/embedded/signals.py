@@ -25,6 +25,7 @@ import xxhash
 
 from volfs.store.embedded.access import is_writable
 from volfs.store.embedded.environment import store_errors
+from volfs.store.embedded.owner import open_for_owner
 from volfs.store.thaw import wait_until_thawed
 
 SIZE = 1 << 16
@@ -61,7 +62,7 @@ class Signals:
             self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
             return
         with store_errors(f"signals {path}"):
-            self.file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self.file = open_for_owner(path)
             weakref.finalize(self, os.close, self.file)
             # Really there: a write to a hole on a full disk would kill us.
             os.posix_fallocate(self.file, 0, SIZE)

@@ -30,6 +30,7 @@ from volfs.store.embedded.environment import (
 )
 from volfs.store.embedded.handle import Identity, Proof, StoreHandle, identify
 from volfs.store.embedded.layout import INDEX, create_store, open_handle
+from volfs.store.embedded.owner import make_directory, open_for_owner
 from volfs.store.embedded.signals import FutexSignal, Signals
 from volfs.store.tables import Changing, Reading, TableNames, Tables
 
@@ -114,7 +115,7 @@ class EmbeddedTables:
     def _make_environment(self) -> Environment:
         with store_errors(f"tables {self._path}"):
             if is_writable(self._path):
-                self._path.mkdir(mode=0o700, exist_ok=True)
+                make_directory(self._path)
         prove = self._proof.check
         environment = Environment(
             self._path,
@@ -178,7 +179,7 @@ class Engine:
             directory = self.handle.base / TABLES
             with store_errors(f"tables {directory}"):
                 if is_writable(directory):
-                    directory.mkdir(mode=0o700, exist_ok=True)
+                    make_directory(directory)
                     self._use.callback(os.close, _begin_use(directory))
             self.durable = EmbeddedTables(self.handle, f"{TABLES}/{DURABLE}", durable=True)
             self.volatile = EmbeddedTables(self.handle, f"{TABLES}/{VOLATILE}", durable=False)
@@ -216,7 +217,7 @@ def _begin_use(directory: Path) -> int:
     Where nobody does, what was written before the machine last started is forgotten. Where
     somebody does the machine has not started since, whatever a container says of it.
     """
-    fd = os.open(directory / IN_USE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = open_for_owner(directory / IN_USE)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -233,7 +234,7 @@ def _begin_use(directory: Path) -> int:
 
 def _forget_after_restart(directory: Path) -> None:
     """Remove what was written without care for the disk before the machine last started."""
-    fd = os.open(directory / BOOT, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = open_for_owner(directory / BOOT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         now = f"{UUID(bytes=read_boot())}\n".encode()

@@ -25,6 +25,7 @@ from volfs.model.pack import (
 from volfs.store.codec import Packed
 from volfs.store.embedded.environment import RESERVE, store_errors
 from volfs.store.embedded.index import Index
+from volfs.store.embedded.owner import give_to_owner
 from volfs.store.embedded.packs import (
     find_file,
     flock,
@@ -312,7 +313,8 @@ class WriterPool:
         """Lock the pack and cut what is not published; None if it is not to be had."""
         path = pack_path(self._directory, seen.pack)
         # A file is made only where the row says that nothing can be lost.
-        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if seen.durable == 0 else 0)
+        making = os.O_CREAT | os.O_NOFOLLOW if seen.durable == 0 else 0
+        flags = os.O_RDWR | os.O_CLOEXEC | making
         with store_errors(f"pack {seen.pack}"):
             try:
                 fd = os.open(path, flags, 0o600)
@@ -336,6 +338,7 @@ class WriterPool:
         reached("pack.locked")
         os.ftruncate(fd, row.durable)
         if row.durable == 0:
+            give_to_owner(fd, self._directory)
             _write_all(fd, [encode_pack_header(row.kind)], 0)
         return PackWriter(fd, row)
 
