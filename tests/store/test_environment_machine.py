@@ -123,7 +123,7 @@ class Environments(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.ids)
     def lose_the_index(self) -> None:
-        """What was deleted may come back, under a name that nobody has given."""
+        """What was deleted may come back, under a name that no other volume has."""
         collect_garbage(self.store)
         url = self.store.url
         self.store.close()
@@ -132,7 +132,7 @@ class Environments(RuleBasedStateMachine):
         self.store = open_store(url)
         for record in self.store.list_volumes():
             if record.id not in self.ids.values():
-                assert record.name.startswith("recovered-")
+                assert (record.environment, record.name) not in self.ids
                 self.store.delete_volume(record.name, environment=record.environment)
 
     # --- what must be true -----------------------------------------------
