@@ -75,6 +75,10 @@ def test_it_is_read_and_not_changed(volfs: Command, place: Path) -> None:
         ("gc",),
         ("tag", "former", "new"),
         ("mount", "former", place),
+        ("environment", "create", "new"),
+        ("dict", "create", "new"),
+        ("queue", "create", "new"),
+        ("secret", "create", "new", "A=b"),
     ]
     for words in refused:
         said = volfs(*words, status=1).err

@@ -78,6 +78,13 @@ def read_version(path: Path, lock: int) -> int:
         return _decode_format(path, os.pread(lock, 1 << 12, 0))
 
 
+def why_former(handle: StoreHandle) -> str:
+    """Why a store may be read only, being of the former format; empty where it may be changed."""
+    with store_errors(f"store {handle.path}"):
+        data = (handle.base / FORMAT).read_bytes()
+    return say_former(handle.path) if _decode_format(handle.path, data) < VERSION else ""
+
+
 def say_former(path: Path) -> str:
     """Why a store of a former volfs cannot be changed, and what to do."""
     return (

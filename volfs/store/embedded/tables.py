@@ -29,7 +29,7 @@ from volfs.store.embedded.environment import (
     store_errors,
 )
 from volfs.store.embedded.handle import Identity, Proof, StoreHandle, identify
-from volfs.store.embedded.layout import INDEX, create_store, open_handle
+from volfs.store.embedded.layout import INDEX, create_store, open_handle, why_former
 from volfs.store.embedded.owner import make_directory, open_for_owner
 from volfs.store.embedded.signals import FutexSignal, Signals
 from volfs.store.tables import Changing, Reading, TableNames, Tables
@@ -78,12 +78,14 @@ class Rows:
 class EmbeddedTables:
     """``store.tables.Tables`` over one environment, which is opened at the first use."""
 
-    def __init__(self, handle: StoreHandle, name: str, *, durable: bool) -> None:
+    def __init__(self, handle: StoreHandle, name: str, refused: str, *, durable: bool) -> None:
         self._path = handle.base / name
         self._name = name
         self._ballast = Ballast(handle.base / INDEX)
         self._proof = Proof(handle)
         self._is_durable = durable
+        self._refused = refused
+        """Why nothing may be changed; empty where it may."""
         self._names: set[str] = set()
         self._tables: dict[str, Table] = {}
         self._environment: Environment | None = None
@@ -123,6 +125,7 @@ class EmbeddedTables:
             seen=self._seen,
             prove=prove,
             ballast=self._ballast,
+            refused=self._refused,
         )
         self._seen = True
         try:
@@ -181,8 +184,9 @@ class Engine:
                 if is_writable(directory):
                     make_directory(directory)
                     self._use.callback(os.close, _begin_use(directory))
-            self.durable = EmbeddedTables(self.handle, f"{TABLES}/{DURABLE}", durable=True)
-            self.volatile = EmbeddedTables(self.handle, f"{TABLES}/{VOLATILE}", durable=False)
+            why = why_former(self.handle)
+            self.durable = EmbeddedTables(self.handle, f"{TABLES}/{DURABLE}", why, durable=True)
+            self.volatile = EmbeddedTables(self.handle, f"{TABLES}/{VOLATILE}", why, durable=False)
             self.signals = Signals(directory / SIGNALS)
         except BaseException:
             self._use.close()
