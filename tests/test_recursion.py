@@ -20,10 +20,12 @@ MODULES = sorted(
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 BOUNDED = {
     # A chunk list has five levels: a file of 1 TiB needs no more, and the decoder allows no more.
-    "volfs/model/content.py": {"_Builder.put_node", "_Builder.put_inner"},
+    "volfs/model/content.py": {"measure_list", "_count_below"},
+    "volfs/model/content_building.py": {"_Builder.put_node", "_Builder.put_inner"},
     # What msgspec has decoded, which refuses what is nested deeper; RecursionError is told.
     "volfs/model/text_json.py": {"_map_text"},
     "volfs/volume/content_check.py": {
+        "ContentCheck._check_crowded",
         "ContentCheck._check_list",
         "ContentCheck._find_problems",
         "ContentCheck._check_children",

@@ -14,10 +14,13 @@ from tests.harness.memory import MemoryObjects
 from volfs.errors import DamagedObjectError
 from volfs.model.content import (
     FANOUT,
+    ChunkList,
     Slice,
+    count_data,
     decode_chunk_list,
     find_slices,
     iter_content,
+    measure_list,
     to_extents,
 )
 from volfs.model.content_building import build_content
@@ -374,6 +377,30 @@ def test_levels_out_of_order_are_damage() -> None:
             root = store.put(Kind.CHUNK_LIST, encode([level, BITS, [], [child]]))
             with pytest.raises(DamagedObjectError):
                 find_all(store, root, WINDOW)
+
+
+def test_lists_of_a_former_volfs_are_measured_in_bounded_work() -> None:
+    """A list may be in a file any number of times, and lists may lie within lists for ever."""
+    store = MemoryObjects()
+    leaf_list = root = store.put(Kind.CHUNK_LIST, leaf(Extent(WINDOW, OID, 0)))
+    for level in range(1, 5):
+        root = store.put(Kind.CHUNK_LIST, encode([level, BITS, [], [root] * FANOUT]))
+    asked: list[Oid] = []
+
+    def get(oid: Oid) -> ChunkList:
+        asked.append(oid)
+        return store.get_list(oid)
+
+    assert measure_list(get, root) == WINDOW * FANOUT**4
+    assert len(asked) == 5
+
+    for _ in range(2000):
+        leaf_list = store.put(Kind.CHUNK_LIST, encode([4, BITS, [], [leaf_list] * 2]))
+    entry = Entry(b"f", FileKind.FILE, size=1 << 40, root=leaf_list)
+    with pytest.raises(DamagedObjectError, match="levels"):
+        measure_list(store.get_list, leaf_list)
+    with pytest.raises(DamagedObjectError, match="levels"):
+        count_data(store.get_list, entry, 1, 1 << 30)
 
 
 def test_direct_extents_that_end_early_are_damage() -> None:

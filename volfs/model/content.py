@@ -191,15 +191,35 @@ def measure_content(get: GetList, entry: Entry) -> int:
     return measure_list(get, Oid(entry.root)) if entry.data == UNKNOWN else entry.data
 
 
-def measure_list(get: GetList, oid: Oid) -> int:
-    """Bytes below a list that are not holes. Walks only lists of a former volfs."""
-    node = get(oid)
+def measure_list(
+    get: GetList, oid: Oid, level: int | None = None, known: dict[bytes, int] | None = None
+) -> int:
+    """Bytes below a list that are not holes. Walks only lists of a former volfs, each once.
+
+    ``level`` is the one that the list must have. DamagedObjectError.
+    """
+    known = {} if known is None else known
+    if oid in known:
+        return known[oid]
+    node = _get_at(get, oid, level)
     if node.sums:
-        return sum(node.sums)
-    if node.level:
-        return sum(measure_list(get, Oid(child)) for child in node.children if child)
-    own = sum(extent.length for extent in node.extents if extent.oid)
-    return own + sum(each.data for each in node.crowded)
+        total = sum(node.sums)
+    elif node.level:
+        below = node.level - 1
+        total = sum(measure_list(get, Oid(each), below, known) for each in node.children if each)
+    else:
+        total = sum(extent.length for extent in node.extents if extent.oid)
+        total += sum(each.data for each in node.crowded)
+    known[oid] = total
+    return total
+
+
+def _get_at(get: GetList, oid: Oid, level: int | None) -> ChunkList:
+    """A list of this level, if one is given. DamagedObjectError: levels end any descent."""
+    node = get(oid)
+    if level not in (None, node.level):
+        raise DamagedObjectError("chunk list: levels out of order")
+    return node
 
 
 def measure_extents(extents: Extents) -> int:
@@ -217,9 +237,9 @@ def count_data(get: GetList, entry: Entry, start: int, end: int) -> int:
     return _count_below(get, Oid(entry.root), start, end)
 
 
-def _count_below(get: GetList, oid: Oid, start: int, end: int) -> int:
+def _count_below(get: GetList, oid: Oid, start: int, end: int, level: int | None = None) -> int:
     """As ``count_data``, of one list and from its own start."""
-    node = get(oid)
+    node = _get_at(get, oid, level)
     if not node.level:
         end = min(end, node.ends[-1])
         return sum(s.length for s in _cut_leaf(get, node, start, end - start) if s.oid)
@@ -232,7 +252,7 @@ def _count_below(get: GetList, oid: Oid, start: int, end: int) -> int:
         if node.sums and start <= low and high <= end:
             total += node.sums[index]
         else:
-            below = max(start, low) - low, min(end, high) - low
+            below = max(start, low) - low, min(end, high) - low, node.level - 1
             total += _count_below(get, Oid(node.children[index]), *below)
     return total
 
