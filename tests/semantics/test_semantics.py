@@ -538,6 +538,14 @@ def test_blocks(mounted: Mounted) -> None:
         mounted.commit()
     used = subprocess.run(["du", "-k", pieces], capture_output=True, text=True, check=True).stdout
     assert used.split()[0] == str((20 * 8192 + 4096) // 1024)
+    many = mounted.path / "many"  # 64 pieces in each MiB
+    with many.open("wb") as file:
+        for number in range(300):
+            file.seek(number << 14)
+            file.write(b"z" * 4096)
+    for _ in range(2):
+        assert many.stat().st_blocks == 300 * 8
+        mounted.commit()
 
 
 def test_durable_in_the_overlay(mounts: Mounts, mounted: Mounted) -> None:

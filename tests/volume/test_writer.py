@@ -145,6 +145,37 @@ def test_a_window_in_many_pieces_is_rewritten_whole(store: Store) -> None:
         assert len(writer.write(base, extents, read_scratch).extents) == 1
 
 
+@settings(
+    max_examples=40,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    bits=st.sampled_from([16, 20]),
+    rounds=st.lists(st.sets(st.integers(0, 511), min_size=1, max_size=300), min_size=1, max_size=3),
+)
+def test_data_is_exact_for_any_number_of_pieces(
+    store: Store, bits: int, rounds: list[set[int]]
+) -> None:
+    """Pages of a file of 2 MiB are written, in any number and order, over several commits."""
+    size, page = 512 * 4096, 4096
+    model, entry, written = bytearray(size), make_file(), set[int]()
+    with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
+        writer = ContentWriter(Upstairs(upload), upload, bits, pool)  # type: ignore[arg-type]
+        for arena, pages in enumerate(rounds):
+            extents = ExtentMap.of_base(entry.size)
+            extents.truncate(size)
+            for number in sorted(pages):
+                at, source = number * page, (number * 4099 + arena) % (len(SCRATCH) - page)
+                extents.write(at, at + page, arena, source)
+                model[at : at + page] = SCRATCH[source : source + page]
+            written |= pages
+            entry = writer.write(entry, extents, read_scratch)
+            assert entry.data == len(written) * page
+            assert read_all(upload, entry) == model
+
+
 def test_a_file_made_long_costs_nothing(store: Store) -> None:
     with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
         writer = ContentWriter(Upstairs(upload), upload, BITS, pool)  # type: ignore[arg-type]

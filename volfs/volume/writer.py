@@ -2,7 +2,7 @@
 
 Only windows with changes are looked at. In those, a small change becomes a
 small chunk of just the dirty bytes between slices of the old chunks; a window
-in too many pieces, or with little to keep, is read and rewritten whole.
+in too many pieces, or with little to keep, is read and rewritten, but for its holes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ CLEAN_MIN = 64 * 1024
 """A window with fewer bytes that did not change is not worth a second extent."""
 HOLE_MIN = 4096
 """A hole of fewer bytes is stored as zeros with what is beside it."""
+HOLES_MAX = 512
+"""A window has at most this many holes that are kept, and so fewer extents than a list."""
 PARALLEL_WINDOWS = 4
 """From this many dirty windows on, they are written by several threads."""
 BATCH = 8
@@ -121,8 +123,43 @@ class _Source:
         if not self.is_worth_cutting(runs, slices):
             return (self.writer.put_chunk(self.read(start, end)),)
         if sum(map(len, slices)) + len(runs) - len(slices) > WINDOW_EXTENTS_MAX:
-            return (self.writer.put_chunk(self.read(start, end)),)
+            return self.write_gathered(runs)
         return to_extents([piece for run in runs for piece in self.run_slices(run)])
+
+    def write_gathered(self, runs: list[Piece]) -> Extents:
+        """A window in too many pieces: all its data in one chunk, with holes between."""
+        spans = list(self.spans(runs))
+        data = b"".join(self.read(span.start, span.end) for span in spans if span.source != ZERO)
+        oid, offset = Oid(self.writer.put_chunk(data).oid) if data else NO_OID, 0
+        slices: list[Slice] = []
+        for span in spans:
+            length = span.end - span.start
+            if span.source == ZERO:
+                slices.append(Slice(NO_OID, 0, length))
+            else:
+                slices.append(Slice(oid, offset if oid else 0, length))
+                offset += length
+        return to_extents(slices)
+
+    def spans(self, runs: list[Piece]) -> Iterator[Piece]:
+        """Data and holes in turn. Holes that are short for so large a window are data."""
+        shortest = max(HOLE_MIN, (1 << self.writer.bits) // HOLES_MAX)
+        pieces = [piece for run in runs for piece in self.cut_at_holes(run)]
+        for hole, group in groupby(
+            pieces, lambda piece: piece.source == ZERO and piece.end - piece.start >= shortest
+        ):
+            members = list(group)
+            yield Piece(members[0].start, members[-1].end, ZERO if hole else 0, 0)
+
+    def cut_at_holes(self, run: Piece) -> Iterator[Piece]:
+        """A run of the base as what it has there: data and holes."""
+        if run.source != BASE:
+            yield run
+            return
+        at = run.start
+        for part in self.base_slices(run):
+            yield Piece(at, at + part.length, 0 if part.oid else ZERO, 0)
+            at += part.length
 
     def is_worth_cutting(self, runs: list[Piece], slices: list[list[Slice]]) -> bool:
         """Whether a window has a hole to keep, or enough bytes that did not change."""
