@@ -6,6 +6,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -228,16 +229,22 @@ def test_mounts_by_root_and_by_fusermount3(mounts: Mounts, way: str, said: str) 
 
 def check_device(pid: int) -> None:
     """It is open once, and no child has it."""
-    names = os.listdir(f"/proc/{pid}/fd")
-    links = {name: os.readlink(f"/proc/{pid}/fd/{name}") for name in names}
-    (device,) = (name for name, link in links.items() if link == "/dev/fuse")
+    (device,) = (name for name, link in find_links(pid).items() if link == "/dev/fuse")
     text = Path(f"/proc/{pid}/fdinfo/{device}").read_text()
     assert int(text.partition("flags:\t")[2].split()[0], 8) & os.O_CLOEXEC
     children = [c for t in os.listdir(f"/proc/{pid}/task")
                 for c in Path(f"/proc/{pid}/task/{t}/children").read_text().split()]  # fmt: skip
     for child in children:
-        held = [os.readlink(f"/proc/{child}/fd/{n}") for n in os.listdir(f"/proc/{child}/fd")]
-        assert "/dev/fuse" not in held
+        assert "/dev/fuse" not in find_links(int(child)).values()
+
+
+def find_links(pid: int) -> dict[str, str]:
+    """What a process has open; the daemon opens and closes files meanwhile."""
+    links = {}
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        with suppress(FileNotFoundError):
+            links[name] = os.readlink(f"/proc/{pid}/fd/{name}")
+    return links
 
 
 def test_a_wrong_flag_is_told_before_anything_is_mounted(mounts: Mounts) -> None:
