@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from types import FunctionType
-from typing import Any, Self
+from typing import Any
 
 from volfs.api.apps.function import Function
+from volfs.api.apps.function_facts import HasTarget
 from volfs.api.apps.marks import (
     BATCHING,
     check_lanes,
@@ -32,11 +33,8 @@ from volfs.api.apps.running import (
     restore_target,
     start_service,
 )
-from volfs.api.client import Client, find_client
-from volfs.api.dashboard import HasDashboard
 from volfs.api.deprecated import warn_of
 from volfs.api.resource import ResourceHandle
-from volfs.api.twins import blocking
 from volfs.containers.batches import check_batched
 from volfs.containers.gathering import Batching
 from volfs.containers.messages import (
@@ -159,17 +157,17 @@ class InstanceTarget(Target):
         return self._local
 
 
-class Cls(HasDashboard):
-    """Called, it gives an instance; the methods of that have ``remote`` and its like."""
+class Cls(HasTarget):
+    """A class whose methods run in containers. A call of it gives an instance (``Obj``)."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
 
     @classmethod
     def from_name(cls, app_name: str, name: str, **_: Any) -> Cls:
-        """That of an app which this program defines, also in its containers.
+        """A class of an app that this program defines, now or later, also in its containers.
 
-        Defined later it may be, too. NotFoundError, where it is not there, at the first use.
+        The first use looks it up: NotFoundError if it is not there.
         """
         with suppress(NotFoundError):
             return _get_cls(app_name, name)
@@ -190,20 +188,6 @@ class Cls(HasDashboard):
     @property
     def name(self) -> str:
         return self._target.reference.tag
-
-    @property
-    def object_id(self) -> str:
-        return self._target.reference.id
-
-    @property
-    def client(self) -> Client:
-        return find_client()
-
-    @blocking
-    def hydrate(self, client: object = None) -> Self:
-        """NotFoundError."""
-        self.object_id  # noqa: B018 - looks it up
-        return self
 
     def get_user_class(self) -> type:
         """The Python class itself, where it is defined."""

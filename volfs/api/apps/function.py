@@ -51,9 +51,9 @@ class Function(FunctionFacts, Generic[P, R]):
 
     @classmethod
     def from_name(cls, app_name: str, name: str, **_: Any) -> Function[..., Any]:
-        """That of an app which this program defines, also in its containers.
+        """A function of an app that this program defines, now or later, also in its containers.
 
-        Defined later it may be, too. NotFoundError, where it is not there, at the first use.
+        The first use looks it up: NotFoundError if it is not there.
         """
         with suppress(NotFoundError):
             return _get_function(app_name, name)

@@ -12,11 +12,10 @@ from volfs.api.dashboard import HasDashboard
 from volfs.api.twins import blocking
 
 
-class FunctionFacts(HasDashboard):
-    """Facts, and names of Modal's dashboard, without which programs do not start."""
+class HasTarget(HasDashboard):
+    """The handle of a target, which is looked up at its first use."""
 
     _target: Target
-    name: str
 
     @property
     def object_id(self) -> str:
@@ -26,16 +25,22 @@ class FunctionFacts(HasDashboard):
     def client(self) -> Client:
         return find_client()
 
-    @property
-    def app(self) -> Any:
-        """The App that it belongs to, in the program that defines it."""
-        return self._target.home
-
     @blocking
     def hydrate(self, client: object = None) -> Self:
         """NotFoundError."""
         self.object_id  # noqa: B018 - looks it up
         return self
+
+
+class FunctionFacts(HasTarget):
+    """Facts, and names of Modal's dashboard, without which programs do not start."""
+
+    name: str
+
+    @property
+    def app(self) -> Any:
+        """The App that it belongs to, in the program that defines it."""
+        return self._target.home
 
     @blocking
     def get_current_stats(self) -> FunctionCurrentStats:
