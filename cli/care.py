@@ -14,7 +14,7 @@ from volfs_cli.stores import opened_store, store_url
 from volfs_cli.terminal import answer, say
 
 if TYPE_CHECKING:
-    from volfs.daemon.lease_repair import MendedLease
+    from volfs.daemon.sessions.mend import MendedLease
     from volfs.store.care import GcReport, RepairReport
     from volfs.volume.check import CheckReport, Problem
     from volfs.volume.recovery import Recovered
@@ -132,7 +132,7 @@ def check(
     with opened_store() as store:
         repaired, leases = None, []
         if repair:
-            from volfs.daemon.lease_repair import mend_leases
+            from volfs.daemon.sessions.mend import mend_leases
 
             leases = mend_leases(store)
             with progress_bar("Repairing") as report:
@@ -273,7 +273,7 @@ def upgrade(rewrite: bool, grace: float, as_json: bool) -> None:
 @json_option
 def rebuild_index(as_json: bool) -> None:
     """Make the index again from the packs; nobody may use the store meanwhile."""
-    from volfs.daemon.lease_repair import make_missing_leases
+    from volfs.daemon.sessions.mend import make_missing_leases
     from volfs.volume.recovery import rebuild_store
 
     with progress_bar("Rebuilding") as report:

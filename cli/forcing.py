@@ -148,7 +148,7 @@ def _is_gone_within(mount: MountClient, seconds: float) -> bool:
 
 def _end(mount: MountClient, why: VolfsError) -> None:
     from volfs.control.force import end_by_force, list_inside
-    from volfs.volume.sessions import find_overlay_of
+    from volfs.sessions.host import find_overlay_of
 
     overlay = find_overlay_of(mount.pid) if mount.pid is not None else None
     inside = list_inside(mount.mount)

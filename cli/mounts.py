@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from volfs.control.liveness import Seen
     from volfs.control.mounts import MountPoint
     from volfs.control.protocol import CommitResult, MountStatus
-    from volfs.volume.sessions import Session
+    from volfs.sessions.info import SessionInfo
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -344,7 +344,7 @@ def _sort_by_store(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _silent(
-    mount: MountPoint, seen: Seen, store: str, known: dict[tuple[int, int], Session]
+    mount: MountPoint, seen: Seen, store: str, known: dict[tuple[int, int], SessionInfo]
 ) -> tuple[Any, ...]:
     """Of a mount that says nothing: what the store in force knows of it."""
     from volfs.control.liveness import State, is_stopped

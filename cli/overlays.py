@@ -28,11 +28,11 @@ from volfs_cli.stores import env_option, named_environment, opened_store, store_
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
-    from volfs.daemon.exporting import Exported
-    from volfs.daemon.overlays import Overlay
+    from volfs.daemon.sessions.export import Exported
+    from volfs.daemon.sessions.inspect import OverlayInfo
+    from volfs.sessions.info import SessionInfo
     from volfs.store.base import Store
     from volfs.vfs.replay import Needed
-    from volfs.volume.sessions import Session
 
 name_argument = click.argument("name")
 _OVERLAYS = (
@@ -61,7 +61,7 @@ def overlays(context: click.Context, as_json: bool) -> None:
 
 
 def _list(as_json: bool) -> None:
-    from volfs.daemon.overlays import list_overlays
+    from volfs.daemon.sessions.inspect import list_overlays
 
     with opened_store() as store:
         rows = [_as_row(found) for found in list_overlays(store)]
@@ -70,7 +70,7 @@ def _list(as_json: bool) -> None:
     print_listing(_OVERLAYS, rows, as_json=as_json)
 
 
-def _as_row(found: Overlay) -> tuple[Any, ...]:
+def _as_row(found: OverlayInfo) -> tuple[Any, ...]:
     session = found.session
     where, name = split_name(found.volume.full_name if found.volume else session.volume)
     return (
@@ -97,8 +97,8 @@ def _store_of(name: str) -> Iterator[Store]:
 
 def _check_environment(store: Store, name: str) -> None:
     """What is not known to belong to an environment belongs to ``main``, as in the list."""
-    from volfs.daemon.locating import located
-    from volfs.daemon.overlays import describe_session
+    from volfs.daemon.sessions.inspect import describe_session
+    from volfs.daemon.sessions.locate import located
 
     named = named_environment()
     if named is None:
@@ -115,7 +115,7 @@ def _check_environment(store: Store, name: str) -> None:
 def adopt(name: str, mountpoint: str) -> None:
     """Mount what a dead mount left, with its uncommitted changes, at another place."""
     from volfs.daemon.launch import mount
-    from volfs.daemon.overlays import make_adoption
+    from volfs.daemon.sessions.commit import make_adoption
 
     with _store_of(name) as store:
         options = make_adoption(store, name, os.path.abspath(mountpoint))
@@ -127,8 +127,8 @@ def adopt(name: str, mountpoint: str) -> None:
 @commit_options
 def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
     """Publish what a dead mount left as the next version, then remove it."""
-    from volfs.daemon.overlays import commit_overlay
     from volfs.daemon.service import to_result
+    from volfs.daemon.sessions.commit import commit_overlay
     from volfs.volume.commit import CommitNote
 
     with _store_of(name) as store:
@@ -140,8 +140,8 @@ def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
 @name_argument
 def discard(name: str) -> None:
     """Drop what a dead mount left. There is no way back."""
-    from volfs.daemon.overlays import discard_overlay
-    from volfs.volume.sessions import get_session
+    from volfs.daemon.sessions.discard import discard_overlay
+    from volfs.sessions.info import get_session
 
     with _store_of(name) as store:
         found = get_session(store, name)
@@ -150,7 +150,7 @@ def discard(name: str) -> None:
         discard_overlay(store, name)
 
 
-def _say_what_goes(session: Session, store: str) -> None:
+def _say_what_goes(session: SessionInfo, store: str) -> None:
     from volfs.model.text import show
 
     volume = show(session.volume) if session.volume else "an unknown volume"
@@ -165,7 +165,7 @@ def _say_what_goes(session: Session, store: str) -> None:
 @json_option
 def export(name: str, directory: str, force: bool, as_json: bool) -> None:
     """Write the files that a dead mount left to a directory, whatever it stood on."""
-    from volfs.daemon.overlays import export_overlay
+    from volfs.daemon.sessions.export import export_overlay
 
     with _store_of(name) as store, progress_bar("export") as report:
         done = export_overlay(store, name, directory, force=force, report=report)
@@ -229,7 +229,7 @@ def _exported_as_json(done: Exported) -> dict[str, Any]:
 @json_option
 def rebase(name: str, onto: str, leave_out: bool, as_json: bool) -> None:
     """Put what a dead mount left onto another version, where the one it stood on is gone."""
-    from volfs.daemon.rebasing import NeededError, rebase_overlay
+    from volfs.daemon.sessions.rebase import NeededError, rebase_overlay
 
     with _store_of(name) as store:
         try:

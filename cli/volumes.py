@@ -99,7 +99,7 @@ def list_(all_environments: bool, as_json: bool) -> None:
 @yes_option
 def delete(name: str, allow_missing: bool, yes: bool) -> None:
     """Delete a volume with its whole history. Refused while it is mounted."""
-    from volfs.daemon.deleting import delete_with_overlays
+    from volfs.daemon.sessions.delete import delete_with_overlays
     from volfs.errors import NotAStoreError, NotFoundError
 
     where, name = parse_name(name)
@@ -162,8 +162,8 @@ def info(name: str, as_json: bool) -> None:
 
 
 def _describe(store: Store, record: VolumeRecord) -> tuple[object, ...]:
+    from volfs.sessions.info import list_volume_sessions
     from volfs.volume.history import load_manifest
-    from volfs.volume.volumes import list_volume_sessions
 
     head = store.get_head(record.id)
     totals = load_manifest(store, head.manifest).snapshot.totals

@@ -13,7 +13,7 @@ from tests.harness.fixtures import mounts
 from tests.harness.mounted import Mounts
 from volfs.api.client import Client
 from volfs.containers.container import Container, ContainerSpec, VolumeMount
-from volfs.volume.sessions import DEVICE
+from volfs.sessions.facts import DEVICE
 
 __all__ = ["mounts"]
 pytestmark = pytest.mark.fuse

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.conftest import Command, Result
 from tests.harness.waits import drop_waits
 from volfs.control.mounts import list_volfs_mounts
-from volfs.volume.sessions import SessionFacts, encode_facts
+from volfs.sessions.facts import SessionFacts, encode_facts
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.conftest import Command
 from tests.harness.mounted import is_running, wait_until
 from volfs.control.mounts import find_mount_point, list_mount_points
-from volfs.volume.sessions import DEVICE
+from volfs.sessions.facts import DEVICE
 
 pytestmark = [
     pytest.mark.fuse,

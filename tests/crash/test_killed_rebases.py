@@ -12,12 +12,12 @@ import pytest
 from tests.crash.children import Child, Say, count_rounds, first_seed
 from tests.harness.left_overlays import facts, tell
 from tests.harness.rig import Rig, list_tree
-from volfs.daemon.exporting import export_session
-from volfs.daemon.rebasing import rebase_overlay
+from volfs.daemon.sessions.export import export_session
+from volfs.daemon.sessions.rebase import rebase_overlay
+from volfs.sessions.info import list_sessions
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.gc import collect_garbage
-from volfs.volume.sessions import list_sessions
 
 pytestmark = [pytest.mark.crash, pytest.mark.noisy("its index is older")]
 

@@ -30,11 +30,11 @@ from tests.crash.deeds import (
 )
 from tests.crash.sittings import MEMORY, Sitting, step_of
 from tests.crash.wounds import WOUNDS
+from volfs.sessions.liveness import drop_stale_leases
 from volfs.store.care import GcOptions
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.gc import Mark
-from volfs.volume.leases import drop_stale_leases
 
 pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc")]
 

@@ -12,11 +12,11 @@ import pytest
 from tests.harness.mounted import Mounts
 from tests.harness.rig import Rig
 from tests.volume.shortcuts import publish_files
-from volfs.daemon.deleting import delete_with_overlays
+from volfs.daemon.sessions.delete import delete_with_overlays
 from volfs.errors import VolumeInUseError
 from volfs.model.names import parse_path
+from volfs.sessions.facts import FACTS, LOCK, SessionFacts, encode_facts
 from volfs.store.base import Store, VolumeRecord
-from volfs.volume.sessions import FACTS, LOCK, SessionFacts, encode_facts
 
 FILE = parse_path("f")
 

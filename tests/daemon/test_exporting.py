@@ -14,7 +14,7 @@ import pytest
 from tests.crash.children import Child, Say
 from tests.harness.mounted import Mounts
 from tests.harness.stranded import export, leave_without_base, read_changes, sync, write
-from volfs.daemon.overlays import export_overlay
+from volfs.daemon.sessions.export import export_overlay
 from volfs.errors import DamagedObjectError, LocalFileError, MountError, NotFoundError
 from volfs.store.registry import open_store
 from volfs.volume.volumes import delete_volume

@@ -12,16 +12,16 @@ import pytest
 from tests.harness.damage import spoil_rows
 from tests.harness.mounted import Mounted, Mounts
 from tests.volume.shortcuts import noise, publish_files
-from volfs.daemon.lease_repair import make_missing_leases, mend_leases
-from volfs.daemon.overlays import discard_overlay
+from volfs.daemon.sessions.discard import discard_overlay
+from volfs.daemon.sessions.mend import make_missing_leases, mend_leases
 from volfs.errors import DamagedObjectError
 from volfs.model.retention import KeepRules
+from volfs.sessions.facts import SessionFacts, encode_facts
 from volfs.store.base import Lease
 from volfs.volume.check import check_store
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
 from volfs.volume.recovery import rebuild_store
-from volfs.volume.sessions import SessionFacts, encode_facts
 
 pytestmark = pytest.mark.fuse
 CONTENT = noise(300_000)

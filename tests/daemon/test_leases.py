@@ -8,8 +8,8 @@ import pytest
 
 from tests.harness.mounted import Mounted, Mounts, wait_until
 from volfs.errors import NotFoundError
+from volfs.sessions.liveness import drop_stale_leases
 from volfs.store.base import Lease
-from volfs.volume.leases import drop_stale_leases
 
 pytestmark = pytest.mark.fuse
 

@@ -12,8 +12,10 @@ import pytest
 from tests.harness.mounted import Mounted, Mounts
 from tests.harness.stranded import back_up, leave_without_base, replace_store, sync, write
 from tests.volume.shortcuts import publish_files, read_file
-from volfs.daemon.overlays import commit_overlay, export_overlay, list_overlays, make_adoption
-from volfs.daemon.rebasing import NeededError, rebase_overlay
+from volfs.daemon.sessions.commit import commit_overlay, make_adoption
+from volfs.daemon.sessions.export import export_overlay
+from volfs.daemon.sessions.inspect import list_overlays
+from volfs.daemon.sessions.rebase import NeededError, rebase_overlay
 from volfs.errors import MountError, NotFoundError
 from volfs.volume.commit import CommitNote
 from volfs.volume.gc import collect_garbage

@@ -11,12 +11,13 @@ import pytest
 from tests.harness.mounted import Mounted, Mounts
 from tests.harness.stranded import back_up, leave_without_base, replace_store, write
 from tests.volume.shortcuts import publish_files, read_file
-from volfs.daemon.overlays import commit_overlay, list_overlays, make_adoption
-from volfs.daemon.rebasing import rebase_overlay
+from volfs.daemon.sessions.commit import commit_overlay, make_adoption
+from volfs.daemon.sessions.inspect import list_overlays
+from volfs.daemon.sessions.rebase import rebase_overlay
 from volfs.errors import BaseGoneError
+from volfs.sessions.places import session_name
 from volfs.volume.commit import CommitNote
 from volfs.volume.gc import collect_garbage
-from volfs.volume.sessions import session_name
 
 pytestmark = [pytest.mark.fuse, pytest.mark.noisy("its index is older")]
 
@@ -100,7 +101,7 @@ def test_another_version_of_that_number_is_not_its_base(mounts: Mounts) -> None:
 
 def test_a_lost_base_leaves_leases_that_gc_can_work_with(mounts: Mounts) -> None:
     _, session, _, _ = leave_without_base(mounts)
-    from volfs.daemon.lease_repair import make_missing_leases
+    from volfs.daemon.sessions.mend import make_missing_leases
 
     place = mounts.store_path / "mounts" / session.name
     shutil.rmtree(place, ignore_errors=True)

@@ -17,7 +17,8 @@ from trio.testing import MockClock
 from tests.harness.mounted import Mounts, is_running, wait_until
 from volfs.daemon.main import LAST_COMMIT, await_session
 from volfs.daemon.options import MountOptions
-from volfs.daemon.session import Session, SessionBusyError, open_session
+from volfs.daemon.sessions.open import open_session
+from volfs.daemon.sessions.opened import OpenSession, SessionBusyError
 
 IN_ANOTHER_NAMESPACE = """
 import os
@@ -86,7 +87,7 @@ def options(mounts: Mounts) -> MountOptions:
 
 
 @pytest.fixture
-def former(mounts: Mounts, options: MountOptions) -> Iterator[Session]:
+def former(mounts: Mounts, options: MountOptions) -> Iterator[OpenSession]:
     """The session of a mount that is not there any more, and has not let go of it."""
     session = open_session(mounts.store, mounts.store.get_volume("data"), options)
     yield session
@@ -95,7 +96,7 @@ def former(mounts: Mounts, options: MountOptions) -> Iterator[Session]:
 
 
 async def test_a_mount_waits_for_the_last_commit_of_the_one_before(
-    mounts: Mounts, options: MountOptions, former: Session, autojump_clock: MockClock
+    mounts: Mounts, options: MountOptions, former: OpenSession, autojump_clock: MockClock
 ) -> None:
     volume = mounts.store.get_volume("data")
     async with trio.open_nursery() as nursery:
@@ -111,7 +112,7 @@ async def test_a_mount_waits_for_the_last_commit_of_the_one_before(
 
 
 async def test_but_not_for_ever(
-    mounts: Mounts, options: MountOptions, former: Session, autojump_clock: MockClock
+    mounts: Mounts, options: MountOptions, former: OpenSession, autojump_clock: MockClock
 ) -> None:
     with pytest.raises(SessionBusyError, match="in its last commit"):
         await await_session(mounts.store, mounts.store.get_volume("data"), options)

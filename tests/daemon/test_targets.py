@@ -15,9 +15,9 @@ from volfs.store.registry import open_store
 pytestmark = pytest.mark.fuse
 OLDER = """
 from volfs.daemon import main
-from volfs.daemon.session import Session
+from volfs.daemon.sessions.opened import OpenSession
 main.identify_session = lambda path: ""
-Session.write_device = lambda self, *arguments: None
+OpenSession.write_device = lambda self, *arguments: None
 """
 """It notes no device, and its daemon does not say which session it has."""
 

@@ -18,12 +18,13 @@ from volfs.errors import DamagedObjectError, VolfsError
 from volfs.model.entry import Entry, FileKind
 from volfs.model.names import parse_path
 from volfs.model.tree import iter_entries
+from volfs.sessions.facts import SessionFacts, encode_facts
+from volfs.sessions.info import load_session
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.vfs.inode import Directory
 from volfs.volume.history import create_tag, load_manifest
 from volfs.volume.reader import Reader, iter_content_bytes
-from volfs.volume.sessions import SessionFacts, encode_facts, load_session
 from volfs.volume.volumes import create_volume
 
 T = TypeVar("T")

@@ -19,12 +19,12 @@ import pytest
 from tests.crash.children import count_rounds, first_seed
 from tests.harness.left_overlays import Story, facts, tell
 from tests.harness.rig import Rig, check_books, list_tree, list_version
-from volfs.daemon.exporting import export_session
-from volfs.daemon.rebasing import rebase_overlay
+from volfs.daemon.sessions.export import export_session
+from volfs.daemon.sessions.rebase import rebase_overlay
 from volfs.model.names import Path as VolumePath
+from volfs.sessions.info import load_session
 from volfs.volume.check import check_store
 from volfs.volume.gc import collect_garbage
-from volfs.volume.sessions import load_session
 
 pytestmark = [pytest.mark.crash, pytest.mark.noisy("its index is older")]
 

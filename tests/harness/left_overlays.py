@@ -12,9 +12,9 @@ from tests.harness.rig import Rig, list_tree
 from volfs.errors import FileSystemError
 from volfs.model.entry import FileKind
 from volfs.model.names import Path as VolumePath
+from volfs.sessions.facts import FACTS, SessionFacts, encode_facts
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
-from volfs.volume.sessions import FACTS, SessionFacts, encode_facts
 from volfs.volume.volumes import create_volume
 
 NAMES = [b"a", b"b", b"c", b"d", b"\xff\n", b"e e"]

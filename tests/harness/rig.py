@@ -21,6 +21,7 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path as VolumePath
 from volfs.model.objects import Buffer, Oid
 from volfs.model.profile import Profile, get_profile
+from volfs.sessions.facts import FACTS
 from volfs.store.base import Objects, Store, Upload, VolumeRecord
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
@@ -37,7 +38,6 @@ from volfs.vfs.view import Miss, View
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.leases import begin_lease
 from volfs.volume.reader import Reader
-from volfs.volume.sessions import FACTS
 
 _groups = itertools.count(0x1000)
 """Numbers of link groups: random in life, never the same twice here."""

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.harness.mounted import Mounted, Mounts
-from volfs.daemon.exporting import Exported
-from volfs.daemon.overlays import export_overlay
+from volfs.daemon.sessions.export import Exported, export_overlay
 
 
 def write(path: Path, data: bytes, offset: int = 0) -> None:

@@ -10,7 +10,7 @@ import volfs as modal
 from tests.harness.mounted import Mounts
 from volfs.api.client import Client
 from volfs.api.environments import KnownEnvironments
-from volfs.daemon.deleting import delete_with_overlays
+from volfs.daemon.sessions.delete import delete_with_overlays
 from volfs.daemon.targets import find_targets, get_target
 from volfs.errors import AlreadyExistsError, NotFoundError, VolumeInUseError
 from volfs.store.location import choose_environment

@@ -14,8 +14,8 @@ import pytest
 from tests.harness.fixtures import mounts
 from tests.harness.mounted import Mounts
 from tests.harness.stranded import back_up, export, leave_without_base, replace_store, write
-from volfs.daemon.overlays import discard_overlay
-from volfs.daemon.rebasing import NeededError, rebase_overlay
+from volfs.daemon.sessions.discard import discard_overlay
+from volfs.daemon.sessions.rebase import NeededError, rebase_overlay
 from volfs.errors import BaseGoneError, NotFoundError
 
 pytestmark = [pytest.mark.fuse, pytest.mark.noisy("its index is older")]

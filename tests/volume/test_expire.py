@@ -9,13 +9,14 @@ import pytest
 from tests.volume.shortcuts import publish_files, read_file
 from volfs.errors import UserError
 from volfs.model.retention import KeepRules
+from volfs.sessions.facts import SessionFacts, encode_facts
+from volfs.sessions.places import sessions_directory
 from volfs.store.base import Lease, Store, VolumeRecord
 from volfs.volume import expire
 from volfs.volume.commit import CommitNote
 from volfs.volume.expire import expire_versions, judge_versions
 from volfs.volume.history import create_tag, get_version, iter_history
 from volfs.volume.leases import begin_lease
-from volfs.volume.sessions import SessionFacts, encode_facts, sessions_directory
 
 
 @pytest.fixture

@@ -9,15 +9,11 @@ import pytest
 
 from volfs.errors import NotFoundError
 from volfs.model.objects import Kind, compute_oid
+from volfs.sessions.facts import SessionFacts, encode_facts
+from volfs.sessions.liveness import drop_stale_leases
+from volfs.sessions.places import find_session_path, session_name, sessions_directory
 from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
-from volfs.volume.leases import begin_lease, drop_stale_leases, widen
-from volfs.volume.sessions import (
-    SessionFacts,
-    encode_facts,
-    find_session_path,
-    session_name,
-    sessions_directory,
-)
+from volfs.volume.leases import begin_lease, widen
 
 NEEDS = tuple(Need(Kind.TREE, compute_oid(Kind.TREE, bytes([n]))) for n in range(3))
 

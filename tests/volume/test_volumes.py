@@ -18,15 +18,12 @@ from volfs.errors import (
     UserError,
     VolumeInUseError,
 )
+from volfs.sessions.facts import SessionFacts, encode_facts
+from volfs.sessions.info import list_sessions, list_volume_sessions
+from volfs.sessions.places import sessions_directory
 from volfs.store.base import Store, VolumeRecord
 from volfs.volume.leases import begin_lease
-from volfs.volume.sessions import SessionFacts, encode_facts, list_sessions, sessions_directory
-from volfs.volume.volumes import (
-    create_volume,
-    delete_volume,
-    list_volume_sessions,
-    rename_volume,
-)
+from volfs.volume.volumes import create_volume, delete_volume, rename_volume
 
 
 def test_a_new_volume_is_empty_and_at_version_0(store: Store) -> None:

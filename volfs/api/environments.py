@@ -14,7 +14,7 @@ from volfs.api.apps.notes import refuse
 from volfs.api.client import Client, default_environment, find_client
 from volfs.api.dashboard import HasDashboard
 from volfs.api.twins import Twin, blocking
-from volfs.daemon.deleting import delete_all_with_overlays
+from volfs.daemon.sessions.delete import delete_all_with_overlays
 from volfs.errors import AlreadyExistsError, InvalidError, NotAStoreError, NotFoundError
 from volfs.errors.faults import reached
 from volfs.model.names import MAIN, check_environment

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from volfs.api.client import Client
-from volfs.daemon.deleting import delete_all_with_overlays, delete_with_overlays
+from volfs.daemon.sessions.delete import delete_all_with_overlays, delete_with_overlays
 from volfs.errors import AlreadyExistsError, InvalidError, NotFoundError, VolumeInUseError
 from volfs.model.profile import DEFAULT_PROFILE, PROFILES
 from volfs.services.resources import (

@@ -83,7 +83,7 @@ class MountStatus(msgspec.Struct):
     store_replaced: bool = False
     """Whether the store at its address is another than this mount opened."""
     session: str = ""
-    """Which it has, as ``volume/sessions.py`` identifies sessions; of older daemons empty."""
+    """Which it has, as ``sessions/device.py`` identifies sessions; of older daemons empty."""
     requests: dict[str, RequestTimes] = {}
     """By operation, as the kernel asks for them."""
     environment: str = MAIN

@@ -16,13 +16,14 @@ from volfs.control.mounts import FS_TYPE, find_mount_point, make_runtime_directo
 from volfs.control.signs import open_sign
 from volfs.control.sockets import Bound
 from volfs.daemon.attached import find_attached
-from volfs.daemon.carrying import carry_over
 from volfs.daemon.ending import Ending
 from volfs.daemon.options import MountOptions
 from volfs.daemon.rooms import NO_KERNEL, open_rooms
 from volfs.daemon.server import make_listener, serve
 from volfs.daemon.service import Service
-from volfs.daemon.session import Session, SessionBusyError, end_session, open_session
+from volfs.daemon.sessions.carry import carry_over
+from volfs.daemon.sessions.open import open_session
+from volfs.daemon.sessions.opened import OpenSession, SessionBusyError, end_session
 from volfs.daemon.task_guard import log_error, surviving, to_own
 from volfs.daemon.whereabouts import Whereabouts, wait_until_nowhere
 from volfs.errors import MountError, StoreDeniedError
@@ -31,6 +32,9 @@ from volfs.fuse.mounting import close, make_kernel, mount, raise_read_ahead, unm
 from volfs.fuse.mounting import serve as serve_fuse
 from volfs.fuse.network_ops import NetworkOperations
 from volfs.fuse.ops import Operations
+from volfs.sessions.device import identify_session
+from volfs.sessions.facts import SESSIONS
+from volfs.sessions.places import session_name
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.vfs.committer import Committer
@@ -38,7 +42,6 @@ from volfs.vfs.sharing import Sharing
 from volfs.vfs.state import MountState
 from volfs.volume.commit import CommitNote
 from volfs.volume.expire import thin_history
-from volfs.volume.sessions import SESSIONS, identify_session, session_name
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ class Mount:
     """The rooms of one mount, built and ready to be served."""
 
     options: MountOptions
-    session: Session
+    session: OpenSession
     committer: Committer
     operations: Operations
     service: Service
@@ -154,7 +157,7 @@ def place_session(store: Store, options: MountOptions) -> MountOptions:
     return replace(options, sessions=make_runtime_directory() / SESSIONS)
 
 
-async def await_session(store: Store, volume: VolumeRecord, options: MountOptions) -> Session:
+async def await_session(store: Store, volume: VolumeRecord, options: MountOptions) -> OpenSession:
     """As ``open_session``, but the daemon that was at that place may be in its last commit."""
     deadline = trio.current_time() + LAST_COMMIT
     while True:
@@ -169,7 +172,7 @@ async def await_session(store: Store, volume: VolumeRecord, options: MountOption
 
 
 @contextmanager
-def _unless_new(store: Store, session: Session) -> Iterator[None]:
+def _unless_new(store: Store, session: OpenSession) -> Iterator[None]:
     """What fails before anything was written leaves no session behind."""
     try:
         yield
@@ -186,7 +189,7 @@ def _choose_interval(options: MountOptions, volume: VolumeRecord) -> float:
 
 
 def _wire(
-    options: MountOptions, session: Session, committer: Committer, place: Whereabouts
+    options: MountOptions, session: OpenSession, committer: Committer, place: Whereabouts
 ) -> Mount:
     interval = _choose_interval(options, committer.volume)
     follows = committer.volume.is_network and options.at is None
@@ -352,6 +355,6 @@ async def _commit_last(built: Mount) -> bool:
     return False
 
 
-def _say_left(session: Session) -> str:
+def _say_left(session: OpenSession) -> str:
     place = session.find_place()
     return f"stays in {place}" if place else "is lost, for its directory was deleted"

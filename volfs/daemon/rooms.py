@@ -9,12 +9,13 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from volfs.daemon.options import MountOptions
-from volfs.daemon.session import Session, make_facts
+from volfs.daemon.sessions.opened import OpenSession, make_facts
 from volfs.errors import NotFoundError
 from volfs.model.names import Path as VolumePath
 from volfs.model.names import join_path, parse_path, show_path
 from volfs.model.profile import get_profile
 from volfs.model.text import to_text
+from volfs.sessions.places import session_name
 from volfs.store.base import Lease, Store, VolumeRecord
 from volfs.store.clock import now_ns, unique_ns
 from volfs.vfs.aio import Bridge
@@ -32,7 +33,6 @@ from volfs.volume.edit import Edit
 from volfs.volume.history import get_version
 from volfs.volume.leases import begin_lease
 from volfs.volume.reader import Reader
-from volfs.volume.sessions import session_name
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ async def open_rooms(
     stack: AsyncExitStack,
     store: Store,
     volume: VolumeRecord,
-    session: Session,
+    session: OpenSession,
     kernel: Kernel,
 ) -> Committer:
     """Build them, with the overlay that a former daemon left in the session; ``stack`` closes them.

@@ -26,11 +26,13 @@ from volfs.errors import (
     VolfsError,
 )
 from volfs.model.names import MAIN, join_name, split_name
+from volfs.sessions.device import identify_session
+from volfs.sessions.facts import SESSIONS
+from volfs.sessions.info import SessionInfo, list_sessions, list_volume_sessions
 from volfs.store.address import find_local_path
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
-from volfs.volume.sessions import SESSIONS, Session, identify_session, list_sessions
-from volfs.volume.volumes import list_environments_of, list_volume_sessions
+from volfs.volume.volumes import list_environments_of
 
 PATIENCE = 2.0
 """Seconds for a store's directory to be read."""
@@ -42,7 +44,7 @@ class VolumeMount(NamedTuple):
     """A mount that this process sees, and the session of the store that says whose it is."""
 
     client: MountClient
-    session: Session
+    session: SessionInfo
 
     def check(self) -> MountStatus:
         """What its daemon says. MountError if none answers, or one that has another session."""
@@ -57,7 +59,7 @@ def find_volume_mounts(store: Store, volume: VolumeRecord) -> list[VolumeMount]:
     return _find_mounts(list_volume_sessions(store, volume))
 
 
-def get_session_mount(session: Session) -> VolumeMount:
+def get_session_mount(session: SessionInfo) -> VolumeMount:
     """The mount of a session. NotFoundError where this process sees none."""
     found = _find_mounts([session])
     if not found:
@@ -87,12 +89,12 @@ def find_targets(target: str, store: str, environment: str = MAIN) -> list[Mount
     return [mount.client for mount in named.mounts]
 
 
-def list_known_sessions(store: str) -> dict[tuple[int, int], Session]:
+def list_known_sessions(store: str) -> dict[tuple[int, int], SessionInfo]:
     """Those in the directory of a store, which is not opened, by their mounts' devices.
 
     What there is to know of mounts that do not answer. It may be incomplete.
     """
-    known: list[Session] = []
+    known: list[SessionInfo] = []
 
     def read() -> None:
         with suppress(OSError, VolfsError):
@@ -113,7 +115,7 @@ class _Named(NamedTuple):
     store: str
     environment: str
     volume: VolumeRecord | None = None
-    sessions: Sequence[Session] = ()
+    sessions: Sequence[SessionInfo] = ()
     mounts: Sequence[VolumeMount] = ()
     elsewhere: Sequence[str] = ()
     """The other environments in which it is a volume."""
@@ -239,7 +241,7 @@ def _named_only(word: str) -> Iterator[None]:
 # --- sessions and what is mounted ---------------------------------------------
 
 
-def _find_mounts(sessions: list[Session]) -> list[VolumeMount]:
+def _find_mounts(sessions: list[SessionInfo]) -> list[VolumeMount]:
     seen: Seen = {}
     for client in list_mounts():
         seen.setdefault(client.mount.device, []).append(client)
@@ -247,7 +249,7 @@ def _find_mounts(sessions: list[Session]) -> list[VolumeMount]:
     return [VolumeMount(client, session) for session, client in found if client is not None]
 
 
-def _find_mount(session: Session, seen: Seen) -> MountClient | None:
+def _find_mount(session: SessionInfo, seen: Seen) -> MountClient | None:
     if session.device is None:
         return _ask_for_older(session, seen) if session.alive else None
     clients = seen.get(session.device, [])
@@ -258,11 +260,11 @@ def _find_mount(session: Session, seen: Seen) -> MountClient | None:
     return next(iter((*at_its_place, *clients)), None)
 
 
-def _is_at(client: MountClient, session: Session) -> bool:
+def _is_at(client: MountClient, session: SessionInfo) -> bool:
     return client.mount.path == session.mountpoint
 
 
-def _ask_for_older(session: Session, seen: Seen) -> MountClient | None:
+def _ask_for_older(session: SessionInfo, seen: Seen) -> MountClient | None:
     """The mount of a daemon that has not noted its device; one that does not answer is none."""
     for clients in seen.values():
         for client in clients:
@@ -274,7 +276,7 @@ def _ask_for_older(session: Session, seen: Seen) -> MountClient | None:
     return None
 
 
-def _has(said: MountStatus, session: Session) -> bool:
+def _has(said: MountStatus, session: SessionInfo) -> bool:
     """Whether a daemon that says so has this very session, and not one that was copied from it."""
     if said.session:
         try:
@@ -285,7 +287,7 @@ def _has(said: MountStatus, session: Session) -> bool:
     return same and _is_store_of(said.store, session)
 
 
-def _is_store_of(url: str, session: Session) -> bool:
+def _is_store_of(url: str, session: SessionInfo) -> bool:
     """Whether the session's directory is in that store, or named by a lease of it."""
     inner = Path(url) / SESSIONS / session.path.name
     try:

@@ -24,11 +24,11 @@ from volfs.model.names import Path, show_path
 from volfs.model.objects import Kind, Oid
 from volfs.model.references import Reference, iter_tree_references
 from volfs.model.tree import PageRef, Tree
+from volfs.sessions.liveness import list_damaged_leases
 from volfs.store.base import CheckProgress, Damage, Head, Lease, Store, VolumeRecord
 from volfs.store.clock import now_ns
 from volfs.volume.content_check import ContentCheck, Found
 from volfs.volume.history import to_local
-from volfs.volume.leases import list_damaged_leases
 from volfs.volume.progress import Progress, Report, report_nothing
 from volfs.volume.reader import Reader
 

@@ -8,10 +8,10 @@ from typing import NamedTuple
 from volfs.errors import InvalidError
 from volfs.model.doubts import choose_doubted
 from volfs.model.retention import Dated, KeepRules, choose_kept
+from volfs.sessions.liveness import drop_stale_leases, list_fresh_leases
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.clock import now_ns
 from volfs.volume.history import VersionInfo, iter_history, to_local
-from volfs.volume.leases import drop_stale_leases, list_fresh_leases
 
 THINNED = KeepRules(last=100, hourly=24, daily=30)
 """What stays of the versions that a network file system makes by itself."""

@@ -12,10 +12,10 @@ from volfs.errors import DataError, MissingObjectError
 from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.oid_set import OidSet
 from volfs.model.references import Reference, walk_references
+from volfs.sessions.liveness import drop_stale_leases, list_stale_leases
 from volfs.store.base import Store
 from volfs.store.care import GcOptions, GcProgress, GcReport
 from volfs.store.clock import now_ns, read_steady
-from volfs.volume.leases import drop_stale_leases, list_stale_leases
 from volfs.volume.progress import Progress, Report, report_nothing
 
 DEFAULT_GRACE = 24 * 3600.0

@@ -1,9 +1,9 @@
-"""Leases: beginning a session's, widening it, and dropping those that nobody has any more.
+"""Leases: beginning a session's, and widening it.
 
 And holds, which are the leases of operations that read a version without a session.
 
 What a lease has when: docs/format.md, "Leases". A mount's is kept up to date by
-``vfs/committer.py``.
+``vfs/committer.py``; ``sessions/liveness.py`` drops those that nobody has any more.
 """
 
 from __future__ import annotations
@@ -20,14 +20,6 @@ from volfs.model.objects import Kind
 from volfs.model.references import iter_entry_references
 from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
 from volfs.store.clock import unique_ns
-from volfs.volume.sessions import (
-    LOCK,
-    find_session_path,
-    holding,
-    is_locked,
-    list_inner_sessions,
-    load_session,
-)
 
 
 def begin_lease(
@@ -102,51 +94,3 @@ def snapshot_needs(snapshot: Snapshot) -> tuple[Need, ...]:
 def entry_needs(entry: Entry) -> tuple[Need, ...]:
     """What lies below one entry: a directory's tree, a file's chunk list or chunks."""
     return tuple(iter_entry_references(entry))
-
-
-def drop_stale_leases(store: Store) -> list[Lease]:
-    """Drop the leases of sessions that are no more; the others. Before gc and expiry."""
-    for lease in list_stale_leases(store):
-        store.drop_lease(lease.session, lease)
-    return [_end_following(store, lease) for lease in list_fresh_leases(store)]
-
-
-def _end_following(store: Store, lease: Lease) -> Lease:
-    """A session that is dead follows no more: what there is by now stays, and nothing later."""
-    path = find_session_path(store, lease.session)
-    if not lease.onward or is_locked(path / LOCK):
-        return lease
-    heads = store.iter_versions(lease.volume_id)
-    versions = tuple(head.version for head in heads if lease.has(head.version))
-    ended = msgspec.structs.replace(lease, versions=versions, onward=False)
-    with holding(path / LOCK) as held:
-        # Unless a daemon takes it over, or took it over just now.
-        if not held or store.find_lease(lease.session) != lease:
-            return lease
-        store.put_lease(ended)
-    return ended
-
-
-def list_damaged_leases(store: Store) -> list[str | None]:
-    """Whose leases cannot be read; None where nothing tells it."""
-    return store.list_damaged_leases([session.name for session in list_inner_sessions(store)])
-
-
-def list_stale_leases(store: Store) -> list[Lease]:
-    """Those of sessions that are no more."""
-    return [lease for lease in store.list_leases() if is_stale(store, lease)]
-
-
-def list_fresh_leases(store: Store) -> list[Lease]:
-    """Those of sessions that live, or have left something behind."""
-    return [lease for lease in store.list_leases() if not is_stale(store, lease)]
-
-
-def is_stale(store: Store, lease: Lease) -> bool:
-    """Whether nobody needs it: its session was removed, or was read-only and is dead."""
-    path = find_session_path(store, lease.session)
-    if not path.is_dir():
-        # Where the directory around it cannot be seen either, nothing is known.
-        return path.parent.is_dir()
-    session = load_session(path)
-    return session.read_only and not session.alive

@@ -14,13 +14,14 @@ from volfs.model.manifest import Manifest, encode_manifest, make_first_manifest
 from volfs.model.names import MAIN, check_environment, check_volume_name
 from volfs.model.objects import Kind, compute_oid
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
+from volfs.sessions.info import list_volume_sessions
+from volfs.sessions.liveness import list_stale_leases
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.store.clock import now_ns
 from volfs.store.identity import default_author, make_id
 from volfs.store.origin import describe_record
 from volfs.volume.history import load_manifest
-from volfs.volume.leases import held_version, list_stale_leases
-from volfs.volume.sessions import Session, list_store_sessions
+from volfs.volume.leases import held_version
 
 
 def create_volume(
@@ -192,8 +193,3 @@ def _check_kind(record: VolumeRecord, network: bool) -> None:
 def list_environments_of(store: Store, name: str) -> list[str]:
     """Those in which a volume is called so."""
     return sorted(record.environment for record in store.list_volumes() if record.name == name)
-
-
-def list_volume_sessions(store: Store, record: VolumeRecord) -> list[Session]:
-    """The mounts of a volume, dead ones with what they left included."""
-    return [s for s in list_store_sessions(store) if s.volume_id == record.id]

@@ -19,15 +19,18 @@ from pathlib import Path
 
 import msgspec
 
-from volfs.daemon.locating import copy_session, holding_dead, is_same_overlay, located
 from volfs.daemon.options import MountOptions
-from volfs.daemon.session import find_session_place
-from volfs.daemon.session_notes import Note, is_noted, read_note, write_note
+from volfs.daemon.sessions.copy import copy_session, is_same_overlay
+from volfs.daemon.sessions.locate import holding_dead, located
+from volfs.daemon.sessions.open import find_session_place
 from volfs.errors import DamagedObjectError, LocalFileError, MountError, NotFoundError
 from volfs.model.text import from_stored
+from volfs.sessions.facts import CATALOG, LOCK, REMOVED, SESSIONS
+from volfs.sessions.lock import is_locked
+from volfs.sessions.notes import Note, is_noted, read_note, write_note
+from volfs.sessions.places import session_name
 from volfs.store.base import Store, VolumeRecord
 from volfs.vfs.salvage import salvage_catalog
-from volfs.volume.sessions import CATALOG, LOCK, REMOVED, SESSIONS, is_locked, session_name
 
 log = logging.getLogger(__name__)
 

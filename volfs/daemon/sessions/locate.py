@@ -8,42 +8,28 @@ read and copied from there, and never changed.
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from volfs.daemon.session_notes import forget_note
-from volfs.errors import DamagedObjectError, LocalFileError, MountError, NotFoundError
-from volfs.errors.faults import reached
+from volfs.daemon.sessions.copy import copy_session, find_copy, is_same_overlay
+from volfs.errors import LocalFileError, MountError, NotFoundError
+from volfs.sessions.facts import CATALOG, LOCK
+from volfs.sessions.info import SessionInfo, get_session, load_session
+from volfs.sessions.lock import holding
+from volfs.sessions.notes import forget_note
+from volfs.sessions.places import sessions_directory
 from volfs.store.base import Store
-from volfs.vfs.salvage import salvage_catalog
-from volfs.vfs.scratch import sync_directory
-from volfs.volume.sessions import (
-    CATALOG,
-    FACTS,
-    LOCK,
-    REMOVED,
-    SCRATCH,
-    Session,
-    get_session,
-    holding,
-    load_session,
-    sessions_directory,
-)
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-_BLOCK = 8 << 20
 
 
 class Located(NamedTuple):
     """A session, and whether it is one of this store."""
 
-    session: Session
+    session: SessionInfo
     is_ours: bool
 
 
@@ -71,7 +57,7 @@ def located(store: Store, name: str) -> Iterator[Located]:
 
 
 @contextmanager
-def holding_dead(session: Session) -> Iterator[None]:
+def holding_dead(session: SessionInfo) -> Iterator[None]:
     """Keep mounts away from what a dead one left; nothing of it changes. MountError if it lives."""
     with holding(session.path / LOCK) as held:
         if not held and (session.path / LOCK).exists():
@@ -117,7 +103,7 @@ def check_ours(store: Store, name: str) -> str:
 # --- inside -----------------------------------------------------------------
 
 
-def _find_ours(store: Store, name: str) -> Session | None:
+def _find_ours(store: Store, name: str) -> SessionInfo | None:
     """NotFoundError for what is no path and no name."""
     try:
         return get_session(store, name)
@@ -145,7 +131,7 @@ def _open_checked(store: Store, name: str) -> int:
     raise LocalFileError(f"{name}: not believed, for others may write in it (owner or mode)")
 
 
-def _copy_here(store: Store, session: Session) -> str:
+def _copy_here(store: Store, session: SessionInfo) -> str:
     directory = sessions_directory(store)
     directory.mkdir(mode=0o700, exist_ok=True)
     place = _find_free(directory, session)
@@ -156,7 +142,7 @@ def _copy_here(store: Store, session: Session) -> str:
     return place.name
 
 
-def _find_free(directory: Path, session: Session) -> Path:
+def _find_free(directory: Path, session: SessionInfo) -> Path:
     """Where it goes, or where the very same overlay is already.
 
     Under its own name the next mount at its place takes it over.
@@ -165,86 +151,3 @@ def _find_free(directory: Path, session: Session) -> Path:
     if not place.exists() or is_same_overlay(place, session.path):
         return place
     return find_copy(session.path, directory, f"{session.name}.from-")
-
-
-def find_copy(path: Path, directory: Path, prefix: str) -> Path:
-    """A name that no mount looks for, free or that of a copy of the very same overlay."""
-    for place in sorted(directory.glob(f"{prefix}*")):
-        if place.suffix != REMOVED and is_same_overlay(place, path):
-            return place
-    return directory / f"{prefix}{secrets.token_hex(4)}"
-
-
-def is_same_overlay(a: Path, b: Path) -> bool:
-    """Whether two directories have what the very same flush has written last."""
-    stamp = _read_stamp(a)
-    return bool(stamp) and stamp == _read_stamp(b)
-
-
-def _read_stamp(path: Path) -> bytes:
-    try:
-        base = salvage_catalog(path / CATALOG).recorded.base
-    except DamagedObjectError:
-        return b""
-    return base.stamp if base else b""
-
-
-def copy_session(source: Path, place: Path) -> None:
-    """Copy a session's directory, durable and whole or not at all. LocalFileError.
-
-    The caller holds its lock. Until it has its name nobody takes it for a session.
-    """
-    temporary = place.with_name(f"{place.name}.{secrets.token_hex(4)}{REMOVED}")
-    try:
-        _copy_tree(source, temporary)
-        reached("copy.written")
-        temporary.rename(place)
-        sync_directory(place.parent)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise LocalFileError(f"{place.name}: cannot be copied here: {error.strerror}") from error
-    reached("copy.named")
-
-
-def _copy_tree(source: Path, target: Path) -> None:
-    for directory in (target, target / CATALOG, target / SCRATCH):
-        directory.mkdir(mode=0o700)
-    (target / LOCK).touch(mode=0o600)
-    if (source / FACTS).exists():
-        _copy_file(source / FACTS, target / FACTS)
-    _copy_file(source / CATALOG / "data.mdb", target / CATALOG / "data.mdb")
-    for arena in sorted((source / SCRATCH).glob("*.arena")):
-        _copy_file(arena, target / SCRATCH / arena.name)
-    for directory in (target / CATALOG, target / SCRATCH, target):
-        sync_directory(directory)
-
-
-def _copy_file(source: Path, target: Path) -> None:
-    """The bytes, and holes as holes."""
-    reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        writer = os.open(target, _NEW_FILE, 0o600)
-        try:
-            _copy_data(reader, writer)
-            os.fsync(writer)
-        finally:
-            os.close(writer)
-    finally:
-        os.close(reader)
-
-
-def _copy_data(reader: int, writer: int) -> None:
-    size = os.fstat(reader).st_size
-    os.ftruncate(writer, size)
-    offset = 0
-    while offset < size:
-        try:
-            offset = os.lseek(reader, offset, os.SEEK_DATA)
-        except OSError:
-            return  # nothing but a hole is left
-        end = os.lseek(reader, offset, os.SEEK_HOLE)
-        while offset < end:
-            data = os.pread(reader, min(_BLOCK, end - offset), offset)
-            offset += os.pwrite(writer, data, offset)
-            if not data:
-                return

@@ -10,26 +10,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from volfs.daemon.overlays import describe_session
+from volfs.daemon.sessions.inspect import describe_session
 from volfs.daemon.targets import get_session_mount
 from volfs.errors import VolfsError
 from volfs.model.text import describe_error
+from volfs.sessions.facts import CATALOG, LOCK
+from volfs.sessions.info import SessionInfo, list_inner_sessions, load_session
+from volfs.sessions.liveness import list_damaged_leases
+from volfs.sessions.lock import holding, is_locked
+from volfs.sessions.places import find_session_path
 from volfs.store.base import Lease, Store
 from volfs.store.clock import unique_ns
 from volfs.vfs.bases import find_present, is_there, recorded_needs
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.records import Recorded, StoredBase
-from volfs.volume.leases import list_damaged_leases
-from volfs.volume.sessions import (
-    CATALOG,
-    LOCK,
-    Session,
-    find_session_path,
-    holding,
-    is_locked,
-    list_inner_sessions,
-    load_session,
-)
 
 DROPPED = "dropped"
 
@@ -86,7 +80,7 @@ def _drop(store: Store, name: str, reason: str) -> MendedLease:
     return MendedLease(name, DROPPED, reason)
 
 
-def _ask_mount(name: str, session: Session) -> MendedLease:
+def _ask_mount(name: str, session: SessionInfo) -> MendedLease:
     try:
         mount = get_session_mount(session)
         mount.check()
@@ -97,7 +91,7 @@ def _ask_mount(name: str, session: Session) -> MendedLease:
     return MendedLease(name, "left", f"{problem}; it is mended when its mount ends")
 
 
-def _mend_dead(store: Store, name: str, session: Session) -> MendedLease:
+def _mend_dead(store: Store, name: str, session: SessionInfo) -> MendedLease:
     if session.read_only or not (session.path / CATALOG).exists():
         return _drop(store, name, "its mount died and left nothing")
     found = describe_session(store, session)

@@ -7,14 +7,15 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 
-from volfs.daemon.session import Session, end_session, take_session
+from volfs.daemon.sessions.open import take_session
+from volfs.daemon.sessions.opened import OpenSession, end_session
 from volfs.errors import MountError, NotFoundError
 from volfs.model.names import MAIN
+from volfs.sessions.facts import CATALOG, SCRATCH
+from volfs.sessions.info import SessionInfo, list_volume_sessions
 from volfs.store.base import Store, VolumeRecord
 from volfs.vfs.leftover import read_answer
-from volfs.volume.sessions import CATALOG, SCRATCH
-from volfs.volume.sessions import Session as Seen
-from volfs.volume.volumes import check_deletable, delete_volume, list_volume_sessions
+from volfs.volume.volumes import check_deletable, delete_volume
 
 INSPECT = "volfs.vfs.leftover"
 
@@ -49,7 +50,7 @@ def _delete(store: Store, doomed: Sequence[tuple[VolumeRecord, bool]]) -> None:
 
 def _take_clean(
     stack: ExitStack, store: Store, record: VolumeRecord
-) -> Iterator[tuple[Seen, Session]]:
+) -> Iterator[tuple[SessionInfo, OpenSession]]:
     """What dead mounts left with nothing in it, and its locks: no mount can take it over."""
     for seen in list_volume_sessions(store, record):
         if seen.alive or seen.read_only:
@@ -63,7 +64,7 @@ def _take_clean(
                 session.close()
 
 
-def _is_clean(session: Session) -> bool:
+def _is_clean(session: OpenSession) -> bool:
     """In a program of its own: what is damaged may kill it, and we may have threads."""
     # Its paths are another process's to open, too, as those of ``session.scratch`` are not.
     places = (str(session.path / name) for name in (CATALOG, SCRATCH))
@@ -72,8 +73,8 @@ def _is_clean(session: Session) -> bool:
     return done.returncode == 0 and read_answer(done.stdout).is_clean
 
 
-def _clear_mount(seen: Seen) -> None:
+def _clear_mount(seen: SessionInfo) -> None:
     # Not before it is needed: volumes are deleted where there is no libfuse, too.
-    from volfs.daemon.overlays import clear_mount
+    from volfs.daemon.sessions.discard import clear_mount
 
     clear_mount(seen)

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from volfs.daemon.locating import copy_session, find_copy, name_here
-from volfs.daemon.overlays import describe_session
 from volfs.daemon.rooms import make_sub_path
-from volfs.daemon.session import Session, take_session
+from volfs.daemon.sessions.copy import copy_session, find_copy
+from volfs.daemon.sessions.inspect import describe_session
+from volfs.daemon.sessions.locate import name_here
+from volfs.daemon.sessions.open import take_session
+from volfs.daemon.sessions.opened import OpenSession
 from volfs.errors import (
     BaseGoneError,
     DamagedObjectError,
@@ -31,6 +33,8 @@ from volfs.model.manifest import Snapshot
 from volfs.model.names import Path as VolumePath
 from volfs.model.names import parse_path, show_path
 from volfs.model.profile import get_profile
+from volfs.sessions.info import get_session
+from volfs.sessions.places import session_name
 from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
 from volfs.store.clock import now_ns, unique_ns
 from volfs.vfs.bases import is_there, keep_what_is_there, recorded_needs
@@ -50,7 +54,6 @@ from volfs.vfs.view import View
 from volfs.volume.history import get_version
 from volfs.volume.leases import snapshot_needs
 from volfs.volume.reader import Reader
-from volfs.volume.sessions import get_session, session_name
 
 
 @dataclass
@@ -106,7 +109,7 @@ class _Rebase:
         self,
         store: Store,
         volume: VolumeRecord,
-        session: Session,
+        session: OpenSession,
         name: str,
         sub_path: VolumePath,
         stack: ExitStack,

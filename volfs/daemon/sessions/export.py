@@ -17,10 +17,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from volfs.daemon.sessions.locate import holding_dead, located
 from volfs.errors import LocalFileError
 from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path, join_path, parse_path, show_path
 from volfs.model.objects import Buffer
+from volfs.sessions.facts import CATALOG, SCRATCH
+from volfs.sessions.info import SessionInfo
 from volfs.store.base import Store
 from volfs.store.clock import now_ns
 from volfs.vfs.left_content import LeftBytes, Sources, join_ranges
@@ -29,7 +32,6 @@ from volfs.vfs.salvage import Salvaged, ScratchReader, salvage_catalog
 from volfs.volume.local_tree import LocalTree, is_end, open_output
 from volfs.volume.progress import Report, Tally, report_nothing
 from volfs.volume.reader import Reader
-from volfs.volume.sessions import CATALOG, SCRATCH, Session
 from volfs.volume.store_places import StorePlaces
 
 FILES, INCOMPLETE, DELETED, CHANGES = b"files", b"incomplete", b"deleted", b"changes.json"
@@ -65,9 +67,25 @@ class Exported:
         return not (self.incomplete or self.problems)
 
 
+def export_overlay(
+    store: Store,
+    name: str,
+    output: str,
+    *,
+    force: bool = False,
+    report: Report = report_nothing,
+) -> Exported:
+    """Write what a dead mount left to a directory, damaged or not. As ``export_session``.
+
+    NotFoundError; MountError if it lives.
+    """
+    with located(store, name) as found, holding_dead(found.session):
+        return export_session(store, found.session, output, force=force, report=report)
+
+
 def export_session(
     store: Store,
-    session: Session,
+    session: SessionInfo,
     output: str | os.PathLike[str],
     *,
     force: bool = False,
@@ -111,7 +129,7 @@ class _Export:
 
     def __init__(
         self,
-        session: Session,
+        session: SessionInfo,
         salvaged: Salvaged,
         tree: LeftTree,
         local: LocalTree,

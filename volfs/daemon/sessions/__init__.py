@@ -1,0 +1,1 @@
+"""Sessions that this process opens, inspects, discards or mends."""

@@ -1,0 +1,100 @@
+"""Copies of sessions: durable and whole, and each overlay once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from volfs.errors import DamagedObjectError, LocalFileError
+from volfs.errors.faults import reached
+from volfs.sessions.facts import CATALOG, FACTS, LOCK, REMOVED, SCRATCH
+from volfs.vfs.salvage import salvage_catalog
+from volfs.vfs.scratch import sync_directory
+
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_BLOCK = 8 << 20
+
+
+def find_copy(path: Path, directory: Path, prefix: str) -> Path:
+    """A name that no mount looks for, free or that of a copy of the very same overlay."""
+    for place in sorted(directory.glob(f"{prefix}*")):
+        if place.suffix != REMOVED and is_same_overlay(place, path):
+            return place
+    return directory / f"{prefix}{secrets.token_hex(4)}"
+
+
+def is_same_overlay(a: Path, b: Path) -> bool:
+    """Whether two directories have what the very same flush has written last."""
+    stamp = _read_stamp(a)
+    return bool(stamp) and stamp == _read_stamp(b)
+
+
+def _read_stamp(path: Path) -> bytes:
+    try:
+        base = salvage_catalog(path / CATALOG).recorded.base
+    except DamagedObjectError:
+        return b""
+    return base.stamp if base else b""
+
+
+def copy_session(source: Path, place: Path) -> None:
+    """Copy a session's directory, durable and whole or not at all. LocalFileError.
+
+    The caller holds its lock. Until it has its name nobody takes it for a session.
+    """
+    temporary = place.with_name(f"{place.name}.{secrets.token_hex(4)}{REMOVED}")
+    try:
+        _copy_tree(source, temporary)
+        reached("copy.written")
+        temporary.rename(place)
+        sync_directory(place.parent)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise LocalFileError(f"{place.name}: cannot be copied here: {error.strerror}") from error
+    reached("copy.named")
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    for directory in (target, target / CATALOG, target / SCRATCH):
+        directory.mkdir(mode=0o700)
+    (target / LOCK).touch(mode=0o600)
+    if (source / FACTS).exists():
+        _copy_file(source / FACTS, target / FACTS)
+    _copy_file(source / CATALOG / "data.mdb", target / CATALOG / "data.mdb")
+    for arena in sorted((source / SCRATCH).glob("*.arena")):
+        _copy_file(arena, target / SCRATCH / arena.name)
+    for directory in (target / CATALOG, target / SCRATCH, target):
+        sync_directory(directory)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """The bytes, and holes as holes."""
+    reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        writer = os.open(target, _NEW_FILE, 0o600)
+        try:
+            _copy_data(reader, writer)
+            os.fsync(writer)
+        finally:
+            os.close(writer)
+    finally:
+        os.close(reader)
+
+
+def _copy_data(reader: int, writer: int) -> None:
+    size = os.fstat(reader).st_size
+    os.ftruncate(writer, size)
+    offset = 0
+    while offset < size:
+        try:
+            offset = os.lseek(reader, offset, os.SEEK_DATA)
+        except OSError:
+            return  # nothing but a hole is left
+        end = os.lseek(reader, offset, os.SEEK_HOLE)
+        while offset < end:
+            data = os.pread(reader, min(_BLOCK, end - offset), offset)
+            offset += os.pwrite(writer, data, offset)
+            if not data:
+                return

@@ -1,0 +1,136 @@
+"""Opening a session: the lock of its directory, new or left behind by a dead daemon.
+
+The directory is named after the volume and the mount point, so the next mount
+of that volume at that place finds what a dead daemon left, and takes it over.
+Mount namespaces may each have a mount there: from the second on, its directory
+has a number, too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from volfs.daemon.options import MountOptions
+from volfs.daemon.sessions.opened import OpenSession, SessionBusyError, forget_device, own
+from volfs.errors import AlreadyExistsError, NotFoundError
+from volfs.model.names import join_path, parse_path
+from volfs.sessions.facts import LOCK, REMOVED
+from volfs.sessions.host import is_of_other_mounts
+from volfs.sessions.info import get_session, load_session
+from volfs.sessions.places import session_name, sessions_directory
+from volfs.store.base import Store, VolumeRecord
+
+
+def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> OpenSession:
+    """The session of a mount: new, left behind there, or brought from elsewhere (``adopt``).
+
+    SessionBusyError; NotFoundError, AlreadyExistsError where there is nothing to
+    adopt, or another overlay at that place.
+    """
+    path = find_session_place(store, volume, options)
+    if options.adopt is not None:
+        return _adopt(store, options.adopt, path)
+    while True:
+        is_new = not path.exists()
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _find_lock(path)
+        if lock is not None:
+            return own(path, lock, is_new=is_new)
+
+
+def take_session(store: Store, name: str) -> OpenSession:
+    """What a dead daemon left, by name. NotFoundError; MountError if it lives."""
+    path = get_session(store, name).path
+    lock = _find_lock(path)
+    if lock is None:
+        raise NotFoundError(f"{name}: it was removed just now")
+    return own(path, lock)
+
+
+def _find_lock(path: Path) -> IO[bytes] | None:
+    """The lock of a session's directory; None if that is removed. SessionBusyError."""
+    try:
+        lock = (path / LOCK).open("ab", buffering=0)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(lock.fileno()), (path / LOCK).stat()):
+            forget_device(path)  # a dead daemon's: the number may be another mount's by now
+            return lock
+    except BlockingIOError:
+        lock.close()
+        pid = load_session(path).pid
+        raise SessionBusyError(
+            f"{path.name}: process {pid} has it, a mount that is living or in its last commit"
+        ) from None
+    except FileNotFoundError:
+        return None
+    lock.close()
+    return None
+
+
+def _adopt(store: Store, name: str, path: Path) -> OpenSession:
+    """Bring an overlay to another place, by one rename over a new empty directory.
+
+    That is there first for the lease to be of a session that exists: what the
+    overlay lies on is leased all the time.
+    """
+    session = take_session(store, name)
+    if session.path == path:
+        return session
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _copy_lease(store, name, session_name(store, path))
+        session.path.rename(path)
+    except OSError as error:
+        session.close()
+        raise AlreadyExistsError(
+            f"{name}: cannot become {path}: {error.strerror}; an overlay that was left for "
+            "that place can be committed or discarded"
+        ) from error
+    session.path = path
+    store.drop_lease(name)
+    return session
+
+
+def _copy_lease(store: Store, name: str, new: str) -> None:
+    lease = store.find_lease(name)
+    if lease is not None:
+        store.put_lease(msgspec.structs.replace(lease, session=new))
+
+
+# --- where ------------------------------------------------------------------
+
+
+def find_session_place(store: Store, volume: VolumeRecord, options: MountOptions) -> Path:
+    """The directory for this volume at this mount point, as this mount namespace has it."""
+    places = _iter_places(store, volume, options)
+    return next(path for path in places if not is_of_other_mounts(path))
+
+
+def _iter_places(store: Store, volume: VolumeRecord, options: MountOptions) -> Iterator[Path]:
+    """Those that are there, perhaps of the volume's former name, and then new ones.
+
+    An overlay lies on one part of the volume and on nothing else: that is in the name, too.
+    """
+    shows = _spell(join_path(parse_path(options.sub_path or "")))
+    shows += " read-only" if options.is_read_only else ""
+    facts = f"{volume.id}\0{options.mountpoint}\0{shows}"
+    place = hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    directory = options.sessions or sessions_directory(store)
+    there = sorted(directory.glob(f"*-{place}")) + sorted(directory.glob(f"*-{place}.[0-9]*"))
+    yield from (path for path in there if path.suffix != REMOVED)
+    yield directory / f"{volume.name}-{place}"
+    yield from (directory / f"{volume.name}-{place}.{number}" for number in count(2))
+
+
+def _spell(path: bytes) -> str:
+    """As the first volfs showed paths: directories of sessions are named after that."""
+    text = path.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,182 @@
+"""The session that this process owns: its directory with lock, catalog and scratch.
+
+``volfs/sessions`` reads sessions for everybody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from volfs.daemon.options import MountOptions
+from volfs.errors import MountError, StoreError, StoreUnavailableError
+from volfs.errors.faults import reached
+from volfs.sessions.device import encode_device
+from volfs.sessions.facts import (
+    CATALOG,
+    DEVICE,
+    FACTS,
+    LOCK,
+    REMOVED,
+    SCRATCH,
+    SessionFacts,
+    encode_facts,
+)
+from volfs.sessions.notes import forget_note, is_noted, read_note, write_note
+from volfs.sessions.places import session_name
+from volfs.store.anchor import DIRECTORY, anchored, find_place
+from volfs.store.base import Store, VolumeRecord
+from volfs.store.clock import now_ns
+from volfs.system.directories import OpenTree, list_directory, remove_tree
+from volfs.vfs.scratch import sync_directory
+
+log = logging.getLogger(__name__)
+
+
+class SessionBusyError(MountError):
+    """A living daemon has the session."""
+
+
+class OpenSession:
+    """A session directory that this process holds the lock of.
+
+    All in it is reached from a descriptor: should the store's directory be replaced, the
+    overlay stays where it is, and what has come to its place is left alone.
+    """
+
+    def __init__(self, path: Path, lock: IO[bytes], *, is_new: bool = False) -> None:
+        self.path = path
+        self.is_new = is_new
+        self._lock = lock
+        self._directory = os.open(path, DIRECTORY)
+        self._inside = anchored(self._directory)
+
+    @property
+    def catalog(self) -> Path:
+        return self._inside / CATALOG
+
+    @property
+    def scratch(self) -> Path:
+        return self._inside / SCRATCH
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a daemon came as far as to have an overlay here."""
+        return (self._inside / FACTS).exists()
+
+    def find_place(self) -> Path | None:
+        """Where the directory is by now; None if it was deleted."""
+        return find_place(self._directory)
+
+    def note_place(self) -> None:
+        """Remember outside of the store which directory this is. Raises nothing."""
+        place = self.find_place()
+        if place is not None:
+            write_note(self.path, place)
+
+    def forget_place(self) -> None:
+        """It ends, and what was noted of it; or of one that it was copied from."""
+        note = read_note(self.path)
+        if note is not None and (not self.is_new or is_noted(self._inside / ".", note)):
+            forget_note(self.path)
+
+    def write_facts(self, facts: SessionFacts) -> None:
+        """Replace ``session.json`` whole; durable, as is the directory, when it returns."""
+        temporary = self._inside / f"{FACTS}.new"
+        with temporary.open("wb") as file:
+            file.write(encode_facts(facts))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(self._inside / FACTS)
+        sync_directory(self._inside)
+        sync_directory(self._inside / "..")
+
+    def write_device(self, device: tuple[int, int], store: Store) -> None:
+        """Say which mount is served. It means nothing once this process has ended."""
+        temporary = self._inside / f"{DEVICE}.new"
+        temporary.write_text(encode_device(device, self.path, Path(store.url)))
+        temporary.rename(self._inside / DEVICE)
+
+    def forget_device(self) -> None:
+        """The mount is gone: its number is another's next."""
+        if self._directory >= 0:
+            forget_device(self._inside)
+
+    def close(self) -> None:
+        """Let go of the directory; it stays, with the overlay in it."""
+        if not self._lock.closed:  # else it may be another process's by now
+            forget_device(self._inside)
+            self._lock.close()
+        descriptor, self._directory = self._directory, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Delete the directory: everything in it has been committed or discarded.
+
+        At once, by a new name that nobody takes for a session; what a crash
+        leaves of that is deleted by the next session to end.
+        """
+        place, around = self.find_place(), self._inside / ".."
+        if place is not None:
+            removed = f"{place.name}.{secrets.token_hex(4)}{REMOVED}"
+            (around / place.name).rename(around / removed)
+        reached("end.renamed")
+        _sweep(around)
+        self._lock.close()
+
+
+def _sweep(directory: Path) -> None:
+    """Delete what was removed; best effort. By descriptor: others may put links there."""
+    with suppress(OSError), OpenTree(os.fsencode(directory)) as tree, tree.top.opened() as fd:
+        for name, status in list_directory(fd):
+            if name.endswith(os.fsencode(REMOVED)) and stat.S_ISDIR(status.st_mode):
+                with suppress(OSError):
+                    remove_tree(name, fd)
+
+
+def end_session(store: Store, session: OpenSession) -> None:
+    """Remove the session's directory, and then the lease."""
+    reached("end.committed")
+    session.forget_place()
+    session.remove()
+    reached("end.removed")
+    try:
+        store.drop_lease(session_name(store, session.path))
+    except StoreError as error:
+        log.warning("lease: %s; it is dropped by the next gc", error)
+
+
+def make_facts(options: MountOptions, volume: VolumeRecord, version: int) -> SessionFacts:
+    return SessionFacts(
+        volume.id,
+        volume.full_name,
+        options.mountpoint,
+        os.getpid(),
+        version,
+        now_ns(),
+        options.is_read_only,
+        options.sub_path or "",
+    )
+
+
+def forget_device(path: Path) -> None:
+    with suppress(OSError):
+        (path / DEVICE).unlink(missing_ok=True)
+
+
+def own(path: Path, lock: IO[bytes], *, is_new: bool = False) -> OpenSession:
+    """The session at a path that has this lock. StoreUnavailableError if that is no more so."""
+    session = OpenSession(path, lock, is_new=is_new)
+    try:
+        if os.path.samestat(os.fstat(lock.fileno()), (session.catalog.parent / LOCK).stat()):
+            return session
+    except OSError:
+        pass
+    session.close()
+    raise StoreUnavailableError(f"{path}: it was replaced just now; try again")

@@ -1,0 +1,1 @@
+"""Facts, lock, host and liveness of a mount's session, as anybody may read them."""
