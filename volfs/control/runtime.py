@@ -1,8 +1,7 @@
-"""The runtime directory, where sockets are, and whose everything on the way there has to be.
+"""The runtime directory, where sockets are: only its owner can put anything there.
 
 Who can put something into a directory, or another directory into its place, can answer
-for its owner. So a path is walked by descriptors, and each directory has to belong to
-somebody who is trusted, and to be safe from others (docs/decisions/0026).
+for its owner (docs/decisions/0026; the walk there is ``system/trusted_path.py``).
 """
 
 from __future__ import annotations
@@ -10,16 +9,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection
-from contextlib import suppress
 from pathlib import Path
 
 from volfs.errors import MountError
+from volfs.system.trusted_path import open_trusted
 
 NAMED, XDG = "VOLFS_RUNTIME_DIR", "XDG_RUNTIME_DIR"
 _ADVICE = f"set {NAMED} to a directory of your own that others cannot change"
-_LINKS_MAX = 40
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def runtime_directory() -> Path:
@@ -78,98 +74,8 @@ def open_directory(path: Path, owners: Collection[int], *, create: bool = False)
     With ``create`` what is missing is made. FileNotFoundError and other OSErrors; MountError
     for what others can change, which says what to do.
     """
-    walk = _Walk(path, owners, create=create)
-    try:
-        while walk.names:
-            walk.step()
-        walk.check_end()
-    except BaseException:
-        os.close(walk.descriptor)
-        raise
-    return walk.descriptor
 
+    def refuse(why: str) -> MountError:
+        return MountError(f"{path} is not safe for sockets: {why}; or {_ADVICE}")
 
-class _Walk:
-    """From the root down a path. ``descriptor`` is of the directory where it has come to."""
-
-    def __init__(self, path: Path, owners: Collection[int], *, create: bool) -> None:
-        self.path = path
-        self.owners = owners
-        self.create = create
-        self.names = [*reversed(path.parts[1:])]
-        """What is still to be walked, the next one last."""
-        self._trusted = {0, *owners, *_find_unmapped()}
-        self._links = 0
-        self.descriptor = os.open("/", _LOOK)
-        self._status = os.fstat(self.descriptor)
-
-    def step(self) -> None:
-        found = self._open(self.names.pop())
-        status = os.fstat(found)
-        if stat.S_ISLNK(status.st_mode):
-            try:
-                self._follow(found, status)
-            finally:
-                os.close(found)
-        else:
-            self._enter(found, status)
-            self._check()
-
-    def _open(self, name: str) -> int:
-        """What has that name, a link itself."""
-        if self.create:
-            with suppress(FileExistsError):
-                os.mkdir(name, 0o700, dir_fd=self.descriptor)
-        return os.open(name, _LOOK, dir_fd=self.descriptor)
-
-    def _enter(self, directory: int, status: os.stat_result) -> None:
-        os.close(self.descriptor)
-        self.descriptor, self._status = directory, status
-
-    def _follow(self, link: int, status: os.stat_result) -> None:
-        """Go on where a link leads, if nobody else could have put it there."""
-        target = os.readlink("", dir_fd=link)
-        self._links += 1
-        if self._links > _LINKS_MAX:
-            raise self._refuse("too many symbolic links")
-        if self._status.st_mode & _OTHERS_WRITE or status.st_uid not in self._trusted:
-            raise self._refuse(f"a symbolic link to {target}, in a directory of others")
-        if target.startswith("/"):
-            root = os.open("/", _LOOK)
-            self._enter(root, os.fstat(root))
-        self.names += reversed(Path(target).parts[target.startswith("/") :])
-
-    def _check(self) -> None:
-        """Nobody else may replace what is on the way from here."""
-        mode, owner = self._status.st_mode, self._status.st_uid
-        if not stat.S_ISDIR(mode):
-            raise self._refuse(f"{self._here()} is not a directory")
-        if owner not in self._trusted:
-            raise self._refuse(f"{self._here()} belongs to another user ({owner})")
-        if mode & _OTHERS_WRITE and not mode & stat.S_ISVTX:
-            raise self._refuse(f"others may write to {self._here()}: `chmod go-w` it")
-
-    def check_end(self) -> None:
-        """Nobody else may put anything here."""
-        mode, owner = self._status.st_mode, self._status.st_uid
-        if owner not in self.owners:
-            raise self._refuse(f"{self._here()} belongs to another user ({owner})")
-        if mode & _OTHERS_WRITE:
-            raise self._refuse(f"others may write to {self._here()}: `chmod 700` it")
-
-    def _here(self) -> str:
-        return str(Path(f"/proc/self/fd/{self.descriptor}").readlink())
-
-    def _refuse(self, why: str) -> MountError:
-        return MountError(f"{self.path} is not safe for sockets: {why}; or {_ADVICE}")
-
-
-def _find_unmapped() -> set[int]:
-    """How the kernel shows users that this user namespace does not have, root perhaps.
-
-    The root directory and its like belong to them there, as to anybody else. What that
-    leaves open the kernel closes: the process at the other end is of a user that we know.
-    """
-    if Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
-        return set()
-    return {int(Path("/proc/sys/kernel/overflowuid").read_text())}
+    return open_trusted(path, owners, refuse, create=create)
