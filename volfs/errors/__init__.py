@@ -7,12 +7,15 @@
     │   │   ├── InvalidPathError         a path inside a volume
     │   │   └── ConflictError            somebody else was there first
     │   │       ├── HeadMovedError         a compare-and-swap was lost
+    │   │       ├── ObjectChangedError     an object of a bucket was replaced meanwhile
     │   │       ├── OverriddenError        ``--on-conflict fail`` refused
     │   │       ├── VolumeInUseError       mounted, or with uncommitted changes
     │   │       └── VolumeBusyError        reload while files are open (EBUSY)
     │   ├── NotFoundError              no such volume, version, mount
-    │   │   └── BaseGoneError            what an overlay stands on is not in the store
+    │   │   ├── BaseGoneError            what an overlay stands on is not in the store
+    │   │   └── ObjectNotFoundError, BucketNotFoundError
     │   ├── AlreadyExistsError
+    │   │   └── ObjectExistsError        a create-only write to a bucket was refused
     │   ├── NotAStoreError             a folder that is no volfs store
     │   ├── LocalFileError             a file outside the volume, in put and get
     │   ├── RequestSizeError           more than one call may carry
@@ -21,6 +24,7 @@
     │   ├── NoEntryError … StaleInodeError
     ├── StoreError                   the bytes cannot be reached or kept
     │   ├── StoreUnavailableError, StoreDeniedError, OutOfSpaceError
+    │   │   └── StoreUncertainError      it is not known whether a write was done
     │   ├── StoreReplacedError         what is at its address is not what was opened
     │   └── StoreTimeoutError
     ├── DataError                    the bytes are there and wrong, or gone
@@ -89,8 +93,24 @@ class BaseGoneError(NotFoundError):
     code = "base-gone"
 
 
+class ObjectNotFoundError(NotFoundError):
+    """A bucket has no object of that key."""
+
+    code = "object-not-found"
+
+
+class BucketNotFoundError(NotFoundError):
+    code = "bucket-not-found"
+
+
 class AlreadyExistsError(UserError):
     code = "already-exists"
+
+
+class ObjectExistsError(AlreadyExistsError):
+    """A bucket has an object of that key already, and was to have none."""
+
+    code = "object-exists"
 
 
 class NotAStoreError(UserError):
@@ -216,6 +236,12 @@ class HeadMovedError(ConflictError):
     code = "head-moved"
 
 
+class ObjectChangedError(ConflictError):
+    """An object of a bucket is not the one that was meant: its ETag is another."""
+
+    code = "object-changed"
+
+
 class OverriddenError(ConflictError):
     """``on_conflict="fail"``: publishing would override what others committed."""
 
@@ -249,6 +275,12 @@ class StoreError(VolfsError):
 
 class StoreUnavailableError(StoreError):
     code = "store-unavailable"
+
+
+class StoreUncertainError(StoreUnavailableError):
+    """A write got no answer, and whether it was done could not be found out."""
+
+    code = "store-uncertain"
 
 
 class StoreDeniedError(StoreError):

@@ -32,6 +32,7 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.FileSystemError: errno.EIO,
     errors.VolumeBusyError: errno.EBUSY,
     errors.HeadMovedError: errno.EAGAIN,
+    errors.ObjectChangedError: errno.ESTALE,
     errors.OverriddenError: errno.EAGAIN,
     errors.VolumeInUseError: errno.EBUSY,
     errors.ConflictError: errno.EAGAIN,
@@ -39,6 +40,7 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.StoreDeniedError: errno.EACCES,
     # Not ETIMEDOUT: programs take EIO for "the disk", and that is what it is to them.
     errors.StoreTimeoutError: errno.EIO,
+    errors.StoreUncertainError: errno.EIO,
     errors.StoreUnavailableError: errno.EIO,
     errors.StoreReplacedError: errno.EIO,
     errors.StoreError: errno.EIO,
@@ -51,7 +53,11 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.InvalidPathError: errno.EINVAL,
     errors.InvalidError: errno.EINVAL,
     errors.BaseGoneError: errno.EIO,
+    errors.ObjectNotFoundError: errno.ENOENT,
+    # A bucket that is gone makes its mount a broken disk, not an empty one.
+    errors.BucketNotFoundError: errno.EIO,
     errors.NotFoundError: errno.ENOENT,
+    errors.ObjectExistsError: errno.EEXIST,
     errors.AlreadyExistsError: errno.EEXIST,
     errors.NotAStoreError: errno.EIO,
     errors.LocalFileError: errno.EIO,

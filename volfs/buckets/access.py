@@ -1,0 +1,198 @@
+"""A bucket as the rest of volfs sees it: thread-safe, blocking, in volfs's own errors.
+
+Keys are relative to the folder that the address names, so nothing outside of it is ever touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from volfs.buckets.address import KEY_MAX
+from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.calls import DEADLINE, Caller
+from volfs.buckets.memory import MemoryDoor
+from volfs.buckets.multipart import Multipart
+from volfs.buckets.objects import ALWAYS, BATCH, Condition, Data, Door, Leftover, ObjectInfo, Page
+from volfs.buckets.writing import put_marked
+from volfs.errors import InvalidPathError, ObjectChangedError
+
+PAGE = 1000
+
+
+class Bucket:
+    """One bucket, or one folder of it. Errors are those of the table in ``answers``."""
+
+    def __init__(self, door: Door, prefix: str = "", deadline: float = DEADLINE) -> None:
+        self.door = door
+        self.prefix = prefix
+        self._caller = Caller(door.describe(), deadline)
+
+    def __repr__(self) -> str:
+        return f"<Bucket {self.door.describe()}/{self.prefix}>"
+
+    @property
+    def unreachable_since_ns(self) -> int | None:
+        """Since when nothing has answered, by the time of day; None if the last call went well."""
+        return self._caller.outage.since_ns
+
+    def close(self) -> None:
+        """Close its connections. Calls that wait end with a StoreError."""
+        self._caller.close()
+        self.door.close()
+
+    # --- reading ----------------------------------------------------------------
+
+    def head(self, key: str) -> ObjectInfo:
+        """ObjectNotFoundError."""
+        name = self._name(key)
+        return self._strip(self._caller.ask("HEAD", key, lambda t: self.door.head(name, t)).info)
+
+    def get(self, key: str, *, etag: str | None = None) -> tuple[ObjectInfo, Data]:
+        """The whole object. ObjectNotFoundError, ObjectChangedError."""
+        name = self._name(key)
+        info, data = self._caller.ask("GET", key, lambda t: self.door.get(name, None, etag, t))
+        self._check_etag(key, info, etag)
+        return self._strip(info), data
+
+    def get_range(self, key: str, offset: int, length: int, *, etag: str | None = None) -> Data:
+        """The bytes from ``offset`` on; fewer than ``length`` only at the object's end.
+
+        With ``etag``, an object that was replaced is an ObjectChangedError, and never other
+        bytes. ObjectNotFoundError.
+        """
+        name = self._name(key)
+        if length <= 0:
+            return b""
+        try:
+            info, data = self._caller.attempt(
+                "GET", key, lambda t: self.door.get(name, (offset, length), etag, t)
+            )
+        except Failure as failure:
+            if failure.kind is Kind.BAD_RANGE:
+                return b""
+            raise self._caller.to_error(failure, "GET", key) from None
+        self._check_etag(key, info, etag)
+        return data
+
+    def list_page(
+        self,
+        prefix: str,
+        *,
+        delimiter: bool = True,
+        after: str | None = None,
+        limit: int = PAGE,
+    ) -> Page:
+        """One request's worth of the keys below ``prefix``. ``after`` is the last page's ``next``.
+
+        With ``delimiter``, keys that have a ``/`` after the prefix are told as prefixes.
+        """
+        name = self.prefix + prefix
+        page = self._caller.ask(
+            "LIST", prefix, lambda t: self.door.list_page(name, delimiter, after, limit, t)
+        )
+        if not self.prefix:
+            return page
+        cut = len(self.prefix)
+        objects = [self._strip(info) for info in page.objects]
+        return Page(objects, [found[cut:] for found in page.prefixes], page.next)
+
+    # --- writing ----------------------------------------------------------------
+
+    def put(
+        self, key: str, data: Data, *, create: bool = False, etag: str | None = None
+    ) -> ObjectInfo:
+        """Write an object whole. It is there when this returns.
+
+        ``create``: ObjectExistsError if the key has one. ``etag``: ObjectChangedError if the
+        key's object has another, or there is none. StoreUncertainError: no answer came, and
+        whether it was written could not be found out.
+        """
+        name = self._name(key)
+        if not create and etag is None:
+            size = len(data)
+            info = self._caller.ask(
+                "PUT", key, lambda t: self.door.put(name, data, ALWAYS, "", t), size=size
+            )
+        else:
+            info = put_marked(self._caller, self.door, name, data, Condition(create, etag))
+        return self._strip(info)
+
+    def copy(self, source: str, target: str, *, create: bool = False) -> ObjectInfo:
+        """Copy within the bucket, by the service. ObjectNotFoundError, ObjectExistsError."""
+        names = self._name(source), self._name(target)
+        return self._strip(
+            self._caller.ask("COPY", source, lambda t: self.door.copy(*names, create, t))
+        )
+
+    def delete(self, key: str) -> None:
+        """Delete it, whether or not it is there."""
+        name = self._name(key)
+        self._caller.ask("DELETE", key, lambda t: self.door.delete(name, t))
+
+    def delete_many(self, keys: Sequence[str]) -> None:
+        """Delete them, whether or not they are there, a thousand with one request."""
+        names = iter([self._name(key) for key in keys])
+        for batch in iter(lambda: list(islice(names, BATCH)), []):
+            self._delete_batch(batch)
+
+    def open_multipart(self, key: str) -> Multipart:
+        """Begin an upload in parts. Nothing is to be seen of it before ``complete``."""
+        return Multipart(self._caller, self.door, self._name(key), len(self.prefix))
+
+    # --- what failed uploads have left ------------------------------------------
+
+    def list_leftovers(self, prefix: str = "") -> list[Leftover]:
+        """Multipart uploads that were begun below ``prefix`` and not ended, also by others."""
+        name = self.prefix + prefix
+        found = self._caller.ask("LIST", prefix, lambda t: self.door.list_leftovers(name, t))
+        cut = len(self.prefix)
+        return [leftover._replace(key=leftover.key[cut:]) for leftover in found]
+
+    def abort_leftover(self, leftover: Leftover) -> None:
+        """Take back the room that an upload holds. Whoever is at it hears an error."""
+        name = self._name(leftover.key)
+        self._caller.ask("ABORT", leftover.key, lambda t: self.door.abort(name, leftover.upload, t))
+
+    # --- names ------------------------------------------------------------------
+
+    def _name(self, key: str) -> str:
+        """The key in the whole bucket. InvalidPathError."""
+        name = self.prefix + key
+        try:
+            size = len(name.encode())
+        except UnicodeEncodeError:
+            raise InvalidPathError(f"key {key[:80]!r}: a key is UTF-8, and this is not") from None
+        if not key or size > KEY_MAX:
+            raise InvalidPathError(f"key {key[:80]!r}: a key has 1 to {KEY_MAX} bytes")
+        return name
+
+    def _strip(self, info: ObjectInfo) -> ObjectInfo:
+        cut = len(self.prefix)
+        return info._replace(key=info.key[cut:]) if cut else info
+
+    def _delete_batch(self, batch: list[str]) -> None:
+        self._caller.ask(
+            "DELETE", f"{len(batch)} objects", lambda t: self.door.delete_many(batch, t)
+        )
+
+    def _check_etag(self, key: str, info: ObjectInfo, etag: str | None) -> None:
+        """Some services do not know If-Match and answer with whatever is there."""
+        if etag is not None and info.etag != etag:
+            raise ObjectChangedError(f"{self._caller.name_of('GET', key)}: the object was replaced")
+
+
+def iter_objects(bucket: Bucket, prefix: str = "") -> Iterator[ObjectInfo]:
+    """Every object below a prefix, in the order of the keys' bytes."""
+    after: str | None = None
+    while True:
+        page = bucket.list_page(prefix, delimiter=False, after=after)
+        yield from page.objects
+        if page.next is None:
+            return
+        after = page.next
+
+
+def open_memory_bucket(name: str = "memory", prefix: str = "") -> Bucket:
+    """A bucket in the memory of this process, empty."""
+    return Bucket(MemoryDoor(name), prefix)

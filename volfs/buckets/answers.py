@@ -1,0 +1,136 @@
+"""What may become of a request to a bucket: one table of failures, and their errors.
+
+A door says which *failure* it met, with what the service said. The table says which error of
+volfs that is, whether to ask again, and what the user can do about it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from volfs import errors
+
+
+class Kind(Enum):
+    """What went wrong, whatever service it was."""
+
+    NO_OBJECT = "no-object"
+    NO_BUCKET = "no-bucket"
+    EXISTS = "exists"
+    CHANGED = "changed"
+    BAD_RANGE = "bad-range"
+    NO_UPLOAD = "no-upload"
+    BAD_KEY = "bad-key"
+    EXPIRED = "expired"
+    NO_CREDENTIALS = "no-credentials"
+    DENIED = "denied"
+    CLOCK = "clock"
+    PAYER = "payer"
+    FULL = "full"
+    REGION = "region"
+    INVALID = "invalid"
+    BUSY = "busy"
+    RACE = "race"
+    SERVER = "server"
+    RESET = "reset"
+    TIMEOUT = "timeout"
+    SHORT = "short"
+    REFUSED = "refused"
+    NO_HOST = "no-host"
+    TLS = "tls"
+    DAMAGED = "damaged"
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    error: type[errors.VolfsError]
+    text: str
+    """What happened, and what to do; follows ``VERB KEY: ``."""
+    again: bool = False
+    """Whether the same request may do better in a moment."""
+    unclear: bool = False
+    """Whether the service may have done what it was asked, all the same."""
+
+
+TABLE: dict[Kind, Row] = {
+    Kind.NO_OBJECT: Row(errors.ObjectNotFoundError, "there is no such object"),
+    Kind.NO_BUCKET: Row(
+        errors.BucketNotFoundError, "there is no such bucket; create it, or check its name"
+    ),
+    Kind.EXISTS: Row(errors.ObjectExistsError, "an object of that name is there already"),
+    Kind.CHANGED: Row(errors.ObjectChangedError, "the object was replaced or deleted meanwhile"),
+    Kind.BAD_RANGE: Row(errors.InvalidError, "the object ends before that range"),
+    Kind.NO_UPLOAD: Row(
+        errors.StoreError, "the multipart upload is gone: somebody aborted it, or it is too old"
+    ),
+    Kind.BAD_KEY: Row(
+        errors.StoreDeniedError,
+        "the key is not known or its secret is wrong; check the credentials",
+    ),
+    Kind.EXPIRED: Row(errors.StoreDeniedError, "the credentials have expired; renew them"),
+    Kind.NO_CREDENTIALS: Row(
+        errors.StoreDeniedError,
+        "no credentials were found and the bucket is not public; set AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY, or give a secret",
+    ),
+    Kind.DENIED: Row(
+        errors.StoreDeniedError, "these credentials may not do that; ask the bucket's owner"
+    ),
+    Kind.CLOCK: Row(
+        errors.StoreDeniedError, "this machine's clock differs from the service's; set the clock"
+    ),
+    Kind.PAYER: Row(
+        errors.StoreDeniedError, "who reads this bucket pays for it; say that the requester pays"
+    ),
+    Kind.FULL: Row(errors.OutOfSpaceError, "the bucket has no room left, or its quota is used up"),
+    Kind.REGION: Row(errors.StoreError, "the bucket is in another region; give that as region="),
+    Kind.INVALID: Row(errors.StoreError, "the service does not take this request"),
+    Kind.BUSY: Row(errors.StoreUnavailableError, "the service asks for fewer requests", again=True),
+    Kind.RACE: Row(
+        errors.StoreUnavailableError, "others write the same object", again=True, unclear=True
+    ),
+    Kind.SERVER: Row(
+        errors.StoreUnavailableError, "the service has a fault", again=True, unclear=True
+    ),
+    Kind.RESET: Row(errors.StoreUnavailableError, "the connection broke", again=True, unclear=True),
+    Kind.TIMEOUT: Row(errors.StoreTimeoutError, "no answer came in time", again=True, unclear=True),
+    Kind.SHORT: Row(
+        errors.StoreUnavailableError, "the answer ended too early", again=True, unclear=True
+    ),
+    Kind.REFUSED: Row(
+        errors.StoreUnavailableError, "nothing answers there; check the endpoint", again=True
+    ),
+    Kind.NO_HOST: Row(
+        errors.StoreUnavailableError,
+        "the host's name is not known; check the endpoint and the network",
+        again=True,
+    ),
+    Kind.TLS: Row(errors.StoreError, "the host's certificate is not trusted; check the endpoint"),
+    Kind.DAMAGED: Row(errors.DamagedObjectError, "the bytes are not those that the service has"),
+}
+
+
+class Failure(Exception):  # noqa: N818 - what is raised to users is an error of volfs
+    """One request that failed: its kind, and what the service said in its own words."""
+
+    def __init__(
+        self, kind: Kind, detail: str = "", *, status: int = 0, wait: float | None = None
+    ) -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+        self.status = status
+        self.wait = wait
+        """How many seconds the service asks to be left alone."""
+
+    @property
+    def row(self) -> Row:
+        return TABLE[self.kind]
+
+
+def to_error(failure: Failure, what: str) -> errors.VolfsError:
+    """The error of volfs for a failure. ``what`` is the bucket, the verb and the key."""
+    said = f" ({failure.detail})" if failure.detail else ""
+    return failure.row.error(f"{what}: {failure.row.text}{said}")

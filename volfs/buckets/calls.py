@@ -1,0 +1,133 @@
+"""One call to a bucket: as many requests as it takes, until the deadline."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from volfs.buckets.answers import Failure, Kind, to_error
+from volfs.buckets.throttle import Outage, Throttle, pause_before
+from volfs.errors import StoreError, StoreUnavailableError, VolfsError
+
+T = TypeVar("T")
+Send = Callable[[float], T]
+"""Sends one request. It is told how many seconds an answer may take."""
+
+DEADLINE = 60.0
+ATTEMPT = 20.0
+"""Seconds after which a request without any progress is given up and sent again."""
+UPLOAD_RATE = 256 * 1024
+"""Bytes a second below which an upload is given up."""
+
+
+class Deadline:
+    """The end of a call, by a clock that nobody sets."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        return max(0.0, self._end - time.monotonic())
+
+
+class Caller:
+    """Sends the requests of one bucket: throttled, repeated, and only in its own process."""
+
+    def __init__(self, name: str, deadline: float) -> None:
+        self._name = name
+        self._deadline = deadline
+        self._process = os.getpid()
+        self._closed = threading.Event()
+        self.throttle = Throttle()
+        self.outage = Outage()
+
+    def close(self) -> None:
+        """End all waiting; calls after it are errors."""
+        self._closed.set()
+
+    def name_of(self, verb: str, key: str) -> str:
+        """What a message begins with."""
+        return f"{self._name}: {verb} {key}" if key else f"{self._name}: {verb}"
+
+    def ask(self, verb: str, key: str, send: Send[T], *, size: int = 0) -> T:
+        """The answer; or, when asking again is not worth it, an error of the table of failures."""
+        try:
+            return self.attempt(verb, key, send, size=size)
+        except Failure as failure:
+            raise self.to_error(failure, verb, key) from None
+
+    def to_error(self, failure: Failure, verb: str, key: str) -> VolfsError:
+        """The error of volfs for the last failure of a call."""
+        return to_error(failure, self.name_of(verb, key))
+
+    def attempt(
+        self,
+        verb: str,
+        key: str,
+        send: Send[T],
+        *,
+        size: int = 0,
+        decide: Callable[[Failure], T | None] | None = None,
+    ) -> T:
+        """As ``ask``, with the last ``Failure`` as it is.
+
+        ``decide`` is asked after each attempt that may have been done all the same; what it
+        returns is the answer, and None means that the request is to be sent again.
+        """
+        self.check_process()
+        deadline = Deadline(self._deadline + size / UPLOAD_RATE)
+        if not self.outage.may_try():
+            raise Failure(Kind.RESET, "nothing has answered for some time")
+        attempt = 1
+        while True:
+            try:
+                reply = self._send(send, deadline)
+            except Failure as failure:
+                found = self._consider(failure, decide)
+                if found is not None:
+                    return found
+                pause = pause_before(attempt, failure.wait)
+                if not failure.row.again or pause >= deadline.left:
+                    self._judge(failure)
+                    raise
+                self._wait(pause)
+                attempt += 1
+                continue
+            self.outage.succeed()
+            return reply
+
+    def check_process(self) -> None:
+        """StoreError in a child of the process that opened the bucket, and after ``close``."""
+        if os.getpid() != self._process:
+            raise StoreError(
+                f"{self._name}: opened before a fork; a child process has to open it anew"
+            )
+        if self._closed.is_set():
+            raise StoreError(f"{self._name}: the bucket is closed")
+
+    def _send(self, send: Send[T], deadline: Deadline) -> T:
+        try:
+            with self.throttle.slot(deadline.left):
+                return send(min(ATTEMPT, max(deadline.left, 0.1)))
+        except TimeoutError:
+            raise Failure(Kind.TIMEOUT, "too many requests were waiting") from None
+
+    def _consider(self, failure: Failure, decide: Callable[[Failure], T | None] | None) -> T | None:
+        if failure.kind is Kind.BUSY:
+            self.throttle.slow_down()
+        return decide(failure) if decide is not None else None
+
+    def _judge(self, failure: Failure) -> None:
+        """A service that refuses is there; one that does not answer may be away."""
+        if issubclass(failure.row.error, StoreUnavailableError) or failure.kind is Kind.TIMEOUT:
+            self.outage.fail()
+        else:
+            self.outage.succeed()
+
+    def _wait(self, seconds: float) -> None:
+        if self._closed.wait(seconds):
+            raise StoreError(f"{self._name}: the bucket is closed")

@@ -1,0 +1,167 @@
+"""A bucket in the memory of this process, for tests and simulations: every key, every answer."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.objects import BATCH, Condition, Data, Head, Leftover, ObjectInfo, Page
+
+
+class _Stored(NamedTuple):
+    info: ObjectInfo
+    data: bytes
+    mark: str
+
+
+class _Upload(NamedTuple):
+    leftover: Leftover
+    parts: dict[int, bytes]
+
+
+class MemoryDoor:
+    """The door to objects that are a dict. ETags are never the same twice."""
+
+    def __init__(self, name: str = "memory") -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._objects: dict[str, _Stored] = {}
+        self._uploads: dict[str, _Upload] = {}
+        self._numbers = itertools.count()
+
+    def describe(self) -> str:
+        return f"memory://{self._name}"
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def head(self, key: str, timeout: float) -> Head:
+        with self._lock:
+            stored = self._get(key)
+        return Head(stored.info, stored.mark)
+
+    def get(
+        self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
+    ) -> tuple[ObjectInfo, Data]:
+        with self._lock:
+            stored = self._get(key)
+        if etag is not None and etag != stored.info.etag:
+            raise Failure(Kind.CHANGED, status=412)
+        if span is None:
+            return stored.info, stored.data
+        offset, length = span
+        if offset >= stored.info.size:
+            raise Failure(Kind.BAD_RANGE, status=416)
+        return stored.info, stored.data[offset : offset + length]
+
+    def put(
+        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+    ) -> ObjectInfo:
+        with self._lock:
+            self._check(key, condition)
+            return self._store(key, bytes(data), mark)
+
+    def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo:
+        with self._lock:
+            self._check(target, Condition(create=create))
+            return self._store(target, self._get(source).data, "")
+
+    def delete(self, key: str, timeout: float) -> None:
+        with self._lock:
+            self._objects.pop(key, None)
+
+    def delete_many(self, keys: Sequence[str], timeout: float) -> None:
+        if len(keys) > BATCH:
+            raise Failure(Kind.INVALID, f"more than {BATCH} keys", status=400)
+        for key in keys:
+            self.delete(key, timeout)
+
+    def list_page(
+        self, prefix: str, delimiter: bool, after: str | None, limit: int, timeout: float
+    ) -> Page:
+        with self._lock:
+            names = sorted((key for key in self._objects if key.startswith(prefix)), key=_by_bytes)
+            objects: list[ObjectInfo] = []
+            prefixes: list[str] = []
+            at = 0 if after is None else bisect_left(names, _by_bytes(after), key=_by_bytes)
+            while at < len(names) and len(objects) + len(prefixes) < limit:
+                head, slash, _ = names[at][len(prefix) :].partition("/")
+                if delimiter and slash:
+                    prefixes.append(prefix + head + slash)
+                    at = _skip(names, at, prefixes[-1])
+                else:
+                    objects.append(self._objects[names[at]].info)
+                    at += 1
+        return Page(objects, prefixes, names[at] if at < len(names) else None)
+
+    def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
+        with self._lock:
+            upload = f"upload-{next(self._numbers)}"
+            self._uploads[upload] = _Upload(Leftover(key, upload, time.time_ns()), {})
+        return upload
+
+    def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
+        with self._lock:
+            self._get_upload(key, upload).parts[number] = bytes(data)
+        return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+    def complete(
+        self, key: str, upload: str, parts: Sequence[tuple[int, str]], mark: str, timeout: float
+    ) -> ObjectInfo:
+        with self._lock:
+            found = self._get_upload(key, upload).parts
+            if any(number not in found for number, _ in parts):
+                raise Failure(Kind.INVALID, "a part is missing", status=400)
+            del self._uploads[upload]
+            return self._store(key, b"".join(found[number] for number, _ in parts), mark)
+
+    def abort(self, key: str, upload: str, timeout: float) -> None:
+        with self._lock:
+            self._uploads.pop(upload, None)
+
+    def list_leftovers(self, prefix: str, timeout: float) -> list[Leftover]:
+        with self._lock:
+            found = [upload.leftover for upload in self._uploads.values()]
+        return [leftover for leftover in found if leftover.key.startswith(prefix)]
+
+    def _get(self, key: str) -> _Stored:
+        if key not in self._objects:
+            raise Failure(Kind.NO_OBJECT, status=404)
+        return self._objects[key]
+
+    def _get_upload(self, key: str, upload: str) -> _Upload:
+        found = self._uploads.get(upload)
+        if found is None or found.leftover.key != key:
+            raise Failure(Kind.NO_UPLOAD, status=404)
+        return found
+
+    def _check(self, key: str, condition: Condition) -> None:
+        stored = self._objects.get(key)
+        if condition.create and stored is not None:
+            raise Failure(Kind.EXISTS, status=412)
+        if condition.etag is None:
+            return
+        if stored is None or stored.info.etag != condition.etag:
+            raise Failure(Kind.CHANGED, status=412)
+
+    def _store(self, key: str, data: bytes, mark: str) -> ObjectInfo:
+        etag = f'"{next(self._numbers):032x}"'
+        info = ObjectInfo(key, len(data), time.time_ns(), etag)
+        self._objects[key] = _Stored(info, data, mark)
+        return info
+
+
+def _by_bytes(key: str) -> bytes:
+    return key.encode("utf-8", "surrogatepass")
+
+
+def _skip(names: list[str], at: int, prefix: str) -> int:
+    """The place of the first name, from ``at`` on, that does not begin with ``prefix``."""
+    end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    return bisect_left(names, _by_bytes(end), lo=at, key=_by_bytes)

@@ -1,0 +1,101 @@
+"""An upload in parts: to be seen whole when it is complete, and gone if it fails."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+from volfs.buckets.answers import Failure, Kind, to_error
+from volfs.buckets.calls import Caller
+from volfs.buckets.objects import Data, Door, ObjectInfo
+from volfs.buckets.writing import make_mark
+from volfs.errors import InvalidError, VolfsError
+
+PARTS_MAX = 10_000
+PART_MIN = 5 * 1024 * 1024
+"""The least size of a part that is not the last one, by S3's rules."""
+
+
+class Multipart:
+    """Parts may be put by many threads at once. As a context, an error aborts the upload."""
+
+    def __init__(self, caller: Caller, door: Door, name: str, cut: int) -> None:
+        self._caller = caller
+        self._door = door
+        self._name = name
+        self._cut = cut
+        self._mark = make_mark()
+        self._lock = threading.Lock()
+        self._parts: dict[int, str] = {}
+        self._over = False
+        self.upload = caller.ask(
+            "POST", self._key, lambda t: door.begin_multipart(name, self._mark, t)
+        )
+
+    def __enter__(self) -> Multipart:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._over:
+            self._abort_quietly()
+
+    @property
+    def _key(self) -> str:
+        return self._name[self._cut :]
+
+    def put_part(self, number: int, data: Data) -> None:
+        """Part 1, 2 …; at least 5 MiB each but the last. It may be put again."""
+        if not 1 <= number <= PARTS_MAX:
+            raise InvalidError(f"part {number}: parts have the numbers 1 to {PARTS_MAX}")
+        tag = self._caller.ask(
+            "PUT",
+            self._key,
+            lambda t: self._door.put_part(self._name, self.upload, number, data, t),
+            size=len(data),
+        )
+        with self._lock:
+            self._parts[number] = tag
+
+    def complete(self) -> ObjectInfo:
+        """Make the object of all parts, in the order of their numbers."""
+        with self._lock:
+            parts = sorted(self._parts.items())
+        what = self._caller.name_of("COMPLETE", self._key)
+        try:
+            info = self._caller.attempt(
+                "COMPLETE",
+                self._key,
+                lambda t: self._door.complete(self._name, self.upload, parts, self._mark, t),
+                decide=self._decide,
+            )
+        except Failure as failure:
+            raise to_error(failure, what) from None
+        self._over = True
+        return info._replace(key=self._key)
+
+    def abort(self) -> None:
+        """Forget all parts. It may be called again, and after a failure."""
+        self._over = True
+        self._caller.ask("ABORT", self._key, lambda t: self._door.abort(self._name, self.upload, t))
+
+    def _decide(self, failure: Failure) -> ObjectInfo | None:
+        """An upload that is gone after an answer that got lost may be complete."""
+        if not failure.row.unclear and failure.kind is not Kind.NO_UPLOAD:
+            return None
+        try:
+            head = self._door.head(self._name, timeout=5.0)
+        except Failure:
+            return None
+        return head.info if head.mark == self._mark else None
+
+    def _abort_quietly(self) -> None:
+        """What goes wrong here hides no error of the caller; ``list_leftovers`` shows the rest."""
+        try:
+            self.abort()
+        except VolfsError:
+            self._over = True

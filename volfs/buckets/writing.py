@@ -1,0 +1,84 @@
+"""A write under a condition, told exactly: who wins, who loses, and who cannot know.
+
+A write that gets no answer may have been done. So each has a *mark*, random and in the object's
+metadata, by which a HEAD tells whose object is there.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from volfs.buckets.answers import Failure, Kind, to_error
+from volfs.buckets.calls import Caller
+from volfs.buckets.objects import Condition, Data, Door, ObjectInfo
+from volfs.errors import StoreUncertainError
+
+
+def make_mark() -> str:
+    return secrets.token_hex(16)
+
+
+class MarkedPut:
+    """One write under a condition, with all its attempts: they have one mark."""
+
+    def __init__(
+        self, caller: Caller, door: Door, name: str, data: Data, condition: Condition
+    ) -> None:
+        self._caller = caller
+        self._door = door
+        self._name = name
+        self._data = data
+        self._condition = condition
+        self._mark = make_mark()
+        self._in_doubt = False
+
+    def run(self) -> ObjectInfo:
+        """ObjectExistsError, ObjectChangedError, StoreUncertainError."""
+        what = self._caller.name_of("PUT", self._name)
+        try:
+            return self._caller.attempt(
+                "PUT", self._name, self._send, size=len(self._data), decide=self._decide
+            )
+        except Failure as failure:
+            if self._in_doubt and failure.row.again:
+                raise StoreUncertainError(
+                    f"{what}: it is not known whether it was written ({failure.row.text})"
+                ) from None
+            raise to_error(failure, what) from None
+
+    def _send(self, timeout: float) -> ObjectInfo:
+        return self._door.put(self._name, self._data, self._condition, self._mark, timeout)
+
+    def _decide(self, failure: Failure) -> ObjectInfo | None:
+        """What is there now decides, if an attempt was in doubt; the status never does."""
+        self._in_doubt = self._in_doubt or failure.row.unclear
+        if not self._in_doubt:
+            return None
+        try:
+            head = self._door.head(self._name, timeout=5.0)
+        except Failure as trouble:
+            self._conclude(trouble)
+            return None
+        if head.mark == self._mark:
+            return head.info
+        self._lose(head.info)
+        return None
+
+    def _conclude(self, trouble: Failure) -> None:
+        """Nothing is there: a write over something has lost, one that creates is sent again."""
+        if trouble.kind is Kind.NO_OBJECT and self._condition.etag is not None:
+            raise Failure(Kind.CHANGED, status=trouble.status)
+
+    def _lose(self, there: ObjectInfo) -> None:
+        """Another's object is there. One that is still to be written over is no loss."""
+        if self._condition.create:
+            raise Failure(Kind.EXISTS)
+        if there.etag != self._condition.etag:
+            raise Failure(Kind.CHANGED)
+
+
+def put_marked(
+    caller: Caller, door: Door, name: str, data: Data, condition: Condition
+) -> ObjectInfo:
+    """Write under a condition. ObjectExistsError, ObjectChangedError, StoreUncertainError."""
+    return MarkedPut(caller, door, name, data, condition).run()
