@@ -21,10 +21,10 @@ FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager"}
 IMPURE = {"trio", "lmdb", "obstore", "pyfuse3", "socket", "time", "logging"}
 VFS_WITH_EFFECTS = {"aio", "arena", "catalog", "committer", "scratch", "sharing"}
 LMDB_MODULES = {
-    "volfs/store/embedded/environment.py",
-    "volfs/store/embedded/transaction.py",
+    "volfs/store/checked_lmdb/environment.py",
+    "volfs/store/checked_lmdb/pages.py",
+    "volfs/store/checked_lmdb/transaction.py",
     "volfs/vfs/catalog.py",
-    "volfs/store/pages.py",
 }
 
 

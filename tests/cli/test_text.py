@@ -247,7 +247,7 @@ def test_a_create_that_fails_leaves_no_half_a_store(volfs: Command, what: str) -
     """The disk is full, or the system refuses, at each of its steps."""
     program = f"""
 import os, pathlib, sys
-from volfs.store.embedded import layout
+from volfs.store.embedded.place import layout
 def fail(*arguments, **options): raise OSError(28, "No space left on device")
 step = {what!r}
 if step == "index": layout.Environment = fail

@@ -15,7 +15,7 @@ from tests.crash.household import Household
 from tests.crash.test_prefixes import WORKLOADS, directory, prepare
 from tests.crash.tracing import WRITING, count_calls, needs_strace, run_traced
 from volfs.errors import StoreError
-from volfs.store.embedded import rebuild
+from volfs.store.embedded.care import rebuild
 
 pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc"), needs_strace]
 

@@ -26,8 +26,8 @@ pytestmark = [
 PREPARE = """
 import os, sys, threading, time
 from pathlib import Path
-from volfs.store.embedded.environment import Environment
-from volfs.store.embedded.signals import Signals
+from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.embedded.tables.signals import Signals
 from volfs.vfs.catalog import Catalog, Flush
 
 place = Path(sys.argv[1])

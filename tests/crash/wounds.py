@@ -10,9 +10,9 @@ from tests.crash.life import opened
 from tests.harness.damage import flip_byte, spoil_rows_in
 from volfs.errors import MissingObjectError
 from volfs.model.objects import Kind, compute_oid
+from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.engine import Engine
-from volfs.store.embedded.index import Index
-from volfs.store.embedded.name_log import NAME_LOG
+from volfs.store.embedded.refs.name_log import NAME_LOG
 
 OTHER_PACK = 9999
 SMALL = (b"names", b"quarantine", b"condemned", b"lost", b"volumes", b"versions")

@@ -17,7 +17,7 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.objects import Kind
 from volfs.model.retention import KeepRules
 from volfs.store.base import Store, VolumeRecord
-from volfs.store.embedded.ballast import SIZE, Ballast
+from volfs.store.checked_lmdb.ballast import SIZE, Ballast
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.commit import CommitNote

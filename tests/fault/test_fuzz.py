@@ -42,8 +42,8 @@ from volfs.model.pack import (
 from volfs.model.record_blocks import BlockTable, encode_table
 from volfs.model.tree import build_tree, decode_tree
 from volfs.sessions.facts import SessionFacts, decode_facts, encode_facts
-from volfs.store.codec import compress, decompress, pack_object, unpack_blocks, unpack_object
-from volfs.store.embedded.rows import IndexEntry, decode_entry, encode_entry
+from volfs.store.packs.codec import compress, decompress, pack_object, unpack_blocks, unpack_object
+from volfs.store.packs.rows import IndexEntry, decode_entry, encode_entry
 
 LARGE = 1 << 20
 LONG = 1800

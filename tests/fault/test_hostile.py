@@ -22,7 +22,6 @@ from tests.fault.mutations import mutate
 from tests.harness.rig import Rig, list_tree
 from tests.volume.shortcuts import publish_files
 from volfs.errors import VolfsError
-from volfs.model.checksum import add_checksum, strip_checksum
 from volfs.model.diff import diff_directories
 from volfs.model.entry import Entry, FileKind
 from volfs.model.manifest import Snapshot, decode_manifest, encode_manifest
@@ -30,6 +29,7 @@ from volfs.model.objects import Kind, Oid
 from volfs.model.references import Reference, iter_manifest_references, walk_references
 from volfs.model.tree import build_tree, iter_entries
 from volfs.store.base import Head, Store, Upload, VolumeRecord
+from volfs.store.checked_lmdb.checksum import add_checksum, strip_checksum
 from volfs.store.registry import open_store
 from volfs.vfs.catalog import MAP_SIZE
 from volfs.vfs.inode import Directory

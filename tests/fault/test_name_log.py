@@ -17,7 +17,7 @@ from tests.crash.children import first_seed, is_long
 from tests.fault.damages import Damage, choose_damage
 from tests.volume.shortcuts import publish_files
 from volfs.store.base import Store
-from volfs.store.embedded.name_log import NAME_LOG
+from volfs.store.embedded.refs.name_log import NAME_LOG
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.gc import collect_garbage

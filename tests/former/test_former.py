@@ -15,8 +15,8 @@ from tests.cli.conftest import Command
 from tests.former.conftest import EXPECTED, list_digests
 from volfs.control.mounts import list_volfs_mounts
 from volfs.model.entry import UNKNOWN
-from volfs.store.codec import is_former_form
-from volfs.store.embedded.rows import decode_entry
+from volfs.store.packs.codec import is_former_form
+from volfs.store.packs.rows import decode_entry
 from volfs.store.registry import open_store, upgrade_format
 from volfs.volume.reader import Reader
 

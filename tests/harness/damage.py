@@ -9,7 +9,7 @@ import lmdb
 from volfs.model.objects import Oid
 from volfs.model.pack import RECORD_HEADER_SIZE
 from volfs.store.base import Store, VolumeRecord
-from volfs.store.embedded.environment import Environment
+from volfs.store.checked_lmdb.environment import Environment
 from volfs.volume.history import load_manifest
 from volfs.volume.reader import Reader
 

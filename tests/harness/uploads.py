@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from volfs.store.base import Upload
-from volfs.store.embedded.upload import PackUpload
+from volfs.store.embedded.data.upload import PackUpload
 
 
 def die_with(upload: Upload) -> None:

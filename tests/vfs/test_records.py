@@ -16,8 +16,8 @@ import trio
 from tests.harness.rig import Rig, list_tree
 from tests.vfs.conftest import NewRig
 from volfs.errors import MissingObjectError, StoreUnavailableError, UnsupportedFormatError
-from volfs.model.checksum import CHECKSUM_SIZE, add_checksum
 from volfs.model.objects import Oid
+from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE, add_checksum
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout import Notice
 from volfs.vfs.committer import _publish

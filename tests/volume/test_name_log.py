@@ -22,7 +22,7 @@ from tests.volume.test_repair import (
 )
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.care import RepairReport
-from volfs.store.embedded.name_log import NameLog, Naming
+from volfs.store.embedded.refs.name_log import NameLog, Naming
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.gc import collect_garbage

@@ -361,7 +361,7 @@ def test_damage_in_a_pack_that_somebody_writes_to_is_left_for_later(whole: Whole
 
 REPAIR_AND_DIE = """
     import os, sys
-    from volfs.store.embedded import repair as room
+    from volfs.store.embedded.care import repair as room
     from volfs.store.registry import open_store
     name, count = sys.argv[2], 0
     store = open_store(sys.argv[1])

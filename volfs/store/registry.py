@@ -23,7 +23,7 @@ RebuildEngine = Callable[[str], Iterator[CheckProgress | RebuildReport]]
 
 
 def _rebuild_embedded(location: str) -> Iterator[CheckProgress | RebuildReport]:
-    from volfs.store.embedded.rebuild import rebuild_embedded
+    from volfs.store.embedded.care.rebuild import rebuild_embedded
 
     return rebuild_embedded(location)
 
@@ -40,7 +40,7 @@ REBUILDERS: dict[str, RebuildEngine] = {
 
 
 def _upgrade_embedded(location: str) -> bool:
-    from volfs.store.embedded.layout import upgrade_embedded
+    from volfs.store.embedded.place.layout import upgrade_embedded
 
     return upgrade_embedded(location)
 
@@ -55,7 +55,7 @@ ENGINES: dict[str, OpenEngine] = {
 
 
 def _open_embedded_tables(location: str, names: TableNames, create: bool) -> TableStore:
-    from volfs.store.embedded.tables import open_embedded_tables
+    from volfs.store.embedded.tables.tables import open_embedded_tables
 
     return open_embedded_tables(location, names, create)
 

@@ -28,12 +28,12 @@ from volfs.errors import (
     OutOfSpaceError,
     StoreUnavailableError,
 )
-from volfs.model.checksum import add_checksum, strip_checksum
 from volfs.model.extents import ExtentMap
 from volfs.model.manifest import Snapshot
 from volfs.store.anchor import spelled
 from volfs.store.base import Head
-from volfs.store.pages import (
+from volfs.store.checked_lmdb.checksum import add_checksum, strip_checksum
+from volfs.store.checked_lmdb.pages import (
     DATA,
     check_header,
     check_there,
@@ -41,7 +41,7 @@ from volfs.store.pages import (
     is_due,
     keep_from_children,
 )
-from volfs.store.reader_table import wait_until_writable
+from volfs.store.checked_lmdb.reader_table import wait_until_writable
 from volfs.store.thaw import wait_until_thawed
 from volfs.vfs.arena import Work, refuse_deleted, reserve_room, to_store_error
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode

@@ -23,9 +23,9 @@ from volfs.model.block_sums import (
     has_sums,
     split_by_stretch,
 )
-from volfs.model.checksum import strip_checksum
 from volfs.model.extents import STRETCH
-from volfs.store.page_rows import Row, read_page_rows
+from volfs.store.checked_lmdb.checksum import strip_checksum
+from volfs.store.checked_lmdb.page_rows import Row, read_page_rows
 from volfs.vfs.records import (
     BASE_KEY,
     FORMER_BASE_KEY,

@@ -1,1 +1,10 @@
-"""A store in a directory: pack files and one LMDB environment. Format: docs/format.md."""
+"""The embedded engine: one directory, with packs and one LMDB environment. Imports go downward::
+
+engine          a handle on an open store, and the one engine for each directory
+opened          the parts of an open store, wired together
+care/           gc, check, repair, rebuilding
+tables/         ordered tables beside the index, and how processes wake each other
+refs/           volumes, versions, tags, leases, holds, and the name log
+place/          the directory: its layout, and the proof that it is the one that was opened
+data/           the data path: pack files, the index, uploads
+"""

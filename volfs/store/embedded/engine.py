@@ -28,18 +28,18 @@ from volfs.store.base import (
     VolumeRecord,
 )
 from volfs.store.care import GcOptions, GcProgress, GcReport, Live, RepairReport, Undeleted
+from volfs.store.checked_lmdb.environment import Transaction, store_errors
 from volfs.store.clock import now_ns, read_steady
-from volfs.store.embedded.collector import collect
-from volfs.store.embedded.damage import iter_damage
-from volfs.store.embedded.environment import Transaction, store_errors
-from volfs.store.embedded.handle import Identity, identify
-from volfs.store.embedded.layout import create_store
+from volfs.store.embedded.care.collector import collect
+from volfs.store.embedded.care.damage import iter_damage
+from volfs.store.embedded.care.purge import undelete
+from volfs.store.embedded.care.repair import repair
+from volfs.store.embedded.data.upload import PackUpload
 from volfs.store.embedded.opened import Engine, describe_missed
-from volfs.store.embedded.purge import undelete
-from volfs.store.embedded.refs import naming_of
-from volfs.store.embedded.repair import repair
-from volfs.store.embedded.rows import decode_entry
-from volfs.store.embedded.upload import PackUpload
+from volfs.store.embedded.place.handle import Identity, identify
+from volfs.store.embedded.place.layout import create_store
+from volfs.store.embedded.refs.refs import naming_of
+from volfs.store.packs.rows import decode_entry
 
 
 class EmbeddedStore:

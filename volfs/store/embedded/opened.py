@@ -10,15 +10,15 @@ from pathlib import Path
 
 from volfs.errors import DamagedObjectError, StoreReplacedError, VolfsError
 from volfs.store.anchor import anchored
-from volfs.store.embedded.acknowledged import Acknowledged, Point
-from volfs.store.embedded.ballast import Ballast
-from volfs.store.embedded.caretaker import Parts
-from volfs.store.embedded.environment import Environment
-from volfs.store.embedded.handle import Proof
-from volfs.store.embedded.held_leases import HeldLeases
-from volfs.store.embedded.holds import Holds
-from volfs.store.embedded.index import Index
-from volfs.store.embedded.layout import (
+from volfs.store.checked_lmdb.ballast import Ballast
+from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.embedded.care.caretaker import Parts
+from volfs.store.embedded.data.index import Index
+from volfs.store.embedded.data.pack_files import PackReader, list_files
+from volfs.store.embedded.data.pack_writer import WriterPool
+from volfs.store.embedded.place.acknowledged import Acknowledged, Point
+from volfs.store.embedded.place.handle import Proof
+from volfs.store.embedded.place.layout import (
     FORMAT,
     INDEX,
     PACKS,
@@ -28,13 +28,13 @@ from volfs.store.embedded.layout import (
     read_version,
     say_former,
 )
-from volfs.store.embedded.leases import Leases
-from volfs.store.embedded.name_log import NAME_LOG, NameLog
-from volfs.store.embedded.packs import PackReader, list_files
-from volfs.store.embedded.reader import ObjectReader
-from volfs.store.embedded.refs import Refs
-from volfs.store.embedded.tags import Tags
-from volfs.store.embedded.writer import WriterPool
+from volfs.store.embedded.refs.held_leases import HeldLeases
+from volfs.store.embedded.refs.holds import Holds
+from volfs.store.embedded.refs.leases import Leases
+from volfs.store.embedded.refs.name_log import NAME_LOG, NameLog
+from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.tags import Tags
+from volfs.store.packs.reader import ObjectReader
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,177 @@
+"""Records in blocks: a part is read and verified alone, and no flipped bit is ever believed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.store.embedded.test_embedded import VOLUME, add, data_pack, list_damage, noise
+from volfs.errors import DamagedObjectError
+from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.model.pack import RECORD_HEADER_SIZE, Codec, find_stored_problem
+from volfs.store.embedded.engine import EmbeddedStore, open_embedded
+from volfs.store.packs.codec import RAW_BITS, ZSTD_BITS, pack_object, unpack_object
+
+RAW, ZSTD = 1 << RAW_BITS, 1 << ZSTD_BITS
+SIZES = [0, 1, 63, RAW - 1, RAW, RAW + 1, 3 * RAW + 5, ZSTD, ZSTD + 1, 3 * ZSTD, 5 * ZSTD - 7]
+
+
+def mixed(size: int) -> bytes:
+    """What is worth compressing although every third block of it is not."""
+    parts = [noise(ZSTD) if n % 3 == 2 else b"text %d " % n * ZSTD for n in range(size // ZSTD + 1)]
+    return b"".join(part[:ZSTD] for part in parts)[:size]
+
+
+CONTENTS = {"noise": noise, "text": lambda size: (b"line of text " * size)[:size], "mixed": mixed}
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+@pytest.mark.parametrize("size", SIZES)
+def test_the_form_of_each_size(content: str, size: int) -> None:
+    data = CONTENTS[content](size)
+    for kind in (Kind.CHUNK, Kind.TREE):
+        oid = compute_oid(kind, data)
+        header, parts = pack_object(kind, oid, data)
+        stored = b"".join(parts)
+        assert unpack_object(header, stored) == data
+        assert find_stored_problem(header, stored) is None
+        limit = RAW if content == "noise" else ZSTD
+        assert (header.codec is Codec.BLOCKS) == (kind is Kind.CHUNK and size > limit)
+        small = kind is not Kind.CHUNK or size <= RAW
+        assert header.stored <= size or not small, "small records do not grow"
+        assert header.stored <= size + 12 * (size / RAW + 1) + 8
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
+    store = open_embedded(str(tmp_path / "store"), create=True)
+    store.create_volume(VOLUME, b"manifest 0")
+    yield store
+    store.close()
+
+
+def reopen(store: EmbeddedStore) -> EmbeddedStore:
+    """With nothing remembered."""
+    path = store.url
+    store.close()
+    return open_embedded(path, create=False)
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_any_part_is_what_it_was(store: EmbeddedStore, content: str) -> None:
+    data = CONTENTS[content](5 * ZSTD - 7)
+    (oid,) = add(store, data)
+    store = reopen(store)
+    objects = store.objects
+    make = random.Random(content)
+    for _ in range(300):
+        offset = make.randrange(len(data))
+        length = min(make.choice((0, 1, 4096, RAW, ZSTD, 3 * ZSTD)), len(data) - offset)
+        for read in (objects.read_object_ready, objects.read_object):
+            found = read(oid, offset, length)
+            assert found is None or found == data[offset : offset + length]
+    with pytest.raises(DamagedObjectError, match="1 bytes at"):
+        objects.read_object(oid, len(data), 1)
+    assert objects.load_object(oid) == data
+    store.close()
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_a_small_read_reads_little(store: EmbeddedStore, content: str) -> None:
+    (oid,) = add(store, CONTENTS[content](1 << 20))
+    store = reopen(store)
+    packs = store._engine.packs
+    sizes: list[int] = []
+    read_at = packs.read_at
+
+    def counting(pack: int, offset: int, length: int) -> bytes:
+        sizes.append(length)
+        return read_at(pack, offset, length)
+
+    packs.read_at = counting  # type: ignore[method-assign]
+    store.objects.read_object(oid, 500_000, 4096)
+    table, block = sizes
+    assert table < 1024
+    assert block <= (RAW if content == "noise" else ZSTD)
+    del sizes[:]
+    store.objects.read_object(oid, 500_000, 4096)
+    # What is compressed is remembered, the rest is in the page cache: 4 KiB of it are read.
+    assert sizes == ([4096] if content == "noise" else [])
+    del sizes[:]
+    store.objects.read_object(oid, 0, 4096)
+    assert len(sizes) == 1, "the table is remembered"
+    store.close()
+
+
+@pytest.mark.parametrize("content", CONTENTS)
+def test_flipped_bytes_are_found_by_whoever_reads_them(
+    store: EmbeddedStore, tmp_path: Path, content: str
+) -> None:
+    data = CONTENTS[content](5 * ZSTD - 7)
+    (oid,) = add(store, data)
+    entry = store._engine.index.find_entry(oid)
+    assert entry is not None
+    pack = data_pack(tmp_path / "store")
+    whole = pack.read_bytes()
+    begin = entry.offset - RECORD_HEADER_SIZE
+    make = random.Random(content)
+    places = [*range(begin, entry.offset, 5), entry.offset + 3, entry.offset + 9]
+    places += [make.randrange(entry.offset, entry.offset + entry.stored) for _ in range(20)]
+    for place in places:
+        spoiled = bytearray(whole)
+        spoiled[place] ^= 1 << make.randrange(8)
+        pack.write_bytes(spoiled)
+        store = reopen(store)
+        wrong = sum(not _reads_right(store, oid, data, at) for at in range(0, len(data), RAW))
+        header = place < entry.offset
+        assert (wrong == 0) if header else (wrong > 0), place
+        assert list_damage(store), place
+        in_table = place < entry.offset + 12 * (len(data) // RAW + 1)
+        assert header or in_table or wrong <= ZSTD // RAW, "other blocks are still read"
+    pack.write_bytes(whole)
+    store = reopen(store)
+    assert not list_damage(store)
+    store.close()
+
+
+def test_blocks_read_before_are_verified_with_new_ones(
+    store: EmbeddedStore, tmp_path: Path
+) -> None:
+    data = noise(3 * RAW)
+    (oid,) = add(store, data)
+    assert store.objects.read_object(oid, 0, 100) == data[:100]
+    entry = store._engine.index.find_entry(oid)
+    assert entry is not None
+    with data_pack(tmp_path / "store").open("r+b") as pack:
+        pack.seek(entry.offset + entry.stored - len(data))
+        pack.write(bytes(100))
+    with pytest.raises(DamagedObjectError, match="block 0"):
+        store.objects.read_object(oid, 0, RAW + 100)
+
+
+def _reads_right(store: EmbeddedStore, oid: Oid, data: bytes, offset: int) -> bool:
+    part = data[offset : offset + 1000]
+    try:
+        assert store.objects.read_object(oid, offset, len(part)) == part, "believed"
+    except DamagedObjectError:
+        return False
+    return True
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_a_header_says_what_it_says(data: st.DataObject) -> None:
+    """A table of one object is no table of another."""
+    size = data.draw(st.sampled_from([s for s in SIZES if s > RAW]))
+    content = noise(size)
+    oid = compute_oid(Kind.CHUNK, content)
+    header, parts = pack_object(Kind.CHUNK, oid, content)
+    other = header._replace(oid=compute_oid(Kind.CHUNK, b"other"))
+    assert find_stored_problem(other, b"".join(parts)) is not None
+    bits = data.draw(st.integers(12, 20).filter(lambda bits: bits != header.block_bits))
+    assert find_stored_problem(header._replace(block_bits=bits), b"".join(parts)) is not None

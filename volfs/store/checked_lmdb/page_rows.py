@@ -1,0 +1,153 @@
+"""The rows of an LMDB file as its pages have them, read without LMDB.
+
+For what is damaged, or may not be touched: nothing is mapped, so no page can end the
+process, and nothing is written, not even a reader's slot. The caller sees to it that
+nobody writes the file meanwhile. What the rows say is for ``checksum.py``.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from volfs.errors import DamagedObjectError
+from volfs.store.checked_lmdb.pages import DATA
+
+Row = tuple[bytes, bytes]
+_META = struct.Struct("=10xH4xII16xI44x32xQQQQ")
+_PAGE = struct.Struct("=Q2xHHH")
+_NODE = struct.Struct("=HHHH")
+_META_FLAG, _MAGIC, _FORMAT = 8, 0xBEEF_C0DE, 1
+_BRANCH, _LEAF, _OVERFLOW = 1, 2, 4
+_BIG = 1
+_SIZES = frozenset(1 << bits for bits in range(9, 17))
+_NO_PAGE = (1 << 64) - 1
+_DEPTH_MAX = 32
+
+
+class _Meta(NamedTuple):
+    flags: int
+    magic: int
+    format: int
+    size: int
+    entries: int
+    root: int
+    last: int
+    transaction: int
+
+
+@dataclass(slots=True)
+class PageRows:
+    """What one file had: the rows that were reached, and what was wrong on the way."""
+
+    rows: list[Row] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def read_page_rows(directory: Path) -> PageRows:
+    """The rows of the unnamed table. DamagedObjectError where there is no way in at all."""
+    found = PageRows()
+    try:
+        descriptor = os.open(directory / DATA, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise DamagedObjectError(f"{directory.name}/{DATA}: {error.strerror}") from error
+    try:
+        meta = _find_meta(descriptor, found)
+        found.rows.extend(_Walk(descriptor, meta, found.problems).run())
+    finally:
+        os.close(descriptor)
+    if len(found.rows) != meta.entries:
+        found.problems.append(f"{DATA}: {len(found.rows)} of {meta.entries} records are left")
+    return found
+
+
+def _find_meta(descriptor: int, found: PageRows) -> _Meta:
+    """The newer of the two pages at the beginning that are as LMDB writes them."""
+    head = os.pread(descriptor, max(_SIZES) + _META.size, 0)
+    metas = [meta for size in (0, *_SIZES) if (meta := _decode_meta(head, size)) is not None]
+    if not metas:
+        raise DamagedObjectError(f"{DATA}: its first pages are not LMDB's")
+    best = max(metas, key=lambda meta: meta.transaction)
+    # They are written in turn, so the other is of the transaction before.
+    apart = {best.transaction - meta.transaction for meta in metas}
+    if len(metas) < 2 or not apart <= {0, 1}:
+        found.problems.append(f"{DATA}: one of its first pages is damaged; this may be older")
+    return best
+
+
+def _decode_meta(head: bytes, offset: int) -> _Meta | None:
+    if len(head) < offset + _META.size:
+        return None
+    meta = _Meta._make(_META.unpack_from(head, offset))
+    sound = (meta.flags, meta.magic, meta.format) == (_META_FLAG, _MAGIC, _FORMAT)
+    sound = sound and meta.size in _SIZES and offset in (0, meta.size)
+    return meta if sound and (meta.root <= meta.last or meta.root == _NO_PAGE) else None
+
+
+class _Walk:
+    """From the root down, page by page; a damaged one costs what is below it."""
+
+    def __init__(self, descriptor: int, meta: _Meta, problems: list[str]) -> None:
+        self.descriptor = descriptor
+        self.size = meta.size
+        self.root, self.last = meta.root, meta.last
+        self.problems = problems
+        self.seen: set[int] = set()
+
+    def run(self) -> Iterator[Row]:
+        waiting = [] if self.root == _NO_PAGE else [(self.root, 0)]
+        while waiting:
+            number, depth = waiting.pop()
+            try:
+                flags, nodes, page = self.load(number)
+                below = [] if flags & _LEAF else [self.child(page, at) for at in nodes]
+                rows = [self.row(page, at) for at in nodes] if flags & _LEAF else []
+            except (struct.error, ValueError, OSError) as error:
+                self.problems.append(f"page {number}: {error}")
+                continue
+            yield from (row for row in rows if row is not None)
+            if depth < _DEPTH_MAX:
+                waiting.extend((child, depth + 1) for child in reversed(below))
+
+    def load(self, number: int) -> tuple[int, list[int], bytes]:
+        """A page of nodes: its flags, where its nodes are, its bytes."""
+        if number in self.seen or number > self.last:
+            raise ValueError("it is in the tree twice, or behind the end")
+        self.seen.add(number)
+        page = os.pread(self.descriptor, self.size, number * self.size)
+        own, flags, lower, upper = _PAGE.unpack_from(page)
+        if own != number or flags & 7 not in (_BRANCH, _LEAF) or len(page) < self.size:
+            raise ValueError("it is no page of records")
+        if not _PAGE.size <= lower <= upper <= self.size:
+            raise ValueError("it says that it has what it cannot have")
+        count = (lower - _PAGE.size) // 2
+        return flags, list(struct.unpack_from(f"={count}H", page, _PAGE.size)), page
+
+    def child(self, page: bytes, at: int) -> int:
+        low, high, top, _ = map(int, _NODE.unpack_from(page, at))
+        return low | high << 16 | top << 32
+
+    def row(self, page: bytes, at: int) -> Row | None:
+        low, high, flags, key_size = _NODE.unpack_from(page, at)
+        start = at + _NODE.size
+        key, length = page[start : start + key_size], low | high << 16
+        start += key_size
+        if flags & _BIG:
+            (number,) = struct.unpack_from("=Q", page, start)
+            return self.big_row(key, number, length)
+        value = page[start : start + length]
+        return (key, value) if len(value) == length else None
+
+    def big_row(self, key: bytes, number: int, length: int) -> Row | None:
+        """One whose value has pages of its own."""
+        if number > self.last:
+            return None
+        data = os.pread(self.descriptor, _PAGE.size + length, number * self.size)
+        if len(data) < _PAGE.size + length:
+            return None
+        own, flags, _, _ = _PAGE.unpack_from(data)
+        return (key, data[_PAGE.size :]) if own == number and flags & _OVERFLOW else None

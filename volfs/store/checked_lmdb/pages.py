@@ -1,0 +1,158 @@
+"""The pages of an LMDB file, looked at before LMDB follows them.
+
+LMDB has no checksums of its own and believes what its pages say: a damaged one
+ends the process with a signal, or hides rows. What the rows say is for
+``checksum.py``. Rules: docs/format.md, "Damaged pages".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from lmdb.verify import VerifyError, verify
+
+from volfs.errors import DamagedObjectError
+from volfs.store.anchor import DELETED
+
+DATA, LOCK = "data.mdb", "lock.mdb"
+CHECKED = "checked"
+SMALL = 2 << 20
+"""What is not larger is looked at each time it is opened: 20 ms, at most."""
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_META = struct.Struct("=10xH4xII16xI44x40xQQQ")
+_OURS = (8, 0xBEEF_C0DE, 1)
+_SIZES = frozenset(1 << bits for bits in range(9, 17))
+_LOOKS = 3
+"""Somebody may have been writing what was read: he is done a moment later."""
+_LEAK = re.compile(r"\bleak\b")
+"""A page that nobody uses harms nobody."""
+
+
+class _Meta(NamedTuple):
+    """One of the two pages at the beginning; the newer one says where all others are."""
+
+    flags: int
+    magic: int
+    version: int
+    size: int
+    root: int
+    last: int
+    transaction: int
+
+
+def check_there(directory: Path) -> None:
+    """DamagedObjectError where the file is lost: LMDB would make an empty one."""
+    if not _has_data(directory):
+        raise DamagedObjectError(f"{directory / DATA} is missing")
+
+
+def _has_data(directory: Path) -> bool:
+    data = directory / DATA
+    return data.exists() and data.stat().st_size > 0
+
+
+def check_header(directory: Path) -> None:
+    """DamagedObjectError if LMDB had better not open the file. There may be none yet."""
+    if not _has_data(directory):
+        return
+    problems = [_find_header_problem(directory / DATA) for _ in range(_LOOKS)]
+    if all(problems):
+        raise DamagedObjectError(f"{directory / DATA} is damaged: {problems[0]}")
+
+
+def _find_header_problem(data: Path) -> str | None:
+    with data.open("rb") as file:
+        head = file.read(max(_SIZES) + _META.size)
+    try:
+        first = _Meta._make(_META.unpack_from(head))
+        second = _Meta._make(_META.unpack_from(head, first.size))
+    except struct.error:
+        return "its first pages are not LMDB's"
+    are_ours = (first[:3], second[:3], second.size) == (_OURS, _OURS, first.size)
+    if not are_ours or first.size not in _SIZES:
+        return "its first pages are not LMDB's"
+    # They are written in turn, so one of these is not as it was written.
+    apart = abs(first.transaction - second.transaction)
+    if apart > 1 or (apart == 0 and first != second):
+        return f"its first pages are of transactions {first.transaction} and {second.transaction}"
+    return None
+
+
+def find_transactions(directory: Path) -> tuple[int, int]:
+    """The numbers of the last two transactions, in the order of the file's first pages."""
+    with (directory / DATA).open("rb") as file:
+        head = file.read(max(_SIZES) + _META.size)
+    first = _Meta._make(_META.unpack_from(head))
+    return first.transaction, _Meta._make(_META.unpack_from(head, first.size)).transaction
+
+
+def find_problems(data: Path, spoiled: Collection[bytes] = ()) -> list[str]:
+    """What is wrong with the structure of a file, but in the tables ``spoiled``.
+
+    The caller has a transaction open, so that no page of this moment is used again.
+    """
+    harmless = tuple(f"main/{name.decode()} DB" for name in spoiled) + ("freeDB",) * bool(spoiled)
+    found: list[str] = []
+    for _ in range(_LOOKS):
+        try:
+            found = verify(str(data), subdir=False)  # type: ignore[no-untyped-call]
+        except (VerifyError, struct.error) as error:
+            found = [str(error)]
+        found = [text for text in found if not (text.startswith(harmless) or _LEAK.search(text))]
+        if not found:
+            break
+    return found
+
+
+def is_due(directory: Path) -> bool:
+    """Whether the file is to be looked at: each time if it is small, else once in a boot."""
+    if (directory / DATA).stat().st_size <= SMALL:
+        return True
+    try:
+        return (directory / CHECKED).read_bytes() != _BOOT_ID.read_bytes()
+    except FileNotFoundError:
+        return True
+
+
+def note_checked(directory: Path) -> None:
+    """Remember that a large file was found sound in this boot, if there is room for it."""
+    if (directory / DATA).stat().st_size <= SMALL:
+        return
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    with suppress(OSError):
+        descriptor = os.open(directory / CHECKED, flags, 0o600)
+        try:
+            os.pwrite(descriptor, _BOOT_ID.read_bytes(), 0)
+        finally:
+            os.close(descriptor)
+
+
+def keep_from_children(directory: Path) -> None:
+    """No program that this process starts shall have the file open: LMDB forgets to say so."""
+    for descriptor in find_open(directory / DATA):
+        with suppress(OSError):
+            os.set_inheritable(descriptor, False)
+
+
+def find_open(file: Path) -> Iterator[int]:
+    """The descriptors that this process has of it."""
+    for descriptor in list_open_files(file.name):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), file.stat()):
+                yield descriptor
+
+
+def list_open_files(name: str) -> list[int]:
+    """The descriptors of this process whose files have or had that name."""
+    found = []
+    for descriptor in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):
+            if descriptor.readlink().name.removesuffix(DELETED) == name:
+                found.append(int(descriptor.name))
+    return found

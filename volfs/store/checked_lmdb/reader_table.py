@@ -1,0 +1,119 @@
+"""LMDB's table of readers, made writable before LMDB writes into it.
+
+LMDB maps its lock file, and writes a reader's slot in it when a transaction for
+reading begins and when it ends; py-lmdb holds the interpreter's lock meanwhile. On a
+disk that hangs, the first write to a page since the page was saved sleeps, and every
+thread with it. ``make_writable`` has the kernel do that first, without the lock: only
+the thread that calls it sleeps (docs/decisions/0024-a-watcher-ends-the-mount.md). Where the
+disk is frozen, it sleeps before that, and holds no lock of the memory map (``store.thaw``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from volfs.store.anchor import anchored
+from volfs.store.checked_lmdb.pages import DATA, find_open
+from volfs.store.thaw import wait_until_thawed
+
+LOCK_FILE = "lock.mdb"
+BRIEF = 0.001
+"""Seconds after which a transaction makes the table writable again before it ends."""
+_POPULATE_WRITE = 23
+_PAGE, _SLOT, _HEADER = 4096, 64, 256
+_SPARE = 64
+"""Slots beyond those in use: others may have taken them since we looked."""
+_LOOK = 1.0
+_madvise = ctypes.CDLL(None).madvise
+_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+
+
+class ReaderTable:
+    """That of an environment that this process has open. Where the kernel is older than 5.14,
+    or the mapping is not found, it does nothing."""
+
+    def __init__(self, directory: Path, count_readers: Callable[[], int]) -> None:
+        self._address, self._mapped = _find_mapping(directory / LOCK_FILE)
+        self._count_readers = count_readers
+        # Not the lock file: who closes it lets go of LMDB's own locks on it.
+        self._data = _open_data(directory) if self._mapped else -1
+        self._finalizer = weakref.finalize(self, _close, self._data)
+        self._length = 0
+        self._looked = -_LOOK
+
+    def make_writable(self) -> float:
+        """Return when LMDB can write into it, or need not hope so: the monotonic time."""
+        wait_until_thawed(self._data)
+        now = time.monotonic()
+        if self._mapped:
+            if now - self._looked >= _LOOK:
+                self._look(now)
+            _madvise(self._address, self._length, _POPULATE_WRITE)
+        return now
+
+    def before_end(self, began: float) -> None:
+        """As ``make_writable``, if a transaction began so long ago that it may be needed."""
+        if time.monotonic() - began > BRIEF:
+            self.make_writable()
+
+    def close(self) -> None:
+        self._data = -1
+        self._finalizer()
+
+    def _look(self, now: float) -> None:
+        """Only the pages of slots in use: each that is touched has to be saved again."""
+        self._looked = now
+        used = _HEADER + _SLOT * (self._count_readers() + _SPARE)
+        self._length = min(self._mapped, -(-used // _PAGE) * _PAGE)
+
+
+def wait_until_writable(directory: Path) -> None:
+    """Before an environment is opened, which looks into it with the interpreter's lock held."""
+    if any(True for _ in find_open(directory / LOCK_FILE)):
+        return  # who closes it again lets go of the locks that LMDB has on it in this process
+    with (
+        suppress(OSError, ValueError),
+        (directory / LOCK_FILE).open("r+b") as file,
+        mmap.mmap(file.fileno(), _PAGE) as mapped,
+    ):
+        wait_until_thawed(file.fileno())
+        page = ctypes.c_char.from_buffer(mapped)
+        _madvise(ctypes.addressof(page), _PAGE, _POPULATE_WRITE)
+        del page  # or it could not be closed
+
+
+def _open_data(directory: Path) -> int:
+    """The file that LMDB has open, again, and never what has come into its place; else -1."""
+    with suppress(OSError):
+        for descriptor in find_open(directory / DATA):
+            return os.open(anchored(descriptor), os.O_WRONLY | os.O_CLOEXEC)
+    return -1
+
+
+def _close(descriptor: int) -> None:
+    if descriptor >= 0:
+        os.close(descriptor)
+
+
+def _find_mapping(file: Path) -> tuple[int, int]:
+    """Where this process has it in memory, and how much; (0, 0) if that cannot be told."""
+    try:
+        inode = file.stat().st_ino
+        lines = Path("/proc/self/maps").read_bytes().split(b"\n")
+    except OSError:
+        return 0, 0
+    for line in lines:
+        fields = line.split(None, 5)
+        if len(fields) < 6:
+            continue  # memory of no file
+        if int(fields[4]) == inode and fields[5].endswith(LOCK_FILE.encode()):
+            start, end = (int(address, 16) for address in fields[0].split(b"-"))
+            return start, end - start
+    return 0, 0

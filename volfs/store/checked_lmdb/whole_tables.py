@@ -1,0 +1,44 @@
+"""What is done with whole tables of an environment: copying, emptying, looking for damage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+
+from volfs.store.checked_lmdb.environment import Environment
+
+
+def copy_tables(source: Environment, target: Environment, skip: frozenset[bytes]) -> Counter[bytes]:
+    """Copy every table but those into an environment that has none of them.
+
+    All of their rows have checksums. Damaged rows are left out: how many of each table.
+    """
+    damaged: Counter[bytes] = Counter()
+    with source.read() as txn, txn.raw.cursor() as cursor:
+        names = [name for name in cursor.iternext(values=False) if name not in skip]
+    for name in names:
+        table, copy = source.open_table(name), target.open_table(name)
+        with source.read() as txn, target.write() as writing:
+            for row in txn.iter_rows(table):
+                if isinstance(row, str):
+                    damaged[name] += 1
+                else:
+                    writing.put(*row, db=copy)
+    return damaged
+
+
+def empty_tables(environment: Environment, names: Collection[bytes]) -> None:
+    """Remove every row of these tables."""
+    for name in names:
+        table = environment.open_table(name)
+        with environment.write() as txn:
+            txn.raw.drop(table.raw, delete=False)
+
+
+def iter_damaged_rows(environment: Environment) -> Iterator[tuple[bytes, str]]:
+    """The table, and what is wrong, of rows whose checksums are wrong."""
+    for table in list(environment.tables.values()):
+        if table.has_checksums:
+            with environment.read() as txn:
+                rows = txn.iter_rows(table)
+                yield from ((table.name, row) for row in rows if isinstance(row, str))

@@ -1,0 +1,359 @@
+"""Garbage collection. Steps, and what a crash leaves between them: docs/format.md."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from functools import partial
+from typing import NamedTuple
+
+from volfs.errors import DataError, OutOfSpaceError
+from volfs.errors.faults import reached
+from volfs.model.collection import PackUse, Plan, plan_collection
+from volfs.model.objects import Kind, Oid
+from volfs.model.pack import RECORD_HEADER_SIZE
+from volfs.model.references import Reference
+from volfs.store.care import GcOptions, GcProgress, GcReport, Live
+from volfs.store.checked_lmdb.environment import Transaction
+from volfs.store.elapsed import begin_wait
+from volfs.store.embedded.care.caretaker import (
+    Copier,
+    HeldPack,
+    Moved,
+    Parts,
+    Row,
+    alone,
+    hold_pack,
+    is_former_pack,
+    read_rows,
+)
+from volfs.store.embedded.care.purge import find_due, find_size, purge, tidy_names
+from volfs.store.embedded.data.pack_writer import PACK_TARGET
+from volfs.store.packs.rows import decode_entry
+
+OBJECTS_AT_ONCE = 1 << 20
+"""Index entries of packs to sweep that are in memory at one time."""
+DEAD_AT_ONCE = 1 << 16
+"""Index entries that one transaction takes away: commits of others wait for it."""
+FRUGAL = 64
+"""Index entries that one transaction changes on a full disk: it takes LMDB a page or two each."""
+
+
+def collect(parts: Parts, live: Live, options: GcOptions) -> Iterator[GcProgress | GcReport]:
+    """Collect garbage; ends with the report. Raises what ``live.keep`` does; ConflictError."""
+    with alone(parts.directory):
+        # What this process keeps for its next upload is not in use.
+        parts.pool.release()
+        collector = Collector(parts, live, options)
+        plan = collector.plan()
+        if not options.dry_run:
+            try:
+                yield from collector.sweep((*plan.drop, *plan.rewrite))
+            except OutOfSpaceError:
+                yield from collector.sweep_frugally((*plan.drop, *plan.rewrite))
+            yield from purge(parts, options)
+            tidy_names(parts)
+        yield collector.report(plan)
+
+
+class Victim(NamedTuple):
+    """A pack that is held, and what becomes of what is in it."""
+
+    use: PackUse
+    held: HeldPack
+    moved: list[Moved]
+    dead: list[Row]
+
+
+class Collector:
+    def __init__(self, parts: Parts, live: Live, options: GcOptions) -> None:
+        self._parts = parts
+        self._live = live
+        self._options = options
+        self._roots: set[Reference] = set()
+        self._saves = 0
+        self._copied = 0
+        self._survey: list[PackUse] = []
+        self._due = (0, 0)
+        self._total = 0
+        self.swept: list[PackUse] = []
+        self.starved: list[PackUse] = []
+        """Packs for which there was no room to copy what is in use in them."""
+
+    # --- mark and plan ---------------------------------------------------
+
+    def plan(self) -> Plan:
+        """Mark, and decide. Changes nothing."""
+        with self._parts.environment.read() as txn:
+            self._saves = self._parts.index.count_saves(txn)
+        self._keep_new_roots()
+        self._survey = self._survey_packs()
+        wanted = plan_collection(self._survey)
+        busy = {use.pack for use in (*wanted.drop, *wanted.rewrite) if self._is_busy(use)}
+        plan = plan_collection(use._replace(is_busy=use.pack in busy) for use in self._survey)
+        if self._options.dry_run:
+            self.swept = [*plan.drop, *plan.rewrite]
+        due = find_due(self._parts, self._options)
+        self._due = (len(due), sum(find_size(self._parts, item.pack) for item in due))
+        return plan
+
+    def _keep_new_roots(self, txn: Transaction | None = None) -> None:
+        """Mark what is reachable by now; within ``txn`` nothing can be added to that."""
+        if txn is None:
+            with self._parts.environment.read() as reading:
+                roots = list_roots(self._parts, reading, self._options.stale)
+        else:
+            roots = list_roots(self._parts, txn, self._options.stale)
+        new = roots - self._roots
+        if new:
+            self._live.keep(new)
+            self._roots |= new
+
+    def _survey_packs(self) -> list[PackUse]:
+        rows = self._parts.index.list_packs()
+        live: Counter[int] = Counter()
+        stored: Counter[int] = Counter()
+        dead: Counter[int] = Counter()
+        for oid, encoded in self._parts.index.iter_rows():
+            entry = decode_entry(oid, encoded)
+            if oid in self._live:
+                live[entry.pack] += 1
+                stored[entry.pack] += RECORD_HEADER_SIZE + entry.stored
+            else:
+                dead[entry.pack] += 1
+        return [
+            PackUse(
+                pack,
+                durable,
+                find_size(self._parts, pack),
+                live[pack],
+                stored[pack],
+                dead[pack],
+                is_former=self._options.renew and is_former_pack(self._parts.packs, pack),
+            )
+            for pack, _, durable in rows
+        ]
+
+    def _is_busy(self, use: PackUse) -> bool:
+        held = hold_pack(self._parts, use.pack, use.durable)
+        if held is not None:
+            held.close()
+        return held is None
+
+    # --- sweep -----------------------------------------------------------
+
+    def sweep(self, uses: Iterable[PackUse]) -> Iterator[GcProgress]:
+        uses = list(uses)
+        self._total = sum(use.live_bytes for use in uses)
+        yield GcProgress("sweep", 0, self._total)
+        for group in _group(uses):
+            rows = read_rows(self._parts, {use.pack for use in group})
+            yield from self._sweep_group(group, rows)
+
+    def sweep_frugally(self, uses: Iterable[PackUse]) -> Iterator[GcProgress]:
+        """What is left of these, on a full disk: one at a time, those first of which least is
+        to be copied, and without a grace each makes room for the next.
+
+        OutOfSpaceError where that frees nothing at all.
+        """
+        swept = {use.pack for use in self.swept}
+        left = [use for use in uses if use.pack not in swept]
+        yield from purge(self._parts, self._options)
+        self._parts.environment.spend_ballast()  # a little is copied there, and much comes back
+        for group in _group(sorted(left, key=lambda use: use.live_bytes)):
+            rows = read_rows(self._parts, {use.pack for use in group})
+            for use in group:
+                try:
+                    yield from self._sweep_group([use], rows)
+                except OutOfSpaceError as error:
+                    self.starved.append(use)
+                    reason = error
+                else:
+                    yield from purge(self._parts, self._options)
+        if self.starved and not self.swept:
+            raise reason
+
+    def _sweep_group(
+        self, group: list[PackUse], rows: dict[int, list[Row]]
+    ) -> Iterator[GcProgress]:
+        with Copier(self._parts) as copier:
+            victims: list[Victim] = []
+            try:
+                for number, use in enumerate(group, 1):
+                    held = hold_pack(self._parts, use.pack, use.durable)
+                    if held is not None:
+                        victims.append(Victim(use, held, [], []))
+                        self._copy(copier, victims[-1], rows[use.pack])
+                        yield GcProgress("sweep", self._copied + copier.copied, self._total)
+                    dead = sum(len(victim.dead) for victim in victims)
+                    full = copier.copied >= PACK_TARGET or dead >= DEAD_AT_ONCE
+                    if victims and (full or number == len(group)):
+                        self._put_aside(copier, victims)
+                        yield GcProgress("sweep", self._copied, self._total)
+            finally:
+                for victim in victims:
+                    victim.held.close()
+
+    def _copy(self, copier: Copier, victim: Victim, rows: list[Row]) -> None:
+        for oid, row in rows:
+            if oid in self._live:
+                victim.moved.append(_copy(copier, oid, row))
+            else:
+                victim.dead.append((oid, row))
+
+    def _put_aside(self, copier: Copier, victims: list[Victim]) -> None:
+        """Step 4 of docs/format.md; lets go of the victims."""
+        reached("gc.copied")
+        copier.sync()
+        reached("gc.durable")
+        self._keep_new_roots()
+        swept = self._move(copier, victims)
+        reached("gc.moved")
+        self._copied += copier.copied
+        copier.settle()
+        self.swept += [victim.use for victim in swept]
+        for victim in victims:
+            victim.held.close()
+        victims.clear()
+
+    def _move(self, copier: Copier, victims: list[Victim]) -> list[Victim]:
+        """Those that are in quarantine now. In one transaction, or on a full disk in many."""
+
+        def move(txn: Transaction) -> list[Victim]:
+            self._keep_new_roots(txn)
+            # An object that was brought back has an entry that we have not read.
+            swept = [] if self._was_saved(txn) else list(filter(self._is_dead, victims))
+            for victim in swept:
+                self._put_pack_aside(txn, victim)
+            copier.extend(txn)
+            reached("gc.unmoved")
+            return swept
+
+        try:
+            return self._parts.environment.free(move)
+        except OutOfSpaceError:
+            self._move_rows(copier, victims)
+        return self._parts.environment.free(move)
+
+    def _move_rows(self, copier: Copier, victims: list[Victim]) -> None:
+        """All that can be done before the packs are put aside, in small parts.
+
+        Each part is proven as the whole is. By key, so that LMDB's pages are changed one
+        after the other, and those that one part lets go of are used by the next.
+        """
+        rows: dict[Oid, Moved | Row] = {}
+        for victim in victims:
+            rows.update((item.oid, item) for item in victim.moved)
+            rows.update((row[0], row) for row in victim.dead)
+        ordered = [rows[oid] for oid in sorted(rows)]
+        size = FRUGAL
+        while ordered:
+            try:
+                part = ordered[:size]
+                self._parts.environment.free(partial(self._move_part, copier, part))
+                del ordered[:size]
+            except OutOfSpaceError:
+                if size == 1:
+                    raise
+                size //= 8
+
+    def _move_part(self, copier: Copier, rows: list[Moved | Row], txn: Transaction) -> None:
+        self._keep_new_roots(txn)
+        if self._was_saved(txn):
+            return
+        copier.extend(txn)
+        for item in rows:
+            if isinstance(item, Moved):
+                self._parts.index.replace_entry(txn, *item)
+            elif item[0] not in self._live:
+                self._part_with(txn, *item)
+
+    def _part_with(self, txn: Transaction, oid: Oid, row: bytes) -> None:
+        """A dead object goes before its pack does. If it is condemned it can be brought back,
+        for its pack is there; but rows to condemn take room, and without a grace no use."""
+        if self._options.grace_ns > 0:
+            self._parts.index.quarantine.condemn(txn, oid, row)
+        else:
+            self._parts.index.replace_entry(txn, oid, row, None)
+
+    def _was_saved(self, txn: Transaction) -> bool:
+        return self._parts.index.count_saves(txn) != self._saves
+
+    def _is_dead(self, victim: Victim) -> bool:
+        """Whether what was in use by nobody still is."""
+        return not any(oid in self._live for oid, _ in victim.dead)
+
+    def _put_pack_aside(self, txn: Transaction, victim: Victim) -> None:
+        index = self._parts.index
+        for oid, row, entry in victim.moved:
+            index.replace_entry(txn, oid, row, entry)
+        for oid, row in victim.dead:
+            index.quarantine.condemn(txn, oid, row)
+        wait = begin_wait(self._options.moment)
+        index.quarantine.put_aside(txn, victim.use.pack, self._options.now_ns, wait=wait)
+
+    # --- report ----------------------------------------------------------
+
+    def report(self, plan: Plan) -> GcReport:
+        """What was done, or for a dry run: would be."""
+        rewritten = [use for use in self.swept if use.live_objects]
+        size = sum(use.size for use in self.swept)
+        at_once = self._options.grace_ns <= 0
+        deleted, deleted_bytes = self._due
+        if at_once:
+            deleted, deleted_bytes = deleted + len(self.swept), deleted_bytes + size
+        with self._parts.environment.read() as txn:
+            left = self._parts.index.quarantine.list_packs(txn)
+        waiting = sum(find_size(self._parts, item.pack) for item in left)
+        count = len(left)
+        if self._options.dry_run:
+            count += len(self.swept) - deleted
+            waiting += size - deleted_bytes
+        return GcReport(
+            live_objects=sum(use.live_objects for use in self._survey),
+            live_bytes=sum(use.live_bytes for use in self._survey),
+            dropped_packs=len(self.swept) - len(rewritten),
+            rewritten_packs=len(rewritten),
+            rewritten_bytes=sum(use.live_bytes for use in rewritten),
+            quarantined_bytes=size,
+            busy_packs=len(plan.busy),
+            deleted_packs=deleted,
+            deleted_bytes=deleted_bytes,
+            waiting_packs=count,
+            waiting_bytes=waiting,
+            starved_packs=len(self.starved),
+        )
+
+
+def _copy(copier: Copier, oid: Oid, row: bytes) -> Moved:
+    try:
+        return copier.copy(oid, row)
+    except DataError as error:
+        raise type(error)(f"{error}; it was left as it is: see `volfs check --repair`") from error
+
+
+def list_roots(parts: Parts, txn: Transaction, stale: Collection[str]) -> set[Reference]:
+    """What every version, head, hold and lease that is not stale needs, as of the transaction."""
+    roots = {Reference(Kind.MANIFEST, oid) for oid in parts.refs.list_manifests(txn)}
+    for prefix in parts.holds.list_held():
+        # Of a version that is there no more, or of none: then it keeps nothing.
+        found = parts.index.find_manifests(txn, prefix)
+        roots.update(Reference(Kind.MANIFEST, oid) for oid in found)
+    for lease in parts.leases.list_in(txn):
+        if lease.session not in stale:
+            roots.update(lease.needs)
+    return roots
+
+
+def _group(uses: Iterable[PackUse]) -> Iterator[list[PackUse]]:
+    """Packs whose index entries fit into memory together."""
+    group: list[PackUse] = []
+    objects = 0
+    for use in uses:
+        objects += use.live_objects + use.dead_objects
+        if group and objects > OBJECTS_AT_ONCE:
+            yield group
+            group, objects = [], use.live_objects + use.dead_objects
+        group.append(use)
+    if group:
+        yield group

@@ -1,0 +1,96 @@
+"""Whether the name log would give back the names and tags of the index: docs/format.md.
+
+It may say more, of what somebody was about to do when he died, and it may have left
+out that something was taken away. What the index has it must have said once; the name
+of a volume's creation is in its version 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from volfs.errors import DamagedObjectError, DataError
+from volfs.model.manifest import decode_manifest
+from volfs.model.names import join_name
+from volfs.store.base import Damage
+from volfs.store.checked_lmdb.environment import Transaction
+from volfs.store.embedded.care.caretaker import Parts
+from volfs.store.embedded.refs.name_log import NAME_LOG, Naming
+from volfs.store.origin import find_record
+
+
+def list_name_damage(parts: Parts) -> list[Damage]:
+    """What is wrong with the name log, in words; StoreError if it cannot be read."""
+    with parts.environment.read() as txn:
+        found = list(_iter_damage(parts, txn))
+    if found:
+        # Since then gc may have written it anew.
+        with parts.environment.write(reserve=0) as txn:
+            found = list(_iter_damage(parts, txn))
+    return found
+
+
+def mend_name_log(parts: Parts) -> int:
+    """Write it anew if anything is wrong with it; how much was.
+
+    0 also where damaged rows of the index are left, of which it may say more than these.
+    """
+    if not list_name_damage(parts):
+        return 0
+    with parts.environment.write(reserve=0) as txn:
+        found = list(_iter_damage(parts, txn))
+        there = {naming.volume for naming in parts.refs.iter_namings(txn)}
+        said = parts.names.read()
+        gone = [key for key, named in said.items() if named.name == "" and key not in there]
+        return len(found) if found and parts.refs.log_all_names(txn, gone) else 0
+
+
+def _iter_damage(parts: Parts, txn: Transaction) -> Iterator[Damage]:
+    lines = parts.names.list_lines()
+    for number, naming in lines:
+        if naming is None:
+            yield _damage(f"line {number} is damaged")
+    said = {line.naming for line in lines}
+    unsaid = (naming for naming in parts.refs.iter_namings(txn) if naming not in said)
+    missing = [naming for naming in unsaid if not _is_original(parts, txn, naming)]
+    if missing and not parts.names.exists():
+        yield _damage(f"it is gone, and {len(missing)} names and tags are in the index alone")
+        return
+    for naming in missing:
+        yield _damage(f"it does not say {_describe(naming)}")
+
+
+def _describe(naming: Naming) -> str:
+    if naming.tag is None:
+        called = join_name(naming.environment, naming.name or "")
+        return f"that volume {naming.volume} is called {called}"
+    return f"that tag {naming.tag} of volume {naming.volume} names version {naming.version}"
+
+
+def _is_original(parts: Parts, txn: Transaction, naming: Naming) -> bool:
+    """Whether a volume has the name that it was created with, as its version 0 says."""
+    if naming.tag is not None:
+        return False
+    try:
+        oid = parts.refs.find_version_in(txn, naming.volume, 0)
+    except DamagedObjectError:
+        return True  # A row of the index, which is another matter, and comes first.
+    try:
+        data = parts.objects.load_object(oid) if oid else b""
+    except DataError:
+        return False
+    return bool(data) and _says(data, naming)
+
+
+def _says(data: bytes, naming: Naming) -> bool:
+    try:
+        record = find_record(decode_manifest(data))
+    except DataError:
+        return True  # No manifest, though it was put as one: not for a store to judge.
+    said = (naming.environment, naming.name)
+    return record is not None and (record.environment, record.name) == said
+
+
+def _damage(problem: str) -> Damage:
+    remedy = "`volfs check --repair` writes it anew, once no row of volumes or tags is damaged"
+    return Damage(None, NAME_LOG, f"{problem}; {remedy}")

@@ -1,0 +1,227 @@
+"""A new index from the packs, in the place of one that is lost or not trusted any more.
+
+Nobody may have the store open. Steps: docs/format.md, "When the index is lost".
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+from volfs.errors import DataError, StoreError
+from volfs.errors.faults import reached
+from volfs.model.objects import Oid
+from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
+from volfs.store.anchor import name_places
+from volfs.store.base import CheckProgress
+from volfs.store.care import RebuildReport
+from volfs.store.checked_lmdb.environment import Environment, store_errors
+from volfs.store.checked_lmdb.whole_tables import copy_tables, empty_tables
+from volfs.store.embedded.care.caretaker import ROWS_AT_ONCE
+from volfs.store.embedded.care.damage import end_of, find_record_problem, scan_records
+from volfs.store.embedded.care.repair import entry_of, find_kind
+from volfs.store.embedded.data.index import Index
+from volfs.store.embedded.data.pack_files import PackReader, list_files, sync_directory
+from volfs.store.embedded.place.handle import Proof
+from volfs.store.embedded.place.layout import FORMAT, INDEX, PACKS, lock_store, open_handle
+from volfs.store.embedded.refs.name_log import NAME_LOG, NameLog
+from volfs.store.embedded.refs.refs import TAGS, Refs
+from volfs.store.embedded.refs.tags import Tags
+from volfs.store.owner import make_directory
+from volfs.store.packs.rows import IndexEntry, PackRow
+
+NEW = "index.new"
+DATA, LOCK, OLD = "data.mdb", "lock.mdb", "data.mdb.old"
+_REBUILT = frozenset((b"objects", b"packs", b"counters"))
+_REFS = frozenset((b"volumes", b"names", b"heads", b"versions"))
+"""They belong together, and can be made again from manifests."""
+_SPOILED = frozenset((b"objects",))
+"""Most of the pages: where the damage is in these alone, all else is copied."""
+
+
+def rebuild_embedded(location: str) -> Iterator[CheckProgress | RebuildReport]:
+    """See ``store.registry.rebuild_index``."""
+    with ExitStack() as stack:
+        handle = open_handle(Path(location).absolute())
+        stack.callback(handle.close)
+        stack.callback(os.close, lock_store(handle, alone=True))
+        proof = Proof(handle)
+        stack.callback(proof.close)
+        proof.watch(FORMAT, PACKS)
+        yield from _rebuild(handle.base, proof)
+
+
+def _rebuild(path: Path, proof: Proof) -> Iterator[CheckProgress | RebuildReport]:
+    proof.check()
+    new = path / NEW
+    with store_errors(f"{new}"):
+        shutil.rmtree(new, ignore_errors=True)
+        make_directory(new)
+    environment = Environment(new)
+    packs = PackReader(path / PACKS)
+    try:
+        former = _copy_former(path, environment)
+        index = Index(environment)
+        index.begin_epoch()
+        if former.has_lost_refs:
+            index.set_lost_refs(True)
+        reached("rebuild.begun")
+        rebuilder = Rebuilder(index, environment, packs, former.packs)
+        yield from rebuilder.run(list_files(path / PACKS))
+        damaged = sum(line.naming is None for line in NameLog(path / NAME_LOG).list_lines())
+        report = rebuilder.report()._replace(lost_rows=former.lost_rows, damaged_names=damaged)
+    finally:
+        packs.close()
+        environment.close()
+    reached("rebuild.scanned")
+    proof.check()
+    _put_in_place(path)
+    yield report
+
+
+class Former(NamedTuple):
+    """What is left of the former index, and is not in the new one yet."""
+
+    packs: dict[int, PackRow]
+    has_lost_refs: bool = False
+    lost_rows: int = 0
+    """Damaged ones of other tables than refs."""
+
+
+LOST = Former({}, has_lost_refs=True)
+
+
+def _copy_former(path: Path, target: Environment) -> Former:
+    """Copy what cannot be made again, as far as it can be read.
+
+    StoreError if the disk failed: that may pass, and tags cannot be made again.
+    """
+    if not (path / INDEX / DATA).exists():
+        return LOST
+    try:
+        former = Environment(path / INDEX, spoiled=_SPOILED)
+    except DataError:
+        return LOST
+    except StoreError as error:
+        raise type(error)(
+            f"{error}; nothing was changed. If it is lost for good, move "
+            f"{name_places(str(path / INDEX))} away and try again"
+        ) from error
+    try:
+        index = Index(former)
+        if not index.has_allocated() and list_files(path / PACKS):
+            return LOST
+        rows = {row.pack: row for row in index.list_readable_packs()}
+        damaged = copy_tables(former, target, _REBUILT)
+        Index(target).put_counters(index.list_readable_counters())
+        has_lost_refs = not _REFS.isdisjoint(damaged)
+        if has_lost_refs:
+            empty_tables(target, _REFS)
+        elif damaged[TAGS]:
+            # Where a page was lost, its rows count as one.
+            damaged[TAGS] = max(0, damaged[TAGS] - _recover_tags(path, target))
+    except DataError:
+        return LOST
+    finally:
+        former.close()
+    return Former(rows, has_lost_refs, sum(damaged[name] for name in damaged.keys() - _REFS))
+
+
+def _recover_tags(path: Path, target: Environment) -> int:
+    """Put those that the name log has and the former index had not whole; how many."""
+    log = NameLog(path / NAME_LOG)
+    tags = Tags(target, Refs(target, log), log)
+    with target.write() as txn:
+        return sum(tags.recover(txn, volume_id, n.tags) for volume_id, n in log.read().items())
+
+
+def _put_in_place(path: Path) -> None:
+    """One rename: before it the former index is there, after it the new one."""
+    index, new = path / INDEX, path / NEW
+    with store_errors(f"{index}"):
+        make_directory(index)
+        (index / OLD).unlink(missing_ok=True)
+        if (index / DATA).exists():
+            (index / OLD).hardlink_to(index / DATA)
+        # It has what is particular to the file that it belongs to.
+        (index / LOCK).unlink(missing_ok=True)
+        reached("rebuild.cleared")
+        (new / DATA).rename(index / DATA)
+        reached("rebuild.placed")
+        sync_directory(index)
+        sync_directory(path)
+        shutil.rmtree(new)
+
+
+class Rebuilder:
+    def __init__(
+        self, index: Index, environment: Environment, packs: PackReader, known: dict[int, PackRow]
+    ) -> None:
+        self._index = index
+        self._environment = environment
+        self._packs = packs
+        self._known = known
+        """Rows that the former index had."""
+        self._found = 0
+        self._objects = 0
+        self._bytes = 0
+        self._damaged = 0
+
+    def run(self, files: list[int]) -> Iterator[CheckProgress]:
+        with self._environment.write() as txn:
+            self._index.quarantine.mend(txn)
+            aside = {item.pack for item in self._index.quarantine.list_packs(txn)}
+        files = [pack for pack in files if pack not in aside]
+        total = sum(self._packs.get_size(pack) for pack in files)
+        for pack in files:
+            self._add_pack(pack)
+            yield CheckProgress(min(self._bytes, total), total)
+        with self._environment.write() as txn:
+            for pack in self._known.keys() - set(files):
+                # Its file is gone, or was not made yet.
+                self._index.adopt_pack(txn, self._known[pack])
+            for pack in aside:
+                self._index.use_id(txn, pack)
+
+    def report(self) -> RebuildReport:
+        lost = self._index.has_lost_refs()
+        return RebuildReport(self._found, self._objects, self._bytes, self._damaged, lost)
+
+    def _add_pack(self, pack: int) -> None:
+        known = self._known.get(pack)
+        size = self._packs.get_size(pack)
+        kind, end, is_damaged = find_kind(self._packs, pack), 0, False
+        batch: list[tuple[Oid, IndexEntry]] = []
+        for item in scan_records(self._packs, pack, min(size, known.durable) if known else size):
+            if isinstance(item, Gap):
+                is_damaged |= known is not None or not item.torn
+            elif not find_record_problem(kind or pack_kind(item.header.kind), item, True):
+                kind, end = kind or pack_kind(item.header.kind), end_of(item)
+                self._add(batch, pack, item)
+        row = known or PackRow(pack, kind or PackKind.DATA, end or _whole(size))
+        self._put(batch, row)
+        self._found += 1
+        self._bytes += size
+        self._damaged += is_damaged
+
+    def _add(self, batch: list[tuple[Oid, IndexEntry]], pack: int, record: Record) -> None:
+        batch.append((record.header.oid, entry_of(pack, record)))
+        if len(batch) == ROWS_AT_ONCE:
+            self._put(batch, None)
+
+    def _put(self, batch: list[tuple[Oid, IndexEntry]], row: PackRow | None) -> None:
+        with self._environment.write() as txn:
+            for oid, entry in batch:
+                self._objects += self._index.replace_entry(txn, oid, None, entry)
+            if row is not None:
+                self._index.adopt_pack(txn, row)
+        batch.clear()
+
+
+def _whole(size: int) -> int:
+    """The durable length of a pack in which nothing is known: nobody may cut it."""
+    return size if size > PACK_HEADER_SIZE else 0

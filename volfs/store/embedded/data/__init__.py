@@ -1,0 +1,1 @@
+"""The data path: pack files and who writes them, the index of objects, uploads, quarantine."""

@@ -1,0 +1,207 @@
+"""Reading pack files: a bounded number of open ones, and bytes at offsets."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from volfs.errors import DamagedObjectError, MissingObjectError, StoreReplacedError
+from volfs.store.anchor import name_places
+from volfs.store.checked_lmdb.environment import store_errors
+from volfs.store.lru import LruMap
+
+OPEN_FILES = 256
+READS = 3
+"""Attempts at bytes that the disk fails to read: what a repair cannot read is lost for good."""
+
+
+def pack_path(directory: Path, pack: int) -> Path:
+    return directory / f"{pack:08d}.pack"
+
+
+class PackFile(NamedTuple):
+    """A pack's file, as it is at the moment."""
+
+    identity: tuple[int, int]
+    """Device and inode number."""
+    size: int
+
+
+def find_file(directory: Path, pack: int) -> PackFile | None:
+    """None if there is none. StoreError."""
+    with store_errors(f"pack {pack}"):
+        try:
+            state = pack_path(directory, pack).stat()
+        except FileNotFoundError:
+            return None
+    return PackFile((state.st_dev, state.st_ino), state.st_size)
+
+
+def refuse_pack(pack: int) -> StoreReplacedError:
+    return StoreReplacedError(
+        f"pack {pack}: its file was replaced, cut short or removed while it was in use; "
+        "nothing was published: try again"
+    )
+
+
+def list_files(directory: Path) -> list[int]:
+    """The ids of the pack files there are, ascending."""
+    with store_errors(f"{directory}"):
+        files = [path for path in directory.iterdir() if path.suffix == ".pack"]
+    numbers = {int(path.stem): path for path in files if path.stem.isdecimal()}
+    return sorted(n for n, path in numbers.items() if pack_path(directory, n) == path)
+
+
+def sync_directory(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def flock(fd: int, how: int) -> bool:
+    """Lock without waiting; whether nobody has a lock that forbids it."""
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class _OpenPack:
+    """Closed when the last user lets go of it: an evicted pack may be in mid-read."""
+
+    __slots__ = ("__weakref__", "fd", "is_scattered")
+
+    def __init__(self, path: Path) -> None:
+        self.is_scattered = False
+        self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self.fd).atexit = False
+
+
+def _read_patiently(fd: int, length: int, offset: int) -> bytes:
+    for _ in range(READS - 1):
+        try:
+            return os.pread(fd, length, offset)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+    return os.pread(fd, length, offset)
+
+
+class PackReader:
+    """Bytes of packs, by pack id. Thread-safe. Errors name the pack; callers add the object."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: LruMap[int, _OpenPack] = LruMap(OPEN_FILES)
+        self._can_refuse = True
+        self._known: dict[int, tuple[int, int]] = {}
+        """Device and inode number of every file that was read."""
+        self.when_replaced: Callable[[int], None] = lambda pack: None
+        """Called when another file was opened than the one that was read before."""
+
+    def read_at(self, pack: int, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes. MissingObjectError: no file; DamagedObjectError: too short."""
+        file = self._get_open(pack)
+        try:
+            data = _read_patiently(file.fd, length, offset)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                where = f"pack {pack}, the {length} bytes at {offset}"
+                raise DamagedObjectError(f"{where}: the disk cannot read them") from error
+            with store_errors(f"pack {pack}"):
+                raise
+        if len(data) != length:
+            raise DamagedObjectError(
+                f"pack {pack} ends within the {length} bytes at {offset}: it was cut short"
+            )
+        return data
+
+    def read_ready(self, pack: int, offset: int, length: int) -> bytearray | None:
+        """As ``read_at``, or None unless all of it is in the page cache.
+
+        Always None on a file system without RWF_NOWAIT, for nothing else tells
+        whether a read would wait.
+        """
+        if not self._can_refuse:
+            return None
+        file, data = self._get_open(pack), bytearray(length)
+        try:
+            done = os.preadv(file.fd, [data], offset, os.RWF_NOWAIT)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            # Any other failure is for read_at to meet and to name.
+            self._can_refuse = error.errno != errno.EOPNOTSUPP
+            return None
+        return data if done == length else None
+
+    def prefetch(self, pack: int, offset: int, length: int) -> None:
+        """Let the kernel begin to read; it does so without a thread of ours."""
+        file = self._get_open(pack)
+        with store_errors(f"pack {pack}"):
+            os.posix_fadvise(file.fd, offset, length, os.POSIX_FADV_WILLNEED)
+
+    def expect_scattered(self, pack: int) -> None:
+        """Blocks are read here and there: the kernel is not to read on behind each."""
+        file = self._get_open(pack)
+        if not file.is_scattered:
+            file.is_scattered = True
+            with store_errors(f"pack {pack}"):
+                os.posix_fadvise(file.fd, 0, 0, os.POSIX_FADV_RANDOM)
+
+    def get_size(self, pack: int) -> int:
+        """MissingObjectError where there is no file."""
+        file = self._get_open(pack)
+        with store_errors(f"pack {pack}"):
+            return os.fstat(file.fd).st_size
+
+    def forget(self, pack: int) -> None:
+        """Its file is no more."""
+        self._open.forget(pack)
+        self._known.pop(pack, None)
+
+    def _get_open(self, pack: int) -> _OpenPack:
+        file = self._open.find(pack)
+        if file is None:
+            file = self._open_pack(pack)
+            self._open.put(pack, file)
+        return file
+
+    def is_in_place(self, pack: int, end: int) -> bool:
+        """Whether the file that was read, or will be, is there, up to ``end`` at least.
+
+        If not, it is forgotten.
+        """
+        file = find_file(self._directory, pack)
+        is_same = file is not None and self._known.get(pack, file.identity) == file.identity
+        if is_same and file is not None and file.size >= end:
+            return True
+        self.forget(pack)
+        self.when_replaced(pack)
+        return False
+
+    def _open_pack(self, pack: int) -> _OpenPack:
+        path = pack_path(self._directory, pack)
+        with store_errors(f"pack {pack}"):
+            try:
+                file = _OpenPack(path)
+            except FileNotFoundError as error:
+                missing = name_places(f"pack {pack}: {path} is missing")
+                raise MissingObjectError(missing) from error
+            state = os.fstat(file.fd)
+        identity = (state.st_dev, state.st_ino)
+        if self._known.get(pack, identity) != identity:
+            self.when_replaced(pack)
+        self._known[pack] = identity
+        return file
+
+    def close(self) -> None:
+        self._open.clear()

@@ -1,0 +1,271 @@
+"""A store's directory: recognising one, and making one that no crash leaves half made."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+
+from volfs.errors import (
+    NotAStoreError,
+    StoreDeniedError,
+    StoreUnavailableError,
+    UnsupportedFormatError,
+)
+from volfs.errors.faults import reached
+from volfs.store.checked_lmdb.environment import Environment, store_errors
+from volfs.store.embedded.data.pack_files import flock, sync_directory
+from volfs.store.embedded.place.handle import StoreHandle
+from volfs.store.embedded.place.local_disk import check_local
+from volfs.store.owner import give_to_owner
+
+VERSION = 2
+FORMER_VERSION = 1
+"""Of stores that are read, and changed only once they are upgraded."""
+FORMAT, PACKS, INDEX = "format", "packs", "index"
+
+
+class _Format(msgspec.Struct, forbid_unknown_fields=True):
+    format: str
+    version: int
+
+
+def check_store(path: Path) -> None:
+    """NotAStoreError; UnsupportedFormatError if a newer volfs made it; StoreDeniedError;
+    StoreUnavailableError where it is on a disk that machines share.
+
+    Changes nothing.
+    """
+    with store_errors(f"store {path}"):
+        try:
+            data = (path / FORMAT).read_bytes()
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotAStoreError(_say_why(path)) from error
+    _decode_format(path, data)
+    _check_private(path)
+    with store_errors(f"store {path}"):
+        check_local(path)
+
+
+def _decode_format(path: Path, data: bytes) -> int:
+    """The version that a format file states. UnsupportedFormatError; NotAStoreError."""
+    try:
+        # The version first: a newer format may have keys that this one does not know.
+        stated = msgspec.json.decode(data, type=dict[str, object])
+        version = stated.get("version")
+        if stated.get("format") == "volfs" and isinstance(version, int) and version > VERSION:
+            raise UnsupportedFormatError(
+                f"store {path} has format version {version}; this volfs knows {VERSION}: update it"
+            )
+        known = msgspec.json.decode(data, type=_Format)
+    except ValueError:
+        known = _Format("", 0)
+    if known.format != "volfs" or known.version not in (FORMER_VERSION, VERSION):
+        raise NotAStoreError(f"{path / FORMAT} is not the format file of a volfs store")
+    return known.version
+
+
+def read_version(path: Path, lock: int) -> int:
+    """The version of the store whose lock ``lock`` is."""
+    with store_errors(f"store {path}"):
+        return _decode_format(path, os.pread(lock, 1 << 12, 0))
+
+
+def why_former(handle: StoreHandle) -> str:
+    """Why a store may be read only, being of the former format; empty where it may be changed."""
+    with store_errors(f"store {handle.path}"):
+        data = (handle.base / FORMAT).read_bytes()
+    return say_former(handle.path) if _decode_format(handle.path, data) < VERSION else ""
+
+
+def say_former(path: Path) -> str:
+    """Why a store of a former volfs cannot be changed, and what to do."""
+    return (
+        f"store {path}: cannot be changed: a former volfs made it (format {FORMER_VERSION}); "
+        f"`volfs upgrade` makes it format {VERSION}, which that volfs will refuse"
+    )
+
+
+def _check_private(path: Path) -> None:
+    """StoreDeniedError if others may have planted something in it."""
+    state = path.stat()
+    if state.st_mode & 0o022:
+        mode = stat.S_IMODE(state.st_mode)
+        raise StoreDeniedError(
+            f"store {path}: others may write to it (mode {mode:o}); `chmod 700` it"
+        )
+    if os.geteuid() not in (0, state.st_uid):
+        raise StoreDeniedError(f"store {path} belongs to another user")
+
+
+def _say_why(path: Path) -> str:
+    if not path.exists():
+        return f"no store at {path}; `volfs create NAME` makes one"
+    if not path.is_dir():
+        return f"{path} is a file, not a store"
+    if _is_vacant(path):
+        return f"no store at {path}, the directory is empty; `volfs create NAME` makes one"
+    return f"{path} is a directory of other files, not a store"
+
+
+def _is_vacant(path: Path) -> bool:
+    """Whether a store may be made here: empty, or left by a creation that died."""
+    ours = re.compile(rf"{PACKS}|{INDEX}|{FORMAT}\.\d+\.new")
+    if not all(ours.fullmatch(item.name) for item in path.iterdir()):
+        return False
+    packs = path / PACKS
+    return not packs.exists() or not any(packs.iterdir())
+
+
+def open_handle(address: Path) -> StoreHandle:
+    """The store at an address, looked at as by ``check_store``."""
+    check_store(address.resolve())
+    handle = StoreHandle(address)
+    try:
+        # What was looked at by its name is what is open.
+        with store_errors(f"store {handle.path}"):
+            handle.prove()
+    except BaseException:
+        handle.close()
+        raise
+    return handle
+
+
+def create_store(path: Path) -> None:
+    """Make the directory a store unless it is one. NotAStoreError if it is something else.
+
+    May run in two processes at once. What fails leaves nothing behind.
+    """
+    with store_errors(f"store {path}"):
+        check_local(path)
+        if not path.exists() or (path.is_dir() and not (path / FORMAT).exists()):
+            with ExitStack() as undo:
+                _make(path, undo)
+                undo.pop_all()
+    check_store(path)
+
+
+def lock_store(handle: StoreHandle, *, alone: bool) -> int:
+    """A descriptor that holds the lock of an open store, or of one that nobody has open.
+
+    StoreUnavailableError if others forbid it.
+    """
+    with store_errors(f"store {handle.path}"):
+        fd = os.open(handle.base / FORMAT, os.O_RDONLY | os.O_CLOEXEC)
+        is_locked = flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        # An upgrade puts another file in its place.
+        is_there = os.path.samestat(os.fstat(fd), (handle.base / FORMAT).stat())
+    if is_locked and is_there:
+        return fd
+    os.close(fd)
+    if is_locked:
+        return lock_store(handle, alone=alone)
+    if alone:
+        raise StoreUnavailableError(
+            f"store {handle.path} is in use; unmount its volumes (`volfs status`) and try again"
+        )
+    raise StoreUnavailableError(f"store {handle.path}: its index is being rebuilt; wait for it")
+
+
+def upgrade_embedded(location: str) -> bool:
+    """See ``store.registry.upgrade_format``."""
+    with ExitStack() as stack:
+        handle = open_handle(Path(location).absolute())
+        stack.callback(handle.close)
+        lock = lock_store(handle, alone=True)
+        stack.callback(os.close, lock)
+        if read_version(handle.path, lock) == VERSION:
+            return False
+        with store_errors(f"store {handle.path}"):
+            handle.prove()
+            reached("upgrade.locked")
+            _write_format(handle.base)
+        reached("upgrade.placed")
+        return True
+
+
+def _make(path: Path, undo: ExitStack) -> None:
+    for place in (*reversed(path.parents), path):
+        _make_directory(place, 0o700 if place == path else 0o777, undo)
+    with _locked(path):
+        if _is_vacant(path):
+            path.chmod(0o700)
+            try:
+                _fill(path)
+            except BaseException:
+                _empty(path)
+                raise
+
+
+def _make_directory(path: Path, mode: int, undo: ExitStack) -> None:
+    try:
+        path.mkdir(mode)
+    except FileExistsError:
+        return
+    undo.callback(_remove_vacant, path)
+
+
+def _remove_vacant(path: Path) -> None:
+    with suppress(OSError):  # somebody else has put something into it
+        path.rmdir()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Nobody else makes a store of the directory, or takes that back, during the block."""
+    while True:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(fd), path.stat()):
+                yield
+                return
+        finally:
+            os.close(fd)
+
+
+def _fill(path: Path) -> None:
+    (path / PACKS).mkdir(mode=0o700, exist_ok=True)
+    (path / INDEX).mkdir(mode=0o700, exist_ok=True)
+    Environment(path / INDEX).close()
+    _write_format(path)
+
+
+def _empty(path: Path) -> None:
+    """Take back what was made; nobody has put anything into it, for it is no store."""
+    for item in (*path.glob(f"{FORMAT}.*.new"), path / FORMAT):
+        item.unlink(missing_ok=True)
+    for name in (PACKS, INDEX):
+        shutil.rmtree(path / name, ignore_errors=True)
+
+
+def _write_format(path: Path) -> None:
+    """Last, and at once: from here on it is a store."""
+    new = path / f"{FORMAT}.{os.getpid()}.new"
+    try:
+        _write_new(new, msgspec.json.encode(_Format("volfs", VERSION)))
+        sync_directory(path / INDEX)
+        sync_directory(path)
+        new.rename(path / FORMAT)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    sync_directory(path)
+    sync_directory(path.resolve().parent)
+
+
+def _write_new(new: Path, data: bytes) -> None:
+    new.unlink(missing_ok=True)
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        give_to_owner(fd, new.parent)
+        file.write(data)
+        file.flush()
+        os.fsync(fd)

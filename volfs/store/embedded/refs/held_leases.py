@@ -1,0 +1,45 @@
+"""Leases in a store that cannot be written: the versions are held as long as they last."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from volfs.store.base import Lease
+from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.embedded.refs.holds import Holds
+from volfs.store.embedded.refs.refs import Refs
+
+
+class HeldLeases:
+    """Of this process alone; others see the holds. Not thread-safe: one mount, one process."""
+
+    def __init__(self, environment: Environment, refs: Refs, holds: Holds) -> None:
+        self._environment = environment
+        self._refs = refs
+        self._holds = holds
+        self._held: dict[str, tuple[Lease, ExitStack]] = {}
+
+    def put(self, lease: Lease) -> None:
+        """NotFoundError if one of its versions is not there."""
+        with self._environment.read() as txn:
+            self._refs.check_versions(txn, lease.volume_id, lease.versions)
+            found = [
+                self._refs.find_version_in(txn, lease.volume_id, version)
+                for version in lease.versions
+            ]
+        with ExitStack() as stack:
+            for manifest in filter(None, found):
+                stack.enter_context(self._holds.hold(manifest))
+            self.drop(lease.session)
+            self._held[lease.session] = (lease, stack.pop_all())
+
+    def find(self, session: str) -> Lease | None:
+        return self._held[session][0] if session in self._held else None
+
+    def drop(self, session: str) -> None:
+        if session in self._held:
+            self._held.pop(session)[1].close()
+
+    def close(self) -> None:
+        for session in list(self._held):
+            self.drop(session)

@@ -1,0 +1,106 @@
+"""The leases of sessions: what gc keeps for them. Rows: docs/format.md, "Leases"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+import msgspec
+from blake3 import blake3
+
+from volfs.errors import DamagedObjectError
+from volfs.model.text import from_stored, to_bytes, to_stored
+from volfs.store.base import Lease
+from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE
+from volfs.store.checked_lmdb.environment import Environment, Table, Transaction
+from volfs.store.embedded.refs.refs import Refs
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Lease)
+
+
+class Leases:
+    """Thread-safe; reads LMDB each time."""
+
+    def __init__(self, environment: Environment, refs: Refs) -> None:
+        self._environment = environment
+        self._refs = refs
+        self._leases: Table = environment.open_table(b"leases")
+
+    def put(self, lease: Lease) -> None:
+        # No reserve: reading a store must go on when its disk is full.
+        with self._environment.write(reserve=0, told=False) as txn:
+            self.put_in(txn, lease)
+
+    def put_in(self, txn: Transaction, lease: Lease) -> None:
+        """Put it as a part of what else the transaction does. NotFoundError."""
+        self._refs.check_versions(txn, lease.volume_id, lease.versions)
+        txn.put(_key(lease.session), _encode(lease), db=self._leases)
+
+    def find(self, session: str) -> Lease | None:
+        with self._environment.read() as txn:
+            try:
+                row = txn.get(_key(session), db=self._leases)
+            except DamagedObjectError as error:
+                raise _refuse(session, error) from error
+        return None if row is None else _decode(row)
+
+    def list_all(self) -> list[Lease]:
+        with self._environment.read() as txn:
+            return self.list_in(txn)
+
+    def list_in(self, txn: Transaction) -> list[Lease]:
+        """All of them, as of the transaction."""
+        try:
+            leases = [_decode(row) for _, row in txn.list_all(self._leases)]
+        except DamagedObjectError as error:
+            raise _refuse("of somebody", error) from error
+        return sorted(leases, key=lambda lease: lease.session)
+
+    def list_damaged(self, sessions: Iterable[str]) -> list[str | None]:
+        """Whose leases are damaged: of ``sessions``, or what is left of the row says it."""
+        known = {_key(session): session for session in sessions}
+        with self._environment.read() as txn:
+            damaged = txn.list_damaged(self._leases)
+            left = [txn.raw.get(key, b"", db=self._leases.raw) for key in damaged]
+        pairs = zip(damaged, left, strict=True)
+        return [known.get(key) or _find_session(key, row) for key, row in pairs]
+
+    def drop(self, session: str, expected: Lease | None = None) -> None:
+        row = None if expected is None else _encode(expected)
+
+        def drop(txn: Transaction) -> None:
+            if row is None or txn.get(_key(session), db=self._leases) == row:
+                txn.delete(_key(session), db=self._leases)
+
+        self._environment.free(drop, told=False)
+
+
+def _key(session: str) -> bytes:
+    """Sessions may be paths, longer than a key of LMDB may be."""
+    return blake3(to_bytes(session)).digest()
+
+
+def _find_session(key: bytes, damaged: bytes) -> str | None:
+    """The session that a damaged row names, if the row's key says the same."""
+    with suppress(ValueError):
+        session = from_stored(_decoder.decode(damaged[:-CHECKSUM_SIZE]).session)
+        if _key(session) == key:
+            return session
+    return None
+
+
+def _refuse(session: str, error: DamagedObjectError) -> DamagedObjectError:
+    return DamagedObjectError(f"lease {session}: {error}; see `volfs check --repair`")
+
+
+def _encode(lease: Lease) -> bytes:
+    return _encoder.encode(msgspec.structs.replace(lease, session=to_stored(lease.session)))
+
+
+def _decode(row: bytes) -> Lease:
+    try:
+        lease = _decoder.decode(row)
+        return msgspec.structs.replace(lease, session=from_stored(lease.session))
+    except ValueError as error:
+        raise DamagedObjectError(f"lease: {error}") from error

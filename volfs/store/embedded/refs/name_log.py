@@ -1,0 +1,161 @@
+"""Names and tags once more, beside the index: what packs do not say, for the day it is lost.
+
+A line for each change, durable before the transaction that makes it: so what the log
+says is what the index says, or what somebody was just about to do. Lines:
+docs/format.md, "The name log".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from xxhash import xxh3_64_hexdigest
+
+from volfs.errors import OutOfSpaceError
+from volfs.errors.faults import reached
+from volfs.model.names import MAIN, join_name
+from volfs.store.base import Named
+from volfs.store.checked_lmdb.environment import store_errors
+from volfs.store.embedded.data.pack_files import sync_directory
+from volfs.store.owner import give_to_owner
+
+NAME_LOG = "names.log"
+
+
+class Naming(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True):
+    """A volume has this name now, or its tag names this version; None: it has none any more."""
+
+    volume: str
+    name: str | None = None
+    tag: str | None = None
+    version: int | None = None
+    environment: str = MAIN
+    """Which the name is in."""
+
+
+class Line(NamedTuple):
+    number: int
+    """Of the file's lines, from 1 on."""
+    naming: Naming | None
+    """None where it is damaged."""
+
+
+class NameLog:
+    """Whoever writes to it holds the index's writer lock."""
+
+    def __init__(self, path: Path, prove: Callable[[], None] = lambda: None) -> None:
+        self._path = path
+        self._prove = prove
+        """StoreReplacedError where it is not the store's any more."""
+
+    def add(self, naming: Naming, all_now: Iterable[Naming], *, takes: bool = False) -> None:
+        """Make it durable; with ``all_now`` where there is no log yet. StoreError.
+
+        What ``takes`` a name away may be on its way to make room on a full disk: there it
+        is left out, and would come back with a lost index.
+        """
+        self._prove()
+        try:
+            if self._is_ours_alone():
+                self._append(_encode(naming))
+            else:
+                self.replace((*all_now, naming))
+        except OutOfSpaceError:
+            if not takes:
+                raise
+        reached("names.logged")
+
+    def _is_ours_alone(self) -> bool:
+        """Whether it is there, and no copy of the store by links has it, too."""
+        with store_errors(f"{self._path}"):
+            return self.exists() and self._path.stat().st_nlink == 1
+
+    def exists(self) -> bool:
+        return self._path.exists()
+
+    def _append(self, line: bytes) -> None:
+        with store_errors(f"{self._path}"):
+            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                while line:
+                    line = line[os.write(fd, line) :]
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+
+    def replace(self, namings: Iterable[Naming]) -> None:
+        """Let the log be these lines, at once. StoreError."""
+        self._prove()
+        new = self._path.with_suffix(".new")
+        with store_errors(f"{self._path}"):
+            new.unlink(missing_ok=True)
+            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                give_to_owner(fd, new.parent)
+                file.writelines(map(_encode, namings))
+                file.flush()
+                os.fsync(fd)
+            new.rename(self._path)
+            sync_directory(self._path.parent)
+
+    def read(self) -> dict[str, Named]:
+        """What it says of each volume, by id; lines that are damaged say nothing. StoreError."""
+        return _gather(line.naming for line in self.list_lines() if line.naming)
+
+    def read_certain(self) -> dict[str, Named]:
+        """Without what a damaged line may have changed. StoreError."""
+        lines = self.list_lines()
+        damaged = [at for at, line in enumerate(lines) if line.naming is None]
+        after = damaged[-1] + 1 if damaged else 0
+        return _gather(line.naming for line in lines[after:] if line.naming)
+
+    def list_lines(self) -> list[Line]:
+        """Oldest first, without what is torn: such a line tells of nothing that happened."""
+        with store_errors(f"{self._path}"):
+            try:
+                rows = self._path.read_bytes().split(b"\n")
+            except FileNotFoundError:
+                return []
+        # A whole line has two line feeds behind it, or one and the end of the file.
+        is_whole = [not row for row in rows[1:]] + [False]
+        lines = [Line(at, _find(row)) for at, row in enumerate(rows, 1)]
+        return [
+            line
+            for line, row, whole in zip(lines, rows, is_whole, strict=True)
+            if row and (line.naming or whole)
+        ]
+
+
+def _gather(namings: Iterable[Naming]) -> dict[str, Named]:
+    found: dict[str, Named] = {}
+    for naming in namings:
+        name, tags = found.get(naming.volume, Named(None, {}))
+        if naming.tag is None:
+            name = join_name(naming.environment, naming.name) if naming.name else ""
+        elif naming.version is None:
+            tags.pop(naming.tag, None)
+        else:
+            tags[naming.tag] = naming.version
+        found[naming.volume] = Named(name, tags)
+    return found
+
+
+def _encode(naming: Naming) -> bytes:
+    """With a line feed before it as well: what is there may be torn."""
+    text = msgspec.json.encode(naming)
+    return b"\n" + text + b" " + xxh3_64_hexdigest(text).encode() + b"\n"
+
+
+def _find(row: bytes) -> Naming | None:
+    """None if it is no line of ours."""
+    text, _, checksum = row.rpartition(b" ")
+    if xxh3_64_hexdigest(text).encode() != checksum:
+        return None
+    with suppress(ValueError):
+        return msgspec.json.decode(text, type=Naming)
+    return None

@@ -1,0 +1,124 @@
+"""Waiting for other processes, in the kernel: futexes in a file that all of them map.
+
+A signal is a word of the file and one bit of a mask, both chosen by a hash of
+its name. Waking writes a new random word, so that whoever took a ticket before
+does not fall asleep, and then wakes sleepers with that bit. A word may go back
+to a value it had only by a chance of one in 2^32.
+
+The words mean nothing to anybody who does not wait, so the file may be lost.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import mmap
+import os
+import platform
+import struct
+import threading
+import time
+import weakref
+from pathlib import Path
+
+import xxhash
+
+from volfs.store.checked_lmdb.access import is_writable
+from volfs.store.checked_lmdb.environment import store_errors
+from volfs.store.owner import open_for_owner
+from volfs.store.thaw import wait_until_thawed
+
+SIZE = 1 << 16
+_WORDS = SIZE // 4
+_BITS = 32
+_WORD = struct.Struct("=I")
+
+_CALLS = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "loongarch64": 98, "s390x": 238}
+_CALLS |= {"ppc64le": 221, "ppc64": 221}
+_CALL = _CALLS.get(platform.machine())
+_WAIT_BITSET, _WAKE_BITSET = 9, 10
+_ALL = (1 << 31) - 1
+_BLIND = 0.05
+"""Seconds between two looks on a machine whose futex call we do not know."""
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_futex = _libc.syscall
+_futex.restype = ctypes.c_long
+
+
+class Signals:
+    """The mapped file. It may be used in a fork: a mapping is inherited."""
+
+    def __init__(self, path: Path) -> None:
+        if not is_writable(path.parent):
+            # Nobody can tell anybody anything, but what waits has something to wait on.
+            self.file = -1
+            self._map = mmap.mmap(-1, SIZE)
+            self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+            return
+        with store_errors(f"signals {path}"):
+            self.file = open_for_owner(path)
+            weakref.finalize(self, os.close, self.file)
+            # Really there: a write to a hole on a full disk would kill us.
+            os.posix_fallocate(self.file, 0, SIZE)
+            self._map = mmap.mmap(self.file, SIZE)
+        self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+
+    def get(self, name: bytes) -> FutexSignal:
+        number = xxhash.xxh3_64_intdigest(name)
+        at = number % _WORDS * 4
+        return FutexSignal(self, self._map, self._start + at, at, 1 << (number >> 32) % _BITS)
+
+
+class FutexSignal:
+    """``store.tables.Signal``: one word, one bit."""
+
+    def __init__(self, signals: Signals, words: mmap.mmap, address: int, at: int, bit: int) -> None:
+        self._signals = signals
+        self._words = words
+        self._address = ctypes.c_void_p(address)
+        self._at = at
+        self._bit = ctypes.c_uint32(bit)
+
+    def ticket(self) -> int:
+        word: int = _WORD.unpack_from(self._words, self._at)[0]
+        return word
+
+    def wait(self, ticket: int, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        if _CALL is None:
+            threading.Event().wait(min(seconds, _BLIND))
+            return
+        wait_until_thawed(self._signals.file)
+        until = time.clock_gettime_ns(time.CLOCK_MONOTONIC) + int(seconds * 1e9)
+        limit = _Timespec(*divmod(until, 1_000_000_000))
+        self._call(_WAIT_BITSET, ticket, ctypes.byref(limit))
+
+    def wake(self, waiters: int | None = None) -> None:
+        wait_until_thawed(self._signals.file)
+        self._words[self._at : self._at + _WORD.size] = os.urandom(_WORD.size)
+        if _CALL is not None:
+            self._call(_WAKE_BITSET, _ALL if waiters is None else waiters, None)
+
+    def _call(self, operation: int, value: int, limit: object) -> None:
+        done = _futex(
+            ctypes.c_long(_CALL or 0),
+            self._address,
+            ctypes.c_int(operation),
+            ctypes.c_uint32(value),
+            limit,
+            None,
+            self._bit,
+        )
+        if done < 0 and ctypes.get_errno() not in _EXPECTED:
+            raise OSError(ctypes.get_errno(), "futex")
+
+
+_EXPECTED = (errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR)
+"""The word had changed; time is up; a signal came, whose handler Python now runs."""

@@ -1,0 +1,336 @@
+"""Objects by id: locate, read, verify, decompress; and what is remembered of each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from xxhash import xxh3_64_intdigest
+
+from volfs.errors import DamagedObjectError, DataError, MissingObjectError, VolfsError
+from volfs.model.objects import Buffer, Oid, compute_oid
+from volfs.model.pack import RECORD_HEADER_SIZE, Codec, encode_record_header
+from volfs.model.record_blocks import BlockTable, Span, table_size
+from volfs.store.lru import LruMap
+from volfs.store.packs.codec import unpack_block, unpack_object
+from volfs.store.packs.rows import IndexEntry
+from volfs.store.packs.source import PackSource, Places
+
+PLACES = 1 << 17
+"""About 50 MB at most; at 1 MiB a chunk, 128 GiB of files."""
+TABLE_BYTES = 8 << 20
+DECODED_BYTES = 64 << 20
+INLINE_DECODE_MAX = 128 << 10
+"""Decoding more than this takes longer than a thread costs, and threads do it side by side."""
+WHOLE = -1
+"""Stands for the number of a block where all of an object is meant."""
+
+ReadPack = Callable[[int, int, int], Buffer | None]
+"""``PackSource.read_at``, or ``read_ready`` which may answer None."""
+
+
+class _Place:
+    """An index entry, and what of its record has been verified since it was looked up."""
+
+    __slots__ = ("content", "entry", "is_plain", "is_stale", "seen", "verified")
+
+    def __init__(self, entry: IndexEntry) -> None:
+        self.entry = entry
+        in_blocks = entry.codec is Codec.BLOCKS
+        self.content = table_size(entry.raw, entry.block_bits) if in_blocks else 0
+        """Where the content begins in the stored bytes."""
+        self.is_plain = entry.codec is not Codec.ZSTD and entry.stored - self.content == entry.raw
+        """Whether the object's bytes are stored as they are, one after the other."""
+        self.verified = False
+        """Whether the whole record has been."""
+        self.seen = 0
+        """A bit for each block of a record in blocks that has been verified by itself."""
+        self.is_stale = False
+        """Whether its pack has been another file since."""
+
+    def has_seen(self, offset: int, length: int) -> bool:
+        """Whether these bytes of the object have been verified."""
+        if self.verified or self.is_stale:
+            return self.verified and not self.is_stale
+        bits = self.entry.block_bits
+        if not bits or not length:
+            return False
+        first, last = offset >> bits, (offset + length - 1) >> bits
+        wanted = ((1 << (last - first + 1)) - 1) << first
+        return self.seen & wanted == wanted
+
+
+class ObjectReader:
+    """``store.base.Objects`` over the index and the packs. Thread-safe.
+
+    What is read for the first time is verified: of a record in blocks the blocks
+    that are wanted, of another one the whole. What is stored as it is, is read
+    without a look after that. Misses are never remembered: another process may
+    publish the object the next moment.
+    """
+
+    def __init__(self, index: Places, packs: PackSource) -> None:
+        self._index = index
+        self._packs = packs
+        self._places: LruMap[Oid, _Place] = LruMap(PLACES)
+        self._tables: LruMap[Oid, BlockTable] = LruMap(TABLE_BYTES)
+        self._decoded: LruMap[tuple[Oid, int], Buffer] = LruMap(DECODED_BYTES)
+        """Blocks, and objects that are not in blocks, of which a part was wanted: requests
+        of the kernel seldom begin where blocks do, so the rest is wanted next."""
+        self._locks = [threading.Lock() for _ in range(256)]
+        """Of objects that are being waited for, by the first byte of their ids."""
+        packs.when_replaced = self._forget_pack
+
+    def contains(self, oid: Oid) -> bool:
+        return self._index.contains(oid)
+
+    def load_object(self, oid: Oid) -> bytes:
+        return bytes(self._demand(oid, 0, None))
+
+    def read_object(self, oid: Oid, offset: int, length: int) -> Buffer:
+        return self._demand(oid, offset, length)
+
+    def read_object_ready(self, oid: Oid, offset: int, length: int) -> Buffer | None:
+        if self._is_long_to_decode(oid, offset, length):
+            return None
+        return self._read(oid, offset, length, self._packs.read_ready)
+
+    def load_object_ready(self, oid: Oid) -> bytes | None:
+        data = self._read(oid, 0, None, self._packs.read_ready)
+        return None if data is None else bytes(data)
+
+    def prefetch(self, oid: Oid) -> None:
+        try:
+            entry = self._locate(oid).entry
+            start = entry.offset - RECORD_HEADER_SIZE
+            self._packs.prefetch(entry.pack, start, RECORD_HEADER_SIZE + entry.stored)
+        except VolfsError:
+            return  # A hint. Whoever reads the object meets the error, and is told.
+
+    def load_unpublished(self, oid: Oid, entry: IndexEntry) -> bytes:
+        """As ``load_object``, at a place that is not remembered: it may yet be given up."""
+        return bytes(_must(self._read_slice(oid, _Place(entry), 0, None, self._packs.read_at)))
+
+    def is_whole(self, oid: Oid, entry: IndexEntry) -> bool:
+        """Whether the stored bytes are there and right. They are read once in this process."""
+        place = self._places.find(oid)
+        if place is None or place.is_stale or place.entry != entry:
+            place = _Place(entry)
+            self._places.put(oid, place)
+        try:
+            if place.verified:
+                return self._packs.get_size(entry.pack) >= entry.offset + entry.stored
+            place.verified = _is_record_of(oid, entry, self._read_record(entry))
+        except DataError:
+            return False
+        return place.verified
+
+    def _read_record(self, entry: IndexEntry) -> bytes:
+        start = entry.offset - RECORD_HEADER_SIZE
+        return self._packs.read_at(entry.pack, start, RECORD_HEADER_SIZE + entry.stored)
+
+    # --- inside ----------------------------------------------------------
+
+    def _forget_pack(self, pack: int) -> None:
+        """Its file is another than was read: nothing in it has been verified."""
+        for place in self._places.list_values():
+            if place.entry.pack == pack:
+                place.is_stale = True
+
+    def _demand(self, oid: Oid, offset: int, length: int | None) -> Buffer:
+        # Two requests that meet in one chunk decode it once.
+        with self._locks[oid[0]]:
+            return _must(self._read(oid, offset, length, self._packs.read_at))
+
+    def _read(self, oid: Oid, offset: int, length: int | None, read: ReadPack) -> Buffer | None:
+        place = self._locate(oid)
+        try:
+            return self._read_slice(oid, place, offset, length, read)
+        except DataError:
+            if not self._has_moved(oid, place):
+                raise
+        return self._read_slice(oid, self._locate(oid), offset, length, read)
+
+    def _is_long_to_decode(self, oid: Oid, offset: int, length: int) -> bool:
+        place = self._locate(oid)
+        entry, bits = place.entry, place.entry.block_bits
+        if place.is_plain or entry.raw <= INLINE_DECODE_MAX:
+            return False
+        if not bits:
+            return self._decoded.find((oid, WHOLE)) is None
+        blocks = range(offset >> bits, (offset + length - 1 >> bits) + 1)
+        if len(blocks) << bits <= INLINE_DECODE_MAX:
+            return False
+        missing = sum(self._decoded.find((oid, block)) is None for block in blocks)
+        return missing << bits > INLINE_DECODE_MAX
+
+    def _locate(self, oid: Oid) -> _Place:
+        place = self._places.find(oid)
+        if place is None or place.is_stale:
+            entry = self._index.find_entry(oid)
+            if entry is None:
+                raise MissingObjectError(f"object {oid.hex()} is not in the store")
+            place = _Place(entry)
+            self._places.put(oid, place)
+        return place
+
+    def _has_moved(self, oid: Oid, place: _Place) -> bool:
+        """Whether the index names another place by now: gc or a repair wrote it anew."""
+        self._places.forget(oid)
+        entry = self._index.find_entry(oid)
+        return entry is not None and entry != place.entry
+
+    def _read_slice(
+        self, oid: Oid, place: _Place, offset: int, length: int | None, read: ReadPack
+    ) -> Buffer | None:
+        entry = place.entry
+        length = entry.raw - offset if length is None else length
+        try:
+            if not 0 <= offset <= offset + length <= entry.raw:
+                raise DamagedObjectError(f"{length} bytes at {offset} of an object of {entry.raw}")
+            if place.is_plain and place.has_seen(offset, length):
+                data = read(entry.pack, entry.offset + place.content + offset, length)
+                if place.has_seen(offset, length):
+                    return data  # still: the pack may have been opened anew, and be another
+            if length == entry.raw:
+                return self._read_whole(oid, place, read)
+            if length and entry.codec is Codec.BLOCKS:
+                return self._read_blocks(oid, place, offset, length, read)
+            return self._read_part(oid, place, offset, length, read)
+        except DataError as error:
+            raise type(error)(f"{entry.where(oid)}: {error}") from error
+
+    def _read_part(
+        self, oid: Oid, place: _Place, offset: int, length: int, read: ReadPack
+    ) -> Buffer | None:
+        """Of a record in one piece, which is read whole for that."""
+        whole = self._decoded.find((oid, WHOLE))
+        if whole is None:
+            whole = self._read_whole(oid, place, read)
+            if whole is None:
+                return None
+            self._decoded.put((oid, WHOLE), whole, len(whole))
+        return memoryview(whole)[offset : offset + length]
+
+    def _read_whole(self, oid: Oid, place: _Place, read: ReadPack) -> Buffer | None:
+        entry = place.entry
+        start = entry.offset - RECORD_HEADER_SIZE
+        record = read(entry.pack, start, RECORD_HEADER_SIZE + entry.stored)
+        if record is None:
+            return None
+        data = open_record(oid, entry, memoryview(record))
+        place.verified = True
+        return data
+
+    # --- blocks ----------------------------------------------------------
+
+    def _read_blocks(
+        self, oid: Oid, place: _Place, offset: int, length: int, read: ReadPack
+    ) -> Buffer | None:
+        self._packs.expect_scattered(place.entry.pack)
+        if place.is_plain and not place.seen:
+            # Where they are is known without the table: both are read at the same time.
+            self._packs.prefetch(place.entry.pack, *_find_place(place, offset, length))
+        table = self._find_table(oid, place, read)
+        if table is None:
+            return None
+        span = table.find_span(offset, length)
+        skip = offset - (span.first << place.entry.block_bits)
+        if place.is_plain:
+            data = self._read_raw_span(place, table, span, read)
+        else:
+            data = self._read_decoded(oid, place, table, span, read)
+        return None if data is None else memoryview(data)[skip : skip + length]
+
+    def _find_table(self, oid: Oid, place: _Place, read: ReadPack) -> BlockTable | None:
+        """The table of a record, read with its header in one go: that tells whose it is."""
+        table = self._tables.find(oid)
+        entry = place.entry
+        if table is not None and place.seen:
+            return table
+        start = entry.offset - RECORD_HEADER_SIZE
+        front = read(entry.pack, start, RECORD_HEADER_SIZE + place.content)
+        if front is None:
+            return None
+        view = memoryview(front)
+        if view[:RECORD_HEADER_SIZE] != encode_record_header(entry.header(oid)):
+            # The id alone can tell now, and that takes the whole object.
+            self._read_whole(oid, place, self._packs.read_at)
+        stored = view[RECORD_HEADER_SIZE:]
+        table = BlockTable(oid, entry.raw, entry.block_bits, entry.stored, stored)
+        self._tables.put(oid, table, table.size)
+        return table
+
+    def _read_raw_span(
+        self, place: _Place, table: BlockTable, span: Span, read: ReadPack
+    ) -> Buffer | None:
+        data = self._read_span(place, span.start, span.end, read)
+        if data is None:
+            return None
+        # Those that were seen before, too: the pack may be another file since.
+        for block in range(span.first, span.last + 1):
+            table.cut(block, span, data)
+            place.seen |= 1 << block
+        return data
+
+    def _read_decoded(
+        self, oid: Oid, place: _Place, table: BlockTable, span: Span, read: ReadPack
+    ) -> Buffer | None:
+        """The blocks of a span: those that are remembered, and the others in one read."""
+        found = [self._decoded.find((oid, n)) for n in range(span.first, span.last + 1)]
+        missing = [span.first + n for n, block in enumerate(found) if block is None]
+        if missing:
+            first, last = missing[0], missing[-1]
+            wanted = table.find_blocks(first, last)
+            data = self._read_span(place, wanted.start, wanted.end, read)
+            if data is None:
+                return None
+            for block in missing:
+                done = unpack_block(table.cut(block, wanted, data), table.raw_size(block))
+                place.seen |= 1 << block
+                self._decoded.put((oid, block), done, len(done))
+                found[block - span.first] = done
+        parts = [block for block in found if block is not None]
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _read_span(self, place: _Place, start: int, end: int, read: ReadPack) -> Buffer | None:
+        entry = place.entry
+        return read(entry.pack, entry.offset + place.content + start, end - start)
+
+
+def _find_place(place: _Place, offset: int, length: int) -> tuple[int, int]:
+    """Where the blocks with these bytes of an object are in its pack, and their length."""
+    bits = place.entry.block_bits
+    start = offset >> bits << bits
+    end = min(((offset + length - 1 >> bits) + 1) << bits, place.entry.raw)
+    return place.entry.offset + place.content + start, end - start
+
+
+def _must(data: Buffer | None) -> Buffer:
+    """What ``read_at`` led to: unlike ``read_ready`` it never answers None."""
+    if data is None:
+        raise AssertionError("a waiting read did not wait")
+    return data
+
+
+def _is_record_of(oid: Oid, entry: IndexEntry, record: bytes) -> bool:
+    """Whether a record is just what the index says it is."""
+    view = memoryview(record)
+    header, stored = view[:RECORD_HEADER_SIZE], view[RECORD_HEADER_SIZE:]
+    return (
+        header == encode_record_header(entry.header(oid))
+        and xxh3_64_intdigest(stored) == entry.checksum
+    )
+
+
+def open_record(oid: Oid, entry: IndexEntry, record: memoryview) -> Buffer:
+    """The object's bytes from its record, verified. DamagedObjectError."""
+    stored = record[RECORD_HEADER_SIZE:]
+    if xxh3_64_intdigest(stored) != entry.checksum:
+        raise DamagedObjectError("the stored bytes do not match their checksum")
+    data = unpack_object(entry.header(oid), stored)
+    header = encode_record_header(entry.header(oid))
+    # Where only the header is damaged, or the index lies, the id itself decides.
+    if record[:RECORD_HEADER_SIZE] != header and compute_oid(entry.kind, data) != oid:
+        raise DamagedObjectError("another object is stored there")
+    return data
