@@ -11,7 +11,7 @@ Verdict = Literal["met", "missed", ""]
 
 
 @dataclass(frozen=True)
-class Target:
+class FigureTarget:
     """A bound that a figure is to keep."""
 
     limit: float
@@ -31,7 +31,7 @@ class Figure:
     name: str
     value: float
     unit: str
-    target: Target | None = None
+    target: FigureTarget | None = None
     note: str = ""
     samples: list[float] = field(default_factory=list)
 
@@ -47,7 +47,11 @@ class Figure:
 
 
 def median_figure(
-    name: str, samples: Sequence[float], unit: str, target: Target | None = None, note: str = ""
+    name: str,
+    samples: Sequence[float],
+    unit: str,
+    target: FigureTarget | None = None,
+    note: str = "",
 ) -> Figure:
     """The median of several runs, with its spread as the note unless there is another."""
     spread = f"{show_number(min(samples))} to {show_number(max(samples))}"
@@ -60,7 +64,7 @@ def ratio_figure(
     name: str,
     ours: Sequence[float],
     theirs: Sequence[float],
-    target: Target | None = None,
+    target: FigureTarget | None = None,
     note: str = "",
 ) -> Figure:
     """Our median over theirs."""

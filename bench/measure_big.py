@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from bench.figures import Figure, Target, median_figure, ratio_figure
-from bench.workplace import Mount, Workplace, timed
+from bench.figures import Figure, FigureTarget, median_figure, ratio_figure
+from bench.workplace import MountedVolume, Workplace, timed
 
 STEP = 1 << 20
 PAGE = 4096
@@ -55,11 +55,11 @@ def measure_rewrites(place: Workplace) -> Iterator[Figure]:
             seconds.append(timed(mount.client.commit))
             added.append((place.count_stored_bytes() - before) / STEP)
     label = f"{sizes.rewrites} pages of {sizes.big // STEP:,} MiB"
-    yield median_figure(f"commit of {label} rewritten", seconds, "s", Target(0.1))
-    yield median_figure(f"  added to the store: {label}", added, "MiB", Target(2))
+    yield median_figure(f"commit of {label} rewritten", seconds, "s", FigureTarget(0.1))
+    yield median_figure(f"  added to the store: {label}", added, "MiB", FigureTarget(2))
 
 
-def _rewrite(mount: Mount, size: int, count: int) -> None:
+def _rewrite(mount: MountedVolume, size: int, count: int) -> None:
     with (mount.path / "big").open("r+b", buffering=0) as file:
         for page in random.sample(range(size // PAGE), count):
             file.seek(page * PAGE)

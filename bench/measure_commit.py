@@ -8,8 +8,8 @@ import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.figures import Figure, Target, median_figure, ratio_figure
-from bench.workplace import Mount, Workplace, small_file_path, timed
+from bench.figures import Figure, FigureTarget, median_figure, ratio_figure
+from bench.workplace import MountedVolume, Workplace, small_file_path, timed
 
 MILLISECONDS = 1000
 ROUNDS = 100
@@ -43,20 +43,23 @@ def measure_commit(place: Workplace) -> Iterator[Figure]:
         f"commit of one file: {many} / {sizes.few}",
         seconds["spread"],
         seconds["small"],
-        Target(1.5),
+        FigureTarget(1.5),
     )
     yield ratio_figure(
-        f"commit of one file: {flat} / {sizes.few}", seconds["flat"], seconds["small"], Target(1.5)
+        f"commit of one file: {flat} / {sizes.few}",
+        seconds["flat"],
+        seconds["small"],
+        FigureTarget(1.5),
     )
     labels = {"small": f"{sizes.few} files", "spread": many, "flat": flat}
     for name, label in labels.items():
         samples = [MILLISECONDS * value for value in seconds[name]]
-        yield median_figure(f"commit of one file, {label}", samples, "ms", Target(20))
+        yield median_figure(f"commit of one file, {label}", samples, "ms", FigureTarget(20))
     plain = [MILLISECONDS * value for value in seconds["fsync"]]
     yield median_figure("  one file written and fsynced on the disk", plain, "ms")
 
 
-def _commit_one(mount: Mount, path: Path) -> float:
+def _commit_one(mount: MountedVolume, path: Path) -> float:
     path.write_bytes(os.urandom(4096))
     return timed(mount.client.commit)
 
@@ -77,11 +80,11 @@ def measure_rounds(place: Workplace) -> Iterator[Figure]:
         for number in range(place.sizes.runs * 2 + 1):
             (mount.path / f"by-command-{number}").write_bytes(b"x")
             command.append(timed(lambda: place.volfs("commit", str(mount.path))))
-    yield median_figure(f"{ROUNDS} rounds of write and commit", runs, "s", Target(3))
+    yield median_figure(f"{ROUNDS} rounds of write and commit", runs, "s", FigureTarget(3))
     yield Figure("the whole command `volfs commit`", statistics.median(command), "s")
 
 
-def _write_and_commit(mount: Mount) -> None:
+def _write_and_commit(mount: MountedVolume) -> None:
     for number in range(ROUNDS):
         (mount.path / f"round-{number}").write_bytes(os.urandom(512))
         mount.client.commit()

@@ -9,15 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bench.figures import Figure, Target, median_figure
+from bench.figures import Figure, FigureTarget, median_figure
 from bench.workplace import VOLFS, Workplace
 from volfs.containers.container import Container, ContainerSpec, VolumeMount
 
-TARGET = Target(0.5)
+TARGET = FigureTarget(0.5)
 PROGRAM = [sys.executable, "-I", "-c", "print('here', flush=True)"]
 PATH = "/volfs-bench/data"
 WARM_CALLS = {
-    "a call in a warm container": Target(0.005),
+    "a call in a warm container": FigureTarget(0.005),
     "a call in a warm container, without volumes": None,
     "a call in a warm container that writes a file": None,
 }

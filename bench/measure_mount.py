@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.figures import Figure, Target, median_figure
+from bench.figures import Figure, FigureTarget, median_figure
 from bench.workplace import Workplace, timed
 
-TARGET = Target(0.5)
+TARGET = FigureTarget(0.5)
 
 
 def measure_mount(place: Workplace) -> Iterator[Figure]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.figures import Figure, Target, median_figure, ratio_figure
+from bench.figures import Figure, FigureTarget, median_figure, ratio_figure
 from bench.machine import can_drop_caches, drop_caches
 from bench.measure_big import STEP, write_file
 from bench.workplace import Workplace, timed
@@ -16,7 +16,7 @@ from bench.workplace import Workplace, timed
 PAGE = 4096
 BUFFER = 128 << 10
 """What cat, cp and Python's shutil read at a time, or near it."""
-GOOD = Target(0.5, at_least=True)
+GOOD = FigureTarget(0.5, at_least=True)
 
 
 def measure_read(place: Workplace) -> Iterator[Figure]:

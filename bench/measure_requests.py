@@ -8,13 +8,13 @@ from contextlib import suppress
 from time import clock_gettime_ns, process_time_ns
 from typing import Any
 
-from bench.figures import Figure, Target
+from bench.figures import Figure, FigureTarget
 from bench.workplace import Workplace
-from volfs.fuse.guard import guarded
+from volfs.fuse.request_guard import guarded
 
 CALLS = 2_000
 ROUNDS = 40
-TARGET = Target(1)
+TARGET = FigureTarget(1)
 
 Handler = Callable[..., Coroutine[Any, Any, Any]]
 

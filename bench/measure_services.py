@@ -31,7 +31,7 @@ KEYS = 1000
 VALUE = {"id": 1, "text": "x" * 64, "done": False}
 
 
-class Engine(Protocol):
+class Contender(Protocol):
     """What is measured of each."""
 
     def put(self, key: str) -> None: ...
@@ -98,11 +98,11 @@ class Diskcache:
         self.deque.popleft()
 
 
-class Place(NamedTuple):
+class ContenderPlace(NamedTuple):
     """An engine, and where it is."""
 
     name: str
-    engine: Callable[[str], Engine]
+    engine: Callable[[str], Contender]
     address: str
 
 
@@ -128,14 +128,16 @@ def measure_services(place: Workplace) -> Iterator[Figure]:
                 yield Figure(f"{title}, processes: {processes}", ours, "/s", note=note)
 
 
-def _start_all(place: Workplace, stack: ExitStack) -> Iterator[Place]:
-    yield Place("volfs", Volfs, str(place.directory / "services-store"))
+def _start_all(place: Workplace, stack: ExitStack) -> Iterator[ContenderPlace]:
+    yield ContenderPlace("volfs", Volfs, str(place.directory / "services-store"))
     Volfs(str(place.directory / "services-store"))
     if shutil.which("redis-server"):
         for name, synced in (("Redis", False), ("Redis synced", True)):
             directory = place.directory / name.replace(" ", "-")
-            yield Place(name, Redis, str(stack.enter_context(_running_redis(directory, synced))))
-    yield Place("diskcache", Diskcache, str(place.directory / "diskcache"))
+            yield ContenderPlace(
+                name, Redis, str(stack.enter_context(_running_redis(directory, synced)))
+            )
+    yield ContenderPlace("diskcache", Diskcache, str(place.directory / "diskcache"))
 
 
 @contextmanager
@@ -166,7 +168,7 @@ def _running_redis(directory: Path, synced: bool) -> Iterator[int]:
         server.communicate()
 
 
-def _measure(place: Place, processes: int, counts: dict[str, int]) -> dict[str, float]:
+def _measure(place: ContenderPlace, processes: int, counts: dict[str, int]) -> dict[str, float]:
     """Operations a second of all processes together."""
     # Forked, for the time that Python takes to start is nobody's question here.
     context = multiprocessing.get_context("fork")
@@ -191,7 +193,7 @@ def _measure(place: Place, processes: int, counts: dict[str, int]) -> dict[str, 
 
 def _work(
     number: int,
-    place: Place,
+    place: ContenderPlace,
     processes: int,
     counts: dict[str, int],
     barrier: Barrier,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from bench.figures import Figure, Target, median_figure, ratio_figure
+from bench.figures import Figure, FigureTarget, median_figure, ratio_figure
 from bench.machine import can_drop_caches, drop_caches
 from bench.workplace import Workplace, small_file_path, timed
 
@@ -27,7 +27,9 @@ def measure_create(place: Workplace) -> Iterator[Figure]:
                 directory.mkdir()
                 who.append(count / timed(lambda d=directory: _create_files(d, count)))
             mount.client.commit()
-    yield median_figure("4 KiB files created, volfs", ours, "1/s", Target(1500, at_least=True))
+    yield median_figure(
+        "4 KiB files created, volfs", ours, "1/s", FigureTarget(1500, at_least=True)
+    )
     yield median_figure("  4 KiB files created, disk", disk, "1/s")
     yield ratio_figure("4 KiB files created: volfs / disk", ours, disk)
 

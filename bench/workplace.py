@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from volfs.control.client import MountClient, get_mount
+from volfs.control.mount_client import MountClient, get_mount
 from volfs.control.mounts import find_mount_point
 from volfs.errors import VolfsError
 from volfs.model.entry import Entry, FileKind
@@ -58,7 +58,7 @@ SMOKE = Sizes(
 )
 
 
-class Mount:
+class MountedVolume:
     """A volume, mounted."""
 
     def __init__(self, path: Path, client: MountClient) -> None:
@@ -77,7 +77,7 @@ class Workplace:
         self.sizes = sizes
         self.store = directory / "store"
         self.plain = directory / "plain"
-        self._mounted: list[Mount] = []
+        self._mounted: list[MountedVolume] = []
         self._filled: set[str] = set()
         self._count = 0
 
@@ -128,19 +128,19 @@ class Workplace:
 
     def mount(
         self, volume: str, *options: str, variables: Mapping[str, str] | None = None
-    ) -> Mount:
+    ) -> MountedVolume:
         """Mount with the ``volfs`` command, with these in its environment as well."""
         path = self.directory / self.new_name("mnt")
         path.mkdir()
         self.volfs("mount", volume, str(path), *options, variables=variables)
-        mount = Mount(path, get_mount(str(path)))
+        mount = MountedVolume(path, get_mount(str(path)))
         self._mounted.append(mount)
         return mount
 
     @contextlib.contextmanager
     def mounted(
         self, volume: str, *options: str, variables: Mapping[str, str] | None = None
-    ) -> Iterator[Mount]:
+    ) -> Iterator[MountedVolume]:
         mount = self.mount(volume, *options, variables=variables)
         try:
             yield mount

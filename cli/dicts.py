@@ -23,13 +23,13 @@ from volfs_cli.terminal import write_text
 
 if TYPE_CHECKING:
     from volfs.api.dict import Dict
-    from volfs.api.resource import Objects
+    from volfs.api.resource import NamedResources
 
 SHOWN_MAX = 80
 group = make_group("dict", "Dicts: maps of keys to values that all processes share.")
 
 
-def _objects() -> Objects[Any]:
+def _objects() -> NamedResources[Any]:
     from volfs.api.dict import Dict
 
     return Dict.objects

@@ -24,7 +24,7 @@ from volfs_cli.stores import complete_environment, environment
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
-    from volfs.api.environments import Found
+    from volfs.api.environments import EnvironmentContents
 
 group = make_group("environment", "Environments: each has names of its own.")
 name_argument = click.argument("name", shell_complete=complete_environment)
@@ -55,7 +55,7 @@ def list_(as_json: bool) -> None:
     print_listing(_LIST, rows, as_json=as_json)
 
 
-def _as_row(found: Found, active: str) -> tuple[Any, ...]:
+def _as_row(found: EnvironmentContents, active: str) -> tuple[Any, ...]:
     from volfs.api.environments import KINDS
 
     counts = (found.contents[kind] for kind in KINDS)
@@ -114,7 +114,7 @@ def delete(name: str, yes: bool) -> None:
     say(f"Environment deleted: {name}")
 
 
-def _describe(found: Found) -> str:
+def _describe(found: EnvironmentContents) -> str:
     counts = [(found.contents[kind], kind.noun) for kind in found.contents]
     return ", ".join(plural(count, noun) for count, noun in sorted(counts) if count)
 

@@ -22,7 +22,7 @@ from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.model.retention import KeepRules
-    from volfs.volume.expire import Verdict
+    from volfs.volume.expire import KeepDecision
 
 F = TypeVar("F", bound=Callable[..., Any])
 _PERIODS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months"}
@@ -96,7 +96,7 @@ def _make_rules(within: str | None, counts: dict[str, Any]) -> KeepRules:
     return rules
 
 
-def _row(verdict: Verdict, removed: set[int], as_json: bool) -> tuple[Any, ...]:
+def _row(verdict: KeepDecision, removed: set[int], as_json: bool) -> tuple[Any, ...]:
     info = verdict.info
     message = info.message if as_json else one_line(info.message)
     return info.version, info.created_ns, message, info.version not in removed, verdict.reasons

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from volfs.model.names import Path
     from volfs.store.base import Store, VolumeRecord
     from volfs.volume.edit import Edit
-    from volfs.volume.reader import Reader
+    from volfs.volume.version_reader import Reader
 
 KINDS = {
     1: "file",
@@ -101,7 +101,7 @@ def opened_version(
     """The version that a user named; for the block nothing of it is removed."""
     from volfs.volume.history import get_version
     from volfs.volume.leases import held_version
-    from volfs.volume.reader import Reader
+    from volfs.volume.version_reader import Reader
 
     reader = Reader(store.objects.load_object)
     with held_version(store, record, lambda: get_version(store, record, at or "head")) as head:

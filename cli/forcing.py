@@ -13,7 +13,7 @@ from volfs_cli.stores import environment, store_url
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
-    from volfs.control.client import MountClient
+    from volfs.control.mount_client import MountClient
     from volfs.errors import VolfsError
 
 TIMEOUT = 10.0
@@ -24,8 +24,8 @@ _LOOK = 0.05
 
 def find_mount(target: str) -> MountClient:
     """The mount that a command means, though neither daemon nor store may answer. MountError."""
-    from volfs.control.client import list_mounts
-    from volfs.daemon.targets import find_targets
+    from volfs.control.mount_client import list_mounts
+    from volfs.daemon.named_mounts import find_targets
 
     if "/" in target or target in (".", ".."):
         return _get_only(target, find_targets(target, "", MAIN))  # a path needs none
@@ -70,7 +70,7 @@ def _look_up(name: str) -> int | None:
 
 def _answer(name: str, pipe: int) -> NoReturn:
     from volfs.control.protocol import to_failure
-    from volfs.daemon.targets import find_targets
+    from volfs.daemon.named_mounts import find_targets
     from volfs.errors import VolfsError
     from volfs.model.text_json import encode_json
 

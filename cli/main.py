@@ -143,7 +143,7 @@ def _settle_in() -> None:
 
 def run(args: list[str]) -> int:
     """The exit status of a command. Errors are printed, in one line each."""
-    from volfs.errors.faults import check_environment
+    from volfs.errors.fault_points import check_environment
 
     try:
         check_environment()

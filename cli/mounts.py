@@ -42,8 +42,8 @@ from volfs_cli.stores import (
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
-    from volfs.control.client import MountClient
-    from volfs.control.liveness import Seen
+    from volfs.control.mount_client import MountClient
+    from volfs.control.mount_liveness import Liveness
     from volfs.control.mounts import MountPoint
     from volfs.control.protocol import CommitResult, MountStatus
     from volfs.sessions.info import SessionInfo
@@ -74,7 +74,7 @@ target_argument = click.argument(
 @timeout_option
 def mount(volume: str, mountpoint: str, timeout: float | None, **options: Any) -> None:
     """Mount a volume's newest version; return when the mount answers."""
-    from volfs.daemon.options import MountOptions
+    from volfs.daemon.mount_options import MountOptions
     from volfs.errors import MountError
 
     where, name = parse_name(volume)
@@ -118,14 +118,14 @@ def umount(target: str, discard: bool, force: bool, timeout: float | None) -> No
 
 
 def _get_target(target: str) -> MountClient:
-    from volfs.daemon.targets import get_target
+    from volfs.daemon.named_mounts import get_target
 
     return get_target(target, _store_for(target), environment_for(target))
 
 
 def _store_for(target: str) -> str:
     """The store in force, where it matters: a path needs none, nor that its address is right."""
-    from volfs.daemon.targets import may_be_name
+    from volfs.daemon.named_mounts import may_be_name
 
     return store_url() if may_be_name(target) else ""
 
@@ -168,7 +168,7 @@ def _say_what_goes(mount: MountClient) -> None:
 
 def _take_away(mount: MountPoint) -> bool:
     """Unmount what has no daemon, and raise MountError: nothing was committed. False if it has."""
-    from volfs.control.liveness import is_dead
+    from volfs.control.mount_liveness import is_dead
     from volfs.daemon.launch import clear_dead_mount
     from volfs.errors import MountError
 
@@ -281,8 +281,8 @@ _REQUESTS = Column("Requests")
 @json_option
 def status(target: str | None, of_requests: bool, as_json: bool) -> None:
     """Show mounts, those of the store in force first: version, uncommitted changes, open files."""
-    from volfs.control.client import list_mounts
-    from volfs.daemon.targets import find_targets
+    from volfs.control.mount_client import list_mounts
+    from volfs.daemon.named_mounts import find_targets
 
     if target is None:
         rows = _choose_rows(_ask_all(list_mounts()))
@@ -311,8 +311,8 @@ def _ask_all(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
     """One that hangs must not keep the others waiting."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from volfs.control.liveness import look_at
-    from volfs.daemon.targets import list_known_sessions
+    from volfs.control.mount_liveness import look_at
+    from volfs.daemon.named_mounts import list_known_sessions
 
     with ThreadPoolExecutor(max(1, min(len(mounts), 16))) as pool:
         seen = list(pool.map(look_at, mounts))
@@ -344,10 +344,10 @@ def _sort_by_store(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _silent(
-    mount: MountPoint, seen: Seen, store: str, known: dict[tuple[int, int], SessionInfo]
+    mount: MountPoint, seen: Liveness, store: str, known: dict[tuple[int, int], SessionInfo]
 ) -> tuple[Any, ...]:
     """Of a mount that says nothing: what the store in force knows of it."""
-    from volfs.control.liveness import State, is_stopped
+    from volfs.control.mount_liveness import State, is_stopped
 
     session, state, pid = known.get(mount.device), seen.state, seen.pid
     if session and not session.alive and (state, session.mountpoint) != (State.DEAD, mount.path):

@@ -127,7 +127,7 @@ def adopt(name: str, mountpoint: str) -> None:
 @commit_options
 def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
     """Publish what a dead mount left as the next version, then remove it."""
-    from volfs.daemon.service import to_result
+    from volfs.daemon.mount_control import to_result
     from volfs.daemon.sessions.commit import commit_overlay
     from volfs.volume.commit import CommitNote
 

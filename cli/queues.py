@@ -32,14 +32,14 @@ from volfs_cli.terminal import answer
 
 if TYPE_CHECKING:
     from volfs.api.queue import Queue
-    from volfs.api.resource import Objects
+    from volfs.api.resource import NamedResources
 
 TOTAL_MAX = 100_000
 group = make_group("queue", "Queues: first in, first out, between processes.")
 partition_option = click.option("-p", "--partition", metavar="P", help="The partition.")
 
 
-def _objects() -> Objects[Any]:
+def _objects() -> NamedResources[Any]:
     from volfs.api.queue import Queue
 
     return Queue.objects

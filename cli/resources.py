@@ -20,7 +20,7 @@ from volfs_cli.stores import (
 
 if TYPE_CHECKING:
     from volfs.api.client import Client
-    from volfs.api.resource import Objects
+    from volfs.api.resource import NamedResources
 
 FACTS = (Column("Name"), Column("Created at", show_time), Column("Created by"))
 
@@ -51,7 +51,9 @@ def open_client() -> Client:
     return Client(store_url())
 
 
-def add_create(group: click.Group, find_objects: Callable[[], Objects[Any]], noun: str) -> None:
+def add_create(
+    group: click.Group, find_objects: Callable[[], NamedResources[Any]], noun: str
+) -> None:
     """``create NAME``: silent, and nothing if it is there."""
 
     def create(name: str, env: str | None) -> None:
@@ -64,7 +66,9 @@ def add_create(group: click.Group, find_objects: Callable[[], Objects[Any]], nou
     verb(group, "create")(click.argument("name")(create))
 
 
-def add_list(group: click.Group, find_objects: Callable[[], Objects[Any]], noun: str) -> None:
+def add_list(
+    group: click.Group, find_objects: Callable[[], NamedResources[Any]], noun: str
+) -> None:
     """``list``: Name, Created at, Created by."""
 
     def list_(env: str | None, as_json: bool) -> None:
@@ -75,7 +79,7 @@ def add_list(group: click.Group, find_objects: Callable[[], Objects[Any]], noun:
     verb(group, "list", bare=True)(json_option(list_))
 
 
-def list_handles(objects: Objects[Any], env: str | None) -> list[Any]:
+def list_handles(objects: NamedResources[Any], env: str | None) -> list[Any]:
     return objects.list(environment_name=env or "", client=open_client())
 
 
@@ -85,7 +89,9 @@ def row_of(handle: Any) -> tuple[Any, ...]:
     return resource.name, resource.created_ns, resource.created_by
 
 
-def add_delete(group: click.Group, find_objects: Callable[[], Objects[Any]], noun: str) -> None:
+def add_delete(
+    group: click.Group, find_objects: Callable[[], NamedResources[Any]], noun: str
+) -> None:
     """``delete NAME``: asks first."""
 
     def delete(name: str, allow_missing: bool, yes: bool, env: str | None) -> None:

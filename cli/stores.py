@@ -100,7 +100,7 @@ def environment() -> str:
 
 def environment_for(target: str) -> str:
     """The one in force, where it matters: a path needs none, nor that it has a proper name."""
-    from volfs.daemon.targets import may_be_name
+    from volfs.daemon.named_mounts import may_be_name
 
     return environment() if may_be_name(target) else MAIN
 

@@ -19,7 +19,7 @@ from volfs.volume.check import check_store
 from volfs.volume.volumes import create_volume
 
 _state = tempfile.TemporaryDirectory(prefix="volfs-state-")
-_SLOW = ("volfs.control.waiting", "volfs.store.opening")
+_SLOW = ("volfs.control.daemon_wait", "volfs.store.opening")
 """Say that something takes long, which is so on a machine that is busy."""
 
 settings.register_profile("volfs", deadline=None)  # a busy machine decides no test

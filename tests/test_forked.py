@@ -23,7 +23,7 @@ PROGRAMS = {
     "threads": "import threading; print(threading.active_count())",
     "group": "import os; print(os.getpgid(0), os.getsid(0))",
     "signals": "import signal; print([(n, signal.getsignal(n)) for n in (1, 2, 13, 15, 17)])",
-    "fault": "import volfs.errors.faults as f; print(vars(f._armed))",
+    "fault": "import volfs.errors.fault_points as f; print(vars(f._armed))",
     "names": "print(__name__, 'main' in globals())",
     "status": "import sys; sys.exit(7)",
     "words": "import sys; sys.exit('words')",

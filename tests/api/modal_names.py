@@ -17,7 +17,7 @@ from typing import Any
 
 import volfs
 from volfs.api import client
-from volfs.api.apps import options
+from volfs.api.apps import function_options
 from volfs.api.apps.standins import Lazy, Refusal, StandInType
 
 NAMES: dict[str, list[str] | None] = json.loads(
@@ -147,7 +147,9 @@ def _list_lacking(found: Any, wanted: list[str]) -> list[str]:
 
 
 def make_document() -> str:
-    noted = ", ".join(f"`{name}=`" for name in sorted(options._NOTED - options._SILENT))
+    noted = ", ".join(
+        f"`{name}=`" for name in sorted(function_options._NOTED - function_options._SILENT)
+    )
     lacking = [
         f"| `{name}` | {' '.join(f'`{one}`' for one in names)} |" for name, names in iter_lacking()
     ]

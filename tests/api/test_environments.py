@@ -19,7 +19,7 @@ from volfs.api.client import Client, in_environment
 from volfs.api.environments import KnownEnvironments
 from volfs.api.secret import read_environment
 from volfs.services.environments import Environments
-from volfs.services.layout import open_services
+from volfs.services.service_tables import open_services
 
 not_found = modal.exception.NotFoundError
 exists = modal.exception.AlreadyExistsError

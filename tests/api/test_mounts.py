@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import volfs as modal
-from volfs.api.mounts import (
+from volfs.api.mount_rules import (
     NETWORK_FILE_SYSTEM,
     VOLUME,
     check_distinct,

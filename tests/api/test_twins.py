@@ -14,8 +14,8 @@ import trio
 
 import volfs as modal
 from volfs.api.twins import blocking, blocking_iterator
-from volfs.services import waiting
-from volfs.services.waiting import CancelledWaitError, wait_for
+from volfs.services import signal_wait
+from volfs.services.signal_wait import CancelledWaitError, wait_for
 
 Run = Callable[[Callable[[], Awaitable[Any]]], Any]
 
@@ -157,7 +157,7 @@ class Waiter:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks again by himself: only a signal can end a wait."""
-    monkeypatch.setattr(waiting, "LOOK_AGAIN", 3600.0)
+    monkeypatch.setattr(signal_wait, "LOOK_AGAIN", 3600.0)
 
 
 @pytest.mark.usefixtures("patient")

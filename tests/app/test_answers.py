@@ -15,7 +15,7 @@ from tests.harness.mounted import wait_until
 from volfs.api.apps.spawned import Spawned
 from volfs.containers.answers import TAKEN_STEP, Answer, CallFailedError
 from volfs.containers.connection import AHEAD, Connection, Incoming
-from volfs.containers.faults import RemoteTraceback, dump_fault, load_fault
+from volfs.containers.remote_errors import RemoteTraceback, dump_fault, load_fault
 from volfs.containers.retries import Retries
 from volfs.errors import InvalidError, RemoteError
 

@@ -15,7 +15,7 @@ import pytest
 import volfs as modal
 from tests.app import shop
 from tests.harness.mounted import is_running, wait_until
-from volfs.containers.faults import RemoteTraceback
+from volfs.containers.remote_errors import RemoteTraceback
 from volfs.exception import (
     DeprecationError,
     FunctionTimeoutError,

@@ -16,7 +16,7 @@ from tests.api.conftest import ROOT
 from tests.app import shop
 from tests.harness.mounted import wait_until
 from tests.harness.waits import drop_waits
-from volfs.control.client import list_mounts
+from volfs.control.mount_client import list_mounts
 from volfs.control.mounts import list_mount_points
 from volfs.exception import FunctionTimeoutError, InvalidError, UnimplementedError
 

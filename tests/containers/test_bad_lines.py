@@ -13,10 +13,10 @@ import pytest
 from tests.harness.mounted import wait_until
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.connection import Connection, Incoming
-from volfs.containers.faults import dump_fault, load_fault
 from volfs.containers.messages import Invoke
 from volfs.containers.pool import Pool, PoolOptions
-from volfs.containers.running import Running
+from volfs.containers.remote_errors import dump_fault, load_fault
+from volfs.containers.worker_container import Running
 from volfs.errors import RemoteError, SerializationError
 
 LOSS = dump_fault(RemoteError("lost"))

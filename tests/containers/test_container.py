@@ -14,7 +14,7 @@ from tests.cli.conftest import Command
 from tests.containers.conftest import Workshop
 from tests.harness.mounted import is_running, wait_until
 from volfs.containers.container import Bind, Container, VolumeMount
-from volfs.control.client import get_mount
+from volfs.control.mount_client import get_mount
 from volfs.errors import InvalidError, MountError, NotFoundError, UserError, VolfsError
 from volfs.volume.volumes import create_volume
 

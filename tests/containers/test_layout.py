@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from volfs.containers.layout import ARGUMENTS_MAX, FileType, Shown, layout
+from volfs.containers.bwrap_layout import ARGUMENTS_MAX, FileType, Shown, layout
 from volfs.errors import MountError
 
 NAMES = st.sampled_from("abc")

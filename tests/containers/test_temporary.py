@@ -15,8 +15,8 @@ import pytest
 import volfs as modal
 from tests.containers.conftest import Workshop
 from tests.harness.mounted import wait_until
+from volfs.containers.bwrap_layout import Shown
 from volfs.containers.container import Container, VolumeMount
-from volfs.containers.layout import Shown
 from volfs.containers.temporary import find_named, show_paths
 
 pytestmark = pytest.mark.fuse

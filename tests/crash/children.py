@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from volfs.errors import faults
+from volfs.errors import fault_points
 
 Say = Callable[..., None]
 FAILED = "failed"
@@ -37,7 +37,7 @@ def first_seed() -> int:
 
 
 class Child:
-    """A process that runs ``work(say)``; ``fault`` as in ``volfs/errors/faults.py``."""
+    """A process that runs ``work(say)``; ``fault`` as in ``volfs/errors/fault_points.py``."""
 
     def __init__(self, work: Callable[[Say], None], fault: str = "") -> None:
         reader, writer = os.pipe()
@@ -98,7 +98,7 @@ def _run(work: Callable[[Say], None], writer: int, fault: str) -> None:
             view = view[os.write(writer, view) :]
 
     try:
-        faults.arm(fault)
+        fault_points.arm(fault)
         work(say)
     except BaseException:  # noqa: BLE001 - the parent judges
         say(FAILED, traceback.format_exc())

@@ -24,9 +24,9 @@ from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
 from volfs.volume.history import create_tag, get_version, load_manifest
 from volfs.volume.leases import held_version
-from volfs.volume.reader import Reader, iter_content_bytes
 from volfs.volume.recovery import rebuild_store, repair_store
 from volfs.volume.restore import restore_version
+from volfs.volume.version_reader import Reader, iter_content_bytes
 from volfs.volume.volumes import create_volume, delete_volume, fork_volume
 
 NAMES = ("a", "b", "c", "d/a", "d/b")

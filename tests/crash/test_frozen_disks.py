@@ -85,7 +85,7 @@ def mounts(disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 def start(mounted: Mounted, call: str) -> subprocess.Popen[bytes]:
     """Have another process call a client's method, which may never return."""
-    code = "import sys\nfrom volfs.control.client import get_mount\n"
+    code = "import sys\nfrom volfs.control.mount_client import get_mount\n"
     code += f"get_mount(sys.argv[1]).{call}"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     argv = [sys.executable, "-c", code, str(mounted.path)]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness.mounted import Mounted, Mounts, is_running, wait_until
 from volfs.control.mounts import find_mount_point
-from volfs.errors.faults import VARIABLE
+from volfs.errors.fault_points import VARIABLE
 from volfs.store.registry import open_store
 from volfs.volume.volumes import create_volume
 

@@ -14,7 +14,7 @@ from tests.harness.mounted import Mounted, Mounts
 from tests.volume.shortcuts import publish_files, read_file
 from volfs.control.mounts import find_mount_point
 from volfs.errors import MountError
-from volfs.errors.faults import VARIABLE
+from volfs.errors.fault_points import VARIABLE
 
 pytestmark = [pytest.mark.crash, pytest.mark.fuse]
 

@@ -132,7 +132,7 @@ def test_a_mount_that_was_moved_is_found(mounts: Mounts, tmp_path: Path) -> None
 
 
 def mount_hanging_at(mounts: Mounts, place: Path) -> Mounted:
-    from volfs.errors.faults import VARIABLE
+    from volfs.errors.fault_points import VARIABLE
 
     place.mkdir()
     mounts.environment[VARIABLE] = "publish.durable:1:hang"

@@ -17,7 +17,7 @@ import pytest
 
 from tests.harness.mounted import Mounted, Mounts, wait_until
 from volfs.control import protocol
-from volfs.control.client import MountClient
+from volfs.control.mount_client import MountClient
 from volfs.control.protocol import encode
 from volfs.errors import MountError, VolfsError, VolumeBusyError
 
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.fuse
 BREAK = """
 import logging
 from pathlib import Path
-from volfs.daemon import service
-from volfs.daemon.service import Service
+from volfs.daemon import mount_control
+from volfs.daemon.mount_control import MountControl
 from volfs.errors import MountError
 from volfs.vfs.committer import Committer
 
@@ -70,7 +70,7 @@ def breakable(kind, name):
     setattr(kind, name, run)
 
 for name in ("handle",):
-    breakable(Service, name)
+    breakable(MountControl, name)
 for name in ("flush", "settle_lease", "commit", "settle"):
     breakable(Committer, name)
 """

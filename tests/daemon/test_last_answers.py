@@ -19,14 +19,14 @@ from volfs.daemon.server import listen, serve
 SLOW = """
 import select, trio
 from volfs.daemon import server
-from volfs.daemon.service import Service
+from volfs.daemon.mount_control import MountControl
 from volfs.daemon.whereabouts import Whereabouts
 server.LAST_ANSWERS = 0.0
 services = []
 def remember(self, *arguments):
     services.append(self)
     begin(self, *arguments)
-begin, Service.__init__ = Service.__init__, remember
+begin, MountControl.__init__ = MountControl.__init__, remember
 def unmount(self, **options):
     done = take_away(self, **options)
     while done and not trio.from_thread.run_sync(services[0].finished.is_set):

@@ -312,7 +312,7 @@ def test_an_overlay_is_only_taken_over_by_what_it_lies_on(mounts: Mounts) -> Non
 
 
 def test_a_dead_mount_is_listed_and_unmounting_it_says_so(mounts: Mounts) -> None:
-    from volfs.control.client import get_mount
+    from volfs.control.mount_client import get_mount
 
     mounted = mounts.mount()
     mounted.kill()
@@ -346,7 +346,7 @@ def test_the_log_goes_where_it_is_told(mounts: Mounts, tmp_path: Path) -> None:
     (mounted.path / "f").touch()
     mounted.unmount()
     text = (tmp_path / "deep" / "my.log").read_text()
-    assert "INFO volfs.daemon.service: committed version 1: " in text
+    assert "INFO volfs.daemon.mount_control: committed version 1: " in text
     assert text.splitlines()[-1].endswith("INFO volfs.daemon.main: ended")
 
 

@@ -16,7 +16,7 @@ from trio.testing import MockClock
 
 from tests.harness.mounted import Mounts, is_running, wait_until
 from volfs.daemon.main import LAST_COMMIT, await_session
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.daemon.sessions.open import open_session
 from volfs.daemon.sessions.opened import OpenSession, SessionBusyError
 
@@ -24,9 +24,9 @@ IN_ANOTHER_NAMESPACE = """
 import os
 import sys
 from pathlib import Path
-from volfs.control.client import get_mount
+from volfs.control.mount_client import get_mount
 from volfs.daemon.launch import mount
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 
 store, place, name = sys.argv[1:]
 mount(MountOptions(store, "data", place))

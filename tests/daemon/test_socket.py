@@ -15,9 +15,9 @@ import pytest
 
 from tests.harness.calls import run_as
 from tests.harness.mounted import Mounted, Mounts
+from volfs.control.daemon_wait import DaemonWait
 from volfs.control.exchange import receive_answer
-from volfs.control.protocol import REQUEST_MAX, Answer, CommitResult, encode
-from volfs.control.waiting import Waiting
+from volfs.control.protocol import REQUEST_MAX, CommitResult, Response, encode
 
 pytestmark = pytest.mark.fuse
 
@@ -131,12 +131,12 @@ def test_an_answer_may_be_longer_than_any_request() -> None:
     """A commit that says what it overrode must not look like one that failed."""
     path = {"path": "d" * 100, "theirs": "modified", "ours": "modified"}
     result = CommitResult(True, 2, 1, 1, [path] * 40_000)
-    data = encode(Answer(result=msgspec.to_builtins(result)))
+    data = encode(Response(result=msgspec.to_builtins(result)))
     assert len(data) > REQUEST_MAX
     ours, theirs = socket.socketpair()
     with ours, theirs:
         sending = threading.Thread(target=theirs.sendall, args=(data,))
         sending.start()
-        answer = receive_answer(ours, Waiting("a test", None))
+        answer = receive_answer(ours, DaemonWait("a test", None))
         sending.join()
     assert msgspec.convert(answer.result, CommitResult) == result

@@ -55,7 +55,7 @@ def test_a_hangup_does_not_end_what_was_started_under_nohup(mounts: Mounts) -> N
 ABANDONED = """
 import os, sys
 from volfs.daemon.launch import check_options, start_daemon
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 start_daemon(check_options(MountOptions(sys.argv[1], "data", sys.argv[2], log=sys.argv[3])))
 os._exit(0)
 """

@@ -20,12 +20,12 @@ import volfs.store.embedded.engine
 import volfs.volume.edit  # noqa: F401
 from tests.harness.calls import run_as
 from tests.harness.mounted import Mounted, Mounts, is_running, wait_until
-from volfs.control import client, liveness
-from volfs.control.client import MountClient, get_mount
-from volfs.control.liveness import State, is_dead, look_at
+from volfs.control import mount_client, mount_liveness
+from volfs.control.mount_client import MountClient, get_mount
+from volfs.control.mount_liveness import State, is_dead, look_at
 from volfs.control.mounts import find_mount_point
 from volfs.daemon import launch
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.errors import MountError
 from volfs.store.registry import open_store
 from volfs.volume.volumes import create_volume
@@ -36,25 +36,25 @@ ME, OTHER = 65534, 1
 PYTHON = "/usr/bin/python3"
 SILENT = """
 import trio
-from volfs.daemon.service import Service
+from volfs.daemon.mount_control import MountControl
 async def say_nothing(self, request):
     await trio.sleep(1 if request.verb == "unmount" else 1000)
     return await handle(self, request)
-handle, Service.handle = Service.handle, say_nothing
+handle, MountControl.handle = MountControl.handle, say_nothing
 """
 HUNG = """
 import time
-from volfs.daemon.service import Service
+from volfs.daemon.mount_control import MountControl
 async def hang(self, request):
     time.sleep(1000)
-Service.handle = hang
+MountControl.handle = hang
 """
 
 
 def test_a_stopped_one(mounted: Mounted) -> None:
     mounted.signal(signal.SIGSTOP)
     try:
-        wait_until(lambda: liveness.is_stopped(mounted.pid), "the signal")
+        wait_until(lambda: mount_liveness.is_stopped(mounted.pid), "the signal")
         assert look_at(mounted.client) == (State.STOPPED, mounted.pid, None)
         assert not is_dead(mounted.client.mount)
     finally:
@@ -83,8 +83,8 @@ def test_one_that_says_nothing(
     mounts: Mounts, monkeypatch: pytest.MonkeyPatch, prelude: str
 ) -> None:
     """Its socket takes calls, and the mount is there."""
-    monkeypatch.setattr(client, "STATUS_TIMEOUT", 0.5)
-    monkeypatch.setattr(liveness, "PATIENCE", 0.5)
+    monkeypatch.setattr(mount_client, "STATUS_TIMEOUT", 0.5)
+    monkeypatch.setattr(mount_liveness, "PATIENCE", 0.5)
     silent = find_mounted(mounts, prelude)
     pid = silent.find_daemon()
     assert pid
@@ -109,8 +109,8 @@ def test_one_of_another_runtime_directory(
     assert look_at(mounted.client).state == State.UNREACHABLE
     mounted.signal(signal.SIGSTOP)
     try:
-        wait_until(lambda: liveness.is_stopped(mounted.pid), "the signal")
-        monkeypatch.setattr(liveness, "PATIENCE", 0.5)
+        wait_until(lambda: mount_liveness.is_stopped(mounted.pid), "the signal")
+        monkeypatch.setattr(mount_liveness, "PATIENCE", 0.5)
         assert look_at(mounted.client).state == State.SILENT
     finally:
         mounted.signal(signal.SIGCONT)
@@ -199,7 +199,7 @@ def test_a_users_mount(base: Path, of_user: Path, monkeypatch: pytest.MonkeyPatc
     assert look_as(OTHER, base, of_user) == "another user's"
     os.kill(seen.pid, signal.SIGSTOP)
     try:
-        wait_until(lambda: liveness.is_stopped(seen.pid or 0), "the signal")
+        wait_until(lambda: mount_liveness.is_stopped(seen.pid or 0), "the signal")
         assert look_at(get_mount(str(of_user))).state == State.STOPPED
         assert look_as(ME, base, of_user) == "stopped"
         assert look_as(OTHER, base, of_user) == "another user's"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.mounted import Mounts
-from volfs.daemon.targets import find_targets, find_volume_mounts, get_target
+from volfs.daemon.named_mounts import find_targets, find_volume_mounts, get_target
 from volfs.errors import NotFoundError
 from volfs.store.registry import open_store
 

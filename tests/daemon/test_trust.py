@@ -14,9 +14,9 @@ import pytest
 
 from tests.harness.calls import run_as
 from tests.harness.mounted import Mounts
-from volfs.control.client import MountClient
+from volfs.control.mount_client import MountClient
 from volfs.control.mounts import FS_TYPE, MountPoint, find_mount_point
-from volfs.control.protocol import Answer, encode
+from volfs.control.protocol import Response, encode
 from volfs.control.runtime import (
     list_runtime_directories,
     make_runtime_directory,
@@ -28,7 +28,7 @@ from volfs.errors import MountError
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 ME, OTHER = 54321, 54322
-COMMITTED = Answer(
+COMMITTED = Response(
     {"changed": True, "version": 2, "new_objects": 1, "new_bytes": 1, "overridden": []}
 )
 

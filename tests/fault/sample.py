@@ -24,7 +24,7 @@ from volfs.store.base import Head, Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.vfs.inode import Directory
 from volfs.volume.history import create_tag, load_manifest
-from volfs.volume.reader import Reader, iter_content_bytes
+from volfs.volume.version_reader import Reader, iter_content_bytes
 from volfs.volume.volumes import create_volume
 
 T = TypeVar("T")

@@ -18,9 +18,9 @@ from tests.fault.mutations import inflate, mutate
 from tests.harness.memory import MemoryObjects
 from volfs.control.protocol import (
     REQUEST_MAX,
-    Answer,
     Failure,
     Request,
+    Response,
     decode_answer,
     decode_length,
     decode_request,
@@ -147,7 +147,10 @@ def read_request(data: bytes) -> None:
 
 
 def answers() -> list[bytes]:
-    found = (Answer(result={"a": [{"path": "p"}], "b": None}), Answer(error=Failure("user", "no")))
+    found = (
+        Response(result={"a": [{"path": "p"}], "b": None}),
+        Response(error=Failure("user", "no")),
+    )
     return [encode(answer)[4:] for answer in found]
 
 

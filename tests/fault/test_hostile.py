@@ -36,7 +36,7 @@ from volfs.vfs.inode import Directory
 from volfs.volume.check import check_store
 from volfs.volume.get import get_to_local
 from volfs.volume.history import load_manifest
-from volfs.volume.reader import Reader, read_range
+from volfs.volume.version_reader import Reader, read_range
 from volfs.volume.volumes import create_volume
 
 BLOCK = 200

@@ -124,7 +124,7 @@ with store.hold(head.manifest):
     print("held", flush=True)
     sys.stdin.readline()
     from volfs.model.names import parse_path
-    from volfs.volume.reader import Reader
+    from volfs.volume.version_reader import Reader
     reader = Reader(store.objects.load_object)
     snapshot = reader.load_manifest(head.manifest).snapshot
     print(reader.get_path(snapshot, parse_path("f")).size, flush=True)

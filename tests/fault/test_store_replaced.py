@@ -33,7 +33,7 @@ from volfs.errors import (
     StoreReplacedError,
     VolfsError,
 )
-from volfs.errors.faults import VARIABLE
+from volfs.errors.fault_points import VARIABLE
 from volfs.store.embedded.engine import EmbeddedStore
 from volfs.store.registry import open_store
 from volfs.vfs.leftover import inspect_overlay

@@ -27,7 +27,7 @@ from volfs.volume.get import get_to_local
 from volfs.volume.listing import FileEntryType, iter_listing
 from volfs.volume.local_listing import iter_files, opened_file
 from volfs.volume.put import put_local
-from volfs.volume.reader import Reader, iter_content_bytes
+from volfs.volume.version_reader import Reader, iter_content_bytes
 from volfs.volume.volumes import create_volume
 
 LONG = os.environ.get("VOLFS_PROVE") == "long"

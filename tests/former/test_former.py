@@ -18,7 +18,7 @@ from volfs.model.entry import UNKNOWN
 from volfs.store.packs.codec import is_former_form
 from volfs.store.packs.rows import decode_entry
 from volfs.store.registry import open_store, upgrade_format
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 pytestmark = [
     pytest.mark.fuse,

@@ -19,7 +19,7 @@ import pytest
 from tests.harness.calls import RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, fails, renameat2
 from tests.harness.idmapped import SHIFT, idmapped
 from tests.harness.mounted import Mounted, Mounts
-from volfs.control.client import get_mount
+from volfs.control.mount_client import get_mount
 
 pytestmark = pytest.mark.fuse
 libc = ctypes.CDLL(None, use_errno=True)

@@ -13,7 +13,7 @@ from tests.harness.calls import start_python
 from tests.harness.mounted import Mounts
 from volfs.errors import OverriddenError
 from volfs.model.names import parse_path
-from volfs.volume.reader import Reader, iter_content_bytes
+from volfs.volume.version_reader import Reader, iter_content_bytes
 
 pytestmark = pytest.mark.fuse
 

@@ -57,7 +57,7 @@ def test_a_flipped_byte_is_eio_for_that_file_and_named_in_the_log(damaged: Mount
         with fails(errno.EIO):
             (mounted.path / "d" / "good").read_bytes()
     check_readable(mounted.path, "bad", "good", "d/e/deep")
-    mounted.wait_for_log(" ERROR volfs.fuse.guard: read d/good: object ")
+    mounted.wait_for_log(" ERROR volfs.fuse.request_guard: read d/good: object ")
     # Chunks that are whole are read, also those after the damage.
     with (mounted.path / "d" / "good").open("rb", buffering=0) as file:
         assert os.pread(file.fileno(), 20_000, 80_000) == noise(3)[80_000:]

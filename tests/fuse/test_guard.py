@@ -16,8 +16,8 @@ import trio
 from tests.harness.calls import RENAME_EXCHANGE, fails, renameat2
 from tests.harness.mounted import Mounts
 from volfs.errors import StaleHandleError, StoreUnavailableError
-from volfs.fuse.guard import guarded
 from volfs.fuse.ops import Operations
+from volfs.fuse.request_guard import guarded
 
 UNGUARDED = {"forget", "flush"}
 """``forget`` has no answer and must not fail; ``flush`` only says that it need not be asked."""
@@ -134,7 +134,7 @@ def test_bugs_are_eio_and_logged_and_the_mount_lives_on(mounts: Mounts) -> None:
     assert mounted.commit().version == 1
     text = mounted.wait_for_log("committed version 1: ")
     for name in REACHED:
-        assert f"volfs.fuse.guard: {name}(" in text
+        assert f"volfs.fuse.request_guard: {name}(" in text
     assert "ZeroDivisionError: a bug in write" in text
     mounts.expect("failed", "Traceback")
 

@@ -29,9 +29,9 @@ Operations.write = write
 """A daemon that takes its time for each write: a commit that does not wait is found out."""
 WAYS = {
     "the clone, by number": "",
-    "the clone, by path": "import volfs.fuse.anchor as a; a._INODE_HANDLE = 0",
-    "a path": "import volfs.fuse.anchor as a; a._OPEN_TREE = -1; a._INODE_HANDLE = 0",
-    "no way": "import volfs.fuse.anchor as a; a.Anchor._enter = lambda self: None",
+    "the clone, by path": "import volfs.fuse.mount_anchor as a; a._INODE_HANDLE = 0",
+    "a path": "import volfs.fuse.mount_anchor as a; a._OPEN_TREE = -1; a._INODE_HANDLE = 0",
+    "no way": "import volfs.fuse.mount_anchor as a; a.Anchor._enter = lambda self: None",
 }
 """How the daemon gets at its files: what a kernel or user lacks is taken away."""
 SIZE = 1 << 20

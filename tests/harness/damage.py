@@ -11,7 +11,7 @@ from volfs.model.pack import RECORD_HEADER_SIZE
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.checked_lmdb.environment import Environment
 from volfs.volume.history import load_manifest
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 _MAGIC = b"vrec"
 _ID_OFFSET = 24

@@ -51,7 +51,7 @@ class Disk:
         """A prelude for a daemon, which freezes the disk when it reaches a fault point."""
         return f"""
 import fcntl, os
-from volfs.errors import faults
+from volfs.errors import fault_points
 class Freezing:
     point = {point!r}
     def pass_by(self, point):
@@ -59,7 +59,7 @@ class Freezing:
             self.point = ""
             fcntl.ioctl(os.open({os.fspath(self.path)!r}, os.O_RDONLY), {FREEZE}, 0)
             open({os.fspath(self._froze)!r}, "w").close()
-faults._armed = Freezing()
+fault_points._armed = Freezing()
 """
 
 

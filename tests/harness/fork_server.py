@@ -139,9 +139,9 @@ def settle(request: Request, received: list[int]) -> None:
     sys.stdout = open_stream(1, "w", "surrogateescape")
     sys.stderr = open_stream(2, "w", "backslashreplace")
     sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
-    from volfs.errors import faults
+    from volfs.errors import fault_points
 
-    faults.arm(os.environ.get(faults.VARIABLE, ""))  # as it is when it is loaded
+    fault_points.arm(os.environ.get(fault_points.VARIABLE, ""))  # as it is when it is loaded
 
 
 def take_descriptors(numbers: list[int], received: list[int]) -> None:

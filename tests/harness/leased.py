@@ -11,7 +11,7 @@ from volfs.model.objects import Kind, Oid
 from volfs.model.tree import iter_entries, iter_objects
 from volfs.store.base import Lease, Need, Objects, Store
 from volfs.volume.leases import entry_needs, snapshot_needs
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 
 class Witness:

@@ -20,10 +20,10 @@ from typing import Any
 import msgspec
 
 from tests.harness.forked import Forked
-from volfs.control.client import MountClient, get_mount
+from volfs.control.mount_client import MountClient, get_mount
 from volfs.control.mounts import find_mount_point
 from volfs.control.protocol import CommitResult, Failure, MountStatus, ReloadResult, to_exception
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.errors import VolfsError
 from volfs.model.text_json import decode_json, encode_json
 from volfs.store.base import Store, VolumeRecord
@@ -38,7 +38,7 @@ _START = """
 import sys
 from volfs.control.protocol import to_failure
 from volfs.daemon.launch import mount
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.errors import VolfsError
 from volfs.model.text_json import decode_json, encode_json
 from pathlib import Path

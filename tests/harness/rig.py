@@ -25,7 +25,7 @@ from volfs.sessions.facts import FACTS
 from volfs.store.base import Objects, Store, Upload, VolumeRecord
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
-from volfs.vfs.checkout import Notice
+from volfs.vfs.checkout import KernelNotice
 from volfs.vfs.committer import Committer, Reloaded, write_flush
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
@@ -33,11 +33,11 @@ from volfs.vfs.kernel import Kernel
 from volfs.vfs.namespace import Namespace
 from volfs.vfs.overlay import Overlay
 from volfs.vfs.scratch import Scratch
-from volfs.vfs.state import MountState, Usage
+from volfs.vfs.state import MountState, SpaceUsage
 from volfs.vfs.view import Miss, View
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.leases import begin_lease
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 _groups = itertools.count(0x1000)
 """Numbers of link groups: random in life, never the same twice here."""
@@ -104,7 +104,7 @@ class Rig:
         self.store = HookedStore(store)
         self.strict = True
         """Whether to look if an attempt that missed an object changed something."""
-        self.notices: list[Notice] = []
+        self.notices: list[KernelNotice] = []
         scratch = directory / "scratch"
         scratch.mkdir(parents=True, exist_ok=True)
         self.catalog = Catalog(directory / "catalog", must_exist=(directory / FACTS).exists())
@@ -331,7 +331,7 @@ def check_books(rig: Rig) -> None:
     """What the state keeps track of is what counting anew gives; references agree."""
     state = rig.state
     rig.settle(state.count_uncounted)
-    usage = Usage(state.usage.inodes, state.usage.data)
+    usage = SpaceUsage(state.usage.inodes, state.usage.data)
     rig.settle(state.recount_usage)
     assert usage == state.usage, (usage, state.usage)
     for inode in list(state.inodes):
@@ -385,7 +385,7 @@ def list_version(
 ) -> dict[VolumePath, tuple[object, ...]]:
     """As ``list_tree``, of a version in the store: the newest if none is named."""
     from volfs.model.tree import iter_entries
-    from volfs.volume.reader import iter_content_bytes
+    from volfs.volume.version_reader import iter_content_bytes
 
     reader = Reader(store.objects.load_object)
     manifest = manifest or store.get_head(volume.id).manifest

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from volfs.errors import AttributeTooLargeError, InvalidOperationError
 from volfs.model import acl as acls
-from volfs.model.acl import ACCESS, DEFAULT, Acl, AclEntry, Tag
+from volfs.model.acl import ACCESS, DEFAULT, Acl, AclEntry, AclTag
 from volfs.model.entry import FileKind
 
 permissions = st.integers(0, 7)
@@ -21,20 +21,20 @@ named = st.lists(st.tuples(permissions, st.integers(0, 0xFFFF_FFFE)), max_size=3
 def make_acl(
     bits: list[int], users: list[tuple[int, int]], groups: list[tuple[int, int]], masked: bool
 ) -> Acl:
-    mask = [AclEntry(Tag.MASK, bits[3])] if masked or users or groups else []
+    mask = [AclEntry(AclTag.MASK, bits[3])] if masked or users or groups else []
     return (
-        AclEntry(Tag.OWNER, bits[0]),
-        *(AclEntry(Tag.USER, *one) for one in users),
-        AclEntry(Tag.OWNING_GROUP, bits[1]),
-        *(AclEntry(Tag.GROUP, *one) for one in groups),
+        AclEntry(AclTag.OWNER, bits[0]),
+        *(AclEntry(AclTag.USER, *one) for one in users),
+        AclEntry(AclTag.OWNING_GROUP, bits[1]),
+        *(AclEntry(AclTag.GROUP, *one) for one in groups),
         *mask,
-        AclEntry(Tag.OTHER, bits[2]),
+        AclEntry(AclTag.OTHER, bits[2]),
     )
 
 
 bits = st.lists(permissions, min_size=4, max_size=4)
 whole = st.builds(make_acl, bits, named, named, st.booleans())
-NAMED = [one for one in Tag if one in (Tag.USER, Tag.GROUP)]
+NAMED = [one for one in AclTag if one in (AclTag.USER, AclTag.GROUP)]
 
 
 def named_of(acl: Acl) -> list[AclEntry]:
@@ -70,7 +70,7 @@ def test_an_acl_out_of_order_or_incomplete_is_refused(acl: Acl, data: st.DataObj
     at = data.draw(st.integers(0, len(entries) - 1))
     harm = data.draw(st.sampled_from(["drop", "twice", "swap", "permissions", "nobody"]))
     entry = entries[at]
-    if harm == "drop" and entry.tag not in NAMED and (entry.tag != Tag.MASK or named_of(acl)):
+    if harm == "drop" and entry.tag not in NAMED and (entry.tag != AclTag.MASK or named_of(acl)):
         del entries[at]
     elif harm == "twice" and entry.tag not in NAMED:
         entries.insert(at, entry)
@@ -104,7 +104,7 @@ def test_an_acl_that_the_kernel_could_not_read_is_too_large() -> None:
     acl = make_acl([7, 7, 7, 7], users, [], masked=True)
     assert acls.decode_acl(acls.encode_acl(acl)) == acl
     with pytest.raises(AttributeTooLargeError):
-        acls.decode_acl(acls.encode_acl((acl[0], AclEntry(Tag.USER, 7, 1), *acl[1:])))
+        acls.decode_acl(acls.encode_acl((acl[0], AclEntry(AclTag.USER, 7, 1), *acl[1:])))
 
 
 @given(whole, modes)

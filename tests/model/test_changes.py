@@ -14,7 +14,7 @@ from tests.model.builders import (
     file_entry,
 )
 from tests.model.strategies import volumes
-from volfs.model.changes import Change, ChangeKind, Tally, iter_changes, tally_changes
+from volfs.model.changes import Change, ChangeKind, ChangeTally, iter_changes, tally_changes
 from volfs.model.entry import Entry, FileKind
 from volfs.model.manifest import Snapshot
 
@@ -101,11 +101,11 @@ def test_sums(store: MemoryObjects) -> None:
     b = build(store, {"d/e/f": b"1", "d/g": b"22", "f": b"12345", "t": None})
     tallies = tally_changes(iter_changes(store.get_tree, a, b))
     assert tallies == {
-        ChangeKind.ADDED: Tally(2, 2, 3),
-        ChangeKind.DELETED: Tally(1, 0, -5),
-        ChangeKind.MODIFIED: Tally(1, 0, 2),
-        ChangeKind.TYPE_CHANGED: Tally(0, 1, -2),
-        ChangeKind.ATTRIBUTES: Tally(),
+        ChangeKind.ADDED: ChangeTally(2, 2, 3),
+        ChangeKind.DELETED: ChangeTally(1, 0, -5),
+        ChangeKind.MODIFIED: ChangeTally(1, 0, 2),
+        ChangeKind.TYPE_CHANGED: ChangeTally(0, 1, -2),
+        ChangeKind.ATTRIBUTES: ChangeTally(),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volfs.model.collection import PackUse, Plan, plan_collection
+from volfs.model.collection import CollectionPlan, PackUse, plan_collection
 from volfs.model.pack import PACK_HEADER_SIZE
 
 flags = st.tuples(st.booleans(), st.booleans())
@@ -62,7 +62,7 @@ def test_a_plan_that_was_carried_out_leaves_nothing_to_plan(found: list[PackUse]
 
 
 def test_an_allocated_pack_without_a_file_is_left_to_writers() -> None:
-    assert plan_collection([PackUse(1, 0, 0), PackUse(2, 0, PACK_HEADER_SIZE)]) == Plan()
+    assert plan_collection([PackUse(1, 0, 0), PackUse(2, 0, PACK_HEADER_SIZE)]) == CollectionPlan()
 
 
 def test_the_tail_of_a_dead_upload_is_dropped() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volfs.model.lineage import Found, choose_versions
+from volfs.model.lineage import FoundManifest, choose_versions
 from volfs.model.objects import NO_OID, Oid
 
 
@@ -13,11 +13,11 @@ def oid(text: str) -> Oid:
     return Oid(text.encode().ljust(32, b"."))
 
 
-def made(text: str, version: int, parent: str, created_ns: int = 0) -> Found:
-    return Found(oid(text), version, oid(parent) if parent else NO_OID, created_ns)
+def made(text: str, version: int, parent: str, created_ns: int = 0) -> FoundManifest:
+    return FoundManifest(oid(text), version, oid(parent) if parent else NO_OID, created_ns)
 
 
-def names(found: list[Found]) -> list[str]:
+def names(found: list[FoundManifest]) -> list[str]:
     return [item.oid.decode().rstrip(".") for item in found]
 
 
@@ -25,7 +25,7 @@ CHAIN = [made("a", 0, ""), made("b", 1, "a", 1), made("c", 2, "b", 2)]
 
 
 @given(st.permutations(CHAIN))
-def test_a_chain_is_followed_whatever_the_order(found: list[Found]) -> None:
+def test_a_chain_is_followed_whatever_the_order(found: list[FoundManifest]) -> None:
     assert names(choose_versions(found, lambda _: True)) == ["c", "b", "a"]
 
 

@@ -27,7 +27,7 @@ from tests.model.strategies import volumes
 from volfs.errors import LimitError
 from volfs.model.entry import Entry, FileKind, replace
 from volfs.model.manifest import Snapshot
-from volfs.model.merge import Merged, Overridden, merge_snapshots
+from volfs.model.merge import Merged, OverriddenChange, merge_snapshots
 from volfs.model.objects import Kind
 from volfs.model.profile import PROFILES, Profile
 
@@ -581,6 +581,6 @@ def test_overridden_is_what_both_changed(base: Volume, ours: Volume, theirs: Vol
     store, snapshots = prepare(base, ours, theirs)
     overridden = merge(store, *snapshots).overridden
     assert overridden == sorted(set(overridden))
-    assert all(isinstance(item, Overridden) and item.path for item in overridden)
+    assert all(isinstance(item, OverriddenChange) and item.path for item in overridden)
     words = {"created", "modified", "removed"}
     assert {item.theirs for item in overridden} | {item.ours for item in overridden} <= words

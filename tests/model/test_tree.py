@@ -17,7 +17,7 @@ from volfs.model.objects import NO_OID, Kind, Oid
 from volfs.model.tree import (
     EMPTY_TREE,
     PAGE_MAX,
-    Change,
+    NameChange,
     begins_page,
     build_tree,
     count_entries,
@@ -98,7 +98,7 @@ def test_any_history_equals_building_from_scratch(history: list[dict[bytes, int 
         assert edited.totals == Totals(len(model), 0, size, data=data)
         assert edited.length == len(model)
         assert list(diff_trees(store.get_tree, old, oid)) == [
-            Change(name, before.get(name), model.get(name))
+            NameChange(name, before.get(name), model.get(name))
             for name in sorted(before.keys() | model.keys())
             if before.get(name) != model.get(name)
         ]

@@ -10,8 +10,8 @@ import volfs as modal
 from tests.harness.mounted import Mounts
 from volfs.api.client import Client
 from volfs.api.environments import KnownEnvironments
+from volfs.daemon.named_mounts import find_targets, get_target
 from volfs.daemon.sessions.delete import delete_with_overlays
-from volfs.daemon.targets import find_targets, get_target
 from volfs.errors import AlreadyExistsError, NotFoundError, VolumeInUseError
 from volfs.store.location import choose_environment
 from volfs.volume.volumes import create_volume, rename_volume

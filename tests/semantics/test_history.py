@@ -36,8 +36,8 @@ from volfs.volume.history import (
     iter_history,
     load_manifest,
 )
-from volfs.volume.reader import Reader
 from volfs.volume.restore import restore_version
+from volfs.volume.version_reader import Reader
 from volfs.volume.volumes import delete_volume, fork_volume
 
 pytestmark = pytest.mark.fuse

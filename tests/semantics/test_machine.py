@@ -25,8 +25,8 @@ from volfs.errors import OutOfSpaceError, StoreDeniedError
 from volfs.model.objects import Kind
 from volfs.model.retention import KeepRules
 from volfs.services.dicts import Dicts
-from volfs.services.layout import open_services
 from volfs.services.resources import DICT, Resources
+from volfs.services.service_tables import open_services
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.mounted import Mounted, Mounts
-from volfs.daemon.targets import find_targets, get_target
+from volfs.daemon.named_mounts import find_targets, get_target
 from volfs.errors import MountError, NotFoundError, VolfsError
 
 pytestmark = pytest.mark.fuse

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.mounted import Mounts
-from volfs.control.client import get_mount
+from volfs.control.mount_client import get_mount
 from volfs.errors import MountError, VolumeBusyError
 
 pytestmark = pytest.mark.fuse

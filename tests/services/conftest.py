@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from volfs.model.entry import to_storable_time
-from volfs.services.layout import open_services
+from volfs.services.service_tables import open_services
 from volfs.store.clock import Moment, Steady
 from volfs.store.tables import TableStore
 

@@ -21,9 +21,9 @@ from volfs.errors import (
 )
 from volfs.services import dicts
 from volfs.services.dicts import INLINE_MAX, Dicts, row_key
-from volfs.services.layout import ENTRIES, VALUES
-from volfs.services.lifetimes import IDLE_NS, OVERDUE_NS, SLACK_NS, Entry, Flag, decode_entry
+from volfs.services.lifetimes import IDLE_NS, OVERDUE_NS, SLACK_NS, DictEntry, Flag, decode_entry
 from volfs.services.resources import DICT, Resources
+from volfs.services.service_tables import ENTRIES, VALUES
 from volfs.store.clock import Steady, uptime_ns
 from volfs.store.elapsed import Wait
 from volfs.store.tables import Tables, TableStore
@@ -59,13 +59,13 @@ waits = st.builds(Wait, st.builds(Steady, st.binary(min_size=16, max_size=16), i
 def test_entries_are_decoded_as_encoded(
     term_ns: int, wait: Wait | None, flags: Flag, key: bytes, value: bytes
 ) -> None:
-    entry = Entry(term_ns, wait, flags, key, value)
+    entry = DictEntry(term_ns, wait, flags, key, value)
     assert decode_entry(entry.encode()) == entry
 
 
 def test_an_entry_byte_by_byte() -> None:
     wait = Wait(Steady(b"B" * 16, 1), 2, 3)
-    row = Entry(0x0102030405060708, wait, Flag.TTL, b"key", b"value").encode()
+    row = DictEntry(0x0102030405060708, wait, Flag.TTL, b"key", b"value").encode()
     assert row[:16].hex(" ", 4) == "08070605 04030201 05000000 03000000"
     assert row[16:56] == b"B" * 16 + b"".join(n.to_bytes(8, "little") for n in (1, 2, 3))
     assert row[56:] == b"keyvalue"
@@ -75,7 +75,7 @@ def test_an_entry_byte_by_byte() -> None:
 
 
 def test_an_entry_of_an_older_volfs_byte_by_byte() -> None:
-    row = Entry(0x0102030405060708, None, Flag.TTL, b"key", b"value").encode()
+    row = DictEntry(0x0102030405060708, None, Flag.TTL, b"key", b"value").encode()
     assert row.hex(" ", 4) == "08070605 04030201 01000000 03000000 6b657976 616c7565"
     for size in range(18):
         with pytest.raises(DamagedObjectError):
@@ -293,7 +293,7 @@ def test_entries_of_an_older_volfs_begin_a_term_when_they_are_first_seen(
     rows: Dicts, of: str, clock: Clock, tables: TableStore, error: int
 ) -> None:
     def put_older(key: bytes, seconds: float, flags: Flag) -> None:
-        row = Entry(clock() + int(seconds * 1e9), None, flags, key, b"v").encode()
+        row = DictEntry(clock() + int(seconds * 1e9), None, flags, key, b"v").encode()
         tables.durable.change(lambda txn: txn.put(ENTRIES, row_key(of, key), row))
 
     put_older(b"ttl", 30 * DAY, Flag.TTL)
@@ -383,7 +383,7 @@ def test_an_update_is_whole_or_not_at_all(rows: Dicts, of: str) -> None:
 def test_does_what_a_dict_does(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, bytes, bytes]]
 ) -> None:
-    from volfs.services.layout import open_services
+    from volfs.services.service_tables import open_services
 
     store = open_services(str(tmp_path_factory.mktemp("s") / "store"), create=True)
     clock, model = Clock(), dict[bytes, bytes]()

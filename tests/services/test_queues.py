@@ -17,9 +17,9 @@ from volfs.errors import (
     ResourceExhaustedError,
 )
 from volfs.services import queues
-from volfs.services.layout import COUNTS, ITEMS, PARTITIONS, open_services
-from volfs.services.queues import TTL_MAX, Queues, Usage, decode_partition
+from volfs.services.queues import TTL_MAX, Queues, QueueUsage, decode_partition
 from volfs.services.resources import QUEUE, Resources
+from volfs.services.service_tables import COUNTS, ITEMS, PARTITIONS, open_services
 from volfs.store.tables import TableStore
 
 
@@ -65,12 +65,12 @@ def test_partitions_are_apart(rows: Queues, of: str) -> None:
     names = [b"", b"a", b"a" + bytes(8), b"a" + bytes(7) + b"\1", b"b"]
     for name in names:
         put(rows, of, name, name, partition=name)
-    assert rows.get_usage(of) == Usage(5, 10)
+    assert rows.get_usage(of) == QueueUsage(5, 10)
     rows.clear(of, b"a")
     assert rows.count(of, b"a") == 0
     for name in names:
         assert rows.take(of, name, 9) == ([name, name] if name != b"a" else [])
-    assert rows.get_usage(of) == Usage(0, 0)
+    assert rows.get_usage(of) == QueueUsage(0, 0)
 
 
 def test_clear_all_leaves_no_row(tables: TableStore, rows: Queues, of: str) -> None:
@@ -79,7 +79,7 @@ def test_clear_all_leaves_no_row(tables: TableStore, rows: Queues, of: str) -> N
         put(rows, of, b"1", partition=name)
     put(rows, other, b"1")
     rows.clear_all(of)
-    assert rows.get_usage(of) == Usage(0, 0)
+    assert rows.get_usage(of) == QueueUsage(0, 0)
     assert count_rows(tables, PARTITIONS, ITEMS, COUNTS, volatile=True) == 3
     put(rows, of, b"2")
     assert rows.take(of, b"", 9) == [b"2"]

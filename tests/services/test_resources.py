@@ -9,8 +9,8 @@ import pytest
 from tests.services.conftest import Clock, count_rows
 from volfs.errors import AlreadyExistsError, InvalidError, NotFoundError
 from volfs.services.dicts import Dicts
-from volfs.services.layout import DOOMED, ENTRIES, EPHEMERAL, NAMES, RESOURCES, VALUES
 from volfs.services.resources import DICT, EPHEMERAL_NS, QUEUE, Resources
+from volfs.services.service_tables import DOOMED, ENTRIES, EPHEMERAL, NAMES, RESOURCES, VALUES
 from volfs.store.tables import TableStore
 
 

@@ -24,15 +24,15 @@ from volfs.errors import (
 )
 from volfs.services import secrets
 from volfs.services.keys import (
+    EncryptedSecret,
     KeyRing,
-    Sealed,
     create_key_file,
     load_keys,
     make_key,
     replace_key_file,
 )
-from volfs.services.layout import SECRETS, USES
 from volfs.services.secrets import CURRENT, Secrets, check_values
+from volfs.services.service_tables import SECRETS, USES
 from volfs.store.tables import TableStore
 
 VALUES = {"API_KEY": "value of the key", "EMPTY": ""}
@@ -53,13 +53,13 @@ def key_file(tables: TableStore) -> Path:
     return Path(tables.url + ".secret-key")
 
 
-def find_sealed(tables: TableStore, secret_id: str) -> Sealed:
+def find_sealed(tables: TableStore, secret_id: str) -> EncryptedSecret:
     row = tables.durable.read(lambda txn: txn.find(SECRETS, secret_id.encode()))
     assert row is not None
-    return msgspec.msgpack.decode(row, type=Sealed)
+    return msgspec.msgpack.decode(row, type=EncryptedSecret)
 
 
-def put_sealed(tables: TableStore, secret_id: str, sealed: Sealed) -> None:
+def put_sealed(tables: TableStore, secret_id: str, sealed: EncryptedSecret) -> None:
     row = msgspec.msgpack.encode(sealed)
     tables.durable.change(lambda txn: txn.put(SECRETS, secret_id.encode(), row))
 

@@ -6,17 +6,17 @@ import pytest
 
 from tests.harness.rig import Rig
 from volfs.errors import AttributeTooLargeError, InvalidOperationError, NoAttributeError
-from volfs.model.acl import ACCESS, DEFAULT, AclEntry, Tag, encode_acl
+from volfs.model.acl import ACCESS, DEFAULT, AclEntry, AclTag, encode_acl
 from volfs.model.entry import FileKind, replace
 from volfs.vfs.caller import Caller
 
 ACL = encode_acl(
     (
-        AclEntry(Tag.OWNER, 7),
-        AclEntry(Tag.USER, 6, 1000),
-        AclEntry(Tag.OWNING_GROUP, 5),
-        AclEntry(Tag.MASK, 7),
-        AclEntry(Tag.OTHER, 4),
+        AclEntry(AclTag.OWNER, 7),
+        AclEntry(AclTag.USER, 6, 1000),
+        AclEntry(AclTag.OWNING_GROUP, 5),
+        AclEntry(AclTag.MASK, 7),
+        AclEntry(AclTag.OTHER, 4),
     )
 )
 

@@ -22,7 +22,7 @@ from volfs.errors import (
 from volfs.model.entry import FileKind
 from volfs.model.profile import Profile
 from volfs.store.base import Store, VolumeRecord
-from volfs.vfs.checkout import Notice
+from volfs.vfs.checkout import KernelNotice
 from volfs.vfs.inode import File
 
 # --- commit -------------------------------------------------------------------
@@ -207,7 +207,7 @@ def test_the_kernel_is_told_what_changed_and_no_more(rig: Rig, other: Rig) -> No
     rig.commit()
     other.reload()
     told = {(1, None), (1, b"changed"), (1, b"new"), (numbers[b"mode"], None)}
-    assert set(other.notices) == {Notice(*each) for each in told}
+    assert set(other.notices) == {KernelNotice(*each) for each in told}
 
 
 def test_a_directory_that_both_made_has_what_both_made(rig: Rig, other: Rig) -> None:

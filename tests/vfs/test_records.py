@@ -19,14 +19,14 @@ from volfs.errors import MissingObjectError, StoreUnavailableError, UnsupportedF
 from volfs.model.objects import Oid
 from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE, add_checksum
 from volfs.vfs.catalog import Catalog
-from volfs.vfs.checkout import Notice
+from volfs.vfs.checkout import KernelNotice
 from volfs.vfs.committer import _publish
 from volfs.vfs.kernel import Kernel
 from volfs.vfs.leftover import inspect_overlay
 from volfs.vfs.records import BASE_KEY, FORMER_BASE_KEY
 from volfs.vfs.view import View
 from volfs.volume.commit import CommitNote
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 DATA = random.Random(7).randbytes(200_000)
 
@@ -57,9 +57,9 @@ def test_a_flush_right_after_a_reload_records_the_new_view_whole(
     rig.commit()
     other.write((b"d", b"mine"), b"mine", 10)
     other.flush()
-    told: list[Notice] = []
+    told: list[KernelNotice] = []
 
-    def die(notices: list[Notice]) -> None:
+    def die(notices: list[KernelNotice]) -> None:
         told.extend(notices)
         other.flush()
         raise InterruptedError
@@ -134,7 +134,7 @@ def test_the_kernel_is_told_of_a_reload_whatever_fails_after_it(rig: Rig, other:
     other.notices.clear()
     with damaged(other.state.view, Oid(tree)), pytest.raises(MissingObjectError):
         other.reload()
-    assert Notice(1, b"g") in other.notices
+    assert KernelNotice(1, b"g") in other.notices
     other.reload()
     other.settle(other.state.recount_usage)
 

@@ -14,7 +14,7 @@ from volfs.store.base import Head, Store, Upload, VolumeRecord
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.edit import Edit
 from volfs.volume.history import load_manifest
-from volfs.volume.reader import Reader, iter_content_bytes
+from volfs.volume.version_reader import Reader, iter_content_bytes
 
 
 def noise(size: int, seed: int = 0) -> bytes:

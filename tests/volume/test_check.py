@@ -21,7 +21,7 @@ from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.history import load_manifest
 from volfs.volume.progress import Progress
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 from volfs.volume.volumes import create_volume
 
 

@@ -17,7 +17,7 @@ from tests.volume.shortcuts import (
 )
 from volfs.errors import LimitError, OverriddenError, UserError
 from volfs.model.manifest import MESSAGE_MAX
-from volfs.model.merge import Overridden
+from volfs.model.merge import OverriddenChange
 from volfs.model.profile import Profile
 from volfs.store.base import Store, VolumeRecord
 from volfs.volume import edit as edit_module
@@ -65,7 +65,7 @@ def test_one_file_is_won_whole_by_the_later_commit_and_reported(
     publish_files(store, volume, {"d/f": b"base", "d/g": b"base"})
     between = Interloper(store, {"d/f": b"theirs", "d/g": None})
     published = publish_files(cast(Store, between), volume, {"d/f": b"ours"})
-    assert published.overridden == [Overridden((b"d", b"f"), "modified", "modified")]
+    assert published.overridden == [OverriddenChange((b"d", b"f"), "modified", "modified")]
     assert read_file(store, volume, "d/f") == b"ours"
     assert list_paths(store, volume) == ["d/", "d/f"]
 

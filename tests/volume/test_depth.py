@@ -19,11 +19,11 @@ from volfs.store.base import Head, Store, VolumeRecord
 from volfs.store.care import GcReport
 from volfs.volume.check import check_store
 from volfs.volume.commit import CommitNote
-from volfs.volume.edit import Directory, Edit, make_directory_entry
+from volfs.volume.edit import Edit, EditedDirectory, make_directory_entry
 from volfs.volume.gc import collect_garbage
 from volfs.volume.listing import iter_listing
-from volfs.volume.reader import Reader
 from volfs.volume.restore import restore_version
+from volfs.volume.version_reader import Reader
 from volfs.volume.volumes import fork_volume
 
 DEPTH = sys.getrecursionlimit() + 100
@@ -41,7 +41,7 @@ def deep(store: Store, volume: VolumeRecord) -> Head:
         return edit.publish(CommitNote()).head
 
 
-def make_chain(edit: Edit, here: Directory, name: bytes = b"d") -> Directory:
+def make_chain(edit: Edit, here: EditedDirectory, name: bytes = b"d") -> EditedDirectory:
     for _ in range(DEPTH):
         below = edit.new_directory(make_directory_entry())
         here.bind(name, below)

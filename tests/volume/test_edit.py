@@ -27,7 +27,7 @@ from volfs.model.names import parse_path
 from volfs.store.base import Store, VolumeRecord
 from volfs.volume.commit import CommitNote, publish_delta
 from volfs.volume.edit import Edit
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 FILES: dict[str, bytes | None] = {"a/b/c": b"c" * 3000, "a/d": b"d", "e": b"e"}
 

@@ -25,7 +25,7 @@ from volfs.volume.check import check_store
 from volfs.volume.gc import Mark, collect_garbage
 from volfs.volume.leases import snapshot_needs
 from volfs.volume.progress import Progress
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 from volfs.volume.volumes import create_volume, delete_volume
 
 BIG = 400_000

@@ -18,7 +18,7 @@ from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
 from volfs.volume.history import get_version, iter_history
 from volfs.volume.leases import held_version
-from volfs.volume.reader import Reader, iter_content_bytes
+from volfs.volume.version_reader import Reader, iter_content_bytes
 from volfs.volume.volumes import delete_volume, fork_volume
 
 LONG = noise(3 << 20)

@@ -25,8 +25,8 @@ from volfs.volume.commit import CommitNote, Published
 from volfs.volume.edit import Edit
 from volfs.volume.gc import collect_garbage
 from volfs.volume.history import get_version, load_manifest
-from volfs.volume.reader import Reader
 from volfs.volume.restore import restore_version
+from volfs.volume.version_reader import Reader
 
 BIG = noise(200_000)
 CHUNK = 1 << 16

@@ -36,7 +36,7 @@ from volfs.volume.get import GetResult, get_to_local
 from volfs.volume.output import OutputExistsError, write_content
 from volfs.volume.progress import Progress
 from volfs.volume.put import PutResult, put_local
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 
 @pytest.fixture

@@ -21,17 +21,17 @@ from volfs.errors import (
 from volfs.model.names import Path as VolumePath
 from volfs.model.names import parse_path
 from volfs.system.directories import OpenTree
-from volfs.volume.local_content import STREAM_MODE, Stream
+from volfs.volume.local_content import STREAM_MODE, ByteStream
 from volfs.volume.local_listing import Local, iter_files
 from volfs.volume.progress import Report, report_nothing
 
 LocalPath = str | os.PathLike[str]
 
-Upload = Callable[[list[Local], list[Stream], bool, Report], None]
+Upload = Callable[[list[Local], list[ByteStream], bool, Report], None]
 """Makes one version of these; the bool says whether files may be overwritten."""
 
 
-class _Directory(NamedTuple):
+class _LocalDirectory(NamedTuple):
     """A local directory, and where its files go."""
 
     top: bytes
@@ -58,8 +58,8 @@ class BatchUpload:
         self._force = force
         self._report = report
         self._files: list[tuple[Path, PurePosixPath, int | None]] = []
-        self._streams: list[Stream] = []
-        self._directories: list[_Directory] = []
+        self._streams: list[ByteStream] = []
+        self._directories: list[_LocalDirectory] = []
 
     def put_file(
         self,
@@ -80,7 +80,7 @@ class BatchUpload:
             self._files.append((Path(local_file).absolute(), remote, mode))
         else:
             permissions = (mode or STREAM_MODE) & 0o7777
-            self._streams.append(Stream(local_file, _parse(remote), permissions))
+            self._streams.append(ByteStream(local_file, _parse(remote), permissions))
 
     def put_directory(
         self,
@@ -109,7 +109,7 @@ class BatchUpload:
         if not top.is_dir():
             raise AssertionError
         at = _parse(PurePosixPath(remote_path))
-        self._directories.append(_Directory(os.fsencode(top), at, recursive, pattern))
+        self._directories.append(_LocalDirectory(os.fsencode(top), at, recursive, pattern))
 
     # --- the end of the block --------------------------------------------
 
@@ -154,12 +154,14 @@ def _look_at(local: Path, remote: PurePosixPath, mode: int | None) -> Local:
     return Local(os.fsencode(local), _parse(remote), status, (mode or 0) & 0o7777 or None)
 
 
-def _from_start(stream: Stream) -> Stream:
+def _from_start(stream: ByteStream) -> ByteStream:
     stream.file.seek(0)
     return stream
 
 
-def _last_of_each(files: list[Local], streams: list[Stream]) -> tuple[list[Local], list[Stream]]:
+def _last_of_each(
+    files: list[Local], streams: list[ByteStream]
+) -> tuple[list[Local], list[ByteStream]]:
     """Of those that go to one path, the last; file objects are later than files."""
     last_streams = {stream.path: stream for stream in streams}
     last_files = {item.path: item for item in files if item.path not in last_streams}

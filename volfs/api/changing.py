@@ -18,7 +18,7 @@ from volfs.store.base import Store, VolumeRecord
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.history import get_version
-from volfs.volume.local_content import Stream
+from volfs.volume.local_content import ByteStream
 from volfs.volume.local_listing import Local
 from volfs.volume.progress import Report
 from volfs.volume.put import put_files
@@ -106,7 +106,7 @@ class Changeable:
         return BatchUpload(self._upload, force=force)
 
     def _upload(
-        self, files: list[Local], streams: list[Stream], force: bool, report: Report
+        self, files: list[Local], streams: list[ByteStream], force: bool, report: Report
     ) -> None:
         with self._opened() as (store, record):
             put_files(store, record, files, streams, force=force, report=report)

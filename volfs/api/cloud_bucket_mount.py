@@ -11,7 +11,7 @@ from typing import ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from volfs.api.deprecated import warn_of
-from volfs.api.mounts import VOLUME
+from volfs.api.mount_rules import VOLUME
 from volfs.api.secret import Secret
 from volfs.errors import UnimplementedError
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 
 from volfs.api.client import Client
 from volfs.api.deprecated import warn_of
-from volfs.api.resource import Ephemeral, NamedHandle, Objects, ResourceInfo
+from volfs.api.resource import Ephemeral, NamedHandle, NamedResources, ResourceInfo
 from volfs.api.twins import blocking, blocking_iterator, opening_class
 from volfs.containers.pickling import dump, load
 from volfs.services.dicts import Dicts
@@ -28,7 +28,7 @@ class Dict(NamedHandle):
 
     _kind = DICT
     _info = DictInfo
-    objects: ClassVar[Objects[Dict]]
+    objects: ClassVar[NamedResources[Dict]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         raise RuntimeError(
@@ -223,4 +223,4 @@ class Dict(NamedHandle):
         return KeyError(f"{key} not in dict {self.object_id}")
 
 
-Dict.objects = Objects(Dict)
+Dict.objects = NamedResources(Dict)

@@ -16,10 +16,10 @@ from volfs.api.dashboard import HasDashboard
 from volfs.api.twins import Twin, blocking
 from volfs.daemon.sessions.delete import delete_all_with_overlays
 from volfs.errors import AlreadyExistsError, InvalidError, NotAStoreError, NotFoundError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.names import MAIN, check_environment
 from volfs.services.environments import EnvironmentRow, Environments
-from volfs.services.resources import DICT, NETWORK, QUEUE, SECRET, VOLUME, Kind
+from volfs.services.resources import DICT, NETWORK, QUEUE, SECRET, VOLUME, ResourceKind
 from volfs.store.base import VolumeRecord
 from volfs.volume.volumes import is_ephemeral
 
@@ -27,14 +27,14 @@ KINDS = (VOLUME, NETWORK, DICT, QUEUE, SECRET)
 """Of what has a name in an environment."""
 
 
-class Found(NamedTuple):
+class EnvironmentContents(NamedTuple):
     """An environment, and how much of each kind is in it."""
 
     name: str
     created_ns: int | None
     """None where it came with what is in it."""
     created_by: str
-    contents: Counter[Kind]
+    contents: Counter[ResourceKind]
     former: str = ""
     """What it was called, where renaming it came to no end."""
 
@@ -47,10 +47,10 @@ class KnownEnvironments:
 
     # --- looking ---------------------------------------------------------
 
-    def list_all(self) -> list[Found]:
+    def list_all(self) -> list[EnvironmentContents]:
         """By name; where there is no store, only ``main``."""
         rows: dict[str, EnvironmentRow] = {}
-        contents: dict[str, Counter[Kind]] = {MAIN: Counter()}
+        contents: dict[str, Counter[ResourceKind]] = {MAIN: Counter()}
         with suppress(NotAStoreError):
             rows = self._rows().list_rows()
             self._count(contents)
@@ -58,7 +58,7 @@ class KnownEnvironments:
             contents.setdefault(name, Counter())
         return [_make_found(name, rows.get(name), contents[name]) for name in sorted(contents)]
 
-    def get(self, name: str) -> Found:
+    def get(self, name: str) -> EnvironmentContents:
         """NotFoundError; InvalidError for a name that can be none."""
         check_environment(name)
         for found in self.list_all():
@@ -69,7 +69,7 @@ class KnownEnvironments:
     def exists(self, name: str) -> bool:
         return any(found.name == name for found in self.list_all())
 
-    def _count(self, contents: dict[str, Counter[Kind]]) -> None:
+    def _count(self, contents: dict[str, Counter[ResourceKind]]) -> None:
         for environment, kinds in self._rows().list_resources().items():
             for kind, names in kinds.items():
                 contents.setdefault(environment, Counter())[kind] += len(names)
@@ -141,10 +141,12 @@ def _check_not_main(name: str, done: str) -> None:
         raise InvalidError(f"Environment '{MAIN}' is always there: it cannot be {done}")
 
 
-def _make_found(name: str, row: EnvironmentRow | None, contents: Counter[Kind]) -> Found:
+def _make_found(
+    name: str, row: EnvironmentRow | None, contents: Counter[ResourceKind]
+) -> EnvironmentContents:
     if row is None:
-        return Found(name, None, "", contents)
-    return Found(name, row.created_ns, row.created_by, contents, row.former)
+        return EnvironmentContents(name, None, "", contents)
+    return EnvironmentContents(name, row.created_ns, row.created_by, contents, row.former)
 
 
 # --- in Modal's shape -------------------------------------------------------

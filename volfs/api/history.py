@@ -14,7 +14,7 @@ from volfs.api.twins import blocking
 from volfs.model.changes import Change, iter_changes
 from volfs.model.entry import Entry
 from volfs.store.base import Head, Store, VolumeRecord
-from volfs.volume.history import VersionInfo as Row
+from volfs.volume.history import VersionRecord as Row
 from volfs.volume.history import (
     create_tag,
     get_version,
@@ -28,7 +28,7 @@ Named = int | str
 
 
 @dataclass(frozen=True)
-class VersionInfo:
+class VersionRecord:
     """One line of a volume's history."""
 
     version: int
@@ -97,7 +97,7 @@ class Historical(Readable):
         return VolumeAt(self, version)
 
     @blocking
-    def log(self, max_versions: int | None = None) -> list[VersionInfo]:
+    def log(self, max_versions: int | None = None) -> list[VersionRecord]:
         """The versions, newest first, without the empty one that the volume began with."""
         with self._opened() as (store, record):
             tags = list_tags_by_version(store, record)
@@ -138,8 +138,8 @@ class Historical(Readable):
             store.delete_tag(record.id, name)
 
 
-def _describe(row: Row, tags: list[str]) -> VersionInfo:
-    return VersionInfo(
+def _describe(row: Row, tags: list[str]) -> VersionRecord:
+    return VersionRecord(
         row.version,
         local_time(row.created_ns),
         row.message,

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from volfs.services.waiting import Cancellation, CancelledWaitError
+from volfs.services.signal_wait import Cancellation, CancelledWaitError
 
 R = TypeVar("R")
 _THREADS = 1024

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import trio
 
-from volfs.services.waiting import Cancellation, CancelledWaitError
+from volfs.services.signal_wait import Cancellation, CancelledWaitError
 
 R = TypeVar("R")
 

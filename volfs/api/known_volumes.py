@@ -15,8 +15,8 @@ from volfs.model.profile import DEFAULT_PROFILE, PROFILES
 from volfs.services.resources import (
     NETWORK,
     VOLUME,
-    Kind,
     Resource,
+    ResourceKind,
     Resources,
     check_name,
 )
@@ -31,7 +31,7 @@ from volfs.volume.volumes import (
 
 
 class KnownVolumes:
-    """As ``resource.Known``. ``version`` is the profile wanted; None takes any.
+    """As ``resource.KnownResources``. ``version`` is the profile wanted; None takes any.
 
     Those of the other ``kind`` have names among these, and are refused: InvalidError.
     """
@@ -41,7 +41,7 @@ class KnownVolumes:
         client: Client,
         version: int | None = None,
         *,
-        kind: Kind = VOLUME,
+        kind: ResourceKind = VOLUME,
         moment: Callable[[], Moment] = read_moment,
     ) -> None:
         if version is not None and version not in PROFILES:
@@ -165,7 +165,7 @@ class KnownVolumes:
         return NotFoundError(f"{self._kind.noun} '{name}' not found in environment '{environment}'")
 
 
-def get_record(store: Store, volume_id: str, kind: Kind | None = None) -> VolumeRecord:
+def get_record(store: Store, volume_id: str, kind: ResourceKind | None = None) -> VolumeRecord:
     """NotFoundError, also for one of another ``kind``."""
     record = store.find_volume_by_id(volume_id)
     if record is None or (kind and not volume_id.startswith(f"{kind.prefix}-")):

@@ -12,13 +12,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, ClassVar, Self
 
-from volfs.api import mounts
+from volfs.api import mount_rules
 from volfs.api.batch_upload import BatchUpload, LocalPath
 from volfs.api.client import Client, default_environment, find_client
 from volfs.api.deprecated import warn_of
 from volfs.api.known_volumes import KnownVolumes, get_record
 from volfs.api.reading import Readable, path_errors
-from volfs.api.resource import Ephemeral, Known, NamedHandle, ResourceInfo
+from volfs.api.resource import Ephemeral, KnownResources, NamedHandle, ResourceInfo
 from volfs.api.twins import Twin, blocking, blocking_iterator, opening_class
 from volfs.model.names import parse_path
 from volfs.services.resources import NETWORK, check_name
@@ -26,7 +26,7 @@ from volfs.store.base import Store, VolumeRecord
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.listing import FileEntry
-from volfs.volume.local_content import Stream
+from volfs.volume.local_content import ByteStream
 from volfs.volume.local_listing import Local
 from volfs.volume.progress import Report
 from volfs.volume.put import put_files
@@ -49,10 +49,10 @@ class NetworkFileSystem(NamedHandle):
 
     _kind = NETWORK
     _info = NetworkFileSystemInfo
-    mounts_as = mounts.NETWORK_FILE_SYSTEM
+    mounts_as = mount_rules.NETWORK_FILE_SYSTEM
 
     @classmethod
-    def _open(cls, client: Client, *, create: bool = False) -> Known:
+    def _open(cls, client: Client, *, create: bool = False) -> KnownResources:
         return KnownVolumes(client, kind=NETWORK)
 
     # --- which -----------------------------------------------------------
@@ -174,7 +174,9 @@ class NetworkFileSystem(NamedHandle):
         """Add what ``add`` adds, as one version; its bytes."""
         written = 0
 
-        def upload(files: list[Local], streams: list[Stream], force: bool, report: Report) -> None:
+        def upload(
+            files: list[Local], streams: list[ByteStream], force: bool, report: Report
+        ) -> None:
             nonlocal written
             with self._opened() as (store, record):
                 done = put_files(store, record, files, streams, force=force, note=NOTE)

@@ -7,9 +7,9 @@ after its device, which is the same in all of these.
 
 from __future__ import annotations
 
-from volfs.control.client import MountClient, list_mounts
+from volfs.control.mount_client import MountClient, list_mounts
 from volfs.control.mounts import list_mount_points, resolve_mount_path
-from volfs.daemon.targets import VolumeMount, find_volume_mounts
+from volfs.daemon.named_mounts import FoundMount, find_volume_mounts
 from volfs.errors import NotMountedError
 from volfs.store.base import Store, VolumeRecord
 
@@ -38,7 +38,7 @@ def get_own_mount(
 
 def find_own_mounts(
     store: Store, volume: VolumeRecord, mountpoint: str | None = None
-) -> list[VolumeMount]:
+) -> list[FoundMount]:
     """Its living mounts that this process sees, all or those at a place; each once.
 
     A container sees those of the host, too: its own is the one that is meant there.
@@ -60,8 +60,8 @@ def find_own_mounts(
 
 
 def _choose(
-    of_volume: dict[tuple[int, int], VolumeMount], mounts: list[MountClient]
-) -> list[VolumeMount]:
+    of_volume: dict[tuple[int, int], FoundMount], mounts: list[MountClient]
+) -> list[FoundMount]:
     """By where they are seen, which need not be where they were mounted."""
     found = ((mount, of_volume.get(mount.mount.device)) for mount in reversed(mounts))
     return [seen._replace(client=mount) for mount, seen in found if seen and seen.session.alive]

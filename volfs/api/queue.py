@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Self
 
 from volfs.api.client import Client
 from volfs.api.deprecated import warn_of
-from volfs.api.resource import Ephemeral, NamedHandle, Objects, ResourceInfo
+from volfs.api.resource import Ephemeral, NamedHandle, NamedResources, ResourceInfo
 from volfs.api.twins import blocking, blocking_iterator, opening_class
 from volfs.containers.pickling import dump, load
 from volfs.errors import InvalidError
 from volfs.model.text import to_stored
-from volfs.services.queues import KEY_MAX, TTL_MAX, Queues, Usage
+from volfs.services.queues import KEY_MAX, TTL_MAX, Queues, QueueUsage
 from volfs.services.resources import QUEUE
 
 _SCANNED = 64
@@ -34,7 +34,7 @@ class Queue(NamedHandle):
 
     _kind = QUEUE
     _info = QueueInfo
-    objects: ClassVar[Objects[Queue]]
+    objects: ClassVar[NamedResources[Queue]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         raise RuntimeError(
@@ -168,7 +168,7 @@ class Queue(NamedHandle):
         key, rows = self.validate_partition_key(partition), self._rows()
         return self._usage().items if total else rows.count(self.object_id, key)
 
-    def _usage(self) -> Usage:
+    def _usage(self) -> QueueUsage:
         return self._rows().get_usage(self.object_id)
 
     @blocking_iterator
@@ -224,4 +224,4 @@ class Queue(NamedHandle):
         return f"Queue '{self.name}'" if self.name else f"ephemeral Queue {self.object_id}"
 
 
-Queue.objects = Objects(Queue)
+Queue.objects = NamedResources(Queue)

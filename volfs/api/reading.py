@@ -25,11 +25,11 @@ from volfs.store.base import Head, Store, VolumeRecord
 from volfs.volume.history import load_manifest
 from volfs.volume.leases import held_version
 from volfs.volume.listing import FileEntry, FileStat, describe_stat, iter_listing
-from volfs.volume.reader import Reader, iter_content_bytes
+from volfs.volume.version_reader import Reader, iter_content_bytes
 
 
 @dataclass(frozen=True)
-class Usage:
+class DirectoryUsage:
     """What lies below a directory, itself not counted. ``bytes`` are those of files."""
 
     files: int
@@ -148,7 +148,7 @@ class Readable:
             return describe_stat(where, _get(version, where))
 
     @blocking
-    def usage(self, path: str = "/") -> Usage:
+    def usage(self, path: str = "/") -> DirectoryUsage:
         """How much lies below a directory, at once, whatever its size. FileNotFoundError.
 
         A file with several names counts for the root alone, and there once.
@@ -158,10 +158,10 @@ class Readable:
             entry = _get(version, where)
         if not where:
             totals = version.snapshot.totals
-            return Usage(totals.files, totals.directories, totals.bytes)
+            return DirectoryUsage(totals.files, totals.directories, totals.bytes)
         if not entry.is_directory:
-            return Usage(1, 0, entry.size)
-        return Usage(entry.files, entry.directories, entry.content_bytes)
+            return DirectoryUsage(1, 0, entry.size)
+        return DirectoryUsage(entry.files, entry.directories, entry.content_bytes)
 
 
 def open_version(client: Client, store: Store, head: Head) -> Version:

@@ -28,7 +28,7 @@ from volfs.errors import (
     VolumeInUseError,
 )
 from volfs.model.names import check_environment
-from volfs.services.resources import EPHEMERAL_NS, Kind, Resource, Resources, check_name
+from volfs.services.resources import EPHEMERAL_NS, Resource, ResourceKind, Resources, check_name
 from volfs.store.location import choose_environment
 
 R = TypeVar("R", bound="ResourceHandle")
@@ -38,7 +38,7 @@ HEARTBEAT = EPHEMERAL_NS / 1e9 / 3
 Find = Callable[["ResourceHandle"], Resource]
 
 
-class Known(Protocol):
+class KnownResources(Protocol):
     """The resources of one kind: what ``services.resources.Resources`` can do, as far as needed."""
 
     def create(self, name: str, environment: str, *, allow_existing: bool = False) -> Resource: ...
@@ -61,7 +61,7 @@ class Known(Protocol):
 class OpenKnown(Protocol):
     """``ResourceHandle._open``."""
 
-    def __call__(self, client: Client, *, create: bool = False) -> Known: ...
+    def __call__(self, client: Client, *, create: bool = False) -> KnownResources: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class ResourceInfo:
 class ResourceHandle(HasDashboard, OlderConstructors):
     """Names a resource; looks it up when it is first used."""
 
-    _kind: ClassVar[Kind]
+    _kind: ClassVar[ResourceKind]
     _info: ClassVar[type[ResourceInfo]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -142,11 +142,11 @@ class ResourceHandle(HasDashboard, OlderConstructors):
         return handle
 
     @classmethod
-    def _open(cls, client: Client, *, create: bool = False) -> Known:
+    def _open(cls, client: Client, *, create: bool = False) -> KnownResources:
         """All there are in a store; with ``create``, of a store that is made if there is none."""
         return Resources(client.tables(create=create), cls._kind)
 
-    def _resources(self, *, create: bool = False) -> Known:
+    def _resources(self, *, create: bool = False) -> KnownResources:
         return self._open(self.client, create=create)
 
     # --- looking it up ---------------------------------------------------
@@ -287,7 +287,7 @@ def local_time(nanoseconds: int) -> datetime:
 # --- objects ----------------------------------------------------------------
 
 
-class Objects(Generic[R]):
+class NamedResources(Generic[R]):
     """``X.objects``: the named resources of one kind, as a whole."""
 
     def __init__(self, cls: type[R]) -> None:
@@ -348,7 +348,7 @@ class Objects(Generic[R]):
     def _delete(self, client: Client | None, name: str, environment: str) -> None:
         self._resources(client).delete(name, environment)
 
-    def _resources(self, client: Client | None, *, create: bool = False) -> Known:
+    def _resources(self, client: Client | None, *, create: bool = False) -> KnownResources:
         return self._cls._open(find_client(client), create=create)
 
 
@@ -417,5 +417,5 @@ class Ephemeral(Generic[R]):
             with suppress(VolfsError):
                 self._resources().renew(resource_id)
 
-    def _resources(self, *, create: bool = False) -> Known:
+    def _resources(self, *, create: bool = False) -> KnownResources:
         return self._open(self._client, create=create)

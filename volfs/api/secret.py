@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NoReturn, Self
 
 from volfs.api.client import Client, default_environment, find_client
 from volfs.api.dotenv_file import read_dotenv
-from volfs.api.resource import Objects, ResourceHandle, ResourceInfo, check_given, local_time
+from volfs.api.resource import NamedResources, ResourceHandle, ResourceInfo, check_given, local_time
 from volfs.api.twins import blocking
 from volfs.containers.messages import is_local
 from volfs.errors import InvalidError, NotFoundError, SerializationError
@@ -34,7 +34,7 @@ class SecretInfo(ResourceInfo):
     last_used: datetime | None = None
 
 
-class SecretObjects(Objects["Secret"]):
+class SecretObjects(NamedResources["Secret"]):
     """``Secret.objects``."""
 
     @blocking

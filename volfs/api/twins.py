@@ -17,7 +17,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, I
 from contextlib import suppress
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from volfs.services.waiting import Cancellation, current
+from volfs.services.signal_wait import Cancellation, current
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Self, TypedDict
 
-from volfs.api import mounts
+from volfs.api import mount_rules
 from volfs.api.client import Client, default_environment, find_client
 from volfs.api.commits import Commit, Overridden
 from volfs.api.deprecated import warn_of
@@ -19,14 +19,14 @@ from volfs.api.own_mounts import get_own_mount
 from volfs.api.resource import (
     Ephemeral,
     Find,
-    Known,
-    Objects,
+    KnownResources,
+    NamedResources,
     ResourceHandle,
     ResourceInfo,
     check_given,
 )
 from volfs.api.twins import Twin, blocking, opening_class
-from volfs.control.client import MountClient
+from volfs.control.mount_client import MountClient
 from volfs.errors import InvalidError, NotFoundError, NotMountedError
 from volfs.model.names import join_path, parse_path
 from volfs.services.resources import VOLUME, Resource, check_name
@@ -53,7 +53,7 @@ class MountChoice:
     sub_path: str | None = None
 
 
-class VolumeObjects(Objects["Volume"]):
+class VolumeObjects(NamedResources["Volume"]):
     """``Volume.objects``."""
 
     @blocking
@@ -82,14 +82,14 @@ class Volume(ResourceHandle, OlderNames, Historical):
 
     _kind = VOLUME
     _info = VolumeInfo
-    mounts_as = mounts.VOLUME
+    mounts_as = mount_rules.VOLUME
     objects: ClassVar[VolumeObjects]
     _choice: MountChoice | None
     """What ``with_mount_options`` was told so far."""
     _is_read_only: bool
 
     @classmethod
-    def _open(cls, client: Client, *, create: bool = False) -> Known:
+    def _open(cls, client: Client, *, create: bool = False) -> KnownResources:
         return KnownVolumes(client)
 
     @classmethod
@@ -154,7 +154,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
     ) -> Ephemeral[Self]:
         """A Volume without a name, for a ``with`` or ``async with`` block."""
 
-        def open_versioned(client: Client, *, create: bool = False) -> Known:
+        def open_versioned(client: Client, *, create: bool = False) -> KnownResources:
             return KnownVolumes(client, version)
 
         return Ephemeral(cls, environment_name, client, open_versioned)

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from volfs.services.waiting import CancelledWaitError, wait_for
+from volfs.services.signal_wait import CancelledWaitError, wait_for
 
 TAKEN_STEP = 4 << 20
 """Bytes of items between two reports that they have been read."""

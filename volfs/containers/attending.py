@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from volfs.containers.process import PASSED, ContainerProcess
+from volfs.containers.process import PASSED, ContainerCommand
 
 _FROM_KERNEL = 0x80
 """SI_KERNEL: a terminal's, say."""
@@ -22,7 +22,7 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def attend(process: ContainerProcess) -> int:
+def attend(process: ContainerCommand) -> int:
     """The exit status of a command. Within ``signals_held``, in the main thread.
 
     What a terminal sends has reached the command already: it is in our process group.

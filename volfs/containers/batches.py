@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from volfs.containers.answers import Outcome
-from volfs.containers.faults import dump_fault
 from volfs.containers.messages import InvokeBatch, Service, load_arguments
 from volfs.containers.pickling import dump
+from volfs.containers.remote_errors import dump_fault
 from volfs.errors import InvalidError
 
 Bound = dict[int, inspect.BoundArguments]

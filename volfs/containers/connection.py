@@ -18,7 +18,7 @@ from enum import IntEnum
 from itertools import count
 
 from volfs.containers.answers import TAKEN_STEP, UNLIMITED, Answer, compute_cost
-from volfs.containers.faults import dump_fault
+from volfs.containers.remote_errors import dump_fault
 
 _HEADER = struct.Struct(">BQQ")
 _AMOUNT = struct.Struct(">Q")
@@ -26,7 +26,7 @@ AHEAD = 4 * TAKEN_STEP
 """Bytes of items that may be under way."""
 
 
-class Kind(IntEnum):
+class FrameKind(IntEnum):
     CALL = 1
     ITEM = 2
     DONE = 3
@@ -53,7 +53,7 @@ class Incoming:
             while self._ahead >= AHEAD and not self.is_cancelled:
                 self._flow.wait()
             self._ahead += compute_cost(body)
-        self._connection.send(Kind.ITEM, self._number, body)
+        self._connection.send(FrameKind.ITEM, self._number, body)
 
     @property
     def has_room(self) -> bool:
@@ -66,12 +66,12 @@ class Incoming:
             self._flow.notify_all()
 
     def done(self, body: bytes) -> None:
-        self._end(Kind.DONE, body)
+        self._end(FrameKind.DONE, body)
 
     def failed(self, body: bytes) -> None:
-        self._end(Kind.FAILED, body)
+        self._end(FrameKind.FAILED, body)
 
-    def _end(self, kind: Kind, body: bytes) -> None:
+    def _end(self, kind: FrameKind, body: bytes) -> None:
         self._connection.forget(self._number)
         self._connection.send(kind, self._number, body)
 
@@ -112,19 +112,19 @@ class Connection:
         """Call the other end."""
         answer = answer or Answer()
         number = next(self._numbers)
-        answer.on_cancel = lambda: self.send(Kind.CANCEL, number, b"")
-        answer.on_taken = lambda amount: self.send(Kind.TAKEN, number, _AMOUNT.pack(amount))
+        answer.on_cancel = lambda: self.send(FrameKind.CANCEL, number, b"")
+        answer.on_taken = lambda amount: self.send(FrameKind.TAKEN, number, _AMOUNT.pack(amount))
         with self._registering:
             if self._loss is not None:
                 answer.fail(self._loss)
                 return answer
             self._answers[number] = answer
-        self.send(Kind.CALL, number, body)
+        self.send(FrameKind.CALL, number, body)
         if answer.is_unlimited:
             answer.on_taken(UNLIMITED)
         return answer
 
-    def send(self, kind: Kind, number: int, body: bytes) -> None:
+    def send(self, kind: FrameKind, number: int, body: bytes) -> None:
         """Where the other end has gone, nothing: ``read`` will notice."""
         with self._sending, suppress(OSError):
             self._line.sendall(_HEADER.pack(kind, number, len(body)))
@@ -159,14 +159,14 @@ class Connection:
 
     def _take(self, kind: int, number: int, body: bytes) -> None:
         match kind:
-            case Kind.CALL:
+            case FrameKind.CALL:
                 incoming = Incoming(self, number, body)
                 self._incoming[number] = incoming
                 self._serve_one(incoming)
-            case Kind.CANCEL:
+            case FrameKind.CANCEL:
                 if (found := self._incoming.get(number)) is not None:
                     found.cancel()
-            case Kind.TAKEN:
+            case FrameKind.TAKEN:
                 if (found := self._incoming.get(number)) is not None:
                     found.taken(*_AMOUNT.unpack(body))
             case _ if (answer := self._answers.get(number)) is not None:
@@ -174,12 +174,12 @@ class Connection:
 
     def _take_answer(self, kind: int, number: int, body: bytes, answer: Answer) -> None:
         match kind:
-            case Kind.ITEM:
+            case FrameKind.ITEM:
                 answer.add(body)
-            case Kind.DONE:
+            case FrameKind.DONE:
                 del self._answers[number]
                 answer.finish(body)
-            case Kind.FAILED:
+            case FrameKind.FAILED:
                 del self._answers[number]
                 answer.fail(body)
 

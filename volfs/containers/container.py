@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from volfs.containers.bwrap_layout import EMPTY, Shown, layout
 from volfs.containers.guarding import share_guard
 from volfs.containers.host import LocalHost
 from volfs.containers.launching import Launcher
-from volfs.containers.layout import EMPTY, Shown, layout
-from volfs.containers.mounting import mounting, raise_first
 from volfs.containers.places import Place, clear_left
-from volfs.containers.process import ContainerProcess, find_bwrap, start
+from volfs.containers.process import ContainerCommand, find_bwrap, start
 from volfs.containers.temporary import PLACES, SHARE, Temporary, find_named, show_paths
-from volfs.control.client import MountClient, get_mount
+from volfs.containers.volume_mounts import mounting, raise_first
+from volfs.control.mount_client import MountClient, get_mount
 from volfs.control.mounts import runtime_directory
 from volfs.control.protocol import UnmountResult
 from volfs.control.signs import Signs
-from volfs.daemon.options import AtEnd, MountOptions
+from volfs.daemon.mount_options import AtEnd, MountOptions
 from volfs.errors import InvalidError, MountError, NotFoundError, VolfsError
 from volfs.model.names import MAIN, check_volume_name, join_name, to_mount_path
 from volfs.model.text import describe_error, to_text
@@ -107,7 +107,7 @@ class Container:
         self._store = choose_store(store)
         self._runtime = os.path.abspath(runtime_directory())
         self._lock = threading.Lock()
-        self._processes: list[ContainerProcess] = []
+        self._processes: list[ContainerCommand] = []
         self._mounted: dict[VolumeMount, Path] = {}
         self.left: list[str] = []
         """After ``close``: the overlays with changes that were not committed, by name."""
@@ -136,7 +136,7 @@ class Container:
     def __exit__(self, kind: object, *_: object) -> None:
         self.close(success=kind is None)
 
-    def start(self, argv: Sequence[Argument], **popen_options: Any) -> ContainerProcess:
+    def start(self, argv: Sequence[Argument], **popen_options: Any) -> ContainerCommand:
         """Start a command; may be called again, also meanwhile. Options are those of Popen.
 
         ``env``, if given, is instead of the calling process's environment. ``VOLFS_STORE``
@@ -150,7 +150,7 @@ class Container:
         guard = None if self.spec.mounts and self._temporary is None else share_guard()
         layout = [*self._layout, *self._show_named(argv, environment)]
         process = start(
-            lambda: ContainerProcess(layout, argv, guard, env=environment, **popen_options)
+            lambda: ContainerCommand(layout, argv, guard, env=environment, **popen_options)
         )
         with self._lock:
             self._processes.append(process)

@@ -24,7 +24,7 @@ class Batching:
 _ALONE = Batching(1, 0.0)
 
 
-class Waiting(Protocol):
+class WaitingCall(Protocol):
     """A call, as far as it matters here."""
 
     since: float
@@ -39,7 +39,7 @@ class Waiting(Protocol):
         """None: it is taken alone. The same for all calls of a method."""
 
 
-T = TypeVar("T", bound=Waiting)
+T = TypeVar("T", bound=WaitingCall)
 
 
 class Gathering(Generic[T]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from volfs.containers.layout import FileType
+from volfs.containers.bwrap_layout import FileType
 from volfs.errors import MountError
 
 

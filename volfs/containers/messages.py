@@ -67,7 +67,7 @@ class InvokeBatch:
 
 
 @dataclass(frozen=True)
-class Handle:
+class HandleRequest:
     """Have a method that is an endpoint answer a request.
 
     Items are the pickled messages that its application sends; those of the client are
@@ -84,7 +84,7 @@ class Handle:
 
 
 @dataclass(frozen=True)
-class Reference:
+class TargetReference:
     """A function or class, by what it is known by in the process that runs the app."""
 
     id: str
@@ -101,7 +101,7 @@ class Reference:
 class Submit:
     """Have another container run it."""
 
-    reference: Reference
+    reference: TargetReference
     method: str
     arguments: bytes
     call_id: str
@@ -119,7 +119,7 @@ class Attach:
 class Fetch:
     """The pickle of the service itself, to run it here."""
 
-    reference: Reference
+    reference: TargetReference
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,13 @@ class Receive:
 class Locate:
     """The pickled address at which an endpoint is served; None where it is not."""
 
-    reference: Reference
+    reference: TargetReference
     method: str
 
 
-Message = Start | Invoke | InvokeBatch | Handle | Submit | Attach | Fetch | Find | Receive | Locate
+Message = (
+    Start | Invoke | InvokeBatch | HandleRequest | Submit | Attach | Fetch | Find | Receive | Locate
+)
 
 
 def encode(message: Message) -> bytes:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from volfs.control.client import MountClient
+from volfs.control.mount_client import MountClient
 from volfs.control.mounts import containers_directory, find_mount_point
 from volfs.control.runtime import open_directory, runtime_directory
 from volfs.errors import MountError

@@ -17,11 +17,11 @@ from functools import partial
 
 from volfs.containers.answers import Answer, CallFailedError, Outcome
 from volfs.containers.batches import load_outcomes
-from volfs.containers.faults import dump_fault
 from volfs.containers.gathering import Batching, Gathering
-from volfs.containers.messages import GRACE, Handle, Invoke, InvokeBatch
+from volfs.containers.messages import GRACE, HandleRequest, Invoke, InvokeBatch
+from volfs.containers.remote_errors import dump_fault
 from volfs.containers.retries import Retries
-from volfs.containers.running import Running
+from volfs.containers.worker_container import Running
 from volfs.errors import FunctionTimeoutError, RemoteError, VolfsError
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Call:
     """One that waits for a container, or runs in one."""
 
     def __init__(
-        self, message: Invoke | Handle, is_unlimited: bool, batching: Batching | None
+        self, message: Invoke | HandleRequest, is_unlimited: bool, batching: Batching | None
     ) -> None:
         self.message = message
         self.batching = batching
@@ -63,7 +63,7 @@ class Call:
         return self.message.method
 
 
-Sent = Invoke | InvokeBatch | Handle
+Sent = Invoke | InvokeBatch | HandleRequest
 Batch = tuple[Call, ...]
 """Calls that a container runs as one; of one call, where its function is not batched."""
 
@@ -101,7 +101,7 @@ class Pool:
 
     def submit(
         self,
-        message: Invoke | Handle,
+        message: Invoke | HandleRequest,
         *,
         is_unlimited: bool = False,
         batching: Batching | None = None,
@@ -276,7 +276,7 @@ class Pool:
     def _get_outcomes(self, running: Running, batch: Batch) -> Sequence[Outcome]:
         """CallFailedError."""
         first = batch[0].message
-        if isinstance(first, Handle) or batch[0].batching is None:
+        if isinstance(first, HandleRequest) or batch[0].batching is None:
             return [Outcome(self._get_result(running, batch, first))]
         messages = (call.message for call in batch)
         arguments = [one.arguments for one in messages if isinstance(one, Invoke)]
@@ -329,7 +329,7 @@ class Pool:
 
     def _count_retries(self, call: Call) -> int:
         """A response may have begun: then it cannot begin again."""
-        return 0 if isinstance(call.message, Handle) else self.options.retries.max_retries
+        return 0 if isinstance(call.message, HandleRequest) else self.options.retries.max_retries
 
     def _queue_again(self, call: Call) -> None:
         call.answer.on_cancel = lambda: self._cancel(call)

@@ -42,7 +42,7 @@ class _Status(msgspec.Struct, rename="kebab"):
     child_pid: int = 0
 
 
-class ContainerProcess(subprocess.Popen[Any]):
+class ContainerCommand(subprocess.Popen[Any]):
     """A command in a container. Signals reach the command; ``kill`` ends all its processes.
 
     ``returncode`` is the command's exit status, 128 + n where signal n ended it.
@@ -104,7 +104,7 @@ class ContainerProcess(subprocess.Popen[Any]):
                 os.kill(self._command, sig)
 
 
-def _close_with(process: ContainerProcess, close: Callable[[], None]) -> None:
+def _close_with(process: ContainerCommand, close: Callable[[], None]) -> None:
     """Not at the interpreter's exit: containers that are open then still have to be ended."""
     weakref.finalize(process, close).atexit = False
 
@@ -148,8 +148,8 @@ class _Starter:
         self._jobs: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         threading.Thread(target=self._work, name="containers", daemon=True).start()
 
-    def call(self, job: Callable[[], ContainerProcess]) -> ContainerProcess:
-        done: Future[ContainerProcess] = Future()
+    def call(self, job: Callable[[], ContainerCommand]) -> ContainerCommand:
+        done: Future[ContainerCommand] = Future()
         self._jobs.put((job, done))
         return done.result()
 
@@ -166,7 +166,7 @@ class _Starter:
 _starter: list[_Starter] = []
 
 
-def start(job: Callable[[], ContainerProcess]) -> ContainerProcess:
+def start(job: Callable[[], ContainerCommand]) -> ContainerCommand:
     """Call ``job`` in the thread for it. What it raises is raised here."""
     if not _starter or _starter[0].pid != os.getpid():
         _starter[:] = [_Starter()]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from types import MethodType
 from typing import Any
 
-from volfs.containers.messages import Reference
+from volfs.containers.messages import TargetReference
 
 ENTER, EXIT, METHOD = "enter", "exit", "method"
 MARK = "__volfs_mark__"
@@ -42,7 +42,7 @@ class ClassService:
     """An instance of ``cls`` with these parameters, made when it starts."""
 
     def __init__(
-        self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], reference: Reference
+        self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any], reference: TargetReference
     ) -> None:
         self.cls = cls
         self.args = args

@@ -16,8 +16,8 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 
+from volfs.containers.bwrap_layout import Shown
 from volfs.containers.guarding import Guard
-from volfs.containers.layout import Shown
 from volfs.errors import MountError
 from volfs.system.directories import OPEN_DIRECTORY, identify
 

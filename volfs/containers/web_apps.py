@@ -21,7 +21,7 @@ from volfs.containers.answers import CallFailedError
 from volfs.containers.connection import Connection, Incoming
 from volfs.containers.endpoint import Endpoint, find_endpoint
 from volfs.containers.loop import Loop
-from volfs.containers.messages import Handle, Receive, Service, encode
+from volfs.containers.messages import HandleRequest, Receive, Service, encode
 from volfs.errors import InvalidError
 
 Message = MutableMapping[str, Any]
@@ -51,7 +51,7 @@ class WebApps:
         self._started: dict[str, _Started] = {}
         self._senders = ThreadPoolExecutor(_THREADS, "volfs-senders")
 
-    def handle(self, incoming: Incoming, request: Handle) -> None:
+    def handle(self, incoming: Incoming, request: HandleRequest) -> None:
         """Answer a request; what the application raises is raised. InvalidError."""
         incoming.on_cancel = lambda: None
         with self._lock:

@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from volfs.containers.batches import run_batch
 from volfs.containers.connection import Connection, Incoming
 from volfs.containers.endpoint import find_endpoint
-from volfs.containers.faults import dump_fault
 from volfs.containers.loop import Loop
 from volfs.containers.messages import (
     GRACE,
-    Handle,
+    HandleRequest,
     Invoke,
     InvokeBatch,
     Service,
@@ -37,6 +36,7 @@ from volfs.containers.messages import (
     this_process,
 )
 from volfs.containers.pickling import dump, load
+from volfs.containers.remote_errors import dump_fault
 from volfs.containers.web_servers import run_web_server
 from volfs.errors import ExecutionError, InvalidError
 from volfs.errors.ported import InputCancellation
@@ -99,7 +99,7 @@ class Worker:
                 self._run_in_lane(incoming, lambda: self._invoke(incoming, message))
             case InvokeBatch():
                 self._run_in_lane(incoming, lambda: self._invoke_batch(message))
-            case Handle():
+            case HandleRequest():
                 self._run_in_lane(incoming, lambda: self._handle(incoming, message))
             case _:
                 incoming.failed(dump_fault(InvalidError(f"a call of {type(message).__name__}")))
@@ -155,7 +155,7 @@ class Worker:
         current_call.set(message.call_id)
         return run_batch(self._service, message, self._await)
 
-    def _handle(self, incoming: Incoming, message: Handle) -> bytes:
+    def _handle(self, incoming: Incoming, message: HandleRequest) -> bytes:
         if self._service is None:
             raise InvalidError("a call before the start")
         current_call.set(message.call_id)

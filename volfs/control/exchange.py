@@ -6,17 +6,17 @@ import select
 import socket
 from collections.abc import Callable
 
+from volfs.control.daemon_wait import DaemonWait
 from volfs.control.protocol import (
     ANSWER_MAX,
     LENGTH_SIZE,
-    Answer,
     Request,
+    Response,
     decode_answer,
     decode_length,
     encode,
 )
 from volfs.control.sockets import find_peer
-from volfs.control.waiting import Waiting
 from volfs.errors import AnswerTimeoutError, NoAnswerError
 
 TRY = 0.25
@@ -26,8 +26,10 @@ PART = 1 << 20
 """Bytes received at once: room is made for what came, not for what was announced."""
 
 
-def connect_patiently(connect: Callable[[float], socket.socket], waiting: Waiting) -> socket.socket:
-    """A connection by ``connect``, which is given a time limit; OSError, and as ``Waiting``."""
+def connect_patiently(
+    connect: Callable[[float], socket.socket], waiting: DaemonWait
+) -> socket.socket:
+    """A connection by ``connect``, which is given a time limit; OSError, and as ``DaemonWait``."""
     while True:
         try:
             connection = connect(TRY)
@@ -40,8 +42,8 @@ def connect_patiently(connect: Callable[[float], socket.socket], waiting: Waitin
             return connection
 
 
-def exchange(connection: socket.socket, request: Request, waiting: Waiting) -> Answer:
-    """The answer to a request. OSError, and as ``Waiting``."""
+def exchange(connection: socket.socket, request: Request, waiting: DaemonWait) -> Response:
+    """The answer to a request. OSError, and as ``DaemonWait``."""
     rest = memoryview(encode(request))
     while rest:
         waiting.for_descriptor(connection.fileno(), select.POLLOUT)
@@ -49,13 +51,13 @@ def exchange(connection: socket.socket, request: Request, waiting: Waiting) -> A
     return receive_answer(connection, waiting)
 
 
-def receive_answer(connection: socket.socket, waiting: Waiting) -> Answer:
-    """The next answer on a connection. OSError, and as ``Waiting``."""
+def receive_answer(connection: socket.socket, waiting: DaemonWait) -> Response:
+    """The next answer on a connection. OSError, and as ``DaemonWait``."""
     length = decode_length(_receive(connection, LENGTH_SIZE, waiting), ANSWER_MAX)
     return decode_answer(_receive(connection, length, waiting))
 
 
-def wait_for_hanging_up(connection: socket.socket, waiting: Waiting) -> None:
+def wait_for_hanging_up(connection: socket.socket, waiting: DaemonWait) -> None:
     """A daemon that ends hangs up when it is gone; AnswerTimeoutError."""
     try:
         waiting.for_descriptor(connection.fileno(), select.POLLIN)
@@ -65,7 +67,7 @@ def wait_for_hanging_up(connection: socket.socket, waiting: Waiting) -> None:
         return  # it has answered, and is as good as gone
 
 
-def _receive(connection: socket.socket, size: int, waiting: Waiting) -> bytes:
+def _receive(connection: socket.socket, size: int, waiting: DaemonWait) -> bytes:
     parts = bytearray()
     while len(parts) < size:
         waiting.for_descriptor(connection.fileno(), select.POLLIN)

@@ -48,7 +48,7 @@ class Failure(msgspec.Struct):
     message: str
 
 
-class Answer(msgspec.Struct, omit_defaults=True):
+class Response(msgspec.Struct, omit_defaults=True):
     result: dict[str, Any] | None = None
     error: Failure | None = None
 
@@ -126,7 +126,7 @@ class UnmountResult(msgspec.Struct):
     """Where it is dead now: mount namespaces that had copied it, and did not use it."""
 
 
-def encode(message: Request | Answer) -> bytes:
+def encode(message: Request | Response) -> bytes:
     """MountError for a message that is larger than any that the other end takes."""
     body = encode_json(message)
     limit = REQUEST_MAX if isinstance(message, Request) else ANSWER_MAX
@@ -151,15 +151,15 @@ def decode_request(body: bytes) -> Request:
         raise MountError(f"control message: {error}") from error
 
 
-def decode_answer(body: bytes) -> Answer:
+def decode_answer(body: bytes) -> Response:
     """MountError for anything but an answer."""
     try:
-        return decode_json(body, Answer)
+        return decode_json(body, Response)
     except (ValueError, RecursionError) as error:
         raise MountError(f"control answer: {error}") from error
 
 
-def decode_result(answer: Answer, kind: type[T]) -> T:
+def decode_result(answer: Response, kind: type[T]) -> T:
     """What was answered. MountError for what no daemon of this release says."""
     try:
         return msgspec.convert(answer.result or {}, kind)

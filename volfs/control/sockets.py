@@ -30,13 +30,13 @@ class Peer(NamedTuple):
     gid: int
 
 
-class Connection(Protocol):
+class ControlSocket(Protocol):
     """A socket of the standard library, or of trio."""
 
     def getsockopt(self, level: int, option: int, size: int, /) -> bytes: ...
 
 
-def find_peer(connection: Connection) -> Peer:
+def find_peer(connection: ControlSocket) -> Peer:
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return Peer(*struct.unpack("3i", raw))
 

@@ -14,17 +14,17 @@ from typing import NamedTuple
 
 import trio
 
-from volfs.control.liveness import is_dead
+from volfs.control.daemon_wait import DaemonWait
+from volfs.control.mount_liveness import is_dead
 from volfs.control.mounts import FS_TYPE, find_mount_point, resolve_mount_path
 from volfs.control.protocol import Failure, to_exception, to_failure
 from volfs.control.runtime import NAMED, make_runtime_directory, runtime_directory
 from volfs.control.sockets import remove_left_socket
-from volfs.control.waiting import Waiting
 from volfs.daemon.ending import Ending
 from volfs.daemon.logs import LOG_LEVEL, end_log, start_log
 from volfs.daemon.main import run
 from volfs.daemon.memory import tune_memory
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.daemon.surroundings import (
     check_limits,
     open_standard_files,
@@ -34,8 +34,8 @@ from volfs.daemon.surroundings import (
 )
 from volfs.daemon.whereabouts import check_empty
 from volfs.errors import MountError, NoAnswerError, VolfsError
-from volfs.fuse.guard import log_requests
 from volfs.fuse.mounting import check_fuse, unmount
+from volfs.fuse.request_guard import log_requests
 from volfs.model.names import check_environment, check_volume_name
 from volfs.model.text_json import decode_json, encode_json
 from volfs.store.address import find_local_path
@@ -87,7 +87,7 @@ def wait_for_mount(starting: Starting, timeout: float | None = None) -> None:
 
     Whoever does not wait any longer has no mount later on: the daemon is told to end.
     """
-    waiting = Waiting(starting.mountpoint, timeout, pid=starting.pid, then="; not mounted")
+    waiting = DaemonWait(starting.mountpoint, timeout, pid=starting.pid, then="; not mounted")
     with open(starting.pipe, "rb") as pipe:
         try:
             waiting.for_descriptor(starting.pipe, select.POLLIN)

@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from volfs.control.protocol import Failure, to_failure
 from volfs.daemon.launch import Starting, check_options, start_daemon, wait_for_mount
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.model.text_json import decode_json, encode_json
 
 REQUEST_MAX = 1 << 18

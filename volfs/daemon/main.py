@@ -15,12 +15,12 @@ import trio
 from volfs.control.mounts import FS_TYPE, find_mount_point, make_runtime_directory, socket_path
 from volfs.control.signs import open_sign
 from volfs.control.sockets import Bound
+from volfs.daemon.assemble import NO_KERNEL, open_rooms
 from volfs.daemon.attached import find_attached
 from volfs.daemon.ending import Ending
-from volfs.daemon.options import MountOptions
-from volfs.daemon.rooms import NO_KERNEL, open_rooms
+from volfs.daemon.mount_control import MountControl
+from volfs.daemon.mount_options import MountOptions
 from volfs.daemon.server import make_listener, serve
-from volfs.daemon.service import Service
 from volfs.daemon.sessions.carry import carry_over
 from volfs.daemon.sessions.open import open_session
 from volfs.daemon.sessions.opened import OpenSession, SessionBusyError, end_session
@@ -57,14 +57,14 @@ LOOK_AGAIN = 0.05
 
 
 @dataclass(slots=True)
-class Mount:
+class PreparedMount:
     """The rooms of one mount, built and ready to be served."""
 
     options: MountOptions
     session: OpenSession
     committer: Committer
     operations: Operations
-    service: Service
+    service: MountControl
 
     @property
     def state(self) -> MountState:
@@ -99,7 +99,7 @@ async def run(options: MountOptions, ending: Ending, ready: Callable[[], None]) 
                 built.service.finished.set()
 
 
-def _make_exit(service: Service) -> Callable[[object, object, object], None]:
+def _make_exit(service: MountControl) -> Callable[[object, object, object], None]:
     """What lets go of the session; a mount that this process failed to serve goes with it."""
 
     def leave(kind: object, error: object, trace: object) -> None:
@@ -125,7 +125,7 @@ def _begin(place: Whereabouts, request: MountRequest) -> None:
 # --- building ---------------------------------------------------------------
 
 
-async def _build(options: MountOptions, stack: AsyncExitStack) -> Mount:
+async def _build(options: MountOptions, stack: AsyncExitStack) -> PreparedMount:
     store = open_store(options.store)
     stack.callback(store.close)
     volume = store.get_volume(options.volume, options.environment)
@@ -190,7 +190,7 @@ def _choose_interval(options: MountOptions, volume: VolumeRecord) -> float:
 
 def _wire(
     options: MountOptions, session: OpenSession, committer: Committer, place: Whereabouts
-) -> Mount:
+) -> PreparedMount:
     interval = _choose_interval(options, committer.volume)
     follows = committer.volume.is_network and options.at is None
     if follows:
@@ -211,20 +211,20 @@ def _wire(
         operations = Operations(
             committer.state, committer.bridge, committer.flush, sync_root, committer.store.get_space
         )
-    service = Service(committer, operations, place, auto_commit)
+    service = MountControl(committer, operations, place, auto_commit)
     service.pinned = options.at is not None
     service.at_end = options.at_end
     service.follows = follows
     service.session = identify_session(session.path)
     service.find_overlay = session.find_place
-    return Mount(options, session, committer, operations, service)
+    return PreparedMount(options, session, committer, operations, service)
 
 
 # --- serving ----------------------------------------------------------------
 
 
 async def _serve(
-    built: Mount, servers: trio.Nursery, ending: Ending, ready: Callable[[], None]
+    built: PreparedMount, servers: trio.Nursery, ending: Ending, ready: Callable[[], None]
 ) -> None:
     """Serve the kernel until it is gone; the control server, in ``servers``, outlives it."""
     service = built.service
@@ -251,7 +251,7 @@ async def _serve(
         ready()
 
 
-def _start_background(built: Mount, nursery: trio.Nursery) -> None:
+def _start_background(built: PreparedMount, nursery: trio.Nursery) -> None:
     if isinstance(built.operations, NetworkOperations):
         nursery.start_soon(_share_now_and_then, built.committer, built.operations.sharing)
         return
@@ -261,7 +261,7 @@ def _start_background(built: Mount, nursery: trio.Nursery) -> None:
         nursery.start_soon(_commit_now_and_then, built.service, built.service.auto_commit)
 
 
-async def _leave_when_asked(built: Mount, ending: Ending) -> None:
+async def _leave_when_asked(built: PreparedMount, ending: Ending) -> None:
     """End as ``volfs umount`` does, but without anybody to tell what went wrong."""
     await ending.asked.wait()
     log.info("ending on a signal")
@@ -275,7 +275,7 @@ async def _let_go_when_nowhere(place: Whereabouts) -> None:
     await trio.to_thread.run_sync(place.anchor.close)
 
 
-async def _leave_when_readable(built: Mount, descriptor: int) -> None:
+async def _leave_when_readable(built: PreparedMount, descriptor: int) -> None:
     await trio.lowlevel.wait_readable(descriptor)
     log.info("ending, as the process has that this mount was for")
     with surviving("ending with its process"):
@@ -306,7 +306,7 @@ async def _share_now_and_then(committer: Committer, sharing: Sharing) -> None:
                 await committer.bridge.run(thin_history, committer.store, committer.volume)
 
 
-async def _commit_now_and_then(service: Service, interval: float) -> None:
+async def _commit_now_and_then(service: MountControl, interval: float) -> None:
     while True:
         await trio.sleep(interval)
         with surviving("background commit"):
@@ -316,7 +316,7 @@ async def _commit_now_and_then(service: Service, interval: float) -> None:
 # --- the end ----------------------------------------------------------------
 
 
-async def _finish(built: Mount) -> None:
+async def _finish(built: PreparedMount) -> None:
     """Commit what is left and remove the session; what is not committed stays in it."""
     service = built.service
     if service.socket is not None:
@@ -340,7 +340,7 @@ async def _finish(built: Mount) -> None:
         log.info("ended")
 
 
-async def _commit_last(built: Mount) -> bool:
+async def _commit_last(built: PreparedMount) -> bool:
     """Whether the overlay is to stay, although nothing went wrong."""
     committer, service = built.committer, built.service
     if committer.catalog is None or service.at_end == "discard":

@@ -13,9 +13,9 @@ import trio
 
 from volfs.control.protocol import (
     LENGTH_SIZE,
-    Answer,
     Failure,
     Request,
+    Response,
     decode_length,
     decode_request,
     encode,
@@ -200,14 +200,14 @@ async def _make_answer(
 
 
 def _encode_result(result: msgspec.Struct) -> bytes:
-    return encode(Answer(result=msgspec.to_builtins(result)))
+    return encode(Response(result=msgspec.to_builtins(result)))
 
 
 def _encode_error(error: Exception) -> bytes:
     try:
-        return encode(Answer(error=to_failure(error)))
+        return encode(Response(error=to_failure(error)))
     except Exception:  # noqa: BLE001 - the request's own error may be one of memory
-        return encode(Answer(error=Failure(MountError.code, "the answer cannot be made")))
+        return encode(Response(error=Failure(MountError.code, "the answer cannot be made")))
 
 
 def _check_peer(stream: trio.SocketStream) -> None:

@@ -1,7 +1,7 @@
 """What goes wrong in one task of a daemon does not end the others, nor the mount.
 
 Every task and thread of a daemon does its work within ``surviving``, as every handler
-of the kernel's requests does within ``fuse/guard.py``.
+of the kernel's requests does within ``fuse/request_guard.py``.
 """
 
 from __future__ import annotations

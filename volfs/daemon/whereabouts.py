@@ -18,7 +18,7 @@ from volfs.control.mounts import MountPoint, list_mount_points, open_place, read
 from volfs.daemon.attached import describe_mount, find_nested
 from volfs.errors import MountError
 from volfs.fuse import mounting
-from volfs.fuse.anchor import Anchor
+from volfs.fuse.mount_anchor import Anchor
 from volfs.model.text import show
 
 _TABLE = Path("/proc/self/mountinfo")

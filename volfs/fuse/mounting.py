@@ -15,7 +15,6 @@ import pyfuse3
 
 from volfs.errors import MountError
 from volfs.fuse import polling
-from volfs.fuse.anchor import Anchor
 from volfs.fuse.device import (
     DEVICE,
     MountRequest,
@@ -23,6 +22,7 @@ from volfs.fuse.device import (
     mount_by_call,
     mount_by_program,
 )
+from volfs.fuse.mount_anchor import Anchor
 from volfs.fuse.negotiation import Negotiation, read_wanted, show_features
 from volfs.fuse.notices import forget
 from volfs.fuse.ops import Operations

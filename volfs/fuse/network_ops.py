@@ -16,8 +16,8 @@ from pyfuse3 import (
     SetattrFields,
 )
 
-from volfs.fuse.guard import guarded
 from volfs.fuse.ops import Operations
+from volfs.fuse.request_guard import guarded
 from volfs.vfs.committer import Committer
 from volfs.vfs.inode import ROOT_INO, File
 from volfs.vfs.sharing import Sharing

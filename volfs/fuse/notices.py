@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyfuse3
 
 from volfs.errors import MountError
-from volfs.vfs.checkout import Notice
+from volfs.vfs.checkout import KernelNotice
 
 
-def forget(notices: list[Notice]) -> None:
+def forget(notices: list[KernelNotice]) -> None:
     """All of them, also where the kernel refuses one. MountError: it may show what was before."""
     refused: list[OSError] = []
     for notice in notices:

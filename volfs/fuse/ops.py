@@ -24,15 +24,15 @@ from pyfuse3 import (
 
 from volfs.errors import InvalidOperationError, VolfsError
 from volfs.fuse.callers import find_caller, note_caller
-from volfs.fuse.guard import guarded
 from volfs.fuse.negotiation import NONE, Features
 from volfs.fuse.notices import forget
+from volfs.fuse.request_guard import guarded
 from volfs.model.entry import FileKind
 from volfs.model.names import NAME_MAX, show_path
 from volfs.store.base import Space
 from volfs.vfs.aio import Bridge
 from volfs.vfs.caller import ROOT, Caller
-from volfs.vfs.checkout import Notice
+from volfs.vfs.checkout import KernelNotice
 from volfs.vfs.data_bytes import find_data
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
@@ -276,7 +276,7 @@ class Operations(pyfuse3.Operations):
         """Have the kernel ask for modes that lost set-id bits by what has no attributes in
         its answer."""
         while self.files.dropped:
-            notice = Notice(self.files.dropped.pop(), None)
+            notice = KernelNotice(self.files.dropped.pop(), None)
             await self.bridge.run(forget, [notice])
 
     def _note_opener(self, ctx: RequestContext) -> Caller:

@@ -27,7 +27,7 @@ Xattrs = tuple[tuple[bytes, bytes], ...]
 """Extended attributes in the order of their names, as an entry has them."""
 
 
-class Tag(enum.IntEnum):
+class AclTag(enum.IntEnum):
     """In the order in which an ACL has them."""
 
     OWNER = 1
@@ -38,14 +38,14 @@ class Tag(enum.IntEnum):
     OTHER = 32
 
 
-_NAMED = (Tag.USER, Tag.GROUP)
-_ONCE = (Tag.OWNER, Tag.OWNING_GROUP, Tag.OTHER)
+_NAMED = (AclTag.USER, AclTag.GROUP)
+_ONCE = (AclTag.OWNER, AclTag.OWNING_GROUP, AclTag.OTHER)
 
 
 class AclEntry(NamedTuple):
     """What one user or group may do, or a class of them."""
 
-    tag: Tag
+    tag: AclTag
     permissions: int
     who: int = NOBODY
 
@@ -69,7 +69,7 @@ def decode_acl(value: bytes) -> Acl:
 
 
 def _make_entry(tag: int, permissions: int, who: int) -> AclEntry:
-    return AclEntry(Tag(tag), permissions, who if tag in _NAMED else NOBODY)
+    return AclEntry(AclTag(tag), permissions, who if tag in _NAMED else NOBODY)
 
 
 def _is_valid(acl: Acl) -> bool:
@@ -79,7 +79,7 @@ def _is_valid(acl: Acl) -> bool:
     return not acl or (
         tags == sorted(tags)
         and all(tags.count(tag) == 1 for tag in _ONCE)
-        and bool(named) <= tags.count(Tag.MASK) <= 1
+        and bool(named) <= tags.count(AclTag.MASK) <= 1
         and all(entry.permissions <= 0o7 for entry in acl)
         and all(entry.who != NOBODY for entry in named)
     )
@@ -97,14 +97,14 @@ def is_mode(acl: Acl) -> bool:
 def to_mode(acl: Acl) -> int:
     """The nine bits that stat(2) shows: for the group those of the mask, if there is one."""
     bits = {entry.tag: entry.permissions for entry in acl}
-    group = bits.get(Tag.MASK, bits[Tag.OWNING_GROUP])
-    return bits[Tag.OWNER] << 6 | group << 3 | bits[Tag.OTHER]
+    group = bits.get(AclTag.MASK, bits[AclTag.OWNING_GROUP])
+    return bits[AclTag.OWNER] << 6 | group << 3 | bits[AclTag.OTHER]
 
 
 def with_mode(acl: Acl, mode: int) -> Acl:
     """As chmod(2) leaves it: what the mode shows is the mode's, named entries stay."""
-    group = Tag.OWNING_GROUP if is_mode(acl) else Tag.MASK
-    bits = {Tag.OWNER: mode >> 6 & 7, group: mode >> 3 & 7, Tag.OTHER: mode & 7}
+    group = AclTag.OWNING_GROUP if is_mode(acl) else AclTag.MASK
+    bits = {AclTag.OWNER: mode >> 6 & 7, group: mode >> 3 & 7, AclTag.OTHER: mode & 7}
     return tuple(
         entry._replace(permissions=bits.get(entry.tag, entry.permissions)) for entry in acl
     )

@@ -60,7 +60,7 @@ class Change:
 
 
 @dataclass(slots=True)
-class Tally:
+class ChangeTally:
     """Changes of one kind. ``bytes`` is by how much the files have grown together."""
 
     files: int = 0
@@ -82,9 +82,9 @@ def iter_changes(get: GetTree, old: Snapshot, new: Snapshot) -> Iterator[Change]
             yield Change(kind, path, a, b)
 
 
-def tally_changes(changes: Iterable[Change]) -> dict[ChangeKind, Tally]:
+def tally_changes(changes: Iterable[Change]) -> dict[ChangeKind, ChangeTally]:
     """How many changes of each kind; a name of a hard-linked file counts like any other."""
-    tallies = {kind: Tally() for kind in ChangeKind}
+    tallies = {kind: ChangeTally() for kind in ChangeKind}
     for change in changes:
         tally = tallies[change.kind]
         tally.directories += change.entry.is_directory

@@ -31,7 +31,7 @@ class PackUse(NamedTuple):
         return max(self.durable, self.size, PACK_HEADER_SIZE) - PACK_HEADER_SIZE - self.live_bytes
 
 
-class Plan(NamedTuple):
+class CollectionPlan(NamedTuple):
     """Packs by id, ascending. Those in neither list stay as they are."""
 
     drop: tuple[PackUse, ...] = ()
@@ -46,7 +46,7 @@ class Plan(NamedTuple):
         return not (self.drop or self.rewrite)
 
 
-def plan_collection(uses: Iterable[PackUse]) -> Plan:
+def plan_collection(uses: Iterable[PackUse]) -> CollectionPlan:
     """The plan for these packs. Carrying it out leaves packs that plan nothing more."""
     drop, rewrite, busy = [], [], []
     for use in sorted(uses):
@@ -58,7 +58,7 @@ def plan_collection(uses: Iterable[PackUse]) -> Plan:
             rewrite.append(use)
         else:
             drop.append(use)
-    return Plan(tuple(drop), tuple(rewrite), tuple(busy))
+    return CollectionPlan(tuple(drop), tuple(rewrite), tuple(busy))
 
 
 def _is_wanted(use: PackUse) -> bool:

@@ -29,7 +29,7 @@ from volfs.model.entry import DIRECT_EXTENTS_MAX, UNKNOWN, Entry, Extent, Extent
 from volfs.model.objects import NO_OID, Kind, Oid, Put
 
 
-class Built(NamedTuple):
+class ContentFields(NamedTuple):
     """The content fields of an entry that is not inline."""
 
     extents: Extents
@@ -44,7 +44,7 @@ def build_content(
     size: int,
     windows: Mapping[int, Extents],
     chunk_bits: int,
-) -> Built:
+) -> ContentFields:
     """Content of ``size`` bytes: ``windows`` by number, all others as in ``base``.
 
     ``base`` is not inline; one that is counts as empty, with window 0 given.
@@ -57,21 +57,21 @@ def build_content(
     if count <= DIRECT_EXTENTS_MAX:
         direct = builder.gather(0, count)
         if len(direct) <= DIRECT_EXTENTS_MAX:
-            return Built(direct, NO_OID, measure_extents(direct))
+            return ContentFields(direct, NO_OID, measure_extents(direct))
     root = builder.put_node(builder.top_level(), 0, builder.old_root())
     if not root.oid:
-        return Built((Extent(size, NO_OID, 0),), NO_OID, 0)
-    return Built((), Oid(root.oid), root.data)
+        return ContentFields((Extent(size, NO_OID, 0),), NO_OID, 0)
+    return ContentFields((), Oid(root.oid), root.data)
 
 
-class _Node(NamedTuple):
+class _ListNode(NamedTuple):
     """A list, or none, and its bytes that are not holes (or UNKNOWN)."""
 
     oid: bytes
     data: int
 
 
-_HOLE = _Node(NO_OID, 0)
+_HOLE = _ListNode(NO_OID, 0)
 
 
 class _Builder:
@@ -103,24 +103,24 @@ class _Builder:
     def span(self, level: int) -> int:
         return 1 << (self.bits + FANOUT_BITS * (level + 1))
 
-    def old_root(self) -> _Node:
+    def old_root(self) -> _ListNode:
         """What the new root can take over: the old one, or the part of it that is left."""
         if self.old_level < 0:
             return _HOLE
-        old = _Node(self.base.root, UNKNOWN)
+        old = _ListNode(self.base.root, UNKNOWN)
         for _ in range(self.top_level(), self.old_level):
             old = self.find_child(old, 0)
         return old
 
-    def find_child(self, old: _Node, index: int) -> _Node:
+    def find_child(self, old: _ListNode, index: int) -> _ListNode:
         if not old.oid:
             return _HOLE
         node = self.get(Oid(old.oid))
         if index >= len(node.children) or not node.children[index]:
             return _HOLE
-        return _Node(node.children[index], node.sums[index] if node.sums else UNKNOWN)
+        return _ListNode(node.children[index], node.sums[index] if node.sums else UNKNOWN)
 
-    def put_node(self, level: int, index: int, old: _Node) -> _Node:
+    def put_node(self, level: int, index: int, old: _ListNode) -> _ListNode:
         """The list of ``level`` over the ``index``-th span; ``old`` covers the same, or less."""
         start = index * self.span(level)
         end = min(start + self.span(level), self.size)
@@ -133,8 +133,10 @@ class _Builder:
             return self.put_inner(level, index, end - start, old)
         return self.put_leaf(start >> self.bits, -(-(end - start) >> self.bits))
 
-    def with_data(self, old: _Node) -> _Node:
-        return old if old.data != UNKNOWN else _Node(old.oid, measure_list(self.get, Oid(old.oid)))
+    def with_data(self, old: _ListNode) -> _ListNode:
+        return (
+            old if old.data != UNKNOWN else _ListNode(old.oid, measure_list(self.get, Oid(old.oid)))
+        )
 
     def is_hole(self, level: int, start: int, end: int, old: bytes) -> bool:
         """Whether an untouched span is known to be one hole, without walking it."""
@@ -150,7 +152,7 @@ class _Builder:
         full = end == start + self.span(level)
         return end <= self.base.size and (full or self.size == self.base.size)
 
-    def put_inner(self, level: int, index: int, length: int, old: _Node) -> _Node:
+    def put_inner(self, level: int, index: int, length: int, old: _ListNode) -> _ListNode:
         count = -(-length // self.span(level - 1))
         children = [
             self.put_node(level - 1, index * FANOUT + i, self.old_child(level, index, i, old))
@@ -160,14 +162,14 @@ class _Builder:
         if not data:
             return _HOLE
         oids = tuple(child.oid for child in children)
-        return _Node(self.put_list(level, (), oids, tuple(c.data for c in children)), data)
+        return _ListNode(self.put_list(level, (), oids, tuple(c.data for c in children)), data)
 
-    def old_child(self, level: int, index: int, i: int, old: _Node) -> _Node:
+    def old_child(self, level: int, index: int, i: int, old: _ListNode) -> _ListNode:
         if level > self.old_level:
             return old if index == 0 and i == 0 else _HOLE
         return self.find_child(old, i)
 
-    def put_leaf(self, first: int, count: int) -> _Node:
+    def put_leaf(self, first: int, count: int) -> _ListNode:
         slices: list[Slice] = []
         crowded: list[Crowded] = []
         for window in range(first, first + count):
@@ -180,7 +182,7 @@ class _Builder:
                 slices += [Slice(Oid(e.oid), e.offset, e.length) for e in extents]
         leaf = to_extents(slices)
         total = measure_extents(leaf) + sum(each.data for each in crowded)
-        return _Node(self.put_list(0, leaf, crowded=tuple(crowded)), total) if total else _HOLE
+        return _ListNode(self.put_list(0, leaf, crowded=tuple(crowded)), total) if total else _HOLE
 
     def put_list(
         self,

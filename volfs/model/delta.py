@@ -83,7 +83,7 @@ def apply_delta(get: GetTree, put: Put, base: Snapshot, delta: Delta) -> Applied
     return Applied(snapshot, directories)
 
 
-class _Node(NamedTuple):
+class _DeltaNode(NamedTuple):
     """A directory that the delta names. ``base`` has its new attributes over its old tree."""
 
     path: Path
@@ -91,7 +91,7 @@ class _Node(NamedTuple):
     base: Entry
 
 
-def _iter_nodes(get: GetTree, root: Entry, delta: DirectoryDelta) -> Iterator[_Node]:
+def _iter_nodes(get: GetTree, root: Entry, delta: DirectoryDelta) -> Iterator[_DeltaNode]:
     """The delta's directories, each before those below it."""
     stack = [_make_node((), delta, root)]
     while stack:
@@ -103,7 +103,7 @@ def _iter_nodes(get: GetTree, root: Entry, delta: DirectoryDelta) -> Iterator[_N
                 stack.append(_make_node((*node.path, name), change, base))
 
 
-def _make_node(path: Path, delta: DirectoryDelta, base: Entry | None) -> _Node:
+def _make_node(path: Path, delta: DirectoryDelta, base: Entry | None) -> _DeltaNode:
     attributes, start = delta.attributes or base, delta.start
     if start is None:
         if base is None or not base.is_directory:
@@ -111,4 +111,4 @@ def _make_node(path: Path, delta: DirectoryDelta, base: Entry | None) -> _Node:
         start = base.tree
     assert attributes is not None, "a directory that is made has attributes"
     name = path[-1] if path else ROOT_NAME
-    return _Node(path, delta, replace(attributes, name=name, root=start))
+    return _DeltaNode(path, delta, replace(attributes, name=name, root=start))

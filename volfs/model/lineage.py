@@ -8,7 +8,7 @@ from typing import NamedTuple
 from volfs.model.objects import Oid
 
 
-class Found(NamedTuple):
+class FoundManifest(NamedTuple):
     """A manifest that was found: what it says of itself."""
 
     oid: Oid
@@ -17,18 +17,20 @@ class Found(NamedTuple):
     created_ns: int
 
 
-def choose_versions(found: Iterable[Found], is_whole: Callable[[Found], bool]) -> list[Found]:
+def choose_versions(
+    found: Iterable[FoundManifest], is_whole: Callable[[FoundManifest], bool]
+) -> list[FoundManifest]:
     """One manifest for each version that can be had, newest first.
 
     The newest whole version is the head; below it the parents, and where a
     parent is missing the next lower version there is. Of two that might be a
     version, the earlier: the one that lost the race to publish was made again.
     """
-    by_version: dict[int, list[Found]] = {}
+    by_version: dict[int, list[FoundManifest]] = {}
     for item in found:
         by_version.setdefault(item.version, []).append(item)
-    chosen: list[Found] = []
-    above: Found | None = None
+    chosen: list[FoundManifest] = []
+    above: FoundManifest | None = None
     for version in sorted(by_version, reverse=True):
         candidates = _list_candidates(by_version[version], above)
         whole = next(filter(is_whole, candidates), None)
@@ -38,7 +40,9 @@ def choose_versions(found: Iterable[Found], is_whole: Callable[[Found], bool]) -
     return chosen
 
 
-def _list_candidates(found: list[Found], above: Found | None) -> list[Found]:
+def _list_candidates(
+    found: list[FoundManifest], above: FoundManifest | None
+) -> list[FoundManifest]:
     """Those that may be the version, likeliest first."""
     if above is not None and above.version == found[0].version + 1:
         return [item for item in found if item.oid == above.parent]

@@ -36,7 +36,7 @@ from volfs.model.profile import Profile
 from volfs.model.tree import GetTree, diff_trees, edit_tree, find_entry
 
 
-class Overridden(NamedTuple):
+class OverriddenChange(NamedTuple):
     """A path where others' committed change was replaced by ours; theirs stays in history."""
 
     path: Path
@@ -47,7 +47,7 @@ class Overridden(NamedTuple):
 
 class Merged(NamedTuple):
     snapshot: Snapshot
-    overridden: list[Overridden]
+    overridden: list[OverriddenChange]
     """By path."""
 
 
@@ -75,7 +75,7 @@ def merge_snapshots(
     doubled = {record.group for record in records if record.is_doubled}
     if doubled:
         paths = find_groups(get, ours.root.tree, doubled)
-        overridden += [Overridden(path, "modified", "modified") for path, _ in paths]
+        overridden += [OverriddenChange(path, "modified", "modified") for path, _ in paths]
     return Merged(snapshot, sorted(set(overridden)))
 
 
@@ -83,14 +83,14 @@ def merge_snapshots(
 
 
 @dataclass
-class _Directory:
+class _MergedDirectory:
     """One that both sides have, or that one removed and the other changed."""
 
     path: Path
     base: Entry | None
     ours: Entry | None
     theirs: Entry | None
-    names: dict[bytes, Entry | _Directory | None] = field(default_factory=dict)
+    names: dict[bytes, Entry | _MergedDirectory | None] = field(default_factory=dict)
     """What becomes of the names that we changed."""
     merged: Entry | None = None
 
@@ -100,24 +100,26 @@ class _Merge:
     get: GetTree
     put: Put
     profile: Profile
-    overridden: list[Overridden] = field(default_factory=list)
+    overridden: list[OverriddenChange] = field(default_factory=list)
 
     def roots(self, base: Entry, ours: Entry, theirs: Entry) -> Entry:
         """The merged root. Down first, then up: no recursion, for depth has no limit."""
         root = self.entry((), base, ours, theirs)
-        opened = [root] if isinstance(root, _Directory) else []
+        opened = [root] if isinstance(root, _MergedDirectory) else []
         for directory in opened:
             self.open(directory)
-            opened += [name for name in directory.names.values() if isinstance(name, _Directory)]
+            opened += [
+                name for name in directory.names.values() if isinstance(name, _MergedDirectory)
+            ]
         for directory in reversed(opened):
             self.close(directory)
-        root = root.merged if isinstance(root, _Directory) else root
+        root = root.merged if isinstance(root, _MergedDirectory) else root
         assert root is not None, "both sides have a root"
         return root
 
     def entry(
         self, path: Path, base: Entry | None, ours: Entry | None, theirs: Entry | None
-    ) -> Entry | _Directory | None:
+    ) -> Entry | _MergedDirectory | None:
         """What the merged tree has at ``path``."""
         if is_same(ours, theirs) or is_same(theirs, base):
             return ours
@@ -125,23 +127,25 @@ class _Merge:
             return theirs
         sides = [entry for entry in (ours, theirs) if entry]
         if all(map(_is_directory, sides)) and (len(sides) == 2 or _is_directory(base)):
-            return _Directory(path, base if _is_directory(base) else None, ours, theirs)
+            return _MergedDirectory(path, base if _is_directory(base) else None, ours, theirs)
         if not (ours and theirs and same_but_times(ours, theirs)):
-            self.overridden.append(Overridden(path, _describe(base, theirs), _describe(base, ours)))
+            self.overridden.append(
+                OverriddenChange(path, _describe(base, theirs), _describe(base, ours))
+            )
         return ours
 
-    def open(self, here: _Directory) -> None:
+    def open(self, here: _MergedDirectory) -> None:
         """Decide about each name that we changed."""
         for name, before, mine in diff_trees(self.get, _tree(here.base), _tree(here.ours)):
             other = find_entry(self.get, _tree(here.theirs), name)
             merged = self.entry((*here.path, name), before, mine, other)
-            if isinstance(merged, _Directory) or not is_same(merged, other):
+            if isinstance(merged, _MergedDirectory) or not is_same(merged, other):
                 here.names[name] = merged
 
-    def close(self, here: _Directory) -> None:
+    def close(self, here: _MergedDirectory) -> None:
         """Put those names into their tree; all directories below are closed."""
         edits = {
-            name: merged.merged if isinstance(merged, _Directory) else merged
+            name: merged.merged if isinstance(merged, _MergedDirectory) else merged
             for name, merged in here.names.items()
         }
         edited = edit_tree(self.get, self.put, _tree(here.theirs), edits)

@@ -154,7 +154,7 @@ def iter_objects(get: GetTree, root: Oid) -> Iterator[Oid]:
         yield from (Oid(page.oid) for page in get(root).pages)
 
 
-class Change(NamedTuple):
+class NameChange(NamedTuple):
     """One name that two directories have differently; None where it is absent."""
 
     name: bytes
@@ -162,7 +162,7 @@ class Change(NamedTuple):
     new: Entry | None
 
 
-def diff_trees(get: GetTree, old: Oid, new: Oid) -> Iterator[Change]:
+def diff_trees(get: GetTree, old: Oid, new: Oid) -> Iterator[NameChange]:
     """The names that differ, in order. Reads only the pages that differ."""
     if old == new:
         return
@@ -173,7 +173,7 @@ def diff_trees(get: GetTree, old: Oid, new: Oid) -> Iterator[Change]:
     for name in sorted(olds.keys() | news.keys()):
         a, b = olds.get(name), news.get(name)
         if not is_same(a, b):
-            yield Change(name, a, b)
+            yield NameChange(name, a, b)
 
 
 def _entries_outside(

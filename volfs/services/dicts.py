@@ -15,19 +15,19 @@ from volfs.errors import (
     RequestSizeError,
     StoreDeniedError,
 )
-from volfs.services.layout import ENTRIES, VALUES
 from volfs.services.lifetimes import (
     IDLE_NS,
     SLACK_NS,
     TERM_MAX,
     Age,
-    Entry,
+    DictEntry,
     Flag,
     begin_term,
     decode_entry,
     look_at,
 )
 from volfs.services.resources import DICT, get_resource
+from volfs.services.service_tables import ENTRIES, VALUES
 from volfs.store.clock import Moment, read_moment
 from volfs.store.tables import Changing, Reading, TableStore, end_of
 
@@ -38,11 +38,11 @@ _SWEPT = 2
 _BATCH = 256
 
 
-class Seen(NamedTuple):
+class SeenRow(NamedTuple):
     """A row that somebody has looked at."""
 
     at: bytes
-    entry: Entry
+    entry: DictEntry
     age: Age
 
     @property
@@ -83,7 +83,7 @@ class Dicts:
     def contains(self, dict_id: str, key: bytes) -> bool:
         """Whether ``find`` would find it. Not a use."""
 
-        def look(txn: Reading) -> Seen | None:
+        def look(txn: Reading) -> SeenRow | None:
             get_resource(txn, dict_id, DICT)
             return self._find_entry(txn, row_key(dict_id, key))
 
@@ -189,7 +189,7 @@ class Dicts:
 
         self._tables.change(act, adds=None)
 
-    def _iter_entries(self, dict_id: str) -> Iterator[Entry]:
+    def _iter_entries(self, dict_id: str) -> Iterator[DictEntry]:
         first = dict_id.encode()
         end = end_of(first)
         while rows := self._read_batch(dict_id, first, end):
@@ -206,7 +206,7 @@ class Dicts:
 
         return self._tables.read(look)
 
-    def _note(self, dict_id: str, looks: list[Seen]) -> None:
+    def _note(self, dict_id: str, looks: list[SeenRow]) -> None:
         """Write down what looks have found, where that is news and the rows are as they were."""
         news = [seen for seen in looks if seen.is_news]
 
@@ -224,7 +224,7 @@ class Dicts:
 
     # --- within a transaction --------------------------------------------
 
-    def _look(self, txn: Reading, dict_id: str, key: bytes) -> tuple[Seen, bytes | None] | None:
+    def _look(self, txn: Reading, dict_id: str, key: bytes) -> tuple[SeenRow, bytes | None] | None:
         """A row, and its value unless it has expired."""
         get_resource(txn, dict_id, DICT)
         at = row_key(dict_id, key)
@@ -238,7 +238,7 @@ class Dicts:
             raise DamagedObjectError(f"Dict {dict_id}: the value of an entry is missing")
         return seen, value
 
-    def _find_entry(self, txn: Reading, at: bytes) -> Seen | None:
+    def _find_entry(self, txn: Reading, at: bytes) -> SeenRow | None:
         row = txn.find(ENTRIES, at)
         return None if row is None else see(at, row, self._now())
 
@@ -249,7 +249,7 @@ class Dicts:
         self._settle(txn, seen)
         return seen.is_live
 
-    def _settle(self, txn: Changing, seen: Seen) -> None:
+    def _settle(self, txn: Changing, seen: SeenRow) -> None:
         """Bring the row of an entry to what a look has found."""
         if not seen.is_live:
             self._erase(txn, seen.at)
@@ -262,10 +262,10 @@ class Dicts:
         term_ns, flags = term
         if len(value) > INLINE_MAX:
             txn.put(VALUES, at, value)
-            entry = Entry(term_ns, None, flags | Flag.APART, key, b"")
+            entry = DictEntry(term_ns, None, flags | Flag.APART, key, b"")
         else:
             txn.delete(VALUES, at)
-            entry = Entry(term_ns, None, flags, key, value)
+            entry = DictEntry(term_ns, None, flags, key, value)
         txn.put(ENTRIES, at, begin_term(entry, term_ns, self._now()).encode())
 
     def _erase(self, txn: Changing, at: bytes) -> None:
@@ -282,9 +282,9 @@ class Dicts:
             self._settle(txn, see(key, row, self._now()))
 
 
-def see(at: bytes, row: bytes, now: Moment) -> Seen:
+def see(at: bytes, row: bytes, now: Moment) -> SeenRow:
     entry = decode_entry(row)
-    return Seen(at, entry, look_at(entry, now))
+    return SeenRow(at, entry, look_at(entry, now))
 
 
 def find_term(ttl: float | None) -> tuple[int, Flag]:

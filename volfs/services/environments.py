@@ -12,21 +12,21 @@ import msgspec
 from volfs.errors import AlreadyExistsError, ConflictError, DamagedObjectError
 from volfs.model.names import MAIN, check_environment
 from volfs.model.text import from_stored, to_stored
-from volfs.services.layout import ENVIRONMENTS, NAMES, RESOURCES
 from volfs.services.resources import (
     DICT,
     EVERYTHING,
     QUEUE,
     SECRET,
     Clock,
-    Kind,
     Resource,
+    ResourceKind,
     Resources,
     decode_resource,
     encode_resource,
     name_row,
 )
 from volfs.services.secrets import Secrets
+from volfs.services.service_tables import ENVIRONMENTS, NAMES, RESOURCES
 from volfs.store.clock import now_ns
 from volfs.store.identity import default_author
 from volfs.store.tables import Changing, Reading, TableStore
@@ -61,9 +61,9 @@ class Environments:
         rows = self._tables.read(lambda txn: txn.scan(ENVIRONMENTS, b"\0", b"\xff", EVERYTHING))
         return {key.decode(): _decode(key, row) for key, row in rows}
 
-    def list_resources(self) -> dict[str, dict[Kind, list[str]]]:
+    def list_resources(self) -> dict[str, dict[ResourceKind, list[str]]]:
         """The names there are, by environment and kind; none that has nothing."""
-        found: dict[str, dict[Kind, list[str]]] = {}
+        found: dict[str, dict[ResourceKind, list[str]]] = {}
         for kind in KINDS:
             for environment, name in Resources(self._store, kind).list_names():
                 found.setdefault(environment, {}).setdefault(kind, []).append(name)

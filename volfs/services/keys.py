@@ -64,7 +64,7 @@ def make_key() -> Key:
     return Key(secrets.token_bytes(_KEY_SIZE))
 
 
-class Sealed(msgspec.Struct, array_like=True, frozen=True):
+class EncryptedSecret(msgspec.Struct, array_like=True, frozen=True):
     """A stored secret: its bytes under a key of their own, that key under the file's."""
 
     version: int
@@ -87,20 +87,20 @@ class KeyRing(NamedTuple):
     def ids(self) -> list[bytes]:
         return [key.id for key in self.keys]
 
-    def seal(self, data: bytes, context: bytes, version: int) -> Sealed:
+    def seal(self, data: bytes, context: bytes, version: int) -> EncryptedSecret:
         """``context`` says whose it is: only for the same can it be opened again."""
         secret = secrets.token_bytes(_KEY_SIZE)
         about = context + b"\0%d" % version
         wrapped = self.keys[0].encrypt(secret, about)
-        return Sealed(version, self.keys[0].id, wrapped, Key(secret).encrypt(data, about))
+        return EncryptedSecret(version, self.keys[0].id, wrapped, Key(secret).encrypt(data, about))
 
-    def open(self, sealed: Sealed, context: bytes) -> bytes:
+    def open(self, sealed: EncryptedSecret, context: bytes) -> bytes:
         """DamagedObjectError; StoreDeniedError if the file has not the key."""
         about = sealed.about(context)
         secret = self._get(sealed.key).decrypt(sealed.wrapped, about)
         return Key(secret).decrypt(sealed.content, about)
 
-    def rewrap(self, sealed: Sealed, context: bytes) -> Sealed:
+    def rewrap(self, sealed: EncryptedSecret, context: bytes) -> EncryptedSecret:
         """The same content and its key, under the newest key of the file."""
         about = sealed.about(context)
         secret = self._get(sealed.key).decrypt(sealed.wrapped, about)

@@ -33,7 +33,7 @@ class Flag(IntFlag):
     """It has a term; without this flag, a date."""
 
 
-class Entry(NamedTuple):
+class DictEntry(NamedTuple):
     """A row. ``value`` is empty where it lies apart."""
 
     term_ns: int
@@ -54,11 +54,11 @@ class Age(NamedTuple):
 
     left_ns: int
     """Not above 0: it has expired."""
-    noted: Entry | None
+    noted: DictEntry | None
     """How its row is to be, if that is news."""
 
 
-def decode_entry(row: bytes) -> Entry:
+def decode_entry(row: bytes) -> DictEntry:
     try:
         term_ns, flags, length = _HEAD.unpack_from(row)
         start = _HEAD.size + SIZE * bool(flags & Flag.TERM)
@@ -66,16 +66,16 @@ def decode_entry(row: bytes) -> Entry:
         if len(row) < end:
             raise ValueError("too short")
         wait = decode_wait(row[_HEAD.size : start]) if flags & Flag.TERM else None
-        return Entry(term_ns, wait, Flag(flags & ~Flag.TERM), row[start:end], row[end:])
+        return DictEntry(term_ns, wait, Flag(flags & ~Flag.TERM), row[start:end], row[end:])
     except (struct.error, ValueError) as error:
         raise DamagedObjectError(f"an entry of a Dict: {error}") from error
 
 
-def begin_term(entry: Entry, term_ns: int, now: Moment) -> Entry:
+def begin_term(entry: DictEntry, term_ns: int, now: Moment) -> DictEntry:
     return entry._replace(term_ns=min(term_ns, TERM_MAX), wait=begin_wait(now))
 
 
-def look_at(entry: Entry, now: Moment) -> Age:
+def look_at(entry: DictEntry, now: Moment) -> Age:
     """How much is left of an entry's term."""
     if entry.wait is None:
         most = TERM_MAX if entry.flags & Flag.TTL else IDLE_NS + SLACK_NS

@@ -15,9 +15,9 @@ from volfs.errors import (
     RequestSizeError,
     ResourceExhaustedError,
 )
-from volfs.services.layout import COUNTS, ITEMS, PARTITIONS
 from volfs.services.resources import EVERYTHING, QUEUE, Clock, get_resource
-from volfs.services.waiting import wait_for
+from volfs.services.service_tables import COUNTS, ITEMS, PARTITIONS
+from volfs.services.signal_wait import wait_for
 from volfs.store.clock import uptime_ns
 from volfs.store.tables import Changing, Reading, Signal, TableStore, end_of
 
@@ -53,7 +53,7 @@ class Partition(NamedTuple):
         )
 
 
-class Usage(NamedTuple):
+class QueueUsage(NamedTuple):
     """What a Queue holds."""
 
     partitions: int
@@ -193,15 +193,15 @@ class Queues:
 
         return self._tables.read(look)
 
-    def get_usage(self, queue_id: str) -> Usage:
+    def get_usage(self, queue_id: str) -> QueueUsage:
         """Partitions that have items, and their items."""
         first = queue_id.encode()
 
-        def look(txn: Reading) -> Usage:
+        def look(txn: Reading) -> QueueUsage:
             self._check(queue_id)
             rows = txn.scan(PARTITIONS, first, end_of(first), EVERYTHING)
             counts = [row.length for _, data in rows if (row := self._live(data)) is not None]
-            return Usage(sum(1 for count in counts if count), sum(counts))
+            return QueueUsage(sum(1 for count in counts if count), sum(counts))
 
         return self._tables.read(look)
 

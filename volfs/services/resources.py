@@ -18,7 +18,7 @@ import msgspec
 from volfs.errors import AlreadyExistsError, DamagedObjectError, InvalidNameError, NotFoundError
 from volfs.model.names import check_environment
 from volfs.model.text import from_stored, to_stored
-from volfs.services.layout import (
+from volfs.services.service_tables import (
     COUNTS,
     DOOMED,
     ENTRIES,
@@ -50,15 +50,19 @@ _NEVER = (1 << 63) - 1
 _APP_ID = re.compile(r"ap-[a-zA-Z0-9]{22}")
 
 
-class Kind(NamedTuple):
+class ResourceKind(NamedTuple):
     """A sort of resource: how its ids begin, and what it is called."""
 
     prefix: str
     noun: str
 
 
-DICT, QUEUE, SECRET = Kind("di", "Dict"), Kind("qu", "Queue"), Kind("st", "Secret")
-VOLUME, NETWORK = Kind("vo", "Volume"), Kind("sv", "NetworkFileSystem")
+DICT, QUEUE, SECRET = (
+    ResourceKind("di", "Dict"),
+    ResourceKind("qu", "Queue"),
+    ResourceKind("st", "Secret"),
+)
+VOLUME, NETWORK = ResourceKind("vo", "Volume"), ResourceKind("sv", "NetworkFileSystem")
 """Only ephemeral ones are resources: for as long as such a one is, its volume is needed."""
 
 
@@ -95,7 +99,7 @@ class Resources:
     def __init__(
         self,
         store: TableStore,
-        kind: Kind,
+        kind: ResourceKind,
         now: Clock = now_ns,
         moment: Callable[[], Moment] = read_moment,
     ) -> None:
@@ -266,7 +270,7 @@ def _name_key(prefix: str, environment: str, name: str) -> bytes:
     return to_stored(f"{prefix}/{environment}/{name}").encode()[:_KEY_MAX]
 
 
-def get_resource(txn: Reading, resource_id: str, kind: Kind) -> Resource:
+def get_resource(txn: Reading, resource_id: str, kind: ResourceKind) -> Resource:
     """NotFoundError if there is none of this id, or not of this kind."""
     row = txn.find(RESOURCES, to_stored(resource_id).encode()[:100]) if resource_id else None
     if row is None or not resource_id.startswith(kind.prefix):

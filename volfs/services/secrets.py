@@ -17,8 +17,8 @@ import msgspec
 from volfs.errors import DamagedObjectError, InvalidError, NotFoundError, StoreDeniedError
 from volfs.model.text import from_stored, to_stored
 from volfs.services.keys import (
+    EncryptedSecret,
     KeyRing,
-    Sealed,
     create_key_file,
     find_key_file,
     is_shared,
@@ -27,7 +27,6 @@ from volfs.services.keys import (
     make_key,
     replace_key_file,
 )
-from volfs.services.layout import SECRETS, USES
 from volfs.services.resources import (
     EVERYTHING,
     SECRET,
@@ -36,6 +35,7 @@ from volfs.services.resources import (
     Resources,
     get_resource,
 )
+from volfs.services.service_tables import SECRETS, USES
 from volfs.store.clock import now_ns
 from volfs.store.tables import Changing, Reading, TableStore, end_of
 
@@ -47,7 +47,7 @@ CURRENT = b"current-key"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TIME = struct.Struct("<Q")
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Sealed)
+_decoder = msgspec.msgpack.Decoder(EncryptedSecret)
 _content = msgspec.msgpack.Decoder(dict[str, str])
 
 
@@ -143,7 +143,7 @@ class Secrets:
     def read(self, secret_id: str) -> dict[str, str]:
         """Its names and values. NotFoundError; StoreDeniedError without the key."""
 
-        def look(txn: Reading) -> tuple[Resource, Sealed]:
+        def look(txn: Reading) -> tuple[Resource, EncryptedSecret]:
             resource = get_resource(txn, secret_id, SECRET)
             return resource, self._get(txn, resource)
 
@@ -246,13 +246,13 @@ class Secrets:
                 "store; name the right file in VOLFS_SECRET_KEY_FILE"
             )
 
-    def _get(self, txn: Reading, resource: Resource) -> Sealed:
+    def _get(self, txn: Reading, resource: Resource) -> EncryptedSecret:
         row = txn.find(SECRETS, resource.id.encode())
         if row is None:
             raise DamagedObjectError(f"Secret {resource.id}: what was sealed is missing")
         return _decode(row)
 
-    def _open(self, keys: KeyRing, resource: Resource, sealed: Sealed) -> dict[str, str]:
+    def _open(self, keys: KeyRing, resource: Resource, sealed: EncryptedSecret) -> dict[str, str]:
         values = _content.decode(keys.open(sealed, _context(resource)))
         return {name: from_stored(value) for name, value in values.items()}
 
@@ -267,7 +267,7 @@ def _context(resource: Resource) -> bytes:
     return "\0".join((resource.id, resource.environment, resource.name)).encode()
 
 
-def _decode(row: bytes) -> Sealed:
+def _decode(row: bytes) -> EncryptedSecret:
     try:
         return _decoder.decode(row)
     except msgspec.MsgspecError as error:

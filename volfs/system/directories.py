@@ -61,7 +61,7 @@ class LocalDirectory:
             self.tree.release(held)
 
 
-class _Held:
+class _HeldDirectory:
     __slots__ = ("fd", "users")
 
     def __init__(self, fd: int) -> None:
@@ -76,12 +76,12 @@ class OpenTree:
         """Of the directory at ``path``, or the one that ``fd`` is of, which it takes over."""
         self.top = LocalDirectory(self, path, None, b"")
         fd = os.open(path, OPEN_NAMED_DIRECTORY) if fd is None else fd
-        self._top = _Held(fd)
+        self._top = _HeldDirectory(fd)
         self._top.users = 1
         self.top.identity = identify(os.fstat(fd))
         self._lock = threading.Lock()
         self._kept = _choose_kept()
-        self._open: OrderedDict[LocalDirectory, _Held] = OrderedDict()
+        self._open: OrderedDict[LocalDirectory, _HeldDirectory] = OrderedDict()
 
     def __enter__(self) -> OpenTree:
         return self
@@ -97,7 +97,7 @@ class OpenTree:
                     os.close(fd)
             self._open.clear()
 
-    def hold(self, directory: LocalDirectory) -> _Held:
+    def hold(self, directory: LocalDirectory) -> _HeldDirectory:
         """Its descriptor, which stays open until ``release``."""
         with self._lock:
             known = self._open.get(directory)
@@ -113,18 +113,18 @@ class OpenTree:
             held = self._take(here)
             for below in reversed(missing):
                 try:
-                    self._open[below] = _Held(_open_below(below, held.fd))
+                    self._open[below] = _HeldDirectory(_open_below(below, held.fd))
                 finally:
                     held.users -= 1
                 held = self._take(below)
                 self._trim()
             return held
 
-    def release(self, held: _Held) -> None:
+    def release(self, held: _HeldDirectory) -> None:
         with self._lock:
             held.users -= 1
 
-    def _take(self, directory: LocalDirectory) -> _Held:
+    def _take(self, directory: LocalDirectory) -> _HeldDirectory:
         held = self._top
         if directory.above is not None:
             held = self._open[directory]

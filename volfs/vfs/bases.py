@@ -18,7 +18,7 @@ from volfs.store.base import Lease, Need, Objects, Store
 from volfs.store.clock import unique_ns
 from volfs.vfs.records import Recorded, StoredBase
 from volfs.volume.leases import entry_needs, snapshot_needs
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 
 def recorded_needs(recorded: Recorded) -> tuple[Need, ...]:

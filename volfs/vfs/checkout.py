@@ -25,14 +25,14 @@ from volfs.model.manifest import Snapshot
 from volfs.model.merge import merge_attributes
 from volfs.model.names import show_path
 from volfs.model.objects import NO_OID, Oid
-from volfs.model.tree import Change, diff_trees, find_entry
+from volfs.model.tree import NameChange, diff_trees, find_entry
 from volfs.store.base import Head
 from volfs.vfs.inode import Directory, File, Inode
 from volfs.vfs.numbers import Key
 from volfs.vfs.state import MountState
 
 
-class Notice(NamedTuple):
+class KernelNotice(NamedTuple):
     """What the kernel must forget: a ``name`` in a directory, or (None) an inode's attributes."""
 
     ino: int
@@ -51,7 +51,7 @@ class Attached(NamedTuple):
 
 
 @dataclass(slots=True)
-class Plan:
+class ReloadPlan:
     """What a reload will do to the loaded inodes."""
 
     head: Head
@@ -73,7 +73,7 @@ class Plan:
     """Directories that we removed, with what others made in them since: only that comes back."""
     records: dict[int, Entry] = field(default_factory=dict)
     """Of the hard-linked files among those."""
-    notices: list[Notice] = field(default_factory=list)
+    notices: list[KernelNotice] = field(default_factory=list)
 
     @property
     def loses(self) -> bool:
@@ -86,7 +86,7 @@ class Plan:
 
 def plan_checkout(
     state: MountState, head: Head, snapshot: Snapshot, kept: Sequence[Attached] = ()
-) -> Plan:
+) -> ReloadPlan:
     """What must happen to show ``snapshot``. Changes nothing. Miss; NotFoundError.
 
     The inodes to which something ``kept`` is attached stay, as if they were changed.
@@ -95,7 +95,7 @@ def plan_checkout(
     if root is None:
         where = show_path(state.view.sub_path)
         raise NotFoundError(f"version {head.version} has no directory {where}")
-    plan = Plan(head, snapshot)
+    plan = ReloadPlan(head, snapshot)
     pinned = _find_pinned(state, kept)
     changed, holding = _find_changed(state) | pinned, _find_holding(state) | pinned
     planning = _Planning(state, plan, changed, holding, pinned)
@@ -104,7 +104,7 @@ def plan_checkout(
     return planning.plan
 
 
-def find_torn(plan: Plan, attached: list[Attached]) -> list[Attached]:
+def find_torn(plan: ReloadPlan, attached: list[Attached]) -> list[Attached]:
     """What would be torn off: at a path that gets another inode, or none, or below one."""
     gone = {
         b"/".join((*directory.path, name))
@@ -121,7 +121,7 @@ def _iter_above(path: bytes) -> Iterator[bytes]:
         path = path.rpartition(b"/")[0]
 
 
-def apply_checkout(state: MountState, plan: Plan) -> list[Notice]:
+def apply_checkout(state: MountState, plan: ReloadPlan) -> list[KernelNotice]:
     """Show the planned version from now on. Synchronous; cannot fail."""
     for inode, entry in plan.entries:
         inode.entry = entry
@@ -257,7 +257,7 @@ def _detach(state: MountState, gone: Inode, parent: Directory, name: bytes) -> N
 @dataclass(slots=True)
 class _Planning:
     state: MountState
-    plan: Plan
+    plan: ReloadPlan
     changed: set[int]
     holding: set[int]
     pinned: set[int]
@@ -293,7 +293,7 @@ class _Planning:
             sums = Totals(new.files, new.directories, new.content_bytes, new.subdirectories)
             new = with_tree(attributes, new.tree, sums)
         self.plan.entries.append((directory, self.with_subdirectories(directory, new)))
-        self.plan.notices.append(Notice(directory.ino, None))
+        self.plan.notices.append(KernelNotice(directory.ino, None))
 
     def names_on_top(self, directory: Directory) -> dict[bytes, Inode | None]:
         """The names that the overlay will bind here."""
@@ -311,7 +311,7 @@ class _Planning:
         return replace(new, subdirectories=count)
 
     def plan_bound(
-        self, directory: Directory, child: Inode, change: Change
+        self, directory: Directory, child: Inode, change: NameChange
     ) -> tuple[Directory, Entry | None, Entry] | None:
         """A name of ours stays ours; but a directory that both sides have, or had, is both's."""
         name, old, new = change
@@ -332,23 +332,23 @@ class _Planning:
                 self.plan.bind(child, name, self.state.child(child, name) if entry else None)
         return child, before, new
 
-    def plan_whiteout(self, directory: Directory, change: Change) -> None:
+    def plan_whiteout(self, directory: Directory, change: NameChange) -> None:
         """A name that we removed stays so; but not what others made in a directory since."""
         name, old, new = change
         get = self.state.view.reader.get_tree
         if old is None:
             self.plan.unbound.append((directory, name))
-            self.plan.notices.append(Notice(directory.ino, name))
+            self.plan.notices.append(KernelNotice(directory.ino, name))
         elif new is not None and old.is_directory and new.is_directory:
             made = find_made(get, old, new)
             if made.names:
                 links = self.plan.snapshot.links
                 self.plan.records |= {g: load_record(get, links, g) for g in made.groups()}
                 self.plan.revived[directory, name] = made
-                self.plan.notices.append(Notice(directory.ino, name))
+                self.plan.notices.append(KernelNotice(directory.ino, name))
 
     def plan_name(
-        self, directory: Directory, change: Change
+        self, directory: Directory, change: NameChange
     ) -> tuple[Directory, Entry | None, Entry] | None:
         child = directory.children.get(change.name)
         if isinstance(child, Directory):
@@ -357,11 +357,11 @@ class _Planning:
             self.plan_file(directory, child, change)
         else:
             # Not loaded; the kernel may still hold that the name is absent.
-            self.plan.notices.append(Notice(directory.ino, change.name))
+            self.plan.notices.append(KernelNotice(directory.ino, change.name))
         return None
 
     def plan_directory(
-        self, parent: Directory, child: Directory, change: Change
+        self, parent: Directory, child: Directory, change: NameChange
     ) -> tuple[Directory, Entry | None, Entry] | None:
         name, old, new = change
         if new is not None and new.is_directory:
@@ -374,7 +374,7 @@ class _Planning:
             return None  # a file of theirs: our directory, changed as it is, wins whole
         return child, old, without_content(child.entry)
 
-    def plan_file(self, parent: Directory, file: File, change: Change) -> None:
+    def plan_file(self, parent: Directory, file: File, change: NameChange) -> None:
         name, _, new = change
         same = new is not None and new.group == file.entry.group and new.kind == file.entry.kind
         if file.ino in self.state.overlay.dirty and not self.is_removed_link(file):
@@ -394,7 +394,7 @@ class _Planning:
         else:
             is_other = not _same_content(file.entry, new)
             self.plan.entries.append((file, new))
-            self.plan.notices.append(Notice(file.ino, None, is_other))
+            self.plan.notices.append(KernelNotice(file.ino, None, is_other))
 
     def is_removed_link(self, file: File) -> bool:
         """Whether others only took a name from a hard-linked file, which has more."""
@@ -406,7 +406,7 @@ class _Planning:
         """Keep the inode if only attributes differ."""
         if _same_content(file.entry, new):
             self.plan.entries.append((file, new))
-            self.plan.notices.append(Notice(file.ino, None))
+            self.plan.notices.append(KernelNotice(file.ino, None))
         else:
             for directory, name in self.state.names(file):
                 self.unload(directory, name, new)
@@ -423,7 +423,7 @@ class _Planning:
             if file.ino in self.state.overlay.dirty:
                 links = file.entry.links + record.links - (before.links if before else 0)
                 self.plan.entries.append((file, replace(file.entry, links=max(1, links))))
-                self.plan.notices.append(Notice(file.ino, None))
+                self.plan.notices.append(KernelNotice(file.ino, None))
             else:
                 self.plan_content(file, replace(record, group=int(name, 16)))
 
@@ -432,7 +432,7 @@ class _Planning:
         self.plan.unloaded.append((directory, name))
         if new is not None and not new.group:
             self.plan.renewed.add((directory.ino, name))
-        self.plan.notices.append(Notice(directory.ino, name))
+        self.plan.notices.append(KernelNotice(directory.ino, name))
 
 
 def _same_content(a: Entry, b: Entry) -> bool:

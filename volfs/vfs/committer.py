@@ -16,7 +16,7 @@ import msgspec
 import trio
 
 from volfs.errors import DamagedObjectError, OutOfSpaceError, VolfsError, VolumeBusyError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, show_path
@@ -24,17 +24,17 @@ from volfs.model.text import show
 from volfs.store.base import Head, Lease, Store, VolumeRecord
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog, Flush
-from volfs.vfs.checkout import Attached, Notice, apply_checkout, find_torn, plan_checkout
+from volfs.vfs.checkout import Attached, KernelNotice, apply_checkout, find_torn, plan_checkout
 from volfs.vfs.kernel import Kernel
 from volfs.vfs.needs import find_needs
-from volfs.vfs.overlay import Sealed
+from volfs.vfs.overlay import SealedGeneration
 from volfs.vfs.scratch import Scratch, Summed
 from volfs.vfs.state import Mappable, MountState
 from volfs.vfs.touching import list_arrived, touch_arrived
 from volfs.volume.commit import CommitNote, Published, publish_delta
+from volfs.volume.content_writer import ContentWriter, ReadScratch
 from volfs.volume.leases import keep_version
-from volfs.volume.reader import Reader
-from volfs.volume.writer import ContentWriter, ReadScratch
+from volfs.volume.version_reader import Reader
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ TOUCHES = 64
 """Files, before others have their turn."""
 
 
-Seal = Callable[[], Sealed | None]
+Seal = Callable[[], SealedGeneration | None]
 """What closes a generation. Synchronous, so nobody writes between its looking and its sealing."""
 
 
@@ -307,7 +307,7 @@ class Committer:
         sides = (view.snapshot, snapshot)
         return await self.bridge.run(list_arrived, reader.get_tree, *sides, view.sub_path)
 
-    async def _tell_and_touch(self, notices: list[Notice], arrived: list[Path]) -> int:
+    async def _tell_and_touch(self, notices: list[KernelNotice], arrived: list[Path]) -> int:
         """How many were touched. The kernel is told of all that changed, whatever fails."""
         now, touched = self.state.clock(), []
         try:
@@ -375,7 +375,7 @@ class Committer:
 
     def _go_on(
         self, head: Head, snapshot: Snapshot, attached: list[Attached] | None
-    ) -> list[Notice] | None:
+    ) -> list[KernelNotice] | None:
         """Show a version, and keep what something is attached to; None where that is not known."""
         if self.state.view.snapshot == snapshot:
             self.state.view.head = head
@@ -385,11 +385,11 @@ class Committer:
             return None
         return apply_checkout(self.state, plan)
 
-    def _swap(self, head: Head, snapshot: Snapshot, attached: list[Attached]) -> list[Notice]:
+    def _swap(self, head: Head, snapshot: Snapshot, attached: list[Attached]) -> list[KernelNotice]:
         self._check_idle()
         return self._show(head, snapshot, attached)
 
-    def _show(self, head: Head, snapshot: Snapshot, attached: list[Attached]) -> list[Notice]:
+    def _show(self, head: Head, snapshot: Snapshot, attached: list[Attached]) -> list[KernelNotice]:
         if self.state.view.snapshot == snapshot:
             self.state.view.head = head
             return []
@@ -424,7 +424,7 @@ def _publish(
     store: Store,
     volume: VolumeRecord,
     base: Snapshot,
-    sealed: Sealed,
+    sealed: SealedGeneration,
     read_scratch: ReadScratch,
     note: CommitNote,
     lease: Lease,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from volfs.vfs.checkout import Attached, Notice
+from volfs.vfs.checkout import Attached, KernelNotice
 from volfs.vfs.refused import Pages
 from volfs.vfs.state import Mappable
 
@@ -20,7 +20,7 @@ class Kernel:
     """Have the kernel hand over the dirty pages of these files."""
     find_attached: Callable[[], list[Attached]]
     """What is mounted in it, or on what is in it."""
-    forget: Callable[[list[Notice]], None]
+    forget: Callable[[list[KernelNotice]], None]
     """Drop what the notices name from the kernel's caches."""
     find_shown: Callable[[Mappable, Pages], int] = lambda file, pages: 0
     """How many of these pages of a file the kernel shows with these lengths and checksums."""

@@ -12,7 +12,7 @@ from volfs.model.objects import Buffer, Oid
 from volfs.store.base import Objects
 from volfs.vfs.left_tree import LeftFile
 from volfs.vfs.salvage import ScratchReader, explain
-from volfs.volume.reader import READ_SIZE, Reader
+from volfs.volume.version_reader import READ_SIZE, Reader
 
 
 class LeftBytes(NamedTuple):

@@ -21,7 +21,7 @@ from volfs.model.tree import iter_entries
 from volfs.vfs.inode import NOT_LOADED, ROOT_INO
 from volfs.vfs.records import StoredInode
 from volfs.vfs.salvage import Salvaged, explain
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 
 @dataclass(slots=True, eq=False)

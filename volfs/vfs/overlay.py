@@ -42,7 +42,7 @@ class SealedDirectory:
 
 
 @dataclass(slots=True)
-class Sealed:
+class SealedGeneration:
     """One generation on its way into a version. ``delta`` lacks the content of ``files``."""
 
     delta: Delta
@@ -79,7 +79,7 @@ class Overlay:
         self.sub_path = sub_path
         self.dirty: dict[int, Inode] = {}
         """Bound inodes with own changes: attributes, content, or a directory's names."""
-        self.sealed: Sealed | None = None
+        self.sealed: SealedGeneration | None = None
         self.orphans: dict[int, File] = {}
         """Files removed while they were in use: their scratch outlives commits."""
         self.late: dict[int, File] = {}
@@ -163,7 +163,7 @@ class Overlay:
 
     # --- seal ------------------------------------------------------------
 
-    def seal(self, held: Collection[int] = ()) -> Sealed:
+    def seal(self, held: Collection[int] = ()) -> SealedGeneration:
         """Close the generation: everything dirty as data. Synchronous, O(changes).
 
         Of files that are ``held`` names alone are in it: their content stays dirty.
@@ -172,7 +172,7 @@ class Overlay:
         kept = self.find_held(held)
         self.late = {ino: file for ino, file in self.late.items() if ino in self.dirty} | kept
         dirty = {ino: (each, each.stamp) for ino, each in self.dirty.items() if ino not in kept}
-        self.sealed = Sealed(Delta(), self.scratch.seal(), dirty)
+        self.sealed = SealedGeneration(Delta(), self.scratch.seal(), dirty)
         _Sealing(self.sealed, self.sub_path, kept).run()
         self.dirty = dict(kept)
         return self.sealed
@@ -268,7 +268,7 @@ def _before(file: File) -> Entry:
 class _Sealing:
     """One seal: builds the delta from the dirty inodes."""
 
-    def __init__(self, sealed: Sealed, sub_path: Path, held: Mapping[int, File]) -> None:
+    def __init__(self, sealed: SealedGeneration, sub_path: Path, held: Mapping[int, File]) -> None:
         self.sealed = sealed
         self.sub_path = sub_path
         self.held = held

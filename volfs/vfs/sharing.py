@@ -16,7 +16,7 @@ from volfs.vfs.committer import Committer
 from volfs.vfs.files import Files
 from volfs.vfs.inode import File
 from volfs.vfs.namespace import Namespace
-from volfs.vfs.overlay import Sealed
+from volfs.vfs.overlay import SealedGeneration
 from volfs.volume.commit import CommitNote
 
 NOTE = CommitNote(auto=True)
@@ -112,7 +112,7 @@ class Sharing:
         if self.commits % SETTLE_EVERY == 0:
             await self._committer.settle()
 
-    def _seal(self) -> Sealed | None:
+    def _seal(self) -> SealedGeneration | None:
         """What there is but the content of files that are open for writing; None if nothing.
 
         Who comes from now on shares the next round.

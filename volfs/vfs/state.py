@@ -26,7 +26,7 @@ PLACES = 1 << 16
 
 
 @dataclass(slots=True)
-class Usage:
+class SpaceUsage:
     """Inodes and bytes of data of this view: the version's, and what the overlay adds."""
 
     inodes: int
@@ -63,7 +63,7 @@ class MountState:
     inodes: InodeTable = field(default_factory=InodeTable)
     places: LruMap[int, tuple[int, bytes]] = field(default_factory=lambda: LruMap(PLACES))
     """Where unloaded inodes were, by number: the directory's number, and the name."""
-    usage: Usage = field(init=False)
+    usage: SpaceUsage = field(init=False)
     uncounted: set[File] = field(default_factory=set)
     """Files that changed since ``usage`` last counted their bytes of data."""
     open_files: int = 0
@@ -74,7 +74,7 @@ class MountState:
 
     def __post_init__(self) -> None:
         totals = self.view.snapshot.totals
-        self.usage = Usage(totals.inodes, counted_data(totals))
+        self.usage = SpaceUsage(totals.inodes, counted_data(totals))
 
     # --- finding ---------------------------------------------------------
 
@@ -190,7 +190,7 @@ class MountState:
     def recount_usage(self) -> None:
         """Add up from the view and the overlay what ``usage`` keeps track of. O(changes). Miss."""
         totals = self.view.snapshot.totals
-        usage = Usage(totals.inodes, counted_data(totals))
+        usage = SpaceUsage(totals.inodes, counted_data(totals))
         groups: Counter[int] = Counter()
         """Names that each group has more than the view says."""
         trees: Counter[Oid] = Counter()

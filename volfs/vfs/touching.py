@@ -12,7 +12,7 @@ from volfs.model.entry import replace
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path
 from volfs.model.tree import GetTree
-from volfs.vfs.checkout import Notice
+from volfs.vfs.checkout import KernelNotice
 from volfs.vfs.inode import Directory, File, Inode
 from volfs.vfs.state import MountState
 
@@ -35,7 +35,7 @@ def _has_arrived(change: Change) -> bool:
     return change.kind in _BROUGHT or "mtime" in change.attributes
 
 
-def touch_arrived(state: MountState, path: Path, now: int) -> Notice | None:
+def touch_arrived(state: MountState, path: Path, now: int) -> KernelNotice | None:
     """Give a file of the view this time. None where the path is ours, or has been touched. Miss."""
     inode: Inode | None = state.root
     is_ours = False
@@ -47,4 +47,4 @@ def touch_arrived(state: MountState, path: Path, now: int) -> Notice | None:
     if not isinstance(inode, File) or is_ours or inode.ino in state.overlay.dirty:
         return None
     state.overlay.touch(inode, replace(inode.entry, mtime_ns=now, ctime_ns=now))
-    return Notice(inode.ino, None)
+    return KernelNotice(inode.ino, None)

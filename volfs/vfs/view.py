@@ -7,7 +7,7 @@ from volfs.model.manifest import Snapshot
 from volfs.model.names import Path
 from volfs.model.objects import Oid
 from volfs.store.base import Head, Objects
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 FETCHED_MAX = 64
 """More than there can be fetches at a time."""

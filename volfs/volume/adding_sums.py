@@ -14,7 +14,7 @@ from volfs.model.manifest import Snapshot
 from volfs.model.objects import Oid, Put
 from volfs.model.tree import EditedTree, build_tree, iter_entries
 from volfs.volume.progress import Progress, Report, report_nothing
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 
 def has_sums(snapshot: Snapshot) -> bool:

@@ -30,7 +30,7 @@ from volfs.store.clock import now_ns
 from volfs.volume.content_check import ContentCheck, Found
 from volfs.volume.history import to_local
 from volfs.volume.progress import Progress, Report, report_nothing
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 PATHS_KEPT = 1000
 """Of one tree: beyond that only the number of problems is of use to anybody."""
@@ -48,7 +48,7 @@ class Problem(NamedTuple):
     oid: Oid | None
 
 
-class Notice(NamedTuple):
+class CheckNotice(NamedTuple):
     """Something odd about a version that is whole."""
 
     volume: str
@@ -67,7 +67,7 @@ class CheckReport:
     """What is wrong with stored records, whether a version needs them or not."""
     problems: list[Problem] = field(default_factory=list)
     """What is wrong with versions because of that, or in itself."""
-    notices: list[Notice] = field(default_factory=list)
+    notices: list[CheckNotice] = field(default_factory=list)
     """What should be known, and is no damage: nothing can be done about it."""
 
     @property
@@ -124,7 +124,7 @@ Located = tuple[str, str, Oid | None]
 
 
 def _check_version(
-    walk: TreeCheck, volume: VolumeRecord, head: Head, notices: list[Notice]
+    walk: TreeCheck, volume: VolumeRecord, head: Head, notices: list[CheckNotice]
 ) -> Iterator[Located]:
     try:
         manifest = decode_manifest(walk.load(head.manifest))
@@ -146,12 +146,12 @@ def _check_version(
             yield "(hard links)", problem, None
 
 
-def _find_future(volume: VolumeRecord, head: Head, created_ns: int) -> Iterator[Notice]:
+def _find_future(volume: VolumeRecord, head: Head, created_ns: int) -> Iterator[CheckNotice]:
     """Whether a clock was ahead when the version was made, or is behind now."""
     if is_future(created_ns, now_ns()):
         date = f"{to_local(created_ns):%Y-%m-%d %H:%M:%S}"
         notice = f"its date, {date}, is in the future; rules by date do not count it"
-        yield Notice(volume.full_name, head.version, notice)
+        yield CheckNotice(volume.full_name, head.version, notice)
 
 
 def _check_links(walk: TreeCheck, manifest: Manifest, names: Counter[int]) -> Iterator[str]:
@@ -210,7 +210,7 @@ def _check_lease(walk: TreeCheck, lease: Lease) -> Iterator[Located]:
 # --- trees ------------------------------------------------------------------
 
 
-class Fault(NamedTuple):
+class Defect(NamedTuple):
     """Something wrong below a tree: at a path relative to it."""
 
     path: Path
@@ -218,15 +218,15 @@ class Fault(NamedTuple):
     oid: Oid | None
 
 
-class Verdict(NamedTuple):
+class TreeFindings(NamedTuple):
     """What is known of one tree and all below it."""
 
-    faults: tuple[Fault, ...]
+    faults: tuple[Defect, ...]
     groups: Counter[int]
     """How many names below it each group of hard links has. Never changed."""
 
 
-CLEAN = Verdict((), Counter())
+CLEAN = TreeFindings((), Counter())
 
 
 class TreeCheck:
@@ -237,7 +237,7 @@ class TreeCheck:
         self._damaged = damaged
         self._reader = Reader(self.load)
         self._content = ContentCheck(self._reader.get_list, self.find_chunk_problem)
-        self.done: dict[Oid, Verdict] = {}
+        self.done: dict[Oid, TreeFindings] = {}
 
     def load(self, oid: Oid) -> bytes:
         if oid in self._damaged:
@@ -256,13 +256,13 @@ class TreeCheck:
         """A chunk, or a chunk list with all below it."""
         return self._content.check_below(need)
 
-    def check_root(self, root: Entry) -> Verdict:
+    def check_root(self, root: Entry) -> TreeFindings:
         """A version's root directory: its sums, and everything below."""
         verdict = self.check_tree(root.tree)
         own = tuple(self._check_sums((), root))
-        return Verdict(own + verdict.faults, verdict.groups) if own else verdict
+        return TreeFindings(own + verdict.faults, verdict.groups) if own else verdict
 
-    def check_tree(self, root: Oid) -> Verdict:
+    def check_tree(self, root: Oid) -> TreeFindings:
         """The verdict on a tree. Depth first and without recursion: trees may be deep."""
         if not root:
             return CLEAN
@@ -288,13 +288,13 @@ class TreeCheck:
             return []
         return [oid for kind, oid in iter_tree_references(tree) if kind is Kind.TREE]
 
-    def _judge(self, oid: Oid) -> Verdict:
+    def _judge(self, oid: Oid) -> TreeFindings:
         """The verdict on a tree whose children have theirs."""
         try:
             tree = self._reader.get_tree(oid)
         except DataError as error:
-            return Verdict((Fault((), f"directory: {error}", oid),), CLEAN.groups)
-        faults: list[Fault] = []
+            return TreeFindings((Defect((), f"directory: {error}", oid),), CLEAN.groups)
+        faults: list[Defect] = []
         groups: Counter[int] = Counter()
         for page in tree.pages:
             faults += self._check_page(page)
@@ -305,13 +305,13 @@ class TreeCheck:
                 groups[entry.group] += 1
             elif entry.root and entry.is_directory:
                 groups.update(self._known(entry.tree).groups)
-        return Verdict(tuple(faults[:PATHS_KEPT]), groups) if faults or groups else CLEAN
+        return TreeFindings(tuple(faults[:PATHS_KEPT]), groups) if faults or groups else CLEAN
 
-    def _known(self, oid: Oid) -> Verdict:
-        cycle = Fault((), "directory: it contains itself", oid)
-        return self.done.get(oid, Verdict((cycle,), CLEAN.groups))
+    def _known(self, oid: Oid) -> TreeFindings:
+        cycle = Defect((), "directory: it contains itself", oid)
+        return self.done.get(oid, TreeFindings((cycle,), CLEAN.groups))
 
-    def _check_page(self, page: PageRef) -> Iterator[Fault]:
+    def _check_page(self, page: PageRef) -> Iterator[Defect]:
         verdict = self._known(Oid(page.oid))
         yield from verdict.faults
         tree = self._find_tree(Oid(page.oid))
@@ -323,23 +323,23 @@ class TreeCheck:
             or len(tree.entries) != page.count
             or not _fits(page.totals, _sum(tree))
         ):
-            yield Fault((), "directory: a page is not as its index says", Oid(page.oid))
+            yield Defect((), "directory: a page is not as its index says", Oid(page.oid))
 
-    def _check_entry(self, entry: Entry) -> Iterator[Fault]:
+    def _check_entry(self, entry: Entry) -> Iterator[Defect]:
         path = (entry.name,)
         if entry.is_directory:
             if entry.root:
                 for fault in self._known(entry.tree).faults:
-                    yield Fault(path + fault.path, fault.problem, fault.oid)
+                    yield Defect(path + fault.path, fault.problem, fault.oid)
             yield from self._check_sums(path, entry)
         elif entry.kind == FileKind.FILE and not entry.group:
             for problem, oid in self._content.check(entry):
-                yield Fault(path, problem, oid)
+                yield Defect(path, problem, oid)
 
-    def _check_sums(self, path: Path, entry: Entry) -> Iterator[Fault]:
+    def _check_sums(self, path: Path, entry: Entry) -> Iterator[Defect]:
         is_there = not entry.root or self._find_tree(entry.tree) is not None
         if is_there and not _fits(_sums_of(entry), self.sum_tree(entry.tree)):
-            yield Fault(path, "directory: its sums are not those of its entries", None)
+            yield Defect(path, "directory: its sums are not those of its entries", None)
 
     # --- small things ----------------------------------------------------
 

@@ -18,7 +18,7 @@ from volfs.errors import HeadMovedError, NotFoundError, OverriddenError
 from volfs.model.delta import Delta, apply_delta
 from volfs.model.entry import Entry
 from volfs.model.manifest import AUTHOR_MAX, Manifest, Snapshot, check_message, encode_manifest
-from volfs.model.merge import Overridden, merge_snapshots
+from volfs.model.merge import OverriddenChange, merge_snapshots
 from volfs.model.names import Path, show_path
 from volfs.model.objects import Kind
 from volfs.model.profile import get_profile
@@ -28,7 +28,7 @@ from volfs.store.clock import now_ns
 from volfs.store.identity import default_author
 from volfs.volume.adding_sums import add_sums
 from volfs.volume.leases import snapshot_needs, widen
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 OnConflict = Literal["override", "fail"]
 
@@ -57,7 +57,7 @@ class Published:
     snapshot: Snapshot
     local: Snapshot
     directories: dict[Path, Entry]
-    overridden: list[Overridden]
+    overridden: list[OverriddenChange]
     new_objects: int
     new_bytes: int
     lease: Lease | None = None
@@ -100,7 +100,7 @@ def publish_delta(
         changed: bool,
         head: Head,
         snapshot: Snapshot,
-        overridden: list[Overridden],
+        overridden: list[OverriddenChange],
         lease: Lease | None,
     ) -> Published:
         return Published(
@@ -178,7 +178,7 @@ def make_manifest(
     )
 
 
-def _describe(overridden: list[Overridden]) -> str:
+def _describe(overridden: list[OverriddenChange]) -> str:
     shown = ", ".join(show_path(item.path) for item in overridden[:5])
     more = f" and {len(overridden) - 5} more" if len(overridden) > 5 else ""
     return f"others committed changes to {shown}{more}; nothing was published"

@@ -31,12 +31,12 @@ from volfs.model.tree import GetTree, count_entries, find_entry, iter_entries
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.clock import now_ns
 from volfs.volume.commit import CommitNote, Published, publish_delta
+from volfs.volume.content_writer import ContentWriter
 from volfs.volume.leases import held_version
-from volfs.volume.reader import Reader
-from volfs.volume.writer import ContentWriter
+from volfs.volume.version_reader import Reader
 
 
-class Directory:
+class EditedDirectory:
     """A directory as an edit has it: the tree it began with, and the names opened or changed.
 
     ``attributes`` are its own; the tree in them stays the one it began with.
@@ -50,17 +50,17 @@ class Directory:
         self.attributes = attributes
         self.made = made
         self.touched = False
-        self.names: dict[bytes, Entry | Directory | None] = {}
+        self.names: dict[bytes, Entry | EditedDirectory | None] = {}
         self.length = count_entries(get_tree, attributes.tree)
 
-    def find(self, name: bytes) -> Entry | Directory | None:
+    def find(self, name: bytes) -> Entry | EditedDirectory | None:
         """What the name stands for now; a hard link as it is in the tree."""
         if name in self.names:
             return self.names[name]
         entry = find_entry(self.get_tree, self.attributes.tree, name)
         return self._open(entry) if entry and entry.is_directory else entry
 
-    def iter_items(self) -> Iterator[tuple[bytes, Entry | Directory]]:
+    def iter_items(self) -> Iterator[tuple[bytes, Entry | EditedDirectory]]:
         """All names with what they stand for; those of the base first."""
         seen = set()
         for entry in iter_entries(self.get_tree, self.attributes.tree):
@@ -72,7 +72,7 @@ class Directory:
             if found is not None and name not in seen:
                 yield name, found
 
-    def bind(self, name: bytes, what: Entry | Directory | None) -> None:
+    def bind(self, name: bytes, what: Entry | EditedDirectory | None) -> None:
         """Let a name stand for something else, or (None) for nothing."""
         self.length += (what is not None) - (self.find(name) is not None)
         self.names[name] = replace(what, name=name) if isinstance(what, Entry) else what
@@ -80,20 +80,20 @@ class Directory:
         self.attributes = replace(self.attributes, mtime_ns=now, ctime_ns=now)
         self.touched = True
 
-    def copy(self) -> Directory:
+    def copy(self) -> EditedDirectory:
         """Another directory with the same tree and changes."""
         top = self._copy_names()
         waiting = [top]
         for here in waiting:
             for name, what in here.names.items():
-                if isinstance(what, Directory):
+                if isinstance(what, EditedDirectory):
                     below = here.names[name] = what._copy_names()
                     waiting.append(below)
         return top
 
-    def _copy_names(self) -> Directory:
+    def _copy_names(self) -> EditedDirectory:
         """A copy whose directories are still the same ones."""
-        twin = Directory(self.get_tree, self.attributes, made=self.made)
+        twin = EditedDirectory(self.get_tree, self.attributes, made=self.made)
         twin.touched, twin.length = self.touched, self.length
         twin.names = self.names.copy()
         return twin
@@ -107,7 +107,7 @@ class Directory:
         while waiting:
             here = waiting.pop()
             for name, what in list(here.iter_items()):
-                if isinstance(what, Directory):
+                if isinstance(what, EditedDirectory):
                     waiting.append(what)
                 elif what.group:
                     here.names[name] = change(what)
@@ -116,7 +116,7 @@ class Directory:
         """The changes as data, or None if there are none."""
         opened = [self]
         for here in opened:
-            opened += [below for below in here.names.values() if isinstance(below, Directory)]
+            opened += [below for below in here.names.values() if isinstance(below, EditedDirectory)]
         found: dict[int, DirectoryDelta | None] = {}
         for here in reversed(opened):
             found[id(here)] = here._make_delta(found)
@@ -126,7 +126,7 @@ class Directory:
         """As ``find_delta``, which gives those of the directories ``below``, by their identity."""
         names: dict[bytes, Entry | DirectoryDelta | None] = {}
         for name, what in self.names.items():
-            change = below[id(what)] if isinstance(what, Directory) else what
+            change = below[id(what)] if isinstance(what, EditedDirectory) else what
             if change is not None or what is None:
                 names[name] = change
         if not (names or self.made or self.touched):
@@ -134,8 +134,8 @@ class Directory:
         attributes = self.attributes if self.made or self.touched else None
         return DirectoryDelta(attributes, self.attributes.tree if self.made else None, names)
 
-    def _open(self, entry: Entry) -> Directory:
-        directory = self.names[entry.name] = Directory(self.get_tree, entry)
+    def _open(self, entry: Entry) -> EditedDirectory:
+        directory = self.names[entry.name] = EditedDirectory(self.get_tree, entry)
         return directory
 
 
@@ -159,7 +159,7 @@ class Edit:
             self.reader = Reader(self.upload.load_object)
             self.writer = ContentWriter(store.objects, self.upload, volume.chunk_bits, self.pool)
             self.base = self.reader.load_manifest(self.head.manifest).snapshot
-            self.root = Directory(self.reader.get_tree, self.base.root)
+            self.root = EditedDirectory(self.reader.get_tree, self.base.root)
             self.records: dict[int, Entry] = {}
             """Link groups whose file is another one now."""
             self.shares = {self.head.version}
@@ -178,7 +178,7 @@ class Edit:
     def find(self, path: Path) -> Entry | None:
         """The entry at a path as it is now; a directory's tree and totals are the base's."""
         what = self._look_up(path)
-        if isinstance(what, Directory):
+        if isinstance(what, EditedDirectory):
             return what.attributes
         return what and self.reader.resolve(self.base, what)
 
@@ -189,7 +189,7 @@ class Edit:
             raise _no_entry(path)
         return entry
 
-    def open(self, path: Path) -> Directory:
+    def open(self, path: Path) -> EditedDirectory:
         """The directory at a path. NoEntryError; NotADirectoryInVolumeError."""
         here = self.root
         for depth, name in enumerate(path, start=1):
@@ -201,7 +201,7 @@ class Edit:
             here = below
         return here
 
-    def _look_up(self, path: Path) -> Entry | Directory | None:
+    def _look_up(self, path: Path) -> Entry | EditedDirectory | None:
         if not path:
             return self.root
         try:
@@ -225,7 +225,7 @@ class Edit:
 
     # --- changing --------------------------------------------------------
 
-    def make_directories(self, path: Path) -> Directory:
+    def make_directories(self, path: Path) -> EditedDirectory:
         """The directory at a path, made where it is missing, with those above it."""
         here = self.root
         for depth, name in enumerate(path, start=1):
@@ -238,12 +238,12 @@ class Edit:
             here = below
         return here
 
-    def new_directory(self, attributes: Entry) -> Directory:
+    def new_directory(self, attributes: Entry) -> EditedDirectory:
         """An empty directory, to be bound to a name."""
         empty = with_tree(attributes, NO_OID, Totals(0, 0, 0))
-        return Directory(self.reader.get_tree, empty, made=True)
+        return EditedDirectory(self.reader.get_tree, empty, made=True)
 
-    def bind(self, directory: Directory, path: Path, what: Entry | Directory) -> None:
+    def bind(self, directory: EditedDirectory, path: Path, what: Entry | EditedDirectory) -> None:
         """Let the last name of ``path``, which lies in ``directory``, stand for ``what``.
 
         LimitError if the directory is full. Whatever had the name is replaced.
@@ -259,11 +259,11 @@ class Edit:
         self.put_in(directory, path, entry, overwrite=overwrite)
 
     def put_in(
-        self, directory: Directory, path: Path, entry: Entry, *, overwrite: bool = True
+        self, directory: EditedDirectory, path: Path, entry: Entry, *, overwrite: bool = True
     ) -> None:
         """As ``put``, where the directory of ``path`` is at hand."""
         old = directory.find(path[-1])
-        if isinstance(old, Directory):
+        if isinstance(old, EditedDirectory):
             raise IsADirectoryInVolumeError(f"{show_path(path)}: is a directory")
         if old is not None and not overwrite:
             raise EntryExistsError(f"{show_path(path)}: already exists")
@@ -273,7 +273,7 @@ class Edit:
         """Remove a file, or with ``recursive`` a directory and all below."""
         _check_not_root(path)
         what = self._get(path)
-        if isinstance(what, Directory) and not recursive:
+        if isinstance(what, EditedDirectory) and not recursive:
             raise IsADirectoryInVolumeError(
                 f"{show_path(path)}: is a directory; it is only removed recursively"
             )
@@ -294,7 +294,7 @@ class Edit:
         """
         _check_not_below(source, target)
         what = self._get(source)
-        if isinstance(what, Directory) and not recursive:
+        if isinstance(what, EditedDirectory) and not recursive:
             raise IsADirectoryInVolumeError(
                 f"{show_path(source)}: is a directory; it is only copied recursively"
             )
@@ -321,26 +321,30 @@ class Edit:
 
     # --- inside ----------------------------------------------------------
 
-    def _get(self, path: Path) -> Entry | Directory:
+    def _get(self, path: Path) -> Entry | EditedDirectory:
         what = self._look_up(path)
         if what is None:
             raise _no_entry(path)
         return what
 
-    def _place(self, path: Path, what: Entry | Directory, *, merge: bool) -> None:
+    def _place(self, path: Path, what: Entry | EditedDirectory, *, merge: bool) -> None:
         """Bind to a path as cp and mv do: like over like only; into a directory if ``merge``."""
         _check_not_root(path)
         waiting = [(self.open(path[:-1]), path, what)]
         while waiting:
             parent, here, what = waiting.pop()
             old = parent.find(here[-1])
-            if merge and isinstance(what, Directory) and isinstance(old, Directory):
+            if merge and isinstance(what, EditedDirectory) and isinstance(old, EditedDirectory):
                 waiting += [(old, (*here, name), below) for name, below in what.iter_items()]
             else:
                 self._place_one(parent, here, what, old)
 
     def _place_one(
-        self, parent: Directory, path: Path, what: Entry | Directory, old: Entry | Directory | None
+        self,
+        parent: EditedDirectory,
+        path: Path,
+        what: Entry | EditedDirectory,
+        old: Entry | EditedDirectory | None,
     ) -> None:
         if isinstance(what, Entry):
             self.put_in(parent, path, what)
@@ -352,7 +356,7 @@ class Edit:
         what.made = True
         self.bind(parent, path, what)
 
-    def _copy_of(self, what: Entry | Directory) -> Entry | Directory:
+    def _copy_of(self, what: Entry | EditedDirectory) -> Entry | EditedDirectory:
         if isinstance(what, Entry):
             return self._separate(what)
         twin = what.copy()

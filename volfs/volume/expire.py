@@ -11,7 +11,7 @@ from volfs.model.retention import Dated, KeepRules, choose_kept
 from volfs.sessions.liveness import drop_stale_leases, list_fresh_leases
 from volfs.store.base import Store, VolumeRecord
 from volfs.store.clock import now_ns
-from volfs.volume.history import VersionInfo, iter_history, to_local
+from volfs.volume.history import VersionRecord, iter_history, to_local
 
 THINNED = KeepRules(last=100, hourly=24, daily=30)
 """What stays of the versions that a network file system makes by itself."""
@@ -21,13 +21,13 @@ time must not keep all."""
 IN_DOUBT = "date in doubt"
 
 
-class Verdict(NamedTuple):
+class KeepDecision(NamedTuple):
     """One version, and why it stays: rules, ``head``, ``tag NAME``, ``mounted``, ``being read``.
 
     ``date in doubt``: its date or another's is wrong, and by the true ones a rule may keep it.
     """
 
-    info: VersionInfo
+    info: VersionRecord
     reasons: tuple[str, ...]
 
     @property
@@ -35,7 +35,7 @@ class Verdict(NamedTuple):
         return bool(self.reasons)
 
 
-def judge_versions(store: Store, volume: VolumeRecord, rules: KeepRules) -> list[Verdict]:
+def judge_versions(store: Store, volume: VolumeRecord, rules: KeepRules) -> list[KeepDecision]:
     """What the rules, the tags and the mounts keep, newest first. Removes nothing.
 
     The empty version 0 is not among them: it stays. Hours, days and weeks are
@@ -51,12 +51,12 @@ def judge_versions(store: Store, volume: VolumeRecord, rules: KeepRules) -> list
         kept.setdefault(version, [IN_DOUBT])
     for version, reason in _iter_used(store, volume, versions):
         kept.setdefault(version, []).append(reason)
-    return [Verdict(info, tuple(kept.get(info.version, ()))) for info in versions]
+    return [KeepDecision(info, tuple(kept.get(info.version, ()))) for info in versions]
 
 
 def expire_versions(
     store: Store, volume: VolumeRecord, rules: KeepRules
-) -> tuple[list[Verdict], list[int]]:
+) -> tuple[list[KeepDecision], list[int]]:
     """Remove what nothing keeps: the verdicts, and which versions were removed.
 
     Objects stay until gc. What was tagged, mounted, read or published since the
@@ -82,7 +82,7 @@ def thin_history(store: Store, volume: VolumeRecord) -> list[int]:
 
 
 def _iter_used(
-    store: Store, volume: VolumeRecord, versions: list[VersionInfo]
+    store: Store, volume: VolumeRecord, versions: list[VersionRecord]
 ) -> Iterable[tuple[int, str]]:
     yield store.get_head(volume.id).version, "head"
     for tag, version in store.list_tags(volume.id):

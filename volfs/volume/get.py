@@ -36,9 +36,9 @@ from volfs.system.directories import (
 )
 from volfs.volume.local_listing import local_errors
 from volfs.volume.output import find_output, find_special, output_exists, write_special
-from volfs.volume.progress import Report, Tally, report_nothing
-from volfs.volume.reader import READ_SIZE, Reader
+from volfs.volume.progress import ProgressTally, Report, report_nothing
 from volfs.volume.store_places import StorePlaces
+from volfs.volume.version_reader import READ_SIZE, Reader
 
 BATCH_FILES = 32
 BATCH_BYTES = 8 << 20
@@ -89,7 +89,7 @@ def get_to_local(
     places.check_path(output)
     special = find_special(output, force=force)
     size = entry.content_bytes if entry.is_directory else entry.size
-    tally = Tally(report, entry.files if entry.is_directory else 1, size)
+    tally = ProgressTally(report, entry.files if entry.is_directory else 1, size)
     result = GetResult(output)
     if special is not None:
         write_special(store, reader, entry, output, special)
@@ -107,7 +107,7 @@ def get_to_local(
     return result
 
 
-def _with_count(error: VolfsError, tally: Tally) -> VolfsError:
+def _with_count(error: VolfsError, tally: ProgressTally) -> VolfsError:
     return type(error)(f"{error}; {tally.files} files were written") if tally.files else error
 
 
@@ -161,7 +161,7 @@ class _Get:
         store: Store,
         reader: Reader,
         snapshot: Snapshot,
-        tally: Tally,
+        tally: ProgressTally,
         result: GetResult,
         force: bool,
         places: StorePlaces,

@@ -14,7 +14,7 @@ from volfs.model.objects import Oid
 from volfs.store.base import Head, Store, VolumeRecord
 
 
-class VersionInfo(NamedTuple):
+class VersionRecord(NamedTuple):
     """What ``volfs log`` says of one version."""
 
     version: int
@@ -32,11 +32,11 @@ class VersionInfo(NamedTuple):
 class Folded(NamedTuple):
     """A version, and how many automatic ones right before it are not shown."""
 
-    info: VersionInfo
+    info: VersionRecord
     hidden: int
 
 
-def iter_history(store: Store, volume: VolumeRecord) -> Iterator[VersionInfo]:
+def iter_history(store: Store, volume: VolumeRecord) -> Iterator[VersionRecord]:
     """All versions but the empty one that the volume was created with.
 
     DataError where a manifest cannot be read, unless its version was removed meanwhile.
@@ -51,10 +51,10 @@ def iter_history(store: Store, volume: VolumeRecord) -> Iterator[VersionInfo]:
 
 
 def fold_automatic(
-    versions: Iterable[VersionInfo], tagged: Collection[int] = ()
+    versions: Iterable[VersionRecord], tagged: Collection[int] = ()
 ) -> Iterator[Folded]:
     """Each run of automatic versions as its newest one alone, but those that are tagged."""
-    newest: VersionInfo | None = None
+    newest: VersionRecord | None = None
     hidden = 0
     for info in versions:
         if newest and newest.auto and info.auto and info.version not in tagged:
@@ -67,9 +67,9 @@ def fold_automatic(
         yield Folded(newest, hidden)
 
 
-def describe_version(head: Head, manifest: Manifest) -> VersionInfo:
+def describe_version(head: Head, manifest: Manifest) -> VersionRecord:
     totals = manifest.snapshot.totals
-    return VersionInfo(
+    return VersionRecord(
         head.version,
         manifest.created_ns,
         manifest.message,

@@ -10,7 +10,7 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, join_path
 from volfs.model.tree import iter_entries
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 
 class FileEntryType(enum.IntEnum):

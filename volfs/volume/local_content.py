@@ -30,6 +30,7 @@ from volfs.model.objects import Buffer
 from volfs.model.text import show
 from volfs.store.clock import now_ns
 from volfs.system.descriptors import find_descriptor
+from volfs.volume.content_writer import PARALLEL_WINDOWS
 from volfs.volume.edit import Edit
 from volfs.volume.local_listing import (
     Local,
@@ -39,14 +40,13 @@ from volfs.volume.local_listing import (
     opened_file,
     read_link,
 )
-from volfs.volume.progress import Tally
-from volfs.volume.writer import PARALLEL_WINDOWS
+from volfs.volume.progress import ProgressTally
 
 STREAM_MODE = 0o644
 _NULL = os.makedev(1, 3)
 
 
-class Stream(NamedTuple):
+class ByteStream(NamedTuple):
     """Bytes that are read one after the other, to become a file."""
 
     file: BinaryIO
@@ -61,7 +61,7 @@ class _WrongSizeError(Exception):
 class LocalContent:
     """Makes entries of local files, with their content in an edit's upload. Used by threads."""
 
-    def __init__(self, edit: Edit, tally: Tally) -> None:
+    def __init__(self, edit: Edit, tally: ProgressTally) -> None:
         self.writer = edit.writer
         self.profile = edit.profile
         self.tally = tally
@@ -107,7 +107,7 @@ class LocalContent:
             raise _WrongSizeError
         return entry
 
-    def read_stream(self, stream: Stream) -> Entry:
+    def read_stream(self, stream: ByteStream) -> Entry:
         """LimitError as soon as it is longer than a file may be; whatever reading raises."""
         window = 1 << self.writer.bits
         entry = self._read_pieces(make_file_entry(stream), _iter_stream(stream.file, window))
@@ -165,7 +165,7 @@ def _read_up_to(file: BinaryIO, size: int) -> bytes:
 # --- what is read without a size --------------------------------------------
 
 
-def open_stream(item: Local) -> Stream | None:
+def open_stream(item: Local) -> ByteStream | None:
     """What the user named, if it is read to its end without a size; None for a file.
 
     So are pipes, terminals and descriptors such as /dev/stdin. LocalFileError for
@@ -173,7 +173,7 @@ def open_stream(item: Local) -> Stream | None:
     """
     with local_errors(item.local):
         fd = _open_stream(item)
-        return None if fd is None else Stream(os.fdopen(fd, "rb", 0), item.path, STREAM_MODE)
+        return None if fd is None else ByteStream(os.fdopen(fd, "rb", 0), item.path, STREAM_MODE)
 
 
 def _open_stream(item: Local) -> int | None:
@@ -200,7 +200,7 @@ def _open_stream(item: Local) -> int | None:
 # --- entries ----------------------------------------------------------------
 
 
-def make_file_entry(stream: Stream) -> Entry:
+def make_file_entry(stream: ByteStream) -> Entry:
     now = now_ns()
     name = stream.path[-1] if stream.path else b"root"
     return Entry(

@@ -18,7 +18,7 @@ from volfs.model.tree import iter_entries
 from volfs.store.base import Store
 from volfs.system.descriptors import find_descriptor
 from volfs.volume.local_listing import local_errors
-from volfs.volume.reader import Reader, iter_content_bytes
+from volfs.volume.version_reader import Reader, iter_content_bytes
 
 
 class OutputExistsError(LocalFileError):

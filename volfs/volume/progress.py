@@ -24,7 +24,7 @@ def report_nothing(progress: Progress) -> None:
     """The report of those who do not want one."""
 
 
-class Tally:
+class ProgressTally:
     """Adds up what threads have done and reports it."""
 
     def __init__(self, report: Report, files: int, size: int) -> None:

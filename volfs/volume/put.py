@@ -22,17 +22,17 @@ from volfs.model.text import to_text
 from volfs.store.base import Store, VolumeRecord
 from volfs.system.directories import OpenTree
 from volfs.volume.commit import CommitNote, Published
-from volfs.volume.edit import Directory, Edit
+from volfs.volume.edit import Edit, EditedDirectory
 from volfs.volume.local_content import (
     STREAM_MODE,
+    ByteStream,
     LocalContent,
-    Stream,
     make_entry,
     open_stream,
     read_symlink,
 )
 from volfs.volume.local_listing import Local, local_errors, scan
-from volfs.volume.progress import Report, Tally, report_nothing
+from volfs.volume.progress import ProgressTally, Report, report_nothing
 from volfs.volume.store_places import StorePlaces
 
 BATCH_FILES = 64
@@ -105,7 +105,7 @@ def put_stream(
 ) -> PutResult:
     """Put what can be read of ``file`` to its end as a file at ``path``. As ``put_local``."""
     note = note or CommitNote(message=f"put {to_text(join_path(path))}")
-    stream = Stream(file, path, STREAM_MODE)
+    stream = ByteStream(file, path, STREAM_MODE)
     return _put_found(store, volume, (), [stream], force, note, report_nothing)
 
 
@@ -113,7 +113,7 @@ def put_files(
     store: Store,
     volume: VolumeRecord,
     files: Sequence[Local],
-    streams: Sequence[Stream] = (),
+    streams: Sequence[ByteStream] = (),
     *,
     force: bool = False,
     note: CommitNote | None = None,
@@ -134,13 +134,15 @@ def _put_found(
     store: Store,
     volume: VolumeRecord,
     found: Sequence[Local],
-    streams: Sequence[Stream],
+    streams: Sequence[ByteStream],
     force: bool,
     note: CommitNote | None,
     report: Report,
 ) -> PutResult:
     files = [item for item in found if item.is_file]
-    tally = Tally(report, len(files) + len(streams), sum(item.status.st_size for item in files))
+    tally = ProgressTally(
+        report, len(files) + len(streams), sum(item.status.st_size for item in files)
+    )
     with Edit(store, volume) as edit:
         put = _Put(edit, force, tally)
         for stream in streams:
@@ -158,11 +160,11 @@ def _put_found(
 class _Put:
     """One put: opens the directories, reads the files, binds the entries."""
 
-    def __init__(self, edit: Edit, force: bool, tally: Tally) -> None:
+    def __init__(self, edit: Edit, force: bool, tally: ProgressTally) -> None:
         self.edit = edit
         self.force = force
         self.content = LocalContent(edit, tally)
-        self.directories: dict[Path, Directory] = {}
+        self.directories: dict[Path, EditedDirectory] = {}
         self.waiting: deque[Future[list[tuple[Path, Entry]]]] = deque()
 
     def run(self, found: Sequence[Local]) -> None:
@@ -191,7 +193,7 @@ class _Put:
                     directory.attributes, mtime_ns=to_storable_time(item.status.st_mtime_ns)
                 )
 
-    def open(self, item: Local) -> Directory:
+    def open(self, item: Local) -> EditedDirectory:
         """The volume's directory for a local one: as it is, or new with the local attributes."""
         if not item.path:
             directory = self.edit.root
@@ -207,7 +209,7 @@ class _Put:
         self.directories[item.path] = directory
         return directory
 
-    def parent(self, path: Path) -> Directory:
+    def parent(self, path: Path) -> EditedDirectory:
         parent = self.directories.get(path[:-1])
         if parent is None:
             parent = self.directories[path[:-1]] = self.edit.make_directories(path[:-1])
@@ -216,8 +218,8 @@ class _Put:
     def check(self, path: Path) -> None:
         """Find out before anything is read."""
         there = self.parent(path).find(path[-1]) if path else self.edit.root
-        if isinstance(there, Directory) or (there is not None and not self.force):
-            what = "is a directory" if isinstance(there, Directory) else "already exists"
+        if isinstance(there, EditedDirectory) or (there is not None and not self.force):
+            what = "is a directory" if isinstance(there, EditedDirectory) else "already exists"
             raise EntryExistsError(f"{show_path(path)}: {what}")
 
     def submit(self, batch: list[Local]) -> None:

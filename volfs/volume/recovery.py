@@ -8,8 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from volfs.errors import DataError
-from volfs.errors.faults import reached
-from volfs.model.lineage import Found, choose_versions
+from volfs.errors.fault_points import reached
+from volfs.model.lineage import FoundManifest, choose_versions
 from volfs.model.manifest import Manifest, decode_manifest
 from volfs.model.names import MAIN, split_name
 from volfs.model.objects import Buffer, Kind, Oid
@@ -111,7 +111,9 @@ def _iter_manifests(store: Store) -> Iterator[tuple[Oid, Manifest]]:
 def _recover_volume(
     store: Store, volume_id: str, manifests: dict[Oid, Manifest], whole: Wholeness, named: Named
 ) -> Recovered | None:
-    found = [Found(oid, m.version, Oid(m.parent), m.created_ns) for oid, m in manifests.items()]
+    found = [
+        FoundManifest(oid, m.version, Oid(m.parent), m.created_ns) for oid, m in manifests.items()
+    ]
     chosen = choose_versions(found, lambda item: whole.is_whole(manifests[item.oid]))
     if not chosen:
         return None

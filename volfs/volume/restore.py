@@ -15,7 +15,7 @@ from volfs.model.text import cut_stored, to_text
 from volfs.model.tree import find_entry
 from volfs.store.base import Head, Store, VolumeRecord
 from volfs.volume.commit import CommitNote, Published
-from volfs.volume.edit import Directory, Edit
+from volfs.volume.edit import Edit, EditedDirectory
 from volfs.volume.leases import held_version
 
 
@@ -97,7 +97,7 @@ class _Restoring:
             self.edit.base.links == self.wanted.links or not (entry.is_directory or entry.group)
         )
 
-    def make_parents(self, path: Path) -> Directory:
+    def make_parents(self, path: Path) -> EditedDirectory:
         """The directories above, those that are missing as the old version has them."""
         here = self.edit.root
         for depth, name in enumerate(path, start=1):
@@ -107,9 +107,9 @@ class _Restoring:
             here = self.edit.open(path[:depth])
         return here
 
-    def open(self, entry: Entry) -> Directory:
+    def open(self, entry: Entry) -> EditedDirectory:
         """A directory with all below; looked into only where there are hard links."""
-        directory = Directory(self.get, entry, made=True)
+        directory = EditedDirectory(self.get, entry, made=True)
         if self.wanted.links:
             directory.replace_links(self.link)
         return directory

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from volfs.errors import HeadMovedError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.manifest import encode_manifest
 from volfs.model.objects import Kind
 from volfs.store.base import Head, Store, VolumeRecord
@@ -20,7 +20,7 @@ from volfs.volume.adding_sums import add_sums, has_sums
 from volfs.volume.commit import CommitNote, make_manifest
 from volfs.volume.gc import DEFAULT_GRACE, collect_garbage
 from volfs.volume.progress import Report, report_nothing
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 MESSAGE = "upgrade: count bytes of data and hard links"
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fault.replacing import hash_tree
 from tests.volume.shortcuts import noise, publish_files, read_file
-from volfs.errors import StoreReplacedError, faults
+from volfs.errors import StoreReplacedError, fault_points
 from volfs.model.pack import PackKind
 from volfs.model.retention import KeepRules
 from volfs.store.base import Lease, Store, VolumeRecord
@@ -202,7 +202,7 @@ def test_what_was_written_is_not_cut_short_before_it_is_published(
     store: Store, path: Path, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = {"more": noise(70_000, 5)}
-    monkeypatch.setattr(faults, "_armed", cut := Cut(path, point))
+    monkeypatch.setattr(fault_points, "_armed", cut := Cut(path, point))
     with pytest.raises(StoreReplacedError, match="cut short"):
         publish_files(store, data(store), files)
     assert cut.point == ""

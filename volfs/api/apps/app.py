@@ -15,13 +15,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 from volfs.api.apps.app_facts import AppFacts
 from volfs.api.apps.cls import Cls, prepare_class
 from volfs.api.apps.function import Function
+from volfs.api.apps.function_options import Options, rename_older
 from volfs.api.apps.image import Image
 from volfs.api.apps.marks import find_refusal, get_marks
 from volfs.api.apps.notes import note
-from volfs.api.apps.options import Options, rename_older
 from volfs.api.apps.origins import Origin, dump_imported
-from volfs.api.apps.plans import start_container
-from volfs.api.apps.running import Target, make_id, register, register_as
+from volfs.api.apps.starting import start_container
+from volfs.api.apps.targets import Target, make_id, register, register_as
 from volfs.api.client import default_environment, in_environment
 from volfs.api.resource import ResourceHandle, check_given
 from volfs.api.secret import Secret
@@ -29,11 +29,11 @@ from volfs.api.twins import blocking, blocking_class, opening, run_in_thread
 from volfs.containers.batches import check_batched
 from volfs.containers.gathering import Batching
 from volfs.containers.launching import drop_launcher, share_launcher
-from volfs.containers.messages import Reference, Service
+from volfs.containers.messages import Service, TargetReference
 from volfs.containers.pickling import dump, send_by_value
 from volfs.containers.pool import Pool, PoolOptions
-from volfs.containers.running import Running
 from volfs.containers.services import FunctionService
+from volfs.containers.worker_container import Running
 from volfs.errors import InvalidError, NotFoundError
 
 P = ParamSpec("P")
@@ -45,7 +45,7 @@ class FunctionTarget(Target):
     """A function of an app."""
 
     def __init__(self, app: App, service: FunctionService, options: Options, name: str) -> None:
-        self.reference = Reference(make_id("fu"), app.name, name, service.raw.__module__)
+        self.reference = TargetReference(make_id("fu"), app.name, name, service.raw.__module__)
         self.function: Function[..., Any] = Function(self, name, is_generator=service.is_generator)
         self.origin: Origin | None = None
         self._app = app

@@ -37,12 +37,12 @@ class Recipe(Protocol):
     def identity(self) -> str:
         """Equal for images that a program makes in the same way."""
 
-    def build(self) -> Built:
+    def build(self) -> BuiltImage:
         """Do what was not done before, on this machine. RemoteError; what functions raise."""
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltImage:
     """What containers get of an image. It is a recipe of which nothing is left to do."""
 
     environment: dict[str, str] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Built:
     def identity(self) -> str:
         return ""
 
-    def build(self) -> Built:
+    def build(self) -> BuiltImage:
         return self
 
 
@@ -73,7 +73,7 @@ class Step:
         """Equal where the program says the same, whatever is in files: the same in a container."""
         return self.describe()
 
-    def apply(self, built: Built, key: str) -> Built:
+    def apply(self, built: BuiltImage, key: str) -> BuiltImage:
         """What containers get with it, after what is ``built``. RemoteError; NotFoundError."""
         raise NotImplementedError
 
@@ -89,7 +89,7 @@ class Variables(Step):
     def identify(self) -> str:
         return repr(sorted(self.variables))
 
-    def apply(self, built: Built, key: str) -> Built:
+    def apply(self, built: BuiltImage, key: str) -> BuiltImage:
         return replace(built, environment={**built.environment, **self.variables})
 
 
@@ -101,7 +101,7 @@ class Workdir(Step):
     def describe(self) -> str:
         return self.path
 
-    def apply(self, built: Built, key: str) -> Built:
+    def apply(self, built: BuiltImage, key: str) -> BuiltImage:
         return replace(built, workdir=self.path)
 
 
@@ -120,7 +120,7 @@ class LocalPath(Step):
     def identify(self) -> str:
         return repr((self.source.name, self.place, self.copy))
 
-    def apply(self, built: Built, key: str) -> Built:
+    def apply(self, built: BuiltImage, key: str) -> BuiltImage:
         if not self.source.exists():
             raise NotFoundError(f"{self.source}: no such file or directory")
         source = self.source

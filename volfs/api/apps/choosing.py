@@ -112,7 +112,7 @@ def _to_signature(user_class: type, known: dict[str, Parameter]) -> list[inspect
 # --- which --------------------------------------------------------------------
 
 
-class Known(NamedTuple):
+class Runnables(NamedTuple):
     """What can be run, and what it can be called by."""
 
     names: list[str]
@@ -141,18 +141,18 @@ def choose(module: types.ModuleType, path: str, name: str | None) -> Runnable:
     return best[0].runnable
 
 
-def _is_meant(known: Known, name: str) -> bool:
+def _is_meant(known: Runnables, name: str) -> bool:
     return any(one == name or one.startswith(f"{name}.") for one in known.names)
 
 
-def _say_names(known: list[Known]) -> str:
+def _say_names(known: list[Runnables]) -> str:
     """By the first name of each that no other has."""
     names = [name for one in known for name in one.names]
     unique = (next((n for n in one.names if names.count(n) == 1), one.names[-1]) for one in known)
     return ", ".join(sorted(unique))
 
 
-def _guess(known: list[Known], name: str | None) -> str:
+def _guess(known: list[Runnables], name: str | None) -> str:
     names = [one for each in known for one in each.names]
     close = difflib.get_close_matches(name or "", names, 1)
     return f"; did you mean {close[0]}?" if close else ""
@@ -162,19 +162,19 @@ def find_apps(module: types.ModuleType) -> list[App]:
     return list({id(v): v for v in vars(module).values() if isinstance(v, App)}.values())
 
 
-def list_known(module: types.ModuleType) -> list[Known]:
+def list_known(module: types.ModuleType) -> list[Runnables]:
     """By the name in the module, that in the app, and that in the app's name in the module."""
-    found: dict[tuple[int, str], Known] = {}
+    found: dict[tuple[int, str], Runnables] = {}
     for name, value in vars(module).items():
         if isinstance(value, App):
             for tag, rank, runnable in _iter_runnables(value):
-                one = found.setdefault(_identify(runnable), Known([], rank + 2, runnable))
+                one = found.setdefault(_identify(runnable), Runnables([], rank + 2, runnable))
                 one.names.extend((tag, f"{name}.{tag}"))
     for name, value in vars(module).items():
         for one in list(found.values()):
             if (own := _name_in_module(one.runnable, name, value)) is not None:
                 names = [own, *(other for other in one.names if other != own)]
-                found[_identify(one.runnable)] = Known(names, one.rank % 2, one.runnable)
+                found[_identify(one.runnable)] = Runnables(names, one.rank % 2, one.runnable)
     return list(found.values())
 
 

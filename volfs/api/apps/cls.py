@@ -12,6 +12,7 @@ from typing import Any
 
 from volfs.api.apps.function import Function
 from volfs.api.apps.function_facts import HasTarget
+from volfs.api.apps.function_options import Options
 from volfs.api.apps.marks import (
     BATCHING,
     check_lanes,
@@ -21,10 +22,9 @@ from volfs.api.apps.marks import (
     make_methods,
     set_parameters,
 )
-from volfs.api.apps.options import Options
 from volfs.api.apps.origins import Origin, dump_imported
-from volfs.api.apps.plans import start_container
-from volfs.api.apps.running import (
+from volfs.api.apps.starting import start_container
+from volfs.api.apps.targets import (
     Home,
     Target,
     get_handle,
@@ -38,8 +38,8 @@ from volfs.api.resource import ResourceHandle
 from volfs.containers.batches import check_batched
 from volfs.containers.gathering import Batching
 from volfs.containers.messages import (
-    Reference,
     Service,
+    TargetReference,
     dump_arguments,
     load_arguments,
 )
@@ -64,7 +64,7 @@ class ClassTarget(Target):
         self.options = options
         self.origin: Origin | None = None
         tag, module = user_class.__name__, user_class.__module__
-        self.reference = Reference(make_id("cs"), app.name, tag, module)
+        self.reference = TargetReference(make_id("cs"), app.name, tag, module)
         self._instances: dict[bytes, InstanceTarget] = {}
         if options.batching:
             for name, method in iter_methods(user_class):
@@ -272,7 +272,7 @@ def _hide_identity(attribute: Any) -> Any:
     return partial(attribute) if isinstance(attribute, FunctionType) else attribute
 
 
-def _restore_cls(reference: Reference) -> Cls:
+def _restore_cls(reference: TargetReference) -> Cls:
     return Cls(restore_target(reference))
 
 
@@ -312,7 +312,7 @@ class Obj:
         return _restore_obj, (self._target.reference,)
 
 
-def _restore_obj(reference: Reference) -> Obj:
+def _restore_obj(reference: TargetReference) -> Obj:
     return Obj(restore_target(reference))
 
 

@@ -103,7 +103,7 @@ def parse_pairs(text: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Copy:
+class CopyInstruction:
     """Of COPY and ADD. ``is_local``: nothing of it is in another image or on the network."""
 
     sources: tuple[str, ...]
@@ -111,7 +111,7 @@ class Copy:
     is_local: bool
 
 
-def parse_copy(text: str) -> Copy:
+def parse_copy(text: str) -> CopyInstruction:
     """ValueError."""
     words = parse_list(text)
     options = [word for word in words if word.startswith("--")]
@@ -120,7 +120,7 @@ def parse_copy(text: str) -> Copy:
         raise ValueError(f"{text}: what is to be copied, and where to?")
     is_local = not any(option.startswith("--from") for option in options)
     is_local = is_local and not any("://" in path or "<<" in path for path in paths[:-1])
-    return Copy(tuple(paths[:-1]), paths[-1], is_local)
+    return CopyInstruction(tuple(paths[:-1]), paths[-1], is_local)
 
 
 def parse_list(text: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from volfs.api.apps.function_call import FunctionCall, iter_items, load_result
 from volfs.api.apps.function_facts import FunctionFacts
 from volfs.api.apps.marks import check_lanes, make_batching
-from volfs.api.apps.running import (
+from volfs.api.apps.targets import (
     Target,
     find_by_id,
     get_handle,
@@ -28,7 +28,7 @@ from volfs.api.apps.running import (
 from volfs.api.deprecated import warn_of
 from volfs.api.twins import blocking, blocking_iterator
 from volfs.containers.answers import Answer
-from volfs.containers.messages import Reference, dump_arguments
+from volfs.containers.messages import TargetReference, dump_arguments
 from volfs.errors import InvalidError, NotFoundError
 
 P = ParamSpec("P")
@@ -299,7 +299,7 @@ class _NamedFunction(Function[..., Any]):
         return Function.from_name, (self._app_name, self.name)
 
 
-def _restore(reference: Reference, name: str, method: str, is_generator: bool) -> Any:
+def _restore(reference: TargetReference, name: str, method: str, is_generator: bool) -> Any:
     target = restore_target(reference)
     return Function(target, name, method=method, is_generator=is_generator)
 

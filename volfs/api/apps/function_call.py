@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from volfs.api.apps.notes import refuse
-from volfs.api.apps.running import attach, get_result, iter_input_ids
+from volfs.api.apps.targets import attach, get_result, iter_input_ids
 from volfs.api.client import Client, find_client
 from volfs.api.dashboard import HasDashboard
 from volfs.api.twins import blocking, blocking_class, blocking_iterator
 from volfs.containers.answers import Answer, CallFailedError
-from volfs.containers.faults import load_fault
 from volfs.containers.pickling import load
+from volfs.containers.remote_errors import load_fault
 from volfs.errors import FunctionTimeoutError, InvalidError
 
 R = TypeVar("R")

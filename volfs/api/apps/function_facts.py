@@ -6,7 +6,7 @@ from typing import Any, NoReturn, Self
 
 from volfs.api.apps.notes import note, refuse
 from volfs.api.apps.observed import FunctionCurrentStats
-from volfs.api.apps.running import Target
+from volfs.api.apps.targets import Target
 from volfs.api.client import Client, find_client
 from volfs.api.dashboard import HasDashboard
 from volfs.api.twins import blocking

@@ -15,13 +15,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Concatenate, ParamSpec
 
 from volfs.api.apps.absent import Imports
-from volfs.api.apps.building import Built, LocalPath, Step, Variables, Workdir
+from volfs.api.apps.building import BuiltImage, LocalPath, Step, Variables, Workdir
+from volfs.api.apps.function_options import Options, check_env, note_ignored, rename_older
 from volfs.api.apps.image_calls import RunFunction, check_may_run, run_lines
 from volfs.api.apps.image_docker import Context, DockerSteps, IgnoreOption, read_dockerfile
 from volfs.api.apps.image_facts import ImageFacts
 from volfs.api.apps.image_steps import NAMES, flatten
 from volfs.api.apps.notes import note
-from volfs.api.apps.options import Options, check_env, note_ignored, rename_older
 from volfs.api.deprecated import warn_of
 from volfs.api.secret import Secret
 from volfs.api.volume import Volume
@@ -105,7 +105,7 @@ class Image(DockerSteps, ImageFacts):
     @staticmethod
     def from_name(name: str, **_: Any) -> Image:
         """None has a name here: NotFoundError when a container needs it."""
-        return Image()._with(_Named(name))
+        return Image()._with(_NamedImage(name))
 
     from_id = from_name
 
@@ -259,18 +259,18 @@ class _Shell(Step):
     def describe(self) -> str:
         return repr(self.words)
 
-    def apply(self, built: Built, key: str) -> Built:
+    def apply(self, built: BuiltImage, key: str) -> BuiltImage:
         return built
 
 
 @dataclass(frozen=True)
-class _Named(Step):
+class _NamedImage(Step):
     name: str
 
     def describe(self) -> str:
         return self.name
 
-    def apply(self, built: Built, key: str) -> Built:
+    def apply(self, built: BuiltImage, key: str) -> BuiltImage:
         raise NotFoundError(f"no image is called {self.name!r}: images have no names here")
 
 

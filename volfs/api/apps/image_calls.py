@@ -9,10 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from volfs.api.apps.building import Built, Step, once
-from volfs.api.apps.options import Options
-from volfs.api.apps.plans import start_container
-from volfs.api.apps.running import get_result
+from volfs.api.apps.building import BuiltImage, Step, once
+from volfs.api.apps.function_options import Options
+from volfs.api.apps.starting import start_container
+from volfs.api.apps.targets import get_result
 from volfs.api.resource import ResourceHandle
 from volfs.containers.messages import Invoke, dump_arguments
 from volfs.containers.pickling import dump
@@ -51,13 +51,13 @@ class RunFunction(Step):
     def identify(self) -> str:
         return getattr(self.function, "__qualname__", "")
 
-    def apply(self, built: Built, key: str) -> Built:
+    def apply(self, built: BuiltImage, key: str) -> BuiltImage:
         with once(key, force=self.force) as folder:
             if folder.is_new:
                 self._call(built)
         return built
 
-    def _call(self, built: Built) -> None:
+    def _call(self, built: BuiltImage) -> None:
         self.check()
         name = getattr(self.function, "__name__", "run_function")
         service = dump(FunctionService(self.function), f"the function {name}")

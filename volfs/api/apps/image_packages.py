@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from volfs.api.apps.function_options import check_env, check_secrets, note_ignored
 from volfs.api.apps.image_steps import NAMES, ImageSteps, flatten
 from volfs.api.apps.installing import (
     Given,
@@ -20,7 +21,6 @@ from volfs.api.apps.installing import (
     to_private_lines,
 )
 from volfs.api.apps.notes import note
-from volfs.api.apps.options import check_env, check_secrets, note_ignored
 from volfs.api.secret import Secret
 from volfs.containers.messages import is_local
 from volfs.errors import InvalidError, NotFoundError

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from volfs.api.apps.building import Built, LocalPath, Step, make_key
+from volfs.api.apps.building import BuiltImage, LocalPath, Step, make_key
 from volfs.errors import InvalidError
 
 NAMES = str | Sequence[str]
@@ -46,13 +46,13 @@ class ImageSteps:
         steps = [(type(step).__name__, step.identify()) for step in self._iter_steps()]
         return make_key(*(text for step in steps for text in step))
 
-    def build(self, app: object = None) -> Built:
+    def build(self, app: object = None) -> BuiltImage:
         """Do what was not done before, on this machine. RemoteError; what functions raise."""
         return self._build()[0]
 
-    def _build(self) -> tuple[Built, str]:
+    def _build(self) -> tuple[BuiltImage, str]:
         if self.before is None or self.step is None:
-            return Built(), ""
+            return BuiltImage(), ""
         built, key = self.before._build()
         key = make_key(key, type(self.step).__name__, self.step.describe())
         return self.step.apply(built, key), key

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from volfs.api.apps.building import Built, Step, once
+from volfs.api.apps.building import BuiltImage, Step, once
 from volfs.api.secret import Secret, read_environment
 from volfs.containers.messages import is_local
 from volfs.errors import InvalidError
@@ -63,7 +63,7 @@ class Packages(Step):
     def identify(self) -> str:
         return repr((self.arguments, self.lines))
 
-    def apply(self, built: Built, key: str) -> Built:
+    def apply(self, built: BuiltImage, key: str) -> BuiltImage:
         with once(key, force=self.given.force) as folder:
             lib = folder.path / "lib"
             if folder.is_new:
@@ -114,7 +114,7 @@ class Project(Step):
     def identify(self) -> str:
         return repr((self.tool, self.arguments))
 
-    def apply(self, built: Built, key: str) -> Built:
+    def apply(self, built: BuiltImage, key: str) -> BuiltImage:
         with once(key, force=self.given.force) as folder:
             project = folder.path / "project"
             if folder.is_new:

@@ -7,8 +7,8 @@ from types import MethodType
 from typing import Any
 
 from volfs.api.apps.function import Function
-from volfs.api.apps.running import DistantTarget, restore_target
-from volfs.containers.messages import Reference
+from volfs.api.apps.targets import DistantTarget, restore_target
+from volfs.containers.messages import TargetReference
 from volfs.containers.pool import Pool
 from volfs.containers.services import SELF
 
@@ -28,7 +28,7 @@ class _OwnService:
 
 
 class _OwnTarget(DistantTarget):
-    def __init__(self, reference: Reference, service: Any) -> None:
+    def __init__(self, reference: TargetReference, service: Any) -> None:
         super().__init__(reference)
         self._service = service
 

@@ -32,7 +32,7 @@ _COLLECTIONS: dict[Any, Callable[[Iterable[Any]], Any]] = {
 }
 
 
-class _Named(click.ParamType[Any]):
+class _NamedValue(click.ParamType[Any]):
     """One of some values, each of which has a name."""
 
     name = "choice"
@@ -250,12 +250,12 @@ def _to_kind(annotation: Any) -> _Kind | None:
 def _to_type(annotation: Any) -> click.ParamType[Any] | None:
     """Of one word."""
     if typing.get_origin(annotation) is typing.Literal:
-        return _Named({str(value): value for value in typing.get_args(annotation)})
+        return _NamedValue({str(value): value for value in typing.get_args(annotation)})
     if _is_union(annotation):
         kinds = [_to_type(_strip(one)) for one in typing.get_args(annotation)]
         return _FirstOf([kind for kind in kinds if kind]) if all(kinds) else None
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
-        return _Named(dict(annotation.__members__))
+        return _NamedValue(dict(annotation.__members__))
     if isinstance(annotation, type) and issubclass(annotation, PurePath):
         return click.Path(path_type=annotation)
     return _TYPES.get(annotation) if isinstance(annotation, collections.abc.Hashable) else None

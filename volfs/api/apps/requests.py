@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from volfs.containers.messages import Reference
+from volfs.containers.messages import TargetReference
 
 _GONE = pickle.dumps({"type": "http.disconnect"})
 _open: dict[str, Callable[[], bytes]] = {}
@@ -29,7 +29,7 @@ def receive(call_id: str) -> bytes:
     return _GONE if found is None else found()
 
 
-def set_address(reference: Reference, method: str, url: str | None) -> None:
+def set_address(reference: TargetReference, method: str, url: str | None) -> None:
     """Where an endpoint is served from now on; None: no more."""
     key = reference.app, reference.tag, method
     if url is None:
@@ -38,6 +38,6 @@ def set_address(reference: Reference, method: str, url: str | None) -> None:
         _addresses[key] = url
 
 
-def find_address(reference: Reference, method: str) -> str | None:
+def find_address(reference: TargetReference, method: str) -> str | None:
     """By name: a module that a container imported has ids of its own."""
     return _addresses.get((reference.app, reference.tag, method))

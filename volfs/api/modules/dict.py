@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from volfs.api.dict import Dict, DictInfo
-from volfs.api.resource import Objects as DictManager
+from volfs.api.resource import NamedResources as DictManager
 
 __all__ = ["Dict", "DictInfo", "DictManager"]

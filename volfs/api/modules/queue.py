@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from volfs.api.queue import Queue, QueueInfo
-from volfs.api.resource import Objects as QueueManager
+from volfs.api.resource import NamedResources as QueueManager
 
 __all__ = ["Queue", "QueueInfo", "QueueManager"]

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any, Protocol
 
 from volfs.api.apps.requests import open_request
-from volfs.api.apps.running import make_id
+from volfs.api.apps.targets import make_id
 from volfs.api.serving.sites import Site
 from volfs.containers.answers import Answer, CallFailedError
-from volfs.containers.faults import load_fault
-from volfs.containers.messages import Handle
+from volfs.containers.messages import HandleRequest
+from volfs.containers.remote_errors import load_fault
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -91,7 +91,7 @@ class _Request:
         began = time.monotonic()
         call_id = make_id("fc")
         passed = {key: scope[key] for key in _PASSED if key in scope}
-        handle = Handle(self._site.method, pickle.dumps(passed), call_id)
+        handle = HandleRequest(self._site.method, pickle.dumps(passed), call_id)
         with open_request(call_id, self._receive_one):
             try:
                 self._answer = answer = self._site.target.get_pool().submit(handle)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 
-from volfs.api.apps.running import make_id
+from volfs.api.apps.targets import make_id
 from volfs.api.serving.front import Report
 from volfs.api.serving.sites import Site
 from volfs.containers.answers import Answer, CallFailedError
-from volfs.containers.faults import load_fault
-from volfs.containers.messages import Handle
+from volfs.containers.messages import HandleRequest
+from volfs.containers.remote_errors import load_fault
 
 _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before the next start, after so many that failed at once."""
@@ -46,7 +46,7 @@ class Keeper:
         was_ready = False
         try:
             pool = self._site.target.get_server_pool(self._site.method)
-            self._answer = pool.submit(Handle(self._site.method, b"", make_id("fc")))
+            self._answer = pool.submit(HandleRequest(self._site.method, b"", make_id("fc")))
             if self._ending.is_set():
                 self._answer.cancel()
             for _ in self._answer.iter_items():

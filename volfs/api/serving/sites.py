@@ -15,7 +15,7 @@ from volfs.api.apps.choosing import find_apps
 from volfs.api.apps.cls import Cls
 from volfs.api.apps.function import Function
 from volfs.api.apps.origins import Origin
-from volfs.api.apps.running import Target
+from volfs.api.apps.targets import Target
 from volfs.containers.endpoint import Endpoint, find_endpoint
 from volfs.errors import InvalidError
 

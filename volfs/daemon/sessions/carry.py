@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.daemon.sessions.copy import copy_session, is_same_overlay
 from volfs.daemon.sessions.locate import holding_dead, located
 from volfs.daemon.sessions.open import find_session_place

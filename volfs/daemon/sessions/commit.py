@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 
 import trio
 
-from volfs.daemon.options import MountOptions
-from volfs.daemon.rooms import NO_KERNEL, open_rooms
+from volfs.daemon.assemble import NO_KERNEL, open_rooms
+from volfs.daemon.mount_options import MountOptions
 from volfs.daemon.sessions.discard import clear_mount
 from volfs.daemon.sessions.inspect import get_left
 from volfs.daemon.sessions.locate import name_here

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from volfs.errors import DamagedObjectError, LocalFileError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.sessions.facts import CATALOG, FACTS, LOCK, REMOVED, SCRATCH
 from volfs.vfs.salvage import salvage_catalog
 from volfs.vfs.scratch import sync_directory

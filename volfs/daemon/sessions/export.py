@@ -30,9 +30,9 @@ from volfs.vfs.left_content import LeftBytes, Sources, join_ranges
 from volfs.vfs.left_tree import Left, LeftDirectory, LeftFile, LeftTree, read_left_tree
 from volfs.vfs.salvage import Salvaged, ScratchReader, salvage_catalog
 from volfs.volume.local_tree import LocalTree, is_end, open_output
-from volfs.volume.progress import Report, Tally, report_nothing
-from volfs.volume.reader import Reader
+from volfs.volume.progress import ProgressTally, Report, report_nothing
 from volfs.volume.store_places import StorePlaces
+from volfs.volume.version_reader import Reader
 
 FILES, INCOMPLETE, DELETED, CHANGES = b"files", b"incomplete", b"deleted", b"changes.json"
 STRAYS = b"unplaced"
@@ -119,9 +119,9 @@ def _check_apart(target: bytes, session: bytes) -> None:
         raise LocalFileError(f"{os.fsdecode(target)}: among the sessions of a store")
 
 
-def _count(tree: LeftTree, report: Report) -> Tally:
+def _count(tree: LeftTree, report: Report) -> ProgressTally:
     found = {left.what for left in (*tree.items, *tree.strays) if isinstance(left.what, LeftFile)}
-    return Tally(report, len(found), sum(file.extents.size for file in found))
+    return ProgressTally(report, len(found), sum(file.extents.size for file in found))
 
 
 class _Export:
@@ -134,7 +134,7 @@ class _Export:
         tree: LeftTree,
         local: LocalTree,
         sources: Sources,
-        tally: Tally,
+        tally: ProgressTally,
     ) -> None:
         self.session = session
         self.salvaged = salvaged

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from volfs.daemon.named_mounts import get_session_mount
 from volfs.daemon.sessions.inspect import describe_session
-from volfs.daemon.targets import get_session_mount
 from volfs.errors import VolfsError
 from volfs.model.text import describe_error
 from volfs.sessions.facts import CATALOG, LOCK

@@ -18,7 +18,7 @@ from typing import IO
 
 import msgspec
 
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.daemon.sessions.opened import OpenSession, SessionBusyError, forget_device, own
 from volfs.errors import AlreadyExistsError, NotFoundError
 from volfs.model.names import join_path, parse_path

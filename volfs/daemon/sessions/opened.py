@@ -13,9 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.errors import MountError, StoreError, StoreUnavailableError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.sessions.device import encode_device
 from volfs.sessions.facts import (
     CATALOG,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from volfs.daemon.rooms import make_sub_path
+from volfs.daemon.assemble import make_sub_path
 from volfs.daemon.sessions.copy import copy_session, find_copy
 from volfs.daemon.sessions.inspect import describe_session
 from volfs.daemon.sessions.locate import name_here
@@ -28,7 +28,7 @@ from volfs.errors import (
     MountError,
     NotFoundError,
 )
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path as VolumePath
 from volfs.model.names import parse_path, show_path
@@ -53,7 +53,7 @@ from volfs.vfs.state import MountState
 from volfs.vfs.view import View
 from volfs.volume.history import get_version
 from volfs.volume.leases import snapshot_needs
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 
 @dataclass

@@ -12,7 +12,7 @@ from volfs.errors import (
     StoreError,
     VolumeInUseError,
 )
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.names import MAIN
 from volfs.model.objects import Kind, Oid
 from volfs.store.base import (

@@ -8,8 +8,8 @@ from functools import partial
 from typing import NamedTuple
 
 from volfs.errors import DataError, OutOfSpaceError
-from volfs.errors.faults import reached
-from volfs.model.collection import PackUse, Plan, plan_collection
+from volfs.errors.fault_points import reached
+from volfs.model.collection import CollectionPlan, PackUse, plan_collection
 from volfs.model.objects import Kind, Oid
 from volfs.model.pack import RECORD_HEADER_SIZE
 from volfs.model.references import Reference
@@ -82,7 +82,7 @@ class Collector:
 
     # --- mark and plan ---------------------------------------------------
 
-    def plan(self) -> Plan:
+    def plan(self) -> CollectionPlan:
         """Mark, and decide. Changes nothing."""
         with self._parts.environment.read() as txn:
             self._saves = self._parts.index.count_saves(txn)
@@ -294,7 +294,7 @@ class Collector:
 
     # --- report ----------------------------------------------------------
 
-    def report(self, plan: Plan) -> GcReport:
+    def report(self, plan: CollectionPlan) -> GcReport:
         """What was done, or for a dry run: would be."""
         rewritten = [use for use in self.swept if use.live_objects]
         size = sum(use.size for use in self.swept)

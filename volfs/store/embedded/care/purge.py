@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from volfs.errors import OutOfSpaceError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.store.care import GcOptions, GcProgress, Undeleted
 from volfs.store.checked_lmdb.environment import Transaction, store_errors
 from volfs.store.elapsed import Wait, look_again, wait_since

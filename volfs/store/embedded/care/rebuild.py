@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from volfs.errors import DataError, StoreError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.objects import Oid
 from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
 from volfs.store.anchor import name_places

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from volfs.errors import DataError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.objects import Oid
 from volfs.model.pack import (
     PACK_HEADER_SIZE,

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError, MissingObjectError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.objects import Kind, Oid
 from volfs.model.pack import PackKind
 from volfs.store.checked_lmdb.environment import RESERVE, Environment, Table, Transaction

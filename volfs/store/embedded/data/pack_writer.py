@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from volfs.errors import DataError, OutOfSpaceError, StoreUnavailableError, VolfsError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.objects import Buffer
 from volfs.model.pack import (
     PACK_HEADER_SIZE,

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Self
 
 from volfs.errors import DamagedObjectError, StoreError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import PackKind, pack_kind
 from volfs.store.embedded.data.index import Batch, Index

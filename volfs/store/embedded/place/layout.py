@@ -19,7 +19,7 @@ from volfs.errors import (
     StoreUnavailableError,
     UnsupportedFormatError,
 )
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.store.checked_lmdb.environment import Environment, store_errors
 from volfs.store.embedded.data.pack_files import flock, sync_directory
 from volfs.store.embedded.place.handle import StoreHandle

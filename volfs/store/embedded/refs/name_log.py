@@ -17,7 +17,7 @@ import msgspec
 from xxhash import xxh3_64_hexdigest
 
 from volfs.errors import OutOfSpaceError
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.model.names import MAIN, join_name
 from volfs.store.base import Named
 from volfs.store.checked_lmdb.environment import store_errors

@@ -23,7 +23,7 @@ from volfs.control.protocol import (
 )
 from volfs.control.sockets import Bound
 from volfs.daemon.busy import describe_holders, find_holders
-from volfs.daemon.options import AtEnd
+from volfs.daemon.mount_options import AtEnd
 from volfs.daemon.survivors import kill_survivors
 from volfs.daemon.task_guard import surviving
 from volfs.daemon.users import find_copies, find_others, find_reasons, tell
@@ -37,7 +37,7 @@ from volfs.errors import (
     VolfsError,
     VolumeBusyError,
 )
-from volfs.errors.faults import reached
+from volfs.errors.fault_points import reached
 from volfs.fuse.mounting import stop_serving
 from volfs.fuse.ops import Operations
 from volfs.fuse.timing import Timing, list_timings
@@ -58,7 +58,7 @@ COPIES = 0.2
 LAST_USERS = 2.0
 
 
-class Service:
+class MountControl:
     """One mount's answers. ``at_end``: what becomes of its changes."""
 
     def __init__(

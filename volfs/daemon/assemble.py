@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.daemon.sessions.opened import OpenSession, make_facts
 from volfs.errors import NotFoundError
 from volfs.model.names import Path as VolumePath
@@ -32,7 +32,7 @@ from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.history import get_version
 from volfs.volume.leases import begin_lease
-from volfs.volume.reader import Reader
+from volfs.volume.version_reader import Reader
 
 log = logging.getLogger(__name__)
 

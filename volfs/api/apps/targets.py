@@ -24,7 +24,6 @@ from volfs.api.apps.spawned import Spawned
 from volfs.api.resource import ResourceHandle
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.connection import Connection, Incoming
-from volfs.containers.faults import dump_fault, load_fault
 from volfs.containers.gathering import Batching
 from volfs.containers.messages import (
     Attach,
@@ -33,19 +32,20 @@ from volfs.containers.messages import (
     Invoke,
     Locate,
     Receive,
-    Reference,
     Service,
     Submit,
+    TargetReference,
     decode,
     encode,
     this_process,
 )
 from volfs.containers.pickling import dump, load
 from volfs.containers.pool import Pool, PoolOptions
+from volfs.containers.remote_errors import dump_fault, load_fault
 from volfs.errors import ExecutionError, InvalidError, NotFoundError, VolfsError
 
 if TYPE_CHECKING:
-    from volfs.containers.running import Running
+    from volfs.containers.worker_container import Running
 
 _LETTERS = string.ascii_letters + string.digits
 
@@ -71,7 +71,7 @@ def iter_input_ids(call_id: str) -> Iterator[str]:
 class Target(ABC):
     """What calls go to: a function, or an instance of a class."""
 
-    reference: Reference
+    reference: TargetReference
 
     @property
     def has_mounts(self) -> bool:
@@ -139,7 +139,7 @@ class Home(Protocol):
 class DistantTarget(Target):
     """In a container: known to the program that runs the app."""
 
-    def __init__(self, reference: Reference) -> None:
+    def __init__(self, reference: TargetReference) -> None:
         self.reference = reference
         self._service: Service | None = None
 
@@ -232,7 +232,7 @@ def get_handle(app: str, tag: str) -> Any:
     )
 
 
-def restore_target(reference: Reference) -> Target:
+def restore_target(reference: TargetReference) -> Target:
     """What a pickled handle means here."""
     found = _targets.get(reference.id)
     if found is None:
@@ -240,7 +240,7 @@ def restore_target(reference: Reference) -> Target:
     return _specify(found, reference)
 
 
-def _specify(target: Target, reference: Reference) -> Target:
+def _specify(target: Target, reference: TargetReference) -> Target:
     for options in reference.options:
         target = _get_variant(target, options)
     return target if reference.parameters is None else target.get_instance(reference.parameters)
@@ -257,7 +257,7 @@ def _get_variant(target: Target, options: bytes) -> Target:
     return found
 
 
-def _get_target(reference: Reference) -> Target:
+def _get_target(reference: TargetReference) -> Target:
     """By its id; else by its name, for a module that a container imported has ids of its own."""
     found = _targets.get(reference.id) or find_by_name(reference.app, reference.tag)
     if found is None:
@@ -304,7 +304,7 @@ def submit(
     return answer
 
 
-def locate(reference: Reference, method: str) -> str | None:
+def locate(reference: TargetReference, method: str) -> str | None:
     """Where an endpoint is served at this moment."""
     if this_process.runner is None:
         return find_address(reference, method)

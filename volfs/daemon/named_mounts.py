@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
 
-from volfs.control.client import MountClient, get_mount, list_mounts
+from volfs.control.mount_client import MountClient, get_mount, list_mounts
 from volfs.control.mounts import FS_TYPE, MountPoint, find_mount_point
 from volfs.control.protocol import MountStatus
 from volfs.errors import (
@@ -40,7 +40,7 @@ Seen = dict[tuple[int, int], list[MountClient]]
 """The mounts that this process sees, by device: one may be at several places."""
 
 
-class VolumeMount(NamedTuple):
+class FoundMount(NamedTuple):
     """A mount that this process sees, and the session of the store that says whose it is."""
 
     client: MountClient
@@ -54,12 +54,12 @@ class VolumeMount(NamedTuple):
         return said
 
 
-def find_volume_mounts(store: Store, volume: VolumeRecord) -> list[VolumeMount]:
+def find_volume_mounts(store: Store, volume: VolumeRecord) -> list[FoundMount]:
     """Those of a volume that this process sees, each once; dead ones too. StoreError, DataError."""
     return _find_mounts(list_volume_sessions(store, volume))
 
 
-def get_session_mount(session: SessionInfo) -> VolumeMount:
+def get_session_mount(session: SessionInfo) -> FoundMount:
     """The mount of a session. NotFoundError where this process sees none."""
     found = _find_mounts([session])
     if not found:
@@ -108,7 +108,7 @@ def list_known_sessions(store: str) -> dict[tuple[int, int], SessionInfo]:
     return {session.device: session for session in living_last if session.device}
 
 
-class _Named(NamedTuple):
+class _NamedVolume(NamedTuple):
     """What a word names in an environment of a store."""
 
     word: str
@@ -116,7 +116,7 @@ class _Named(NamedTuple):
     environment: str
     volume: VolumeRecord | None = None
     sessions: Sequence[SessionInfo] = ()
-    mounts: Sequence[VolumeMount] = ()
+    mounts: Sequence[FoundMount] = ()
     elsewhere: Sequence[str] = ()
     """The other environments in which it is a volume."""
 
@@ -171,7 +171,7 @@ def may_be_name(target: str) -> bool:
     return "/" not in target and target not in ("", ".", "..")
 
 
-def _resolve(target: str, store: str, environment: str) -> MountClient | _Named:
+def _resolve(target: str, store: str, environment: str) -> MountClient | _NamedVolume:
     if not may_be_name(target):
         return get_mount(target)
     here = _find_here(target)
@@ -205,13 +205,13 @@ def _find_here(word: str) -> MountClient | None:
     return MountClient(found) if found is not None and found.fs_type == FS_TYPE else None
 
 
-def _look_up(word: str, url: str, environment: str, *, may_lack: bool) -> _Named:
+def _look_up(word: str, url: str, environment: str, *, may_lack: bool) -> _NamedVolume:
     """NotAStoreError, unless it may lack; StoreError, DataError."""
     try:
         store = open_store(url)
     except NotAStoreError:
         if may_lack:
-            return _Named(word, url, environment)
+            return _NamedVolume(word, url, environment)
         raise
     try:
         volume = _find_volume(store, word, environment)
@@ -219,7 +219,7 @@ def _look_up(word: str, url: str, environment: str, *, may_lack: bool) -> _Named
         elsewhere = [] if volume else list_environments_of(store, word)
     finally:
         store.close()
-    return _Named(word, url, environment, volume, sessions, _find_mounts(sessions), elsewhere)
+    return _NamedVolume(word, url, environment, volume, sessions, _find_mounts(sessions), elsewhere)
 
 
 def _find_volume(store: Store, name: str, environment: str) -> VolumeRecord | None:
@@ -241,12 +241,12 @@ def _named_only(word: str) -> Iterator[None]:
 # --- sessions and what is mounted ---------------------------------------------
 
 
-def _find_mounts(sessions: list[SessionInfo]) -> list[VolumeMount]:
+def _find_mounts(sessions: list[SessionInfo]) -> list[FoundMount]:
     seen: Seen = {}
     for client in list_mounts():
         seen.setdefault(client.mount.device, []).append(client)
     found = ((session, _find_mount(session, seen)) for session in sessions)
-    return [VolumeMount(client, session) for session, client in found if client is not None]
+    return [FoundMount(client, session) for session, client in found if client is not None]
 
 
 def _find_mount(session: SessionInfo, seen: Seen) -> MountClient | None:

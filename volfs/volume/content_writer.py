@@ -18,7 +18,7 @@ from volfs.model.entry import INLINE_MAX, Entry, Extent, Extents, replace, set_c
 from volfs.model.extents import BASE, ZERO, ExtentMap, Piece
 from volfs.model.objects import NO_OID, Buffer, Kind, Oid
 from volfs.store.base import Objects, Upload
-from volfs.volume.reader import Reader, read_range
+from volfs.volume.version_reader import Reader, read_range
 
 CLEAN_MIN = 64 * 1024
 """A window with fewer bytes that did not change is not worth a second extent."""

@@ -7,19 +7,25 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from volfs.api.apps.building import Built
-from volfs.api.apps.options import Options
-from volfs.api.apps.running import make_id, serve
+from volfs.api.apps.building import BuiltImage
+from volfs.api.apps.function_options import Options
+from volfs.api.apps.targets import make_id, serve
 from volfs.api.client import default_environment, find_client
 from volfs.api.cloud_bucket_mount import CloudBucketMount
 from volfs.api.known_volumes import get_record
-from volfs.api.mounts import NETWORK_FILE_SYSTEM, VOLUME, Pairs, check_distinct, validate_mounts
+from volfs.api.mount_rules import (
+    NETWORK_FILE_SYSTEM,
+    VOLUME,
+    Pairs,
+    check_distinct,
+    validate_mounts,
+)
 from volfs.api.resource import ResourceHandle
 from volfs.api.secret import read_environment
 from volfs.containers.container import ContainerSpec, VolumeMount
 from volfs.containers.launching import share_launcher
 from volfs.containers.messages import IMAGE, Start
-from volfs.containers.running import Running
+from volfs.containers.worker_container import Running
 from volfs.errors import InvalidError
 from volfs.store.address import parse_address
 from volfs.store.location import ENVIRONMENT_VARIABLES
@@ -29,7 +35,7 @@ def start_container(name: str, options: Options, service: bytes) -> Running:
     """What its mounts, secrets and image raise; CallFailedError."""
     # First of all: it loads while we look things up.
     launcher = share_launcher() if options.has_mounts else None
-    image = (options.image or Built()).build()
+    image = (options.image or BuiltImage()).build()
     volumes = _check(VOLUME, options.volumes)
     mounted = [*volumes, *_check(NETWORK_FILE_SYSTEM, options.network_file_systems)]
     store = _find_store(mounted)
@@ -82,7 +88,7 @@ def _make_mount(path: str, handle: ResourceHandle) -> VolumeMount:
     return replace(mount, read_only=choice.read_only, sub_path=choice.sub_path or "")
 
 
-def _make_environment(options: Options, image: Built, store: str) -> dict[str, str]:
+def _make_environment(options: Options, image: BuiltImage, store: str) -> dict[str, str]:
     """Later ones win: the image's, the secrets', the function's own."""
     environment = {
         "VOLFS_STORE": store,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from volfs.api import mounts
+from volfs.api import mount_rules
 from volfs.api.apps.building import Recipe
 from volfs.api.apps.notes import note
 from volfs.api.resource import ResourceHandle
@@ -87,9 +87,9 @@ class Options:
         note_ignored(noted)
         changed = {
             "image": image,
-            "volumes": _join(mounts.VOLUME, self.volumes, volumes, cloud_bucket_mounts),
+            "volumes": _join(mount_rules.VOLUME, self.volumes, volumes, cloud_bucket_mounts),
             "network_file_systems": _join(
-                mounts.NETWORK_FILE_SYSTEM, self.network_file_systems, network_file_systems
+                mount_rules.NETWORK_FILE_SYSTEM, self.network_file_systems, network_file_systems
             ),
             "secrets": (*self.secrets, *check_secrets(secrets)),
             "env": {**self.env, **check_env(env)},
@@ -171,8 +171,8 @@ def _join(kind: str, *given: Mapping[str | PurePosixPath, Any] | None) -> dict[A
     joined: dict[Any, Any] = {}
     for mapping in given:
         if mapping:
-            joined |= dict(mounts.validate_mounts(kind, mapping))
-    mounts.validate_mounts(kind, joined)
+            joined |= dict(mount_rules.validate_mounts(kind, mapping))
+    mount_rules.validate_mounts(kind, joined)
     return joined
 
 

@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from volfs.control.client import MountClient
+from volfs.control.mount_client import MountClient
 from volfs.control.mounts import MountPoint
 from volfs.control.protocol import MountStatus
 from volfs.errors import VolfsError
@@ -40,7 +40,7 @@ class State(Enum):
     DEAD = "dead"
 
 
-class Seen(NamedTuple):
+class Liveness(NamedTuple):
     """What there is to say about a mount."""
 
     state: State
@@ -49,17 +49,17 @@ class Seen(NamedTuple):
     """If it is alive."""
 
 
-def look_at(client: MountClient) -> Seen:
+def look_at(client: MountClient) -> Liveness:
     """Ask a mount's daemon how it is, or else the kernel."""
     pid = client.find_daemon()
     if pid is None:
-        return Seen(_probe(client.mount))
+        return Liveness(_probe(client.mount))
     if is_stopped(pid):
-        return Seen(State.STOPPED, pid)
+        return Liveness(State.STOPPED, pid)
     try:
-        return Seen(State.ALIVE, pid or None, client.status())
+        return Liveness(State.ALIVE, pid or None, client.status())
     except VolfsError:
-        return Seen(_explain_silence(client.mount, pid), pid or None)
+        return Liveness(_explain_silence(client.mount, pid), pid or None)
 
 
 def _explain_silence(mount: MountPoint, pid: int) -> State:

@@ -21,7 +21,7 @@ KILL, HANG, STOP = "kill", "hang", "stop"
 _SIGNALS = {KILL: signal.SIGKILL, STOP: signal.SIGSTOP}
 
 
-class Fault:
+class ArmedFault:
     """What is to happen once, and where."""
 
     def __init__(self, point: str, count: int, action: str) -> None:
@@ -52,7 +52,7 @@ class Wrong:
         raise InvalidError(self.problem)
 
 
-_armed: Fault | Wrong | None = None
+_armed: ArmedFault | Wrong | None = None
 
 
 def arm(spec: str) -> None:
@@ -67,7 +67,7 @@ def arm(spec: str) -> None:
         raise InvalidError(
             f"{VARIABLE}={spec}: POINT:COUNT:ACTION is wanted, with {KILL}, {HANG} or {STOP}"
         )
-    _armed = Fault(point, int(count), action)
+    _armed = ArmedFault(point, int(count), action)
 
 
 def check_environment() -> None:

@@ -15,9 +15,9 @@ from contextlib import suppress
 from volfs.containers.answers import Answer
 from volfs.containers.connection import Connection, Incoming
 from volfs.containers.container import Container, ContainerSpec
-from volfs.containers.faults import dump_fault
 from volfs.containers.launching import Launcher
 from volfs.containers.messages import GRACE, IN_CONTAINER, Message, Start, encode
+from volfs.containers.remote_errors import dump_fault
 from volfs.errors import RemoteError, VolfsError
 
 log = logging.getLogger(__name__)

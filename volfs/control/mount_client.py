@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import TypeVar
 
+from volfs.control.daemon_wait import DaemonWait
 from volfs.control.exchange import connect_patiently, exchange, wait_for_hanging_up
 from volfs.control.mounts import (
     FS_TYPE,
@@ -24,7 +25,6 @@ from volfs.control.protocol import (
     to_exception,
 )
 from volfs.control.sockets import connect, find_peer
-from volfs.control.waiting import Waiting
 from volfs.errors import MountError, NoAnswerError, NotFoundError
 
 STATUS_TIMEOUT = 10.0
@@ -103,7 +103,7 @@ class MountClient:
 
     def _call(self, request: Request, kind: type[T], timeout: float | None) -> T:
         """What every call raises: MountError, where there is no answer NoAnswerError."""
-        waiting = Waiting(
+        waiting = DaemonWait(
             self.mount.path, timeout, patience=request.wait, then=_AFTER.get(request.verb, "")
         )
         try:

@@ -14,9 +14,9 @@ from volfs.model.entry import Entry
 from volfs.model.extents import ExtentMap, Piece
 from volfs.model.objects import Buffer
 from volfs.store.base import Store, Upload
-from volfs.volume import writer as writer_module
-from volfs.volume.reader import Reader, read_range
-from volfs.volume.writer import ContentWriter
+from volfs.volume import content_writer as writer_module
+from volfs.volume.content_writer import ContentWriter
+from volfs.volume.version_reader import Reader, read_range
 
 BITS = 16
 WINDOW = 1 << BITS

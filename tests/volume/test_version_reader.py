@@ -9,7 +9,7 @@ from volfs.errors import DamagedObjectError, NoEntryError, NotADirectoryInVolume
 from volfs.model.entry import Extent, replace
 from volfs.model.objects import Oid
 from volfs.store.base import Store, VolumeRecord
-from volfs.volume.reader import DecodedCache, Reader, iter_content_bytes, read_range
+from volfs.volume.version_reader import DecodedCache, Reader, iter_content_bytes, read_range
 
 
 @pytest.fixture

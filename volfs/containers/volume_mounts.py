@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from volfs.containers.launching import Launcher
 from volfs.control.protocol import Failure, to_exception
 from volfs.control.signs import Signs
-from volfs.daemon.options import MountOptions
+from volfs.daemon.mount_options import MountOptions
 from volfs.errors import VolfsError
 from volfs.model.text_json import decode_json, encode_json
 

@@ -19,7 +19,7 @@ LOOK = 0.5
 """Seconds between two looks at who is waited for."""
 
 
-class Waiting:
+class DaemonWait:
     """One wait for the daemon of a mount. ``timeout``: seconds; None is as long as it takes."""
 
     def __init__(
