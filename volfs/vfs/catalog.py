@@ -13,7 +13,6 @@ derived; ``base-2`` → what the overlay stands on. Of a file only what changed 
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -21,27 +20,12 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-import lmdb
-
-from volfs.errors import (
-    DamagedObjectError,
-    OutOfSpaceError,
-    StoreUnavailableError,
-)
+from volfs.errors import DamagedObjectError
 from volfs.model.extents import ExtentMap
 from volfs.model.manifest import Snapshot
-from volfs.store.anchor import spelled
 from volfs.store.base import Head
-from volfs.store.checked_lmdb.checksum import add_checksum, strip_checksum
-from volfs.store.checked_lmdb.pages import (
-    DATA,
-    check_header,
-    check_there,
-    find_problems,
-    is_due,
-    keep_from_children,
-)
-from volfs.store.checked_lmdb.reader_table import wait_until_writable
+from volfs.store.checked_lmdb.pages import DATA, check_there
+from volfs.store.checked_lmdb.record_file import KeyRange, Record, RecordFile
 from volfs.store.thaw import wait_until_thawed
 from volfs.vfs.arena import Work, refuse_deleted, reserve_room, to_store_error
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
@@ -75,8 +59,6 @@ from volfs.vfs.state import MountState
 
 MAP_SIZE = 1 << 36
 RESERVE = 4 << 20
-Record = tuple[bytes, bytes | None]
-"""Key and value; None deletes."""
 
 
 class Flush(NamedTuple):
@@ -106,7 +88,7 @@ class Catalog:
             if must_exist:
                 check_there(directory)
             directory.mkdir(mode=0o700, exist_ok=True)
-        self._env = _open(directory)
+        self._file = _open(directory)
         self._recorded: set[int] = set()
         self._in_pieces: set[int] = set()
         """Files that have records of pieces."""
@@ -118,7 +100,7 @@ class Catalog:
         self._reserved = 0
         try:
             with _naming_errors():
-                self._data = os.open(directory / "data.mdb", os.O_RDWR | os.O_CLOEXEC)
+                self._data = os.open(directory / DATA, os.O_RDWR | os.O_CLOEXEC)
                 sync_directory(directory)
                 self._reserve()
         except BaseException:
@@ -126,7 +108,7 @@ class Catalog:
             raise
 
     def close(self) -> None:
-        self._env.close()
+        self._file.close()
         if self._data >= 0:
             os.close(self._data)
 
@@ -196,13 +178,7 @@ class Catalog:
         ]
         if not flush.records and not sums:
             return
-        try:
-            self._put(flush, sums, committed)
-        except lmdb.PanicError:
-            # LMDB could not write its root page last time, and does nothing more as it is.
-            self._env.close()
-            self._env = _open(self._directory)
-            self._put(flush, sums, committed)
+        self._put(flush, sums, committed)
         if not os.fstat(self._data).st_nlink:
             raise refuse_deleted()
         if flush.records:
@@ -210,17 +186,12 @@ class Catalog:
         self._reserve()
 
     def _put(self, flush: Flush, sums: list[Record], committed: int) -> None:
+        ranges: list[KeyRange] = [(prefix, prefix + b"\xff" * 8) for prefix in flush.dropped]
+        if committed:
+            ranges.append((SUMS, sums_key(committed + 1)))
         wait_until_thawed(self._data)
-        with _naming_errors(), self._env.begin(write=True) as transaction:
-            for prefix in flush.dropped:
-                _delete(transaction, prefix, prefix + b"\xff" * 8)
-            if committed:
-                _delete(transaction, SUMS, sums_key(committed + 1))
-            for key, value in chain(flush.records, sums):
-                if value is None:
-                    transaction.delete(key)
-                else:
-                    transaction.put(key, add_checksum(key, value))
+        with _naming_errors():
+            self._file.write([*flush.records, *sums], ranges)
 
     def _inode_records(
         self, state: MountState, flush: Flush, kept: dict[int, Inode]
@@ -276,26 +247,25 @@ class Catalog:
         If the stamp is ``over``, which the lease has from the last publication, the
         daemon died before it could record that all of it is published: it is dropped.
         """
-        with _reading(), self._env.begin() as transaction:
-            count = _check_records(self._env, transaction)
-            value, former = transaction.get(BASE_KEY), transaction.get(FORMER_BASE_KEY)
-            cursor = transaction.cursor()
-            has_inodes = cursor.set_range(INODES) and cursor.key().startswith(INODES)
-            if has_inodes and value is None:
-                raise refuse_former() if former else DamagedObjectError("it stands on nothing")
-            base = decode_base(strip_checksum(BASE_KEY, value)) if value else None
+        with _reading():
+            rows = dict(self._file.list_all())
+            has_inodes = any(key.startswith(INODES) for key in rows)
+            if has_inodes and BASE_KEY not in rows:
+                is_former = FORMER_BASE_KEY in rows
+                raise refuse_former() if is_former else DamagedObjectError("it stands on nothing")
+            base = decode_base(rows[BASE_KEY]) if rows.get(BASE_KEY) else None
         if base is not None:
             self.stamp = base.stamp
             if has_inodes and not (over and over == base.stamp):
                 return base
-        if count:  # sums of arenas that are gone must not be taken for those of others
-            with self._env.begin(write=True) as transaction:
-                transaction.drop(self._env.open_db(txn=transaction), delete=False)
+        if rows:  # sums of arenas that are gone must not be taken for those of others
+            with _naming_errors():
+                self._file.clear()
         return None
 
     def read(self) -> Recorded:
         """All that is recorded. DamagedObjectError."""
-        return _read_all(self._env)
+        return _read_all(self._file)
 
     def load(self, state: MountState, recorded: Recorded) -> None:
         """Bring the recorded overlay back into a fresh state over what it stands on."""
@@ -329,58 +299,18 @@ def read_catalog(directory: Path) -> Recorded:
     DamagedObjectError.
     """
     check_there(directory)
-    with closing(_open(directory, readonly=True)) as env:
-        return _read_all(env)
+    with closing(_open(directory, readonly=True)) as file:
+        return _read_all(file)
 
 
-def _delete(transaction: lmdb.Transaction[bytes], start: bytes, end: bytes) -> None:
-    """The records from one key to another, that one too."""
-    cursor = transaction.cursor()
-    found = cursor.set_range(start)
-    while found and start <= cursor.key() <= end:
-        found = cursor.delete()
-
-
-def _open(directory: Path, *, readonly: bool = False) -> lmdb.Environment:
-    """LMDB's environment, once it is known not to stumble over it."""
+def _open(directory: Path, *, readonly: bool = False) -> RecordFile:
     with _naming_errors():
-        check_header(directory)
-        wait_until_writable(directory)
-        with spelled(directory) as place:
-            env = lmdb.open(
-                place,
-                map_size=MAP_SIZE,
-                mode=0o600,
-                max_dbs=0,
-                readonly=readonly,
-                create=not readonly and not directory.is_dir(),  # mkdir holds the GIL
-            )
-    try:
-        keep_from_children(directory)
-        with _naming_errors(), env.begin():  # so that no page of this moment is used again
-            problems = find_problems(directory / DATA) if is_due(directory) else []
-        if problems:
-            raise DamagedObjectError(f"catalog {directory} is damaged: {problems[0]}")
-    except BaseException:
-        env.close()
-        raise
-    return env
+        return RecordFile(directory, "catalog", map_size=MAP_SIZE, readonly=readonly)
 
 
-def _read_all(env: lmdb.Environment) -> Recorded:
-    with _reading(), env.begin() as transaction:
-        _check_records(env, transaction)
-        rows = ((key, strip_checksum(key, stored)) for key, stored in transaction.cursor())
-        return decode_records(rows)
-
-
-def _check_records(env: lmdb.Environment, transaction: lmdb.Transaction[bytes]) -> int:
-    """How many. A page that reads as empty takes its records away; their number is elsewhere."""
-    wanted = transaction.stat(env.open_db(txn=transaction))["entries"]
-    found = len([strip_checksum(*record) for record in transaction.cursor()])
-    if found != wanted:
-        raise DamagedObjectError(f"{found} of {wanted} records are left")
-    return found
+def _read_all(file: RecordFile) -> Recorded:
+    with _reading():
+        return decode_records(file.list_all())
 
 
 @contextmanager
@@ -394,17 +324,8 @@ def _reading() -> Iterator[None]:
 
 @contextmanager
 def _naming_errors() -> Iterator[None]:
-    """What the system and LMDB raise, by the names that volfs has for it."""
+    """What the system raises, by the name that volfs has for it."""
     try:
         yield
     except OSError as error:
         raise to_store_error("catalog", error) from error
-    except lmdb.PanicError:
-        raise
-    except lmdb.Error as error:
-        # py-lmdb has no classes for the system's errors, only their text.
-        text = str(error)
-        if isinstance(error, lmdb.MapFullError) or os.strerror(errno.ENOSPC) in text:
-            raise OutOfSpaceError(f"catalog: {error}") from error
-        kind = DamagedObjectError if "MDB_" in text else StoreUnavailableError
-        raise kind(f"catalog: {error}") from error
