@@ -187,7 +187,7 @@ def fill(store_path: Path, name: str, files: int, per_directory: int) -> None:
     """Publish ``files`` files of 48 bytes, ``per_directory`` in each directory, as one version."""
     store = open_store(str(store_path))
     try:
-        with Edit(store, store.get_volume(name)) as edit:
+        with Edit(store, store.refs.get_volume(name)) as edit:
             for number in range(files):
                 edit.put(small_file_path(number, per_directory), _make_small_file())
             edit.publish(CommitNote("filled"))

@@ -15,7 +15,7 @@ from volfs_cli.terminal import answer, say
 
 if TYPE_CHECKING:
     from volfs.daemon.sessions.mend import MendedLease
-    from volfs.store.care import GcReport, RepairReport
+    from volfs.store.contract.care import GcReport, RepairReport
     from volfs.volume.check import CheckReport, Problem
     from volfs.volume.recovery import Recovered
 
@@ -66,7 +66,7 @@ def gc(dry_run: bool, grace: float, undelete: bool, as_json: bool) -> None:
 
 def _undelete(as_json: bool) -> None:
     with opened_store() as store:
-        result = store.undelete()
+        result = store.care.undelete()
     if as_json:
         print_json(result._asdict())
         return
@@ -139,9 +139,9 @@ def check(
                 repaired = repair_store(store, report)
         with progress_bar("Checking") as report:
             result = check_store(store, report, read_data=read_data)
-        missed = store.find_missed()
+        missed = store.care.find_missed()
         if accept:
-            store.accept_missed()
+            store.care.accept_missed()
     if as_json:
         mended = {"leases": [lease._asdict() for lease in leases]}
         repairs = {} if repaired is None else {"repaired": repaired._asdict() | mended}

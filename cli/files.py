@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from volfs.model.entry import Entry
     from volfs.model.manifest import Snapshot
     from volfs.model.names import Path
-    from volfs.store.base import Store, VolumeRecord
+    from volfs.store.contract.refs import VolumeRecord
+    from volfs.store.contract.store import Store
     from volfs.volume.edit import Edit
     from volfs.volume.version_reader import Reader
 

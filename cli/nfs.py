@@ -36,7 +36,8 @@ from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
     from volfs.api.network_file_system import NetworkFileSystem
-    from volfs.store.base import Store, VolumeRecord
+    from volfs.store.contract.refs import VolumeRecord
+    from volfs.store.contract.store import Store
     from volfs.volume.listing import FileEntry
 
 group = make_group("nfs", "Network file systems: files that all mounts share at once.")
@@ -54,7 +55,7 @@ def _opened(name: str, env: str | None) -> Iterator[tuple[Store, VolumeRecord]]:
     """NotFoundError; InvalidError for a Volume's name."""
     _open(name, env).info()
     with opened_store() as store:
-        yield store, store.get_volume(name, environment())
+        yield store, store.refs.get_volume(name, environment())
 
 
 @verb(group, "list", bare=True)

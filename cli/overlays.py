@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from volfs.daemon.sessions.export import Exported
     from volfs.daemon.sessions.inspect import OverlayInfo
     from volfs.sessions.info import SessionInfo
-    from volfs.store.base import Store
+    from volfs.store.contract.store import Store
     from volfs.vfs.replay import Needed
 
 name_argument = click.argument("name")

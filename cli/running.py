@@ -285,13 +285,13 @@ def _prepare(mounts: Sequence[VolumeMount], create: bool, fork: bool) -> tuple[V
     prepared = []
     with opened_store(create=create) as store:
         for mount in mounts:
-            known = {record.full_name for record in store.list_volumes()} if create else ()
+            known = {record.full_name for record in store.refs.list_volumes()} if create else ()
             if create and mount.full_name not in known:
                 create_volume(store, mount.name, environment=mount.environment)
             if fork and not mount.read_only:
-                source = store.get_volume(mount.name, mount.environment)
+                source = store.refs.get_volume(mount.name, mount.environment)
                 name = f"{mount.name[:55]}-{secrets.token_hex(4)}"
-                fork_volume(store, source, name, store.get_head(source.id))
+                fork_volume(store, source, name, store.refs.get_head(source.id))
                 say(f"Changes of {mount.full_name} go to its fork {name}.", err=True)
                 mount = replace(mount, name=name)
             prepared.append(mount)

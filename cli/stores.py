@@ -13,7 +13,8 @@ from volfs.store.location import choose_environment, choose_store
 from volfs_cli.terminal import say, take_logs
 
 if TYPE_CHECKING:
-    from volfs.store.base import Store, VolumeRecord
+    from volfs.store.contract.refs import VolumeRecord
+    from volfs.store.contract.store import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 _KEY, _ENVIRONMENT = "volfs.store", "volfs.environment"
@@ -166,7 +167,7 @@ def opened_volume(name: str) -> Iterator[tuple[Store, VolumeRecord]]:
     """The store, and the volume of that name, which may be ENV/NAME."""
     where, alone = parse_name(name)
     with opened_store() as store:
-        yield store, store.get_volume(alone, where)
+        yield store, store.refs.get_volume(alone, where)
 
 
 def complete_version(
@@ -179,8 +180,8 @@ def complete_version(
     name = context.params.get("volume") or "".join(context.args[:1])
     try:
         with context.scope(cleanup=False), opened_volume(name) as (store, record):
-            tags = [tag.name for tag in store.list_tags(record.id)]
-            newest = [str(head.version) for head in islice(store.iter_versions(record.id), 20)]
+            tags = [tag.name for tag in store.refs.list_tags(record.id)]
+            newest = [str(head.version) for head in islice(store.refs.iter_versions(record.id), 20)]
     except Exception:  # noqa: BLE001 - as below
         return []
     return [word for word in ("head", *tags, *newest) if word.startswith(incomplete)]
@@ -195,7 +196,7 @@ def complete_volume(
         with context.scope(cleanup=False), opened_store() as store:
             inner = split_name(incomplete)[0]
             where = inner or environment()
-            names = [r.name for r in store.list_volumes() if r.environment == where]
+            names = [r.name for r in store.refs.list_volumes() if r.environment == where]
     except Exception:  # noqa: BLE001 - a completion must not print errors into a prompt
         return []
     said = [name if inner is None else f"{inner}/{name}" for name in names]

@@ -28,7 +28,8 @@ from volfs_cli.terminal import answer, say
 if TYPE_CHECKING:
     from volfs.model.changes import Change
     from volfs.model.entry import Entry
-    from volfs.store.base import Head, Store, VolumeRecord
+    from volfs.store.contract.refs import Head, VolumeRecord
+    from volfs.store.contract.store import Store
     from volfs.volume.commit import Published
 
 _DIFF = (
@@ -129,14 +130,14 @@ def tag(
         raise click.UsageError("--delete takes the name of a tag and nothing else")
     with opened_volume(volume) as (store, record):
         if delete is not None:
-            store.delete_tag(record.id, delete)
+            store.refs.delete_tag(record.id, delete)
             _tell({"deleted": delete}, f"Deleted tag {delete}.", as_json)
         elif name is not None:
             head = _make_tag(store, record, name, version or "head", force)
             said = f"Tagged version {head.version} as {name}."
             _tell({"tag": name, "version": head.version}, said, as_json)
         else:
-            rows = [_tag_row(store, record, *item) for item in store.list_tags(record.id)]
+            rows = [_tag_row(store, record, *item) for item in store.refs.list_tags(record.id)]
             if not as_json:
                 rows = [(*row[:3], one_line(row[3])) for row in rows]
             print_listing(_TAGS, rows, as_json=as_json)

@@ -32,7 +32,8 @@ from volfs_cli.stores import (
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
-    from volfs.store.base import Store, VolumeRecord
+    from volfs.store.contract.refs import VolumeRecord
+    from volfs.store.contract.store import Store
 
 
 @verb("create")
@@ -80,7 +81,7 @@ def list_(all_environments: bool, as_json: bool) -> None:
         raise click.UsageError("--all-environments and -e ENV exclude each other")
     where = None if all_environments else environment()
     with opened_store() as store:
-        known = [record for record in store.list_volumes() if not record.is_network]
+        known = [record for record in store.refs.list_volumes() if not record.is_network]
     named = [record for record in known if not is_ephemeral(record)]
     rows = [
         (record.name, record.created_ns, record.created_by, record.environment)
@@ -165,7 +166,7 @@ def _describe(store: Store, record: VolumeRecord) -> tuple[object, ...]:
     from volfs.sessions.info import list_volume_sessions
     from volfs.volume.history import load_manifest
 
-    head = store.get_head(record.id)
+    head = store.refs.get_head(record.id)
     totals = load_manifest(store, head.manifest).snapshot.totals
     sessions = list_volume_sessions(store, record)
     return (

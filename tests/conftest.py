@@ -13,7 +13,8 @@ from hypothesis import settings
 
 from tests.harness.forked import close_server
 from tests.harness.mount_namespace import isolate_mounts
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.volumes import create_volume

@@ -31,7 +31,7 @@ store = open_store(volume.client.url)
 upload = store.open_upload().__enter__()
 upload.put_object(Kind.CHUNK, bytes(range(256)) * 20)
 reader = open_store(volume.client.url)
-head = reader.get_head(volume.object_id)
+head = reader.refs.get_head(volume.object_id)
 reader.objects.load_object(head.manifest)
 # Modules that something refers to are emptied, the ones imported last first: what the first
 # one has goes when those that it would need have nothing left.

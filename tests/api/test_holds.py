@@ -34,7 +34,7 @@ def volume() -> Volume:
 def expire(volume: Volume) -> list[int]:
     store = open_store(volume.client.url)
     try:
-        record = store.get_volume("data")
+        record = store.refs.get_volume("data")
         _, removed = expire_versions(store, record, KeepRules(last=1))
         collect_garbage(store, grace=0)
         return removed

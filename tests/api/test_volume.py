@@ -195,7 +195,7 @@ def test_a_store_in_use_is_not_taken_away_by_a_fork(volume: modal.Volume) -> Non
         if pid == 0:
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
-        assert [each.name for each in store.list_volumes()] == ["data"]
+        assert [each.name for each in store.refs.list_volumes()] == ["data"]
 
 
 # --- how containers mount it ------------------------------------------------

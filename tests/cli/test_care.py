@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import Command
 from tests.harness.damage import spoil_rows
 from tests.volume.shortcuts import noise
-from volfs.store.base import Lease
+from volfs.store.contract.leases import Lease
 from volfs.store.registry import open_store
 
 
@@ -61,8 +61,8 @@ def test_other_lengths_are_refused(volfs: Command, big: Path, grace: str) -> Non
 def test_a_damaged_lease_is_told_of_and_mended(volfs: Command, big: Path) -> None:
     store = open_store(str(volfs.store))
     (volfs.store / "mounts").mkdir()
-    (record,) = store.list_volumes()
-    store.put_lease(Lease("gone-1", record.id, (0,)))
+    (record,) = store.refs.list_volumes()
+    store.leases.put(Lease("gone-1", record.id, (0,)))
     spoil_rows(store, b"leases")
     store.close()
     assert "check --repair" in volfs("gc", status=1).err

@@ -396,7 +396,7 @@ def test_help_imports_neither_rich_nor_the_store(volfs: Command) -> None:
     )  # fmt: skip
     modules = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert "click" in modules
-    assert not modules & {"rich", "msgspec", "lmdb", "trio", "volfs.store.base", "pyfuse3"}
+    assert not modules & {"rich", "msgspec", "lmdb", "trio", "volfs.store.contract", "pyfuse3"}
 
 
 def test_an_interrupted_put_publishes_nothing(volfs: Command, tmp_path: Path) -> None:

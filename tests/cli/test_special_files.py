@@ -112,7 +112,7 @@ def test_a_stream_that_grows_has_one_end(made: Command) -> None:
     """A short piece in the middle would be a file that no one can read."""
     store = open_store(str(made.store))
     try:
-        record = store.get_volume("v")
+        record = store.refs.get_volume("v")
         put_stream(store, record, Growing(), (b"there",))  # type: ignore[arg-type]
     finally:
         store.close()

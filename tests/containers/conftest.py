@@ -13,7 +13,7 @@ from tests.cli.conftest import Command
 from tests.harness.mounted import wait_until
 from volfs.containers.container import Container, ContainerSpec, VolumeMount
 from volfs.control.mounts import list_mount_points
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.volumes import create_volume
@@ -44,7 +44,7 @@ class Workshop:
 
     def version(self, name: str = "data") -> int:
         with self.open() as store:
-            return store.get_head(store.get_volume(name).id).version
+            return store.refs.get_head(store.refs.get_volume(name).id).version
 
     @property
     def mounts(self) -> list[str]:

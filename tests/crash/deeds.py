@@ -19,7 +19,8 @@ from volfs.model.names import join_path, parse_path
 from volfs.model.objects import Oid
 from volfs.model.retention import KeepRules
 from volfs.model.tree import iter_entries
-from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
 from volfs.volume.history import create_tag, get_version, load_manifest
@@ -68,13 +69,13 @@ def begin_model(store: Store) -> Model:
 
 def look(store: Store) -> Model:
     """The store as a model: everything in it is read."""
-    return {volume.name: look_at(store, volume) for volume in store.list_volumes()}
+    return {volume.name: look_at(store, volume) for volume in store.refs.list_volumes()}
 
 
 def look_at(store: Store, volume: VolumeRecord) -> History:
-    heads = store.iter_versions(volume.id)
+    heads = store.refs.iter_versions(volume.id)
     versions = {head.version: read_files(store, head.manifest) for head in heads}
-    return History(versions, dict(store.list_tags(volume.id)))
+    return History(versions, dict(store.refs.list_tags(volume.id)))
 
 
 def read_files(store: Store, manifest: Oid) -> Files:
@@ -109,7 +110,7 @@ class Reading:
         self._files = files
         self._seen: Files = {}
         # Of no method: dropped with the last reference, it lets go of the version at once.
-        self._items = iter_held(store, store.get_volume(volume), version)
+        self._items = iter_held(store, store.refs.get_volume(volume), version)
         self.has_ended = False
         self.go_on()
 
@@ -148,7 +149,7 @@ class Publish(Deed):
     files: dict[str, bytes | None]
 
     def act(self, store: Store) -> None:
-        publish_files(store, store.get_volume(self.volume), self.files)
+        publish_files(store, store.refs.get_volume(self.volume), self.files)
 
     def expect(self, model: Model) -> None:
         history = model[self.volume]
@@ -162,7 +163,7 @@ class Restore(Deed):
     paths: tuple[str, ...] = ()
 
     def act(self, store: Store) -> None:
-        volume = store.get_volume(self.volume)
+        volume = store.refs.get_volume(self.volume)
         old = get_version(store, volume, str(self.version))
         restore_version(store, volume, old, [parse_path(path) for path in self.paths])
 
@@ -184,7 +185,7 @@ class Fork(Deed):
     name: str
 
     def act(self, store: Store) -> None:
-        volume = store.get_volume(self.volume)
+        volume = store.refs.get_volume(self.volume)
         fork_volume(store, volume, self.name, get_version(store, volume, str(self.version)))
 
     def expect(self, model: Model) -> None:
@@ -209,7 +210,7 @@ class Tag(Deed):
     tag: str
 
     def act(self, store: Store) -> None:
-        volume = store.get_volume(self.volume)
+        volume = store.refs.get_volume(self.volume)
         create_tag(store, volume, self.tag, get_head(store, volume, self.version), move=True)
 
     def expect(self, model: Model) -> None:
@@ -225,7 +226,7 @@ class Expire(Deed):
     mounted: Collection[int] = ()
 
     def act(self, store: Store) -> None:
-        expire_versions(store, store.get_volume(self.volume), KeepRules(last=self.last))
+        expire_versions(store, store.refs.get_volume(self.volume), KeepRules(last=self.last))
 
     def expect(self, model: Model) -> None:
         history = model[self.volume]
@@ -246,7 +247,7 @@ class Collect(Deed):
 @dataclass(frozen=True)
 class Undelete(Deed):
     def act(self, store: Store) -> None:
-        store.undelete()
+        store.care.undelete()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from tests.harness.rig import Rig, list_tree, list_version
 from tests.volume.shortcuts import publish_files
 from volfs.errors import FileSystemError
 from volfs.model.names import Path as VolumePath
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.volumes import create_volume
@@ -40,7 +41,7 @@ class Life:
 
     def mount(self, store: Store, seed: int) -> Rig:
         clock = itertools.count(seed * 1_000_000_000)
-        rig = Rig(store, store.get_volume("data"), self.session, lambda: next(clock))
+        rig = Rig(store, store.refs.get_volume("data"), self.session, lambda: next(clock))
         rig.strict = False
         groups = itertools.count(seed << 20)
         rig.state.random = lambda: next(groups)  # no two processes give out the same
@@ -53,7 +54,7 @@ class Life:
         rng = random.Random(seed)
         with opened(self.store_path) as store:
             rig = self.mount(store, seed)
-            volume = store.get_volume("data")
+            volume = store.refs.get_volume("data")
             for step in range(steps):
                 change(rig, rng)
                 what = rng.choice(["flush", "flush", "commit", "others", "reload", "", "", ""])
@@ -80,7 +81,7 @@ class Life:
         """After a death: everything acknowledged is there, and nothing is half there."""
         before, now = self.kept, self.kept
         with opened(self.store_path) as store:
-            volume = store.get_volume("data")
+            volume = store.refs.get_volume("data")
             for what, *facts in said:
                 if what == "begin":
                     now = facts[1]
@@ -98,7 +99,7 @@ class Life:
     def settle(self, seed: int) -> None:
         """Commit what is left: the newest version is what was there; the store is whole."""
         with opened(self.store_path) as store:
-            volume = store.get_volume("data")
+            volume = store.refs.get_volume("data")
             rig = self.mount(store, seed)
             rig.commit()
             assert own(list_version(store, volume)) == self.kept
@@ -126,7 +127,7 @@ def own(tree: Shown) -> Shown:
 
 def check_version(store: Store, volume: VolumeRecord, version: int, shown: Shown) -> None:
     """A commit that was acknowledged: it is in the history, and is what was sealed."""
-    manifest = store.find_version(volume.id, version)
+    manifest = store.refs.find_version(volume.id, version)
     assert manifest is not None, f"version {version} was acknowledged"
     assert own(list_version(store, volume, manifest)) == shown
 

@@ -13,7 +13,7 @@ from tests.harness.rig import Rig, list_tree
 from tests.volume.shortcuts import head_snapshot
 from volfs.model.entry import FileKind
 from volfs.model.names import join_path, parse_path
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 
 _clock = itertools.count(1_000_000_000)
 _groups = itertools.count(1 << 40)
@@ -35,7 +35,7 @@ class Sitting:
 
     def begin(self, store: Store) -> None:
         self.store = store
-        volume = store.get_volume(self.volume)
+        volume = store.refs.get_volume(self.volume)
         self.rig = Rig(store, volume, self.directory, lambda: next(_clock))
         self.rig.strict = False
         self.rig.state.random = lambda: next(_groups)
@@ -79,7 +79,7 @@ class Sitting:
 
     def commit(self, history: History) -> None:
         before = history.versions[history.head]
-        shown = head_snapshot(self.store, self.store.get_volume(self.volume))
+        shown = head_snapshot(self.store, self.store.refs.get_volume(self.volume))
         published = self.rig.commit()
         merged = patch(before, self.changes)
         if published.changed:

@@ -16,7 +16,8 @@ from tests.harness.rig import list_version
 from tests.volume.shortcuts import publish_files
 from volfs.model.manifest import Manifest
 from volfs.model.names import show_path
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.check import check_store
 from volfs.volume.commit import CommitNote
 from volfs.volume.history import load_manifest
@@ -36,7 +37,7 @@ def life() -> Iterator[Life]:
 def commit_often(life: Life, number: int, first: int, last: int, say: Say) -> None:
     """Each commit has a file of its own, and one that all of them write."""
     with opened(life.store_path) as store:
-        volume = store.get_volume("data")
+        volume = store.refs.get_volume("data")
         for step in range(first, last):
             who = f"{number}/{step}"
             note = CommitNote(who, "tester")
@@ -63,7 +64,7 @@ def kill_and_go_on(life: Life, number: int, steps: int, seed: int) -> dict[str, 
 
 def list_history(store: Store, volume: VolumeRecord) -> list[Manifest]:
     """Oldest first; each stands on the one before."""
-    heads = sorted(store.iter_versions(volume.id))
+    heads = sorted(store.refs.iter_versions(volume.id))
     found = [load_manifest(store, head.manifest) for head in heads]
     assert [manifest.version for manifest in found] == list(range(len(found)))
     for before, manifest in zip(heads, found[1:], strict=False):
@@ -82,7 +83,7 @@ def test_many_committers_that_die(life: Life) -> None:
     for child in children:
         acknowledged |= child.end()[0][1]
     with opened(life.store_path) as store:
-        volume = store.get_volume("data")
+        volume = store.refs.get_volume("data")
         history = list_history(store, volume)
         for who, version in acknowledged.items():
             assert history[version].message == who

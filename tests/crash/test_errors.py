@@ -17,7 +17,7 @@ from tests.crash.tracing import WRITING, count_calls, needs_strace, run_traced
 from tests.harness.rig import Rig, list_tree, list_version
 from tests.volume.shortcuts import publish_files
 from volfs.errors import StoreError
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 
@@ -33,17 +33,17 @@ class Attempt:
 
     def __init__(self, store: Store, rig: Rig, say: Say) -> None:
         self.store = store
-        self.volume = store.get_volume("data")
+        self.volume = store.refs.get_volume("data")
         self.rig = rig
         self.say = say
 
     def step(self, name: str, action: Callable[[], object]) -> None:
-        before = (own(list_tree(self.rig)), self.store.get_head(self.volume.id))
+        before = (own(list_tree(self.rig)), self.store.refs.get_head(self.volume.id))
         try:
             action()
         except StoreError as error:
             self.say(name, str(error))
-            assert (own(list_tree(self.rig)), self.store.get_head(self.volume.id)) == before
+            assert (own(list_tree(self.rig)), self.store.refs.get_head(self.volume.id)) == before
             self.again(name, action)
 
     def again(self, name: str, action: Callable[[], object]) -> None:
@@ -109,7 +109,7 @@ def attempt(directory: Path, *options: str) -> tuple[Path, list[str]]:
     place = Path(tempfile.mkdtemp(dir=directory))
     life = Life(place)
     with opened(life.store_path) as store:
-        publish_files(store, store.get_volume("data"), {"f": OLD})
+        publish_files(store, store.refs.get_volume("data"), {"f": OLD})
 
     def work(say: Say) -> None:
         for _ in range(MOUNTS_MAX):
@@ -121,7 +121,7 @@ def attempt(directory: Path, *options: str) -> tuple[Path, list[str]]:
     said = run_traced(work, place / "trace", *options)
     assert said[-1] == ("done",), said
     with opened(life.store_path) as store:
-        shown = own(list_version(store, store.get_volume("data")))
+        shown = own(list_version(store, store.refs.get_volume("data")))
         assert shown[(b"f",)][-1] == NEW[:100]
         report = check_store(store)
         assert report.is_clean, report

@@ -53,7 +53,7 @@ class Twin:
         """The tree that a mount would show, once it is taken over."""
         store = open_store(str(self.place))
         try:
-            (volume,) = store.list_volumes()
+            (volume,) = store.refs.list_volumes()
             rig = Rig(store, volume, self.place / "mounts" / name, lambda: 10**18)
             rig.strict = False
             shown = {path: facts(each) for path, each in list_tree(rig).items()}

@@ -31,7 +31,7 @@ from tests.crash.deeds import (
 from tests.crash.sittings import MEMORY, Sitting, step_of
 from tests.crash.wounds import WOUNDS
 from volfs.sessions.liveness import drop_stale_leases
-from volfs.store.care import GcOptions
+from volfs.store.contract.care import GcOptions
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.gc import Mark
@@ -100,7 +100,7 @@ class StoreMachine:
 
     def expire(self) -> None:
         name = self.rng.choice(sorted(self.model))
-        volume_id = self.store.get_volume(name).id
+        volume_id = self.store.refs.get_volume(name).id
         leases = [lease for lease in drop_stale_leases(self.store) if lease.volume_id == volume_id]
         mounted = {version for lease in leases for version in lease.versions}
         mounted |= {reading.version for reading in self.readings if reading.volume == name}
@@ -121,7 +121,7 @@ class StoreMachine:
         """As one that dies between two steps."""
         drop_stale_leases(self.store)
         options = GcOptions(time.time_ns(), self.rng.choice([0, 3600 * 10**9]))
-        running = self.store.collect(Mark(self.store), options)
+        running = self.store.care.collect(Mark(self.store), options)
         for _ in zip(range(self.rng.randrange(1, 8)), running, strict=False):
             pass
         running.close()  # type: ignore[attr-defined]

@@ -16,7 +16,8 @@ from volfs.daemon.sessions.delete import delete_with_overlays
 from volfs.errors import VolumeInUseError
 from volfs.model.names import parse_path
 from volfs.sessions.facts import FACTS, LOCK, SessionFacts, encode_facts
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 
 FILE = parse_path("f")
 
@@ -48,7 +49,7 @@ class Left:
         with pytest.raises(VolumeInUseError, match=match):
             delete_with_overlays(self.store, "data")
         assert sorted(self.directory.iterdir()) == left, "nothing goes if the volume stays"
-        assert self.store.get_volume("data") == self.volume
+        assert self.store.refs.get_volume("data") == self.volume
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_what_is_clean_goes_with_the_volume(left: Left) -> None:
     for number, change in enumerate((lambda rig: None, commit)):
         left.leave(change, number)
     delete_with_overlays(left.store, "data")
-    assert left.store.list_volumes() == left.store.list_leases() == []
+    assert left.store.refs.list_volumes() == left.store.leases.list_all() == []
     assert list(left.directory.iterdir()) == []
 
 
@@ -118,5 +119,5 @@ def test_with_its_mount(mounts: Mounts) -> None:
         delete_with_overlays(mounts.store, "data")
     mounted.kill()
     delete_with_overlays(mounts.store, "data")
-    assert (mounts.sessions, mounts.store.list_leases()) == ([], [])
+    assert (mounts.sessions, mounts.store.leases.list_all()) == ([], [])
     assert not mounted.is_mounted, "the dead mount was taken away, too"

@@ -24,7 +24,7 @@ def test_a_mount_keeps_what_it_shows_and_commits_on_it(mounts: Mounts) -> None:
         file.write(b"changed")
     publish_files(mounts.store, mounts.volume, {"old": None, "new": noise(9000, 2)})
     publish_files(mounts.store, mounts.volume, {"d": None})
-    mounts.store.remove_versions(mounts.volume.id, range(mounts.version))
+    mounts.store.refs.remove_versions(mounts.volume.id, range(mounts.version))
     collect_garbage(mounts.store, grace=0)
     assert (mounted.path / "d" / "kept").read_bytes() == noise(5000, 1)
     mounted.commit()
@@ -50,7 +50,7 @@ def test_what_a_dead_mount_left_is_kept(mounts: Mounts) -> None:
         os.fsync(file.fileno())
     mounted.kill()
     publish_files(mounts.store, mounts.volume, {"old": None})
-    mounts.store.remove_versions(mounts.volume.id, range(mounts.version))
+    mounts.store.refs.remove_versions(mounts.volume.id, range(mounts.version))
     collect_garbage(mounts.store, grace=0)
     again = mounts.mount(mounted.path)
     assert (again.path / "old").read_bytes() == b"changed" + noise(300_000)[7:]

@@ -17,7 +17,7 @@ from volfs.daemon.sessions.mend import make_missing_leases, mend_leases
 from volfs.errors import DamagedObjectError
 from volfs.model.retention import KeepRules
 from volfs.sessions.facts import SessionFacts, encode_facts
-from volfs.store.base import Lease
+from volfs.store.contract.leases import Lease
 from volfs.volume.check import check_store
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
@@ -41,9 +41,9 @@ def collect(mounts: Mounts) -> None:
 
 def spoil(mounts: Mounts) -> str:
     """Damage the one lease that there is, and see that nothing is removed; whose it is."""
-    (lease,) = mounts.store.list_leases()
+    (lease,) = mounts.store.leases.list_all()
     assert spoil_rows(mounts.store, b"leases") == 1
-    for refused in (collect, lambda mounts: mounts.store.list_leases()):
+    for refused in (collect, lambda mounts: mounts.store.leases.list_all()):
         with pytest.raises(DamagedObjectError, match="check --repair"):
             refused(mounts)
     found = [item.where for item in check_store(mounts.store).damage]
@@ -127,7 +127,7 @@ def test_after_the_index_was_lost(mounts: Mounts) -> None:
     mounts.close_store()
     shutil.rmtree(Path(url) / "index")
     rebuild_store(url)
-    assert mounts.store.list_leases() == []
+    assert mounts.store.leases.list_all() == []
     assert [item.outcome for item in make_missing_leases(mounts.store)] == ["made again"]
     assert make_missing_leases(mounts.store) == []
     collect(mounts)
@@ -177,17 +177,17 @@ def test_of_a_session_that_is_gone(mounts: Mounts) -> None:
     shutil.rmtree(mounts.directory / "store" / "mounts" / session)
     assert mend(mounts) == [(session, "dropped")]
     collect(mounts)
-    assert mounts.store.list_leases() == []
+    assert mounts.store.leases.list_all() == []
 
 
 def test_of_a_living_mount(mounts: Mounts) -> None:
     """It alone knows what it needs, and is asked."""
     publish_files(mounts.store, mounts.volume, {"old": CONTENT})
     mounted = mounts.mount()
-    (before,) = mounts.store.list_leases()
+    (before,) = mounts.store.leases.list_all()
     session = spoil(mounts)
     assert mend(mounts) == [(session, "made again")]
-    assert mounts.store.list_leases() == [before]
+    assert mounts.store.leases.list_all() == [before]
     publish_files(mounts.store, mounts.volume, {"old": None})
     collect(mounts)
     assert (mounted.path / "old").read_bytes() == CONTENT
@@ -200,7 +200,7 @@ def test_of_a_living_mount_that_cannot_be_asked(mounts: Mounts) -> None:
     path.mkdir(parents=True)
     facts = SessionFacts(mounts.volume.id, "data", "/somewhere/else", os.getpid())
     (path / "session.json").write_bytes(encode_facts(facts))
-    mounts.store.put_lease(Lease("data-1", mounts.volume.id, (0,)))
+    mounts.store.leases.put(Lease("data-1", mounts.volume.id, (0,)))
     with (path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert spoil(mounts) == "data-1"
@@ -219,15 +219,15 @@ def test_of_a_living_read_only_mount(mounts: Mounts) -> None:
     collect(mounts)
     assert (mounted.path / "old").read_bytes() == noise(300_000, 1)
     mounted.unmount()
-    assert mounts.store.list_leases() == []
+    assert mounts.store.leases.list_all() == []
 
 
 def test_of_nobody_that_can_be_told(mounts: Mounts) -> None:
     """gc goes on refusing to work; a rebuilt index has no such rows."""
     lease = Lease("/somewhere/else/data-1", mounts.volume.id, (0,))
-    mounts.store.put_lease(lease)
+    mounts.store.leases.put(lease)
     spoil_rows(mounts.store, b"leases", at=1)
     assert mend(mounts) == [("", "left")]
     with pytest.raises(DamagedObjectError):
         collect(mounts)
-    mounts.store.drop_lease(lease.session)
+    mounts.store.leases.drop(lease.session)

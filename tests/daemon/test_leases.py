@@ -9,13 +9,13 @@ import pytest
 from tests.harness.mounted import Mounted, Mounts, wait_until
 from volfs.errors import NotFoundError
 from volfs.sessions.liveness import drop_stale_leases
-from volfs.store.base import Lease
+from volfs.store.contract.leases import Lease
 
 pytestmark = pytest.mark.fuse
 
 
 def lease_of(mounts: Mounts) -> Lease:
-    (lease,) = mounts.store.list_leases()
+    (lease,) = mounts.store.leases.list_all()
     return lease
 
 
@@ -27,7 +27,7 @@ def test_a_mount_has_a_lease_until_it_ends(mounts: Mounts, mounted: Mounted) -> 
     mounted.commit()
     wait_until(lambda: lease_of(mounts).versions == (1,), "version 0 to be let go")
     mounted.unmount()
-    assert mounts.store.list_leases() == []
+    assert mounts.store.leases.list_all() == []
 
 
 def test_a_read_only_mount_has_one_too(mounts: Mounts) -> None:
@@ -51,7 +51,7 @@ def test_what_a_dead_daemon_left_is_leased_until_it_is_taken_over(mounts: Mounts
     again = mounts.mount(mounted.path)
     assert lease_of(mounts).versions == (0,)
     again.unmount()
-    assert mounts.store.list_leases() == []
+    assert mounts.store.leases.list_all() == []
     assert mounts.version == 1
 
 
@@ -60,10 +60,10 @@ def test_sessions_elsewhere_are_called_by_their_path(mounts: Mounts) -> None:
     (name,) = os.listdir(mounts.directory / "sessions")
     assert lease_of(mounts).session == str(mounts.directory / "sessions" / name)
     mounted.unmount(discard=True)
-    assert mounts.store.list_leases() == []
+    assert mounts.store.leases.list_all() == []
 
 
 def test_a_mount_that_failed_leaves_no_lease(mounts: Mounts) -> None:
     with pytest.raises(NotFoundError):
         mounts.mount(sub_path="no", read_only=True)
-    assert mounts.store.list_leases() == []
+    assert mounts.store.leases.list_all() == []

@@ -57,7 +57,7 @@ def test_it_is_taken_over_where_its_base_is_there(mounts: Mounts) -> None:
 def test_also_without_the_lease(mounts: Mounts) -> None:
     mounted, newer = leave(mounts, versions=1)
     place = bring(mounts, newer)
-    mounts.store.drop_lease(session_name(mounts.store, place))
+    mounts.store.leases.drop(session_name(mounts.store, place))
     again = mounts.mount(mounted.path)
     assert (again.path / "mine").read_bytes() == b"fsynced"
     again.unmount()
@@ -106,7 +106,7 @@ def test_a_lost_base_leaves_leases_that_gc_can_work_with(mounts: Mounts) -> None
     place = mounts.store_path / "mounts" / session.name
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(session, place)
-    mounts.store.drop_lease(session.name)
+    mounts.store.leases.drop(session.name)
     make_missing_leases(mounts.store)
     collect_garbage(mounts.store, grace=0)
 

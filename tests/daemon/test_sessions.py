@@ -89,7 +89,7 @@ def options(mounts: Mounts) -> MountOptions:
 @pytest.fixture
 def former(mounts: Mounts, options: MountOptions) -> Iterator[OpenSession]:
     """The session of a mount that is not there any more, and has not let go of it."""
-    session = open_session(mounts.store, mounts.store.get_volume("data"), options)
+    session = open_session(mounts.store, mounts.store.refs.get_volume("data"), options)
     yield session
     session.close()
     shutil.rmtree(session.path, ignore_errors=True)
@@ -98,7 +98,7 @@ def former(mounts: Mounts, options: MountOptions) -> Iterator[OpenSession]:
 async def test_a_mount_waits_for_the_last_commit_of_the_one_before(
     mounts: Mounts, options: MountOptions, former: OpenSession, autojump_clock: MockClock
 ) -> None:
-    volume = mounts.store.get_volume("data")
+    volume = mounts.store.refs.get_volume("data")
     async with trio.open_nursery() as nursery:
 
         async def end() -> None:
@@ -115,4 +115,4 @@ async def test_but_not_for_ever(
     mounts: Mounts, options: MountOptions, former: OpenSession, autojump_clock: MockClock
 ) -> None:
     with pytest.raises(SessionBusyError, match="in its last commit"):
-        await await_session(mounts.store, mounts.store.get_volume("data"), options)
+        await await_session(mounts.store, mounts.store.refs.get_volume("data"), options)

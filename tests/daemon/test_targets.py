@@ -57,7 +57,7 @@ def test_mounts_of_two_stores_with_the_same_ids(mounts: Mounts, tmp_path: Path) 
     for path, mounted in ((mounts.store_path, first), (copy, second)):
         assert get_target("data", str(path)).mount.path == str(mounted.path)
         store = open_store(str(path))
-        found = find_volume_mounts(store, store.get_volume("data"))
+        found = find_volume_mounts(store, store.refs.get_volume("data"))
         store.close()
         living = [m.client.mount.path for m in found if m.session.alive]
         assert living == [str(mounted.path)]

@@ -20,7 +20,8 @@ from volfs.model.names import parse_path
 from volfs.model.tree import iter_entries
 from volfs.sessions.facts import SessionFacts, encode_facts
 from volfs.sessions.info import load_session
-from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.vfs.inode import Directory
 from volfs.volume.history import create_tag, load_manifest
@@ -61,7 +62,7 @@ def _write_versions(rig: Rig, store: Store, volume: VolumeRecord) -> None:
     rig.make(parse_path("link"), FileKind.SYMLINK, target=b"dir/1024")
     rig.write(parse_path("dir/300000"), b"changed", 100_000)
     rig.commit(message="two")
-    create_tag(store, volume, "second", store.get_head(volume.id))
+    create_tag(store, volume, "second", store.refs.get_head(volume.id))
     rig.mkdir(parse_path("many"))
     for number in range(600):
         rig.make(parse_path(f"many/{number}"))
@@ -124,15 +125,15 @@ def _load_facts(path: Path) -> tuple[object, ...]:
 
 
 def _observe_refs(found: Observation, store: Store) -> None:
-    found.note("volumes", store.list_volumes)
-    found.note("leases", store.list_leases)
-    volume = found.note("volume", lambda: store.get_volume("data"))
+    found.note("volumes", store.refs.list_volumes)
+    found.note("leases", store.leases.list_all)
+    volume = found.note("volume", lambda: store.refs.get_volume("data"))
     if volume is None:
         return
-    found.note("head", lambda: store.get_head(volume.id))
-    found.note("tags", lambda: store.list_tags(volume.id))
-    found.note("tag", lambda: store.find_tag(volume.id, "second"))
-    for head in found.note("versions", lambda: list(store.iter_versions(volume.id))) or ():
+    found.note("head", lambda: store.refs.get_head(volume.id))
+    found.note("tags", lambda: store.refs.list_tags(volume.id))
+    found.note("tag", lambda: store.refs.find_tag(volume.id, "second"))
+    for head in found.note("versions", lambda: list(store.refs.iter_versions(volume.id))) or ():
         found.note(f"{head.version} by number", lambda h=head: _find(store, volume, h))  # type: ignore[misc]
         _observe_version(found, store, head)
     rig = found.hold("overlay", lambda: open_rig(store, volume))
@@ -141,7 +142,7 @@ def _observe_refs(found: Observation, store: Store) -> None:
 
 
 def _find(store: Store, volume: VolumeRecord, head: Head) -> bytes | None:
-    return store.find_version(volume.id, head.version)
+    return store.refs.find_version(volume.id, head.version)
 
 
 def _observe_version(found: Observation, store: Store, head: Head) -> None:

@@ -16,8 +16,9 @@ from tests.volume.shortcuts import noise, put_bytes
 from volfs.model.entry import Entry, FileKind
 from volfs.model.objects import Kind
 from volfs.model.retention import KeepRules
-from volfs.store.base import Store, VolumeRecord
 from volfs.store.checked_lmdb.ballast import SIZE, Ballast
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.commit import CommitNote

@@ -28,8 +28,10 @@ from volfs.model.manifest import Snapshot, decode_manifest, encode_manifest
 from volfs.model.objects import Kind, Oid
 from volfs.model.references import Reference, iter_manifest_references, walk_references
 from volfs.model.tree import build_tree, iter_entries
-from volfs.store.base import Head, Store, Upload, VolumeRecord
 from volfs.store.checked_lmdb.checksum import add_checksum, strip_checksum
+from volfs.store.contract.objects import Upload
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.vfs.catalog import MAP_SIZE
 from volfs.vfs.inode import Directory
@@ -83,7 +85,7 @@ def tolerate(question: Callable[[], object], seed: str) -> None:
 
 
 def open_rig(store: Store, session: Path) -> Rig:
-    rig = Rig(store, store.get_volume("data"), session, lambda: 1)
+    rig = Rig(store, store.refs.get_volume("data"), session, lambda: 1)
     rig.strict = False
     return rig
 
@@ -204,8 +206,8 @@ class MakeUp:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.volume = store.get_volume("data")
-        self.head = store.get_head(self.volume.id)
+        self.volume = store.refs.get_volume("data")
+        self.head = store.refs.get_head(self.volume.id)
         self.manifest = decode_manifest(store.objects.load_object(self.head.manifest))
         self.objects = sorted(self._find())
 
@@ -224,12 +226,12 @@ class MakeUp:
     def publish(self, random: Random) -> None:
         kind, oid = random.choice([*self.objects, (Kind.MANIFEST, self.head.manifest)])
         data = self._change(random, self.store.objects.load_object(oid))
-        head = self.store.get_head(self.volume.id)
+        head = self.store.refs.get_head(self.volume.id)
         with self.store.open_upload() as upload:
             new = upload.put_object(kind, data)
             if kind is not Kind.MANIFEST:
                 new = upload.put_object(Kind.MANIFEST, self._refer(random, kind, new, upload))
-            self.store.publish(upload, self.volume.id, head, Head(head.version + 1, new))
+            self.store.refs.publish(upload, self.volume.id, head, Head(head.version + 1, new))
 
     def _change(self, random: Random, data: bytes) -> bytes:
         for _ in range(random.randint(1, 3)):
@@ -251,7 +253,7 @@ class MakeUp:
 def read_newest(store: Store, volume: VolumeRecord) -> None:
     """As ``get`` of every file, but little of each."""
     reader = Reader(store.objects.load_object)
-    snapshot = load_manifest(store, store.get_head(volume.id).manifest).snapshot
+    snapshot = load_manifest(store, store.refs.get_head(volume.id).manifest).snapshot
     waiting = [snapshot.root]
     while waiting:
         for raw in iter_entries(reader.get_tree, waiting.pop().tree):
@@ -286,7 +288,7 @@ def try_versions(place: Path) -> Try:
     volume, session, out = made.volume, place / "session", place / "out"
 
     def find_newest() -> Snapshot:
-        return load_manifest(store, store.get_head(volume.id).manifest).snapshot
+        return load_manifest(store, store.refs.get_head(volume.id).manifest).snapshot
 
     def diff() -> None:
         reader = Reader(store.objects.load_object)
@@ -299,7 +301,7 @@ def try_versions(place: Path) -> Try:
         tolerate(diff, seed)
         tolerate(lambda: use_mount(store, session), seed)
         shutil.rmtree(out, ignore_errors=True)
-        store.remove_versions(volume.id, range(2, store.get_head(volume.id).version))
+        store.refs.remove_versions(volume.id, range(2, store.refs.get_head(volume.id).version))
         if random.random() < 0.1:
             check_store(store)
 

@@ -23,7 +23,8 @@ from volfs.daemon.server import listen, serve
 from volfs.errors import LocalFileError
 from volfs.model.names import parse_path
 from volfs.model.objects import Oid
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.get import get_to_local
 
 # --- the control socket -----------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 from tests.crash.children import first_seed, is_long
 from tests.fault.damages import Damage, choose_damage
 from tests.volume.shortcuts import publish_files
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 from volfs.store.embedded.refs.name_log import NAME_LOG
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
@@ -36,20 +36,22 @@ def build(path: Path) -> None:
             volume = create_volume(store, f"v{number}")
             for version in (1, 2):
                 publish_files(store, volume, {"f": f"{version}".encode()})
-                store.put_tag(volume.id, "moved", version, move=True)
-                store.put_tag(volume.id, f"stays-{version}", version)
-        store.delete_tag(volume.id, "stays-1")
+                store.refs.put_tag(volume.id, "moved", version, move=True)
+                store.refs.put_tag(volume.id, f"stays-{version}", version)
+        store.refs.delete_tag(volume.id, "stays-1")
         rename_volume(store, "v0", "renamed")
         rename_volume(store, "renamed", "again")
         create_volume(store, "gone")
         delete_volume(store, "gone")
-        store.put_tag(create_volume(store, "v1", environment="prod").id, "first", 0)
+        store.refs.put_tag(create_volume(store, "v1", environment="prod").id, "first", 0)
         rename_volume(store, "v2", "v2", to="prod")
-        store.rename_environment("prod", "live")
+        store.refs.rename_environment("prod", "live")
 
 
 def look(store: Store) -> Names:
-    return {v.id: (v.full_name, dict(store.list_tags(v.id))) for v in store.list_volumes()}
+    return {
+        v.id: (v.full_name, dict(store.refs.list_tags(v.id))) for v in store.refs.list_volumes()
+    }
 
 
 def find_loss(path: Path, names: Names) -> str:

@@ -20,7 +20,8 @@ from tests.harness.disks import MIB, ext4_disk, mounted_disk
 from tests.volume.shortcuts import noise, publish_files, read_file
 from volfs.errors import StoreDeniedError
 from volfs.model.retention import KeepRules
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.expire import expire_versions
@@ -118,9 +119,9 @@ import sys
 from volfs.store.registry import open_store
 store = open_store(sys.argv[1])
 assert not store.is_writable
-volume = store.get_volume("data")
-head = store.get_head(volume.id)
-with store.hold(head.manifest):
+volume = store.refs.get_volume("data")
+head = store.refs.get_head(volume.id)
+with store.leases.hold(head.manifest):
     print("held", flush=True)
     sys.stdin.readline()
     from volfs.model.names import parse_path
@@ -157,10 +158,10 @@ from volfs.store.registry import open_store
 from volfs.volume.history import iter_history
 for _ in range(int(sys.argv[2])):
     store = open_store(sys.argv[1])
-    volume = store.get_volume("data")
+    volume = store.refs.get_volume("data")
     versions = [info.version for info in iter_history(store, volume)]
     assert versions == list(range(versions[0], 0, -1)), versions
-    assert store.get_head(volume.id).version == versions[0]
+    assert store.refs.get_head(volume.id).version == versions[0]
     store.close()
 print(versions[0])
 """
@@ -202,13 +203,13 @@ def test_a_disk_that_is_mounted_for_writing_again(disk: Path) -> None:
         code += "from volfs.volume.volumes import create_volume; "
         code += "create_volume(open_store(sys.argv[1]), 'new')"
         subprocess.run([sys.executable, "-c", code, old.url], check=True)
-        assert [record.name for record in old.list_volumes()] == ["data"]
+        assert [record.name for record in old.refs.list_volumes()] == ["data"]
         assert read_file(old, volume, "f") == b"1"
         with pytest.raises(StoreDeniedError):
             expire_versions(old, volume, KeepRules(last=1))
     again = open_store(str(disk / "store"))
     assert again.is_writable
-    assert {record.name for record in again.list_volumes()} == {"data", "new"}
+    assert {record.name for record in again.refs.list_volumes()} == {"data", "new"}
     again.close()
 
 
@@ -248,9 +249,9 @@ def open_as_other(path: Path) -> Store:
 
 
 def rename(path: Path) -> None:
-    open_as_other(path).rename_volume("a", "b")
+    open_as_other(path).refs.rename_volume("a", "b")
 
 
 def look_at(path: Path) -> str:
     store = open_as_other(path)
-    return f"{store.is_writable} {[record.name for record in store.list_volumes()]}"
+    return f"{store.is_writable} {[record.name for record in store.refs.list_volumes()]}"

@@ -77,7 +77,7 @@ class Life:
         self._make_store(self.scene.other, 3)
         volume = self.mounts.create()
         publish_files(self.mounts.store, volume, {"old": b"old" * 9000})
-        self.mounts.store.put_tag(volume.id, "first", 1)
+        self.mounts.store.refs.put_tag(volume.id, "first", 1)
         self.mounts.close_store()
         if self.moment in DURING:
             count = 1 + (self.moment == "publish.appended" and self.choice.randrange(2))
@@ -186,7 +186,7 @@ class Life:
         """They are in the store that the address names, as others see it."""
         store = open_store(str(self.scene.address))
         try:
-            volume = store.get_volume("data")
+            volume = store.refs.get_volume("data")
             for name, data in files.items():
                 assert read_file(store, volume, name) == data
         finally:
@@ -234,7 +234,7 @@ class Life:
         except (NotAStoreError, VolfsError):
             return
         try:
-            volume = store.get_volume("data")
+            volume = store.refs.get_volume("data")
             for name, data in self.kept.items():
                 try:
                     is_there = read_file(store, volume, name) == data
@@ -243,7 +243,9 @@ class Life:
                 except (NotFoundError, NoEntryError):
                     is_there = False
                 other = self.deed in (replacing.put_another_store,)
-                assert is_there or other or store.find_missed(), f"{name} is missing, and not told"
+                assert is_there or other or store.care.find_missed(), (
+                    f"{name} is missing, and not told"
+                )
         except NotFoundError:
             pass
         finally:

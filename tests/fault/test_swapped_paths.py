@@ -20,7 +20,8 @@ from tests.volume.shortcuts import head_snapshot
 from volfs.errors import LocalFileError
 from volfs.model.entry import FileKind
 from volfs.model.names import parse_path
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.system.directories import OpenTree, empty_directory
 from volfs.volume.get import get_to_local

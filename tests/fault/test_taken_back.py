@@ -22,7 +22,9 @@ from tests.harness.uploads import die_with
 from tests.volume.shortcuts import noise, publish_files, read_file
 from volfs.errors import OutOfSpaceError
 from volfs.model.objects import Kind, Oid
-from volfs.store.base import Head, Store, Upload, VolumeRecord
+from volfs.store.contract.objects import Upload
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.embedded.engine import EmbeddedStore
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
@@ -127,7 +129,7 @@ def test_a_change_that_is_given_up_leaves_the_disk_as_it_was(
         raise ZeroDivisionError
     assert find_free(disk) > free - BOUND
     with pytest.raises(Exception, match="already exists"):
-        fork_volume(store, volume, "data", store.get_head(volume.id))
+        fork_volume(store, volume, "data", store.refs.get_head(volume.id))
     assert find_free(disk) > free - BOUND
 
 
@@ -150,7 +152,7 @@ def test_a_gc_that_has_no_room_to_copy_leaves_the_disk_as_it_was(
     with Edit(store, volume) as edit:
         edit.remove((b"gone",))
         edit.publish(CommitNote())
-    store.remove_versions(volume.id, [1, 2])
+    store.refs.remove_versions(volume.id, [1, 2])
     ballast = fill(disk, 4 * MIB)
     free = find_free(disk)
     with suppress(OutOfSpaceError):
@@ -268,9 +270,9 @@ class _Series:
 
     def do_publish(self, slot: int) -> None:
         upload, put = self.open.pop(slot)
-        head = self.store.get_head(self.volume.id)
+        head = self.store.refs.get_head(self.volume.id)
         manifest = upload.put_object(Kind.MANIFEST, b"%d" % self.random.randrange(1 << 60))
-        self.store.publish(upload, self.volume.id, head, Head(head.version + 1, manifest))
+        self.store.refs.publish(upload, self.volume.id, head, Head(head.version + 1, manifest))
         upload.__exit__(None, None, None)
         self.published |= put
 
@@ -281,7 +283,7 @@ class _Series:
         manifest = upload.put_object(Kind.MANIFEST, b"%d" % self.random.randrange(1 << 60))
         stale = Head(7, manifest)
         with pytest.raises(Exception, match="is at version"):
-            self.store.publish(upload, self.volume.id, stale, Head(8, manifest))
+            self.store.refs.publish(upload, self.volume.id, stale, Head(8, manifest))
 
     def do_fail(self, slot: int) -> None:
         self.do_lose(slot)
@@ -311,7 +313,7 @@ class _Series:
         assert tails == 0 or self.dead
         assert self.store._engine.pool.reclaim() == tails
         assert self.count_tails() == 0
-        assert [item for item in self.store.iter_damage() if hasattr(item, "problem")] == []
+        assert [item for item in self.store.care.iter_damage() if hasattr(item, "problem")] == []
 
     def count_tails(self) -> int:
         engine = self.store._engine

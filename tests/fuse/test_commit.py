@@ -22,7 +22,7 @@ def read_version(mounts: Mounts, path: str, version: int | None = None) -> bytes
     """A file's content in a version, read without a mount."""
     store, volume = mounts.store, mounts.volume
     number = mounts.version if version is None else version
-    manifest = store.find_version(volume.id, number)
+    manifest = store.refs.find_version(volume.id, number)
     assert manifest is not None
     reader = Reader(store.objects.load_object)
     entry = reader.get_path(reader.load_manifest(manifest).snapshot, parse_path(path))

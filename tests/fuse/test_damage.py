@@ -154,7 +154,7 @@ def test_a_damaged_manifest_cannot_be_mounted_but_versions_before_it_can(damaged
     first = damaged.mount()
     (first.path / "new").touch()
     first.unmount()
-    damage_object(damaged.store_path, damaged.store.get_head(damaged.volume.id).manifest)
+    damage_object(damaged.store_path, damaged.store.refs.get_head(damaged.volume.id).manifest)
     place = damaged.place()
     for options in ({}, {"read_only": True}, {"at": "2"}):
         with pytest.raises(DamagedObjectError, match=r"object [0-9a-f]{64} in pack \d+ at \d+: "):
@@ -169,7 +169,7 @@ def test_a_damaged_manifest_at_a_reload_leaves_the_old_view(damaged: Mounts) -> 
     (reader.path / "ours").write_text("ours")
     (writer.path / "new").touch()
     writer.unmount()
-    damage_object(damaged.store_path, damaged.store.get_head(damaged.volume.id).manifest)
+    damage_object(damaged.store_path, damaged.store.refs.get_head(damaged.volume.id).manifest)
     for _ in range(2):
         with pytest.raises(DamagedObjectError, match="object "):
             reader.reload()

@@ -222,7 +222,7 @@ def test_mounts_by_root_and_by_fusermount3(mounts: Mounts, way: str, said: str) 
     check_device(mounted.pid)
     use(mounted.path)
     mounted.commit()
-    version = mounts.store.get_head(mounts.volume.id).version
+    version = mounts.store.refs.get_head(mounts.volume.id).version
     assert version == 1
     check_device(mounted.pid)
 

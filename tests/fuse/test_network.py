@@ -52,7 +52,7 @@ def pair(both: Mounts, request: pytest.FixtureRequest) -> Pair:
 
 
 def count_versions(mounts: Mounts) -> int:
-    return mounts.store.get_head(mounts.store.get_volume("net").id).version
+    return mounts.store.refs.get_head(mounts.store.refs.get_volume("net").id).version
 
 
 def test_what_is_closed_is_seen_by_who_opens(pair: Pair) -> None:

@@ -28,7 +28,7 @@ from tests.harness.rig import Rig, check_books, list_tree, list_version
 from volfs.errors import StoreError
 from volfs.fuse.ops import Operations
 from volfs.model.entry import FileKind
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.vfs.aio import Bridge
 from volfs.volume.commit import CommitNote
@@ -170,7 +170,7 @@ class Kernel:
         self.rig, self.draw = rig, draw
         self.bridge = Turns(rig)
         self.operations = Operations(
-            rig.state, self.bridge, rig.committer.flush, self.nothing, rig.store.get_space
+            rig.state, self.bridge, rig.committer.flush, self.nothing, rig.store.care.get_space
         )
         self.model = Model()
         self.known = rig.known

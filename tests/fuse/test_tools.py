@@ -44,8 +44,8 @@ def source(tmp_path: Path) -> Path:
     """A tree with all sorts of files."""
     path = tmp_path / "source"
     shutil.copytree(ROOT / "volfs", path, ignore=shutil.ignore_patterns("__pycache__"))
-    os.symlink("store/base.py", path / "link")
-    os.link(path / "store" / "base.py", path / "hard")
+    os.symlink("store/registry.py", path / "link")
+    os.link(path / "store" / "registry.py", path / "hard")
     os.mkfifo(path / "fifo")
     (path / "empty").mkdir()
     (path / "script").write_text("#!/bin/sh\necho it runs\n")
@@ -64,8 +64,8 @@ def test_git(mounted: Mounted, run: Run, source: Path) -> None:
     run("git", "add", ".", cwd=repository)
     run("git", "commit", "-qm", "one", cwd=repository)
     mounted.commit()
-    (repository / "store" / "base.py").write_text("changed\n")
-    assert run("git", "status", "--short", cwd=repository) == " M store/base.py\n"
+    (repository / "store" / "registry.py").write_text("changed\n")
+    assert run("git", "status", "--short", cwd=repository) == " M store/registry.py\n"
     run("git", "commit", "-qam", "two", cwd=repository)
     run("git", "clone", "-q", repository, mounted.path / "clone")
     run("git", "gc", "-q", cwd=repository)
@@ -107,7 +107,7 @@ def test_cp_and_diff(mounts: Mounts, mounted: Mounted, run: Run, source: Path) -
     assert run("diff", "-r", "--no-dereference", source, copy) == ""
     assert run(other.path / "copy" / "script") == "it runs\n"
     assert (other.path / "copy" / "hard").stat().st_nlink == 2
-    for name in ("script", "link", "store/base.py"):
+    for name in ("script", "link", "store/registry.py"):
         seen, wanted = (other.path / "copy" / name).lstat(), (source / name).lstat()
         assert (seen.st_mode, seen.st_mtime_ns) == (wanted.st_mode, wanted.st_mtime_ns)
 

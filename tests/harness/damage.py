@@ -8,8 +8,9 @@ import lmdb
 
 from volfs.model.objects import Oid
 from volfs.model.pack import RECORD_HEADER_SIZE
-from volfs.store.base import Store, VolumeRecord
 from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.history import load_manifest
 from volfs.volume.version_reader import Reader
 
@@ -62,13 +63,13 @@ def replace_index_row(
 
 def find_tree(store: Store, volume: VolumeRecord, *names: bytes) -> Oid:
     """The tree of a directory of the newest version."""
-    snapshot = load_manifest(store, store.get_head(volume.id).manifest).snapshot
+    snapshot = load_manifest(store, store.refs.get_head(volume.id).manifest).snapshot
     return Reader(store.objects.load_object).get_path(snapshot, names).tree
 
 
 def find_chunk(store: Store, volume: VolumeRecord, *names: bytes) -> Oid:
     """The first chunk of a file of the newest version."""
-    snapshot = load_manifest(store, store.get_head(volume.id).manifest).snapshot
+    snapshot = load_manifest(store, store.refs.get_head(volume.id).manifest).snapshot
     return Oid(Reader(store.objects.load_object).get_path(snapshot, names).extents[0].oid)
 
 

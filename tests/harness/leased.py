@@ -9,7 +9,9 @@ from tests.harness.rig import Rig, list_tree
 from volfs.model.entry import Entry
 from volfs.model.objects import Kind, Oid
 from volfs.model.tree import iter_entries, iter_objects
-from volfs.store.base import Lease, Need, Objects, Store
+from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.objects import Objects
+from volfs.store.contract.store import Store
 from volfs.volume.leases import entry_needs, snapshot_needs
 from volfs.volume.version_reader import Reader
 
@@ -42,7 +44,7 @@ def check_leased(rig: Rig, handles: Iterable[int] = ()) -> None:
     for handle in handles:
         rig.read_handle(handle)
     view.objects, files.objects, view.reader = objects, objects, reader
-    stored = rig.store._store.find_lease(rig.committer.lease.session)
+    stored = rig.store._store.leases.find(rig.committer.lease.session)
     assert stored is not None
     for lease in (stored, rig.committer.lease):
         kept = list_kept(rig.store._store, lease)
@@ -53,7 +55,7 @@ def list_kept(store: Store, lease: Lease) -> set[Oid]:
     """Every object that gc has to keep because of a lease and the versions in it."""
     reader = Reader(store.objects.load_object)
     waiting = list(lease.needs)
-    versions = {head.version: head.manifest for head in store.iter_versions(lease.volume_id)}
+    versions = {head.version: head.manifest for head in store.refs.iter_versions(lease.volume_id)}
     assert versions.keys() >= {*lease.versions}
     for manifest in (versions[version] for version in versions if lease.has(version)):
         waiting += snapshot_needs(reader.load_manifest(manifest).snapshot)

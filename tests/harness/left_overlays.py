@@ -13,7 +13,8 @@ from volfs.errors import FileSystemError
 from volfs.model.entry import FileKind
 from volfs.model.names import Path as VolumePath
 from volfs.sessions.facts import FACTS, SessionFacts, encode_facts
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.volumes import create_volume
 

@@ -26,7 +26,8 @@ from volfs.control.protocol import CommitResult, Failure, MountStatus, ReloadRes
 from volfs.daemon.mount_options import MountOptions
 from volfs.errors import VolfsError
 from volfs.model.text_json import decode_json, encode_json
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.volumes import create_volume
@@ -170,11 +171,11 @@ class Mounts:
 
     @property
     def volume(self) -> VolumeRecord:
-        return self.store.get_volume("data")
+        return self.store.refs.get_volume("data")
 
     @property
     def version(self) -> int:
-        return self.store.get_head(self.volume.id).version
+        return self.store.refs.get_head(self.volume.id).version
 
     @property
     def sessions(self) -> list[str]:

@@ -22,7 +22,9 @@ from volfs.model.names import Path as VolumePath
 from volfs.model.objects import Buffer, Oid
 from volfs.model.profile import Profile, get_profile
 from volfs.sessions.facts import FACTS
-from volfs.store.base import Objects, Store, Upload, VolumeRecord
+from volfs.store.contract.objects import Objects, Upload
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout import KernelNotice
@@ -66,16 +68,18 @@ class HookedStore:
         self._store = store
         self.on_upload: Callable[[], None] = lambda: None
         self.on_published: Callable[[], None] = lambda: None
+        self.refs = self
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
+        refs = self._store.refs
+        return getattr(refs if hasattr(refs, name) else self._store, name)
 
     def open_upload(self) -> Upload:
         self.on_upload()
         return self._store.open_upload()
 
     def publish(self, *arguments: Any, **options: Any) -> None:
-        self._store.publish(*arguments, **options)
+        self._store.refs.publish(*arguments, **options)
         self.on_published()
 
 
@@ -109,14 +113,14 @@ class Rig:
         scratch.mkdir(parents=True, exist_ok=True)
         self.catalog = Catalog(directory / "catalog", must_exist=(directory / FACTS).exists())
         self.scratch = Scratch(scratch)
-        known = store.find_lease(str(directory))
+        known = store.leases.find(str(directory))
         base = self.catalog.find_base(known.over if known else b"")
         if base is None:
-            head = store.get_head(volume.id)
+            head = store.refs.get_head(volume.id)
             snapshot = Reader(store.objects.load_object).load_manifest(head.manifest).snapshot
         else:
             head, snapshot = base.head, base.snapshot
-        left = store.find_lease(str(directory)) if base is not None else None
+        left = store.leases.find(str(directory)) if base is not None else None
         onward = volume.is_network
         lease = left or begin_lease(store, volume, str(directory), lambda: head, onward=onward)[1]
         objects = ColdObjects(store.objects) if cold else store.objects
@@ -388,7 +392,7 @@ def list_version(
     from volfs.volume.version_reader import iter_content_bytes
 
     reader = Reader(store.objects.load_object)
-    manifest = manifest or store.get_head(volume.id).manifest
+    manifest = manifest or store.refs.get_head(volume.id).manifest
     snapshot = reader.load_manifest(manifest).snapshot
     found: dict[VolumePath, tuple[object, ...]] = {}
     below: list[tuple[VolumePath, Entry]] = [((), snapshot.root)]

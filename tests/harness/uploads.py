@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from volfs.store.base import Upload
+from volfs.store.contract.objects import Upload
 from volfs.store.embedded.data.upload import PackUpload
 
 

@@ -32,8 +32,8 @@ def test_a_name_belongs_to_an_environment(mounts: Mounts) -> None:
         kind.objects.delete("x", environment_name="prod", client=client)
         assert kind.from_name("x", environment_name="main", client=client).object_id
     delete_with_overlays(store, "x", environment="prod")
-    assert store.get_volume("x") == main
-    assert store.find_volume_by_id(prod.id) is None
+    assert store.refs.get_volume("x") == main
+    assert store.refs.find_volume_by_id(prod.id) is None
 
 
 def test_mounts_are_of_one_environment(mounts: Mounts) -> None:
@@ -96,4 +96,4 @@ def test_an_environment_is_deleted_whole_or_not_at_all(mounts: Mounts) -> None:
     mounted.unmount()
     known.delete("prod")
     assert not known.exists("prod")
-    assert [record.environment for record in store.list_volumes()] == ["main"]
+    assert [record.environment for record in store.refs.list_volumes()] == ["main"]

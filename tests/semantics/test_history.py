@@ -25,7 +25,7 @@ from volfs.errors import (
 from volfs.model.changes import iter_changes
 from volfs.model.names import join_path
 from volfs.model.retention import HOUR_NS, Dated, KeepRules, choose_kept
-from volfs.store.base import Head
+from volfs.store.contract.refs import Head
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.expire import expire_versions
@@ -159,7 +159,7 @@ def test_tag(history: Mounts) -> None:
     create_tag(history.store, history.volume, "release", find(history, "2"))
     assert find(history, "release").version == 2
     with pytest.raises(NotFoundError):
-        get_version(history.store, history.store.get_volume("other"), "release")
+        get_version(history.store, history.store.refs.get_volume("other"), "release")
 
 
 def test_restore(history: Mounts) -> None:

@@ -27,7 +27,8 @@ from volfs.model.retention import KeepRules
 from volfs.services.dicts import Dicts
 from volfs.services.resources import DICT, Resources
 from volfs.services.service_tables import open_services
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.commit import CommitNote
@@ -155,7 +156,7 @@ def test_a_grace_is_told_by_a_clock_that_nobody_sets(
     """The grace is told by a clock that nobody sets."""
     publish_files(store, volume, {"f": noise(MIB)})
     remove(store, volume, b"f")
-    store.remove_versions(volume.id, [1])
+    store.refs.remove_versions(volume.id, [1])
     now = time.time_ns()
     for wrong in (0, 10 * YEAR, -10 * YEAR):
         monkeypatch.setattr("time.time_ns", lambda: now + wrong)  # noqa: B023
@@ -205,7 +206,7 @@ def test_what_frees_room_works_without_any(disk: Path, store: Store, volume: Vol
     fill(disk)
     with pytest.raises(OutOfSpaceError, match="volfs gc --grace 0"):
         remove(store, volume, b"f")
-    assert store.get_head(volume.id).version == 1
+    assert store.refs.get_head(volume.id).version == 1
     delete_volume(store, "data")
     assert collect_garbage(store, grace=0).deleted_bytes > 8 * MIB
     assert find_free(disk) > 8 * MIB
@@ -220,7 +221,7 @@ def test_what_is_dead_whole_goes_first(disk: Path, store: Store, volume: VolumeR
         other.put_object(Kind.CHUNK, noise(9))
         publish_files(store, volume, {"mixed": noise(6 * MIB), "dead": noise(8 * MIB, 1)})
     remove(store, volume, b"dead")
-    store.remove_versions(volume.id, [1])
+    store.refs.remove_versions(volume.id, [1])
     delete_volume(store, "doomed")
     fill(disk)
     report = collect_garbage(store, grace=0)

@@ -134,7 +134,7 @@ def test_version_0(mounts: Mounts) -> None:
 def test_profile(mounts: Mounts) -> None:
     """Profile, fixed at creation (``--version 1|2``; default 2)."""
     mounts.create("small", profile=1)
-    assert [mounts.store.get_volume(name).profile for name in ("small", "data")] == [1, 2]
+    assert [mounts.store.refs.get_volume(name).profile for name in ("small", "data")] == [1, 2]
     with pytest.raises(UserError, match="either 1 or 2"):
         mounts.create("other", profile=3)
 
@@ -603,7 +603,7 @@ def test_one_version(mounts: Mounts, mounted: Mounted) -> None:
         (mounted.path / f"{number}").write_text(str(number))
     assert mounted.commit("fifty files").version == mounts.version == 1
     assert load_manifest(
-        mounts.store, mounts.store.get_head(mounts.volume.id).manifest
+        mounts.store, mounts.store.refs.get_head(mounts.volume.id).manifest
     ).message == ("fifty files")
 
 
@@ -765,9 +765,9 @@ def test_auto_commit(mounts: Mounts) -> None:
     mounted = mounts.mount(volume="auto")
     assert mounted.status().auto_commit == 0.05
     (mounted.path / "f").touch()
-    volume = mounts.store.get_volume("auto")
-    wait_until(lambda: mounts.store.get_head(volume.id).version, "the commit")
-    assert load_manifest(mounts.store, mounts.store.get_head(volume.id).manifest).auto
+    volume = mounts.store.refs.get_volume("auto")
+    wait_until(lambda: mounts.store.refs.get_head(volume.id).version, "the commit")
+    assert load_manifest(mounts.store, mounts.store.refs.get_head(volume.id).manifest).auto
 
 
 # --- Reload -----------------------------------------------------------------------

@@ -16,7 +16,11 @@ from pathlib import Path
 import pytest
 
 from volfs.model.objects import Kind, Oid, compute_oid
-from volfs.store.base import Damage, Head, Lease, Need, Store, Upload, VolumeRecord
+from volfs.store.contract.care import Damage
+from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.objects import Upload
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 
 
@@ -44,7 +48,7 @@ def store(url: str) -> Iterator[Store]:
 
 
 def list_damage(store: Store) -> list[Damage]:
-    return [item for item in store.iter_damage() if isinstance(item, Damage)]
+    return [item for item in store.care.iter_damage() if isinstance(item, Damage)]
 
 
 def make_record(number: int = 1, name: str | None = None) -> VolumeRecord:
@@ -54,15 +58,15 @@ def make_record(number: int = 1, name: str | None = None) -> VolumeRecord:
 @pytest.fixture
 def volume(store: Store) -> str:
     record = make_record()
-    store.create_volume(record, b"manifest 0")
+    store.refs.create_volume(record, b"manifest 0")
     return record.id
 
 
 def publish_next(store: Store, volume: str, upload: Upload, note: str = "") -> Head:
-    head = store.get_head(volume)
+    head = store.refs.get_head(volume)
     manifest = f"{volume} {head.version + 1} {note}".encode()
     new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, manifest))
-    store.publish(upload, volume, head, new)
+    store.refs.publish(upload, volume, head, new)
     return new
 
 
@@ -82,7 +86,7 @@ def text(size: int) -> bytes:
 
 
 def list_versions(store: Store, volume: str) -> list[int]:
-    return [head.version for head in store.iter_versions(volume)]
+    return [head.version for head in store.refs.iter_versions(volume)]
 
 
 def make_lease(

@@ -1,4 +1,4 @@
-"""What every engine promises of gc and repair (volfs/store/base.py, volfs/store/care.py)."""
+"""What every engine promises of gc and repair (volfs/store/contract/care.py)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from volfs.errors import (
 )
 from volfs.model.objects import Kind, Oid, compute_oid
 from volfs.model.references import Reference
-from volfs.store.base import Lease, Need, Store
-from volfs.store.care import GcOptions, GcProgress, GcReport, RepairReport
+from volfs.store.contract.care import GcOptions, GcProgress, GcReport, RepairReport
+from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 
 __all__ = ["store", "url", "volume"]
@@ -57,14 +58,14 @@ class Keep:
 def collect(
     store: Store, live: Keep, *, now: int = DAY, grace: int = DAY, dry_run: bool = False
 ) -> GcReport:
-    *steps, report = store.collect(live, GcOptions(now, grace, dry_run))
+    *steps, report = store.care.collect(live, GcOptions(now, grace, dry_run))
     assert all(isinstance(step, GcProgress) for step in steps)
     assert isinstance(report, GcReport)
     return report
 
 
 def repair(store: Store) -> RepairReport:
-    *_, report = store.repair()
+    *_, report = store.care.repair()
     assert isinstance(report, RepairReport)
     return report
 
@@ -118,7 +119,7 @@ def test_after_the_grace_it_is_deleted(store: Store, volume: str) -> None:
     report = collect(store, Keep(), now=2 * DAY)
     assert (report.deleted_packs, report.waiting_packs) == (1, 0)
     assert report.deleted_bytes > MIB
-    assert store.undelete().packs == 0
+    assert store.care.undelete().packs == 0
 
 
 def test_a_pack_that_is_mostly_dead_is_rewritten(store: Store, volume: str) -> None:
@@ -162,11 +163,11 @@ def test_a_dry_run_equals_the_real_one(store: Store, volume: str, grace: int) ->
 def test_roots_are_versions_heads_and_leases(store: Store, volume: str) -> None:
     (needed,) = add(store, volume, noise(MIB))
     other = make_record(2)
-    store.create_volume(other, b"first of another")
-    store.put_lease(Lease("session", volume, (1,), (Need(Kind.CHUNK, needed),)))
+    store.refs.create_volume(other, b"first of another")
+    store.leases.put(Lease("session", volume, (1,), (Need(Kind.CHUNK, needed),)))
     live = Keep()
     collect(store, live, grace=0)
-    heads = [*store.iter_versions(volume), *store.iter_versions(other.id)]
+    heads = [*store.refs.iter_versions(volume), *store.refs.iter_versions(other.id)]
     assert live.oids == {needed, *(head.manifest for head in heads)}
     assert store.objects.load_object(needed) == noise(MIB)
 
@@ -183,18 +184,18 @@ def test_a_rewritten_object_is_read_by_another_process(store: Store, url: str, v
 def test_undelete_brings_everything_back(store: Store, volume: str) -> None:
     oids = add(store, volume, noise(300_000), noise(MIB), noise(2 * MIB))
     collect(store, Keep(oids[0]))
-    result = store.undelete()
+    result = store.care.undelete()
     assert (result.packs, result.objects, result.missing_packs) == (1, 2, 0)
     for oid, size in zip(oids, (300_000, MIB, 2 * MIB), strict=True):
         assert store.objects.load_object(oid) == noise(size)
-    assert store.undelete().packs == 0
+    assert store.care.undelete().packs == 0
 
 
 def test_undelete_keeps_what_was_put_again_meanwhile(store: Store, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
     collect(store, Keep())
     add(store, volume, noise(MIB))
-    assert store.undelete().objects == 0
+    assert store.care.undelete().objects == 0
     assert store.objects.load_object(oid) == noise(MIB)
 
 
@@ -218,13 +219,13 @@ def test_a_dedup_hit_on_what_gc_condemned_saves_the_chunk(store: Store, volume: 
 
 def test_a_dedup_hit_on_what_gc_deleted_fails_the_publish(store: Store, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
-    head = store.get_head(volume)
+    head = store.refs.get_head(volume)
     with store.open_upload() as upload:
         upload.put_object(Kind.CHUNK, noise(MIB))
         collect(store, Keep(), grace=0)
         with pytest.raises(MissingObjectError, match="try again"):
             publish_next(store, volume, upload)
-        assert store.get_head(volume) == head
+        assert store.refs.get_head(volume) == head
     add(store, volume, noise(MIB))
     assert store.objects.load_object(oid) == noise(MIB)
 
@@ -232,14 +233,14 @@ def test_a_dedup_hit_on_what_gc_deleted_fails_the_publish(store: Store, volume: 
 PUBLISH = """
     import random, sys
     from volfs.model.objects import Kind
-    from volfs.store.base import Head
+    from volfs.store.contract.refs import Head
     from volfs.store.registry import open_store
     store, volume, size = open_store(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    head = store.get_head(volume)
+    head = store.refs.get_head(volume)
     with store.open_upload() as upload:
         upload.put_object(Kind.CHUNK, random.Random(f"0 {size}").randbytes(size))
         new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, b"meanwhile"))
-        store.publish(upload, volume, head, new)
+        store.refs.publish(upload, volume, head, new)
     store.close()
 """
 
@@ -257,8 +258,8 @@ def test_what_is_published_while_gc_marks_is_marked_too(
 
     live.meanwhile = publish
     collect(store, live, grace=0)
-    assert store.get_head(volume).version == 2
-    assert store.objects.load_object(store.get_head(volume).manifest) == b"meanwhile"
+    assert store.refs.get_head(volume).version == 2
+    assert store.objects.load_object(store.refs.get_head(volume).manifest) == b"meanwhile"
     assert store.objects.load_object(oid) == noise(MIB)
 
 
@@ -267,26 +268,26 @@ def test_what_becomes_live_after_it_was_planned_to_go_stays(
 ) -> None:
     (oid,) = add(store, volume, noise(MIB))
     live = Keep()
-    steps = store.collect(live, GcOptions(DAY, 0))
+    steps = store.care.collect(live, GcOptions(DAY, 0))
     assert isinstance(next(steps), GcProgress)
     run_python(PUBLISH, url, volume, str(MIB))
     live.oids.add(oid)
     *_, report = steps
     assert isinstance(report, GcReport)
-    assert store.get_head(volume).manifest in live.oids
+    assert store.refs.get_head(volume).manifest in live.oids
     assert live.calls == 2
     assert store.objects.load_object(oid) == noise(MIB)
 
 
 COLLECT = """
     import sys
-    from volfs.store.care import GcOptions
+    from volfs.store.contract.care import GcOptions
     from volfs.store.registry import open_store
     class Keep:
         oids = set()
         def keep(self, roots): self.oids.update(oid for _, oid in roots)
         def __contains__(self, oid): return oid in self.oids
-    *_, report = open_store(sys.argv[1]).collect(Keep(), GcOptions(1, 0))
+    *_, report = open_store(sys.argv[1]).care.collect(Keep(), GcOptions(1, 0))
     print(report.busy_packs)
 """
 
@@ -311,13 +312,13 @@ def test_what_a_dead_upload_left_is_dropped(store: Store, volume: str) -> None:
 
 def test_one_gc_at_a_time(store: Store, volume: str) -> None:
     add(store, volume, noise(MIB))
-    first = store.collect(Keep(), GcOptions(DAY, 0))
+    first = store.care.collect(Keep(), GcOptions(DAY, 0))
     next(first)
-    for second in (store.collect(Keep(), GcOptions(DAY, 0)), store.repair()):
+    for second in (store.care.collect(Keep(), GcOptions(DAY, 0)), store.care.repair()):
         with pytest.raises(ConflictError, match="running"):
             next(iter(second))
     with pytest.raises(ConflictError):
-        store.undelete()
+        store.care.undelete()
     assert isinstance(list(first)[-1], GcReport)
 
 
@@ -335,14 +336,14 @@ def test_an_error_while_marking_deletes_nothing(
                 raise DamagedObjectError("a tree")
 
     def run_beside_a_commit() -> None:
-        for _ in store.collect(Failing(), GcOptions(DAY, 0)):
+        for _ in store.care.collect(Failing(), GcOptions(DAY, 0)):
             run_python(PUBLISH, url, volume, str(MIB))
 
     with pytest.raises(DamagedObjectError):
         run_beside_a_commit()
     for oid, size in zip(oids, (MIB, 300_000), strict=True):
         assert store.objects.load_object(oid) == noise(size)
-    assert store.undelete().packs == 0
+    assert store.care.undelete().packs == 0
 
 
 # --- repair -----------------------------------------------------------------
@@ -360,52 +361,52 @@ def test_repair_leaves_the_quarantine_alone(store: Store, volume: str) -> None:
     collect(store, Keep())
     assert not repair(store).has_changed
     assert not store.objects.contains(oid)
-    assert store.undelete().objects == 1
+    assert store.care.undelete().objects == 1
 
 
 def test_nothing_is_lost_that_nobody_had(store: Store) -> None:
-    assert not store.is_lost(compute_oid(Kind.CHUNK, b"never"))
+    assert not store.care.is_lost(compute_oid(Kind.CHUNK, b"never"))
 
 
 def test_recovered_volumes_are_volumes(store: Store, volume: str) -> None:
     add(store, volume, noise(100))
-    heads = list(store.iter_versions(volume))
-    assert {head.manifest for head in heads} == set(store.iter_manifests())
-    record = store.get_volume("volume-1")
-    store.put_tag(volume, "one", 1)
-    store.delete_volume("volume-1")
-    store.recover_volume(record, heads, {"one": 1, "gone": 99})
-    assert store.get_head(volume) == heads[0]
-    assert list(store.iter_versions(volume)) == heads
-    assert store.list_tags(volume) == [("one", 1)]
+    heads = list(store.refs.iter_versions(volume))
+    assert {head.manifest for head in heads} == set(store.care.iter_manifests())
+    record = store.refs.get_volume("volume-1")
+    store.refs.put_tag(volume, "one", 1)
+    store.refs.delete_volume("volume-1")
+    store.care.recover_volume(record, heads, {"one": 1, "gone": 99})
+    assert store.refs.get_head(volume) == heads[0]
+    assert list(store.refs.iter_versions(volume)) == heads
+    assert store.refs.list_tags(volume) == [("one", 1)]
 
 
 def test_names_and_tags_are_known_beside_the_index(store: Store, volume: str) -> None:
     add(store, volume, noise(100))
-    assert store.list_named() == {}
+    assert store.care.list_named() == {}
     for tag, version in (("a", 0), ("b", 0), ("a", 1)):
-        store.put_tag(volume, tag, version, move=True)
-    store.delete_tag(volume, "b")
-    store.rename_volume("volume-1", "renamed")
-    store.create_volume(make_record(2), b"other")
+        store.refs.put_tag(volume, tag, version, move=True)
+    store.refs.delete_tag(volume, "b")
+    store.refs.rename_volume("volume-1", "renamed")
+    store.refs.create_volume(make_record(2), b"other")
     wanted = {volume: ("renamed", {"a": 1})}
-    store.put_lease(Lease("mounted", make_record(2).id))
+    store.leases.put(Lease("mounted", make_record(2).id))
     with pytest.raises(VolumeInUseError):
-        store.delete_volume("volume-2")
+        store.refs.delete_volume("volume-2")
     with pytest.raises(AlreadyExistsError):
-        store.rename_volume("volume-2", "renamed")
-    assert store.list_named() == wanted
-    store.drop_lease("mounted")
-    store.delete_volume("volume-2")
-    assert store.list_named() == wanted | {make_record(2).id: ("", {})}
+        store.refs.rename_volume("volume-2", "renamed")
+    assert store.care.list_named() == wanted
+    store.leases.drop("mounted")
+    store.refs.delete_volume("volume-2")
+    assert store.care.list_named() == wanted | {make_record(2).id: ("", {})}
     collect(store, Keep())
-    assert store.list_named() == wanted
+    assert store.care.list_named() == wanted
 
 
 def test_a_reopened_store_knows_its_quarantine(store: Store, url: str, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
     collect(store, Keep())
     again = open_store(url)
-    assert again.undelete().packs == 1
+    assert again.care.undelete().packs == 1
     assert again.objects.load_object(oid) == noise(MIB)
     again.close()

@@ -56,7 +56,7 @@ class Environments(RuleBasedStateMachine):
     @rule(at=PLACES)
     def delete(self, at: Place) -> None:
         try:
-            network = self.store.get_volume(at[1], at[0]).is_network
+            network = self.store.refs.get_volume(at[1], at[0]).is_network
             delete_volume(self.store, at[1], network=network, environment=at[0])
         except NotFoundError:
             assert at not in self.ids
@@ -79,8 +79,8 @@ class Environments(RuleBasedStateMachine):
     def fork(self, at: Place, to: Place) -> None:
         if at not in self.ids:
             return
-        source = self.store.get_volume(at[1], at[0])
-        head = self.store.get_head(source.id)
+        source = self.store.refs.get_volume(at[1], at[0])
+        head = self.store.refs.get_head(source.id)
         try:
             made = fork_volume(self.store, source, to[1], head, to[0])
         except AlreadyExistsError:
@@ -92,7 +92,7 @@ class Environments(RuleBasedStateMachine):
     def rename_environment(self, old: str, new: str) -> None:
         moved = {at: (new, at[1]) for at in self.ids if at[0] == old}
         try:
-            self.store.rename_environment(old, new)
+            self.store.refs.rename_environment(old, new)
         except AlreadyExistsError:
             assert set(moved.values()) & self.ids.keys()
         else:
@@ -103,10 +103,10 @@ class Environments(RuleBasedStateMachine):
     @rule(at=PLACES)
     def publish_and_tag(self, at: Place) -> None:
         if at in self.ids:
-            volume = self.store.get_volume(at[1], at[0])
+            volume = self.store.refs.get_volume(at[1], at[0])
             publish_files(self.store, volume, {"f": "/".join(at).encode()})
-            version = self.store.get_head(volume.id).version
-            self.store.put_tag(volume.id, "t", version, move=True)
+            version = self.store.refs.get_head(volume.id).version
+            self.store.refs.put_tag(volume.id, "t", version, move=True)
             self.tags[volume.id] = version
 
     # --- what befalls the store ------------------------------------------
@@ -130,20 +130,20 @@ class Environments(RuleBasedStateMachine):
         shutil.rmtree(Path(url, "index"))
         rebuild_store(url)
         self.store = open_store(url)
-        for record in self.store.list_volumes():
+        for record in self.store.refs.list_volumes():
             if record.id not in self.ids.values():
                 assert (record.environment, record.name) not in self.ids
-                self.store.delete_volume(record.name, environment=record.environment)
+                self.store.refs.delete_volume(record.name, environment=record.environment)
 
     # --- what must be true -----------------------------------------------
 
     @invariant()
     def each_name_leads_to_its_own(self) -> None:
-        found = {(r.environment, r.name): r.id for r in self.store.list_volumes()}
+        found = {(r.environment, r.name): r.id for r in self.store.refs.list_volumes()}
         assert found == self.ids
         for (environment, name), volume_id in self.ids.items():
-            assert self.store.get_volume(name, environment).id == volume_id
-            tag = self.store.find_tag(volume_id, "t")
+            assert self.store.refs.get_volume(name, environment).id == volume_id
+            tag = self.store.refs.find_tag(volume_id, "t")
             assert tag == self.tags.get(volume_id)
 
     @invariant()

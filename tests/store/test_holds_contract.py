@@ -1,4 +1,4 @@
-"""What every engine promises of holds (volfs/store/base.py)."""
+"""What every engine promises of holds (volfs/store/contract/leases.py)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.crash.children import Child, Say
 from tests.store.contract import add, make_record, store, url, volume
 from tests.store.test_care import Keep, collect
 from volfs.model.objects import Oid
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 
 __all__ = ["store", "url", "volume"]
@@ -22,34 +22,44 @@ def manifests(store: Store, volume: str) -> list[Oid]:
     """Of the versions 0 to 4."""
     for number in range(4):
         add(store, volume, b"%d" % number)
-    return [head.manifest for head in reversed(list(store.iter_versions(volume)))]
+    return [head.manifest for head in reversed(list(store.refs.iter_versions(volume)))]
 
 
 def test_what_is_held_is_not_expired(store: Store, volume: str, manifests: list[Oid]) -> None:
-    with store.hold(manifests[1]), store.hold(manifests[3]), store.hold(manifests[3]):
-        assert [store.is_held(each) for each in manifests] == [False, True, False, True, False]
-        assert store.remove_versions(volume, [0, 1, 2, 3]) == [0, 2]
-    assert not any(map(store.is_held, manifests))
-    assert store.remove_versions(volume, [1, 3]) == [1, 3]
+    with (
+        store.leases.hold(manifests[1]),
+        store.leases.hold(manifests[3]),
+        store.leases.hold(manifests[3]),
+    ):
+        assert [store.leases.is_held(each) for each in manifests] == [
+            False,
+            True,
+            False,
+            True,
+            False,
+        ]
+        assert store.refs.remove_versions(volume, [0, 1, 2, 3]) == [0, 2]
+    assert not any(map(store.leases.is_held, manifests))
+    assert store.refs.remove_versions(volume, [1, 3]) == [1, 3]
 
 
 def test_one_of_two_holds_is_enough(store: Store, manifests: list[Oid]) -> None:
     for first, second in itertools.permutations(range(2)):
-        holds = [store.hold(manifests[1]) for _ in range(2)]
+        holds = [store.leases.hold(manifests[1]) for _ in range(2)]
         for hold in holds:
             hold.__enter__()
         holds[first].__exit__(None, None, None)
-        assert store.is_held(manifests[1])
+        assert store.leases.is_held(manifests[1])
         holds[second].__exit__(None, None, None)
-        assert not store.is_held(manifests[1])
+        assert not store.leases.is_held(manifests[1])
 
 
 def test_gc_keeps_what_is_held_though_its_volume_is_gone(
     store: Store, volume: str, manifests: list[Oid]
 ) -> None:
     """Keep knows of roots alone, and of nothing below them."""
-    with store.hold(manifests[1]):
-        store.delete_volume(make_record().name)
+    with store.leases.hold(manifests[1]):
+        store.refs.delete_volume(make_record().name)
         collect(store, Keep(), grace=0)
         assert [store.objects.contains(each) for each in manifests[:3]] == [False, True, False]
         assert store.objects.load_object(manifests[1])
@@ -58,8 +68,8 @@ def test_gc_keeps_what_is_held_though_its_volume_is_gone(
 
 
 def test_holding_what_is_not_there_keeps_nothing(store: Store, volume: str) -> None:
-    with store.hold(Oid(b"\xff" * 32)), store.hold(Oid(b"\0" * 32)):
-        assert store.is_held(Oid(b"\xff" * 32))
+    with store.leases.hold(Oid(b"\xff" * 32)), store.leases.hold(Oid(b"\0" * 32)):
+        assert store.leases.is_held(Oid(b"\xff" * 32))
         collect(store, Keep(), grace=0)
 
 
@@ -67,29 +77,29 @@ def test_a_hold_outlasts_the_handle(
     store: Store, url: str, volume: str, manifests: list[Oid]
 ) -> None:
     other = open_store(url)
-    with other.hold(manifests[1]):
+    with other.leases.hold(manifests[1]):
         other.close()
-        assert store.is_held(manifests[1])
-    assert not store.is_held(manifests[1])
+        assert store.leases.is_held(manifests[1])
+    assert not store.leases.is_held(manifests[1])
 
 
 def test_a_hold_ends_with_its_process(url: str) -> None:
     store = open_store(url, create=True)
-    store.create_volume(make_record(), b"manifest 0")
+    store.refs.create_volume(make_record(), b"manifest 0")
     add(store, make_record().id, b"1")
-    (_, first) = store.iter_versions(make_record().id)
+    (_, first) = store.refs.iter_versions(make_record().id)
     store.close()
 
     def work(say: Say) -> None:
-        with open_store(url).hold(first.manifest):
+        with open_store(url).leases.hold(first.manifest):
             say("held")
             signal.pause()
 
     child = Child(work)
     assert child.listen(1)
     store = open_store(url)
-    assert store.is_held(first.manifest)
-    assert store.remove_versions(make_record().id, [0]) == []
+    assert store.leases.is_held(first.manifest)
+    assert store.refs.remove_versions(make_record().id, [0]) == []
     child.kill()
-    assert store.remove_versions(make_record().id, [0]) == [0]
+    assert store.refs.remove_versions(make_record().id, [0]) == [0]
     store.close()

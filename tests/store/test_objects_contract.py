@@ -1,4 +1,4 @@
-"""What every engine promises of objects, uploads and its care (volfs/store/base.py)."""
+"""What every engine promises of objects, uploads and its care (volfs/store/contract)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from tests.store.contract import (
 )
 from volfs.errors import DamagedObjectError, MissingObjectError
 from volfs.model.objects import Kind, compute_oid
-from volfs.store.base import CheckProgress, Head, Store
+from volfs.store.contract.care import CheckProgress
+from volfs.store.contract.refs import Head
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 
 __all__ = ["store", "url", "volume"]
@@ -154,21 +156,21 @@ def test_known_objects_are_not_written_again(store: Store, volume: str) -> None:
 def test_an_upload_of_a_manifest_alone(store: Store, volume: str) -> None:
     with store.open_upload() as upload:
         head = publish_next(store, volume, upload)
-    assert store.get_head(volume) == head
+    assert store.refs.get_head(volume) == head
 
 
 def test_publishing_a_known_manifest(store: Store, volume: str) -> None:
-    first = store.get_head(volume)
+    first = store.refs.get_head(volume)
     with store.open_upload() as upload:
-        store.publish(upload, volume, first, Head(1, first.manifest))
-    assert store.get_head(volume) == Head(1, first.manifest)
+        store.refs.publish(upload, volume, first, Head(1, first.manifest))
+    assert store.refs.get_head(volume) == Head(1, first.manifest)
 
 
 def test_publishing_a_manifest_nobody_put(store: Store, volume: str) -> None:
-    head = store.get_head(volume)
+    head = store.refs.get_head(volume)
     with store.open_upload() as upload, pytest.raises(MissingObjectError):
-        store.publish(upload, volume, head, Head(1, compute_oid(Kind.MANIFEST, b"unput")))
-    assert store.get_head(volume) == head
+        store.refs.publish(upload, volume, head, Head(1, compute_oid(Kind.MANIFEST, b"unput")))
+    assert store.refs.get_head(volume) == head
 
 
 def test_one_upload_publishes_again_and_again(store: Store, volume: str) -> None:
@@ -205,14 +207,14 @@ def test_more_than_one_pack(store: Store, volume: str) -> None:
 
 
 def test_space_is_of_the_disk(store: Store) -> None:
-    space = store.get_space()
+    space = store.care.get_space()
     assert 0 < space.free <= space.total
 
 
 def test_check_ends_with_all_bytes_seen(store: Store, volume: str) -> None:
     base = noise(4 << 20)
     add(store, volume, *(bytes([number]) + base for number in range(10)))
-    steps = [item for item in store.iter_damage() if isinstance(item, CheckProgress)]
+    steps = [item for item in store.care.iter_damage() if isinstance(item, CheckProgress)]
     assert len(steps) >= 3
     assert steps == sorted(steps)
     assert steps[-1].done == steps[-1].total > 40 << 20
@@ -223,5 +225,5 @@ def test_close_is_idempotent_and_final(url: str) -> None:
     store.close()
     store.close()
     again = open_store(url)
-    assert again.list_volumes() == []
+    assert again.refs.list_volumes() == []
     again.close()

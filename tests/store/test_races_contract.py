@@ -1,4 +1,4 @@
-"""What every engine promises those who publish at once, or die (volfs/store/base.py)."""
+"""What every engine promises those who publish at once, or die (volfs/store/contract)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from tests.store.contract import (
 )
 from volfs.errors import HeadMovedError, NotFoundError
 from volfs.model.objects import Kind, compute_oid
-from volfs.store.base import Head, Store, Upload
+from volfs.store.contract.objects import Upload
+from volfs.store.contract.refs import Head
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 
 __all__ = ["store", "url", "volume"]
@@ -26,14 +28,14 @@ __all__ = ["store", "url", "volume"]
 
 
 def test_interloper_between_read_and_swap(store: Store, url: str, volume: str) -> None:
-    head = store.get_head(volume)
+    head = store.refs.get_head(volume)
     other = open_store(url)
     with store.open_upload() as upload:
         oid = upload.put_object(Kind.CHUNK, b"mine")
         mine = upload.put_object(Kind.MANIFEST, b"mine on 0")
         add(other, volume, b"theirs")
         with pytest.raises(HeadMovedError):
-            store.publish(upload, volume, head, Head(1, mine))
+            store.refs.publish(upload, volume, head, Head(1, mine))
         assert not store.objects.contains(oid)
         assert not store.objects.contains(mine)
         assert upload.load_object(oid) == b"mine"
@@ -47,16 +49,16 @@ def test_same_version_other_manifest_has_moved(store: Store, volume: str) -> Non
     with store.open_upload() as upload:
         oid = upload.put_object(Kind.MANIFEST, b"m")
         with pytest.raises(HeadMovedError):
-            store.publish(upload, volume, head, Head(1, oid))
+            store.refs.publish(upload, volume, head, Head(1, oid))
 
 
 def test_publish_to_a_deleted_volume(store: Store, volume: str) -> None:
-    head = store.get_head(volume)
+    head = store.refs.get_head(volume)
     with store.open_upload() as upload:
         oid = upload.put_object(Kind.MANIFEST, b"m")
-        store.delete_volume("volume-1")
+        store.refs.delete_volume("volume-1")
         with pytest.raises(NotFoundError):
-            store.publish(upload, volume, head, Head(1, oid))
+            store.refs.publish(upload, volume, head, Head(1, oid))
 
 
 def test_two_uploads_of_the_same_object(store: Store, volume: str) -> None:
@@ -90,7 +92,7 @@ def test_threads_publish_a_linear_history(store: Store, volume: str) -> None:
                 publish_until_won(store, volume, upload, f"{thread} {number}")
 
     run_threads(4, work)
-    assert [head.version for head in store.iter_versions(volume)] == list(range(40, -1, -1))
+    assert [head.version for head in store.refs.iter_versions(volume)] == list(range(40, -1, -1))
 
 
 def publish_until_won(store: Store, volume: str, upload: Upload, note: str) -> None:
@@ -108,17 +110,17 @@ def publish_until_won(store: Store, volume: str, upload: Upload, note: str) -> N
 PUBLISH = """
     import os, sys
     from volfs.model.objects import Kind
-    from volfs.store.base import Head
+    from volfs.store.contract.refs import Head
     from volfs.store.registry import open_store
     url, volume, how = sys.argv[1:]
     store = open_store(url)
-    head = store.get_head(volume)
+    head = store.refs.get_head(volume)
     upload = store.open_upload()
     upload.put_object(Kind.CHUNK, b"from another process")
     new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, b"theirs"))
     if how == "die":
         os._exit(0)
-    store.publish(upload, volume, head, new)
+    store.refs.publish(upload, volume, head, new)
     os._exit(0)
 """
 
@@ -127,7 +129,7 @@ def test_what_another_process_published_is_seen(store: Store, url: str, volume: 
     oid = compute_oid(Kind.CHUNK, b"from another process")
     assert not store.objects.contains(oid)
     run_python(PUBLISH, url, volume, "publish")
-    assert store.get_head(volume).version == 1
+    assert store.refs.get_head(volume).version == 1
     assert store.objects.load_object(oid) == b"from another process"
     add(store, volume, b"and on")
 
@@ -137,17 +139,17 @@ def test_a_process_that_died_before_publish_left_nothing(
 ) -> None:
     add(store, volume, noise(1000))
     run_python(PUBLISH, url, volume, "die")
-    assert store.get_head(volume).version == 1
+    assert store.refs.get_head(volume).version == 1
     assert not store.objects.contains(compute_oid(Kind.CHUNK, b"from another process"))
     add(store, volume, noise(2000))
 
 
 def test_what_was_published_is_there_after_reopening(url: str) -> None:
     store = open_store(url, create=True)
-    store.create_volume(make_record(), b"m")
+    store.refs.create_volume(make_record(), b"m")
     (oid,) = add(store, make_record().id, noise(7000))
     store.close()
     again = open_store(url)
     assert again.objects.load_object(oid) == noise(7000)
-    assert again.get_head(make_record().id).version == 1
+    assert again.refs.get_head(make_record().id).version == 1
     again.close()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.harness.rig import Rig, check_books
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 
 NewRig = Callable[..., Rig]
 

@@ -21,7 +21,8 @@ from volfs.errors import (
 )
 from volfs.model.entry import FileKind
 from volfs.model.profile import Profile
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.vfs.checkout import KernelNotice
 from volfs.vfs.inode import File
 

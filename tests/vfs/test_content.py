@@ -12,7 +12,8 @@ from volfs.errors import MissingObjectError, StoreUnavailableError
 from volfs.model.content import FANOUT
 from volfs.model.extents import BASE
 from volfs.model.objects import Oid
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.vfs.view import FETCHED_MAX
 
 

@@ -13,7 +13,9 @@ from tests.harness.rig import Rig
 from tests.vfs.conftest import NewRig
 from volfs.errors import OutOfSpaceError
 from volfs.model.objects import Kind
-from volfs.store.base import Lease, Store, VolumeRecord
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote
 from volfs.volume.history import load_manifest
 from volfs.volume.leases import snapshot_needs
@@ -26,7 +28,7 @@ DATA = random.Random(1).randbytes(200_000)
 def lease_of(rig: Rig) -> Lease:
     """What the store has once the mount had a moment."""
     trio.run(rig.committer.settle_lease)
-    lease = rig.store._store.find_lease(rig.committer.lease.session)
+    lease = rig.store._store.leases.find(rig.committer.lease.session)
     assert lease == rig.committer.lease
     return lease
 
@@ -52,7 +54,7 @@ def test_a_commit_leaves_it_to_the_next_to_let_go(store: Store, rig: Rig) -> Non
         rig.write((b"f",), b"%d" % number)
         rig.commit()
         check_leased(rig)
-        (lease,) = store.list_leases()
+        (lease,) = store.leases.list_all()
         versions.append(lease.versions)
     assert versions == [(0, 1), (1, 2), (2, 3)]
 
@@ -72,7 +74,7 @@ def test_nothing_to_commit_moves_to_no_version_that_is_not_leased(
     rig.flush()
     other.write((b"g",), b"later")
     other.commit()
-    store.remove_versions(volume.id, [restored.version])
+    store.refs.remove_versions(volume.id, [restored.version])
     again = new_rig(again=rig)
     assert again.read((b"mine",)) == b"not committed"
     assert again.read((b"f",)) == DATA
@@ -82,13 +84,13 @@ async def test_nothing_is_let_go_while_a_commit_is_under_way(store: Store, rig: 
     """The store's lease may be wider by then, for the tree that is to be the view."""
     rig.write((b"f",), DATA)
     await rig.committer.commit(CommitNote())
-    before = store.list_leases()
+    before = store.leases.list_all()
     async with rig.committer._lock, trio.open_nursery() as nursery:
         nursery.start_soon(rig.committer.settle_lease)
         await wait_all_tasks_blocked()
-        assert store.list_leases() == before
+        assert store.leases.list_all() == before
     await rig.committer.settle_lease()
-    assert store.list_leases() == [rig.committer.lease] != before
+    assert store.leases.list_all() == [rig.committer.lease] != before
 
 
 def test_a_merged_commit_leases_the_local_tree(
@@ -102,7 +104,9 @@ def test_a_merged_commit_leases_the_local_tree(
     lease = lease_of(rig)
     assert lease.versions == (0,)
     assert lease.needs == snapshot_needs(rig.state.view.snapshot)
-    roots = {load_manifest(store, head.manifest).root for head in store.iter_versions(volume.id)}
+    roots = {
+        load_manifest(store, head.manifest).root for head in store.refs.iter_versions(volume.id)
+    }
     assert rig.state.view.snapshot.root not in roots
     check_leased(rig)
 
@@ -222,7 +226,7 @@ def test_a_daemon_that_dies_after_publishing_finds_what_it_published(
     rig.store.on_published = die
     with pytest.raises(DiedError):
         rig.commit()
-    left = store.find_lease(rig.committer.lease.session)
+    left = store.leases.find(rig.committer.lease.session)
     assert left is not None
     assert left.versions == (1, 3)
     again = new_rig(again=rig)

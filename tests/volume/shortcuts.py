@@ -10,7 +10,9 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, join_path, parse_path
 from volfs.model.tree import iter_entries
-from volfs.store.base import Head, Store, Upload, VolumeRecord
+from volfs.store.contract.objects import Upload
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.edit import Edit
 from volfs.volume.history import load_manifest
@@ -49,7 +51,7 @@ def publish_files(
 
 
 def head_snapshot(store: Store, volume: VolumeRecord) -> Snapshot:
-    return load_manifest(store, store.get_head(volume.id).manifest).snapshot
+    return load_manifest(store, store.refs.get_head(volume.id).manifest).snapshot
 
 
 def read_file(store: Store, volume: VolumeRecord, path: str) -> bytes:
@@ -81,19 +83,21 @@ class Interloper:
         self._store = store
         self._others = list(others)
         self.attempts = 0
+        self.refs = self
 
     def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
+        refs = self._store.refs
+        return getattr(refs if hasattr(refs, name) else self._store, name)
 
     def publish(
         self, upload: Upload, volume_id: str, expected: Head, new: Head, **options: Any
     ) -> None:
         self.attempts += 1
         if self._others:
-            record = self._store.find_volume_by_id(volume_id)
+            record = self._store.refs.find_volume_by_id(volume_id)
             assert record is not None
             publish_files(self._store, record, self._others.pop(0))
-        self._store.publish(upload, volume_id, expected, new, **options)
+        self._store.refs.publish(upload, volume_id, expected, new, **options)
 
 
 class LostAnswer(Interloper):
@@ -103,5 +107,5 @@ class LostAnswer(Interloper):
         self, upload: Upload, volume_id: str, expected: Head, new: Head, **options: Any
     ) -> None:
         self.attempts += 1
-        self._store.publish(upload, volume_id, expected, new, **options)
+        self._store.refs.publish(upload, volume_id, expected, new, **options)
         raise HeadMovedError("it was ourselves")

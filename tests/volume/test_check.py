@@ -14,7 +14,9 @@ from volfs.model.manifest import encode_manifest
 from volfs.model.objects import Kind, Oid
 from volfs.model.references import iter_references
 from volfs.model.tree import build_tree
-from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
+from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import CheckReport, check_store
 from volfs.volume.commit import CommitNote
@@ -79,7 +81,7 @@ def test_a_damaged_tree_names_its_directory(store: Store, volume: VolumeRecord) 
 @pytest.mark.damaged
 def test_a_damaged_manifest_names_its_version(store: Store, volume: VolumeRecord) -> None:
     publish_files(store, volume, {"f": b"1"})
-    middle = store.get_head(volume.id)
+    middle = store.refs.get_head(volume.id)
     publish_files(store, volume, {"g": b"1"})
     report = damage(store, middle.manifest)
     assert [(p.volume, p.path, p.versions) for p in report.problems] == [
@@ -115,7 +117,7 @@ def test_damage_that_no_version_needs_is_damage_all_the_same(
 ) -> None:
     publish_files(store, volume, {"f": noise(3000)})
     entry = Reader(store.objects.load_object).get_path(head_snapshot(store, volume), (b"f",))
-    store.delete_volume("data")
+    store.refs.delete_volume("data")
     report = damage(store, Oid(entry.extents[0].oid))
     assert report.damage
     assert report.problems == []
@@ -129,7 +131,7 @@ def publish_root(
     store: Store, volume: VolumeRecord, entries: list[Entry], **fields: object
 ) -> None:
     """A version of our own making, right or wrong."""
-    head = store.get_head(volume.id)
+    head = store.refs.get_head(volume.id)
     old = load_manifest(store, head.manifest)
     with store.open_upload() as upload:
         built = build_tree(upload.put_object, entries)
@@ -141,7 +143,7 @@ def publish_root(
         )
         manifest = replace(manifest, **fields)
         oid = upload.put_object(Kind.MANIFEST, encode_manifest(manifest))
-        store.publish(upload, volume.id, head, Head(head.version + 1, oid))
+        store.refs.publish(upload, volume.id, head, Head(head.version + 1, oid))
 
 
 def problems(store: Store) -> list[tuple[str, str]]:
@@ -174,7 +176,7 @@ def test_sums_that_do_not_fit_are_found(store: Store, volume: VolumeRecord) -> N
 
 @pytest.mark.damaged
 def test_a_root_whose_sums_do_not_fit_is_found(store: Store, volume: VolumeRecord) -> None:
-    root = load_manifest(store, store.get_head(volume.id).manifest).root
+    root = load_manifest(store, store.refs.get_head(volume.id).manifest).root
     publish_root(store, volume, [], root=replace(root, content_bytes=5))
     assert problems(store) == [(".", "directory: its sums are not those of its entries")]
 
@@ -186,11 +188,11 @@ def test_links_that_do_not_fit_are_found(store: Store, volume: VolumeRecord) -> 
     stray = replace(make_file(), name=b"%016x" % 8, links=1)
     with store.open_upload() as upload:
         links = build_tree(upload.put_object, [record, stray])
-        head = store.get_head(volume.id)
+        head = store.refs.get_head(volume.id)
         # Indexed by a version of its own, so that the next may name it.
         new = replace(load_manifest(store, head.manifest), version=1, links=links.oid, link_files=2)
         oid = upload.put_object(Kind.MANIFEST, encode_manifest(new))
-        store.publish(upload, volume.id, head, Head(1, oid))
+        store.refs.publish(upload, volume.id, head, Head(1, oid))
     publish_root(store, volume, names, links=links.oid, link_files=1)
     publish_root(store, volume, names)
     text = "\n".join(problem for _, problem in problems(store))
@@ -251,10 +253,10 @@ def test_what_only_a_mount_needs_is_verified(
         Kind.CHUNK_LIST: (chunk_list, below.oid),
         Kind.CHUNK: (below.oid, below.oid),
     }[kind]
-    store.put_lease(Lease("session", volume.id, (1,), (Need(kind, need),)))
+    store.leases.put(Lease("session", volume.id, (1,), (Need(kind, need),)))
     publish_files(store, volume, {"f": None})
-    store.remove_versions(volume.id, [1])
-    store.delete_volume("data", stale=("session",))
+    store.refs.remove_versions(volume.id, [1])
+    store.refs.delete_volume("data", stale=("session",))
     assert check_store(store).is_clean
     report = damage(store, victim)
     assert [(p.path.split(")")[0], p.oid) for p in report.problems] == [("(mount session", victim)]

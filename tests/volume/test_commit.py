@@ -19,7 +19,8 @@ from volfs.errors import LimitError, OverriddenError, UserError
 from volfs.model.manifest import MESSAGE_MAX
 from volfs.model.merge import OverriddenChange
 from volfs.model.profile import Profile
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume import edit as edit_module
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
@@ -29,12 +30,12 @@ from volfs.volume.history import load_manifest
 def test_a_version_follows_its_parent_and_says_who_and_why(
     store: Store, volume: VolumeRecord
 ) -> None:
-    before = store.get_head(volume.id)
+    before = store.refs.get_head(volume.id)
     note = CommitNote("first", author="me", auto=True)
     published = publish_files(store, volume, {"a": b"1"}, note)
     manifest = load_manifest(store, published.head.manifest)
     assert published.changed
-    assert published.head == store.get_head(volume.id)
+    assert published.head == store.refs.get_head(volume.id)
     assert (manifest.version, manifest.parent) == (1, before.manifest)
     assert (manifest.message, manifest.author, manifest.auto) == ("first", "me", True)
     assert published.snapshot == head_snapshot(store, volume)
@@ -44,7 +45,7 @@ def test_nothing_changed_makes_no_version(store: Store, volume: VolumeRecord) ->
     with Edit(store, volume) as edit:
         published = edit.publish(CommitNote())
     assert not published.changed
-    assert published.head.version == store.get_head(volume.id).version == 0
+    assert published.head.version == store.refs.get_head(volume.id).version == 0
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -102,7 +103,7 @@ def test_a_swap_that_lost_against_itself_has_won(store: Store, volume: VolumeRec
     published = publish_files(cast(Store, lost), volume, {"f": b"1"})
     assert lost.attempts == 1
     assert published.changed
-    assert published.head == store.get_head(volume.id)
+    assert published.head == store.refs.get_head(volume.id)
     assert published.head.version == 1
 
 
@@ -131,7 +132,7 @@ def test_a_message_that_no_reader_would_take_is_refused(store: Store, volume: Vo
     with pytest.raises(UserError, match="message"):
         publish_files(store, volume, {"f": b""}, CommitNote("x" * (MESSAGE_MAX + 1)))
     publish_files(store, volume, {"f": b""}, CommitNote("x" * MESSAGE_MAX, author="y" * 999))
-    head = store.get_head(volume.id)
+    head = store.refs.get_head(volume.id)
     assert len(load_manifest(store, head.manifest).author) == 256
 
 
@@ -139,5 +140,5 @@ def test_a_message_of_bytes_that_are_no_text_can_be_stored(
     store: Store, volume: VolumeRecord
 ) -> None:
     publish_files(store, volume, {"f": b""}, CommitNote("a\udcffb"))
-    manifest = load_manifest(store, store.get_head(volume.id).manifest)
+    manifest = load_manifest(store, store.refs.get_head(volume.id).manifest)
     assert manifest.message == "a\udcffb"

@@ -13,7 +13,8 @@ from tests.volume.shortcuts import make_file, noise
 from volfs.model.entry import Entry
 from volfs.model.extents import ExtentMap, Piece
 from volfs.model.objects import Buffer
-from volfs.store.base import Store, Upload
+from volfs.store.contract.objects import Upload
+from volfs.store.contract.store import Store
 from volfs.volume import content_writer as writer_module
 from volfs.volume.content_writer import ContentWriter
 from volfs.volume.version_reader import Reader, read_range

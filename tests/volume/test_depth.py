@@ -15,8 +15,9 @@ from tests.volume.shortcuts import Interloper, head_snapshot, make_file
 from volfs.model.diff import diff_directories
 from volfs.model.entry import Entry, FileKind
 from volfs.model.manifest import Snapshot
-from volfs.store.base import Head, Store, VolumeRecord
-from volfs.store.care import GcReport
+from volfs.store.contract.care import GcReport
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.check import check_store
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit, EditedDirectory, make_directory_entry
@@ -80,7 +81,7 @@ def test_lists_and_differences(store: Store, volume: VolumeRecord, deep: Head) -
     snapshot = head_snapshot(store, volume)
     assert sum(1 for _ in iter_names(snapshot, store)) == DEPTH + 2
     get = Reader(store.objects.load_object).get_tree
-    empty = store.find_version(volume.id, 0)
+    empty = store.refs.find_version(volume.id, 0)
     assert empty is not None
     old = Reader(store.objects.load_object).load_manifest(empty).snapshot
     assert sum(1 for _ in diff_directories(get, old.root.tree, snapshot.root.tree)) == DEPTH + 2
@@ -126,8 +127,8 @@ def test_races_are_won(store: Store, volume: VolumeRecord, deep: Head) -> None:
 
 def test_gc_and_forks(store: Store, volume: VolumeRecord, deep: Head) -> None:
     fork_volume(store, volume, "fork", deep)
-    store.delete_volume(volume.name, ())
+    store.refs.delete_volume(volume.name, ())
     assert isinstance(collect_garbage(store, grace=0.0), GcReport)
-    fork = store.get_volume("fork")
+    fork = store.refs.get_volume("fork")
     assert sum(1 for _ in iter_names(head_snapshot(store, fork), store)) == DEPTH + 2
     assert check_store(store).is_clean

@@ -24,7 +24,8 @@ from volfs.errors import (
 from volfs.model.delta import Delta, DirectoryDelta
 from volfs.model.entry import Entry, FileKind, replace
 from volfs.model.names import parse_path
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote, publish_delta
 from volfs.volume.edit import Edit
 from volfs.volume.version_reader import Reader
@@ -49,7 +50,7 @@ def test_put_makes_directories_and_each_publish_is_one_version(
     store: Store, filled: VolumeRecord
 ) -> None:
     assert list_paths(store, filled) == ["a/", "a/b/", "a/b/c", "a/d", "e"]
-    assert store.get_head(filled.id).version == 1
+    assert store.refs.get_head(filled.id).version == 1
     assert head_snapshot(store, filled).totals[:3] == (3, 2, 3002)
 
 

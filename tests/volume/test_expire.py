@@ -11,7 +11,9 @@ from volfs.errors import UserError
 from volfs.model.retention import KeepRules
 from volfs.sessions.facts import SessionFacts, encode_facts
 from volfs.sessions.places import sessions_directory
-from volfs.store.base import Lease, Store, VolumeRecord
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume import expire
 from volfs.volume.commit import CommitNote
 from volfs.volume.expire import expire_versions, judge_versions
@@ -43,7 +45,7 @@ def test_what_no_rule_keeps_goes(store: Store, long: VolumeRecord) -> None:
     assert left(store, long) == [6, 5]
     assert [verdict.reasons for verdict in verdicts] == [("last", "head"), ("last",), *[()] * 4]
     assert read_file(store, long, "f1") == b"1"
-    assert store.find_version(long.id, 0) is not None
+    assert store.refs.find_version(long.id, 0) is not None
 
 
 def test_the_newest_the_tagged_and_the_mounted_stay(store: Store, long: VolumeRecord) -> None:
@@ -98,7 +100,7 @@ def test_expiring_twice(store: Store, long: VolumeRecord) -> None:
 
 def test_a_new_volume(store: Store, volume: VolumeRecord) -> None:
     assert expire_versions(store, volume, KeepRules(last=1)) == ([], [])
-    assert store.get_head(volume.id).version == 0
+    assert store.refs.get_head(volume.id).version == 0
 
 
 def test_a_mount_that_follows_keeps_what_is_newer(store: Store, long: VolumeRecord) -> None:
@@ -141,10 +143,14 @@ def test_what_is_tagged_after_the_verdict_stays(store: Store, long: VolumeRecord
     class Tagging:
         """Somebody tags a version right before it would be removed."""
 
+        @property
+        def refs(self) -> Tagging:
+            return self
+
         def __getattr__(self, name: str) -> object:
             if name == "remove_versions":
                 create_tag(store, long, "v", get_version(store, long, "2"))
-            return getattr(store, name)
+            return getattr(store.refs if hasattr(store.refs, name) else store, name)
 
     _, removed = expire_versions(Tagging(), long, KeepRules(last=1))  # type: ignore[arg-type]
     assert removed == [1, 3, 4, 5]

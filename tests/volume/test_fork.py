@@ -6,7 +6,8 @@ import pytest
 
 from tests.volume.shortcuts import list_paths, noise, publish_files, read_file
 from volfs.errors import AlreadyExistsError, InvalidNameError, NotFoundError
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.history import create_tag, get_version, iter_history, load_manifest
 from volfs.volume.restore import restore_version
 from volfs.volume.volumes import create_volume, delete_volume, fork_volume
@@ -25,7 +26,7 @@ def test_a_fork_has_what_the_version_had(store: Store, volume: VolumeRecord) -> 
     assert read_file(store, copy, "a") == BIG
     assert list_paths(store, copy) == ["a", "d/", "d/f"]
     old = load_manifest(store, get_version(store, volume, "1").manifest)
-    assert load_manifest(store, store.get_head(copy.id).manifest).snapshot == old.snapshot
+    assert load_manifest(store, store.refs.get_head(copy.id).manifest).snapshot == old.snapshot
 
 
 def test_a_fork_says_where_it_came_from(store: Store, volume: VolumeRecord) -> None:
@@ -70,16 +71,16 @@ def test_deleting_either_leaves_the_other_whole(
     delete_volume(store, deleted)
     left = volume if deleted == "copy" else copy
     assert read_file(store, left, "a") == BIG
-    assert len(list(store.iter_versions(left.id))) == 2
+    assert len(list(store.refs.iter_versions(left.id))) == 2
 
 
 def test_tags_and_other_versions_stay_behind(store: Store, volume: VolumeRecord) -> None:
     for number in range(3):
         publish_files(store, volume, {"a": b"%d" % number})
-    create_tag(store, volume, "v", store.get_head(volume.id))
+    create_tag(store, volume, "v", store.refs.get_head(volume.id))
     copy = fork(store, volume, at="v")
-    assert store.list_tags(copy.id) == []
-    assert [head.version for head in store.iter_versions(copy.id)] == [1, 0]
+    assert store.refs.list_tags(copy.id) == []
+    assert [head.version for head in store.refs.iter_versions(copy.id)] == [1, 0]
 
 
 def test_a_fork_of_a_fork_and_of_nothing(store: Store, volume: VolumeRecord) -> None:
@@ -100,7 +101,7 @@ def test_what_is_refused(store: Store, volume: VolumeRecord) -> None:
     with pytest.raises(InvalidNameError):
         fork(store, volume, "a/b")
     old = get_version(store, volume, "1")
-    store.remove_versions(volume.id, [1])
+    store.refs.remove_versions(volume.id, [1])
     with pytest.raises(NotFoundError, match="version 1 "):
         fork_volume(store, volume, "copy", old)
-    assert [record.name for record in store.list_volumes()] == ["data"]
+    assert [record.name for record in store.refs.list_volumes()] == ["data"]

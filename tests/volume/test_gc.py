@@ -18,8 +18,10 @@ from tests.volume.test_edit import link_twice
 from volfs.errors import DamagedObjectError, DataError, MissingObjectError, StoreUnavailableError
 from volfs.model.objects import Kind, Oid
 from volfs.model.references import walk_references
-from volfs.store.base import Lease, Store, VolumeRecord
-from volfs.store.care import GcReport
+from volfs.store.contract.care import GcReport
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.gc import Mark, collect_garbage
@@ -59,7 +61,7 @@ def test_versions_that_were_removed_free_what_only_they_had(
     publish_files(store, volume, {"keep": noise(BIG), "old": noise(4 * BIG, 1)})
     publish_files(store, volume, {"old": None})
     before = sum(pack_files(store).values())
-    assert store.remove_versions(volume.id, [1]) == [1]
+    assert store.refs.remove_versions(volume.id, [1]) == [1]
     collect_garbage(store, grace=0)
     assert before - sum(pack_files(store).values()) > 4 * BIG
     assert read_file(store, volume, "keep") == noise(BIG)
@@ -68,8 +70,8 @@ def test_versions_that_were_removed_free_what_only_they_had(
 def test_what_a_tag_names_is_kept(store: Store, volume: VolumeRecord) -> None:
     publish_files(store, volume, {"old": noise(4 * BIG, 1)})
     publish_files(store, volume, {"old": None})
-    store.put_tag(volume.id, "release", 1)
-    store.remove_versions(volume.id, [0, 1])
+    store.refs.put_tag(volume.id, "release", 1)
+    store.refs.remove_versions(volume.id, [0, 1])
     assert collect_garbage(store, grace=0).deleted_bytes < BIG
     assert check_store(store).is_clean
 
@@ -81,8 +83,8 @@ def test_what_a_mount_shows_is_kept_after_its_volume_was_deleted(
     snapshot = head_snapshot(store, volume)
     session = Path(store.url) / "mounts" / "session"
     session.mkdir(parents=True)
-    store.put_lease(Lease(session.name, volume.id, (1,), snapshot_needs(snapshot)))
-    store.delete_volume("data", [session.name])
+    store.leases.put(Lease(session.name, volume.id, (1,), snapshot_needs(snapshot)))
+    store.refs.delete_volume("data", [session.name])
     collect_garbage(store, grace=0)
     reader = Reader(store.objects.load_object)
     entry = reader.get_path(snapshot, (b"f",))
@@ -112,10 +114,10 @@ def test_a_dry_run_drops_no_lease_and_counts_as_if_it_had(
     publish_files(store, volume, {"f": noise(BIG)})
     (Path(store.url) / "mounts").mkdir()
     lease = Lease("gone", volume.id, (1,), snapshot_needs(head_snapshot(store, volume)))
-    store.put_lease(lease)
-    store.delete_volume("data", [lease.session])
+    store.leases.put(lease)
+    store.refs.delete_volume("data", [lease.session])
     dry = collect_garbage(store, grace=0, dry_run=True)
-    assert store.list_leases() == [lease]
+    assert store.leases.list_all() == [lease]
     assert collect_garbage(store, grace=0) == dry
     assert dry.deleted_bytes > BIG
 
@@ -146,8 +148,24 @@ class Faulty:
 
     @property
     def objects(self) -> Faulty:
+        return self._part("objects")
+
+    @property
+    def refs(self) -> Faulty:
+        return self._part("refs")
+
+    @property
+    def leases(self) -> Faulty:
+        return self._part("leases")
+
+    @property
+    def care(self) -> Faulty:
+        return self._part("care")
+
+    def _part(self, name: str) -> Faulty:
         part = Faulty.__new__(Faulty)
-        part.__dict__ = self.__dict__ | {"_target": self._target.objects, "count": self.count}
+        part.__dict__ = self.__dict__ | {"_target": getattr(self._target, name)}
+        part.__dict__["count"] = self.count
         return part
 
     def count(self) -> None:
@@ -184,7 +202,7 @@ def test_an_error_at_any_call_deletes_nothing(store: Store, volume: VolumeRecord
     failing = 1
     while (report := run_faulty(store, failing)[1]) is None:
         assert pack_files(store) == files
-        assert store.undelete().packs == 0
+        assert store.care.undelete().packs == 0
         failing += 1
     assert failing > 12
     assert report.deleted_bytes > BIG
@@ -260,7 +278,7 @@ def test_a_damaged_tree_ends_gc(store: Store, volume: VolumeRecord) -> None:
 def test_what_the_index_has_lost_ends_gc(store: Store, volume: VolumeRecord, what: str) -> None:
     publish_files(store, volume, {"f": noise(100_000)})
     make_garbage(store)
-    snapshot, head = head_snapshot(store, volume), store.get_head(volume.id)
+    snapshot, head = head_snapshot(store, volume), store.refs.get_head(volume.id)
     lost = {"chunk": find_chunk(store, volume, b"f"), "tree": snapshot.root.tree}
     forget(store, lost.get(what, head.manifest))
     files = pack_files(store)
@@ -313,11 +331,11 @@ def test_calling_a_tree_a_chunk_hides_nothing(store: Store, volume: VolumeRecord
 
 GC_AND_DIE = """
     import os, sys, time
-    from volfs.store.care import GcOptions
+    from volfs.store.contract.care import GcOptions
     from volfs.store.registry import open_store
     from volfs.volume.gc import Mark
     store = open_store(sys.argv[1])
-    for number, _ in enumerate(store.collect(Mark(store), GcOptions(time.time_ns(), 0))):
+    for number, _ in enumerate(store.care.collect(Mark(store), GcOptions(time.time_ns(), 0))):
         if number == int(sys.argv[2]):
             os._exit(9)
     os._exit(0)
@@ -354,7 +372,7 @@ def die_after(steps: int, path: Path, volume: VolumeRecord) -> bool:
         collect_garbage(store, grace=0)
         assert check_store(store).is_clean
         assert read_file(store, volume, "f") == noise(30_000)
-        assert store.undelete().packs == 0
+        assert store.care.undelete().packs == 0
         assert sum(pack_files(store).values()) < BIG
     return status == 9
 
@@ -365,19 +383,19 @@ COMMIT = """
     import random, sys
     from tests.volume.shortcuts import put_bytes
     from volfs.errors import MissingObjectError, NotFoundError
-    from volfs.store.base import Lease
+    from volfs.store.contract.leases import Lease
     from volfs.store.registry import open_store
     from volfs.volume.commit import CommitNote
     from volfs.volume.edit import Edit
     url, name, seed, rounds, patient = sys.argv[1:]
     store = open_store(url)
-    volume, chosen = store.get_volume(name), random.Random(seed)
+    volume, chosen = store.refs.get_volume(name), random.Random(seed)
 
     def commit(path, data):
         try:
             edit = Edit(store, volume)
             # The other one may have removed the version that was the head just now.
-            store.put_lease(Lease(seed, volume.id, (edit.head.version,)))
+            store.leases.put(Lease(seed, volume.id, (edit.head.version,)))
         except (MissingObjectError, NotFoundError):
             return False
         with edit:
@@ -396,8 +414,8 @@ COMMIT = """
         path = f"{seed}/{chosen.randrange(3)}"
         while not commit(path, data):
             pass
-        store.remove_versions(volume.id, range(store.get_head(volume.id).version))
-    store.drop_lease(seed)
+        store.refs.remove_versions(volume.id, range(store.refs.get_head(volume.id).version))
+    store.leases.drop(seed)
     store.close()
 """
 GC_LOOP = """
@@ -448,7 +466,7 @@ COMMIT_F = """
     from tests.volume.shortcuts import noise, publish_files
     from volfs.store.registry import open_store
     store = open_store(sys.argv[1])
-    publish_files(store, store.get_volume(sys.argv[2]), {"f": noise(400_000)})
+    publish_files(store, store.refs.get_volume(sys.argv[2]), {"f": noise(400_000)})
     store.close()
 """
 
@@ -457,7 +475,7 @@ def test_a_commit_between_mark_and_sweep_is_safe(store: Store, volume: VolumeRec
     """ZeroFS: gc and a publication that is under way; the content was dead a moment ago."""
     publish_files(store, volume, {"f": noise(BIG)})
     publish_files(store, volume, {"f": None})
-    store.remove_versions(volume.id, [1])
+    store.refs.remove_versions(volume.id, [1])
     commits = []
 
     def commit_once(_: Progress) -> None:

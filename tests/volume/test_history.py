@@ -6,7 +6,8 @@ import pytest
 
 from tests.volume.shortcuts import publish_files
 from volfs.errors import AlreadyExistsError, InvalidNameError, NotFoundError
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote
 from volfs.volume.history import (
     create_tag,
@@ -33,7 +34,7 @@ def test_newest_first_without_version_0(store: Store, busy: VolumeRecord) -> Non
     first = log[-1]
     assert first[2:8] == ("m1", "me", 1, 1, 5, False)
     assert (log[0].files, log[0].bytes, log[0].auto) == (6, 30, True)
-    assert log[0].manifest == store.get_head(busy.id).manifest
+    assert log[0].manifest == store.refs.get_head(busy.id).manifest
 
 
 def test_automatic_ones_in_a_row_are_folded(store: Store, busy: VolumeRecord) -> None:
@@ -49,7 +50,7 @@ def test_a_new_volume_has_no_history(store: Store, volume: VolumeRecord) -> None
 
 
 def test_versions_are_named_by_number_or_head(store: Store, busy: VolumeRecord) -> None:
-    assert get_version(store, busy, "head") == store.get_head(busy.id)
+    assert get_version(store, busy, "head") == store.refs.get_head(busy.id)
     assert [get_version(store, busy, text).version for text in ("0", "3", "03")] == [0, 3, 3]
     for text in ("7", "-1", "x", "", "3.0", "٣", "9" * 30):
         with pytest.raises(NotFoundError, match="no version"):
@@ -77,14 +78,14 @@ def test_versions_are_named_by_their_distance(store: Store, busy: VolumeRecord) 
 
 
 def test_distances_count_what_is_there(store: Store, busy: VolumeRecord) -> None:
-    store.remove_versions(busy.id, [4, 5])
+    store.refs.remove_versions(busy.id, [4, 5])
     assert name(store, busy, "~1", "~2", "6~3") == [3, 2, 1]
 
 
 @pytest.mark.parametrize("tag", ["7", "007", "head", "HEAD", "", "a b", "a~1", "x" * 65, "\u00e9"])
 def test_what_is_no_tag(store: Store, busy: VolumeRecord, tag: str) -> None:
     with pytest.raises(InvalidNameError, match="invalid tag"):
-        create_tag(store, busy, tag, store.get_head(busy.id))
+        create_tag(store, busy, tag, store.refs.get_head(busy.id))
 
 
 def test_a_tag_is_moved_only_on_purpose(store: Store, busy: VolumeRecord) -> None:

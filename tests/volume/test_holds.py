@@ -11,7 +11,8 @@ from volfs.errors import NotFoundError
 from volfs.model.changes import iter_changes
 from volfs.model.names import Path, join_path
 from volfs.model.retention import KeepRules
-from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.expire import expire_versions

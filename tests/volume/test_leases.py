@@ -12,7 +12,9 @@ from volfs.model.objects import Kind, compute_oid
 from volfs.sessions.facts import SessionFacts, encode_facts
 from volfs.sessions.liveness import drop_stale_leases
 from volfs.sessions.places import find_session_path, session_name, sessions_directory
-from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
+from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.leases import begin_lease, widen
 
 NEEDS = tuple(Need(Kind.TREE, compute_oid(Kind.TREE, bytes([n]))) for n in range(3))
@@ -27,7 +29,7 @@ def make_session(path: Path, *, read_only: bool = False) -> None:
 def begin(store: Store, volume: VolumeRecord, path: Path) -> Lease:
     name = session_name(store, path)
     assert find_session_path(store, name) == path
-    return begin_lease(store, volume, name, lambda: store.get_head(volume.id))[1]
+    return begin_lease(store, volume, name, lambda: store.refs.get_head(volume.id))[1]
 
 
 @pytest.fixture(params=["inside", "outside"])
@@ -39,14 +41,14 @@ def test_what_was_left_behind_stays(store: Store, volume: VolumeRecord, director
     make_session(directory / "data-1")
     lease = begin(store, volume, directory / "data-1")
     assert drop_stale_leases(store) == [lease]
-    assert store.list_leases() == [lease]
+    assert store.leases.list_all() == [lease]
 
 
 def test_what_was_removed_is_dropped(store: Store, volume: VolumeRecord, directory: Path) -> None:
     directory.mkdir()
     begin(store, volume, directory / "data-1")
     assert drop_stale_leases(store) == []
-    assert store.list_leases() == []
+    assert store.leases.list_all() == []
 
 
 def test_where_nothing_can_be_seen_nothing_is_dropped(
@@ -73,23 +75,23 @@ def test_names_outside_are_paths(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_version_that_goes_while_it_is_looked_for(store: Store, volume: VolumeRecord) -> None:
-    heads = iter([Head(7, NEEDS[0].oid), store.get_head(volume.id)])
+    heads = iter([Head(7, NEEDS[0].oid), store.refs.get_head(volume.id)])
     head, lease = begin_lease(store, volume, "s", lambda: next(heads))
-    assert head == store.get_head(volume.id)
-    assert store.list_leases() == [lease]
+    assert head == store.refs.get_head(volume.id)
+    assert store.leases.list_all() == [lease]
     assert lease.versions == (0,)
 
 
 def test_a_version_that_is_found_and_not_there(store: Store, volume: VolumeRecord) -> None:
     with pytest.raises(NotFoundError):
         begin_lease(store, volume, "s", lambda: Head(7, NEEDS[0].oid))
-    assert store.list_leases() == []
+    assert store.leases.list_all() == []
 
 
 def test_two_lives_have_different_leases(store: Store, volume: VolumeRecord) -> None:
     first, second = (begin(store, volume, sessions_directory(store) / "s") for _ in range(2))
     assert first != second
-    assert store.list_leases() == [second]
+    assert store.leases.list_all() == [second]
 
 
 def test_widening() -> None:

@@ -20,8 +20,9 @@ from tests.volume.test_repair import (
     repair,
     spoil_line,
 )
-from volfs.store.base import Store, VolumeRecord
-from volfs.store.care import RepairReport
+from volfs.store.contract.care import RepairReport
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.embedded.refs.name_log import NameLog, Naming
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
@@ -39,7 +40,7 @@ def whole(tmp_path: Path) -> Iterator[Whole]:
 
 def names_of(store: Store) -> object:
     """What only the index and the name log tell."""
-    return [(v.id, v.name, store.list_tags(v.id)) for v in store.list_volumes()]
+    return [(v.id, v.name, store.refs.list_tags(v.id)) for v in store.refs.list_volumes()]
 
 
 def give_names(store: Store, volume: VolumeRecord) -> object:
@@ -47,8 +48,8 @@ def give_names(store: Store, volume: VolumeRecord) -> object:
     rename_volume(store, "data", "other")
     rename_volume(store, "other", "renamed")
     for tag, version in (("moved", 1), ("gone", 1), ("stays", 1), ("moved", 2)):
-        store.put_tag(volume.id, tag, version, move=True)
-    store.delete_tag(volume.id, "gone")
+        store.refs.put_tag(volume.id, tag, version, move=True)
+    store.refs.delete_tag(volume.id, "gone")
     return names_of(store)
 
 
@@ -107,7 +108,7 @@ def test_what_a_crash_leaves_in_the_name_log_is_no_damage(whole: Whole) -> None:
     for size in (1, 30, len(whole_line)):
         log.write_bytes(log.read_bytes() + b"\n" + whole_line[:size])
         assert check_store(store).is_clean
-        store.put_tag(volume.id, f"after-{size}", 1)
+        store.refs.put_tag(volume.id, f"after-{size}", 1)
     names = NameLog(log)
     for naming in (
         Naming(volume.id, name="never"),
@@ -144,17 +145,17 @@ def test_what_row_and_name_log_have_lost_is_named(whole: Whole) -> None:
     found = "\n".join(find_damage(store))
     for tag in ("moved", "stays"):
         assert f"{volume.id}/{tag}" in found
-        store.put_tag(volume.id, tag, 2, move=True)
+        store.refs.put_tag(volume.id, tag, 2, move=True)
     assert "`volfs tag --force`" in found
     assert repair(store).mended_names == 1
-    assert store.list_tags(volume.id) == [("moved", 2), ("stays", 2)]
+    assert store.refs.list_tags(volume.id) == [("moved", 2), ("stays", 2)]
     assert check_store(store).is_clean
 
 
 def test_a_name_that_nothing_tells_any_more(whole: Whole) -> None:
     """That of its creation, if version 0 cannot be read."""
     store, volume = whole
-    oid = store.find_version(volume.id, 0)
+    oid = store.refs.find_version(volume.id, 0)
     assert oid is not None
     flip(store, oid)
     store = reopened(store)
@@ -162,14 +163,14 @@ def test_a_name_that_nothing_tells_any_more(whole: Whole) -> None:
     assert repair(store).mended_names == 1
     rebuild_store(lose_index(store))
     with closing(open_store(store.url)) as store:
-        assert [v.name for v in store.list_volumes()] == ["data"]
+        assert [v.name for v in store.refs.list_volumes()] == ["data"]
 
 
 def test_a_name_is_kept_from_version_0(whole: Whole) -> None:
     store, volume = whole
-    assert store.list_named() == {}
-    store.remove_versions(volume.id, [0])
-    assert store.list_named()[volume.id].name == "data"
+    assert store.care.list_named() == {}
+    store.refs.remove_versions(volume.id, [0])
+    assert store.care.list_named()[volume.id].name == "data"
     assert check_store(store).is_clean
 
 
@@ -178,12 +179,12 @@ def test_a_repair_remembers_what_was_deleted(whole: Whole) -> None:
     store, volume = whole
     create_volume(store, "gone")
     delete_volume(store, "gone")
-    store.put_tag(volume.id, "one", 1)
+    store.refs.put_tag(volume.id, "one", 1)
     spoil_line(store, '"one"')
     assert repair(store).mended_names == 2
     rebuild_store(lose_index(store))
     with closing(open_store(store.url)) as store:
-        names = sorted(v.name.partition("-")[0] for v in store.list_volumes())
+        names = sorted(v.name.partition("-")[0] for v in store.refs.list_volumes())
         assert names == ["data", "recovered"]
 
 

@@ -17,7 +17,8 @@ from tests.volume.shortcuts import publish_files
 from tests.volume.test_name_log import names_of
 from tests.volume.test_repair import Whole, find_damage, name_log, reopened, repair
 from volfs.errors import DataError, NotFoundError
-from volfs.store.base import Head, Store
+from volfs.store.contract.refs import Head
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.recovery import rebuild_store, repair_store
@@ -34,7 +35,7 @@ def whole(tmp_path: Path) -> Iterator[Whole]:
     for number in range(5):
         publish_files(store, volume, {"f": f"{number}".encode()})
     create_volume(store, "other")
-    fork_volume(store, volume, "fork", store.get_head(volume.id))
+    fork_volume(store, volume, "fork", store.refs.get_head(volume.id))
     yield store, volume
     store.close()
 
@@ -57,7 +58,10 @@ def number(version: int) -> bytes:
 
 
 def histories(store: Store) -> dict[str, list[Head]]:
-    return {volume.name: list(store.iter_versions(volume.id)) for volume in store.list_volumes()}
+    return {
+        volume.name: list(store.refs.iter_versions(volume.id))
+        for volume in store.refs.list_volumes()
+    }
 
 
 @pytest.mark.parametrize("at", [CHECKSUM, FIRST_BYTE])
@@ -91,7 +95,7 @@ def test_a_version_whose_row_and_head_are_damaged(whole: Whole) -> None:
 def test_versions_beside_a_gap(whole: Whole) -> None:
     """The row might have had another number; what is left of it may still tell."""
     store, volume = whole
-    store.remove_versions(volume.id, [2])
+    store.refs.remove_versions(volume.id, [2])
     before = histories(store)
     others = [number(version) for version in (0, 1, 4, 5)]
     spoil(store, b"versions", FIRST_BYTE, besides=others)
@@ -105,7 +109,7 @@ def test_versions_beside_a_gap(whole: Whole) -> None:
 
 def test_a_row_of_another_number_brings_nothing_back(whole: Whole) -> None:
     store, volume = whole
-    store.remove_versions(volume.id, [1, 2])
+    store.refs.remove_versions(volume.id, [1, 2])
     environment = store._engine.environment  # type: ignore[attr-defined]
     raw = environment.open_table(b"versions").raw
     key = f"{volume.id}/".encode()
@@ -123,12 +127,12 @@ def test_damaged_volumes_are_made_again(whole: Whole, table: bytes) -> None:
     rename_volume(store, "fork", "fork", to="prod")
     for name in ("data", "other"):
         rename_volume(store, name, f"{name}-renamed")
-    before = store.list_volumes()
+    before = store.refs.list_volumes()
     tables = (b"volumes", b"names") if table == b"both" else (table,)
     count = sum(spoil(store, each, FIRST_BYTE) for each in tables)
     assert repair(store).mended_rows == count
-    assert store.list_volumes() == before
-    assert [store.get_volume(v.name, v.environment) for v in before] == before
+    assert store.refs.list_volumes() == before
+    assert [store.refs.get_volume(v.name, v.environment) for v in before] == before
     assert check_store(store).is_clean
 
 
@@ -141,7 +145,7 @@ def test_volumes_that_nothing_tells_are_left(whole: Whole) -> None:
     assert not repair_store(store).has_changed
     assert "`volfs rebuild-index`" in "".join(find_damage(store))
     spoil(store, b"names", FIRST_BYTE)
-    first = store.find_version(volume.id, 0)
+    first = store.refs.find_version(volume.id, 0)
     assert first is not None
     damage_object(Path(store.url), first)
     store = reopened(store)
@@ -155,7 +159,7 @@ def test_everything_at_once(whole: Whole) -> None:
     """Versions, then volumes from their first, then tags from the log, then that."""
     store, volume = whole
     rename_volume(store, "data", "renamed")
-    store.put_tag(volume.id, "tagged", 3)
+    store.refs.put_tag(volume.id, "tagged", 3)
     before, names = histories(store), names_of(store)
     for table in (b"versions", b"volumes", b"tags"):
         spoil(store, table, CHECKSUM)
@@ -203,18 +207,18 @@ def look(store: Store) -> dict[object, object]:
     found: dict[object, object] = {}
     for name in ("data", "other", "fork"):
         with suppress(DataError, NotFoundError):
-            volume = found[name] = store.get_volume(name)
+            volume = found[name] = store.refs.get_volume(name)
             for version in range(8):
                 with suppress(DataError):
-                    found[name, version] = store.find_version(volume.id, version)
+                    found[name, version] = store.refs.find_version(volume.id, version)
             with suppress(DataError, NotFoundError):
-                found[name, "head"] = store.get_head(volume.id)
+                found[name, "head"] = store.refs.get_head(volume.id)
     return found
 
 
 def test_no_damage_of_refs_is_mended_wrongly(whole: Whole, tmp_path: Path) -> None:
     store, volume = whole
-    store.remove_versions(volume.id, [2, 3])
+    store.refs.remove_versions(volume.id, [2, 3])
     before, seed, mended = look(store), first_seed(), 0
     store.close()
     for number in range(ROUNDS):

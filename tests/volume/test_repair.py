@@ -26,8 +26,9 @@ from volfs.errors import DamagedObjectError, DataError, StoreUnavailableError
 from volfs.model.objects import Kind, Oid, compute_oid
 from volfs.model.references import Reference
 from volfs.model.retention import KeepRules
-from volfs.store.base import Damage, Head, Store, VolumeRecord
-from volfs.store.care import RepairReport
+from volfs.store.contract.care import Damage, RepairReport
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store, rebuild_index
 from volfs.volume.check import check_store
 from volfs.volume.commit import CommitNote
@@ -58,7 +59,7 @@ def reopened(store: Store) -> Store:
 def repair(store: Store) -> RepairReport:
     """Repair, and prove that this was all: a second one changes nothing."""
     report = repair_store(store)
-    assert not any(isinstance(item, Damage) for item in store.iter_damage())
+    assert not any(isinstance(item, Damage) for item in store.care.iter_damage())
     assert not repair_store(store).has_changed
     return report
 
@@ -87,7 +88,7 @@ def make_whole(path: Path) -> Whole:
 
 def test_index_entries_that_were_lost_are_made_again(whole: Whole) -> None:
     store, volume = whole
-    head = store.get_head(volume.id)
+    head = store.refs.get_head(volume.id)
     for oid in (find_chunk(store, volume, b"g"), head.manifest):
         forget(store, oid)
     assert not check_store(store).is_clean
@@ -116,14 +117,14 @@ def test_entries_of_nothing_are_dropped(whole: Whole) -> None:
     with environment.write() as txn:  # type: ignore[attr-defined]
         index.replace_entry(txn, stray, None, entry._replace(pack=99))
     assert repair(store).lost_objects == 1
-    assert store.is_lost(stray)
+    assert store.care.is_lost(stray)
     assert check_store(store).is_clean
 
 
 def test_entries_that_were_swapped_are_put_right(whole: Whole) -> None:
     store, volume = whole
     index = store._engine.index  # type: ignore[attr-defined]
-    oids = (find_chunk(store, volume, b"g"), store.get_head(volume.id).manifest)
+    oids = (find_chunk(store, volume, b"g"), store.refs.get_head(volume.id).manifest)
     environment, _ = rows(store)
     with environment.write() as txn:  # type: ignore[attr-defined]
         old = [index.find_row(txn, oid) for oid in oids]
@@ -152,7 +153,7 @@ def test_packs_that_the_index_forgot_are_found(whole: Whole) -> None:
 def test_rows_that_were_changed_are_made_again(whole: Whole) -> None:
     store, volume = whole
     store = reopened(store)
-    head = store.get_head(volume.id)
+    head = store.refs.get_head(volume.id)
     environment, tables = rows(store)
     with environment.write() as txn:  # type: ignore[attr-defined]
         for key, table in ((volume.id.encode(), "heads"), ((2).to_bytes(4, "big"), "packs")):
@@ -162,14 +163,14 @@ def test_rows_that_were_changed_are_made_again(whole: Whole) -> None:
             txn.raw.put(key, bytes(row), db=raw)
     report = repair(store)
     assert (report.found_packs, report.mended_heads) == (1, 1)
-    assert store.get_head(volume.id) == head
+    assert store.refs.get_head(volume.id) == head
     assert check_store(store).is_clean
     store.close()
 
 
 def test_a_head_that_was_lost_is_set_to_the_newest_version(whole: Whole) -> None:
     store, volume = whole
-    head = store.get_head(volume.id)
+    head = store.refs.get_head(volume.id)
     environment, tables = rows(store)
     with environment.write() as txn:  # type: ignore[attr-defined]
         txn.delete(volume.id.encode(), db=tables["heads"])
@@ -177,7 +178,7 @@ def test_a_head_that_was_lost_is_set_to_the_newest_version(whole: Whole) -> None
         "its head is not the newest version"
     ]
     assert repair(store).mended_heads == 1
-    assert store.get_head(volume.id) == head
+    assert store.refs.get_head(volume.id) == head
     assert check_store(store).is_clean
 
 
@@ -213,7 +214,7 @@ def test_a_damaged_chunk_is_lost_and_new_data_heals_it(whole: Whole) -> None:
     flip(store, oid)
     report = repair(store)
     assert (report.lost_objects, report.rewritten_packs) == (1, 1)
-    assert store.is_lost(oid)
+    assert store.care.is_lost(oid)
     problems = check_store(store).problems
     assert [(p.path, p.versions) for p in problems] == [("g", (1, 2))]
     assert read_file(store, volume, "d/f") == noise(CHUNK)
@@ -229,18 +230,18 @@ def test_a_damaged_pack_stays_in_quarantine(whole: Whole) -> None:
     store, volume = whole
     publish_files(store, volume, {"garbage": noise(200_000, 7)})
     publish_files(store, volume, {"garbage": None})
-    store.remove_versions(volume.id, [3])
+    store.refs.remove_versions(volume.id, [3])
     assert collect_garbage(store).waiting_packs
     waiting = collect_garbage(store, dry_run=True).waiting_packs
     store = reopened(store)
     flip(store, find_chunk(store, volume, b"g"))
     assert repair(store).rewritten_packs == 1
-    result = store.undelete()
+    result = store.care.undelete()
     assert (result.packs, result.damaged_packs) == (waiting, 1)
-    assert not any(isinstance(item, Damage) for item in store.iter_damage())
-    assert (store.undelete().packs, store.undelete().damaged_packs) == (0, 1)
+    assert not any(isinstance(item, Damage) for item in store.care.iter_damage())
+    assert (store.care.undelete().packs, store.care.undelete().damaged_packs) == (0, 1)
     assert collect_garbage(store, grace=0).deleted_packs > 0
-    assert store.undelete().damaged_packs == 0
+    assert store.care.undelete().damaged_packs == 0
     store.close()
 
 
@@ -277,7 +278,9 @@ def test_what_was_lost_and_is_put_again_is_marked_with_all_below(whole: Whole) -
     flip(store, tree)
     repair(store)
     mark = Mark(store)
-    roots = [Reference(Kind.MANIFEST, head.manifest) for head in store.iter_versions(volume.id)]
+    roots = [
+        Reference(Kind.MANIFEST, head.manifest) for head in store.refs.iter_versions(volume.id)
+    ]
     mark.keep(roots)
     assert tree not in mark
     other = create_volume(store, "other", chunk_bits=16)
@@ -373,7 +376,7 @@ REPAIR_AND_DIE = """
             os._exit(9)
         return write(*arguments, **options)
     store._engine.environment.write = dying
-    list(store.repair())
+    list(store.care.repair())
     os._exit(0)
 """
 
@@ -382,7 +385,7 @@ def test_repair_may_die_at_any_step(whole: Whole, tmp_path: Path) -> None:
     """S3QL #329: an interrupted fsck corrupted the metadata."""
     store, volume = whole
     store = reopened(store)
-    forget(store, store.get_head(volume.id).manifest)
+    forget(store, store.refs.get_head(volume.id).manifest)
     flip(store, find_chunk_of(store, volume, "g"))
     store.close()
     code, steps, status = textwrap.dedent(REPAIR_AND_DIE), 0, 9
@@ -435,9 +438,9 @@ def test_an_older_index_never_gives_out_the_id_of_a_pack_that_is_there(
     with store.open_upload() as one, store.open_upload() as two:
         for upload, seed in ((one, 11), (two, 12)):
             upload.put_object(Kind.CHUNK, noise(CHUNK, seed))
-        head = store.get_head(volume.id)
+        head = store.refs.get_head(volume.id)
         manifest = two.put_object(Kind.MANIFEST, b"a version that the backup has not")
-        store.publish(two, volume.id, head, Head(head.version + 1, manifest))
+        store.refs.publish(two, volume.id, head, Head(head.version + 1, manifest))
     files = {path.name: path.read_bytes() for path in packs(store)[2:]}
     assert files
     store.close()
@@ -459,10 +462,10 @@ def test_heads_and_histories_are_made_from_manifests(whole: Whole) -> None:
     store, volume = whole
     rename_volume(store, "data", "renamed")
     create_tag(store, volume, "release", get_version(store, volume, "1"))
-    volume = store.get_volume("renamed")
+    volume = store.refs.get_volume("renamed")
     v1 = create_volume(store, "other", profile=1, auto_commit=2.5, chunk_bits=13)
     publish_files(store, v1, {"x": noise(CHUNK)})
-    histories = {v.id: list(store.iter_versions(v.id)) for v in (volume, v1)}
+    histories = {v.id: list(store.refs.iter_versions(v.id)) for v in (volume, v1)}
     url = lose_index(store)
     report, recovered = rebuild_store(url)
     assert report.refs_lost
@@ -472,10 +475,12 @@ def test_heads_and_histories_are_made_from_manifests(whole: Whole) -> None:
     }
     assert not any(item.lost_tags for item in recovered)
     store = open_store(url)
-    assert {volume_id: list(store.iter_versions(volume_id)) for volume_id in histories} == histories
-    assert store.get_volume("other") == v1
-    assert store.get_volume("renamed") == volume
-    assert store.list_tags(volume.id) == [("release", 1)]
+    assert {
+        volume_id: list(store.refs.iter_versions(volume_id)) for volume_id in histories
+    } == histories
+    assert store.refs.get_volume("other") == v1
+    assert store.refs.get_volume("renamed") == volume
+    assert store.refs.list_tags(volume.id) == [("release", 1)]
     assert read_file(store, volume, "d/h") == noise(CHUNK, 2)
     publish_files(store, volume, {"more": noise(CHUNK, 9)})
     assert check_store(store).is_clean
@@ -507,7 +512,7 @@ def test_nor_what_gc_has_forgotten_to_be_deleted(whole: Whole) -> None:
     living |= {create_volume(store, name).id: name for name in names[6:]}
     rebuild_store(lose_index(store))
     store = open_store(store.url)
-    found = {volume.id: volume.name for volume in store.list_volumes()}
+    found = {volume.id: volume.name for volume in store.refs.list_volumes()}
     store.close()
     assert len(found) > len(living) + 1, "the deleted ones came back, too"
     assert {volume_id: found[volume_id] for volume_id in living} == living
@@ -519,7 +524,7 @@ def test_a_name_log_that_is_damaged(whole: Whole, damage: str) -> None:
     store, volume = whole
     log = name_log(store)
     for tag in ("one", "two", "three"):
-        store.put_tag(volume.id, tag, 1)
+        store.refs.put_tag(volume.id, tag, 1)
         if (damage, tag) == ("torn", "two"):
             log.write_bytes(log.read_bytes()[:-10])
         if (damage, tag) == ("gone", "two"):
@@ -530,7 +535,7 @@ def test_a_name_log_that_is_damaged(whole: Whole, damage: str) -> None:
     assert report.damaged_names == (damage == "flipped")
     store = open_store(store.url)
     left = ["one", "three", "two"] if damage == "gone" else ["one", "three"]
-    assert [tag.name for tag in store.list_tags(volume.id)] == left
+    assert [tag.name for tag in store.refs.list_tags(volume.id)] == left
     assert repair(store).mended_names == (damage == "flipped")
     assert check_store(store).is_clean
     store.close()
@@ -550,8 +555,8 @@ def spoil_line(store: Store, text: str) -> None:
 
 def test_a_tag_of_a_version_that_is_lost(whole: Whole) -> None:
     store, volume = whole
-    store.put_tag(volume.id, "one", 1)
-    store.put_tag(volume.id, "two", 2)
+    store.refs.put_tag(volume.id, "one", 1)
+    store.refs.put_tag(volume.id, "two", 2)
     store = reopened(store)
     flip(store, head_snapshot(store, volume).root.tree)
     _, (recovered,) = rebuild_store(lose_index(store))
@@ -564,11 +569,11 @@ def test_a_publish_that_lost_its_race_is_no_version(whole: Whole) -> None:
         put_bytes(edit, "mine", noise(CHUNK, 3))
         publish_files(store, volume, {"theirs": noise(CHUNK, 4)})
         edit.publish(CommitNote())
-    heads = list(store.iter_versions(volume.id))
+    heads = list(store.refs.iter_versions(volume.id))
     url = lose_index(store)
     rebuild_store(url)
     store = open_store(url)
-    assert list(store.iter_versions(volume.id)) == heads
+    assert list(store.refs.iter_versions(volume.id)) == heads
     store.close()
 
 
@@ -591,9 +596,9 @@ def test_rebuilding_keeps_refs_and_quarantine(whole: Whole) -> None:
     publish_files(store, create_volume(store, "gone"), {"f": noise(900_000, 5)})
     delete_volume(store, "gone")
     assert collect_garbage(store).waiting_packs
-    store.put_tag(volume.id, "release", 1)
+    store.refs.put_tag(volume.id, "release", 1)
     rename_volume(store, "data", "renamed")
-    heads = list(store.iter_versions(volume.id))
+    heads = list(store.refs.iter_versions(volume.id))
     environment, tables = rows(store)
     with environment.write() as txn:  # type: ignore[attr-defined]
         txn.raw.drop(tables["objects"].raw, delete=False)  # type: ignore[attr-defined]
@@ -602,17 +607,17 @@ def test_rebuilding_keeps_refs_and_quarantine(whole: Whole) -> None:
     report, recovered = rebuild_store(store.url)
     assert (report.refs_lost, recovered) == (False, [])
     store = open_store(store.url)
-    assert list(store.iter_versions(volume.id)) == heads
-    assert [v.name for v in store.list_volumes()] == ["renamed"]
-    assert store.find_tag(volume.id, "release") == 1
+    assert list(store.refs.iter_versions(volume.id)) == heads
+    assert [v.name for v in store.refs.list_volumes()] == ["renamed"]
+    assert store.refs.find_tag(volume.id, "release") == 1
     assert check_store(store).is_clean
-    assert store.undelete().packs
+    assert store.care.undelete().packs
     store.close()
 
 
 def test_damaged_counters_lose_no_tags(whole: Whole) -> None:
     store, volume = whole
-    store.put_tag(volume.id, "release", 1)
+    store.refs.put_tag(volume.id, "release", 1)
     publish_files(store, create_volume(store, "gone"), {"f": noise(900_000, 5)})
     delete_volume(store, "gone")
     assert collect_garbage(store).waiting_packs
@@ -620,7 +625,7 @@ def test_damaged_counters_lose_no_tags(whole: Whole) -> None:
     store.close()
     assert not rebuild_store(store.url)[0].refs_lost
     store = open_store(store.url)
-    assert store.find_tag(volume.id, "release") == 1
+    assert store.refs.find_tag(volume.id, "release") == 1
     assert check_store(store).is_clean
     ids = {int(path.stem) for path in packs(store)}
     with store.open_upload() as one, store.open_upload() as two:
@@ -639,12 +644,12 @@ def test_damaged_names_are_made_again(whole: Whole) -> None:
     create_volume(store, "other")
     assert spoil_rows(store, b"names") == 2
     with pytest.raises(DamagedObjectError):
-        store.get_volume("data")
+        store.refs.get_volume("data")
     (damage, _) = find_damage(store)
     assert damage.startswith("table names: row b'data'")
     assert damage.endswith("`volfs check --repair` mends it")
     assert repair(store).mended_rows == 2
-    assert store.get_volume("data") == volume
+    assert store.refs.get_volume("data") == volume
     assert check_store(store).is_clean
 
 
@@ -658,7 +663,7 @@ def test_damaged_rows_of_what_is_lost_are_made_again(whole: Whole) -> None:
     with pytest.raises(DataError):
         collect_garbage(store)
     assert repair(store).mended_rows == 1
-    assert store.is_lost(oid)
+    assert store.care.is_lost(oid)
     collect_garbage(store)
     store.close()
 
@@ -672,7 +677,7 @@ def test_damaged_rows_of_condemned_objects_are_dropped(whole: Whole) -> None:
     count = spoil_rows(store, b"condemned")
     assert [damage[:15] for damage in find_damage(store)] == ["table condemned"] * count
     assert repair(store).mended_rows == count
-    assert store.undelete().objects == 0
+    assert store.care.undelete().objects == 0
     assert repair_store(store).indexed_objects == count
     assert check_store(store).is_clean
     collect_garbage(store, grace=0)
@@ -682,7 +687,7 @@ def test_a_damaged_tag_is_named_and_put_again(whole: Whole) -> None:
     """Where the name log does not know it, nothing is expired until somebody says it."""
     store, volume = whole
     for tag in ("release", "other"):
-        store.put_tag(volume.id, tag, 1)
+        store.refs.put_tag(volume.id, tag, 1)
     spoil_rows(store, b"tags")
     name_log(store).unlink()
     assert not repair_store(store).has_changed
@@ -692,8 +697,8 @@ def test_a_damaged_tag_is_named_and_put_again(whole: Whole) -> None:
     assert f"{volume.id}/other" in other
     assert f"{volume.id}/release" in release
     assert "`volfs tag --force`" in release
-    store.put_tag(volume.id, "release", 1, move=True)
-    store.delete_tag(volume.id, "other")
+    store.refs.put_tag(volume.id, "release", 1, move=True)
+    store.refs.delete_tag(volume.id, "other")
     assert check_store(store).is_clean
     assert expire_versions(store, volume, KeepRules(last=1))[1] == []
 
@@ -701,11 +706,11 @@ def test_a_damaged_tag_is_named_and_put_again(whole: Whole) -> None:
 def test_a_damaged_tag_is_mended_from_the_name_log(whole: Whole) -> None:
     store, volume = whole
     for tag, version in (("release", 1), ("other", 2), ("release", 2)):
-        store.put_tag(volume.id, tag, version, move=True)
+        store.refs.put_tag(volume.id, tag, version, move=True)
     spoil_rows(store, b"tags")
     collect_garbage(store)
     assert repair(store).mended_rows == 2
-    assert store.list_tags(volume.id) == [("other", 2), ("release", 2)]
+    assert store.refs.list_tags(volume.id) == [("other", 2), ("release", 2)]
     assert check_store(store).is_clean
 
 
@@ -740,8 +745,8 @@ def test_a_damaged_row_of_the_quarantine(whole: Whole, way: str) -> None:
 @pytest.mark.parametrize("table", [b"volumes", b"names", b"heads", b"versions"])
 def test_damaged_refs_are_made_again_and_tags_stay(whole: Whole, table: bytes) -> None:
     store, volume = whole
-    store.put_tag(volume.id, "release", 1)
-    heads = list(store.iter_versions(volume.id))
+    store.refs.put_tag(volume.id, "release", 1)
+    heads = list(store.refs.iter_versions(volume.id))
     environment, _ = rows(store)
     raw = environment.open_table(table).raw  # type: ignore[attr-defined]
     with environment.write() as txn:  # type: ignore[attr-defined]
@@ -750,9 +755,9 @@ def test_damaged_refs_are_made_again_and_tags_stay(whole: Whole, table: bytes) -
     store.close()
     assert rebuild_store(store.url)[0].refs_lost
     store = open_store(store.url)
-    assert list(store.iter_versions(volume.id)) == heads
-    assert store.get_volume("data") == volume
-    assert store.find_tag(volume.id, "release") == 1
+    assert list(store.refs.iter_versions(volume.id)) == heads
+    assert store.refs.get_volume("data") == volume
+    assert store.refs.find_tag(volume.id, "release") == 1
     assert check_store(store).is_clean
     store.close()
 
@@ -789,13 +794,13 @@ def reopen_later(store: Store) -> str:
 
 def test_rebuilding_may_die_before_its_end(whole: Whole) -> None:
     store, volume = whole
-    heads = list(store.iter_versions(volume.id))
+    heads = list(store.refs.iter_versions(volume.id))
     store.close()
     rebuilding = rebuild_index(store.url)
     next(rebuilding)
     del rebuilding  # As a process that is killed: nothing was put in place.
     store = open_store(store.url)
-    assert list(store.iter_versions(volume.id)) == heads
+    assert list(store.refs.iter_versions(volume.id)) == heads
     assert check_store(store).is_clean
     store.close()
     rebuild_store(store.url)
@@ -810,13 +815,13 @@ def test_recovery_that_died_is_finished_by_the_next(whole: Whole) -> None:
     url = lose_index(store)
     list(rebuild_index(url))
     store = open_store(url)
-    assert store.list_volumes() == []
-    assert store.has_lost_refs()
+    assert store.refs.list_volumes() == []
+    assert store.care.has_lost_refs()
     store.close()
     rebuild_store(url)
     store = open_store(url)
-    assert store.get_head(volume.id).version == 2
-    assert not store.has_lost_refs()
+    assert store.refs.get_head(volume.id).version == 2
+    assert not store.care.has_lost_refs()
     store.close()
 
 

@@ -20,7 +20,8 @@ from volfs.model.delta import Delta
 from volfs.model.entry import Entry, FileKind, replace
 from volfs.model.manifest import Snapshot
 from volfs.model.names import parse_path
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.edit import Edit
 from volfs.volume.gc import collect_garbage
@@ -143,9 +144,9 @@ class Expiring(Interloper):
         self.expired = volume.id, [version]
 
     def publish(self, *arguments: Any, **options: Any) -> None:
-        assert self._store.remove_versions(*self.expired) == []
+        assert self._store.refs.remove_versions(*self.expired) == []
         collect_garbage(self._store, grace=0)
-        self._store.publish(*arguments, **options)
+        self._store.refs.publish(*arguments, **options)
 
 
 @pytest.mark.parametrize("paths", [(), ("a",)])
@@ -156,7 +157,7 @@ def test_a_version_is_not_expired_meanwhile(
         publish_files(store, volume, {"a": data})
     restore(Expiring(store, volume, 1), volume, 1, *paths)
     assert read_file(store, volume, "a") == BIG
-    assert store.remove_versions(volume.id, [1]) == [1]
+    assert store.refs.remove_versions(volume.id, [1]) == [1]
 
 
 @pytest.mark.parametrize("paths", [(), ("a",)])
@@ -167,10 +168,10 @@ def test_a_version_that_was_expired(
     for data in (b"1", b"2", b"3"):
         publish_files(store, volume, {"a": data})
     old = get_version(store, volume, "1")
-    store.remove_versions(volume.id, [1])
+    store.refs.remove_versions(volume.id, [1])
     with pytest.raises(NotFoundError, match="version 1 is not there any more"):
         restore_version(store, volume, old, [parse_path(path) for path in paths])
-    assert store.get_head(volume.id).version == 3
+    assert store.refs.get_head(volume.id).version == 3
 
 
 # --- paths --------------------------------------------------------------------
@@ -221,7 +222,7 @@ def test_what_the_version_does_not_have(store: Store, volume: VolumeRecord) -> N
     publish_files(store, volume, {"b": b"1"})
     with pytest.raises(NoEntryError, match="b: no such"):
         restore(store, volume, 1, "a", "b")
-    assert store.get_head(volume.id).version == 2
+    assert store.refs.get_head(volume.id).version == 2
 
 
 def test_a_file_where_a_directory_has_to_be(store: Store, volume: VolumeRecord) -> None:

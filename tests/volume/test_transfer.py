@@ -28,7 +28,8 @@ from volfs.errors import (
 )
 from volfs.model.entry import Entry, FileKind, replace, set_content
 from volfs.model.names import parse_path
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume import put as put_module
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
@@ -98,7 +99,7 @@ def test_a_tree_comes_back_as_it_was(
 ) -> None:
     result = put(store, volume, local, "some/where")
     assert result.files == 9 - 1
-    assert store.get_head(volume.id).version == 1
+    assert store.refs.get_head(volume.id).version == 1
     got = get(store, volume, "some/where", tmp_path / "out")
     assert got.files == 8 + 3  # symlinks too
     assert describe(tmp_path / "out") == describe(local)
@@ -141,7 +142,7 @@ def test_what_is_there_is_kept_unless_forced(
     publish_files(store, volume, {"x/small": b"old", "x/other": b"stays"})
     with pytest.raises(EntryExistsError, match="x/small"):
         put(store, volume, local, "x")
-    assert store.get_head(volume.id).version == 1
+    assert store.refs.get_head(volume.id).version == 1
     put(store, volume, local, "x", force=True)
     assert read_file(store, volume, "x/small") == b"small"
     assert read_file(store, volume, "x/other") == b"stays"
@@ -155,7 +156,7 @@ def test_files_and_directories_never_replace_each_other(
         put(store, volume, local, "x", force=True)
     with pytest.raises(EntryExistsError, match="is a directory"):
         put(store, volume, local / "small", "x", force=True)
-    assert store.get_head(volume.id).version == 1
+    assert store.refs.get_head(volume.id).version == 1
 
 
 def test_a_missing_local_path_is_named(store: Store, volume: VolumeRecord, tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_a_tree_that_changes_meanwhile_publishes_nothing(
     monkeypatch.setattr(put_module, "scan", disturb)
     with pytest.raises(LocalFileError, match="big"):
         put(store, volume, local)
-    assert store.get_head(volume.id).version == 0
+    assert store.refs.get_head(volume.id).version == 0
 
 
 def test_a_file_that_changes_while_it_is_read_publishes_nothing(
@@ -200,7 +201,7 @@ def test_a_file_that_changes_while_it_is_read_publishes_nothing(
     monkeypatch.setattr(os, "pread", grow)
     with pytest.raises(LocalFileError, match="big: changed"):
         put(store, volume, local / "big", "big")
-    assert store.get_head(volume.id).version == 0
+    assert store.refs.get_head(volume.id).version == 0
 
 
 def test_a_directory_of_too_many_is_refused_whole(
@@ -212,7 +213,7 @@ def test_a_directory_of_too_many_is_refused_whole(
         os.mknod(top / str(number))
     with pytest.raises(LimitError, match="32768"):
         put(store, volume, top, "many")
-    assert store.get_head(volume.id).version == 0
+    assert store.refs.get_head(volume.id).version == 0
     (top / "0").unlink()
     put(store, volume, top, "many")
     assert head_snapshot(store, volume).totals.files == 32_768

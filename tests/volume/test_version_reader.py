@@ -8,7 +8,8 @@ from tests.volume.shortcuts import head_snapshot, noise, publish_files
 from volfs.errors import DamagedObjectError, NoEntryError, NotADirectoryInVolumeError
 from volfs.model.entry import Extent, replace
 from volfs.model.objects import Oid
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.version_reader import DecodedCache, Reader, iter_content_bytes, read_range
 
 

@@ -21,29 +21,30 @@ from volfs.errors import (
 from volfs.sessions.facts import SessionFacts, encode_facts
 from volfs.sessions.info import list_sessions, list_volume_sessions
 from volfs.sessions.places import sessions_directory
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.leases import begin_lease
 from volfs.volume.volumes import create_volume, delete_volume, rename_volume
 
 
 def test_a_new_volume_is_empty_and_at_version_0(store: Store) -> None:
     record = create_volume(store, "new", profile=1, auto_commit=2.5)
-    assert store.get_volume("new") == record
+    assert store.refs.get_volume("new") == record
     assert re.fullmatch(r"vo-[0-9A-Za-z]{22}", record.id)
     assert (record.profile, record.auto_commit, record.chunk_bits) == (1, 2.5, 20)
-    assert store.get_head(record.id).version == 0
+    assert store.refs.get_head(record.id).version == 0
     assert head_snapshot(store, record).totals[:3] == (0, 0, 0)
 
 
 @pytest.mark.parametrize("name", [".", ".."])
 def test_names_of_earlier_releases_can_be_changed_and_deleted(store: Store, name: str) -> None:
     made = create_volume(store, "new")
-    store.rename_volume("new", name)  # as an earlier release did
+    store.refs.rename_volume("new", name)  # as an earlier release did
     rename_volume(store, name, "proper")
-    assert store.get_volume("proper").id == made.id
-    store.rename_volume("proper", name)
+    assert store.refs.get_volume("proper").id == made.id
+    store.refs.rename_volume("proper", name)
     delete_volume(store, name)
-    assert store.list_volumes() == []
+    assert store.refs.list_volumes() == []
 
 
 def test_names_are_unique_and_of_allowed_characters(store: Store) -> None:
@@ -63,12 +64,12 @@ def test_options_that_make_no_sense_are_refused(store: Store) -> None:
     for interval in (0, -1, float("nan"), float("inf")):
         with pytest.raises(UserError, match="auto-commit"):
             create_volume(store, "a", auto_commit=interval)
-    assert store.list_volumes() == []
+    assert store.refs.list_volumes() == []
 
 
 def test_renaming_keeps_the_id(store: Store, volume: VolumeRecord) -> None:
     rename_volume(store, "data", "other")
-    assert store.get_volume("other").id == volume.id
+    assert store.refs.get_volume("other").id == volume.id
     with pytest.raises(NotFoundError):
         rename_volume(store, "data", "x")
 
@@ -77,7 +78,7 @@ def test_deleting(store: Store, volume: VolumeRecord) -> None:
     delete_volume(store, "data")
     with pytest.raises(NotFoundError):
         delete_volume(store, "data")
-    assert store.list_volumes() == []
+    assert store.refs.list_volumes() == []
 
 
 @contextmanager
@@ -108,7 +109,7 @@ def test_a_mounted_volume_is_not_deleted(store: Store, volume: VolumeRecord) -> 
             delete_volume(store, "data")
         (only,) = list_volume_sessions(store, volume)
         assert (only.alive, only.pid, only.base_version, only.name) == (True, 42, 3, "data-0")
-    assert store.get_volume("data") == volume
+    assert store.refs.get_volume("data") == volume
 
 
 def test_nor_is_one_with_changes_left_behind(store: Store, volume: VolumeRecord) -> None:
@@ -126,10 +127,10 @@ def test_a_mount_that_begins_keeps_its_volume(store: Store, volume: VolumeRecord
     path.mkdir(parents=True)
     with (path / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        begin_lease(store, volume, "data-0", lambda: store.get_head(volume.id))
+        begin_lease(store, volume, "data-0", lambda: store.refs.get_head(volume.id))
         with pytest.raises(VolumeInUseError, match="data-0 is beginning"):
             delete_volume(store, "data")
-    assert store.get_volume("data") == volume
+    assert store.refs.get_volume("data") == volume
 
 
 def test_sessions_of_others_are_no_hindrance(store: Store, volume: VolumeRecord) -> None:

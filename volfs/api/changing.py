@@ -14,7 +14,8 @@ from volfs.errors import InvalidError, NotFoundError
 from volfs.model.manifest import MESSAGE_MAX
 from volfs.model.names import parse_path
 from volfs.model.text import cut_stored
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.history import get_version

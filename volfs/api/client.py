@@ -13,7 +13,7 @@ from weakref import WeakSet
 from volfs.api.twins import blocking, blocking_class
 from volfs.errors import UnimplementedError
 from volfs.services.service_tables import open_services
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 from volfs.store.location import choose_environment, choose_store
 from volfs.store.registry import open_store
 from volfs.store.tables import TableStore

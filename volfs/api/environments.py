@@ -20,7 +20,7 @@ from volfs.errors.fault_points import reached
 from volfs.model.names import MAIN, check_environment
 from volfs.services.environments import EnvironmentRow, Environments
 from volfs.services.resources import DICT, NETWORK, QUEUE, SECRET, VOLUME, ResourceKind
-from volfs.store.base import VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
 from volfs.volume.volumes import is_ephemeral
 
 KINDS = (VOLUME, NETWORK, DICT, QUEUE, SECRET)
@@ -80,7 +80,7 @@ class KnownEnvironments:
     def _list_volumes(self) -> list[VolumeRecord]:
         """Those with a name."""
         with self._client.store() as store:
-            return [record for record in store.list_volumes() if not is_ephemeral(record)]
+            return [record for record in store.refs.list_volumes() if not is_ephemeral(record)]
 
     def _rows(self, *, create: bool = False) -> Environments:
         return Environments(self._client.tables(create=create))
@@ -122,7 +122,7 @@ class KnownEnvironments:
         rows.begin_rename(old, new)
         reached("environment.moved")
         with self._client.store() as store:
-            store.rename_environment(old, new)
+            store.refs.rename_environment(old, new)
         rows.end_rename(new)
 
     def _check_names(self, old: str, new: str) -> None:

@@ -13,7 +13,8 @@ from volfs.api.resource import local_time
 from volfs.api.twins import blocking
 from volfs.model.changes import Change, iter_changes
 from volfs.model.entry import Entry
-from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.history import VersionRecord as Row
 from volfs.volume.history import (
     create_tag,
@@ -129,13 +130,13 @@ class Historical(Readable):
     def tags(self) -> dict[str, int]:
         """The tags and the versions that they name."""
         with self._opened() as (store, record):
-            return dict(store.list_tags(record.id))
+            return dict(store.refs.list_tags(record.id))
 
     @blocking
     def delete_tag(self, name: str) -> None:
         """NotFoundError."""
         with self._opened() as (store, record):
-            store.delete_tag(record.id, name)
+            store.refs.delete_tag(record.id, name)
 
 
 def _describe(row: Row, tags: list[str]) -> VersionRecord:

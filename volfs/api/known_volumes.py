@@ -20,8 +20,9 @@ from volfs.services.resources import (
     Resources,
     check_name,
 )
-from volfs.store.base import Store, VolumeRecord
 from volfs.store.clock import Moment, read_moment
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.volumes import (
     create_ephemeral_volume,
     create_volume,
@@ -67,7 +68,7 @@ class KnownVolumes:
                     raise AlreadyExistsError(
                         f"{self._kind.noun} '{name}' already exists in environment '{environment}'"
                     ) from None
-                record = self._check(store.get_volume(name, environment))
+                record = self._check(store.refs.get_volume(name, environment))
         return to_resource(record)
 
     def create_ephemeral(self, environment: str) -> Resource:
@@ -90,7 +91,7 @@ class KnownVolumes:
         """NotFoundError; InvalidError where its version is another."""
         with self._client.store() as store:
             try:
-                record = store.get_volume(name, environment)
+                record = store.refs.get_volume(name, environment)
             except NotFoundError:
                 raise self._not_found(name, environment) from None
         return to_resource(self._check(record))
@@ -108,7 +109,7 @@ class KnownVolumes:
     def list_all(self, environment: str) -> list[Resource]:
         """Those with a name, newest first."""
         with self._client.store() as store:
-            known = [record for record in store.list_volumes() if self._is_mine(record.id)]
+            known = [record for record in store.refs.list_volumes() if self._is_mine(record.id)]
         named = [record for record in known if not is_ephemeral(record)]
         return [to_resource(record) for record in named if record.environment == environment]
 
@@ -147,7 +148,7 @@ class KnownVolumes:
         """Remove ephemeral volumes that nobody has renewed in time, but those that are mounted."""
         lives = self._lives()
         lives.remove_lapsed()
-        for record in filter(is_ephemeral, store.list_volumes()):
+        for record in filter(is_ephemeral, store.refs.list_volumes()):
             if not self._is_mine(record.id):
                 continue
             try:
@@ -167,7 +168,7 @@ class KnownVolumes:
 
 def get_record(store: Store, volume_id: str, kind: ResourceKind | None = None) -> VolumeRecord:
     """NotFoundError, also for one of another ``kind``."""
-    record = store.find_volume_by_id(volume_id)
+    record = store.refs.find_volume_by_id(volume_id)
     if record is None or (kind and not volume_id.startswith(f"{kind.prefix}-")):
         noun = (kind or VOLUME).noun
         raise NotFoundError(f"{noun} '{volume_id}' not found; it was deleted, or never was")

@@ -22,7 +22,8 @@ from volfs.api.resource import Ephemeral, KnownResources, NamedHandle, ResourceI
 from volfs.api.twins import Twin, blocking, blocking_iterator, opening_class
 from volfs.model.names import parse_path
 from volfs.services.resources import NETWORK, check_name
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.listing import FileEntry

@@ -11,7 +11,8 @@ from volfs.control.mount_client import MountClient, list_mounts
 from volfs.control.mounts import list_mount_points, resolve_mount_path
 from volfs.daemon.named_mounts import FoundMount, find_volume_mounts
 from volfs.errors import NotMountedError
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 
 
 def get_own_mount(

@@ -21,7 +21,8 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, parse_path, show_path
 from volfs.model.objects import Oid
-from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.history import load_manifest
 from volfs.volume.leases import held_version
 from volfs.volume.listing import FileEntry, FileStat, describe_stat, iter_listing
@@ -72,7 +73,7 @@ class Readable:
 
     def _find_head(self, store: Store, record: VolumeRecord) -> Head:
         """Which version is read. NotFoundError."""
-        return store.get_head(record.id)
+        return store.refs.get_head(record.id)
 
     @contextmanager
     def _reading(self) -> Iterator[Version]:

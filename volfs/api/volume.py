@@ -30,7 +30,8 @@ from volfs.control.mount_client import MountClient
 from volfs.errors import InvalidError, NotFoundError, NotMountedError
 from volfs.model.names import join_path, parse_path
 from volfs.services.resources import VOLUME, Resource, check_name
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.history import get_version
 from volfs.volume.volumes import fork_volume, rename_volume
 

@@ -16,8 +16,10 @@ from volfs.model.names import join_path, parse_path, show_path
 from volfs.model.profile import get_profile
 from volfs.model.text import to_text
 from volfs.sessions.places import session_name
-from volfs.store.base import Lease, Store, VolumeRecord
 from volfs.store.clock import now_ns, unique_ns
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.vfs.aio import Bridge
 from volfs.vfs.bases import base_gone, find_problem, is_covered, keep_what_is_there, widen_lease
 from volfs.vfs.catalog import Catalog
@@ -65,7 +67,7 @@ async def open_rooms(
         catalog = Catalog(session.catalog, must_exist=session.has_begun)
         stack.callback(catalog.close)
     name = session_name(store, session.path)
-    left = store.find_lease(name)
+    left = store.leases.find(name)
     base = catalog.find_base(left.over if left else b"") if catalog else None
     if catalog and base is None and sub_path:
         make_sub_path(store, volume, sub_path)
@@ -115,17 +117,17 @@ def _lease_base(store: Store, volume: VolumeRecord, session: str, recorded: Reco
 
     BaseGoneError where that is not there.
     """
-    left = store.find_lease(session)
+    left = store.leases.find(session)
     if problem := find_problem(store, volume.id, recorded, left):
         keep_what_is_there(store, volume.id, session, recorded)
         raise base_gone(session, problem)
     if left is not None and is_covered(recorded, left):
         return left
     lease = widen_lease(left or Lease(session, volume.id, began_ns=unique_ns()), recorded)
-    store.put_lease(lease)
+    store.leases.put(lease)
     # Somebody may have removed a part of it between the look and the lease.
     if problem := find_problem(store, volume.id, recorded, None):
-        store.drop_lease(session, lease)
+        store.leases.drop(session, lease)
         raise base_gone(session, problem)
     return lease
 

@@ -35,7 +35,8 @@ from volfs.fuse.ops import Operations
 from volfs.sessions.device import identify_session
 from volfs.sessions.facts import SESSIONS
 from volfs.sessions.places import session_name
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.vfs.committer import Committer
 from volfs.vfs.sharing import Sharing
@@ -128,7 +129,7 @@ def _begin(place: Whereabouts, request: MountRequest) -> None:
 async def _build(options: MountOptions, stack: AsyncExitStack) -> PreparedMount:
     store = open_store(options.store)
     stack.callback(store.close)
-    volume = store.get_volume(options.volume, options.environment)
+    volume = store.refs.get_volume(options.volume, options.environment)
     options = place_session(store, options)
     carry_over(store, volume, options)
     session = await await_session(store, volume, options)
@@ -209,7 +210,11 @@ def _wire(
         operations: Operations = NetworkOperations(committer, sync_root)
     else:
         operations = Operations(
-            committer.state, committer.bridge, committer.flush, sync_root, committer.store.get_space
+            committer.state,
+            committer.bridge,
+            committer.flush,
+            sync_root,
+            committer.store.care.get_space,
         )
     service = MountControl(committer, operations, place, auto_commit)
     service.pinned = options.at is not None

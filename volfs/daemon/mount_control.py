@@ -43,7 +43,7 @@ from volfs.fuse.ops import Operations
 from volfs.fuse.timing import Timing, list_timings
 from volfs.model.names import join_path, show_path
 from volfs.model.text import show, to_text
-from volfs.store.base import VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
 from volfs.vfs.committer import BUSY, Committer
 from volfs.volume.commit import CommitNote, OnConflict, Published
 
@@ -143,11 +143,11 @@ class MountControl:
     async def _find_named(self) -> VolumeRecord:
         """The volume, which may have been renamed; as it was called where the store is silent."""
         volume = self.committer.volume
-        found = await self._ask_store(self.committer.store.find_volume_by_id, volume.id)
+        found = await self._ask_store(self.committer.store.refs.find_volume_by_id, volume.id)
         return found or volume
 
     async def _newest(self) -> int | None:
-        head = await self._ask_store(self.committer.store.get_head, self.committer.volume.id)
+        head = await self._ask_store(self.committer.store.refs.get_head, self.committer.volume.id)
         return head.version if head else None
 
     async def _ask_store(self, question: Callable[[str], T], about: str) -> T | None:
@@ -164,7 +164,7 @@ class MountControl:
     async def _is_store_replaced(self) -> bool:
         def is_replaced(_: str) -> bool:
             try:
-                self.committer.store.prove()
+                self.committer.store.care.prove()
             except StoreReplacedError:
                 return True
             return False

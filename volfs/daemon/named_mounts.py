@@ -30,7 +30,8 @@ from volfs.sessions.device import identify_session
 from volfs.sessions.facts import SESSIONS
 from volfs.sessions.info import SessionInfo, list_sessions, list_volume_sessions
 from volfs.store.address import find_local_path
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.volumes import list_environments_of
 
@@ -224,7 +225,7 @@ def _look_up(word: str, url: str, environment: str, *, may_lack: bool) -> _Named
 
 def _find_volume(store: Store, name: str, environment: str) -> VolumeRecord | None:
     try:
-        return store.get_volume(name, environment)
+        return store.refs.get_volume(name, environment)
     except NotFoundError:
         return None
 

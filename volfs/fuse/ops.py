@@ -29,7 +29,7 @@ from volfs.fuse.notices import forget
 from volfs.fuse.request_guard import guarded
 from volfs.model.entry import FileKind
 from volfs.model.names import NAME_MAX, show_path
-from volfs.store.base import Space
+from volfs.store.contract.care import Space
 from volfs.vfs.aio import Bridge
 from volfs.vfs.caller import ROOT, Caller
 from volfs.vfs.checkout import KernelNotice

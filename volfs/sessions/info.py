@@ -16,7 +16,8 @@ from volfs.sessions.device import find_device
 from volfs.sessions.facts import FACTS, LOCK, REMOVED, SessionFacts, decode_facts
 from volfs.sessions.lock import is_locked
 from volfs.sessions.places import find_session_path, sessions_directory
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 
 
 class SessionInfo(NamedTuple):
@@ -54,7 +55,7 @@ def list_inner_sessions(store: Store) -> list[SessionInfo]:
 def list_store_sessions(store: Store) -> list[SessionInfo]:
     """The sessions of a store, with those elsewhere that have a lease; named as in the lease."""
     found = list_inner_sessions(store)
-    for lease in store.list_leases():
+    for lease in store.leases.list_all():
         path = find_session_path(store, lease.session)
         if path.parent != sessions_directory(store) and path.is_dir():
             device = find_device(path, Path(store.url))

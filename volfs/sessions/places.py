@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from volfs.sessions.facts import SESSIONS
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 
 
 def sessions_directory(store: Store) -> Path:

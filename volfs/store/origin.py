@@ -7,7 +7,7 @@ import msgspec
 from volfs.model.manifest import Manifest
 from volfs.model.names import MAIN, was_environment, was_volume_name
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE
-from volfs.store.base import VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
 
 
 class _Facts(msgspec.Struct, omit_defaults=True):

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 from volfs.errors import NotAStoreError
 from volfs.store.address import parse_address
-from volfs.store.base import CheckProgress, Store
-from volfs.store.care import RebuildReport
+from volfs.store.contract.care import CheckProgress, RebuildReport
+from volfs.store.contract.store import Store
 from volfs.store.opening import speaking_of
 from volfs.store.tables import TableNames, TableStore
 

@@ -14,8 +14,10 @@ import msgspec
 from volfs.errors import BaseGoneError, DataError, MissingObjectError
 from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.references import Reference, iter_references, walk_references
-from volfs.store.base import Lease, Need, Objects, Store
 from volfs.store.clock import unique_ns
+from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.objects import Objects
+from volfs.store.contract.store import Store
 from volfs.vfs.records import Recorded, StoredBase
 from volfs.volume.leases import entry_needs, snapshot_needs
 from volfs.volume.version_reader import Reader
@@ -38,7 +40,7 @@ def recorded_needs(recorded: Recorded) -> tuple[Need, ...]:
 
 def find_version_problem(store: Store, volume_id: str, base: StoredBase) -> str:
     """Why the version is not there, in words; else nothing. Cheap."""
-    found = store.find_version(volume_id, base.version)
+    found = store.refs.find_version(volume_id, base.version)
     if found == base.manifest:
         return ""
     where = f"version {base.version}, on which it stands,"
@@ -83,10 +85,10 @@ def widen_lease(lease: Lease, recorded: Recorded) -> Lease:
 
 def keep_what_is_there(store: Store, volume_id: str, session: str, recorded: Recorded) -> Lease:
     """Lease what the store still has of a base that is gone: nobody else keeps it for export."""
-    left = store.find_lease(session) or Lease(session, volume_id, began_ns=unique_ns())
+    left = store.leases.find(session) or Lease(session, volume_id, began_ns=unique_ns())
     present = find_present(store.objects, recorded_needs(recorded))
     lease = msgspec.structs.replace(left, needs=tuple(sorted({*left.needs, *present})))
-    store.put_lease(lease)
+    store.leases.put(lease)
     return lease
 
 

@@ -23,9 +23,9 @@ from typing import NamedTuple
 from volfs.errors import DamagedObjectError
 from volfs.model.extents import ExtentMap
 from volfs.model.manifest import Snapshot
-from volfs.store.base import Head
 from volfs.store.checked_lmdb.pages import DATA, check_there
 from volfs.store.checked_lmdb.record_file import KeyRange, Record, RecordFile
+from volfs.store.contract.refs import Head
 from volfs.store.thaw import wait_until_thawed
 from volfs.vfs.arena import Work, refuse_deleted, reserve_room, to_store_error
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode

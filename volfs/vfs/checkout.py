@@ -26,7 +26,7 @@ from volfs.model.merge import merge_attributes
 from volfs.model.names import show_path
 from volfs.model.objects import NO_OID, Oid
 from volfs.model.tree import NameChange, diff_trees, find_entry
-from volfs.store.base import Head
+from volfs.store.contract.refs import Head
 from volfs.vfs.inode import Directory, File, Inode
 from volfs.vfs.numbers import Key
 from volfs.vfs.state import MountState

@@ -21,7 +21,9 @@ from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, show_path
 from volfs.model.text import show
-from volfs.store.base import Head, Lease, Store, VolumeRecord
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog, Flush
 from volfs.vfs.checkout import Attached, KernelNotice, apply_checkout, find_torn, plan_checkout
@@ -239,13 +241,13 @@ class Committer:
     async def renew_lease(self) -> None:
         """Put it again, for what the store has is damaged: only the mount knows it all."""
         async with self._lock:
-            await self.bridge.run(self.store.put_lease, self.lease)
+            await self.bridge.run(self.store.leases.put, self.lease)
             self._stored = self.lease
 
     async def _put_lease(self) -> None:
         if self.lease != self._stored:
             lease = self.lease
-            await self.bridge.run(self.store.put_lease, lease)
+            await self.bridge.run(self.store.leases.put, lease)
             self._stored = lease
 
     def _note_lease(self, lease: Lease) -> None:
@@ -322,8 +324,12 @@ class Committer:
 
     async def find_head(self) -> Head:
         """The newest version; nothing is awaited where that need not be."""
-        head = self.store.find_head_ready(self.volume.id)
-        return await self.bridge.run(self.store.get_head, self.volume.id) if head is None else head
+        head = self.store.refs.find_head_ready(self.volume.id)
+        return (
+            await self.bridge.run(self.store.refs.get_head, self.volume.id)
+            if head is None
+            else head
+        )
 
     async def follow(self) -> None:
         """Show the newest version, whatever is open: an open file keeps what it has.
@@ -415,7 +421,7 @@ def write_flush(
 
 def _load_head(store: Store, volume: VolumeRecord, lease: Lease) -> tuple[Head, Snapshot, Lease]:
     """The newest version, and the lease on it as well."""
-    head, wide = keep_version(store, lease, lambda: store.get_head(volume.id))
+    head, wide = keep_version(store, lease, lambda: store.refs.get_head(volume.id))
     manifest = Reader(store.objects.load_object).load_manifest(head.manifest)
     return head, manifest.snapshot, wide
 

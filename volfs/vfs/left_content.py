@@ -9,7 +9,7 @@ from volfs.errors import DataError
 from volfs.model.content import find_slices
 from volfs.model.extents import BASE, ZERO, Piece
 from volfs.model.objects import Buffer, Oid
-from volfs.store.base import Objects
+from volfs.store.contract.objects import Objects
 from volfs.vfs.left_tree import LeftFile
 from volfs.vfs.salvage import ScratchReader, explain
 from volfs.volume.version_reader import READ_SIZE, Reader

@@ -28,7 +28,7 @@ from volfs.model.extents import BASE, STRETCH, Piece
 from volfs.model.manifest import Snapshot
 from volfs.model.names import is_entry_name
 from volfs.model.objects import Oid
-from volfs.store.base import Head
+from volfs.store.contract.refs import Head
 from volfs.vfs.inode import NOT_LOADED
 from volfs.vfs.numbers import DERIVED, ROOT_INO, Key
 

@@ -6,7 +6,8 @@ from volfs.model.entry import Entry
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path
 from volfs.model.objects import Oid
-from volfs.store.base import Head, Objects
+from volfs.store.contract.objects import Objects
+from volfs.store.contract.refs import Head
 from volfs.volume.version_reader import Reader
 
 FETCHED_MAX = 64

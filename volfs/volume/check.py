@@ -1,6 +1,6 @@
 """Verify a store: every stored byte, and that every version of every volume is whole.
 
-Two passes. The first reads what is stored (``Store.iter_damage``). The second
+Two passes. The first reads what is stored (``Care.iter_damage``). The second
 walks from the versions down; each distinct tree is looked at once, whatever
 the number of versions that have it, and what is found below it is remembered
 with it, so that at the end every volume, version and path that is touched can
@@ -25,8 +25,11 @@ from volfs.model.objects import Kind, Oid
 from volfs.model.references import Reference, iter_tree_references
 from volfs.model.tree import PageRef, Tree
 from volfs.sessions.liveness import list_damaged_leases
-from volfs.store.base import CheckProgress, Damage, Head, Lease, Store, VolumeRecord
 from volfs.store.clock import now_ns
+from volfs.store.contract.care import CheckProgress, Damage
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.content_check import ContentCheck, Found
 from volfs.volume.history import to_local
 from volfs.volume.progress import Progress, Report, report_nothing
@@ -80,10 +83,10 @@ def check_store(
 ) -> CheckReport:
     """Read and verify everything. Never raises for what it finds; StoreError if it cannot read.
 
-    ``read_data``: see ``Store.iter_damage``.
+    ``read_data``: see ``Care.iter_damage``.
     """
     result = CheckReport()
-    for item in store.iter_damage(read_data=read_data):
+    for item in store.care.iter_damage(read_data=read_data):
         if isinstance(item, Damage):
             result.damage.append(item)
         else:
@@ -99,13 +102,13 @@ def check_store(
 def _check_versions(store: Store, result: CheckReport) -> None:
     walk = TreeCheck(store, {item.oid for item in result.damage if item.oid is not None})
     found: dict[tuple[str, str, str, Oid | None], list[int]] = {}
-    for volume in store.list_volumes():
+    for volume in store.refs.list_volumes():
         result.volumes += 1
-        for head in store.iter_versions(volume.id):
+        for head in store.refs.iter_versions(volume.id):
             result.versions += 1
             problems = list(_check_version(walk, volume, head, result.notices))
             # One that was expired meanwhile may be gone with right.
-            if problems and store.find_version(volume.id, head.version) == head.manifest:
+            if problems and store.refs.find_version(volume.id, head.version) == head.manifest:
                 for path, problem, oid in problems:
                     found.setdefault((volume.full_name, path, problem, oid), []).append(
                         head.version
@@ -186,11 +189,11 @@ def _check_leases(walk: TreeCheck, store: Store, result: CheckReport) -> Iterato
     """What mounts show and their overlays lie on may be in no version."""
     if result.damage and _find_damaged_leases(store, result):
         return
-    for lease in store.list_leases():
+    for lease in store.leases.list_all():
         problems = list(_check_lease(walk, lease))
         # What was given up meanwhile may be gone with right.
-        if problems and store.find_lease(lease.session) == lease:
-            volume = store.find_volume_by_id(lease.volume_id)
+        if problems and store.leases.find(lease.session) == lease:
+            volume = store.refs.find_volume_by_id(lease.volume_id)
             name = volume.full_name if volume else lease.volume_id
             for path, problem, oid in problems:
                 yield Problem(name, lease.versions, path, problem, oid)

@@ -23,8 +23,11 @@ from volfs.model.names import Path, show_path
 from volfs.model.objects import Kind
 from volfs.model.profile import get_profile
 from volfs.model.text import cut_stored
-from volfs.store.base import Head, Lease, Store, Upload, VolumeRecord
 from volfs.store.clock import now_ns
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.objects import Upload
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.identity import default_author
 from volfs.volume.adding_sums import add_sums
 from volfs.volume.leases import snapshot_needs, widen
@@ -116,7 +119,7 @@ def publish_delta(
         )
 
     while True:
-        head = store.get_head(volume.id)
+        head = store.refs.get_head(volume.id)
         if only_on not in (None, head):
             raise HeadMovedError(
                 f"{volume.full_name}: version {head.version} was published meanwhile"
@@ -141,10 +144,10 @@ def publish_delta(
         new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
         held = wide and widen(wide, new.version)
         try:
-            store.publish(upload, volume.id, head, new, shares=shares, lease=held)
+            store.refs.publish(upload, volume.id, head, new, shares=shares, lease=held)
         except HeadMovedError:
             # A swap that was retried below us may have lost against itself.
-            if store.find_version(volume.id, new.version) != new.manifest:
+            if store.refs.find_version(volume.id, new.version) != new.manifest:
                 continue
         return result(True, new, merged, overridden, held)
 
@@ -152,7 +155,7 @@ def publish_delta(
 def _put_lease(store: Store, lease: Lease) -> bool:
     """False if a version in it was expired meanwhile."""
     try:
-        store.put_lease(lease)
+        store.leases.put(lease)
     except NotFoundError:
         return False
     return True

@@ -17,7 +17,7 @@ from volfs.model.content_building import build_content
 from volfs.model.entry import INLINE_MAX, Entry, Extent, Extents, replace, set_content
 from volfs.model.extents import BASE, ZERO, ExtentMap, Piece
 from volfs.model.objects import NO_OID, Buffer, Kind, Oid
-from volfs.store.base import Objects, Upload
+from volfs.store.contract.objects import Objects, Upload
 from volfs.volume.version_reader import Reader, read_range
 
 CLEAN_MIN = 64 * 1024

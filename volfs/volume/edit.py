@@ -28,8 +28,9 @@ from volfs.model.names import Path, parse_path, show_path
 from volfs.model.objects import NO_OID
 from volfs.model.profile import get_profile
 from volfs.model.tree import GetTree, count_entries, find_entry, iter_entries
-from volfs.store.base import Store, VolumeRecord
 from volfs.store.clock import now_ns
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote, Published, publish_delta
 from volfs.volume.content_writer import ContentWriter
 from volfs.volume.leases import held_version
@@ -152,7 +153,7 @@ class Edit:
             self.volume = volume
             self.profile = get_profile(volume.profile)
             self.head = stack.enter_context(
-                held_version(store, volume, lambda: store.get_head(volume.id))
+                held_version(store, volume, lambda: store.refs.get_head(volume.id))
             )
             self.upload = stack.enter_context(store.open_upload())
             self.pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))

@@ -9,8 +9,9 @@ from volfs.errors import InvalidError
 from volfs.model.doubts import choose_doubted
 from volfs.model.retention import Dated, KeepRules, choose_kept
 from volfs.sessions.liveness import drop_stale_leases, list_fresh_leases
-from volfs.store.base import Store, VolumeRecord
 from volfs.store.clock import now_ns
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.history import VersionRecord, iter_history, to_local
 
 THINNED = KeepRules(last=100, hourly=24, daily=30)
@@ -65,7 +66,7 @@ def expire_versions(
     drop_stale_leases(store)
     verdicts = judge_versions(store, volume, rules)
     unkept = [verdict.info.version for verdict in verdicts if not verdict.is_kept]
-    return verdicts, store.remove_versions(volume.id, unkept)
+    return verdicts, store.refs.remove_versions(volume.id, unkept)
 
 
 def thin_history(store: Store, volume: VolumeRecord) -> list[int]:
@@ -78,18 +79,18 @@ def thin_history(store: Store, volume: VolumeRecord) -> list[int]:
     doubted = [verdict for verdict in verdicts if verdict.reasons == (IN_DOUBT,)]
     unkept = [verdict for verdict in verdicts if not verdict.is_kept]
     gone = [verdict.info.version for verdict in (*unkept, *doubted[THINNED_DOUBTS:])]
-    return store.remove_versions(volume.id, gone)
+    return store.refs.remove_versions(volume.id, gone)
 
 
 def _iter_used(
     store: Store, volume: VolumeRecord, versions: list[VersionRecord]
 ) -> Iterable[tuple[int, str]]:
-    yield store.get_head(volume.id).version, "head"
-    for tag, version in store.list_tags(volume.id):
+    yield store.refs.get_head(volume.id).version, "head"
+    for tag, version in store.refs.list_tags(volume.id):
         yield version, f"tag {tag}"
     leases = [lease for lease in list_fresh_leases(store) if lease.volume_id == volume.id]
     for info in versions:
         if any(lease.has(info.version) for lease in leases):
             yield info.version, "mounted"
-        if store.is_held(info.manifest):
+        if store.leases.is_held(info.manifest):
             yield info.version, "being read"

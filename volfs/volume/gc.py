@@ -1,6 +1,6 @@
 """Garbage collection: what is in use, from the versions and leases down.
 
-What is done with the rest is the engine's affair (``Store.collect``). Anything
+What is done with the rest is the engine's affair (``Care.collect``). Anything
 that cannot be read ends it: what is not known is not removed.
 """
 
@@ -13,9 +13,9 @@ from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.oid_set import OidSet
 from volfs.model.references import Reference, walk_references
 from volfs.sessions.liveness import drop_stale_leases, list_stale_leases
-from volfs.store.base import Store
-from volfs.store.care import GcOptions, GcProgress, GcReport
 from volfs.store.clock import now_ns, read_steady
+from volfs.store.contract.care import GcOptions, GcProgress, GcReport
+from volfs.store.contract.store import Store
 from volfs.volume.progress import Progress, Report, report_nothing
 
 DEFAULT_GRACE = 24 * 3600.0
@@ -45,7 +45,7 @@ def collect_garbage(
     ignored = frozenset(lease.session for lease in stale)
     options = GcOptions(now_ns(), int(grace * _NS), dry_run, ignored, read_steady(), renew)
     result = GcReport()
-    for item in store.collect(Mark(store, report), options):
+    for item in store.care.collect(Mark(store, report), options):
         if isinstance(item, GcProgress):
             report(Progress(0, 0, item.done, item.total))
         else:
@@ -54,7 +54,7 @@ def collect_garbage(
 
 
 class Mark:
-    """``store.care.Live``: everything below the roots that it was told to keep."""
+    """``store.contract.care.Live``: everything below the roots that it was told to keep."""
 
     def __init__(self, store: Store, report: Report = report_nothing) -> None:
         self._store = store
@@ -92,5 +92,5 @@ class Mark:
 
     def _check_lost(self, oid: Oid) -> None:
         """A repair looked for it in every pack: there is nothing left to be careful with."""
-        if not self._store.is_lost(oid):
+        if not self._store.care.is_lost(oid):
             raise MissingObjectError(f"object {oid.hex()} is missing")

@@ -27,7 +27,7 @@ from volfs.model.names import Path, show_path
 from volfs.model.objects import NO_OID
 from volfs.model.text import show
 from volfs.model.tree import iter_entries
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 from volfs.system.directories import (
     LocalDirectory,
     OpenTree,

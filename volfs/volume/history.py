@@ -11,7 +11,8 @@ from volfs.errors import DataError, NotFoundError
 from volfs.model.manifest import Manifest, decode_manifest
 from volfs.model.names import check_tag_name, is_head, is_tag_name
 from volfs.model.objects import Oid
-from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 
 
 class VersionRecord(NamedTuple):
@@ -41,12 +42,12 @@ def iter_history(store: Store, volume: VolumeRecord) -> Iterator[VersionRecord]:
 
     DataError where a manifest cannot be read, unless its version was removed meanwhile.
     """
-    for head in store.iter_versions(volume.id):
+    for head in store.refs.iter_versions(volume.id):
         if head.version > 0:
             try:
                 yield describe_version(head, load_manifest(store, head.manifest))
             except DataError:
-                if store.find_version(volume.id, head.version) == head.manifest:
+                if store.refs.find_version(volume.id, head.version) == head.manifest:
                     raise
 
 
@@ -105,7 +106,9 @@ def get_version(store: Store, volume: VolumeRecord, text: str) -> Head:
     steps = _parse_number(back or "1") if tilde else 0
     head = _find_named(store, volume, name or ("head" if tilde else ""))
     if head is not None and steps > 0:
-        before = (each for each in store.iter_versions(volume.id) if each.version < head.version)
+        before = (
+            each for each in store.refs.iter_versions(volume.id) if each.version < head.version
+        )
         head = next(islice(before, steps - 1, None), None)
     if head is None or steps < 0:
         raise NotFoundError(
@@ -117,10 +120,10 @@ def get_version(store: Store, volume: VolumeRecord, text: str) -> Head:
 
 def _find_named(store: Store, volume: VolumeRecord, name: str) -> Head | None:
     if is_head(name):
-        return store.get_head(volume.id)
+        return store.refs.get_head(volume.id)
     number = _parse_number(name)
-    version = store.find_tag(volume.id, name) if number < 0 and is_tag_name(name) else number
-    manifest = None if version is None else store.find_version(volume.id, version)
+    version = store.refs.find_tag(volume.id, name) if number < 0 and is_tag_name(name) else number
+    manifest = None if version is None else store.refs.find_version(volume.id, version)
     return None if version is None or manifest is None else Head(version, manifest)
 
 
@@ -133,12 +136,12 @@ def create_tag(
     store: Store, volume: VolumeRecord, tag: str, head: Head, *, move: bool = False
 ) -> None:
     """Name a version. InvalidNameError; AlreadyExistsError if it names another; NotFoundError."""
-    store.put_tag(volume.id, check_tag_name(tag), head.version, move=move)
+    store.refs.put_tag(volume.id, check_tag_name(tag), head.version, move=move)
 
 
 def list_tags_by_version(store: Store, volume: VolumeRecord) -> dict[int, list[str]]:
     """The tags of each version that has any."""
     tags: dict[int, list[str]] = {}
-    for name, version in store.list_tags(volume.id):
+    for name, version in store.refs.list_tags(volume.id):
         tags.setdefault(version, []).append(name)
     return tags

@@ -18,8 +18,10 @@ from volfs.model.entry import Entry
 from volfs.model.manifest import Snapshot
 from volfs.model.objects import Kind
 from volfs.model.references import iter_entry_references
-from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
 from volfs.store.clock import unique_ns
+from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 
 
 def begin_lease(
@@ -46,7 +48,7 @@ def keep_version(store: Store, lease: Lease, find_head: Callable[[], Head]) -> t
         wide = widen(lease, head.version)
         try:
             if wide != lease:
-                store.put_lease(wide)
+                store.leases.put(wide)
             return head, wide
         except NotFoundError:
             # Expired since it was found, unless it is found again.
@@ -64,9 +66,9 @@ def held_version(store: Store, volume: VolumeRecord, find: Callable[[], Head]) -
     """
     head = find()
     while True:
-        with store.hold(head.manifest):
+        with store.leases.hold(head.manifest):
             # What was there after it was held stays: who removes it asks the other way round.
-            if store.find_version(volume.id, head.version) == head.manifest:
+            if store.refs.find_version(volume.id, head.version) == head.manifest:
                 yield head
                 return
         before, head = head, find()

@@ -15,7 +15,7 @@ from volfs.model.names import Path
 from volfs.model.objects import Buffer
 from volfs.model.text import show
 from volfs.model.tree import iter_entries
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 from volfs.system.descriptors import find_descriptor
 from volfs.volume.local_listing import local_errors
 from volfs.volume.version_reader import Reader, iter_content_bytes

@@ -19,7 +19,8 @@ from volfs.errors import EntryExistsError, NotADirectoryInVolumeError
 from volfs.model.entry import Entry, FileKind, replace, to_storable_time
 from volfs.model.names import Path, join_path, show_path
 from volfs.model.text import to_text
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.system.directories import OpenTree
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.edit import Edit, EditedDirectory

@@ -16,8 +16,9 @@ from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.oid_set import OidSet
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE
 from volfs.model.references import Reference, iter_manifest_references, walk_references
-from volfs.store.base import CheckProgress, Head, Named, Store, VolumeRecord
-from volfs.store.care import RebuildReport, RepairReport
+from volfs.store.contract.care import CheckProgress, Named, RebuildReport, RepairReport
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.origin import find_record
 from volfs.store.registry import open_store, rebuild_index
 from volfs.volume.progress import Progress, Report, report_nothing
@@ -28,7 +29,7 @@ ID_SHOWN = 8
 def repair_store(store: Store, report: Report = report_nothing) -> RepairReport:
     """Index what is stored, drop what is not. ConflictError while gc runs; StoreError."""
     result = RepairReport()
-    for item in store.repair():
+    for item in store.care.repair():
         if isinstance(item, CheckProgress):
             report(Progress(0, 0, item.done, item.total))
         else:
@@ -65,7 +66,7 @@ def rebuild_store(
         raise AssertionError("rebuilding ended without a report")
     store = open_store(url)
     try:
-        return result, recover_volumes(store) if store.has_lost_refs() else []
+        return result, recover_volumes(store) if store.care.has_lost_refs() else []
     finally:
         store.close()
 
@@ -75,14 +76,14 @@ def recover_volumes(store: Store) -> list[Recovered]:
     found: dict[str, dict[Oid, Manifest]] = {}
     for oid, manifest in _iter_manifests(store):
         found.setdefault(manifest.volume, {})[oid] = manifest
-    whole, named = Wholeness(store), store.list_named()
+    whole, named = Wholeness(store), store.care.list_named()
     order = sorted(found, key=lambda volume_id: _rank(named.get(volume_id), found[volume_id]))
     recovered = [
         _recover_volume(store, volume_id, found[volume_id], whole, named.get(volume_id, UNNAMED))
         for volume_id in order
-        if store.find_volume_by_id(volume_id) is None
+        if store.refs.find_volume_by_id(volume_id) is None
     ]
-    store.end_recovery()
+    store.care.end_recovery()
     return [item for item in recovered if item is not None]
 
 
@@ -101,7 +102,7 @@ def _rank(named: Named | None, manifests: dict[Oid, Manifest]) -> tuple[int, int
 
 
 def _iter_manifests(store: Store) -> Iterator[tuple[Oid, Manifest]]:
-    for oid in store.iter_manifests():
+    for oid in store.care.iter_manifests():
         try:
             yield oid, decode_manifest(store.objects.load_object(oid))
         except DataError:
@@ -119,7 +120,7 @@ def _recover_volume(
         return None
     oldest = manifests[chosen[-1].oid]
     record = _free_name(store, _rename(_make_record(volume_id, oldest), named))
-    store.recover_volume(record, [Head(item.version, item.oid) for item in chosen], named.tags)
+    store.care.recover_volume(record, [Head(item.version, item.oid) for item in chosen], named.tags)
     reached("rebuild.recovered")
     versions = [item.version for item in chosen]
     incomplete = {item.version for item in found} - set(versions)
@@ -183,7 +184,7 @@ def _fallback_name(volume_id: str) -> str:
 
 def _free_name(store: Store, record: VolumeRecord) -> VolumeRecord:
     """Two volumes may have been created under one name, one after the other."""
-    names = {(volume.environment, volume.name) for volume in store.list_volumes()}
+    names = {(volume.environment, volume.name) for volume in store.refs.list_volumes()}
     if (record.environment, record.name) not in names:
         return record
     return msgspec.structs.replace(record, name=_fallback_name(record.id))

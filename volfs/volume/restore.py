@@ -13,7 +13,8 @@ from volfs.model.manifest import MESSAGE_MAX, Snapshot
 from volfs.model.names import Path, join_path
 from volfs.model.text import cut_stored, to_text
 from volfs.model.tree import find_entry
-from volfs.store.base import Head, Store, VolumeRecord
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.edit import Edit, EditedDirectory
 from volfs.volume.leases import held_version

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from volfs.errors import LocalFileError
 from volfs.model.text import show
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 from volfs.system.directories import (
     Identity,
     OpenTree,

@@ -13,8 +13,9 @@ from volfs.errors import HeadMovedError
 from volfs.errors.fault_points import reached
 from volfs.model.manifest import encode_manifest
 from volfs.model.objects import Kind
-from volfs.store.base import Head, Store, VolumeRecord
-from volfs.store.care import GcReport
+from volfs.store.contract.care import GcReport
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store, upgrade_format
 from volfs.volume.adding_sums import add_sums, has_sums
 from volfs.volume.commit import CommitNote, make_manifest
@@ -50,7 +51,7 @@ def upgrade_store(
     store = open_store(url)
     try:
         converted = {}
-        for volume in store.list_volumes():
+        for volume in store.refs.list_volumes():
             version = convert_volume(store, volume, report)
             if version is not None:
                 converted[volume.full_name] = version
@@ -67,7 +68,7 @@ def convert_volume(
 ) -> int | None:
     """Publish a version with all sums; its number. None where the newest one has them."""
     while True:
-        head = store.get_head(volume.id)
+        head = store.refs.get_head(volume.id)
         with store.open_upload() as upload:
             reader = Reader(upload.load_object)
             snapshot = reader.load_manifest(head.manifest).snapshot
@@ -78,7 +79,7 @@ def convert_volume(
             new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
             reached("upgrade.converted")
             try:
-                store.publish(upload, volume.id, head, new, shares=(head.version,))
+                store.refs.publish(upload, volume.id, head, new, shares=(head.version,))
             except HeadMovedError:
                 continue
         return new.version

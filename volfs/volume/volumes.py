@@ -16,8 +16,9 @@ from volfs.model.objects import Kind, compute_oid
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
 from volfs.sessions.info import list_volume_sessions
 from volfs.sessions.liveness import list_stale_leases
-from volfs.store.base import Head, Store, VolumeRecord
 from volfs.store.clock import now_ns
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.identity import default_author, make_id
 from volfs.store.origin import describe_record
 from volfs.volume.history import load_manifest
@@ -51,7 +52,7 @@ def create_volume(
         auto_commit=auto_commit,
         environment=check_environment(environment),
     )
-    store.create_volume(record, encode_manifest(_first_manifest(record)))
+    store.refs.create_volume(record, encode_manifest(_first_manifest(record)))
     return record
 
 
@@ -68,7 +69,7 @@ def create_ephemeral_volume(
         created_by=default_author(),
         environment=environment,
     )
-    store.create_volume(record, encode_manifest(_first_manifest(record)))
+    store.refs.create_volume(record, encode_manifest(_first_manifest(record)))
     return record
 
 
@@ -95,7 +96,7 @@ def fork_volume(
     )
     with held_version(store, source, lambda: at):
         manifests = _fork_manifests(store, source, record, at)
-        store.fork_volume(record, manifests, source.id, at.version)
+        store.refs.fork_volume(record, manifests, source.id, at.version)
     return record
 
 
@@ -139,7 +140,7 @@ def rename_volume(
     NotFoundError; AlreadyExistsError; InvalidNameError.
     """
     check_volume_name(new)
-    store.rename_volume(old, new, environment, check_environment(to or environment))
+    store.refs.rename_volume(old, new, environment, check_environment(to or environment))
 
 
 def delete_volume(
@@ -149,10 +150,10 @@ def delete_volume(
 
     NotFoundError; as ``check_deletable``.
     """
-    check_deletable(store, store.get_volume(name, environment), network=network)
+    check_deletable(store, store.refs.get_volume(name, environment), network=network)
     # A mount that begins has a lease, and no facts yet by which it would be found.
     stale = [lease.session for lease in list_stale_leases(store)]
-    store.delete_volume(name, stale, environment)
+    store.refs.delete_volume(name, stale, environment)
 
 
 def check_deletable(
@@ -192,4 +193,4 @@ def _check_kind(record: VolumeRecord, network: bool) -> None:
 
 def list_environments_of(store: Store, name: str) -> list[str]:
     """Those in which a volume is called so."""
-    return sorted(record.environment for record in store.list_volumes() if record.name == name)
+    return sorted(record.environment for record in store.refs.list_volumes() if record.name == name)

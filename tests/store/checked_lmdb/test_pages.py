@@ -14,9 +14,9 @@ from tests.harness.damage import flip_byte
 from tests.volume.shortcuts import publish_files
 from volfs.errors import DamagedObjectError
 from volfs.model.objects import Kind
-from volfs.store.base import Damage
 from volfs.store.checked_lmdb import pages
 from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.contract.care import Damage
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.refs.name_log import NameLog
 from volfs.store.embedded.refs.refs import Refs
@@ -37,7 +37,7 @@ def path(tmp_path: Path) -> Path:
     store = open_store(str(tmp_path / "store"), create=True)
     volume = create_volume(store, "data")
     publish_files(store, volume, {f"{n}": b"%d" % n * 500 for n in range(200)})
-    store.put_tag(volume.id, "kept", 1)
+    store.refs.put_tag(volume.id, "kept", 1)
     store.close()
     return tmp_path / "store"
 
@@ -82,7 +82,7 @@ def test_a_new_index_keeps_all_but_what_it_makes_again(path: Path) -> None:
     report = list(rebuild_index(str(path)))[-1]
     assert not report.refs_lost
     store = open_store(str(path))
-    assert [tag.name for tag in store.list_tags(store.get_volume("data").id)] == ["kept"]
+    assert [tag.name for tag in store.refs.list_tags(store.refs.get_volume("data").id)] == ["kept"]
     assert check_store(store).is_clean
     store.close()
 

@@ -38,13 +38,13 @@ def path(tmp_path: Path) -> Path:
 
 def commit(path: Path, name: str = "f") -> None:
     store = open_store(str(path))
-    publish_files(store, store.get_volume("data"), {name: b"x"})
+    publish_files(store, store.refs.get_volume("data"), {name: b"x"})
     store.close()
 
 
 def find_missed(path: Path) -> str:
     store = open_store(str(path))
-    missed = store.find_missed()
+    missed = store.care.find_missed()
     store.close()
     return missed
 
@@ -74,8 +74,8 @@ def test_an_older_index_is_told_until_it_is_accepted(
         assert len(warnings) == 2  # one of each opening
         caplog.clear()
     store = open_store(str(restored))
-    store.accept_missed()
-    assert not store.find_missed()
+    store.care.accept_missed()
+    assert not store.care.find_missed()
     store.close()
     assert not find_missed(restored)
     commit(restored, "last")
@@ -134,7 +134,7 @@ def test_leases_are_nothing_to_miss(path: Path, tmp_path: Path) -> None:
     commit(path)
     shutil.copytree(path, tmp_path / "backup")
     store = open_store(str(path))
-    store.drop_lease("nobody")
+    store.leases.drop("nobody")
     store.close()
     shutil.rmtree(path)
     shutil.copytree(tmp_path / "backup", path)

@@ -28,8 +28,9 @@ from volfs.errors import (
 )
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import PACK_HEADER_SIZE, RECORD_HEADER_SIZE, Codec
-from volfs.store.base import Damage, Head, VolumeRecord
 from volfs.store.checked_lmdb.environment import Environment, store_errors
+from volfs.store.contract.care import Damage
+from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.embedded.engine import EmbeddedStore, open_embedded
 from volfs.store.packs.rows import IndexEntry, decode_entry, encode_entry
 from volfs.store.registry import open_store
@@ -45,17 +46,17 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def store(path: Path) -> Iterator[EmbeddedStore]:
     store = open_embedded(str(path), create=True)
-    store.create_volume(VOLUME, b"manifest 0")
+    store.refs.create_volume(VOLUME, b"manifest 0")
     yield store
     store.close()
 
 
 def add(store: EmbeddedStore, *chunks: bytes, kind: Kind = Kind.CHUNK) -> list[Oid]:
-    head = store.get_head(VOLUME.id)
+    head = store.refs.get_head(VOLUME.id)
     with store.open_upload() as upload:
         oids = [upload.put_object(kind, chunk) for chunk in chunks]
         manifest = upload.put_object(Kind.MANIFEST, f"manifest {head.version + 1}".encode())
-        store.publish(upload, VOLUME.id, head, Head(head.version + 1, manifest))
+        store.refs.publish(upload, VOLUME.id, head, Head(head.version + 1, manifest))
     return oids
 
 
@@ -72,7 +73,7 @@ def data_pack(path: Path) -> Path:
 
 
 def list_damage(store: EmbeddedStore) -> list[Damage]:
-    return [item for item in store.iter_damage() if isinstance(item, Damage)]
+    return [item for item in store.care.iter_damage() if isinstance(item, Damage)]
 
 
 def run_python(code: str, *arguments: str) -> str:
@@ -197,7 +198,11 @@ def test_without_its_packs_directory_nothing_is_written(
 
 def test_closed_store_says_so(store: EmbeddedStore) -> None:
     store.close()
-    for call in (store.open_upload, store.list_volumes, lambda: store.get_head(VOLUME.id)):
+    for call in (
+        store.open_upload,
+        store.refs.list_volumes,
+        lambda: store.refs.get_head(VOLUME.id),
+    ):
         with pytest.raises(StoreError, match="closed"):
             call()
 
@@ -211,13 +216,14 @@ def test_a_forked_process_is_refused(store: EmbeddedStore, path: Path) -> None:
         store = open_store(sys.argv[1])
         if os.fork() == 0:
             refused = 0
-            for call in (store.list_volumes, store.open_upload, lambda: open_store(sys.argv[1])):
+            again = lambda: open_store(sys.argv[1])
+            for call in (store.refs.list_volumes, store.open_upload, again):
                 try:
                     call()
                 except StoreError as error:
                     refused += "fork" in str(error)
             os._exit(refused)
-        print(os.waitstatus_to_exitcode(os.wait()[1]), len(store.list_volumes()))
+        print(os.waitstatus_to_exitcode(os.wait()[1]), len(store.refs.list_volumes()))
     """
     assert run_python(code, str(path)) == "3 1\n"
 
@@ -306,12 +312,14 @@ def test_an_allocated_pack_without_a_file_is_used(store: EmbeddedStore, path: Pa
 
 def test_another_process_does_not_cut_a_live_upload(store: EmbeddedStore, path: Path) -> None:
     add(store, noise(10))
-    head = store.get_head(VOLUME.id)
+    head = store.refs.get_head(VOLUME.id)
     with store.open_upload() as upload:
         oid = upload.put_object(Kind.CHUNK, noise(5000))
         run_python(PUBLISH, str(path), VOLUME.id, "1", "0")
         manifest = upload.put_object(Kind.MANIFEST, b"after them")
-        store.publish(upload, VOLUME.id, Head(*store.get_head(VOLUME.id)), Head(3, manifest))
+        store.refs.publish(
+            upload, VOLUME.id, Head(*store.refs.get_head(VOLUME.id)), Head(3, manifest)
+        )
     assert head.version == 1
     assert store.objects.load_object(oid) == noise(5000)
     assert len(packs(path)) == 4
@@ -322,7 +330,7 @@ PUBLISH = """
     import random, sys
     from volfs.errors import HeadMovedError
     from volfs.model.objects import Kind
-    from volfs.store.base import Head
+    from volfs.store.contract.refs import Head
     from volfs.store.registry import open_store
     url, volume, count, seed = sys.argv[1:]
     store = open_store(url)
@@ -330,11 +338,11 @@ PUBLISH = """
         with store.open_upload() as upload:
             upload.put_object(Kind.CHUNK, random.Random(f"{seed} {number}").randbytes(3000))
             while True:
-                head = store.get_head(volume)
+                head = store.refs.get_head(volume)
                 text = f"{seed} {number} after {head.version}".encode()
                 new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, text))
                 try:
-                    store.publish(upload, volume, head, new)
+                    store.refs.publish(upload, volume, head, new)
                 except HeadMovedError:
                     continue
                 break
@@ -349,7 +357,7 @@ def test_four_processes_publish_a_linear_history(store: EmbeddedStore, path: Pat
     ]
     running = [subprocess.Popen(command) for command in commands]
     assert [process.wait() for process in running] == [0] * 4
-    heads = list(store.iter_versions(VOLUME.id))
+    heads = list(store.refs.iter_versions(VOLUME.id))
     assert [head.version for head in heads] == list(range(100, -1, -1))
     notes = [store.objects.load_object(head.manifest).decode().split() for head in heads[:-1]]
     assert [int(words[-1]) for words in notes] == list(range(99, -1, -1))
@@ -372,16 +380,16 @@ def forget(store: EmbeddedStore, oid: Oid) -> None:
 
 def test_a_known_object_that_vanished_fails_the_publish(store: EmbeddedStore) -> None:
     (oid,) = add(store, noise(1000))
-    head = store.get_head(VOLUME.id)
+    head = store.refs.get_head(VOLUME.id)
     with store.open_upload() as upload:
         upload.put_object(Kind.CHUNK, noise(1000))
         manifest = upload.put_object(Kind.MANIFEST, b"relies on it")
         forget(store, oid)
         with pytest.raises(MissingObjectError, match="try again"):
-            store.publish(upload, VOLUME.id, head, Head(2, manifest))
-        assert store.get_head(VOLUME.id) == head
+            store.refs.publish(upload, VOLUME.id, head, Head(2, manifest))
+        assert store.refs.get_head(VOLUME.id) == head
         upload.put_object(Kind.CHUNK, noise(1000))
-        store.publish(upload, VOLUME.id, head, Head(2, manifest))
+        store.refs.publish(upload, VOLUME.id, head, Head(2, manifest))
         assert upload.load_object(oid) == noise(1000)
     assert store.objects.load_object(oid) == noise(1000)
     assert list_damage(store) == []
@@ -389,11 +397,11 @@ def test_a_known_object_that_vanished_fails_the_publish(store: EmbeddedStore) ->
 
 def test_an_upload_of_another_store_is_refused(store: EmbeddedStore, tmp_path: Path) -> None:
     other = open_embedded(str(tmp_path / "other"), create=True)
-    head = store.get_head(VOLUME.id)
+    head = store.refs.get_head(VOLUME.id)
     with other.open_upload() as upload:
         oid = upload.put_object(Kind.MANIFEST, b"m")
         with pytest.raises(ValueError, match="another store"):
-            store.publish(upload, VOLUME.id, head, Head(1, oid))
+            store.refs.publish(upload, VOLUME.id, head, Head(1, oid))
     other.close()
 
 
@@ -508,7 +516,7 @@ def test_packs_of_equal_size_that_were_swapped(store: EmbeddedStore, path: Path)
 
 
 def test_a_lost_manifest_is_damage(store: EmbeddedStore) -> None:
-    manifest = store.get_head(VOLUME.id).manifest
+    manifest = store.refs.get_head(VOLUME.id).manifest
     forget(store, manifest)
     lost, unnamed = list_damage(store)
     assert lost.oid == manifest
@@ -602,10 +610,10 @@ def test_running_out_of_space_in_the_index_moves_nothing(store: EmbeddedStore, p
         import resource, sys
         from volfs.errors import StoreError
         from volfs.model.objects import Kind
-        from volfs.store.base import Head
+        from volfs.store.contract.refs import Head
         from volfs.store.registry import open_store
         store = open_store(sys.argv[1])
-        head = store.get_head(sys.argv[2])
+        head = store.refs.get_head(sys.argv[2])
         none = resource.getrlimit(resource.RLIMIT_FSIZE)
         with store.open_upload() as upload:
             for number in range(5000):
@@ -613,12 +621,12 @@ def test_running_out_of_space_in_the_index_moves_nothing(store: EmbeddedStore, p
             new = Head(1, upload.put_object(Kind.MANIFEST, b"m"))
             resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, none[1]))
             try:
-                store.publish(upload, sys.argv[2], head, new)
+                store.refs.publish(upload, sys.argv[2], head, new)
             except StoreError:
-                print("full", store.get_head(sys.argv[2]) == head)
+                print("full", store.refs.get_head(sys.argv[2]) == head)
             resource.setrlimit(resource.RLIMIT_FSIZE, none)
-            store.publish(upload, sys.argv[2], head, new)
-        print(store.get_head(sys.argv[2]) == new)
+            store.refs.publish(upload, sys.argv[2], head, new)
+        print(store.refs.get_head(sys.argv[2]) == new)
     """
     assert run_python(code, str(path), VOLUME.id) == "full True\nTrue\n"
     again = open_embedded(str(path), create=False)
@@ -636,7 +644,7 @@ def test_a_process_id_that_another_one_has_is_told_of(tmp_path: Path) -> None:
         from volfs.store.registry import open_store
         try:
             store = open_store({str(path)!r})
-            print(store.list_volumes(), flush=True)
+            print(store.refs.list_volumes(), flush=True)
             sys.stdin.readline()
             store.close()
         except StoreUnavailableError as error:

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from volfs.model.manifest import make_first_manifest
-from volfs.store.base import VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
 from volfs.store.embedded.refs.name_log import Naming
 from volfs.store.embedded.refs.refs import encode_record, name_key, naming_of
 from volfs.store.origin import describe_record, find_record

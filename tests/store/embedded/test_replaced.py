@@ -15,8 +15,10 @@ from tests.volume.shortcuts import noise, publish_files, read_file
 from volfs.errors import StoreReplacedError, fault_points
 from volfs.model.pack import PackKind
 from volfs.model.retention import KeepRules
-from volfs.store.base import Lease, Store, VolumeRecord
 from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.store.registry import open_store, open_tables
 from volfs.store.tables import TableNames
 from volfs.volume.expire import expire_versions
@@ -40,7 +42,7 @@ def path(tmp_path: Path) -> Path:
     volume = create_volume(store, "data", chunk_bits=16)
     for number in range(3):
         publish_files(store, volume, {f"f{number}": noise(200_000, number)})
-    store.put_tag(volume.id, "first", 1)
+    store.refs.put_tag(volume.id, "first", 1)
     create_volume(store, "spare")
     store.close()
     return tmp_path / "store"
@@ -54,7 +56,7 @@ def store(path: Path) -> Iterator[Store]:
 
 
 def data(store: Store) -> VolumeRecord:
-    return store.get_volume("data")
+    return store.refs.get_volume("data")
 
 
 def volume_id(store: Store) -> str:
@@ -62,23 +64,23 @@ def volume_id(store: Store) -> str:
 
 
 CHANGES: dict[str, Change] = {
-    "publish": lambda s: publish_files(s, s.get_volume("data"), {"new": noise(90_000, 9)}),
-    "known": lambda s: publish_files(s, s.get_volume("data"), {"same": noise(200_000, 1)}),
+    "publish": lambda s: publish_files(s, s.refs.get_volume("data"), {"new": noise(90_000, 9)}),
+    "known": lambda s: publish_files(s, s.refs.get_volume("data"), {"same": noise(200_000, 1)}),
     "create": lambda s: create_volume(s, "another"),
-    "fork": lambda s: fork_volume(s, data(s), "fork", s.get_head(data(s).id)),
+    "fork": lambda s: fork_volume(s, data(s), "fork", s.refs.get_head(data(s).id)),
     "rename": lambda s: rename_volume(s, "data", "renamed"),
     "delete": lambda s: delete_volume(s, "spare"),
-    "expire": lambda s: s.remove_versions(volume_id(s), [2]),
+    "expire": lambda s: s.refs.remove_versions(volume_id(s), [2]),
     "restore": lambda s: restore_version(s, data(s), get_version(s, data(s), "2")),
-    "tag": lambda s: s.put_tag(volume_id(s), "second", 2),
-    "untag": lambda s: s.delete_tag(volume_id(s), "first"),
-    "lease": lambda s: s.put_lease(Lease("session", volume_id(s), (1,))),
-    "drop": lambda s: s.drop_lease("session"),
+    "tag": lambda s: s.refs.put_tag(volume_id(s), "second", 2),
+    "untag": lambda s: s.refs.delete_tag(volume_id(s), "first"),
+    "lease": lambda s: s.leases.put(Lease("session", volume_id(s), (1,))),
+    "drop": lambda s: s.leases.drop("session"),
     "upload": lambda s: s.open_upload(),
     "gc": lambda s: collect_garbage(s, grace=0),
-    "undelete": lambda s: s.undelete(),
+    "undelete": lambda s: s.care.undelete(),
     "repair": lambda s: repair_store(s),
-    "recovered": lambda s: s.end_recovery(),
+    "recovered": lambda s: s.care.end_recovery(),
 }
 
 
@@ -116,7 +118,7 @@ def test_every_change_is_refused(store: Store, path: Path, change: str, swap: st
     with pytest.raises(StoreReplacedError, match="was replaced, moved or unmounted"):
         CHANGES[change](store)
     assert hash_tree(path.parent) == before
-    assert read_file(store, store.get_volume("data"), "f1") == noise(200_000, 1)
+    assert read_file(store, store.refs.get_volume("data"), "f1") == noise(200_000, 1)
 
 
 @pytest.mark.parametrize("swap", SWAPS)
@@ -129,7 +131,7 @@ def test_who_opens_it_then_has_the_one_that_is_there(store: Store, path: Path, s
         store.close()
     again = open_store(str(path))
     CHANGES["publish"](again)
-    assert again.get_head(volume_id(again)).version == 4
+    assert again.refs.get_head(volume_id(again)).version == 4
     again.close()
     if swap in ("all", "index"):
         with pytest.raises(StoreReplacedError):
@@ -139,9 +141,9 @@ def test_who_opens_it_then_has_the_one_that_is_there(store: Store, path: Path, s
 def test_put_back_it_is_as_before(store: Store, path: Path) -> None:
     path.rename(path.with_name("away"))
     with pytest.raises(StoreReplacedError, match=f"is gone: .*is at {path.with_name('away')}"):
-        store.prove()
+        store.care.prove()
     path.with_name("away").rename(path)
-    store.prove()
+    store.care.prove()
     CHANGES["publish"](store)
 
 
@@ -153,9 +155,9 @@ def test_two_addresses_both_have_to_lead_there(path: Path) -> None:
     link.symlink_to(path.with_name("nowhere"))
     for store in stores:
         with pytest.raises(StoreReplacedError, match=f"at {link} is gone"):
-            store.prove()
+            store.care.prove()
     stores[1].close()
-    stores[0].prove()
+    stores[0].care.prove()
     stores[0].close()
 
 
@@ -206,7 +208,7 @@ def test_what_was_written_is_not_cut_short_before_it_is_published(
     with pytest.raises(StoreReplacedError, match="cut short"):
         publish_files(store, data(store), files)
     assert cut.point == ""
-    assert store.get_head(data(store).id).version == 3
+    assert store.refs.get_head(data(store).id).version == 3
 
 
 @contextmanager
@@ -222,7 +224,7 @@ def open_fresh(path: Path) -> Iterator[Store]:
 @pytest.mark.parametrize("damage", ["replaced", "damaged", "gone"])
 def test_what_is_relied_on_is_in_the_store(store: Store, path: Path, damage: str) -> None:
     """Content that is there need not be written; but only if it still is."""
-    volume = store.get_volume("data")
+    volume = store.refs.get_volume("data")
     assert read_file(store, volume, "f1") == noise(200_000, 1)  # known to be whole from now on
     CHANGES["known"](store)
     copy_packs(path)

@@ -50,7 +50,7 @@ def test_the_form_of_each_size(content: str, size: int) -> None:
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[EmbeddedStore]:
     store = open_embedded(str(tmp_path / "store"), create=True)
-    store.create_volume(VOLUME, b"manifest 0")
+    store.refs.create_volume(VOLUME, b"manifest 0")
     yield store
     store.close()
 

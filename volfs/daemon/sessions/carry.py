@@ -29,7 +29,8 @@ from volfs.sessions.facts import CATALOG, LOCK, REMOVED, SESSIONS
 from volfs.sessions.lock import is_locked
 from volfs.sessions.notes import Note, is_noted, read_note, write_note
 from volfs.sessions.places import session_name
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.vfs.salvage import salvage_catalog
 
 log = logging.getLogger(__name__)
@@ -95,9 +96,9 @@ def _put_aside(store: Store, place: Path) -> None:
         is_empty = False
     ending = f"{token}{REMOVED}" if is_empty else f"before-{token}"
     aside = place.with_name(f"{place.name}.{ending}")
-    lease = store.find_lease(session_name(store, place))
+    lease = store.leases.find(session_name(store, place))
     if lease is not None and not is_empty:
-        store.put_lease(msgspec.structs.replace(lease, session=session_name(store, aside)))
+        store.leases.put(msgspec.structs.replace(lease, session=session_name(store, aside)))
     place.rename(aside)
 
 

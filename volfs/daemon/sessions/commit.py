@@ -13,7 +13,8 @@ from volfs.daemon.sessions.inspect import get_left
 from volfs.daemon.sessions.locate import name_here
 from volfs.daemon.sessions.open import take_session
 from volfs.daemon.sessions.opened import OpenSession, end_session
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote, Published
 
 

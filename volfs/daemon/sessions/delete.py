@@ -13,7 +13,8 @@ from volfs.errors import MountError, NotFoundError
 from volfs.model.names import MAIN
 from volfs.sessions.facts import CATALOG, SCRATCH
 from volfs.sessions.info import SessionInfo, list_volume_sessions
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.vfs.leftover import read_answer
 from volfs.volume.volumes import check_deletable, delete_volume
 
@@ -27,7 +28,7 @@ def delete_with_overlays(
 
     They are removed only if nothing else keeps the volume.
     """
-    _delete(store, [(store.get_volume(name, environment), network)])
+    _delete(store, [(store.refs.get_volume(name, environment), network)])
 
 
 def delete_all_with_overlays(store: Store, records: Sequence[VolumeRecord]) -> None:

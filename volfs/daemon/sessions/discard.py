@@ -11,7 +11,7 @@ from volfs.daemon.sessions.open import take_session
 from volfs.daemon.sessions.opened import end_session
 from volfs.errors import MountError
 from volfs.sessions.info import SessionInfo, get_session
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 
 
 def discard_overlay(store: Store, name: str) -> None:

@@ -24,8 +24,8 @@ from volfs.model.names import Path, join_path, parse_path, show_path
 from volfs.model.objects import Buffer
 from volfs.sessions.facts import CATALOG, SCRATCH
 from volfs.sessions.info import SessionInfo
-from volfs.store.base import Store
 from volfs.store.clock import now_ns
+from volfs.store.contract.store import Store
 from volfs.vfs.left_content import LeftBytes, Sources, join_ranges
 from volfs.vfs.left_tree import Left, LeftDirectory, LeftFile, LeftTree, read_left_tree
 from volfs.vfs.salvage import Salvaged, ScratchReader, salvage_catalog

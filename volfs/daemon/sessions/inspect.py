@@ -10,7 +10,8 @@ from volfs.errors import DamagedObjectError, MountError
 from volfs.model.text_json import encode_json
 from volfs.sessions.facts import CATALOG, FACTS, SCRATCH
 from volfs.sessions.info import SessionInfo, get_session, list_store_sessions
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.vfs.bases import base_gone, find_version_problem
 from volfs.vfs.leftover import Leftover, inspect_overlay, read_answer
 
@@ -71,7 +72,7 @@ def get_left(store: Store, name: str) -> tuple[OverlayInfo, VolumeRecord]:
 
 
 def describe_session(store: Store, session: SessionInfo) -> OverlayInfo:
-    volume = store.find_volume_by_id(session.volume_id) if session.volume_id else None
+    volume = store.refs.find_volume_by_id(session.volume_id) if session.volume_id else None
     left = _inspect(session)
     if not session.volume_id:
         problem = f"{FACTS} cannot be read; mounting the volume there again takes it over"

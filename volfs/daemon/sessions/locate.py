@@ -21,7 +21,7 @@ from volfs.sessions.info import SessionInfo, get_session, load_session
 from volfs.sessions.lock import holding
 from volfs.sessions.notes import forget_note
 from volfs.sessions.places import sessions_directory
-from volfs.store.base import Store
+from volfs.store.contract.store import Store
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -78,7 +78,7 @@ def name_here(store: Store, name: str) -> str:
         if found.is_ours:
             return found.session.name
         session = found.session
-        if store.find_volume_by_id(session.volume_id) is None:
+        if store.refs.find_volume_by_id(session.volume_id) is None:
             raise NotFoundError(
                 f"{name}: it is of the volume {session.volume or 'that nothing tells'} "
                 f"({session.volume_id or 'no id'}), which this store does not have; "

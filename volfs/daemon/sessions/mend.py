@@ -19,8 +19,9 @@ from volfs.sessions.info import SessionInfo, list_inner_sessions, load_session
 from volfs.sessions.liveness import list_damaged_leases
 from volfs.sessions.lock import holding, is_locked
 from volfs.sessions.places import find_session_path
-from volfs.store.base import Lease, Store
 from volfs.store.clock import unique_ns
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.store import Store
 from volfs.vfs.bases import find_present, is_there, recorded_needs
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.records import Recorded, StoredBase
@@ -47,7 +48,7 @@ def make_missing_leases(store: Store) -> list[MendedLease]:
 
     The process must have one thread.
     """
-    missing = [s.name for s in list_inner_sessions(store) if store.find_lease(s.name) is None]
+    missing = [s.name for s in list_inner_sessions(store) if store.leases.find(s.name) is None]
     mended = [_mend_one(store, name) for name in missing]
     return [item for item in mended if item.outcome != DROPPED]
 
@@ -76,7 +77,7 @@ def _mend(store: Store, name: str | None) -> MendedLease:
 
 
 def _drop(store: Store, name: str, reason: str) -> MendedLease:
-    store.drop_lease(name)
+    store.leases.drop(name)
     return MendedLease(name, DROPPED, reason)
 
 
@@ -101,7 +102,7 @@ def _mend_dead(store: Store, name: str, session: SessionInfo) -> MendedLease:
     recorded = read_catalog(session.path / CATALOG)
     if recorded.base is None or not recorded.inodes:
         return _drop(store, name, "its mount died and left nothing")
-    store.put_lease(_make_lease(store, name, session.volume_id, recorded.base, recorded))
+    store.leases.put(_make_lease(store, name, session.volume_id, recorded.base, recorded))
     if found.lost:
         return MendedLease(name, "made again", f"as far as it goes: {found.lost}")
     return MendedLease(name, "made again", "from what its mount left")
@@ -112,7 +113,7 @@ def _make_lease(
 ) -> Lease:
     """What the overlay stands on, and what its files lie on, which may be of views before."""
     needs = recorded_needs(recorded)
-    there = store.find_version(volume_id, base.version) == base.manifest
+    there = store.refs.find_version(volume_id, base.version) == base.manifest
     if not (there or is_there(store.objects, needs)):  # gc does not work with what is missing
         needs = tuple(sorted(find_present(store.objects, needs)))
     versions = (base.version,) if there else ()

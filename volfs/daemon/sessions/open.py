@@ -26,7 +26,8 @@ from volfs.sessions.facts import LOCK, REMOVED
 from volfs.sessions.host import is_of_other_mounts
 from volfs.sessions.info import get_session, load_session
 from volfs.sessions.places import session_name, sessions_directory
-from volfs.store.base import Store, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 
 
 def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> OpenSession:
@@ -95,14 +96,14 @@ def _adopt(store: Store, name: str, path: Path) -> OpenSession:
             "that place can be committed or discarded"
         ) from error
     session.path = path
-    store.drop_lease(name)
+    store.leases.drop(name)
     return session
 
 
 def _copy_lease(store: Store, name: str, new: str) -> None:
-    lease = store.find_lease(name)
+    lease = store.leases.find(name)
     if lease is not None:
-        store.put_lease(msgspec.structs.replace(lease, session=new))
+        store.leases.put(msgspec.structs.replace(lease, session=new))
 
 
 # --- where ------------------------------------------------------------------

@@ -30,8 +30,9 @@ from volfs.sessions.facts import (
 from volfs.sessions.notes import forget_note, is_noted, read_note, write_note
 from volfs.sessions.places import session_name
 from volfs.store.anchor import DIRECTORY, anchored, find_place
-from volfs.store.base import Store, VolumeRecord
 from volfs.store.clock import now_ns
+from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.system.directories import OpenTree, list_directory, remove_tree
 from volfs.vfs.scratch import sync_directory
 
@@ -147,7 +148,7 @@ def end_session(store: Store, session: OpenSession) -> None:
     session.remove()
     reached("end.removed")
     try:
-        store.drop_lease(session_name(store, session.path))
+        store.leases.drop(session_name(store, session.path))
     except StoreError as error:
         log.warning("lease: %s; it is dropped by the next gc", error)
 

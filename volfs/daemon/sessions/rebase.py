@@ -35,8 +35,10 @@ from volfs.model.names import parse_path, show_path
 from volfs.model.profile import get_profile
 from volfs.sessions.info import get_session
 from volfs.sessions.places import session_name
-from volfs.store.base import Head, Lease, Need, Store, VolumeRecord
 from volfs.store.clock import now_ns, unique_ns
+from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
 from volfs.vfs.bases import is_there, keep_what_is_there, recorded_needs
 from volfs.vfs.catalog import Catalog, Flush
 from volfs.vfs.checkout import apply_checkout, plan_checkout
@@ -120,7 +122,7 @@ class _Rebase:
         self.name = name
         self.sub_path = sub_path
         self.stack = stack
-        self.left = store.find_lease(name)
+        self.left = store.leases.find(name)
         self.catalog = Catalog(session.catalog, must_exist=True)
         stack.callback(self.catalog.close)
         self.scratch = Scratch(session.scratch)
@@ -139,7 +141,7 @@ class _Rebase:
                 result.merged = True
         if not result.merged:
             keep_what_is_there(self.store, self.volume.id, self.name, recorded)
-            self.left = self.store.find_lease(self.name)
+            self.left = self.store.leases.find(self.name)
             self.replay(recorded, head, snapshot, result, leave_out)
         return result
 
@@ -152,7 +154,7 @@ class _Rebase:
             view = View(self.store.objects, head, snapshot, self.sub_path)
             if settle(self.make_state(view), view.find_root, snapshot) is not None:
                 return head, snapshot
-            if head != self.store.get_head(self.volume.id):
+            if head != self.store.refs.get_head(self.volume.id):
                 break
             make_sub_path(self.store, self.volume, self.sub_path)
         where = show_path(self.sub_path)
@@ -244,7 +246,7 @@ class _Rebase:
         name = session_name(self.store, place)
         if self.left is not None:
             rest = msgspec.structs.replace(self.left, session=name, versions=(), over=b"")
-            self.store.put_lease(rest)
+            self.store.leases.put(rest)
         reached("rebase.kept")
         return name
 
@@ -267,22 +269,22 @@ class _Rebase:
         write_flush(self.scratch, self.catalog, flush)
         self.session.note_place()
         reached("rebase.recorded")
-        self.store.put_lease(new)
+        self.store.leases.put(new)
         reached("rebase.narrowed")
 
     def put_back_lease(self) -> None:
         """Nothing may be leased that is not there: gc would not work."""
         if self.left is not None:
-            self.store.put_lease(self.left)
+            self.store.leases.put(self.left)
         else:
-            self.store.drop_lease(self.name)
+            self.store.leases.drop(self.name)
 
     def put_wide(self, wide: Lease, new: Lease) -> None:
         """An older lease may name versions that are not there; what it needs stays all the same."""
         try:
-            self.store.put_lease(wide)
+            self.store.leases.put(wide)
         except NotFoundError:
-            self.store.put_lease(msgspec.structs.replace(wide, versions=new.versions))
+            self.store.leases.put(msgspec.structs.replace(wide, versions=new.versions))
 
 
 def _beside_view(state: MountState) -> set[Need]:

@@ -1,6 +1,7 @@
 """The embedded engine: one directory, with packs and one LMDB environment. Imports go downward::
 
 engine          a handle on an open store, and the one engine for each directory
+contract/       Refs, Leases and Care of an open store, each over its parts
 opened          the parts of an open store, wired together
 care/           gc, check, repair, rebuilding
 tables/         ordered tables beside the index, and how processes wake each other

@@ -61,7 +61,7 @@ class _Place:
 
 
 class ObjectReader:
-    """``store.base.Objects`` over the index and the packs. Thread-safe.
+    """``store.contract.objects.Objects`` over the index and the packs. Thread-safe.
 
     What is read for the first time is verified: of a record in blocks the blocks
     that are wanted, of another one the whole. What is stored as it is, is read

@@ -13,8 +13,8 @@ from volfs.model.collection import CollectionPlan, PackUse, plan_collection
 from volfs.model.objects import Kind, Oid
 from volfs.model.pack import RECORD_HEADER_SIZE
 from volfs.model.references import Reference
-from volfs.store.care import GcOptions, GcProgress, GcReport, Live
 from volfs.store.checked_lmdb.environment import Transaction
+from volfs.store.contract.care import GcOptions, GcProgress, GcReport, Live
 from volfs.store.elapsed import begin_wait
 from volfs.store.embedded.care.caretaker import (
     Copier,

@@ -17,8 +17,8 @@ from volfs.model.pack import (
     iter_records,
     pack_kind,
 )
-from volfs.store.base import CheckProgress, Damage
 from volfs.store.checked_lmdb.whole_tables import iter_damaged_rows
+from volfs.store.contract.care import CheckProgress, Damage
 from volfs.store.embedded.care.caretaker import Parts
 from volfs.store.embedded.care.name_check import list_name_damage
 from volfs.store.embedded.data.pack_files import PackReader, list_files, pack_path

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from volfs.errors import DamagedObjectError, DataError
 from volfs.model.manifest import decode_manifest
 from volfs.model.names import join_name
-from volfs.store.base import Damage
 from volfs.store.checked_lmdb.environment import Transaction
+from volfs.store.contract.care import Damage
 from volfs.store.embedded.care.caretaker import Parts
 from volfs.store.embedded.refs.name_log import NAME_LOG, Naming
 from volfs.store.origin import find_record

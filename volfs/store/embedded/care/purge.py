@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from volfs.errors import OutOfSpaceError
 from volfs.errors.fault_points import reached
-from volfs.store.care import GcOptions, GcProgress, Undeleted
 from volfs.store.checked_lmdb.environment import Transaction, store_errors
+from volfs.store.contract.care import GcOptions, GcProgress, Undeleted
 from volfs.store.elapsed import Wait, look_again, wait_since
 from volfs.store.embedded.care.caretaker import ROWS_AT_ONCE, Parts, Row, alone
 from volfs.store.embedded.data.pack_files import pack_path

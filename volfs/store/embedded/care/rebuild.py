@@ -17,10 +17,9 @@ from volfs.errors.fault_points import reached
 from volfs.model.objects import Oid
 from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
 from volfs.store.anchor import name_places
-from volfs.store.base import CheckProgress
-from volfs.store.care import RebuildReport
 from volfs.store.checked_lmdb.environment import Environment, store_errors
 from volfs.store.checked_lmdb.whole_tables import copy_tables, empty_tables
+from volfs.store.contract.care import CheckProgress, RebuildReport
 from volfs.store.embedded.care.caretaker import ROWS_AT_ONCE
 from volfs.store.embedded.care.damage import end_of, find_record_problem, scan_records
 from volfs.store.embedded.care.repair import entry_of, find_kind

@@ -19,9 +19,8 @@ from volfs.model.pack import (
     decode_pack_header,
     pack_kind,
 )
-from volfs.store.base import CheckProgress, Damage
-from volfs.store.care import RepairReport
 from volfs.store.clock import Steady
+from volfs.store.contract.care import CheckProgress, Damage, RepairReport
 from volfs.store.elapsed import Wait
 from volfs.store.embedded.care.caretaker import (
     ROWS_AT_ONCE,

@@ -23,7 +23,7 @@ _PACKS_PER_SIZE = 64
 
 
 class PackUpload:
-    """``store.base.Upload``. Threads hash and compress in parallel and append in turn.
+    """``store.contract.objects.Upload``. Threads hash and compress in parallel and append in turn.
 
     It holds the lock of every pack it has written until it is published or
     left, so nobody cuts or collects them. What was put and not published is given

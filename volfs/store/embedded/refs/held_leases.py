@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from volfs.store.base import Lease
 from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.contract.leases import Lease
 from volfs.store.embedded.refs.holds import Holds
 from volfs.store.embedded.refs.refs import Refs
 

@@ -10,9 +10,9 @@ from blake3 import blake3
 
 from volfs.errors import DamagedObjectError
 from volfs.model.text import from_stored, to_bytes, to_stored
-from volfs.store.base import Lease
 from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE
 from volfs.store.checked_lmdb.environment import Environment, Table, Transaction
+from volfs.store.contract.leases import Lease
 from volfs.store.embedded.refs.refs import Refs
 
 _encoder = msgspec.msgpack.Encoder()

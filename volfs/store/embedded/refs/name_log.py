@@ -19,8 +19,8 @@ from xxhash import xxh3_64_hexdigest
 from volfs.errors import OutOfSpaceError
 from volfs.errors.fault_points import reached
 from volfs.model.names import MAIN, join_name
-from volfs.store.base import Named
 from volfs.store.checked_lmdb.environment import store_errors
+from volfs.store.contract.care import Named
 from volfs.store.embedded.data.pack_files import sync_directory
 from volfs.store.owner import give_to_owner
 

@@ -16,8 +16,8 @@ from volfs.errors import AlreadyExistsError, DamagedObjectError, HeadMovedError,
 from volfs.model.names import MAIN, join_name
 from volfs.model.objects import OID_SIZE, Oid
 from volfs.model.text import from_stored, to_stored
-from volfs.store.base import Head, VolumeRecord
 from volfs.store.checked_lmdb.environment import Environment, Table, Transaction
+from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.embedded.refs.holds import PREFIX_SIZE
 from volfs.store.embedded.refs.name_log import NameLog, Naming
 

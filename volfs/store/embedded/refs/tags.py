@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from volfs.errors import AlreadyExistsError, NotFoundError
 from volfs.model.names import is_tag_name
-from volfs.store.base import Tag
 from volfs.store.checked_lmdb.environment import Environment, Table, Transaction
+from volfs.store.contract.refs import Tag
 from volfs.store.embedded.refs.name_log import NameLog, Naming
 from volfs.store.embedded.refs.refs import TAGGED, TAGS, Refs, decode_tag
 

@@ -1,0 +1,151 @@
+"""The embedded engine's ``Refs``: each change is one transaction of the index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+
+from volfs.errors import VolumeInUseError
+from volfs.errors.fault_points import reached
+from volfs.model.names import MAIN
+from volfs.model.objects import Kind, Oid
+from volfs.store.checked_lmdb.environment import Transaction
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.objects import Upload
+from volfs.store.contract.refs import Head, Tag, VolumeRecord
+from volfs.store.embedded.data.upload import PackUpload
+from volfs.store.embedded.opened import Engine
+
+
+class EmbeddedRefs:
+    """``store.contract.refs.Refs``."""
+
+    def __init__(self, engine: Engine, open_upload: Callable[[], Upload]) -> None:
+        self._engine = engine
+        self._open_upload = open_upload
+        self._refs = engine.refs
+        self._leases = engine.leases
+        self._tags = engine.tags
+
+    # --- volumes ---------------------------------------------------------
+
+    def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
+        with self._open_upload() as upload:
+            oid = upload.put_object(Kind.MANIFEST, manifest)
+            self._publish(upload, self._refs.creation(record, oid))
+
+    def fork_volume(
+        self, record: VolumeRecord, manifests: tuple[bytes, bytes], source: str, version: int
+    ) -> None:
+        with self._open_upload() as upload:
+            oids = [upload.put_object(Kind.MANIFEST, manifest) for manifest in manifests]
+            create = self._refs.creation(record, *oids)
+
+            def fork(txn: Transaction) -> Oid:
+                self._refs.check_versions(txn, source, (version,))
+                return create(txn)
+
+            self._publish(upload, fork)
+
+    def get_volume(self, name: str, environment: str = MAIN) -> VolumeRecord:
+        return self._refs.get_volume(name, environment)
+
+    def find_volume_by_id(self, volume_id: str) -> VolumeRecord | None:
+        return self._refs.find_volume_by_id(volume_id)
+
+    def list_volumes(self) -> list[VolumeRecord]:
+        return self._refs.list_volumes()
+
+    def rename_volume(
+        self, old: str, new: str, environment: str = MAIN, to: str | None = None
+    ) -> None:
+        self._refs.rename_volume(old, new, environment, to or environment)
+
+    def rename_environment(self, old: str, new: str) -> None:
+        self._refs.rename_environment(old, new)
+
+    def delete_volume(
+        self, name: str, stale: Collection[str] = (), environment: str = MAIN
+    ) -> None:
+        def delete(txn: Transaction) -> None:
+            record = self._refs.find_in(txn, name, environment)
+            for lease in self._leases.list_in(txn):
+                if lease.volume_id == record.id and lease.session not in stale:
+                    raise VolumeInUseError(
+                        f"{record.full_name}: the mount {lease.session} is beginning, or died as "
+                        "it began; `volfs overlays` shows it"
+                    )
+            self._refs.delete(txn, record)
+
+        self._engine.environment.free(delete)
+
+    # --- versions --------------------------------------------------------
+
+    def get_head(self, volume_id: str) -> Head:
+        return self._refs.get_head(volume_id)
+
+    def find_head_ready(self, volume_id: str) -> Head | None:
+        return self._refs.get_head(volume_id)
+
+    def find_version(self, volume_id: str, version: int) -> Oid | None:
+        return self._refs.find_version(volume_id, version)
+
+    def iter_versions(self, volume_id: str) -> Iterator[Head]:
+        return self._refs.iter_versions(volume_id)
+
+    def remove_versions(self, volume_id: str, versions: Collection[int]) -> list[int]:
+        def remove(txn: Transaction) -> list[int]:
+            kept = {tag.version for tag in self._tags.list_in(txn, volume_id)}
+            for lease in self._leases.list_in(txn):
+                if lease.volume_id == volume_id:
+                    kept.update(filter(lease.has, versions))
+            held = self._engine.holds.list_held()
+            kept.update(self._refs.list_held(txn, volume_id, versions, held))
+            removed = self._refs.remove_versions(txn, volume_id, set(versions) - kept)
+            reached("expire.unmoved")
+            return removed
+
+        removed = self._engine.environment.free(remove)
+        reached("expire.moved")
+        return removed
+
+    # --- tags ------------------------------------------------------------
+
+    def put_tag(self, volume_id: str, tag: str, version: int, *, move: bool = False) -> None:
+        self._tags.put(volume_id, tag, version, move=move)
+
+    def find_tag(self, volume_id: str, tag: str) -> int | None:
+        return self._tags.find(volume_id, tag)
+
+    def list_tags(self, volume_id: str) -> list[Tag]:
+        return self._tags.list_all(volume_id)
+
+    def delete_tag(self, volume_id: str, tag: str) -> None:
+        self._tags.delete(volume_id, tag)
+
+    # --- publishing ------------------------------------------------------
+
+    def publish(
+        self,
+        upload: Upload,
+        volume_id: str,
+        expected: Head,
+        new: Head,
+        *,
+        shares: Collection[int] = (),
+        lease: Lease | None = None,
+    ) -> None:
+        advance = self._refs.advance(volume_id, expected, new, shares)
+
+        def move(txn: Transaction) -> Oid:
+            manifest = advance(txn)
+            if lease is not None:
+                self._leases.put_in(txn, lease)
+            return manifest
+
+        self._publish(upload, move)
+
+    def _publish(self, upload: Upload, move: Callable[[Transaction], Oid]) -> None:
+        if not isinstance(upload, PackUpload) or not upload.belongs_to(self._engine.pool):
+            raise ValueError("an upload of another store")
+        with upload.publishing() as batch:
+            self._engine.index.publish(batch, move)
