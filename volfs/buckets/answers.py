@@ -27,6 +27,7 @@ class Kind(Enum):
     DENIED = "denied"
     CLOCK = "clock"
     PAYER = "payer"
+    ARCHIVED = "archived"
     FULL = "full"
     REGION = "region"
     INVALID = "invalid"
@@ -83,6 +84,9 @@ TABLE: dict[Kind, Row] = {
     ),
     Kind.PAYER: Row(
         errors.StoreDeniedError, "who reads this bucket pays for it; say that the requester pays"
+    ),
+    Kind.ARCHIVED: Row(
+        errors.StoreDeniedError, "the object is in an archive; have the service restore it first"
     ),
     Kind.FULL: Row(errors.OutOfSpaceError, "the bucket has no room left, or its quota is used up"),
     Kind.REGION: Row(errors.StoreError, "the bucket is in another region; give that as region="),

@@ -19,6 +19,8 @@ Send = Callable[[float], T]
 DEADLINE = 60.0
 ATTEMPT = 20.0
 """Seconds after which a request without any progress is given up and sent again."""
+FIRST_ATTEMPTS = 3
+"""How often a host is tried that has never answered."""
 UPLOAD_RATE = 256 * 1024
 """Bytes a second below which an upload is given up."""
 
@@ -42,6 +44,8 @@ class Caller:
         self._deadline = deadline
         self._process = os.getpid()
         self._closed = threading.Event()
+        self._answered = False
+        """Whether the service has ever said anything."""
         self.throttle = Throttle()
         self.outage = Outage()
 
@@ -91,13 +95,14 @@ class Caller:
                 if found is not None:
                     return found
                 pause = pause_before(attempt, failure.wait)
-                if not failure.row.again or pause >= deadline.left:
+                if not self._is_worth(failure, attempt) or pause >= deadline.left:
                     self._judge(failure)
                     raise
                 self._wait(pause)
                 attempt += 1
                 continue
             self.outage.succeed()
+            self._answered = True
             return reply
 
     def check_process(self) -> None:
@@ -120,6 +125,13 @@ class Caller:
         if failure.kind is Kind.BUSY:
             self.throttle.slow_down()
         return decide(failure) if decide is not None else None
+
+    def _is_worth(self, failure: Failure, attempt: int) -> bool:
+        """An endpoint that never answered is a wrong one, more likely than one that is away."""
+        self._answered = self._answered or failure.status != 0
+        if failure.kind in (Kind.REFUSED, Kind.NO_HOST) and not self._answered:
+            return attempt < FIRST_ATTEMPTS
+        return failure.row.again
 
     def _judge(self, failure: Failure) -> None:
         """A service that refuses is there; one that does not answer may be away."""

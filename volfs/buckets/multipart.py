@@ -63,9 +63,11 @@ class Multipart:
 
     def complete(self) -> ObjectInfo:
         """Make the object of all parts, in the order of their numbers."""
+        what = self._caller.name_of("COMPLETE", self._key)
         with self._lock:
             parts = sorted(self._parts.items())
-        what = self._caller.name_of("COMPLETE", self._key)
+        if self._over:
+            raise to_error(Failure(Kind.NO_UPLOAD), what)
         try:
             info = self._caller.attempt(
                 "COMPLETE",

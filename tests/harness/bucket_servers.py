@@ -1,0 +1,102 @@
+"""Fixtures of the servers of buckets: imported by the ``conftest.py`` of who needs them.
+
+A server is begun once for all tests of a process. Each bucket has a name of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.harness.servers import MotoServer, SeaweedServer, Server
+from volfs.buckets.access import Bucket
+from volfs.buckets.address import BucketAddress
+from volfs.buckets.opening import open_bucket
+from volfs.buckets.options import BucketOptions
+
+_numbers = itertools.count(1)
+S3Server = SeaweedServer | MotoServer
+
+
+@contextmanager
+def running(make: Callable[[Path], Server]) -> Iterator[Server]:
+    """A server in a folder of its own, until the end of the block."""
+    folder = Path(tempfile.mkdtemp(prefix="volfs-server-"))
+    server = None
+    try:
+        server = make(folder)
+        yield server
+    finally:
+        if server is not None:
+            server.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[Server]:
+    with running(SeaweedServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Server]:
+    with running(MotoServer) as server:
+        yield server
+
+
+@pytest.fixture
+def seaweed_bucket(seaweed: SeaweedServer) -> Iterator[Bucket]:
+    yield from _lend(make_s3_bucket(seaweed))
+
+
+@pytest.fixture
+def moto_bucket(moto: MotoServer) -> Iterator[Bucket]:
+    """Not for long: moto answers some wrong requests with 500, which volfs repeats."""
+    yield from _lend(open_s3_bucket(moto, create_s3_bucket(moto), deadline=3.0))
+
+
+def _lend(bucket: Bucket) -> Iterator[Bucket]:
+    try:
+        yield bucket
+    finally:
+        bucket.close()
+
+
+def secret_of(server: S3Server) -> dict[str, str]:
+    """What a Secret for this server has."""
+    return {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
+
+
+def environment_of(server: S3Server) -> dict[str, str]:
+    """What a program's environment has, so that a bucket's name alone leads to this server."""
+    return secret_of(server) | {"AWS_ENDPOINT_URL": server.endpoint, "AWS_REGION": "us-east-1"}
+
+
+def create_s3_bucket(server: S3Server) -> str:
+    """A new bucket; its name."""
+    name = f"bucket-{next(_numbers)}"
+    bucket = open_s3_bucket(server, name)
+    bucket.door.create_bucket(20.0)  # type: ignore[attr-defined]
+    bucket.close()
+    return name
+
+
+def open_s3_bucket(
+    server: S3Server, name: str, prefix: str = "", *, endpoint: str = "", deadline: float = 60.0
+) -> Bucket:
+    """A bucket of a server, by way of a proxy if ``endpoint`` is one."""
+    where = endpoint or server.endpoint
+    address = BucketAddress("s3", name, prefix, endpoint=where, region="us-east-1")
+    options = BucketOptions(secret=secret_of(server), environ={}, deadline=deadline)
+    return open_bucket(address, options)
+
+
+def make_s3_bucket(server: S3Server, prefix: str = "", *, endpoint: str = "") -> Bucket:
+    """A new bucket, opened."""
+    return open_s3_bucket(server, create_s3_bucket(server), prefix, endpoint=endpoint)

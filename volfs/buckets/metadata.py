@@ -1,0 +1,58 @@
+"""Short requests to services that give credentials: a machine's metadata, STS, OAuth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from volfs.buckets.answers import Failure
+from volfs.buckets.wire import Reply, Request, Wire
+from volfs.errors import StoreDeniedError, StoreUnavailableError
+
+QUICK = 1.0
+"""Seconds for what is on this machine or on none: without it, opening a bucket must not wait."""
+PATIENT = 10.0
+
+
+def ask(
+    method: str,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    *,
+    timeout: float = PATIENT,
+) -> Reply:
+    """An answer, whatever its status. StoreUnavailableError names the host, and no more of it."""
+    parts = urlsplit(url)
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    wire = Wire(f"{parts.scheme}://{parts.netloc}")
+    try:
+        return wire.send(Request(method, target, {}, dict(headers or {}), body), timeout)
+    except Failure as failure:
+        raise StoreUnavailableError(f"credentials: {failure.row.text} ({parts.netloc})") from None
+    finally:
+        wire.close()
+
+
+def ask_json(
+    method: str,
+    url: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes = b"",
+    *,
+    timeout: float = PATIENT,
+) -> dict[str, Any]:
+    """The object that a service answers with. StoreDeniedError, StoreUnavailableError."""
+    reply = ask(method, url, headers, body, timeout=timeout)
+    host = urlsplit(url).netloc
+    if reply.status != 200:
+        raise StoreDeniedError(f"credentials: {host} refused with HTTP {reply.status}")
+    try:
+        found = json.loads(reply.body)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise StoreDeniedError(f"credentials: the answer of {host} is no JSON object")
+    return found

@@ -1,0 +1,90 @@
+"""From an address to a bucket: which service it is, where it is, and who asks.
+
+All that decides where requests go is found here, in a fixed order: the address, the secret,
+the environment by the names that AWS's tools use, the profile. No library looks for more.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from volfs.buckets.access import Bucket
+from volfs.buckets.address import HOST, PATH, S3, BucketAddress, parse_bucket_address
+from volfs.buckets.aws_credentials import find_keys, find_profile_setting
+from volfs.buckets.objects import Door
+from volfs.buckets.options import BucketOptions
+from volfs.buckets.s3 import Place, S3Door
+from volfs.buckets.signing import AWS, KeySigner, NoSigner, Signer
+from volfs.buckets.wire import Wire
+from volfs.errors import InvalidError
+
+REGION = "us-east-1"
+AUTO = "auto"
+"""The region of services that have none, and take any."""
+_AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
+
+
+def open_bucket(address: BucketAddress | str, options: BucketOptions | None = None) -> Bucket:
+    """Open a bucket. Nothing is asked of it yet, so what is wrong with it comes with the first
+    request. InvalidError for an address or a profile that can be nothing."""
+    if isinstance(address, str):
+        address = parse_bucket_address(address)
+    options = options or BucketOptions()
+    return Bucket(_open_door(address, options), address.prefix, options.deadline)
+
+
+def _open_door(address: BucketAddress, options: BucketOptions) -> Door:
+    if address.scheme != S3:
+        raise InvalidError(f"{address.name}: volfs can only open s3:// yet")
+    return _open_s3(address, options)
+
+
+def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:
+    endpoint = find_endpoint(address, options)
+    region = find_region(address, options, endpoint)
+    root, path = place_bucket(address, endpoint, region)
+    extra = {"x-amz-request-payer": "requester"} if options.requester_pays else {}
+    signer = _make_signer(options, region)
+    return S3Door(Place(address.name, path), Wire(root), signer, extra)
+
+
+def _make_signer(options: BucketOptions, region: str) -> Signer:
+    keys = None if options.unsigned else find_keys(options, region)
+    return NoSigner() if keys is None else KeySigner(keys, AWS, region)
+
+
+def find_endpoint(address: BucketAddress, options: BucketOptions) -> str | None:
+    """Where S3 is, without the bucket; None for Amazon's own."""
+    if address.endpoint:
+        return address.endpoint
+    found = options.find("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+    found = found or find_profile_setting(options, "endpoint_url")
+    if found is None:
+        return None
+    parts = urlsplit(found)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise InvalidError(
+            f"{address.name}: AWS_ENDPOINT_URL is no https://HOST or http://HOST:PORT"
+        )
+    return found.rstrip("/")
+
+
+def find_region(address: BucketAddress, options: BucketOptions, endpoint: str | None) -> str:
+    """The region that signatures name."""
+    found = address.region or options.find("AWS_REGION", "AWS_DEFAULT_REGION")
+    found = found or find_profile_setting(options, "region")
+    return found or (REGION if is_amazon(endpoint) else AUTO)
+
+
+def is_amazon(endpoint: str | None) -> bool:
+    return endpoint is None or (urlsplit(endpoint).hostname or "").endswith(_AMAZON)
+
+
+def place_bucket(address: BucketAddress, endpoint: str | None, region: str) -> tuple[str, str]:
+    """Scheme and host of a bucket's requests, and what their paths begin with."""
+    domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+    parts = urlsplit(endpoint or f"https://s3.{region}.{domain}")
+    style = address.style or (HOST if endpoint is None and "." not in address.bucket else PATH)
+    if style == HOST:
+        return f"{parts.scheme}://{address.bucket}.{parts.netloc}", parts.path
+    return f"{parts.scheme}://{parts.netloc}", f"{parts.path}/{address.bucket}"

@@ -1,0 +1,340 @@
+"""The door to S3 and to what speaks as S3 does: R2, MinIO, Ceph, SeaweedFS."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from urllib.parse import unquote_plus
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
+
+from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.objects import Condition, Data, Head, Leftover, ObjectInfo, Page
+from volfs.buckets.s3_codes import to_failure
+from volfs.buckets.signing import Signer
+from volfs.buckets.wire import Reply, Request, Wire, encode_path
+from volfs.buckets.xml_answers import (
+    get_text,
+    iter_texts,
+    parse,
+    parse_http_time,
+    parse_time,
+)
+
+MARK = "volfs-mark"
+_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+_XML = {"content-type": "application/xml"}
+
+
+class Place(NamedTuple):
+    """Where the requests about a bucket go."""
+
+    name: str
+    """As messages have it: ``s3://bucket``."""
+    path: str
+    """What stands before ``/KEY``; empty where the host's name has the bucket."""
+
+
+class S3Door:
+    """One bucket. Every method is one request, but where a comment says why it is two."""
+
+    family = "x-amz-"
+
+    def __init__(
+        self, place: Place, wire: Wire, signer: Signer, extra: Mapping[str, str] | None = None
+    ) -> None:
+        self._place = place
+        self._wire = wire
+        self._signer = signer
+        self._extra = dict(extra or {})
+        """Headers of every request."""
+        self._seen = False
+        """Whether the bucket has answered as one that is there."""
+
+    def describe(self) -> str:
+        return self._place.name
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def create_bucket(self, timeout: float) -> None:
+        """Make the bucket. Nothing in volfs does so but its tests: buckets belong to users."""
+        self._send("PUT", "", timeout)
+
+    # --- objects ----------------------------------------------------------------
+
+    def head(self, key: str, timeout: float) -> Head:
+        try:
+            reply = self._send("HEAD", key, timeout)
+        except Failure as failure:
+            self._explain(failure, key, timeout)
+            raise
+        info = self._read_info(key, reply, int(reply.headers.get("content-length", "0")))
+        return Head(info, reply.headers.get(f"{self.family}meta-{MARK}", ""))
+
+    def get(
+        self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
+    ) -> tuple[ObjectInfo, Data]:
+        headers = self._pin(etag)
+        if span is not None:
+            headers["range"] = f"bytes={span[0]}-{span[0] + span[1] - 1}"
+        reply = self._send("GET", key, timeout, headers=headers)
+        if span is None or reply.status != 206:
+            return self._read_info(key, reply, len(reply.body)), _cut(reply.body, span)
+        size = _check_span(reply, span)
+        return self._read_info(key, reply, size), reply.body
+
+    def put(
+        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+    ) -> ObjectInfo:
+        headers = self._require(key, condition, timeout) | self._mark(mark)
+        try:
+            reply = self._send("PUT", key, timeout, headers=headers, body=data)
+        except Failure as failure:
+            raise _lost(failure, condition) from None
+        return self._read_info(key, reply, len(data))
+
+    def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo:
+        """Two requests: not every service refuses to copy onto what is there, and the answer
+        to a copy has no size."""
+        condition = Condition(create=create)
+        if create and self._exists(target, timeout):
+            raise Failure(Kind.EXISTS, status=412)
+        headers = {f"{self.family}copy-source": encode_path(f"/{self._bucket}/{source}")}
+        headers |= self._require(target, condition, timeout)
+        try:
+            reply = self._send("PUT", target, timeout, headers=headers)
+        except Failure as failure:
+            raise _lost(failure, condition) from None
+        self._check_body(reply)
+        return self.head(target, timeout).info
+
+    def delete(self, key: str, timeout: float) -> None:
+        try:
+            self._send("DELETE", key, timeout)
+        except Failure as failure:
+            if failure.kind is not Kind.NO_OBJECT:
+                raise
+
+    def delete_many(self, keys: Sequence[str], timeout: float) -> None:
+        """One request, and one more for each key that XML cannot have."""
+        for key in filter(_UNSPEAKABLE.search, keys):
+            self.delete(key, timeout)
+        listed = "".join(
+            f"<Object><Key>{escape(key)}</Key></Object>"
+            for key in keys
+            if not _UNSPEAKABLE.search(key)
+        )
+        if not listed:
+            return
+        body = f"<Delete><Quiet>true</Quiet>{listed}</Delete>".encode()
+        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        reply = self._send(
+            "POST", "", timeout, {"delete": ""}, _XML | {"content-md5": digest}, body
+        )
+        self._check_deleted(reply)
+
+    # --- listings ---------------------------------------------------------------
+
+    def list_page(
+        self, prefix: str, delimiter: bool, after: str | None, limit: int, timeout: float
+    ) -> Page:
+        query = {"list-type": "2", "encoding-type": "url", "max-keys": str(limit)}
+        query |= {"prefix": prefix} if prefix else {}
+        query |= {"delimiter": "/"} if delimiter else {}
+        query |= {"continuation-token": after} if after is not None else {}
+        root = parse(self._send("GET", "", timeout, query).body)
+        decode = _decoder(root)
+        objects = [self._read_entry(entry, decode) for entry in root.iterfind("Contents")]
+        prefixes = [decode(text) for text in iter_texts(root, "CommonPrefixes/Prefix")]
+        more = get_text(root, "IsTruncated") == "true"
+        return Page(objects, prefixes, get_text(root, "NextContinuationToken") if more else None)
+
+    # --- uploads in parts -------------------------------------------------------
+
+    def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
+        reply = self._send("POST", key, timeout, {"uploads": ""}, self._mark(mark))
+        return get_text(parse(reply.body), "UploadId")
+
+    def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
+        query = {"partNumber": str(number), "uploadId": upload}
+        return self._send("PUT", key, timeout, query, body=data).headers.get("etag", "")
+
+    def complete(
+        self, key: str, upload: str, parts: Sequence[tuple[int, str]], mark: str, timeout: float
+    ) -> ObjectInfo:
+        listed = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(tag)}</ETag></Part>"
+            for number, tag in parts
+        )
+        body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
+        reply = self._send("POST", key, timeout, {"uploadId": upload}, _XML, body)
+        self._check_body(reply)
+        return self.head(key, timeout).info
+
+    def abort(self, key: str, upload: str, timeout: float) -> None:
+        try:
+            self._send("DELETE", key, timeout, {"uploadId": upload})
+        except Failure as failure:
+            if failure.kind not in (Kind.NO_UPLOAD, Kind.NO_OBJECT):
+                raise
+
+    def list_leftovers(self, prefix: str, timeout: float) -> list[Leftover]:
+        found: list[Leftover] = []
+        query = {"uploads": "", "encoding-type": "url"} | ({"prefix": prefix} if prefix else {})
+        while True:
+            root = parse(self._send("GET", "", timeout, query).body)
+            decode = _decoder(root)
+            found += [_read_upload(entry, decode) for entry in root.iterfind("Upload")]
+            if get_text(root, "IsTruncated") != "true":
+                return found
+            query["key-marker"] = decode(get_text(root, "NextKeyMarker"))
+            query["upload-id-marker"] = get_text(root, "NextUploadIdMarker")
+
+    # --- what families of services do in ways of their own ------------------------
+
+    def _pin(self, etag: str | None) -> dict[str, str]:
+        """The headers of a read of nothing but this object."""
+        return {} if etag is None else {"if-match": etag}
+
+    def _require(self, key: str, condition: Condition, timeout: float) -> dict[str, str]:
+        """The headers of a write under a condition."""
+        if condition.create:
+            return {"if-none-match": "*"}
+        return {} if condition.etag is None else {"if-match": condition.etag}
+
+    def _read_etag(self, headers: Mapping[str, str]) -> str:
+        return headers.get("etag", "")
+
+    def _read_entry(self, entry: Element, decode: Decoder) -> ObjectInfo:
+        return ObjectInfo(
+            decode(get_text(entry, "Key")),
+            int(get_text(entry, "Size") or 0),
+            parse_time(get_text(entry, "LastModified")),
+            get_text(entry, "ETag"),
+        )
+
+    # --- requests ---------------------------------------------------------------
+
+    @property
+    def _bucket(self) -> str:
+        return self._place.name.rpartition("/")[2]
+
+    def _send(
+        self,
+        method: str,
+        key: str,
+        timeout: float,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        body: Data = b"",
+    ) -> Reply:
+        """The answer to a request that was granted; ``Failure`` for every other one.
+
+        Credentials that have expired are renewed once, and the request sent again.
+        """
+        path = f"{self._place.path}/{encode_path(key)}"
+        request = Request(method, path, query or {}, self._extra | (headers or {}), body)
+        reply = self._wire.send(self._signer.sign(request, self._wire.host), timeout)
+        if 200 <= reply.status < 300:
+            self._seen = True
+            return reply
+        failure = to_failure(reply, signed=self._signer.signs)
+        if failure.kind is Kind.EXPIRED and self._signer.renew():
+            reply = self._wire.send(self._signer.sign(request, self._wire.host), timeout)
+            if 200 <= reply.status < 300:
+                return reply
+            failure = to_failure(reply, signed=True)
+        raise failure
+
+    def _explain(self, failure: Failure, key: str, timeout: float) -> None:
+        """Ask again so that the answer has a body, where a HEAD was refused without a reason."""
+        if failure.status == 404 and not self._seen:
+            self.list_page(key, True, None, 1, timeout)
+        elif failure.status in (400, 401, 403, 301, 307):
+            self._send("GET", key, timeout, headers={"range": "bytes=0-0"})
+
+    def _exists(self, key: str, timeout: float) -> bool:
+        try:
+            self.head(key, timeout)
+        except Failure as failure:
+            if failure.kind is Kind.NO_OBJECT:
+                return False
+            raise
+        return True
+
+    def _read_info(self, key: str, reply: Reply, size: int) -> ObjectInfo:
+        headers = reply.headers
+        time_ns = parse_http_time(headers.get("last-modified") or headers.get("date"))
+        return ObjectInfo(key, size, time_ns, self._read_etag(headers))
+
+    def _mark(self, mark: str) -> dict[str, str]:
+        return {f"{self.family}meta-{MARK}": mark} if mark else {}
+
+    def _check_body(self, reply: Reply) -> None:
+        """A copy or a completion that fails late says 200 first, and the error in its body."""
+        if b"<Error>" in reply.body or b"<Error " in reply.body:
+            raise to_failure(reply, signed=self._signer.signs)
+
+    def _check_deleted(self, reply: Reply) -> None:
+        root = parse(reply.body)
+        for error in root.iterfind("Error"):
+            if get_text(error, "Code") != "NoSuchKey":
+                raise to_failure(reply, signed=self._signer.signs)
+
+
+class Decoder:
+    """Undoes what a listing did to keys that XML cannot have."""
+
+    def __init__(self, encoded: bool) -> None:
+        self._encoded = encoded
+
+    def __call__(self, text: str) -> str:
+        return unquote_plus(text) if self._encoded else text
+
+
+def _decoder(root: Element) -> Decoder:
+    return Decoder(get_text(root, "EncodingType") == "url")
+
+
+def _read_upload(entry: Element, decode: Decoder) -> Leftover:
+    return Leftover(
+        decode(get_text(entry, "Key")),
+        get_text(entry, "UploadId"),
+        parse_time(get_text(entry, "Initiated")),
+    )
+
+
+def _lost(failure: Failure, condition: Condition) -> Failure:
+    """A condition that did not hold has its own name: what was asked decides which."""
+    if failure.status == 412 or failure.kind is Kind.CHANGED:
+        kind = Kind.EXISTS if condition.create else Kind.CHANGED
+        return Failure(kind, status=failure.status)
+    if failure.kind is Kind.NO_OBJECT and condition.etag is not None:
+        return Failure(Kind.CHANGED, status=failure.status)
+    return failure
+
+
+def _cut(body: bytes, span: tuple[int, int] | None) -> Data:
+    """The bytes of a span, from a service that does not know ranges and sends all."""
+    if span is None:
+        return body
+    if span[0] >= len(body):
+        raise Failure(Kind.BAD_RANGE, status=416)
+    return body[span[0] : span[0] + span[1]]
+
+
+def _check_span(reply: Reply, span: tuple[int, int]) -> int:
+    """The size of the whole object. ``Failure`` if other bytes came than were asked for."""
+    stated = reply.headers.get("content-range", "")
+    bounds, _, size = stated.removeprefix("bytes ").partition("/")
+    first, _, last = bounds.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and size.isdecimal()):
+        raise Failure(Kind.SHORT, f"the answer has no range: {stated!r}")
+    wanted = min(span[0] + span[1], int(size)) - span[0]
+    if int(first) != span[0] or len(reply.body) != wanted:
+        raise Failure(Kind.SHORT, f"{len(reply.body)} of {wanted} bytes came")
+    return int(size)

@@ -1,0 +1,165 @@
+"""HTTP requests to one host: connections that are kept, time limits, and failures by name."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from typing import NamedTuple, cast
+from urllib.parse import quote, urlsplit
+
+import urllib3
+from urllib3 import exceptions as trouble
+
+from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.objects import Data
+
+CONNECT_TIMEOUT = 5.0
+CONNECTIONS = 64
+CHUNK = 1 << 20
+TOTAL = 3
+"""How many times the timeout a request may take that makes progress."""
+RATE = 256 * 1024
+"""Bytes a second; what an upload or an answer may take beside that."""
+SAFE = "-_.~"
+
+_NO_BODY = (204, 304)
+
+
+class Request(NamedTuple):
+    """One request, before it is signed. ``path`` is encoded, the query is not."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Data = b""
+
+    @property
+    def target(self) -> str:
+        query = encode_query(self.query)
+        return f"{self.path}?{query}" if query else self.path
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    """Names in any case."""
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+def encode_path(path: str) -> str:
+    """A key as a URL has it, and as signatures are made of it."""
+    return quote(path, safe="/" + SAFE)
+
+
+def encode_query(query: Mapping[str, str]) -> str:
+    pairs = sorted((quote(key, safe=SAFE), quote(value, safe=SAFE)) for key, value in query.items())
+    return "&".join(f"{key}={value}" for key, value in pairs)
+
+
+class Wire:
+    """The connections to one host. ``root`` is ``https://HOST:PORT``, without a path."""
+
+    def __init__(self, root: str, *, verify: ssl.SSLContext | None = None) -> None:
+        parts = urlsplit(root)
+        self.host = parts.netloc
+        self._where = f"{parts.scheme}://{parts.netloc}"
+        self._pool = urllib3.connection_from_url(
+            self._where,
+            maxsize=CONNECTIONS,
+            block=False,
+            retries=False,
+            socket_options=_socket_options(),
+            **({"ssl_context": verify} if verify else {}),
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def send(self, request: Request, timeout: float) -> Reply:
+        """The answer, whatever its status. ``Failure`` if there is none, or a part of one."""
+        try:
+            return self._send(request, timeout)
+        except trouble.HTTPError as error:
+            raise self._to_failure(error) from None
+        except OSError as error:
+            raise Failure(Kind.RESET, f"{self._where}: {error}") from None
+
+    def _send(self, request: Request, timeout: float) -> Reply:
+        end = time.monotonic() + TOTAL * timeout + len(request.body) / RATE
+        answer = self._pool.urlopen(
+            request.method,
+            request.target,
+            # urllib3 takes every buffer, and its types say so of bytes only.
+            body=cast("bytes | None", request.body if len(request.body) else None),
+            headers=_with_length(request),
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout),
+        )
+        try:
+            body = b"" if request.method == "HEAD" else self._read(answer, end)
+        except BaseException:
+            answer.close()
+            raise
+        answer.release_conn()
+        return Reply(answer.status, answer.headers, body)
+
+    def _read(self, answer: urllib3.BaseHTTPResponse, end: float) -> bytes:
+        chunks: list[bytes] = []
+        length = answer.headers.get("content-length")
+        got = 0
+        while chunk := answer.read1(CHUNK, decode_content=False):
+            chunks.append(chunk)
+            got += len(chunk)
+            if time.monotonic() > end + got / RATE:
+                raise Failure(Kind.TIMEOUT, f"{self._where}: the answer comes too slowly")
+        if length is not None and got < int(length) and answer.status not in _NO_BODY:
+            raise Failure(Kind.SHORT, f"{self._where}: {got} of {length} bytes came")
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _to_failure(self, error: trouble.HTTPError) -> Failure:
+        return Failure(_kind_of(error), f"{self._where}{_say(error)}")
+
+
+def _kind_of(error: trouble.HTTPError) -> Kind:
+    if isinstance(error, trouble.NameResolutionError):
+        return Kind.NO_HOST
+    if isinstance(error, trouble.NewConnectionError):
+        return Kind.REFUSED
+    if isinstance(error, trouble.TimeoutError):
+        return Kind.TIMEOUT
+    if isinstance(error, trouble.SSLError):
+        return Kind.TLS if "CERTIFICATE" in str(error).upper() else Kind.RESET
+    if isinstance(error, trouble.IncompleteRead):
+        return Kind.SHORT
+    return Kind.SHORT if "IncompleteRead" in str(error) else Kind.RESET
+
+
+def _say(error: trouble.HTTPError) -> str:
+    """What the system said, without the URL: that may have a signature in it."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, (socket.gaierror, ssl.SSLError, OSError)) and cause.strerror:
+        return f": {cause.strerror}"
+    return ""
+
+
+def _with_length(request: Request) -> dict[str, str]:
+    """The headers of a request. A PUT or POST of nothing has to say so."""
+    if request.method in ("PUT", "POST") and not len(request.body):
+        return {**request.headers, "content-length": "0"}
+    return request.headers
+
+
+def _socket_options() -> list[tuple[int, int, int]]:
+    return [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    ]

@@ -1,0 +1,91 @@
+"""What S3, Google and Azure say in XML: errors, pages of a listing, and dates."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from volfs.buckets.answers import Failure, Kind
+
+DETAIL_MAX = 300
+_SECRET = re.compile(r"(AWSAccessKeyId|StringToSign|SignatureProvided|CanonicalRequest)", re.I)
+
+
+class Said(NamedTuple):
+    """What a service said of a request that it refused."""
+
+    code: str = ""
+    message: str = ""
+    region: str = ""
+
+    @property
+    def text(self) -> str:
+        """As a message may have it: one line, and nothing of a signature."""
+        message = "" if _SECRET.search(self.message) else " ".join(self.message.split())
+        said = f"{self.code}: {message}" if self.code and message else self.code or message
+        return said[:DETAIL_MAX]
+
+
+def parse(body: bytes) -> Element:
+    """The element with all namespaces taken off. ``Failure`` if it is no XML."""
+    try:
+        root = ElementTree.fromstring(body)
+    except ElementTree.ParseError as error:
+        raise Failure(Kind.SHORT, f"the answer is no XML: {error}") from None
+    for element in root.iter():
+        if element.tag.startswith("{"):
+            element.tag = element.tag.partition("}")[2]
+    return root
+
+
+def parse_error(body: bytes) -> Said:
+    """Empty if the body says nothing that is understood."""
+    if not body.lstrip().startswith(b"<"):
+        return Said(message=body[:DETAIL_MAX].decode("utf-8", "replace"))
+    try:
+        root = parse(body)
+    except Failure:
+        return Said()
+    error = root if root.tag == "Error" else root.find(".//Error")
+    if error is None:
+        return Said()
+    return Said(get_text(error, "Code"), get_text(error, "Message"), get_text(error, "Region"))
+
+
+def get_text(element: Element, name: str) -> str:
+    found = element.find(name)
+    return found.text or "" if found is not None else ""
+
+
+def iter_texts(root: Element, path: str) -> Iterator[str]:
+    for element in root.iterfind(path):
+        yield element.text or ""
+
+
+def parse_time(text: str) -> int:
+    """Nanoseconds since 1970 of ``2026-01-31T12:00:00.123Z``; 0 if it is no such time."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return 0
+    return _to_ns(moment)
+
+
+def parse_http_time(text: str | None) -> int:
+    """Nanoseconds since 1970 of ``Sat, 31 Jan 2026 12:00:00 GMT``; 0 if it is no such time."""
+    try:
+        return _to_ns(parsedate_to_datetime(text or ""))
+    except ValueError:
+        return 0
+
+
+def _to_ns(moment: datetime) -> int:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    seconds = int(moment.replace(microsecond=0).timestamp())
+    return seconds * 10**9 + moment.microsecond * 1000
