@@ -30,6 +30,7 @@ settings.load_profile("volfs")
 def pytest_configure(config: pytest.Config) -> None:
     # Notes about the stores of tests are not this user's.
     os.environ["VOLFS_STATE_DIR"] = _state.name
+    os.environ["VOLFS_CACHE_DIR"] = str(Path(_state.name) / "cache")
     # Tests and what they run in containers meet in directories of the machine's /tmp.
     os.environ["VOLFS_SHARE_TMP"] = "1"
     isolate_mounts()

@@ -107,6 +107,12 @@ class ReadAhead:
         stream.at = end
         return self._move(stream, limit)
 
+    def note_lost(self, start: int) -> None:
+        """What was asked for is not there: the next read of a stream asks again from there."""
+        for stream in self._streams:
+            if start <= stream.ahead and abs(start - stream.at) <= stream.window:
+                stream.ahead = min(stream.ahead, stream.at)
+
     def _find_stream(self, start: int, end: int) -> _Stream | None:
         """The one that this read goes on with. Reads of one stream may come in any order."""
         slack = 4 * (end - start)

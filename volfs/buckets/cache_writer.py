@@ -1,0 +1,115 @@
+"""The thread that writes to the disk cache, so that nobody who reads waits for the disk."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from volfs.buckets.disk_cache import DiskCache
+from volfs.buckets.parts import Part
+
+BACKLOG = 64 << 20
+"""Bytes that wait at most; half of that if the disk is slow, which then does not get all."""
+QUICK = 100e6
+"""Bytes a second from which on readers may wait for the disk a little, so that all is kept."""
+STUCK = 5.0
+"""Seconds for one part after which the disk is taken to hang; it gets nothing until it answers."""
+_NOTES = 60.0
+_IDLE = 30.0
+
+
+class CacheWriter:
+    """Thread-safe. Its thread begins with the first part, and ends with ``close``."""
+
+    def __init__(self, disk: DiskCache, when_done: Callable[[], None]) -> None:
+        self._disk = disk
+        self._when_done = when_done
+        self._turn = threading.Condition()
+        self._waiting: deque[Part] = deque()
+        self._size = 0
+        self._thread: threading.Thread | None = None
+        self._began: float | None = None
+        """When the thread began with what it is at."""
+        self._rate = QUICK
+        """Bytes a second that were written lately."""
+        self._noted = time.monotonic()
+        self._is_closed = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it keeps up with anything."""
+        return self._disk.is_usable and not self._is_stuck()
+
+    def offer(self, part: Part) -> bool:
+        """Whether it will try. The part is ``is_leaving`` until it has."""
+        if not self._disk.is_usable:
+            return False
+        with self._turn:
+            if self._is_stuck():
+                self._give_up()
+                return False
+            limit = BACKLOG if self._rate >= QUICK else BACKLOG // 2
+            if self._is_closed or self._size + len(part.data) > max(limit, len(part.data)):
+                return False
+            part.is_leaving = True
+            self._waiting.append(part)
+            self._size += len(part.data)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="cache", daemon=True)
+                self._thread.start()
+            self._turn.notify_all()
+            return True
+
+    def drain(self, seconds: float) -> bool:
+        """Wait until all that waits is written; whether it is."""
+        with self._turn:
+            return self._turn.wait_for(lambda: not self._size, seconds)
+
+    def close(self) -> None:
+        """What is not written yet will not be."""
+        with self._turn:
+            self._is_closed = True
+            self._give_up()
+            self._turn.notify_all()
+
+    def _is_stuck(self) -> bool:
+        began = self._began
+        return began is not None and time.monotonic() - began > STUCK
+
+    def _give_up(self) -> None:
+        for part in self._waiting:
+            part.is_leaving = False
+            self._size -= len(part.data)
+        self._waiting.clear()
+
+    def _run(self) -> None:
+        while True:
+            with self._turn:
+                self._turn.wait_for(lambda: self._waiting or self._is_closed, _IDLE)
+                if self._is_closed:
+                    return
+                part = self._waiting.popleft() if self._waiting else None
+                self._began = time.monotonic()
+            if part is not None:
+                self._write(part, time.monotonic())
+            self._note_uses()
+            with self._turn:
+                self._began = None
+                if part is not None:
+                    self._size -= len(part.data)
+                self._turn.notify_all()
+            self._when_done()
+
+    def _write(self, part: Part, began: float) -> None:
+        part.is_on_disk = self._disk.write(part.content, part.start, part.data)
+        part.is_leaving = False
+        rate = len(part.data) / max(1e-6, time.monotonic() - began)
+        if len(part.data) >= 1 << 20:
+            self._rate += (rate - self._rate) / 8
+
+    def _note_uses(self) -> None:
+        if time.monotonic() - self._noted > _NOTES:
+            self._noted = time.monotonic()
+            self._disk.note_uses()

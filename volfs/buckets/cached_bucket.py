@@ -1,0 +1,253 @@
+"""Objects of a bucket, read through memory and the disk cache, with read-ahead.
+
+An open object is that of one moment: its ETag is asked for with each request, so bytes of
+another one never come between. What was replaced is read on as far as it is cached, and is
+an ObjectChangedError beyond that.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from volfs.buckets.cache_file import Buffer
+from volfs.buckets.cache_layout import BLOCK, Content, make_content
+from volfs.buckets.cache_writer import CacheWriter
+from volfs.buckets.calls import DEADLINE
+from volfs.buckets.disk_cache import DiskCache
+from volfs.buckets.fetcher import Fetcher, Target
+from volfs.buckets.objects import ObjectInfo
+from volfs.buckets.parts import Assembly, Part
+from volfs.errors import StoreError, StoreUnavailableError
+from volfs.model.ranges import LAST_WINDOW, MIB, Range, ReadAhead, join_ranges, round_out, subtract
+
+MEMORY = 64 * MIB
+_TRIES = 3
+"""Of a body that comes too short."""
+
+
+class Source(Protocol):
+    """What is needed of a bucket."""
+
+    def get_range(self, key: str, offset: int, length: int, *, etag: str | None = None) -> Buffer:
+        """ObjectChangedError where the object of the key has another ETag."""
+
+
+class CachedBucket:
+    """Thread-safe. ``place`` names the bucket for the disk cache: as no other one is called.
+
+    Without a place, and of objects without an ETag, nothing is found by other processes.
+    """
+
+    def __init__(
+        self,
+        bucket: Source,
+        disk: DiskCache,
+        *,
+        place: str | None = None,
+        memory: int = MEMORY,
+        deadline: float = DEADLINE,
+        count_slots: Callable[[], int] = lambda: 16,
+    ) -> None:
+        self._bucket = bucket
+        self.disk = disk
+        self._place = place if place is not None else f"only-here:{secrets.token_hex(16)}"
+        self._memory = memory
+        self.deadline = deadline * 1.5
+        """Seconds that a read waits: longer than a request, whose error says more."""
+        self._process = os.getpid()
+        self.fetcher = Fetcher(
+            self._fetch,
+            memory=memory,
+            count_slots=count_slots,
+            keep=self._keep,
+            is_there=self._is_on_disk,
+        )
+        self.writer = CacheWriter(disk, self.fetcher.wake)
+        self._lock = threading.Lock()
+        self._users: Counter[Content] = Counter()
+        self._streams = 0
+        self.fetched = 0
+        """How many bytes came from the bucket."""
+
+    def open(self, info: ObjectInfo) -> CachedObject:
+        """The object as it was when somebody looked. It is asked for when it is read."""
+        self.check_process()
+        place, etag = self._place, info.etag or f"none:{secrets.token_hex(16)}"
+        target = Target(info.key, info.etag or None, make_content(place, info.key, etag, info.size))
+        with self._lock:
+            self._users[target.content] += 1
+        return CachedObject(self, target)
+
+    def keep(self, info: ObjectInfo, data: Buffer, offset: int = 0) -> None:
+        """Bytes of an object that was written just now: nobody needs to fetch them.
+
+        ``offset`` is a multiple of 64 KiB, and the bytes end at another one or at the end.
+        """
+        content = make_content(self._place, info.key, info.etag, info.size)
+        end = offset + len(data)
+        if info.etag and len(data) and not offset % BLOCK and (end == info.size or not end % BLOCK):
+            self.writer.offer(Part(content, offset, data, is_read=True))
+
+    def close(self) -> None:
+        """End its threads. Reads of what is not cached are errors from now on."""
+        if os.getpid() == self._process:
+            self.fetcher.close()
+            self.writer.close()
+
+    def check_process(self) -> None:
+        """StoreError in a forked child: it has none of the threads."""
+        if os.getpid() != self._process:
+            raise StoreError("a bucket that was opened before a fork; the child opens it anew")
+
+    # --- for the objects -------------------------------------------------
+
+    def choose_window(self) -> int:
+        """The longest window of a stream: all together have a quarter of what keeps them."""
+        room = self.disk.limit if self.writer.is_usable else 2 * self._memory
+        return min(LAST_WINDOW, room // 4 // max(1, self._streams))
+
+    def add_streams(self, change: int) -> None:
+        """So many streams more, or less, are read ahead."""
+        with self._lock:
+            self._streams += change
+
+    def forget(self, target: Target) -> None:
+        """One user less; after the last one nothing is read ahead."""
+        with self._lock:
+            self._users[target.content] -= 1
+            if self._users[target.content]:
+                return
+            del self._users[target.content]
+        self.fetcher.drop_ahead(target.content)
+
+    # --- for the fetcher -------------------------------------------------
+
+    def _fetch(self, target: Target, start: int, end: int) -> Buffer:
+        for _ in range(_TRIES):
+            data = self._bucket.get_range(target.key, start, end - start, etag=target.etag)
+            if len(data) == end - start:
+                with self._lock:
+                    self.fetched += len(data)
+                return data
+        raise StoreUnavailableError(
+            f"{target.key}: {len(data)} bytes came instead of {end - start}, {_TRIES} times"
+        )
+
+    def _keep(self, part: Part) -> bool:
+        return self.writer.offer(part)
+
+    def _is_on_disk(self, target: Target, start: int, end: int) -> bool:
+        return not subtract([(start, end)], self.disk.list_present(target.content, start, end))
+
+
+class CachedObject:
+    """One object, as long as somebody has it open. Thread-safe."""
+
+    def __init__(self, bucket: CachedBucket, target: Target) -> None:
+        self._bucket = bucket
+        self._target = target
+        self._ahead = ReadAhead(target.content.size)
+        self._streams = 0
+        self._lock = threading.Lock()
+        self._is_open = True
+
+    @property
+    def size(self) -> int:
+        return self._target.content.size
+
+    def read_at(self, offset: int, length: int) -> Buffer:
+        """The bytes from ``offset`` on; fewer than ``length`` only at the end.
+
+        ObjectChangedError: it was replaced, and these bytes are not cached. ObjectNotFoundError.
+        StoreError.
+        """
+        self._bucket.check_process()
+        end = min(offset + length, self.size)
+        if offset >= end:
+            return b""
+        self._read_ahead(offset, end)
+        data = self._find(offset, end, waits=True)
+        return self._fetch(offset, end) if data is None else data
+
+    def read_ready(self, offset: int, length: int) -> Buffer | None:
+        """As ``read_at``, from memory and the page cache; None if that would have to wait."""
+        self._bucket.check_process()
+        end = min(offset + length, self.size)
+        if offset >= end:
+            return b""
+        data = self._find(offset, end, waits=False)
+        if data is not None:
+            self._read_ahead(offset, end)
+        return data
+
+    def prefetch(self, offset: int, length: int) -> None:
+        """These bytes will be wanted soon. No errors: whoever reads them meets them."""
+        end = min(offset + length, self.size)
+        if offset < end:
+            self._ask_ahead((offset, end))
+
+    def close(self) -> None:
+        """Nothing is read ahead any more. May be called again."""
+        with self._lock:
+            was_open, self._is_open = self._is_open, False
+            self._bucket.add_streams(-self._streams)
+            self._streams = 0
+        if was_open:
+            self._bucket.forget(self._target)
+
+    # --- inside ----------------------------------------------------------
+
+    def _find(self, start: int, end: int, *, waits: bool) -> Buffer | None:
+        found = Assembly(start, end)
+        for piece in self._bucket.fetcher.find(self._target.content, start, end):
+            found.add(*piece)
+        whole = found.find_whole()
+        if whole is None:
+            whole = self._bucket.disk.read(self._target.content, start, end, waits=waits)
+        return whole
+
+    def _fetch(self, start: int, end: int) -> Buffer:
+        """What is on the disk, and the rest from the bucket."""
+        found, content = Assembly(start, end), self._target.content
+        for piece in self._bucket.disk.read_present(content, start, end):
+            found.add(*piece)
+        gaps = [round_out(*gap, self.size, BLOCK) for gap in found.list_gaps()]
+        pieces, flights = self._bucket.fetcher.want(self._target, _join(gaps))
+        with self._lock:
+            if any(flight.was_wanted for flight in flights):
+                self._ahead.note_lost(start)
+        for piece in pieces:
+            found.add(*piece)
+        until = time.monotonic() + self._bucket.deadline
+        for flight in flights:
+            found.add(flight.start, flight.wait(max(0.0, until - time.monotonic())))
+        whole = found.find_whole()
+        assert whole is not None, "what was asked for did not come"
+        return whole
+
+    def _read_ahead(self, start: int, end: int) -> None:
+        with self._lock:
+            window = self._ahead.note_read(start, end, self._bucket.choose_window())
+            change = self._ahead.count_streams() - self._streams
+            if change and self._is_open:
+                self._bucket.add_streams(change)
+                self._streams += change
+        if window is not None and self._is_open:
+            self._ask_ahead(window)
+
+    def _ask_ahead(self, window: Range) -> None:
+        bucket, content = self._bucket, self._target.content
+        whole = round_out(*window, self.size, BLOCK)
+        missing = subtract([whole], bucket.disk.list_present(content, *whole))
+        bucket.fetcher.read_ahead(self._target, _join(missing))
+
+
+def _join(ranges: Sequence[Range]) -> list[Range]:
+    """With the gaps between neighbours: the fetcher cuts what is too long."""
+    return join_ranges(ranges, longest=1 << 62)

@@ -1,0 +1,287 @@
+"""The disk cache of buckets: bytes of objects, kept for all processes of one user.
+
+Reading asks no lock and creates nothing; writing is for one process at a time. The cache
+never fails: what it cannot give is fetched, and what it cannot take is not kept
+(docs/decisions/0046-a-cache-of-files-with-sums.md).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import resource
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from volfs.buckets.cache_account import Account, Usage, measure
+from volfs.buckets.cache_file import OPEN, Buffer, CacheFile, Piece
+from volfs.buckets.cache_layout import (
+    BLOCK,
+    PAGE,
+    Content,
+    Segment,
+    iter_segments,
+    pack_sums,
+    read_sums,
+)
+from volfs.buckets.cache_place import CachePlace, choose_cache_directory, choose_cache_size
+from volfs.errors import LocalFileError
+from volfs.model.ranges import Range
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+OPEN_MAX = 256
+"""Files, but no more than an eighth of what the process may have open."""
+PAUSE = 5.0
+"""Seconds without a try after the disk did not take something."""
+OVERHEAD = 2 * PAGE + 512
+"""What a new file takes beside its blocks: its page, its map of extents, its name."""
+_WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class DiskCache:
+    """Thread-safe. InvalidError if the environment says a size that is none."""
+
+    def __init__(self, directory: Path | None = None, limit: int | None = None) -> None:
+        directory = choose_cache_directory() if directory is None else directory
+        self.limit = choose_cache_size(directory) if limit is None else limit
+        self.place = CachePlace(directory)
+        self.damaged = 0
+        """How many blocks were not what was put there, as far as this process met them."""
+        self._open: OrderedDict[Segment, CacheFile] = OrderedDict()
+        self._mutex = threading.Lock()
+        self._open_max = min(OPEN_MAX, max(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8))
+        self._not_before = 0.0
+        self._said = ""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it takes anything, as far as is known."""
+        return self.limit > 0 and time.monotonic() >= self._not_before
+
+    # --- reading ---------------------------------------------------------
+
+    def read(self, content: Content, start: int, end: int, *, waits: bool = True) -> Buffer | None:
+        """These bytes of an object, if they are there; never wrong ones.
+
+        Without ``waits`` only from the page cache, as fast as memory.
+        """
+        parts = []
+        for segment, low, high in iter_segments(content, start, end):
+            part = self._read_segment(segment, low, high, waits)
+            if part is None:
+                return None
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def read_present(self, content: Content, start: int, end: int) -> Iterator[Piece]:
+        """Those of these bytes that are there, in pieces."""
+        for segment, low, high in iter_segments(content, start, end):
+            for a, b in self._find_present(segment, low, high):
+                part = self._read_segment(segment, a, b, waits=True)
+                if part is not None:
+                    yield segment.start + a, part
+                    continue
+                for c in range(a // BLOCK * BLOCK, b, BLOCK):  # one of them is damaged
+                    x, y = max(a, c), min(b, c + BLOCK)
+                    part = self._read_segment(segment, x, y, waits=True)
+                    if part is not None:
+                        yield segment.start + x, part
+
+    def list_present(self, content: Content, start: int, end: int) -> list[Range]:
+        """Which of these bytes seem to be there; only reading them tells."""
+        return [
+            (segment.start + a, segment.start + b)
+            for segment, low, high in iter_segments(content, start, end)
+            for a, b in self._find_present(segment, low, high)
+        ]
+
+    def _find_present(self, segment: Segment, start: int, end: int) -> list[Range]:
+        return self._ask(segment, lambda file: file.find_present(start, end)) or []
+
+    def _read_segment(self, segment: Segment, start: int, end: int, waits: bool) -> Buffer | None:
+        return self._ask(segment, lambda file: file.read(start, end, waits=waits))
+
+    def _ask(self, segment: Segment, ask: Callable[[CacheFile], T]) -> T | None:
+        """What its file answers; of a file that was deleted, the one that came after it."""
+        for _ in range(2):
+            file = self._find_file(segment)
+            if file is None:
+                return None
+            try:
+                answer = ask(file)
+            except OSError:  # the disk cannot read it
+                return None
+            if file.is_damaged:
+                self.damaged += 1
+                file.is_damaged = False
+            if answer or not (file.is_gone or self._is_replaced(file)):
+                return answer
+            self._forget(file)
+        return None
+
+    def _is_replaced(self, file: CacheFile) -> bool:
+        """Whether another file has its name: what is missing here may be there."""
+        try:
+            return not file.is_same(self.place.find_status(file.segment.name))
+        except (OSError, LocalFileError):
+            return True
+
+    def _find_file(self, segment: Segment) -> CacheFile | None:
+        if not self.limit:
+            return None
+        with self._mutex:
+            file = self._open.get(segment)
+            if file is not None:
+                self._open.move_to_end(segment)
+                return file
+        try:
+            file = CacheFile(segment, self.place.open_file(segment.name, OPEN))
+        except (OSError, LocalFileError):
+            return None
+        with self._mutex:
+            self._open[segment] = file
+            while len(self._open) > self._open_max:
+                self._open.popitem(last=False)
+        return file
+
+    def _forget(self, file: CacheFile) -> None:
+        with self._mutex:
+            if self._open.get(file.segment) is file:
+                del self._open[file.segment]
+
+    # --- writing ---------------------------------------------------------
+
+    def write(self, content: Content, start: int, data: Buffer) -> bool:
+        """Keep bytes of an object, which begin and end where blocks do; whether they are kept.
+
+        May wait for the disk and for other processes.
+        """
+        if not self.is_usable:
+            return False
+        try:
+            with self.place.locked() as (root, lock):
+                account = Account(root, lock, self.limit)
+                view = memoryview(data)
+                for segment, low, high in iter_segments(content, start, start + len(view)):
+                    at = segment.start - start
+                    if not _write_segment(account, segment, low, view[at + low : at + high]):
+                        return False
+                return True
+        except FileNotFoundError:  # somebody deletes the cache at this moment
+            return False
+        except (OSError, LocalFileError) as error:
+            self._give_up(error)
+            return False
+
+    def note_uses(self) -> None:
+        """Write down which files are in use, so that others go first. May wait for the disk."""
+        with self._mutex:
+            files = list(self._open.values())
+        now = time.time_ns()
+        for file in files:
+            if file.is_used and file.is_long_unused(now):
+                file.is_used = False
+                with suppress(OSError):
+                    file.touch()
+
+    def _give_up(self, error: Exception) -> None:
+        """For a while; and say it once."""
+        self._not_before = time.monotonic() + PAUSE
+        said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
+        if said != self._said:
+            self._said = said
+            log.warning("cache %s: takes nothing at the moment: %s", self.place.path, said)
+
+    # --- care ------------------------------------------------------------
+
+    def measure(self) -> Usage:
+        """What is in it. OSError; LocalFileError."""
+        try:
+            return measure(self.place.find_root())
+        except FileNotFoundError:
+            return Usage(0, 0)
+
+    def clear(self) -> Usage:
+        """Delete what is in it; how much that was. OSError; LocalFileError."""
+        with self.place.locked() as (root, lock):
+            return Account(root, lock, self.limit).clear()
+
+
+def _write_segment(account: Account, segment: Segment, start: int, data: memoryview) -> bool:
+    """Whether there was room. OSError."""
+    fd = _open_segment(account, segment)
+    try:
+        first = start // BLOCK
+        sums = [
+            segment.compute_sum(first + n, data[at : at + BLOCK])
+            for n, at in enumerate(range(0, len(data), BLOCK))
+        ]
+        page = os.pread(fd, PAGE, segment.page_offset) if fd >= 0 else bytes(PAGE)
+        there = read_sums(page, first, first + len(sums) - 1)
+        missing = [n for n, (a, b) in enumerate(zip(sums, there, strict=True)) if a != b]
+        # Also what seems to be there is written: it is not, where a reader found it damaged.
+        room = sum(-(-len(data[n * BLOCK : (n + 1) * BLOCK]) // PAGE) * PAGE for n in missing)
+        if not account.take(room + (OVERHEAD if fd < 0 else PAGE)):
+            return False
+        if fd < 0:
+            fd = _make_file(account, segment)
+        elif os.fstat(fd).st_size != segment.file_size:  # making room took this file, too
+            return _write_segment(account, segment, start, data)
+        _write_all(fd, data, start)
+        _write_all(fd, memoryview(pack_sums(sums)), segment.find_sums_offset(first))
+        return True
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def _open_segment(account: Account, segment: Segment) -> int:
+    """Its file; -1 if there is none. What is not its file is deleted."""
+    try:
+        fd = os.open(segment.name, _WRITE, dir_fd=account.root)
+    except FileNotFoundError:
+        return -1
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise
+        account.delete(segment.name)
+        return -1
+    size = os.fstat(fd).st_size
+    page = os.pread(fd, PAGE, segment.page_offset) if size == segment.file_size else b""
+    if segment.is_page(page):
+        return fd
+    os.close(fd)
+    account.delete(segment.name)
+    return -1
+
+
+def _make_file(account: Account, segment: Segment) -> int:
+    with suppress(FileExistsError):
+        os.mkdir(segment.name.partition("/")[0], 0o700, dir_fd=account.root)
+    flags = _WRITE | os.O_CREAT | os.O_EXCL
+    fd = os.open(segment.name, flags, 0o600, dir_fd=account.root)
+    try:
+        os.ftruncate(fd, segment.file_size)
+        if os.fstat(fd).st_blocks * 512 > 2 * PAGE:
+            raise OSError(errno.EOPNOTSUPP, "its file system has no sparse files")
+        _write_all(fd, memoryview(segment.make_page()), segment.page_offset)
+    except BaseException:
+        os.close(fd)
+        os.unlink(segment.name, dir_fd=account.root)
+        raise
+    return fd
+
+
+def _write_all(fd: int, data: memoryview, offset: int) -> None:
+    """OSError unless all of it was written."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(fd, data[done:], offset + done)

@@ -1,0 +1,286 @@
+"""Requests for ranges of objects: each byte once, the wanted ones first.
+
+A *flight* is one request, from the moment that somebody asks until its bytes are in
+memory. Whoever wants bytes that are on their way waits for that flight. Flights that are
+wanted go first; those that read ahead fly while there is memory for what they bring.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import NamedTuple
+
+from volfs.buckets.cache_file import Buffer, Piece
+from volfs.buckets.cache_layout import BLOCK, Content
+from volfs.buckets.parts import Part, Parts
+from volfs.errors import StoreTimeoutError, StoreUnavailableError
+from volfs.model.ranges import LONGEST, Range, cut_range, subtract
+
+THREADS = 48
+AHEAD = 12
+"""Flights at most that read ahead, so that wanted ones seldom wait for a place."""
+AHEAD_PART = 4 << 20
+"""Of read-ahead that nobody waits for: the first bytes come sooner, and several at once."""
+IDLE = 10.0
+
+
+class Target(NamedTuple):
+    """Which object of the bucket a flight is of."""
+
+    key: str
+    etag: str | None
+    content: Content
+
+
+class Flight:
+    """One request."""
+
+    __slots__ = ("_bytes", "end", "is_wanted", "start", "target", "was_wanted")
+
+    def __init__(self, target: Target, start: int, end: int, *, is_wanted: bool) -> None:
+        self.target = target
+        self.start = start
+        self.end = end
+        self.is_wanted = self.was_wanted = is_wanted
+        """Whether somebody waits for it; and whether it was sent for that."""
+        self._bytes: Future[Buffer] = Future()
+
+    def wait(self, seconds: float) -> Buffer:
+        """Its bytes. What went wrong is raised in each thread that waits. StoreTimeoutError."""
+        try:
+            return self._bytes.result(seconds)
+        except FutureTimeoutError as error:
+            if self._bytes.done():
+                raise
+            raise StoreTimeoutError(
+                f"{self.target.key}: the bytes from {self.start} on did not come in time"
+            ) from error
+        except Exception as error:
+            # One for each: threads would add to each other's tracebacks.
+            raise copy.copy(error) from error
+
+    def land(self, data: Buffer) -> None:
+        self._bytes.set_result(data)
+
+    def fail(self, error: BaseException) -> None:
+        self._bytes.set_exception(error)
+
+
+Fetch = Callable[[Target, int, int], Buffer]
+"""The bytes of a target from one offset to another. It may wait, repeat, and raise."""
+
+
+class Fetcher:
+    """Flights of one bucket, and the parts that they brought. Thread-safe."""
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        *,
+        memory: int,
+        count_slots: Callable[[], int] = lambda: THREADS,
+        keep: Callable[[Part], object] = lambda part: None,
+        is_there: Callable[[Target, int, int], bool] = lambda target, start, end: False,
+    ) -> None:
+        self._fetch = fetch
+        self._memory = memory
+        self._count_slots = count_slots
+        self._keep = keep
+        """Takes a part to write it to the disk, if it likes."""
+        self._is_there = is_there
+        """Whether somebody else has brought the bytes meanwhile."""
+        self._turn = threading.Condition()
+        self._parts = Parts(memory)
+        self._flights: dict[Content, list[Flight]] = {}
+        self._wanted: deque[Flight] = deque()
+        self._ahead: deque[Flight] = deque()
+        self._flying_ahead = 0
+        """Bytes that are on their way, or about to be, without being wanted."""
+        self._flying = 0
+        self._threads = 0
+        self._idle = 0
+        self._is_closed = False
+
+    # --- asking ----------------------------------------------------------
+
+    def find(self, content: Content, start: int, end: int) -> list[Piece]:
+        """Pieces that are in memory and have some of these bytes."""
+        with self._turn:
+            found = list(self._parts.find(content, start, end))
+            if self._ahead:
+                self._turn.notify_all()
+        return found
+
+    def want(self, target: Target, ranges: Sequence[Range]) -> tuple[list[Piece], list[Flight]]:
+        """What brings these ranges: pieces that are in memory, and flights to wait for."""
+        with self._turn:
+            pieces = [p for one in ranges for p in self._parts.find(target.content, *one)]
+            there = [(start, start + len(data)) for start, data in pieces]
+            missing = subtract(ranges, there)
+            flights = self._find_flights(target, missing)
+            for flight in flights:
+                self._promote(flight)
+            new = self._add(target, missing, LONGEST, is_wanted=True)
+        return pieces, flights + new
+
+    def read_ahead(self, target: Target, ranges: Sequence[Range]) -> None:
+        """Fetch these ranges when nothing wanted is in the way. Errors come to nobody."""
+        with self._turn:
+            there = [
+                one for each in ranges for one in self._parts.list_there(target.content, *each)
+            ]
+            self._add(target, subtract(ranges, there), AHEAD_PART, is_wanted=False)
+
+    def drop_ahead(self, content: Content) -> None:
+        """Nobody reads it any more. What is in the air still comes."""
+        with self._turn:
+            self._drop_ahead(content)
+            self._parts.forget(content)
+
+    def wake(self) -> None:
+        """There may be memory again."""
+        with self._turn:
+            if self._ahead:
+                self._turn.notify_all()
+
+    def close(self) -> None:
+        """End the threads when they are done. Who waits for what has not begun gets an error."""
+        with self._turn:
+            self._is_closed = True
+            waiting = [*self._wanted, *self._ahead]
+            self._wanted.clear()
+            self._ahead.clear()
+            self._turn.notify_all()
+        for flight in waiting:
+            flight.fail(StoreUnavailableError(f"{flight.target.key}: the bucket was closed"))
+
+    def _find_flights(self, target: Target, ranges: Sequence[Range]) -> list[Flight]:
+        flights = self._flights.get(target.content, [])
+        return [f for f in flights if any(f.start < end and start < f.end for start, end in ranges)]
+
+    def _promote(self, flight: Flight) -> None:
+        """Somebody waits for it from now on."""
+        if flight.is_wanted:
+            return
+        flight.is_wanted = True
+        if flight in self._ahead:
+            self._ahead.remove(flight)
+            self._wanted.append(flight)
+        else:
+            self._flying_ahead -= flight.end - flight.start
+
+    def _add(
+        self, target: Target, ranges: Sequence[Range], longest: int, *, is_wanted: bool
+    ) -> list[Flight]:
+        if self._is_closed:
+            raise StoreUnavailableError(f"{target.key}: the bucket was closed")
+        flights = self._flights.setdefault(target.content, [])
+        left = subtract(ranges, [(flight.start, flight.end) for flight in flights])
+        new = [
+            Flight(target, *part, is_wanted=is_wanted)
+            for one in left
+            for part in cut_range(one, longest, BLOCK)
+        ]
+        flights.extend(new)
+        if not flights:
+            del self._flights[target.content]
+        (self._wanted if is_wanted else self._ahead).extend(new)
+        self._start_threads()
+        return new
+
+    def _start_threads(self) -> None:
+        waiting = len(self._wanted) + min(len(self._ahead), AHEAD)
+        for _ in range(min(waiting - self._idle, THREADS - self._threads)):
+            self._threads += 1
+            threading.Thread(target=self._run, name="fetch", daemon=True).start()
+        self._turn.notify_all()
+
+    # --- flying ----------------------------------------------------------
+
+    def _run(self) -> None:
+        while (flight := self._take()) is not None:
+            try:
+                self._fly(flight)
+            finally:
+                with self._turn:
+                    self._flying -= 1
+                    self._turn.notify_all()
+
+    def _take(self) -> Flight | None:
+        """The next flight; None when there was none for some time."""
+        with self._turn:
+            self._idle += 1
+            try:
+                found = self._turn.wait_for(self._may_fly, IDLE)
+            finally:
+                self._idle -= 1
+            if not found or self._is_closed:
+                self._threads -= 1
+                return None
+            self._flying += 1
+            if self._wanted:
+                return self._wanted.popleft()
+            flight = self._ahead.popleft()
+            self._flying_ahead += flight.end - flight.start
+            return flight
+
+    def _may_fly(self) -> bool:
+        if self._wanted or self._is_closed:
+            return True
+        if not self._ahead or self._flying >= min(AHEAD, max(1, self._count_slots() * 3 // 4)):
+            return False
+        size = self._ahead[0].end - self._ahead[0].start
+        needed = self._flying_ahead + self._parts.count_needed() + size
+        return needed <= self._memory or not self._flying_ahead + self._parts.count_needed()
+
+    def _fly(self, flight: Flight) -> None:
+        target, start, end = flight.target, flight.start, flight.end
+        try:
+            if not flight.is_wanted and self._is_there(target, start, end) and self._cancel(flight):
+                return
+            data = self._fetch(target, start, end)
+        except BaseException as error:  # noqa: BLE001  it is theirs who wait
+            self._fail(flight, error)
+            return
+        part = Part(target.content, start, data, is_read=flight.was_wanted)
+        self._keep(part)
+        with self._turn:
+            self._parts.add(part)
+            self._leave(flight)
+        flight.land(data)
+
+    def _cancel(self, flight: Flight) -> bool:
+        """Give a flight up, unless it is wanted by now."""
+        with self._turn:
+            if not flight.is_wanted:
+                self._leave(flight)
+            return not flight.is_wanted
+
+    def _fail(self, flight: Flight, error: BaseException) -> None:
+        with self._turn:
+            self._leave(flight)
+            self._drop_ahead(flight.target.content)  # it would fail, too, each after a while
+        flight.fail(error)
+
+    def _leave(self, flight: Flight) -> None:
+        content = flight.target.content
+        flights = self._flights[content]
+        flights.remove(flight)
+        if not flights:
+            del self._flights[content]
+        if not flight.is_wanted:
+            self._flying_ahead -= flight.end - flight.start
+
+    def _drop_ahead(self, content: Content) -> None:
+        dropped = [flight for flight in self._ahead if flight.target.content == content]
+        if dropped:
+            self._ahead = deque(f for f in self._ahead if f.target.content != content)
+            flights = self._flights[content]
+            flights[:] = [flight for flight in flights if flight not in dropped]
+            if not flights:
+                del self._flights[content]
