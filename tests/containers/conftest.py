@@ -21,7 +21,7 @@ from volfs.volume.volumes import create_volume
 Make = Callable[..., Container]
 
 
-class Workshop:
+class ContainerStore:
     """A store with the volume ``data``, and containers of it."""
 
     def __init__(self, directory: Path) -> None:
@@ -77,13 +77,13 @@ class _Opened:
 
 
 @pytest.fixture
-def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workshop]:
+def container_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ContainerStore]:
     monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(tmp_path / "run"))
-    found = Workshop(tmp_path)
+    found = ContainerStore(tmp_path)
     yield found
     found.close()
 
 
 @pytest.fixture
-def volfs(workshop: Workshop) -> Command:
-    return Command(workshop.directory)
+def volfs(container_store: ContainerStore) -> Command:
+    return Command(container_store.directory)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.containers.conftest import Workshop
+from tests.containers.conftest import ContainerStore
 from tests.harness.mounted import is_running, wait_until
 from volfs.containers.container import Container, ContainerSpec, VolumeMount
 from volfs.containers.launching import Launcher, drop_launcher, share_launcher
@@ -29,42 +29,44 @@ def nothing_shared() -> Iterator[None]:
     drop_launcher()
 
 
-def start(workshop: Workshop, launcher: Launcher, mount: VolumeMount = DATA) -> Container:
-    container = Container(ContainerSpec((mount,)), str(workshop.store_path), launcher)
-    workshop.containers.append(container)
+def start(
+    container_store: ContainerStore, launcher: Launcher, mount: VolumeMount = DATA
+) -> Container:
+    container = Container(ContainerSpec((mount,)), str(container_store.store_path), launcher)
+    container_store.containers.append(container)
     return container
 
 
-def test_one_mounts_for_several_containers(workshop: Workshop) -> None:
+def test_one_mounts_for_several_containers(container_store: ContainerStore) -> None:
     with Launcher() as launcher:
-        start(workshop, launcher)
+        start(container_store, launcher)
         with pytest.raises(NotFoundError, match="nothing"):
-            start(workshop, launcher, VolumeMount("nothing", "/volfs-test/data"))
-        start(workshop, launcher)
-    assert len(workshop.mounts) == 2
+            start(container_store, launcher, VolumeMount("nothing", "/volfs-test/data"))
+        start(container_store, launcher)
+    assert len(container_store.mounts) == 2
 
 
-def test_where_it_died_another_one_is_begun(workshop: Workshop) -> None:
+def test_where_it_died_another_one_is_begun(container_store: ContainerStore) -> None:
     first = share_launcher()
     assert share_launcher() is first
     os.kill(first.pid, signal.SIGKILL)
     wait_until(lambda: not first.is_alive, "its end")
     with pytest.raises(MountError, match="volumes cannot be mounted"):
-        start(workshop, first)
-    start(workshop, share_launcher())
-    assert len(workshop.mounts) == 1
+        start(container_store, first)
+    start(container_store, share_launcher())
+    assert len(container_store.mounts) == 1
 
 
-def test_what_is_asked_of_it_is_done_after_it_was_dropped(workshop: Workshop) -> None:
+def test_what_is_asked_of_it_is_done_after_it_was_dropped(container_store: ContainerStore) -> None:
     launcher = share_launcher()
     drop_launcher()
-    start(workshop, launcher)
+    start(container_store, launcher)
     pid = launcher.pid
     del launcher
     assert not is_running(pid)
 
 
-def test_it_ends_with_the_process_that_began_it(workshop: Workshop) -> None:
+def test_it_ends_with_the_process_that_began_it(container_store: ContainerStore) -> None:
     owner = subprocess.Popen(
         [sys.executable, "-c", f"{BEGIN}; input()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -76,7 +78,7 @@ def test_it_ends_with_the_process_that_began_it(workshop: Workshop) -> None:
     wait_until(lambda: not is_running(pid), "the launcher to end")
 
 
-def test_a_fork_has_one_of_its_own(workshop: Workshop) -> None:
+def test_a_fork_has_one_of_its_own(container_store: ContainerStore) -> None:
     ours = share_launcher()
     reader, writer = os.pipe()
     child = os.fork()
@@ -89,5 +91,5 @@ def test_a_fork_has_one_of_its_own(workshop: Workshop) -> None:
         theirs = int(file.read())
     assert theirs != ours.pid
     assert ours.is_alive
-    start(workshop, share_launcher())
+    start(container_store, share_launcher())
     wait_until(lambda: not is_running(theirs), "the child's to end")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.containers.conftest import Workshop
+from tests.containers.conftest import ContainerStore
 from tests.containers.test_container import DATA, said
 from tests.harness.mounted import ROOT, is_running
 from volfs.containers.members import Members
@@ -16,15 +16,17 @@ from volfs.containers.members import Members
 pytestmark = pytest.mark.fuse
 
 
-def test_what_a_command_leaves_behind_ends_with_the_container(workshop: Workshop) -> None:
-    with workshop.container(DATA) as container:
+def test_what_a_command_leaves_behind_ends_with_the_container(
+    container_store: ContainerStore,
+) -> None:
+    with container_store.container(DATA) as container:
         left = int(said(container, "setsid sleep 1000 >/dev/null 2>&1 & echo $!"))
         assert is_running(left)
     assert not is_running(left)
 
 
-def test_kill_ends_childrens_children(workshop: Workshop) -> None:
-    with workshop.container(DATA) as container:
+def test_kill_ends_childrens_children(container_store: ContainerStore) -> None:
+    with container_store.container(DATA) as container:
         script = "sh -c 'sleep 1000 & echo $!; wait'"
         process = container.start(["sh", "-c", script], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
@@ -34,8 +36,8 @@ def test_kill_ends_childrens_children(workshop: Workshop) -> None:
         process.communicate()
 
 
-def test_members_are_no_others(workshop: Workshop) -> None:
-    with workshop.container() as one, workshop.container() as other:
+def test_members_are_no_others(container_store: ContainerStore) -> None:
+    with container_store.container() as one, container_store.container() as other:
         first, second = (box.start(["sleep", "1000"]) for box in (one, other))
         first.kill()
         assert first.wait() == -9
@@ -49,7 +51,7 @@ def test_an_ended_process_has_no_members() -> None:
         Members(process.pid)
 
 
-def test_two_containers_share_a_dict(workshop: Workshop) -> None:
+def test_two_containers_share_a_dict(container_store: ContainerStore) -> None:
     """LMDB's readers are told apart by process id: each must have one of its own."""
     code = """if True:
         import sys, volfs
@@ -58,7 +60,7 @@ def test_two_containers_share_a_dict(workshop: Workshop) -> None:
         sys.stdin.readline()
         print(shared.change("count", lambda n: n + 1, 0), flush=True)
     """
-    with workshop.container() as one, workshop.container() as other:
+    with container_store.container() as one, container_store.container() as other:
         processes = [
             box.start(
                 [sys.executable, "-c", code],

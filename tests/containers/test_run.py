@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
-from tests.containers.conftest import Workshop
+from tests.containers.conftest import ContainerStore
 from tests.harness.mounted import is_running, wait_until
 from volfs.containers.container import VolumeMount
 from volfs.control.mounts import list_mount_points
@@ -62,22 +62,26 @@ def test_streams_and_arguments_are_the_commands(volfs: Command) -> None:
     assert (result.out, result.err) == (b"given", "--env x=y\n")
 
 
-def test_changes_are_committed_also_after_a_failure(workshop: Workshop, volfs: Command) -> None:
+def test_changes_are_committed_also_after_a_failure(
+    container_store: ContainerStore, volfs: Command
+) -> None:
     volfs("run", VOLUME, "sh", "-c", "echo 1 > /volfs-test/data/file; exit 3", status=3)
     assert volfs("get", "data", "file", "-").out == b"1\n"
 
 
-def test_a_failure_names_the_overlay_that_it_leaves(workshop: Workshop, volfs: Command) -> None:
+def test_a_failure_names_the_overlay_that_it_leaves(
+    container_store: ContainerStore, volfs: Command
+) -> None:
     script = "echo 1 > /volfs-test/data/file; exit 3"
     result = volfs("run", VOLUME, "--commit", "success", "sh", "-c", script, status=3)
-    (name,) = workshop.sessions
+    (name,) = container_store.sessions
     assert f"volfs overlays commit {name}" in result.err
     volfs("overlays", "discard", name)
     volfs("run", VOLUME, "--commit", "success", "touch", "/volfs-test/data/file")
-    assert workshop.version() == 1
+    assert container_store.version() == 1
 
 
-def test_a_fork_is_changed_instead(workshop: Workshop, volfs: Command) -> None:
+def test_a_fork_is_changed_instead(container_store: ContainerStore, volfs: Command) -> None:
     result = volfs("run", VOLUME, "--fork", "touch", "/volfs-test/data/file")
     fork = result.err.split()[-1].rstrip(".")
     assert volfs("ls", fork).lines == ["file"]
@@ -132,34 +136,40 @@ def test_secrets_and_variables_are_seen_by_the_command_alone(volfs: Command) -> 
         pytest.param(signal.SIGUSR1, marks=pytest.mark.slow),
     ],
 )
-def test_signals_are_passed_on(workshop: Workshop, volfs: Command, number: int) -> None:
+def test_signals_are_passed_on(
+    container_store: ContainerStore, volfs: Command, number: int
+) -> None:
     name = signal.Signals(number).name.removeprefix("SIG")
     script = f"trap 'echo caught; exit 9' {name}; echo ready; while :; do sleep 0.02; done"
     with Running(volfs, script=script) as running:
         running.process.send_signal(number)
         assert running.end() == (9, b"caught\n", b"")
-    assert not workshop.mounts
+    assert not container_store.mounts
 
 
-def test_a_signal_that_the_command_dies_of(workshop: Workshop, volfs: Command) -> None:
+def test_a_signal_that_the_command_dies_of(container_store: ContainerStore, volfs: Command) -> None:
     script = "echo 1 > /volfs-test/data/file; echo ready; exec sleep 1000"
     with Running(volfs, script=script) as running:
         running.process.terminate()
         assert running.end() == (143, b"", b"")
-    assert workshop.version() == 1
+    assert container_store.version() == 1
 
 
 @pytest.mark.parametrize(("policy", "version"), [("always", 1), ("success", 0), ("never", 0)])
-def test_killed_with_nine(workshop: Workshop, volfs: Command, policy: str, version: int) -> None:
+def test_killed_with_nine(
+    container_store: ContainerStore, volfs: Command, policy: str, version: int
+) -> None:
     """The command dies, the daemon commits by the policy, the next run sweeps up."""
     script = "echo 1 > /volfs-test/data/file; sleep 1000.5 & echo ready; wait"
     with Running(volfs, "--commit", policy, script=script):
         wait_until(lambda: find_process("sleep 1000.5"), "the command")
     wait_until(lambda: not find_process("sleep 1000.5"), "the command's end")
-    wait_until(lambda: not workshop.mounts, "the mount's end")
-    wait_until(lambda: len(workshop.sessions) == int(policy == "success"), "the session's end")
-    assert workshop.version() == version
-    places = workshop.directory / "run/containers"
+    wait_until(lambda: not container_store.mounts, "the mount's end")
+    wait_until(
+        lambda: len(container_store.sessions) == int(policy == "success"), "the session's end"
+    )
+    assert container_store.version() == version
+    places = container_store.directory / "run/containers"
     assert os.listdir(places)
     volfs("run", "true")
     assert not os.listdir(places)
@@ -183,19 +193,19 @@ def test_killed_with_nine_without_volumes(volfs: Command) -> None:
     wait_until(lambda: not is_running(int(guard)), "the guard's end")
 
 
-def test_another_container_survives_that(workshop: Workshop, volfs: Command) -> None:
+def test_another_container_survives_that(container_store: ContainerStore, volfs: Command) -> None:
     """Although it has a copy of the mount whose process was killed."""
     with Running(volfs, script="echo ready; sleep 1000.75 & wait"):
         wait_until(lambda: find_process("sleep 1000.75"), "the command")
         mount = VolumeMount("data", "/volfs-test/data")
-        other = workshop.container(mount).start(["cat"], stdin=subprocess.PIPE)
+        other = container_store.container(mount).start(["cat"], stdin=subprocess.PIPE)
         (pid,) = wait_until(
             lambda: set(find_process("cat")).intersection(find_children(other.pid)), "cat"
         )
-        copied = [m.path for m in list_mount_points(pid) if m.path in workshop.mounts]
+        copied = [m.path for m in list_mount_points(pid) if m.path in container_store.mounts]
         assert len(copied) == 2
     wait_until(lambda: not find_process("sleep 1000.75"), "what outlived the command")
-    wait_until(lambda: len(workshop.mounts) == 1, "the mount's end")
+    wait_until(lambda: len(container_store.mounts) == 1, "the mount's end")
     other.communicate(timeout=60)
     assert other.returncode == 0
 

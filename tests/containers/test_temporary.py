@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import volfs as modal
-from tests.containers.conftest import Workshop
+from tests.containers.conftest import ContainerStore
 from tests.harness.mounted import wait_until
 from volfs.containers.bwrap_layout import Shown
 from volfs.containers.container import Container, VolumeMount
@@ -54,12 +54,14 @@ def run(container: Container, script: str, *args: str, **options: object) -> str
     return out
 
 
-def test_it_is_the_containers_own_and_goes_with_it(workshop: Workshop, below: Path) -> None:
+def test_it_is_the_containers_own_and_goes_with_it(
+    container_store: ContainerStore, below: Path
+) -> None:
     (below / "hidden").write_text("x")
     (below / "named").write_text("of the machine")
     (below / "variable").mkdir()
     volume = VolumeMount("data", f"{below}/deep/volume")
-    one, other = workshop.container(volume), workshop.container()
+    one, other = container_store.container(volume), container_store.container()
     write = "echo mine > /tmp/own; echo mine > /var/tmp/own; mkdir /tmp/locked; chmod 0 /tmp/locked"
     run(one, write)
     assert run(one, "cat /tmp/own /var/tmp/own; stat -c %a /tmp") == "mine\nmine\n1777\n"
@@ -80,24 +82,24 @@ def test_it_is_the_containers_own_and_goes_with_it(workshop: Workshop, below: Pa
     for container in (one, other):
         container.close()
     assert not any(path.exists() for path in directories)
-    assert workshop.version() == 1
+    assert container_store.version() == 1
     assert not (below / "deep").exists()
 
 
-def test_shared_where_somebody_says_so(workshop: Workshop, below: Path) -> None:
-    shared = workshop.container(share_tmp=True)
+def test_shared_where_somebody_says_so(container_store: ContainerStore, below: Path) -> None:
+    shared = container_store.container(share_tmp=True)
     run(shared, f"echo x > {below}/from-inside")
     assert (below / "from-inside").exists()
 
 
 def test_after_a_kill_the_guard_removes_it_and_else_the_next_container(
-    workshop: Workshop, below: Path
+    container_store: ContainerStore, below: Path
 ) -> None:
     script = "echo x > /tmp/x; echo ready; while :; do mktemp; done > /dev/null"
     program = (
         "import os, sys; from volfs.containers.container import *\n"
         "spec = ContainerSpec((VolumeMount('data', '/volfs-test'),))\n"
-        f"c = Container(spec, {str(workshop.store_path)!r})\n"
+        f"c = Container(spec, {str(container_store.store_path)!r})\n"
         f"p = c.start(['sh', '-c', {script!r}])\n"
         "guard = c._temporary._guard._process.pid\n"
         "print(guard, c._temporary.path, flush=True); p.wait()\n"
@@ -114,8 +116,8 @@ def test_after_a_kill_the_guard_removes_it_and_else_the_next_container(
         owner.kill()
         owner.communicate(timeout=60)
         if with_guard:
-            wait_until(lambda: not workshop.mounts, "the daemon to end what was left")
-            workshop.container().close()
+            wait_until(lambda: not container_store.mounts, "the daemon to end what was left")
+            container_store.container().close()
         wait_for_removal(Path(directory))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.children import Child, Say, first_seed, is_long
-from tests.crash.life import Life, opened
+from tests.crash.mount_life import MountLife, opened
 from tests.harness.rig import list_version
 from tests.volume.shortcuts import publish_files
 from volfs.model.manifest import Manifest
@@ -28,13 +28,13 @@ COMMITTERS, STEPS = (32, 500) if is_long() else (16, 50)
 
 
 @pytest.fixture
-def life() -> Iterator[Life]:
+def life() -> Iterator[MountLife]:
     directory = Path(tempfile.mkdtemp(prefix="volfs-committers-", dir="/dev/shm"))
-    yield Life(directory)
+    yield MountLife(directory)
     shutil.rmtree(directory)
 
 
-def commit_often(life: Life, number: int, first: int, last: int, say: Say) -> None:
+def commit_often(life: MountLife, number: int, first: int, last: int, say: Say) -> None:
     """Each commit has a file of its own, and one that all of them write."""
     with opened(life.store_path) as store:
         volume = store.refs.get_volume("data")
@@ -46,7 +46,7 @@ def commit_often(life: Life, number: int, first: int, last: int, say: Say) -> No
             say("done", step, publish_files(store, volume, files, note).head.version)
 
 
-def kill_and_go_on(life: Life, number: int, steps: int, seed: int) -> dict[str, int]:
+def kill_and_go_on(life: MountLife, number: int, steps: int, seed: int) -> dict[str, int]:
     """Commit so many times, and be killed on the way; the versions that were acknowledged."""
     acknowledged: dict[str, int] = {}
     rng = random.Random(seed * COMMITTERS + number)
@@ -72,7 +72,7 @@ def list_history(store: Store, volume: VolumeRecord) -> list[Manifest]:
     return found
 
 
-def test_many_committers_that_die(life: Life) -> None:
+def test_many_committers_that_die(life: MountLife) -> None:
     seed = first_seed()
 
     def work(number: int) -> Child:

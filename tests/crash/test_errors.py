@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.children import Say
-from tests.crash.life import Life, opened, own
+from tests.crash.mount_life import MountLife, opened, own
 from tests.crash.tracing import WRITING, count_calls, needs_strace, run_traced
 from tests.harness.rig import Rig, list_tree, list_version
 from tests.volume.shortcuts import publish_files
@@ -72,7 +72,7 @@ class Attempt:
         publish_files(self.store, self.volume, {"others/1": b"1"})
 
 
-def run_once(life: Life, say: Say) -> bool:
+def run_once(life: MountLife, say: Say) -> bool:
     """Whether it came to its end; if not, it is to be mounted again."""
     try:
         store = open_store(str(life.store_path))
@@ -107,7 +107,7 @@ def directory() -> Iterator[Path]:
 def attempt(directory: Path, *options: str) -> tuple[Path, list[str]]:
     """One run in a fresh store; strace's output, and what failed in it."""
     place = Path(tempfile.mkdtemp(dir=directory))
-    life = Life(place)
+    life = MountLife(place)
     with opened(life.store_path) as store:
         publish_files(store, store.refs.get_volume("data"), {"f": OLD})
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.checked_store import CheckedStore
 from tests.crash.children import Say, is_long
-from tests.crash.deeds import Deed
-from tests.crash.household import Household
+from tests.crash.store_operations import StoreOperation
 from tests.crash.test_prefixes import WORKLOADS, directory, prepare
 from tests.crash.tracing import WRITING, count_calls, needs_strace, run_traced
 from volfs.errors import StoreError
@@ -26,32 +26,32 @@ CALLS = (*WRITING, "truncate", "unlink", "link", "pread64")
 SHORT = ("gc at once", "repair")
 
 
-def do(household: Household, deed: Deed, say: Say) -> None:
-    """A deed that may fail once: then it was done or was not, and the next time it is."""
+def do(checked: CheckedStore, operation: StoreOperation, say: Say) -> None:
+    """An operation that may fail once: then it was done or was not, and the next time it is."""
     try:
-        deed.do(household.path)
-        deed.expect(household.model)
+        operation.do(checked.path)
+        operation.expect(checked.model)
     except StoreError as error:
         say("refused", str(error))
         gc.collect()  # what was half made has an environment of LMDB's open
-        household.do_again(deed)
+        checked.do_again(operation)
 
 
 def attempt(directory: Path, name: str, *options: str) -> tuple[Path, int]:
     """One run in a fresh store; strace's output, and how often something failed."""
     place = Path(tempfile.mkdtemp(dir=directory))
-    household = prepare(name, place)
+    checked = prepare(name, place)
 
     def work(say: Say) -> None:
-        for deed in WORKLOADS[name]:
-            do(household, deed, say)
+        for operation in WORKLOADS[name]:
+            do(checked, operation, say)
         say("done")
 
     said = run_traced(work, place / "trace", *options)
     assert said[-1] == ("done",), said
-    for deed in WORKLOADS[name]:
-        deed.expect(household.model)
-    household.check()
+    for operation in WORKLOADS[name]:
+        operation.expect(checked.model)
+    checked.check()
     return place / "trace", len(said) - 1
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.children import Child, Say, count_rounds, first_seed
-from tests.crash.life import Life
+from tests.crash.mount_life import MountLife
 
 pytestmark = pytest.mark.crash
 
@@ -40,12 +40,12 @@ POINTS = (
 """Those that a mount without a kernel reaches."""
 
 
-def iter_rounds(rounds: int) -> Iterator[tuple[Life, int]]:
+def iter_rounds(rounds: int) -> Iterator[tuple[MountLife, int]]:
     """A seed for each round, and the store that it is for; each is settled at its end."""
     for first in range(first_seed(), first_seed() + rounds, ROUNDS_OF_A_STORE):
         # In memory: each of many commits is synced.
         directory = Path(tempfile.mkdtemp(prefix="volfs-life-", dir="/dev/shm"))
-        life = Life(directory)
+        life = MountLife(directory)
         last = min(first + ROUNDS_OF_A_STORE, first_seed() + rounds)
         for seed in range(first, last):
             yield life, seed
@@ -53,7 +53,7 @@ def iter_rounds(rounds: int) -> Iterator[tuple[Life, int]]:
         shutil.rmtree(directory)
 
 
-def die_once(life: Life, seed: int, fault: str, moment: float | None = None) -> Child:
+def die_once(life: MountLife, seed: int, fault: str, moment: float | None = None) -> Child:
     def work(say: Say) -> None:
         life.live(say, seed, STEPS)
 

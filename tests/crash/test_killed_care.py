@@ -11,23 +11,23 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.checked_store import CheckedStore
 from tests.crash.children import Child, Say, count_rounds, first_seed
-from tests.crash.deeds import (
+from tests.crash.store_damage import DAMAGES
+from tests.crash.store_operations import (
     FIRST,
     Collect,
-    Deed,
+    DamageAndRepair,
     Expire,
-    HurtAndRebuild,
-    HurtAndRepair,
+    LoseIndexAndRebuild,
     Model,
     Publish,
+    StoreOperation,
     Undelete,
     choose_change,
     choose_files,
     copy_model,
 )
-from tests.crash.household import Household
-from tests.crash.wounds import WOUNDS
 
 pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc")]
 
@@ -57,34 +57,34 @@ POINTS = (
     "publish.unmoved",
     "publish.moved",
 )
-Choose = Callable[[random.Random, Model], Deed]
+Choose = Callable[[random.Random, Model], StoreOperation]
 
 
-def live(household: Household, say: Say, seed: int) -> None:
-    """In the child: one deed after another, each announced and acknowledged."""
-    model = copy_model(household.model)
+def live(checked: CheckedStore, say: Say, seed: int) -> None:
+    """In the child: one operation after another, each announced and acknowledged."""
+    model = copy_model(checked.model)
     rng = random.Random(seed)
     for choose in CHORES:
-        deed = choose(rng, model)
-        say("begin", deed)
-        deed.do(household.path)
+        operation = choose(rng, model)
+        say("begin", operation)
+        operation.do(checked.path)
         say("done")
-        deed.expect(model)
+        operation.expect(model)
 
 
-def publish_all(rng: random.Random, model: Model) -> Deed:
+def publish_all(rng: random.Random, model: Model) -> StoreOperation:
     """So that most of what is stored is in use by nobody soon."""
     history = model[FIRST]
     files = choose_files(rng, history.versions[history.head])
     return Publish(FIRST, files | {"b": rng.randbytes(20_000)})
 
 
-def expire(rng: random.Random, model: Model) -> Deed:
+def expire(rng: random.Random, model: Model) -> StoreOperation:
     return Expire(rng.choice(sorted(model)), rng.randrange(1, 3))
 
 
-def mend(wound: str) -> Choose:
-    return lambda rng, model: HurtAndRepair(wound, rng.getrandbits(32))
+def mend(damage: str) -> Choose:
+    return lambda rng, model: DamageAndRepair(damage, rng.getrandbits(32))
 
 
 CHORES = (
@@ -100,42 +100,42 @@ CHORES = (
     publish_all,
     lambda rng, model: Expire(FIRST, 1),
     lambda rng, model: Collect(0),
-    *map(mend, WOUNDS),
-    lambda rng, model: HurtAndRebuild(rng.getrandbits(32)),
+    *map(mend, DAMAGES),
+    lambda rng, model: LoseIndexAndRebuild(rng.getrandbits(32)),
 )
 """One life: what a store is for, in an order in which each has something to do."""
 
 
 @pytest.fixture
-def household() -> Iterator[Household]:
-    directory = Path(tempfile.mkdtemp(prefix="volfs-household-", dir="/dev/shm"))
-    yield Household(directory)
+def checked() -> Iterator[CheckedStore]:
+    directory = Path(tempfile.mkdtemp(prefix="volfs-checked-", dir="/dev/shm"))
+    yield CheckedStore(directory)
     shutil.rmtree(directory)
 
 
-def die_once(household: Household, seed: int, fault: str, moment: float | None = None) -> Child:
-    child = Child(lambda say: live(household, say, seed), fault)
+def die_once(checked: CheckedStore, seed: int, fault: str, moment: float | None = None) -> Child:
+    child = Child(lambda say: live(checked, say, seed), fault)
     if moment is None:
         child.end()
     else:
         child.listen(random.Random(seed).randrange(2 * len(CHORES)))
         child.kill(moment)
-    household.judge(child.said)
+    checked.judge(child.said)
     return child
 
 
-def test_killed_at_named_points(household: Household) -> None:
+def test_killed_at_named_points(checked: CheckedStore) -> None:
     rounds = count_rounds(2 * len(POINTS), 4000)
     killed: Counter[str] = Counter()
     for number in range(rounds):
         point, count = POINTS[number % len(POINTS)], 1 + number // len(POINTS) % 2
         fault = f"{point}:{count}:kill"
-        killed[point] += die_once(household, first_seed() + number, fault).was_killed
+        killed[point] += die_once(checked, first_seed() + number, fault).was_killed
     assert len(+killed) > len(POINTS) * 0.9, killed
     assert killed.total() > rounds / 2, killed
 
 
-def test_killed_at_any_moment(household: Household) -> None:
+def test_killed_at_any_moment(checked: CheckedStore) -> None:
     rounds = count_rounds(20, 1000)
     for seed in range(first_seed(), first_seed() + rounds):
-        die_once(household, seed, "", random.Random(-seed).random() * 0.03)
+        die_once(checked, seed, "", random.Random(-seed).random() * 0.03)

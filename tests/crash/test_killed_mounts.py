@@ -33,7 +33,7 @@ POINTS = (
 )
 
 
-class Diary:
+class AcknowledgedFiles:
     """What was fsynced and committed, in files whose content is their number."""
 
     def __init__(self) -> None:
@@ -41,44 +41,44 @@ class Diary:
         self.committed: dict[str, bytes] = {}
 
 
-def write(mounted: Mounted, diary: Diary, name: str) -> None:
+def write(mounted: Mounted, files: AcknowledgedFiles, name: str) -> None:
     data = random.Random(name).randbytes(100_000)
     with (mounted.path / name).open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    diary.synced[name] = data
+    files.synced[name] = data
 
 
-def live(mounts: Mounts, mounted: Mounted, diary: Diary, number: int) -> None:
+def live(mounts: Mounts, mounted: Mounted, files: AcknowledgedFiles, number: int) -> None:
     """As long as the daemon does; then it has ended."""
     with contextlib.suppress(MountError, OSError):
-        write(mounted, diary, f"{number}-a")
+        write(mounted, files, f"{number}-a")
         mounted.commit()
-        diary.committed = dict(diary.synced)
+        files.committed = dict(files.synced)
         publish_files(mounts.store, mounts.volume, {f"others-{number}": b"x"})
         mounted.reload()
-        write(mounted, diary, f"{number}-b")
+        write(mounted, files, f"{number}-b")
         mounted.unmount()
-        diary.committed = dict(diary.synced)
+        files.committed = dict(files.synced)
 
 
-def check(mounts: Mounts, place: Path, diary: Diary) -> None:
-    for name, data in diary.committed.items():
+def check(mounts: Mounts, place: Path, files: AcknowledgedFiles) -> None:
+    for name, data in files.committed.items():
         assert read_file(mounts.store, mounts.volume, name) == data
     again = mounts.mount(place)
-    for name, data in diary.synced.items():
+    for name, data in files.synced.items():
         assert (again.path / name).read_bytes() == data
     again.unmount()
     assert mounts.sessions == []
     assert find_mount_point(str(place)) is None
-    for name, data in diary.synced.items():
+    for name, data in files.synced.items():
         assert read_file(mounts.store, mounts.volume, name) == data
 
 
 def test_a_mount_after_a_death_goes_on(mounts: Mounts) -> None:
     rounds = count_rounds(2 * len(POINTS), 400)
-    place, diary = mounts.place(), Diary()
+    place, files = mounts.place(), AcknowledgedFiles()
     deaths = 0
     for number in range(first_seed(), first_seed() + rounds):
         point, count = POINTS[number % len(POINTS)], 1 + number // len(POINTS) % 2
@@ -87,8 +87,8 @@ def test_a_mount_after_a_death_goes_on(mounts: Mounts) -> None:
             mounted = mounts.mount(place)
         finally:
             del mounts.environment[VARIABLE]
-        live(mounts, mounted, diary, number)
+        live(mounts, mounted, files, number)
         mounted.wait_for_end()
         deaths += find_mount_point(str(place)) is not None or bool(mounts.sessions)
-        check(mounts, place, diary)
+        check(mounts, place, files)
     assert deaths > rounds / 3

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.crash.children import Child, Say, count_rounds, first_seed
-from tests.harness.left_overlays import facts, tell
+from tests.harness.left_overlays import facts, make_restored_store
 from tests.harness.rig import Rig, list_tree
 from volfs.daemon.sessions.export import export_session
 from volfs.daemon.sessions.rebase import rebase_overlay
@@ -103,11 +103,11 @@ def tell_of_a_death(directory: Path, seed: int) -> bool:
     point, is_foreign = POINTS[seed % len(POINTS)], seed // len(POINTS) % 2 == 0
     for part in ("told", "sound", "hit"):
         (directory / part).mkdir()
-    story = tell(directory / "told", seed)
-    story.store.close()
-    source, name = directory / "told" / "store", story.session.name
+    restored = make_restored_store(directory / "told", seed)
+    restored.store.close()
+    source, name = directory / "told" / "store", restored.session.name
     apart = directory / "bad" / "mounts" / name
-    shutil.copytree(story.session, apart)
+    shutil.copytree(restored.session, apart)
     if is_foreign:
         shutil.rmtree(source / "mounts")
     given = str(apart) if is_foreign else name

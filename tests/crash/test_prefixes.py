@@ -11,25 +11,25 @@ from typing import Any
 
 import pytest
 
+from tests.crash.checked_store import CheckedStore
 from tests.crash.children import Child, Say, first_seed, is_long
-from tests.crash.deeds import (
+from tests.crash.mount_life import MountLife, opened, own
+from tests.crash.recording import OPTIONS, Call, Disk, Recording, drop_all, keep_all, tear
+from tests.crash.store_damage import damage_store
+from tests.crash.store_operations import (
     FIRST,
     Collect,
-    Deed,
     Expire,
     Fork,
     Publish,
     Rebuild,
     Repair,
     Restore,
+    StoreOperation,
     Tag,
     Undelete,
 )
-from tests.crash.household import Household
-from tests.crash.life import Life, opened, own
-from tests.crash.recording import OPTIONS, Call, Disk, Recording, drop_all, keep_all, tear
 from tests.crash.tracing import needs_strace, run_traced
-from tests.crash.wounds import hurt
 from tests.harness.rig import list_tree
 
 pytestmark = [pytest.mark.crash, needs_strace]
@@ -84,7 +84,7 @@ class Cuts:
 # --- commits ----------------------------------------------------------------
 
 
-def commit_and_flush(life: Life, say: Say) -> None:
+def commit_and_flush(life: MountLife, say: Say) -> None:
     """What is recorded: two files made and flushed, changed and committed, changed and flushed."""
     with opened(life.store_path) as store:
         rig = life.mount(store, 1)
@@ -97,7 +97,7 @@ def commit_and_flush(life: Life, say: Say) -> None:
 
 
 def record_commits(directory: Path) -> Cuts:
-    life = Life(directory)
+    life = MountLife(directory)
     # Made before: that an empty session is lost harms nobody.
     with opened(life.store_path) as store:
         life.mount(store, 0).close()
@@ -134,19 +134,19 @@ def test_the_power_is_cut_in_commits(directory: Path) -> None:
 # --- care -------------------------------------------------------------------
 
 
-def make_garbage(household: Household) -> None:
+def make_garbage(checked: CheckedStore) -> None:
     """Two versions of which one goes; most of the packs is in use by nobody."""
     rng = random.Random(1)
-    for deed in (
+    for operation in (
         Publish(FIRST, {"a": rng.randbytes(20_000), "b": rng.randbytes(3000)}),
         Publish(FIRST, {"a": rng.randbytes(5000)}),
         Expire(FIRST, 1),
     ):
-        deed.do(household.path)
-        deed.expect(household.model)
+        operation.do(checked.path)
+        operation.expect(checked.model)
 
 
-WORKLOADS: dict[str, tuple[Deed, ...]] = {
+WORKLOADS: dict[str, tuple[StoreOperation, ...]] = {
     "quarantine": (Collect(3600), Undelete()),
     "gc at once": (Collect(0),),
     "expire": (Publish(FIRST, {"c": b"c" * 2000}), Expire(FIRST, 1)),
@@ -159,28 +159,28 @@ WORKLOADS: dict[str, tuple[Deed, ...]] = {
     "repair": (Repair(),),
     "rebuild": (Rebuild(),),
 }
-WOUNDS_BEFORE = {"repair": ("entries", "stray", "header"), "rebuild": ("entries",)}
+DAMAGES_BEFORE = {"repair": ("entries", "stray", "header"), "rebuild": ("entries",)}
 
 
-def prepare(name: str, directory: Path) -> Household:
+def prepare(name: str, directory: Path) -> CheckedStore:
     """A store in which a workload has something to do."""
-    household = Household(directory)
-    make_garbage(household)
-    for wound in WOUNDS_BEFORE.get(name, ()):
-        hurt(household.path, wound, 1)
-    return household
+    checked = CheckedStore(directory)
+    make_garbage(checked)
+    for damage in DAMAGES_BEFORE.get(name, ()):
+        damage_store(checked.path, damage, 1)
+    return checked
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_the_power_is_cut_in(name: str, directory: Path) -> None:
-    household = prepare(name, directory / "life")
+    checked = prepare(name, directory / "life")
 
     def live(say: Say) -> None:
-        for deed in WORKLOADS[name]:
-            say("begin", deed)
-            deed.do(household.path)
+        for operation in WORKLOADS[name]:
+            say("begin", operation)
+            operation.do(checked.path)
             say("done")
 
-    cuts = Cuts(directory / "life", live, household.judge)
+    cuts = Cuts(directory / "life", live, checked.judge)
     assert len(cuts.calls) > 15
     cuts.cut_everywhere(every_way=is_long())

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.crash.checked_store import CheckedStore
 from tests.crash.children import Child, count_rounds, first_seed
-from tests.crash.deeds import FIRST, Collect, Delete, Fork, Publish, Tag, look
-from tests.crash.household import Household
-from tests.crash.life import opened
+from tests.crash.mount_life import opened
+from tests.crash.store_operations import FIRST, Collect, Delete, Fork, Publish, Tag, look
 from tests.fault.damages import choose_damage
 from volfs.volume.check import check_store
 from volfs.volume.recovery import rebuild_store
@@ -23,12 +23,12 @@ INDEX = "index/data.mdb"
 
 
 @pytest.fixture
-def household() -> Iterator[Household]:
+def checked() -> Iterator[CheckedStore]:
     """Nothing was removed from it but what gc has taken, which cannot come back."""
     directory = Path(tempfile.mkdtemp(prefix="volfs-rebuilt-", dir="/dev/shm"))
-    household = Household(directory)
+    checked = CheckedStore(directory)
     rng = random.Random(1)
-    for deed in (
+    for operation in (
         Publish(FIRST, {"a": rng.randbytes(5000), "b": rng.randbytes(3000)}),
         Fork(FIRST, 2, "gone"),
         Publish("gone", {"c": rng.randbytes(20_000)}),
@@ -38,28 +38,28 @@ def household() -> Iterator[Household]:
         Publish(FIRST, {"a": rng.randbytes(5000), "d/a": rng.randbytes(20_000)}),
         Tag(FIRST, 2, "two"),
     ):
-        deed.do(household.path)
-        deed.expect(household.model)
-    yield household
+        operation.do(checked.path)
+        operation.expect(checked.model)
+    yield checked
     shutil.rmtree(directory)
 
 
-def damage_and_rebuild(household: Household, seed: int) -> None:
+def damage_and_rebuild(checked: CheckedStore, seed: int) -> None:
     """In a child: LMDB may end a process."""
-    path = household.path.with_name("damaged")
+    path = checked.path.with_name("damaged")
     shutil.rmtree(path, ignore_errors=True)
-    shutil.copytree(household.path, path)
+    shutil.copytree(checked.path, path)
     data = (path / INDEX).read_bytes()
     damage = choose_damage(random.Random(seed), {INDEX: data})
     (path / INDEX).write_bytes(damage.bytes)
     report, _ = rebuild_store(str(path))
     with opened(path) as store:
         found = look(store)
-        checked = check_store(store)
-    assert found == household.model, (damage, report)
-    assert checked.is_clean, (damage, checked)
+        report_after = check_store(store)
+    assert found == checked.model, (damage, report)
+    assert report_after.is_clean, (damage, report_after)
 
 
-def test_an_index_that_was_damaged(household: Household) -> None:
+def test_an_index_that_was_damaged(checked: CheckedStore) -> None:
     for seed in range(first_seed(), first_seed() + count_rounds(50, 5000)):
-        Child(lambda _, seed=seed: damage_and_rebuild(household, seed)).end()  # type: ignore[misc]
+        Child(lambda _, seed=seed: damage_and_rebuild(checked, seed)).end()  # type: ignore[misc]

@@ -26,16 +26,16 @@ pytestmark = [
 PREPARE = """
 import os, sys, threading, time
 from pathlib import Path
-from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.embedded.tables.signals import Signals
 from volfs.vfs.catalog import Catalog, Flush
 
 place = Path(sys.argv[1])
 for name in ("index", "other"):
     (place / name).mkdir()
-index = Environment(place / "index")
+index = LmdbEnvironment(place / "index")
 table = index.open_table(b"table")
-Environment(place / "other").close()
+LmdbEnvironment(place / "other").close()
 signals = Signals(place / "signals")
 signal = signals.get(b"name")
 catalog = Catalog(place / "catalog")
@@ -79,7 +79,7 @@ ACTS = {
     "change": "index.run(change, write=True)",
     "read": "read()",
     "write": "write()",
-    "open": "Environment(place / 'other')",
+    "open": "LmdbEnvironment(place / 'other')",
     "record": "record()",
     "wake": "signal.wake()",
     "wait": "signal.wait(signal.ticket(), 0.5)",

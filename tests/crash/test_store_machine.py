@@ -12,24 +12,24 @@ from pathlib import Path
 import pytest
 
 from tests.crash.children import count_rounds, first_seed, is_long
-from tests.crash.deeds import (
+from tests.crash.rig_sessions import MEMORY, RigSession, step_of
+from tests.crash.store_damage import DAMAGES
+from tests.crash.store_operations import (
     FIRST,
     NAMES,
     SIZES,
     Collect,
-    Deed,
+    DamageAndRepair,
     Delete,
     Expire,
-    HurtAndRebuild,
-    HurtAndRepair,
+    LoseIndexAndRebuild,
     Reading,
+    StoreOperation,
     Undelete,
     begin_model,
     choose_change,
     look,
 )
-from tests.crash.sittings import MEMORY, Sitting, step_of
-from tests.crash.wounds import WOUNDS
 from volfs.sessions.liveness import drop_stale_leases
 from volfs.store.contract.care import GcOptions
 from volfs.store.registry import open_store
@@ -39,7 +39,7 @@ from volfs.volume.gc import Mark
 pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("greedy_gc")]
 
 STEPS = 200 if is_long() else 50
-SITTINGS = 3
+SESSIONS = 3
 READINGS = 3
 HOUR = 3600.0
 
@@ -53,7 +53,7 @@ class StoreMachine:
         self.rng = random.Random(seed)
         self.store = open_store(str(self.path), create=True)
         self.model = begin_model(self.store)
-        self.sittings: list[Sitting] = []
+        self.sessions: list[RigSession] = []
         self.readings: list[Reading] = []
         self.begun = 0
 
@@ -65,16 +65,16 @@ class StoreMachine:
 
     def check(self) -> None:
         assert look(self.store) == self.model
-        for sitting in self.sittings:
-            sitting.check()
+        for session in self.sessions:
+            session.check()
 
     def end(self) -> None:
         """Everything in it is right, and stays so when all garbage is gone."""
         self.check()
         while self.readings:
             self.read_on()
-        for sitting in list(self.sittings):
-            self.commit(sitting)
+        for session in list(self.sessions):
+            self.commit(session)
         self.collect(0)
         self.check()
         report = check_store(self.store)
@@ -83,20 +83,20 @@ class StoreMachine:
 
     def close(self) -> None:
         self.readings.clear()
-        for sitting in self.sittings:
-            sitting.rig.close()
+        for session in self.sessions:
+            session.rig.close()
         self.store.close()
 
     # --- the store -------------------------------------------------------
 
-    def do(self, deed: Deed) -> None:
-        deed.act(self.store)
-        deed.expect(self.model)
+    def do(self, operation: StoreOperation) -> None:
+        operation.act(self.store)
+        operation.expect(self.model)
 
     def change(self) -> None:
-        deed = choose_change(self.rng, self.model)
-        if not (isinstance(deed, Delete) and self.is_mounted(deed.volume)):
-            self.do(deed)
+        operation = choose_change(self.rng, self.model)
+        if not (isinstance(operation, Delete) and self.is_mounted(operation.volume)):
+            self.do(operation)
 
     def expire(self) -> None:
         name = self.rng.choice(sorted(self.model))
@@ -146,58 +146,60 @@ class StoreMachine:
     def restart(self) -> None:
         """All die; somebody may repair the store before they come back."""
         self.readings.clear()
-        for sitting in self.sittings:
-            sitting.die()
+        for session in self.sessions:
+            session.die()
         self.store.close()
         seed = self.rng.getrandbits(32)
-        wound = self.rng.choice(sorted(WOUNDS))
-        deed = self.rng.choice([HurtAndRepair(wound, seed), HurtAndRebuild(seed), Deed()])
-        deed.do(self.path)
+        damage = self.rng.choice(sorted(DAMAGES))
+        operation = self.rng.choice(
+            [DamageAndRepair(damage, seed), LoseIndexAndRebuild(seed), StoreOperation()]
+        )
+        operation.do(self.path)
         self.store = open_store(str(self.path))
-        for sitting in self.sittings:
-            sitting.begin_again(self.store, self.model[sitting.volume])
+        for session in self.sessions:
+            session.begin_again(self.store, self.model[session.volume])
         self.check()
 
     # --- sessions --------------------------------------------------------
 
     def is_mounted(self, volume: str) -> bool:
-        return any(sitting.volume == volume for sitting in self.sittings)
+        return any(session.volume == volume for session in self.sessions)
 
-    def pick(self) -> Sitting:
+    def pick(self) -> RigSession:
         """A session; often the second one of its volume."""
-        if not self.sittings or (len(self.sittings) < SITTINGS and self.rng.random() < 0.3):
+        if not self.sessions or (len(self.sessions) < SESSIONS and self.rng.random() < 0.3):
             name = self.rng.choice([FIRST, *sorted(self.model)])
             self.begun += 1
             directory = self.directory / f"session-{self.begun}"
-            self.sittings.append(Sitting(self.store, name, self.model[name], directory))
-        return self.rng.choice(self.sittings)
+            self.sessions.append(RigSession(self.store, name, self.model[name], directory))
+        return self.rng.choice(self.sessions)
 
     def write(self) -> None:
-        sitting = self.pick()
-        step_of(self.rng, sitting, NAMES, self.rng.choice(SIZES))
-        sitting.check()
+        session = self.pick()
+        step_of(self.rng, session, NAMES, self.rng.choice(SIZES))
+        session.check()
 
-    def commit(self, sitting: Sitting | None = None) -> None:
-        sitting = sitting or self.pick()
-        sitting.commit(self.model[sitting.volume])
-        sitting.check()
+    def commit(self, session: RigSession | None = None) -> None:
+        session = session or self.pick()
+        session.commit(self.model[session.volume])
+        session.check()
 
     def reload(self) -> None:
-        sitting = self.pick()
-        sitting.reload(self.model[sitting.volume])
-        sitting.check()
+        session = self.pick()
+        session.reload(self.model[session.volume])
+        session.check()
 
     def kill(self) -> None:
-        sitting = self.pick()
-        sitting.die()
-        sitting.begin_again(self.store, self.model[sitting.volume])
-        sitting.check()
+        session = self.pick()
+        session.die()
+        session.begin_again(self.store, self.model[session.volume])
+        session.check()
 
     def leave(self) -> None:
-        sitting = self.pick()
-        self.commit(sitting)
-        sitting.end()
-        self.sittings.remove(sitting)
+        session = self.pick()
+        self.commit(session)
+        session.end()
+        self.sessions.remove(session)
 
 
 STEPS_BY_WEIGHT: dict[Callable[[StoreMachine], None], int] = {

@@ -22,7 +22,7 @@ from volfs.store.contract.store import Store
 FILE = parse_path("f")
 
 
-class Left:
+class LeftSessions:
     """What mounts left: a session for each, which deleting the volume must not harm."""
 
     def __init__(self, store: Store, volume: VolumeRecord, directory: Path) -> None:
@@ -53,8 +53,8 @@ class Left:
 
 
 @pytest.fixture
-def left(store: Store, volume: VolumeRecord, tmp_path: Path) -> Left:
-    return Left(store, volume, tmp_path / "sessions")
+def left(store: Store, volume: VolumeRecord, tmp_path: Path) -> LeftSessions:
+    return LeftSessions(store, volume, tmp_path / "sessions")
 
 
 def commit(rig: Rig) -> None:
@@ -62,7 +62,7 @@ def commit(rig: Rig) -> None:
     rig.commit()
 
 
-def test_what_is_clean_goes_with_the_volume(left: Left) -> None:
+def test_what_is_clean_goes_with_the_volume(left: LeftSessions) -> None:
     for number, change in enumerate((lambda rig: None, commit)):
         left.leave(change, number)
     delete_with_overlays(left.store, "data")
@@ -79,13 +79,13 @@ CHANGES: dict[str, Callable[[Rig], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_any_change_keeps_it(left: Left, change: str) -> None:
+def test_any_change_keeps_it(left: LeftSessions, change: str) -> None:
     name = left.leave(CHANGES[change])
     for verb in ("commit", "adopt", "discard"):
         left.refuse(f"volfs overlays {verb} {name}")
 
 
-def test_one_with_changes_saves_the_others(left: Left) -> None:
+def test_one_with_changes_saves_the_others(left: LeftSessions) -> None:
     left.leave(commit)
     left.leave(CHANGES["make"], 1)
     left.refuse("left changes")
@@ -105,7 +105,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_cannot_be_read_keeps_it(left: Left, damage: str) -> None:
+def test_what_cannot_be_read_keeps_it(left: LeftSessions, damage: str) -> None:
     path = left.leave(commit)
     DAMAGES[damage](path / "catalog" / "data.mdb")
     left.refuse(str(path))

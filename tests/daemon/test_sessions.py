@@ -39,7 +39,7 @@ if input():
 """
 
 
-class Elsewhere:
+class NamespaceMount:
     """A mount at a path in a mount namespace of its own, with a file called ``name``."""
 
     def __init__(self, mounts: Mounts, place: Path, name: str) -> None:
@@ -66,7 +66,7 @@ class Elsewhere:
 @pytest.mark.fuse
 def test_mount_namespaces_have_overlays_of_their_own(mounts: Mounts) -> None:
     place = mounts.place()
-    one, other = (Elsewhere(mounts, place, name) for name in ("one", "other"))
+    one, other = (NamespaceMount(mounts, place, name) for name in ("one", "other"))
     here = mounts.mount(place)
     (place / "here").touch()
     assert sorted(os.listdir(place)) == ["here"]

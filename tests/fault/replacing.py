@@ -1,6 +1,6 @@
 """What can come to the place of a store while it is in use, and a life in which it does.
 
-A *deed* replaces the store of a living mount, or a part of it. It returns the trees that
+A *replacement* replaces the store of a living mount, or a part of it. It returns the trees that
 are other stores, or copies: nothing of these may change by what the mount does.
 """
 
@@ -15,12 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 Trees = list[Path]
-Deed = Callable[["Scene"], Trees]
+Replacement = Callable[["ReplaceableStore"], Trees]
 UNTOLD = {"lock.mdb"}
 """Whoever only reads an index writes into this file."""
 
 
-class Scene:
+class ReplaceableStore:
     """The store's address, what it leads to, and what may take its place."""
 
     def __init__(self, root: Path, choice: random.Random) -> None:
@@ -71,209 +71,211 @@ def hash_tree(tree: Path) -> dict[str, str]:
 # --- the directory ----------------------------------------------------------
 
 
-def _move_away(scene: Scene) -> None:
-    scene.real.rename(scene.bad)
+def _move_away(replaceable: ReplaceableStore) -> None:
+    replaceable.real.rename(replaceable.bad)
 
 
-def restore_backup(scene: Scene) -> Trees:
-    _move_away(scene)
-    scene.backup.rename(scene.real)
-    return [scene.real]
+def restore_backup(replaceable: ReplaceableStore) -> Trees:
+    _move_away(replaceable)
+    replaceable.backup.rename(replaceable.real)
+    return [replaceable.real]
 
 
-def put_another_store(scene: Scene) -> Trees:
-    _move_away(scene)
-    scene.other.rename(scene.real)
-    return [scene.real, scene.backup]
+def put_another_store(replaceable: ReplaceableStore) -> Trees:
+    _move_away(replaceable)
+    replaceable.other.rename(replaceable.real)
+    return [replaceable.real, replaceable.backup]
 
 
-def put_an_empty_directory(scene: Scene) -> Trees:
-    _move_away(scene)
-    scene.real.mkdir()
-    return [scene.real, scene.backup]
+def put_an_empty_directory(replaceable: ReplaceableStore) -> Trees:
+    _move_away(replaceable)
+    replaceable.real.mkdir()
+    return [replaceable.real, replaceable.backup]
 
 
-def put_a_file(scene: Scene) -> Trees:
-    _move_away(scene)
-    scene.real.write_bytes(b"no directory")
-    return [scene.backup]
+def put_a_file(replaceable: ReplaceableStore) -> Trees:
+    _move_away(replaceable)
+    replaceable.real.write_bytes(b"no directory")
+    return [replaceable.backup]
 
 
-def put_nothing(scene: Scene) -> Trees:
-    _move_away(scene)
-    return [scene.backup]
+def put_nothing(replaceable: ReplaceableStore) -> Trees:
+    _move_away(replaceable)
+    return [replaceable.backup]
 
 
-def put_a_link_elsewhere(scene: Scene) -> Trees:
-    _move_away(scene)
-    scene.real.symlink_to(scene.backup)
-    return [scene.backup]
+def put_a_link_elsewhere(replaceable: ReplaceableStore) -> Trees:
+    _move_away(replaceable)
+    replaceable.real.symlink_to(replaceable.backup)
+    return [replaceable.backup]
 
 
-def put_a_copy_by_links(scene: Scene) -> Trees:
-    copy(scene.real, scene.root / "links", "-l")
-    _move_away(scene)
-    (scene.root / "links").rename(scene.real)
+def put_a_copy_by_links(replaceable: ReplaceableStore) -> Trees:
+    copy(replaceable.real, replaceable.root / "links", "-l")
+    _move_away(replaceable)
+    (replaceable.root / "links").rename(replaceable.real)
     # The overlay in ``mounts/`` is the mount's own to write, whatever has a name there.
-    return [scene.real / "index", scene.real / "packs"]
+    return [replaceable.real / "index", replaceable.real / "packs"]
 
 
-def delete_it(scene: Scene) -> Trees:
-    shutil.rmtree(scene.real)
-    return [scene.backup]
+def delete_it(replaceable: ReplaceableStore) -> Trees:
+    shutil.rmtree(replaceable.real)
+    return [replaceable.backup]
 
 
-def delete_and_restore(scene: Scene) -> Trees:
-    shutil.rmtree(scene.real)
-    copy(scene.backup, scene.real)
-    return [scene.real, scene.backup]
+def delete_and_restore(replaceable: ReplaceableStore) -> Trees:
+    shutil.rmtree(replaceable.real)
+    copy(replaceable.backup, replaceable.real)
+    return [replaceable.real, replaceable.backup]
 
 
-def cover_by_backup(scene: Scene) -> Trees:
-    scene.cover(scene.backup, scene.real)
-    return [scene.backup]
+def cover_by_backup(replaceable: ReplaceableStore) -> Trees:
+    replaceable.cover(replaceable.backup, replaceable.real)
+    return [replaceable.backup]
 
 
-def cover_by_nothing(scene: Scene) -> Trees:
-    scene.cover(None, scene.real)
-    return [scene.real, scene.backup]
+def cover_by_nothing(replaceable: ReplaceableStore) -> Trees:
+    replaceable.cover(None, replaceable.real)
+    return [replaceable.real, replaceable.backup]
 
 
-def cover_by_itself(scene: Scene) -> Trees:
-    scene.cover(scene.real, scene.real)
-    return [scene.backup]
+def cover_by_itself(replaceable: ReplaceableStore) -> Trees:
+    replaceable.cover(replaceable.real, replaceable.real)
+    return [replaceable.backup]
 
 
-def take_the_disk(scene: Scene) -> Trees:
+def take_the_disk(replaceable: ReplaceableStore) -> Trees:
     """Its own one, which was mounted at the parent; another comes there."""
-    subprocess.run(["umount", "-l", scene.covered.pop()], check=True)
-    scene.cover(None, scene.parent)
-    copy(scene.backup, scene.real)
-    return [scene.real, scene.backup]
+    subprocess.run(["umount", "-l", replaceable.covered.pop()], check=True)
+    replaceable.cover(None, replaceable.parent)
+    copy(replaceable.backup, replaceable.real)
+    return [replaceable.real, replaceable.backup]
 
 
-def rename_the_parent(scene: Scene) -> Trees:
-    if scene.covered:
-        return take_the_disk(scene)
-    scene.parent.rename(scene.root / "renamed")
-    if scene.choice.random() < 0.5:
-        scene.parent.mkdir()
-        copy(scene.backup, scene.real)
-        return [scene.real, scene.backup]
-    return [scene.backup]
+def rename_the_parent(replaceable: ReplaceableStore) -> Trees:
+    if replaceable.covered:
+        return take_the_disk(replaceable)
+    replaceable.parent.rename(replaceable.root / "renamed")
+    if replaceable.choice.random() < 0.5:
+        replaceable.parent.mkdir()
+        copy(replaceable.backup, replaceable.real)
+        return [replaceable.real, replaceable.backup]
+    return [replaceable.backup]
 
 
-def switch_a_link(scene: Scene) -> Trees:
-    (scene.root / "elsewhere").mkdir()
-    copy(scene.backup, scene.root / "elsewhere" / "store")
-    scene.link.unlink()
-    scene.link.symlink_to(scene.root / "elsewhere")
-    return [scene.backup, scene.root / "elsewhere"]
+def switch_a_link(replaceable: ReplaceableStore) -> Trees:
+    (replaceable.root / "elsewhere").mkdir()
+    copy(replaceable.backup, replaceable.root / "elsewhere" / "store")
+    replaceable.link.unlink()
+    replaceable.link.symlink_to(replaceable.root / "elsewhere")
+    return [replaceable.backup, replaceable.root / "elsewhere"]
 
 
 # --- what is in it ----------------------------------------------------------
 
 
-def _put_copies(scene: Scene, *names: str, source: Path | None = None) -> Trees:
+def _put_copies(replaceable: ReplaceableStore, *names: str, source: Path | None = None) -> Trees:
     """Replace them by copies: of the backup's, or of themselves."""
     put = []
     for name in names:
-        copy((source or scene.real) / name, scene.root / "new")
-        (scene.real / name).rename(scene.root / f"old-{Path(name).name}")
-        (scene.root / "new").rename(scene.real / name)
-        put.append(scene.real / name)
-    return [scene.backup, *(path for path in put if path.is_dir())]
+        copy((source or replaceable.real) / name, replaceable.root / "new")
+        (replaceable.real / name).rename(replaceable.root / f"old-{Path(name).name}")
+        (replaceable.root / "new").rename(replaceable.real / name)
+        put.append(replaceable.real / name)
+    return [replaceable.backup, *(path for path in put if path.is_dir())]
 
 
-def restore_the_index(scene: Scene) -> Trees:
-    return _put_copies(scene, "index", source=scene.backup)
+def restore_the_index(replaceable: ReplaceableStore) -> Trees:
+    return _put_copies(replaceable, "index", source=replaceable.backup)
 
 
-def restore_the_packs(scene: Scene) -> Trees:
-    return _put_copies(scene, "packs", source=scene.backup)
+def restore_the_packs(replaceable: ReplaceableStore) -> Trees:
+    return _put_copies(replaceable, "packs", source=replaceable.backup)
 
 
-def restore_both(scene: Scene) -> Trees:
-    return _put_copies(scene, "index", "packs", source=scene.backup)
+def restore_both(replaceable: ReplaceableStore) -> Trees:
+    return _put_copies(replaceable, "index", "packs", source=replaceable.backup)
 
 
-def copy_the_index(scene: Scene) -> Trees:
-    return _put_copies(scene, "index")
+def copy_the_index(replaceable: ReplaceableStore) -> Trees:
+    return _put_copies(replaceable, "index")
 
 
-def copy_the_packs(scene: Scene) -> Trees:
-    return _put_copies(scene, "packs")
+def copy_the_packs(replaceable: ReplaceableStore) -> Trees:
+    return _put_copies(replaceable, "packs")
 
 
-def copy_the_format(scene: Scene) -> Trees:
-    return _put_copies(scene, "format")
+def copy_the_format(replaceable: ReplaceableStore) -> Trees:
+    return _put_copies(replaceable, "format")
 
 
-def copy_the_lock(scene: Scene) -> Trees:
-    return _put_copies(scene, "index/lock.mdb")
+def copy_the_lock(replaceable: ReplaceableStore) -> Trees:
+    return _put_copies(replaceable, "index/lock.mdb")
 
 
-def copy_the_data(scene: Scene) -> Trees:
-    return _put_copies(scene, "index/data.mdb")
+def copy_the_data(replaceable: ReplaceableStore) -> Trees:
+    return _put_copies(replaceable, "index/data.mdb")
 
 
-def restore_the_data(scene: Scene) -> Trees:
-    return _put_copies(scene, "index/data.mdb", source=scene.backup)
+def restore_the_data(replaceable: ReplaceableStore) -> Trees:
+    return _put_copies(replaceable, "index/data.mdb", source=replaceable.backup)
 
 
-def copy_the_names(scene: Scene) -> Trees:
-    return _put_copies(scene, "names.log") if (scene.real / "names.log").exists() else []
+def copy_the_names(replaceable: ReplaceableStore) -> Trees:
+    return (
+        _put_copies(replaceable, "names.log") if (replaceable.real / "names.log").exists() else []
+    )
 
 
-def copy_a_pack(scene: Scene) -> Trees:
-    return _put_copies(scene, f"packs/{scene.pick_pack().name}")
+def copy_a_pack(replaceable: ReplaceableStore) -> Trees:
+    return _put_copies(replaceable, f"packs/{replaceable.pick_pack().name}")
 
 
-def copy_all_packs(scene: Scene) -> Trees:
-    for pack in sorted((scene.real / "packs").glob("*.pack")):
-        copy(pack, scene.root / "new")
-        (scene.root / "new").rename(pack)
-    return [scene.backup]
+def copy_all_packs(replaceable: ReplaceableStore) -> Trees:
+    for pack in sorted((replaceable.real / "packs").glob("*.pack")):
+        copy(pack, replaceable.root / "new")
+        (replaceable.root / "new").rename(pack)
+    return [replaceable.backup]
 
 
-def restore_file_by_file(scene: Scene) -> Trees:
+def restore_file_by_file(replaceable: ReplaceableStore) -> Trees:
     """As rsync does: a new file under each name."""
-    for path in sorted(scene.backup.rglob("*")):
-        target = scene.real / path.relative_to(scene.backup)
+    for path in sorted(replaceable.backup.rglob("*")):
+        target = replaceable.real / path.relative_to(replaceable.backup)
         if path.is_file() and "mounts" not in path.parts and "logs" not in path.parts:
-            copy(path, scene.root / "new")
-            (scene.root / "new").rename(target)
-    return [scene.backup]
+            copy(path, replaceable.root / "new")
+            (replaceable.root / "new").rename(target)
+    return [replaceable.backup]
 
 
-def write_the_data_over(scene: Scene) -> Trees:
+def write_the_data_over(replaceable: ReplaceableStore) -> Trees:
     """Into the very file, as ``cp`` does, but without cutting it first: that kills who maps it."""
-    older = (scene.backup / "index" / "data.mdb").read_bytes()
-    with (scene.real / "index" / "data.mdb").open("r+b") as file:
+    older = (replaceable.backup / "index" / "data.mdb").read_bytes()
+    with (replaceable.real / "index" / "data.mdb").open("r+b") as file:
         file.write(older)
-    return [scene.backup]
+    return [replaceable.backup]
 
 
-def cut_a_pack(scene: Scene) -> Trees:
-    pack = scene.pick_pack()
-    os.truncate(pack, scene.choice.randrange(pack.stat().st_size))
-    return [scene.backup]
+def cut_a_pack(replaceable: ReplaceableStore) -> Trees:
+    pack = replaceable.pick_pack()
+    os.truncate(pack, replaceable.choice.randrange(pack.stat().st_size))
+    return [replaceable.backup]
 
 
-def delete_a_pack(scene: Scene) -> Trees:
-    scene.pick_pack().unlink()
-    return [scene.backup]
+def delete_a_pack(replaceable: ReplaceableStore) -> Trees:
+    replaceable.pick_pack().unlink()
+    return [replaceable.backup]
 
 
-HARMLESS: tuple[Deed, ...] = (cover_by_itself, copy_the_names)
+HARMLESS: tuple[Replacement, ...] = (cover_by_itself, copy_the_names)
 """The store is still what was opened: a commit has to succeed."""
-WOUNDS: tuple[Deed, ...] = (cut_a_pack, delete_a_pack)
+DAMAGED_PACKS: tuple[Replacement, ...] = (cut_a_pack, delete_a_pack)
 """What is missing then is gone, whatever the mount does."""
-ON_A_DISK: tuple[Deed, ...] = (take_the_disk,)
+ON_A_DISK: tuple[Replacement, ...] = (take_the_disk,)
 """The store is on a disk of its own for these."""
-PACKS: tuple[Deed, ...] = (copy_a_pack, copy_all_packs)
+PACKS: tuple[Replacement, ...] = (copy_a_pack, copy_all_packs)
 """A pack is another file, and the store is not: what comes after may go on in a new one."""
-WHOLE: tuple[Deed, ...] = (
+WHOLE: tuple[Replacement, ...] = (
     restore_backup,
     put_another_store,
     put_an_empty_directory,
@@ -300,6 +302,6 @@ WHOLE: tuple[Deed, ...] = (
     restore_file_by_file,
 )
 """The store is not what was opened: nothing may be acknowledged after it."""
-SAME_FILES: tuple[Deed, ...] = (write_the_data_over,)
+SAME_FILES: tuple[Replacement, ...] = (write_the_data_over,)
 """Older bytes, or the same, in the files that are open."""
-DEEDS = (*WHOLE, *PACKS, *SAME_FILES, *WOUNDS, *HARMLESS)
+REPLACEMENTS = (*WHOLE, *PACKS, *SAME_FILES, *DAMAGED_PACKS, *HARMLESS)

@@ -201,7 +201,7 @@ def test_catalogs_that_were_made_up() -> None:
 # --- versions ---------------------------------------------------------------
 
 
-class MakeUp:
+class HostilePublisher:
     """Publishes versions in which one object is not what a writer of ours would write."""
 
     def __init__(self, store: Store) -> None:
@@ -284,7 +284,7 @@ def use_mount(store: Store, session: Path) -> None:
 
 def try_versions(place: Path) -> Try:
     store = make_store(place / "store")
-    made = MakeUp(store)
+    made = HostilePublisher(store)
     volume, session, out = made.volume, place / "session", place / "out"
 
     def find_newest() -> Snapshot:

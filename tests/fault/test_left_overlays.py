@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.crash.children import count_rounds, first_seed
-from tests.harness.left_overlays import Story, facts, tell
+from tests.harness.left_overlays import RestoredStore, facts, make_restored_store
 from tests.harness.rig import Rig, check_books, list_tree, list_version
 from volfs.daemon.sessions.export import export_session
 from volfs.daemon.sessions.rebase import rebase_overlay
@@ -67,8 +67,8 @@ def same(ours: tuple[Any, ...], theirs: tuple[Any, ...]) -> bool:
     return ours == theirs
 
 
-def check_export(story: Story, output: Path) -> dict[VolumePath, dict[str, Any]]:
-    result = export_session(story.store, load_session(story.session), str(output))
+def check_export(restored: RestoredStore, output: Path) -> dict[VolumePath, dict[str, Any]]:
+    result = export_session(restored.store, load_session(restored.session), str(output))
     listed = json.loads((output / "changes.json").read_text())["changes"]
     changes = {
         tuple(each["path"].encode("utf-8", "surrogateescape").split(b"/")): each
@@ -76,7 +76,7 @@ def check_export(story: Story, output: Path) -> dict[VolumePath, dict[str, Any]]
         if each["path"] not in (None, ".")
     }
     files = os.fsencode(output / "files")
-    last = {path: facts(each) for path, each in story.last.items()}
+    last = {path: facts(each) for path, each in restored.last.items()}
     for path in walk(files):
         found = read_local(b"/".join((files, *path)))
         assert path in last, path
@@ -90,7 +90,7 @@ def check_export(story: Story, output: Path) -> dict[VolumePath, dict[str, Any]]
         name = b"/".join((os.fsencode(output / "incomplete"), *path))
         assert Path(os.fsdecode(name)).read_bytes() == data
     for path, now in last.items():
-        before = story.base.get(path)
+        before = restored.base.get(path)
         if path and (before is None or not same(facts(before), now)):
             is_told = any("it had more names" in note for note in result.notes)
             linked = before is not None and before[3] > 1
@@ -99,7 +99,7 @@ def check_export(story: Story, output: Path) -> dict[VolumePath, dict[str, Any]]
     written = {tuple(p.split(b"/")) for p in (output / "deleted").read_bytes().split(b"\0") if p}
     assert deleted == written
     assert not deleted & last.keys()
-    for path in story.base.keys() - last.keys():
+    for path in restored.base.keys() - last.keys():
         replaced = {p for p in changes if p in last and last[p][0] != "DIRECTORY"}
         assert is_below(
             path, deleted | replaced | {p for p, e in changes.items() if e["change"] == "new"}
@@ -107,15 +107,15 @@ def check_export(story: Story, output: Path) -> dict[VolumePath, dict[str, Any]]
     return changes
 
 
-def check_rebase(story: Story, changes: dict[VolumePath, dict[str, Any]]) -> None:
-    result = rebase_overlay(story.store, story.session.name, "head", leave_out=True)
+def check_rebase(restored: RestoredStore, changes: dict[VolumePath, dict[str, Any]]) -> None:
+    result = rebase_overlay(restored.store, restored.session.name, "head", leave_out=True)
     left_out = {item.path for item in result.left_out}
-    rig = Rig(story.store, story.volume, story.session, lambda: 10**18)
+    rig = Rig(restored.store, restored.volume, restored.session, lambda: 10**18)
     rig.strict = False
     shown = {path: facts(each) for path, each in list_tree(rig).items()}
     check_books(rig)
-    old = {path: facts(each) for path, each in story.old.items()}
-    last = {path: facts(each) for path, each in story.last.items()}
+    old = {path: facts(each) for path, each in restored.old.items()}
+    last = {path: facts(each) for path, each in restored.last.items()}
     for path, each in changes.items():
         if each["change"] == "deleted":
             assert path not in shown, path
@@ -123,7 +123,7 @@ def check_rebase(story: Story, changes: dict[VolumePath, dict[str, Any]]) -> Non
             assert shown.get(path) == last[path], path
         elif each["change"] == "attributes" and not is_below(path, left_out):
             assert shown[path][1] == last[path][1]
-    groups = {path for path, each in story.old.items() if path and each[3] > 1}
+    groups = {path for path, each in restored.old.items() if path and each[3] > 1}
     for path, now in shown.items():
         is_touched = path in changes or path in groups or is_below(path, left_out)
         if path and not is_touched and (now[0] != "DIRECTORY" or path in old):
@@ -134,14 +134,14 @@ def check_rebase(story: Story, changes: dict[VolumePath, dict[str, Any]]) -> Non
         if path and path not in shown:
             assert is_below(path, deleted | covered | left_out), path
     rig.commit()
-    committed = list_version(story.store, story.volume)
+    committed = list_version(restored.store, restored.volume)
     assert {path: facts(each) for path, each in committed.items()} == shown
     assert {p: each[3] for p, each in committed.items()} == {
         p: each[3] for p, each in list_tree(rig).items()
     }
     rig.close()
-    collect_garbage(story.store, grace=0)
-    report = check_store(story.store)
+    collect_garbage(restored.store, grace=0)
+    report = check_store(restored.store)
     assert report.is_clean, report
 
 
@@ -149,13 +149,13 @@ def test_random_overlays(tmp_path: Path) -> None:
     for seed in range(first_seed(), first_seed() + count_rounds(25, 3000)):
         directory = tmp_path / str(seed)
         directory.mkdir()
-        story = tell(directory, seed)
+        restored = make_restored_store(directory, seed)
         try:
-            changes = check_export(story, directory / "out")
-            check_rebase(story, changes)
+            changes = check_export(restored, directory / "out")
+            check_rebase(restored, changes)
         except BaseException as error:
             error.add_note(f"VOLFS_SEED={seed} VOLFS_ROUNDS=1")
             raise
         finally:
-            story.store.close()
+            restored.store.close()
         shutil.rmtree(directory)

@@ -1,9 +1,9 @@
 """Stores that are replaced under a living mount: nothing is acknowledged that is not there.
 
-Each deed at each moment: before something is written to the mount, before the commit,
+Each replacement at each moment: before something is written to the mount, before the commit,
 at points of the commit, and before umount. Afterwards what was acknowledged is in the
 store at the address, or the command had failed and the overlay has it; and no other
-store has changed a byte. What was acknowledged before the deed, and went with it, is told
+store has changed a byte. What was acknowledged before the replacement, and went with it, is told
 at the next opening.
 """
 
@@ -21,7 +21,15 @@ import pytest
 
 from tests.crash.children import count_rounds, first_seed
 from tests.fault import replacing
-from tests.fault.replacing import DEEDS, HARMLESS, ON_A_DISK, WHOLE, Deed, Scene, hash_tree
+from tests.fault.replacing import (
+    HARMLESS,
+    ON_A_DISK,
+    REPLACEMENTS,
+    WHOLE,
+    ReplaceableStore,
+    Replacement,
+    hash_tree,
+)
 from tests.harness.mounted import Mounted, Mounts, is_running, wait_until
 from tests.volume.shortcuts import publish_files, read_file
 from volfs.control.mounts import find_mount_point
@@ -53,28 +61,28 @@ MOMENTS = (*BEFORE, *DURING)
 OVERLAY_GONE = (replacing.delete_it, replacing.delete_and_restore)
 
 
-class Life:
+class ReplacedStoreLife:
     """A mount of a volume in a store that is replaced, and what was acknowledged."""
 
-    def __init__(self, root: Path, deed: Deed, moment: str, seed: int) -> None:
-        self.choice = random.Random(f"{seed} {deed.__name__} {moment}")
-        self.scene = Scene(root, self.choice)
-        self.deed = deed
+    def __init__(self, root: Path, replacement: Replacement, moment: str, seed: int) -> None:
+        self.choice = random.Random(f"{seed} {replacement.__name__} {moment}")
+        self.replaceable = ReplaceableStore(root, self.choice)
+        self.replacement = replacement
         self.moment = moment
         self.kept: dict[str, bytes] = {}
-        """Acknowledged before the deed."""
+        """Acknowledged before the replacement."""
         self.mounts = Mounts(root)
         self.mounts.environment["VOLFS_RUNTIME_DIR"] = os.environ["VOLFS_RUNTIME_DIR"]
-        if deed in ON_A_DISK:
-            self.scene.cover(None, self.scene.parent)
-        self.mounts.store_path = self.scene.address
+        if replacement in ON_A_DISK:
+            self.replaceable.cover(None, self.replaceable.parent)
+        self.mounts.store_path = self.replaceable.address
         self.daemon = 0
 
     # --- before ----------------------------------------------------------
 
     def begin(self) -> Mounted:
         """A store with a history, a backup from the middle of it, and another store."""
-        self._make_store(self.scene.other, 3)
+        self._make_store(self.replaceable.other, 3)
         volume = self.mounts.create()
         publish_files(self.mounts.store, volume, {"old": b"old" * 9000})
         self.mounts.store.refs.put_tag(volume.id, "first", 1)
@@ -94,7 +102,7 @@ class Life:
         store = self.mounts.store
         assert isinstance(store, EmbeddedStore)
         with store._engine.environment.write(reserve=0, told=False):
-            replacing.copy(self.scene.real, self.scene.backup)
+            replacing.copy(self.replaceable.real, self.replaceable.backup)
         self.mounts.close_store()
 
     def _commits(self) -> int:
@@ -121,14 +129,14 @@ class Life:
         mounted.commit()
         self.kept[name] = data
 
-    # --- the deed --------------------------------------------------------
+    # --- the replacement --------------------------------------------------------
 
     def run(self) -> None:
         mounted = self.begin()
         others: dict[Path, dict[str, str]] = {}
 
         def act() -> None:
-            others.update((tree, hash_tree(tree)) for tree in self.deed(self.scene))
+            others.update((tree, hash_tree(tree)) for tree in self.replacement(self.replaceable))
 
         if self.moment == "write":
             act()
@@ -140,19 +148,19 @@ class Life:
             self._publish(mounted, act)
         except (VolfsError, OSError) as failed:
             error = failed
-        assert others or self.deed in HARMLESS, "the deed was not done"
+        assert others or self.replacement in HARMLESS, "the replacement was not done"
         for tree, before in others.items():
             now = hash_tree(tree)
             changed = [name for name in now | before if now.get(name) != before.get(name)]
             # A file with two names that was being written when it got the second is in both.
-            if self.deed is replacing.put_a_copy_by_links and self.moment in DURING:
+            if self.replacement is replacing.put_a_copy_by_links and self.moment in DURING:
                 changed = [name for name in changed if not name.endswith(".pack")]
             assert not changed, f"{tree} has changed: {changed}"
         if error is None:
-            assert self.deed not in WHOLE, "acknowledged, and the store is another"
+            assert self.replacement not in WHOLE, "acknowledged, and the store is another"
             self.check_acknowledged({"new": data or b""})
         else:
-            assert self.deed not in HARMLESS, error
+            assert self.replacement not in HARMLESS, error
             self.check_refused(mounted, error, data)
 
     def _publish(self, mounted: Mounted, act: Any) -> None:
@@ -184,7 +192,7 @@ class Life:
 
     def check_acknowledged(self, files: dict[str, bytes]) -> None:
         """They are in the store that the address names, as others see it."""
-        store = open_store(str(self.scene.address))
+        store = open_store(str(self.replaceable.address))
         try:
             volume = store.refs.get_volume("data")
             for name, data in files.items():
@@ -193,36 +201,36 @@ class Life:
             store.close()
 
     def check_refused(self, mounted: Mounted, error: Exception, data: bytes | None) -> None:
-        if self.deed in WHOLE:
+        if self.replacement in WHOLE:
             # An application's fsync that could not be kept says EIO.
             assert isinstance(error, StoreReplacedError | OSError), error
         is_mounted = find_mount_point(str(mounted.path)) is not None
         if is_mounted and data is not None:
             assert (mounted.path / "new").read_bytes() == data
-        if self.deed in WHOLE and is_mounted:
+        if self.replacement in WHOLE and is_mounted:
             assert mounted.status().store_replaced
-        if self.deed in OVERLAY_GONE:
+        if self.replacement in OVERLAY_GONE:
             assert is_mounted, "what was not committed is nowhere else"
             mounted.client.unmount(discard=True)
             return
         if is_mounted:
-            with pytest.raises(StoreReplacedError) if self.deed in WHOLE else no_matter():
+            with pytest.raises(StoreReplacedError) if self.replacement in WHOLE else no_matter():
                 mounted.client.unmount()
         if find_mount_point(str(mounted.path)) is not None:
-            assert self.deed not in WHOLE, "what ends without a commit ends"
+            assert self.replacement not in WHOLE, "what ends without a commit ends"
             mounted.client.unmount(discard=True)
         wait_until(lambda: not is_running(self.daemon), "the daemon's end")
-        if self.deed in WHOLE:
+        if self.replacement in WHOLE:
             self.check_told()
             self.check_mounts_again()
             self.check_overlay(data)
 
     def check_overlay(self, data: bytes | None) -> None:
         """It is where the session's directory is by now."""
-        if self.deed in ON_A_DISK:
+        if self.replacement in ON_A_DISK:
             return  # of a disk that nobody has mounted any more
-        self.scene.uncover()
-        found = [path.parent for path in self.scene.root.rglob("session.json")]
+        self.replaceable.uncover()
+        found = [path.parent for path in self.replaceable.root.rglob("session.json")]
         left = [inspect_overlay(path / "catalog", path / "scratch") for path in found]
         whole = [item for item in left if item.files and not item.problem]
         assert whole or data is None, left
@@ -230,7 +238,7 @@ class Life:
     def check_told(self) -> None:
         """Where the address leads to a copy that is older, opening it says so."""
         try:
-            store = open_store(str(self.scene.address))
+            store = open_store(str(self.replaceable.address))
         except (NotAStoreError, VolfsError):
             return
         try:
@@ -242,7 +250,7 @@ class Life:
                     continue  # whoever reads it is told
                 except (NotFoundError, NoEntryError):
                     is_there = False
-                other = self.deed in (replacing.put_another_store,)
+                other = self.replacement in (replacing.put_another_store,)
                 assert is_there or other or store.care.find_missed(), (
                     f"{name} is missing, and not told"
                 )
@@ -273,7 +281,7 @@ class Life:
             while find_mount_point(str(place)) is not None:
                 subprocess.run(["umount", "-l", place], check=False)
         self.mounts.close_store()
-        self.scene.uncover()
+        self.replaceable.uncover()
 
 
 class no_matter:  # noqa: N801 - a context manager, as those of pytest
@@ -295,8 +303,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def live(root: Path, deed: Deed, moment: str, seed: int) -> None:
-    life = Life(root, deed, moment, seed)
+def live(root: Path, replacement: Replacement, moment: str, seed: int) -> None:
+    life = ReplacedStoreLife(root, replacement, moment, seed)
     try:
         life.run()
     finally:
@@ -304,12 +312,12 @@ def live(root: Path, deed: Deed, moment: str, seed: int) -> None:
 
 
 @pytest.mark.noisy("older than what was acknowledged")
-@pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.__name__)
-def test_each_deed(root: Path, deed: Deed) -> None:
+@pytest.mark.parametrize("replacement", REPLACEMENTS, ids=lambda replacement: replacement.__name__)
+def test_each_replacement(root: Path, replacement: Replacement) -> None:
     """At one moment each, another for every seed; all of them in the long form."""
     for seed in range(count_rounds(1, len(MOMENTS))):
-        number = first_seed() + seed + DEEDS.index(deed)
-        live(root / str(number), deed, MOMENTS[number % len(MOMENTS)], number)
+        number = first_seed() + seed + REPLACEMENTS.index(replacement)
+        live(root / str(number), replacement, MOMENTS[number % len(MOMENTS)], number)
 
 
 @pytest.mark.slow
@@ -318,10 +326,10 @@ def test_a_series(root: Path) -> None:
     """``VOLFS_PROVE=long``: 2,000 lives."""
     for seed in range(first_seed(), first_seed() + count_rounds(5, 2000)):
         choice = random.Random(seed)
-        deed, moment = choice.choice(DEEDS), choice.choice(MOMENTS)
+        replacement, moment = choice.choice(REPLACEMENTS), choice.choice(MOMENTS)
         try:
-            live(root / str(seed), deed, moment, seed)
+            live(root / str(seed), replacement, moment, seed)
         except BaseException as error:
-            error.add_note(f"seed {seed}: {deed.__name__} before {moment}")
+            error.add_note(f"seed {seed}: {replacement.__name__} before {moment}")
             raise
         subprocess.run(["rm", "-rf", root / str(seed)], check=True)

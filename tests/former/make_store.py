@@ -126,8 +126,8 @@ def main() -> None:
     run("create", "former")
     run("mount", "former", str(MOUNT))
     expected = {}
-    for version, deed in enumerate((fill, change, scatter), 1):
-        deed()
+    for version, operation in enumerate((fill, change, scatter), 1):
+        operation()
         run("commit", str(MOUNT), "-m", f"version {version}")
         expected[str(version)] = list_digests()
     run("tag", "former", "good", "2")

@@ -496,7 +496,9 @@ def test_idmapped_mounts_are_as_on_ext4(each_alone: Path, plain: Path, tmp_path:
         shown = tmp_path / f"shown{number}"
         with idmapped(place, shown):
             answers = [
-                attempt_as(uid, gids, shown, deed) for deed in DEEDS for uid, gids in MAPPED_CALLERS
+                attempt_as(uid, gids, shown, operation)
+                for operation in OPERATIONS
+                for uid, gids in MAPPED_CALLERS
             ]
             found.append((answers, list_owners(shown), list_owners(place)))
     for mine, theirs in zip(*found, strict=True):
@@ -516,7 +518,7 @@ def list_owners(place: Path) -> list[tuple[str, tuple[int, int, int]]]:
     return found
 
 
-DEEDS: tuple[Callable[[str], object], ...] = (
+OPERATIONS: tuple[Callable[[str], object], ...] = (
     lambda who: os.close(os.open(f"{who}-make", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o6775)),
     lambda who: os.mkdir(f"{who}-directory"),
     lambda who: os.symlink("x", f"{who}-link"),
@@ -545,13 +547,13 @@ MAPPED_CALLERS = (
 
 
 def attempt_as(
-    uid: int, gids: list[int], place: Path, deed: Callable[[str], object]
+    uid: int, gids: list[int], place: Path, operation: Callable[[str], object]
 ) -> tuple[object, ...]:
-    """What a deed gives, or its error, in a child that is this user."""
+    """What a operation gives, or its error, in a child that is this user."""
     reader, writer = os.pipe()
 
     def run() -> None:
-        os.write(writer, repr(attempt(partial(deed, str(uid)))).encode())
+        os.write(writer, repr(attempt(partial(operation, str(uid)))).encode())
 
     as_user(uid, gids, place, run)
     os.close(writer)

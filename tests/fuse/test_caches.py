@@ -48,7 +48,7 @@ class Exerciser:
             self.open.append(os.open(self.path, os.O_RDWR))
         descriptor, start = self.chance.choice(self.open), self.chance.randrange(SIZE)
         data = self.chance.randbytes(self.chance.randrange(1, 20_000))
-        deeds = (
+        operations = (
             "write",
             "write",
             "read",
@@ -60,9 +60,9 @@ class Exerciser:
             "commit",
             "close",
         )
-        deed = self.chance.choice(deeds)
-        self.trail.append(f"{deed} {start} {len(data)}")
-        match deed:
+        operation = self.chance.choice(operations)
+        self.trail.append(f"{operation} {start} {len(data)}")
+        match operation:
             case "write":
                 os.pwrite(descriptor, data, start)
                 self.note(start, data)

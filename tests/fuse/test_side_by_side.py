@@ -149,7 +149,7 @@ class Model:
         return errno.ENOTDIR if node.is_directory and not over.is_directory else 0
 
 
-class Turns(Bridge):
+class TurnBridge(Bridge):
     """What blocks is waited for until the test says whose turn it is."""
 
     def __init__(self, rig: Rig) -> None:
@@ -168,7 +168,7 @@ class Kernel:
 
     def __init__(self, rig: Rig, draw: Callable[[Any], Any]) -> None:
         self.rig, self.draw = rig, draw
-        self.bridge = Turns(rig)
+        self.bridge = TurnBridge(rig)
         self.operations = Operations(
             rig.state, self.bridge, rig.committer.flush, self.nothing, rig.store.care.get_space
         )

@@ -8,7 +8,7 @@ import lmdb
 
 from volfs.model.objects import Oid
 from volfs.model.pack import RECORD_HEADER_SIZE
-from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume.history import load_manifest
@@ -78,7 +78,7 @@ def spoil_rows(store: Store, table: bytes, at: int = -1) -> int:
     return spoil_rows_in(store._engine.environment, table, at)  # type: ignore[attr-defined]
 
 
-def spoil_rows_in(environment: Environment, table: bytes, at: int = -1) -> int:
+def spoil_rows_in(environment: LmdbEnvironment, table: bytes, at: int = -1) -> int:
     raw = environment.open_table(table).raw
     with environment.write() as txn:
         rows = [(bytes(key), bytearray(row)) for key, row in txn.raw.cursor(raw)]

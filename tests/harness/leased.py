@@ -16,7 +16,7 @@ from volfs.volume.leases import entry_needs, snapshot_needs
 from volfs.volume.version_reader import Reader
 
 
-class Witness:
+class RecordingObjects:
     """Objects of a store that remember which of them were asked for."""
 
     def __init__(self, objects: Objects) -> None:
@@ -37,8 +37,8 @@ def check_leased(rig: Rig, handles: Iterable[int] = ()) -> None:
     """Whatever a mount can still read, it reads from what its lease keeps."""
     view, files = rig.state.view, rig.files
     objects, reader = view.objects, view.reader
-    witness: Any = Witness(objects)
-    view.objects = files.objects = witness
+    recorded: Any = RecordingObjects(objects)
+    view.objects = files.objects = recorded
     view.reader = Reader(view._load_ready)
     list_tree(rig)
     for handle in handles:
@@ -48,7 +48,7 @@ def check_leased(rig: Rig, handles: Iterable[int] = ()) -> None:
     assert stored is not None
     for lease in (stored, rig.committer.lease):
         kept = list_kept(rig.store._store, lease)
-        assert {oid.hex() for oid in witness.asked} <= {oid.hex() for oid in kept}
+        assert {oid.hex() for oid in recorded.asked} <= {oid.hex() for oid in kept}
 
 
 def list_kept(store: Store, lease: Lease) -> set[Oid]:

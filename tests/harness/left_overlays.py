@@ -22,7 +22,7 @@ NAMES = [b"a", b"b", b"c", b"d", b"\xff\n", b"e e"]
 Tree = dict[VolumePath, tuple[Any, ...]]
 
 
-class Deeds:
+class RandomOperations:
     """Random operations on a mount."""
 
     def __init__(self, rig: Rig, draw: random.Random) -> None:
@@ -30,7 +30,7 @@ class Deeds:
         self.draw = draw
 
     def run(self, count: int) -> None:
-        deeds = [
+        operations = [
             *[self.write] * 5,
             *[self.make] * 2,
             *[self.mkdir] * 2,
@@ -48,7 +48,7 @@ class Deeds:
         ]
         for _ in range(count):
             with suppress(FileSystemError, AssertionError, IndexError):
-                self.draw.choice(deeds)()
+                self.draw.choice(operations)()
 
     def path(self) -> VolumePath:
         depth = self.draw.choice((1, 1, 2, 2, 3))
@@ -114,7 +114,7 @@ class Deeds:
         self.rig.make(self.path(), kind, 0o640, target=target)
 
 
-class Story(NamedTuple):
+class RestoredStore(NamedTuple):
     """What there is once the older store is back; trees as mounts showed them."""
 
     store: Store
@@ -125,7 +125,7 @@ class Story(NamedTuple):
     last: Tree
 
 
-def tell(directory: Path, seed: int) -> Story:
+def make_restored_store(directory: Path, seed: int) -> RestoredStore:
     """One with hints of every kind: the session lies in the restored store."""
     draw = random.Random(seed)
     place = directory / "store"
@@ -136,12 +136,12 @@ def tell(directory: Path, seed: int) -> Story:
     rig = Rig(store, volume, session, lambda: next(ticks))
     rig.strict = False
     (session / FACTS).write_bytes(encode_facts(SessionFacts(volume.id, "data", "/nowhere")))
-    deeds = Deeds(rig, draw)
-    deeds.run(draw.choice((5, 30)))
+    operations = RandomOperations(rig, draw)
+    operations.run(draw.choice((5, 30)))
     rig.commit()
     old = list_tree(rig)
     shutil.copytree(place, directory / "backup")
-    deeds.run(draw.choice((0, 5, 30)))
+    operations.run(draw.choice((0, 5, 30)))
     rig.make((b"lost",))
     rig.commit()
     base = list_tree(rig)
@@ -149,9 +149,9 @@ def tell(directory: Path, seed: int) -> Story:
         rig.close()
         rig = Rig(store, volume, session, lambda: next(ticks))
         rig.strict = False
-        deeds.rig = rig
+        operations.rig = rig
     rig.unlink((b"lost",))
-    deeds.run(draw.choice((1, 5, 30)))
+    operations.run(draw.choice((1, 5, 30)))
     rig.flush()
     last = list_tree(rig)
     rig.close()
@@ -161,7 +161,7 @@ def tell(directory: Path, seed: int) -> Story:
     inner = place / "mounts" / session.name
     inner.parent.mkdir(exist_ok=True)
     shutil.copytree(session, inner)
-    return Story(open_store(str(place)), volume, inner, old, base, last)
+    return RestoredStore(open_store(str(place)), volume, inner, old, base, last)
 
 
 def facts(described: tuple[Any, ...]) -> tuple[Any, ...]:

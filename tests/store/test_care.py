@@ -37,7 +37,7 @@ DAY = 86_400 * 10**9
 MIB = 1 << 20
 
 
-class Keep:
+class LiveObjects:
     """What is live, in a store without trees: the roots and what the test says."""
 
     def __init__(self, *oids: Oid, meanwhile: Callable[[], None] = lambda: None) -> None:
@@ -56,7 +56,7 @@ class Keep:
 
 
 def collect(
-    store: Store, live: Keep, *, now: int = DAY, grace: int = DAY, dry_run: bool = False
+    store: Store, live: LiveObjects, *, now: int = DAY, grace: int = DAY, dry_run: bool = False
 ) -> GcReport:
     *steps, report = store.care.collect(live, GcOptions(now, grace, dry_run))
     assert all(isinstance(step, GcProgress) for step in steps)
@@ -86,7 +86,7 @@ LOAD = """
 
 def test_nothing_dead_changes_nothing(store: Store, volume: str) -> None:
     oids = add(store, volume, noise(1000), noise(2000))
-    report = collect(store, Keep(*oids), grace=0)
+    report = collect(store, LiveObjects(*oids), grace=0)
     assert (report.dropped_packs, report.rewritten_packs, report.deleted_packs) == (0, 0, 0)
     assert report.live_objects == 4
     assert store.objects.load_object(oids[0]) == noise(1000)
@@ -94,7 +94,7 @@ def test_nothing_dead_changes_nothing(store: Store, volume: str) -> None:
 
 def test_a_pack_with_nothing_in_use_is_dropped(store: Store, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
-    report = collect(store, Keep())
+    report = collect(store, LiveObjects())
     assert (report.dropped_packs, report.waiting_packs, report.deleted_packs) == (1, 1, 0)
     assert report.quarantined_bytes > MIB
     assert not store.objects.contains(oid)
@@ -103,10 +103,10 @@ def test_a_pack_with_nothing_in_use_is_dropped(store: Store, volume: str) -> Non
 
 def test_what_is_in_quarantine_can_be_read_to_the_end(store: Store, url: str, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
-    collect(store, Keep(), now=DAY)
+    collect(store, LiveObjects(), now=DAY)
     assert run_python(LOAD, url, oid.hex()) == f"{MIB}\n"
     assert store.objects.load_object(oid) == noise(MIB)
-    collect(store, Keep(), now=2 * DAY)
+    collect(store, LiveObjects(), now=2 * DAY)
     with pytest.raises(MissingObjectError):
         store.objects.load_object(oid)
     assert run_python(LOAD, url, oid.hex()) == "MissingObjectError\n"
@@ -114,9 +114,9 @@ def test_what_is_in_quarantine_can_be_read_to_the_end(store: Store, url: str, vo
 
 def test_after_the_grace_it_is_deleted(store: Store, volume: str) -> None:
     add(store, volume, noise(MIB))
-    collect(store, Keep(), now=DAY)
-    assert collect(store, Keep(), now=2 * DAY - 1).deleted_packs == 0
-    report = collect(store, Keep(), now=2 * DAY)
+    collect(store, LiveObjects(), now=DAY)
+    assert collect(store, LiveObjects(), now=2 * DAY - 1).deleted_packs == 0
+    report = collect(store, LiveObjects(), now=2 * DAY)
     assert (report.deleted_packs, report.waiting_packs) == (1, 0)
     assert report.deleted_bytes > MIB
     assert store.care.undelete().packs == 0
@@ -125,7 +125,7 @@ def test_after_the_grace_it_is_deleted(store: Store, volume: str) -> None:
 def test_a_pack_that_is_mostly_dead_is_rewritten(store: Store, volume: str) -> None:
     kept, *others = add(store, volume, noise(300_000), noise(MIB), noise(2 * MIB))
     assert store.objects.load_object(kept) == noise(300_000)
-    report = collect(store, Keep(kept), grace=0)
+    report = collect(store, LiveObjects(kept), grace=0)
     assert (report.rewritten_packs, report.deleted_packs) == (1, 1)
     assert 300_000 < report.rewritten_bytes < 301_000
     # From the place that was remembered, which is no more.
@@ -136,28 +136,28 @@ def test_a_pack_that_is_mostly_dead_is_rewritten(store: Store, volume: str) -> N
 
 def test_a_pack_that_is_mostly_live_stays(store: Store, volume: str) -> None:
     kept, dead = add(store, volume, noise(MIB), noise(300_000))
-    report = collect(store, Keep(kept), grace=0)
+    report = collect(store, LiveObjects(kept), grace=0)
     assert (report.rewritten_packs, report.dropped_packs) == (0, 0)
     assert store.objects.load_object(dead) == noise(300_000)
 
 
 def test_gc_converges(store: Store, volume: str) -> None:
     kept, _ = add(store, volume, noise(300_000), noise(MIB))
-    collect(store, Keep(kept), grace=0)
-    report = collect(store, Keep(kept), grace=0)
+    collect(store, LiveObjects(kept), grace=0)
+    report = collect(store, LiveObjects(kept), grace=0)
     assert (report.rewritten_packs, report.dropped_packs, report.deleted_packs) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("grace", [0, DAY])
 def test_a_dry_run_equals_the_real_one(store: Store, volume: str, grace: int) -> None:
     add(store, volume, noise(MIB, 7))
-    collect(store, Keep(), now=DAY)
+    collect(store, LiveObjects(), now=DAY)
     kept, _ = add(store, volume, noise(300_000), noise(MIB))
     add(store, volume, noise(100_000, 1))
     for now in (DAY + 1, 3 * DAY):
-        dry = collect(store, Keep(kept), now=now, grace=grace, dry_run=True)
-        assert collect(store, Keep(kept), now=now, grace=grace, dry_run=True) == dry
-        assert collect(store, Keep(kept), now=now, grace=grace) == dry
+        dry = collect(store, LiveObjects(kept), now=now, grace=grace, dry_run=True)
+        assert collect(store, LiveObjects(kept), now=now, grace=grace, dry_run=True) == dry
+        assert collect(store, LiveObjects(kept), now=now, grace=grace) == dry
 
 
 def test_roots_are_versions_heads_and_leases(store: Store, volume: str) -> None:
@@ -165,7 +165,7 @@ def test_roots_are_versions_heads_and_leases(store: Store, volume: str) -> None:
     other = make_record(2)
     store.refs.create_volume(other, b"first of another")
     store.leases.put(Lease("session", volume, (1,), (Need(Kind.CHUNK, needed),)))
-    live = Keep()
+    live = LiveObjects()
     collect(store, live, grace=0)
     heads = [*store.refs.iter_versions(volume), *store.refs.iter_versions(other.id)]
     assert live.oids == {needed, *(head.manifest for head in heads)}
@@ -174,7 +174,7 @@ def test_roots_are_versions_heads_and_leases(store: Store, volume: str) -> None:
 
 def test_a_rewritten_object_is_read_by_another_process(store: Store, url: str, volume: str) -> None:
     kept, _ = add(store, volume, noise(5000), noise(MIB))
-    collect(store, Keep(kept), grace=0)
+    collect(store, LiveObjects(kept), grace=0)
     assert run_python(LOAD, url, kept.hex()) == "5000\n"
 
 
@@ -183,7 +183,7 @@ def test_a_rewritten_object_is_read_by_another_process(store: Store, url: str, v
 
 def test_undelete_brings_everything_back(store: Store, volume: str) -> None:
     oids = add(store, volume, noise(300_000), noise(MIB), noise(2 * MIB))
-    collect(store, Keep(oids[0]))
+    collect(store, LiveObjects(oids[0]))
     result = store.care.undelete()
     assert (result.packs, result.objects, result.missing_packs) == (1, 2, 0)
     for oid, size in zip(oids, (300_000, MIB, 2 * MIB), strict=True):
@@ -193,7 +193,7 @@ def test_undelete_brings_everything_back(store: Store, volume: str) -> None:
 
 def test_undelete_keeps_what_was_put_again_meanwhile(store: Store, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
-    collect(store, Keep())
+    collect(store, LiveObjects())
     add(store, volume, noise(MIB))
     assert store.care.undelete().objects == 0
     assert store.objects.load_object(oid) == noise(MIB)
@@ -208,12 +208,12 @@ def test_a_dedup_hit_on_what_gc_condemned_saves_the_chunk(store: Store, volume: 
     with store.open_upload() as upload:
         upload.put_object(Kind.CHUNK, noise(MIB))
         assert upload.new_objects == 0
-        collect(store, Keep())
+        collect(store, LiveObjects())
         assert not store.objects.contains(oid)
         publish_next(store, volume, upload)
     assert store.objects.load_object(oid) == noise(MIB)
     assert list_damage(store) == []
-    collect(store, Keep(oid), now=9 * DAY, grace=0)
+    collect(store, LiveObjects(oid), now=9 * DAY, grace=0)
     assert store.objects.load_object(oid) == noise(MIB)
 
 
@@ -222,7 +222,7 @@ def test_a_dedup_hit_on_what_gc_deleted_fails_the_publish(store: Store, volume: 
     head = store.refs.get_head(volume)
     with store.open_upload() as upload:
         upload.put_object(Kind.CHUNK, noise(MIB))
-        collect(store, Keep(), grace=0)
+        collect(store, LiveObjects(), grace=0)
         with pytest.raises(MissingObjectError, match="try again"):
             publish_next(store, volume, upload)
         assert store.refs.get_head(volume) == head
@@ -250,7 +250,7 @@ def test_what_is_published_while_gc_marks_is_marked_too(
 ) -> None:
     """ZeroFS: the race of gc with a publication that is under way."""
     (oid,) = add(store, volume, noise(MIB))
-    live = Keep()
+    live = LiveObjects()
 
     def publish() -> None:
         run_python(PUBLISH, url, volume, str(MIB))
@@ -267,7 +267,7 @@ def test_what_becomes_live_after_it_was_planned_to_go_stays(
     store: Store, url: str, volume: str
 ) -> None:
     (oid,) = add(store, volume, noise(MIB))
-    live = Keep()
+    live = LiveObjects()
     steps = store.care.collect(live, GcOptions(DAY, 0))
     assert isinstance(next(steps), GcProgress)
     run_python(PUBLISH, url, volume, str(MIB))
@@ -283,11 +283,11 @@ COLLECT = """
     import sys
     from volfs.store.contract.care import GcOptions
     from volfs.store.registry import open_store
-    class Keep:
+    class LiveObjects:
         oids = set()
         def keep(self, roots): self.oids.update(oid for _, oid in roots)
         def __contains__(self, oid): return oid in self.oids
-    *_, report = open_store(sys.argv[1]).care.collect(Keep(), GcOptions(1, 0))
+    *_, report = open_store(sys.argv[1]).care.collect(LiveObjects(), GcOptions(1, 0))
     print(report.busy_packs)
 """
 
@@ -305,16 +305,16 @@ def test_what_a_dead_upload_left_is_dropped(store: Store, volume: str) -> None:
     with store.open_upload() as upload:
         upload.put_object(Kind.CHUNK, noise(2 * MIB))
         die_with(upload)
-    report = collect(store, Keep(), grace=0)
+    report = collect(store, LiveObjects(), grace=0)
     assert (report.dropped_packs, report.deleted_packs) == (1, 1)
     assert report.deleted_bytes > 2 * MIB
 
 
 def test_one_gc_at_a_time(store: Store, volume: str) -> None:
     add(store, volume, noise(MIB))
-    first = store.care.collect(Keep(), GcOptions(DAY, 0))
+    first = store.care.collect(LiveObjects(), GcOptions(DAY, 0))
     next(first)
-    for second in (store.care.collect(Keep(), GcOptions(DAY, 0)), store.care.repair()):
+    for second in (store.care.collect(LiveObjects(), GcOptions(DAY, 0)), store.care.repair()):
         with pytest.raises(ConflictError, match="running"):
             next(iter(second))
     with pytest.raises(ConflictError):
@@ -329,7 +329,7 @@ def test_an_error_while_marking_deletes_nothing(
     """JuiceFS #6479, at the level of the engine: an incomplete mark ends gc."""
     oids = add(store, volume, noise(MIB), noise(300_000))
 
-    class Failing(Keep):
+    class Failing(LiveObjects):
         def keep(self, roots: Iterable[Reference]) -> None:
             super().keep(roots)
             if self.calls == failing:
@@ -358,7 +358,7 @@ def test_repairing_what_is_whole_changes_nothing(store: Store, volume: str) -> N
 
 def test_repair_leaves_the_quarantine_alone(store: Store, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
-    collect(store, Keep())
+    collect(store, LiveObjects())
     assert not repair(store).has_changed
     assert not store.objects.contains(oid)
     assert store.care.undelete().objects == 1
@@ -399,13 +399,13 @@ def test_names_and_tags_are_known_beside_the_index(store: Store, volume: str) ->
     store.leases.drop("mounted")
     store.refs.delete_volume("volume-2")
     assert store.care.list_named() == wanted | {make_record(2).id: ("", {})}
-    collect(store, Keep())
+    collect(store, LiveObjects())
     assert store.care.list_named() == wanted
 
 
 def test_a_reopened_store_knows_its_quarantine(store: Store, url: str, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
-    collect(store, Keep())
+    collect(store, LiveObjects())
     again = open_store(url)
     assert again.care.undelete().packs == 1
     assert again.objects.load_object(oid) == noise(MIB)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.crash.children import Child, Say
 from tests.store.contract import add, make_record, store, url, volume
-from tests.store.test_care import Keep, collect
+from tests.store.test_care import LiveObjects, collect
 from volfs.model.objects import Oid
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
@@ -60,17 +60,17 @@ def test_gc_keeps_what_is_held_though_its_volume_is_gone(
     """Keep knows of roots alone, and of nothing below them."""
     with store.leases.hold(manifests[1]):
         store.refs.delete_volume(make_record().name)
-        collect(store, Keep(), grace=0)
+        collect(store, LiveObjects(), grace=0)
         assert [store.objects.contains(each) for each in manifests[:3]] == [False, True, False]
         assert store.objects.load_object(manifests[1])
-    collect(store, Keep(), grace=0)
+    collect(store, LiveObjects(), grace=0)
     assert not store.objects.contains(manifests[1])
 
 
 def test_holding_what_is_not_there_keeps_nothing(store: Store, volume: str) -> None:
     with store.leases.hold(Oid(b"\xff" * 32)), store.leases.hold(Oid(b"\0" * 32)):
         assert store.leases.is_held(Oid(b"\xff" * 32))
-        collect(store, Keep(), grace=0)
+        collect(store, LiveObjects(), grace=0)
 
 
 def test_a_hold_outlasts_the_handle(

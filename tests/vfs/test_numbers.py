@@ -151,7 +151,7 @@ def test_numbers_outlive_the_daemon(new_rig: NewRig, rig: Rig) -> None:
     assert list_numbers(again) == before
 
 
-class Life:
+class NumberedFiles:
     """Random operations on one mount, and what number each file had first."""
 
     def __init__(self, new_rig: NewRig, seed: int) -> None:
@@ -235,7 +235,7 @@ class Life:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_numbers_in_a_life(new_rig: NewRig, seed: int) -> None:
-    life = Life(new_rig, seed)
+    life = NumberedFiles(new_rig, seed)
     for number in itertools.count(1):
         life.step()
         if number % 5 == 0:

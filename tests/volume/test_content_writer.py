@@ -24,7 +24,7 @@ WINDOW = 1 << BITS
 LIMIT = 6 * WINDOW
 
 
-class Upstairs:
+class UploadObjects:
     """An upload seen as the objects of a store, so that nothing need be published."""
 
     def __init__(self, upload: Upload) -> None:
@@ -38,7 +38,7 @@ class Upstairs:
 
 def read_all(upload: Upload, entry: Entry) -> bytes:
     reader = Reader(upload.load_object)
-    objects = Upstairs(upload)
+    objects = UploadObjects(upload)
     step = 100_000
     return b"".join(
         bytes(read_range(reader, objects, entry, at, step))  # type: ignore[arg-type]
@@ -106,7 +106,7 @@ def test_bytes_are_those_of_the_model(
         patch.setattr(writer_module, "CLEAN_MIN", clean_min)
         for changes in rounds:
             # As after a commit: what was written is the base of the next changes.
-            writer = ContentWriter(Upstairs(upload), upload, BITS, pool)  # type: ignore[arg-type]
+            writer = ContentWriter(UploadObjects(upload), upload, BITS, pool)  # type: ignore[arg-type]
             extents = ExtentMap.of_base(entry.size)
             for arena, operation in enumerate(changes):
                 apply(operation, extents, model, arena)
@@ -117,7 +117,7 @@ def test_bytes_are_those_of_the_model(
 
 def test_a_hundred_scattered_rewrites_add_little(store: Store) -> None:
     with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
-        writer = ContentWriter(Upstairs(upload), upload, 20, pool)  # type: ignore[arg-type]
+        writer = ContentWriter(UploadObjects(upload), upload, 20, pool)  # type: ignore[arg-type]
         size = 64 << 20
         block = noise(1 << 20)
         pieces = (bytes([n]) + block[1:] for n in range(64))
@@ -132,13 +132,13 @@ def test_a_hundred_scattered_rewrites_add_little(store: Store) -> None:
         assert after.size == size
         reader = Reader(upload.load_object)
         at = (7 * 655_361) % size & ~4095
-        got = read_range(reader, Upstairs(upload), after, at, 4096)  # type: ignore[arg-type]
+        got = read_range(reader, UploadObjects(upload), after, at, 4096)  # type: ignore[arg-type]
         assert bytes(got) == SCRATCH[7 * 4096 : 8 * 4096]
 
 
 def test_a_window_in_many_pieces_is_rewritten_whole(store: Store) -> None:
     with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
-        writer = ContentWriter(Upstairs(upload), upload, 20, pool)  # type: ignore[arg-type]
+        writer = ContentWriter(UploadObjects(upload), upload, 20, pool)  # type: ignore[arg-type]
         base = writer.write_stream(make_file(), [noise(1 << 20)])
         extents = ExtentMap.of_base(1 << 20)
         for number in range(20):
@@ -163,7 +163,7 @@ def test_data_is_exact_for_any_number_of_pieces(
     size, page = 512 * 4096, 4096
     model, entry, written = bytearray(size), make_file(), set[int]()
     with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
-        writer = ContentWriter(Upstairs(upload), upload, bits, pool)  # type: ignore[arg-type]
+        writer = ContentWriter(UploadObjects(upload), upload, bits, pool)  # type: ignore[arg-type]
         for arena, pages in enumerate(rounds):
             extents = ExtentMap.of_base(entry.size)
             extents.truncate(size)
@@ -179,7 +179,7 @@ def test_data_is_exact_for_any_number_of_pieces(
 
 def test_a_file_made_long_costs_nothing(store: Store) -> None:
     with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
-        writer = ContentWriter(Upstairs(upload), upload, BITS, pool)  # type: ignore[arg-type]
+        writer = ContentWriter(UploadObjects(upload), upload, BITS, pool)  # type: ignore[arg-type]
         base = writer.write_stream(make_file(), [noise(WINDOW)] * 40)
         extents = ExtentMap.of_base(base.size)
         extents.truncate(100_000)
@@ -190,7 +190,7 @@ def test_a_file_made_long_costs_nothing(store: Store) -> None:
         extents.truncate(5)
         extents.truncate(1 << 40)
         longer = writer.write(long, extents, read_scratch)
-        reader, objects = Reader(upload.load_object), Upstairs(upload)
+        reader, objects = Reader(upload.load_object), UploadObjects(upload)
         for entry, kept in ((long, 100_000), (longer, 5)):
             head = bytes(read_range(reader, objects, entry, 0, 200_000))  # type: ignore[arg-type]
             expected = (noise(WINDOW) * 2)[:kept]
@@ -201,7 +201,7 @@ def test_a_file_made_long_costs_nothing(store: Store) -> None:
 
 def test_zeros_are_holes(store: Store) -> None:
     with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
-        writer = ContentWriter(Upstairs(upload), upload, BITS, pool)  # type: ignore[arg-type]
+        writer = ContentWriter(UploadObjects(upload), upload, BITS, pool)  # type: ignore[arg-type]
         entry = writer.write_stream(make_file(), [bytes(WINDOW)] * 100)
         assert [extent.oid for extent in entry.extents] == [b""]
         assert upload.new_objects == 0
@@ -210,7 +210,7 @@ def test_zeros_are_holes(store: Store) -> None:
 @pytest.mark.parametrize("size", [0, 1, 1024, 1025])
 def test_small_content_lives_in_the_entry(store: Store, size: int) -> None:
     with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
-        writer = ContentWriter(Upstairs(upload), upload, BITS, pool)  # type: ignore[arg-type]
+        writer = ContentWriter(UploadObjects(upload), upload, BITS, pool)  # type: ignore[arg-type]
         entry = writer.write_stream(make_file(), [noise(size)] if size else [])
         assert entry.inline == (noise(size) if size <= 1024 else b"")
         assert read_all(upload, entry) == noise(size)
@@ -224,7 +224,7 @@ def test_a_file_of_one_piece_is_stored_as_a_stream_is(
     """There is one form for each content, by whatever shortcut it was written."""
     data = make(size)
     with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
-        writer = ContentWriter(Upstairs(upload), upload, BITS, pool)  # type: ignore[arg-type]
+        writer = ContentWriter(UploadObjects(upload), upload, BITS, pool)  # type: ignore[arg-type]
         pieces = ExtentMap(size, [Piece(0, size, 3, 7)])
         entry = writer.write(make_file(), pieces, lambda _, at, n: (bytes(7) + data)[at : at + n])
         windows = [data[at : at + WINDOW] for at in range(0, size, WINDOW)]

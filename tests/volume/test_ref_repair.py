@@ -177,7 +177,7 @@ TABLES = (b"volumes", b"names", b"heads", b"versions", b"versions")
 ROUNDS = int(os.environ.get("VOLFS_DAMAGES", "3000" if is_long() else "30"))
 
 
-def wound(store: Store, random: Random) -> None:
+def damage_rows(store: Store, random: Random) -> None:
     """Damage a few rows: a bit of the value, some of it, or the number in a version's key."""
     environment = store._engine.environment  # type: ignore[attr-defined]
     for _ in range(random.choice((1, 1, 2, 4))):
@@ -225,7 +225,7 @@ def test_no_damage_of_refs_is_mended_wrongly(whole: Whole, tmp_path: Path) -> No
         path = tmp_path / f"{number}"
         shutil.copytree(store.url, path)
         with closing(open_store(str(path))) as damaged:
-            wound(damaged, Random(f"{seed}/{number}"))
+            damage_rows(damaged, Random(f"{seed}/{number}"))
             mended += repair_store(damaged).mended_rows
             is_clean = check_store(damaged).is_clean
             now = look(damaged)

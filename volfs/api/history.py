@@ -15,8 +15,8 @@ from volfs.model.changes import Change, iter_changes
 from volfs.model.entry import Entry
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
-from volfs.volume.history import VersionRecord as Row
 from volfs.volume.history import (
+    VersionRecord,
     create_tag,
     get_version,
     iter_history,
@@ -29,7 +29,7 @@ Named = int | str
 
 
 @dataclass(frozen=True)
-class VersionRecord:
+class VersionInfo:
     """One line of a volume's history."""
 
     version: int
@@ -98,7 +98,7 @@ class Historical(Readable):
         return VolumeAt(self, version)
 
     @blocking
-    def log(self, max_versions: int | None = None) -> list[VersionRecord]:
+    def log(self, max_versions: int | None = None) -> list[VersionInfo]:
         """The versions, newest first, without the empty one that the volume began with."""
         with self._opened() as (store, record):
             tags = list_tags_by_version(store, record)
@@ -139,8 +139,8 @@ class Historical(Readable):
             store.refs.delete_tag(record.id, name)
 
 
-def _describe(row: Row, tags: list[str]) -> VersionRecord:
-    return VersionRecord(
+def _describe(row: VersionRecord, tags: list[str]) -> VersionInfo:
+    return VersionInfo(
         row.version,
         local_time(row.created_ns),
         row.message,

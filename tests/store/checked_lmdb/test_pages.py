@@ -15,7 +15,7 @@ from tests.volume.shortcuts import publish_files
 from volfs.errors import DamagedObjectError
 from volfs.model.objects import Kind
 from volfs.store.checked_lmdb import pages
-from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.contract.care import Damage
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.refs.name_log import NameLog
@@ -57,7 +57,7 @@ def read_field(page: bytes, at: int) -> int:
 
 def first_chunk(path: Path) -> bytes:
     """One whose id is in no other table, as that of a manifest is."""
-    environment = Environment(path / "index")
+    environment = LmdbEnvironment(path / "index")
     rows = Index(environment).iter_rows()
     found = next(oid for oid, row in rows if decode_entry(oid, row).kind is Kind.CHUNK)
     environment.close()
@@ -124,8 +124,8 @@ def test_nothing_is_said_of_a_file_that_others_write(path: Path) -> None:
     """Whoever opens it looks at one moment of it, and no page of that is used again."""
     writer = """
 import sys
-from volfs.store.checked_lmdb.environment import Environment
-environment = Environment(__import__("pathlib").Path(sys.argv[1]))
+from volfs.store.checked_lmdb.environment import LmdbEnvironment
+environment = LmdbEnvironment(__import__("pathlib").Path(sys.argv[1]))
 table = environment.open_table(b"busy")
 for number in range(300):
     with environment.write(reserve=0) as txn:
@@ -140,12 +140,12 @@ for number in range(300):
     assert process.returncode == 0
 
 
-Put = Callable[[Environment], None]
+Put = Callable[[LmdbEnvironment], None]
 LOG = NameLog(Path("/nonexistent"))
 """Not written to: what these change has no names."""
 
 
-def put_tag(environment: Environment) -> None:
+def put_tag(environment: LmdbEnvironment) -> None:
     refs = Refs(environment, LOG)
     volume = refs.list_volumes()[0]
     tags = Tags(environment, refs, LOG)
@@ -153,7 +153,7 @@ def put_tag(environment: Environment) -> None:
         txn.raw.put(f"{volume.id}/kept".encode(), b"nonsense" * 2, db=tags._tags.raw)
 
 
-def put_volume(environment: Environment) -> None:
+def put_volume(environment: LmdbEnvironment) -> None:
     refs = Refs(environment, LOG)
     with environment.write() as txn:
         txn.raw.put(b"vo-x", b"nonsense" * 2, db=refs._volumes.raw)
@@ -161,7 +161,7 @@ def put_volume(environment: Environment) -> None:
 
 @pytest.mark.parametrize(("put", "table"), [(put_tag, "table tags"), (put_volume, "table volumes")])
 def test_check_names_rows_that_are_damaged(path: Path, put: Put, table: str) -> None:
-    environment = Environment(path / "index")
+    environment = LmdbEnvironment(path / "index")
     put(environment)
     environment.close()
     store = open_store(str(path))

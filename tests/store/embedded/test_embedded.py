@@ -28,7 +28,7 @@ from volfs.errors import (
 )
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import PACK_HEADER_SIZE, RECORD_HEADER_SIZE, Codec
-from volfs.store.checked_lmdb.environment import Environment, store_errors
+from volfs.store.checked_lmdb.environment import LmdbEnvironment, store_errors
 from volfs.store.contract.care import Damage
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.embedded.engine import EmbeddedStore, open_embedded
@@ -297,7 +297,7 @@ def test_a_short_or_missing_pack_is_never_adopted(store: EmbeddedStore, path: Pa
 
 def test_an_allocated_pack_without_a_file_is_used(store: EmbeddedStore, path: Path) -> None:
     store.close()
-    environment = Environment(path / "index")
+    environment = LmdbEnvironment(path / "index")
     rows, counters = environment.open_table(b"packs"), environment.open_table(b"counters")
     with environment.write() as txn:
         txn.put((2).to_bytes(4, "big"), b"\1" + bytes(8), db=rows)
@@ -569,7 +569,7 @@ def test_every_system_error_becomes_a_store_error(
 
 
 def test_a_full_disk_is_refused_before_writing(tmp_path: Path) -> None:
-    environment = Environment(tmp_path)
+    environment = LmdbEnvironment(tmp_path)
     with pytest.raises(OutOfSpaceError, match="free"), environment.write(reserve=1 << 62):
         pytest.fail("the transaction began")
     with environment.write():

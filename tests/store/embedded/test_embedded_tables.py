@@ -12,7 +12,13 @@ import pytest
 
 from volfs.errors import OutOfSpaceError
 from volfs.store.checked_lmdb import environment
-from volfs.store.embedded.tables.tables import BOOT, TABLES, VOLATILE, EmbeddedTableStore, Engine
+from volfs.store.embedded.tables.tables import (
+    BOOT,
+    TABLES,
+    VOLATILE,
+    EmbeddedTableStore,
+    OpenTables,
+)
 from volfs.store.embedded.tables.tables import open_embedded_tables as open_tables
 from volfs.store.registry import open_store
 from volfs.store.tables import Changing, TableNames, Tables
@@ -132,7 +138,7 @@ def test_who_names_another_start_of_the_machine_keeps_what_others_use(path: Path
     store = open_tables(str(path), NAMES, True)
     put(store.volatile, b"a")
     (path / TABLES / BOOT).write_text("another start of the machine")
-    assert in_fork(lambda: Engine(path).close())
+    assert in_fork(lambda: OpenTables(path).close())
     assert keys(store.volatile) == [b"a"]
     store.close()
     store = open_tables(str(path), NAMES, True)

@@ -15,7 +15,7 @@ from tests.volume.shortcuts import noise, publish_files, read_file
 from volfs.errors import StoreReplacedError, fault_points
 from volfs.model.pack import PackKind
 from volfs.model.retention import KeepRules
-from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.contract.leases import Lease
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
@@ -286,11 +286,11 @@ def test_opening_an_index_twice_leaves_the_locks_on_it(tmp_path: Path) -> None:
     """They tell other processes that its reader is alive."""
     place = tmp_path / "index"
     place.mkdir()
-    environment = Environment(place)
+    environment = LmdbEnvironment(place)
     with environment.read():
         before = list_locks()
         with pytest.raises(StoreReplacedError):
-            Environment(place)
+            LmdbEnvironment(place)
         assert before
         assert list_locks() == before
     environment.close()

@@ -105,7 +105,7 @@ def _errno_of(error: lmdb.Error) -> int | None:
     return next((n for n in (*_FULL, *_DENIED) if os.strerror(n) in text), None)
 
 
-class Environment:
+class LmdbEnvironment:
     """Owns one LMDB environment of a store in this process.
 
     Where it is not ``durable``, a commit reaches the disk some time later, in

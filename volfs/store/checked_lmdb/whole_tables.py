@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 
-from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.checked_lmdb.environment import LmdbEnvironment
 
 
-def copy_tables(source: Environment, target: Environment, skip: frozenset[bytes]) -> Counter[bytes]:
+def copy_tables(
+    source: LmdbEnvironment, target: LmdbEnvironment, skip: frozenset[bytes]
+) -> Counter[bytes]:
     """Copy every table but those into an environment that has none of them.
 
     All of their rows have checksums. Damaged rows are left out: how many of each table.
@@ -27,7 +29,7 @@ def copy_tables(source: Environment, target: Environment, skip: frozenset[bytes]
     return damaged
 
 
-def empty_tables(environment: Environment, names: Collection[bytes]) -> None:
+def empty_tables(environment: LmdbEnvironment, names: Collection[bytes]) -> None:
     """Remove every row of these tables."""
     for name in names:
         table = environment.open_table(name)
@@ -35,7 +37,7 @@ def empty_tables(environment: Environment, names: Collection[bytes]) -> None:
             txn.raw.drop(table.raw, delete=False)
 
 
-def iter_damaged_rows(environment: Environment) -> Iterator[tuple[bytes, str]]:
+def iter_damaged_rows(environment: LmdbEnvironment) -> Iterator[tuple[bytes, str]]:
     """The table, and what is wrong, of rows whose checksums are wrong."""
     for table in list(environment.tables.values()):
         if table.has_checksums:

@@ -11,7 +11,7 @@ from pathlib import Path
 from volfs.errors import DamagedObjectError, StoreReplacedError, VolfsError
 from volfs.store.anchor import anchored
 from volfs.store.checked_lmdb.ballast import Ballast
-from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.embedded.care.caretaker import Parts
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.data.pack_files import PackReader, list_files
@@ -145,11 +145,11 @@ class Engine:
         self._closing.close()
 
 
-def _open_index(engine: Engine, refused: str) -> tuple[Environment, Index]:
+def _open_index(engine: Engine, refused: str) -> tuple[LmdbEnvironment, Index]:
     path, directory = engine.path, engine.directory
     try:
         place = engine.handle.base / INDEX
-        environment = Environment(
+        environment = LmdbEnvironment(
             place, prove=engine.proof.check, ballast=Ballast(place), refused=refused
         )
     except DamagedObjectError as error:

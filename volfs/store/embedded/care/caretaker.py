@@ -20,7 +20,7 @@ from volfs.model.pack import (
     decode_pack_header,
     pack_kind,
 )
-from volfs.store.checked_lmdb.environment import Environment, Transaction, store_errors
+from volfs.store.checked_lmdb.environment import LmdbEnvironment, Transaction, store_errors
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.data.pack_files import PackReader, flock, pack_path
 from volfs.store.embedded.data.pack_writer import PACK_TARGET, PackWriter, WriterPool
@@ -45,7 +45,7 @@ class Parts:
 
     directory: Path
     """Of the packs."""
-    environment: Environment
+    environment: LmdbEnvironment
     index: Index
     refs: Refs
     tags: Tags

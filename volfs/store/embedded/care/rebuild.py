@@ -17,7 +17,7 @@ from volfs.errors.fault_points import reached
 from volfs.model.objects import Oid
 from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
 from volfs.store.anchor import name_places
-from volfs.store.checked_lmdb.environment import Environment, store_errors
+from volfs.store.checked_lmdb.environment import LmdbEnvironment, store_errors
 from volfs.store.checked_lmdb.whole_tables import copy_tables, empty_tables
 from volfs.store.contract.care import CheckProgress, RebuildReport
 from volfs.store.embedded.care.caretaker import ROWS_AT_ONCE
@@ -60,7 +60,7 @@ def _rebuild(path: Path, proof: Proof) -> Iterator[CheckProgress | RebuildReport
     with store_errors(f"{new}"):
         shutil.rmtree(new, ignore_errors=True)
         make_directory(new)
-    environment = Environment(new)
+    environment = LmdbEnvironment(new)
     packs = PackReader(path / PACKS)
     try:
         former = _copy_former(path, environment)
@@ -94,7 +94,7 @@ class Former(NamedTuple):
 LOST = Former({}, has_lost_refs=True)
 
 
-def _copy_former(path: Path, target: Environment) -> Former:
+def _copy_former(path: Path, target: LmdbEnvironment) -> Former:
     """Copy what cannot be made again, as far as it can be read.
 
     StoreError if the disk failed: that may pass, and tags cannot be made again.
@@ -102,7 +102,7 @@ def _copy_former(path: Path, target: Environment) -> Former:
     if not (path / INDEX / DATA).exists():
         return LOST
     try:
-        former = Environment(path / INDEX, spoiled=_SPOILED)
+        former = LmdbEnvironment(path / INDEX, spoiled=_SPOILED)
     except DataError:
         return LOST
     except StoreError as error:
@@ -130,7 +130,7 @@ def _copy_former(path: Path, target: Environment) -> Former:
     return Former(rows, has_lost_refs, sum(damaged[name] for name in damaged.keys() - _REFS))
 
 
-def _recover_tags(path: Path, target: Environment) -> int:
+def _recover_tags(path: Path, target: LmdbEnvironment) -> int:
     """Put those that the name log has and the former index had not whole; how many."""
     log = NameLog(path / NAME_LOG)
     tags = Tags(target, Refs(target, log), log)
@@ -158,7 +158,11 @@ def _put_in_place(path: Path) -> None:
 
 class Rebuilder:
     def __init__(
-        self, index: Index, environment: Environment, packs: PackReader, known: dict[int, PackRow]
+        self,
+        index: Index,
+        environment: LmdbEnvironment,
+        packs: PackReader,
+        known: dict[int, PackRow],
     ) -> None:
         self._index = index
         self._environment = environment

@@ -12,7 +12,7 @@ from volfs.errors import DamagedObjectError, MissingObjectError
 from volfs.errors.fault_points import reached
 from volfs.model.objects import Kind, Oid
 from volfs.model.pack import PackKind
-from volfs.store.checked_lmdb.environment import RESERVE, Environment, Table, Transaction
+from volfs.store.checked_lmdb.environment import RESERVE, LmdbEnvironment, Table, Transaction
 from volfs.store.embedded.data.quarantine import Quarantine
 from volfs.store.packs.rows import (
     KEY_SIZE,
@@ -55,7 +55,7 @@ class Batch(NamedTuple):
 class Index:
     """Thread-safe. Looks into LMDB each time: another process may publish at any moment."""
 
-    def __init__(self, environment: Environment) -> None:
+    def __init__(self, environment: LmdbEnvironment) -> None:
         self._environment = environment
         # The record's header says the same again, with a checksum of its own.
         self._objects: Table = environment.open_table(b"objects", has_checksums=False)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from volfs.errors import DamagedObjectError
 from volfs.model.objects import Oid
 from volfs.model.pack import PackKind
-from volfs.store.checked_lmdb.environment import Environment, Table, Transaction
+from volfs.store.checked_lmdb.environment import LmdbEnvironment, Table, Transaction
 from volfs.store.elapsed import Wait, decode_wait
 from volfs.store.packs.rows import (
     IndexEntry,
@@ -57,7 +57,7 @@ class QuarantinedPack(NamedTuple):
 class Quarantine:
     """The tables ``quarantine``, ``condemned`` and ``lost``, and how rows come and go."""
 
-    def __init__(self, environment: Environment, objects: Table, packs: Table) -> None:
+    def __init__(self, environment: LmdbEnvironment, objects: Table, packs: Table) -> None:
         self._objects = objects
         self._packs = packs
         self._quarantine: Table = environment.open_table(b"quarantine")
@@ -189,7 +189,7 @@ class Quarantine:
 
 
 def iter_condemned(
-    environment: Environment, quarantine: Quarantine, batch: int
+    environment: LmdbEnvironment, quarantine: Quarantine, batch: int
 ) -> Iterator[list[tuple[Oid, bytes]]]:
     """Every condemned row, in short transactions."""
     start = b"\0"

@@ -20,7 +20,7 @@ from volfs.errors import (
     UnsupportedFormatError,
 )
 from volfs.errors.fault_points import reached
-from volfs.store.checked_lmdb.environment import Environment, store_errors
+from volfs.store.checked_lmdb.environment import LmdbEnvironment, store_errors
 from volfs.store.embedded.data.pack_files import flock, sync_directory
 from volfs.store.embedded.place.handle import StoreHandle
 from volfs.store.embedded.place.local_disk import check_local
@@ -234,7 +234,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _fill(path: Path) -> None:
     (path / PACKS).mkdir(mode=0o700, exist_ok=True)
     (path / INDEX).mkdir(mode=0o700, exist_ok=True)
-    Environment(path / INDEX).close()
+    LmdbEnvironment(path / INDEX).close()
     _write_format(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from volfs.store.checked_lmdb.environment import Environment
+from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.contract.leases import Lease
 from volfs.store.embedded.refs.holds import Holds
 from volfs.store.embedded.refs.refs import Refs
@@ -13,7 +13,7 @@ from volfs.store.embedded.refs.refs import Refs
 class HeldLeases:
     """Of this process alone; others see the holds. Not thread-safe: one mount, one process."""
 
-    def __init__(self, environment: Environment, refs: Refs, holds: Holds) -> None:
+    def __init__(self, environment: LmdbEnvironment, refs: Refs, holds: Holds) -> None:
         self._environment = environment
         self._refs = refs
         self._holds = holds

@@ -11,7 +11,7 @@ from blake3 import blake3
 from volfs.errors import DamagedObjectError
 from volfs.model.text import from_stored, to_bytes, to_stored
 from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE
-from volfs.store.checked_lmdb.environment import Environment, Table, Transaction
+from volfs.store.checked_lmdb.environment import LmdbEnvironment, Table, Transaction
 from volfs.store.contract.leases import Lease
 from volfs.store.embedded.refs.refs import Refs
 
@@ -22,7 +22,7 @@ _decoder = msgspec.msgpack.Decoder(Lease)
 class Leases:
     """Thread-safe; reads LMDB each time."""
 
-    def __init__(self, environment: Environment, refs: Refs) -> None:
+    def __init__(self, environment: LmdbEnvironment, refs: Refs) -> None:
         self._environment = environment
         self._refs = refs
         self._leases: Table = environment.open_table(b"leases")

@@ -16,7 +16,7 @@ from volfs.errors import AlreadyExistsError, DamagedObjectError, HeadMovedError,
 from volfs.model.names import MAIN, join_name
 from volfs.model.objects import OID_SIZE, Oid
 from volfs.model.text import from_stored, to_stored
-from volfs.store.checked_lmdb.environment import Environment, Table, Transaction
+from volfs.store.checked_lmdb.environment import LmdbEnvironment, Table, Transaction
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.embedded.refs.holds import PREFIX_SIZE
 from volfs.store.embedded.refs.name_log import NameLog, Naming
@@ -40,7 +40,7 @@ _decoder = msgspec.msgpack.Decoder(VolumeRecord)
 class Refs:
     """Thread-safe; reads LMDB each time."""
 
-    def __init__(self, environment: Environment, log: NameLog) -> None:
+    def __init__(self, environment: LmdbEnvironment, log: NameLog) -> None:
         self._environment = environment
         self._log = log
         self._volumes: Table = environment.open_table(b"volumes")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from volfs.errors import AlreadyExistsError, NotFoundError
 from volfs.model.names import is_tag_name
-from volfs.store.checked_lmdb.environment import Environment, Table, Transaction
+from volfs.store.checked_lmdb.environment import LmdbEnvironment, Table, Transaction
 from volfs.store.contract.refs import Tag
 from volfs.store.embedded.refs.name_log import NameLog, Naming
 from volfs.store.embedded.refs.refs import TAGGED, TAGS, Refs, decode_tag
@@ -15,7 +15,7 @@ from volfs.store.embedded.refs.refs import TAGGED, TAGS, Refs, decode_tag
 class Tags:
     """Thread-safe; reads LMDB each time."""
 
-    def __init__(self, environment: Environment, refs: Refs, log: NameLog) -> None:
+    def __init__(self, environment: LmdbEnvironment, refs: Refs, log: NameLog) -> None:
         self._environment = environment
         self._refs = refs
         self._log = log

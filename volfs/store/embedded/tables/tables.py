@@ -22,7 +22,7 @@ from volfs.store.checked_lmdb.access import is_writable
 from volfs.store.checked_lmdb.ballast import Ballast
 from volfs.store.checked_lmdb.environment import (
     RESERVE,
-    Environment,
+    LmdbEnvironment,
     Table,
     Transaction,
     store_errors,
@@ -88,7 +88,7 @@ class EmbeddedTables:
         """Why nothing may be changed; empty where it may."""
         self._names: set[str] = set()
         self._tables: dict[str, Table] = {}
-        self._environment: Environment | None = None
+        self._environment: LmdbEnvironment | None = None
         self._closed = False
         self._seen = False
         # In the order in which they are taken. Readers of one process wait for
@@ -103,7 +103,7 @@ class EmbeddedTables:
             self._names.update(names)
             self._open()
 
-    def _open(self) -> Environment:
+    def _open(self) -> LmdbEnvironment:
         with self._opening:
             if self._closed:
                 raise StoreError(f"tables {self._path}: closed")
@@ -114,12 +114,12 @@ class EmbeddedTables:
             self._environment = environment
             return environment
 
-    def _make_environment(self) -> Environment:
+    def _make_environment(self) -> LmdbEnvironment:
         with store_errors(f"tables {self._path}"):
             if is_writable(self._path):
                 make_directory(self._path)
         prove = self._proof.check
-        environment = Environment(
+        environment = LmdbEnvironment(
             self._path,
             durable=self._is_durable,
             seen=self._seen,
@@ -165,12 +165,12 @@ class EmbeddedTables:
             self._close(self._environment)
             self._environment = None
 
-    def _close(self, environment: Environment) -> None:
+    def _close(self, environment: LmdbEnvironment) -> None:
         environment.close()
         self._proof.close()
 
 
-class Engine:
+class OpenTables:
     """The tables of one store, shared by all their handles in this process."""
 
     def __init__(self, address: Path) -> None:
@@ -253,7 +253,7 @@ def _forget_after_restart(directory: Path) -> None:
 class EmbeddedTableStore:
     """``store.tables.TableStore``: one handle."""
 
-    def __init__(self, engine: Engine, address: Path) -> None:
+    def __init__(self, engine: OpenTables, address: Path) -> None:
         self._address = address
         self.url = str(engine.path)
         self.durable: Tables = engine.durable
@@ -280,7 +280,7 @@ class EmbeddedTableStore:
 
 # --- one engine per store and process; forks --------------------------------
 
-_engines: dict[Identity, Engine] = {}
+_engines: dict[Identity, OpenTables] = {}
 _lock = threading.Lock()
 
 
@@ -291,7 +291,7 @@ def open_embedded_tables(location: str, names: TableNames, create: bool) -> Embe
         if create:
             create_store(address)
         known = _find_engine(address)
-        engine = known or Engine(address)
+        engine = known or OpenTables(address)
         engine.durable.add_names(names.durable)
         engine.volatile.add_names(names.volatile)
         if known is not None:
@@ -301,7 +301,7 @@ def open_embedded_tables(location: str, names: TableNames, create: bool) -> Embe
         return EmbeddedTableStore(engine, address)
 
 
-def _find_engine(address: Path) -> Engine | None:
+def _find_engine(address: Path) -> OpenTables | None:
     """The one that has the directory open as it is now. Others end with their handles."""
     try:
         engine = _engines.get(identify(address.stat()))

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.crash.life import opened
+from tests.crash.mount_life import opened
 from tests.harness.damage import flip_byte, spoil_rows_in
 from volfs.errors import MissingObjectError
 from volfs.model.objects import Kind, compute_oid
@@ -18,10 +18,10 @@ OTHER_PACK = 9999
 SMALL = (b"names", b"quarantine", b"condemned", b"lost", b"volumes", b"versions")
 
 
-def hurt(path: Path, wound: str, seed: int) -> None:
-    """One of ``WOUNDS``."""
+def damage_store(path: Path, damage: str, seed: int) -> None:
+    """One of ``DAMAGES``."""
     with opened(path) as store:
-        WOUNDS[wound](store._engine, random.Random(seed))  # type: ignore[attr-defined]
+        DAMAGES[damage](store._engine, random.Random(seed))  # type: ignore[attr-defined]
 
 
 def forget_entries(engine: Engine, rng: random.Random) -> None:
@@ -74,7 +74,7 @@ def spoil_log(engine: Engine, rng: random.Random) -> None:
         flip_byte(path, rng.randrange(path.stat().st_size))
 
 
-WOUNDS: dict[str, Callable[[Engine, random.Random], None]] = {
+DAMAGES: dict[str, Callable[[Engine, random.Random], None]] = {
     "entries": forget_entries,
     "pack": forget_pack,
     "stray": add_entry,

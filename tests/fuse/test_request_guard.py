@@ -84,7 +84,7 @@ def test_a_handler_that_fails_answers_an_errno(name: str) -> None:
     assert caught.value.errno == (errno.ENOSYS if name == "flush" else errno.EIO)
 
 
-class Lost:
+class UnavailableOperations:
     """Operations whose store is away, and that cannot say what a handle was for."""
 
     def describe(self, handler: str, subject: object) -> str:
@@ -100,7 +100,7 @@ def test_an_error_that_cannot_be_described_is_an_errno_all_the_same(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     with pytest.raises(pyfuse3.FUSEError) as caught:
-        trio.run(Lost().read, 7)
+        trio.run(UnavailableOperations().read, 7)
     assert caught.value.errno == errno.EIO
     assert "the store is away" in caplog.text
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.crash.deeds import Deed, begin_model, copy_model, look
-from tests.crash.life import opened
+from tests.crash.mount_life import opened
+from tests.crash.store_operations import StoreOperation, begin_model, copy_model, look
 from volfs.volume.check import check_store
 
 
-class Household:
+class CheckedStore:
     """A store, and what should be in it."""
 
     def __init__(self, directory: Path) -> None:
@@ -20,7 +20,7 @@ class Household:
 
     def judge(self, said: list[tuple[Any, ...]]) -> None:
         """In the parent, after its death."""
-        under_way: Deed | None = None
+        under_way: StoreOperation | None = None
         for what, *facts in said:
             if what == "begin":
                 (under_way,) = facts
@@ -31,18 +31,18 @@ class Household:
             self.do_again(under_way)
         self.check()
 
-    def do_again(self, deed: Deed) -> None:
+    def do_again(self, operation: StoreOperation) -> None:
         """It was done, or it was not and can be."""
         after = copy_model(self.model)
-        deed.expect(after)
-        if deed.mends:
-            deed.do(self.path)
+        operation.expect(after)
+        if operation.mends:
+            operation.do(self.path)
         with opened(self.path) as store:
             found = look(store)
-            assert found in (self.model, after), deed
+            assert found in (self.model, after), operation
             assert check_store(store).is_clean
         if found == self.model:
-            deed.do(self.path)
+            operation.do(self.path)
         self.model = after
 
     def check(self) -> None:

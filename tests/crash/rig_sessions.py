@@ -8,7 +8,7 @@ import random
 import shutil
 from pathlib import Path
 
-from tests.crash.deeds import Files, History, patch
+from tests.crash.store_operations import Files, History, patch
 from tests.harness.rig import Rig, list_tree
 from tests.volume.shortcuts import head_snapshot
 from volfs.model.entry import FileKind
@@ -19,7 +19,7 @@ _clock = itertools.count(1_000_000_000)
 _groups = itertools.count(1 << 40)
 
 
-class Sitting:
+class RigSession:
     """One session. ``base`` is what it stands on, ``changes`` what nobody else sees yet."""
 
     def __init__(self, store: Store, volume: str, history: History, directory: Path) -> None:
@@ -112,18 +112,18 @@ class Sitting:
         shutil.rmtree(self.directory)
 
 
-def step_of(rng: random.Random, sitting: Sitting, names: tuple[str, ...], size: int) -> None:
+def step_of(rng: random.Random, session: RigSession, names: tuple[str, ...], size: int) -> None:
     """Change a file."""
-    there = sorted(sitting.files)
+    there = sorted(session.files)
     match rng.choice(["write", "write", "overwrite", "remove"]):
         case "write":
-            sitting.write(rng.choice(names), rng.randbytes(size))
+            session.write(rng.choice(names), rng.randbytes(size))
         case "overwrite":
-            sitting.overwrite(rng.choice(there), rng.randrange(1 << 20), rng.randbytes(size))
+            session.overwrite(rng.choice(there), rng.randrange(1 << 20), rng.randbytes(size))
         case "remove":
             removable = [name for name in there if name in names]
             if removable:
-                sitting.remove(rng.choice(removable))
+                session.remove(rng.choice(removable))
 
 
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

@@ -25,7 +25,7 @@ SIZES = (0, 10, 1024, 5000, 20_000)
 Shown = dict[VolumePath, tuple[object, ...]]
 
 
-class Life:
+class MountLife:
     """A store with the volume ``data`` and one session, which outlive every process."""
 
     def __init__(self, directory: Path) -> None:

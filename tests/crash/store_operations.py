@@ -1,4 +1,4 @@
-"""What is done to a store, each deed with what comes of it in a plain model.
+"""What is done to a store, each operation with what comes of it in a plain model.
 
 The model has the files of every version of every volume, and the tags. A version
 that is equal to another by ``restore`` or ``fork`` has the very same dict of files.
@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from tests.crash.life import opened
-from tests.crash.wounds import hurt
+from tests.crash.mount_life import opened
+from tests.crash.store_damage import damage_store
 from tests.volume.shortcuts import publish_files
 from volfs.model.names import join_path, parse_path
 from volfs.model.objects import Oid
@@ -123,10 +123,10 @@ class Reading:
         self.has_ended = True
 
 
-# --- deeds ------------------------------------------------------------------
+# --- operations ------------------------------------------------------------------
 
 
-class Deed:
+class StoreOperation:
     """``act`` on the store and ``expect`` of the model are the same."""
 
     mends = False
@@ -144,7 +144,7 @@ class Deed:
 
 
 @dataclass(frozen=True)
-class Publish(Deed):
+class Publish(StoreOperation):
     volume: str
     files: dict[str, bytes | None]
 
@@ -157,7 +157,7 @@ class Publish(Deed):
 
 
 @dataclass(frozen=True)
-class Restore(Deed):
+class Restore(StoreOperation):
     volume: str
     version: int
     paths: tuple[str, ...] = ()
@@ -179,7 +179,7 @@ class Restore(Deed):
 
 
 @dataclass(frozen=True)
-class Fork(Deed):
+class Fork(StoreOperation):
     volume: str
     version: int
     name: str
@@ -193,7 +193,7 @@ class Fork(Deed):
 
 
 @dataclass(frozen=True)
-class Delete(Deed):
+class Delete(StoreOperation):
     volume: str
 
     def act(self, store: Store) -> None:
@@ -204,7 +204,7 @@ class Delete(Deed):
 
 
 @dataclass(frozen=True)
-class Tag(Deed):
+class Tag(StoreOperation):
     volume: str
     version: int
     tag: str
@@ -218,7 +218,7 @@ class Tag(Deed):
 
 
 @dataclass(frozen=True)
-class Expire(Deed):
+class Expire(StoreOperation):
     """``mounted``: versions that sessions hold."""
 
     volume: str
@@ -235,7 +235,7 @@ class Expire(Deed):
 
 
 @dataclass(frozen=True)
-class Collect(Deed):
+class Collect(StoreOperation):
     """``grace`` in seconds."""
 
     grace: float
@@ -245,13 +245,13 @@ class Collect(Deed):
 
 
 @dataclass(frozen=True)
-class Undelete(Deed):
+class Undelete(StoreOperation):
     def act(self, store: Store) -> None:
         store.care.undelete()
 
 
 @dataclass(frozen=True)
-class Repair(Deed):
+class Repair(StoreOperation):
     mends = True
 
     def act(self, store: Store) -> None:
@@ -259,7 +259,7 @@ class Repair(Deed):
 
 
 @dataclass(frozen=True)
-class Rebuild(Deed):
+class Rebuild(StoreOperation):
     mends = True
 
     def do(self, path: Path) -> None:
@@ -267,27 +267,27 @@ class Rebuild(Deed):
 
 
 @dataclass(frozen=True)
-class HurtAndRepair(Deed):
-    """Hurt the store so that nothing is lost for good (``wounds.py``), and repair it."""
+class DamageAndRepair(StoreOperation):
+    """Damage the store so that nothing is lost for good (``store_damage.py``), and repair it."""
 
-    wound: str
+    damage: str
     seed: int
     mends = True
 
     def do(self, path: Path) -> None:
-        hurt(path, self.wound, self.seed)
+        damage_store(path, self.damage, self.seed)
         Repair().do(path)
 
 
 @dataclass(frozen=True)
-class HurtAndRebuild(Deed):
+class LoseIndexAndRebuild(StoreOperation):
     """Lose the index's entries, and make them again."""
 
     seed: int
     mends = True
 
     def do(self, path: Path) -> None:
-        hurt(path, "entries", self.seed)
+        damage_store(path, "entries", self.seed)
         Rebuild().do(path)
 
 
@@ -313,7 +313,7 @@ def choose_files(rng: random.Random, files: Files) -> dict[str, bytes | None]:
     return chosen
 
 
-def choose_change(rng: random.Random, model: Model) -> Deed:
+def choose_change(rng: random.Random, model: Model) -> StoreOperation:
     """One that makes a version, a volume or a tag."""
     name = rng.choice(sorted(model))
     history = model[name]
@@ -331,7 +331,7 @@ def choose_change(rng: random.Random, model: Model) -> Deed:
     return Publish(name, choose_files(rng, history.versions[history.head]))
 
 
-def choose_fork(rng: random.Random, model: Model, name: str, version: int) -> Deed:
+def choose_fork(rng: random.Random, model: Model, name: str, version: int) -> StoreOperation:
     """A few volumes at a time; names are never used again."""
     if len(model) < 3:
         return Fork(name, version, f"v{rng.getrandbits(40) + 1}")
