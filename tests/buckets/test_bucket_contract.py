@@ -37,11 +37,7 @@ ODD_KEYS = [
     "/".join(["k" * 200] * 4),
 ]
 
-CANNOT = {
-    "seaweed_bucket": {
-        "dot/./dot",
-    }
-}
+CANNOT = {"seaweed_bucket": {"dot/./dot", "double//slash"}}
 """Keys that S3 has and an emulator of it refuses, or takes for others."""
 
 

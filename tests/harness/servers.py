@@ -142,6 +142,7 @@ class SeaweedServer(Server):
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             "-s3.iam=false",
+            "-s3.autoCreateBucket=false",
             f"-master.port={master}",
             f"-master.port.grpc={master_grpc}",
             "-master.telemetry=false",

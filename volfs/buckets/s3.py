@@ -26,6 +26,7 @@ from volfs.buckets.xml_answers import (
 
 MARK = "volfs-mark"
 _UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
+_MD5 = re.compile("[0-9a-f]{32}")
 _XML = {"content-type": "application/xml"}
 
 
@@ -71,7 +72,7 @@ class S3Door:
             reply = self._send("HEAD", key, timeout)
         except Failure as failure:
             self._explain(failure, key, timeout)
-            raise
+            raise failure from None
         info = self._read_info(key, reply, int(reply.headers.get("content-length", "0")))
         return Head(info, reply.headers.get(f"{self.family}meta-{MARK}", ""))
 
@@ -82,6 +83,8 @@ class S3Door:
         if span is not None:
             headers["range"] = f"bytes={span[0]}-{span[0] + span[1] - 1}"
         reply = self._send("GET", key, timeout, headers=headers)
+        if reply.status != 206 and not is_whole(reply):
+            self._compare(reply, self._send("GET", key, timeout, headers=headers))
         if span is None or reply.status != 206:
             return self._read_info(key, reply, len(reply.body)), _cut(reply.body, span)
         size = _check_span(reply, span)
@@ -90,7 +93,7 @@ class S3Door:
     def put(
         self, key: str, data: Data, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
-        headers = self._require(key, condition, timeout) | self._mark(mark)
+        headers = self._require(key, condition, timeout) | self._mark(mark) | self._sum(data)
         try:
             reply = self._send("PUT", key, timeout, headers=headers, body=data)
         except Failure as failure:
@@ -131,10 +134,8 @@ class S3Door:
         if not listed:
             return
         body = f"<Delete><Quiet>true</Quiet>{listed}</Delete>".encode()
-        digest = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        reply = self._send(
-            "POST", "", timeout, {"delete": ""}, _XML | {"content-md5": digest}, body
-        )
+        headers = _XML | {"content-md5": digest(body)}
+        reply = self._send("POST", "", timeout, {"delete": ""}, headers, body)
         self._check_deleted(reply)
 
     # --- listings ---------------------------------------------------------------
@@ -161,7 +162,8 @@ class S3Door:
 
     def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
         query = {"partNumber": str(number), "uploadId": upload}
-        return self._send("PUT", key, timeout, query, body=data).headers.get("etag", "")
+        reply = self._send("PUT", key, timeout, query, self._sum(data), data)
+        return reply.headers.get("etag", "")
 
     def complete(
         self, key: str, upload: str, parts: Sequence[tuple[int, str]], mark: str, timeout: float
@@ -251,11 +253,18 @@ class S3Door:
         raise failure
 
     def _explain(self, failure: Failure, key: str, timeout: float) -> None:
-        """Ask again so that the answer has a body, where a HEAD was refused without a reason."""
+        """Raise what a HEAD was refused for: it has no body, so a request with one is sent."""
         if failure.status == 404 and not self._seen:
             self.list_page(key, True, None, 1, timeout)
         elif failure.status in (400, 401, 403, 301, 307):
             self._send("GET", key, timeout, headers={"range": "bytes=0-0"})
+            raise Failure(Kind.SERVER, failure.detail, status=failure.status)
+
+    def _compare(self, first: Reply, second: Reply) -> None:
+        """An ETag that is no sum of the bytes is nothing bad if they come equal twice."""
+        same = self._read_etag(first.headers) == self._read_etag(second.headers)
+        if not same or first.body != second.body:
+            raise Failure(Kind.SHORT, "the bytes are not those that the service has")
 
     def _exists(self, key: str, timeout: float) -> bool:
         try:
@@ -273,6 +282,10 @@ class S3Door:
 
     def _mark(self, mark: str) -> dict[str, str]:
         return {f"{self.family}meta-{MARK}": mark} if mark else {}
+
+    def _sum(self, data: Data) -> dict[str, str]:
+        """A sum of the bytes: not every service looks at the one that is signed."""
+        return {} if self._wire.is_secure else {"content-md5": digest(data)}
 
     def _check_body(self, reply: Reply) -> None:
         """A copy or a completion that fails late says 200 first, and the error in its body."""
@@ -294,6 +307,20 @@ class Decoder:
 
     def __call__(self, text: str) -> str:
         return unquote_plus(text) if self._encoded else text
+
+
+def digest(data: Data) -> str:
+    """As the header Content-MD5 has it."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+def is_whole(reply: Reply) -> bool:
+    """Whether the bytes are those of the ETag, as far as the ETag is a sum of them."""
+    etag = reply.headers.get("etag", "").strip('"')
+    encrypted = reply.headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
+    if not _MD5.fullmatch(etag) or encrypted or not reply.body:
+        return True
+    return hashlib.md5(reply.body, usedforsecurity=False).hexdigest() == etag
 
 
 def _decoder(root: Element) -> Decoder:

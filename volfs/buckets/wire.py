@@ -69,6 +69,7 @@ class Wire:
     def __init__(self, root: str, *, verify: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(root)
         self.host = parts.netloc
+        self.is_secure = parts.scheme == "https"
         self._where = f"{parts.scheme}://{parts.netloc}"
         self._pool = urllib3.connection_from_url(
             self._where,

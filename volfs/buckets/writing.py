@@ -50,9 +50,10 @@ class MarkedPut:
         return self._door.put(self._name, self._data, self._condition, self._mark, timeout)
 
     def _decide(self, failure: Failure) -> ObjectInfo | None:
-        """What is there now decides, if an attempt was in doubt; the status never does."""
+        """What is there now decides, and the status never does: a network may deliver a
+        request twice, and only the second is answered."""
         self._in_doubt = self._in_doubt or failure.row.unclear
-        if not self._in_doubt:
+        if not self._in_doubt and failure.kind not in (Kind.EXISTS, Kind.CHANGED):
             return None
         try:
             head = self._door.head(self._name, timeout=5.0)

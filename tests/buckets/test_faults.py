@@ -1,0 +1,366 @@
+"""A bucket behind a network that fails: what was acknowledged is there, and nothing is wrong."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from tests.harness.bucket_servers import create_s3_bucket, open_s3_bucket
+from tests.harness.fault_proxy import Fault, FaultProxy, proxied
+from tests.harness.servers import SeaweedServer
+from volfs import errors
+from volfs.buckets.access import Bucket, iter_objects
+from volfs.buckets.address import BucketAddress
+from volfs.buckets.opening import open_bucket
+from volfs.buckets.options import BucketOptions
+
+MIB = 1024 * 1024
+DEADLINE = 3.0
+
+
+@pytest.fixture(scope="module")
+def proxy(seaweed: SeaweedServer) -> Iterator[FaultProxy]:
+    with proxied(seaweed.endpoint, seed=7) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def name(seaweed: SeaweedServer) -> str:
+    return create_s3_bucket(seaweed)
+
+
+@pytest.fixture
+def bucket(seaweed: SeaweedServer, proxy: FaultProxy, name: str) -> Iterator[Bucket]:
+    """A bucket whose requests go by way of the proxy."""
+    proxy.clear()
+    with closing(open_s3_bucket(seaweed, name, endpoint=proxy.endpoint, deadline=DEADLINE)) as it:
+        yield it
+    proxy.clear()
+
+
+@pytest.fixture
+def direct(seaweed: SeaweedServer, name: str) -> Iterator[Bucket]:
+    with closing(open_s3_bucket(seaweed, name)) as it:
+        yield it
+
+
+# --- what is repeated -----------------------------------------------------------
+
+PASSING = [
+    (Fault.DROP, {}),
+    (Fault.LOSE, {}),
+    (Fault.RESET, {}),
+    (Fault.CUT, {}),
+    (Fault.TWICE, {}),
+    (Fault.STATUS, {"status": 500}),
+    (Fault.STATUS, {"status": 502, "code": ""}),
+    (Fault.STATUS, {"status": 503, "code": "SlowDown"}),
+    (Fault.STATUS, {"status": 429, "code": "TooManyRequests"}),
+    (Fault.STATUS, {"status": 409, "code": "OperationAborted"}),
+    (Fault.STATUS, {"status": 400, "code": "RequestTimeout"}),
+    (Fault.STATUS, {"status": 200, "code": "InternalError"}),
+]
+
+
+@pytest.mark.parametrize(("fault", "details"), PASSING[:-1], ids=str)
+def test_what_passes_is_repeated(
+    bucket: Bucket, proxy: FaultProxy, fault: Fault, details: dict[str, object]
+) -> None:
+    data = os.urandom(50_000)
+    proxy.add(fault, method="PUT", count=2, **details)
+    proxy.add(fault, method="GET", key="passing", count=2, **details)
+    proxy.add(fault, method="HEAD", count=1, **details)
+    proxy.add(fault, method="DELETE", count=1, **details)
+    proxy.add(fault, method="GET", key="list-type", count=1, **details)
+    bucket.put("passing", data)
+    assert bytes(bucket.get_range("passing", 1000, 40_000)) == data[1000:41_000]
+    assert bytes(bucket.get("passing")[1]) == data
+    assert bucket.head("passing").size == 50_000
+    assert [info.key for info in iter_objects(bucket, "passing")] == ["passing"]
+    bucket.delete("passing")
+    assert list(iter_objects(bucket, "passing")) == []
+
+
+def test_a_late_error_in_a_good_answer(bucket: Bucket, proxy: FaultProxy) -> None:
+    bucket.put("early", b"data")
+    proxy.add(Fault.STATUS, method="PUT", key="copied", count=1, status=200)
+    bucket.copy("early", "copied")
+    assert bytes(bucket.get("copied")[1]) == b"data"
+    with bucket.open_multipart("joined") as upload:
+        upload.put_part(1, b"part")
+        proxy.add(Fault.STATUS, method="POST", key="uploadId", count=1, status=200)
+        upload.complete()
+    assert bytes(bucket.get("joined")[1]) == b"part"
+
+
+def test_bytes_that_change_on_their_way_in(bucket: Bucket, proxy: FaultProxy) -> None:
+    data = os.urandom(10_000)
+    proxy.add(Fault.FLIP_SENT, method="PUT", count=2)
+    bucket.put("flipped", data)
+    assert bytes(bucket.get("flipped")[1]) == data
+
+
+def test_bytes_that_change_on_their_way_out(bucket: Bucket, proxy: FaultProxy) -> None:
+    data = os.urandom(10_000)
+    bucket.put("flipped", data)
+    proxy.add(Fault.FLIP, method="GET", count=2)
+    assert bytes(bucket.get("flipped")[1]) == data
+
+
+# --- what an unclear answer leaves ------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.TWICE, Fault.RESET], ids=str)
+def test_a_creation_whose_answer_is_lost(bucket: Bucket, proxy: FaultProxy, fault: Fault) -> None:
+    key = f"created {fault.name}"
+    proxy.add(fault, method="PUT", count=2)
+    bucket.put(key, b"mine", create=True)
+    assert bytes(bucket.get(key)[1]) == b"mine"
+    proxy.add(fault, method="PUT", count=2)
+    with pytest.raises(errors.ObjectExistsError):
+        bucket.put(key, b"mine", create=True)
+
+
+@pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.TWICE], ids=str)
+def test_a_replacement_whose_answer_is_lost(
+    bucket: Bucket, proxy: FaultProxy, fault: Fault
+) -> None:
+    first = bucket.put("replaced", b"first")
+    proxy.add(fault, method="PUT", count=2)
+    second = bucket.put("replaced", b"second", etag=first.etag)
+    assert second.etag == bucket.head("replaced").etag
+    proxy.add(fault, method="PUT", count=2)
+    with pytest.raises(errors.ObjectChangedError):
+        bucket.put("replaced", b"third", etag=first.etag)
+    assert bytes(bucket.get("replaced")[1]) == b"second"
+
+
+def test_a_completion_whose_answer_is_lost(bucket: Bucket, proxy: FaultProxy) -> None:
+    with bucket.open_multipart("completed") as upload:
+        upload.put_part(1, b"x" * 5 * MIB)
+        upload.put_part(2, b"end")
+        proxy.add(Fault.LOSE, method="POST", key="uploadId", count=2)
+        info = upload.complete()
+    assert info.size == 5 * MIB + 3
+    assert bucket.list_leftovers() == []
+
+
+def test_what_nobody_can_know(bucket: Bucket, proxy: FaultProxy, direct: Bucket) -> None:
+    proxy.add(Fault.LOSE, method="PUT")
+    proxy.add(Fault.DROP, method="HEAD")
+    with pytest.raises(errors.StoreUncertainError, match="not known whether"):
+        bucket.put("uncertain", b"x", create=True)
+    assert bytes(direct.get("uncertain")[1]) == b"x"
+
+
+def test_one_winner_through_a_bad_network(bucket: Bucket, proxy: FaultProxy) -> None:
+    """Six who create one key, four times, with half of all answers lost."""
+    for key in ("w1", "w2", "w3", "w4"):
+        proxy.add(Fault.LOSE, method="PUT", key=key, chance=0.5)
+        won: list[int] = []
+
+        def create(number: int, key: str = key, won: list[int] = won) -> None:
+            try:
+                bucket.put(key, str(number).encode(), create=True)
+                won.append(number)
+            except errors.ObjectExistsError:
+                pass
+
+        threads = [threading.Thread(target=create, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [str(number).encode() for number in won] == [bytes(bucket.get(key)[1])]
+
+
+# --- every line of the table that a network or a service can bring about ----------
+
+REFUSED = [
+    (401, "", errors.StoreDeniedError, "check the credentials"),
+    (403, "AccessDenied", errors.StoreDeniedError, "may not do that"),
+    (403, "InvalidAccessKeyId", errors.StoreDeniedError, "its secret is wrong"),
+    (403, "SignatureDoesNotMatch", errors.StoreDeniedError, "its secret is wrong"),
+    (400, "ExpiredToken", errors.StoreDeniedError, "expired"),
+    (403, "RequestTimeTooSkewed", errors.StoreDeniedError, "set the clock"),
+    (403, "InvalidObjectState", errors.StoreDeniedError, "archive"),
+    (400, "UserProjectMissing", errors.StoreDeniedError, "requester pays"),
+    (403, "QuotaExceeded", errors.OutOfSpaceError, "quota"),
+    (507, "XMinioStorageFull", errors.OutOfSpaceError, "no room"),
+    (404, "NoSuchBucket", errors.BucketNotFoundError, "no such bucket"),
+    (404, "NoSuchKey", errors.ObjectNotFoundError, "no such object"),
+    (412, "PreconditionFailed", errors.ObjectChangedError, "replaced or deleted"),
+    (400, "EntityTooLarge", errors.StoreError, "does not take this request"),
+    (301, "PermanentRedirect", errors.StoreError, "region=eu-north-1"),
+    (400, "AuthorizationHeaderMalformed", errors.StoreError, "region=eu-north-1"),
+]
+
+
+@pytest.mark.parametrize(("status", "code", "error", "said"), REFUSED, ids=str)
+def test_what_is_refused_is_told_and_not_repeated(
+    bucket: Bucket,
+    proxy: FaultProxy,
+    status: int,
+    code: str,
+    error: type[errors.VolfsError],
+    said: str,
+) -> None:
+    region = (("x-amz-bucket-region", "eu-north-1"),)
+    proxy.add(Fault.STATUS, method="GET", status=status, code=code, headers=region)
+    with pytest.raises(error, match=said) as caught:
+        bucket.get("refused")
+    assert type(caught.value) is error
+    assert str(caught.value).startswith(f"{bucket.door.describe()}: GET refused: ")
+    assert proxy.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "details", "error", "said"),
+    [
+        (Fault.STATUS, {"status": 500}, errors.StoreUnavailableError, "has a fault"),
+        (Fault.STATUS, {"status": 503}, errors.StoreUnavailableError, "fault|fewer requests"),
+        (Fault.STATUS, {"status": 429, "code": ""}, errors.StoreUnavailableError, "fewer requests"),
+        (Fault.RESET, {}, errors.StoreUnavailableError, "connection broke"),
+        (Fault.CUT, {}, errors.StoreUnavailableError, "ended too early"),
+        (Fault.STALL, {}, errors.StoreTimeoutError, "no answer came in time"),
+        (Fault.DELAY, {"seconds": 60.0}, errors.StoreTimeoutError, "no answer came in time"),
+    ],
+    ids=str,
+)
+def test_what_does_not_pass_ends_at_the_deadline(
+    bucket: Bucket,
+    proxy: FaultProxy,
+    direct: Bucket,
+    fault: Fault,
+    details: dict[str, object],
+    error: type[errors.VolfsError],
+    said: str,
+) -> None:
+    direct.put("stuck", os.urandom(10_000))
+    proxy.add(fault, method="GET", **details)
+    began = time.monotonic()
+    with pytest.raises(error, match=said):
+        bucket.get("stuck")
+    assert time.monotonic() - began < 2 * DEADLINE
+
+
+def test_a_host_that_nothing_listens_at(name: str) -> None:
+    with closing(socket.socket()) as holder:
+        holder.bind(("127.0.0.1", 0))
+        port = holder.getsockname()[1]
+        with pytest.raises(errors.StoreUnavailableError, match="nothing answers there"):
+            _open_at(f"http://127.0.0.1:{port}").head("x")
+
+
+def test_a_host_that_has_no_address() -> None:
+    with pytest.raises(errors.StoreUnavailableError, match="name is not known"):
+        _open_at("http://no-such-host.invalid").head("x")
+
+
+def test_a_host_that_speaks_no_tls(proxy: FaultProxy) -> None:
+    with pytest.raises(errors.StoreError):
+        _open_at(proxy.endpoint.replace("http:", "https:"), deadline=1.0).head("x")
+
+
+def _open_at(endpoint: str, deadline: float = DEADLINE) -> Bucket:
+    address = BucketAddress("s3", "bucket", endpoint=endpoint, region="us-east-1")
+    secret = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK"}
+    return open_bucket(address, BucketOptions(secret=secret, environ={}, deadline=deadline))
+
+
+# --- what a server that checks says -----------------------------------------------
+
+
+def test_wrong_keys_and_missing_rights(seaweed: SeaweedServer, name: str, direct: Bucket) -> None:
+    direct.put("there", b"x")
+
+    def open_as(access: str, secret: str, bucket: str = name) -> Bucket:
+        address = BucketAddress("s3", bucket, endpoint=seaweed.endpoint, region="us-east-1")
+        keys = {"AWS_ACCESS_KEY_ID": access, "AWS_SECRET_ACCESS_KEY": secret} if access else {}
+        return open_bucket(address, BucketOptions(secret=keys, environ={}, deadline=DEADLINE))
+
+    for ask in (lambda b: b.head("there"), lambda b: b.get("there"), lambda b: b.list_page("")):
+        with pytest.raises(errors.StoreDeniedError, match="its secret is wrong"):
+            ask(open_as(seaweed.access_key, "wrong"))
+        with pytest.raises(errors.StoreDeniedError, match="key is not known"):
+            ask(open_as("NOBODY", "wrong"))
+        with pytest.raises(errors.StoreDeniedError, match="no credentials were found"):
+            ask(open_as("", ""))
+    reader = open_as(seaweed.reader_key, seaweed.reader_secret)
+    assert bytes(reader.get("there")[1]) == b"x"
+    with pytest.raises(errors.StoreDeniedError, match="may not do that"):
+        reader.put("there", b"y")
+    with pytest.raises(errors.BucketNotFoundError):
+        open_as(seaweed.access_key, seaweed.secret_key, "no-such-bucket").head("x")
+    with pytest.raises(errors.BucketNotFoundError):
+        open_as(seaweed.access_key, seaweed.secret_key, "no-such-bucket").put("x", b"")
+
+
+# --- load and outage --------------------------------------------------------------
+
+
+def test_a_service_that_is_away_is_not_waited_for_by_everyone(
+    seaweed: SeaweedServer, proxy: FaultProxy, name: str
+) -> None:
+    proxy.clear()
+    with closing(open_s3_bucket(seaweed, name, endpoint=proxy.endpoint, deadline=0.5)) as bucket:
+        bucket.put("away", b"x")
+        assert bucket.unreachable_since_ns is None
+        rule = proxy.add(Fault.STATUS, status=503, code="SlowDown")
+        for _ in range(3):
+            with pytest.raises(errors.StoreUnavailableError):
+                bucket.get("away")
+        asked = proxy.count()
+        with pytest.raises(errors.StoreUnavailableError, match="for some time"):
+            bucket.get("away")
+        assert proxy.count() == asked
+        since = bucket.unreachable_since_ns
+        assert since is not None
+        assert time.time_ns() - since < 60 * 10**9
+        rule.count = 0
+        _wait_until_back(bucket)
+        assert bucket.unreachable_since_ns is None
+
+
+def _wait_until_back(bucket: Bucket) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            assert bytes(bucket.get("away")[1]) == b"x"
+        except errors.StoreUnavailableError:
+            threading.Event().wait(0.2)
+        else:
+            return
+    raise AssertionError("the bucket does not come back")
+
+
+def test_a_minute_of_bad_luck_in_small(bucket: Bucket, proxy: FaultProxy, direct: Bucket) -> None:
+    """Of 200 writes and reads at once, through every fault at random, all are exact."""
+    for fault in (Fault.DROP, Fault.LOSE, Fault.RESET, Fault.CUT, Fault.TWICE, Fault.FLIP_SENT):
+        proxy.add(fault, chance=0.03)
+    proxy.add(Fault.STATUS, chance=0.05, status=503, code="SlowDown")
+    proxy.add(Fault.STATUS, chance=0.03, status=500)
+    wrong: list[str] = []
+
+    def work(worker: int) -> None:
+        for number in range(25):
+            key, data = f"luck/{worker}/{number}", os.urandom(3000)
+            bucket.put(key, data, create=number % 2 == 0)
+            if bytes(bucket.get_range(key, 100, 2000)) != data[100:2100]:
+                wrong.append(key)
+            if bytes(direct.get(key)[1]) != data:
+                wrong.append(f"stored {key}")
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert len(list(iter_objects(direct, "luck/"))) == 200
