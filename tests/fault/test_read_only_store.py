@@ -121,7 +121,7 @@ store = open_store(sys.argv[1])
 assert not store.is_writable
 volume = store.refs.get_volume("data")
 head = store.refs.get_head(volume.id)
-with store.leases.hold(head.manifest):
+with store.leases.hold(volume.id, head):
     print("held", flush=True)
     sys.stdin.readline()
     from volfs.model.names import parse_path

@@ -38,7 +38,7 @@ from volfs.vfs.scratch import Scratch
 from volfs.vfs.state import MountState, SpaceUsage
 from volfs.vfs.view import Miss, View
 from volfs.volume.commit import CommitNote, Published
-from volfs.volume.leases import begin_lease
+from volfs.volume.leases import keep_version, new_lease
 from volfs.volume.version_reader import Reader
 
 _groups = itertools.count(0x1000)
@@ -122,7 +122,14 @@ class Rig:
             head, snapshot = base.head, base.snapshot
         left = store.leases.find(str(directory)) if base is not None else None
         onward = volume.is_network
-        lease = left or begin_lease(store, volume, str(directory), lambda: head, onward=onward)[1]
+        lease = (
+            left
+            or keep_version(
+                store.leases,
+                new_lease(store.leases, str(directory), volume.id, onward=onward),
+                lambda: head,
+            )[1]
+        )
         objects = ColdObjects(store.objects) if cold else store.objects
         view = View(objects, head, snapshot, sub_path)
         self.state = MountState(

@@ -14,6 +14,7 @@ from tests.store.contract import (
 )
 from volfs.errors import HeadMovedError, NotFoundError, VolumeInUseError
 from volfs.model.objects import Kind
+from volfs.store.contract.leases import LeaseKind
 from volfs.store.contract.refs import Head
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
@@ -24,7 +25,14 @@ __all__ = ["store", "url", "volume"]
 def test_a_lease_keeps_every_field(store: Store, url: str, volume: str) -> None:
     add(store, volume, b"x")
     for session in ("data-1", "/somewhere/" + "long/" * 500 + "ö"):
-        lease = make_lease(volume, 0, 1, session=session)
+        lease = msgspec.structs.replace(
+            make_lease(volume, 0, 1, session=session),
+            over=b"stamp",
+            onward=True,
+            host="machine",
+            place="/mnt/\udcffö",
+            kind=LeaseKind.RENEWED,
+        )
         store.leases.put(lease)
         assert store.leases.find(session) == lease
     other = open_store(url)
@@ -87,18 +95,37 @@ def test_a_lease_that_was_replaced_is_not_dropped_by_mistake(store: Store, volum
     assert store.leases.list_all() == []
 
 
-def test_a_volume_with_a_lease_is_deleted_only_where_that_is_stale(
-    store: Store, volume: str
+@pytest.mark.parametrize("versions", [(), (0,)])
+def test_a_volume_is_not_deleted_before_its_leases_are_dropped(
+    store: Store, volume: str, versions: tuple[int, ...]
 ) -> None:
-    lease = make_lease(volume, 0)
+    lease = make_lease(volume, *versions)
     store.leases.put(lease)
     with pytest.raises(VolumeInUseError, match=lease.session):
-        store.refs.delete_volume("volume-1", ["another"])
+        store.refs.delete_volume("volume-1")
     assert store.refs.get_volume("volume-1").id == volume
-    store.refs.delete_volume("volume-1", [lease.session])
-    assert store.leases.list_all() == [lease]
+    store.leases.drop(lease.session, lease)
+    store.refs.delete_volume("volume-1")
     with pytest.raises(NotFoundError):
+        store.leases.put(make_lease(volume, 0))
+
+
+def test_a_lease_of_a_volume_that_was_deleted(store: Store, volume: str) -> None:
+    store.refs.delete_volume("volume-1")
+    lease = make_lease(volume)
+    store.leases.put(lease)
+    assert store.leases.list_all() == [lease]
+
+
+def test_a_lease_is_judged_where_its_session_is(store: Store, volume: str) -> None:
+    here, elsewhere = (make_lease(volume, 0, session=session) for session in ("data-1", "data-2"))
+    here = msgspec.structs.replace(here, host=store.leases.host)
+    elsewhere = msgspec.structs.replace(elsewhere, host="another-machine")
+    for lease in (here, elsewhere):
         store.leases.put(lease)
+    judged = [each.may_be_judged_at(store.leases.host) for each in store.leases.list_all()]
+    assert judged == [True, False]
+    assert store.leases.pause > 0
 
 
 def test_publishing_puts_the_lease(store: Store, volume: str) -> None:

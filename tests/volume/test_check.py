@@ -253,10 +253,10 @@ def test_what_only_a_mount_needs_is_verified(
         Kind.CHUNK_LIST: (chunk_list, below.oid),
         Kind.CHUNK: (below.oid, below.oid),
     }[kind]
-    store.leases.put(Lease("session", volume.id, (1,), (Need(kind, need),)))
     publish_files(store, volume, {"f": None})
     store.refs.remove_versions(volume.id, [1])
-    store.refs.delete_volume("data", stale=("session",))
+    store.refs.delete_volume("data")
+    store.leases.put(Lease("session", volume.id, (), (Need(kind, need),)))
     assert check_store(store).is_clean
     report = damage(store, victim)
     assert [(p.path.split(")")[0], p.oid) for p in report.problems] == [("(mount session", victim)]

@@ -127,7 +127,7 @@ def test_races_are_won(store: Store, volume: VolumeRecord, deep: Head) -> None:
 
 def test_gc_and_forks(store: Store, volume: VolumeRecord, deep: Head) -> None:
     fork_volume(store, volume, "fork", deep)
-    store.refs.delete_volume(volume.name, ())
+    store.refs.delete_volume(volume.name)
     assert isinstance(collect_garbage(store, grace=0.0), GcReport)
     fork = store.refs.get_volume("fork")
     assert sum(1 for _ in iter_names(head_snapshot(store, fork), store)) == DEPTH + 2

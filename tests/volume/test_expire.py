@@ -18,7 +18,7 @@ from volfs.volume import expire
 from volfs.volume.commit import CommitNote
 from volfs.volume.expire import expire_versions, judge_versions
 from volfs.volume.history import create_tag, get_version, iter_history
-from volfs.volume.leases import begin_lease
+from volfs.volume.leases import keep_version, new_lease
 
 
 @pytest.fixture
@@ -36,7 +36,11 @@ def left(store: Store, volume: VolumeRecord) -> list[int]:
 def begin(store: Store, volume: VolumeRecord, version: str) -> Lease:
     """As a mount does that was begun and not ended."""
     (sessions_directory(store) / "s").mkdir(parents=True)
-    return begin_lease(store, volume, "s", lambda: get_version(store, volume, version))[1]
+    return keep_version(
+        store.leases,
+        new_lease(store.leases, "s", volume.id),
+        lambda: get_version(store, volume, version),
+    )[1]
 
 
 def test_what_no_rule_keeps_goes(store: Store, long: VolumeRecord) -> None:
@@ -105,7 +109,11 @@ def test_a_new_volume(store: Store, volume: VolumeRecord) -> None:
 
 def test_a_mount_that_follows_keeps_what_is_newer(store: Store, long: VolumeRecord) -> None:
     (sessions_directory(store) / "s").mkdir(parents=True)
-    begin_lease(store, long, "s", lambda: get_version(store, long, "4"), onward=True)
+    keep_version(
+        store.leases,
+        new_lease(store.leases, "s", long.id, onward=True),
+        lambda: get_version(store, long, "4"),
+    )
     _, removed = expire_versions(store, long, KeepRules(tagged=True))
     assert (removed, left(store, long)) == ([1, 2, 3], [6, 5, 4])
 
@@ -115,7 +123,11 @@ def test_a_dead_mount_follows_no_more(store: Store, long: VolumeRecord, alive: b
     session = sessions_directory(store) / "s"
     session.mkdir(parents=True)
     (session / "session.json").write_bytes(encode_facts(SessionFacts(long.id)))
-    begin_lease(store, long, "s", lambda: get_version(store, long, "4"), onward=True)
+    keep_version(
+        store.leases,
+        new_lease(store.leases, "s", long.id, onward=True),
+        lambda: get_version(store, long, "4"),
+    )
     with (session / "lock").open("w") as lock:
         if alive:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -83,8 +83,8 @@ def test_what_a_mount_shows_is_kept_after_its_volume_was_deleted(
     snapshot = head_snapshot(store, volume)
     session = Path(store.url) / "mounts" / "session"
     session.mkdir(parents=True)
-    store.leases.put(Lease(session.name, volume.id, (1,), snapshot_needs(snapshot)))
-    store.refs.delete_volume("data", [session.name])
+    store.refs.delete_volume("data")
+    store.leases.put(Lease(session.name, volume.id, (), snapshot_needs(snapshot)))
     collect_garbage(store, grace=0)
     reader = Reader(store.objects.load_object)
     entry = reader.get_path(snapshot, (b"f",))
@@ -113,9 +113,9 @@ def test_a_dry_run_drops_no_lease_and_counts_as_if_it_had(
 ) -> None:
     publish_files(store, volume, {"f": noise(BIG)})
     (Path(store.url) / "mounts").mkdir()
-    lease = Lease("gone", volume.id, (1,), snapshot_needs(head_snapshot(store, volume)))
+    lease = Lease("gone", volume.id, (), snapshot_needs(head_snapshot(store, volume)))
+    store.refs.delete_volume("data")
     store.leases.put(lease)
-    store.refs.delete_volume("data", [lease.session])
     dry = collect_garbage(store, grace=0, dry_run=True)
     assert store.leases.list_all() == [lease]
     assert collect_garbage(store, grace=0) == dry

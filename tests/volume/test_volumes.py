@@ -23,7 +23,7 @@ from volfs.sessions.info import list_sessions, list_volume_sessions
 from volfs.sessions.places import sessions_directory
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
-from volfs.volume.leases import begin_lease
+from volfs.volume.leases import keep_version, new_lease
 from volfs.volume.volumes import create_volume, delete_volume, rename_volume
 
 
@@ -127,7 +127,11 @@ def test_a_mount_that_begins_keeps_its_volume(store: Store, volume: VolumeRecord
     path.mkdir(parents=True)
     with (path / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        begin_lease(store, volume, "data-0", lambda: store.refs.get_head(volume.id))
+        keep_version(
+            store.leases,
+            new_lease(store.leases, "data-0", volume.id),
+            lambda: store.refs.get_head(volume.id),
+        )
         with pytest.raises(VolumeInUseError, match="data-0 is beginning"):
             delete_volume(store, "data")
     assert store.refs.get_volume("data") == volume

@@ -16,8 +16,8 @@ from volfs.model.names import join_path, parse_path, show_path
 from volfs.model.profile import get_profile
 from volfs.model.text import to_text
 from volfs.sessions.places import session_name
-from volfs.store.clock import now_ns, unique_ns
-from volfs.store.contract.leases import Lease
+from volfs.store.clock import now_ns
+from volfs.store.contract.leases import Lease, LeaseKind
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.vfs.aio import Bridge
@@ -33,7 +33,7 @@ from volfs.vfs.view import View
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.history import get_version
-from volfs.volume.leases import begin_lease
+from volfs.volume.leases import keep_version, new_lease
 from volfs.volume.version_reader import Reader
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,14 @@ async def open_rooms(
     if catalog and base is None and sub_path:
         make_sub_path(store, volume, sub_path)
     recorded = catalog.read() if catalog and base else None
-    view, lease = _make_view(store, volume, name, options.at or "head", sub_path, recorded)
+    blank = new_lease(
+        store.leases,
+        name,
+        volume.id,
+        place=options.mountpoint,
+        kind=LeaseKind.RENEWED if options.is_read_only else LeaseKind.KEPT,
+    )
+    view, lease = _make_view(store, volume, blank, options.at or "head", sub_path, recorded)
     state = MountState(
         view,
         get_profile(volume.profile),
@@ -93,7 +100,7 @@ async def open_rooms(
 def _make_view(
     store: Store,
     volume: VolumeRecord,
-    session: str,
+    blank: Lease,
     at: str,
     sub_path: VolumePath,
     recorded: Recorded | None,
@@ -101,29 +108,34 @@ def _make_view(
     """The version to show: that of an overlay left behind, or the one asked for."""
     if recorded is not None and recorded.base is not None:
         # What it had stays leased until the overlay is loaded: nobody else knows its needs.
-        base, left = recorded.base, _lease_base(store, volume, session, recorded)
+        base, left = recorded.base, _lease_base(store, volume, blank, recorded)
         view = View(store.objects, base.head, base.snapshot, sub_path)
-        return view, msgspec.structs.replace(left, onward=volume.is_network)
-    onward = volume.is_network and at == "head"
-    head, lease = begin_lease(
-        store, volume, session, lambda: get_version(store, volume, at), onward=onward
-    )
+        return view, msgspec.structs.replace(
+            left,
+            onward=volume.is_network,
+            host=blank.host,
+            place=blank.place,
+            kind=blank.kind,
+        )
+    lease = msgspec.structs.replace(blank, onward=volume.is_network and at == "head")
+    head, lease = keep_version(store.leases, lease, lambda: get_version(store, volume, at))
     manifest = Reader(store.objects.load_object).load_manifest(head.manifest)
     return View(store.objects, head, manifest.snapshot, sub_path), lease
 
 
-def _lease_base(store: Store, volume: VolumeRecord, session: str, recorded: Recorded) -> Lease:
+def _lease_base(store: Store, volume: VolumeRecord, blank: Lease, recorded: Recorded) -> Lease:
     """The lease on what an overlay lies on; one of another store's past is made to fit.
 
     BaseGoneError where that is not there.
     """
+    session = blank.session
     left = store.leases.find(session)
     if problem := find_problem(store, volume.id, recorded, left):
         keep_what_is_there(store, volume.id, session, recorded)
         raise base_gone(session, problem)
     if left is not None and is_covered(recorded, left):
         return left
-    lease = widen_lease(left or Lease(session, volume.id, began_ns=unique_ns()), recorded)
+    lease = widen_lease(left or blank, recorded)
     store.leases.put(lease)
     # Somebody may have removed a part of it between the look and the lease.
     if problem := find_problem(store, volume.id, recorded, None):

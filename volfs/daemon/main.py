@@ -6,6 +6,7 @@ Runs after daemonising: LMDB environments must not cross a fork.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -288,12 +289,15 @@ async def _leave_when_readable(built: PreparedMount, descriptor: int) -> None:
 
 
 async def _flush_now_and_then(committer: Committer) -> None:
+    settled = -math.inf
     while True:
         await trio.sleep(FLUSH_INTERVAL)
         with surviving("overlay not recorded"):
             await committer.flush()
-        with surviving("lease"):
-            await committer.settle_lease()
+        if trio.current_time() >= settled + committer.store.leases.pause:
+            with surviving("lease"):
+                await committer.settle_lease()
+            settled = trio.current_time()
 
 
 async def _share_now_and_then(committer: Committer, sharing: Sharing) -> None:

@@ -56,6 +56,8 @@ def list_store_sessions(store: Store) -> list[SessionInfo]:
     """The sessions of a store, with those elsewhere that have a lease; named as in the lease."""
     found = list_inner_sessions(store)
     for lease in store.leases.list_all():
+        if not lease.may_be_judged_at(store.leases.host):
+            continue
         path = find_session_path(store, lease.session)
         if path.parent != sessions_directory(store) and path.is_dir():
             device = find_device(path, Path(store.url))

@@ -14,12 +14,11 @@ import msgspec
 from volfs.errors import BaseGoneError, DataError, MissingObjectError
 from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.references import Reference, iter_references, walk_references
-from volfs.store.clock import unique_ns
 from volfs.store.contract.leases import Lease, Need
 from volfs.store.contract.objects import Objects
 from volfs.store.contract.store import Store
 from volfs.vfs.records import Recorded, StoredBase
-from volfs.volume.leases import entry_needs, snapshot_needs
+from volfs.volume.leases import entry_needs, new_lease, snapshot_needs
 from volfs.volume.version_reader import Reader
 
 
@@ -85,7 +84,7 @@ def widen_lease(lease: Lease, recorded: Recorded) -> Lease:
 
 def keep_what_is_there(store: Store, volume_id: str, session: str, recorded: Recorded) -> Lease:
     """Lease what the store still has of a base that is gone: nobody else keeps it for export."""
-    left = store.leases.find(session) or Lease(session, volume_id, began_ns=unique_ns())
+    left = store.leases.find(session) or new_lease(store.leases, session, volume_id)
     present = find_present(store.objects, recorded_needs(recorded))
     lease = msgspec.structs.replace(left, needs=tuple(sorted({*left.needs, *present})))
     store.leases.put(lease)

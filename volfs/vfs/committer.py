@@ -421,7 +421,7 @@ def write_flush(
 
 def _load_head(store: Store, volume: VolumeRecord, lease: Lease) -> tuple[Head, Snapshot, Lease]:
     """The newest version, and the lease on it as well."""
-    head, wide = keep_version(store, lease, lambda: store.refs.get_head(volume.id))
+    head, wide = keep_version(store.leases, lease, lambda: store.refs.get_head(volume.id))
     manifest = Reader(store.objects.load_object).load_manifest(head.manifest)
     return head, manifest.snapshot, wide
 

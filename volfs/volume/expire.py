@@ -92,5 +92,5 @@ def _iter_used(
     for info in versions:
         if any(lease.has(info.version) for lease in leases):
             yield info.version, "mounted"
-        if store.leases.is_held(info.manifest):
-            yield info.version, "being read"
+    for version in store.leases.list_held(volume.id):
+        yield version, "being read"

@@ -42,8 +42,7 @@ def collect_garbage(
     stale = list_stale_leases(store) if dry_run else []
     if not dry_run:
         drop_stale_leases(store)
-    ignored = frozenset(lease.session for lease in stale)
-    options = GcOptions(now_ns(), int(grace * _NS), dry_run, ignored, read_steady(), renew)
+    options = GcOptions(now_ns(), int(grace * _NS), dry_run, frozenset(stale), read_steady(), renew)
     result = GcReport()
     for item in store.care.collect(Mark(store, report), options):
         if isinstance(item, GcProgress):

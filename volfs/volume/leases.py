@@ -19,36 +19,44 @@ from volfs.model.manifest import Snapshot
 from volfs.model.objects import Kind
 from volfs.model.references import iter_entry_references
 from volfs.store.clock import unique_ns
-from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.leases import Lease, LeaseKind, Leases, Need
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 
 
-def begin_lease(
-    store: Store,
-    volume: VolumeRecord,
+def new_lease(
+    leases: Leases,
     session: str,
-    find_head: Callable[[], Head],
+    volume_id: str,
     *,
+    place: str = "",
+    kind: LeaseKind = LeaseKind.KEPT,
     onward: bool = False,
-) -> tuple[Head, Lease]:
-    """Lease the version that ``find_head`` finds; what the session had before is given up.
+) -> Lease:
+    """An empty lease of a session of this host. Nothing is put."""
+    return Lease(
+        session,
+        volume_id,
+        began_ns=unique_ns(),
+        onward=onward,
+        host=leases.host,
+        place=place,
+        kind=kind,
+    )
 
-    From here on the version stays, and with ``onward`` all later ones.
-    Raises what ``find_head`` does.
+
+def keep_version(leases: Leases, lease: Lease, find_head: Callable[[], Head]) -> tuple[Head, Lease]:
+    """Widen a session's lease to the version that ``find_head`` finds, and put it.
+
+    From here on the version stays, and if the lease goes ``onward``, all later ones. Raises
+    what ``find_head`` does.
     """
-    lease = Lease(session, volume.id, began_ns=unique_ns(), onward=onward)
-    return keep_version(store, lease, find_head)
-
-
-def keep_version(store: Store, lease: Lease, find_head: Callable[[], Head]) -> tuple[Head, Lease]:
-    """Widen a session's lease to the version that ``find_head`` finds."""
     head = find_head()
     while True:
         wide = widen(lease, head.version)
         try:
             if wide != lease:
-                store.leases.put(wide)
+                leases.put(wide)
             return head, wide
         except NotFoundError:
             # Expired since it was found, unless it is found again.
@@ -66,7 +74,7 @@ def held_version(store: Store, volume: VolumeRecord, find: Callable[[], Head]) -
     """
     head = find()
     while True:
-        with store.leases.hold(head.manifest):
+        with store.leases.hold(volume.id, head):
             # What was there after it was held stays: who removes it asks the other way round.
             if store.refs.find_version(volume.id, head.version) == head.manifest:
                 yield head

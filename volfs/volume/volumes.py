@@ -15,8 +15,9 @@ from volfs.model.names import MAIN, check_environment, check_volume_name
 from volfs.model.objects import Kind, compute_oid
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE, get_profile
 from volfs.sessions.info import list_volume_sessions
-from volfs.sessions.liveness import list_stale_leases
+from volfs.sessions.liveness import drop_stale_leases_of
 from volfs.store.clock import now_ns
+from volfs.store.contract.leases import Leases
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.identity import default_author, make_id
@@ -150,10 +151,11 @@ def delete_volume(
 
     NotFoundError; as ``check_deletable``.
     """
-    check_deletable(store, store.refs.get_volume(name, environment), network=network)
+    record = store.refs.get_volume(name, environment)
+    check_deletable(store, record, network=network)
+    drop_stale_leases_of(store, record.id)
     # A mount that begins has a lease, and no facts yet by which it would be found.
-    stale = [lease.session for lease in list_stale_leases(store)]
-    store.refs.delete_volume(name, stale, environment)
+    store.refs.delete_volume(name, environment)
 
 
 def check_deletable(
@@ -178,6 +180,16 @@ def check_deletable(
                 f"are not committed; `volfs overlays commit {session.name}` keeps them, "
                 f"`volfs overlays adopt {session.name} DIRECTORY` mounts them, "
                 f"`volfs overlays discard {session.name}` drops them"
+            )
+    _check_elsewhere(store.leases, record)
+
+
+def _check_elsewhere(leases: Leases, record: VolumeRecord) -> None:
+    """VolumeInUseError if another host has it, whose sessions cannot be seen from here."""
+    for lease in leases.list_all():
+        if lease.volume_id == record.id and not lease.may_be_judged_at(leases.host):
+            raise VolumeInUseError(
+                f"{record.full_name}: mounted on {lease.host} at {lease.place}; unmount it there"
             )
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from volfs.daemon.named_mounts import get_session_mount
 from volfs.daemon.sessions.inspect import describe_session
 from volfs.errors import VolfsError
@@ -19,12 +21,12 @@ from volfs.sessions.info import SessionInfo, list_inner_sessions, load_session
 from volfs.sessions.liveness import list_damaged_leases
 from volfs.sessions.lock import holding, is_locked
 from volfs.sessions.places import find_session_path
-from volfs.store.clock import unique_ns
 from volfs.store.contract.leases import Lease
 from volfs.store.contract.store import Store
 from volfs.vfs.bases import find_present, is_there, recorded_needs
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.records import Recorded, StoredBase
+from volfs.volume.leases import new_lease
 
 DROPPED = "dropped"
 
@@ -102,19 +104,20 @@ def _mend_dead(store: Store, name: str, session: SessionInfo) -> MendedLease:
     recorded = read_catalog(session.path / CATALOG)
     if recorded.base is None or not recorded.inodes:
         return _drop(store, name, "its mount died and left nothing")
-    store.leases.put(_make_lease(store, name, session.volume_id, recorded.base, recorded))
+    store.leases.put(_make_lease(store, name, session, recorded.base, recorded))
     if found.lost:
         return MendedLease(name, "made again", f"as far as it goes: {found.lost}")
     return MendedLease(name, "made again", "from what its mount left")
 
 
 def _make_lease(
-    store: Store, name: str, volume_id: str, base: StoredBase, recorded: Recorded
+    store: Store, name: str, session: SessionInfo, base: StoredBase, recorded: Recorded
 ) -> Lease:
     """What the overlay stands on, and what its files lie on, which may be of views before."""
     needs = recorded_needs(recorded)
-    there = store.refs.find_version(volume_id, base.version) == base.manifest
+    there = store.refs.find_version(session.volume_id, base.version) == base.manifest
     if not (there or is_there(store.objects, needs)):  # gc does not work with what is missing
         needs = tuple(sorted(find_present(store.objects, needs)))
     versions = (base.version,) if there else ()
-    return Lease(name, volume_id, versions, needs, unique_ns())
+    blank = new_lease(store.leases, name, session.volume_id, place=session.mountpoint)
+    return msgspec.structs.replace(blank, versions=versions, needs=needs)

@@ -35,7 +35,7 @@ from volfs.model.names import parse_path, show_path
 from volfs.model.profile import get_profile
 from volfs.sessions.info import get_session
 from volfs.sessions.places import session_name
-from volfs.store.clock import now_ns, unique_ns
+from volfs.store.clock import now_ns
 from volfs.store.contract.leases import Lease, Need
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
@@ -54,7 +54,7 @@ from volfs.vfs.scratch import Scratch
 from volfs.vfs.state import MountState
 from volfs.vfs.view import View
 from volfs.volume.history import get_version
-from volfs.volume.leases import snapshot_needs
+from volfs.volume.leases import new_lease, snapshot_needs
 from volfs.volume.version_reader import Reader
 
 
@@ -255,7 +255,9 @@ class _Rebase:
     def record(self, state: MountState, flush: Flush) -> None:
         """The lease on both, the catalog, the lease on the new one alone."""
         needs, version = find_needs(state), state.view.head.version
-        new = Lease(self.name, self.volume.id, (version,), needs, unique_ns())
+        place = self.left.place if self.left else ""
+        blank = new_lease(self.store.leases, self.name, self.volume.id, place=place)
+        new = msgspec.structs.replace(blank, versions=(version,), needs=needs)
         wide = new
         if self.left is not None:
             both = tuple(sorted({*self.left.needs, *needs}))

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from volfs.model.objects import Oid
 from volfs.model.references import Reference
 from volfs.store.clock import Moment, Steady
+from volfs.store.contract.leases import Lease
 from volfs.store.contract.refs import Head, VolumeRecord
 
 
@@ -56,8 +57,8 @@ class GcOptions(NamedTuple):
     grace_ns: int
     """How long a pack stays in quarantine before it is deleted."""
     dry_run: bool = False
-    stale: frozenset[str] = frozenset()
-    """Sessions whose leases keep nothing: a dry run may not drop them."""
+    ended: frozenset[Lease] = frozenset()
+    """Leases that keep nothing: a dry run counts as if they had been dropped before."""
     steady: Steady | None = None
     """The time by a clock that nobody sets; without it, ``now_ns`` is believed."""
     renew: bool = False

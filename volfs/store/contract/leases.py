@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from volfs.model.objects import Oid
 from volfs.model.references import Reference
+
+if TYPE_CHECKING:
+    from volfs.store.contract.refs import Head
 
 Need = Reference
 """An object that somebody relies on, and with it everything below it."""
+
+
+class LeaseKind(Enum):
+    """When a lease ends."""
+
+    KEPT = "kept"
+    """With its session's directory: an overlay lies on what the lease keeps."""
+    RENEWED = "renewed"
+    """With its session's life: a read-only mount leaves nothing behind."""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -35,6 +46,15 @@ class Lease(msgspec.Struct, frozen=True):
     still has it, all that it has recorded is published."""
     onward: bool = False
     """Whether all from the oldest of ``versions`` on stay: the session follows the head."""
+    host: str = ""
+    """Where the session is: ``Leases.host`` there."""
+    place: str = ""
+    """The session's mount point, for people; empty where nobody said it."""
+    kind: LeaseKind = LeaseKind.KEPT
+
+    def may_be_judged_at(self, host: str) -> bool:
+        """Whether it can be seen there if the session lives: no other host may drop the lease."""
+        return self.host == host
 
     def has(self, version: int) -> bool:
         """Whether a version stays for this lease's sake."""
@@ -45,6 +65,18 @@ class Lease(msgspec.Struct, frozen=True):
 
 class Leases(Protocol):
     """gc and expiry leave alone what is leased or held."""
+
+    @property
+    def host(self) -> str:
+        """Which sessions can be looked at from here: those whose leases say the same host.
+
+        Empty for an engine whose store lies in one directory: whoever sees the store sees
+        its sessions, on whichever machine they are.
+        """
+
+    @property
+    def pause(self) -> float:
+        """Seconds that a mount lets pass between two leases that only give something up."""
 
     def put(self, lease: Lease) -> None:
         """Make a session's lease, or replace the one it had; durable on return.
@@ -65,22 +97,22 @@ class Leases(Protocol):
         With ``expected``, only if it still has that one.
         """
 
-    def list_damaged(self, sessions: Iterable[str]) -> list[str | None]:
-        """Whose leases cannot be read: sessions of these, or that are told by the lease.
+    def list_damaged(self) -> list[str | None]:
+        """The sessions whose leases cannot be read; None for each that does not tell its session.
 
-        None for each of which it cannot be told. While there is one, ``list_all``
-        raises DamagedObjectError, and so do gc and expiry. To put such a lease anew, or
-        to drop it, is to mend it.
+        ``find`` raises DamagedObjectError for such a session, told or not. While there is a
+        damaged lease, so do ``list_all``, gc and expiry. To put the lease anew, or to drop
+        it, is to mend it.
         """
 
     # --- holds -----------------------------------------------------------
 
-    def hold(self, manifest: Oid) -> AbstractContextManager[None]:
+    def hold(self, volume_id: str, head: Head) -> AbstractContextManager[None]:
         """Keep a version while a ``with`` block lasts: gc and expiry treat it as leased.
 
-        It writes nothing, ends with the process at the latest, and may outlast this
-        handle. Whether the version is there has to be looked at after it was taken.
+        A hold ends with the process at the latest, and may outlast this handle. Look after
+        taking it whether the version is there: only then it stays.
         """
 
-    def is_held(self, manifest: Oid) -> bool:
-        """Whether anybody holds the version of this manifest."""
+    def list_held(self, volume_id: str) -> list[int]:
+        """The versions of a volume that anybody is known to hold, ascending."""

@@ -96,13 +96,10 @@ class Refs(Protocol):
         proven to be there: NotFoundError. AlreadyExistsError by name.
         """
 
-    def delete_volume(
-        self, name: str, stale: Collection[str] = (), environment: str = MAIN
-    ) -> None:
+    def delete_volume(self, name: str, environment: str = MAIN) -> None:
         """Remove the record, the versions, the tags and the head. Objects stay for gc.
 
-        NotFoundError; VolumeInUseError if a session has a lease on it, but those of
-        ``stale`` ones.
+        NotFoundError; VolumeInUseError if there is a lease on it.
         """
 
     # --- versions --------------------------------------------------------

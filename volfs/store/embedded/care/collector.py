@@ -15,6 +15,7 @@ from volfs.model.pack import RECORD_HEADER_SIZE
 from volfs.model.references import Reference
 from volfs.store.checked_lmdb.environment import Transaction
 from volfs.store.contract.care import GcOptions, GcProgress, GcReport, Live
+from volfs.store.contract.leases import Lease
 from volfs.store.elapsed import begin_wait
 from volfs.store.embedded.care.caretaker import (
     Copier,
@@ -101,9 +102,9 @@ class Collector:
         """Mark what is reachable by now; within ``txn`` nothing can be added to that."""
         if txn is None:
             with self._parts.environment.read() as reading:
-                roots = list_roots(self._parts, reading, self._options.stale)
+                roots = list_roots(self._parts, reading, self._options.ended)
         else:
-            roots = list_roots(self._parts, txn, self._options.stale)
+            roots = list_roots(self._parts, txn, self._options.ended)
         new = roots - self._roots
         if new:
             self._live.keep(new)
@@ -332,15 +333,15 @@ def _copy(copier: Copier, oid: Oid, row: bytes) -> Moved:
         raise type(error)(f"{error}; it was left as it is: see `volfs check --repair`") from error
 
 
-def list_roots(parts: Parts, txn: Transaction, stale: Collection[str]) -> set[Reference]:
-    """What every version, head, hold and lease that is not stale needs, as of the transaction."""
+def list_roots(parts: Parts, txn: Transaction, ended: Collection[Lease]) -> set[Reference]:
+    """What versions, heads, holds and leases that have not ``ended`` need, in the transaction."""
     roots = {Reference(Kind.MANIFEST, oid) for oid in parts.refs.list_manifests(txn)}
     for prefix in parts.holds.list_held():
         # Of a version that is there no more, or of none: then it keeps nothing.
         found = parts.index.find_manifests(txn, prefix)
         roots.update(Reference(Kind.MANIFEST, oid) for oid in found)
     for lease in parts.leases.list_in(txn):
-        if lease.session not in stale:
+        if lease not in ended:
             roots.update(lease.needs)
     return roots
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
-from volfs.model.objects import Oid
 from volfs.store.contract.leases import Lease
+from volfs.store.contract.refs import Head
 from volfs.store.embedded.opened import Engine
+from volfs.store.embedded.refs.holds import PREFIX_SIZE
 
 
 class EmbeddedLeases:
-    """``store.contract.leases.Leases``."""
+    """``store.contract.leases.Leases``. Whoever sees the store's directory sees its sessions."""
+
+    host = ""
+    pause = 1.0
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -35,13 +38,15 @@ class EmbeddedLeases:
         else:
             self._engine.held_leases.drop(session)
 
-    def list_damaged(self, sessions: Iterable[str]) -> list[str | None]:
-        return self._leases.list_damaged(sessions)
+    def list_damaged(self) -> list[str | None]:
+        return self._leases.list_damaged()
 
     # --- holds -----------------------------------------------------------
 
-    def hold(self, manifest: Oid) -> AbstractContextManager[None]:
-        return self._engine.holds.hold(manifest)
+    def hold(self, volume_id: str, head: Head) -> AbstractContextManager[None]:
+        return self._engine.holds.hold(head.manifest)
 
-    def is_held(self, manifest: Oid) -> bool:
-        return self._engine.holds.is_held(manifest)
+    def list_held(self, volume_id: str) -> list[int]:
+        held = self._engine.holds.list_held()
+        heads = self._engine.refs.iter_versions(volume_id) if held else ()
+        return sorted(head.version for head in heads if head.manifest[:PREFIX_SIZE] in held)

@@ -63,13 +63,11 @@ class EmbeddedRefs:
     def rename_environment(self, old: str, new: str) -> None:
         self._refs.rename_environment(old, new)
 
-    def delete_volume(
-        self, name: str, stale: Collection[str] = (), environment: str = MAIN
-    ) -> None:
+    def delete_volume(self, name: str, environment: str = MAIN) -> None:
         def delete(txn: Transaction) -> None:
             record = self._refs.find_in(txn, name, environment)
             for lease in self._leases.list_in(txn):
-                if lease.volume_id == record.id and lease.session not in stale:
+                if lease.volume_id == record.id:
                     raise VolumeInUseError(
                         f"{record.full_name}: the mount {lease.session} is beginning, or died as "
                         "it began; `volfs overlays` shows it"

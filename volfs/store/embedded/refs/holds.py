@@ -49,9 +49,6 @@ class Holds:
         finally:
             os.close(fd)
 
-    def is_held(self, manifest: Oid) -> bool:
-        return manifest[:PREFIX_SIZE] in self.list_held()
-
     def _open(self) -> int:
         with store_errors(f"{self._file}"):
             return os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)

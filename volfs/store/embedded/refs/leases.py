@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 
 import msgspec
@@ -40,10 +39,9 @@ class Leases:
     def find(self, session: str) -> Lease | None:
         with self._environment.read() as txn:
             try:
-                row = txn.get(_key(session), db=self._leases)
+                return self._find_in(txn, session)
             except DamagedObjectError as error:
                 raise _refuse(session, error) from error
-        return None if row is None else _decode(row)
 
     def list_all(self) -> list[Lease]:
         with self._environment.read() as txn:
@@ -57,23 +55,24 @@ class Leases:
             raise _refuse("of somebody", error) from error
         return sorted(leases, key=lambda lease: lease.session)
 
-    def list_damaged(self, sessions: Iterable[str]) -> list[str | None]:
-        """Whose leases are damaged: of ``sessions``, or what is left of the row says it."""
-        known = {_key(session): session for session in sessions}
+    def list_damaged(self) -> list[str | None]:
+        """Whose leases are damaged, as far as what is left of the rows says it."""
         with self._environment.read() as txn:
             damaged = txn.list_damaged(self._leases)
             left = [txn.raw.get(key, b"", db=self._leases.raw) for key in damaged]
-        pairs = zip(damaged, left, strict=True)
-        return [known.get(key) or _find_session(key, row) for key, row in pairs]
+        return [_find_session(*pair) for pair in zip(damaged, left, strict=True)]
 
     def drop(self, session: str, expected: Lease | None = None) -> None:
-        row = None if expected is None else _encode(expected)
-
         def drop(txn: Transaction) -> None:
-            if row is None or txn.get(_key(session), db=self._leases) == row:
+            if expected is None or self._find_in(txn, session) == expected:
                 txn.delete(_key(session), db=self._leases)
 
         self._environment.free(drop, told=False)
+
+    def _find_in(self, txn: Transaction, session: str) -> Lease | None:
+        # Decoded, for a former volfs wrote rows with fewer fields.
+        row = txn.get(_key(session), db=self._leases)
+        return None if row is None else _decode(row)
 
 
 def _key(session: str) -> bytes:
@@ -95,12 +94,14 @@ def _refuse(session: str, error: DamagedObjectError) -> DamagedObjectError:
 
 
 def _encode(lease: Lease) -> bytes:
-    return _encoder.encode(msgspec.structs.replace(lease, session=to_stored(lease.session)))
+    session, place = to_stored(lease.session), to_stored(lease.place)
+    return _encoder.encode(msgspec.structs.replace(lease, session=session, place=place))
 
 
 def _decode(row: bytes) -> Lease:
     try:
         lease = _decoder.decode(row)
-        return msgspec.structs.replace(lease, session=from_stored(lease.session))
+        session, place = from_stored(lease.session), from_stored(lease.place)
+        return msgspec.structs.replace(lease, session=session, place=place)
     except ValueError as error:
         raise DamagedObjectError(f"lease: {error}") from error
