@@ -26,6 +26,7 @@ class Bucket:
     def __init__(self, door: Door, prefix: str = "", deadline: float = DEADLINE) -> None:
         self.door = door
         self.prefix = prefix
+        self.deadline = deadline
         self._caller = Caller(door.describe(), deadline)
 
     def __repr__(self) -> str:
@@ -35,6 +36,11 @@ class Bucket:
     def unreachable_since_ns(self) -> int | None:
         """Since when nothing has answered, by the time of day; None if the last call went well."""
         return self._caller.outage.since_ns
+
+    @property
+    def slots(self) -> int:
+        """How many requests may be on their way at once, at present."""
+        return self._caller.throttle.limit
 
     def close(self) -> None:
         """Close its connections. Calls that wait end with a StoreError."""

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from volfs.buckets.access import Bucket
 from volfs.buckets.cache_file import Buffer
 from volfs.buckets.cache_layout import BLOCK, Content, make_content
 from volfs.buckets.cache_writer import CacheWriter
@@ -42,6 +43,7 @@ class CachedBucket:
     """Thread-safe. ``place`` names the bucket for the disk cache: as no other one is called.
 
     Without a place, and of objects without an ETag, nothing is found by other processes.
+    ``prefix`` is what the bucket puts before each key. ``open_cached_bucket`` makes one.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class CachedBucket:
         disk: DiskCache,
         *,
         place: str | None = None,
+        prefix: str = "",
         memory: int = MEMORY,
         deadline: float = DEADLINE,
         count_slots: Callable[[], int] = lambda: 16,
@@ -57,6 +60,7 @@ class CachedBucket:
         self._bucket = bucket
         self.disk = disk
         self._place = place if place is not None else f"only-here:{secrets.token_hex(16)}"
+        self._prefix = prefix
         self._memory = memory
         self.deadline = deadline * 1.5
         """Seconds that a read waits: longer than a request, whose error says more."""
@@ -78,8 +82,8 @@ class CachedBucket:
     def open(self, info: ObjectInfo) -> CachedObject:
         """The object as it was when somebody looked. It is asked for when it is read."""
         self.check_process()
-        place, etag = self._place, info.etag or f"none:{secrets.token_hex(16)}"
-        target = Target(info.key, info.etag or None, make_content(place, info.key, etag, info.size))
+        content = self._name(info, info.etag or f"none:{secrets.token_hex(16)}")
+        target = Target(info.key, info.etag or None, content)
         with self._lock:
             self._users[target.content] += 1
         return CachedObject(self, target)
@@ -89,10 +93,12 @@ class CachedBucket:
 
         ``offset`` is a multiple of 64 KiB, and the bytes end at another one or at the end.
         """
-        content = make_content(self._place, info.key, info.etag, info.size)
-        end = offset + len(data)
+        content, end = self._name(info, info.etag), offset + len(data)
         if info.etag and len(data) and not offset % BLOCK and (end == info.size or not end % BLOCK):
             self.writer.offer(Part(content, offset, data, is_read=True))
+
+    def _name(self, info: ObjectInfo, etag: str) -> Content:
+        return make_content(self._place, self._prefix + info.key, etag, info.size)
 
     def close(self) -> None:
         """End its threads. Reads of what is not cached are errors from now on."""
@@ -144,6 +150,18 @@ class CachedBucket:
 
     def _is_on_disk(self, target: Target, start: int, end: int) -> bool:
         return not subtract([(start, end)], self.disk.list_present(target.content, start, end))
+
+
+def open_cached_bucket(bucket: Bucket, disk: DiskCache | None = None) -> CachedBucket:
+    """Over the disk cache that all processes of this user share. InvalidError: its size."""
+    return CachedBucket(
+        bucket,
+        DiskCache() if disk is None else disk,
+        place=bucket.door.identify(),
+        prefix=bucket.prefix,
+        deadline=bucket.deadline,
+        count_slots=lambda: bucket.slots,
+    )
 
 
 class CachedObject:

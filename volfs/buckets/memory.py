@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import secrets
 import threading
 import time
 from bisect import bisect_left
@@ -30,6 +31,7 @@ class MemoryDoor:
 
     def __init__(self, name: str = "memory") -> None:
         self._name = name
+        self._token = secrets.token_hex(16)
         self._lock = threading.Lock()
         self._objects: dict[str, _Stored] = {}
         self._uploads: dict[str, _Upload] = {}
@@ -37,6 +39,9 @@ class MemoryDoor:
 
     def describe(self) -> str:
         return f"memory://{self._name}"
+
+    def identify(self) -> str:
+        return f"memory:{self._token}"
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -70,6 +70,9 @@ class Door(Protocol):
     def describe(self) -> str:
         """What the bucket is called in messages: ``s3://bucket``, without a secret."""
 
+    def identify(self) -> str:
+        """What no other bucket is called, wherever it is: caches have it as its name."""
+
     def close(self) -> None: ...
 
     def head(self, key: str, timeout: float) -> Head: ...

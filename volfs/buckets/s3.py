@@ -58,6 +58,9 @@ class S3Door:
     def describe(self) -> str:
         return self._place.name
 
+    def identify(self) -> str:
+        return f"{self._wire.root}{self._place.path}"
+
     def close(self) -> None:
         self._wire.close()
 

@@ -70,7 +70,7 @@ class Wire:
         parts = urlsplit(root)
         self.host = parts.netloc
         self.is_secure = parts.scheme == "https"
-        self._where = f"{parts.scheme}://{parts.netloc}"
+        self.root = self._where = f"{parts.scheme}://{parts.netloc}"
         self._pool = urllib3.connection_from_url(
             self._where,
             maxsize=CONNECTIONS,
