@@ -1,8 +1,9 @@
-"""POSIX ACLs: what Linux keeps in two extended attributes, and what the mode has to do with it.
+"""POSIX ACLs: the two extended attributes that Linux keeps them in, and their relation to the
+mode.
 
-The value is little endian: the version, 2, then for each entry its tag, its
-permissions and whom it is about. acl(5) has the rules; those about creation and
-chmod are the kernel's, so that volumes do as ext4 and XFS do.
+The value is little endian: the version, 2, then for each entry its tag, its permissions and the id
+of its user or group. acl(5) has the rules. The rules for creation and chmod are the kernel's, so
+that volumes behave as ext4 and XFS do.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from volfs.model.entry import FileKind
 ACCESS, DEFAULT = b"system.posix_acl_access", b"system.posix_acl_default"
 NAMES = frozenset((ACCESS, DEFAULT))
 SIZE_MAX = 4096
-"""Bytes of a value: the kernel asks a FUSE file system for no more than a page."""
+"""The longest value in bytes: the kernel asks a FUSE file system for no more than a page."""
 NOBODY = 0xFFFF_FFFF
-"""Whom an entry is about that names nobody."""
+"""The id in an entry that names no user and no group."""
 _VERSION = struct.Struct("<I")
 _ENTRY = struct.Struct("<HHI")
 
@@ -28,7 +29,7 @@ Xattrs = tuple[tuple[bytes, bytes], ...]
 
 
 class AclTag(enum.IntEnum):
-    """In the order in which an ACL has them."""
+    """The tags of entries, in the order in which an ACL has them."""
 
     OWNER = 1
     USER = 2
@@ -54,7 +55,10 @@ Acl = tuple[AclEntry, ...]
 
 
 def decode_acl(value: bytes) -> Acl:
-    """InvalidOperationError if the kernel would refuse it; AttributeTooLargeError."""
+    """Decode and check an ACL.
+
+    InvalidOperationError for an ACL that the kernel would refuse; AttributeTooLargeError.
+    """
     if len(value) > SIZE_MAX:
         raise AttributeTooLargeError(f"an ACL of {len(value)} bytes; {SIZE_MAX} are the most")
     try:
@@ -73,7 +77,7 @@ def _make_entry(tag: int, permissions: int, who: int) -> AclEntry:
 
 
 def _is_valid(acl: Acl) -> bool:
-    """Whether it is in order and complete; an ACL without entries is none, and is."""
+    """Whether the ACL is in order and complete. An ACL without entries is no ACL, and is valid."""
     tags = [entry.tag for entry in acl]
     named = [entry for entry in acl if entry.tag in _NAMED]
     return not acl or (
@@ -90,19 +94,20 @@ def encode_acl(acl: Acl) -> bytes:
 
 
 def is_mode(acl: Acl) -> bool:
-    """Whether the ACL says no more than nine bits of a mode can."""
+    """Whether the nine bits of a mode can say everything that the ACL says."""
     return all(entry.tag in _ONCE for entry in acl)
 
 
 def to_mode(acl: Acl) -> int:
-    """The nine bits that stat(2) shows: for the group those of the mask, if there is one."""
+    """The nine bits that stat(2) shows. The bits of the group are those of the mask, if there is
+    one."""
     bits = {entry.tag: entry.permissions for entry in acl}
     group = bits.get(AclTag.MASK, bits[AclTag.OWNING_GROUP])
     return bits[AclTag.OWNER] << 6 | group << 3 | bits[AclTag.OTHER]
 
 
 def with_mode(acl: Acl, mode: int) -> Acl:
-    """As chmod(2) leaves it: what the mode shows is the mode's, named entries stay."""
+    """The ACL after a chmod(2): the entries that the mode shows change, named entries stay."""
     group = AclTag.OWNING_GROUP if is_mode(acl) else AclTag.MASK
     bits = {AclTag.OWNER: mode >> 6 & 7, group: mode >> 3 & 7, AclTag.OTHER: mode & 7}
     return tuple(
@@ -114,8 +119,10 @@ def with_mode(acl: Acl, mode: int) -> Acl:
 
 
 def set_acl(xattrs: Xattrs, name: bytes, acl: Acl) -> Xattrs:
-    """The attributes with an ACL, or without where it is empty, or an access ACL that
-    says no more than the mode."""
+    """The attributes with this ACL.
+
+    An empty ACL is removed, and so is an access ACL that says no more than the mode.
+    """
     others = tuple((key, value) for key, value in xattrs if key != name)
     if not acl or (name == ACCESS and is_mode(acl)):
         return others
@@ -123,7 +130,7 @@ def set_acl(xattrs: Xattrs, name: bytes, acl: Acl) -> Xattrs:
 
 
 def follow_mode(xattrs: Xattrs, mode: int) -> Xattrs:
-    """The attributes after a chmod. InvalidOperationError if they have a malformed ACL."""
+    """The attributes after a chmod. InvalidOperationError if their ACL is malformed."""
     value = dict(xattrs).get(ACCESS)
     if value is None:
         return xattrs
@@ -131,9 +138,10 @@ def follow_mode(xattrs: Xattrs, mode: int) -> Xattrs:
 
 
 def inherit(above: Xattrs, kind: FileKind, mode: int, umask: int) -> tuple[int, Xattrs]:
-    """Mode and attributes of what is made in a directory with the attributes ``above``.
+    """The mode and attributes of what is made in a directory with the attributes ``above``.
 
-    The umask is for where there is no default ACL. InvalidOperationError if it is malformed.
+    The umask applies only if the directory has no default ACL. InvalidOperationError if that ACL
+    is malformed.
     """
     if kind == FileKind.SYMLINK:
         return mode, ()

@@ -1,8 +1,8 @@
-"""Checksums of an arena's blocks, for the bytes that a flush made durable.
+"""Checksums of an arena's blocks, for the bytes that a flush made durable. Pure.
 
-An arena is seen as blocks of 4 KiB, and a *stretch* of them has its sums in one
-record of the catalog. The sum of a block is over its first bytes, as many as it
-had when it was flushed; a file that grows may put more behind them. Pure.
+An arena consists of blocks of 4 KiB. A *stretch* of blocks has its sums in one record of the
+catalog. The sum of a block covers its first bytes, as many as the block had when it was flushed. A
+file that grows may write more behind them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ _FULL = BLOCK.to_bytes(_LENGTH, "little") * BLOCKS
 
 
 class BlockSums(NamedTuple):
-    """Of the blocks of one stretch. All places in it count from the stretch's beginning."""
+    """The sums of the blocks of one stretch. All places in it count from the beginning of the
+    stretch."""
 
     lengths: bytes
-    """u16 for each block: how many of its bytes its sum is over; 0: it has none."""
+    """u16 for each block: how many of its bytes the sum covers; 0 if it has no sum."""
     digests: bytes
     """xxh3-64 for each block."""
 
@@ -41,7 +42,8 @@ NO_SUMS = BlockSums(bytes(BLOCKS * _LENGTH), bytes(BLOCKS * _DIGEST))
 
 
 def split_by_stretch(start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The parts of a range of an arena: number of the stretch, and from where to where in it."""
+    """The parts of an arena's range by stretch: the number of the stretch, and the part's place in
+    it."""
     while start < end:
         stretch, at = divmod(start, STRETCH)
         part = min(end - start, STRETCH - at)
@@ -58,10 +60,11 @@ def ceil_block(at: int) -> int:
 
 
 def add_sums(sums: BlockSums, start: int, data: Buffer) -> BlockSums:
-    """With those of the blocks that ``data`` is of, from the block boundary ``start`` on.
+    """``sums`` with the sums of the blocks of ``data``, which begins at the block boundary
+    ``start``.
 
-    A block that has a sum already must have grown; where its former bytes are
-    not what they were, its sum is left to be wrong: whoever reads it is told.
+    A block that has a sum already must have grown. If its former bytes have changed, its new sum
+    is wrong on purpose, so that readers notice the damage.
     """
     first, last = start // BLOCK, -(-(start + len(data)) // BLOCK)
     known, digests = sums.length(first), _compute(data)
@@ -74,17 +77,17 @@ def add_sums(sums: BlockSums, start: int, data: Buffer) -> BlockSums:
 
 
 def drop_sums(sums: BlockSums, start: int, end: int) -> BlockSums:
-    """Without those of the blocks from ``start`` to ``end``, which are block boundaries."""
+    """``sums`` without the blocks from ``start`` to ``end``, which are block boundaries."""
     first, last = start // BLOCK, end // BLOCK
     count = last - first
     return _put(sums, first, last, bytes(count * _LENGTH), bytes(count * _DIGEST))
 
 
 def find_damage(sums: BlockSums, start: int, data: Buffer) -> int | None:
-    """Where the first block is that is not what its sum says; of what has no sum, nothing.
+    """Where the first block begins that its sum contradicts; None if there is none.
 
-    ``data`` begins at the block boundary ``start``, and ends at another one or
-    where the arena does.
+    Blocks without a sum are not checked. ``data`` begins at the block boundary ``start``. It ends
+    at a block boundary or at the end of the arena.
     """
     first, last = start // BLOCK, -(-(start + len(data)) // BLOCK)
     if len(data) % BLOCK == 0 and _is_full(sums, first, last):
@@ -101,7 +104,7 @@ def find_damage(sums: BlockSums, start: int, data: Buffer) -> int | None:
 
 
 def has_sums(sums: BlockSums, start: int, end: int) -> bool:
-    """Whether every byte from ``start`` to ``end`` is under a sum."""
+    """Whether sums cover every byte from ``start`` to ``end``."""
     first, last = start // BLOCK, (end - 1) // BLOCK
     return _is_full(sums, first, last) and sums.length(last) >= end - last * BLOCK
 
@@ -111,7 +114,7 @@ def encode_sums(sums: BlockSums) -> bytes:
 
 
 def decode_sums(row: bytes) -> BlockSums:
-    """DamagedObjectError."""
+    """Decode a record of the catalog. DamagedObjectError."""
     sums = BlockSums(row[: len(_FULL)], row[len(_FULL) :])
     sound = len(row) == len(_FULL) + BLOCKS * _DIGEST
     if not sound or any(sums.length(block) > BLOCK for block in range(BLOCKS)):

@@ -1,4 +1,4 @@
-"""What users are told of the difference between two versions: path by path, and in sum."""
+"""The difference between two versions as users see it: path by path, and summed up."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from volfs.model.tree import GetTree, diff_trees
 
 
 class ChangeKind(enum.Enum):
-    """What became of a path; the letters are those of ``volfs diff``."""
+    """What happened to a path. The values are the letters of ``volfs diff``."""
 
     ADDED = "A"
     DELETED = "D"
     MODIFIED = "M"
     TYPE_CHANGED = "T"
     ATTRIBUTES = "U"
-    """Mode, owner, extended attributes or modification time, and nothing else."""
+    """Only mode, owner, extended attributes or modification time differ."""
 
     @property
     def words(self) -> str:
-        """What listings call it."""
+        """The name of the kind in listings."""
         return (
             "attributes" if self is ChangeKind.ATTRIBUTES else self.name.lower().replace("_", " ")
         )
@@ -36,7 +36,7 @@ class ChangeKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One path that two versions have differently; None where it is absent."""
+    """A path that differs between two versions; None where the path is absent."""
 
     kind: ChangeKind
     path: Path
@@ -45,14 +45,14 @@ class Change:
 
     @property
     def entry(self) -> Entry:
-        """What is there, or was."""
+        """The entry of the newer version, or of the older one if the path was removed."""
         entry = self.new or self.old
         assert entry is not None
         return entry
 
     @property
     def attributes(self) -> list[str]:
-        """Those that differ, as users call them."""
+        """The attributes that differ, by the names that users know."""
         if not (self.old and self.new):
             return []
         pairs = zip(_attributes(self.old).items(), _attributes(self.new).values(), strict=True)
@@ -61,7 +61,7 @@ class Change:
 
 @dataclass(slots=True)
 class ChangeTally:
-    """Changes of one kind. ``bytes`` is by how much the files have grown together."""
+    """Changes of one kind. ``bytes`` is how much their files have grown or shrunk together."""
 
     files: int = 0
     directories: int = 0
@@ -69,12 +69,12 @@ class ChangeTally:
 
 
 def iter_changes(get: GetTree, old: Snapshot, new: Snapshot) -> Iterator[Change]:
-    """All that differs between two versions, in order of paths, hard links resolved.
+    """All differences between two versions in the order of their paths, hard links resolved.
 
-    Cost follows what differs, but for a changed file with several hard links:
-    its names are looked for in the whole tree. Not told: how often a file is
-    linked, when attributes changed, and times of directories. Content that is
-    stored otherwise counts as modified.
+    The cost follows what differs, except that the names of a changed file with several hard links
+    are searched for in the whole tree. Three things are not reported: how often a file is linked,
+    when its attributes changed, and times of directories. Content that is stored in another way
+    counts as modified.
     """
     for path, a, b in _iter_different(get, old, new):
         kind = find_kind(a, b)
@@ -83,7 +83,7 @@ def iter_changes(get: GetTree, old: Snapshot, new: Snapshot) -> Iterator[Change]
 
 
 def tally_changes(changes: Iterable[Change]) -> dict[ChangeKind, ChangeTally]:
-    """How many changes of each kind; a name of a hard-linked file counts like any other."""
+    """How many changes of each kind there are. Each name of a hard-linked file counts."""
     tallies = {kind: ChangeTally() for kind in ChangeKind}
     for change in changes:
         tally = tallies[change.kind]
@@ -94,7 +94,7 @@ def tally_changes(changes: Iterable[Change]) -> dict[ChangeKind, ChangeTally]:
 
 
 def find_kind(old: Entry | None, new: Entry | None) -> ChangeKind | None:
-    """What became of an entry, hard links resolved; None if it differs in nothing told."""
+    """The kind of change, hard links resolved; None if nothing differs that is reported."""
     if old is None:
         return ChangeKind.ADDED if new is not None else None
     if new is None:
@@ -131,7 +131,7 @@ def _iter_different(get: GetTree, old: Snapshot, new: Snapshot) -> Iterator[Path
     names = diff_directories(get, old.root.tree, new.root.tree)
     both = merge(names, _find_linked(get, old, new), key=_path_of)
     for path, changes in groupby(both, _path_of):
-        # Of two the first: the name itself changed, and its file as well.
+        # If both differ, the change of the name itself comes first.
         change = next(changes)
         before = change.old and resolve_link(get, old.links, change.old)
         now = change.new and resolve_link(get, new.links, change.new)
@@ -139,7 +139,7 @@ def _iter_different(get: GetTree, old: Snapshot, new: Snapshot) -> Iterator[Path
 
 
 def _find_linked(get: GetTree, old: Snapshot, new: Snapshot) -> list[PathChange]:
-    """The names, as they are now, of hard-linked files that changed."""
+    """The present names of hard-linked files that changed."""
     records = diff_trees(get, old.links, new.links)
     groups = {int(name, 16) for name, a, b in records if a and b and find_kind(a, b)}
     if not groups:

@@ -1,4 +1,4 @@
-"""Which packs gc drops, rewrites and leaves, from what each holds."""
+"""Which packs gc drops, rewrites or leaves, from what each pack holds."""
 
 from __future__ import annotations
 
@@ -9,37 +9,38 @@ from volfs.model.pack import PACK_HEADER_SIZE
 
 
 class PackUse(NamedTuple):
-    """What gc knows of a pack. Bytes are those of records, headers included."""
+    """What gc knows of a pack. Sizes in bytes are those of records, headers included."""
 
     pack: int
     durable: int
-    """Bytes that are published: the pack's header and records, indexed or not."""
+    """Published bytes: the pack's header and its records, indexed or not."""
     size: int
-    """Of the file: a dead upload may have left more than is durable."""
+    """The size of the file. A dead upload may have left more bytes than are durable."""
     live_objects: int = 0
     live_bytes: int = 0
     dead_objects: int = 0
-    """Indexed, and in use by nobody."""
+    """Bytes of records that are indexed, and that nothing uses."""
     is_former: bool = False
-    """A former volfs made it, and it is to be rewritten for that."""
+    """Whether a former volfs made the pack, and it is to be rewritten for that."""
     is_busy: bool = False
-    """Somebody holds its lock, or its file cannot be had."""
+    """Whether somebody holds the pack's lock, or its file cannot be opened."""
 
     @property
     def dead_bytes(self) -> int:
-        """What would be won, records that no index entry names included."""
+        """The bytes that dropping the dead would free, including records that no index entry
+        names."""
         return max(self.durable, self.size, PACK_HEADER_SIZE) - PACK_HEADER_SIZE - self.live_bytes
 
 
 class CollectionPlan(NamedTuple):
-    """Packs by id, ascending. Those in neither list stay as they are."""
+    """Packs by id, ascending. Packs in neither list stay as they are."""
 
     drop: tuple[PackUse, ...] = ()
-    """Nothing in them is in use."""
+    """Nothing in these packs is in use."""
     rewrite: tuple[PackUse, ...] = ()
-    """More than half of them is in use by nobody, or a former volfs made them."""
+    """More than half of each of these packs is unused, or a former volfs made it."""
     busy: tuple[PackUse, ...] = ()
-    """Would be dropped or rewritten, if nobody had them."""
+    """Packs that would be dropped or rewritten if nobody used their files."""
 
     @property
     def is_empty(self) -> bool:
@@ -47,7 +48,7 @@ class CollectionPlan(NamedTuple):
 
 
 def plan_collection(uses: Iterable[PackUse]) -> CollectionPlan:
-    """The plan for these packs. Carrying it out leaves packs that plan nothing more."""
+    """The plan for these packs. After it is carried out, a new plan for the rest is empty."""
     drop, rewrite, busy = [], [], []
     for use in sorted(uses):
         if not _is_wanted(use):

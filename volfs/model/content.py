@@ -31,14 +31,14 @@ from volfs.model.objects import NO_OID, Buffer, Kind, Oid
 FANOUT_BITS = 6
 FANOUT = 1 << FANOUT_BITS
 WINDOW_EXTENTS_MAX = 16
-"""A window of more is *crowded*: its extents are in a list of their own, so that a change
-of one window rewrites few of them."""
+"""A window with more extents is *crowded*: its extents are in a list of their own, so that a
+change of one window rewrites few extents."""
 LEAF_EXTENTS_MAX = FANOUT * WINDOW_EXTENTS_MAX
 LEVEL_MAX = 4
 
 
 class Crowded(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A window of a leaf whose extents are in another list, of that window alone."""
+    """A window of a leaf whose extents are in another list, which serves this window alone."""
 
     window: Annotated[int, Meta(ge=0, lt=FANOUT)]
     oid: Annotated[bytes, Meta(min_length=32, max_length=32)]
@@ -55,10 +55,10 @@ class StoredList(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
 
 
 class ChunkList:
-    """A decoded chunk list: ``extents`` of a leaf (level 0), ``children`` of an inner one.
+    """A decoded chunk list: ``extents`` of a leaf (level 0), ``children`` of an inner list.
 
-    ``sums`` are the bytes of each child that are not holes; a former volfs wrote
-    none. ``crowded`` windows of a leaf are holes in its own extents.
+    ``sums`` counts, for each child, its bytes that are not holes; a former volfs wrote none. In a
+    leaf's own extents its ``crowded`` windows are holes.
     """
 
     __slots__ = ("__dict__", "children", "chunk_bits", "crowded", "extents", "level", "sums")
@@ -73,17 +73,17 @@ class ChunkList:
 
     @cached_property
     def ends(self) -> list[int]:
-        """Where each extent ends, from the start of the list."""
+        """Where each extent ends, from the beginning of the list."""
         return list(accumulate(extent.length for extent in self.extents))
 
     @cached_property
     def windows(self) -> dict[int, Oid]:
-        """The lists of crowded windows."""
+        """The lists of the crowded windows."""
         return {each.window: Oid(each.oid) for each in self.crowded}
 
 
 class GetList(Protocol):
-    """A decoded chunk list. Raises as ``Load``."""
+    """Load and decode a chunk list. Raises the errors of ``Load``."""
 
     def __call__(self, oid: Oid, /) -> ChunkList: ...
 
@@ -93,7 +93,7 @@ encode_chunk_list = msgspec.msgpack.Encoder().encode
 
 
 def decode_chunk_list(data: Buffer) -> ChunkList:
-    """DamagedObjectError for anything that no encoder of ours writes."""
+    """DamagedObjectError for everything that no volfs writes."""
     try:
         stored = _decoder.decode(data)
     except (ValueError, RecursionError) as error:
@@ -135,7 +135,7 @@ def _find_crowded_problem(stored: StoredList) -> str:
 
 
 class Slice(NamedTuple):
-    """``length`` bytes from ``offset`` of a chunk; a hole where ``oid`` is empty."""
+    """``length`` bytes from ``offset`` of a chunk; a hole if ``oid`` is empty."""
 
     oid: Oid
     offset: int
@@ -143,7 +143,8 @@ class Slice(NamedTuple):
 
 
 def find_slices(get: GetList, entry: Entry, offset: int, length: int) -> list[Slice]:
-    """Where ``length`` bytes from ``offset`` are; inside the file, which is not inline."""
+    """Where ``length`` bytes from ``offset`` of a file are. The range is inside the file, which is
+    not inline."""
     if not entry.root:
         return _cut(entry.extents, _ends(entry.extents), offset, length)
     slices: list[Slice] = []
@@ -187,16 +188,16 @@ def _get_window(get: GetList, leaf: ChunkList, oid: Oid) -> ChunkList:
 
 
 def measure_content(get: GetList, entry: Entry) -> int:
-    """Bytes of a file that are not holes; from its chunk lists where the entry lacks them."""
+    """Bytes of a file that are not holes. If the entry does not say, the chunk lists are read."""
     return measure_list(get, Oid(entry.root)) if entry.data == UNKNOWN else entry.data
 
 
 def measure_list(
     get: GetList, oid: Oid, level: int | None = None, known: dict[bytes, int] | None = None
 ) -> int:
-    """Bytes below a list that are not holes. Walks only lists of a former volfs, each once.
+    """Bytes below a list that are not holes. ``level`` is the level that the list must have.
 
-    ``level`` is the one that the list must have. DamagedObjectError.
+    Only lists that a former volfs wrote are read, each once. DamagedObjectError.
     """
     known = {} if known is None else known
     if oid in known:
@@ -215,7 +216,10 @@ def measure_list(
 
 
 def _get_at(get: GetList, oid: Oid, level: int | None) -> ChunkList:
-    """A list of this level, if one is given. DamagedObjectError: levels end any descent."""
+    """Load a list of this level, if ``oid`` is not empty.
+
+    DamagedObjectError for another level: so every descent ends.
+    """
     node = get(oid)
     if level not in (None, node.level):
         raise DamagedObjectError("chunk list: levels out of order")
@@ -238,7 +242,7 @@ def count_data(get: GetList, entry: Entry, start: int, end: int) -> int:
 
 
 def _count_below(get: GetList, oid: Oid, start: int, end: int, level: int | None = None) -> int:
-    """As ``count_data``, of one list and from its own start."""
+    """As ``count_data``, for one list; offsets count from the beginning of the list."""
     node = _get_at(get, oid, level)
     if not node.level:
         end = min(end, node.ends[-1])
@@ -262,7 +266,7 @@ def _ends(extents: Extents) -> list[int]:
 
 
 def _find_leaf(get: GetList, root: Oid, offset: int) -> tuple[ChunkList | None, int, int]:
-    """The leaf over ``offset``, or None for a hole, and the range it covers."""
+    """The leaf over ``offset``, or None for a hole, and the range that it covers."""
     node = get(root)
     start = 0
     while True:
@@ -301,7 +305,7 @@ def _cut(extents: Extents, ends: list[int], offset: int, length: int) -> list[Sl
 
 
 def to_extents(slices: list[Slice]) -> Extents:
-    """Slices as extents, neighbours joined where one goes on from the other."""
+    """Slices as extents. Neighbours are joined if one continues the other."""
     joined: list[Extent] = []
     for oid, offset, length in slices:
         last = joined[-1] if joined else None
@@ -313,7 +317,8 @@ def to_extents(slices: list[Slice]) -> Extents:
 
 
 def iter_content(get: GetList, entry: Entry) -> Iterator[tuple[Kind, Oid]]:
-    """The objects that a file's content consists of: lists, then their chunks."""
+    """The ids of the objects that a file's content consists of: lists, each followed by its
+    chunks."""
     yield from ((Kind.CHUNK, Oid(e.oid)) for e in entry.extents if e.oid)
     below = [Oid(entry.root)] if entry.root else []
     while below:

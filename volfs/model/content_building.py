@@ -1,6 +1,6 @@
-"""Building a file's content: chunk lists with some windows new and all others as they were.
+"""Building a file's content: chunk lists in which some windows are new and all others stay.
 
-Only the lists over windows that change are made anew. Layout: docs/format.md, "Chunk lists".
+Only lists over changed windows are made anew. Layout: docs/format.md, "Chunk lists".
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def build_content(
     windows: Mapping[int, Extents],
     chunk_bits: int,
 ) -> ContentFields:
-    """Content of ``size`` bytes: ``windows`` by number, all others as in ``base``.
+    """Content of ``size`` bytes, with these ``windows`` by number and all others as in ``base``.
 
-    ``base`` is not inline; one that is counts as empty, with window 0 given.
-    A window of the base that the new size cuts or that lies behind its end, and
-    one that the base ends in and the new size goes beyond, must be in
-    ``windows``; those behind the base that are not given are holes.
+    ``base`` must not be inline: pass an inline file as an empty base, with window 0 among
+    ``windows``. Three sorts of windows must be among ``windows``: one that the new size cuts, one
+    of the base behind the new end, and the last one of the base if the new size goes beyond it.
+    Windows behind the end of the base that are not given are holes.
     """
     builder = _Builder(get, put, base, size, windows, chunk_bits)
     count = -(-size >> chunk_bits)
@@ -65,7 +65,7 @@ def build_content(
 
 
 class _ListNode(NamedTuple):
-    """A list, or none, and its bytes that are not holes (or UNKNOWN)."""
+    """A list, or None, and its bytes that are not holes (or UNKNOWN)."""
 
     oid: bytes
     data: int
@@ -104,7 +104,7 @@ class _Builder:
         return 1 << (self.bits + FANOUT_BITS * (level + 1))
 
     def old_root(self) -> _ListNode:
-        """What the new root can take over: the old one, or the part of it that is left."""
+        """The part of the old root that the new root can take over."""
         if self.old_level < 0:
             return _HOLE
         old = _ListNode(self.base.root, UNKNOWN)
@@ -121,7 +121,8 @@ class _Builder:
         return _ListNode(node.children[index], node.sums[index] if node.sums else UNKNOWN)
 
     def put_node(self, level: int, index: int, old: _ListNode) -> _ListNode:
-        """The list of ``level`` over the ``index``-th span; ``old`` covers the same, or less."""
+        """The list of ``level`` over the span ``index``. ``old`` covers the same span, or a
+        shorter one."""
         start = index * self.span(level)
         end = min(start + self.span(level), self.size)
         if not self.touches(start, end):
@@ -139,7 +140,7 @@ class _Builder:
         )
 
     def is_hole(self, level: int, start: int, end: int, old: bytes) -> bool:
-        """Whether an untouched span is known to be one hole, without walking it."""
+        """Whether an unchanged span is known to be one hole, without walking it."""
         if start >= self.kept or (not old and level <= self.old_level):
             return True
         return end <= self.kept and not (
@@ -148,7 +149,7 @@ class _Builder:
         )
 
     def is_whole(self, level: int, start: int, end: int) -> bool:
-        """Whether the base's span has all the bytes of the new one and no others."""
+        """Whether the base's span has all bytes of the new span, and no others."""
         full = end == start + self.span(level)
         return end <= self.base.size and (full or self.size == self.base.size)
 
@@ -197,12 +198,12 @@ class _Builder:
         return self.put(Kind.CHUNK_LIST, encode_chunk_list(stored))
 
     def touches(self, start: int, end: int) -> bool:
-        """Whether a given window lies in the range."""
+        """Whether one of the given windows lies in the range."""
         at = bisect_right(self.dirty, (start >> self.bits) - 1)
         return at < len(self.dirty) and self.dirty[at] << self.bits < end
 
     def gather(self, first: int, count: int) -> Extents:
-        """The extents of ``count`` windows, given, kept or holes."""
+        """The extents of ``count`` windows, each of them given, kept, or a hole."""
         windows = chain.from_iterable(self.find_window(n) for n in range(first, first + count))
         return to_extents([Slice(Oid(e.oid), e.offset, e.length) for e in windows])
 

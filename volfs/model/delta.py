@@ -1,8 +1,7 @@
-"""What a mount changed, as data; and what comes of it on top of the tree it began from.
+"""What a mount changed, as data, and its application to the tree that it began from.
 
-``apply_delta`` knows no conflicts: it makes the *local* tree of one mount from
-the base that this mount saw. Bringing that together with what others published
-is ``model/merge.py``.
+``apply_delta`` knows no conflicts. It makes the *local* tree of one mount from the base that this
+mount saw. ``model/merge.py`` brings the local tree together with what others published.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from volfs.model.tree import GetTree, diff_trees, edit_tree, find_entry
 
 @dataclass(slots=True)
 class DirectoryDelta:
-    """Changes of one directory: ``names`` maps each changed name to what it is now.
+    """The changes of one directory.
 
-    There, None is a whiteout, an Entry a file bound to the name, a
-    DirectoryDelta a directory with changes below. ``attributes`` replace the
-    directory's own (name, tree and totals in it are ignored), or are None.
-    ``start`` is None for the directory that the base has at this path; for one
-    that was made or moved here it is the tree it came with.
+    ``names`` maps each changed name to its new state: None is a whiteout, an Entry a file with
+    that name, a DirectoryDelta a directory with changes below. ``attributes`` replace the
+    directory's own (name, tree and totals in them are ignored), or are None. ``start`` is None for
+    a directory that the base has at this path. For a directory that was made or moved here,
+    ``start`` is the tree that it came with.
     """
 
     attributes: Entry | None = None
@@ -44,7 +43,7 @@ class Delta:
     records: dict[int, Entry] = field(default_factory=dict)
 
     def at(self, path: Path) -> DirectoryDelta:
-        """The delta of the directory at ``path``, which the base has; made where missing."""
+        """The delta of the directory at ``path``, which the base has; made if it is missing."""
         here = self.root
         for name in path:
             below = here.names.get(name)
@@ -55,7 +54,7 @@ class Delta:
 
 
 def make_replacement(get: GetTree, base: Snapshot, wanted: Snapshot) -> Delta:
-    """The delta that makes ``wanted`` of ``base``, whatever they have in common."""
+    """The delta that turns ``base`` into ``wanted``, whatever the two have in common."""
     changes = diff_trees(get, base.links, wanted.links)
     records = {int(name, 16): record for name, _, record in changes if record is not None}
     return Delta(DirectoryDelta(wanted.root, wanted.root.tree), records)
@@ -69,8 +68,8 @@ class Applied(NamedTuple):
 
 
 def apply_delta(get: GetTree, put: Put, base: Snapshot, delta: Delta) -> Applied:
-    """The base with the delta on top. NoEntryError if the delta is of another base."""
-    # Two passes, no recursion: directories may be nested deeper than Python's calls.
+    """``base`` with the delta applied. NoEntryError if the delta belongs to another base."""
+    # Two passes and no recursion: directories may be nested deeper than Python's calls.
     directories: dict[Path, Entry] = {}
     for node in reversed(list(_iter_nodes(get, base.root, delta.root))):
         edits = {
@@ -84,7 +83,7 @@ def apply_delta(get: GetTree, put: Put, base: Snapshot, delta: Delta) -> Applied
 
 
 class _DeltaNode(NamedTuple):
-    """A directory that the delta names. ``base`` has its new attributes over its old tree."""
+    """A directory that the delta names. ``base`` has its new attributes and its old tree."""
 
     path: Path
     delta: DirectoryDelta
@@ -92,7 +91,7 @@ class _DeltaNode(NamedTuple):
 
 
 def _iter_nodes(get: GetTree, root: Entry, delta: DirectoryDelta) -> Iterator[_DeltaNode]:
-    """The delta's directories, each before those below it."""
+    """The delta's directories, each before the directories below it."""
     stack = [_make_node((), delta, root)]
     while stack:
         node = stack.pop()

@@ -1,4 +1,4 @@
-"""The paths that two versions have differently, found through the trees' ids."""
+"""The paths that differ between two versions, found through the ids of their trees."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from volfs.model.tree import GetTree, diff_trees
 
 
 class PathChange(NamedTuple):
-    """A path whose entry differs; None where it is absent.
+    """A path whose entry differs; None where the path is absent.
 
-    Directories stand before what is below them, and are there themselves only
-    if they come, go, or have other attributes (times apart).
+    A directory comes before the paths below it. It is reported itself only if it comes, goes, or
+    has other attributes (times apart).
     """
 
     path: Path
@@ -25,8 +25,8 @@ class PathChange(NamedTuple):
 
 
 def diff_directories(get: GetTree, old: Oid, new: Oid, path: Path = ()) -> Iterator[PathChange]:
-    """All differing paths below two directories, in order. Cost follows what differs."""
-    # A stack of its own: directories may be nested deeper than Python's calls.
+    """All paths that differ below two directories, in order. The cost follows what differs."""
+    # The stack is our own: directories may be nested deeper than Python's calls.
     stack = [(path, diff_trees(get, old, new))]
     while stack:
         above, changes = stack[-1]
@@ -54,13 +54,13 @@ def without_content(directory: Entry) -> Entry:
 
 @dataclass(slots=True)
 class Made:
-    """A directory of which only the names count that came since."""
+    """A directory of which only the names that came since count."""
 
     directory: Entry
     names: dict[bytes, Entry | Made] = field(default_factory=dict)
 
     def as_entry(self) -> Entry:
-        """The directory before any of the names is in its tree."""
+        """The entry of the directory before any of these names is in its tree."""
         below = sum(isinstance(e, Made) or e.is_directory for e in self.names.values())
         return with_tree(self.directory, NO_OID, Totals(0, 0, 0, below))
 
@@ -73,7 +73,7 @@ class Made:
 
 
 def find_made(get: GetTree, old: Entry, new: Entry) -> Made:
-    """What ``new`` has that the directory ``old`` had not, at any depth. Cost follows that."""
+    """What ``new`` has and the directory ``old`` had not, at any depth. The cost follows that."""
     top = Made(new)
     opened: list[tuple[Made, bytes, Made]] = []
     waiting = [(top, old, new)]

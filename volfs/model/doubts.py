@@ -1,16 +1,16 @@
-"""Dates of versions that cannot be right, and what stays because of them. Pure.
+"""Dates of versions that cannot be right, and versions that stay because of them. Pure.
 
-A clock may be wrong for one version or for many: ahead by years, at 1970 after a start
-without a battery, or jumping. A date is *in doubt* if it is in the future, or before the
-date of an older version that is not. What is in doubt counts for no rule, and a rule that
-might keep such a version if its true date were known does keep it.
+A clock may be wrong for one version or for many: ahead by years, at 1970 after a start without a
+battery, or jumping. A date is *in doubt* if it is in the future, or before the date of an older
+version that is not in doubt. A date in doubt counts for no rule. If a rule might keep the version,
+were its true date known, the version stays.
 
-What holds (``tests/model/test_doubts.py`` tries it with clocks of any sort): if every
-wrong date is in doubt and no right one is, then whatever the rules keep of the same
-history with true dates is in ``choose_kept`` or in ``choose_doubted``.
+``tests/model/test_doubts.py`` tries this promise with clocks of any sort: if every wrong date is
+in doubt and no right one is, then every version that the rules keep of the same history with true
+dates is in ``choose_kept`` or in ``choose_doubted``.
 
-Which of two dates that contradict each other is wrong cannot be known. While a clock that
-was ahead has not been caught up with, later versions are in doubt, and stay.
+If two dates contradict each other, nobody can know which one is wrong. Until the present has
+caught up with a clock that was ahead, later versions are in doubt, and stay.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import NamedTuple
 from volfs.model.retention import PERIODS, Dated, KeepRules, Period, ToLocal
 
 SLACK_NS = 60 * 1_000_000_000
-"""A clock may be set back by so much without anybody calling it wrong."""
+"""By how much a clock may be set back before its dates are called wrong."""
 
 
 class Placed(NamedTuple):
-    """A version, and between which dates it was made as far as others tell."""
+    """A version, and the dates between which it was made, as far as other versions tell."""
 
     version: int
     created_ns: int
@@ -33,7 +33,8 @@ class Placed(NamedTuple):
     earliest_ns: int | None
     """The date of the next older version whose date is not in doubt."""
     latest_ns: int | None
-    """That of the next newer one; its own where it is not in doubt."""
+    """The date of the next newer version that is not in doubt; the version's own date if that is
+    not."""
 
 
 def is_future(created_ns: int, now_ns: int) -> bool:
@@ -41,7 +42,7 @@ def is_future(created_ns: int, now_ns: int) -> bool:
 
 
 def place_versions(versions: Sequence[Dated], now_ns: int) -> list[Placed]:
-    """The versions, newest first, as they are given."""
+    """Place the versions, which are given newest first."""
     placed: list[Placed] = []
     highest: int | None = None
     for version, created_ns in reversed(versions):
@@ -62,9 +63,9 @@ def _fill_latest(placed: Iterable[Placed]) -> Iterator[Placed]:
 def choose_doubted(
     versions: Sequence[Dated], rules: KeepRules, to_local: ToLocal, now_ns: int
 ) -> list[int]:
-    """Versions that stay for the rules' sake because dates are in doubt, newest first.
+    """Versions that stay only because dates are in doubt, newest first.
 
-    Also those in no doubt that a version in doubt would have taken the place of.
+    Among them are versions not in doubt whose place a version in doubt would have taken.
     """
     placed = place_versions(versions, now_ns)
     if not any(each.in_doubt for each in placed):
@@ -76,7 +77,10 @@ def choose_doubted(
 
 
 def _iter_within(placed: Sequence[Placed], within_ns: int | None, now_ns: int) -> Iterator[int]:
-    """Counted from the newest version that is not in the future; without one, all."""
+    """The versions that ``within`` might keep.
+
+    The time counts from the newest version that is not in the future. Without one, all might stay.
+    """
     if within_ns is None:
         return
     dates = (each.created_ns for each in placed if not is_future(each.created_ns, now_ns))
@@ -89,9 +93,11 @@ def _iter_within(placed: Sequence[Placed], within_ns: int | None, now_ns: int) -
 def _iter_periods(
     placed: Sequence[Placed], rule: str, wanted: int, to_local: ToLocal
 ) -> Iterator[int]:
-    """The newest of each period without what is in doubt; of that, all up to there.
+    """The versions that a rule of periods might keep.
 
-    But not what was made between two versions of one period: the newer one stays for it.
+    Of each period that is the newest version not in doubt, and those in doubt up to it. A version
+    between two others of its period is not among them, because the newer one stays for that
+    period.
     """
     found: set[Period] = set()
     for version, created_ns, in_doubt, earliest_ns, latest_ns in placed:

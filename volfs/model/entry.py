@@ -25,7 +25,7 @@ U63 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 I64 = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 Size = Annotated[int, Meta(ge=0, le=1 << 62)]
 Sum = Annotated[int, Meta(ge=-1, le=1 << 62)]
-"""A size, or UNKNOWN: what a former volfs wrote does not say it."""
+"""The value of a sum that a former volfs did not write."""
 UNKNOWN = -1
 OidBytes = Annotated[bytes, Meta(max_length=32)]
 
@@ -52,17 +52,17 @@ Extents = tuple[Extent, ...]
 
 
 class Totals(NamedTuple):
-    """What lies below a directory. Hard-linked files count in the link tree instead."""
+    """Sums over everything below a directory. Hard-linked files count in the link tree instead."""
 
     files: int
     directories: int
     bytes: int
     subdirectories: int = 0
-    """Directories directly in it, the only sum that is not of all levels."""
+    """Directories directly in it. This is the only sum that is not over all levels."""
     data: int = 0
-    """Of the bytes those that are not holes; or UNKNOWN."""
+    """Bytes that are not holes, or UNKNOWN."""
     linked: int = 0
-    """Names of files with hard links; or UNKNOWN."""
+    """Names of files with hard links, or UNKNOWN."""
 
     @property
     def inodes(self) -> int:
@@ -70,7 +70,7 @@ class Totals(NamedTuple):
 
 
 def add_totals(all_totals: Iterable[Totals]) -> Totals:
-    """The sum; what one does not know, the sum does not know."""
+    """The sum. What is UNKNOWN in one is UNKNOWN in the sum."""
     files = directories = size = subdirectories = data = linked = 0
     for one in all_totals:
         files += one.files
@@ -89,15 +89,13 @@ def add_known(a: int, b: int) -> int:
 class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unknown_fields=True):
     """A name with attributes and content; immutable and canonical.
 
-    Content of a file is exactly one of: ``inline`` bytes (up to 1 KiB),
-    ``extents`` (up to four), a chunk list at ``root``; an empty file has none.
-    ``inline`` is also a symlink's target, and ``root`` a directory's tree.
-    ``xattrs`` are in the order of their names.
+    The content of a file is one of: ``inline`` bytes (up to 1 KiB), ``extents`` (up to four), a
+    chunk list at ``root``. An empty file has none of them. ``inline`` is also the target of a
+    symlink, and ``root`` the tree of a directory. ``xattrs`` are in the order of their names.
 
-    An entry with a ``group`` is one of several hard links: it says only that,
-    and the group's record, in the manifest's link tree, says the rest; there
-    ``links`` counts the names, ``name`` is the group in hexadecimal, and
-    ``group`` is 0.
+    An entry with a ``group`` is one of several hard links. It says nothing else: the group's
+    record in the manifest's link tree says the rest. In that record ``links`` counts the names,
+    ``name`` is the group in hexadecimal, and ``group`` is 0.
     """
 
     name: Annotated[bytes, Meta(max_length=NAME_MAX)]
@@ -119,12 +117,12 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unkno
     directories: Size = 0
     content_bytes: Size = 0
     subdirectories: Size = 0
-    """Totals of a directory: files, directories and bytes of content below it,
-    and the directories directly in it (its link count is two more)."""
+    """Totals of a directory: files, directories and bytes of content below it, and the directories
+    directly in it (its link count is two more)."""
     data_bytes: Sum = UNKNOWN
     """Bytes that are not holes: of a file's content, or of a directory's total."""
     linked: Sum = UNKNOWN
-    """Of a directory: names below it that are hard links."""
+    """The number of names below a directory that are hard links."""
 
     @property
     def is_directory(self) -> bool:
@@ -147,7 +145,7 @@ class Entry(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unkno
 
     @property
     def data(self) -> int:
-        """Bytes that are not holes. UNKNOWN only where the entry has a root."""
+        """Bytes that are not holes. Only an entry with a root may have UNKNOWN."""
         if self.root or self.data_bytes != UNKNOWN:
             return self.data_bytes
         if self.extents:
@@ -161,7 +159,7 @@ replace = msgspec.structs.replace
 
 
 def with_tree(directory: Entry, tree: Oid, totals: Totals) -> Entry:
-    """A directory's entry over another tree, its totals with it."""
+    """A directory's entry over another tree, with the totals of that tree."""
     return replace(
         directory,
         root=tree,
@@ -183,14 +181,14 @@ def set_content(
     root: Oid = NO_OID,
     data: int = UNKNOWN,
 ) -> Entry:
-    """A file's entry with other content; ``data`` is what a chunk list at ``root`` has."""
+    """A file's entry with other content. ``data`` counts the bytes of a chunk list at ``root``."""
     return with_known_sums(
         replace(entry, size=size, inline=inline, extents=extents, root=root, data_bytes=data)
     )
 
 
 def with_known_sums(entry: Entry) -> Entry:
-    """An entry that says of its sums what can be told from it alone."""
+    """The entry with the sums that can be computed from the entry alone."""
     if entry.data_bytes != UNKNOWN and entry.linked != UNKNOWN:
         return entry
     linked = entry.linked if entry.is_directory and entry.root else 0
@@ -210,21 +208,21 @@ def with_content(entry: Entry, content: Entry) -> Entry:
 
 
 TIMES = range(-(1 << 63), 1 << 63)
-"""Nanoseconds since 1970 that an entry has room for: from the year 1677 to 2262."""
+"""The nanoseconds since 1970 that an entry has room for: the years 1677 to 2262."""
 
 
 def to_storable_time(time_ns: int) -> int:
-    """A time, or the nearest that an entry has room for."""
+    """The time, or the nearest time that an entry has room for."""
     return max(TIMES.start, min(time_ns, TIMES.stop - 1))
 
 
 def same_but_times(a: Entry, b: Entry) -> bool:
-    """Whether two entries differ in their times at most."""
+    """Whether two entries differ in nothing but their times."""
     return is_same(replace(a, mtime_ns=b.mtime_ns, ctime_ns=b.ctime_ns), b)
 
 
 def is_same(a: Entry | None, b: Entry | None) -> bool:
-    """Whether two entries say the same. Sums follow from the rest, so one may lack them."""
+    """Whether two entries say the same. Sums follow from the rest, so one entry may lack them."""
     if a == b:
         return True
     if a is None or b is None or UNKNOWN not in (a.data_bytes, a.linked, b.data_bytes, b.linked):
@@ -237,7 +235,8 @@ def _without_sums(entry: Entry) -> Entry:
 
 
 def check_storable(entry: Entry) -> None:
-    """DamagedObjectError if no reader would accept it: what cannot be read is never written."""
+    """DamagedObjectError if no reader would accept the entry: volfs never writes what it cannot
+    read."""
     try:
         _decoder.decode(_encoder.encode(entry))
     except (msgspec.DecodeError, OverflowError) as error:
@@ -246,7 +245,7 @@ def check_storable(entry: Entry) -> None:
 
 
 def check_entry(entry: Entry) -> None:
-    """DamagedObjectError if no writer of ours could have made this entry."""
+    """DamagedObjectError if no volfs could have made this entry."""
     if not is_entry_name(entry.name):
         raise DamagedObjectError(f"entry with the impossible name {entry.name!r}")
     problem = _find_problem(entry)
@@ -301,7 +300,7 @@ def _find_data_problem(entry: Entry) -> str:
 
 
 def find_extents_problem(extents: Extents) -> str:
-    """What no writer of ours could have made of them, in words; else nothing."""
+    """Why no volfs could have made these extents, in words; else an empty text."""
     if any(len(extent.oid) not in (0, 32) for extent in extents):
         return "impossible chunk id"
     if any(extent.offset and not extent.oid for extent in extents):

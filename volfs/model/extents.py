@@ -1,8 +1,8 @@
-"""An interval map: which bytes of a file come from scratch, which from its base, which are zeros.
+"""An interval map: which bytes of a file come from scratch, from its base, or are zeros.
 
-Pure arithmetic over half-open ranges of logical bytes; ``tests/model`` holds it
-against a bytearray. A gap between pieces is zeros. A piece of the base lies at
-the same offset there; a piece of an arena says where.
+This is pure arithmetic over half-open ranges of logical bytes; ``tests/model`` compares it with a
+bytearray. A gap between pieces is zeros. A piece of the base lies at the same offset in the base.
+A piece of an arena says where it lies.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 BASE = -1
-"""The committed content that the file had when it was last clean."""
+"""The source of the committed content that the file had when it was last clean."""
 ZERO = -2
-"""Not stored anywhere; only ``ExtentMap.iter_pieces`` makes such pieces."""
+"""The source of zeros, which are not stored. Only ``ExtentMap.iter_pieces`` makes such pieces."""
 STRETCH = 1 << 18
-"""Bytes of a file, or of an arena, about which the catalog has one record."""
+"""The bytes of a file, or of an arena, that one record of the catalog describes."""
 
 
 class Piece(NamedTuple):
-    """Bytes ``start`` to ``end`` of the file: ``source`` (BASE or an arena) from ``offset``."""
+    """The bytes ``start`` to ``end`` of the file, which ``source`` (BASE or an arena) has at
+    ``offset``."""
 
     start: int
     end: int
@@ -33,7 +34,7 @@ class Piece(NamedTuple):
         return Piece(lo, hi, self.source, self.offset + lo - self.start)
 
     def continues(self, other: Piece) -> bool:
-        """Whether ``other`` ends where this begins, in the file and in the source."""
+        """Whether ``other`` ends where this piece begins, in the file and in the source."""
         return (
             other.end == self.start
             and other.source == self.source
@@ -50,9 +51,9 @@ class ExtentMap:
         self.size = size
         self.pieces = pieces if pieces is not None else []
         self.touched: set[int] | None = None
-        """Stretches in which the pieces that begin there changed since this was emptied; None: all.
+        """The stretches in which pieces changed since this set was emptied; None means all.
 
-        A piece counts where it begins: however long one is, it is in one stretch.
+        A piece counts in the stretch in which it begins, however long the piece is.
         """
 
     @classmethod
@@ -63,7 +64,7 @@ class ExtentMap:
         return ExtentMap(self.size, self.pieces.copy())
 
     def write(self, start: int, end: int, source: int, offset: int) -> list[Piece]:
-        """Let ``start``..``end``, a byte at least, come from ``source``.
+        """Let ``start``..``end``, which is not empty, come from ``source``.
 
         Returns the pieces that this replaced.
         """
@@ -88,7 +89,7 @@ class ExtentMap:
         return replaced
 
     def truncate(self, size: int) -> list[Piece]:
-        """Cut or extend (with zeros) to ``size``; return the pieces that were cut off."""
+        """Cut or extend (with zeros) to ``size``. Returns the pieces that were cut off."""
         replaced = self._clear(size, self.size)[1] if size < self.size else []
         self.size = size
         return replaced
@@ -109,12 +110,11 @@ class ExtentMap:
             yield Piece(at, end, ZERO, 0)
 
     def rebase(self, sources: Collection[int], sealed: ExtentMap) -> None:
-        """What came from ``sources`` or the old base is in a new base now, at the same place.
+        """Let a new base have what came from ``sources`` or the old base, at the same places.
 
-        True after a commit: the new base is what the file was at the seal, and
-        only bytes not written since still come from what was ``sealed``. Holes
-        that there were then are the new base's; it need not be asked for them
-        one by one at the next commit.
+        This is done after a commit. The new base is the file as it was at the seal; bytes that
+        were not written since still come from the ``sources``, which were sealed. Holes of that
+        moment are the new base's, so that the next commit need not ask the base for each of them.
         """
         moved: list[Piece] = []
         for piece in self.iter_pieces(0, self.size):
@@ -130,22 +130,22 @@ class ExtentMap:
             self.pieces.append(piece)
 
     def find_holes(self, within: Piece) -> list[Piece]:
-        """The holes in a range, as pieces of what this map becomes when it is a base."""
+        """The holes in a range, as pieces of the base that this map becomes."""
         pieces = self.iter_pieces(within.start, min(within.end, self.size))
         return [Piece(p.start, p.end, BASE, p.start) for p in pieces if p.source == ZERO]
 
     @property
     def is_base(self) -> bool:
-        """Whether every byte is the base's; that may go on behind ``size``, though."""
+        """Whether every byte is the base's. The base may be longer than ``size``."""
         return self.pieces == ([Piece(0, self.size, BASE, 0)] if self.size else [])
 
     @property
     def stored(self) -> int:
-        """Bytes that are not holes here; the base may have holes of its own."""
+        """Bytes that are not holes here. The base may have holes of its own."""
         return sum(piece.end - piece.start for piece in self.pieces)
 
     def iter_stretches(self) -> Iterator[int]:
-        """Where pieces begin, each stretch once."""
+        """The stretches in which pieces begin, each once."""
         last = -1
         for piece in self.pieces:
             if piece.start // STRETCH != last:
@@ -162,16 +162,18 @@ class ExtentMap:
             self.touched.update([piece.start // STRETCH for piece in pieces])
 
     def _first(self, start: int) -> int:
-        """Index of the first piece that ends after ``start``."""
+        """The index of the first piece that ends after ``start``."""
         at = self._find_start(start + 1) - 1
         return at if at >= 0 and self.pieces[at].end > start else at + 1
 
     def _find_start(self, start: int) -> int:
-        """Index of the first piece that begins at ``start`` or later."""
-        return bisect_left(self.pieces, (start,))  # a piece is a tuple: no call for each look
+        """The index of the first piece that begins at ``start`` or later."""
+        return bisect_left(
+            self.pieces, (start,)
+        )  # This tests a tuple inline, because a call for each look would cost more.
 
     def _clear(self, start: int, end: int) -> tuple[int, list[Piece]]:
-        """Make ``start``..``end`` a gap; return its index and the pieces that were in it."""
+        """Make ``start``..``end`` a gap. Returns its index, and the pieces that were in it."""
         lo = hi = self._first(start)
         while hi < len(self.pieces) and self.pieces[hi].start < end:
             hi += 1

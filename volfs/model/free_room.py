@@ -1,7 +1,6 @@
-"""Room in arenas that no file needs any more: written again before an arena grows.
+"""Room in arenas that no file needs any more, and that is written again before an arena grows.
 
-Giving small room back to the disk costs a millisecond a piece; large room is
-cheap. Pure.
+Giving a small piece of room back to the disk costs a millisecond; a large one costs no more. Pure.
 """
 
 from __future__ import annotations
@@ -9,20 +8,20 @@ from __future__ import annotations
 from volfs.model.intervals import Intervals
 
 PUNCH_MIN = 1 << 18
-"""Bytes in one piece that are given back to the disk at once."""
+"""The size of a piece, in bytes, that is given back to the disk at once."""
 Room = tuple[int, int, int]
-"""Number of the arena, start and end; whole blocks."""
+"""The number of the arena, start and end, in whole blocks."""
 
 
 class FreeRoom:
-    """Whole blocks by arena. ``bytes`` is how much it is."""
+    """Whole blocks by arena. ``bytes`` is their total."""
 
     def __init__(self) -> None:
         self.bytes = 0
         self._ranges: dict[int, Intervals] = {}
 
     def add(self, arena: int, start: int, end: int) -> Room | None:
-        """Take in room; returns what has become so large that it is to be given back."""
+        """Take in room. Returns the piece that has become so large that it is to be given back."""
         ranges = self._ranges.setdefault(arena, Intervals())
         ranges.add(start, end)
         self.bytes += end - start
@@ -33,7 +32,8 @@ class FreeRoom:
         return arena, start, end
 
     def take(self, length: int, after: int) -> tuple[int, int] | None:
-        """Room of so many bytes in an arena after one: which, and where. None: there is none."""
+        """Take ``length`` bytes of room in an arena after ``after``: the arena and the place. None
+        if there is no such room."""
         for arena, ranges in self._ranges.items():
             if arena > after:
                 start, end = ranges.last
@@ -43,7 +43,7 @@ class FreeRoom:
         return None
 
     def drop(self, arena: int) -> list[Room]:
-        """Forget the room in an arena; returns it."""
+        """Forget the room in an arena, and return it."""
         dropped = [(arena, start, end) for start, end in self._ranges.get(arena, ())]
         for each in dropped:
             self._leave(*each)

@@ -1,6 +1,6 @@
-"""A set of integers as ranges: which bytes of something are of one sort.
+"""A set of integers, kept as ranges.
 
-Pure; ``tests/model`` holds it against a set.
+Pure; ``tests/model`` compares it with a set.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Intervals:
         return bool(self._starts)
 
     def add(self, start: int, end: int) -> None:
-        """Take in ``start``..``end``, which is not empty."""
+        """Add ``start``..``end``, which is not empty."""
         if self._ends and start == self._ends[-1]:
-            self._ends[-1] = end  # by far the most are so
+            self._ends[-1] = end  # Most calls extend the last range.
             return
         lo, hi = bisect_left(self._ends, start), bisect_right(self._starts, end)
         if lo < hi:
@@ -37,7 +37,7 @@ class Intervals:
         self._starts[lo:hi], self._ends[lo:hi] = [start], [end]
 
     def remove(self, start: int, end: int) -> None:
-        """Leave out ``start``..``end``."""
+        """Remove ``start``..``end``."""
         lo, hi = bisect_right(self._ends, start), bisect_left(self._starts, end)
         if lo >= hi:
             return
@@ -48,7 +48,7 @@ class Intervals:
 
     @property
     def last(self) -> tuple[int, int]:
-        """The last range; there must be one."""
+        """The last range. There must be one."""
         return self._starts[-1], self._ends[-1]
 
     def find(self, at: int) -> tuple[int, int]:
@@ -57,12 +57,12 @@ class Intervals:
         return self._starts[index], self._ends[index]
 
     def covers(self, start: int, end: int) -> bool:
-        """Whether all of ``start``..``end`` is in it."""
+        """Whether the set has all of ``start``..``end``."""
         at = bisect_right(self._starts, start) - 1
         return at >= 0 and end <= self._ends[at]
 
     def find_gaps(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """The ranges inside ``start``..``end`` that are not in it."""
+        """The ranges inside ``start``..``end`` that the set does not have."""
         at = start
         for index in range(bisect_right(self._ends, start), bisect_left(self._starts, end)):
             if at < self._starts[index]:

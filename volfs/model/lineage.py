@@ -1,4 +1,4 @@
-"""The history of a volume from its manifests alone, where the refs are lost."""
+"""The history of a volume, told from its manifests alone after the refs were lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from volfs.model.objects import Oid
 
 
 class FoundManifest(NamedTuple):
-    """A manifest that was found: what it says of itself."""
+    """A manifest that was found, and what it says of itself."""
 
     oid: Oid
     version: int
@@ -22,9 +22,9 @@ def choose_versions(
 ) -> list[FoundManifest]:
     """One manifest for each version that can be had, newest first.
 
-    The newest whole version is the head; below it the parents, and where a
-    parent is missing the next lower version there is. Of two that might be a
-    version, the earlier: the one that lost the race to publish was made again.
+    The newest whole version is the head. Below it come its parents, and where a parent is missing
+    the next lower version that exists. If two manifests claim one version, the earlier one is
+    taken: the other had lost the race to publish, and was made again as a later version.
     """
     by_version: dict[int, list[FoundManifest]] = {}
     for item in found:
@@ -43,7 +43,7 @@ def choose_versions(
 def _list_candidates(
     found: list[FoundManifest], above: FoundManifest | None
 ) -> list[FoundManifest]:
-    """Those that may be the version, likeliest first."""
+    """Manifests that may be the version, the likeliest first."""
     if above is not None and above.version == found[0].version + 1:
         return [item for item in found if item.oid == above.parent]
     return sorted(found, key=lambda item: (item.created_ns, item.oid))

@@ -1,8 +1,8 @@
 """Hard links: how many names each group has after a change.
 
-A group's record lives in the link tree; its ``links`` count must equal the
-number of entries that name the group. Counting what changed between two roots
-keeps it so whatever was merged, at the cost of the change alone.
+The record of a group is in the link tree. Its ``links`` must equal the number of entries that name
+the group. Counting only what changed between two roots keeps it equal, whatever was merged, at the
+cost of the change alone.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ def find_record(get: GetTree, links: Oid, group: int) -> Entry:
 
 
 def load_record(get: GetTree, links: Oid, group: int) -> Entry:
-    """A group's record as the entry of a file, which says of what group it is."""
+    """The record of a group as the entry of a file that names its group."""
     return replace(find_record(get, links, group), group=group)
 
 
 def resolve_link(get: GetTree, links: Oid, entry: Entry) -> Entry:
-    """An entry with its link group's attributes and content; others as they are."""
+    """An entry with the attributes and content of its link group. Other entries are returned
+    unchanged."""
     if not entry.group:
         return entry
     return replace(find_record(get, links, entry.group), name=entry.name, group=entry.group)
@@ -56,11 +57,12 @@ def settle_links(
     records: Mapping[int, Entry],
     spare: Oid = NO_OID,
 ) -> Snapshot:
-    """``root`` with the link tree that fits it: ``before``'s, with ``records`` put.
+    """``root`` with the link tree that fits it: the one of ``before``, with ``records`` put into
+    it.
 
-    Counts are ``before``'s plus what changed between the roots; a group without
-    names goes. ``records`` are taken for groups that still have names, and
-    ``spare`` is a link tree for records that are in neither.
+    A count is that of ``before`` plus what changed between the roots. A group without names goes.
+    ``records`` are put only for groups that still have names. ``spare`` is a link tree for records
+    that are in neither.
     """
     if not (records or before.links or spare):
         return before._replace(root=root)
@@ -91,7 +93,7 @@ def _count_changes(get: GetTree, old: Oid, new: Oid) -> Counter[int]:
 
 
 def find_groups(get: GetTree, root: Oid, groups: Collection[int]) -> Iterator[tuple[Path, Entry]]:
-    """The names of some groups, by path. Walks the whole tree: for rare cases only."""
+    """The names of some groups, by path. This walks the whole tree, and is for rare cases only."""
     below: list[tuple[Path, Oid]] = [((), root)]
     while below:
         path, tree = below.pop()

@@ -26,7 +26,7 @@ from volfs.model.objects import NO_OID, Buffer, Oid
 from volfs.model.text import from_stored, to_stored
 
 ROOT_NAME = b"root"
-"""Entries have names; the root directory's is never looked up."""
+"""The name in the entry of a root directory. Nobody looks it up."""
 AUTHOR_MAX = 256
 MESSAGE_MAX = 65_536
 
@@ -39,7 +39,7 @@ class Snapshot(NamedTuple):
     link_files: int
     link_bytes: int
     link_data: int = UNKNOWN
-    """Of the bytes those that are not holes."""
+    """Bytes that are not holes."""
 
     @property
     def totals(self) -> Totals:
@@ -66,13 +66,13 @@ class Manifest(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fiel
     auto: bool
     """Whether a background commit made it."""
     nonce: Annotated[bytes, Meta(min_length=16, max_length=16)]
-    """Random: two publishers never make the same manifest, so one can tell its own."""
+    """Random bytes, so that no two publishers make the same manifest, and each knows its own."""
     root: Entry
     links: OidBytes = NO_OID
     """The link tree: a record for each group of hard links."""
     link_files: Size = 0
     link_bytes: Size = 0
-    """Its sums, for files that are hard-linked count there once."""
+    """The sums of the link tree: a hard-linked file counts there, once."""
     link_data: Sum = UNKNOWN
 
     @property
@@ -104,7 +104,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 
 def check_message(message: str) -> str:
-    """The message as it is stored; InvalidError for one that is too long."""
+    """Return the message as it is stored. InvalidError for one that is too long."""
     return _store_text("message", message, MESSAGE_MAX)
 
 
@@ -116,7 +116,7 @@ def _store_text(what: str, text: str, limit: int) -> str:
 
 
 def decode_manifest(data: Buffer) -> Manifest:
-    """DamagedObjectError for anything that no encoder of ours writes."""
+    """DamagedObjectError for everything that no volfs writes."""
     try:
         manifest = _decoder.decode(data)
     except (ValueError, RecursionError) as error:
@@ -134,7 +134,7 @@ def decode_manifest(data: Buffer) -> Manifest:
 def make_first_manifest(
     volume: str, *, nonce: bytes, now_ns: int, author: str, uid: int, gid: int
 ) -> Manifest:
-    """Version 0: an empty root directory that belongs to whoever creates the volume."""
+    """Version 0: an empty root directory that belongs to the user who creates the volume."""
     root = Entry(ROOT_NAME, FileKind.DIRECTORY, 0o755, uid, gid, mtime_ns=now_ns, ctime_ns=now_ns)
     root = with_known_sums(root)
     return Manifest(volume, 0, NO_OID, now_ns, author, "", False, nonce, root, link_data=0)

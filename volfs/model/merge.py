@@ -37,7 +37,8 @@ from volfs.model.tree import GetTree, diff_trees, edit_tree, find_entry
 
 
 class OverriddenChange(NamedTuple):
-    """A path where others' committed change was replaced by ours; theirs stays in history."""
+    """A path where our change replaced a change that others had committed. Theirs stays in
+    history."""
 
     path: Path
     theirs: str
@@ -48,13 +49,13 @@ class OverriddenChange(NamedTuple):
 class Merged(NamedTuple):
     snapshot: Snapshot
     overridden: list[OverriddenChange]
-    """By path."""
+    """The merged version, and the overridden changes in the order of their paths."""
 
 
 def merge_snapshots(
     get: GetTree, put: Put, base: Snapshot, ours: Snapshot, theirs: Snapshot, profile: Profile
 ) -> Merged:
-    """Our changes on top of theirs. LimitError if the profile forbids the sum of both."""
+    """Our changes on top of theirs. LimitError if the profile forbids both together."""
     records = list(_iter_records(get, base.links, ours.links, theirs.links))
     kept = {record.group: record.ours for record in records if record.ours and record.is_ours}
 
@@ -84,14 +85,14 @@ def merge_snapshots(
 
 @dataclass
 class _MergedDirectory:
-    """One that both sides have, or that one removed and the other changed."""
+    """A directory that both sides have, or that one side removed and the other changed."""
 
     path: Path
     base: Entry | None
     ours: Entry | None
     theirs: Entry | None
     names: dict[bytes, Entry | _MergedDirectory | None] = field(default_factory=dict)
-    """What becomes of the names that we changed."""
+    """The merged entry of each name that we changed; None if the name goes."""
     merged: Entry | None = None
 
 
@@ -103,7 +104,8 @@ class _Merge:
     overridden: list[OverriddenChange] = field(default_factory=list)
 
     def roots(self, base: Entry, ours: Entry, theirs: Entry) -> Entry:
-        """The merged root. Down first, then up: no recursion, for depth has no limit."""
+        """The merged root. Directories are opened from the root down, then closed from the leaves
+        up, without recursion, because depth has no limit."""
         root = self.entry((), base, ours, theirs)
         opened = [root] if isinstance(root, _MergedDirectory) else []
         for directory in opened:
@@ -143,7 +145,8 @@ class _Merge:
                 here.names[name] = merged
 
     def close(self, here: _MergedDirectory) -> None:
-        """Put those names into their tree; all directories below are closed."""
+        """Put the decided names into the directory's tree. All directories below are closed by
+        then."""
         edits = {
             name: merged.merged if isinstance(merged, _MergedDirectory) else merged
             for name, merged in here.names.items()
@@ -175,9 +178,10 @@ def _describe(base: Entry | None, entry: Entry | None) -> str:
 
 
 def merge_attributes(base: Entry | None, ours: Entry, theirs: Entry) -> Entry:
-    """A directory's own attributes: ours if we changed them; the later times, if both did.
+    """A directory's own attributes: ours if we changed them; a time that both changed is the later
+    one.
 
-    Tree and totals of what is returned mean nothing.
+    The tree and the totals of the returned entry mean nothing.
     """
     unchanged = base is not None and same_but_times(without_content(base), without_content(ours))
     return replace(
@@ -197,7 +201,7 @@ def _merge_time(base: int | None, ours: int, theirs: int) -> int:
 
 
 class _Record(NamedTuple):
-    """A group's records: who changed the file, beyond the count of its names?"""
+    """The records of a group on each side, and which side changed the file itself."""
 
     group: int
     base: Entry | None
@@ -220,7 +224,7 @@ class _Record(NamedTuple):
 
     @property
     def is_doubled(self) -> bool:
-        """Whether both changed the file, and differently."""
+        """Whether both sides changed the file, and made different files of it."""
         if not (self.base and self.ours and self.theirs):
             return False
         pairs = ((self.base, self.ours), (self.base, self.theirs), (self.ours, self.theirs))
@@ -234,7 +238,7 @@ class _Record(NamedTuple):
 
 
 def _iter_records(get: GetTree, base: Oid, ours: Oid, theirs: Oid) -> Iterator[_Record]:
-    """The groups whose record either side changed."""
+    """The groups whose record one side or both changed."""
     sides = (diff_trees(get, base, side) for side in (ours, theirs))
     names = {change.name for changes in sides for change in changes}
     for name in sorted(names):
@@ -243,15 +247,15 @@ def _iter_records(get: GetTree, base: Oid, ours: Oid, theirs: Oid) -> Iterator[_
 
 
 def _is_same(a: Entry, b: Entry) -> bool:
-    """Whether two records differ in their count of names and in times at most."""
+    """Whether two records differ in nothing but their count of names and their times."""
     return same_but_times(replace(a, links=b.links), b)
 
 
 def _mark(get: GetTree, put: Put, base: Snapshot, groups: Collection[int]) -> Entry:
-    """The base's root in which the names of these groups differ from what any side has.
+    """The base's root, with names of these groups that differ from those on any side.
 
-    A name says only which group it is of, so it is the same although the file
-    changed, and would go where one side removed it. Here it counts as changed.
+    A name says only which group it belongs to. So it looks unchanged when the file changed, and
+    would go if one side removed it. With this root it counts as changed.
     """
     delta = Delta()
     for path, _ in find_groups(get, base.root.tree, groups):

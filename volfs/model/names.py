@@ -1,4 +1,4 @@
-"""What may be called what: volumes, environments, entries, paths in a volume, mount points."""
+"""Which names volumes, environments, tags, entries, paths in a volume and mount points may have."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _PLACES = (".", "..")
 _VOLUME_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _ENVIRONMENT = re.compile(r"(?!(?i:en-))(?!ap-[A-Za-z0-9]{22}\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAIN = "main"
-"""The environment that is always there, and that is meant where nobody names one."""
+"""The environment that always exists, and that is meant if nobody names one."""
 
 Path = tuple[bytes, ...]
 """Names from a volume's root downward; the empty tuple is the root."""
 
 
 def check_volume_name(name: str) -> str:
-    """Return ``name``; InvalidNameError says what is allowed."""
+    """Return ``name``. InvalidNameError says what is allowed."""
     if not was_volume_name(name) or name in _PLACES:
         raise InvalidNameError(
             f"invalid volume name {name!r}: use 1 to 64 of letters, digits, '.', '_' and '-', "
@@ -32,14 +32,14 @@ def check_volume_name(name: str) -> str:
 
 
 def was_volume_name(name: str) -> bool:
-    """Whether a volume may be called so, or one that was made by an earlier release."""
+    """Whether a volume of this or an earlier release may have this name."""
     return bool(_VOLUME_NAME.fullmatch(name))
 
 
 def check_environment(name: str, *, is_new: bool = False) -> str:
-    """Return the name of an environment; InvalidNameError, in Modal's words.
+    """Return the name of an environment. InvalidNameError, in Modal's words.
 
-    Only those that are not new may have periods, as on Modal.
+    Only an environment that is not new may have periods, as on Modal.
     """
     if not was_environment(name) or (is_new and "." in name):
         raise InvalidNameError(
@@ -51,26 +51,26 @@ def check_environment(name: str, *, is_new: bool = False) -> str:
 
 
 def was_environment(name: str) -> bool:
-    """Whether an environment may be called so, or one of before these rules: with periods."""
+    """Whether an environment may have this name, or could under earlier rules: with periods."""
     return bool(_ENVIRONMENT.fullmatch(name))
 
 
 def join_name(environment: str, name: str) -> str:
-    """A volume's name as it is said where its environment is not clear: ``x`` or ``prod/x``.
+    """A volume's name with its environment, unless that is ``main``: ``x`` or ``prod/x``.
 
-    No name of a volume has a slash, so the two are never the same.
+    No name of a volume has a slash, so the two forms are never the same.
     """
     return name if environment == MAIN else f"{environment}/{name}"
 
 
 def split_name(said: str) -> tuple[str | None, str]:
-    """The environment that is said with a volume's name, if one is, and the name alone."""
+    """The environment in front of a volume's name, or None, and the name alone."""
     environment, slash, name = said.partition("/")
     return (environment, name) if slash else (None, said)
 
 
 def check_tag_name(name: str) -> str:
-    """Return ``name``; InvalidNameError says what is allowed."""
+    """Return ``name``. InvalidNameError says what is allowed."""
     if not is_tag_name(name) or name in _PLACES:
         raise InvalidNameError(
             f"invalid tag {name!r}: use 1 to 64 of letters, digits, '.', '_' and '-', "
@@ -80,17 +80,18 @@ def check_tag_name(name: str) -> str:
 
 
 def is_tag_name(name: str) -> bool:
-    """Whether a tag may be or have been called so: nothing else that means a version."""
+    """Whether a tag may have this name, or could in an earlier release: it must not mean a version
+    otherwise."""
     return bool(_VOLUME_NAME.fullmatch(name)) and not (name.isdecimal() or is_head(name))
 
 
 def is_head(name: str) -> bool:
-    """Whether it means a volume's newest version."""
+    """Whether the text means a volume's newest version."""
     return name.lower() == "head"
 
 
 def is_entry_name(name: bytes) -> bool:
-    """Whether a tree may hold an entry of this name."""
+    """Whether an entry of a tree may have this name."""
     return (0 < len(name) <= NAME_MAX and b"/" not in name and b"\0" not in name) and name not in (
         b".",
         b"..",
@@ -98,10 +99,10 @@ def is_entry_name(name: bytes) -> bool:
 
 
 def parse_path(path: str | bytes) -> Path:
-    """The names of a slash-separated path inside a volume; InvalidPathError.
+    """The names of a slash-separated path inside a volume. InvalidPathError.
 
-    A leading slash, doubled slashes and ``.`` mean nothing; ``..`` is refused,
-    for a volume's paths are not resolved against anything.
+    A leading slash, doubled slashes and ``.`` mean nothing. ``..`` is refused, because there is no
+    directory that a volume's path could be relative to.
     """
     try:
         raw = path if isinstance(path, bytes) else to_bytes(path)
@@ -122,14 +123,14 @@ def join_path(path: Path) -> bytes:
 
 
 def show_path(path: bytes | Path) -> str:
-    """For messages and listings: as ``show`` does."""
+    """A path for messages and listings, escaped as by ``show``."""
     return show(path if isinstance(path, bytes) else join_path(path))
 
 
 def to_mount_path(kind: str, given: str) -> str:
-    """Where in a container something of this kind is mounted, without a slash at the end.
+    """Return the path in a container at which ``kind`` is mounted, without a slash at its end.
 
-    InvalidError for what is relative or not canonical, and for `/`, `/root` and `/tmp`.
+    InvalidError for a path that is relative or not canonical, and for `/`, `/root` and `/tmp`.
     """
     text = given.rstrip("/") or given[:1]
     if not text.startswith("/") or text.startswith("//") or posixpath.normpath(text) != text:

@@ -12,13 +12,13 @@ Oid = NewType("Oid", bytes)
 
 OID_SIZE = 32
 NO_OID = Oid(b"")
-"""Stands where an object id may be absent: an empty tree, a hole."""
+"""The id in places that may have no object: an empty tree, a hole."""
 
 Buffer = bytes | bytearray | memoryview
 
 
 class Kind(enum.IntEnum):
-    """What an object is; part of its id, so a tree can never pass for a chunk."""
+    """What an object is. The kind is part of the id, so a tree can never pass for a chunk."""
 
     CHUNK = 1
     TREE = 2

@@ -10,10 +10,10 @@ _WIDTH = _KEPT - _BUCKET_BYTES
 
 
 class OidSet:
-    """Ids by their first 16 bytes: 128 bits, in which nobody can make a collision.
+    """The first 16 bytes of ids: nobody can make a collision in 128 bits.
 
-    About 18 bytes an id. A lookup searches one of 65,536 buckets, which at ten
-    million ids has 2 KB. Not thread-safe.
+    An id takes about 18 bytes. A lookup searches one of 65,536 buckets, which has 2 KB at ten
+    million ids. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -28,7 +28,7 @@ class OidSet:
         return bucket is not None and _has(bucket, oid[_BUCKET_BYTES:_KEPT])
 
     def add(self, oid: Oid) -> bool:
-        """Whether it is new."""
+        """Add an id. Whether it is new."""
         bucket = self._buckets.setdefault(oid[:_BUCKET_BYTES], bytearray())
         rest = oid[_BUCKET_BYTES:_KEPT]
         if _has(bucket, rest):
@@ -41,6 +41,6 @@ class OidSet:
 def _has(bucket: bytearray, rest: bytes) -> bool:
     at = bucket.find(rest)
     while at > 0 and at % _WIDTH:
-        # It spans two ids that lie side by side.
+        # The match spans two ids that lie side by side.
         at = bucket.find(rest, at + 1)
     return at >= 0

@@ -1,7 +1,7 @@
 """The bytes of a pack: its header, a record's header, and the forward scan.
 
-Layout: docs/format.md, "A pack". Pure: reading is a callable, and whether a
-range of invalid bytes matters is for the caller to decide.
+Layout: docs/format.md, "A pack". Pure: reading is a callable, and the caller decides whether a
+range of invalid bytes matters.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ RAW_LIMIT = 64 << 20
 _PACK_MAGIC = b"VOLFSPK"
 PACK_VERSION = 2
 FORMER_PACK_VERSION = 1
-"""Of packs without records in blocks. They are read, and nothing is added to them."""
+"""The version of packs without records in blocks. They are read, and nothing is added to them."""
 _PACK_HEADER = struct.Struct("<8sB7s")
 _RECORD_MAGIC = b"vrec"
 _RECORD = struct.Struct("<4sBBBBIIQ32s")
 _TRAILER = struct.Struct("<II")
 _KINDS = frozenset(Kind)
 _WINDOW = 1 << 20
-"""How much is searched at once for the next record after invalid bytes."""
+"""How many bytes are searched at once for the next record after invalid bytes."""
 
 ReadAt = Callable[[int, int], Buffer]
-"""``read_at(offset, length)``: fewer bytes only where the pack ends."""
+"""``read_at(offset, length)``. It returns fewer bytes only where the pack ends."""
 
 
 class PackKind(enum.IntEnum):
@@ -53,7 +53,8 @@ _CODECS = frozenset(Codec)
 
 
 def pack_kind(kind: Kind) -> PackKind:
-    """Chunks apart from everything else, so that walking trees reads no content."""
+    """The kind of pack for an object: chunks are apart, so that a walk of trees reads no
+    content."""
     return PackKind.DATA if kind is Kind.CHUNK else PackKind.META
 
 
@@ -67,7 +68,8 @@ class PackHeader(NamedTuple):
 
 
 def decode_pack_header(data: Buffer) -> PackHeader:
-    """UnsupportedFormatError for another version, else DamagedObjectError."""
+    """Decode a pack's header. UnsupportedFormatError for an unknown version;
+    DamagedObjectError."""
     if len(data) != PACK_HEADER_SIZE:
         raise DamagedObjectError(f"pack header: {len(data)} bytes")
     magic, kind, reserved = _PACK_HEADER.unpack(data)
@@ -92,11 +94,12 @@ class RecordHeader(NamedTuple):
     """xxh3-64 of the stored bytes."""
     oid: Oid
     block_bits: int = 0
-    """Of a record in blocks: each but the last has ``1 << block_bits`` bytes."""
+    """The block size of a record in blocks: each block but the last has ``1 << block_bits``
+    bytes."""
 
 
 def encode_record_header(header: RecordHeader) -> bytes:
-    """ValueError for lengths that no reader would accept."""
+    """Encode a record's header. ValueError for lengths that no reader would accept."""
     kind, codec, raw, stored, checksum, oid, bits = header
     problem = find_length_problem(codec, raw, stored, bits)
     if problem:
@@ -106,7 +109,7 @@ def encode_record_header(header: RecordHeader) -> bytes:
 
 
 def decode_record_header(data: Buffer) -> RecordHeader:
-    """DamagedObjectError for anything that ``encode_record_header`` does not write."""
+    """Decode a record's header. DamagedObjectError for everything that no writer makes."""
     if len(data) != RECORD_HEADER_SIZE:
         raise DamagedObjectError(f"record header: {len(data)} bytes")
     magic, kind, codec, bits, reserved, raw, stored, checksum, oid = _RECORD.unpack_from(data)
@@ -124,7 +127,7 @@ def decode_record_header(data: Buffer) -> RecordHeader:
 
 
 def find_length_problem(codec: int, raw: int, stored: int, bits: int = 0) -> str | None:
-    """What is wrong with these lengths, in words; None if nothing is."""
+    """What is wrong with these lengths, in words; None if nothing is wrong."""
     if not 0 <= raw <= RAW_LIMIT:
         return f"{raw} bytes in one object, {RAW_LIMIT} is the limit"
     if codec == Codec.BLOCKS:
@@ -148,10 +151,11 @@ class Record(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Bytes between valid records that are none. ``oid`` where a header still tells it.
+    """Bytes between valid records that are no valid record.
 
-    ``torn``: no valid record follows, as after a crash in mid-write. In a
-    range that was ever reported durable a torn gap is damage all the same.
+    ``oid`` is the id of the damaged record, if a header still tells it. A gap is ``torn`` if no
+    valid record follows it, as after a crash in the middle of a write. If its range was ever
+    reported durable, a torn gap is damage all the same.
     """
 
     offset: int
@@ -195,7 +199,7 @@ def _read_record(read_at: ReadAt, offset: int, size: int) -> Record | Gap:
 
 
 def find_stored_problem(header: RecordHeader, stored: Buffer) -> str | None:
-    """What is wrong with a record's stored bytes, in words; None if nothing is."""
+    """What is wrong with a record's stored bytes, in words; None if nothing is wrong."""
     if len(stored) != header.stored:
         return "cut short"
     if xxh3_64_intdigest(stored) != header.checksum:
@@ -209,7 +213,7 @@ def find_stored_problem(header: RecordHeader, stored: Buffer) -> str | None:
 
 
 def _check_blocks(header: RecordHeader, stored: Buffer) -> None:
-    """DamagedObjectError where a block could not be read alone."""
+    """DamagedObjectError if a block could not be read alone."""
     table = BlockTable(header.oid, header.raw, header.block_bits, header.stored, stored)
     content = memoryview(stored)[table.content :]
     for block in range(table.count):
@@ -217,7 +221,7 @@ def _check_blocks(header: RecordHeader, stored: Buffer) -> None:
 
 
 def _find_header(read_at: ReadAt, offset: int, size: int) -> int:
-    """Where the next valid header begins at or after ``offset``; ``size`` if nowhere."""
+    """Where the next valid header begins at or after ``offset``; ``size`` if there is none."""
     while offset < size:
         window = bytes(read_at(offset, min(_WINDOW, size - offset)))
         if not window:
@@ -227,7 +231,7 @@ def _find_header(read_at: ReadAt, offset: int, size: int) -> int:
             if _is_header(read_at(offset + at, min(RECORD_HEADER_SIZE, size - offset - at))):
                 return offset + at
             at = window.find(_RECORD_MAGIC, at + 1)
-        # A magic may straddle two windows: overlap them by one byte less than it is.
+        # A magic may straddle two windows, so they overlap by one byte less than its length.
         last = offset + len(window) >= size
         offset += len(window) if last else max(1, len(window) - len(_RECORD_MAGIC) + 1)
     return size

@@ -20,13 +20,13 @@ class Profile(NamedTuple):
     max_file_size: int = MAX_FILE_SIZE
 
     def check_entries(self, count: int, directory: Path) -> None:
-        """LimitError if a directory would hold ``count`` entries and may not."""
+        """LimitError if a directory may not hold ``count`` entries."""
         if count > self.max_entries:
             where = show_path(directory)
             raise LimitError(f"directory {where}: more than {self.max_entries} entries")
 
     def check_inodes(self, count: int) -> None:
-        """LimitError if the volume would hold ``count`` inodes and may not."""
+        """LimitError if the volume may not hold ``count`` inodes."""
         if self.max_inodes is not None and count > self.max_inodes:
             raise LimitError(f"volume: more than {self.max_inodes} inodes (profile {self.number})")
 

@@ -1,7 +1,7 @@
-"""The table of a record in blocks: where each block ends, and its sum.
+"""The table of a record in blocks: where each block ends, and its checksum.
 
-Layout: docs/format.md, "Records in blocks". With the table one block can be read
-and verified without the others, from a disk or by a ranged GET.
+Layout: docs/format.md, "Records in blocks". With the table, a block can be read and verified
+without the others, from a disk or by a ranged GET.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SUM = struct.Struct("<Q")
 
 
 class Span(NamedTuple):
-    """Blocks ``first`` to ``last``, and where their stored bytes are behind the table."""
+    """Blocks ``first`` to ``last``, and the place of their stored bytes behind the table."""
 
     first: int
     last: int
@@ -39,7 +39,7 @@ def table_size(raw: int, bits: int) -> int:
 
 
 def find_blocks_problem(raw: int, stored: int, bits: int) -> str | None:
-    """What is wrong with the lengths of a record in blocks, in words; None if nothing is."""
+    """What is wrong with the lengths of a record in blocks, in words; None if nothing is wrong."""
     if bits not in BLOCK_BITS or raw <= 1 << bits:
         return f"blocks of 2^{bits} bytes for {raw}"
     content = stored - table_size(raw, bits)
@@ -47,7 +47,7 @@ def find_blocks_problem(raw: int, stored: int, bits: int) -> str | None:
 
 
 def encode_table(oid: Oid, blocks: list[Buffer]) -> bytes:
-    """The table of an object whose stored blocks these are."""
+    """The table of an object that is stored in these blocks."""
     table = bytearray()
     end = 0
     for block in blocks:
@@ -68,7 +68,7 @@ class BlockTable:
     __slots__ = ("_bits", "_lines", "_raw", "content", "count")
 
     def __init__(self, oid: Oid, raw: int, bits: int, stored: int, data: Buffer) -> None:
-        """From the first bytes of the stored ones. DamagedObjectError."""
+        """Decode and verify the table in the first of the stored bytes. DamagedObjectError."""
         size = table_size(raw, bits)
         lines = memoryview(data)[: size - _SUM.size]
         if len(data) < size or _SUM.unpack_from(data, len(lines))[0] != _sum_table(oid, lines):
@@ -90,23 +90,24 @@ class BlockTable:
 
     @property
     def size(self) -> int:
-        """Bytes of memory that it takes, nearly."""
+        """About how many bytes of memory the table takes."""
         return len(self._lines) + 200
 
     def raw_size(self, block: int) -> int:
         return min(1 << self._bits, self._raw - (block << self._bits))
 
     def find_span(self, offset: int, length: int) -> Span:
-        """The blocks that have these bytes of the object; at least one byte."""
+        """The blocks that hold these bytes of the object, at least one byte."""
         return self.find_blocks(offset >> self._bits, (offset + length - 1) >> self._bits)
 
     def find_blocks(self, first: int, last: int) -> Span:
         return Span(first, last, self._end(first - 1), self._end(last))
 
     def cut(self, block: int, span: Span, data: Buffer, *, verified: bool = False) -> Buffer:
-        """A block's stored bytes from those of a span. DamagedObjectError.
+        """The stored bytes of one block, from those of a span. DamagedObjectError.
 
-        They are verified here, unless that was done before: of the whole record, say.
+        The bytes are verified here, unless ``verified`` says that they were before, with the whole
+        record for example.
         """
         end, checksum = _LINE.unpack_from(self._lines, block * _LINE.size)
         stored = memoryview(data)[self._end(block - 1) - span.start : end - span.start]

@@ -1,4 +1,4 @@
-"""What an object refers to: the edges of the graph that gc and check walk."""
+"""The objects that an object refers to: the edges of the graph that gc and check walk."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Reference(NamedTuple):
 
 
 def iter_references(kind: Kind, data: Buffer) -> Iterator[Reference]:
-    """What an object's canonical bytes refer to; one thing may come again.
+    """The references in an object's canonical bytes; one may come twice. DamagedObjectError.
 
-    DamagedObjectError. A manifest's parent is no part of the manifest: versions
-    may be removed before those that came after them.
+    The parent of a manifest is not among them, because a version may be removed before those that
+    came after it.
     """
     if kind == Kind.MANIFEST:
         yield from iter_manifest_references(decode_manifest(data))
@@ -42,7 +42,7 @@ def iter_tree_references(tree: Tree) -> Iterator[Reference]:
 
 
 def iter_entry_references(entry: Entry) -> Iterator[Reference]:
-    """A directory's tree; a file's chunk list or chunks."""
+    """The references of an entry: a directory's tree; a file's chunk list or chunks."""
     if entry.root:
         yield Reference(Kind.TREE if entry.is_directory else Kind.CHUNK_LIST, Oid(entry.root))
     for extent in entry.extents:
@@ -66,13 +66,13 @@ def _trees(*oids: bytes) -> Iterator[Reference]:
 
 
 Visit = Callable[[Reference], Buffer | None]
-"""The canonical bytes of an object whose references are wanted, or None."""
+"""The canonical bytes of an object whose references are wanted; None if they are not."""
 
 
 def walk_references(roots: list[Reference], visit: Visit) -> None:
-    """Visit everything below ``roots``, in no order; ``visit`` says where to go on.
+    """Visit everything below ``roots``, in no order. ``visit`` says where to go on.
 
-    Without recursion, for trees may be deep. Raises what ``visit`` does, and
+    There is no recursion, because trees may be deep. Raises what ``visit`` raises, and
     DamagedObjectError.
     """
     waiting = list(roots)

@@ -1,8 +1,8 @@
-"""Which versions of a volume to keep: rules, and what comes of them. Pure: no clock, no store.
+"""Which versions of a volume to keep: rules, and their result. Pure: no clock, no store.
 
-Versions are in order by their numbers; dates only describe them. So a version counts as
-made no later than the next one, and not in the future. What stays besides, because dates
-contradict each other, is for ``model/doubts.py``.
+The order of versions is that of their numbers, and dates only describe them. So a version counts
+as made no later than the next one, and not in the future. ``model/doubts.py`` says which versions
+stay because dates contradict each other.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ PERIODS: dict[str, Callable[[datetime], Period]] = {
 
 @dataclass(frozen=True, slots=True)
 class KeepRules:
-    """A version stays if any rule says so. None is no such rule.
+    """A version stays if any rule keeps it. A rule that is None does not exist.
 
-    ``hourly`` to ``yearly`` keep the newest version of each of so many hours,
-    days, weeks, months and years in which there are any, the newest first.
+    ``hourly`` to ``yearly`` keep the newest version of each of the last so many hours, days,
+    weeks, months and years that have any.
     """
 
     last: int | None = None
@@ -45,13 +45,13 @@ class KeepRules:
     monthly: int | None = None
     yearly: int | None = None
     within_ns: int | None = None
-    """Those not older than this, counted from the newest version."""
+    """Keeps versions that are not older than this, counted from the newest version."""
     tagged: bool = False
-    """Keeps nothing that would not stay anyhow; alone, it is a rule to keep nothing else."""
+    """Keeps nothing that would not stay anyhow. Alone, it is a rule to keep nothing else."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no rule: then nobody said what may go."""
+        """Whether there is no rule, so that nobody has said what may go."""
         return self == KeepRules()
 
 
@@ -63,8 +63,8 @@ class Dated(NamedTuple):
 
 
 ToLocal = Callable[[int], datetime]
-"""The date and time of day of nanoseconds since 1970, where the hours, days and weeks are
-those of the people concerned."""
+"""The date and time of day of nanoseconds since 1970, in the time zone whose hours, days and weeks
+the rules count."""
 
 
 def choose_kept(
@@ -72,8 +72,9 @@ def choose_kept(
 ) -> dict[int, list[str]]:
     """The versions that rules keep, each with the rules' names. ``versions`` are newest first.
 
-    ``last`` keeps by order alone, and ``within`` keeps a run of the newest versions: none
-    goes while an older one stays for it. Without ``now_ns`` no date is in the future.
+    ``last`` counts versions, whatever their dates. ``within`` keeps a run of the newest versions:
+    no version goes while it keeps an older one. Without ``now_ns`` no date counts as in the
+    future.
     """
     versions = clamp_dates(versions, now_ns)
     kept: dict[int, list[str]] = {}

@@ -1,10 +1,9 @@
-"""Text of the system, which may be any bytes but NUL, and how it is shown and stored.
+"""Text of the system, which may have any bytes but NUL, and how it is shown and stored.
 
-Arguments, paths, mount points, messages, user names and host names are bytes to the
-system. Inside of volfs they are ``str`` as ``os.fsdecode`` makes them: a byte that is
-no UTF-8 is a lone surrogate. Nothing of that goes to a terminal, a log or a listing
-but through ``show`` and ``show_line``, and nothing into JSON or msgpack but through
-``to_stored`` (docs/decisions/0025).
+Arguments, paths, mount points, messages, user names and host names are bytes to the system. In
+volfs they are ``str`` as ``os.fsdecode`` makes it: a byte that is not UTF-8 is a lone surrogate.
+Such text reaches a terminal, a log or a listing only through ``show`` and ``show_line``, and JSON
+or msgpack only through ``to_stored`` (docs/decisions/0025).
 """
 
 from __future__ import annotations
@@ -16,19 +15,20 @@ _SHORT = {"\n": r"\n", "\t": r"\t", "\r": r"\r"}
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\uffa0\U000e0100-\U000e01ef]"
 )
-"""Printable by their category, and nothing is seen of them."""
+"""Characters whose category says that they print, and that nevertheless show nothing."""
 _MARK = "\0"
-"""Begins an escape in stored text: the one character that text of the system never has."""
+"""Begins an escape in stored text. It is the one character that text of the system never has."""
 _ESCAPE = re.compile(r"\0(?:([89a-f][0-9a-f]|00)|u(d[89a-f][0-9a-f]{2}))")
 
 
 def to_text(raw: bytes) -> str:
-    """Bytes as text; ``to_bytes`` gives the same bytes again."""
+    """Bytes as text. ``to_bytes`` gives the same bytes again."""
     return raw.decode("utf-8", "surrogateescape")
 
 
 def to_bytes(text: str) -> bytes:
-    """The bytes of text of the system. UnicodeEncodeError for surrogates that mean no byte."""
+    """The bytes of text of the system. UnicodeEncodeError for surrogates that stand for no
+    byte."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -36,16 +36,17 @@ def to_bytes(text: str) -> bytes:
 
 
 def show(value: str | bytes) -> str:
-    """A name or another single value, as one line of printable characters.
+    r"""A name or another single value, as one line of printable characters.
 
-    Two that differ are shown differently: bytes that are no UTF-8 are ``\\xff``,
-    characters that do not print ``\\n`` or ``\\u202e``, and a backslash is doubled.
+    Two different values look different. Bytes that are not UTF-8 become ``\xff``, characters that
+    do not print ``\n`` or ``\u202e``, and a backslash is doubled.
     """
     return show_line(_join(value).replace("\\", r"\\"))
 
 
 def show_line(text: str | bytes) -> str:
-    """A whole message, as ``show`` but for backslashes: parts of it may be shown already."""
+    """A whole message, shown as by ``show``, but with backslashes as they are: parts of the
+    message may be shown already."""
     text = _join(text)
     if text.isprintable() and not _INVISIBLE.search(text):
         return text
@@ -53,12 +54,12 @@ def show_line(text: str | bytes) -> str:
 
 
 def show_command(line: bytes) -> str:
-    """A process's command line, as the kernel has it: shown, with spaces between arguments."""
+    """The command line of a process as the kernel has it, shown, with spaces between arguments."""
     return show(line.rstrip(b"\0").replace(b"\0", b" "))
 
 
 def describe_error(error: BaseException) -> str:
-    """What an exception says; one that cannot say it is named by its class."""
+    """The text of an exception, or the name of its class if it cannot say its text."""
     try:
         return str(error)
     except Exception:  # noqa: BLE001 - its class is somebody else's
@@ -66,7 +67,8 @@ def describe_error(error: BaseException) -> str:
 
 
 def _join(value: str | bytes) -> str:
-    """As text in which surrogates are bytes that are no UTF-8, and nothing else."""
+    """The text in which only bytes that are not UTF-8 are surrogates. Other surrogates stay as
+    they are."""
     try:
         return to_text(value if isinstance(value, bytes) else to_bytes(value))
     except UnicodeEncodeError:
@@ -89,10 +91,10 @@ def _show_character(character: str) -> str:
 
 
 def to_stored(text: str) -> str:
-    """Any text as Unicode, which JSON and msgpack take; ``from_stored`` gives it back.
+    """Any text as Unicode, which JSON and msgpack accept. ``from_stored`` gives the text back.
 
-    What is Unicode and has no NUL stays as it is. A byte that is no UTF-8 becomes NUL
-    and its two hexadecimal digits.
+    Unicode without NUL stays as it is. A byte that is not UTF-8 becomes NUL and its two
+    hexadecimal digits.
     """
     if _MARK not in text and is_unicode(text):
         return text
@@ -100,12 +102,13 @@ def to_stored(text: str) -> str:
 
 
 def from_stored(text: str) -> str:
-    """What ``to_stored`` was given; text of others, with NUL in it, stays as it is."""
+    """The text that ``to_stored`` was given. Text from elsewhere that has a NUL stays as it is."""
     return _ESCAPE.sub(_restore, text) if _MARK in text else text
 
 
 def cut_stored(text: str, limit: int) -> str:
-    """Its beginning, of which what ``to_stored`` gives has at most so many characters."""
+    """The longest beginning of the text for which ``to_stored`` gives at most ``limit``
+    characters."""
     if len(to_stored(text)) <= limit:
         return text
     lengths = accumulate(len(_store_character(character)) for character in _join(text))
@@ -113,7 +116,7 @@ def cut_stored(text: str, limit: int) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether it has no surrogates."""
+    """Whether the text has no surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""JSON with text of the system in it, where that may be any bytes (``text.to_stored``)."""
+"""JSON that holds text of the system, with any bytes (``text.to_stored``)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from volfs.model.text import from_stored, to_stored
 
 T = TypeVar("T")
 _NUL = b"\\u0000"
-"""How JSON spells what begins each escape of stored text; it is rare."""
+"""How JSON writes the character that begins each escape of stored text. It is rare."""
 
 
 def encode_json(value: object) -> bytes:
-    """Whatever msgspec encodes, with any text in it."""
+    """Encode whatever msgspec encodes, with any text in it."""
     try:
         body = msgspec.json.encode(value)
         if _NUL not in body:
@@ -26,14 +26,14 @@ def encode_json(value: object) -> bytes:
 
 
 def decode_json(body: bytes, kind: type[T]) -> T:
-    """What ``encode_json`` was given. ValueError, RecursionError for anything else."""
+    """Decode what ``encode_json`` made. ValueError, RecursionError for anything else."""
     if _NUL not in body:
         return msgspec.json.decode(body, type=kind)
     return msgspec.convert(_map_text(msgspec.json.decode(body), from_stored), kind)
 
 
 def _map_text(value: Any, change: Callable[[str], str]) -> Any:
-    """Built of lists and dicts, with every text changed, the keys' too."""
+    """A value of lists and dicts with every text in it changed, keys included."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):

@@ -1,8 +1,8 @@
 """Trees: one immutable directory, whole or in pages. Layout: docs/format.md, "Trees".
 
-A tree of many entries is cut into *pages*, objects of their own, at names
-chosen by hash; so changing one entry rewrites one page and a short index, and
-the same entries give the same pages whatever the history (docs/decisions/0004).
+A tree of many entries is cut into *pages*, which are objects of their own, at names that are
+chosen by hash. So a changed entry rewrites one page and a short index, and the same entries give
+the same pages whatever their history (docs/decisions/0004).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from volfs.model.entry import (
 from volfs.model.objects import NO_OID, Buffer, Kind, Oid, Put
 
 PAGE_MASK = 127
-"""A name whose hash has these bits zero begins a page: 128 entries on average."""
+"""A page begins at each name whose hash has these bits zero: a page has 128 entries on average."""
 PAGE_MAX = 512
-"""A page never holds more, whatever the names."""
+"""The most entries in a page, whatever the names."""
 INDEX_MAX = 65_536
 
 
@@ -50,7 +50,7 @@ class PageRef(msgspec.Struct, array_like=True, frozen=True, gc=False, forbid_unk
     subdirectories: Size
     data_bytes: Sum = UNKNOWN
     linked: Sum = UNKNOWN
-    """Names of hard links below it: where there are none, nobody need look for them."""
+    """Names of hard links below the page. Where it is 0, nobody need look for them."""
 
     @property
     def totals(self) -> Totals:
@@ -93,7 +93,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def decode_tree(data: Buffer) -> Tree:
-    """DamagedObjectError for anything that no encoder of ours writes."""
+    """DamagedObjectError for everything that no volfs writes."""
     try:
         stored = _decoder.decode(data)
     except (ValueError, RecursionError) as error:
@@ -148,14 +148,14 @@ def count_entries(get: GetTree, root: Oid) -> int:
 
 
 def iter_objects(get: GetTree, root: Oid) -> Iterator[Oid]:
-    """The objects that a tree itself consists of: its root, and its pages."""
+    """The ids of the objects that a tree itself consists of: its root, and its pages."""
     if root:
         yield root
         yield from (Oid(page.oid) for page in get(root).pages)
 
 
 class NameChange(NamedTuple):
-    """One name that two directories have differently; None where it is absent."""
+    """A name that differs between two directories; None where it is absent."""
 
     name: bytes
     old: Entry | None
@@ -184,7 +184,7 @@ def _entries_outside(
 
 
 def _refs(get: GetTree, root: Oid) -> tuple[PageRef, ...]:
-    """The pages of any tree; a small one is its own only page."""
+    """The pages of any tree. A small tree is its own only page."""
     tree = get(root)
     if tree.pages or not tree.entries:
         return tree.pages
@@ -201,7 +201,7 @@ class EditedTree(NamedTuple):
 
 
 def edit_tree(get: GetTree, put: Put, root: Oid, edits: Mapping[bytes, Entry | None]) -> EditedTree:
-    """The tree with some names put or removed (None). Rewrites only pages that change.
+    """The tree with some names put or removed (None). Only pages that change are rewritten.
 
     ``edits`` maps each name to an entry of that name.
     """
@@ -225,7 +225,7 @@ def begins_page(name: bytes) -> bool:
 
 
 def _runs(pages: tuple[PageRef, ...]) -> list[list[PageRef]]:
-    """Group pages by natural beginnings: only inside such a run can a cut move."""
+    """Group pages into runs between natural beginnings. A cut can move only inside a run."""
     runs: list[list[PageRef]] = []
     for page in pages:
         if not runs or begins_page(page.first):
@@ -237,7 +237,7 @@ def _runs(pages: tuple[PageRef, ...]) -> list[list[PageRef]]:
 def _join_headless(
     runs: list[list[PageRef]], edits: Mapping[bytes, Entry | None]
 ) -> list[list[PageRef]]:
-    """A run whose first name is removed goes on from the run before it."""
+    """Join runs so that a run whose first name is removed continues the run before it."""
     joined: list[list[PageRef]] = []
     for run in runs:
         first = run[0].first

@@ -1,7 +1,7 @@
-"""Extended attributes: which names a volume keeps, how much of them, and who may see them.
+"""Extended attributes: which names a volume keeps, how large they may be, and who may see them.
 
-The rules are ext4's, except that ``security.*`` is refused: its attributes give
-privileges, and a version may come from anybody.
+The rules are ext4's, except that ``security.*`` is refused: its attributes give privileges, and a
+version may come from anybody.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ TRUSTED = b"trusted."
 KEPT = (b"user.", TRUSTED)
 SECURITY = b"security."
 LIST_MAX = 65_536
-"""Bytes of all names, each with the NUL that ends it: the kernel lists no more."""
+"""Bytes of all names, each with the NUL that ends it. The kernel lists no more."""
 
 
 def check_name(name: bytes, *, reading: bool = False) -> None:
     """Refuse a name that a volume does not keep.
 
-    InvalidOperationError for a namespace with nothing behind it, NotSupportedError
-    for an unknown namespace; NoAttributeError where ``reading`` asks for an
-    attribute that can never be there.
+    InvalidOperationError for a namespace without a name behind it. NotSupportedError for an
+    unknown namespace. NoAttributeError if ``reading`` asks for an attribute that can never exist.
     """
     if name in (*KEPT, SECURITY):
         raise InvalidOperationError("an attribute's name is only its namespace")
@@ -41,7 +40,7 @@ def check_name(name: bytes, *, reading: bool = False) -> None:
 
 
 def check_sizes(xattrs: Xattrs) -> None:
-    """AttributeTooLargeError if an entry has no room for these, or listxattr(2) for their names."""
+    """AttributeTooLargeError if an entry, or listxattr(2), has no room for these attributes."""
     if sum(len(name) + len(value) for name, value in xattrs) > XATTR_TOTAL_MAX:
         raise AttributeTooLargeError(f"attributes of more than {XATTR_TOTAL_MAX} bytes")
     if sum(len(name) + 1 for name, _ in xattrs) > LIST_MAX:
@@ -49,5 +48,5 @@ def check_sizes(xattrs: Xattrs) -> None:
 
 
 def list_names(xattrs: Xattrs, *, privileged: bool) -> list[bytes]:
-    """The names that a process may see: ``trusted.*`` are root's."""
+    """The names that a process may see: only root sees ``trusted.*``."""
     return [name for name, _ in xattrs if privileged or not name.startswith(TRUSTED)]
