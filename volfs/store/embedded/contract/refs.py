@@ -12,8 +12,9 @@ from volfs.store.checked_lmdb.environment import Transaction
 from volfs.store.contract.leases import Lease
 from volfs.store.contract.objects import Upload
 from volfs.store.contract.refs import Head, Tag, VolumeRecord
-from volfs.store.embedded.data.upload import PackUpload
 from volfs.store.embedded.opened import Engine
+from volfs.store.embedded.refs.publisher import Publisher
+from volfs.store.embedded.refs.refs import Creation, HeadMove
 
 
 class EmbeddedRefs:
@@ -25,26 +26,23 @@ class EmbeddedRefs:
         self._refs = engine.refs
         self._leases = engine.leases
         self._tags = engine.tags
+        self._publisher = Publisher(
+            engine.environment, engine.index, engine.refs, engine.leases, engine.pool
+        )
 
     # --- volumes ---------------------------------------------------------
 
     def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
         with self._open_upload() as upload:
             oid = upload.put_object(Kind.MANIFEST, manifest)
-            self._publish(upload, self._refs.creation(record, oid))
+            self._publisher.run(upload, Creation(record, (oid,)))
 
     def fork_volume(
         self, record: VolumeRecord, manifests: tuple[bytes, bytes], source: str, version: int
     ) -> None:
         with self._open_upload() as upload:
-            oids = [upload.put_object(Kind.MANIFEST, manifest) for manifest in manifests]
-            create = self._refs.creation(record, *oids)
-
-            def fork(txn: Transaction) -> Oid:
-                self._refs.check_versions(txn, source, (version,))
-                return create(txn)
-
-            self._publish(upload, fork)
+            oids = tuple(upload.put_object(Kind.MANIFEST, manifest) for manifest in manifests)
+            self._publisher.run(upload, Creation(record, oids, (source, version)))
 
     def get_volume(self, name: str, environment: str = MAIN) -> VolumeRecord:
         return self._refs.get_volume(name, environment)
@@ -132,18 +130,6 @@ class EmbeddedRefs:
         shares: Collection[int] = (),
         lease: Lease | None = None,
     ) -> None:
-        advance = self._refs.advance(volume_id, expected, new, shares)
-
-        def move(txn: Transaction) -> Oid:
-            manifest = advance(txn)
-            if lease is not None:
-                self._leases.put_in(txn, lease)
-            return manifest
-
-        self._publish(upload, move)
-
-    def _publish(self, upload: Upload, move: Callable[[Transaction], Oid]) -> None:
-        if not isinstance(upload, PackUpload) or not upload.belongs_to(self._engine.pool):
-            raise ValueError("an upload of another store")
-        with upload.publishing() as batch:
-            self._engine.index.publish(batch, move)
+        if new.version != expected.version + 1:
+            raise ValueError(f"version {new.version} cannot follow {expected.version}")
+        self._publisher.run(upload, HeadMove(volume_id, expected, new, shares), lease)

@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError, MissingObjectError
-from volfs.errors.fault_points import reached
 from volfs.model.objects import Kind, Oid
 from volfs.model.pack import PackKind
 from volfs.store.checked_lmdb.environment import RESERVE, LmdbEnvironment, Table, Transaction
@@ -47,9 +46,11 @@ class Batch(NamedTuple):
     """Objects the upload relies on and did not write."""
     packs: Iterable[tuple[int, int]]
     """Pack id and new durable length."""
-    prove: Callable[[Mapping[int, int]], None] = lambda packs: None
-    """StoreReplacedError unless the packs written to are in the store, and those with objects
-    that the upload relies on, up to the ends that it is given."""
+
+    @property
+    def reserve(self) -> int:
+        """Bytes that the transaction may need: ids are random, each may dirty a page of its own."""
+        return RESERVE + _PAGE * min(len(self.entries), _PAGES_RESERVED)
 
 
 class Index:
@@ -280,28 +281,20 @@ class Index:
 
     # --- publishing ------------------------------------------------------
 
-    def publish(self, batch: Batch, move: Callable[[Transaction], Oid]) -> None:
-        """One durable transaction: ``move`` the refs, prove, and index the batch.
+    def put_batch(self, txn: Transaction, batch: Batch, manifest: Oid) -> dict[int, int]:
+        """Index a batch, and ``manifest`` with it, which has to be in it or in the store.
 
-        ``move`` checks what it expects and returns the manifest that it makes
-        reachable. MissingObjectError if an object that the batch relies on is
-        gone. If anything raises, nothing changed.
+        Returns the packs of the objects that it relies on, and where the last of these ends
+        in each. MissingObjectError if one of them is gone.
         """
-        # Ids are random: each may dirty a page of its own.
-        reserve = RESERVE + _PAGE * min(len(batch.entries), _PAGES_RESERVED)
-        with self._environment.write(reserve) as txn:
-            manifest = move(txn)
-            for oid, entry in batch.entries.items():
-                # Kept where it is if somebody was quicker: his readers know it there.
-                row = encode_entry(entry)
-                txn.put(oid, row, overwrite=oid in batch.replaced, db=self._objects)
-            relied = self._check_present(txn, (*batch.known, manifest))
-            for pack, durable in batch.packs:
-                self.extend(txn, pack, durable)
-            reached("publish.unmoved")
-            batch.prove(relied)
-        # Of the others gc may have moved the objects by now.
-        batch.prove({})
+        for oid, entry in batch.entries.items():
+            # Kept where it is if somebody was quicker: his readers know it there.
+            row = encode_entry(entry)
+            txn.put(oid, row, overwrite=oid in batch.replaced, db=self._objects)
+        relied = self._check_present(txn, (*batch.known, manifest))
+        for pack, durable in batch.packs:
+            self.extend(txn, pack, durable)
+        return relied
 
     def _check_present(self, txn: Transaction, oids: Iterable[Oid]) -> dict[int, int]:
         """The packs that they are in, and where the last of them ends."""

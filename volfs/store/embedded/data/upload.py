@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from typing import Self
 
 from volfs.errors import DamagedObjectError, StoreError
@@ -71,38 +70,40 @@ class PackUpload:
             self._release()
 
     @contextmanager
-    def publishing(self) -> Iterator[Batch]:
-        """Everything put so far, durable, for the index to publish in the block.
+    def made_durable(self) -> Iterator[Batch]:
+        """Everything put so far, durable, to be indexed in the block.
 
         If the block ends well the upload begins anew; if it raises, nothing of
         the upload is lost and it may be published again.
         """
         with self._lock:
             self._check_open()
-            writers = [*self._full, *self._writers.values()]
+            writers = self._list_writers()
             for writer in writers:
                 writer.sync()
             if any(writer.is_new for writer in writers):
                 self._pool.sync_directory()
             reached("publish.durable")
             ends = [(writer.pack, writer.end) for writer in writers]
-            prove = partial(self._prove, writers)
-            yield Batch(self._new, self._replaced, self._known, ends, prove)
+            yield Batch(self._new, self._replaced, self._known, ends)
             reached("publish.moved")
             for writer in writers:
                 writer.settle()
             self._release()
 
-    # --- inside ----------------------------------------------------------
-
-    def _prove(self, writers: list[PackWriter], relied: Mapping[int, int]) -> None:
-        """StoreReplacedError unless these packs are in the store, as files that we know, and
-        as long as they have to be."""
-        self._pool.prove(writers)
+    def prove(self, relied: Mapping[int, int]) -> None:
+        """StoreReplacedError unless the packs written to are in the store, as files that we
+        know, and those of ``relied``, which are as long as they have to be."""
+        self._pool.prove(self._list_writers())
         # All of them, so that the next attempt knows each.
         replaced = [pack for pack, end in relied.items() if not self._packs.is_in_place(pack, end)]
         if replaced:
             raise refuse_pack(replaced[0])
+
+    # --- inside ----------------------------------------------------------
+
+    def _list_writers(self) -> list[PackWriter]:
+        return [*self._full, *self._writers.values()]
 
     def _has(self, oid: Oid) -> bool:
         """Whether the object need not be written; relies on it from now on if so."""
@@ -158,7 +159,7 @@ class PackUpload:
             raise StoreError("this upload has ended; open another")
 
     def _release(self) -> None:
-        for writer in (*self._full, *self._writers.values()):
+        for writer in self._list_writers():
             self._pool.give_back(writer)
         self._full.clear()
         self._writers.clear()

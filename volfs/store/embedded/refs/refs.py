@@ -1,14 +1,15 @@
 """Volumes: records, names, version tables and heads. Rows: docs/format.md.
 
-Everything that moves a head is a function of a transaction, so that it happens
-in the one transaction that makes its objects reachable.
+Whatever creates a volume or moves a head takes part in a transaction of the
+caller's, so that it happens in the one that makes its objects reachable.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 
@@ -35,6 +36,24 @@ TAGGED = struct.Struct("<Q")
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(VolumeRecord)
+
+
+class Creation(NamedTuple):
+    """A volume that is to be added, with versions from 0 on."""
+
+    record: VolumeRecord
+    manifests: tuple[Oid, ...]
+    source: tuple[str, int] | None = None
+    """Of a fork: the volume and version that it is of, which have to be there."""
+
+
+class HeadMove(NamedTuple):
+    """A head that is to be ``new``, if it is ``expected`` and the versions ``shares`` are there."""
+
+    volume_id: str
+    expected: Head
+    new: Head
+    shares: Collection[int] = ()
 
 
 class Refs:
@@ -65,17 +84,11 @@ class Refs:
             records = [_decode_record(row) for _, row in txn.list_all(self._volumes)]
         return sorted(records, key=lambda record: (-record.created_ns, record.name))
 
-    def creation(self, record: VolumeRecord, *manifests: Oid) -> Callable[[Transaction], Oid]:
-        """What adds a volume with versions from 0 on. AlreadyExistsError by name, or by id."""
-
-        def create(txn: Transaction) -> Oid:
-            self.recover(txn, record, [Head(*item) for item in enumerate(manifests)])
-            return manifests[-1]
-
-        return create
-
     def recover(self, txn: Transaction, record: VolumeRecord, versions: Collection[Head]) -> None:
-        """Add a volume with these versions; the newest is the head. As ``creation``."""
+        """Add a volume with these versions; the newest is the head.
+
+        AlreadyExistsError by name, or by id.
+        """
         self._check_free(txn, record)
         key = record.id.encode()
         if not txn.put(key, encode_record(record), overwrite=False, db=self._volumes):
@@ -171,27 +184,30 @@ class Refs:
             rows = zip(range(_BATCH), cursor.iterprev(), strict=False)
             return [_decode_version(key, row) for _, (key, row) in rows if key >= first]
 
-    def advance(
-        self, volume_id: str, expected: Head, new: Head, shares: Collection[int] = ()
-    ) -> Callable[[Transaction], Oid]:
-        """What moves a head. HeadMovedError if it is not ``expected``.
+    def change(self, txn: Transaction, change: Creation | HeadMove) -> Oid:
+        """Create a volume or move a head; the manifest that is reached by it from now on.
 
-        NotFoundError if the volume or one of the versions ``shares`` is gone.
+        HeadMovedError if a head is not the expected one; AlreadyExistsError as ``recover``;
+        NotFoundError if the volume or a version that has to be there is gone.
         """
-        if new.version != expected.version + 1:
-            raise ValueError(f"version {new.version} cannot follow {expected.version}")
+        if isinstance(change, HeadMove):
+            return self._move_head(txn, change)
+        if change.source is not None:
+            volume_id, version = change.source
+            self.check_versions(txn, volume_id, (version,))
+        self.recover(txn, change.record, [Head(*item) for item in enumerate(change.manifests)])
+        return change.manifests[-1]
 
-        def move(txn: Transaction) -> Oid:
-            head = self._get_head(txn, volume_id)
-            if head != expected:
-                raise HeadMovedError(
-                    f"volume {volume_id} is at version {head.version}, not {expected.version}"
-                )
-            self.check_versions(txn, volume_id, shares)
-            self._set_head(txn, volume_id, new)
-            return new.manifest
-
-        return move
+    def _move_head(self, txn: Transaction, move: HeadMove) -> Oid:
+        volume_id, expected, new, shares = move
+        head = self._get_head(txn, volume_id)
+        if head != expected:
+            raise HeadMovedError(
+                f"volume {volume_id} is at version {head.version}, not {expected.version}"
+            )
+        self.check_versions(txn, volume_id, shares)
+        self._set_head(txn, volume_id, new)
+        return new.manifest
 
     def remove_versions(
         self, txn: Transaction, volume_id: str, versions: Collection[int]
