@@ -12,6 +12,7 @@ from click.shell_completion import get_completion_class, shell_complete
 
 from volfs.model.text import describe_error
 from volfs_cli import (
+    caches,
     care,
     dicts,
     environments,
@@ -96,6 +97,7 @@ cli.add_command(running.run)
 cli.add_command(serving.serve)
 for _group in (dicts.group, queues.group, secrets.group, nfs.group):
     cli.add_command(_group)
+cli.add_command(caches.group)
 cli.add_command(environments.group)
 cli.add_command(environments.config)
 

@@ -40,3 +40,7 @@ class Gate:
         """Until so many are held back."""
         with self._turn:
             assert self._turn.wait_for(lambda: self._waiting >= count, WAIT)
+
+    def close(self) -> None:
+        with self._turn:
+            self._is_open = False

@@ -79,11 +79,15 @@ class CachedBucket:
         self.fetched = 0
         """How many bytes came from the bucket."""
 
-    def open(self, info: ObjectInfo) -> CachedObject:
-        """The object as it was when somebody looked. It is asked for when it is read."""
+    def open(self, info: ObjectInfo, *, is_immutable: bool = False) -> CachedObject:
+        """The object as it was when somebody looked. It is asked for when it is read.
+
+        Of an object that never changes, whose key no other will have, no ETag is asked.
+        """
         self.check_process()
-        content = self._name(info, info.etag or f"none:{secrets.token_hex(16)}")
-        target = Target(info.key, info.etag or None, content)
+        etag = None if is_immutable else info.etag or None
+        said = "immutable" if is_immutable else etag or f"none:{secrets.token_hex(16)}"
+        target = Target(info.key, etag, self._name(info, said))
         with self._lock:
             self._users[target.content] += 1
         return CachedObject(self, target)
@@ -174,6 +178,7 @@ class CachedObject:
         self._streams = 0
         self._lock = threading.Lock()
         self._is_open = True
+        self._is_scattered = False
 
     @property
     def size(self) -> int:
@@ -203,6 +208,10 @@ class CachedObject:
         if data is not None:
             self._read_ahead(offset, end)
         return data
+
+    def expect_scattered(self) -> None:
+        """It is read here and there from now on: nothing is read ahead but what is asked for."""
+        self._is_scattered = True
 
     def prefetch(self, offset: int, length: int) -> None:
         """These bytes will be wanted soon. No errors: whoever reads them meets them."""
@@ -250,6 +259,8 @@ class CachedObject:
         return whole
 
     def _read_ahead(self, start: int, end: int) -> None:
+        if self._is_scattered:
+            return
         with self._lock:
             window = self._ahead.note_read(start, end, self._bucket.choose_window())
             change = self._ahead.count_streams() - self._streams

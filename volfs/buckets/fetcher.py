@@ -19,7 +19,7 @@ from volfs.buckets.cache_file import Buffer, Piece
 from volfs.buckets.cache_layout import BLOCK, Content
 from volfs.buckets.parts import Part, Parts
 from volfs.errors import StoreTimeoutError, StoreUnavailableError
-from volfs.model.ranges import LONGEST, Range, cut_range, subtract
+from volfs.model.ranges import GAP, LONGEST, Range, cut_range, subtract
 
 THREADS = 48
 AHEAD = 12
@@ -134,7 +134,8 @@ class Fetcher:
             there = [
                 one for each in ranges for one in self._parts.list_there(target.content, *each)
             ]
-            self._add(target, subtract(ranges, there), AHEAD_PART, is_wanted=False)
+            missing = [r for r in subtract(ranges, there) if not self._extend(target, *r)]
+            self._add(target, missing, AHEAD_PART, is_wanted=False)
 
     def drop_ahead(self, content: Content) -> None:
         """Nobody reads it any more. What is in the air still comes."""
@@ -162,6 +163,18 @@ class Fetcher:
     def _find_flights(self, target: Target, ranges: Sequence[Range]) -> list[Flight]:
         flights = self._flights.get(target.content, [])
         return [f for f in flights if any(f.start < end and start < f.end for start, end in ranges)]
+
+    def _extend(self, target: Target, start: int, end: int) -> bool:
+        """Whether the flight that waits last takes these bytes along, as neighbours of its own."""
+        last = self._ahead[-1] if self._ahead else None
+        if last is None or last.target.content != target.content:
+            return False
+        if not last.end <= start <= last.end + GAP or end - last.start > LONGEST:
+            return False
+        if self._find_flights(target, [(last.end, end)]):
+            return False
+        last.end = end
+        return True
 
     def _promote(self, flight: Flight) -> None:
         """Somebody waits for it from now on."""

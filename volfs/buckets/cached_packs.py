@@ -1,0 +1,95 @@
+"""Packs of a store in a bucket, read through memory and the disk cache.
+
+It has the interface of ``store.packs.source.PackSource``. A pack never changes, and no two
+have the same name: so none is asked for its ETag.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from volfs.buckets.cache_file import Buffer
+from volfs.buckets.cached_bucket import CachedBucket, CachedObject
+from volfs.buckets.objects import ObjectInfo
+from volfs.errors import DamagedObjectError, MissingObjectError, ObjectNotFoundError
+
+OPEN_PACKS = 256
+
+
+class CachedPacks:
+    """Thread-safe. ``find`` says which object a pack is, and how long; None: no such pack."""
+
+    def __init__(self, bucket: CachedBucket, find: Callable[[int], ObjectInfo | None]) -> None:
+        self._bucket = bucket
+        self._find = find
+        self._open: OrderedDict[int, CachedObject] = OrderedDict()
+        self._lock = threading.Lock()
+        self.when_replaced: Callable[[int], None] = lambda pack: None
+        """Never called: packs of a bucket are not replaced."""
+
+    def read_at(self, pack: int, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes. MissingObjectError: no pack; DamagedObjectError: too short."""
+        file = self._get_open(pack)
+        self._check_end(pack, file, offset, length)
+        try:
+            return bytes(file.read_at(offset, length))
+        except ObjectNotFoundError as error:
+            self.forget(pack)
+            raise MissingObjectError(f"pack {pack}: {error}") from error
+
+    def read_ready(self, pack: int, offset: int, length: int) -> Buffer | None:
+        """As ``read_at``, or None where that would wait."""
+        file = self._get_open(pack)
+        self._check_end(pack, file, offset, length)
+        return file.read_ready(offset, length)
+
+    def prefetch(self, pack: int, offset: int, length: int) -> None:
+        """Begin to fetch, so that ``read_at`` need not wait. Returns at once."""
+        self._get_open(pack).prefetch(offset, length)
+
+    def expect_scattered(self, pack: int) -> None:
+        """Bytes are read here and there: nothing is to be read ahead."""
+        self._get_open(pack).expect_scattered()
+
+    def get_size(self, pack: int) -> int:
+        """MissingObjectError where there is no such pack."""
+        return self._get_open(pack).size
+
+    def forget(self, pack: int) -> None:
+        """It is no more."""
+        with self._lock:
+            file = self._open.pop(pack, None)
+        if file is not None:
+            file.close()
+
+    def close(self) -> None:
+        """Forget all."""
+        for pack in list(self._open):
+            self.forget(pack)
+
+    def _get_open(self, pack: int) -> CachedObject:
+        with self._lock:
+            file = self._open.get(pack)
+            if file is not None:
+                self._open.move_to_end(pack)
+                return file
+        info = self._find(pack)
+        if info is None:
+            raise MissingObjectError(f"pack {pack} is not in the store")
+        file = self._bucket.open(info, is_immutable=True)
+        with self._lock:
+            former = self._open.get(pack)
+            self._open[pack] = file
+            idle = self._open.popitem(last=False)[1] if len(self._open) > OPEN_PACKS else None
+        for unused in (former, idle):
+            if unused is not None:
+                unused.close()
+        return file
+
+    def _check_end(self, pack: int, file: CachedObject, offset: int, length: int) -> None:
+        if offset + length > file.size:
+            raise DamagedObjectError(
+                f"pack {pack} ends within the {length} bytes at {offset}: it was cut short"
+            )
