@@ -51,10 +51,10 @@ DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
 
 
 class VolfsError(Exception):
-    """Base of everything volfs raises on purpose.
+    """The base of everything that volfs raises on purpose.
 
-    ``code`` is a stable word for programs, ``exit_status`` what the command
-    line exits with, ``level`` the severity in a log.
+    ``code`` is a stable word for programs, ``exit_status`` the exit status of the command line,
+    and ``level`` the severity in a log.
     """
 
     code: ClassVar[str] = "error"
@@ -88,7 +88,8 @@ class NotFoundError(UserError):
 
 
 class BaseGoneError(NotFoundError):
-    """An overlay stands on what the store does not have: an older one was restored, say."""
+    """The store does not have the version that an overlay stands on: an older copy was restored,
+    say."""
 
     code = "base-gone"
 
@@ -108,7 +109,7 @@ class AlreadyExistsError(UserError):
 
 
 class ObjectExistsError(AlreadyExistsError):
-    """A bucket has an object of that key already, and was to have none."""
+    """A bucket already has an object with a key that must be new."""
 
     code = "object-exists"
 
@@ -126,13 +127,13 @@ class RequestSizeError(UserError):
 
 
 class SerializationError(UserError):
-    """A value that cloudpickle cannot take."""
+    """A value that cloudpickle refuses."""
 
     code = "serialization"
 
 
 class DeserializationError(UserError):
-    """A stored value that this process cannot make again: a class it lacks, say."""
+    """A stored value that this process cannot unpickle, because it lacks a class, say."""
 
     code = "deserialization"
 
@@ -141,7 +142,7 @@ class DeserializationError(UserError):
 
 
 class FileSystemError(VolfsError):
-    """An answer to a file system call; expected, and not worth a log line."""
+    """An answer to a file system call. It is expected, and not worth a line in the log."""
 
     code = "file-system"
     level = DEBUG
@@ -196,7 +197,7 @@ class FileTooLargeError(FileSystemError):
 
 
 class LimitError(FileSystemError):
-    """A limit of the volume's profile: answered with ENOSPC, names the limit."""
+    """A limit of the volume's profile. It is answered with ENOSPC, and names the limit."""
 
     code = "limit"
     level = INFO
@@ -224,7 +225,8 @@ class StaleInodeError(FileSystemError):
 
 
 class ConflictError(InvalidError):
-    """An InvalidError, as on Modal; but nobody's wrong usage."""
+    """Somebody else was first. It is an InvalidError, as on Modal, although the usage was
+    right."""
 
     code = "conflict"
     exit_status = 1
@@ -237,7 +239,7 @@ class HeadMovedError(ConflictError):
 
 
 class ObjectChangedError(ConflictError):
-    """An object of a bucket is not the one that was meant: its ETag is another."""
+    """An object of a bucket was replaced: its ETag is not the expected one."""
 
     code = "object-changed"
 
@@ -278,7 +280,7 @@ class StoreUnavailableError(StoreError):
 
 
 class StoreUncertainError(StoreUnavailableError):
-    """A write got no answer, and whether it was done could not be found out."""
+    """A write got no answer, and nobody could find out whether it was done."""
 
     code = "store-uncertain"
 
@@ -298,7 +300,7 @@ class OutOfSpaceError(StoreError):
 
 
 class TimedOutError(VolfsError):
-    """Something took longer than it was given."""
+    """Something took longer than its time limit."""
 
     code = "timed-out"
 
@@ -336,13 +338,14 @@ class MountError(VolfsError, RuntimeError):
 
 
 class NoAnswerError(MountError):
-    """A daemon takes no call, or has not answered one."""
+    """A daemon accepts no call, or has not answered one."""
 
     code = "no-answer"
 
 
 class AnswerTimeoutError(NoAnswerError, TimedOutError):
-    """A daemon has not answered in the time that its caller gave it. It may do so yet."""
+    """A daemon has not answered within its caller's time limit. It may still do what it was asked
+    for."""
 
     code = "answer-timeout"
 
@@ -366,7 +369,7 @@ class ExecutionError(VolfsError):
 
 
 class FunctionTimeoutError(TimedOutError, TimeoutError):
-    """A function ran too long, or a result was not there in time."""
+    """A function ran too long, or its result did not arrive in time."""
 
     code = "function-timeout"
 
@@ -392,4 +395,4 @@ class VolumeUploadTimeoutError(StoreTimeoutError):
 
 
 class DeprecatedWarning(UserWarning):
-    """Something that will go away."""
+    """A name or an argument that will be removed."""

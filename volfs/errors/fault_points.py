@@ -1,11 +1,10 @@
-"""Named points at which a test has a process die or hang. Unarmed, each is one comparison.
+"""Named points at which a test lets a process die or hang. An unarmed point costs one comparison.
 
-``VOLFS_FAULT=POINT:COUNT:ACTION`` in a process's environment: at the COUNT-th time
-that POINT is reached, ``kill`` ends the process as kill -9 does, ``hang``
-keeps the thread there for ever, as a store does that does not answer, and ``stop``
-stops the process until SIGCONT, so that something can be done meanwhile. POINT ``*``
-is any of them. The points are named where they are reached; docs/reliability.md
-says what is tested at which.
+``VOLFS_FAULT=POINT:COUNT:ACTION`` in the environment of a process arms it. When the process
+reaches POINT for the COUNT-th time, ``kill`` ends it as kill -9 does, ``hang`` blocks the thread
+for ever, like a store that does not answer, and ``stop`` stops the process until SIGCONT, so that
+a test can act meanwhile. The POINT ``*`` means every point. The code names each point where it
+reaches it. docs/reliability.md says what is tested at which point.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ _SIGNALS = {KILL: signal.SIGKILL, STOP: signal.SIGSTOP}
 
 
 class ArmedFault:
-    """What is to happen once, and where."""
+    """What is to happen once, and at which point."""
 
     def __init__(self, point: str, count: int, action: str) -> None:
         self.point = point
@@ -36,14 +35,15 @@ class ArmedFault:
         if self.left != 0:
             return
         if self.action in _SIGNALS:
-            # To this thread: of one to the process another may be the first to know.
+            # The signal goes to this thread: another thread might take one that goes to the
+            # process.
             signal.pthread_kill(threading.get_ident(), _SIGNALS[self.action])
         else:
             os.read(os.pipe()[0], 1)
 
 
 class Wrong:
-    """What was to be armed and is no fault: every point says so."""
+    """A text that arms nothing: every point raises its error."""
 
     def __init__(self, problem: str) -> None:
         self.problem = problem
@@ -56,7 +56,7 @@ _armed: ArmedFault | Wrong | None = None
 
 
 def arm(spec: str) -> None:
-    """Arm this process as ``VOLFS_FAULT`` says; an empty text disarms it. InvalidError."""
+    """Arm this process as ``VOLFS_FAULT`` says. An empty text disarms it. InvalidError."""
     global _armed
     _armed = None
     if not spec:
@@ -71,13 +71,13 @@ def arm(spec: str) -> None:
 
 
 def check_environment() -> None:
-    """InvalidError where what the environment said at the start is no fault."""
+    """InvalidError if ``VOLFS_FAULT`` in the environment does not name a fault."""
     if isinstance(_armed, Wrong):
         _armed.pass_by("")
 
 
 def reached(point: str) -> None:
-    """Say that this point of the write order is reached."""
+    """Say that this point in the order of writes is reached."""
     if _armed is not None:
         _armed.pass_by(point)
 

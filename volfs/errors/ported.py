@@ -1,6 +1,6 @@
 """Classes that Modal's programs catch, and that volfs seldom or never raises.
 
-Each has the parent that it has in Modal. They are in ``volfs.exception`` by their names.
+Each class has the parent that it has in Modal. ``volfs.exception`` has all of them.
 """
 
 from __future__ import annotations
@@ -115,7 +115,8 @@ class SandboxFilesystemPathAlreadyExistsError(SandboxFilesystemError):
 
 
 class InputCancellation(BaseException):
-    """Raised in a call that nobody waits for any more; it passes through ``except Exception``."""
+    """Raised in a call whose result nobody wants any more. It passes through ``except
+    Exception``."""
 
 
 class ModuleNotMountable(Exception):  # noqa: N818 - Modal's name
@@ -123,16 +124,16 @@ class ModuleNotMountable(Exception):  # noqa: N818 - Modal's name
 
 
 class UserCodeException(Exception):  # noqa: N818 - Modal's name
-    """Around what a call raised, where ``map`` was told to wrap it. volfs never wraps."""
+    """Wraps what a call raised, if ``map`` was told to wrap it. volfs never does."""
 
 
 class AsyncUsageWarning(UserWarning):
-    """A call that blocks, in asynchronous code."""
+    """A blocking call in asynchronous code."""
 
 
 class InternalAPIWarning(UserWarning):
-    """A use of what is not public."""
+    """A use of a name that is not public."""
 
 
 class ServerWarning(UserWarning):
-    """What Modal's servers warn of."""
+    """A warning from Modal's servers."""

@@ -1,1 +1,2 @@
-"""What Dict, Queue and Secret do, over a table store; keys and values are opaque bytes here."""
+"""The rules of Dict, Queue and Secret over a store's tables. Keys and values are opaque bytes
+here."""

@@ -1,4 +1,4 @@
-"""What a Dict does: entries by the bytes of their keys, that expire when nobody uses them."""
+"""The rules of a Dict: entries by the bytes of their keys, which expire when nobody uses them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _BATCH = 256
 
 
 class SeenRow(NamedTuple):
-    """A row that somebody has looked at."""
+    """A row, and what a look at it has found."""
 
     at: bytes
     entry: DictEntry
@@ -51,15 +51,15 @@ class SeenRow(NamedTuple):
 
     @property
     def is_news(self) -> bool:
-        """Whether its row is to be written anew, or removed."""
+        """Whether the row has to be written anew, or removed."""
         return not self.is_live or self.age.noted is not None
 
 
 class Dicts:
-    """All Dicts of a store. NotFoundError from each call if the Dict is gone.
+    """All Dicts of a store. Each call raises NotFoundError if the Dict is gone.
 
-    Whoever finds that an entry has expired removes it: what was seen to be gone stays gone,
-    also where the next one who looks knows less of the time (``store/elapsed.py``).
+    Whoever finds that an entry has expired removes it. So an entry that was seen to have expired
+    stays gone, even if the next reader knows less of the time (``store/elapsed.py``).
     """
 
     def __init__(self, store: TableStore, now: Callable[[], Moment] = read_moment) -> None:
@@ -69,7 +69,7 @@ class Dicts:
     # --- one key ---------------------------------------------------------
 
     def find(self, dict_id: str, key: bytes) -> bytes | None:
-        """The value; using it puts its expiry off."""
+        """The value, or None. This is a use of the entry: it puts off its expiry."""
         found = self._tables.read(lambda txn: self._look(txn, dict_id, key))
         if found is None:
             return None
@@ -81,7 +81,7 @@ class Dicts:
         return value
 
     def contains(self, dict_id: str, key: bytes) -> bool:
-        """Whether ``find`` would find it. Not a use."""
+        """Whether ``find`` would find a value. This is not a use of the entry."""
 
         def look(txn: Reading) -> SeenRow | None:
             get_resource(txn, dict_id, DICT)
@@ -96,9 +96,9 @@ class Dicts:
     def put(
         self, dict_id: str, key: bytes, value: bytes, *, ttl: float | None, only_new: bool
     ) -> bool:
-        """Whether it was written; with ``only_new``, only where there is none.
+        """Put a value, with ``only_new`` only if the key has none. Whether it was written.
 
-        ``ttl``, in seconds, replaces the expiry by disuse. RequestSizeError; InvalidError.
+        ``ttl``, in seconds, replaces the expiry of unused entries. RequestSizeError; InvalidError.
         """
         check_size(len(value), "Dict.put")
         term = find_term(ttl)
@@ -115,7 +115,8 @@ class Dicts:
         return self._tables.change(act, adds=len(value))
 
     def swap(self, dict_id: str, key: bytes, expected: bytes | None, value: bytes) -> bool:
-        """Put, if the value is still ``expected`` (None: if there is none); whether it was."""
+        """Put a value if the present one is ``expected`` (None: if there is none). Whether it was
+        written."""
         check_size(len(value), "Dict.put")
 
         def act(txn: Changing) -> bool:
@@ -130,7 +131,7 @@ class Dicts:
         return self._tables.change(act, adds=len(value))
 
     def pop(self, dict_id: str, key: bytes) -> bytes | None:
-        """Remove an entry; the value it had."""
+        """Remove an entry. Returns the value that it had, or None."""
 
         def act(txn: Changing) -> bytes | None:
             found = self._look(txn, dict_id, key)
@@ -142,7 +143,8 @@ class Dicts:
     # --- many ------------------------------------------------------------
 
     def update(self, dict_id: str, items: Sequence[tuple[bytes, bytes]]) -> None:
-        """Put all or none. RequestSizeError beyond ``UPDATE_MAX`` of them, or their bytes."""
+        """Put all or none. RequestSizeError for more than ``UPDATE_MAX`` entries, or too many
+        bytes."""
         size = sum(len(value) for _, value in items)
         check_size(max((len(value) for _, value in items), default=0), "Dict.update")
         if len(items) > UPDATE_MAX:
@@ -159,16 +161,18 @@ class Dicts:
         self._tables.change(act, adds=size)
 
     def count(self, dict_id: str) -> int:
-        """Looks at every entry."""
+        """Count the entries. This looks at each."""
         return sum(1 for _ in self._iter_entries(dict_id))
 
     def iter_keys(self, dict_id: str) -> Iterator[bytes]:
-        """In no order. What is put or removed meanwhile may or may not appear."""
+        """All keys, in no order. An entry that is put or removed meanwhile may or may not be among
+        them."""
         for entry in self._iter_entries(dict_id):
             yield entry.key
 
     def iter_items(self, dict_id: str) -> Iterator[tuple[bytes, bytes]]:
-        """Likewise; not a use of the entries."""
+        """All keys and values, with the rules of ``iter_keys``. This is not a use of the
+        entries."""
         for entry in self._iter_entries(dict_id):
             if entry.flags & Flag.APART:
                 key = entry.key
@@ -207,7 +211,8 @@ class Dicts:
         return self._tables.read(look)
 
     def _note(self, dict_id: str, looks: list[SeenRow]) -> None:
-        """Write down what looks have found, where that is news and the rows are as they were."""
+        """Write down what looks have found, where it is new and the rows have not changed
+        since."""
         news = [seen for seen in looks if seen.is_news]
 
         def act(txn: Changing) -> None:
@@ -217,7 +222,7 @@ class Dicts:
                     self._settle(txn, seen)
 
         if news:
-            # Where nothing can be written, whoever looks next finds it out again.
+            # If nothing can be written, the next look finds it out again.
             adds = 0 if any(seen.is_live for seen in news) else None
             with contextlib.suppress(OutOfSpaceError, StoreDeniedError):
                 self._tables.change(act, adds)
@@ -225,7 +230,7 @@ class Dicts:
     # --- within a transaction --------------------------------------------
 
     def _look(self, txn: Reading, dict_id: str, key: bytes) -> tuple[SeenRow, bytes | None] | None:
-        """A row, and its value unless it has expired."""
+        """A row, and its value unless the entry has expired."""
         get_resource(txn, dict_id, DICT)
         at = row_key(dict_id, key)
         seen = self._find_entry(txn, at)
@@ -250,7 +255,7 @@ class Dicts:
         return seen.is_live
 
     def _settle(self, txn: Changing, seen: SeenRow) -> None:
-        """Bring the row of an entry to what a look has found."""
+        """Write the row of an entry as a look has found it."""
         if not seen.is_live:
             self._erase(txn, seen.at)
         elif seen.age.noted is not None:
@@ -275,8 +280,8 @@ class Dicts:
     def _sweep(self, txn: Changing, dict_id: str, at: bytes) -> None:
         """Remove the neighbours if they have expired.
 
-        Rows are in the order of hashes, so these are random ones: the more is
-        written, the more is swept, and nobody ever has to look at all.
+        Rows are in the order of hashes, so neighbours are random entries. The more is written, the
+        more is swept, and nobody ever has to look at all entries.
         """
         for key, row in txn.scan(ENTRIES, at + b"\0", end_of(dict_id.encode()), _SWEPT):
             self._settle(txn, see(key, row, self._now()))
@@ -288,7 +293,7 @@ def see(at: bytes, row: bytes, now: Moment) -> SeenRow:
 
 
 def find_term(ttl: float | None) -> tuple[int, Flag]:
-    """How long an entry is kept; InvalidError."""
+    """How long an entry is kept. InvalidError."""
     if ttl is None:
         return IDLE_NS + SLACK_NS, Flag(0)
     if not 0 < ttl < float("inf"):
@@ -297,12 +302,12 @@ def find_term(ttl: float | None) -> tuple[int, Flag]:
 
 
 def row_key(dict_id: str, key: bytes) -> bytes:
-    """Keys may be longer than a table's may be."""
+    """The key of an entry's row: a hash, because keys may be longer than those of a table."""
     return dict_id.encode() + blake3(key).digest()
 
 
 def check_size(size: int, call: str) -> None:
-    """RequestSizeError."""
+    """RequestSizeError for an entry that is too large."""
     if size > VALUE_MAX:
         raise RequestSizeError(
             f"{call} request is too large: {size:,} bytes, at most {VALUE_MAX:,} for one object"

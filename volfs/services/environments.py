@@ -1,8 +1,8 @@
-"""Environments: what divides names, for the resources of a store.
+"""Environments: the names of a store's resources are unique in each.
 
-Whoever makes something in an environment makes the environment with it. One that was made
-for itself has a row; so has one that is being renamed. Volumes are not known here: of them
-and of these an environment is made up in ``volfs/api/environments.py``.
+Creating something in an environment creates the environment. An environment has a row only if
+somebody created it by itself, or while it is being renamed. Volumes are not known here:
+``volfs/api/environments.py`` puts volumes and resources together.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class EnvironmentRow(msgspec.Struct, frozen=True):
     created_ns: int
     created_by: str
     former: str = ""
-    """What it was called, while it is being renamed: volumes may still be called so."""
+    """The former name while the environment is being renamed: volumes may still have that one."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -49,7 +49,7 @@ _decoder = msgspec.msgpack.Decoder(EnvironmentRow)
 
 
 class Environments:
-    """The environments of a store, as far as its tables tell them."""
+    """The environments of a store, as far as its tables know them."""
 
     def __init__(self, store: TableStore, now: Clock = now_ns) -> None:
         self._store = store
@@ -57,12 +57,13 @@ class Environments:
         self._now = now
 
     def list_rows(self) -> dict[str, EnvironmentRow]:
-        """Those that somebody made, by name."""
+        """The environments that somebody created, by name."""
         rows = self._tables.read(lambda txn: txn.scan(ENVIRONMENTS, b"\0", b"\xff", EVERYTHING))
         return {key.decode(): _decode(key, row) for key, row in rows}
 
     def list_resources(self) -> dict[str, dict[ResourceKind, list[str]]]:
-        """The names there are, by environment and kind; none that has nothing."""
+        """The names of resources, by environment and kind. An environment without resources is
+        left out."""
         found: dict[str, dict[ResourceKind, list[str]]] = {}
         for kind in KINDS:
             for environment, name in Resources(self._store, kind).list_names():
@@ -70,7 +71,7 @@ class Environments:
         return found
 
     def create(self, name: str) -> None:
-        """AlreadyExistsError where it has a row; InvalidNameError."""
+        """Create an environment. AlreadyExistsError if it has a row; InvalidNameError."""
         row = EnvironmentRow(check_environment(name, is_new=True), self._now(), default_author())
 
         def act(txn: Changing) -> None:
@@ -81,11 +82,12 @@ class Environments:
         self._tables.change(act)
 
     def remove(self, name: str) -> None:
-        """Take its row away, if it has one. What is in it keeps it there."""
+        """Remove the row of an environment, if it has one. The environment exists as long as
+        something is in it."""
         self._tables.change(lambda txn: txn.delete(ENVIRONMENTS, name.encode()), adds=None)
 
     def delete_resources(self, name: str) -> None:
-        """Remove all that has a name in it, as ``delete`` of each kind does."""
+        """Remove every named resource of an environment, as ``delete`` of each kind does."""
         for kind, names in self.list_resources().get(name, {}).items():
             for one in names:
                 if kind == SECRET:
@@ -96,11 +98,11 @@ class Environments:
     # --- renaming --------------------------------------------------------
 
     def begin_rename(self, old: str, new: str) -> None:
-        """Let all resources of one belong to the other; its volumes have to follow.
+        """Move all resources of ``old`` to ``new``. The caller then moves the volumes.
 
-        May be repeated until ``end_rename``. Secrets are sealed anew: StoreDeniedError
-        without their key. AlreadyExistsError where there is something of the new name;
-        ConflictError where that is being renamed from another.
+        This may be repeated until ``end_rename``. Secrets are sealed anew: StoreDeniedError
+        without their key. AlreadyExistsError if something of the new name exists; ConflictError if
+        that environment is being renamed from another one.
         """
         check_environment(new, is_new=True)
 
@@ -116,7 +118,7 @@ class Environments:
         self._tables.change(act)
 
     def end_rename(self, new: str) -> None:
-        """The volumes have followed."""
+        """The volumes have been moved: forget the former name."""
 
         def act(txn: Changing) -> None:
             row = _find(txn, new)
@@ -139,7 +141,7 @@ class Environments:
 
 def _check_goal(txn: Reading, row: EnvironmentRow | None, old: str, new: str) -> None:
     if row is not None and row.former == old:
-        return  # to be gone on with
+        return  # The rename goes on.
     if row is not None and row.former:
         raise ConflictError(
             f"Environment '{new}' is being renamed from '{row.former}'; finish that first: "
@@ -150,7 +152,7 @@ def _check_goal(txn: Reading, row: EnvironmentRow | None, old: str, new: str) ->
 
 
 def _list_in(txn: Reading, environment: str) -> list[Resource]:
-    """Also those without a name."""
+    """All resources of an environment, including those without a name."""
     rows = txn.scan(RESOURCES, b"\0", b"\xff", EVERYTHING)
     found = (decode_resource(key.decode(), row) for key, row in rows)
     return [resource for resource in found if resource.environment == environment]

@@ -1,7 +1,7 @@
-"""The key file, and sealing with it: a random key for each secret, itself sealed by the file's.
+"""The key file, and sealing with it: each secret has a random key, which a key of the file seals.
 
-The file has one key a line, the newest first; that one seals. It is the only
-thing that makes a stored secret readable, so it is not in the store.
+The file has one key on each line, the newest first. The newest key seals. Without the file no
+stored secret can be read, so the file is not in the store.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FILE_MAX = 1 << 20
 
 
 class Key:
-    """32 secret bytes, and a public id by which sealed things name them."""
+    """32 secret bytes, and a public id by which a sealed secret names its key."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -40,14 +40,16 @@ class Key:
         return f"Key({self.id.hex()})"
 
     def encrypt(self, data: bytes, about: bytes) -> bytes:
-        """AES-256-GCM: the nonce, then the text and its tag. ``about`` is authenticated, too."""
+        """Encrypt with AES-256-GCM: the nonce, then the text and its tag. ``about`` is
+        authenticated, too."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         nonce = secrets.token_bytes(_NONCE_SIZE)
         return nonce + AESGCM(self._secret).encrypt(nonce, data, about)
 
     def decrypt(self, data: bytes, about: bytes) -> bytes:
-        """DamagedObjectError if it was not encrypted with this key, or about something else."""
+        """Decrypt. DamagedObjectError if the bytes were encrypted with another key or another
+        ``about``."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -65,11 +67,12 @@ def make_key() -> Key:
 
 
 class EncryptedSecret(msgspec.Struct, array_like=True, frozen=True):
-    """A stored secret: its bytes under a key of their own, that key under the file's."""
+    """A stored secret: its bytes, encrypted with a key of their own, and that key, encrypted with
+    the file's."""
 
     version: int
     key: bytes
-    """Id of the file's key."""
+    """The id of the file's key."""
     wrapped: bytes
     content: bytes
 
@@ -88,20 +91,22 @@ class KeyRing(NamedTuple):
         return [key.id for key in self.keys]
 
     def seal(self, data: bytes, context: bytes, version: int) -> EncryptedSecret:
-        """``context`` says whose it is: only for the same can it be opened again."""
+        """Seal a secret. It can be opened only with the same ``context``, which says whose it
+        is."""
         secret = secrets.token_bytes(_KEY_SIZE)
         about = context + b"\0%d" % version
         wrapped = self.keys[0].encrypt(secret, about)
         return EncryptedSecret(version, self.keys[0].id, wrapped, Key(secret).encrypt(data, about))
 
     def open(self, sealed: EncryptedSecret, context: bytes) -> bytes:
-        """DamagedObjectError; StoreDeniedError if the file has not the key."""
+        """Open a sealed secret. DamagedObjectError; StoreDeniedError if the file does not have the
+        key."""
         about = sealed.about(context)
         secret = self._get(sealed.key).decrypt(sealed.wrapped, about)
         return Key(secret).decrypt(sealed.content, about)
 
     def rewrap(self, sealed: EncryptedSecret, context: bytes) -> EncryptedSecret:
-        """The same content and its key, under the newest key of the file."""
+        """The same secret, with its own key sealed by the newest key of the file."""
         about = sealed.about(context)
         secret = self._get(sealed.key).decrypt(sealed.wrapped, about)
         wrapped = self.keys[0].encrypt(secret, about)
@@ -121,7 +126,8 @@ class KeyRing(NamedTuple):
 
 
 def find_key_file(store_url: str) -> Path:
-    """``VOLFS_SECRET_KEY_FILE``, else beside the store: a copy of a store has no key."""
+    """``VOLFS_SECRET_KEY_FILE``, else a file beside the store, so that a copy of a store has no
+    key."""
     named = os.environ.get("VOLFS_SECRET_KEY_FILE")
     if named:
         return Path(named)
@@ -132,12 +138,13 @@ def find_key_file(store_url: str) -> Path:
 
 
 def is_shared(store_url: str) -> bool:
-    """Whether the key file was named, so that other stores may use it, too."""
+    """Whether the key file was named by the variable, so that other stores may use it, too."""
     return bool(os.environ.get("VOLFS_SECRET_KEY_FILE"))
 
 
 def load_keys(path: Path) -> KeyRing:
-    """StoreDeniedError if there is none, or others know it; LocalFileError if it is none."""
+    """Read the key file. StoreDeniedError if there is none, or if others know it; LocalFileError
+    if it is no key file."""
     try:
         with open(path, opener=_open_at_once) as file:
             _check_private(path, os.fstat(file.fileno()))
@@ -156,12 +163,15 @@ def load_keys(path: Path) -> KeyRing:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """A fifo that somebody put there keeps nobody waiting."""
+    """Open the file without waiting, in case somebody put a fifo there."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _check_private(path: Path, status: os.stat_result) -> None:
-    """Whoever makes the file first, in a directory of others, would know all that it seals."""
+    """StoreDeniedError unless only this user and root can know the key.
+
+    Otherwise somebody else could create the file first, and would know everything that it seals.
+    """
     if not stat.S_ISREG(status.st_mode):
         raise StoreDeniedError(f"{path}: a key file is a regular file")
     if status.st_uid not in (0, os.geteuid()):
@@ -179,19 +189,20 @@ def _parse(path: Path, line: str) -> Key:
         secret = bytes.fromhex(digits)
         if magic == _MAGIC and len(secret) == _KEY_SIZE:
             return Key(secret)
-    # Never with the line itself.
+    # The message never has the line itself.
     raise LocalFileError(f"{path} is not a key file of volfs")
 
 
 def create_key_file(path: Path) -> None:
-    """Make one with a new key, unless it is there. Two at once agree on one."""
+    """Create a key file with a new key, unless it exists. Two processes at once agree on one
+    file."""
     with _written_beside(path, [make_key()]) as new, contextlib.suppress(FileExistsError):
         os.link(new, path)
     _sync(path.parent)
 
 
 def replace_key_file(path: Path, keys: Sequence[Key]) -> None:
-    """At once, and durable: the whole new file, or the old one."""
+    """Replace the key file durably: afterwards it is the whole new file or the old one."""
     with _written_beside(path, keys) as new:
         new.replace(path)
     _sync(path.parent)
@@ -199,7 +210,8 @@ def replace_key_file(path: Path, keys: Sequence[Key]) -> None:
 
 @contextlib.contextmanager
 def _written_beside(path: Path, keys: Sequence[Key]) -> Iterator[Path]:
-    """A new file with these keys, whole and durable; it is gone at the end, or moved."""
+    """A new, durable file with these keys beside the key file. At the end it is moved or
+    deleted."""
     new = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
     try:
         with open(new, "xb", opener=_create_private) as file:
@@ -227,8 +239,9 @@ def _sync(directory: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """No other rotation changes the key file meanwhile. Errors as of ``load_keys``."""
-    # Of the directory, for the file itself is replaced.
+    """Keep other rotations from changing the key file meanwhile. Raises what ``load_keys``
+    raises."""
+    # The lock is on the directory, because the file itself is replaced.
     load_keys(path)
     fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

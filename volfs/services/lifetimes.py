@@ -1,7 +1,7 @@
-"""When an entry of a Dict expires, and how that is written in its row. Pure.
+"""When an entry of a Dict expires, and how its row says so. Pure.
 
-A row has a term, and what is known of the time that has passed of it (``store/elapsed.py``).
-Rows of older versions of volfs have only a date: they begin a term when they are first seen.
+A row has a term, and the time that is known to have passed of it (``store/elapsed.py``). Rows of
+older versions of volfs have only a date. They begin a term when they are first seen.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ from volfs.store.clock import Moment
 from volfs.store.elapsed import SIZE, Wait, begin_wait, decode_wait, look_again
 
 IDLE_NS = 7 * 24 * 3600 * 10**9
-"""An entry expires when nobody has read or written it for so long."""
+"""An entry expires when nobody has read or written it for so long ..."""
 SLACK_NS = 3600 * 10**9
-"""... or up to so much later: not every read is worth a write."""
+"""... or up to this much later, because not every read is worth a write."""
 OVERDUE_NS = 600 * 10**9
-"""An entry that has only a date is kept for so long after the first look, if that has passed."""
+"""How long an entry that has only a date, which has passed, is kept after the first look."""
 TERM_MAX = (1 << 63) - 1
 _HEAD = struct.Struct("<QB3xI")
 
 
 class Flag(IntFlag):
     TTL = 1
-    """It expires when its term is over, used or not."""
+    """The entry expires when its term is over, used or not."""
     APART = 2
     """The value is in the other table."""
     TERM = 4
-    """It has a term; without this flag, a date."""
+    """The row has a term. Without this flag it has a date."""
 
 
 class DictEntry(NamedTuple):
-    """A row. ``value`` is empty where it lies apart."""
+    """A row. ``value`` is empty if the value lies apart."""
 
     term_ns: int
-    """Without a wait: nanoseconds since 1970, the date."""
+    """The date in nanoseconds since 1970, for a row without a term."""
     wait: Wait | None
     flags: Flag
     key: bytes
@@ -50,12 +50,12 @@ class DictEntry(NamedTuple):
 
 
 class Age(NamedTuple):
-    """What a look at an entry found."""
+    """What a look at an entry has found."""
 
     left_ns: int
-    """Not above 0: it has expired."""
+    """Time that is left. At 0 and below, the entry has expired."""
     noted: DictEntry | None
-    """How its row is to be, if that is news."""
+    """The row as it is to be written, or None if nothing has changed."""
 
 
 def decode_entry(row: bytes) -> DictEntry:

@@ -1,6 +1,6 @@
-"""What a Queue does: first in, first out, in partitions that know nothing of each other.
+"""The rules of a Queue: first in, first out, in partitions that are independent of each other.
 
-Items have consecutive numbers; a partition's row says which ones are there.
+Items have consecutive numbers. The row of a partition says which numbers exist.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ PARTITION_BYTES_MAX = 64 << 20
 ITEM_MAX = 1 << 20
 KEY_MAX = 64
 TTL_MAX = 24 * 3600
-"""Seconds that a partition is kept after the last put, at most."""
+"""How long a partition is kept after the last put, in seconds, at most."""
 _ROW = struct.Struct("<QQQQ")
 _NUMBER = struct.Struct(">Q")
 _COUNT = struct.Struct("<I")
 
 
 class Partition(NamedTuple):
-    """A row: the items ``head`` to ``tail - 1`` are there, of so many bytes together."""
+    """A row: items ``head`` to ``tail - 1`` exist, and have so many bytes together."""
 
     head: int
     tail: int
     size: int
     expires_ns: int
-    """By the clock of this run of the machine, which nobody sets: no partition outlives it."""
+    """By the clock of this run of the machine, which nobody can set: no partition outlives that
+    run."""
 
     @property
     def length(self) -> int:
@@ -64,7 +65,7 @@ _NEW = Partition(0, 0, 0, 0)
 
 
 class Queues:
-    """All Queues of a store. NotFoundError from each call if the Queue is gone."""
+    """All Queues of a store. Each call raises NotFoundError if the Queue is gone."""
 
     def __init__(self, store: TableStore, now: Clock = uptime_ns) -> None:
         self._store = store
@@ -76,10 +77,10 @@ class Queues:
     def put(
         self, queue_id: str, partition: bytes, items: Sequence[bytes], ttl: float, call: str
     ) -> bool:
-        """Append all or none; False if there is no room now.
+        """Append all items or none. False if there is no room now.
 
-        RequestSizeError if they could never fit, in the name of ``call``;
-        InvalidError for the ttl; ResourceExhaustedError for too many partitions.
+        RequestSizeError, which names ``call``, if the items could never fit; InvalidError for the
+        ttl; ResourceExhaustedError for too many partitions.
         """
         check_items(items, call)
         if not 0 < ttl <= TTL_MAX:
@@ -113,7 +114,7 @@ class Queues:
         call: str,
         seconds: float | None,
     ) -> bool:
-        """As ``put``, but waits for room; False if there was none in ``seconds``."""
+        """As ``put``, but wait for room. False if there was none within ``seconds``."""
         room = self._signal(b"room", row_key(queue_id, partition))
 
         def look() -> bool | None:
@@ -122,7 +123,8 @@ class Queues:
         return wait_for(look, room, seconds) or False
 
     def take(self, queue_id: str, partition: bytes, limit: int) -> list[bytes]:
-        """Remove and return the first items, at most ``limit``; none if it is empty."""
+        """Remove and return the first items, at most ``limit``. An empty list if there are
+        none."""
         at = row_key(queue_id, partition)
 
         def act(txn: Changing) -> list[bytes]:
@@ -138,7 +140,8 @@ class Queues:
     def take_waiting(
         self, queue_id: str, partition: bytes, limit: int, seconds: float | None
     ) -> list[bytes]:
-        """As ``take``, but waits for a first item; none if none came in ``seconds``."""
+        """As ``take``, but wait for a first item. An empty list if none came within
+        ``seconds``."""
         items = self._signal(b"items", row_key(queue_id, partition))
         return wait_for(lambda: self.take(queue_id, partition, limit) or None, items, seconds) or []
 
@@ -156,9 +159,9 @@ class Queues:
     def peek(
         self, queue_id: str, partition: bytes, position: int, limit: int
     ) -> tuple[list[bytes], int]:
-        """Items from a position on, and the position after them. Removes nothing.
+        """The items from a position on, and the position after them. Nothing is removed.
 
-        Positions of items that are gone mean the first that is there.
+        A position whose item is gone means the first item that exists.
         """
         at = row_key(queue_id, partition)
 
@@ -174,7 +177,7 @@ class Queues:
     def peek_waiting(
         self, queue_id: str, partition: bytes, position: int, limit: int, seconds: float
     ) -> tuple[list[bytes], int]:
-        """As ``peek``, but waits for a first item; none if none came in ``seconds``."""
+        """As ``peek``, but wait for a first item. No items if none came within ``seconds``."""
 
         def look() -> tuple[list[bytes], int] | None:
             found = self.peek(queue_id, partition, position, limit)
@@ -184,7 +187,7 @@ class Queues:
         return wait_for(look, arrivals, seconds) or ([], position)
 
     def count(self, queue_id: str, partition: bytes) -> int:
-        """Items of one partition."""
+        """How many items a partition has."""
 
         def look(txn: Reading) -> int:
             self._check(queue_id)
@@ -194,7 +197,7 @@ class Queues:
         return self._tables.read(look)
 
     def get_usage(self, queue_id: str) -> QueueUsage:
-        """Partitions that have items, and their items."""
+        """How many partitions have items, and how many items there are."""
         first = queue_id.encode()
 
         def look(txn: Reading) -> QueueUsage:
@@ -245,7 +248,7 @@ class Queues:
         return None if data is None else self._live(data)
 
     def _live(self, data: bytes) -> Partition | None:
-        """The row, unless it has expired."""
+        """The row of a partition, unless it has expired."""
         row = decode_partition(data)
         return row if row.expires_ns > self._now() else None
 
@@ -259,7 +262,7 @@ class Queues:
         return item
 
     def _add(self, txn: Changing, queue_id: str, at: bytes) -> Partition:
-        """A new partition, in the place of an expired one if there is one."""
+        """A new partition, which takes the place of an expired one if there is one."""
         self._erase(txn, queue_id, at)
         self._sweep(txn, queue_id, at, limit=2)
         if self._count_partitions(txn, queue_id) >= PARTITIONS_MAX:
@@ -294,7 +297,8 @@ class Queues:
 
 
 def row_key(queue_id: str, partition: bytes) -> bytes:
-    """With the length first, so that no partition's items are among another's."""
+    """The key of a partition's row. It begins with the length of the name, so that no partition's
+    items lie among those of another."""
     return queue_id.encode() + bytes((len(partition),)) + partition
 
 
@@ -309,7 +313,7 @@ def decode_partition(data: bytes) -> Partition:
 
 
 def check_items(items: Sequence[bytes], call: str) -> None:
-    """RequestSizeError."""
+    """RequestSizeError for an item that is too large."""
     largest = max(map(len, items), default=0)
     if largest > ITEM_MAX:
         raise RequestSizeError(

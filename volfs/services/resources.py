@@ -1,9 +1,9 @@
-"""Resources: the Dicts, Queues and Secrets there are, by name and by id.
+"""Resources: the Dicts, Queues and Secrets of a store, by name and by id.
 
-A name belongs to an environment: the same name in two of them is two
-resources. An *ephemeral* resource has no name and is removed when nobody has
-said for a while that it is needed. What a removed resource contained is
-*doomed*: it can be reached no more, and goes away in pieces, by whoever comes.
+A name belongs to an environment: the same name in two environments is two resources. An
+*ephemeral* resource has no name, and is removed when its owner has not renewed it for a while.
+What a removed resource contained is *doomed*: it cannot be reached any more, and later calls
+remove it in pieces.
 """
 
 from __future__ import annotations
@@ -35,15 +35,18 @@ from volfs.store.identity import default_author, make_id
 from volfs.store.tables import Changing, Reading, Tables, TableStore, end_of
 
 Clock = Callable[[], int]
-"""Nanoseconds since 1970."""
+"""The present time in nanoseconds since 1970."""
 EPHEMERAL_NS = 15 * 60 * 10**9
-"""How long an ephemeral resource is kept after it was last said to be needed: by a clock that
-nobody sets. In another run of the machine it is kept for half as long at least: a store may be
-used by containers that have not the same idea of which run it is."""
+"""How long an ephemeral resource is kept after its owner renewed it, by a clock that nobody can
+set.
+
+In another run of the machine it is kept for at least half as long, because the containers that use
+a store may disagree about which run it is.
+"""
 EVERYTHING = 1 << 30
 _PIECE = 1000
 _KEY_MAX = 500
-"""Bytes of a key that a table takes; those of names that can be are shorter."""
+"""The longest key of a table in bytes. The keys of valid names are shorter."""
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 _OLDER = struct.Struct("<Q16s")
 _NEVER = (1 << 63) - 1
@@ -51,7 +54,7 @@ _APP_ID = re.compile(r"ap-[a-zA-Z0-9]{22}")
 
 
 class ResourceKind(NamedTuple):
-    """A sort of resource: how its ids begin, and what it is called."""
+    """A kind of resource: how its ids begin, and what it is called."""
 
     prefix: str
     noun: str
@@ -63,11 +66,11 @@ DICT, QUEUE, SECRET = (
     ResourceKind("st", "Secret"),
 )
 VOLUME, NETWORK = ResourceKind("vo", "Volume"), ResourceKind("sv", "NetworkFileSystem")
-"""Only ephemeral ones are resources: for as long as such a one is, its volume is needed."""
+"""Only ephemeral volumes are resources. As long as one exists, its volume is needed."""
 
 
 class Resource(msgspec.Struct, frozen=True):
-    """What never changes of a resource. An ephemeral one has no name."""
+    """The facts of a resource that never change. An ephemeral one has no name."""
 
     id: str
     name: str
@@ -77,13 +80,13 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 Also = Callable[[Changing, Resource], object]
-"""What else happens in the transaction that makes or removes a resource."""
+"""A change that happens in the transaction that creates or removes a resource."""
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Resource)
 
 
 def check_name(noun: str, name: str) -> str:
-    """Return ``name``; InvalidNameError, in Modal's words."""
+    """Return ``name``. InvalidNameError, in Modal's words."""
     if not _NAME.fullmatch(name) or _APP_ID.fullmatch(name) or name in (".", ".."):
         raise InvalidNameError(
             f"Invalid {noun} name: '{name}'.\n\nNames may contain only alphanumeric characters, "
@@ -119,9 +122,9 @@ class Resources:
         allow_existing: bool = False,
         also: Also | None = None,
     ) -> Resource:
-        """Add a resource, or return the one there is; AlreadyExistsError; InvalidNameError.
+        """Create a resource, or return the existing one. AlreadyExistsError; InvalidNameError.
 
-        ``also`` happens only if it is added.
+        ``also`` happens only if the resource is created.
         """
         key = self._key(check_name(self._kind.noun, name), environment)
         new = self._make(name, environment)
@@ -143,7 +146,8 @@ class Resources:
         return self._tables.change(act)
 
     def create_ephemeral(self, environment: str) -> Resource:
-        """Add one without a name, to be kept for ``EPHEMERAL_NS`` unless renewed."""
+        """Create a resource without a name, which is kept for ``EPHEMERAL_NS`` unless it is
+        renewed."""
         self.remove_lapsed()
         new = self._make("", environment)
 
@@ -174,7 +178,7 @@ class Resources:
     # --- looking ---------------------------------------------------------
 
     def get(self, name: str, environment: str) -> Resource:
-        """NotFoundError."""
+        """The resource of that name. NotFoundError."""
 
         def look(txn: Reading) -> Resource:
             known = txn.find(NAMES, self._key(name, environment))
@@ -187,11 +191,11 @@ class Resources:
         return self._tables.read(look)
 
     def get_by_id(self, resource_id: str) -> Resource:
-        """NotFoundError."""
+        """The resource with that id. NotFoundError."""
         return self._tables.read(lambda txn: get_resource(txn, resource_id, self._kind))
 
     def list_all(self, environment: str) -> list[Resource]:
-        """Those with a name, newest first."""
+        """The resources with a name, newest first."""
         first = self._key("", environment)
 
         def look(txn: Reading) -> list[Resource]:
@@ -201,7 +205,7 @@ class Resources:
         return sorted(self._tables.read(look), key=lambda r: (-r.created_ns, r.name))
 
     def list_names(self) -> list[tuple[str, str]]:
-        """Of all environments: the environment, and the name."""
+        """The names in all environments: environment and name."""
         first = f"{self._kind.prefix}/".encode()
         rows = self._tables.read(lambda txn: txn.scan(NAMES, first, end_of(first), EVERYTHING))
         parts = (key.decode().split("/", 2) for key, _ in rows)
@@ -246,7 +250,7 @@ class Resources:
             also(txn, resource)
 
     def remove_lapsed(self) -> None:
-        """Remove ephemeral resources of this kind that nobody has renewed in time."""
+        """Remove the ephemeral resources of this kind that nobody has renewed in time."""
         first = f"{self._kind.prefix}-".encode()
 
         def act(txn: Changing) -> None:
@@ -271,7 +275,7 @@ def _name_key(prefix: str, environment: str, name: str) -> bytes:
 
 
 def get_resource(txn: Reading, resource_id: str, kind: ResourceKind) -> Resource:
-    """NotFoundError if there is none of this id, or not of this kind."""
+    """The resource with that id. NotFoundError if there is none, or if it is of another kind."""
     row = txn.find(RESOURCES, to_stored(resource_id).encode()[:100]) if resource_id else None
     if row is None or not resource_id.startswith(kind.prefix):
         raise NotFoundError(f"{kind.noun} '{resource_id}' not found; it was deleted, or never was")
@@ -279,7 +283,7 @@ def get_resource(txn: Reading, resource_id: str, kind: ResourceKind) -> Resource
 
 
 def decode_resource(resource_id: str, row: bytes) -> Resource:
-    """DamagedObjectError."""
+    """Decode a row. DamagedObjectError."""
     try:
         resource = _decoder.decode(row)
         return msgspec.structs.replace(resource, created_by=from_stored(resource.created_by))
@@ -288,7 +292,8 @@ def decode_resource(resource_id: str, row: bytes) -> Resource:
 
 
 def _decode_wait(row: bytes) -> Wait:
-    """Rows of older versions of volfs say when it lapses, in which run; not at which date."""
+    """The wait of a row. Rows of older versions of volfs have the run and the time at which the
+    resource lapses, but no date."""
     if len(row) != _OLDER.size:
         return decode_wait(row)
     until, boot = _OLDER.unpack(row)
@@ -305,7 +310,7 @@ def encode_resource(resource: Resource) -> bytes:
 
 
 def remove_doomed(store: TableStore) -> None:
-    """Remove what deleted resources contained, in transactions that are not long."""
+    """Remove what deleted resources contained, in short transactions."""
     doomed = store.durable.read(lambda txn: txn.scan(DOOMED, b"\0", b"\xff", EVERYTHING))
     for key, _ in doomed:
         for tables, names in _contents(store):

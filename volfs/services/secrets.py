@@ -1,7 +1,7 @@
-"""What a Secret does: names and values for environments of processes, sealed where they are kept.
+"""The rules of a Secret: variables for processes, encrypted wherever they are stored.
 
-Values are in the clear only in the memory of who makes or uses them. No
-message here has one in it.
+Only the memory of a process that makes or uses a Secret has its values in the clear. No message
+here contains a value.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ T = TypeVar("T")
 KEY_MAX = 16_384
 VALUE_MAX = 32_768
 CURRENT = b"current-key"
-"""The row that says which key seals: who has an older file must read it again."""
+"""The row that names the key that seals. A process with an older file has to read the file
+again."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TIME = struct.Struct("<Q")
 _encoder = msgspec.msgpack.Encoder()
@@ -52,11 +53,12 @@ _content = msgspec.msgpack.Decoder(dict[str, str])
 
 
 class KeyChangedError(StoreDeniedError):
-    """The file that was read has not the key that seals: it was rotated, or is another's."""
+    """The file that was read does not have the key that seals: it was rotated, or belongs to
+    others."""
 
 
 def check_values(values: Mapping[str, str]) -> None:
-    """InvalidError, in words that give no value away."""
+    """InvalidError, in words that contain no value."""
     for name, value in values.items():
         if not _NAME.fullmatch(name) or len(name) > KEY_MAX:
             raise InvalidError(
@@ -89,10 +91,10 @@ class Secrets:
         *,
         allow_existing: bool = False,
     ) -> Resource:
-        """Add a Secret; AlreadyExistsError unless it is allowed to be there and stay as it is.
+        """Create a Secret.
 
-        Makes the key file if the store has had no secret yet. InvalidError;
-        StoreDeniedError.
+        AlreadyExistsError if it exists, unless ``allow_existing``: then it stays as it is. Creates
+        the key file if the store has had no secret yet. InvalidError; StoreDeniedError.
         """
         check_values(values)
         self._make_key_file()
@@ -108,7 +110,7 @@ class Secrets:
         return self._with_keys(make)
 
     def update(self, secret_id: str, values: Mapping[str, str], *, replace: bool = False) -> None:
-        """Set these, and keep the others unless ``replace``. NotFoundError; InvalidError."""
+        """Set these values. The others stay, unless ``replace``. NotFoundError; InvalidError."""
         check_values(values)
 
         def make(keys: KeyRing) -> None:
@@ -124,13 +126,13 @@ class Secrets:
         self._with_keys(make)
 
     def move(self, txn: Changing, old: Resource, new: Resource) -> None:
-        """Seal anew what is sealed for whose a Secret was. StoreDeniedError without the key."""
+        """Seal the Secret ``old`` anew as ``new``. StoreDeniedError without the key."""
         keys = load_keys(self._path)
         sealed = self._get(txn, old)
         self._put(txn, keys, new, self._open(keys, old, sealed), sealed.version + 1)
 
     def delete(self, name: str, environment: str) -> None:
-        """Remove it, sealed bytes and all. NotFoundError."""
+        """Remove a Secret with its sealed bytes. NotFoundError."""
 
         def also(txn: Changing, resource: Resource) -> None:
             for table in (SECRETS, USES):
@@ -141,7 +143,7 @@ class Secrets:
     # --- using -----------------------------------------------------------
 
     def read(self, secret_id: str) -> dict[str, str]:
-        """Its names and values. NotFoundError; StoreDeniedError without the key."""
+        """The names and values of a Secret. NotFoundError; StoreDeniedError without the key."""
 
         def look(txn: Reading) -> tuple[Resource, EncryptedSecret]:
             resource = get_resource(txn, secret_id, SECRET)
@@ -152,13 +154,13 @@ class Secrets:
             try:
                 return self._open(load_keys(self._path), resource, sealed)
             except StoreDeniedError:
-                # Rotated between the two looks? Then the row is another now.
+                # If the key was rotated between the two looks, the row is another one now.
                 before, (resource, sealed) = sealed, self._tables.read(look)
                 if sealed == before:
                     raise
 
     def check_keys(self, secret_id: str, required: list[str]) -> None:
-        """NotFoundError, naming the keys that it lacks."""
+        """NotFoundError that names the keys that the Secret lacks."""
         missing = [name for name in required if name not in self.read(secret_id)]
         if missing:
             said = ", ".join(f"'{name}'" for name in missing)
@@ -166,22 +168,22 @@ class Secrets:
             raise NotFoundError(f"Secret '{name}' lacks the required key(s) {said}")
 
     def note_use(self, secret_id: str) -> None:
-        """Remember that it was used now."""
+        """Note that the Secret was used now."""
         used = _TIME.pack(self._now())
         self._tables.change(lambda txn: txn.put(USES, secret_id.encode(), used))
 
     def find_last_use(self, secret_id: str) -> int | None:
-        """When, in nanoseconds since 1970."""
+        """When the Secret was last used, in nanoseconds since 1970; None if never."""
         row = self._tables.read(lambda txn: txn.find(USES, secret_id.encode()))
         return None if row is None else int(_TIME.unpack(row)[0])
 
     # --- keys ------------------------------------------------------------
 
     def rotate_key(self) -> tuple[int, Path]:
-        """Seal all Secrets' keys with a new one; how many, and in which file it is.
+        """Seal the keys of all Secrets with a new key. Returns how many, and the key file.
 
-        The new key is in the file before it seals, the old ones until nothing
-        needs them; they stay in a file that was named, for other stores' sake.
+        The file gets the new key before that key seals. It keeps the old keys until nothing needs
+        them. A file that was named keeps them for ever, because other stores may need them.
         """
         path = self._path
         with locked(path):
@@ -207,13 +209,14 @@ class Secrets:
         return find_key_file(self._store.url)
 
     def _make_key_file(self) -> None:
-        """Only for a store without secrets: to those there are, a new key would be of no use."""
+        """Create the key file, but only for a store without secrets: a new key could not read
+        existing ones."""
         current = self._tables.read(lambda txn: txn.find(SECRETS, CURRENT))
         if current is None and not self._path.exists():
             create_key_file(self._path)
 
     def _with_keys(self, make: Callable[[KeyRing], T]) -> T:
-        """``make`` with the keys of the file; again if they were rotated meanwhile."""
+        """Run ``make`` with the keys of the file; once more if they were rotated meanwhile."""
         keys = load_keys(self._path)
         while True:
             try:
@@ -258,12 +261,12 @@ class Secrets:
 
 
 def _encode_values(values: Mapping[str, str]) -> bytes:
-    """A value may have any bytes but NUL, as a variable may."""
+    """Encode the values. A value may have any bytes but NUL, like a variable of a process."""
     return msgspec.msgpack.encode({name: to_stored(value) for name, value in values.items()})
 
 
 def _context(resource: Resource) -> bytes:
-    """Whose it is: sealed bytes under another name, or id, cannot be opened."""
+    """Whose secret it is. Sealed bytes cannot be opened under another name or id."""
     return "\0".join((resource.id, resource.environment, resource.name)).encode()
 
 

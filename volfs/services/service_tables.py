@@ -1,4 +1,5 @@
-"""The tables of this room. Rows, byte by byte: docs/format.md, "Tables"."""
+"""The tables of Dicts, Queues, Secrets and environments. Rows, byte by byte: docs/format.md,
+"Tables"."""
 
 from __future__ import annotations
 
@@ -18,5 +19,5 @@ ALL = TableNames(
 
 
 def open_services(url: str, *, create: bool = False) -> TableStore:
-    """All these tables of the store at an address; errors as of ``open_store``."""
+    """Open these tables of the store at an address. Raises what ``open_store`` raises."""
     return open_tables(url, ALL, create=create)

@@ -1,4 +1,4 @@
-"""Waiting for what another process does, until a deadline or until nobody wants it any more."""
+"""Waiting for another process to change something, until a deadline or a cancellation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from volfs.store.tables import Signal
 
 T = TypeVar("T")
 LOOK_AGAIN = 1.0
-"""Seconds after which a waiter looks by itself: a wake may die with the process it woke."""
+"""Seconds after which a waiter looks by itself, because a wake can die with the process that it
+woke."""
 
 
 class CancelledWaitError(BaseException):
-    """Nobody wants the answer any more. Like KeyboardInterrupt, it is no failure."""
+    """The wait was cancelled. Like KeyboardInterrupt, this is no failure."""
 
 
 class Cancellation:
@@ -31,11 +32,12 @@ class Cancellation:
         with self._lock:
             self._cancelled = True
             if self._signal is not None:
-                # All of them: it may have been woken for something it now leaves there.
+                # All waiters: the one that is woken may leave the item to the others.
                 self._signal.wake()
 
     def enter(self, signal: Signal) -> None:
-        """From now on ``cancel`` wakes this signal. CancelledWaitError if it was called."""
+        """Let ``cancel`` wake this signal from now on. CancelledWaitError if it was called
+        before."""
         with self._lock:
             self._signal = signal
             if self._cancelled:
@@ -43,11 +45,11 @@ class Cancellation:
 
 
 current: ContextVar[Cancellation | None] = ContextVar("volfs_cancellation", default=None)
-"""Of the call that this thread works for."""
+"""The cancellation of the call that this thread works for."""
 
 
 def wait_for(look: Callable[[], T | None], signal: Signal, seconds: float | None) -> T | None:
-    """What ``look`` returns once it is not None; None if ``seconds`` have passed, None: never."""
+    """What ``look`` returns once that is not None; None after ``seconds`` (None: never)."""
     deadline = None if seconds is None else time.monotonic() + seconds
     cancellation = current.get()
     while True:
