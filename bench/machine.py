@@ -9,6 +9,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from volfs.system.mountinfo import find_fs_type
+
 LIBRARIES = ("blake3", "lmdb", "msgspec", "pyfuse3", "trio", "xxhash", "zstandard")
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
@@ -30,13 +32,7 @@ def describe_machine(directory: Path) -> dict[str, Any]:
 
 def find_file_system(directory: Path) -> str:
     """The type of the file system that holds a directory."""
-    wanted = os.stat(directory).st_dev
-    device = f"{os.major(wanted)}:{os.minor(wanted)}"
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, tail = line.partition(" - ")
-        if fields.split()[2] == device:
-            return tail.split()[0]
-    return "?"
+    return find_fs_type(directory) or "?"
 
 
 def can_drop_caches() -> bool:

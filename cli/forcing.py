@@ -6,7 +6,7 @@ import os
 import select
 import signal
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from volfs.model.names import MAIN
 from volfs_cli.stores import environment, store_url
@@ -50,25 +50,13 @@ def _look_up(name: str) -> int | None:
 
     In a child: a store whose disk hangs keeps whoever opens it.
     """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):  # whoever waits for their end does not wait for the child
-            os.dup2(null, descriptor)
-        _answer(name, writer)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        if not select.select([reader], [], [], STORE_ANSWERS)[0]:
-            os.kill(child, signal.SIGKILL)
-            return None
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    return _read_answer(answer)
+    from volfs.system.children import ask_child
+
+    answer = ask_child(lambda: _answer(name), STORE_ANSWERS)
+    return None if answer is None else _read_answer(answer)
 
 
-def _answer(name: str, pipe: int) -> NoReturn:
+def _answer(name: str) -> bytes:
     from volfs.control.protocol import to_failure
     from volfs.daemon.named_mounts import find_targets
     from volfs.errors import VolfsError
@@ -76,11 +64,9 @@ def _answer(name: str, pipe: int) -> NoReturn:
 
     try:
         mount = _get_only(name, find_targets(name, store_url(), environment()))
-        os.write(pipe, b"%d" % mount.mount.number)
     except VolfsError as error:
-        os.write(pipe, encode_json(to_failure(error)))
-    finally:
-        os._exit(0)
+        return encode_json(to_failure(error))
+    return b"%d" % mount.mount.number
 
 
 def _read_answer(answer: bytes) -> int:

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
-from pathlib import Path
-
-_START, _END = 48, 49
-_FIRST = 3
-"""Of the fields of /proc/self/stat, the first one after the parentheses."""
+from volfs.system.arguments import find_arguments
 
 
 def hide_values() -> None:
     """Erase what follows ``=`` in this process's arguments, where the kernel looks for them.
 
     Until here they could be seen, for as long as Python takes to start. Does
-    nothing on systems that have no such file.
+    nothing on systems that do not tell where that is.
     """
-    try:
-        fields = Path("/proc/self/stat").read_bytes().rpartition(b")")[2].split()
-        start, end = (int(fields[at - _FIRST]) for at in (_START, _END))
-    except (OSError, IndexError, ValueError):
-        return
-    for argument, at in _iter_arguments(ctypes.string_at(start, end - start)):
+    arguments, at = find_arguments(), 0
+    for argument in bytes(arguments).split(b"\0"):
         name, _, value = argument.partition(b"=")
         if value:
-            ctypes.memset(start + at + len(name) + 1, 0, len(value))
-
-
-def _iter_arguments(data: bytes) -> list[tuple[bytes, int]]:
-    """Each argument, and where it begins."""
-    found, at = [], 0
-    for argument in data.split(b"\0"):
-        found.append((argument, at))
+            begin = at + len(name) + 1
+            arguments[begin : begin + len(value)] = bytes(len(value))
         at += len(argument) + 1
-    return found

@@ -12,17 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.harness.forked import Forked, run_forked
+from volfs.system.children import ask_child
+from volfs.system.libc import call
 
 RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT = 1, 2, 4
 _AT_FDCWD = -100
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def renameat2(old: Path, new: Path, flags: int) -> None:
     arguments = (_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), flags)
-    if _libc.renameat2(*arguments) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), str(old))
+    call("renameat2", *arguments)
 
 
 def list_cached_pages(path: Path) -> list[bool]:
@@ -32,10 +31,9 @@ def list_cached_pages(path: Path) -> list[bool]:
         pages = ctypes.create_string_buffer(-(-size // mmap.PAGESIZE))
         mapped = mmap.mmap(file.fileno(), size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
         whole = (ctypes.c_char * size).from_buffer(mapped)
-        failed = _libc.mincore(ctypes.byref(whole), ctypes.c_size_t(size), pages)
+        call("mincore", ctypes.byref(whole), ctypes.c_size_t(size), pages)
         del whole
         mapped.close()
-    assert not failed
     return [bool(byte & 1) for byte in pages.raw]
 
 
@@ -64,24 +62,20 @@ def run_as(user: int, directory: Path, action: Callable[[], object]) -> str:
 
     Relative paths only: the directories above are closed to that user.
     """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
+
+    def act() -> bytes:
         try:
             os.chdir(directory)
             os.setgroups([])
             os.setresgid(user, user, user)
             os.setresuid(user, user, user)
-            os.write(writer, str(action()).encode())
+            return str(action()).encode()
         except Exception as error:  # noqa: BLE001 - the parent judges
-            os.write(writer, repr(error).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with open(reader) as answer:
-        text = answer.read()
-    os.waitpid(child, 0)
-    return text
+            return repr(error).encode()
+
+    answer = ask_child(act)
+    assert answer is not None
+    return answer.decode()
 
 
 def start_python(code: str, *arguments: object) -> subprocess.Popen[str]:

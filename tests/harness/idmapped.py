@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import struct
@@ -11,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_OPEN_TREE, _MOVE_MOUNT, _MOUNT_SETATTR = 428, 429, 442
+from volfs.system.libc import MOUNT_SETATTR, MOVE_MOUNT, OPEN_TREE, call, system_call
+
 _CLONE, _EMPTY_PATH, _FROM_EMPTY_PATH, _IDMAP = 1, 0x1000, 4, 0x100000
 _AT_FDCWD, _NEW_USER_NAMESPACE = -100, 0x10000000
-libc = ctypes.CDLL(None, use_errno=True)
 SHIFT = 100_000
 """What the files have as 0 is shown as this, and so on for 65,536 numbers."""
 
@@ -25,11 +24,11 @@ def idmapped(source: Path, target: Path) -> Iterator[None]:
     file system does not allow it."""
     target.mkdir()
     with _namespace() as users:
-        tree = _call(_OPEN_TREE, _AT_FDCWD, os.fsencode(source), _CLONE | os.O_CLOEXEC)
+        tree = system_call(OPEN_TREE, _AT_FDCWD, os.fsencode(source), _CLONE | os.O_CLOEXEC)
         try:
             attributes = struct.pack("=4Q", _IDMAP, 0, 0, users)
-            _call(_MOUNT_SETATTR, tree, b"", _EMPTY_PATH, attributes, len(attributes))
-            _call(_MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(target), _FROM_EMPTY_PATH)
+            system_call(MOUNT_SETATTR, tree, b"", _EMPTY_PATH, attributes, len(attributes))
+            system_call(MOVE_MOUNT, tree, b"", _AT_FDCWD, os.fsencode(target), _FROM_EMPTY_PATH)
         finally:
             os.close(tree)
     try:
@@ -44,7 +43,7 @@ def _namespace() -> Iterator[int]:
     ready, told = os.pipe()
     child = os.fork()
     if child == 0:
-        libc.unshare(_NEW_USER_NAMESPACE)
+        call("unshare", _NEW_USER_NAMESPACE)
         os.write(told, b"x")
         signal.pause()
     try:
@@ -59,11 +58,3 @@ def _namespace() -> Iterator[int]:
         os.close(told)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-
-
-def _call(number: int, *arguments: object) -> int:
-    result = int(libc.syscall(number, *arguments))
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result

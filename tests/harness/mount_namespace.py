@@ -6,13 +6,14 @@ mount that there is. A mount of which somebody has a copy does not end when it i
 
 from __future__ import annotations
 
-import ctypes
 import os
 import subprocess
+from contextlib import suppress
 
 from volfs.control.mounts import FS_TYPE, list_mount_points
+from volfs.system.libc import DETACH, call, unmount
 
-_CLONE_NEWNS, _MNT_DETACH = 0x20000, 2
+_CLONE_NEWNS = 0x20000
 _SHARE = "VOLFS_TESTS_SHARE_MOUNTS"
 """Set, to look at the mounts of a test from outside."""
 
@@ -21,10 +22,12 @@ def isolate_mounts() -> None:
     """Give this thread, and the processes that it starts, mounts of their own, if it may."""
     if os.geteuid() != 0 or os.environ.get(_SHARE):
         return
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(_CLONE_NEWNS) != 0:
+    try:
+        call("unshare", _CLONE_NEWNS)
+    except OSError:
         return  # a container without CAP_SYS_ADMIN: what mounts fails or is skipped by itself
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     for mount in reversed(list_mount_points()):
         if mount.fs_type == FS_TYPE:  # a copy of one of the host's, which would outlive it
-            libc.umount2(os.fsencode(mount.path), _MNT_DETACH)  # one that is gone is no matter
+            with suppress(OSError):  # one that is gone is no matter
+                unmount(mount.path, DETACH)

@@ -29,6 +29,7 @@ from volfs.model.text_json import decode_json, encode_json
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
+from volfs.system.proc import find_state, list_threads
 from volfs.volume.check import check_store
 from volfs.volume.volumes import create_volume
 
@@ -67,8 +68,7 @@ def wait_until(condition: Callable[[], Any], what: str, deadline: float = DEADLI
 def is_running(pid: int) -> bool:
     """Its first thread is dead before the others let go of what they share."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
-        return state != "Z" or len(os.listdir(f"/proc/{pid}/task")) > 1
+        return find_state(pid) not in ("", "Z") or len(list_threads(pid)) > 1
     except (FileNotFoundError, ProcessLookupError):
         return False
 

@@ -31,7 +31,7 @@ from volfs.errors import (
     VolumeBusyError,
     VolumeInUseError,
 )
-from volfs.vfs.scratch import sync_directory
+from volfs.system.files import sync_directory
 from volfs.volume.history import load_manifest
 from volfs.volume.volumes import delete_volume
 

@@ -23,6 +23,7 @@ from volfs.model.names import Path, parse_path, show_path
 from volfs.model.objects import Oid
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
+from volfs.system.files import write_out
 from volfs.volume.history import load_manifest
 from volfs.volume.leases import held_version
 from volfs.volume.listing import FileEntry, FileStat, describe_stat, iter_listing
@@ -126,7 +127,7 @@ class Readable:
         """
         total = 0
         for block in self.read_file(path):
-            _write_all(fileobj, block)
+            write_out(fileobj, block)
             total += len(block)
             if progress_cb is not None:
                 progress_cb(advance=len(block))
@@ -194,12 +195,3 @@ def _get_file(version: Version, path: str) -> Entry:
     if entry.kind != FileKind.FILE:
         raise InvalidError(f"{show_path(where)}: not a file; nothing can be read from it")
     return entry
-
-
-def _write_all(fileobj: IO[bytes], block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        done = fileobj.write(view)
-        if not done:
-            raise OSError("File object write made no progress")
-        view = view[done:]

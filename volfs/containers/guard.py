@@ -3,45 +3,22 @@
 ``python guard.py LINE OWNER``, two descriptors: a socket and the owner's pidfd. A
 message with a descriptor names a mount namespace to look after, or a directory to remove
 when the owner is killed (its lock is kept until that is done); one without takes the name
-back. A program of its own, which imports nothing of ours, and shall cost little.
+back. A program of its own, which shall cost little: of ours it loads one file.
 """
 
-# ruff: noqa: PTH115, PTH208, SIM105 - pathlib and contextlib take longer to load than the rest
+# ruff: noqa: PTH118, PTH120 - pathlib takes longer to load than the rest
 from __future__ import annotations
 
+import importlib
 import os
 import select
-import signal
 import socket
 import sys
+from collections.abc import Callable
 
 LOOK_AGAIN = 0.005
 TRIES = 1000
 NAME_MAX = 4096
-
-
-def find_members(namespace: str) -> list[int]:
-    """Of a mount namespace, by what its link in /proc says."""
-    numbers = filter(str.isdigit, os.listdir("/proc"))
-    return [int(number) for number in numbers if find_namespace(number) == namespace]
-
-
-def find_namespace(process: str) -> str | None:
-    try:
-        return os.readlink(f"/proc/{process}/ns/mnt")
-    except OSError:  # it has ended, or is another user's
-        return None
-
-
-def kill_members(namespace: str) -> None:
-    """SIGKILL to all; return when there are none. Who calls holds the namespace's descriptor."""
-    while found := find_members(namespace):
-        for pid in found:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        select.select((), (), (), LOOK_AGAIN)
 
 
 def remove_tree(directory: bytes) -> None:
@@ -55,7 +32,7 @@ def remove_tree(directory: bytes) -> None:
         select.select((), (), (), LOOK_AGAIN)
 
 
-def guard(line: socket.socket, owner: int) -> None:
+def guard(line: socket.socket, owner: int, kill_members: Callable[[str], None]) -> None:
     held: dict[bytes, int] = {}
     sources: list[socket.socket | int] = [line, owner]
     # What was said before the owner's end is read after it, too.
@@ -77,4 +54,7 @@ def guard(line: socket.socket, owner: int) -> None:
 
 
 if __name__ == "__main__":
-    guard(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
+    # By its bare name: to import it from volfs would load much of volfs first.
+    sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "system"))
+    namespaces = importlib.import_module("namespaces")
+    guard(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), namespaces.kill_members)

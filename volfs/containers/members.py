@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from volfs.containers.guard import kill_members
+from volfs.system.namespaces import kill_members
 
 
 class Members:

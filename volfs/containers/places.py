@@ -8,7 +8,6 @@ is known to be ours alone, and no link in it is followed.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
@@ -19,7 +18,8 @@ from volfs.control.mount_client import MountClient
 from volfs.control.mounts import containers_directory, find_mount_point
 from volfs.control.runtime import open_directory, runtime_directory
 from volfs.errors import MountError
-from volfs.system.directories import OPEN_DIRECTORY, find_status, identify
+from volfs.system.directories import OPEN_DIRECTORY
+from volfs.system.locks import lock_directory
 
 
 class Place:
@@ -31,7 +31,7 @@ class Place:
             while True:
                 name = secrets.token_hex(4)
                 os.mkdir(name, 0o700, dir_fd=places)
-                lock = _find_lock(name, places)
+                lock = lock_directory(name, places)
                 if lock is not None:
                     break
         self.path = containers_directory() / name
@@ -61,7 +61,7 @@ def clear_left() -> None:
     """
     with suppress(FileNotFoundError), _opened_containers() as places:
         for name in os.listdir(places):
-            lock = _find_lock(name, places)
+            lock = lock_directory(name, places)
             if lock is not None:
                 try:
                     _remove(name, lock, places)
@@ -98,23 +98,6 @@ def _open_own(name: str, above: int) -> int:
         os.close(descriptor)
         raise MountError(f"{shown}: others can change it; `chmod 700` or remove it")
     return descriptor
-
-
-def _find_lock(name: str, places: int) -> int | None:
-    """The locked directory; None where somebody has it, or it is gone."""
-    try:
-        lock = os.open(name, OPEN_DIRECTORY, dir_fd=places)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        status = find_status(os.fsencode(name), places)
-        if status is not None and identify(status) == identify(os.fstat(lock)):
-            return lock
-    except OSError:
-        pass
-    os.close(lock)
-    return None
 
 
 def _remove(name: str, place: int, places: int) -> None:

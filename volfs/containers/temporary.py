@@ -8,7 +8,6 @@ that process is killed. What both have left, the next container's owner removes.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import posixpath
 import shutil
@@ -19,7 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from volfs.containers.bwrap_layout import Shown
 from volfs.containers.guarding import Guard
 from volfs.errors import MountError
-from volfs.system.directories import OPEN_DIRECTORY, identify
+from volfs.system.locks import lock_directory
 
 SHARE = "VOLFS_SHARE_TMP"
 """Variable with which containers see the machine's directories instead."""
@@ -111,23 +110,9 @@ def _make() -> tuple[str, int]:
     home = _HOME if os.access(_HOME, os.W_OK | os.X_OK) else tempfile.gettempdir()
     while True:
         path = tempfile.mkdtemp(prefix=_PREFIX, dir=home)
-        lock = _find_lock(path)
+        lock = lock_directory(path)
         if lock is not None:
             return path, lock
-
-
-def _find_lock(path: str) -> int | None:
-    """The directory, locked; None where somebody has it, or has just removed it."""
-    try:
-        lock = os.open(path, OPEN_DIRECTORY)
-    except OSError:
-        return None
-    with contextlib.suppress(OSError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if identify(os.lstat(path)) == identify(os.fstat(lock)):
-            return lock
-    os.close(lock)
-    return None
 
 
 def _remove_left() -> None:
@@ -143,7 +128,7 @@ def _remove_if_left(path: str) -> None:
         status = os.lstat(path)
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
             return
-        lock = _find_lock(path)
+        lock = lock_directory(path)
         if lock is not None:
             remove_tree(path)
             os.close(lock)

@@ -6,7 +6,6 @@ answer all requests with an error, ``detach`` frees the mount point.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -16,15 +15,20 @@ from pathlib import Path
 from volfs.control.mounts import MountPoint, list_mount_points
 from volfs.control.sockets import remove_left_socket
 from volfs.errors import MountError
+from volfs.system.libc import (
+    DETACH,
+    FORCE,
+    FSCONFIG,
+    FSMOUNT,
+    FSOPEN,
+    NO_FOLLOW,
+    system_call,
+    unmount,
+)
 
 _CONNECTIONS = Path("/sys/fs/fuse/connections")
-_FORCE, _DETACH, _NO_FOLLOW = 1, 2, 8
-"""Flags of umount2(2)."""
-_FSOPEN, _FSCONFIG, _FSMOUNT = 430, 431, 432
-"""Numbers of system calls, the same on every machine."""
 _CLOEXEC, _CREATE = 1, 6
 _SYSTEM_PATHS = "/usr/local/bin:/usr/bin:/bin"
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def end_by_force(mount: MountPoint, pid: int | None) -> None:
@@ -62,22 +66,14 @@ def abort(mount: MountPoint) -> bool:
 def _abort_unmounted(control: str) -> None:
     """Where nobody has mounted what has the connections: by a mount at no place. OSError."""
     with ExitStack() as stack:
-        context = _call(_FSOPEN, b"fusectl", _CLOEXEC)
+        context = system_call(FSOPEN, b"fusectl", _CLOEXEC)
         stack.callback(os.close, context)
-        _call(_FSCONFIG, context, _CREATE, None, None, 0)
-        connections = _call(_FSMOUNT, context, _CLOEXEC, 0)
+        system_call(FSCONFIG, context, _CREATE, None, None, 0)
+        connections = system_call(FSMOUNT, context, _CLOEXEC, 0)
         stack.callback(os.close, connections)
         file = os.open(control, os.O_WRONLY | os.O_CLOEXEC, dir_fd=connections)
         stack.callback(os.close, file)
         os.write(file, b"1")
-
-
-def _call(number: int, *arguments: int | bytes | None) -> int:
-    result = int(_libc.syscall(ctypes.c_long(number), *arguments))
-    if result < 0:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
-    return result
 
 
 def detach(mount: MountPoint) -> bool:
@@ -116,8 +112,11 @@ def _identify(mount: MountPoint) -> tuple[object, ...]:
 
 
 def _unmount(path: str) -> bool:
-    flags = _FORCE | _DETACH | _NO_FOLLOW
-    return int(_libc.umount2(os.fsencode(path), flags)) == 0
+    try:
+        unmount(path, FORCE | DETACH | NO_FOLLOW)
+    except OSError:
+        return False
+    return True
 
 
 def _unmount_as_user(path: str) -> bool:

@@ -12,13 +12,13 @@ import subprocess
 import sys
 from contextlib import suppress
 from enum import Enum
-from pathlib import Path
 from typing import NamedTuple
 
 from volfs.control.mount_client import MountClient
 from volfs.control.mounts import MountPoint
 from volfs.control.protocol import MountStatus
 from volfs.errors import VolfsError
+from volfs.system.proc import STOPPED, find_state
 
 PATIENCE = 2.0
 """Seconds for a mount to answer the kernel."""
@@ -70,11 +70,7 @@ def _explain_silence(mount: MountPoint, pid: int) -> State:
 
 
 def is_stopped(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b") ")[2][:1]
-    except OSError:
-        return False
-    return state in b"Tt"
+    return find_state(pid) in STOPPED
 
 
 def is_dead(mount: MountPoint) -> bool:

@@ -7,18 +7,17 @@ sees alike, in whatever mount namespace and under whatever path.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from volfs.control.runtime import (
     list_runtime_directories,
     make_runtime_directory,
     runtime_directory,
 )
-from volfs.model.text import to_text
+from volfs.system.mountinfo import MountLine, parse_mount_table, read_mount_table
+from volfs.system.proc import read_mount_number
 
 __all__ = [
     "FS_TYPE",
@@ -34,24 +33,12 @@ __all__ = [
 ]
 
 FS_TYPE = "fuse.volfs"
-_ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
-class MountPoint(NamedTuple):
-    """One line of a mountinfo."""
+class MountPoint(MountLine):
+    """A mount, and where the daemon listens that serves it, if that is one of ours."""
 
-    path: str
-    device: tuple[int, int]
-    fs_type: str
-    source: str
-    number: int
-    """What the kernel calls it, in fdinfo for example."""
-    root: str
-    """The directory of the file system that is shown; ``/`` unless it is a bind mount of less."""
-    options: str = ""
-    """What it was mounted with, separated by commas."""
-    parent: int = 0
-    """The number of the one that it is mounted in."""
+    __slots__ = ()
 
     @property
     def socket(self) -> Path:
@@ -106,17 +93,17 @@ def socket_path(device: tuple[int, int]) -> Path:
 
 def list_mount_points(process: int | str = "self") -> list[MountPoint]:
     """Every mount that a process sees, in the kernel's order: later ones lie on top. OSError."""
-    return _parse(Path(f"/proc/{process}/mountinfo").read_bytes())
+    return _parse(read_mount_table(process))
 
 
 def list_mounts_beside(process: int, device: tuple[int, int]) -> list[MountPoint]:
     """As ``list_mount_points``, but nothing if none of them is of the device. OSError."""
-    table = Path(f"/proc/{process}/mountinfo").read_bytes()
+    table = read_mount_table(process)
     return _parse(table) if b" %d:%d " % device in table else []
 
 
 def _parse(table: bytes) -> list[MountPoint]:
-    return [parse_mount_line(line) for line in table.split(b"\n") if line]
+    return [MountPoint(*line) for line in parse_mount_table(table)]
 
 
 def list_volfs_mounts() -> list[MountPoint]:
@@ -168,12 +155,6 @@ def open_place(path: str) -> Iterator[int]:
         os.close(place)
 
 
-def read_mount_number(place: int) -> int:
-    """The kernel's number of the mount point that a descriptor was opened through."""
-    text = Path(f"/proc/self/fdinfo/{place}").read_text()
-    return int(text.partition("mnt_id:")[2].split()[0])
-
-
 def resolve_mount_path(path: str) -> str:
     """The absolute path with its symlinks resolved.
 
@@ -184,24 +165,3 @@ def resolve_mount_path(path: str) -> str:
     if any(mount.path == near for mount in list_mount_points()):
         return near
     return os.path.realpath(near)
-
-
-def parse_mount_line(line: bytes) -> MountPoint:
-    """A line of mountinfo, whatever others have mounted: any byte but NUL may be in it."""
-    fields, _, tail = line.partition(b" - ")
-    parts, rest = fields.split(b" "), tail.split(b" ")
-    major, minor = parts[2].split(b":")
-    return MountPoint(
-        _unescape(parts[4]),
-        (int(major), int(minor)),
-        _unescape(rest[0]),
-        _unescape(rest[1]),
-        int(parts[0]),
-        _unescape(parts[3]),
-        _unescape(rest[2]) if len(rest) > 2 else "",
-        int(parts[1]),
-    )
-
-
-def _unescape(field: bytes) -> str:
-    return to_text(_ESCAPE.sub(lambda match: bytes((int(match[1], 8),)), field))

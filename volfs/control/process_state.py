@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
-_STOPPED, _DEAD, _ASLEEP = "Tt", "ZX", "D"
+from volfs.system.proc import ASLEEP, DEAD, STOPPED, find_state, list_threads, read_status
 
 
 class ProcessState(NamedTuple):
@@ -23,12 +22,12 @@ class ProcessState(NamedTuple):
 
     @property
     def is_stopped(self) -> bool:
-        return self.letter in _STOPPED
+        return self.letter in STOPPED
 
     @property
     def is_ending(self) -> bool:
         """Whether it was killed or has exited; a thread that waits for a disk may keep it."""
-        return self.letter in _DEAD or bool(self.pending & to_mask(signal.SIGKILL))
+        return self.letter in DEAD or bool(self.pending & to_mask(signal.SIGKILL))
 
 
 def to_mask(*signals: int) -> int:
@@ -38,15 +37,12 @@ def to_mask(*signals: int) -> int:
 
 def find_process_state(pid: int, thread: int | None = None) -> ProcessState | None:
     """None where there is no such process, or we may not look."""
-    place = f"/proc/{pid}/task/{thread}" if thread else f"/proc/{pid}"
     try:
-        lines = Path(f"{place}/status").read_bytes().splitlines()
+        facts = read_status(pid, thread)
     except OSError:
         return None
-    facts = dict(line.split(b":", 1) for line in lines if b":" in line)
-    waiting = int(facts[b"SigPnd"], 16) | int(facts[b"ShdPnd"], 16)
-    letter = facts[b"State"].strip()[:1].decode()
-    return ProcessState(letter, waiting, int(facts[b"SigBlk"], 16))
+    waiting = int(facts["SigPnd"], 16) | int(facts["ShdPnd"], 16)
+    return ProcessState(facts["State"][:1], waiting, int(facts["SigBlk"], 16))
 
 
 def describe_process(pid: int) -> str:
@@ -65,11 +61,5 @@ def describe_process(pid: int) -> str:
 def _waits_for_a_disk(pid: int) -> bool:
     """Whether one of its threads sleeps where no signal wakes it."""
     with suppress(OSError):
-        return any(_letter_of(thread) == _ASLEEP for thread in Path(f"/proc/{pid}/task").iterdir())
+        return any(find_state(pid, thread) == ASLEEP for thread in list_threads(pid))
     return False
-
-
-def _letter_of(thread: Path) -> str:
-    with suppress(OSError):
-        return (thread / "stat").read_bytes().rpartition(b") ")[2][:1].decode()
-    return ""

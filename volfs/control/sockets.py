@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from volfs.control.runtime import open_directory
 from volfs.errors import MountError
+from volfs.system.files import remove_file
 
 BACKLOG = 128
 
@@ -88,8 +89,7 @@ class Bound:
         """Replaces one that was left behind. OSError; MountError."""
         self._name = path.name
         self._directory = open_directory(path.parent, {os.geteuid()})
-        with suppress(FileNotFoundError):
-            os.unlink(self._name, dir_fd=self._directory)
+        remove_file(os.fsencode(self._name), self._directory)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from volfs.control.mounts import MountPoint, list_mount_points, list_mounts_beside
-from volfs.daemon.busy import describe_process, inside, list_pids
+from volfs.daemon.busy import describe_process, inside
 from volfs.model.text import show, to_bytes
+from volfs.system.namespaces import find_namespace, list_pids
 from volfs.vfs.checkout import Attached
 
 Device = tuple[int, int]
@@ -51,14 +52,6 @@ def iter_sights(device: Device) -> Iterator[Sight]:
             yield Sight(pid, sight[0], sight[0] == own, list_mounts_beside(pid, device))
         except OSError:  # it has ended, or is another user's
             continue
-
-
-def find_namespace(pid: int | str) -> str | None:
-    """The mount namespace of a process; None if it has ended, or is another user's."""
-    try:
-        return os.readlink(f"/proc/{pid}/ns/mnt")
-    except OSError:
-        return None
 
 
 def _identify(pid: int | str) -> tuple[str, str] | None:

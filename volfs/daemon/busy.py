@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from volfs.control.mounts import MountPoint, list_mount_points
 from volfs.model.text import show, show_command, to_text
+from volfs.system.namespaces import find_namespace, list_pids
+from volfs.system.proc import iter_mappings, read_descriptor_facts
 
 Device = tuple[int, int]
 
@@ -83,10 +85,6 @@ def describe_holders(holders: list[Holder], open_paths: list[str]) -> str:
     return "; ".join(told) + (f"; and {more} more" if more > 0 else "")
 
 
-def list_pids() -> list[int]:
-    return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
-
-
 def _command(pid: int) -> str:
     try:
         line = Path(f"/proc/{pid}/cmdline").read_bytes()
@@ -107,8 +105,10 @@ def _places(pid: int, device: Device) -> dict[int, MountPoint]:
 def _list_seen(pid: int) -> list[MountPoint]:
     """The mounts as /proc shows us a process's paths: of its namespace, from our root."""
     try:
-        own, theirs = (Path(f"/proc/{who}/ns/mnt").readlink() for who in ("self", pid))
-        return list_mount_points("self" if own == theirs else pid)
+        theirs = find_namespace(pid)
+        if theirs is None:
+            return []
+        return list_mount_points("self" if theirs == find_namespace("self") else pid)
     except OSError:
         return []
 
@@ -136,18 +136,15 @@ def _open_paths(pid: int, device: Device, *, directories: bool = False) -> Itera
 
 def _describe(pid: int, descriptor: str) -> tuple[int, int]:
     """The flags of an open file, and the number of the mount that it was opened through."""
-    lines = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_bytes().split(b"\n")
-    facts = dict(line.split(b":", 1) for line in lines if b":" in line)
-    return int(facts.get(b"flags", b"0"), 8), int(facts.get(b"mnt_id", b"-1"))
+    facts = read_descriptor_facts(pid, descriptor)
+    return int(facts.get("flags", "0"), 8), int(facts.get("mnt_id", "-1"))
 
 
 def _mapped_paths(pid: int, device: Device) -> Iterator[str]:
-    wanted = f"{device[0]:02x}:{device[1]:02x}".encode()
     try:
-        lines = Path(f"/proc/{pid}/maps").read_bytes().split(b"\n")
+        mapped = [mapping.path for mapping in iter_mappings(pid) if mapping.device == device]
     except OSError:
         return
-    mapped = [fields[5] for line in lines if (fields := line.split(None, 5))[3:4] == [wanted]]
     places = _places(pid, device) if mapped else {}
     for path in map(to_text, mapped):
         above = [p for p in places.values() if path.startswith(f"{p.path}/")]

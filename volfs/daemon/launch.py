@@ -39,6 +39,7 @@ from volfs.fuse.request_guard import log_requests
 from volfs.model.names import check_environment, check_volume_name
 from volfs.model.text_json import decode_json, encode_json
 from volfs.store.address import find_local_path
+from volfs.system.proc import list_descriptors
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ def _let_go_of_files(kept: set[int | None]) -> None:
     The numbers stay taken: an object that closes its own later closes no other's.
     """
     null = os.open(os.devnull, os.O_RDWR)
-    inherited = {int(name) for name in os.listdir("/proc/self/fd")} - {0, 1, 2, null, *kept}
+    inherited = set(list_descriptors()) - {0, 1, 2, null, *kept}
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     for descriptor in inherited:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
+
+from volfs.system.libc import tune_allocator
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Parameters of glibc's mallopt(3)."""
@@ -29,9 +30,6 @@ def _tune_malloc() -> None:
     """Keep what is freed: a request's buffers went back to the kernel, to be cleared and
     faulted in again for the next one, which took a fifth of a daemon's time. Of one arena:
     each thread's own would keep as much."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:  # another libc
-        return
-    mallopt(_ARENA_MAX, 1)
-    mallopt(_TRIM_THRESHOLD, _KEPT)
-    mallopt(_MMAP_THRESHOLD, _LARGEST)
+    tune_allocator(_ARENA_MAX, 1)
+    tune_allocator(_TRIM_THRESHOLD, _KEPT)
+    tune_allocator(_MMAP_THRESHOLD, _LARGEST)

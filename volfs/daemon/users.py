@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from volfs.control.mounts import MountPoint
-from volfs.daemon.attached import Sight, find_namespace, iter_attached, iter_sights
+from volfs.daemon.attached import Sight, iter_attached, iter_sights
 from volfs.daemon.busy import describe_process, find_users
 from volfs.daemon.whereabouts import Whereabouts
 from volfs.model.text import show
+from volfs.system.namespaces import find_namespace
 
 TOLD = 5
 

@@ -9,7 +9,6 @@ mount away and kills the daemon (docs/decisions/0024-a-watcher-ends-the-mount.md
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import select
@@ -18,13 +17,15 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import NoReturn
 
 from volfs.control.force import abort, detach, remove_sockets
 from volfs.control.mounts import MountPoint, list_mount_points
 from volfs.control.process_state import ProcessState, find_process_state, to_mask
 from volfs.daemon.orders import Orders
+from volfs.system.arguments import retitle
+from volfs.system.libc import name_process
+from volfs.system.proc import list_descriptors
 
 SIGNALS = (
     signal.SIGTERM,
@@ -182,18 +183,13 @@ def _close_others(kept: set[int]) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
-    inherited = {int(path.name) for path in Path("/proc/self/fd").iterdir()}
-    for descriptor in inherited - {0, 1, 2, *kept}:
+    for descriptor in set(list_descriptors()) - {0, 1, 2, *kept}:
         with suppress(OSError):  # the listing's own
             os.close(descriptor)
 
 
 def _take_name(title: bytes) -> None:
     """The name that ``ps`` shows, in the place of the daemon's arguments."""
-    libc = ctypes.CDLL(None)
-    libc.prctl(_SET_NAME, _TITLE, 0, 0, 0)
-    with suppress(OSError, ValueError, IndexError):
-        fields = Path("/proc/self/stat").read_bytes().rpartition(b") ")[2].split()
-        start, end = int(fields[45]), int(fields[46])
-        if start:
-            ctypes.memmove(start, title.ljust(end - start, b"\0")[: end - start], end - start)
+    with suppress(OSError):
+        name_process(_TITLE)
+    retitle(title)

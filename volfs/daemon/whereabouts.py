@@ -14,14 +14,17 @@ from pathlib import Path
 
 import trio
 
-from volfs.control.mounts import MountPoint, list_mount_points, open_place, read_mount_number
+from volfs.control.mounts import MountPoint, list_mount_points, open_place
 from volfs.daemon.attached import describe_mount, find_nested
 from volfs.errors import MountError
 from volfs.fuse import mounting
 from volfs.fuse.mount_anchor import Anchor
 from volfs.model.text import show
+from volfs.system.mountinfo import read_mount_table
+from volfs.system.proc import read_mount_number
 
 _TABLE = Path("/proc/self/mountinfo")
+"""To be watched."""
 
 
 class Whereabouts:
@@ -124,7 +127,7 @@ def find_cover(place: MountPoint) -> MountPoint | None:
 def is_shown(device: tuple[int, int]) -> bool:
     """Whether this process sees a mount of the device at any place."""
     line = rb"^\d+ \d+ %d:%d " % device
-    return re.search(line, _TABLE.read_bytes(), re.MULTILINE) is not None
+    return re.search(line, read_mount_table(), re.MULTILINE) is not None
 
 
 async def wait_until_nowhere(device: tuple[int, int]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
 import socket
@@ -12,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from volfs.errors import MountError
+from volfs.system.libc import mount
 
 DEVICE = Path("/dev/fuse")
 _SYSTEM_PATHS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _READ_ONLY, _NO_SUID, _NO_DEVICES, _POSIX_ACL = 1, 2, 4, 1 << 16
 _COMMFD = "_FUSE_COMMFD"
 """Tells fusermount3 the socket for the device."""
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +48,12 @@ def mount_by_call(request: MountRequest) -> int | None:
     data = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
     data += ",default_permissions" + ",allow_other" * request.allow_other
     flags = _NO_SUID | _NO_DEVICES | _POSIX_ACL | _READ_ONLY * request.read_only
-    names = (request.volume, request.mountpoint, "fuse.volfs")
-    if _libc.mount(*map(os.fsencode, names), ctypes.c_ulong(flags), data.encode()) == 0:
-        return device
-    os.close(device)
-    return None
+    try:
+        mount(request.volume, request.mountpoint, "fuse.volfs", flags, data.encode())
+    except OSError:
+        os.close(device)
+        return None
+    return device
 
 
 def mount_by_program(request: MountRequest) -> int | None:

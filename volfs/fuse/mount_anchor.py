@@ -10,10 +10,8 @@ lets go when the last mount point is gone.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
-import struct
 import threading
 from collections.abc import Callable, Iterator
 
@@ -22,21 +20,12 @@ from xxhash import xxh3_64_intdigest
 
 from volfs.errors import MountError, OutOfSpaceError
 from volfs.model.names import show_path
+from volfs.system import libc
 from volfs.vfs.refused import PAGE, Pages
 from volfs.vfs.state import Mappable
 
-_OPEN_TREE, _MOUNT_SETATTR = 428, 442
-_CLONE, _EMPTY_PATH, _PRIVATE = 1, 0x1000, 1 << 18
-_INODE_HANDLE = 0x81
-"""A handle that holds an inode's number and generation, as FUSE makes it."""
-_WRITE_AND_WAIT = 7
 _GONE = (errno.ENOTCONN, errno.ECONNABORTED)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _FileHandle(ctypes.Structure):
-    _fields_ = (("size", ctypes.c_uint), ("kind", ctypes.c_int), ("words", ctypes.c_uint * 3))
 
 
 class Anchor:
@@ -132,22 +121,17 @@ def _write_back(root: int | None, file: Mappable) -> None:
             pyfuse3.invalidate_inode(pyfuse3.InodeT(file.ino), attr_only=False)
         return
     try:
-        # By ctypes, without the GIL: this very process must serve the writes meanwhile.
-        arguments = (opened, ctypes.c_int64(0), ctypes.c_int64(0), _WRITE_AND_WAIT)
-        if _libc.sync_file_range(*arguments) != 0:
-            raise _last_error()
+        # Without the GIL: this very process must serve the writes meanwhile.
+        libc.write_back(opened)
     finally:
         os.close(opened)
 
 
 def _open_inode(root: int, file: Mappable) -> int | None:
     """By its number, as root may; else by its path, if it is still there."""
-    number = (ctypes.c_uint * 3)(file.ino >> 32, file.ino & 0xFFFFFFFF, 0)
-    handle = _FileHandle(ctypes.sizeof(number), _INODE_HANDLE, number)
     flags = os.O_RDONLY | os.O_CLOEXEC
-    opened: int = _libc.open_by_handle_at(root, ctypes.byref(handle), flags)
-    if opened >= 0:
-        return opened
+    with contextlib.suppress(OSError):
+        return libc.open_by_inode(root, file.ino, flags)
     try:
         opened = os.open(file.path, flags | os.O_NOFOLLOW, dir_fd=root)
     except OSError:
@@ -160,12 +144,10 @@ def _open_inode(root: int, file: Mappable) -> int | None:
 
 def _clone_mount(place: int) -> int:
     """The mount again, mounted nowhere; -1 where we may not, or the kernel cannot."""
-    clone: int = _libc.syscall(_OPEN_TREE, place, b"", _EMPTY_PATH | _CLONE | os.O_CLOEXEC)
-    if clone >= 0:
-        # What is mounted in the one is not to appear in the other.
-        attributes = struct.pack("4Q", 0, 0, _PRIVATE, 0)
-        _libc.syscall(_MOUNT_SETATTR, clone, b"", _EMPTY_PATH, attributes, len(attributes))
-    return clone
+    try:
+        return libc.clone_mount(place)
+    except OSError:
+        return -1
 
 
 @contextlib.contextmanager
@@ -181,8 +163,3 @@ def _asking(what: str) -> Iterator[None]:
             f"{what}: what was written to it through a mapping could not be kept: "
             f"{error.strerror}; write it again"
         ) from error
-
-
-def _last_error() -> OSError:
-    number = ctypes.get_errno()
-    return OSError(number, os.strerror(number))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import logging
 import os
@@ -26,14 +25,13 @@ from volfs.fuse.mount_anchor import Anchor
 from volfs.fuse.negotiation import Negotiation, read_wanted, show_features
 from volfs.fuse.notices import forget
 from volfs.fuse.ops import Operations
+from volfs.system import libc
 from volfs.vfs.checkout import Attached
 from volfs.vfs.kernel import Kernel
 
 log = logging.getLogger(__name__)
 
 READ_AHEAD_KIB = 4096
-_DETACH, _NO_FOLLOW = 2, 8
-_libc = ctypes.CDLL(None, use_errno=True)
 _agreeing: list[Negotiation] = []
 """The session's INIT. pyfuse3 has one session in a process."""
 _begun: list[MountRequest] = []
@@ -129,11 +127,13 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> bool:
 
     By the system call, where we may: it needs no program, no PATH and no descriptor.
     """
-    flags = _NO_FOLLOW | (_DETACH if lazy else 0)
-    if _libc.umount2(os.fsencode(mountpoint), flags) == 0:
+    try:
+        libc.unmount(mountpoint, libc.NO_FOLLOW | (libc.DETACH if lazy else 0))
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            return False
+    else:
         return True
-    if ctypes.get_errno() != errno.EPERM:
-        return False
     command = [find_fusermount(), "-u", *(["-z"] if lazy else []), "--", mountpoint]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)

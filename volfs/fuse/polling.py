@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 import pyfuse3
 
 from volfs.errors import MountError
+from volfs.system.proc import list_descriptors
 
 PATIENCE = 80e-6
 """Seconds to look for the next request before waiting for it."""
@@ -69,10 +70,10 @@ def make_wait(device: int, wait_in_loop: Wait) -> Wait:
 
 def _find_device() -> int:
     """The descriptor of our session. MountError if there is none."""
-    for name in os.listdir("/proc/self/fd"):
+    for descriptor in list_descriptors():
         try:
-            if os.readlink(f"/proc/self/fd/{name}") == "/dev/fuse":
-                return int(name)
+            if os.readlink(f"/proc/self/fd/{descriptor}") == "/dev/fuse":
+                return descriptor
         except OSError:
             continue  # the listing's own descriptor
     raise MountError("the session has no device")

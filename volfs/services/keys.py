@@ -7,7 +7,6 @@ stored secret can be read, so the file is not in the store.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 import stat
@@ -21,6 +20,8 @@ from blake3 import blake3
 from volfs.errors import DamagedObjectError, LocalFileError, StoreDeniedError
 from volfs.model.text import describe_error
 from volfs.store.address import find_local_path
+from volfs.system.files import replace_file, sync_directory, written_beside
+from volfs.system.locks import locked_directory
 
 _MAGIC = "volfs-secret-key-1"
 _KEY_SIZE = 32
@@ -196,45 +197,29 @@ def _parse(path: Path, line: str) -> Key:
 def create_key_file(path: Path) -> None:
     """Create a key file with a new key, unless it exists. Two processes at once agree on one
     file."""
-    with _written_beside(path, [make_key()]) as new, contextlib.suppress(FileExistsError):
-        os.link(new, path)
-    _sync(path.parent)
+    with _naming(path):
+        keys = _encode_keys([make_key()])
+        with written_beside(path, keys) as new, contextlib.suppress(FileExistsError):
+            os.link(new, path)
+        sync_directory(path.parent)
 
 
 def replace_key_file(path: Path, keys: Sequence[Key]) -> None:
     """Replace the key file durably: afterwards it is the whole new file or the old one."""
-    with _written_beside(path, keys) as new:
-        new.replace(path)
-    _sync(path.parent)
+    with _naming(path):
+        replace_file(path, _encode_keys(keys))
+
+
+def _encode_keys(keys: Sequence[Key]) -> bytes:
+    return "".join(key.encode() for key in keys).encode()
 
 
 @contextlib.contextmanager
-def _written_beside(path: Path, keys: Sequence[Key]) -> Iterator[Path]:
-    """A new, durable file with these keys beside the key file. At the end it is moved or
-    deleted."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.new")
+def _naming(path: Path) -> Iterator[None]:
     try:
-        with open(new, "xb", opener=_create_private) as file:
-            file.write("".join(key.encode() for key in keys).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        yield new
+        yield
     except OSError as error:
         raise LocalFileError(f"key file {path}: {error.strerror}") from None
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def _create_private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 @contextlib.contextmanager
@@ -243,9 +228,5 @@ def locked(path: Path) -> Iterator[None]:
     raises."""
     # The lock is on the directory, because the file itself is replaced.
     load_keys(path)
-    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+    with locked_directory(path.parent):
         yield
-    finally:
-        os.close(fd)

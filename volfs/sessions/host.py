@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
 from volfs.sessions.facts import LOCK
 from volfs.sessions.info import load_session
+from volfs.system.namespaces import find_namespace
 
 
 def find_overlay_of(pid: int) -> Path | None:
@@ -27,8 +27,5 @@ def find_overlay_of(pid: int) -> Path | None:
 def is_of_other_mounts(path: Path) -> bool:
     """Whether the daemon that has it lives in another mount namespace than this process."""
     session = load_session(path)
-    try:
-        theirs, ours = (Path(f"/proc/{pid}/ns/mnt").stat() for pid in (session.pid, "self"))
-    except OSError:
-        return False
-    return session.alive and not os.path.samestat(theirs, ours)
+    theirs = find_namespace(session.pid)
+    return session.alive and theirs not in (None, find_namespace("self"))

@@ -14,10 +14,10 @@ from typing import NamedTuple
 from volfs.errors import NotFoundError
 from volfs.sessions.device import find_device
 from volfs.sessions.facts import FACTS, LOCK, REMOVED, SessionFacts, decode_facts
-from volfs.sessions.lock import is_locked
 from volfs.sessions.places import find_session_path, sessions_directory
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
+from volfs.system.locks import is_locked
 
 
 class SessionInfo(NamedTuple):

@@ -7,10 +7,10 @@ import msgspec
 from volfs.errors import DamagedObjectError
 from volfs.sessions.facts import LOCK
 from volfs.sessions.info import list_inner_sessions, load_session
-from volfs.sessions.lock import holding, is_locked
 from volfs.sessions.places import find_session_path
 from volfs.store.contract.leases import Lease, LeaseKind, Leases
 from volfs.store.contract.store import Store
+from volfs.system.locks import holding, is_locked
 
 
 def drop_stale_leases(store: Store) -> list[Lease]:

@@ -6,18 +6,17 @@ A directory that is moved keeps its inode, and a copy has another one.
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from blake3 import blake3
 
-from volfs.model.text import to_stored
+from volfs.model.text_json import decode_json, encode_json
 from volfs.store.location import state_directory
+from volfs.system.files import remove_file, replace_file
 
 NOTES = "sessions"
-_encoder = msgspec.json.Encoder()
 
 
 class Note(msgspec.Struct):
@@ -28,15 +27,12 @@ class Note(msgspec.Struct):
     inode: int
 
 
-_decoder = msgspec.json.Decoder(Note)
-
-
 def forget_note(place: Path) -> None:
     """Nothing is to be brought to this place any more. Raises nothing."""
     file = _find_file(place)
     if file is not None:
         with suppress(OSError):
-            file.unlink()
+            remove_file(file)
 
 
 def is_noted(path: Path, note: Note) -> bool:
@@ -61,7 +57,7 @@ def read_note(place: Path) -> Note | None:
     file = _find_file(place)
     with suppress(OSError, ValueError):
         if file is not None and file.lstat().st_uid == os.geteuid() and not file.is_symlink():
-            return _decoder.decode(file.read_bytes())
+            return decode_json(file.read_bytes(), Note)
     return None
 
 
@@ -72,10 +68,8 @@ def write_note(place: Path, where: Path) -> None:
         if file is None or not _is_ours(file.parent):
             return
         status = where.stat()
-        note = Note(to_stored(str(where)), status.st_dev, status.st_ino)
-        temporary = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
-        temporary.write_bytes(_encoder.encode(note))
-        temporary.rename(file)
+        note = Note(str(where), status.st_dev, status.st_ino)
+        replace_file(file, encode_json(note), durable=False)
 
 
 def _is_ours(directory: Path) -> bool:

@@ -11,9 +11,9 @@ from uuid import UUID
 
 from volfs.errors import StoreUnavailableError
 from volfs.model.entry import to_storable_time
+from volfs.system.proc import read_boot_id
 
 _RANDOM = (1 << 20) - 1
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _OFFSETS = Path("/proc/self/timens_offsets")
 
 
@@ -76,6 +76,6 @@ def _read_offset() -> int:
 def read_boot() -> bytes:
     """Which run of the machine this is. StoreUnavailableError."""
     try:
-        return UUID(_BOOT_ID.read_text().strip()).bytes
+        return UUID(read_boot_id().decode().strip()).bytes
     except OSError as error:
-        raise StoreUnavailableError(f"{_BOOT_ID}: {error.strerror}") from error
+        raise StoreUnavailableError(f"{error.filename}: {error.strerror}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from volfs.errors import InvalidError, InvalidNameError
 from volfs.model.names import MAIN, check_environment
 from volfs.store.address import parse_address
+from volfs.system.files import replace_file
 
 ENVIRONMENT_VARIABLES = ("VOLFS_ENVIRONMENT", "MODAL_ENVIRONMENT")
 ENVIRONMENT_KEY = "environment"
@@ -97,9 +98,7 @@ def save_environment(name: str) -> Path:
     if file is None:
         raise InvalidError("no home directory, and no VOLFS_CONFIG_PATH: nowhere to keep it")
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = file.with_name(f"{file.name}.{os.getpid()}")
-    new.write_text(f'{ENVIRONMENT_KEY} = "{name}"\n')
-    new.replace(file)
+    replace_file(file, f'{ENVIRONMENT_KEY} = "{name}"\n'.encode(), mode=0o666)
     return file
 
 

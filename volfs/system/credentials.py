@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from volfs.system.proc import read_status
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
@@ -28,10 +30,9 @@ NOBODY = Credentials(None, frozenset(), 0)
 def find_credentials(pid: int) -> Credentials:
     """Of a process or a thread; NOBODY's where it has gone, or cannot be seen from here."""
     try:
-        text = Path(f"/proc/{pid}/status").read_text(errors="replace")
+        fields = read_status(pid)
     except OSError:
         return NOBODY
-    fields = dict(line.partition(":\t")[::2] for line in text.splitlines())
     groups = [fields["Gid"].split()[3], *fields["Groups"].split()]
     user = int(fields["Uid"].split()[3])
     capabilities = int(fields["CapEff"], 16) if _is_of_our_namespace(pid, user) else 0

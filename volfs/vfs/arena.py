@@ -7,10 +7,10 @@ sum with a flush, and its room after that.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from volfs.errors import (
@@ -34,10 +34,10 @@ from volfs.model.extents import STRETCH
 from volfs.model.intervals import Intervals
 from volfs.model.objects import Buffer
 from volfs.store.anchor import name_places
+from volfs.system.files import write_all
+from volfs.system.libc import punch_hole
 
 Ranges = list[tuple[int, int]]
-_KEEP_SIZE, _PUNCH_HOLE = 1, 2
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Work(NamedTuple):
@@ -206,23 +206,15 @@ class Arena:
 
     def punch(self, start: int, end: int) -> None:
         """Give blocks back to the disk. Only thrift: a file system that cannot keeps them."""
-        mode, length = _KEEP_SIZE | _PUNCH_HOLE, ctypes.c_int64(end - start)
-        _libc.fallocate(self.descriptor, mode, ctypes.c_int64(start), length)
+        with suppress(OSError):
+            punch_hole(self.descriptor, start, end)
 
     def write(self, data: Buffer, offset: int) -> None:
         """OutOfSpaceError, StoreUnavailableError; then any part may have been written."""
         try:
-            view = memoryview(data)
-            while view:
-                written = os.pwrite(self.descriptor, view, offset)
-                view, offset = view[written:], offset + written
+            write_all(self.descriptor, data, offset)
         except OSError as error:
             raise to_store_error("scratch", error) from error
-
-
-def reserve_room(descriptor: int, size: int) -> None:
-    """Have blocks for a file of ``size``, if the disk has them."""
-    _libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(size))
 
 
 def refuse_deleted() -> StoreReplacedError:

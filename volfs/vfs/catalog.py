@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,9 @@ from volfs.store.checked_lmdb.pages import DATA, check_there
 from volfs.store.checked_lmdb.record_file import KeyRange, Record, RecordFile
 from volfs.store.contract.refs import Head
 from volfs.store.thaw import wait_until_thawed
-from volfs.vfs.arena import Work, refuse_deleted, reserve_room, to_store_error
+from volfs.system.files import sync_directory
+from volfs.system.libc import reserve_room
+from volfs.vfs.arena import Work, refuse_deleted, to_store_error
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.numbers import Key
 from volfs.vfs.recording import find_kept, make_base, restore_inode, store_inode
@@ -54,7 +56,7 @@ from volfs.vfs.records import (
     refuse_former,
     sums_key,
 )
-from volfs.vfs.scratch import Summed, sync_directory
+from volfs.vfs.scratch import Summed
 from volfs.vfs.state import MountState
 
 MAP_SIZE = 1 << 36
@@ -117,7 +119,8 @@ class Catalog:
         wanted = os.fstat(self._data).st_size + RESERVE
         if wanted > self._reserved:
             self._reserved = wanted + RESERVE
-            reserve_room(self._data, self._reserved)
+            with suppress(OSError):  # as far as the disk has it
+                reserve_room(self._data, self._reserved)
 
     # --- writing ---------------------------------------------------------
 

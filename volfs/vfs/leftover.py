@@ -6,6 +6,7 @@ program it gets the directories of catalog and scratch, and prints a ``Leftover`
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from itertools import chain
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import NamedTuple
 
 from volfs.errors import DataError
 from volfs.model.text_json import decode_json, encode_json
+from volfs.sessions.facts import CATALOG, SCRATCH
+from volfs.system.children import ask_child, may_fork
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.inode import ROOT_INO
 from volfs.vfs.records import Recorded, StoredBase
@@ -48,8 +51,21 @@ def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
     return Leftover(len(dirty), held, problem, is_clean, base.version if base else None, base)
 
 
-def read_answer(answer: bytes) -> Leftover:
-    """What a process that inspected an overlay has said; it may have died of it."""
+def inspect_apart(session: Path) -> Leftover:
+    """``inspect_overlay`` in another process: what is damaged may kill the one that maps it.
+
+    In a child where that has all that it needs, else in a program of its own.
+    """
+    places = session / CATALOG, session / SCRATCH
+    if may_fork():
+        return _read_answer(ask_child(lambda: encode_json(inspect_overlay(*places))))
+    command = [sys.executable, "-P", "-m", "volfs.vfs.leftover", *map(str, places)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return _read_answer(done.stdout if done.returncode == 0 else b"")
+
+
+def _read_answer(answer: bytes | None) -> Leftover:
+    """The process that was asked may have died of the question."""
     if not answer:
         return Leftover(0, 0, "catalog: it cannot be read")
     return decode_json(answer, Leftover)

@@ -20,6 +20,7 @@ from volfs.model.block_sums import BlockSums, ceil_block, floor_block
 from volfs.model.extents import ExtentMap, Piece
 from volfs.model.free_room import FreeRoom, Room
 from volfs.model.objects import Buffer
+from volfs.system.files import remove_file, sync_directory
 from volfs.vfs.arena import Arena, Ranges, Work, refuse_deleted, to_store_error
 from volfs.vfs.inode import File, Run
 
@@ -105,7 +106,7 @@ class Scratch:
         """From a thread: a disk may hang."""
         for arena in dropped:
             arena.close()
-            self._path(arena.number).unlink(missing_ok=True)
+            remove_file(self._path(arena.number))
 
     def close(self) -> None:
         for arena in self._arenas.values():
@@ -332,12 +333,3 @@ def _is_own(piece: Piece) -> bool:
 
 def arena_path(directory: Path, arena: int) -> Path:
     return directory / f"{arena:08d}.arena"
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,13 +10,12 @@ the last piece of work lets go of it.
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from volfs.errors import DataError, LocalFileError, VolfsError
@@ -34,6 +33,7 @@ from volfs.system.directories import (
     find_status,
     identify,
 )
+from volfs.system.files import NEW_FILE, spare_name, write_all
 from volfs.volume.local_listing import local_errors
 from volfs.volume.output import find_output, find_special, output_exists, write_special
 from volfs.volume.progress import ProgressTally, Report, report_nothing
@@ -51,7 +51,6 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass
@@ -293,16 +292,12 @@ class _Get:
 
     def write_at(self, entry: Entry, name: bytes, at: int) -> None:
         """Make it under a temporary name, then let it take the place of what is there."""
-        temporary = TEMPORARY + secrets.token_hex(8).encode()
-        try:
+        with spare_name(at, TEMPORARY) as temporary:
             if entry.kind == FileKind.SYMLINK:
                 self.write_symlink(entry, temporary, at)
             else:
                 self.write_file(entry, temporary, at)
             os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
-        except BaseException:
-            _remove(temporary, at)
-            raise
 
     def check_free(self, name: bytes, at: int, target: _Target) -> None:
         """Only files and symlinks are replaced: not what others read from or write to."""
@@ -322,7 +317,7 @@ class _Get:
         os.utime(name, ns=times, dir_fd=at, follow_symlinks=False)
 
     def write_file(self, entry: Entry, name: bytes, at: int) -> None:
-        fd = os.open(name, _NEW_FILE, 0o600, dir_fd=at)
+        fd = os.open(name, NEW_FILE, 0o600, dir_fd=at)
         try:
             self.write_bytes(entry, fd)
             # Not set-user-id and the like: the volume's users are not this machine's.
@@ -334,7 +329,7 @@ class _Get:
     def write_bytes(self, entry: Entry, fd: int) -> None:
         """The content; holes stay holes."""
         if entry.inline:
-            _write_all(fd, entry.inline, 0)
+            write_all(fd, entry.inline, 0)
             self.tally.add(size=entry.size)
             return
         os.ftruncate(fd, entry.size)
@@ -342,18 +337,6 @@ class _Get:
             offset, length = start, min(READ_SIZE, entry.size - start)
             for oid, skip, part in find_slices(self.reader.get_list, entry, start, length):
                 if oid != NO_OID:
-                    _write_all(fd, self.objects.read_object(oid, skip, part), offset)
+                    write_all(fd, self.objects.read_object(oid, skip, part), offset)
                 offset += part
             self.tally.add(size=length)
-
-
-def _write_all(fd: int, data: bytes | bytearray | memoryview, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        done = os.pwrite(fd, view, offset)
-        view, offset = view[done:], offset + done
-
-
-def _remove(name: bytes, at: int) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=at)

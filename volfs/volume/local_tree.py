@@ -7,10 +7,8 @@ Attributes are kept as far as the system lets us: what it refuses is a note.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -20,6 +18,8 @@ from volfs.errors import LocalFileError
 from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path
 from volfs.model.objects import Buffer
+from volfs.system.files import spare_name, write_all
+from volfs.system.libc import sync_file_system
 from volfs.volume.local_listing import local_errors
 
 TEMPORARY = b".volfs-export-"
@@ -32,7 +32,6 @@ _TYPES = {
     FileKind.BLOCK: stat.S_IFBLK,
 }
 _ENDS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class LocalTree:
@@ -52,9 +51,11 @@ class LocalTree:
 
     def sync(self) -> None:
         """Make all of it durable. LocalFileError."""
-        if _libc.syncfs(self._top) != 0:
-            problem = os.strerror(ctypes.get_errno())
-            raise LocalFileError(f"{os.fsdecode(self.shown)}: not durable: {problem}")
+        try:
+            sync_file_system(self._top)
+        except OSError as error:
+            shown = os.fsdecode(self.shown)
+            raise LocalFileError(f"{shown}: not durable: {error.strerror}") from error
 
     # --- making ----------------------------------------------------------
 
@@ -82,7 +83,7 @@ class LocalTree:
             try:
                 os.ftruncate(descriptor, size)
                 for offset, data in parts:
-                    _write_all(descriptor, data, offset)
+                    write_all(descriptor, data, offset)
                 self.set_attributes(path, entry, descriptor)
             finally:
                 os.close(descriptor)
@@ -175,16 +176,14 @@ class LocalTree:
         self, path: Path, choose: Callable[[], Path] | None = None
     ) -> Iterator[tuple[int, bytes]]:
         """A directory and a name in it, for what takes the place of ``path`` when it is whole."""
-        at, name = os.dup(self.enter(path[:-1])), TEMPORARY + secrets.token_hex(8).encode()
+        at = os.dup(self.enter(path[:-1]))
         try:
-            yield at, name
-            final = choose() if choose else path
-            there = self.enter(final[:-1])
-            os.rename(name, final[-1], src_dir_fd=at, dst_dir_fd=there)
+            with spare_name(at, TEMPORARY) as name:
+                yield at, name
+                final = choose() if choose else path
+                there = self.enter(final[:-1])
+                os.rename(name, final[-1], src_dir_fd=at, dst_dir_fd=there)
         finally:
-            # A rename onto another name of the same file does nothing.
-            with suppress(FileNotFoundError):
-                os.unlink(name, dir_fd=at)
             os.close(at)
 
     def errors(self, path: Path) -> AbstractContextManager[None]:
@@ -214,10 +213,3 @@ def open_output(output: bytes, *, force: bool) -> LocalTree:
 def _mode(entry: Entry, owned: bool) -> int:
     """Where the owner is another, nobody shall run it in his name."""
     return entry.mode & (0o7777 if owned else 0o1777)
-
-
-def _write_all(descriptor: int, data: Buffer, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        done = os.pwrite(descriptor, view, offset)
-        view, offset = view[done:], offset + done

@@ -17,6 +17,7 @@ from volfs.model.text import show
 from volfs.model.tree import iter_entries
 from volfs.store.contract.store import Store
 from volfs.system.descriptors import find_descriptor
+from volfs.system.files import write_out
 from volfs.volume.local_listing import local_errors
 from volfs.volume.version_reader import Reader, iter_content_bytes
 
@@ -104,10 +105,8 @@ def write_special(store: Store, reader: Reader, entry: Entry, output: bytes, kin
 
 def write_whole(out: BinaryIO, piece: Buffer) -> None:
     """LocalFileError where there is no room; BrokenPipeError where nobody reads any more."""
-    view = memoryview(piece)
     try:
-        while view:
-            view = view[out.write(view) :]
+        write_out(out, piece)
     except BrokenPipeError:
         raise
     except OSError as error:

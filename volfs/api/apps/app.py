@@ -21,7 +21,7 @@ from volfs.api.apps.marks import find_refusal, get_marks
 from volfs.api.apps.notes import note
 from volfs.api.apps.origins import Origin, dump_imported
 from volfs.api.apps.starting import start_container
-from volfs.api.apps.targets import Target, make_id, register, register_as
+from volfs.api.apps.targets import Target, register, register_as
 from volfs.api.client import default_environment, in_environment
 from volfs.api.resource import ResourceHandle, check_given
 from volfs.api.secret import Secret
@@ -35,6 +35,7 @@ from volfs.containers.pool import Pool, PoolOptions
 from volfs.containers.services import FunctionService
 from volfs.containers.worker_container import Running
 from volfs.errors import InvalidError, NotFoundError
+from volfs.store.identity import make_id
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -6,7 +6,6 @@ to it; deleting that makes them again.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -22,6 +21,7 @@ from volfs.api.apps.patterns import fits, parse_patterns
 from volfs.containers.container import Bind
 from volfs.errors import NotFoundError
 from volfs.system.directories import OpenTree, empty_directory
+from volfs.system.locks import locked_directory
 from volfs.volume.local_listing import Local, iter_files, local_errors, opened_file
 
 Ignore = tuple[str, ...] | Callable[[Path], bool]
@@ -245,9 +245,7 @@ def once(key: str, *, force: bool = False) -> Iterator[Folder]:
     """The folder of a step; new until a block has left it without an error. One at a time."""
     path = _find_cache() / key
     path.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked_directory(path):
         again = force and key not in _said
         folder = Folder(path, again or not (path / _DONE).exists())
         if folder.is_new:
@@ -255,8 +253,6 @@ def once(key: str, *, force: bool = False) -> Iterator[Folder]:
         yield folder
         (path / _DONE).touch()
         _said.add(key)
-    finally:
-        os.close(lock)
 
 
 def _empty(path: Path) -> None:

@@ -28,7 +28,6 @@ from volfs.api.apps.targets import (
     Home,
     Target,
     get_handle,
-    make_id,
     register,
     restore_target,
     start_service,
@@ -53,6 +52,7 @@ from volfs.containers.services import (
     iter_methods,
 )
 from volfs.errors import ExecutionError, InvalidError, NotFoundError
+from volfs.store.identity import make_id
 
 
 class ClassTarget(Target):

@@ -20,7 +20,6 @@ from volfs.api.apps.targets import (
     get_result,
     iter_input_ids,
     locate,
-    make_id,
     make_map_id,
     restore_target,
     submit,
@@ -30,6 +29,7 @@ from volfs.api.twins import blocking, blocking_iterator
 from volfs.containers.answers import Answer
 from volfs.containers.messages import TargetReference, dump_arguments
 from volfs.errors import InvalidError, NotFoundError
+from volfs.store.identity import make_id
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from volfs.api.apps.building import BuiltImage
 from volfs.api.apps.function_options import Options
-from volfs.api.apps.targets import make_id, serve
+from volfs.api.apps.targets import serve
 from volfs.api.client import default_environment, find_client
 from volfs.api.cloud_bucket_mount import CloudBucketMount
 from volfs.api.known_volumes import get_record
@@ -28,6 +28,7 @@ from volfs.containers.messages import IMAGE, Start
 from volfs.containers.worker_container import Running
 from volfs.errors import InvalidError
 from volfs.store.address import parse_address
+from volfs.store.identity import make_id
 from volfs.store.location import ENVIRONMENT_VARIABLES
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib
 import pickle
-import secrets
-import string
 import threading
 import weakref
 from abc import ABC, abstractmethod
@@ -43,15 +41,10 @@ from volfs.containers.pickling import dump, load
 from volfs.containers.pool import Pool, PoolOptions
 from volfs.containers.remote_errors import dump_fault, load_fault
 from volfs.errors import ExecutionError, InvalidError, NotFoundError, VolfsError
+from volfs.store.identity import make_id
 
 if TYPE_CHECKING:
     from volfs.containers.worker_container import Running
-
-_LETTERS = string.ascii_letters + string.digits
-
-
-def make_id(prefix: str) -> str:
-    return f"{prefix}-{''.join(secrets.choice(_LETTERS) for _ in range(22))}"
 
 
 def make_map_id(count: int) -> str:

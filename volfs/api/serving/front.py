@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any, Protocol
 
 from volfs.api.apps.requests import open_request
-from volfs.api.apps.targets import make_id
 from volfs.api.serving.sites import Site
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.messages import HandleRequest
 from volfs.containers.remote_errors import load_fault
+from volfs.store.identity import make_id
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

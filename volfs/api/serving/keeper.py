@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 
-from volfs.api.apps.targets import make_id
 from volfs.api.serving.front import Report
 from volfs.api.serving.sites import Site
 from volfs.containers.answers import Answer, CallFailedError
 from volfs.containers.messages import HandleRequest
 from volfs.containers.remote_errors import load_fault
+from volfs.store.identity import make_id
 
 _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
 """Seconds before the next start, after so many that failed at once."""

@@ -24,13 +24,12 @@ from volfs.daemon.sessions.copy import copy_session, is_same_overlay
 from volfs.daemon.sessions.locate import holding_dead, located
 from volfs.daemon.sessions.open import find_session_place
 from volfs.errors import DamagedObjectError, LocalFileError, MountError, NotFoundError
-from volfs.model.text import from_stored
 from volfs.sessions.facts import CATALOG, LOCK, REMOVED, SESSIONS
-from volfs.sessions.lock import is_locked
 from volfs.sessions.notes import Note, is_noted, read_note, write_note
 from volfs.sessions.places import session_name
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
+from volfs.system.locks import is_locked
 from volfs.vfs.salvage import salvage_catalog
 
 log = logging.getLogger(__name__)
@@ -106,7 +105,7 @@ def _put_aside(store: Store, place: Path) -> None:
 
 
 def _iter_candidates(store: Store, place: Path, note: Note) -> Iterator[Path]:
-    yield Path(from_stored(note.path))
+    yield Path(note.path)
     with suppress(OSError), os.scandir(Path(store.url).parent) as entries:
         for entry in islice(entries, BESIDE_MAX):
             yield Path(entry.path, SESSIONS, place.name)

@@ -10,10 +10,9 @@ from pathlib import Path
 from volfs.errors import DamagedObjectError, LocalFileError
 from volfs.errors.fault_points import reached
 from volfs.sessions.facts import CATALOG, FACTS, LOCK, REMOVED, SCRATCH
+from volfs.system.files import NEW_FILE, sync_directory, write_all
 from volfs.vfs.salvage import salvage_catalog
-from volfs.vfs.scratch import sync_directory
 
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _BLOCK = 8 << 20
 
 
@@ -73,7 +72,7 @@ def _copy_file(source: Path, target: Path) -> None:
     """The bytes, and holes as holes."""
     reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        writer = os.open(target, _NEW_FILE, 0o600)
+        writer = os.open(target, NEW_FILE, 0o600)
         try:
             _copy_data(reader, writer)
             os.fsync(writer)
@@ -95,6 +94,7 @@ def _copy_data(reader: int, writer: int) -> None:
         end = os.lseek(reader, offset, os.SEEK_HOLE)
         while offset < end:
             data = os.pread(reader, min(_BLOCK, end - offset), offset)
-            offset += os.pwrite(writer, data, offset)
             if not data:
                 return
+            write_all(writer, data, offset)
+            offset += len(data)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 
@@ -11,14 +9,11 @@ from volfs.daemon.sessions.open import take_session
 from volfs.daemon.sessions.opened import OpenSession, end_session
 from volfs.errors import MountError, NotFoundError
 from volfs.model.names import MAIN
-from volfs.sessions.facts import CATALOG, SCRATCH
 from volfs.sessions.info import SessionInfo, list_volume_sessions
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
-from volfs.vfs.leftover import read_answer
+from volfs.vfs.leftover import inspect_apart
 from volfs.volume.volumes import check_deletable, delete_volume
-
-INSPECT = "volfs.vfs.leftover"
 
 
 def delete_with_overlays(
@@ -58,20 +53,11 @@ def _take_clean(
             continue
         with suppress(MountError, NotFoundError):
             session = take_session(store, seen.name)
-            if _is_clean(session):
+            if inspect_apart(session.path).is_clean:
                 stack.callback(session.close)
                 yield seen, session
             else:
                 session.close()
-
-
-def _is_clean(session: OpenSession) -> bool:
-    """In a program of its own: what is damaged may kill it, and we may have threads."""
-    # Its paths are another process's to open, too, as those of ``session.scratch`` are not.
-    places = (str(session.path / name) for name in (CATALOG, SCRATCH))
-    command = [sys.executable, "-P", "-m", INSPECT, *places]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    return done.returncode == 0 and read_answer(done.stdout).is_clean
 
 
 def _clear_mount(seen: SessionInfo) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError, MountError
-from volfs.model.text_json import encode_json
-from volfs.sessions.facts import CATALOG, FACTS, SCRATCH
+from volfs.sessions.facts import CATALOG, FACTS
 from volfs.sessions.info import SessionInfo, get_session, list_store_sessions
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.vfs.bases import base_gone, find_version_problem
-from volfs.vfs.leftover import Leftover, inspect_overlay, read_answer
+from volfs.vfs.leftover import Leftover, inspect_apart
 
 
 class OverlayInfo(NamedTuple):
@@ -48,10 +46,7 @@ class OverlayInfo(NamedTuple):
 
 
 def list_overlays(store: Store) -> list[OverlayInfo]:
-    """The overlays of all writable mounts, those that dead ones left included; oldest first.
-
-    The process must have one thread.
-    """
+    """The overlays of all writable mounts, those that dead ones left included; oldest first."""
     sessions = [s for s in list_store_sessions(store) if not s.read_only and not _is_bare(s)]
     return [describe_session(store, session) for session in sessions]
 
@@ -73,7 +68,7 @@ def get_left(store: Store, name: str) -> tuple[OverlayInfo, VolumeRecord]:
 
 def describe_session(store: Store, session: SessionInfo) -> OverlayInfo:
     volume = store.refs.find_volume_by_id(session.volume_id) if session.volume_id else None
-    left = _inspect(session)
+    left = inspect_apart(session.path)
     if not session.volume_id:
         problem = f"{FACTS} cannot be read; mounting the volume there again takes it over"
         left = left._replace(problem=left.problem or problem)
@@ -100,20 +95,3 @@ def _find_age(session: SessionInfo) -> float:
         except OSError:
             continue
     return 0.0
-
-
-def _inspect(session: SessionInfo) -> Leftover:
-    """In a child: what is damaged may kill the process that maps it."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            left = inspect_overlay(session.path / CATALOG, session.path / SCRATCH)
-            os.write(writer, encode_json(left))
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as pipe:
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    return read_answer(answer)

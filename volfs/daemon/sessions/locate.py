@@ -18,10 +18,10 @@ from volfs.daemon.sessions.copy import copy_session, find_copy, is_same_overlay
 from volfs.errors import LocalFileError, MountError, NotFoundError
 from volfs.sessions.facts import CATALOG, LOCK
 from volfs.sessions.info import SessionInfo, get_session, load_session
-from volfs.sessions.lock import holding
 from volfs.sessions.notes import forget_note
 from volfs.sessions.places import sessions_directory
 from volfs.store.contract.store import Store
+from volfs.system.locks import holding
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -8,9 +8,7 @@ has a number, too.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -28,6 +26,7 @@ from volfs.sessions.info import get_session, load_session
 from volfs.sessions.places import session_name, sessions_directory
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
+from volfs.system.locks import leads_to, try_lock
 
 
 def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> OpenSession:
@@ -60,18 +59,17 @@ def _find_lock(path: Path) -> IO[bytes] | None:
     """The lock of a session's directory; None if that is removed. SessionBusyError."""
     try:
         lock = (path / LOCK).open("ab", buffering=0)
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(lock.fileno()), (path / LOCK).stat()):
-            forget_device(path)  # a dead daemon's: the number may be another mount's by now
-            return lock
-    except BlockingIOError:
+    except FileNotFoundError:
+        return None
+    if not try_lock(lock.fileno()):
         lock.close()
         pid = load_session(path).pid
         raise SessionBusyError(
             f"{path.name}: process {pid} has it, a mount that is living or in its last commit"
-        ) from None
-    except FileNotFoundError:
-        return None
+        )
+    if leads_to(path / LOCK, lock.fileno(), follow=True):
+        forget_device(path)  # a dead daemon's: the number may be another mount's by now
+        return lock
     lock.close()
     return None
 

@@ -34,7 +34,7 @@ from volfs.store.clock import now_ns
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.system.directories import OpenTree, list_directory, remove_tree
-from volfs.vfs.scratch import sync_directory
+from volfs.system.files import remove_file, replace_file, sync_directory
 
 log = logging.getLogger(__name__)
 
@@ -88,20 +88,13 @@ class OpenSession:
 
     def write_facts(self, facts: SessionFacts) -> None:
         """Replace ``session.json`` whole; durable, as is the directory, when it returns."""
-        temporary = self._inside / f"{FACTS}.new"
-        with temporary.open("wb") as file:
-            file.write(encode_facts(facts))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(self._inside / FACTS)
-        sync_directory(self._inside)
+        replace_file(self._inside / FACTS, encode_facts(facts), beside=f"{FACTS}.new")
         sync_directory(self._inside / "..")
 
     def write_device(self, device: tuple[int, int], store: Store) -> None:
         """Say which mount is served. It means nothing once this process has ended."""
-        temporary = self._inside / f"{DEVICE}.new"
-        temporary.write_text(encode_device(device, self.path, Path(store.url)))
-        temporary.rename(self._inside / DEVICE)
+        said = encode_device(device, self.path, Path(store.url)).encode()
+        replace_file(self._inside / DEVICE, said, beside=f"{DEVICE}.new", durable=False)
 
     def forget_device(self) -> None:
         """The mount is gone: its number is another's next."""
@@ -168,7 +161,7 @@ def make_facts(options: MountOptions, volume: VolumeRecord, version: int) -> Ses
 
 def forget_device(path: Path) -> None:
     with suppress(OSError):
-        (path / DEVICE).unlink(missing_ok=True)
+        remove_file(path / DEVICE)
 
 
 def own(path: Path, lock: IO[bytes], *, is_new: bool = False) -> OpenSession:

@@ -18,13 +18,13 @@ from typing import NamedTuple
 from lmdb.verify import VerifyError, verify
 
 from volfs.errors import DamagedObjectError
-from volfs.store.anchor import DELETED
+from volfs.store.anchor import DELETED, anchored
+from volfs.system.proc import list_descriptors, read_boot_id
 
 DATA, LOCK = "data.mdb", "lock.mdb"
 CHECKED = "checked"
 SMALL = 2 << 20
 """What is not larger is looked at each time it is opened: 20 ms, at most."""
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _META = struct.Struct("=10xH4xII16xI44x40xQQQ")
 _OURS = (8, 0xBEEF_C0DE, 1)
 _SIZES = frozenset(1 << bits for bits in range(9, 17))
@@ -115,7 +115,7 @@ def is_due(directory: Path) -> bool:
     if (directory / DATA).stat().st_size <= SMALL:
         return True
     try:
-        return (directory / CHECKED).read_bytes() != _BOOT_ID.read_bytes()
+        return (directory / CHECKED).read_bytes() != read_boot_id()
     except FileNotFoundError:
         return True
 
@@ -128,7 +128,7 @@ def note_checked(directory: Path) -> None:
     with suppress(OSError):
         descriptor = os.open(directory / CHECKED, flags, 0o600)
         try:
-            os.pwrite(descriptor, _BOOT_ID.read_bytes(), 0)
+            os.pwrite(descriptor, read_boot_id(), 0)
         finally:
             os.close(descriptor)
 
@@ -151,8 +151,8 @@ def find_open(file: Path) -> Iterator[int]:
 def list_open_files(name: str) -> list[int]:
     """The descriptors of this process whose files have or had that name."""
     found = []
-    for descriptor in list(Path("/proc/self/fd").iterdir()):
+    for descriptor in list_descriptors():
         with suppress(OSError):
-            if descriptor.readlink().name.removesuffix(DELETED) == name:
-                found.append(int(descriptor.name))
+            if anchored(descriptor).readlink().name.removesuffix(DELETED) == name:
+                found.append(descriptor)
     return found

@@ -22,6 +22,8 @@ from pathlib import Path
 from volfs.store.anchor import anchored
 from volfs.store.checked_lmdb.pages import DATA, find_open
 from volfs.store.thaw import wait_until_thawed
+from volfs.system.libc import libc
+from volfs.system.proc import iter_mappings
 
 LOCK_FILE = "lock.mdb"
 BRIEF = 0.001
@@ -31,7 +33,7 @@ _PAGE, _SLOT, _HEADER = 4096, 64, 256
 _SPARE = 64
 """Slots beyond those in use: others may have taken them since we looked."""
 _LOOK = 1.0
-_madvise = ctypes.CDLL(None).madvise
+_madvise = libc.madvise
 _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
@@ -106,14 +108,9 @@ def _find_mapping(file: Path) -> tuple[int, int]:
     """Where this process has it in memory, and how much; (0, 0) if that cannot be told."""
     try:
         inode = file.stat().st_ino
-        lines = Path("/proc/self/maps").read_bytes().split(b"\n")
+        for mapping in iter_mappings():
+            if mapping.inode == inode and mapping.path.endswith(LOCK_FILE.encode()):
+                return mapping.start, mapping.end - mapping.start
     except OSError:
-        return 0, 0
-    for line in lines:
-        fields = line.split(None, 5)
-        if len(fields) < 6:
-            continue  # memory of no file
-        if int(fields[4]) == inode and fields[5].endswith(LOCK_FILE.encode()):
-            start, end = (int(address, 16) for address in fields[0].split(b"-"))
-            return start, end - start
+        pass
     return 0, 0

@@ -34,7 +34,7 @@ class Lease(msgspec.Struct, frozen=True):
     """
 
     session: str
-    """``volume/sessions.py`` says how sessions are called; one has one lease."""
+    """``sessions/places.py`` says how sessions are called; one has one lease."""
     volume_id: str
     versions: tuple[int, ...] = ()
     """Those that the session shows or stands on: they count as mounted."""

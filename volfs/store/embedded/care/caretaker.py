@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from volfs.model.pack import (
 )
 from volfs.store.checked_lmdb.environment import LmdbEnvironment, Transaction, store_errors
 from volfs.store.embedded.data.index import Index
-from volfs.store.embedded.data.pack_files import PackReader, flock, pack_path
+from volfs.store.embedded.data.pack_files import PackReader, pack_path
 from volfs.store.embedded.data.pack_writer import PACK_TARGET, PackWriter, WriterPool
 from volfs.store.embedded.refs.holds import Holds
 from volfs.store.embedded.refs.leases import Leases
@@ -32,6 +31,7 @@ from volfs.store.embedded.refs.tags import Tags
 from volfs.store.packs.codec import Packed, is_former_form, pack_object
 from volfs.store.packs.reader import ObjectReader, open_record
 from volfs.store.packs.rows import IndexEntry, decode_entry, place_record
+from volfs.system.locks import try_lock
 
 Row = tuple[Oid, bytes]
 """An object id and its undecoded index entry."""
@@ -63,7 +63,7 @@ def alone(directory: Path) -> Iterator[None]:
     with store_errors(f"{directory}"):
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        if not flock(fd, fcntl.LOCK_EX):
+        if not try_lock(fd):
             raise ConflictError("another gc or repair of this store is running; wait for it")
         yield
     finally:
@@ -90,7 +90,7 @@ def hold_pack(parts: Parts, pack: int, durable: int) -> HeldPack | None:
         except FileNotFoundError:
             return HeldPack(-1) if durable else None
     held = HeldPack(fd)
-    row = parts.index.find_pack(pack) if flock(fd, fcntl.LOCK_EX) else None
+    row = parts.index.find_pack(pack) if try_lock(fd) else None
     if row is None or row.durable != durable:
         held.close()
         return None

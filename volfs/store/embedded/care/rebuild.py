@@ -24,7 +24,7 @@ from volfs.store.embedded.care.caretaker import ROWS_AT_ONCE
 from volfs.store.embedded.care.damage import end_of, find_record_problem, scan_records
 from volfs.store.embedded.care.repair import entry_of, find_kind
 from volfs.store.embedded.data.index import Index
-from volfs.store.embedded.data.pack_files import PackReader, list_files, sync_directory
+from volfs.store.embedded.data.pack_files import PackReader, list_files
 from volfs.store.embedded.place.handle import Proof
 from volfs.store.embedded.place.layout import FORMAT, INDEX, PACKS, lock_store, open_handle
 from volfs.store.embedded.refs.name_log import NAME_LOG, NameLog
@@ -32,6 +32,7 @@ from volfs.store.embedded.refs.refs import TAGS, Refs
 from volfs.store.embedded.refs.tags import Tags
 from volfs.store.owner import make_directory
 from volfs.store.packs.rows import IndexEntry, PackRow
+from volfs.system.files import remove_file, sync_directory
 
 NEW = "index.new"
 DATA, LOCK, OLD = "data.mdb", "lock.mdb", "data.mdb.old"
@@ -143,11 +144,11 @@ def _put_in_place(path: Path) -> None:
     index, new = path / INDEX, path / NEW
     with store_errors(f"{index}"):
         make_directory(index)
-        (index / OLD).unlink(missing_ok=True)
+        remove_file(index / OLD)
         if (index / DATA).exists():
             (index / OLD).hardlink_to(index / DATA)
         # It has what is particular to the file that it belongs to.
-        (index / LOCK).unlink(missing_ok=True)
+        remove_file(index / LOCK)
         reached("rebuild.cleared")
         (new / DATA).rename(index / DATA)
         reached("rebuild.placed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import weakref
 from collections.abc import Callable
@@ -55,23 +54,6 @@ def list_files(directory: Path) -> list[int]:
         files = [path for path in directory.iterdir() if path.suffix == ".pack"]
     numbers = {int(path.stem): path for path in files if path.stem.isdecimal()}
     return sorted(n for n, path in numbers.items() if pack_path(directory, n) == path)
-
-
-def sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def flock(fd: int, how: int) -> bool:
-    """Lock without waiting; whether nobody has a lock that forbids it."""
-    try:
-        fcntl.flock(fd, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 class _OpenPack:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import weakref
@@ -13,7 +12,6 @@ from pathlib import Path
 
 from volfs.errors import DataError, OutOfSpaceError, StoreUnavailableError, VolfsError
 from volfs.errors.fault_points import reached
-from volfs.model.objects import Buffer
 from volfs.model.pack import (
     PACK_HEADER_SIZE,
     PACK_VERSION,
@@ -26,14 +24,14 @@ from volfs.store.checked_lmdb.environment import RESERVE, store_errors
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.data.pack_files import (
     find_file,
-    flock,
     pack_path,
     refuse_pack,
-    sync_directory,
 )
 from volfs.store.owner import give_to_owner
 from volfs.store.packs.codec import Packed
 from volfs.store.packs.rows import PackRow
+from volfs.system.files import sync_directory, write_all, write_parts
+from volfs.system.locks import try_lock
 
 PACK_TARGET = 64 << 20
 """A pack of this size is full. Records may cross it, never begin after it."""
@@ -96,7 +94,7 @@ class PackWriter:
         was_torn, self._torn = self._torn, True
         header = encode_record_header(packed.header)
         with store_errors(f"pack {self.pack}"):
-            _write_all(self._held.fd, [header, *packed.parts], self.end)
+            write_parts(self._held.fd, [header, *packed.parts], self.end)
         self._torn = was_torn
         offset = self.end + len(header)
         self.end = offset + packed.header.stored
@@ -147,14 +145,6 @@ class PackWriter:
     def close(self) -> None:
         """Let go of the lock."""
         self._held.close()
-
-
-def _write_all(fd: int, parts: list[Buffer], offset: int) -> None:
-    left = sum(map(len, parts))
-    while (done := os.pwritev(fd, parts, offset)) < left:
-        # A short write is followed by the error that explains it, or by progress.
-        left, offset = left - done, offset + done
-        parts = [memoryview(b"".join(parts))[done:]]
 
 
 def _is_former(fd: int, row: PackRow) -> bool:
@@ -339,12 +329,12 @@ class WriterPool:
         os.ftruncate(fd, row.durable)
         if row.durable == 0:
             give_to_owner(fd, self._directory)
-            _write_all(fd, [encode_pack_header(row.kind)], 0)
+            write_all(fd, encode_pack_header(row.kind), 0)
         return PackWriter(fd, row)
 
     def _lock_row(self, fd: int, path: Path, pack: int) -> PackRow | None:
         """The pack's row, under its lock; None if the pack is not to be had."""
-        if not flock(fd, fcntl.LOCK_EX):
+        if not try_lock(fd):
             return None
         # Only now is the row final: the last holder of the lock may just have published.
         row = self._index.find_pack(pack)

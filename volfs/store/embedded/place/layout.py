@@ -7,8 +7,8 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import msgspec
@@ -21,10 +21,11 @@ from volfs.errors import (
 )
 from volfs.errors.fault_points import reached
 from volfs.store.checked_lmdb.environment import LmdbEnvironment, store_errors
-from volfs.store.embedded.data.pack_files import flock, sync_directory
 from volfs.store.embedded.place.handle import StoreHandle
 from volfs.store.embedded.place.local_disk import check_local
 from volfs.store.owner import give_to_owner
+from volfs.system.files import remove_file, sync_directory, written_beside
+from volfs.system.locks import locked_directory, try_lock
 
 VERSION = 2
 FORMER_VERSION = 1
@@ -159,7 +160,7 @@ def lock_store(handle: StoreHandle, *, alone: bool) -> int:
     """
     with store_errors(f"store {handle.path}"):
         fd = os.open(handle.base / FORMAT, os.O_RDONLY | os.O_CLOEXEC)
-        is_locked = flock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        is_locked = try_lock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         # An upgrade puts another file in its place.
         is_there = os.path.samestat(os.fstat(fd), (handle.base / FORMAT).stat())
     if is_locked and is_there:
@@ -194,7 +195,7 @@ def upgrade_embedded(location: str) -> bool:
 def _make(path: Path, undo: ExitStack) -> None:
     for place in (*reversed(path.parents), path):
         _make_directory(place, 0o700 if place == path else 0o777, undo)
-    with _locked(path):
+    with locked_directory(path):
         if _is_vacant(path):
             path.chmod(0o700)
             try:
@@ -217,20 +218,6 @@ def _remove_vacant(path: Path) -> None:
         path.rmdir()
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Nobody else makes a store of the directory, or takes that back, during the block."""
-    while True:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX)
-            if os.path.samestat(os.fstat(fd), path.stat()):
-                yield
-                return
-        finally:
-            os.close(fd)
-
-
 def _fill(path: Path) -> None:
     (path / PACKS).mkdir(mode=0o700, exist_ok=True)
     (path / INDEX).mkdir(mode=0o700, exist_ok=True)
@@ -241,31 +228,22 @@ def _fill(path: Path) -> None:
 def _empty(path: Path) -> None:
     """Take back what was made; nobody has put anything into it, for it is no store."""
     for item in (*path.glob(f"{FORMAT}.*.new"), path / FORMAT):
-        item.unlink(missing_ok=True)
+        remove_file(item)
     for name in (PACKS, INDEX):
         shutil.rmtree(path / name, ignore_errors=True)
 
 
 def _write_format(path: Path) -> None:
     """Last, and at once: from here on it is a store."""
-    new = path / f"{FORMAT}.{os.getpid()}.new"
-    try:
-        _write_new(new, msgspec.json.encode(_Format("volfs", VERSION)))
+    data = msgspec.json.encode(_Format("volfs", VERSION))
+    beside = f"{FORMAT}.{os.getpid()}.new"
+    with written_beside(path / FORMAT, data, beside=beside, made=_give(path)) as new:
         sync_directory(path / INDEX)
         sync_directory(path)
         new.rename(path / FORMAT)
-    except BaseException:
-        new.unlink(missing_ok=True)
-        raise
     sync_directory(path)
     sync_directory(path.resolve().parent)
 
 
-def _write_new(new: Path, data: bytes) -> None:
-    new.unlink(missing_ok=True)
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        give_to_owner(fd, new.parent)
-        file.write(data)
-        file.flush()
-        os.fsync(fd)
+def _give(path: Path) -> Callable[[int], None]:
+    return lambda fd: give_to_owner(fd, path)

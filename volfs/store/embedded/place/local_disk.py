@@ -6,11 +6,10 @@ machines each has a lock of its own, and two writers destroy the index.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from volfs.errors import StoreUnavailableError
-from volfs.model.text import to_text
+from volfs.system.mountinfo import find_fs_type
 
 SHARED = {
     *("nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "beegfs"),
@@ -31,14 +30,3 @@ def check_local(path: Path) -> None:
             f"store {path} is on {fs_type}, which other machines may share: its index would be "
             "destroyed there; a store takes a disk of this machine"
         )
-
-
-def find_fs_type(path: Path) -> str | None:
-    """Of the mount that has a path; None where the kernel does not list its device."""
-    number = path.stat().st_dev
-    device = f"{os.major(number)}:{os.minor(number)}".encode()
-    for line in Path("/proc/self/mountinfo").read_bytes().split(b"\n"):
-        where, _, what = line.partition(b" - ")
-        if where.split(b" ")[2:3] == [device]:
-            return to_text(what.split(b" ")[0])
-    return None

@@ -21,8 +21,8 @@ from volfs.errors.fault_points import reached
 from volfs.model.names import MAIN, join_name
 from volfs.store.checked_lmdb.environment import store_errors
 from volfs.store.contract.care import Named
-from volfs.store.embedded.data.pack_files import sync_directory
 from volfs.store.owner import give_to_owner
+from volfs.system.files import replace_file, write_all
 
 NAME_LOG = "names.log"
 
@@ -82,8 +82,7 @@ class NameLog:
         with store_errors(f"{self._path}"):
             fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             try:
-                while line:
-                    line = line[os.write(fd, line) :]
+                write_all(fd, line)
                 os.fdatasync(fd)
             finally:
                 os.close(fd)
@@ -91,17 +90,12 @@ class NameLog:
     def replace(self, namings: Iterable[Naming]) -> None:
         """Let the log be these lines, at once. StoreError."""
         self._prove()
-        new = self._path.with_suffix(".new")
+        beside = self._path.with_suffix(".new").name
         with store_errors(f"{self._path}"):
-            new.unlink(missing_ok=True)
-            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as file:
-                give_to_owner(fd, new.parent)
-                file.writelines(map(_encode, namings))
-                file.flush()
-                os.fsync(fd)
-            new.rename(self._path)
-            sync_directory(self._path.parent)
+            replace_file(self._path, map(_encode, namings), beside=beside, made=self._give)
+
+    def _give(self, descriptor: int) -> None:
+        give_to_owner(descriptor, self._path.parent)
 
     def read(self) -> dict[str, Named]:
         """What it says of each volume, by id; lines that are damaged say nothing. StoreError."""

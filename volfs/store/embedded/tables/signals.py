@@ -27,6 +27,7 @@ from volfs.store.checked_lmdb.access import is_writable
 from volfs.store.checked_lmdb.environment import store_errors
 from volfs.store.owner import open_for_owner
 from volfs.store.thaw import wait_until_thawed
+from volfs.system.libc import system_call
 
 SIZE = 1 << 16
 _WORDS = SIZE // 4
@@ -44,11 +45,6 @@ _BLIND = 0.05
 
 class _Timespec(ctypes.Structure):
     _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
-
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_futex = _libc.syscall
-_futex.restype = ctypes.c_long
 
 
 class Signals:
@@ -107,17 +103,12 @@ class FutexSignal:
             self._call(_WAKE_BITSET, _ALL if waiters is None else waiters, None)
 
     def _call(self, operation: int, value: int, limit: object) -> None:
-        done = _futex(
-            ctypes.c_long(_CALL or 0),
-            self._address,
-            ctypes.c_int(operation),
-            ctypes.c_uint32(value),
-            limit,
-            None,
-            self._bit,
-        )
-        if done < 0 and ctypes.get_errno() not in _EXPECTED:
-            raise OSError(ctypes.get_errno(), "futex")
+        asked = (ctypes.c_int(operation), ctypes.c_uint32(value))
+        try:
+            system_call(_CALL or 0, self._address, *asked, limit, None, self._bit)
+        except OSError as error:
+            if error.errno not in _EXPECTED:
+                raise OSError(error.errno, "futex") from error
 
 
 _EXPECTED = (errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR)

@@ -33,6 +33,7 @@ from volfs.store.embedded.place.layout import INDEX, create_store, open_handle, 
 from volfs.store.embedded.tables.signals import FutexSignal, Signals
 from volfs.store.owner import make_directory, open_for_owner
 from volfs.store.tables import Changing, Reading, TableNames, Tables
+from volfs.system.locks import try_lock
 
 T = TypeVar("T")
 TABLES, DURABLE, VOLATILE = "tables", "durable", "volatile"
@@ -223,11 +224,7 @@ def _begin_use(directory: Path) -> int:
     """
     fd = open_for_owner(directory / IN_USE)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pass
-        else:
+        if try_lock(fd):
             _forget_after_restart(directory)
         fcntl.flock(fd, fcntl.LOCK_SH)
     except BaseException:

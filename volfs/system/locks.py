@@ -1,0 +1,92 @@
+"""Locks of open files: the kernel lets go of them, whatever their process dies of."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from volfs.system.directories import OPEN_DIRECTORY, OPEN_NAMED_DIRECTORY
+
+
+def try_lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
+    """Lock an open file without waiting; whether nobody has a lock that forbids it. OSError."""
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a file's exclusive lock. Asks without taking it for long."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not try_lock(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def holding(path: Path) -> Iterator[bool]:
+    """Whether nobody had a file's exclusive lock; then it is held for the block.
+
+    False also where there is no such file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        yield try_lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked_directory(path: Path) -> Iterator[None]:
+    """Nobody else is in such a block for the directory; waits for those who are. OSError."""
+    while True:
+        descriptor = os.open(path, OPEN_NAMED_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if leads_to(path, descriptor, follow=True):
+                yield
+                return
+        finally:
+            os.close(descriptor)
+
+
+def lock_directory(path: str, at: int | None = None) -> int | None:
+    """A directory, open and locked by this process alone. Follows no link at its end.
+
+    None where somebody has the lock, or the directory is gone or has just been replaced.
+    """
+    try:
+        descriptor = os.open(path, OPEN_DIRECTORY, dir_fd=at)
+    except OSError:
+        return None
+    try:
+        if try_lock(descriptor) and leads_to(path, descriptor, at):
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+def leads_to(
+    path: str | Path, descriptor: int, at: int | None = None, *, follow: bool = False
+) -> bool:
+    """Whether a name is of what is open there: a link only where it is followed. OSError."""
+    try:
+        named = os.stat(path, dir_fd=at, follow_symlinks=follow)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(named, os.fstat(descriptor))
