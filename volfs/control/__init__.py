@@ -1,4 +1,4 @@
-"""Talking to a running mount: where its socket is, and what is said over it.
+"""Talking to a running mount: where its socket is, and which messages go over it.
 
-Knows nothing of what a daemon does; the daemon serves, everybody else calls.
+This room knows nothing of what a daemon does. The daemon serves, and all others call.
 """

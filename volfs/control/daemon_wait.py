@@ -1,4 +1,4 @@
-"""Waiting for a daemon: for as long as the caller says, and not without a word."""
+"""Waiting for a daemon, for as long as the caller allows, and never long in silence."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from volfs.model.text import show_line
 log = logging.getLogger(__name__)
 
 WORD_AFTER = 3.0
-"""Seconds of silence until a word is said, once."""
+"""Seconds of silence before one message."""
 LOOK = 0.5
-"""Seconds between two looks at who is waited for."""
+"""Seconds between two looks at the process."""
 
 
 class DaemonWait:
-    """One wait for the daemon of a mount. ``timeout``: seconds; None is as long as it takes."""
+    """One wait for the daemon of a mount. ``timeout`` is in seconds; None means as long as it
+    takes."""
 
     def __init__(
         self,
@@ -31,13 +32,13 @@ class DaemonWait:
         pid: int | None = None,
         then: str = "",
     ) -> None:
-        """``what`` names the mount, ``then`` says what to do after ``timeout``.
+        """``what`` names the mount in messages, and ``then`` says what to do after ``timeout``.
 
-        For ``patience`` seconds more than usual nothing is said.
+        Silence may last ``patience`` seconds longer than usual.
         """
         self.what = what
         self.pid = pid
-        """The daemon's process, once that is known."""
+        """The daemon's process, once it is known."""
         self._then = then
         self._timeout = timeout
         self._began = time.monotonic()
@@ -46,7 +47,8 @@ class DaemonWait:
         self._was_ending = False
 
     def for_descriptor(self, descriptor: int, events: int) -> None:
-        """Return when it is ready. AnswerTimeoutError; NoAnswerError if the daemon was killed."""
+        """Return when the descriptor is ready. AnswerTimeoutError; NoAnswerError if the daemon was
+        killed."""
         poller = select.poll()
         poller.register(descriptor, events)
         while not poller.poll(1000 * self._step()):
@@ -57,7 +59,7 @@ class DaemonWait:
         return max(0.0, min(LOOK, left))
 
     def look(self) -> None:
-        """Whoever waits calls it now and then; raises what ``for_descriptor`` does."""
+        """A waiting caller calls this now and then. It raises what ``for_descriptor`` raises."""
         waited = time.monotonic() - self._began
         if self._timeout is not None and waited >= self._timeout:
             raise AnswerTimeoutError(
@@ -70,7 +72,8 @@ class DaemonWait:
         self._see_to_the_end()
 
     def _see_to_the_end(self) -> None:
-        """Who was killed answers nobody, even if he sleeps and cannot die yet."""
+        """NoAnswerError if the daemon was killed: it answers nobody, even if it sleeps and cannot
+        die yet."""
         state = find_process_state(self.pid) if self.pid else None
         is_ending = state is not None and state.is_ending
         if is_ending and self._was_ending:
@@ -85,7 +88,7 @@ class DaemonWait:
 
 
 def say(words: str) -> None:
-    """A warning in the log; on the terminal of a program that has none."""
+    """Log a warning. A program without a log gets it on standard error."""
     if log.hasHandlers():
         log.warning("%s", words)
     elif sys.stderr is not None:

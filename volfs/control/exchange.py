@@ -1,4 +1,4 @@
-"""One request and its answer, over a connection, with a wait that is never silent for long."""
+"""One request over a connection, and its answer, with a wait that is never silent for long."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ from volfs.control.sockets import find_peer
 from volfs.errors import AnswerTimeoutError, NoAnswerError
 
 TRY = 0.25
-"""Seconds for one attempt to connect: whoever is stopped takes no calls once many wait."""
+"""Seconds for one attempt to connect: a stopped daemon accepts no calls once many are waiting."""
 
 PART = 1 << 20
-"""Bytes received at once: room is made for what came, not for what was announced."""
+"""Bytes that are received at once. Room is made for bytes that came, not for an announced
+length."""
 
 
 def connect_patiently(
     connect: Callable[[float], socket.socket], waiting: DaemonWait
 ) -> socket.socket:
-    """A connection by ``connect``, which is given a time limit; OSError, and as ``DaemonWait``."""
+    """A connection by ``connect``, which gets a time limit. OSError, and the errors of
+    ``DaemonWait``."""
     while True:
         try:
             connection = connect(TRY)
         except (TimeoutError, BlockingIOError):
-            select.select([], [], [], TRY)  # a full queue is told at once
+            select.select([], [], [], TRY)  # The kernel reports a full queue at once.
             waiting.look()
         else:
             waiting.pid = find_peer(connection).pid or None
@@ -43,7 +45,7 @@ def connect_patiently(
 
 
 def exchange(connection: socket.socket, request: Request, waiting: DaemonWait) -> Response:
-    """The answer to a request. OSError, and as ``DaemonWait``."""
+    """The answer to a request. OSError, and the errors of ``DaemonWait``."""
     rest = memoryview(encode(request))
     while rest:
         waiting.for_descriptor(connection.fileno(), select.POLLOUT)
@@ -52,19 +54,19 @@ def exchange(connection: socket.socket, request: Request, waiting: DaemonWait) -
 
 
 def receive_answer(connection: socket.socket, waiting: DaemonWait) -> Response:
-    """The next answer on a connection. OSError, and as ``DaemonWait``."""
+    """The next answer on a connection. OSError, and the errors of ``DaemonWait``."""
     length = decode_length(_receive(connection, LENGTH_SIZE, waiting), ANSWER_MAX)
     return decode_answer(_receive(connection, length, waiting))
 
 
 def wait_for_hanging_up(connection: socket.socket, waiting: DaemonWait) -> None:
-    """A daemon that ends hangs up when it is gone; AnswerTimeoutError."""
+    """Wait until the daemon has ended, which closes the connection. AnswerTimeoutError."""
     try:
         waiting.for_descriptor(connection.fileno(), select.POLLIN)
     except AnswerTimeoutError:
         raise
     except NoAnswerError:
-        return  # it has answered, and is as good as gone
+        return  # The daemon has answered, so it ends in a moment.
 
 
 def _receive(connection: socket.socket, size: int, waiting: DaemonWait) -> bytes:

@@ -1,7 +1,7 @@
-"""Taking a mount away without asking its daemon, which may stand still for ever.
+"""Taking a mount away without asking its daemon, which may never answer.
 
-No store is looked at, and nothing here waits for the mount: ``abort`` has the kernel
-answer all requests with an error, ``detach`` frees the mount point.
+Nothing here opens a store or waits for the mount. ``abort`` lets the kernel answer all requests
+with an error, and ``detach`` frees the mount point.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ _SYSTEM_PATHS = "/usr/local/bin:/usr/bin:/bin"
 
 
 def end_by_force(mount: MountPoint, pid: int | None) -> None:
-    """Abort, free the mount point, and kill the daemon, if it is known. MountError if it stays."""
+    """Abort the mount, free the mount point, and kill the daemon if it is known. MountError if the
+    mount stays."""
     abort(mount)
     remove_sockets(mount)
     is_free = detach(mount)
@@ -47,12 +48,14 @@ def end_by_force(mount: MountPoint, pid: int | None) -> None:
 
 
 def find_again(mount: MountPoint) -> MountPoint | None:
-    """The mount that was seen before, wherever it is by now; never another one in its place."""
+    """The mount that was seen before, wherever it is by now, and never another one in its
+    place."""
     return _find_among(list_mount_points(), mount)
 
 
 def abort(mount: MountPoint) -> bool:
-    """Fail every request of the mount, now and later; whether we may. Its owner and root may."""
+    """Fail every request of the mount, now and later. False if we may not: only its owner and root
+    may."""
     control = f"{mount.device[1]}/abort"
     with suppress(OSError):
         (_CONNECTIONS / control).write_text("1")
@@ -64,7 +67,8 @@ def abort(mount: MountPoint) -> bool:
 
 
 def _abort_unmounted(control: str) -> None:
-    """Where nobody has mounted what has the connections: by a mount at no place. OSError."""
+    """Abort where nobody has mounted the file system of connections, by a mount without a place.
+    OSError."""
     with ExitStack() as stack:
         context = system_call(FSOPEN, b"fusectl", _CLOEXEC)
         stack.callback(os.close, context)
@@ -77,7 +81,7 @@ def _abort_unmounted(control: str) -> None:
 
 
 def detach(mount: MountPoint) -> bool:
-    """Free the mount point; whether it is free now. A mount that lies over it is not touched."""
+    """Free the mount point. Whether it is free now. A mount that lies over it is not touched."""
     mounts = list_mount_points()
     found = _find_among(mounts, mount)
     if found is None:
@@ -87,7 +91,7 @@ def detach(mount: MountPoint) -> bool:
 
 
 def list_inside(mount: MountPoint) -> list[str]:
-    """The mount points in the mount, and in what is mounted there: detached, they go with it."""
+    """The mount points in the mount, and in what is mounted there. They go when it is detached."""
     mounts = list_mount_points()
     found = _find_among(mounts, mount)
     if found is None:
@@ -97,7 +101,8 @@ def list_inside(mount: MountPoint) -> list[str]:
 
 
 def remove_sockets(mount: MountPoint) -> None:
-    """Before it is detached: a later mount may have its number, and with it the socket's name."""
+    """Remove the mount's sockets before it is detached: a later mount may get its number, and with
+    it the socket's name."""
     for path in mount.sockets:
         remove_left_socket(path, mount.user)
 

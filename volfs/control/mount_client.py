@@ -1,4 +1,4 @@
-"""Calling a running mount, found by its mount point. Blocking."""
+"""Calls to a running mount, which is found by its mount point. Blocking."""
 
 from __future__ import annotations
 
@@ -33,29 +33,30 @@ _AFTER = {
     "reload": "; it may be done all the same: `volfs status` shows the version",
     "unmount": "; it may end all the same; `volfs umount --force` ends it in any case",
 }
-"""What is said of a call without an answer: that it was made cannot be undone."""
+"""What a message says of a call without an answer: the call cannot be taken back."""
 T = TypeVar("T")
 
 
 class MountClient:
-    """One running mount. MountError where no daemon answers."""
+    """One running mount. MountError if no daemon answers."""
 
     def __init__(self, mount: MountPoint) -> None:
         self.mount = mount
         self.pid: int | None = None
-        """The daemon's process, once it has taken a call."""
+        """The daemon's process, once it has accepted a call."""
 
     def is_alive(self) -> bool:
-        """Whether a daemon takes our calls, which it may not answer."""
+        """Whether a daemon accepts our calls. It may still not answer them."""
         return self.find_daemon() is not None
 
     def find_daemon(self) -> int | None:
-        """The process that takes our calls: 0 if it cannot be told which; None if none does."""
+        """The process that accepts our calls. 0 if nobody can tell which; None if there is
+        none."""
         try:
             with self._connect(STATUS_TIMEOUT) as connection:
                 return find_peer(connection).pid
         except (TimeoutError, BlockingIOError):
-            return 0  # so many are waiting for it
+            return 0  # A full queue of calls means that a daemon listens.
         except (OSError, MountError):
             return None
 
@@ -65,25 +66,25 @@ class MountClient:
     def commit(
         self, message: str = "", on_conflict: str = "override", timeout: float | None = None
     ) -> CommitResult:
-        """Publish the mount's changes; returns when they are durable."""
+        """Publish the mount's changes. Returns when they are durable."""
         request = Request("commit", message=message, on_conflict=on_conflict)
         return self._call(request, CommitResult, timeout)
 
     def commit_changes(self) -> CommitResult:
-        """As ``commit``, but nothing is done where nothing changed."""
+        """As ``commit``, but do nothing if nothing has changed."""
         return self._call(Request("commit", auto=True), CommitResult, None)
 
     def reload(
         self, wait: float = 0.0, timeout: float | None = None, *, touch: bool = False
     ) -> ReloadResult:
-        """Show the newest version. VolumeBusyError while files are open, after ``wait`` seconds.
+        """Show the newest version. VolumeBusyError if files are still open after ``wait`` seconds.
 
-        With ``touch`` the files that it brings get the present as their time.
+        With ``touch`` the files that arrive get the present as their time.
         """
         return self._call(Request("reload", wait=wait, touch=touch), ReloadResult, timeout)
 
     def renew(self) -> None:
-        """Have it put its lease again. MountError, also where it takes too long."""
+        """Let the daemon put its lease again. MountError, also if that takes too long."""
         self._call(Request("renew"), RenewResult, STATUS_TIMEOUT)
 
     def unmount(
@@ -94,15 +95,15 @@ class MountClient:
         number: int = 0,
         timeout: float | None = None,
     ) -> UnmountResult:
-        """Commit (or drop) what is left, then unmount; returns when the daemon is gone.
+        """Commit (or drop) what is left, then unmount. Returns when the daemon is gone.
 
-        With the ``number`` of a mount point, MountError if that is another one of this mount.
+        ``number`` is that of a mount point. MountError if the daemon has another one.
         """
         request = Request("unmount", at_end="discard" if discard else at_end, number=number)
         return self._call(request, UnmountResult, timeout)
 
     def _call(self, request: Request, kind: type[T], timeout: float | None) -> T:
-        """What every call raises: MountError, where there is no answer NoAnswerError."""
+        """Call the daemon. MountError; NoAnswerError if there is no answer."""
         waiting = DaemonWait(
             self.mount.path, timeout, patience=request.wait, then=_AFTER.get(request.verb, "")
         )
@@ -121,7 +122,7 @@ class MountClient:
         return decode_result(answer, kind)
 
     def _connect(self, timeout: float | None) -> socket.socket:
-        """OSError; MountError where there is nobody who could be believed."""
+        """Connect. OSError; MountError if no daemon is there that could be believed."""
         problems: list[OSError | MountError] = []
         for path in self.mount.sockets:
             try:
@@ -131,7 +132,8 @@ class MountClient:
         raise self._choose(problems)
 
     def _choose(self, problems: list[OSError | MountError]) -> OSError | MountError:
-        """What stands in the way, rather than where there is nothing."""
+        """The error that says what stands in the way, rather than one that says that nothing is
+        there."""
         if not problems:
             return MountError(f"{self.mount.path}: belongs to another user ({self.mount.user})")
         found = [problem for problem in problems if not isinstance(problem, FileNotFoundError)]
@@ -145,9 +147,9 @@ class MountClient:
 
 
 def get_mount(mountpoint: str) -> MountClient:
-    """The mount that a path means. NotFoundError; MountError if it is not one of volfs.
+    """The mount that a path means. NotFoundError; MountError if it is not a mount of volfs.
 
-    Opens no store: it works whatever has become of the mount's own.
+    This opens no store, so it works whatever has happened to the mount's own store.
     """
     found = find_meant(mountpoint)
     if found is None:
@@ -158,5 +160,5 @@ def get_mount(mountpoint: str) -> MountClient:
 
 
 def list_mounts() -> list[MountClient]:
-    """Every mount of volfs in this namespace, alive or dead."""
+    """Every mount of volfs in this mount namespace, alive or dead."""
     return [MountClient(mount) for mount in list_volfs_mounts()]

@@ -1,7 +1,7 @@
-"""What has become of a mount's daemon: whether it lives, also where its socket is not to be had.
+"""Whether the daemon of a mount lives, even if its socket cannot be reached.
 
-Nothing here waits without a limit: a mount that hangs is asked by a child of ours, which
-may wait for it as long as it likes.
+Nothing here waits without a limit. A child of ours asks a mount that may hang, and may wait for it
+for ever.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from volfs.system.proc import STOPPED, find_state
 PATIENCE = 2.0
 """Seconds for a mount to answer the kernel."""
 START, GRACE = 20.0, 0.2
-"""Seconds for the child that asks it to come so far, and to end."""
+"""Seconds for the asking child to start, and to end."""
 
 
 class State(Enum):
-    """Of a mount's daemon, as far as this process can tell."""
+    """The state of a mount's daemon, as far as this process can tell."""
 
     ALIVE = "alive"
     STOPPED = "stopped"
-    """By a signal, or a debugger."""
+    """A signal or a debugger has stopped it."""
     SILENT = "not answering"
     UNREACHABLE = "unreachable"
-    """It serves the mount, but there is no socket of it where this process may look."""
+    """It serves the mount, but this process may look at no socket of it."""
     OTHERS = "another user's"
-    """Whose daemon this process may not ask, and about which the kernel says nothing."""
+    """This process may not ask the daemon, and the kernel says nothing about it."""
     DEAD = "dead"
 
 
 class Liveness(NamedTuple):
-    """What there is to say about a mount."""
+    """What is known of a mount's daemon."""
 
     state: State
     pid: int | None = None
     status: MountStatus | None = None
-    """If it is alive."""
+    """The daemon's status, if it is alive."""
 
 
 def look_at(client: MountClient) -> Liveness:
-    """Ask a mount's daemon how it is, or else the kernel."""
+    """Ask the daemon of a mount how it is, or else the kernel."""
     pid = client.find_daemon()
     if pid is None:
         return Liveness(_probe(client.mount))
@@ -63,7 +63,7 @@ def look_at(client: MountClient) -> Liveness:
 
 
 def _explain_silence(mount: MountPoint, pid: int) -> State:
-    """It took the call, and then there was no answer."""
+    """The state of a daemon that accepted the call and did not answer."""
     if is_stopped(pid):
         return State.STOPPED
     return State.DEAD if is_dead(mount) else State.SILENT
@@ -74,7 +74,7 @@ def is_stopped(pid: int) -> bool:
 
 
 def is_dead(mount: MountPoint) -> bool:
-    """Whether a mount has no daemon any more. One that answers with an error has."""
+    """Whether a mount has no daemon any more. A daemon that answers with an error is alive."""
     return _ask_kernel(mount) == _DEAD
 
 
@@ -101,24 +101,24 @@ try:
 except OSError as error:
     say(b"d" if error.errno in (errno.ENOTCONN, errno.ECONNABORTED) else b"a")
 """
-"""Root becomes the mount's user: FUSE lets nobody else in, not even root."""
+"""Root becomes the mount's user, because FUSE lets nobody else in, not even root."""
 
 
 def _probe(mount: MountPoint) -> State:
-    """Of a mount whose daemon cannot be asked."""
+    """The state of a mount whose daemon cannot be asked."""
     said = _ask_kernel(mount)
     if said == _DEAD:
         return State.DEAD
     ours = mount.user == os.geteuid()
     if not ours and os.geteuid() != 0 and not mount.lets_others_in:
-        return State.OTHERS  # to others the kernel says that all is well
+        return State.OTHERS  # The kernel tells other users that all is well.
     if said == _BEGUN:
         return State.SILENT
     return State.UNREACHABLE if ours or os.geteuid() == 0 else State.OTHERS
 
 
 def _ask_kernel(mount: MountPoint) -> bytes:
-    """What statvfs says, which the kernel passes on to the daemon; ``_BEGUN`` if that hangs."""
+    """The result of statvfs, which the kernel asks the daemon for; ``_BEGUN`` if that hangs."""
     numbers = map(str, (mount.number, mount.user, mount.group))
     command = [sys.executable, "-I", "-S", "-c", _PROGRAM, mount.path, *numbers]
     null = subprocess.DEVNULL
@@ -131,11 +131,13 @@ def _ask_kernel(mount: MountPoint) -> bytes:
         if said == _BEGUN:
             said = _read_within(pipe.fileno(), PATIENCE) or said
     child.kill()
-    with suppress(subprocess.TimeoutExpired):  # not even that ends it if the daemon has its call
+    with suppress(
+        subprocess.TimeoutExpired
+    ):  # Not even SIGKILL ends the child while the daemon has its call.
         child.wait(GRACE)
     return said
 
 
 def _read_within(pipe: int, seconds: float) -> bytes:
-    """One byte; none if it takes too long, or there is no more."""
+    """One byte from the pipe; nothing if it takes too long, or if there is no more."""
     return os.read(pipe, 1) if select.select([pipe], [], [], seconds)[0] else b""

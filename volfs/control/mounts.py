@@ -1,7 +1,7 @@
 """The mounts of volfs that the kernel lists, and the sockets that belong to them.
 
-A mount's control socket is named after its device number, which every process
-sees alike, in whatever mount namespace and under whatever path.
+The control socket of a mount is named after the mount's device number, which every process sees
+alike, in every mount namespace and under every path.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ class MountPoint(MountLine):
 
     @property
     def socket(self) -> Path:
-        """Where this user's mounts have it."""
+        """The place of the socket, if this user has mounted it."""
         return socket_path(self.device)
 
     @property
     def sockets(self) -> list[Path]:
-        """Where it may be, as far as we may ask; likeliest first."""
+        """The places where the socket may be, as far as we may ask; the likeliest first."""
         places = list_runtime_directories(self.user)
         return [place / socket_name(self.device) for place in places]
 
     @property
     def user(self) -> int:
-        """Who has mounted it; -1 where the kernel does not say so."""
+        """The user who has mounted it; -1 if the kernel does not say."""
         return self._find_number("user_id")
 
     @property
@@ -73,12 +73,13 @@ class MountPoint(MountLine):
 
     @property
     def is_private(self) -> bool:
-        """Whether it is there only to be bound into a container."""
+        """Whether the mount exists only to be bound into a container."""
         return self.path.startswith(f"{os.path.realpath(containers_directory())}/")
 
 
 def containers_directory() -> Path:
-    """Where volumes are mounted for this user's containers, which see them elsewhere."""
+    """The directory in which volumes are mounted for this user's containers, which see them
+    elsewhere."""
     return runtime_directory() / "containers"
 
 
@@ -87,7 +88,7 @@ def socket_name(device: tuple[int, int]) -> str:
 
 
 def socket_path(device: tuple[int, int]) -> Path:
-    """Where this user's daemons have their sockets."""
+    """The path of the socket of a mount of this user."""
     return runtime_directory() / socket_name(device)
 
 
@@ -107,21 +108,22 @@ def _parse(table: bytes) -> list[MountPoint]:
 
 
 def list_volfs_mounts() -> list[MountPoint]:
-    """The mounts of volfs; a private one only where it is not seen elsewhere, too."""
+    """The mounts of volfs. A private mount is among them only if it is not also seen elsewhere."""
     mounts = [mount for mount in list_mount_points() if mount.fs_type == FS_TYPE]
     elsewhere = {mount.device for mount in mounts if not mount.is_private}
     return [mount for mount in mounts if not (mount.is_private and mount.device in elsewhere)]
 
 
 def find_mount_point(path: str) -> MountPoint | None:
-    """The mount at exactly this path (made absolute), the topmost one. Asks no file system."""
+    """The topmost mount at exactly this path (made absolute). No file system is asked."""
     wanted = resolve_mount_path(path)
     found = [mount for mount in list_mount_points() if mount.path == wanted]
     return found[-1] if found else None
 
 
 def find_meant(path: str) -> MountPoint | None:
-    """The mount that a path means: at it, covered or not, or else the one that it is in."""
+    """The mount that a path means: one at the path, covered or not, or else the one that the path
+    is in."""
     wanted = resolve_mount_path(path)
     found = [mount for mount in list_mount_points() if mount.path == wanted]
     own = [mount for mount in found if mount.fs_type == FS_TYPE]
@@ -137,7 +139,7 @@ def find_meant(path: str) -> MountPoint | None:
 
 
 def leads_to(path: str, mount: MountPoint) -> bool:
-    """Whether a path leads into a mount: not where something is mounted over it."""
+    """Whether a path leads into a mount, and not into another one that covers it."""
     try:
         with open_place(path) as place:
             return read_mount_number(place) == mount.number
@@ -147,7 +149,7 @@ def leads_to(path: str, mount: MountPoint) -> bool:
 
 @contextmanager
 def open_place(path: str) -> Iterator[int]:
-    """A path as a descriptor that leads there and can do nothing else. OSError."""
+    """Open a path as a descriptor that only names the place. OSError."""
     place = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         yield place
@@ -158,7 +160,7 @@ def open_place(path: str) -> Iterator[int]:
 def resolve_mount_path(path: str) -> str:
     """The absolute path with its symlinks resolved.
 
-    A mount point is not looked at: a dead one would answer ENOTCONN.
+    The last component is not looked at, because a dead mount point would answer ENOTCONN.
     """
     parent, name = os.path.split(os.path.abspath(path))
     near = os.path.join(os.path.realpath(parent), name)

@@ -1,4 +1,4 @@
-"""What a process is doing, as /proc tells anybody: for those who wait for its answer."""
+"""The state of a process in /proc, for callers that wait for its answer."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from volfs.system.proc import ASLEEP, DEAD, STOPPED, find_state, list_threads, r
 
 
 class ProcessState(NamedTuple):
-    """What /proc said a moment ago, of a process or one of its threads.
+    """What /proc said a moment ago about a process or one of its threads.
 
-    The others have a bit for each signal: those that wait, and those that are blocked, as a
+    The masks have a bit for each signal: those that are pending, and those that are blocked, as a
     signal is while its handler runs.
     """
 
@@ -31,7 +31,7 @@ class ProcessState(NamedTuple):
 
 
 def to_mask(*signals: int) -> int:
-    """These signals, as the kernel shows a set of them."""
+    """A set of signals as the kernel shows it."""
     return sum(1 << (number - 1) for number in signals)
 
 
@@ -46,7 +46,7 @@ def find_process_state(pid: int, thread: int | None = None) -> ProcessState | No
 
 
 def describe_process(pid: int) -> str:
-    """Why a process may not answer, in a few words."""
+    """In a few words, why a process may not answer."""
     state = find_process_state(pid)
     if state is None:
         return "it has ended"

@@ -1,7 +1,7 @@
 """Messages of the control socket: four bytes of length, then one JSON object.
 
-A request is ``{"verb": …, …arguments}``; the answer ``{"result": {…}}`` or
-``{"error": {"code", "message"}}``, where ``code`` is that of ``volfs.errors``.
+A request is ``{"verb": …, …arguments}``. The answer is ``{"result": {…}}`` or ``{"error": {"code",
+"message"}}``, where ``code`` is that of ``volfs.errors``.
 """
 
 from __future__ import annotations
@@ -19,28 +19,30 @@ from volfs.model.text_json import decode_json, encode_json
 LENGTH_SIZE = 4
 REQUEST_MAX = 4 << 20
 ANSWER_MAX = 1 << 30
-"""A commit names every path that it overrode."""
+"""The longest message in bytes. A commit names every path that it overrode."""
 MESSAGE_MAX = 1 << 20
-"""Characters of an error's message; what it says beyond that nobody reads."""
+"""The longest text of an error, in characters. Nobody reads more."""
 
 T = TypeVar("T")
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """``verb`` is one of ``status commit reload unmount``; the others use what they need."""
+    """``verb`` is one of ``status commit reload unmount renew``; the other fields are for some
+    verbs."""
 
     verb: str
     message: str = ""
     on_conflict: str = "override"
     wait: float = 0.0
     touch: bool = False
-    """Of ``reload``: what it brings gets the present as its time."""
+    """For ``reload``: files that arrive get the present as their time."""
     auto: bool = False
-    """Of ``commit``: nobody asked for it in words, and where nothing changed nothing is done."""
+    """For ``commit``: nobody asked for it explicitly, so do nothing if nothing has changed."""
     at_end: str = ""
-    """Of ``unmount``: commit, keep or discard what is left; empty: as it was mounted to do."""
+    """For ``unmount``: commit, keep or discard what is left. Empty: do what the mount was told at
+    its start."""
     number: int = 0
-    """Of ``unmount``: which mount point is meant, by the kernel's number; 0: the mount's own."""
+    """For ``unmount``: the kernel's number of the mount point; 0 means the mount's own."""
 
 
 class Failure(msgspec.Struct):
@@ -58,10 +60,10 @@ class RequestTimes(msgspec.Struct):
 
     count: int
     errors: int
-    """Of these, how many were answered with an error."""
+    """How many of the requests failed."""
     total_us: int
     histogram: list[int]
-    """How many took less than 1, 2, 4, 8 … microseconds, each counted once."""
+    """How many took less than 1, 2, 4, 8 … microseconds; each request is counted once."""
 
 
 class MountStatus(msgspec.Struct):
@@ -79,24 +81,25 @@ class MountStatus(msgspec.Struct):
     store: str
     volume_id: str
     head: int | None = None
-    """The volume's newest version, or None where the store does not say."""
+    """The volume's newest version, or None if the store does not say."""
     store_replaced: bool = False
-    """Whether the store at its address is another than this mount opened."""
+    """Whether the store at its address is another one than this mount opened."""
     session: str = ""
-    """Which it has, as ``sessions/device.py`` identifies sessions; of older daemons empty."""
+    """The device of the store, as ``sessions/device.py`` identifies it. Older daemons say
+    nothing."""
     requests: dict[str, RequestTimes] = {}
-    """By operation, as the kernel asks for them."""
+    """The kernel's requests by operation."""
     environment: str = MAIN
-    """Of the volume's name."""
+    """The environment of the volume's name."""
 
     @property
     def full_name(self) -> str:
-        """The volume's, with its environment where that is not ``main``."""
+        """The volume's name, with its environment unless that is ``main``."""
         return join_name(self.environment, self.volume)
 
 
 class CommitResult(msgspec.Struct):
-    """The answer to ``commit``. ``overridden`` has path, theirs and ours of each."""
+    """The answer to ``commit``. ``overridden`` has path, theirs and ours of each file."""
 
     changed: bool
     version: int
@@ -106,28 +109,28 @@ class CommitResult(msgspec.Struct):
 
 
 class ReloadResult(msgspec.Struct):
-    """The answer to ``reload``: the version that the mount shows now, and before."""
+    """The answer to ``reload``: the version that the mount shows now, and the one before."""
 
     version: int
     before: int
     touched: int | None = None
-    """How many files got the present as their time; None where nobody asked for that."""
+    """How many files got the present as their time; None if nobody asked for that."""
 
 
 class RenewResult(msgspec.Struct):
-    """The mount's lease was put again."""
+    """The answer to ``renew``: the mount's lease was put again."""
 
 
 class UnmountResult(msgspec.Struct):
-    """The answer to ``unmount``: the overlay that stays, by name, if one does."""
+    """The answer to ``unmount``: the name of the overlay that stays, if one does."""
 
     overlay: str = ""
     copies: list[str] = []
-    """Where it is dead now: mount namespaces that had copied it, and did not use it."""
+    """Mount namespaces with a copy of the mount that nobody used, and that is dead now."""
 
 
 def encode(message: Request | Response) -> bytes:
-    """MountError for a message that is larger than any that the other end takes."""
+    """Encode a message. MountError if it is longer than the other end accepts."""
     body = encode_json(message)
     limit = REQUEST_MAX if isinstance(message, Request) else ANSWER_MAX
     if len(body) > limit:
@@ -136,7 +139,7 @@ def encode(message: Request | Response) -> bytes:
 
 
 def decode_length(header: bytes, limit: int = REQUEST_MAX) -> int:
-    """MountError for a message that is larger than any of ours."""
+    """Decode a length. MountError if it is longer than any message of ours."""
     length = int.from_bytes(header, "big")
     if length > limit:
         raise MountError(f"control message of {length} bytes: too large")
@@ -144,7 +147,7 @@ def decode_length(header: bytes, limit: int = REQUEST_MAX) -> int:
 
 
 def decode_request(body: bytes) -> Request:
-    """MountError for anything but a request."""
+    """Decode a request. MountError for anything else."""
     try:
         return decode_json(body, Request)
     except (ValueError, RecursionError) as error:
@@ -152,7 +155,7 @@ def decode_request(body: bytes) -> Request:
 
 
 def decode_answer(body: bytes) -> Response:
-    """MountError for anything but an answer."""
+    """Decode an answer. MountError for anything else."""
     try:
         return decode_json(body, Response)
     except (ValueError, RecursionError) as error:
@@ -160,7 +163,7 @@ def decode_answer(body: bytes) -> Response:
 
 
 def decode_result(answer: Response, kind: type[T]) -> T:
-    """What was answered. MountError for what no daemon of this release says."""
+    """The result in an answer. MountError for a result that no daemon of this release sends."""
     try:
         return msgspec.convert(answer.result or {}, kind)
     except (ValueError, RecursionError) as error:
@@ -181,7 +184,8 @@ def to_exception(failure: Failure) -> VolfsError:
 
 
 def _all_kinds(kind: type[VolfsError]) -> dict[str, type[VolfsError]]:
-    """By their codes. A class that has only its parent's is a room's own, and stays there."""
+    """All errors by their codes. A class with its parent's code belongs to one room, and is left
+    out."""
     kinds = {kind.code: kind} if "code" in vars(kind) else {}
     for below in kind.__subclasses__():
         kinds |= _all_kinds(below)

@@ -1,7 +1,7 @@
-"""The runtime directory, where sockets are: only its owner can put anything there.
+"""The runtime directory of the sockets. Only its owner can put anything there.
 
-Who can put something into a directory, or another directory into its place, can answer
-for its owner (docs/decisions/0026; the walk there is ``system/trusted_path.py``).
+Whoever can put something into a directory, or another directory into its place, can answer in the
+owner's name (docs/decisions/0026; the walk is in ``system/trusted_path.py``).
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _ADVICE = f"set {NAMED} to a directory of your own that others cannot change"
 
 
 def runtime_directory() -> Path:
-    """Where this user's sockets are, and what containers need: absolute; it may not be there.
+    """The absolute path of this user's runtime directory, which may not exist yet.
 
-    ``VOLFS_RUNTIME_DIR``; of root /run/volfs; else ``volfs`` under ``XDG_RUNTIME_DIR`` or
-    under /run/user/UID, if that is ours; else /tmp/volfs-UID.
+    ``VOLFS_RUNTIME_DIR``, else /run/volfs for root. For other users ``volfs`` under
+    ``XDG_RUNTIME_DIR`` or under /run/user/UID, if that is ours, else /tmp/volfs-UID.
     """
     named = os.environ.get(NAMED)
     return Path(os.path.abspath(named)) if named else _usual_directories(os.geteuid())[0]
 
 
 def list_runtime_directories(owner: int) -> list[Path]:
-    """Where sockets of a user's mounts may be, as far as this process may ask; likeliest first.
+    """Directories that may have the sockets of a user's mounts, the likeliest first.
 
-    Root may ask whom it likes, and others only themselves.
+    Root may ask the daemons of all users, and others only their own.
     """
     named = [runtime_directory()]
     if owner == os.geteuid():
@@ -40,7 +40,7 @@ def list_runtime_directories(owner: int) -> list[Path]:
 
 
 def _usual_directories(user: int) -> list[Path]:
-    """The first is where a new mount of this user's puts its socket."""
+    """The usual directories. A new mount of this user puts its socket into the first."""
     if user == 0:
         return [Path("/run/volfs")]
     base = os.environ.get(XDG) if user == os.geteuid() else None
@@ -59,7 +59,7 @@ def _is_directory_of(path: str, user: int) -> bool:
 
 
 def make_runtime_directory() -> Path:
-    """The runtime directory, private to its owner. MountError if others can change it."""
+    """Make the runtime directory, private to its owner. MountError if others can change it."""
     path = runtime_directory()
     try:
         os.close(open_directory(path, {os.geteuid()}, create=True))
@@ -69,10 +69,10 @@ def make_runtime_directory() -> Path:
 
 
 def open_directory(path: Path, owners: Collection[int], *, create: bool = False) -> int:
-    """A descriptor (O_PATH) of a directory of one of these users, which only they and root change.
+    """Open a directory of one of these users as an O_PATH descriptor.
 
-    With ``create`` what is missing is made. FileNotFoundError and other OSErrors; MountError
-    for what others can change, which says what to do.
+    With ``create`` missing directories are made. MountError, which says what to do, if others than
+    these users and root can change it. FileNotFoundError and other OSErrors.
     """
 
     def refuse(why: str) -> MountError:

@@ -1,6 +1,6 @@
-"""Bytes of memory by which daemons say that there may be something to commit.
+"""Bytes of shared memory by which daemons say that there may be something to commit.
 
-Who runs a container looks at them after each call: where nothing changed, that costs
+The process that runs a container looks at them after each call. If nothing has changed, that costs
 nothing, and the daemon is not asked (decision 0019).
 """
 
@@ -11,11 +11,11 @@ import os
 
 
 class Signs:
-    """Of so many mounts, each its byte; threads may share it."""
+    """One byte for each of ``count`` mounts. Threads may share it."""
 
     def __init__(self, count: int) -> None:
         self.descriptor = os.memfd_create("volfs-signs")
-        """For the daemons, who inherit it."""
+        """The descriptor that the daemons inherit."""
         os.ftruncate(self.descriptor, max(count, 1))
         self._memory = mmap.mmap(self.descriptor, 0)
 
@@ -23,7 +23,7 @@ class Signs:
         return self._memory[number] != 0
 
     def close(self) -> None:
-        """May be called again."""
+        """Close it. May be called again."""
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1
@@ -31,7 +31,7 @@ class Signs:
 
 
 def open_sign(descriptor: int, at: int) -> memoryview:
-    """One of them, in a daemon; the descriptor is not needed any more."""
+    """The byte of one mount, in its daemon. The descriptor may be closed afterwards."""
     try:
         return memoryview(mmap.mmap(descriptor, 0))[at : at + 1]
     finally:

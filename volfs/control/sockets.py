@@ -1,7 +1,7 @@
 """Sockets of mounts, reached by descriptors, and the processes at their other ends.
 
-A path is never named to the kernel: it could be changed between the check and its use,
-and is cut off at 107 bytes. ``/proc/self/fd`` leads to what was checked.
+The kernel is never given a path: a path could be changed between the check and its use, and is cut
+off at 107 bytes. ``/proc/self/fd`` leads to what was checked.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ BACKLOG = 128
 
 
 class Peer(NamedTuple):
-    """Who has the other end: who connected, or who began to listen."""
+    """The process at the other end: the one that connected, or the one that began to listen."""
 
     pid: int
-    """0 where it lives in a namespace of process ids that we do not see."""
+    """The process id; 0 if the process is in a namespace of process ids that we do not see."""
     uid: int
     gid: int
 
@@ -43,9 +43,10 @@ def find_peer(connection: ControlSocket) -> Peer:
 
 
 def connect(path: Path, owners: Collection[int], timeout: float | None) -> socket.socket:
-    """A connection to a socket of one of these users, or root, at a place that only they change.
+    """Connect to a socket of one of these users, or root, in a place that only they can change.
 
-    OSError; MountError where others could have put it there, or it is another user's.
+    OSError; MountError if others could have put the socket there, or if it belongs to another
+    user.
     """
     directory = open_directory(path.parent, {0, *owners})
     try:
@@ -83,10 +84,10 @@ def _connect(
 
 
 class Bound:
-    """A socket that listens, in a directory that only its owner changes."""
+    """A listening socket in a directory that only its owner can change."""
 
     def __init__(self, path: Path) -> None:
-        """Replaces one that was left behind. OSError; MountError."""
+        """Listen, in place of a socket that was left behind. OSError; MountError."""
         self._name = path.name
         self._directory = open_directory(path.parent, {os.geteuid()})
         remove_file(os.fsencode(self._name), self._directory)
@@ -100,7 +101,7 @@ class Bound:
         self._status = self._look()
 
     def remove(self) -> None:
-        """Take its name away, unless a newer mount with the same number has that by now."""
+        """Remove the socket's name, unless a newer mount with the same number has it by now."""
         with suppress(FileNotFoundError):
             if os.path.samestat(self._look(), self._status):
                 os.unlink(self._name, dir_fd=self._directory)
@@ -110,7 +111,7 @@ class Bound:
 
 
 def remove_left_socket(path: Path, owner: int) -> None:
-    """Take away what a user's dead daemon left; best effort."""
+    """Remove the socket that a user's dead daemon left, if that is possible."""
     with suppress(OSError, MountError):
         directory = open_directory(path.parent, {owner})
         try:
