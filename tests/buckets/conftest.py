@@ -6,10 +6,38 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.bucket_servers import moto, moto_bucket, seaweed, seaweed_bucket
+from tests.harness.bucket_servers import (
+    azure_bucket,
+    azurite,
+    gcs,
+    gcs_bucket,
+    gcs_hmac_bucket,
+    moto,
+    moto_bucket,
+    seaweed,
+    seaweed_bucket,
+)
 from volfs.buckets.access import Bucket, open_memory_bucket
 
-__all__ = ["moto", "moto_bucket", "seaweed", "seaweed_bucket"]
+__all__ = [
+    "azure_bucket",
+    "azurite",
+    "gcs",
+    "gcs_bucket",
+    "gcs_hmac_bucket",
+    "moto",
+    "moto_bucket",
+    "seaweed",
+    "seaweed_bucket",
+]
+KINDS = [
+    "memory",
+    "seaweed_bucket",
+    "moto_bucket",
+    "azure_bucket",
+    "gcs_bucket",
+    "gcs_hmac_bucket",
+]
 
 
 @pytest.fixture
@@ -19,7 +47,7 @@ def memory() -> Iterator[Bucket]:
     bucket.close()
 
 
-@pytest.fixture(params=["memory", "seaweed_bucket", "moto_bucket"])
+@pytest.fixture(params=KINDS)
 def bucket(request: pytest.FixtureRequest) -> Bucket:
     """An empty folder of a bucket of each kind of service."""
     found: Bucket = request.getfixturevalue(request.param)

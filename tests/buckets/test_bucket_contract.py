@@ -10,6 +10,7 @@ import time
 import pytest
 
 from volfs.buckets.access import Bucket, iter_objects
+from volfs.buckets.azure import AzureDoor
 from volfs.buckets.multipart import Multipart
 from volfs.errors import (
     InvalidError,
@@ -261,6 +262,10 @@ def test_what_was_left_can_be_aborted(bucket: Bucket) -> None:
     upload = bucket.open_multipart("left/behind")
     upload.put_part(1, b"x" * 1000)
     found = bucket.list_leftovers()
+    if isinstance(bucket.door, AzureDoor):
+        # Azure keeps no list, and forgets what was left after a week.
+        assert found == []
+        return
     assert [leftover.key for leftover in found] == ["left/behind"]
     assert found[0].began_ns < time.time_ns() + 60 * 10**9
     assert bucket.list_leftovers("other/") == []

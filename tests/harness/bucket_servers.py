@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.servers import MotoServer, SeaweedServer, Server
+from tests.harness.gcs_fake import GcsFake
+from tests.harness.servers import AzuriteServer, MotoServer, SeaweedServer, Server
 from volfs.buckets.access import Bucket
 from volfs.buckets.address import BucketAddress
 from volfs.buckets.opening import open_bucket
@@ -59,6 +60,52 @@ def seaweed_bucket(seaweed: SeaweedServer) -> Iterator[Bucket]:
 def moto_bucket(moto: MotoServer) -> Iterator[Bucket]:
     """Not for long: moto answers some wrong requests with 500, which volfs repeats."""
     yield from _lend(open_s3_bucket(moto, create_s3_bucket(moto), deadline=3.0))
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[Server]:
+    with running(AzuriteServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[GcsFake]:
+    fake = GcsFake()
+    try:
+        yield fake
+    finally:
+        fake.close()
+
+
+@pytest.fixture
+def azure_bucket(azurite: AzuriteServer) -> Iterator[Bucket]:
+    address = BucketAddress(
+        "az", f"bucket-{next(_numbers)}", account=azurite.account, endpoint=azurite.endpoint
+    )
+    secret = {"AZURE_STORAGE_ACCOUNT_KEY": azurite.key}
+    yield from _lend(_create(address, secret))
+
+
+@pytest.fixture
+def gcs_bucket(gcs: GcsFake) -> Iterator[Bucket]:
+    """By a service account."""
+    address = BucketAddress("gs", f"bucket-{next(_numbers)}", endpoint=gcs.endpoint)
+    secret = {"GOOGLE_APPLICATION_CREDENTIALS_JSON": gcs.make_account()}
+    yield from _lend(_create(address, secret))
+
+
+@pytest.fixture
+def gcs_hmac_bucket(gcs: GcsFake) -> Iterator[Bucket]:
+    """By a pair of HMAC keys, and a folder of the bucket only."""
+    address = BucketAddress("gs", f"bucket-{next(_numbers)}", "a folder/", endpoint=gcs.endpoint)
+    secret = {"GOOGLE_ACCESS_KEY_ID": gcs.access_key, "GOOGLE_ACCESS_KEY_SECRET": gcs.secret_key}
+    yield from _lend(_create(address, secret))
+
+
+def _create(address: BucketAddress, secret: dict[str, str]) -> Bucket:
+    bucket = open_bucket(address, BucketOptions(secret=secret, environ={}))
+    bucket.door.create_bucket(20.0)  # type: ignore[attr-defined]
+    return bucket
 
 
 def _lend(bucket: Bucket) -> Iterator[Bucket]:

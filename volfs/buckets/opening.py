@@ -9,11 +9,16 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from volfs.buckets.access import Bucket
-from volfs.buckets.address import HOST, PATH, S3, BucketAddress, parse_bucket_address
+from volfs.buckets.address import AZ, GS, HOST, PATH, BucketAddress, parse_bucket_address
 from volfs.buckets.aws_credentials import find_keys, find_profile_setting
+from volfs.buckets.azure import AzureDoor
+from volfs.buckets.azure_credentials import find_azure_signer
+from volfs.buckets.gcs import GcsDoor
+from volfs.buckets.google_credentials import find_google_signer
+from volfs.buckets.http_door import Place
 from volfs.buckets.objects import Door
 from volfs.buckets.options import BucketOptions
-from volfs.buckets.s3 import Place, S3Door
+from volfs.buckets.s3 import S3Door
 from volfs.buckets.signing import AWS, KeySigner, NoSigner, Signer
 from volfs.buckets.wire import Wire
 from volfs.errors import InvalidError
@@ -21,6 +26,7 @@ from volfs.errors import InvalidError
 REGION = "us-east-1"
 AUTO = "auto"
 """The region of services that have none, and take any."""
+GOOGLE_ROOT = "https://storage.googleapis.com"
 _AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 
@@ -34,9 +40,37 @@ def open_bucket(address: BucketAddress | str, options: BucketOptions | None = No
 
 
 def _open_door(address: BucketAddress, options: BucketOptions) -> Door:
-    if address.scheme != S3:
-        raise InvalidError(f"{address.name}: volfs can only open s3:// yet")
+    if address.scheme == GS:
+        return _open_gcs(address, options)
+    if address.scheme == AZ:
+        return _open_azure(address, options)
     return _open_s3(address, options)
+
+
+def _open_gcs(address: BucketAddress, options: BucketOptions) -> Door:
+    """Without a gzip in Accept-Encoding, Google unpacks objects that are stored packed."""
+    wire = Wire(address.endpoint or GOOGLE_ROOT)
+    extra = {"accept-encoding": "gzip"}
+    project = options.find("GOOGLE_CLOUD_PROJECT")
+    if options.requester_pays:
+        if not project:
+            raise InvalidError(f"{address.name}: set GOOGLE_CLOUD_PROJECT, which is to pay")
+        extra["x-goog-user-project"] = project
+    base = urlsplit(address.endpoint or GOOGLE_ROOT).path
+    place = Place(address.name, f"{base}/{address.bucket}")
+    return GcsDoor(place, wire, find_google_signer(options), extra)
+
+
+def _open_azure(address: BucketAddress, options: BucketOptions) -> Door:
+    """The account is in the host's name, but for emulators, which have it in the path."""
+    endpoint = address.endpoint or f"https://{address.account}.blob.core.windows.net"
+    parts = urlsplit(endpoint)
+    in_host = (parts.hostname or "").startswith(f"{address.account}.")
+    in_path = parts.path.strip("/") == address.account
+    account = "" if in_host or in_path else f"/{address.account}"
+    place = Place(address.name, f"{parts.path}{account}/{address.bucket}")
+    signer = find_azure_signer(address.account, options)
+    return AzureDoor(place, Wire(endpoint), signer)
 
 
 def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:

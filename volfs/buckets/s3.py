@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.bodies import check_span, cut_span, digest, is_whole, to_lost
+from volfs.buckets.http_door import HttpDoor
 from volfs.buckets.objects import Condition, Data, Head, Leftover, ObjectInfo, Page
 from volfs.buckets.s3_codes import to_failure
-from volfs.buckets.signing import Signer
-from volfs.buckets.wire import Reply, Request, Wire, encode_path
+from volfs.buckets.wire import Reply, encode_path
 from volfs.buckets.xml_answers import (
     get_text,
     iter_texts,
@@ -26,43 +24,16 @@ from volfs.buckets.xml_answers import (
 
 MARK = "volfs-mark"
 _UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
-_MD5 = re.compile("[0-9a-f]{32}")
 _XML = {"content-type": "application/xml"}
 
 
-class Place(NamedTuple):
-    """Where the requests about a bucket go."""
-
-    name: str
-    """As messages have it: ``s3://bucket``."""
-    path: str
-    """What stands before ``/KEY``; empty where the host's name has the bucket."""
-
-
-class S3Door:
+class S3Door(HttpDoor):
     """One bucket. Every method is one request, but where a comment says why it is two."""
 
     family = "x-amz-"
 
-    def __init__(
-        self, place: Place, wire: Wire, signer: Signer, extra: Mapping[str, str] | None = None
-    ) -> None:
-        self._place = place
-        self._wire = wire
-        self._signer = signer
-        self._extra = dict(extra or {})
-        """Headers of every request."""
-        self._seen = False
-        """Whether the bucket has answered as one that is there."""
-
-    def describe(self) -> str:
-        return self._place.name
-
-    def identify(self) -> str:
-        return f"{self._wire.root}{self._place.path}"
-
-    def close(self) -> None:
-        self._wire.close()
+    def _to_failure(self, reply: Reply) -> Failure:
+        return to_failure(reply, signed=self._signer.signs)
 
     def create_bucket(self, timeout: float) -> None:
         """Make the bucket. Nothing in volfs does so but its tests: buckets belong to users."""
@@ -89,8 +60,8 @@ class S3Door:
         if reply.status != 206 and not is_whole(reply):
             self._compare(reply, self._send("GET", key, timeout, headers=headers))
         if span is None or reply.status != 206:
-            return self._read_info(key, reply, len(reply.body)), _cut(reply.body, span)
-        size = _check_span(reply, span)
+            return self._read_info(key, reply, len(reply.body)), cut_span(reply.body, span)
+        size = check_span(reply, span)
         return self._read_info(key, reply, size), reply.body
 
     def put(
@@ -100,7 +71,7 @@ class S3Door:
         try:
             reply = self._send("PUT", key, timeout, headers=headers, body=data)
         except Failure as failure:
-            raise _lost(failure, condition) from None
+            raise to_lost(failure, condition) from None
         return self._read_info(key, reply, len(data))
 
     def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo:
@@ -114,7 +85,7 @@ class S3Door:
         try:
             reply = self._send("PUT", target, timeout, headers=headers)
         except Failure as failure:
-            raise _lost(failure, condition) from None
+            raise to_lost(failure, condition) from None
         self._check_body(reply)
         return self.head(target, timeout).info
 
@@ -228,33 +199,6 @@ class S3Door:
     def _bucket(self) -> str:
         return self._place.name.rpartition("/")[2]
 
-    def _send(
-        self,
-        method: str,
-        key: str,
-        timeout: float,
-        query: dict[str, str] | None = None,
-        headers: dict[str, str] | None = None,
-        body: Data = b"",
-    ) -> Reply:
-        """The answer to a request that was granted; ``Failure`` for every other one.
-
-        Credentials that have expired are renewed once, and the request sent again.
-        """
-        path = f"{self._place.path}/{encode_path(key)}"
-        request = Request(method, path, query or {}, self._extra | (headers or {}), body)
-        reply = self._wire.send(self._signer.sign(request, self._wire.host), timeout)
-        if 200 <= reply.status < 300:
-            self._seen = True
-            return reply
-        failure = to_failure(reply, signed=self._signer.signs)
-        if failure.kind is Kind.EXPIRED and self._signer.renew():
-            reply = self._wire.send(self._signer.sign(request, self._wire.host), timeout)
-            if 200 <= reply.status < 300:
-                return reply
-            failure = to_failure(reply, signed=True)
-        raise failure
-
     def _explain(self, failure: Failure, key: str, timeout: float) -> None:
         """Raise what a HEAD was refused for: it has no body, so a request with one is sent."""
         if failure.status == 404 and not self._seen:
@@ -293,13 +237,13 @@ class S3Door:
     def _check_body(self, reply: Reply) -> None:
         """A copy or a completion that fails late says 200 first, and the error in its body."""
         if b"<Error>" in reply.body or b"<Error " in reply.body:
-            raise to_failure(reply, signed=self._signer.signs)
+            raise self._to_failure(reply)
 
     def _check_deleted(self, reply: Reply) -> None:
         root = parse(reply.body)
         for error in root.iterfind("Error"):
             if get_text(error, "Code") != "NoSuchKey":
-                raise to_failure(reply, signed=self._signer.signs)
+                raise self._to_failure(reply)
 
 
 class Decoder:
@@ -312,20 +256,6 @@ class Decoder:
         return unquote_plus(text) if self._encoded else text
 
 
-def digest(data: Data) -> str:
-    """As the header Content-MD5 has it."""
-    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-
-
-def is_whole(reply: Reply) -> bool:
-    """Whether the bytes are those of the ETag, as far as the ETag is a sum of them."""
-    etag = reply.headers.get("etag", "").strip('"')
-    encrypted = reply.headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
-    if not _MD5.fullmatch(etag) or encrypted or not reply.body:
-        return True
-    return hashlib.md5(reply.body, usedforsecurity=False).hexdigest() == etag
-
-
 def _decoder(root: Element) -> Decoder:
     return Decoder(get_text(root, "EncodingType") == "url")
 
@@ -336,35 +266,3 @@ def _read_upload(entry: Element, decode: Decoder) -> Leftover:
         get_text(entry, "UploadId"),
         parse_time(get_text(entry, "Initiated")),
     )
-
-
-def _lost(failure: Failure, condition: Condition) -> Failure:
-    """A condition that did not hold has its own name: what was asked decides which."""
-    if failure.status == 412 or failure.kind is Kind.CHANGED:
-        kind = Kind.EXISTS if condition.create else Kind.CHANGED
-        return Failure(kind, status=failure.status)
-    if failure.kind is Kind.NO_OBJECT and condition.etag is not None:
-        return Failure(Kind.CHANGED, status=failure.status)
-    return failure
-
-
-def _cut(body: bytes, span: tuple[int, int] | None) -> Data:
-    """The bytes of a span, from a service that does not know ranges and sends all."""
-    if span is None:
-        return body
-    if span[0] >= len(body):
-        raise Failure(Kind.BAD_RANGE, status=416)
-    return body[span[0] : span[0] + span[1]]
-
-
-def _check_span(reply: Reply, span: tuple[int, int]) -> int:
-    """The size of the whole object. ``Failure`` if other bytes came than were asked for."""
-    stated = reply.headers.get("content-range", "")
-    bounds, _, size = stated.removeprefix("bytes ").partition("/")
-    first, _, last = bounds.partition("-")
-    if not (first.isdecimal() and last.isdecimal() and size.isdecimal()):
-        raise Failure(Kind.SHORT, f"the answer has no range: {stated!r}")
-    wanted = min(span[0] + span[1], int(size)) - span[0]
-    if int(first) != span[0] or len(reply.body) != wanted:
-        raise Failure(Kind.SHORT, f"{len(reply.body)} of {wanted} bytes came")
-    return int(size)

@@ -42,6 +42,9 @@ class Signer(Protocol):
     def renew(self) -> bool:
         """Get fresh credentials if there is a way to; whether they are other ones now."""
 
+    def vouch(self, url: str) -> str:
+        """The URL of an object as the service itself can read it, for a copy."""
+
 
 class KeySigner:
     """Signs with a pair of keys, by version 4."""
@@ -58,6 +61,9 @@ class KeySigner:
     def renew(self) -> bool:
         old = self._get_keys(False)
         return self._get_keys(True) != old
+
+    def vouch(self, url: str) -> str:
+        return url
 
     def sign(self, request: Request, host: str) -> Request:
         keys, words = self._get_keys(False), self._words
@@ -97,6 +103,9 @@ class TokenSigner:
         old = self._get_token(False)
         return self._get_token(True) != old
 
+    def vouch(self, url: str) -> str:
+        return url
+
     def sign(self, request: Request, host: str) -> Request:
         token = self._get_token(False).token
         return request._replace(headers=request.headers | {"authorization": f"Bearer {token}"})
@@ -114,6 +123,9 @@ class NoSigner:
 
     def sign(self, request: Request, host: str) -> Request:
         return request
+
+    def vouch(self, url: str) -> str:
+        return url
 
 
 def _canonical(request: Request, headers: dict[str, str], payload: str) -> tuple[str, str]:

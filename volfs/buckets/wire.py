@@ -70,9 +70,9 @@ class Wire:
         parts = urlsplit(root)
         self.host = parts.netloc
         self.is_secure = parts.scheme == "https"
-        self.root = self._where = f"{parts.scheme}://{parts.netloc}"
+        self.root = f"{parts.scheme}://{parts.netloc}"
         self._pool = urllib3.connection_from_url(
-            self._where,
+            self.root,
             maxsize=CONNECTIONS,
             block=False,
             retries=False,
@@ -90,7 +90,7 @@ class Wire:
         except trouble.HTTPError as error:
             raise self._to_failure(error) from None
         except OSError as error:
-            raise Failure(Kind.RESET, f"{self._where}: {error}") from None
+            raise Failure(Kind.RESET, f"{self.root}: {error}") from None
 
     def _send(self, request: Request, timeout: float) -> Reply:
         end = time.monotonic() + TOTAL * timeout + len(request.body) / RATE
@@ -121,13 +121,13 @@ class Wire:
             chunks.append(chunk)
             got += len(chunk)
             if time.monotonic() > end + got / RATE:
-                raise Failure(Kind.TIMEOUT, f"{self._where}: the answer comes too slowly")
+                raise Failure(Kind.TIMEOUT, f"{self.root}: the answer comes too slowly")
         if length is not None and got < int(length) and answer.status not in _NO_BODY:
-            raise Failure(Kind.SHORT, f"{self._where}: {got} of {length} bytes came")
+            raise Failure(Kind.SHORT, f"{self.root}: {got} of {length} bytes came")
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _to_failure(self, error: trouble.HTTPError) -> Failure:
-        return Failure(_kind_of(error), f"{self._where}{_say(error)}")
+        return Failure(_kind_of(error), f"{self.root}{_say(error)}")
 
 
 def _kind_of(error: trouble.HTTPError) -> Kind:

@@ -1,0 +1,171 @@
+"""The door to Azure Blob Storage. A bucket is called a container there, an object a blob."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
+from uuid import uuid4
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
+
+from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.azure_codes import to_failure
+from volfs.buckets.bodies import check_span, cut_span, digest, to_lost
+from volfs.buckets.http_door import HttpDoor
+from volfs.buckets.objects import Condition, Data, Head, Leftover, ObjectInfo, Page
+from volfs.buckets.wire import Reply, encode_path
+from volfs.buckets.xml_answers import get_text, iter_texts, parse, parse_http_time
+
+MARK = "x-ms-meta-volfsmark"
+"""Its part after ``meta-`` has to be a name as programs have them."""
+DELETERS = 8
+COPY_POLL = 0.2
+_CONTAINER = {"restype": "container"}
+
+
+class AzureDoor(HttpDoor):
+    """One container."""
+
+    def create_bucket(self, timeout: float) -> None:
+        """Make the container. Nothing in volfs does so but its tests."""
+        self._send("PUT", "", timeout, _CONTAINER)
+
+    # --- objects ----------------------------------------------------------------
+
+    def head(self, key: str, timeout: float) -> Head:
+        headers = self._send("HEAD", key, timeout).headers
+        size = int(headers.get("content-length", "0"))
+        return Head(_read_info(key, headers, size), headers.get(MARK, ""))
+
+    def get(
+        self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
+    ) -> tuple[ObjectInfo, Data]:
+        headers = {} if etag is None else {"if-match": etag}
+        if span is not None:
+            headers["range"] = f"bytes={span[0]}-{span[0] + span[1] - 1}"
+        reply = self._send("GET", key, timeout, headers=headers)
+        if span is None or reply.status != 206:
+            _check_sum(reply)
+            return _read_info(key, reply.headers, len(reply.body)), cut_span(reply.body, span)
+        return _read_info(key, reply.headers, check_span(reply, span)), reply.body
+
+    def put(
+        self, key: str, data: Data, condition: Condition, mark: str, timeout: float
+    ) -> ObjectInfo:
+        headers = {"x-ms-blob-type": "BlockBlob", "content-md5": digest(data)}
+        headers |= _require(condition) | ({MARK: mark} if mark else {})
+        try:
+            reply = self._send("PUT", key, timeout, headers=headers, body=data)
+        except Failure as failure:
+            raise to_lost(failure, condition) from None
+        return _read_info(key, reply.headers, len(data))
+
+    def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo:
+        """Requests until the service says that it is done: it copies when it likes."""
+        condition = Condition(create=create)
+        url = f"{self._wire.root}{self._place.path}/{encode_path(source)}"
+        headers = {"x-ms-copy-source": self._signer.vouch(url)} | _require(condition)
+        try:
+            reply = self._send("PUT", target, timeout, headers=headers)
+        except Failure as failure:
+            raise to_lost(failure, condition) from None
+        waiting = threading.Event()
+        while reply.headers.get("x-ms-copy-status") == "pending":
+            waiting.wait(COPY_POLL)
+            reply = self._send("HEAD", target, timeout)
+        return self.head(target, timeout).info
+
+    def delete(self, key: str, timeout: float) -> None:
+        try:
+            self._send("DELETE", key, timeout, headers={"x-ms-delete-snapshots": "include"})
+        except Failure as failure:
+            if failure.kind is not Kind.NO_OBJECT:
+                raise
+
+    def delete_many(self, keys: Sequence[str], timeout: float) -> None:
+        """A request for each key, some at once."""
+        with ThreadPoolExecutor(DELETERS) as pool:
+            list(pool.map(lambda key: self.delete(key, timeout), keys))
+
+    # --- listings ---------------------------------------------------------------
+
+    def list_page(
+        self, prefix: str, delimiter: bool, after: str | None, limit: int, timeout: float
+    ) -> Page:
+        query = _CONTAINER | {"comp": "list", "maxresults": str(limit)}
+        query |= {"prefix": prefix} if prefix else {}
+        query |= {"delimiter": "/"} if delimiter else {}
+        query |= {"marker": after} if after is not None else {}
+        root = parse(self._send("GET", "", timeout, query).body)
+        objects = [_read_entry(entry) for entry in root.iterfind("Blobs/Blob")]
+        prefixes = [_read_name(entry) for entry in root.iterfind("Blobs/BlobPrefix")]
+        return Page(objects, prefixes, next(iter_texts(root, "NextMarker"), "") or None)
+
+    # --- uploads in parts -------------------------------------------------------
+
+    def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
+        """No request: blocks belong to an upload by their names only."""
+        return uuid4().hex
+
+    def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
+        name = base64.b64encode(f"{upload}-{number:05d}".encode()).decode()
+        query = {"comp": "block", "blockid": name}
+        self._send("PUT", key, timeout, query, {"content-md5": digest(data)}, data)
+        return name
+
+    def complete(
+        self, key: str, upload: str, parts: Sequence[tuple[int, str]], mark: str, timeout: float
+    ) -> ObjectInfo:
+        listed = "".join(f"<Latest>{escape(name)}</Latest>" for _, name in parts)
+        body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'.encode()
+        headers = {MARK: mark, "content-type": "application/xml"}
+        self._send("PUT", key, timeout, {"comp": "blocklist"}, headers, body)
+        return self.head(key, timeout).info
+
+    def abort(self, key: str, upload: str, timeout: float) -> None:
+        """Nothing can be done: Azure itself forgets blocks after a week."""
+
+    def list_leftovers(self, prefix: str, timeout: float) -> list[Leftover]:
+        """None: blocks that belong to no blob cannot be told apart by uploads."""
+        return []
+
+    def _to_failure(self, reply: Reply) -> Failure:
+        return to_failure(reply, signed=self._signer.signs)
+
+
+def _require(condition: Condition) -> dict[str, str]:
+    if condition.create:
+        return {"if-none-match": "*"}
+    return {} if condition.etag is None else {"if-match": condition.etag}
+
+
+def _read_info(key: str, headers: object, size: int) -> ObjectInfo:
+    get = headers.get  # type: ignore[attr-defined]
+    return ObjectInfo(key, size, parse_http_time(get("last-modified")), get("etag", ""))
+
+
+def _read_entry(entry: Element) -> ObjectInfo:
+    properties = entry.find("Properties")
+    if properties is None:
+        raise Failure(Kind.SHORT, "an entry of the listing has no properties")
+    etag = get_text(properties, "Etag").strip('"')
+    time_ns = parse_http_time(get_text(properties, "Last-Modified"))
+    size = int(get_text(properties, "Content-Length") or 0)
+    return ObjectInfo(_read_name(entry), size, time_ns, f'"{etag}"')
+
+
+def _read_name(entry: Element) -> str:
+    name = entry.find("Name")
+    if name is None:
+        return ""
+    text = name.text or ""
+    return unquote(text) if name.get("Encoded") == "true" else text
+
+
+def _check_sum(reply: Reply) -> None:
+    stated = reply.headers.get("content-md5")
+    if stated and reply.status == 200 and digest(reply.body) != stated:
+        raise Failure(Kind.SHORT, "the bytes are not those that the service has")

@@ -1,0 +1,59 @@
+"""The bytes of an answer: all of them, those of the range, and those that were sent."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+
+from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.objects import Condition, Data
+from volfs.buckets.wire import Reply
+
+_MD5 = re.compile("[0-9a-f]{32}")
+
+
+def digest(data: Data) -> str:
+    """As the header Content-MD5 has it."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+
+
+def is_whole(reply: Reply) -> bool:
+    """Whether the bytes are those of the ETag, as far as the ETag is a sum of them."""
+    etag = reply.headers.get("etag", "").strip('"')
+    encrypted = reply.headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
+    if not _MD5.fullmatch(etag) or encrypted or not reply.body:
+        return True
+    return hashlib.md5(reply.body, usedforsecurity=False).hexdigest() == etag
+
+
+def to_lost(failure: Failure, condition: Condition) -> Failure:
+    """A condition that did not hold has its own name: what was asked decides which."""
+    if failure.status == 412 or failure.kind is Kind.CHANGED:
+        kind = Kind.EXISTS if condition.create else Kind.CHANGED
+        return Failure(kind, status=failure.status)
+    if failure.kind is Kind.NO_OBJECT and condition.etag is not None:
+        return Failure(Kind.CHANGED, status=failure.status)
+    return failure
+
+
+def cut_span(body: bytes, span: tuple[int, int] | None) -> Data:
+    """The bytes of a span, from a service that does not know ranges and sends all."""
+    if span is None:
+        return body
+    if span[0] >= len(body):
+        raise Failure(Kind.BAD_RANGE, status=416)
+    return body[span[0] : span[0] + span[1]]
+
+
+def check_span(reply: Reply, span: tuple[int, int]) -> int:
+    """The size of the whole object. ``Failure`` if other bytes came than were asked for."""
+    stated = reply.headers.get("content-range", "")
+    bounds, _, size = stated.removeprefix("bytes ").partition("/")
+    first, _, last = bounds.partition("-")
+    if not (first.isdecimal() and last.isdecimal() and size.isdecimal()):
+        raise Failure(Kind.SHORT, f"the answer has no range: {stated!r}")
+    wanted = min(span[0] + span[1], int(size)) - span[0]
+    if int(first) != span[0] or len(reply.body) != wanted:
+        raise Failure(Kind.SHORT, f"{len(reply.body)} of {wanted} bytes came")
+    return int(size)

@@ -1,0 +1,52 @@
+"""The door to Google Cloud Storage, by its XML interface: S3's, with words and rights of its own.
+
+An object's ETag is its generation here, which is never the same twice, and which every
+condition can name; the ETag that Google tells is a sum of the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from xml.etree.ElementTree import Element
+
+from volfs.buckets.objects import Condition, ObjectInfo
+from volfs.buckets.s3 import Decoder, S3Door
+from volfs.buckets.xml_answers import get_text
+
+DELETERS = 8
+_MATCH = "x-goog-if-generation-match"
+
+
+class GcsDoor(S3Door):
+    """One bucket of Google's."""
+
+    family = "x-goog-"
+
+    def delete_many(self, keys: Sequence[str], timeout: float) -> None:
+        """A request for each key, some at once: the interface has none for many."""
+        with ThreadPoolExecutor(DELETERS) as pool:
+            list(pool.map(lambda key: self.delete(key, timeout), keys))
+
+    def _pin(self, etag: str | None) -> dict[str, str]:
+        return {} if etag is None else {_MATCH: _to_generation(etag)}
+
+    def _require(self, key: str, condition: Condition, timeout: float) -> dict[str, str]:
+        if condition.create:
+            return {_MATCH: "0"}
+        return self._pin(condition.etag)
+
+    def _read_etag(self, headers: Mapping[str, str]) -> str:
+        return _to_etag(headers.get("x-goog-generation", ""))
+
+    def _read_entry(self, entry: Element, decode: Decoder) -> ObjectInfo:
+        info = super()._read_entry(entry, decode)
+        return info._replace(etag=_to_etag(get_text(entry, "Generation")))
+
+
+def _to_etag(generation: str) -> str:
+    return f'"{generation}"' if generation else ""
+
+
+def _to_generation(etag: str) -> str:
+    return etag.strip('"')
