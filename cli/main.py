@@ -12,6 +12,7 @@ from click.shell_completion import get_completion_class, shell_complete
 
 from volfs.model.text import describe_error
 from volfs_cli import (
+    buckets,
     caches,
     care,
     dicts,
@@ -95,7 +96,7 @@ for _command in COMMANDS:
     volume.add_command(_command)
 cli.add_command(running.run)
 cli.add_command(serving.serve)
-for _group in (dicts.group, queues.group, secrets.group, nfs.group):
+for _group in (buckets.group, dicts.group, queues.group, secrets.group, nfs.group):
     cli.add_command(_group)
 cli.add_command(caches.group)
 cli.add_command(environments.group)

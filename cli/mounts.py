@@ -103,6 +103,11 @@ def umount(target: str, discard: bool, force: bool, timeout: float | None) -> No
     Of a mount whose daemon died, only the mount point is freed: what was not
     committed stays, see `volfs overlays`.
     """
+    end_mount(target, discard=discard, force=force, timeout=timeout)
+
+
+def end_mount(target: str, *, discard: bool, force: bool, timeout: float | None) -> None:
+    """Unmount what a command's argument means, and say what became of it."""
     if force:
         forced = find_mount(target)
         number = _choose_number(target, forced.mount)
@@ -362,12 +367,18 @@ def _silent(
     return (*said, inner or MAIN, {})
 
 
+def _show_state(said: MountStatus) -> str:
+    if said.bucket is not None and said.bucket.unreachable_since_ns:
+        return "unreachable"
+    return "store replaced" if said.store_replaced else "alive"
+
+
 def _answered(said: MountStatus) -> tuple[Any, ...]:
     return (
         said.volume,
         said.mountpoint,
-        "store replaced" if said.store_replaced else "alive",
-        said.version,
+        _show_state(said),
+        None if said.bucket else said.version,
         said.head,
         said.pid,
         said.dirty_files,

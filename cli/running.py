@@ -18,9 +18,9 @@ from click.core import ParameterSource
 from volfs.store.location import ENVIRONMENT_VARIABLES
 from volfs_cli.hiding import hide_values
 from volfs_cli.options import Seconds
+from volfs_cli.secret_values import read_secrets
 from volfs_cli.stores import (
     complete_volume,
-    environment,
     named_environment,
     opened_store,
     parse_name,
@@ -228,7 +228,7 @@ def _make_spec(
 
     mounts = tuple(map(_parse_volume, volumes))
     workdir = _find_workdir(workdir, [mount.path for mount in mounts]) if workdir else None
-    environment = _read_secrets(secret_names) | dict(map(_parse_variable, variables))
+    environment = read_secrets(secret_names) | dict(map(_parse_variable, variables))
     spec = ContainerSpec(mounts, (), environment, workdir, commit, auto_commit, share_tmp)
     check_spec(spec)
     return replace(spec, mounts=_prepare(mounts, create, fork)) if create or fork else spec
@@ -260,22 +260,6 @@ def _parse_variable(text: str) -> tuple[str, str]:
     if not (name and equals):
         raise click.UsageError("--env: use KEY=VALUE; -e ENV names an environment")
     return name, value
-
-
-def _read_secrets(names: Sequence[str]) -> dict[str, str]:
-    if not names:
-        return {}
-    from volfs.api.client import client_of
-    from volfs.api.secret import Secret, read_environment
-
-    client = client_of(store_url())
-    try:
-        where = environment()
-        return read_environment(
-            Secret.from_name(name, environment_name=where, client=client) for name in names
-        )
-    finally:
-        client.close()
 
 
 def _prepare(mounts: Sequence[VolumeMount], create: bool, fork: bool) -> tuple[VolumeMount, ...]:

@@ -40,13 +40,14 @@ _START = """
 import sys
 from volfs.control.protocol import to_failure
 from volfs.daemon.launch import mount
-from volfs.daemon.mount_options import MountOptions
+from volfs.daemon.mount_options import BucketPlan, MountOptions
 from volfs.errors import VolfsError
 from volfs.model.text_json import decode_json, encode_json
 from pathlib import Path
 try:
     options = decode_json(sys.argv[1].encode(), dict)
     options["sessions"] = options["sessions"] and Path(options["sessions"])
+    options["bucket"] = options["bucket"] and BucketPlan(**options["bucket"])
     mount(MountOptions(**options))
 except VolfsError as error:
     sys.stderr.buffer.write(encode_json(to_failure(error)))

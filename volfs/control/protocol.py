@@ -66,6 +66,19 @@ class RequestTimes(msgspec.Struct):
     """How many took less than 1, 2, 4, 8 … microseconds; each request is counted once."""
 
 
+class BucketStatus(msgspec.Struct):
+    """What a mount of a bucket says of it besides."""
+
+    address: str
+    """Without secrets."""
+    hidden_keys: int
+    """Keys seen that are no paths, or files that a directory of the same name hides."""
+    unreachable_since_ns: int | None = None
+    """Since when the bucket has not answered; None while it does."""
+    left_files: int = 0
+    """Files whose upload failed, and that are kept: `volfs overlays` lists them."""
+
+
 class MountStatus(msgspec.Struct):
     """The answer to ``status``: one mount as its daemon sees it."""
 
@@ -91,6 +104,8 @@ class MountStatus(msgspec.Struct):
     """The kernel's requests by operation."""
     environment: str = MAIN
     """The environment of the volume's name."""
+    bucket: BucketStatus | None = None
+    """If it is a bucket and no volume: ``volume`` has its address then, and ``version`` is 0."""
 
     @property
     def full_name(self) -> str:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import trio
 
+from volfs.buckets.address import parse_bucket_address
 from volfs.control.daemon_wait import DaemonWait
 from volfs.control.mount_liveness import is_dead
 from volfs.control.mounts import FS_TYPE, find_mount_point, resolve_mount_path
@@ -39,6 +40,7 @@ from volfs.fuse.request_guard import log_requests
 from volfs.model.names import check_environment, check_volume_name
 from volfs.model.text_json import decode_json, encode_json
 from volfs.store.address import find_local_path
+from volfs.store.location import state_directory
 from volfs.system.proc import list_descriptors
 
 log = logging.getLogger(__name__)
@@ -102,8 +104,11 @@ def wait_for_mount(starting: Starting, timeout: float | None = None) -> None:
 
 def check_options(options: MountOptions) -> MountOptions:
     """The options with absolute paths. UserError, MountError for what cannot work."""
-    check_volume_name(options.volume)
-    check_environment(options.environment)
+    if options.bucket is not None:
+        parse_bucket_address(options.bucket.address)
+    else:
+        check_volume_name(options.volume)
+        check_environment(options.environment)
     mountpoint = resolve_mount_path(options.mountpoint)
     clear_dead_mount(mountpoint)
     if not os.path.isdir(mountpoint):
@@ -114,11 +119,18 @@ def check_options(options: MountOptions) -> MountOptions:
     check_fuse()
     check_limits()
     make_runtime_directory()
+    if options.bucket is not None:
+        return replace(options, mountpoint=mountpoint)
+    return replace(options, mountpoint=mountpoint, store=_check_store(options, mountpoint))
+
+
+def _check_store(options: MountOptions, mountpoint: str) -> str:
+    """The address of the store, absolute. MountError where store and mount lie in each other."""
     local = find_local_path(options.store)
     # Not resolved: what the address leads to is compared with what was opened.
     store = options.store if local is None else os.path.abspath(local)
     _check_apart(mountpoint, os.path.realpath(store))
-    return replace(options, mountpoint=mountpoint, store=store)
+    return store
 
 
 def clear_dead_mount(mountpoint: str) -> None:
@@ -182,7 +194,14 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
 
 
 def _choose_log(options: MountOptions) -> Path:
-    """In the store's directory; in the runtime directory where that cannot be written."""
+    """In the store's directory; in the runtime directory where that cannot be written.
+
+    Of buckets, which have no directory, among the user's notes.
+    """
+    if options.bucket is not None:
+        address = parse_bucket_address(options.bucket.address)
+        name = f"{address.scheme}-{address.bucket}"
+        return (state_directory() or runtime_directory()) / "logs" / f"{name}.log"
     logs = Path(options.store) / "logs"
     there = logs if logs.exists() else logs.parent
     is_writable = os.access(there, os.W_OK, effective_ids=True)

@@ -8,29 +8,26 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
 
 import trio
 
-from volfs.control.mounts import FS_TYPE, find_mount_point, make_runtime_directory, socket_path
+from volfs.control.mounts import FS_TYPE, find_mount_point, make_runtime_directory
 from volfs.control.signs import open_sign
-from volfs.control.sockets import Bound
 from volfs.daemon.assemble import NO_KERNEL, open_rooms
 from volfs.daemon.attached import find_attached
 from volfs.daemon.ending import Ending
 from volfs.daemon.mount_control import MountControl
 from volfs.daemon.mount_options import MountOptions
-from volfs.daemon.server import make_listener, serve
+from volfs.daemon.serving import Served, serve_mount
 from volfs.daemon.sessions.carry import carry_over
 from volfs.daemon.sessions.open import open_session
 from volfs.daemon.sessions.opened import OpenSession, SessionBusyError, end_session
 from volfs.daemon.task_guard import log_error, surviving, to_own
-from volfs.daemon.whereabouts import Whereabouts, wait_until_nowhere
-from volfs.errors import MountError, StoreDeniedError
-from volfs.fuse.device import MountRequest
-from volfs.fuse.mounting import close, make_kernel, mount, raise_read_ahead, unmount
-from volfs.fuse.mounting import serve as serve_fuse
+from volfs.daemon.whereabouts import Whereabouts
+from volfs.errors import StoreDeniedError
+from volfs.fuse.mounting import make_kernel
 from volfs.fuse.network_ops import NetworkOperations
 from volfs.fuse.ops import Operations
 from volfs.sessions.device import identify_session
@@ -58,19 +55,56 @@ LAST_COMMIT = 60.0
 LOOK_AGAIN = 0.05
 
 
-@dataclass(slots=True)
-class PreparedMount:
-    """The rooms of one mount, built and ready to be served."""
+class ServedVolume(Served):
+    """A volume's mount."""
 
-    options: MountOptions
-    session: OpenSession
-    committer: Committer
-    operations: Operations
     service: MountControl
+
+    def __init__(
+        self,
+        options: MountOptions,
+        session: OpenSession,
+        committer: Committer,
+        operations: Operations,
+        service: MountControl,
+    ) -> None:
+        super().__init__(options, operations, service)
+        self.service = service
+        self.session = session
+        self.committer = committer
+        if service.follows:
+            self.requests = NETWORK_REQUESTS
 
     @property
     def state(self) -> MountState:
         return self.committer.state
+
+    @property
+    def source(self) -> str:
+        return self.committer.volume.full_name
+
+    @property
+    def is_read_only(self) -> bool:
+        return self.state.read_only
+
+    def drop_new(self) -> None:
+        if self.session.is_new:
+            end_session(self.committer.store, self.session)
+
+    def note_device(self, device: tuple[int, int]) -> None:
+        self.session.write_device(device, self.committer.store)
+
+    def start_background(self, nursery: trio.Nursery) -> None:
+        if isinstance(self.operations, NetworkOperations):
+            nursery.start_soon(_share_now_and_then, self.committer, self.operations.sharing)
+            return
+        if self.committer.catalog is not None:
+            nursery.start_soon(_flush_now_and_then, self.committer)
+        if self.service.auto_commit:
+            nursery.start_soon(_commit_now_and_then, self.service, self.service.auto_commit)
+
+    async def finish(self) -> None:
+        await _finish(self)
 
 
 async def run(options: MountOptions, ending: Ending, ready: Callable[[], None]) -> None:
@@ -80,54 +114,19 @@ async def run(options: MountOptions, ending: Ending, ready: Callable[[], None]) 
     """
     ending.begin()
     async with AsyncExitStack() as stack:
-        built = await _build(options, stack)
-        request = MountRequest(
-            options.mountpoint,
-            built.committer.volume.full_name,
-            built.state.read_only,
-            options.allow_other,
-        )
-        with _unless_new(built.committer.store, built.session):
-            mount(built.operations, request)
-            _begin(built.service.place, request)
-        ending.tell_mounted(built.service.place.number)
-        stack.push(_make_exit(built.service))
-        async with trio.open_nursery() as servers:
-            try:
-                await _serve(built, servers, ending, ready)
-            finally:
-                with trio.CancelScope(shield=True):
-                    await _finish(built)
-                built.service.finished.set()
+        if options.bucket is not None:
+            from volfs.daemon.buckets.mount import build_bucket
 
-
-def _make_exit(service: MountControl) -> Callable[[object, object, object], None]:
-    """What lets go of the session; a mount that this process failed to serve goes with it."""
-
-    def leave(kind: object, error: object, trace: object) -> None:
-        close()
-        service.place.anchor.close()
-        if kind is not None:
-            with suppress(MountError):
-                service.place.unmount(lazy=True)
-
-    return leave
-
-
-def _begin(place: Whereabouts, request: MountRequest) -> None:
-    """Find what has just been mounted. MountError; then it is not mounted any more."""
-    try:
-        place.begin()
-    except MountError:
-        close()
-        unmount(request.mountpoint, lazy=True)
-        raise
+            served: Served = await build_bucket(options, options.bucket, stack)
+        else:
+            served = await _build(options, stack)
+        await serve_mount(served, stack, ending, ready)
 
 
 # --- building ---------------------------------------------------------------
 
 
-async def _build(options: MountOptions, stack: AsyncExitStack) -> PreparedMount:
+async def _build(options: MountOptions, stack: AsyncExitStack) -> ServedVolume:
     store = open_store(options.store)
     stack.callback(store.close)
     volume = store.refs.get_volume(options.volume, options.environment)
@@ -192,7 +191,7 @@ def _choose_interval(options: MountOptions, volume: VolumeRecord) -> float:
 
 def _wire(
     options: MountOptions, session: OpenSession, committer: Committer, place: Whereabouts
-) -> PreparedMount:
+) -> ServedVolume:
     interval = _choose_interval(options, committer.volume)
     follows = committer.volume.is_network and options.at is None
     if follows:
@@ -223,69 +222,10 @@ def _wire(
     service.follows = follows
     service.session = identify_session(session.path)
     service.find_overlay = session.find_place
-    return PreparedMount(options, session, committer, operations, service)
+    return ServedVolume(options, session, committer, operations, service)
 
 
-# --- serving ----------------------------------------------------------------
-
-
-async def _serve(
-    built: PreparedMount, servers: trio.Nursery, ending: Ending, ready: Callable[[], None]
-) -> None:
-    """Serve the kernel until it is gone; the control server, in ``servers``, outlives it."""
-    service = built.service
-    async with trio.open_nursery() as nursery:
-
-        async def serve_kernel() -> None:
-            await serve_fuse(NETWORK_REQUESTS if service.follows else REQUESTS)
-            ending.tell_gone()
-            nursery.cancel_scope.cancel()
-
-        nursery.start_soon(serve_kernel)
-        await trio.to_thread.run_sync(service.place.anchor.drain)  # it answers
-        raise_read_ahead(service.device)
-        make_runtime_directory()
-        service.socket = Bound(socket_path(service.device))
-        with surviving("noting the device: the mount is not found by its volume's name"):
-            built.session.write_device(service.device, built.committer.store)
-        servers.start_soon(serve, make_listener(service.socket), service.handle, service.finished)
-        nursery.start_soon(_leave_when_asked, built, ending)
-        nursery.start_soon(_let_go_when_nowhere, service.place)
-        if built.options.while_fd is not None:
-            nursery.start_soon(_leave_when_readable, built, built.options.while_fd)
-        _start_background(built, nursery)
-        ready()
-
-
-def _start_background(built: PreparedMount, nursery: trio.Nursery) -> None:
-    if isinstance(built.operations, NetworkOperations):
-        nursery.start_soon(_share_now_and_then, built.committer, built.operations.sharing)
-        return
-    if built.committer.catalog is not None:
-        nursery.start_soon(_flush_now_and_then, built.committer)
-    if built.service.auto_commit:
-        nursery.start_soon(_commit_now_and_then, built.service, built.service.auto_commit)
-
-
-async def _leave_when_asked(built: PreparedMount, ending: Ending) -> None:
-    """End as ``volfs umount`` does, but without anybody to tell what went wrong."""
-    await ending.asked.wait()
-    log.info("ending on a signal")
-    with surviving("ending on a signal"):
-        await built.service.leave()
-
-
-async def _let_go_when_nowhere(place: Whereabouts) -> None:
-    """Nothing of ours keeps a mount that was unmounted; open files and containers may."""
-    await wait_until_nowhere(place.device)
-    await trio.to_thread.run_sync(place.anchor.close)
-
-
-async def _leave_when_readable(built: PreparedMount, descriptor: int) -> None:
-    await trio.lowlevel.wait_readable(descriptor)
-    log.info("ending, as the process has that this mount was for")
-    with surviving("ending with its process"):
-        await built.service.let_go()
+# --- in the background ------------------------------------------------------
 
 
 async def _flush_now_and_then(committer: Committer) -> None:
@@ -325,12 +265,9 @@ async def _commit_now_and_then(service: MountControl, interval: float) -> None:
 # --- the end ----------------------------------------------------------------
 
 
-async def _finish(built: PreparedMount) -> None:
+async def _finish(built: ServedVolume) -> None:
     """Commit what is left and remove the session; what is not committed stays in it."""
     service = built.service
-    if service.socket is not None:
-        with surviving("removing the socket"):
-            service.socket.remove()
     built.session.forget_device()
     built.committer.kernel = NO_KERNEL  # the mount is gone; its path is somebody else's now
     try:
@@ -349,7 +286,7 @@ async def _finish(built: PreparedMount) -> None:
         log.info("ended")
 
 
-async def _commit_last(built: PreparedMount) -> bool:
+async def _commit_last(built: ServedVolume) -> bool:
     """Whether the overlay is to stay, although nothing went wrong."""
     committer, service = built.committer, built.service
     if committer.catalog is None or service.at_end == "discard":

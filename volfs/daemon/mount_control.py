@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast, get_args
+from typing import Any, TypeVar, cast, get_args
 
 import msgspec
 import trio
@@ -18,15 +17,11 @@ from volfs.control.protocol import (
     ReloadResult,
     RenewResult,
     Request,
-    RequestTimes,
-    UnmountResult,
 )
-from volfs.control.sockets import Bound
 from volfs.daemon.busy import describe_holders, find_holders
 from volfs.daemon.mount_options import AtEnd
-from volfs.daemon.survivors import kill_survivors
 from volfs.daemon.task_guard import surviving
-from volfs.daemon.users import find_copies, find_others, find_reasons, tell
+from volfs.daemon.unmounting import Unmounting
 from volfs.daemon.whereabouts import Whereabouts
 from volfs.errors import (
     DataError,
@@ -37,12 +32,9 @@ from volfs.errors import (
     VolfsError,
     VolumeBusyError,
 )
-from volfs.errors.fault_points import reached
-from volfs.fuse.mounting import stop_serving
 from volfs.fuse.ops import Operations
-from volfs.fuse.timing import Timing, list_timings
 from volfs.model.names import join_path, show_path
-from volfs.model.text import show, to_text
+from volfs.model.text import to_text
 from volfs.store.contract.refs import VolumeRecord
 from volfs.vfs.committer import BUSY, Committer
 from volfs.volume.commit import CommitNote, OnConflict, Published
@@ -53,13 +45,12 @@ T = TypeVar("T")
 
 STORE_ANSWERS = 2.0
 """Seconds for the store to say what a status has of it."""
-COPIES = 0.2
-"""Seconds for the kernel to say that a mount is gone; else a mount namespace has a copy of it."""
-LAST_USERS = 2.0
 
 
-class MountControl:
-    """One mount's answers. ``at_end``: what becomes of its changes."""
+class MountControl(Unmounting):
+    """One mount's answers."""
+
+    operations: Operations
 
     def __init__(
         self,
@@ -68,9 +59,9 @@ class MountControl:
         place: Whereabouts,
         auto_commit: float | None,
     ) -> None:
-        self.committer = committer
+        super().__init__(operations, place)
         self.operations = operations
-        self.place = place
+        self.committer = committer
         self.auto_commit = auto_commit
         self.pinned = False
         """Whether it was asked for one version and shows no other."""
@@ -82,23 +73,9 @@ class MountControl:
         """Which it has, as ``identify_session`` says it."""
         self.find_overlay: Callable[[], Path | None] = lambda: None
         """Where the overlay's directory is by now; None if it was deleted."""
-        self.socket: Bound | None = None
-        self.at_end: AtEnd = "commit"
-        self.left = ""
-        """The overlay that stays, by name, once ``finished``."""
-        self._unmounting = trio.Lock()
-        self.finished = trio.Event()
-        self.last_error: VolfsError | None = None
-        """Why the last commit failed, once ``finished``."""
 
-    @property
-    def device(self) -> tuple[int, int]:
-        return self.place.device
-
-    @property
-    def mountpoint(self) -> str:
-        """Where the mount is by now."""
-        return self.place.path
+    async def run(self, call: Callable[..., Any], *arguments: object) -> Any:
+        return await self.committer.bridge.run(call, *arguments)
 
     async def handle(self, request: Request) -> msgspec.Struct:
         """Answer a request. Raises what the caller is to be told."""
@@ -113,9 +90,7 @@ class MountControl:
                 await self.committer.renew_lease()
                 return RenewResult()
             case "unmount":
-                self._check_meant(request.number)
-                async with self._unmounting:
-                    return await self._unmount(self._choose_end(request.at_end))
+                return await self.unmount(request)
         raise MountError(f"unknown request {request.verb!r}")
 
     async def status(self) -> MountStatus:
@@ -136,7 +111,7 @@ class MountControl:
             head=await self._newest(),
             store_replaced=await self._is_store_replaced(),
             session=self.session,
-            requests={name: _to_times(it) for name, it in list_timings(self.operations).items()},
+            requests=self.list_requests(),
             environment=named.environment,
         )
 
@@ -258,18 +233,9 @@ class MountControl:
         holders = await bridge.run(find_holders, self.device)
         return describe_holders(holders, [show_path(p) for p in self.operations.files.open_paths()])
 
-    # --- unmount ---------------------------------------------------------
+    # --- the end ---------------------------------------------------------
 
-    def _choose_end(self, asked: str) -> AtEnd:
-        if asked and asked not in get_args(AtEnd):
-            raise UserError(f"at_end {asked!r}: use commit, keep or discard")
-        return cast(AtEnd, asked) if asked else self.at_end
-
-    async def _unmount(self, at_end: AtEnd) -> UnmountResult:
-        """Commit, then unmount. MountError where somebody still uses the mount."""
-        run, replaced = self.committer.bridge.run, None
-        if self.finished.is_set():  # another one has done it meanwhile
-            return self._tell_end([])
+    async def save(self, at_end: AtEnd) -> tuple[AtEnd, VolfsError | None]:
         if at_end == "commit":
             try:
                 await self._commit_rest()
@@ -277,54 +243,8 @@ class MountControl:
                 if self.find_overlay() is None:
                     raise
                 # It can be committed nowhere from here; another mount can take it from there.
-                at_end, replaced = "keep", error
-        with self._ending_so(at_end):
-            reached("end.unmounting")
-            self._check_free(await run(find_others, self.place))
-            if not await run(self.place.unmount):
-                self._check_free(await run(find_reasons, self.place) or [self._name_open()])
-        copies: list[str] = []
-        with trio.move_on_after(COPIES) as patience:
-            await self.finished.wait()
-        if patience.cancelled_caught:
-            copies = await run(find_copies, self.place)
-            stop_serving()
-        await self.finished.wait()
-        if replaced is not None:
-            raise StoreReplacedError(f"{replaced}; unmounted without a commit")
-        return self._tell_end(copies)
-
-    def _tell_end(self, copies: list[str]) -> UnmountResult:
-        if self.last_error is not None:
-            raise self.last_error
-        return UnmountResult(self.left, copies)
-
-    def _check_meant(self, number: int) -> None:
-        """MountError if that is another mount point than the one that was mounted."""
-        if number not in (0, self.place.number):
-            raise MountError(
-                f"a bind mount or copy of the mount at {show(self.mountpoint)}, which goes on: "
-                f"`umount` takes it away, `volfs umount {show(self.mountpoint)}` ends the mount"
-            )
-
-    def _check_free(self, users: list[str]) -> None:
-        if users:
-            raise MountError(f"{show(self.mountpoint)}: busy: {tell(users)}")
-
-    def _name_open(self) -> str:
-        """Whose it is nobody knows: a loop device's, or that of a process we cannot look at."""
-        paths = self.operations.files.open_paths()
-        return tell([f"path {show_path(path)} is open" for path in paths]) or "it is in use"
-
-    @contextmanager
-    def _ending_so(self, at_end: AtEnd) -> Iterator[None]:
-        """As ``at_end`` says, unless the block fails."""
-        usual, self.at_end = self.at_end, at_end
-        try:
-            yield
-        except BaseException:
-            self.at_end = usual
-            raise
+                return "keep", StoreReplacedError(f"{error}; unmounted without a commit")
+        return at_end, None
 
     async def _commit_rest(self) -> None:
         """Commit what is left. Where nothing is, a damaged or lost store is no hindrance."""
@@ -334,38 +254,12 @@ class MountControl:
             if not committer.state.overlay.is_clean:
                 await self.commit(CommitNote("unmount"))
 
-    async def leave(self) -> None:
-        """End because of a signal: commit, then unmount whatever is still open."""
+    async def save_at_signal(self) -> None:
         with surviving("recording the overlay at the end"):
             await self.committer.flush()  # should the commit hang
         with surviving("commit at the end"):
             if self.at_end == "commit":
                 await self._commit_rest()
-        with surviving("unmounting at the end"):
-            if not await self.committer.bridge.run(self.place.unmount):
-                await self._detach()
-        await trio.sleep(COPIES)
-        stop_serving()
-
-    async def let_go(self) -> None:
-        """End because the process has died that the mount was for."""
-        with surviving("ending what the process left"):
-            await self.committer.bridge.run(kill_survivors, self.mountpoint, self.device)
-        with surviving("unmounting at the end"):
-            await self._detach()
-        await trio.sleep(LAST_USERS)
-        stop_serving()
-
-    async def _detach(self) -> None:
-        await self.committer.bridge.run(lambda: self.place.unmount(lazy=True))
-
-
-def _to_times(timing: Timing) -> RequestTimes:
-    """Without the zeros at the end."""
-    histogram = list(timing.histogram)
-    while histogram and not histogram[-1]:
-        histogram.pop()
-    return RequestTimes(timing.count, timing.errors, timing.total_ns // 1000, histogram)
 
 
 def to_result(published: Published) -> CommitResult:

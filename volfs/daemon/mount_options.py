@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -12,8 +12,31 @@ AtEnd = Literal["commit", "keep", "discard"]
 
 
 @dataclass(frozen=True, slots=True)
+class BucketPlan:
+    """The bucket of a mount: all that a daemon needs to open it. Secrets are in no repr.
+
+    It goes to a daemon by ``fork`` or through the launcher's socket, never by arguments.
+    """
+
+    address: str
+    """As ``volfs.buckets.address`` takes it; without secrets."""
+    secret: dict[str, str] | None = field(default=None, repr=False)
+    """The values of a Secret. Credentials in it are the only ones that are looked at."""
+    environ: dict[str, str] | None = field(default=None, repr=False)
+    """The environment for credentials, endpoint and region; None: the daemon's own."""
+    profile: str | None = None
+    role_arn: str | None = None
+    unsigned: bool = False
+    requester_pays: bool = False
+    metadata_ttl: float = 1.0
+    """Seconds for which listings are believed."""
+    deadline: float = 60.0
+    """Seconds after which a request that got no answer fails."""
+
+
+@dataclass(frozen=True, slots=True)
 class MountOptions:
-    """The options of ``volfs mount``, not checked yet (``launch.check_options`` does)."""
+    """What a mount is asked to be, not checked yet (``launch.check_options`` does)."""
 
     store: str
     volume: str
@@ -46,6 +69,8 @@ class MountOptions:
     """None: what ``VOLFS_LOG_LEVEL`` says, or else ``info``."""
     environment: str = MAIN
     """Of the volume's name."""
+    bucket: BucketPlan | None = None
+    """What is mounted instead of a volume; store and volume are empty then."""
 
     @property
     def full_name(self) -> str:

@@ -22,9 +22,9 @@ from volfs.fuse.device import (
     mount_by_program,
 )
 from volfs.fuse.mount_anchor import Anchor
+from volfs.fuse.mountable import Mountable
 from volfs.fuse.negotiation import Negotiation, read_wanted, show_features
 from volfs.fuse.notices import forget
-from volfs.fuse.ops import Operations
 from volfs.system import libc
 from volfs.vfs.checkout import Attached
 from volfs.vfs.kernel import Kernel
@@ -52,7 +52,7 @@ def check_fuse() -> None:
     read_wanted()
 
 
-def mount(operations: Operations, request: MountRequest) -> None:
+def mount(operations: Mountable, request: MountRequest) -> None:
     """Mount; ``pyfuse3.main`` then serves. MountError."""
     wanted = read_wanted()
     device = mount_by_call(request)
@@ -73,7 +73,7 @@ def mount(operations: Operations, request: MountRequest) -> None:
         raise
 
 
-def _begin_session(operations: Operations, request: MountRequest, device: int | None) -> None:
+def _begin_session(operations: Mountable, request: MountRequest, device: int | None) -> None:
     """libfuse's part: by the open device, or else it mounts itself, or says why nobody can."""
     place = request.mountpoint if device is None else f"/dev/fd/{device}"
     try:
@@ -84,7 +84,7 @@ def _begin_session(operations: Operations, request: MountRequest, device: int | 
     _begun.append(request)
 
 
-def _has_agreed(operations: Operations) -> bool:
+def _has_agreed(operations: Mountable) -> bool:
     """Whether INIT is done with; asked before each request is waited for, until it is."""
     if _agreeing:
         if not _agreeing[0].is_answered():

@@ -24,7 +24,8 @@ from pyfuse3 import (
 
 from volfs.errors import InvalidOperationError, VolfsError
 from volfs.fuse.callers import find_caller, note_caller
-from volfs.fuse.negotiation import NONE, Features
+from volfs.fuse.mountable import Mountable
+from volfs.fuse.negotiation import Features
 from volfs.fuse.notices import forget
 from volfs.fuse.request_guard import guarded
 from volfs.model.entry import FileKind
@@ -60,7 +61,7 @@ _BY_HANDLE = frozenset(("read", "write", "flush", "fsync", "release"))
 _BY_LISTING = frozenset(("readdir", "fsyncdir", "releasedir"))
 
 
-class Operations(pyfuse3.Operations):
+class Operations(Mountable):
     """Handlers of one mount. Each is guarded; ``forget`` and ``release`` never raise."""
 
     supports_dot_lookup = True
@@ -85,8 +86,6 @@ class Operations(pyfuse3.Operations):
         self.names = Namespace(state)
         self.files = Files(state)
         self.get_space = get_space
-        self.granted = NONE
-        """What INIT was agreed on; told before the second request."""
         self._listings: dict[int, tuple[int, list[bytes]]] = {}
         self._next_listing = 1
 
@@ -100,6 +99,9 @@ class Operations(pyfuse3.Operations):
             subject, _ = self._listings.get(subject, (0, []))
         inode = self.state.inodes.find(subject)
         return show_path(inode.path) if inode else f"inode {subject}"
+
+    def list_open(self) -> list[bytes]:
+        return self.files.open_paths()
 
     # --- inodes ----------------------------------------------------------
 

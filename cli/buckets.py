@@ -1,0 +1,291 @@
+"""bucket mount umount status ls: buckets as file systems, and what is in them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from volfs.model.names import MAIN
+from volfs.model.text import show
+from volfs_cli.mounts import end_mount
+from volfs_cli.options import InOrder, Seconds, timeout_option
+from volfs_cli.output import (
+    Column,
+    json_option,
+    print_listing,
+    print_paths,
+    show_count,
+    show_flag,
+    show_size,
+    show_time,
+)
+from volfs_cli.stores import env_option, store_option
+
+if TYPE_CHECKING:
+    from volfs.buckets.access import Bucket
+    from volfs.buckets.objects import ObjectInfo
+    from volfs.control.mount_client import MountClient
+    from volfs.control.protocol import MountStatus
+    from volfs.daemon.mount_options import BucketPlan
+
+F = TypeVar("F", bound=Callable[..., Any])
+PLAN = ("endpoint", "region", "style", "profile", "role_arn", "unsigned", "requester_pays")
+"""Options that say how a bucket is opened, with ``secret``."""
+
+
+@click.group("bucket", cls=InOrder)
+@store_option
+@env_option
+def group() -> None:
+    """Buckets: mount s3://BUCKET/PREFIX and its like as a directory, or list it."""
+
+
+def bucket_options(command: F) -> F:
+    """How a bucket is opened."""
+    for option in reversed(
+        (
+            click.option(
+                "--endpoint",
+                metavar="URL",
+                help="Where the service is; default: the "
+                "address, AWS_ENDPOINT_URL_S3 or AWS_ENDPOINT_URL, else Amazon.",
+            ),
+            click.option("--region", metavar="NAME", help="Default: AWS_REGION."),
+            click.option(
+                "--style",
+                type=click.Choice(("path", "host")),
+                help="Whether the bucket's name is in the path or in the host.",
+            ),
+            click.option(
+                "--secret",
+                metavar="NAME",
+                help="A Secret with the credentials; "
+                "default: the environment and the files of AWS's tools.",
+            ),
+            click.option("--profile", metavar="NAME", help="A profile of AWS's files."),
+            click.option("--role-arn", metavar="ARN", help="Take this role by web identity."),
+            click.option("--unsigned", is_flag=True, help="Send no credentials."),
+            click.option("--requester-pays", is_flag=True, help="Pay for what is asked."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@group.command("mount", no_args_is_help=True)
+@click.argument("url")
+@click.argument("mountpoint", type=click.Path())
+@bucket_options
+@click.option("--read-only", is_flag=True, help="Writes fail with EROFS.")
+@click.option(
+    "--metadata-ttl",
+    type=Seconds(),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long listings are believed.",
+)
+@click.option("--foreground", is_flag=True, help="Stay; do not go to the background.")
+@click.option("--allow-other", is_flag=True, help="Let other users in, as the modes allow.")
+@click.option("--nonempty", is_flag=True, help="Mount over a directory that is not empty.")
+@click.option("--log", metavar="FILE", help="A file, syslog or journald.")
+@click.option(
+    "--log-level",
+    type=click.Choice(("debug", "info", "warning", "error")),
+    help="Default: VOLFS_LOG_LEVEL, else info. With debug, each request is a line.",
+)
+@timeout_option
+@store_option
+@env_option
+def mount(
+    url: str, mountpoint: str, metadata_ttl: float, timeout: float | None, **options: Any
+) -> None:
+    """Mount a bucket, or a folder of one; return when the mount answers.
+
+    URL is s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://ACCOUNT/CONTAINER/PREFIX.
+    """
+    from volfs.daemon.mount_options import MountOptions
+    from volfs.errors import MountError
+
+    plan = make_plan(url, metadata_ttl=metadata_ttl, **_take_plan(options))
+    place = os.path.abspath(mountpoint)
+    chosen = MountOptions("", "", place, environment=MAIN, bucket=plan, **options)
+    try:
+        from volfs.daemon.launch import mount as launch
+    except ImportError as error:
+        raise MountError(f"{url}: mounting needs pyfuse3 and libfuse3: {error}") from error
+    launch(chosen, timeout)
+
+
+@group.command("umount", no_args_is_help=True)
+@click.argument("mountpoint", type=click.Path())
+@click.option(
+    "--force",
+    is_flag=True,
+    help="End the mount in any case. Files that were written "
+    "and not closed stay, see `volfs overlays`.",
+)
+@timeout_option
+def umount(mountpoint: str, force: bool, timeout: float | None) -> None:
+    """Unmount a bucket. What was closed is in it already."""
+    from volfs.control.mount_client import get_mount
+    from volfs.control.mount_liveness import look_at
+    from volfs.errors import MountError
+
+    place = mountpoint if "/" in mountpoint else f"./{mountpoint}"  # never a volume's name
+    said = look_at(get_mount(place)).status
+    if said is not None and said.bucket is None:
+        raise MountError(f"{mountpoint}: a volume is mounted there; `volfs umount` ends that")
+    end_mount(place, discard=False, force=force, timeout=timeout)
+
+
+_STATUS = (
+    Column("Bucket"),
+    Column("Mountpoint"),
+    Column("State"),
+    Column("PID", show_count),
+    Column("Open files", show_count),
+    Column("Dirty files", show_count),
+    Column("Dirty bytes", show_size),
+    Column("Left files", show_count),
+    Column("Hidden keys", show_count),
+    Column("Read-only", show_flag),
+    Column("Unreachable since", lambda time: show_time(time) if time else "-"),
+)
+
+
+@group.command("status")
+@click.argument("mountpoint", required=False, type=click.Path())
+@json_option
+def status(mountpoint: str | None, as_json: bool) -> None:
+    """Show mounts of buckets: what is open and not uploaded yet, and keys that are no paths.
+
+    `volfs status` shows them among the others, also those whose daemon died.
+    """
+    from volfs.control.mount_client import get_mount, list_mounts
+
+    asked = list_mounts() if mountpoint is None else [get_mount(mountpoint)]
+    rows = [_as_row(said) for said in _ask_all(asked) if said.bucket is not None]
+    if mountpoint is not None and not rows:
+        from volfs.errors import NotFoundError
+
+        raise NotFoundError(f"{mountpoint}: no bucket is mounted there")
+    print_listing(_STATUS, rows, as_json=as_json)
+
+
+def _ask_all(mounts: list[MountClient]) -> Iterator[MountStatus]:
+    """One that hangs must not keep the others waiting."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from volfs.control.mount_liveness import look_at
+
+    with ThreadPoolExecutor(max(1, min(len(mounts), 16))) as pool:
+        for seen in pool.map(look_at, mounts):
+            if seen.status is not None:
+                yield seen.status
+
+
+def _as_row(said: MountStatus) -> tuple[Any, ...]:
+    bucket = said.bucket
+    assert bucket is not None
+    since = bucket.unreachable_since_ns
+    return (
+        bucket.address,
+        said.mountpoint,
+        "unreachable" if since else "alive",
+        said.pid,
+        said.open_files,
+        said.dirty_files,
+        said.dirty_bytes,
+        bucket.left_files,
+        bucket.hidden_keys,
+        said.read_only,
+        since,
+    )
+
+
+_LISTING = (
+    Column("Filename"),
+    Column("Type"),
+    Column("Created/Modified", lambda time: show_time(time) if time else "-"),
+    Column("Size", show_size),
+)
+
+
+@group.command("ls", no_args_is_help=True)
+@click.argument("url")
+@click.option("-r", "--recursive", is_flag=True, help="All objects below it, by their keys.")
+@bucket_options
+@json_option
+@store_option
+@env_option
+def ls(url: str, recursive: bool, as_json: bool, **options: Any) -> None:
+    """List a folder of a bucket, without mounting it."""
+    import sys
+
+    from volfs.daemon.buckets.opening import open_planned
+
+    bucket = open_planned(make_plan(url, **_take_plan(options)))
+    try:
+        found = _iter_names(bucket, recursive=recursive)
+        if not as_json and not sys.stdout.isatty():
+            for name, *_ in found:
+                print_paths([name.encode("utf-8", "surrogateescape")])
+            return
+        print_listing(_LISTING, list(found), as_json=as_json, title=f"Listing of '{show(url)}'")
+    finally:
+        bucket.close()
+
+
+def _iter_names(
+    bucket: Bucket, *, recursive: bool
+) -> Iterator[tuple[str, str, int | None, int | None]]:
+    """Names as keys have them, also those that are no paths."""
+    after, is_first = None, True
+    while is_first or after is not None:
+        page = bucket.list_page("", delimiter=not recursive, after=after)
+        for prefix in page.prefixes:
+            yield prefix, "dir", None, None
+        for info in page.objects:
+            if info.key:
+                yield _as_file(info)
+        after, is_first = page.next, False
+
+
+def _as_file(info: ObjectInfo) -> tuple[str, str, int | None, int | None]:
+    return info.key, "file", info.mtime_ns, info.size
+
+
+# --- how it is opened ---------------------------------------------------------
+
+
+def _take_plan(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that say how a bucket is opened; the others stay."""
+    return {name: options.pop(name) for name in (*PLAN, "secret")}
+
+
+def make_plan(
+    url: str, *, secret: str | None = None, metadata_ttl: float = 1.0, **options: Any
+) -> BucketPlan:
+    """InvalidError for an address that can be none; NotFoundError for the secret."""
+    from volfs.buckets.address import check_bucket_address, parse_bucket_address
+    from volfs.daemon.mount_options import BucketPlan
+    from volfs_cli.secret_values import read_secrets
+
+    address = parse_bucket_address(url)
+    said = {key: options.pop(key, None) for key in ("endpoint", "region", "style")}
+    _check_scheme(address.scheme, said)
+    address = check_bucket_address(address._replace(**{k: v for k, v in said.items() if v}))
+    values = read_secrets([secret]) if secret else None
+    return BucketPlan(address.text, secret=values, metadata_ttl=metadata_ttl, **options)
+
+
+def _check_scheme(scheme: str, said: dict[str, Any]) -> None:
+    from volfs.buckets.address import OPTIONS
+
+    for key, value in said.items():
+        if value and key not in OPTIONS[scheme]:
+            raise click.UsageError(f"--{key} is not for {scheme}://")

@@ -1,0 +1,24 @@
+"""The values of secrets that are named on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from volfs_cli.stores import environment, store_url
+
+
+def read_secrets(names: Sequence[str]) -> dict[str, str]:
+    """Of the store and environment in force; NotFoundError. No store is asked without names."""
+    if not names:
+        return {}
+    from volfs.api.client import client_of
+    from volfs.api.secret import Secret, read_environment
+
+    client = client_of(store_url())
+    try:
+        where = environment()
+        return read_environment(
+            Secret.from_name(name, environment_name=where, client=client) for name in names
+        )
+    finally:
+        client.close()

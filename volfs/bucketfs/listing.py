@@ -1,0 +1,195 @@
+"""What is known of one directory's names, for how long. Pure.
+
+A directory is listed by pages. Each page says all about the names between the end of the page
+before it and its own end, as of the moment when it was asked for. So the first million names
+of a directory need not be kept, and one name that is too old costs one page, not all of them.
+What this mount has changed itself is true at once, also over pages that were asked for before.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from math import inf
+from typing import NamedTuple
+
+from volfs.bucketfs.names import Facts, PageNames
+
+PAGES = 64
+"""Pages at most that are kept of one directory."""
+POINTS = 4096
+"""Names at most that were looked up alone, of one directory."""
+
+
+class Known(NamedTuple):
+    """The answer about a name: ``facts`` is None where there is none of it."""
+
+    facts: Facts | None
+    as_of: float
+    """When the bucket was asked, by a clock that never goes back."""
+
+
+@dataclass(slots=True)
+class ListedPage:
+    """One page. Its parts lie after ``start`` and, unless it is the last one, up to ``end``."""
+
+    start: bytes
+    end: bytes | None
+    as_of: float
+    names: dict[bytes, Facts]
+    checked: frozenset[bytes]
+    """Files of which is known that there is no directory of the same name."""
+    next: str | None
+
+    def covers(self, part: bytes) -> bool:
+        return self.start < part and (self.end is None or part <= self.end)
+
+    def find(self, name: bytes) -> Facts | None:
+        return self.names.get(name)
+
+
+@dataclass(slots=True)
+class Change:
+    """What this mount has done to a name: as if it was asked for at ``as_of``."""
+
+    facts: Facts | None
+    as_of: float
+
+
+@dataclass(slots=True)
+class Listing:
+    """Of one directory."""
+
+    pages: dict[bytes, ListedPage] = field(default_factory=dict)
+    """By their starts."""
+    starts: list[bytes] = field(default_factory=lambda: [b""])
+    """Where pages begin, sorted."""
+    tokens: dict[bytes, str | None] = field(default_factory=lambda: {b"": None})
+    """What to ask for the page that begins there."""
+    points: dict[bytes, Known] = field(default_factory=dict)
+    """What was asked about single names, the oldest first."""
+    changes: dict[bytes, Change] = field(default_factory=dict)
+    asking: int = 0
+    """Requests about this directory that are on their way."""
+
+    # --- looking ---------------------------------------------------------
+
+    def find(self, name: bytes, since: float) -> Known | None:
+        """What is known of a name, asked for at ``since`` or later; None if that is too old."""
+        change, point = self.changes.get(name), self.points.get(name)
+        known = [Known(change.facts, change.as_of)] if change else []
+        known += [point] if point else []
+        paged = self._find_in_pages(name)
+        known += [paged] if paged else []
+        newest = max(known, key=lambda one: one.as_of, default=None)
+        return newest if newest is not None and newest.as_of >= since else None
+
+    def _find_in_pages(self, name: bytes) -> Known | None:
+        """A name is a directory if its part with ``/`` is there, else a file, else nothing."""
+        inner = self._find_page(name + b"/")
+        if inner is not None and (found := inner.find(name)) and found.is_directory:
+            return Known(found, inner.as_of)
+        outer = self._find_page(name)
+        if outer is None:
+            return None
+        found = outer.find(name)
+        if found is not None and (name in outer.checked or found.is_directory):
+            return Known(found, outer.as_of)
+        if inner is None:
+            return None  # there may be a directory
+        return Known(found, min(inner.as_of, outer.as_of))
+
+    def _find_page(self, part: bytes) -> ListedPage | None:
+        page = self.pages.get(self._find_start(part))
+        return page if page is not None and page.covers(part) else None
+
+    def _find_start(self, part: bytes) -> bytes:
+        """Where the page begins that a part is on, if pages are as they were."""
+        return self.starts[max(0, bisect_left(self.starts, part) - 1)]
+
+    def choose_page(self, name: bytes, since: float) -> bytes | None:
+        """The start of a page that is to be asked for to know of a name; None for the name alone.
+
+        A page that is young enough and does not say is no page to ask for again.
+        """
+        start = self._find_start(name)
+        page = self.pages.get(start)
+        return start if page is None or page.as_of < since else None
+
+    def has_besides(self, name: bytes) -> bool:
+        """Whether there is, or was when pages were asked for, another name."""
+        return any(other != name for page in self.pages.values() for other in page.names) or any(
+            other != name and change.facts is not None for other, change in self.changes.items()
+        )
+
+    # --- learning --------------------------------------------------------
+
+    def add_page(
+        self, start: bytes, found: PageNames, next: str | None, as_of: float
+    ) -> ListedPage:
+        """Keep a page that was asked for at ``as_of``, with what was changed here since."""
+        end = None if next is None else found.end
+        page = ListedPage(start, end, as_of, found.names, frozenset(found.doubtful), next)
+        for name, change in self.changes.items():
+            if change.as_of >= as_of:
+                _put(page, name, change.facts)
+        self.pages[start] = page
+        self._mark(start, page)
+        while len(self.pages) > PAGES:
+            del self.pages[min(self.pages, key=lambda one: self.pages[one].as_of)]
+        return page
+
+    def _mark(self, start: bytes, page: ListedPage) -> None:
+        """Where the next page begins; what began between the two before begins no more."""
+        first = bisect_right(self.starts, start)
+        last = len(self.starts) if page.end is None else bisect_right(self.starts, page.end)
+        for gone in self.starts[first:last]:
+            self.pages.pop(gone, None)
+            del self.tokens[gone]
+        self.starts[first:last] = [] if page.end is None else [page.end]
+        if page.end is not None:
+            self.tokens[page.end] = page.next
+
+    def add_point(self, name: bytes, facts: Facts | None, as_of: float) -> None:
+        """Keep what was asked about one name."""
+        change = self.changes.get(name)
+        if change is not None and change.as_of >= as_of:
+            return
+        self.points.pop(name, None)
+        self.points[name] = Known(facts, as_of)
+        while len(self.points) > POINTS:
+            del self.points[next(iter(self.points))]
+
+    def note(self, name: bytes, facts: Facts | None, now: float) -> None:
+        """This mount has changed a name: the bucket has it so at this moment."""
+        self.points.pop(name, None)
+        for page in self.pages.values():
+            _put(page, name, facts)
+        self.changes[name] = Change(facts, now)
+
+    def doubt(self, name: bytes) -> None:
+        """What is known of a name was seen to be wrong: it is asked about alone."""
+        self.points.pop(name, None)
+        self.changes.pop(name, None)
+        for page in self.pages.values():
+            if page.covers(name) or page.covers(name + b"/"):
+                page.as_of = -inf
+
+    def settle(self, since: float) -> None:
+        """Drop changes that no request on its way can be older than, and that are too old."""
+        if not self.asking:
+            gone = [name for name, change in self.changes.items() if change.as_of < since]
+            for name in gone:
+                del self.changes[name]
+
+    def forget(self) -> None:
+        """Nothing is believed any more but our own changes."""
+        self.pages.clear()
+        self.points.clear()
+
+
+def _put(page: ListedPage, name: bytes, facts: Facts | None) -> None:
+    part = name + b"/" * (facts is not None and facts.is_directory)
+    page.names.pop(name, None)
+    if facts is not None and page.covers(part):
+        page.names[name] = facts

@@ -1,0 +1,176 @@
+"""Asking the bucket about names: one request for all who want to know the same."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TypeVar
+
+import trio
+
+from volfs.bucketfs.listing import Known, ListedPage
+from volfs.bucketfs.names import DIRECTORY, Facts, PageNames, find_name, read_page, to_facts
+from volfs.bucketfs.nodes import DirectoryNode
+from volfs.bucketfs.state import BucketState
+from volfs.buckets.access import Bucket
+from volfs.errors import ObjectNotFoundError, StoreError, VolfsError
+
+T = TypeVar("T")
+PAGE = 1000
+"""Names that are asked for with one request."""
+THREADS = 64
+
+
+class Asker:
+    """Runs calls of the bucket in threads, which must not touch the mount's state."""
+
+    def __init__(self, threads: int = THREADS) -> None:
+        self.limiter = trio.CapacityLimiter(threads)
+
+    async def run(self, call: Callable[..., T], *arguments: object) -> T:
+        """Cancelled, it leaves the thread behind: a bucket that is silent keeps no end waiting."""
+        return await trio.to_thread.run_sync(
+            call, *arguments, limiter=self.limiter, abandon_on_cancel=True
+        )
+
+
+class _Flight:
+    """A request on its way, for those who come to want the same."""
+
+    def __init__(self) -> None:
+        self.landed = trio.Event()
+        self.error: VolfsError | None = None
+
+
+class Looking:
+    """What is known of names, and finding out."""
+
+    def __init__(self, state: BucketState, bucket: Bucket, asker: Asker) -> None:
+        self.state = state
+        self.bucket = bucket
+        self.asker = asker
+        self._flights: dict[Hashable, _Flight] = {}
+
+    async def find(self, directory: DirectoryNode, name: bytes) -> Known:
+        """What the bucket says of a name, no older than the mount's rules allow."""
+        since = self.state.since()
+        if find_name(name.decode("utf-8", "surrogateescape")) is None:
+            return Known(None, self.state.clock())  # no key can say so
+        while True:
+            known = directory.listing.find(name, since)
+            if known is not None:
+                return known
+            start = directory.listing.choose_page(name, since)
+            if start is None:
+                await self._share((directory, "point", name), lambda: self._ask(directory, name))
+            else:
+                await self.get_page(directory, start, directory.listing.tokens[start], since)
+
+    async def get_page(
+        self, directory: DirectoryNode, start: bytes, token: str | None, since: float
+    ) -> ListedPage:
+        """The page of a directory that begins there, no older than ``since``."""
+        while True:
+            page = directory.listing.pages.get(start)
+            if page is not None and page.as_of >= since:
+                return page
+            await self._share(
+                (directory, "page", start), lambda: self._list(directory, start, token)
+            )
+
+    async def is_empty(self, directory: DirectoryNode) -> bool:
+        """Whether the bucket has nothing in a directory at this moment, but its marker."""
+        return await self.asker.run(_is_empty, self.bucket, directory.key)
+
+    # --- requests --------------------------------------------------------
+
+    async def _list(self, directory: DirectoryNode, start: bytes, token: str | None) -> None:
+        (names, after), asked = await self._ask_about(
+            directory, lambda key: _load_page(self.bucket, key, start, token)
+        )
+        directory.listing.add_page(start, names, after, asked)
+        self.state.note_hidden(names.hidden)
+
+    async def _ask(self, directory: DirectoryNode, name: bytes) -> None:
+        (facts, hidden), asked = await self._ask_about(
+            directory, lambda key: _load_point(self.bucket, key, name)
+        )
+        directory.listing.add_point(name, facts, asked)
+        self.state.note_hidden(hidden)
+
+    async def _ask_about(
+        self, directory: DirectoryNode, ask: Callable[[str], T]
+    ) -> tuple[T, float]:
+        """What is answered, and when it was asked; of a directory that is renamed, once more."""
+        listing = directory.listing
+        while True:
+            key, asked = directory.key, self.state.clock()
+            listing.asking += 1
+            try:
+                found = await self.asker.run(ask, key)
+            finally:
+                listing.asking -= 1
+            if directory.key == key:
+                return found, asked
+
+    async def _share(self, what: Hashable, ask: Callable[[], Awaitable[None]]) -> None:
+        flight = self._flights.get(what)
+        if flight is not None:
+            await flight.landed.wait()
+            if flight.error is not None:
+                raise copy.copy(flight.error) from flight.error
+            return
+        flight = self._flights[what] = _Flight()
+        try:
+            await ask()
+        except VolfsError as error:
+            flight.error = error
+            raise
+        finally:
+            del self._flights[what]
+            flight.landed.set()
+
+
+# --- in threads ---------------------------------------------------------------
+
+
+def _load_page(
+    bucket: Bucket, prefix: str, start: bytes, token: str | None
+) -> tuple[PageNames, str | None]:
+    """One page with something on it, its doubts settled, and what to ask for the next one."""
+    page = bucket.list_page(prefix, after=token, limit=PAGE)
+    while page.next is not None and not (page.objects or page.prefixes):
+        page = bucket.list_page(prefix, after=page.next, limit=PAGE)
+    names = read_page(prefix, page)
+    if page.next is not None and names.end <= start:
+        raise StoreError(f"{prefix}: the service lists keys out of order: {names.end!r}")
+    settled = list[bytes]()
+    for name in names.doubtful:
+        if _has_any(bucket, f"{prefix}{name.decode()}/"):
+            del names.names[name]
+            names.hidden.append(prefix + name.decode())
+        else:
+            settled.append(name)
+    return names._replace(doubtful=settled), page.next
+
+
+def _load_point(bucket: Bucket, prefix: str, name: bytes) -> tuple[Facts | None, list[str]]:
+    """What one name is, and what it hides."""
+    key = prefix + name.decode()
+    try:
+        file = to_facts(bucket.head(key))
+    except ObjectNotFoundError:
+        file = None
+    if not _has_any(bucket, f"{key}/"):
+        return file, []
+    return DIRECTORY, [key] if file is not None else []
+
+
+def _has_any(bucket: Bucket, prefix: str) -> bool:
+    page = bucket.list_page(prefix, limit=1)
+    return bool(page.objects or page.prefixes)
+
+
+def _is_empty(bucket: Bucket, prefix: str) -> bool:
+    page = bucket.list_page(prefix, limit=2)
+    return not page.prefixes and all(info.key == prefix for info in page.objects)

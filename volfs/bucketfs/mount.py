@@ -1,0 +1,90 @@
+"""All that the kernel can ask of a bucket's mount, over one state."""
+
+from __future__ import annotations
+
+import os
+
+from volfs.bucketfs.directories import Directories
+from volfs.bucketfs.files import Handles, OpenObject
+from volfs.bucketfs.looking import Asker, Looking
+from volfs.bucketfs.nodes import AnyNode, FileNode
+from volfs.bucketfs.state import BucketState
+from volfs.buckets.access import Bucket
+from volfs.errors import StaleInodeError
+from volfs.model.text import show
+
+
+class BucketFiles:
+    """One mount's operations. Each may raise the errors of ``fuse/errno_map.py``."""
+
+    def __init__(self, state: BucketState, bucket: Bucket, open_object: OpenObject) -> None:
+        self.state = state
+        self.bucket = bucket
+        self.asker = Asker()
+        self.looking = Looking(state, bucket, self.asker)
+        self.directories = Directories(state, self.looking)
+        self.handles = Handles(state, self.looking, open_object)
+
+    # --- inodes ----------------------------------------------------------
+
+    async def lookup(self, parent: int, name: bytes) -> tuple[AnyNode | None, float]:
+        """The inode of a name, or None, and since when that is believed."""
+        directory = self.state.get_directory(parent)
+        if name in (b".", b".."):
+            up = directory if name == b"." else directory.parent or directory
+            return up, self.state.clock()
+        own = directory.children.get(name)
+        if isinstance(own, FileNode) and own.is_ours:
+            return own, self.state.clock()
+        known = await self.looking.find(directory, name)
+        return self.state.bind(directory, name, known.facts), known.as_of
+
+    async def look_again(self, ino: int) -> tuple[AnyNode, float | None]:
+        """An inode as it is now. StaleInodeError where its name is another's by now, or gone.
+
+        A file that is open stays what it was opened as.
+        """
+        node = self.state.get(ino)
+        if not isinstance(node, FileNode) or node.opens or node.is_ours or node.parent is None:
+            return node, None
+        found, as_of = await self.lookup(node.parent.ino, node.name)
+        if found is not node:
+            raise StaleInodeError(f"{show(node.name)}: another file has its name by now")
+        return node, as_of
+
+    # --- files -----------------------------------------------------------
+
+    async def open(self, ino: int, flags: int) -> tuple[int, bool]:
+        """A new handle, and whether the pages that the kernel may have of the file are its."""
+        node = self.state.get_file(ino)
+        if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
+            self.state.check_writable()
+        number = self.handles.add(node, flags)
+        etag = node.facts.etag if node.facts is not None else ""
+        keep, node.shown = bool(etag) and node.shown == etag, etag
+        return number, keep
+
+    async def flush(self, number: int) -> None:
+        """Return when what was written is in the bucket."""
+        self.handles.get(number)
+
+    async def release(self, number: int) -> None:
+        node = self.handles.remove(number)
+        self.state.nodes.drop_if_idle(node)
+
+    # --- what is on its way ----------------------------------------------
+
+    @property
+    def dirty_files(self) -> int:
+        return 0
+
+    @property
+    def dirty_bytes(self) -> int:
+        return 0
+
+    @property
+    def left_files(self) -> int:
+        return 0
+
+    async def upload_all(self) -> None:
+        """Upload what is written and not closed; raises nothing."""

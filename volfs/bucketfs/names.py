@@ -1,0 +1,125 @@
+"""Keys of a bucket as names of files and directories. Pure.
+
+A directory is a prefix that ends with ``/``, whether or not there is an object of just that
+key, its *marker*. Not every key is a path: those that are none are *hidden*.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from volfs.buckets.objects import ObjectInfo, Page
+from volfs.errors import InvalidOperationError, NameTooLongError
+from volfs.model.names import NAME_MAX
+
+KEY_MAX = 1024
+"""Bytes of a key, by the rules of all services."""
+_PLACES = ("", ".", "..")
+
+
+class Facts(NamedTuple):
+    """What is known of a name: of a file its object's size, time and ETag."""
+
+    size: int
+    mtime_ns: int
+    etag: str
+    is_directory: bool = False
+
+
+DIRECTORY = Facts(0, 0, "", True)
+
+
+def to_facts(info: ObjectInfo) -> Facts:
+    return Facts(info.size, info.mtime_ns, info.etag)
+
+
+class PageNames(NamedTuple):
+    """The names of one page of a directory's listing."""
+
+    names: dict[bytes, Facts]
+    """In the order of the listing. Where a name is both, the directory."""
+    end: bytes
+    """The last of its parts: names, those of directories with their ``/``."""
+    hidden: list[str]
+    """Keys that are no paths, and files that a directory of the same name hides."""
+    doubtful: list[bytes]
+    """Files of which a later page may tell that there is a directory of the same name."""
+
+
+def find_name(part: str) -> bytes | None:
+    """The name that a part of a key is; None for what can be none."""
+    if part in _PLACES or "\0" in part or "/" in part:
+        return None
+    try:
+        name = part.encode()
+    except UnicodeEncodeError:
+        return None
+    return name if len(name) <= NAME_MAX else None
+
+
+def to_part(name: bytes) -> str:
+    """The part of a key that a new name is. InvalidOperationError, NameTooLongError."""
+    if len(name) > NAME_MAX:
+        raise NameTooLongError(f"a name of {len(name)} bytes: {NAME_MAX} are allowed")
+    try:
+        part = name.decode()
+    except UnicodeDecodeError:
+        raise InvalidOperationError("a key is UTF-8, and this name is not") from None
+    if find_name(part) is None:
+        raise InvalidOperationError(f"no file can be called {part!r}")
+    return part
+
+
+def check_key(key: str) -> str:
+    """The key, if services take one so long. NameTooLongError."""
+    if len(key.encode()) > KEY_MAX:
+        raise NameTooLongError(f"a key of more than {KEY_MAX} bytes: {key[:80]}…")
+    return key
+
+
+def read_page(prefix: str, page: Page) -> PageNames:
+    """What a page of the listing of the directory ``prefix`` says."""
+    cut, hidden, found = len(prefix), list[str](), list[tuple[bytes, bytes, Facts]]()
+    for key in page.prefixes:
+        name = find_name(key[cut:-1])
+        if name is None:
+            hidden.append(key)
+        else:
+            found.append((name + b"/", name, DIRECTORY))
+    for info in page.objects:
+        part = info.key[cut:]
+        name = find_name(part)
+        if name is not None:
+            found.append((name, name, to_facts(info)))
+        elif part or info.size:
+            hidden.append(info.key)
+    names, shadowed = _choose(sorted(found))
+    hidden += [prefix + name.decode() for name in shadowed]
+    end = _find_end(page, cut)
+    doubtful = [] if page.next is None else _find_doubtful(names, end)
+    return PageNames(names, end, hidden, doubtful)
+
+
+def _choose(found: list[tuple[bytes, bytes, Facts]]) -> tuple[dict[bytes, Facts], list[bytes]]:
+    """Each name once, and which files a directory hides."""
+    directories = {name for _, name, facts in found if facts.is_directory}
+    names = {
+        name: facts for _, name, facts in found if facts.is_directory or name not in directories
+    }
+    files = {name for _, name, facts in found if not facts.is_directory}
+    return names, sorted(files & directories)
+
+
+def _find_end(page: Page, cut: int) -> bytes:
+    keys = [info.key for info in page.objects[-1:]] + page.prefixes[-1:]
+    return max((key[cut:].encode("utf-8", "surrogatepass") for key in keys), default=b"")
+
+
+def _find_doubtful(names: dict[bytes, Facts], end: bytes) -> list[bytes]:
+    """Files ``a`` where the page ends before ``a/``: then its last part begins with ``a``."""
+    beginnings = (end[:length] for length in range(1, len(end) + 1))
+    return [
+        name
+        for name in beginnings
+        if name in names and not names[name].is_directory and end < name + b"/"
+    ]

@@ -1,0 +1,193 @@
+"""Inodes of a bucket's mount: what the kernel has a number for. Pure.
+
+An inode is known by its place, and its key is that of the place: renaming a directory gives
+new keys to all that is below. A file whose object was replaced while it is open is another
+file: its place gets a new inode, and the old one is *left*, for its handles alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from xxhash import xxh3_64_intdigest
+
+from volfs.bucketfs.listing import Listing
+from volfs.bucketfs.names import DIRECTORY, Facts
+
+if TYPE_CHECKING:
+    from volfs.bucketfs.files import ObjectReader
+    from volfs.bucketfs.staged import Staged
+
+ROOT_INO = 1
+_DERIVED = 1 << 61
+
+
+class Node:
+    """What files and directories have in common. ``parent`` is None once it is nowhere."""
+
+    __slots__ = ("atime_ns", "ino", "lookups", "mtime_ns", "name", "opens", "parent")
+
+    def __init__(self, ino: int, parent: DirectoryNode | None, name: bytes) -> None:
+        self.ino = ino
+        self.parent = parent
+        self.name = name
+        self.lookups = 0
+        self.opens = 0
+        self.mtime_ns: int | None = None
+        """What it was set to, or what it is by our own writing; else the object's."""
+        self.atime_ns: int | None = None
+
+    @property
+    def path(self) -> tuple[bytes, ...]:
+        """Names from the mount's root; of what is nowhere, its last name alone."""
+        names: list[bytes] = []
+        here: Node = self
+        while here.parent is not None:
+            names.append(here.name)
+            here = here.parent
+        return tuple(reversed(names)) or ((self.name,) if self.name else ())
+
+    def is_below(self, directory: DirectoryNode) -> bool:
+        """Whether it is that directory, or in it at any depth."""
+        here: Node | None = self
+        while here is not None:
+            if here is directory:
+                return True
+            here = here.parent
+        return False
+
+
+class FileNode(Node):
+    """A file. ``facts`` are those of its object; None while the bucket has none of it."""
+
+    __slots__ = ("facts", "reader", "shown", "staged", "writers")
+
+    def __init__(
+        self, ino: int, parent: DirectoryNode | None, name: bytes, facts: Facts | None
+    ) -> None:
+        super().__init__(ino, parent, name)
+        self.facts = facts
+        self.reader: ObjectReader | None = None
+        """The object, open, as long as a handle is."""
+        self.writers = 0
+        """Handles that may write."""
+        self.staged: Staged | None = None
+        """What was written, while there is something."""
+        self.shown = ""
+        """The ETag whose bytes the kernel may have pages of."""
+
+    @property
+    def key(self) -> str:
+        return "/".join(name.decode() for name in self.path)
+
+    @property
+    def size(self) -> int:
+        if self.staged is not None:
+            return self.staged.size
+        return self.facts.size if self.facts is not None else 0
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is what we make it, whatever the bucket says: somebody here writes it."""
+        return bool(self.writers) or self.staged is not None
+
+
+class DirectoryNode(Node):
+    """A directory. ``children`` are the loaded ones: the bucket has others."""
+
+    __slots__ = ("children", "listing", "pending")
+
+    def __init__(self, ino: int, parent: DirectoryNode | None, name: bytes) -> None:
+        super().__init__(ino, parent, name)
+        self.children: dict[bytes, FileNode | DirectoryNode] = {}
+        self.pending: set[bytes] = set()
+        """Names of files that were made here, and that the bucket has not got yet."""
+        self.listing = Listing()
+
+    @property
+    def key(self) -> str:
+        """What the keys of all that is in it begin with; empty of the root."""
+        return "".join(name.decode() + "/" for name in self.path)
+
+    def iter_below(self) -> Iterator[FileNode | DirectoryNode]:
+        """All that is loaded below it."""
+        for child in list(self.children.values()):
+            yield child
+            if isinstance(child, DirectoryNode):
+                yield from child.iter_below()
+
+
+AnyNode = FileNode | DirectoryNode
+
+
+class NodeTable:
+    """Every loaded inode by its number."""
+
+    def __init__(self) -> None:
+        self._by_ino: dict[int, AnyNode] = {}
+        self._last = ROOT_INO
+        self.root = DirectoryNode(ROOT_INO, None, b"")
+        self._by_ino[ROOT_INO] = self.root
+
+    def __len__(self) -> int:
+        return len(self._by_ino)
+
+    def __iter__(self) -> Iterator[AnyNode]:
+        return iter(self._by_ino.values())
+
+    def find(self, ino: int) -> AnyNode | None:
+        return self._by_ino.get(ino)
+
+    def add(self, parent: DirectoryNode, name: bytes, facts: Facts | None) -> AnyNode:
+        """A new inode at a place that has none. Its number is that of the place, if it is free."""
+        is_directory = facts is not None and facts.is_directory
+        ino = self._choose(parent, name, is_directory)
+        node: AnyNode
+        if is_directory:
+            node = DirectoryNode(ino, parent, name)
+        else:
+            node = FileNode(ino, parent, name, facts)
+        self._by_ino[ino] = node
+        parent.children[name] = node
+        return node
+
+    def _choose(self, parent: DirectoryNode, name: bytes, is_directory: bool) -> int:
+        """A name has the same number each time it is looked up, as long as nothing else has it."""
+        hashed: int = xxh3_64_intdigest(name + b"/" * is_directory, seed=parent.ino)
+        ino = _DERIVED | hashed % _DERIVED
+        while ino in self._by_ino:
+            self._last += 1
+            ino = self._last
+        return ino
+
+    def detach(self, node: AnyNode) -> None:
+        """Take it from its place; what has it open or knows it has it still."""
+        if node.parent is not None and node.parent.children.get(node.name) is node:
+            del node.parent.children[node.name]
+        node.parent = None
+        self.drop_if_idle(node)
+
+    def move(self, node: AnyNode, parent: DirectoryNode, name: bytes) -> None:
+        """Put it at another place, which has no inode."""
+        if node.parent is not None and node.parent.children.get(node.name) is node:
+            del node.parent.children[node.name]
+        node.parent, node.name = parent, name
+        parent.children[name] = node
+
+    def drop_if_idle(self, node: AnyNode) -> None:
+        """Forget what nobody knows and nobody has open, and directories that stay empty so."""
+        while not (node.lookups or node.opens or node.ino == ROOT_INO):
+            if node.staged is not None if isinstance(node, FileNode) else node.children:
+                return
+            self._by_ino.pop(node.ino, None)
+            parent = node.parent
+            if parent is None:
+                return
+            if parent.children.get(node.name) is node:
+                del parent.children[node.name]
+            node = parent
+
+
+def facts_of(node: AnyNode) -> Facts | None:
+    return node.facts if isinstance(node, FileNode) else DIRECTORY

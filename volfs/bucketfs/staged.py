@@ -1,0 +1,279 @@
+"""What was written to a file and is not in the bucket yet: its bytes in a local file.
+
+Beside the bytes lies a *journal*, which says of which key they are, over which object they
+were written, and which bytes of it they are instead of. It is appended to with each write, so
+that the bytes of a daemon that was killed are known to the last one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from volfs.bucketfs.names import Facts
+from volfs.errors import DamagedObjectError, FileTooLargeError, LocalFileError, OutOfSpaceError
+from volfs.model.intervals import Intervals
+
+OBJECT_MAX = 5 << 40
+"""Bytes of an object, by the rules of the services."""
+DATA, JOURNAL = ".data", ".journal"
+_WRITTEN, _CUT, _ABOUT, _STATE = 1, 2, 3, 4
+_SAVED, _CHANGED = 0, 1
+_HEAD = struct.Struct("<BQQ")
+"""What it is, and two numbers: where and how much was written; or the bytes that follow."""
+
+
+class About(msgspec.Struct):
+    """Of which key, over which object. Without an ETag, over none."""
+
+    key: str
+    etag: str = ""
+    size: int = 0
+    mtime_ns: int = 0
+
+    @property
+    def base(self) -> Facts | None:
+        return Facts(self.size, self.mtime_ns, self.etag) if self.etag else None
+
+
+class Piece(NamedTuple):
+    """A range of a file, and whether its bytes are the local file's or the object's."""
+
+    is_local: bool
+    start: int
+    end: int
+
+
+class Staged:
+    """One file's bytes. Only the trio thread changes it; threads read what they were told of."""
+
+    def __init__(self, data: int, journal: int, stem: Path, about: About) -> None:
+        self._data = data
+        self._journal = journal
+        self.stem = stem
+        self.about = about
+        self.size = about.size
+        self._kept = about.size
+        """Up to here the object's bytes count, where nothing was written over them."""
+        self._written = Intervals()
+        self._noted = os.fstat(journal).st_size
+        self.stamp = 0
+        """Grows with each change."""
+        self.saved = 0
+        """The stamp that the bucket has."""
+        self.failed: int | None = None
+        """The stamp whose upload failed."""
+
+    @property
+    def is_dirty(self) -> bool:
+        return self.stamp != self.saved
+
+    @property
+    def base(self) -> Facts | None:
+        return self.about.base
+
+    # --- changing --------------------------------------------------------
+
+    def touch(self) -> None:
+        """Let it be uploaded, though no byte is new."""
+        with _keeping():
+            self._change()
+
+    def _change(self) -> None:
+        if not self.is_dirty:
+            self._note(_STATE, _CHANGED, 0)
+        self.stamp += 1
+
+    def write(self, offset: int, data: bytes) -> int:
+        """OutOfSpaceError, FileTooLargeError."""
+        end = offset + len(data)
+        _check_size(end)
+        with _keeping():
+            self._change()
+            _write_all(self._data, data, offset)
+            if offset < self._kept:
+                self._note(_WRITTEN, offset, len(data))
+                self._written.add(offset, end)
+        self.size = max(self.size, end)
+        return len(data)
+
+    def truncate(self, size: int) -> None:
+        """Cut it off or let it grow by zeros."""
+        _check_size(size)
+        with _keeping():
+            self._change()
+            if size < self._kept:
+                self._note(_CUT, size, 0)
+            os.ftruncate(self._data, size)
+        self._kept = min(self._kept, size)
+        self.size = size
+
+    def rename(self, key: str) -> None:
+        """It is to be uploaded under another key."""
+        self._note_about(msgspec.structs.replace(self.about, key=key))
+
+    def rebase(self, facts: Facts) -> None:
+        """The bucket has another object with the same bytes as the one that it lay over."""
+        etag, size, mtime_ns = facts.etag, facts.size, facts.mtime_ns
+        self._note_about(About(self.about.key, etag, size, mtime_ns))
+
+    def settle(self, facts: Facts, stamp: int) -> None:
+        """The bucket has what was there at ``stamp``; what was written since lies over that."""
+        self.saved = stamp
+        self.failed = None
+        self.rebase(facts)
+        if not self.is_dirty:
+            with _keeping():
+                self._note(_STATE, _SAVED, 0)
+
+    def _note_about(self, about: About) -> None:
+        self.about = about
+        with _keeping():
+            self._note(_ABOUT, 0, 0, msgspec.json.encode(about))
+
+    def _note(self, kind: int, offset: int, length: int, more: bytes = b"") -> None:
+        record = _HEAD.pack(kind, offset, length or len(more)) + more
+        try:
+            if os.write(self._journal, record) != len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            os.ftruncate(self._journal, self._noted)  # half a record would hide the next ones
+            raise
+        self._noted += len(record)
+
+    def _replay(self, kind: int, offset: int, length: int) -> None:
+        if kind == _WRITTEN:
+            self._written.add(offset, offset + length)
+        elif kind == _CUT:
+            self._kept = min(self._kept, offset)
+        elif kind == _STATE:
+            self.stamp = self.saved + (offset == _CHANGED)
+
+    # --- reading ---------------------------------------------------------
+
+    def find_pieces(self, start: int, end: int) -> list[Piece]:
+        """Whose bytes a range has, in order."""
+        end = min(end, self.size)
+        if start >= end:
+            return []
+        kept = min(self._kept, end)
+        pieces, at = list[Piece](), start
+        for gap_start, gap_end in self._written.find_gaps(start, kept) if start < kept else ():
+            if at < gap_start:
+                pieces.append(Piece(True, at, gap_start))
+            pieces.append(Piece(False, gap_start, gap_end))
+            at = gap_end
+        if at < end:
+            pieces.append(Piece(True, at, end))
+        return pieces
+
+    def read(self, start: int, end: int) -> bytes:
+        """Local bytes; zeros where the file was never written. Any thread."""
+        with _keeping():
+            data = os.pread(self._data, end - start, start)
+        return data + bytes(end - start - len(data))
+
+    def read_ready(self, start: int, end: int) -> bytes | None:
+        """The same, from the page cache; None if that would have to wait."""
+        buffer = bytearray(end - start)
+        try:
+            os.preadv(self._data, [buffer], start, os.RWF_NOWAIT)
+        except OSError:
+            return None
+        return bytes(buffer)
+
+    # --- the end ---------------------------------------------------------
+
+    def close(self) -> None:
+        os.close(self._data)
+        os.close(self._journal)
+
+    def remove(self) -> None:
+        """The bytes are in the bucket, or nobody's."""
+        self.close()
+        for suffix in (DATA, JOURNAL):
+            with suppress(OSError):
+                self.stem.with_suffix(suffix).unlink()
+
+
+def create_staged(stem: Path, key: str, base: Facts | None) -> Staged:
+    """A new one, over an object or over none. OutOfSpaceError."""
+    about = About(key) if base is None else About(key, base.etag, base.size, base.mtime_ns)
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    with _keeping():
+        data = os.open(stem.with_suffix(DATA), flags, 0o600)
+        try:
+            os.ftruncate(data, about.size)
+            journal = os.open(stem.with_suffix(JOURNAL), flags | os.O_APPEND, 0o600)
+        except BaseException:
+            os.close(data)
+            raise
+    staged = Staged(data, journal, stem, about)
+    try:
+        staged._note_about(about)
+    except BaseException:
+        staged.remove()
+        raise
+    return staged
+
+
+def load_staged(stem: Path) -> Staged:
+    """What a daemon left. DamagedObjectError where the journal does not say of what it is."""
+    records = list(_iter_records(stem.with_suffix(JOURNAL).read_bytes()))
+    try:
+        abouts = [msgspec.json.decode(more, type=About) for *_, more in records if more]
+        about, first = abouts[-1], abouts[0]
+    except (ValueError, IndexError) as error:
+        raise DamagedObjectError(f"{stem.name}: its journal does not say what it is") from error
+    data = os.open(stem.with_suffix(DATA), os.O_RDWR | os.O_CLOEXEC)
+    journal = os.open(stem.with_suffix(JOURNAL), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    staged = Staged(data, journal, stem, about)
+    staged._kept = first.size
+    staged.size = os.fstat(data).st_size
+    for kind, offset, length, _ in records:
+        staged._replay(kind, offset, length)
+    return staged
+
+
+def _iter_records(journal: bytes) -> Iterator[tuple[int, int, int, bytes]]:
+    """What a journal says; the last record may have been cut off."""
+    at = 0
+    while at + _HEAD.size <= len(journal):
+        kind, offset, length = _HEAD.unpack_from(journal, at)
+        at += _HEAD.size
+        more = journal[at : at + length] if kind == _ABOUT else b""
+        at += len(more)
+        if kind != _ABOUT or len(more) == length:
+            yield kind, offset, length, more
+
+
+def _check_size(size: int) -> None:
+    if size > OBJECT_MAX:
+        raise FileTooLargeError(f"{size} bytes: an object has at most {OBJECT_MAX}")
+
+
+def _write_all(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        done = os.pwrite(descriptor, view, offset)
+        view, offset = view[done:], offset + done
+
+
+@contextmanager
+def _keeping() -> Iterator[None]:
+    """What the local disk refuses, as our errors."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutOfSpaceError(
+                f"no room left to keep what is written: {error.strerror}"
+            ) from error
+        raise LocalFileError(f"what is written cannot be kept: {error.strerror}") from error

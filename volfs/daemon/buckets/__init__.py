@@ -1,0 +1,1 @@
+"""Mounts of buckets: another kind of mount of the same daemon."""

@@ -1,0 +1,103 @@
+"""The rooms of one bucket's mount, and what it does at its end."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import AsyncExitStack
+
+import trio
+
+from volfs.bucketfs.mount import BucketFiles
+from volfs.bucketfs.state import BucketState, Rules
+from volfs.buckets.access import Bucket
+from volfs.buckets.address import parse_bucket_address
+from volfs.buckets.cached_bucket import CachedBucket
+from volfs.buckets.disk_cache import DiskCache
+from volfs.daemon.buckets.control import BucketControl
+from volfs.daemon.buckets.opening import check_bucket, open_planned
+from volfs.daemon.mount_options import BucketPlan, MountOptions
+from volfs.daemon.serving import Served
+from volfs.daemon.task_guard import surviving
+from volfs.daemon.whereabouts import Whereabouts
+from volfs.fuse.bucket_ops import BucketOperations
+from volfs.store.clock import now_ns
+
+log = logging.getLogger(__name__)
+
+NOTE_USES = 60.0
+REQUESTS = 2000
+"""At a time. Those who close files wait for uploads, and others must not wait for them."""
+
+
+class ServedBucket(Served):
+    """A bucket's mount."""
+
+    service: BucketControl
+
+    def __init__(
+        self,
+        options: MountOptions,
+        operations: BucketOperations,
+        service: BucketControl,
+        cached: CachedBucket,
+    ) -> None:
+        super().__init__(options, operations, service)
+        self.service = service
+        self.cached = cached
+        self.files = service.files
+        self.requests = REQUESTS
+
+    @property
+    def source(self) -> str:
+        return self.service.address
+
+    @property
+    def is_read_only(self) -> bool:
+        return self.files.state.rules.read_only
+
+    def drop_new(self) -> None:
+        """Nothing was kept yet."""
+
+    def note_device(self, device: tuple[int, int]) -> None:
+        """A bucket's mounts are found by their mount points alone."""
+
+    def start_background(self, nursery: trio.Nursery) -> None:
+        nursery.start_soon(_note_uses, self.cached.disk)
+
+    async def finish(self) -> None:
+        log.info("ended")
+
+
+async def _note_uses(disk: DiskCache) -> None:
+    """What is read now and then stays in the cache longest."""
+    while True:
+        await trio.sleep(NOTE_USES)
+        with surviving("noting what of the cache is used"):
+            await trio.to_thread.run_sync(disk.note_uses)
+
+
+async def build_bucket(
+    options: MountOptions, plan: BucketPlan, stack: AsyncExitStack
+) -> ServedBucket:
+    """Open the bucket and see that it answers. StoreError, BucketNotFoundError, InvalidError."""
+    bucket = open_planned(plan)
+    stack.callback(bucket.close)
+    address = parse_bucket_address(plan.address)
+    await trio.to_thread.run_sync(check_bucket, bucket)
+    rules = Rules(plan.metadata_ttl, options.read_only, os.geteuid(), os.getegid())
+    state = BucketState(rules, trio.current_time, now_ns)
+    cached = open_cached(bucket, plan)
+    stack.callback(cached.close)
+    files = BucketFiles(state, bucket, cached.open)
+    operations = BucketOperations(files)
+    place = Whereabouts(options.mountpoint)
+    control = BucketControl(address.text, files, operations, place)
+    return ServedBucket(options, operations, control, cached)
+
+
+def open_cached(bucket: Bucket, plan: BucketPlan) -> CachedBucket:
+    """Its objects through memory and the machine's disk cache."""
+    address = parse_bucket_address(plan.address)
+    place = f"{address.endpoint or ''} {address.name}/{address.prefix}"
+    return CachedBucket(bucket, DiskCache(), place=place, deadline=plan.deadline)

@@ -1,0 +1,170 @@
+"""Serving one mount, whatever it is a mount of: mount, answer, leave when asked, let go."""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+
+import trio
+
+from volfs.control.mounts import make_runtime_directory, socket_path
+from volfs.control.sockets import Bound
+from volfs.daemon.ending import Ending
+from volfs.daemon.mount_options import MountOptions
+from volfs.daemon.server import make_listener, serve
+from volfs.daemon.task_guard import surviving
+from volfs.daemon.unmounting import Unmounting
+from volfs.daemon.whereabouts import Whereabouts, wait_until_nowhere
+from volfs.errors import MountError
+from volfs.fuse.device import MountRequest
+from volfs.fuse.mountable import Mountable
+from volfs.fuse.mounting import close, mount, raise_read_ahead, unmount
+from volfs.fuse.mounting import serve as serve_fuse
+
+log = logging.getLogger(__name__)
+
+REQUESTS = 99
+"""At a time."""
+
+
+class Served(ABC):
+    """The rooms of one mount, built and ready to be served."""
+
+    def __init__(self, options: MountOptions, operations: Mountable, service: Unmounting) -> None:
+        self.options = options
+        self.operations = operations
+        self.service = service
+        self.requests = REQUESTS
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """What the mount table says is mounted."""
+
+    @property
+    @abstractmethod
+    def is_read_only(self) -> bool: ...
+
+    @abstractmethod
+    def drop_new(self) -> None:
+        """The mount has failed before it began: leave nothing that began with it."""
+
+    @abstractmethod
+    def note_device(self, device: tuple[int, int]) -> None:
+        """The kernel has mounted it under this number."""
+
+    @abstractmethod
+    def start_background(self, nursery: trio.Nursery) -> None:
+        """Begin what is done besides what the kernel asks for."""
+
+    @abstractmethod
+    async def finish(self) -> None:
+        """The mount is gone: save what is left, and say what stays. Raises nothing."""
+
+
+async def serve_mount(
+    built: Served, stack: AsyncExitStack, ending: Ending, ready: Callable[[], None]
+) -> None:
+    """Mount, call ``ready`` when the mount answers, serve until it is gone."""
+    options = built.options
+    request = MountRequest(
+        options.mountpoint, built.source, built.is_read_only, options.allow_other
+    )
+    with _unless_failed(built):
+        mount(built.operations, request)
+        _begin(built.service.place, request)
+    ending.tell_mounted(built.service.place.number)
+    stack.push(_make_exit(built.service))
+    async with trio.open_nursery() as servers:
+        try:
+            await _serve(built, servers, ending, ready)
+        finally:
+            with trio.CancelScope(shield=True):
+                if built.service.socket is not None:
+                    with surviving("removing the socket"):
+                        built.service.socket.remove()
+                await built.finish()
+            built.service.finished.set()
+
+
+@contextmanager
+def _unless_failed(built: Served) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        built.drop_new()
+        raise
+
+
+def _make_exit(service: Unmounting) -> Callable[[object, object, object], None]:
+    """What lets go of the session; a mount that this process failed to serve goes with it."""
+
+    def leave(kind: object, error: object, trace: object) -> None:
+        close()
+        service.place.anchor.close()
+        if kind is not None:
+            with suppress(MountError):
+                service.place.unmount(lazy=True)
+
+    return leave
+
+
+def _begin(place: Whereabouts, request: MountRequest) -> None:
+    """Find what has just been mounted. MountError; then it is not mounted any more."""
+    try:
+        place.begin()
+    except MountError:
+        close()
+        unmount(request.mountpoint, lazy=True)
+        raise
+
+
+async def _serve(
+    built: Served, servers: trio.Nursery, ending: Ending, ready: Callable[[], None]
+) -> None:
+    """Serve the kernel until it is gone; the control server, in ``servers``, outlives it."""
+    service = built.service
+    async with trio.open_nursery() as nursery:
+
+        async def serve_kernel() -> None:
+            await serve_fuse(built.requests)
+            ending.tell_gone()
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(serve_kernel)
+        await trio.to_thread.run_sync(service.place.anchor.drain)  # it answers
+        raise_read_ahead(service.device)
+        make_runtime_directory()
+        service.socket = Bound(socket_path(service.device))
+        with surviving("noting the device: the mount is not found by its volume's name"):
+            built.note_device(service.device)
+        servers.start_soon(serve, make_listener(service.socket), service.handle, service.finished)
+        nursery.start_soon(_leave_when_asked, service, ending)
+        nursery.start_soon(_let_go_when_nowhere, service.place)
+        if built.options.while_fd is not None:
+            nursery.start_soon(_leave_when_readable, service, built.options.while_fd)
+        built.start_background(nursery)
+        ready()
+
+
+async def _leave_when_asked(service: Unmounting, ending: Ending) -> None:
+    """End as ``volfs umount`` does, but without anybody to tell what went wrong."""
+    await ending.asked.wait()
+    log.info("ending on a signal")
+    with surviving("ending on a signal"):
+        await service.leave()
+
+
+async def _let_go_when_nowhere(place: Whereabouts) -> None:
+    """Nothing of ours keeps a mount that was unmounted; open files and containers may."""
+    await wait_until_nowhere(place.device)
+    await trio.to_thread.run_sync(place.anchor.close)
+
+
+async def _leave_when_readable(service: Unmounting, descriptor: int) -> None:
+    await trio.lowlevel.wait_readable(descriptor)
+    log.info("ending, as the process has that this mount was for")
+    with surviving("ending with its process"):
+        await service.let_go()

@@ -1,0 +1,205 @@
+"""Operations of a bucket's mount, in pyfuse3's words. Decides nothing: ``bucketfs`` does.
+
+Extended attributes have no handlers: the kernel then answers that there are none here, and
+does not ask again. Locks have none either: the kernel keeps them, within this mount.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import pyfuse3
+from pyfuse3 import (
+    EntryAttributes,
+    FileHandleT,
+    FileInfo,
+    FileNameT,
+    FlagT,
+    InodeT,
+    ModeT,
+    ReaddirToken,
+    RequestContext,
+    StatvfsData,
+)
+
+from volfs.bucketfs.attributes import BLOCK, Attributes, describe
+from volfs.bucketfs.directories import FIRST
+from volfs.bucketfs.mount import BucketFiles
+from volfs.bucketfs.nodes import AnyNode
+from volfs.errors import VolfsError
+from volfs.fuse.mountable import Mountable
+from volfs.fuse.request_guard import guarded
+from volfs.model.names import NAME_MAX, show_path
+
+ROOM = 1 << 50
+"""Bytes that a bucket is said to have, for it has no end."""
+_BY_HANDLE = frozenset(("read", "write", "flush", "fsync", "release"))
+_BY_LISTING = frozenset(("readdir", "fsyncdir", "releasedir"))
+
+
+class BucketOperations(Mountable):
+    """Handlers of one bucket's mount."""
+
+    supports_dot_lookup = True
+    enable_writeback_cache = False
+    enable_acl = False
+
+    def __init__(self, files: BucketFiles) -> None:
+        super().__init__()
+        self.files = files
+        self.state = files.state
+
+    def describe(self, handler: str, subject: object) -> str:
+        if not isinstance(subject, int):
+            return repr(subject)
+        if handler in _BY_HANDLE:
+            return show_path(self.files.handles.get(subject).node.path)
+        if handler in _BY_LISTING:
+            return show_path(self.files.directories.handle(subject).node.path)
+        node = self.state.nodes.find(subject)
+        return show_path(node.path) if node else f"inode {subject}"
+
+    def list_open(self) -> list[bytes]:
+        return self.files.handles.list_paths()
+
+    # --- inodes ----------------------------------------------------------
+
+    @guarded
+    async def lookup(
+        self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        node, as_of = await self.files.lookup(parent_inode, name)
+        if node is not None:
+            return self._tell(node, as_of)
+        attributes = EntryAttributes()
+        attributes.st_ino = 0  # not there, which the kernel may keep as well
+        age = self.state.clock() - as_of
+        attributes.entry_timeout = max(0.0, self.state.rules.metadata_ttl - age)
+        return attributes
+
+    @guarded
+    async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
+        node, as_of = await self.files.look_again(inode)
+        return _to_entry(describe(self.state, node, as_of))
+
+    async def forget(self, inode_list: Sequence[tuple[InodeT, int]]) -> None:
+        for ino, lookups in inode_list:
+            self.state.forget(ino, lookups)
+
+    @guarded
+    async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
+        return True  # the kernel checks, by ``default_permissions``
+
+    # --- files -----------------------------------------------------------
+
+    @guarded
+    async def open(self, inode: InodeT, flags: FlagT, ctx: RequestContext) -> FileInfo:
+        number, keep = await self.files.open(inode, flags)
+        return FileInfo(fh=FileHandleT(number), keep_cache=keep)
+
+    @guarded
+    async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
+        return cast(bytes, await self.files.handles.read(fh, off, size))  # any buffer does
+
+    @guarded
+    async def flush(self, fh: FileHandleT) -> None:
+        await self.files.flush(fh)
+
+    @guarded
+    async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
+        await self.files.flush(fh)
+
+    @guarded
+    async def release(self, fh: FileHandleT) -> None:
+        await self.files.release(fh)
+
+    # --- directories -----------------------------------------------------
+
+    @guarded
+    async def opendir(self, inode: InodeT, ctx: RequestContext) -> FileHandleT:
+        return FileHandleT(self.files.directories.open(inode))
+
+    @guarded
+    async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
+        at = start_id
+        try:
+            while at < FIRST:
+                if not self._reply_dots(fh, at, token):
+                    return
+                at += 1
+            while await self._reply_window(fh, at, token):
+                at = self.files.directories.get_after(fh)
+        except VolfsError:
+            if at == start_id:
+                raise
+            # the kernel has to hear of those before; the next request meets it again
+
+    async def _reply_window(self, fh: int, at: int, token: ReaddirToken) -> bool:
+        """Add the entries of one page, from ``at`` on; False when the reply is full or at the end.
+
+        A listing that begins anew is asked for by its first entry.
+        """
+        directories = self.files.directories
+        window = await directories.get_window(fh, at)
+        if window is None:
+            return False
+        for number in range(at, window.after):
+            listed = directories.bind(fh, window, number)
+            if listed is None:
+                continue
+            attributes = _to_entry(describe(self.state, listed.node, listed.as_of))
+            if not pyfuse3.readdir_reply(token, FileNameT(listed.name), attributes, number + 1):
+                self.state.nodes.drop_if_idle(listed.node)
+                return False
+            self.state.remember(listed.node)
+        return True
+
+    def _reply_dots(self, fh: int, at: int, token: ReaddirToken) -> bool:
+        """The directory itself, and the one above. They are not lookups."""
+        if at == 0:
+            self.files.directories.rewind(fh)
+        node = self.files.directories.handle(fh).node
+        shown = node if at == 0 else node.parent or node
+        attributes = _to_entry(describe(self.state, shown))
+        return pyfuse3.readdir_reply(token, FileNameT(b"." * (at + 1)), attributes, at + 1)
+
+    @guarded
+    async def releasedir(self, fh: FileHandleT) -> None:
+        self.files.directories.release(fh)
+
+    @guarded
+    async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
+        """Names are in the bucket when the call that made them returns."""
+
+    @guarded
+    async def statfs(self, ctx: RequestContext) -> StatvfsData:
+        data = StatvfsData()
+        data.f_bsize = data.f_frsize = BLOCK
+        data.f_blocks = data.f_bfree = data.f_bavail = ROOM // BLOCK
+        data.f_files = data.f_ffree = data.f_favail = 1 << 40
+        data.f_namemax = NAME_MAX
+        return data
+
+    # --- answers ---------------------------------------------------------
+
+    def _tell(self, node: AnyNode, as_of: float | None = None) -> EntryAttributes:
+        self.state.remember(node)
+        return _to_entry(describe(self.state, node, as_of))
+
+
+def _to_entry(said: Attributes) -> EntryAttributes:
+    attributes = EntryAttributes()
+    attributes.st_ino = said.ino
+    attributes.generation = 0
+    attributes.entry_timeout = attributes.attr_timeout = said.kept
+    attributes.st_mode = said.mode
+    attributes.st_uid, attributes.st_gid = said.uid, said.gid
+    attributes.st_mtime_ns = attributes.st_ctime_ns = said.mtime_ns
+    attributes.st_atime_ns = said.atime_ns
+    attributes.st_blksize = BLOCK
+    attributes.st_nlink = 1
+    attributes.st_size = said.size
+    attributes.st_blocks = -(-said.size // 512)
+    attributes.st_rdev = 0
+    return attributes
