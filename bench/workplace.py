@@ -190,7 +190,7 @@ def fill(store_path: Path, name: str, files: int, per_directory: int) -> None:
         with Edit(store, store.refs.get_volume(name)) as edit:
             for number in range(files):
                 edit.put(small_file_path(number, per_directory), _make_small_file())
-            edit.publish(CommitNote("filled"))
+            edit.commit(CommitNote("filled"))
     finally:
         store.close()
 

@@ -236,7 +236,7 @@ def cp(volume: str, paths: tuple[str, ...], recursive: bool) -> None:
             for source in map(parse_path, sources):
                 target = edit.choose_target(source, last, several=len(sources) > 1)
                 edit.copy(source, target, recursive=recursive)
-            _publish(edit, f"cp {' '.join(paths)}")
+            _commit(edit, f"cp {' '.join(paths)}")
 
 
 @verb("mv")
@@ -251,7 +251,7 @@ def mv(volume: str, source: str, destination: str) -> None:
     with opened_volume(volume) as (store, record), Edit(store, record) as edit:
         path = parse_path(source)
         edit.move(path, edit.choose_target(path, destination))
-        _publish(edit, f"mv {source} {destination}")
+        _commit(edit, f"mv {source} {destination}")
 
 
 @verb("rm")
@@ -265,12 +265,12 @@ def rm(volume: str, remote_path: str, recursive: bool) -> None:
 
     with opened_volume(volume) as (store, record), Edit(store, record) as edit:
         edit.remove(parse_path(remote_path), recursive=recursive)
-        _publish(edit, f"rm {remote_path}")
+        _commit(edit, f"rm {remote_path}")
     say(f"{show(remote_path)} was deleted successfully!")
 
 
-def _publish(edit: Edit, message: str) -> None:
+def _commit(edit: Edit, message: str) -> None:
     from volfs.model.manifest import MESSAGE_MAX
     from volfs.volume.commit import CommitNote
 
-    note_overridden(edit.publish(CommitNote(message=cut_stored(message, MESSAGE_MAX))))
+    note_overridden(edit.commit(CommitNote(message=cut_stored(message, MESSAGE_MAX))))

@@ -198,5 +198,5 @@ def rm(volume: str, remote_path: str, recursive: bool, env: str | None) -> None:
 
     with _opened(volume, env) as (store, record), Edit(store, record) as edit:
         edit.remove(parse_path(remote_path), recursive=recursive)
-        edit.publish(CommitNote(auto=True))
+        edit.commit(CommitNote(auto=True))
     say(f"{show(remote_path)} was deleted successfully!")

@@ -11,7 +11,7 @@ from volfs.model.names import parse_path
 from volfs.store.registry import open_store
 from volfs.volume.edit import Edit
 from volfs.volume.volumes import create_volume
-from volfs_cli.files import _publish
+from volfs_cli.files import _commit
 
 
 def test_it_is_said_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,7 +21,7 @@ def test_it_is_said_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     with Edit(store, volume) as edit:
         edit.remove(parse_path("f"))
         publish_files(store, volume, {"f": b"theirs", "g": b"theirs"})
-        _publish(edit, "rm f")
+        _commit(edit, "rm f")
     store.close()
     said = capsys.readouterr()
     assert said.out == ""

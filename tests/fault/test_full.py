@@ -166,7 +166,7 @@ def publish_many(store: Store, volume: VolumeRecord, count: int, seed: int) -> N
             chunk = edit.writer.put_chunk(rng.randbytes(1100))
             file = Entry(b"x", FileKind.FILE, 0o644, size=1100, extents=(chunk,))
             edit.put((b"d%d" % (number // 1000), b"f%d" % number), file)
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
 
 
 @pytest.fixture(params=DISKS)
@@ -186,7 +186,7 @@ def test_thousands_of_rows_are_collected_without_room(disk: Path, way: str, ball
     with Edit(store, volume) as edit:
         for number in range(3):
             edit.remove((b"d%d" % number,), recursive=True)
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     if not ballast:
         Ballast(disk / "store/index").spend()
     fill(disk)
@@ -211,7 +211,7 @@ def test_what_is_dead_whole_goes_before_anything_is_copied(disk: Path) -> None:
     with Edit(store, volume) as edit:
         for number in range(3):
             edit.remove((b"gone%d" % number,))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     fill(disk, 2 * MIB)
     expire_versions(store, volume, KeepRules(last=1))
     report = collect_garbage(store, grace=0)
@@ -227,7 +227,7 @@ def _publish_apart(store: Store, volume: VolumeRecord, number: int, kept: int, g
         other.put_object(Kind.CHUNK, noise(1000, number + 50))
         for name, size in (("kept", kept), ("gone", gone)):
             put_bytes(edit, f"{name}{number}", noise(size, number))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
 
 
 # --- the ballast ---------------------------------------------------------------

@@ -151,7 +151,7 @@ def test_a_gc_that_has_no_room_to_copy_leaves_the_disk_as_it_was(
     publish_files(store, volume, {"kept": noise(6 * MIB, 1), "gone": noise(12 * MIB, 2)})
     with Edit(store, volume) as edit:
         edit.remove((b"gone",))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     store.refs.remove_versions(volume.id, [1, 2])
     ballast = fill(disk, 4 * MIB)
     free = find_free(disk)

@@ -28,7 +28,7 @@ def fill_directory(mounts: Mounts, count: int) -> list[str]:
         empty = Entry(b"new", FileKind.FILE, 0o644)
         for name in names:
             directory.bind(name.encode(), empty)
-        edit.publish(CommitNote("fill"))
+        edit.commit(CommitNote("fill"))
     return names
 
 

@@ -112,7 +112,7 @@ def test_renames_are_two_changes(history: Mounts) -> None:
     """Renames are a deletion and an addition."""
     with Edit(history.store, history.volume) as edit:
         edit.move((b"f1",), (b"g1",))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     old, new = (
         load_manifest(history.store, find(history, text).manifest).snapshot for text in ("4", "5")
     )

@@ -65,7 +65,7 @@ def remove(store: Store, volume: VolumeRecord, name: bytes) -> None:
     """As ``volfs rm`` does."""
     with Edit(store, volume) as edit:
         edit.remove((name,))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
 
 
 # --- Commits -------------------------------------------------------------------

@@ -20,12 +20,12 @@ from volfs.model.objects import Oid
 from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE, add_checksum
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout import KernelNotice
-from volfs.vfs.committer import _publish
+from volfs.vfs.committer import commit_generation
 from volfs.vfs.kernel import Kernel
 from volfs.vfs.leftover import inspect_overlay
 from volfs.vfs.records import BASE_KEY, FORMER_BASE_KEY
 from volfs.vfs.view import View
-from volfs.volume.commit import CommitNote
+from volfs.volume.commit import CommitNote, DeltaBase
 from volfs.volume.version_reader import Reader
 
 DATA = random.Random(7).randbytes(200_000)
@@ -86,14 +86,13 @@ def test_a_flush_that_waited_for_a_commit_records_the_new_view_whole(
     rig.flush()
     sealed = rig.state.overlay.seal()
     committer = rig.committer
-    published = _publish(
+    published = commit_generation(
         rig.store,  # type: ignore[arg-type]
         committer.volume,
-        rig.state.view.snapshot,
+        DeltaBase(rig.state.view.snapshot, lease=committer.lease),
         sealed,
         rig.scratch.read,
         CommitNote(),
-        committer.lease,
     )
     rig.write((b"d", b"g"), b"newer")
     committer._absorb(published)

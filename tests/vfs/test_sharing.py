@@ -63,15 +63,15 @@ class SharedRig(Rig):
     def unlink_file(self, name: bytes) -> None:
         self.revalidate()
         self.unlink((name,))
-        trio.run(self.sharing.publish)
+        trio.run(self.sharing.commit)
 
     def rename_file(self, name: bytes, new: bytes) -> None:
         self.revalidate()
         moved = self.get((name,))
         assert isinstance(moved, File)
         self.rename((name,), (new,))
-        trio.run(self.sharing.publish_file, moved)
-        trio.run(self.sharing.publish)
+        trio.run(self.sharing.commit_file, moved)
+        trio.run(self.sharing.commit)
 
     def look(self) -> dict[bytes, bytes]:
         self.revalidate()
@@ -338,7 +338,7 @@ class SharingMachine(RuleBasedStateMachine):
     @rule(side=sides)
     def publish_now_and_then(self, side: int) -> None:
         rig, mine = self.both(side)
-        trio.run(rig.sharing.publish)
+        trio.run(rig.sharing.commit)
         self.model.publish(mine)
         rig.settle_down()
 
@@ -457,7 +457,7 @@ def test_a_held_file_survives_a_crash_with_all_that_was_recorded(
     again = SharedRig(one.store._store, one.committer.volume, tmp_path / "0", one.state.clock)
     rigs[0] = again.begin()
     assert again.look()[b"held"] == b"h" * 10_000 + b"i" * 10_000
-    trio.run(again.sharing.publish)
+    trio.run(again.sharing.commit)
     assert two.look()[b"held"] == b"h" * 10_000 + b"i" * 10_000
 
 

@@ -47,7 +47,7 @@ def publish_files(
                 edit.remove(parse_path(path), recursive=True)
             else:
                 put_bytes(edit, path, data)
-        return edit.publish(note or CommitNote())
+        return edit.commit(note or CommitNote())
 
 
 def head_snapshot(store: Store, volume: VolumeRecord) -> Snapshot:

@@ -97,7 +97,7 @@ def test_a_damaged_page_and_chunk_list_are_named(store: Store, volume: VolumeRec
         many = edit.make_directories((b"many",))
         for number in range(2000):
             edit.bind(many, (b"many", b"%d" % number), make_file())
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     reader = Reader(store.objects.load_object)
     snapshot = head_snapshot(store, volume)
     pages = reader.get_tree(reader.get_path(snapshot, (b"many",)).tree).pages
@@ -211,7 +211,7 @@ def test_the_cost_follows_distinct_objects(store: Store, volume: VolumeRecord) -
     with Edit(store, volume) as edit:
         for number in range(50):
             put_bytes(edit, f"d{number}/f", noise(2000, number))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     for number in range(20):
         publish_files(store, volume, {"d7/f": b"%d" % number})
     loads = []

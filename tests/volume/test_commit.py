@@ -43,7 +43,7 @@ def test_a_version_follows_its_parent_and_says_who_and_why(
 
 def test_nothing_changed_makes_no_version(store: Store, volume: VolumeRecord) -> None:
     with Edit(store, volume) as edit:
-        published = edit.publish(CommitNote())
+        published = edit.commit(CommitNote())
     assert not published.changed
     assert published.head.version == store.refs.get_head(volume.id).version == 0
 
@@ -86,9 +86,9 @@ def test_fail_on_conflict_publishes_nothing_and_can_be_tried_again(
     with Edit(between, volume) as edit:
         put_bytes(edit, "f", b"ours")
         with pytest.raises(OverriddenError, match="f"):
-            edit.publish(CommitNote(on_conflict="fail"))
+            edit.commit(CommitNote(on_conflict="fail"))
         assert read_file(store, volume, "f") == b"theirs"
-        assert edit.publish(CommitNote()).overridden
+        assert edit.commit(CommitNote()).overridden
     assert read_file(store, volume, "f") == b"ours"
 
 

@@ -39,7 +39,7 @@ def deep(store: Store, volume: VolumeRecord) -> Head:
         for name in (b"one", b"two"):
             bottom.bind(name, Entry(name, FileKind.FILE, group=GROUP))
         edit.records[GROUP] = make_file()
-        return edit.publish(CommitNote()).head
+        return edit.commit(CommitNote()).head
 
 
 def make_chain(edit: Edit, here: EditedDirectory, name: bytes = b"d") -> EditedDirectory:
@@ -65,14 +65,14 @@ def test_copies_moves_and_removals(store: Store, volume: VolumeRecord, deep: Hea
         edit.copy((b"d",), (b"copy",), recursive=True)
         edit.copy((b"copy",), (b"d",), recursive=True)
         edit.move((b"copy",), (b"moved",))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     snapshot = head_snapshot(store, volume)
     assert snapshot.totals.directories == 2 * DEPTH
     assert not snapshot.links, "copies of hard links are files of their own"
     with Edit(store, volume) as edit:
         edit.remove((b"moved",), recursive=True)
         edit.remove(path_of(b"two"))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     assert head_snapshot(store, volume).totals.files == 1
     assert check_store(store).is_clean
 
@@ -93,7 +93,7 @@ def test_restores(
 ) -> None:
     with Edit(store, volume) as edit:
         edit.remove(paths[0] if paths else (b"d",), recursive=True)
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     restore_version(store, volume, deep, paths)
     snapshot = head_snapshot(store, volume)
     assert snapshot.totals.directories == DEPTH
@@ -108,8 +108,8 @@ def test_merges(store: Store, volume: VolumeRecord, deep: Head) -> None:
         make_chain(other, other.root, b"c")
         with Edit(store, volume) as edit:
             edit.put(path_of(b"ours"), make_file())
-            edit.publish(CommitNote())
-        other.publish(CommitNote())
+            edit.commit(CommitNote())
+        other.commit(CommitNote())
     snapshot = head_snapshot(store, volume)
     assert snapshot.totals.directories == 2 * DEPTH
     reader = Reader(store.objects.load_object)
@@ -122,7 +122,7 @@ def test_races_are_won(store: Store, volume: VolumeRecord, deep: Head) -> None:
     racing = Interloper(store, {"x": b"1"}, {"y": b"2"})
     with Edit(racing, volume) as edit:  # type: ignore[arg-type]
         edit.put(path_of(b"ours"), make_file())
-        assert edit.publish(CommitNote()).head.version == 4
+        assert edit.commit(CommitNote()).head.version == 4
 
 
 def test_gc_and_forks(store: Store, volume: VolumeRecord, deep: Head) -> None:

@@ -26,7 +26,7 @@ from volfs.model.entry import Entry, FileKind, replace
 from volfs.model.names import parse_path
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
-from volfs.volume.commit import CommitNote, publish_delta
+from volfs.volume.commit import CommitNote, DeltaBase, commit_delta
 from volfs.volume.edit import Edit
 from volfs.volume.version_reader import Reader
 
@@ -42,7 +42,7 @@ def filled(store: Store, volume: VolumeRecord) -> VolumeRecord:
 def run(store: Store, volume: VolumeRecord, verb: str, *paths: str, **options: bool) -> list[str]:
     with Edit(store, volume) as edit:
         getattr(edit, verb)(*map(parse_path, paths), **options)
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     return list_paths(store, volume)
 
 
@@ -94,7 +94,7 @@ def test_move_takes_changes_below_along(store: Store, filled: VolumeRecord) -> N
         put_bytes(edit, "a/b/new", b"n")
         edit.remove((b"a", b"d"))
         edit.move((b"a",), (b"z",))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     assert list_paths(store, filled) == ["e", "z/", "z/b/", "z/b/c", "z/b/new"]
     assert read_file(store, filled, "z/b/c") == b"c" * 3000
 
@@ -112,7 +112,7 @@ def test_move_replaces_files_but_not_what_is_not_alike(store: Store, filled: Vol
         ):
             with pytest.raises(error):
                 edit.move(parse_path(source), parse_path(target))
-        assert not edit.publish(CommitNote()).changed
+        assert not edit.commit(CommitNote()).changed
     assert run(store, filled, "move", "e", "a/d") == ["a/", "a/b/", "a/b/c", "a/d"]
     assert read_file(store, filled, "a/d") == b"e"
 
@@ -120,7 +120,7 @@ def test_move_replaces_files_but_not_what_is_not_alike(store: Store, filled: Vol
 def test_a_copied_directory_shares_its_tree(store: Store, filled: VolumeRecord) -> None:
     with Edit(store, filled) as edit:
         edit.copy((b"a",), (b"twin",), recursive=True)
-        published = edit.publish(CommitNote())
+        published = edit.commit(CommitNote())
     reader = Reader(store.objects.load_object)
     root = published.snapshot
     assert reader.get_path(root, (b"twin",)).tree == reader.get_path(root, (b"a",)).tree
@@ -134,7 +134,7 @@ def test_copy_merges_into_a_directory_of_that_name(store: Store, filled: VolumeR
         with pytest.raises(IsADirectoryInVolumeError):
             edit.copy((b"a",), (b"new",))
         edit.copy((b"a",), (b"into",), recursive=True)
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     paths = list_paths(store, filled)
     assert [p for p in paths if p.startswith("into")] == [
         "into/", "into/b/", "into/b/c", "into/b/own", "into/d",
@@ -147,7 +147,7 @@ def test_changing_a_copy_leaves_the_original(store: Store, filled: VolumeRecord)
         edit.copy((b"a",), (b"twin",), recursive=True)
         put_bytes(edit, "twin/b/c", b"changed")
         edit.remove((b"twin", b"d"))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     assert list_paths(store, filled) == [
         "a/", "a/b/", "a/b/c", "a/d", "e", "twin/", "twin/b/", "twin/b/c",
     ]  # fmt: skip
@@ -163,7 +163,7 @@ def link_twice(store: Store, volume: VolumeRecord) -> None:
         directory.names[name] = Entry(name, FileKind.FILE, group=7)
     delta = Delta(DirectoryDelta(names={b"d": directory}), {7: record})
     with Edit(store, volume) as edit:
-        publish_delta(store, edit.upload, volume, edit.base, delta, CommitNote())
+        commit_delta(store, edit.upload, volume, DeltaBase(edit.base), delta, CommitNote())
 
 
 def test_a_moved_hard_link_stays_one_and_a_copied_one_does_not(
@@ -174,7 +174,7 @@ def test_a_moved_hard_link_stays_one_and_a_copied_one_does_not(
         edit.move((b"d", b"one"), (b"moved",))
         edit.copy((b"d",), (b"copy",), recursive=True)
         edit.copy((b"moved",), (b"alone",))
-        published = edit.publish(CommitNote())
+        published = edit.commit(CommitNote())
     reader = Reader(store.objects.load_object)
     groups = {
         path: reader.get_path(published.snapshot, parse_path(path)).group
@@ -207,7 +207,7 @@ def test_the_entry_limit_holds_where_the_name_is_made(store: Store, volume: Volu
         edit.put((b"many", b"7"), make_file())
         edit.remove((b"many", b"7"))
         edit.put((b"many", b"one more"), make_file())
-        assert edit.publish(CommitNote()).snapshot.totals.files == 32_768
+        assert edit.commit(CommitNote()).snapshot.totals.files == 32_768
 
 
 def test_names_changed_touch_their_directory_only(store: Store, filled: VolumeRecord) -> None:

@@ -401,7 +401,7 @@ COMMIT = """
         with edit:
             try:
                 put_bytes(edit, path, data)
-                edit.publish(CommitNote())
+                edit.commit(CommitNote())
             except MissingObjectError:
                 if patient == "yes":
                     raise

@@ -106,7 +106,7 @@ def test_an_edit_whose_base_is_to_expire(store: Store, old: VolumeRecord) -> Non
         publish_files(store, old, {"g": b"theirs"})
         assert expire_all(store, old) == [1]
         put_bytes(edit, "h", b"ours")
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     assert [read_file(store, old, path) for path in "fgh"] == [b"short", b"theirs", b"ours"]
     assert expire_all(store, old) == [2, 3]
 

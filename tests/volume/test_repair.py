@@ -568,7 +568,7 @@ def test_a_publish_that_lost_its_race_is_no_version(whole: Whole) -> None:
     with Edit(store, volume) as edit:
         put_bytes(edit, "mine", noise(CHUNK, 3))
         publish_files(store, volume, {"theirs": noise(CHUNK, 4)})
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     heads = list(store.refs.iter_versions(volume.id))
     url = lose_index(store)
     rebuild_store(url)

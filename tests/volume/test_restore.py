@@ -59,7 +59,7 @@ def publish_links(
         for group, data in records.items():
             pieces = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
             delta.records[group] = edit.writer.write_stream(make_file(), pieces)
-        edit.publish_delta(delta, CommitNote())
+        edit.commit_delta(delta, CommitNote())
 
 
 # --- all of it ----------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_directories_on_the_way_are_as_they_were(store: Store, volume: VolumeRec
         attributes = replace(make_file(0o700), kind=FileKind.DIRECTORY)
         edit.bind(edit.root, (b"d",), edit.new_directory(attributes))
         edit.put(parse_path("d/f"), make_file())
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     publish_files(store, volume, {"d": None})
     restore(store, volume, 1, "d/f")
     entry = Reader(store.objects.load_object).get_path(head_snapshot(store, volume), (b"d",))

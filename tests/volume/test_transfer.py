@@ -309,12 +309,12 @@ def test_a_symlink_of_the_volume_is_not_followed_by_what_comes_after(
     with Edit(store, volume) as edit:
         link = Entry(b"x", FileKind.SYMLINK, 0o777, size=len(target), inline=target)
         edit.put((b"d",), link)
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     get(store, volume, "/", tmp_path / "out")
     with Edit(store, volume) as edit:
         edit.remove((b"d",))
         edit.put((b"d", b"f"), make_file())
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     with pytest.raises(LocalFileError):
         get(store, volume, "/", tmp_path / "out", force=True)
     assert os.listdir(outside) == []
@@ -327,7 +327,7 @@ def test_set_user_id_bits_are_dropped_and_devices_skipped(
         edit.put((b"suid",), make_file(0o6755))
         edit.put((b"fifo",), Entry(b"x", FileKind.FIFO, 0o644))
         edit.put((b"disk",), Entry(b"x", FileKind.BLOCK, 0o644, rdev=8))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     result = get(store, volume, "/", tmp_path / "out")
     assert sorted(result.skipped) == ["disk", "fifo"]
     assert stat.S_IMODE((tmp_path / "out/suid").stat().st_mode) == 0o755
@@ -366,7 +366,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_written(
         entry = edit.get((b"b",))
         lie = replace(entry.extents[0], length=9000)
         edit.put((b"b",), set_content(entry, 9000, extents=(lie,)))
-        edit.publish(CommitNote())
+        edit.commit(CommitNote())
     with pytest.raises(DataError, match=r"b: .*all others"):
         get(store, volume, "/", tmp_path / "out")
     assert sorted(os.listdir(tmp_path / "out")) == ["a", "c"]

@@ -118,24 +118,24 @@ class BatchUpload:
 
     def __exit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            self._publish()
+            self._commit()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, kind: object, *_: object) -> None:
         if kind is None:
-            await run_in_thread(self._publish)
+            await run_in_thread(self._commit)
 
-    def _publish(self) -> None:
+    def _commit(self) -> None:
         with ExitStack() as trees, _local_errors():
             files = [_look_at(*item) for item in self._files]
             for directory in self._directories:
                 tree = trees.enter_context(OpenTree(directory.top))
                 files += directory.find_files(tree)
-            self._publish_files(files)
+            self._commit_files(files)
 
-    def _publish_files(self, files: list[Local]) -> None:
+    def _commit_files(self, files: list[Local]) -> None:
         streams = [_from_start(stream) for stream in self._streams]
         if self._force:
             files, streams = _last_of_each(files, streams)

@@ -92,7 +92,7 @@ class Changeable:
     def _edited(self, message: str) -> Iterator[Edit]:
         with self._opened() as (store, record), Edit(store, record) as edit:
             yield edit
-            edit.publish(CommitNote(cut_stored(message, MESSAGE_MAX)))
+            edit.commit(CommitNote(cut_stored(message, MESSAGE_MAX)))
 
     # --- uploads ---------------------------------------------------------
 

@@ -161,7 +161,7 @@ class NetworkFileSystem(NamedHandle):
         with self._opened() as (store, record), Edit(store, record) as edit:
             with path_errors(FileNotFoundError):
                 edit.remove(parse_path(path), recursive=recursive)
-            edit.publish(NOTE)
+            edit.commit(NOTE)
 
     # --- inside ----------------------------------------------------------
 

@@ -149,7 +149,7 @@ def make_sub_path(store: Store, volume: VolumeRecord, path: VolumePath) -> None:
     with Edit(store, volume) as edit:
         if edit.find(path) is None:
             edit.make_directories(path)
-            edit.publish(CommitNote(f"make {to_text(join_path(path))}"))
+            edit.commit(CommitNote(f"make {to_text(join_path(path))}"))
 
 
 async def _fill(

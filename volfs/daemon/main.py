@@ -246,7 +246,7 @@ async def _share_now_and_then(committer: Committer, sharing: Sharing) -> None:
     while True:
         await trio.sleep(FLUSH_INTERVAL)
         with surviving("background commit"):
-            await sharing.publish()
+            await sharing.commit()
         with surviving("settling"):
             await committer.settle()
         if sharing.commits >= thinned + THIN_EVERY:

@@ -36,16 +36,16 @@ def _looking(handler: Handler) -> Any:
     return guarded(look)
 
 
-def _publishing(handler: Handler) -> Any:
+def _committing(handler: Handler) -> Any:
     """A handler that answers once what it did is published."""
 
-    async def publish(operations: NetworkOperations, *arguments: Any, **options: Any) -> Any:
+    async def commit(operations: NetworkOperations, *arguments: Any, **options: Any) -> Any:
         result = await handler(operations, *arguments, **options)
-        await operations.sharing.publish()
+        await operations.sharing.commit()
         return result
 
-    publish.__name__ = handler.__name__
-    return guarded(publish)
+    commit.__name__ = handler.__name__
+    return guarded(commit)
 
 
 class NetworkOperations(Operations):
@@ -68,13 +68,13 @@ class NetworkOperations(Operations):
     open = _looking(Operations.open)
     opendir = _looking(Operations.opendir)
 
-    mknod = _publishing(Operations.mknod)
-    mkdir = _publishing(Operations.mkdir)
-    symlink = _publishing(Operations.symlink)
-    unlink = _publishing(Operations.unlink)
-    rmdir = _publishing(Operations.rmdir)
-    setxattr = _publishing(Operations.setxattr)
-    removexattr = _publishing(Operations.removexattr)
+    mknod = _committing(Operations.mknod)
+    mkdir = _committing(Operations.mkdir)
+    symlink = _committing(Operations.symlink)
+    unlink = _committing(Operations.unlink)
+    rmdir = _committing(Operations.rmdir)
+    setxattr = _committing(Operations.setxattr)
+    removexattr = _committing(Operations.removexattr)
 
     @guarded
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
@@ -87,7 +87,7 @@ class NetworkOperations(Operations):
         self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
         attributes = await super().link(inode, new_parent_inode, new_name, ctx)
-        await self._publish_with(inode)
+        await self._commit_with(inode)
         return attributes
 
     @guarded
@@ -103,7 +103,7 @@ class NetworkOperations(Operations):
         moved = await self.bridge.settle(self.names.lookup, parent_inode_old, name_old)
         await super().rename(parent_inode_old, name_old, parent_inode_new, name_new, flags, ctx)
         # With its content, as on NFS: the name is often what makes a file known.
-        await self._publish_with(moved.ino if moved else parent_inode_new)
+        await self._commit_with(moved.ino if moved else parent_inode_new)
 
     @guarded
     async def setattr(
@@ -116,17 +116,17 @@ class NetworkOperations(Operations):
     ) -> EntryAttributes:
         attributes = await super().setattr(inode, attr, fields, fh, ctx)
         if fields.update_size and fh is None:
-            await self._publish_with(inode)
+            await self._commit_with(inode)
         elif inode not in self.files.list_written():
-            await self.sharing.publish()
+            await self.sharing.commit()
         # else its close publishes that, too
         return attributes
 
-    async def _publish_with(self, ino: int) -> None:
+    async def _commit_with(self, ino: int) -> None:
         inode = self.state.inodes.find(ino)
         if isinstance(inode, File):
-            await self.sharing.publish_file(inode)
-        await self.sharing.publish()
+            await self.sharing.commit_file(inode)
+        await self.sharing.commit()
 
     # --- files -----------------------------------------------------------
 
@@ -144,6 +144,6 @@ class NetworkOperations(Operations):
 
     @guarded
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
-        await self.sharing.publish()
+        await self.sharing.commit()
         if self._listings[fh][0] == ROOT_INO:
             await self.sync_root()

@@ -33,7 +33,7 @@ from volfs.vfs.overlay import SealedGeneration
 from volfs.vfs.scratch import Scratch, Summed
 from volfs.vfs.state import Mappable, MountState
 from volfs.vfs.touching import list_arrived, touch_arrived
-from volfs.volume.commit import CommitNote, Published, publish_delta
+from volfs.volume.commit import CommitNote, DeltaBase, Published, commit_delta
 from volfs.volume.content_writer import ContentWriter, ReadScratch
 from volfs.volume.leases import keep_version
 from volfs.volume.version_reader import Reader
@@ -136,20 +136,20 @@ class Committer:
         # Before the lock: what this asks of the mount may have to follow the head first.
         await self.write_back()
         async with self._lock:
-            published = await self._publish(note, self.state.overlay.seal)
+            published = await self._commit_sealed(note, self.state.overlay.seal)
             assert published is not None
             await self._settle_down(self._last_arena, self._make_lease())
             return published
 
-    async def publish(self, note: CommitNote, seal: Seal) -> None:
-        """Publish what ``seal`` seals, which may be nothing, and no more: ``settle`` later.
+    async def commit_only(self, note: CommitNote, seal: Seal) -> None:
+        """Commit what ``seal`` seals, which may be nothing, and no more: ``settle`` later.
 
         What the kernel holds back is not asked for. Errors as of ``commit``.
         """
         async with self._lock:
-            await self._publish(note, seal)
+            await self._commit_sealed(note, seal)
 
-    async def _publish(self, note: CommitNote, seal: Seal) -> Published | None:
+    async def _commit_sealed(self, note: CommitNote, seal: Seal) -> Published | None:
         async with self._flush_lock:  # no flush is half way past the seal
             sealed = seal()
             over = self.catalog.stamp if self.catalog else b""
@@ -157,9 +157,10 @@ class Committer:
             return None
         reached("commit.sealed")
         try:
-            base, read = self.state.view.snapshot, self.state.scratch.read_sound
+            base = DeltaBase(self.state.view.snapshot, lease=self.lease, over=over)
+            read = self.state.scratch.read_sound
             published = await self.bridge.run(
-                _publish, self.store, self.volume, base, sealed, read, note, self.lease, over
+                commit_generation, self.store, self.volume, base, sealed, read, note
             )
         except BaseException as error:
             self.state.overlay.restore()
@@ -426,17 +427,15 @@ def _load_head(store: Store, volume: VolumeRecord, lease: Lease) -> tuple[Head, 
     return head, manifest.snapshot, wide
 
 
-def _publish(
+def commit_generation(
     store: Store,
     volume: VolumeRecord,
-    base: Snapshot,
+    base: DeltaBase,
     sealed: SealedGeneration,
     read_scratch: ReadScratch,
     note: CommitNote,
-    lease: Lease,
-    over: bytes = b"",
 ) -> Published:
-    """Write the sealed files' content, then publish. In a thread; touches no state."""
+    """Write the sealed files' content, then commit. In a thread; touches no state."""
     with store.open_upload() as upload, ThreadPoolExecutor(os.cpu_count()) as pool:
         writer = ContentWriter(store.objects, upload, volume.chunk_bits, pool)
         for file in sealed.files:
@@ -445,6 +444,4 @@ def _publish(
             file.written = with_content(file.entry, content)
             file.place(file.written)
         sealed.writing = None
-        return publish_delta(
-            store, upload, volume, base, sealed.delta, note, lease=lease, over=over
-        )
+        return commit_delta(store, upload, volume, base, sealed.delta, note)

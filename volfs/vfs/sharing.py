@@ -63,7 +63,7 @@ class Sharing:
         handle = self._files.handle(number)
         if handle.writes:
             await self._committer.bridge.settle(self._names.put_back, handle.file)
-        await self.publish_file(handle.file)
+        await self.commit_file(handle.file)
 
     async def release(self, number: int) -> None:
         """The handle is gone; what was written through a mapping after the close is published."""
@@ -73,20 +73,20 @@ class Sharing:
             await self._committer.bridge.settle(self._names.put_back, handle.file)
         self._files.release(number)
         if is_last:
-            await self.publish_file(handle.file)
+            await self.commit_file(handle.file)
 
-    async def publish_file(self, file: File) -> None:
-        """As ``publish``, with the content of a file that may be open for writing."""
+    async def commit_file(self, file: File) -> None:
+        """As ``commit``, with the content of a file that may be open for writing."""
         if not self._committer.state.overlay.has(file):
             return
         self._closing[file.ino] += 1
         try:
-            await self.publish()
+            await self.commit()
         finally:
             self._closing[file.ino] -= 1
             self._closing += Counter()  # without those that are zero
 
-    async def publish(self) -> None:
+    async def commit(self) -> None:
         """Return once what was changed before the call is published. Errors as of a commit.
 
         The content of files that are open for writing is not: a close or fsync publishes that.
@@ -102,7 +102,7 @@ class Sharing:
 
     async def _run(self, mine: _Round) -> None:
         try:
-            await self._committer.publish(NOTE, self._seal)
+            await self._committer.commit_only(NOTE, self._seal)
         except VolfsError as error:
             mine.error = error
         mine.is_over = True

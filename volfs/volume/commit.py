@@ -1,4 +1,4 @@
-"""Publishing: a delta becomes the next version, by one compare-and-swap.
+"""Committing: a delta becomes the next version, by one compare-and-swap.
 
 The delta is applied to the base it was made on, once; that gives the mount's
 own *local* tree. Then, until the swap succeeds: read the head, merge, write the
@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -67,89 +67,172 @@ class Published:
     """The one that was handed in, with what ``local`` and ``head`` add to it."""
 
 
-def publish_delta(
+@dataclass(frozen=True, slots=True)
+class DeltaBase:
+    """What a delta was made on, and what keeps that in the store until the delta is published.
+
+    Either ``lease`` is on it, and is widened to the local tree in the same step (and told what
+    the delta was sealed ``over``); or ``snapshot`` and whatever else the delta has trees of are
+    the versions ``shares``.
+    """
+
+    snapshot: Snapshot
+    shares: Collection[int] = ()
+    lease: Lease | None = None
+    over: bytes = b""
+    only_on: Head | None = None
+    """The head that it has to be; None: any, and what others published is merged."""
+
+
+def commit_delta(
     store: Store,
     upload: Upload,
     volume: VolumeRecord,
-    base: Snapshot,
+    base: DeltaBase,
     delta: Delta,
     note: CommitNote,
-    *,
-    shares: Collection[int] = (),
-    lease: Lease | None = None,
-    over: bytes = b"",
-    only_on: Head | None = None,
 ) -> Published:
-    """Publish ``delta``, made on ``base``. The content it names has been put into ``upload``.
+    """Make ``delta`` the next version. The content it names has been put into ``upload``.
 
-    What is taken from a base must stay until it is published: either ``lease``
-    is on it, and is widened to the local tree in the same step (and told what
-    the delta was sealed ``over``), or ``base`` and whatever else ``delta`` has
-    trees of are the versions ``shares``.
-    NotFoundError if the volume or one of these is gone by then.
-    HeadMovedError if the head is not ``only_on``: nothing is merged then.
+    NotFoundError if the volume or what ``base`` names is gone by then.
+    HeadMovedError if the head is not the one that ``base`` asks for: nothing is merged then.
     OverriddenError if ``note`` says so and others' changes would be replaced;
     LimitError if both sides together exceed the profile; UserError for a message
     that is too long; StoreError, DataError. On any error nothing is published.
     """
     check_message(note.message)
-    reader = Reader(upload.load_object)
-    applied = apply_delta(reader.get_tree, upload.put_object, base, delta)
-    local = applied.snapshot
+    return _Commit(store, upload, volume, base, delta, note).run()
 
-    wide = lease and msgspec.structs.replace(widen(lease, needs=snapshot_needs(local)), over=over)
 
-    def result(
-        changed: bool,
-        head: Head,
-        snapshot: Snapshot,
-        overridden: list[OverriddenChange],
-        lease: Lease | None,
+class _Merged(NamedTuple):
+    """Both sides' changes, on one head."""
+
+    theirs: Snapshot
+    snapshot: Snapshot
+    overridden: list[OverriddenChange]
+
+
+class _Commit:
+    """One call of ``commit_delta``."""
+
+    def __init__(
+        self,
+        store: Store,
+        upload: Upload,
+        volume: VolumeRecord,
+        base: DeltaBase,
+        delta: Delta,
+        note: CommitNote,
+    ) -> None:
+        self._store = store
+        self._upload = upload
+        self._volume = volume
+        self._base = base
+        self._note = note
+        self._reader = Reader(upload.load_object)
+        applied = apply_delta(self._reader.get_tree, upload.put_object, base.snapshot, delta)
+        self._local = applied.snapshot
+        self._directories = applied.directories
+        self._lease = base.lease and msgspec.structs.replace(
+            widen(base.lease, needs=snapshot_needs(self._local)), over=base.over
+        )
+
+    def run(self) -> Published:
+        """Merge and swap, until no other swap came between."""
+        while True:
+            head = self._get_head()
+            published = self._swap(head, self._merge_onto(head))
+            if published is not None:
+                return published
+
+    def _get_head(self) -> Head:
+        head = self._store.refs.get_head(self._volume.id)
+        if self._base.only_on not in (None, head):
+            raise HeadMovedError(
+                f"{self._volume.full_name}: version {head.version} was published meanwhile"
+            )
+        return head
+
+    def _merge_onto(self, head: Head) -> _Merged:
+        """What the next version is to have, if it follows ``head``."""
+        base, local = self._base.snapshot, self._local
+        theirs = self._reader.load_manifest(head.manifest).snapshot
+        if local == base:
+            return _Merged(theirs, theirs, [])
+        get, put = self._reader.get_tree, self._upload.put_object
+        limits = get_profile(self._volume.profile)
+        merged, overridden = merge_snapshots(get, put, base, local, theirs, limits)
+        if overridden and self._note.on_conflict == "fail":
+            raise OverriddenError(_describe(overridden))
+        return _Merged(theirs, add_sums(self._reader, put, merged), overridden)
+
+    def _swap(self, head: Head, merged: _Merged) -> Published | None:
+        """Move the head from ``head``, or leave it; None where it, or a lease, was in the way."""
+        if self._local == self._base.snapshot:
+            return self._make_result(head, merged, self._base.lease, changed=False)
+        if merged.snapshot == merged.theirs == self._local:
+            lease = self._widen(head.version)
+            if lease is not None and not _put_lease(self._store, lease):
+                return None
+            return self._make_result(head, merged, lease, changed=False)
+        # Where others published the same, a version is made all the same: it is what
+        # makes the objects of the local tree durable, which the mount shows from now on.
+        lease = self._widen(head.version + 1)
+        new = publish_snapshot(
+            self._store,
+            self._upload,
+            self._volume,
+            head,
+            merged.snapshot,
+            self._note,
+            shares=self._base.shares,
+            lease=lease,
+        )
+        return new and self._make_result(new, merged, lease, changed=True)
+
+    def _widen(self, version: int) -> Lease | None:
+        return self._lease and widen(self._lease, version)
+
+    def _make_result(
+        self, head: Head, merged: _Merged, lease: Lease | None, *, changed: bool
     ) -> Published:
         return Published(
             changed,
             head,
-            snapshot,
-            local,
-            applied.directories,
-            overridden,
-            upload.new_objects,
-            upload.new_bytes,
+            merged.snapshot,
+            self._local,
+            self._directories,
+            merged.overridden,
+            self._upload.new_objects,
+            self._upload.new_bytes,
             lease,
         )
 
-    while True:
-        head = store.refs.get_head(volume.id)
-        if only_on not in (None, head):
-            raise HeadMovedError(
-                f"{volume.full_name}: version {head.version} was published meanwhile"
-            )
-        theirs = reader.load_manifest(head.manifest).snapshot
-        if local == base:
-            return result(False, head, theirs, [], lease)
-        merged, overridden = merge_snapshots(
-            reader.get_tree, upload.put_object, base, local, theirs, get_profile(volume.profile)
-        )
-        if overridden and note.on_conflict == "fail":
-            raise OverriddenError(_describe(overridden))
-        merged = add_sums(reader, upload.put_object, merged)
-        if merged == theirs == local:
-            held = wide and widen(wide, head.version)
-            if held is not None and not _put_lease(store, held):
-                continue
-            return result(False, head, theirs, [], held)
-        # Where others published the same, a version is made all the same: it is what
-        # makes the objects of the local tree durable, which the mount shows from now on.
-        data = encode_manifest(make_manifest(volume, head, merged, note))
-        new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
-        held = wide and widen(wide, new.version)
-        try:
-            store.refs.publish(upload, volume.id, head, new, shares=shares, lease=held)
-        except HeadMovedError:
-            # A swap that was retried below us may have lost against itself.
-            if store.refs.find_version(volume.id, new.version) != new.manifest:
-                continue
-        return result(True, new, merged, overridden, held)
+
+def publish_snapshot(
+    store: Store,
+    upload: Upload,
+    volume: VolumeRecord,
+    head: Head,
+    snapshot: Snapshot,
+    note: CommitNote,
+    *,
+    shares: Collection[int] = (),
+    lease: Lease | None = None,
+) -> Head | None:
+    """Make ``snapshot`` the version after ``head``. None where another one was quicker.
+
+    Errors as ``Refs.publish``.
+    """
+    data = encode_manifest(make_manifest(volume, head, snapshot, note))
+    new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
+    try:
+        store.refs.publish(upload, volume.id, head, new, shares=shares, lease=lease)
+    except HeadMovedError:
+        # A swap that was retried below us may have lost against itself.
+        if store.refs.find_version(volume.id, new.version) != new.manifest:
+            return None
+    return new
 
 
 def _put_lease(store: Store, lease: Lease) -> bool:

@@ -2,7 +2,7 @@
 
 An ``Edit`` is a working copy of the version it began from: directories are
 opened as they are needed, and remember which of their names have changed.
-``publish`` turns that into a delta and sends it down the same road as a
+``commit`` turns that into a delta and sends it down the same road as a
 mount's commit.
 """
 
@@ -31,7 +31,7 @@ from volfs.model.tree import GetTree, count_entries, find_entry, iter_entries
 from volfs.store.clock import now_ns
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
-from volfs.volume.commit import CommitNote, Published, publish_delta
+from volfs.volume.commit import CommitNote, DeltaBase, Published, commit_delta
 from volfs.volume.content_writer import ContentWriter
 from volfs.volume.leases import held_version
 from volfs.volume.version_reader import Reader
@@ -144,7 +144,7 @@ class Edit:
     """Changes to one volume on their way to a version. A context manager, for one thread.
 
     Paths are names from the volume's root. Content goes through ``writer`` and
-    lies in the store, unpublished, until ``publish``.
+    lies in the store, unpublished, until ``commit``.
     """
 
     def __init__(self, store: Store, volume: VolumeRecord) -> None:
@@ -301,24 +301,15 @@ class Edit:
             )
         self._place(target, self._copy_of(what), merge=True)
 
-    def publish(self, note: CommitNote) -> Published:
+    def commit(self, note: CommitNote) -> Published:
         """Make it the next version. LimitError if a directory or the volume grew too large."""
-        return self.publish_delta(Delta(self.root.find_delta() or DirectoryDelta()), note)
+        return self.commit_delta(Delta(self.root.find_delta() or DirectoryDelta()), note)
 
-    def publish_delta(self, delta: Delta, note: CommitNote, *, exact: bool = False) -> Published:
-        """Publish changes of the base that did not go through this edit's directories."""
+    def commit_delta(self, delta: Delta, note: CommitNote, *, exact: bool = False) -> Published:
+        """As ``commit``, of changes of the base that did not go through this edit's directories."""
         delta.records.update(self.records)
-        only_on = self.head if exact else None
-        return publish_delta(
-            self.store,
-            self.upload,
-            self.volume,
-            self.base,
-            delta,
-            note,
-            shares=self.shares,
-            only_on=only_on,
-        )
+        base = DeltaBase(self.base, self.shares, only_on=self.head if exact else None)
+        return commit_delta(self.store, self.upload, self.volume, base, delta, note)
 
     # --- inside ----------------------------------------------------------
 

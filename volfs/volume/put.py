@@ -151,7 +151,7 @@ def _put_found(
         put.run(found)
         for stream in streams:
             put.bind(stream.path, put.content.read_stream(stream))
-        published = edit.publish(note or CommitNote(message=f"put {tally.files} files"))
+        published = edit.commit(note or CommitNote(message=f"put {tally.files} files"))
     return PutResult(published, tally.files, tally.bytes)
 
 

@@ -33,7 +33,7 @@ def restore_version(
     What others publish at the same time is in the history before the version
     that is made, which is equal to ``old`` all the same; only where paths are
     named, it stays at all others. NoEntryError for a path that ``old`` lacks;
-    NotFoundError if it was expired meanwhile; else as ``publish_delta``.
+    NotFoundError if it was expired meanwhile; else as ``commit_delta``.
     """
     note = CommitNote(message or _describe(old, paths))
     with held_version(store, volume, lambda: old):
@@ -58,7 +58,7 @@ def _restore_paths(
 ) -> Published:
     with Edit(store, volume) as edit:
         _Restoring(edit, old).restore(paths)
-        return edit.publish(note)
+        return edit.commit(note)
 
 
 def _restore_all(store: Store, volume: VolumeRecord, old: Head, note: CommitNote) -> Published:
@@ -66,7 +66,7 @@ def _restore_all(store: Store, volume: VolumeRecord, old: Head, note: CommitNote
         edit.shares.add(old.version)
         wanted = edit.reader.load_manifest(old.manifest).snapshot
         delta = make_replacement(edit.reader.get_tree, edit.base, wanted)
-        return edit.publish_delta(delta, note, exact=True)
+        return edit.commit_delta(delta, note, exact=True)
 
 
 class _Restoring:

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from volfs.errors import HeadMovedError
 from volfs.errors.fault_points import reached
-from volfs.model.manifest import encode_manifest
-from volfs.model.objects import Kind
 from volfs.store.contract.care import GcReport
-from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store, upgrade_format
 from volfs.volume.adding_sums import add_sums, has_sums
-from volfs.volume.commit import CommitNote, make_manifest
+from volfs.volume.commit import CommitNote, publish_snapshot
 from volfs.volume.gc import DEFAULT_GRACE, collect_garbage
 from volfs.volume.progress import Report, report_nothing
 from volfs.volume.version_reader import Reader
@@ -75,11 +72,8 @@ def convert_volume(
             if has_sums(snapshot):
                 return None
             wanted = add_sums(reader, upload.put_object, snapshot, report)
-            data = encode_manifest(make_manifest(volume, head, wanted, CommitNote(MESSAGE)))
-            new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
             reached("upgrade.converted")
-            try:
-                store.refs.publish(upload, volume.id, head, new, shares=(head.version,))
-            except HeadMovedError:
-                continue
-        return new.version
+            note, shares = CommitNote(MESSAGE), (head.version,)
+            new = publish_snapshot(store, upload, volume, head, wanted, note, shares=shares)
+        if new is not None:
+            return new.version

@@ -34,7 +34,7 @@ def make_adoption(store: Store, name: str, mountpoint: str) -> MountOptions:
 
 
 def commit_overlay(store: Store, name: str, note: CommitNote) -> Published:
-    """Publish what a dead mount left, then remove it. As ``get_left`` and ``publish_delta``.
+    """Publish what a dead mount left, then remove it. As ``get_left`` and ``commit_delta``.
 
     On any error it stays as it is.
     """
