@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AZURITE = (
     ROOT / ".venv" / "servers" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 )
-UP_SECONDS = 60.0
+UP_SECONDS = 180.0
 ATTEMPTS = 3
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)

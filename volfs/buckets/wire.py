@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import socket
 import ssl
 import time
@@ -24,6 +26,7 @@ RATE = 256 * 1024
 """Bytes a second; what an upload or an answer may take beside that."""
 SAFE = "-_.~"
 
+_SIGNATURE = re.compile(r"(?i)([?&](?:sig|x-amz-signature|x-goog-signature)=)[^&\s]*")
 _NO_BODY = (204, 304)
 
 
@@ -61,6 +64,21 @@ def encode_path(path: str) -> str:
 def encode_query(query: Mapping[str, str]) -> str:
     pairs = sorted((quote(key, safe=SAFE), quote(value, safe=SAFE)) for key, value in query.items())
     return "&".join(f"{key}={value}" for key, value in pairs)
+
+
+class _NoSignatures(logging.Filter):
+    """Takes signatures out of the URLs that urllib3 logs when somebody lets it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                _SIGNATURE.sub(r"\1…", value) if isinstance(value, str) else value
+                for value in record.args
+            )
+        return True
+
+
+logging.getLogger("urllib3.connectionpool").addFilter(_NoSignatures())
 
 
 class Wire:
