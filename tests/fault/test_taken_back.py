@@ -311,7 +311,7 @@ class _Series:
             upload.__exit__(None, None, None)
         tails = self.count_tails()
         assert tails == 0 or self.dead
-        assert self.store._engine.pool.reclaim() == tails
+        assert self.store._engine.packs.pool.reclaim() == tails
         assert self.count_tails() == 0
         assert [item for item in self.store.care.iter_damage() if hasattr(item, "problem")] == []
 

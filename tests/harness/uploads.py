@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from volfs.store.contract.objects import Upload
-from volfs.store.embedded.data.upload import PackUpload
+from volfs.store.embedded.data.file_sink import FileSink
+from volfs.store.packs.upload import PackUpload
 
 
 def die_with(upload: Upload) -> None:
     """Let the kernel take the upload's packs away from it, as when its process dies."""
     assert isinstance(upload, PackUpload)
-    for writer in (*upload._full, *upload._writers.values()):
+    assert isinstance(upload._sink, FileSink)
+    for writer in upload._sink.list_writers():
         writer._held.close()

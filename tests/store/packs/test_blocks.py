@@ -85,7 +85,7 @@ def test_any_part_is_what_it_was(store: EmbeddedStore, content: str) -> None:
 def test_a_small_read_reads_little(store: EmbeddedStore, content: str) -> None:
     (oid,) = add(store, CONTENTS[content](1 << 20))
     store = reopen(store)
-    packs = store._engine.packs
+    packs = store._engine.packs.source
     sizes: list[int] = []
     read_at = packs.read_at
 

@@ -1,6 +1,6 @@
 """An LMDB file of one table, which one owner writes in batches and reads whole.
 
-It has less than an ``Environment``: no other process writes it, so nothing has to be
+It has less than an ``LmdbEnvironment``: no other process writes it, so nothing has to be
 proven, and no reader's slot outlives a call. Each opening looks at all of its pages, for
 all of its rows are read then.
 """

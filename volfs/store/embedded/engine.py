@@ -15,7 +15,6 @@ from volfs.store.contract.refs import Refs
 from volfs.store.embedded.contract.care import EmbeddedCare
 from volfs.store.embedded.contract.leases import EmbeddedLeases
 from volfs.store.embedded.contract.refs import EmbeddedRefs
-from volfs.store.embedded.data.upload import PackUpload
 from volfs.store.embedded.opened import Engine
 from volfs.store.embedded.place.handle import Identity, identify
 from volfs.store.embedded.place.layout import create_store
@@ -48,7 +47,7 @@ class EmbeddedStore:
         self._engine.environment.check_writable()
         engine = self._engine
         engine.proof.check()
-        return PackUpload(engine.index, engine.objects, engine.packs, engine.pool)
+        return engine.packs.open_upload()
 
     def close(self) -> None:
         """Idempotent. The last handle in the process closes the engine."""

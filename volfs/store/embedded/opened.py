@@ -12,10 +12,9 @@ from volfs.errors import DamagedObjectError, StoreReplacedError, VolfsError
 from volfs.store.anchor import anchored
 from volfs.store.checked_lmdb.ballast import Ballast
 from volfs.store.checked_lmdb.environment import LmdbEnvironment
-from volfs.store.embedded.care.caretaker import Parts
 from volfs.store.embedded.data.index import Index
-from volfs.store.embedded.data.pack_files import PackReader, list_files
-from volfs.store.embedded.data.pack_writer import WriterPool
+from volfs.store.embedded.data.pack_files import list_files
+from volfs.store.embedded.data.packs import Packs
 from volfs.store.embedded.place.acknowledged import Acknowledged, Point
 from volfs.store.embedded.place.handle import Proof
 from volfs.store.embedded.place.layout import (
@@ -33,8 +32,8 @@ from volfs.store.embedded.refs.holds import Holds
 from volfs.store.embedded.refs.leases import Leases
 from volfs.store.embedded.refs.name_log import NAME_LOG, NameLog
 from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.roots import Roots
 from volfs.store.embedded.refs.tags import Tags
-from volfs.store.packs.reader import ObjectReader
 
 log = logging.getLogger(__name__)
 
@@ -106,28 +105,12 @@ class Engine:
         self.tags = Tags(self.environment, self.refs, self.names)
         self.holds = Holds(anchored(lock))
         self.held_leases = HeldLeases(self.environment, self.refs, self.holds)
-        self.packs = PackReader(self.directory)
-        self.objects = ObjectReader(self.index, self.packs)
-        self.pool = WriterPool(self.directory, self.index, self.proof.check)
+        self.roots = Roots(self.index, self.refs, self.leases, self.holds)
+        self.packs = Packs(self.directory, self.index, self.proof.check)
+        self.objects = self.packs.objects
         # What an older index does not know may have been acknowledged.
-        self.pool.may_reclaim = lambda: self.missed is None
-        self.environment.make_room = self.pool.reclaim
-
-    @property
-    def parts(self) -> Parts:
-        return Parts(
-            self.directory,
-            self.environment,
-            self.index,
-            self.refs,
-            self.tags,
-            self.leases,
-            self.names,
-            self.holds,
-            self.objects,
-            self.packs,
-            self.pool,
-        )
+        self.packs.pool.may_reclaim = lambda: self.missed is None
+        self.environment.make_room = self.packs.pool.reclaim
 
     @property
     def is_intact(self) -> bool:
@@ -140,7 +123,6 @@ class Engine:
 
     def close(self) -> None:
         self.held_leases.close()
-        self.pool.close()
         self.packs.close()
         self._closing.close()
 

@@ -12,6 +12,7 @@ from volfs.model.pack import (
     RECORD_HEADER_SIZE,
     Codec,
     PackKind,
+    Record,
     RecordHeader,
     find_length_problem,
 )
@@ -21,6 +22,8 @@ _PACK_ID = struct.Struct(">I")
 _PACK_ROW = struct.Struct("<BQ")
 KEY_SIZE = _PACK_ID.size
 """Of a pack's row."""
+Row = tuple[Oid, bytes]
+"""An object id and its undecoded index entry."""
 
 
 class IndexEntry(NamedTuple):
@@ -48,6 +51,11 @@ def place_record(header: RecordHeader, pack: int, offset: int) -> IndexEntry:
     """The index entry of a record whose stored bytes are at ``offset``."""
     kind, codec, raw, stored, checksum, _, bits = header
     return IndexEntry(pack, offset, stored, raw, checksum, codec, kind, bits)
+
+
+def place_found(pack: int, record: Record) -> IndexEntry:
+    """The index entry of a record that was found in a pack."""
+    return place_record(record.header, pack, record.offset + RECORD_HEADER_SIZE)
 
 
 class PackRow(NamedTuple):

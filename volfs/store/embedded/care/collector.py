@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
 
 from volfs.errors import DataError, OutOfSpaceError
 from volfs.errors.fault_points import reached
 from volfs.model.collection import CollectionPlan, PackUse, plan_collection
-from volfs.model.objects import Kind, Oid
-from volfs.model.pack import RECORD_HEADER_SIZE
+from volfs.model.objects import Oid
 from volfs.model.references import Reference
 from volfs.store.checked_lmdb.environment import Transaction
 from volfs.store.contract.care import GcOptions, GcProgress, GcReport, Live
-from volfs.store.contract.leases import Lease
 from volfs.store.elapsed import begin_wait
-from volfs.store.embedded.care.caretaker import (
-    Copier,
-    HeldPack,
-    Moved,
-    Parts,
-    Row,
-    alone,
-    hold_pack,
-    is_former_pack,
-    read_rows,
-)
+from volfs.store.embedded.care.caretaker import HeldPack, alone, hold_pack
 from volfs.store.embedded.care.purge import find_due, find_size, purge, tidy_names
 from volfs.store.embedded.data.pack_writer import PACK_TARGET
-from volfs.store.packs.rows import decode_entry
+from volfs.store.embedded.data.packs import Packs
+from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.roots import Roots
+from volfs.store.packs.copier import Copier, Moved
+from volfs.store.packs.rows import Row
+from volfs.store.packs.scan import is_former_pack
+from volfs.store.packs.survey import survey_packs
 
 OBJECTS_AT_ONCE = 1 << 20
 """Index entries of packs to sweep that are in memory at one time."""
@@ -40,20 +33,22 @@ FRUGAL = 64
 """Index entries that one transaction changes on a full disk: it takes LMDB a page or two each."""
 
 
-def collect(parts: Parts, live: Live, options: GcOptions) -> Iterator[GcProgress | GcReport]:
+def collect(
+    packs: Packs, refs: Refs, roots: Roots, live: Live, options: GcOptions
+) -> Iterator[GcProgress | GcReport]:
     """Collect garbage; ends with the report. Raises what ``live.keep`` does; ConflictError."""
-    with alone(parts.directory):
+    with alone(packs.directory):
         # What this process keeps for its next upload is not in use.
-        parts.pool.release()
-        collector = Collector(parts, live, options)
+        packs.pool.release()
+        collector = Collector(packs, roots, live, options)
         plan = collector.plan()
         if not options.dry_run:
             try:
                 yield from collector.sweep((*plan.drop, *plan.rewrite))
             except OutOfSpaceError:
                 yield from collector.sweep_frugally((*plan.drop, *plan.rewrite))
-            yield from purge(parts, options)
-            tidy_names(parts)
+            yield from purge(packs, options)
+            tidy_names(packs, refs)
         yield collector.report(plan)
 
 
@@ -67,8 +62,11 @@ class Victim(NamedTuple):
 
 
 class Collector:
-    def __init__(self, parts: Parts, live: Live, options: GcOptions) -> None:
-        self._parts = parts
+    def __init__(self, packs: Packs, roots: Roots, live: Live, options: GcOptions) -> None:
+        self._packs = packs
+        self._index = packs.index
+        self._environment = packs.environment
+        self._all_roots = roots
         self._live = live
         self._options = options
         self._roots: set[Reference] = set()
@@ -85,8 +83,8 @@ class Collector:
 
     def plan(self) -> CollectionPlan:
         """Mark, and decide. Changes nothing."""
-        with self._parts.environment.read() as txn:
-            self._saves = self._parts.index.count_saves(txn)
+        with self._environment.read() as txn:
+            self._saves = self._index.count_saves(txn)
         self._keep_new_roots()
         self._survey = self._survey_packs()
         wanted = plan_collection(self._survey)
@@ -94,49 +92,33 @@ class Collector:
         plan = plan_collection(use._replace(is_busy=use.pack in busy) for use in self._survey)
         if self._options.dry_run:
             self.swept = [*plan.drop, *plan.rewrite]
-        due = find_due(self._parts, self._options)
-        self._due = (len(due), sum(find_size(self._parts, item.pack) for item in due))
+        due = find_due(self._packs, self._options)
+        self._due = (len(due), sum(self._find_size(item.pack) for item in due))
         return plan
 
     def _keep_new_roots(self, txn: Transaction | None = None) -> None:
         """Mark what is reachable by now; within ``txn`` nothing can be added to that."""
         if txn is None:
-            with self._parts.environment.read() as reading:
-                roots = list_roots(self._parts, reading, self._options.ended)
+            with self._environment.read() as reading:
+                roots = self._all_roots.list_in(reading, self._options.ended)
         else:
-            roots = list_roots(self._parts, txn, self._options.ended)
+            roots = self._all_roots.list_in(txn, self._options.ended)
         new = roots - self._roots
         if new:
             self._live.keep(new)
             self._roots |= new
 
     def _survey_packs(self) -> list[PackUse]:
-        rows = self._parts.index.list_packs()
-        live: Counter[int] = Counter()
-        stored: Counter[int] = Counter()
-        dead: Counter[int] = Counter()
-        for oid, encoded in self._parts.index.iter_rows():
-            entry = decode_entry(oid, encoded)
-            if oid in self._live:
-                live[entry.pack] += 1
-                stored[entry.pack] += RECORD_HEADER_SIZE + entry.stored
-            else:
-                dead[entry.pack] += 1
-        return [
-            PackUse(
-                pack,
-                durable,
-                find_size(self._parts, pack),
-                live[pack],
-                stored[pack],
-                dead[pack],
-                is_former=self._options.renew and is_former_pack(self._parts.packs, pack),
-            )
-            for pack, _, durable in rows
-        ]
+        return survey_packs(self._index, self._live, self._find_size, self._is_former)
+
+    def _find_size(self, pack: int) -> int:
+        return find_size(self._packs, pack)
+
+    def _is_former(self, pack: int) -> bool:
+        return self._options.renew and is_former_pack(self._packs.source, pack)
 
     def _is_busy(self, use: PackUse) -> bool:
-        held = hold_pack(self._parts, use.pack, use.durable)
+        held = hold_pack(self._packs, use.pack, use.durable)
         if held is not None:
             held.close()
         return held is None
@@ -148,7 +130,7 @@ class Collector:
         self._total = sum(use.live_bytes for use in uses)
         yield GcProgress("sweep", 0, self._total)
         for group in _group(uses):
-            rows = read_rows(self._parts, {use.pack for use in group})
+            rows = self._index.read_rows({use.pack for use in group})
             yield from self._sweep_group(group, rows)
 
     def sweep_frugally(self, uses: Iterable[PackUse]) -> Iterator[GcProgress]:
@@ -159,10 +141,10 @@ class Collector:
         """
         swept = {use.pack for use in self.swept}
         left = [use for use in uses if use.pack not in swept]
-        yield from purge(self._parts, self._options)
-        self._parts.environment.spend_ballast()  # a little is copied there, and much comes back
+        yield from purge(self._packs, self._options)
+        self._environment.spend_ballast()  # a little is copied there, and much comes back
         for group in _group(sorted(left, key=lambda use: use.live_bytes)):
-            rows = read_rows(self._parts, {use.pack for use in group})
+            rows = self._index.read_rows({use.pack for use in group})
             for use in group:
                 try:
                     yield from self._sweep_group([use], rows)
@@ -170,18 +152,18 @@ class Collector:
                     self.starved.append(use)
                     reason = error
                 else:
-                    yield from purge(self._parts, self._options)
+                    yield from purge(self._packs, self._options)
         if self.starved and not self.swept:
             raise reason
 
     def _sweep_group(
         self, group: list[PackUse], rows: dict[int, list[Row]]
     ) -> Iterator[GcProgress]:
-        with Copier(self._parts) as copier:
+        with self._packs.open_copier() as copier:
             victims: list[Victim] = []
             try:
                 for number, use in enumerate(group, 1):
-                    held = hold_pack(self._parts, use.pack, use.durable)
+                    held = hold_pack(self._packs, use.pack, use.durable)
                     if held is not None:
                         victims.append(Victim(use, held, [], []))
                         self._copy(copier, victims[-1], rows[use.pack])
@@ -231,10 +213,10 @@ class Collector:
             return swept
 
         try:
-            return self._parts.environment.free(move)
+            return self._environment.free(move)
         except OutOfSpaceError:
             self._move_rows(copier, victims)
-        return self._parts.environment.free(move)
+        return self._environment.free(move)
 
     def _move_rows(self, copier: Copier, victims: list[Victim]) -> None:
         """All that can be done before the packs are put aside, in small parts.
@@ -251,7 +233,7 @@ class Collector:
         while ordered:
             try:
                 part = ordered[:size]
-                self._parts.environment.free(partial(self._move_part, copier, part))
+                self._environment.free(partial(self._move_part, copier, part))
                 del ordered[:size]
             except OutOfSpaceError:
                 if size == 1:
@@ -265,7 +247,7 @@ class Collector:
         copier.extend(txn)
         for item in rows:
             if isinstance(item, Moved):
-                self._parts.index.replace_entry(txn, *item)
+                self._index.replace_entry(txn, *item)
             elif item[0] not in self._live:
                 self._part_with(txn, *item)
 
@@ -273,19 +255,19 @@ class Collector:
         """A dead object goes before its pack does. If it is condemned it can be brought back,
         for its pack is there; but rows to condemn take room, and without a grace no use."""
         if self._options.grace_ns > 0:
-            self._parts.index.quarantine.condemn(txn, oid, row)
+            self._index.quarantine.condemn(txn, oid, row)
         else:
-            self._parts.index.replace_entry(txn, oid, row, None)
+            self._index.replace_entry(txn, oid, row, None)
 
     def _was_saved(self, txn: Transaction) -> bool:
-        return self._parts.index.count_saves(txn) != self._saves
+        return self._index.count_saves(txn) != self._saves
 
     def _is_dead(self, victim: Victim) -> bool:
         """Whether what was in use by nobody still is."""
         return not any(oid in self._live for oid, _ in victim.dead)
 
     def _put_pack_aside(self, txn: Transaction, victim: Victim) -> None:
-        index = self._parts.index
+        index = self._index
         for oid, row, entry in victim.moved:
             index.replace_entry(txn, oid, row, entry)
         for oid, row in victim.dead:
@@ -303,9 +285,9 @@ class Collector:
         deleted, deleted_bytes = self._due
         if at_once:
             deleted, deleted_bytes = deleted + len(self.swept), deleted_bytes + size
-        with self._parts.environment.read() as txn:
-            left = self._parts.index.quarantine.list_packs(txn)
-        waiting = sum(find_size(self._parts, item.pack) for item in left)
+        with self._environment.read() as txn:
+            left = self._index.quarantine.list_packs(txn)
+        waiting = sum(self._find_size(item.pack) for item in left)
         count = len(left)
         if self._options.dry_run:
             count += len(self.swept) - deleted
@@ -331,19 +313,6 @@ def _copy(copier: Copier, oid: Oid, row: bytes) -> Moved:
         return copier.copy(oid, row)
     except DataError as error:
         raise type(error)(f"{error}; it was left as it is: see `volfs check --repair`") from error
-
-
-def list_roots(parts: Parts, txn: Transaction, ended: Collection[Lease]) -> set[Reference]:
-    """What versions, heads, holds and leases that have not ``ended`` need, in the transaction."""
-    roots = {Reference(Kind.MANIFEST, oid) for oid in parts.refs.list_manifests(txn)}
-    for prefix in parts.holds.list_held():
-        # Of a version that is there no more, or of none: then it keeps nothing.
-        found = parts.index.find_manifests(txn, prefix)
-        roots.update(Reference(Kind.MANIFEST, oid) for oid in found)
-    for lease in parts.leases.list_in(txn):
-        if lease not in ended:
-            roots.update(lease.needs)
-    return roots
 
 
 def _group(uses: Iterable[PackUse]) -> Iterator[list[PackUse]]:

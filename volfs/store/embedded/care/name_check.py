@@ -14,46 +14,47 @@ from volfs.model.manifest import decode_manifest
 from volfs.model.names import join_name
 from volfs.store.checked_lmdb.environment import Transaction
 from volfs.store.contract.care import Damage
-from volfs.store.embedded.care.caretaker import Parts
+from volfs.store.embedded.data.packs import Packs
 from volfs.store.embedded.refs.name_log import NAME_LOG, Naming
+from volfs.store.embedded.refs.refs import Refs
 from volfs.store.origin import find_record
 
 
-def list_name_damage(parts: Parts) -> list[Damage]:
+def list_name_damage(packs: Packs, refs: Refs) -> list[Damage]:
     """What is wrong with the name log, in words; StoreError if it cannot be read."""
-    with parts.environment.read() as txn:
-        found = list(_iter_damage(parts, txn))
+    with packs.environment.read() as txn:
+        found = list(_iter_damage(packs, refs, txn))
     if found:
         # Since then gc may have written it anew.
-        with parts.environment.write(reserve=0) as txn:
-            found = list(_iter_damage(parts, txn))
+        with packs.environment.write(reserve=0) as txn:
+            found = list(_iter_damage(packs, refs, txn))
     return found
 
 
-def mend_name_log(parts: Parts) -> int:
+def mend_name_log(packs: Packs, refs: Refs) -> int:
     """Write it anew if anything is wrong with it; how much was.
 
     0 also where damaged rows of the index are left, of which it may say more than these.
     """
-    if not list_name_damage(parts):
+    if not list_name_damage(packs, refs):
         return 0
-    with parts.environment.write(reserve=0) as txn:
-        found = list(_iter_damage(parts, txn))
-        there = {naming.volume for naming in parts.refs.iter_namings(txn)}
-        said = parts.names.read()
+    with packs.environment.write(reserve=0) as txn:
+        found = list(_iter_damage(packs, refs, txn))
+        there = {naming.volume for naming in refs.iter_namings(txn)}
+        said = refs.log.read()
         gone = [key for key, named in said.items() if named.name == "" and key not in there]
-        return len(found) if found and parts.refs.log_all_names(txn, gone) else 0
+        return len(found) if found and refs.log_all_names(txn, gone) else 0
 
 
-def _iter_damage(parts: Parts, txn: Transaction) -> Iterator[Damage]:
-    lines = parts.names.list_lines()
+def _iter_damage(packs: Packs, refs: Refs, txn: Transaction) -> Iterator[Damage]:
+    lines = refs.log.list_lines()
     for number, naming in lines:
         if naming is None:
             yield _damage(f"line {number} is damaged")
     said = {line.naming for line in lines}
-    unsaid = (naming for naming in parts.refs.iter_namings(txn) if naming not in said)
-    missing = [naming for naming in unsaid if not _is_original(parts, txn, naming)]
-    if missing and not parts.names.exists():
+    unsaid = (naming for naming in refs.iter_namings(txn) if naming not in said)
+    missing = [naming for naming in unsaid if not _is_original(packs, refs, txn, naming)]
+    if missing and not refs.log.exists():
         yield _damage(f"it is gone, and {len(missing)} names and tags are in the index alone")
         return
     for naming in missing:
@@ -67,16 +68,16 @@ def _describe(naming: Naming) -> str:
     return f"that tag {naming.tag} of volume {naming.volume} names version {naming.version}"
 
 
-def _is_original(parts: Parts, txn: Transaction, naming: Naming) -> bool:
+def _is_original(packs: Packs, refs: Refs, txn: Transaction, naming: Naming) -> bool:
     """Whether a volume has the name that it was created with, as its version 0 says."""
     if naming.tag is not None:
         return False
     try:
-        oid = parts.refs.find_version_in(txn, naming.volume, 0)
+        oid = refs.find_version_in(txn, naming.volume, 0)
     except DamagedObjectError:
         return True  # A row of the index, which is another matter, and comes first.
     try:
-        data = parts.objects.load_object(oid) if oid else b""
+        data = packs.objects.load_object(oid) if oid else b""
     except DataError:
         return False
     return bool(data) and _says(data, naming)

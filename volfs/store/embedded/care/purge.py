@@ -11,26 +11,29 @@ from volfs.errors.fault_points import reached
 from volfs.store.checked_lmdb.environment import Transaction, store_errors
 from volfs.store.contract.care import GcOptions, GcProgress, Undeleted
 from volfs.store.elapsed import Wait, look_again, wait_since
-from volfs.store.embedded.care.caretaker import ROWS_AT_ONCE, Parts, Row, alone
+from volfs.store.embedded.care.caretaker import alone
 from volfs.store.embedded.data.pack_files import pack_path
+from volfs.store.embedded.data.packs import Packs
 from volfs.store.embedded.data.quarantine import Fate, QuarantinedPack, iter_condemned
-from volfs.store.packs.rows import decode_entry
+from volfs.store.embedded.refs.refs import Refs
+from volfs.store.packs.local_index import ROWS_AT_ONCE
+from volfs.store.packs.rows import Row, decode_entry
 
 
-def find_size(parts: Parts, pack: int) -> int:
+def find_size(packs: Packs, pack: int) -> int:
     """Of a pack's file; 0 if there is none."""
     with store_errors(f"pack {pack}"):
         try:
-            return pack_path(parts.directory, pack).stat().st_size
+            return pack_path(packs.directory, pack).stat().st_size
         except FileNotFoundError:
             return 0
 
 
-def find_due(parts: Parts, options: GcOptions) -> list[QuarantinedPack]:
+def find_due(packs: Packs, options: GcOptions) -> list[QuarantinedPack]:
     """Packs in quarantine whose grace is over. Without a grace all are, whenever they came."""
-    with parts.environment.read() as txn:
-        packs = parts.index.quarantine.list_packs(txn)
-    return [item for item in packs if _is_due(item, options)]
+    with packs.environment.read() as txn:
+        aside = packs.index.quarantine.list_packs(txn)
+    return [item for item in aside if _is_due(item, options)]
 
 
 def _is_due(item: QuarantinedPack, options: GcOptions) -> bool:
@@ -39,12 +42,12 @@ def _is_due(item: QuarantinedPack, options: GcOptions) -> bool:
     return _waited(item, options)[0] >= options.grace_ns
 
 
-def note_times(parts: Parts, options: GcOptions) -> None:
+def note_times(packs: Packs, options: GcOptions) -> None:
     """Write down of what is not due how long it has waited, where that is news."""
-    quarantine = parts.index.quarantine
-    with parts.environment.read() as txn:
-        packs = [item for item in quarantine.list_packs(txn) if not _is_due(item, options)]
-    news = [(item, now) for item in packs if (now := _look(item, options)) != item]
+    quarantine = packs.index.quarantine
+    with packs.environment.read() as txn:
+        early = [item for item in quarantine.list_packs(txn) if not _is_due(item, options)]
+    news = [(item, now) for item in early if (now := _look(item, options)) != item]
 
     def note(txn: Transaction) -> None:
         for item, now in news:
@@ -52,7 +55,7 @@ def note_times(parts: Parts, options: GcOptions) -> None:
 
     if news:
         with suppress(OutOfSpaceError):  # they wait a little longer then
-            parts.environment.free(note)
+            packs.environment.free(note)
 
 
 def _look(item: QuarantinedPack, options: GcOptions) -> QuarantinedPack:
@@ -67,27 +70,27 @@ def _waited(item: QuarantinedPack, options: GcOptions) -> tuple[int, Wait | None
     return look_again(wait, options.moment, options.grace_ns)
 
 
-def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:
+def purge(packs: Packs, options: GcOptions) -> Iterator[GcProgress]:
     """Delete what is due: doom, then the files, then the rows."""
-    note_times(parts, options)
-    due = find_due(parts, options)
+    note_times(packs, options)
+    due = find_due(packs, options)
     if not due:
         return
-    quarantine = parts.index.quarantine
-    doomed = parts.environment.free(
+    quarantine = packs.index.quarantine
+    doomed = packs.environment.free(
         lambda txn: {item.pack for item in due if quarantine.doom(txn, item.pack)}
     )
     reached("gc.doomed")
-    total = sum(find_size(parts, pack) for pack in doomed)
+    total = sum(find_size(packs, pack) for pack in doomed)
     done = 0
     yield GcProgress("delete", done, total)
     for pack in sorted(doomed):
-        done += find_size(parts, pack)
-        yield from _remove_file(parts, pack)
+        done += find_size(packs, pack)
+        yield from _remove_file(packs, pack)
         yield GcProgress("delete", done, total)
-    parts.pool.sync_directory()
-    for rows in iter_condemned(parts.environment, quarantine, ROWS_AT_ONCE):
-        _forget_rows(parts, [row for row in rows if decode_entry(*row).pack in doomed])
+    packs.pool.sync_directory()
+    for rows in iter_condemned(packs.environment, quarantine, ROWS_AT_ONCE):
+        _forget_rows(packs, [row for row in rows if decode_entry(*row).pack in doomed])
         yield GcProgress("delete", done, total)
     reached("gc.forgotten")
 
@@ -95,22 +98,22 @@ def purge(parts: Parts, options: GcOptions) -> Iterator[GcProgress]:
         for pack in doomed:
             quarantine.forget_pack(txn, pack)
 
-    parts.environment.free(forget)
+    packs.environment.free(forget)
 
 
-def tidy_names(parts: Parts) -> None:
+def tidy_names(packs: Packs, refs: Refs) -> None:
     """Shorten the name log; on a disk that is still full it stays as it is."""
     with suppress(OutOfSpaceError):
-        if not parts.index.has_lost_refs():
-            with parts.environment.write(reserve=0) as txn:
-                parts.refs.log_all_names(txn)
+        if not packs.index.has_lost_refs():
+            with packs.environment.write(reserve=0) as txn:
+                refs.log_all_names(txn)
 
 
-def _remove_file(parts: Parts, pack: int) -> Iterator[GcProgress]:
-    path = pack_path(parts.directory, pack)
-    parts.packs.forget(pack)
+def _remove_file(packs: Packs, pack: int) -> Iterator[GcProgress]:
+    path = pack_path(packs.directory, pack)
+    packs.source.forget(pack)
     with store_errors(f"pack {pack}"):
-        parts.pool.check_place()
+        packs.check_place()
         try:
             # Those who have it open would keep its room, and go on reading there. What has
             # another name is not ours alone: a copy of the store by links needs its bytes.
@@ -124,39 +127,39 @@ def _remove_file(parts: Parts, pack: int) -> Iterator[GcProgress]:
             return  # An earlier gc died after this.
 
 
-def _forget_rows(parts: Parts, rows: list[Row]) -> None:
+def _forget_rows(packs: Packs, rows: list[Row]) -> None:
     def forget(txn: Transaction) -> None:
         for oid, row in rows:
-            parts.index.quarantine.forget(txn, oid, row)
+            packs.index.quarantine.forget(txn, oid, row)
 
     if rows:
-        parts.environment.free(forget)
+        packs.environment.free(forget)
 
 
-def undelete(parts: Parts) -> Undeleted:
+def undelete(packs: Packs) -> Undeleted:
     """Bring back what gc put into quarantine and is not doomed. May be repeated."""
-    with alone(parts.directory):
-        with parts.environment.read() as txn:
-            aside = parts.index.quarantine.list_packs(txn)
-        packs = [item for item in aside if item.fate == Fate.WAITING]
+    with alone(packs.directory):
+        with packs.environment.read() as txn:
+            aside = packs.index.quarantine.list_packs(txn)
+        waiting = [item for item in aside if item.fate == Fate.WAITING]
         damaged = sum(item.fate == Fate.DAMAGED for item in aside)
-        whole = [p for p in packs if find_size(parts, p.pack) >= p.durable]
-        with parts.environment.write(reserve=0) as txn:
+        whole = [p for p in waiting if find_size(packs, p.pack) >= p.durable]
+        with packs.environment.write(reserve=0) as txn:
             for quarantined in whole:
-                parts.index.quarantine.bring_back(txn, quarantined)
+                packs.index.quarantine.bring_back(txn, quarantined)
         reached("undelete.returned")
-        objects = _restore_objects(parts)
-        return Undeleted(len(whole), objects, len(packs) - len(whole), damaged)
+        objects = _restore_objects(packs)
+        return Undeleted(len(whole), objects, len(waiting) - len(whole), damaged)
 
 
-def _restore_objects(parts: Parts) -> int:
+def _restore_objects(packs: Packs) -> int:
     """Index the condemned objects of all packs that are there."""
-    there = {row.pack for row in parts.index.list_packs()}
+    there = {row.pack for row in packs.index.list_packs()}
     restored = 0
-    for rows in iter_condemned(parts.environment, parts.index.quarantine, ROWS_AT_ONCE):
-        with parts.environment.write(reserve=0) as txn:
+    for rows in iter_condemned(packs.environment, packs.index.quarantine, ROWS_AT_ONCE):
+        with packs.environment.write(reserve=0) as txn:
             for oid, row in rows:
                 entry = decode_entry(oid, row)
                 if entry.pack in there:
-                    restored += parts.index.quarantine.restore(txn, oid, entry)
+                    restored += packs.index.quarantine.restore(txn, oid, entry)
     return restored

@@ -14,15 +14,10 @@ from typing import NamedTuple
 
 from volfs.errors import DataError, StoreError
 from volfs.errors.fault_points import reached
-from volfs.model.objects import Oid
-from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
 from volfs.store.anchor import name_places
 from volfs.store.checked_lmdb.environment import LmdbEnvironment, store_errors
 from volfs.store.checked_lmdb.whole_tables import copy_tables, empty_tables
 from volfs.store.contract.care import CheckProgress, RebuildReport
-from volfs.store.embedded.care.caretaker import ROWS_AT_ONCE
-from volfs.store.embedded.care.damage import end_of, find_record_problem, scan_records
-from volfs.store.embedded.care.repair import entry_of, find_kind
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.data.pack_files import PackReader, list_files
 from volfs.store.embedded.place.handle import Proof
@@ -31,7 +26,8 @@ from volfs.store.embedded.refs.name_log import NAME_LOG, NameLog
 from volfs.store.embedded.refs.refs import TAGS, Refs
 from volfs.store.embedded.refs.tags import Tags
 from volfs.store.owner import make_directory
-from volfs.store.packs.rows import IndexEntry, PackRow
+from volfs.store.packs.rebuilder import Rebuilder
+from volfs.store.packs.rows import PackRow
 from volfs.system.files import remove_file, sync_directory
 
 NEW = "index.new"
@@ -70,10 +66,13 @@ def _rebuild(path: Path, proof: Proof) -> Iterator[CheckProgress | RebuildReport
         if former.has_lost_refs:
             index.set_lost_refs(True)
         reached("rebuild.begun")
-        rebuilder = Rebuilder(index, environment, packs, former.packs)
-        yield from rebuilder.run(list_files(path / PACKS))
-        damaged = sum(line.naming is None for line in NameLog(path / NAME_LOG).list_lines())
-        report = rebuilder.report()._replace(lost_rows=former.lost_rows, damaged_names=damaged)
+        rebuilder = Rebuilder(index, packs, former.packs)
+        aside = _list_aside(index)
+        yield from rebuilder.run([p for p in list_files(path / PACKS) if p not in aside])
+        with environment.write() as txn:
+            for pack in aside:
+                index.use_id(txn, pack)
+        report = _report(rebuilder, index, former.lost_rows, path)
     finally:
         packs.close()
         environment.close()
@@ -157,75 +156,21 @@ def _put_in_place(path: Path) -> None:
         shutil.rmtree(new)
 
 
-class Rebuilder:
-    def __init__(
-        self,
-        index: Index,
-        environment: LmdbEnvironment,
-        packs: PackReader,
-        known: dict[int, PackRow],
-    ) -> None:
-        self._index = index
-        self._environment = environment
-        self._packs = packs
-        self._known = known
-        """Rows that the former index had."""
-        self._found = 0
-        self._objects = 0
-        self._bytes = 0
-        self._damaged = 0
-
-    def run(self, files: list[int]) -> Iterator[CheckProgress]:
-        with self._environment.write() as txn:
-            self._index.quarantine.mend(txn)
-            aside = {item.pack for item in self._index.quarantine.list_packs(txn)}
-        files = [pack for pack in files if pack not in aside]
-        total = sum(self._packs.get_size(pack) for pack in files)
-        for pack in files:
-            self._add_pack(pack)
-            yield CheckProgress(min(self._bytes, total), total)
-        with self._environment.write() as txn:
-            for pack in self._known.keys() - set(files):
-                # Its file is gone, or was not made yet.
-                self._index.adopt_pack(txn, self._known[pack])
-            for pack in aside:
-                self._index.use_id(txn, pack)
-
-    def report(self) -> RebuildReport:
-        lost = self._index.has_lost_refs()
-        return RebuildReport(self._found, self._objects, self._bytes, self._damaged, lost)
-
-    def _add_pack(self, pack: int) -> None:
-        known = self._known.get(pack)
-        size = self._packs.get_size(pack)
-        kind, end, is_damaged = find_kind(self._packs, pack), 0, False
-        batch: list[tuple[Oid, IndexEntry]] = []
-        for item in scan_records(self._packs, pack, min(size, known.durable) if known else size):
-            if isinstance(item, Gap):
-                is_damaged |= known is not None or not item.torn
-            elif not find_record_problem(kind or pack_kind(item.header.kind), item, True):
-                kind, end = kind or pack_kind(item.header.kind), end_of(item)
-                self._add(batch, pack, item)
-        row = known or PackRow(pack, kind or PackKind.DATA, end or _whole(size))
-        self._put(batch, row)
-        self._found += 1
-        self._bytes += size
-        self._damaged += is_damaged
-
-    def _add(self, batch: list[tuple[Oid, IndexEntry]], pack: int, record: Record) -> None:
-        batch.append((record.header.oid, entry_of(pack, record)))
-        if len(batch) == ROWS_AT_ONCE:
-            self._put(batch, None)
-
-    def _put(self, batch: list[tuple[Oid, IndexEntry]], row: PackRow | None) -> None:
-        with self._environment.write() as txn:
-            for oid, entry in batch:
-                self._objects += self._index.replace_entry(txn, oid, None, entry)
-            if row is not None:
-                self._index.adopt_pack(txn, row)
-        batch.clear()
+def _list_aside(index: Index) -> set[int]:
+    """The packs in quarantine, which stay there."""
+    with index.environment.write() as txn:
+        index.quarantine.mend(txn)
+        return {item.pack for item in index.quarantine.list_packs(txn)}
 
 
-def _whole(size: int) -> int:
-    """The durable length of a pack in which nothing is known: nobody may cut it."""
-    return size if size > PACK_HEADER_SIZE else 0
+def _report(rebuilder: Rebuilder, index: Index, lost_rows: int, path: Path) -> RebuildReport:
+    damaged_names = sum(line.naming is None for line in NameLog(path / NAME_LOG).list_lines())
+    return RebuildReport(
+        rebuilder.packs,
+        rebuilder.objects,
+        rebuilder.bytes,
+        rebuilder.damaged_packs,
+        index.has_lost_refs(),
+        lost_rows,
+        damaged_names,
+    )

@@ -18,8 +18,8 @@ from volfs.model.names import MAIN, split_name
 from volfs.model.objects import Oid
 from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE
 from volfs.store.checked_lmdb.environment import Transaction
-from volfs.store.embedded.care.caretaker import Parts
-from volfs.store.embedded.refs.refs import VERSION_SIZE, encode_record, version_key
+from volfs.store.embedded.data.packs import Packs
+from volfs.store.embedded.refs.refs import VERSION_SIZE, Refs, encode_record, version_key
 from volfs.store.origin import find_record
 
 History = Mapping[int, Oid | None]
@@ -29,11 +29,12 @@ History = Mapping[int, Oid | None]
 class RefMender:
     """Within one transaction, when all that is stored is indexed."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._volumes = parts.environment.open_table(b"volumes")
-        self._names = parts.environment.open_table(b"names")
-        self._versions = parts.environment.open_table(b"versions")
+    def __init__(self, packs: Packs, refs: Refs) -> None:
+        self._objects = packs.objects
+        self._refs = refs
+        self._volumes = packs.environment.open_table(b"volumes")
+        self._names = packs.environment.open_table(b"names")
+        self._versions = packs.environment.open_table(b"versions")
 
     def mend(self, txn: Transaction) -> int:
         """How many rows were made again."""
@@ -49,7 +50,7 @@ class RefMender:
     def _mend_history(self, txn: Transaction, volume_id: str) -> int:
         before = dict(self._read_history(txn, volume_id))
         history = {v: oid or self._find_left(txn, volume_id, v) for v, oid in before.items()}
-        head = self._parts.refs.find_head(txn, volume_id)
+        head = self._refs.find_head(txn, volume_id)
         if head is not None and head.version == max(history, default=None):
             history[head.version] = history[head.version] or head.manifest
         history.update(self._walk(volume_id, history))
@@ -107,7 +108,7 @@ class RefMender:
     def _find_manifest(self, oid: Oid, volume_id: str, version: int) -> Manifest | None:
         """None if it cannot be read, or is of another version."""
         try:
-            manifest = decode_manifest(self._parts.objects.load_object(oid))
+            manifest = decode_manifest(self._objects.load_object(oid))
         except DataError:
             return None
         return manifest if (manifest.volume, manifest.version) == (volume_id, version) else None
@@ -138,7 +139,7 @@ class RefMender:
         for row in txn.iter_rows(self._names):
             if not isinstance(row, str) and row[1] == volume_id.encode():
                 return row[0].decode()
-        said = self._parts.names.read_certain().get(volume_id)
+        said = self._refs.log.read_certain().get(volume_id)
         if said is None or not said.name:
             return None
         return said.name if said.name.encode() in txn.list_damaged(self._names) else None

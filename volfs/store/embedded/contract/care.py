@@ -54,7 +54,7 @@ class EmbeddedCare:
         return Space(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
 
     def iter_damage(self, *, read_data: bool = True) -> Iterator[Damage | CheckProgress]:
-        return iter_damage(self._engine.parts, read_data)
+        return iter_damage(self._engine.packs, self._engine.refs, read_data)
 
     def is_lost(self, oid: Oid) -> bool:
         return self._engine.index.is_lost(oid)
@@ -62,15 +62,17 @@ class EmbeddedCare:
     def collect(self, live: Live, options: GcOptions) -> Iterator[GcProgress | GcReport]:
         if not options.dry_run:
             self._engine.environment.check_writable()
-        return collect(self._engine.parts, live, options)
+        engine = self._engine
+        return collect(engine.packs, engine.refs, engine.roots, live, options)
 
     def undelete(self) -> Undeleted:
         self._engine.environment.check_writable()
-        return undelete(self._engine.parts)
+        return undelete(self._engine.packs)
 
     def repair(self) -> Iterator[CheckProgress | RepairReport]:
         self._engine.environment.check_writable()
-        return repair(self._engine.parts, now_ns(), read_steady())
+        engine = self._engine
+        return repair(engine.packs, engine.refs, engine.tags, now_ns(), read_steady())
 
     # --- recovery --------------------------------------------------------
 

@@ -26,9 +26,7 @@ class EmbeddedRefs:
         self._refs = engine.refs
         self._leases = engine.leases
         self._tags = engine.tags
-        self._publisher = Publisher(
-            engine.environment, engine.index, engine.refs, engine.leases, engine.pool
-        )
+        self._publisher = Publisher(engine.index, engine.refs, engine.leases)
 
     # --- volumes ---------------------------------------------------------
 

@@ -1,66 +1,41 @@
-"""Where every object is, and how far every pack is durable. Rows: docs/format.md."""
+"""The index of the embedded engine: pack ids are given out here, and versions published.
+
+Rows: docs/format.md, "The index".
+"""
 
 from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import NamedTuple
 
 from volfs.errors import DamagedObjectError, MissingObjectError
-from volfs.model.objects import Kind, Oid
+from volfs.model.objects import Oid
 from volfs.model.pack import PackKind
 from volfs.store.checked_lmdb.environment import RESERVE, LmdbEnvironment, Table, Transaction
 from volfs.store.embedded.data.quarantine import Quarantine
+from volfs.store.packs.local_index import LocalIndex
 from volfs.store.packs.rows import (
-    KEY_SIZE,
     IndexEntry,
     PackRow,
     decode_entry,
-    decode_pack,
     encode_entry,
-    encode_pack,
-    pack_key,
-    unpack_key,
 )
+from volfs.store.packs.upload import Batch
 
 _NEXT = b"next-pack"
 _SAVES = b"saves"
 _REFS_LOST = b"refs-lost"
 _COUNTER = struct.Struct("<I")
 _IDENTITY, _IDENTITY_ROW = b"identity", struct.Struct("<16sI")
-_PAGE = 4096
-_PAGES_RESERVED = 1 << 16
-_BATCH = 1024
-"""Rows read in one transaction: one held for long makes the index grow."""
 
 
-class Batch(NamedTuple):
-    """All that publishing one upload changes in the index."""
-
-    entries: Mapping[Oid, IndexEntry]
-    replaced: Collection[Oid]
-    """Those of ``entries`` whose indexed record was found unreadable."""
-    known: Collection[Oid]
-    """Objects the upload relies on and did not write."""
-    packs: Iterable[tuple[int, int]]
-    """Pack id and new durable length."""
-
-    @property
-    def reserve(self) -> int:
-        """Bytes that the transaction may need: ids are random, each may dirty a page of its own."""
-        return RESERVE + _PAGE * min(len(self.entries), _PAGES_RESERVED)
-
-
-class Index:
-    """Thread-safe. Looks into LMDB each time: another process may publish at any moment."""
+class Index(LocalIndex):
+    """As ``LocalIndex``, with quarantine, counters and publishing."""
 
     def __init__(self, environment: LmdbEnvironment) -> None:
-        self._environment = environment
-        # The record's header says the same again, with a checksum of its own.
-        self._objects: Table = environment.open_table(b"objects", has_checksums=False)
-        self._packs: Table = environment.open_table(b"packs")
+        super().__init__(environment)
         self._counters: Table = environment.open_table(b"counters")
         self.quarantine = Quarantine(environment, self._objects, self._packs)
 
@@ -68,94 +43,17 @@ class Index:
 
     def find_entry(self, oid: Oid) -> IndexEntry | None:
         """Where to read it; also of a condemned object, for who began before that."""
-        with self._environment.read() as txn:
+        with self.environment.read() as txn:
             row = txn.get(oid, db=self._objects)
             if row is None:
                 return self.quarantine.find_entry(txn, oid)
         return decode_entry(oid, row)
 
-    def contains(self, oid: Oid) -> bool:
-        """Whether it is indexed. What is condemned is not."""
-        with self._environment.read() as txn:
-            return txn.get(oid, db=self._objects) is not None
-
-    def iter_rows(self) -> Iterator[tuple[Oid, bytes]]:
-        """Every object id and its undecoded entry, by id, in short transactions."""
-        start = b"\0"
-        while rows := self._read_rows(start):
-            yield from rows
-            start = rows[-1][0] + b"\0"
-
-    def _read_rows(self, start: bytes) -> list[tuple[Oid, bytes]]:
-        with self._environment.read() as txn, txn.cursor(self._objects) as cursor:
-            if not cursor.set_range(start):
-                return []
-            # Bounded by range(): zip must not pull one more row than it keeps.
-            return [(Oid(key), row) for _, (key, row) in zip(range(_BATCH), cursor, strict=False)]
-
-    def find_manifests(self, txn: Transaction, prefix: bytes) -> list[Oid]:
-        """The manifests whose ids begin so."""
-        found = []
-        with txn.cursor(self._objects) as cursor:
-            cursor.set_range(prefix)
-            for key, row in cursor:
-                if not key.startswith(prefix):
-                    break
-                if decode_entry(Oid(key), row).kind == Kind.MANIFEST:
-                    found.append(Oid(key))
-        return found
-
-    def find_row(self, txn: Transaction, oid: Oid) -> bytes | None:
-        return txn.get(oid, db=self._objects)
-
-    def has_row(self, oid: Oid, row: bytes) -> bool:
-        """Whether the object's undecoded entry is still this one."""
-        with self._environment.read() as txn:
-            return self.find_row(txn, oid) == row
-
     def is_lost(self, oid: Oid) -> bool:
-        with self._environment.read() as txn:
+        with self.environment.read() as txn:
             return self.quarantine.is_lost(txn, oid)
 
-    def replace_entry(
-        self, txn: Transaction, oid: Oid, old: bytes | None, new: IndexEntry | None
-    ) -> bool:
-        """Whether the row still was ``old``, and now is ``new``; None: no row."""
-        if txn.get(oid, db=self._objects) != old:
-            return False
-        if new is None:
-            return bool(txn.delete(oid, db=self._objects))
-        return bool(txn.put(oid, encode_entry(new), db=self._objects))
-
     # --- packs -----------------------------------------------------------
-
-    def find_pack(self, pack: int) -> PackRow | None:
-        with self._environment.read() as txn:
-            row = txn.get(pack_key(pack), db=self._packs)
-        return None if row is None else decode_pack(pack, row)
-
-    def list_packs(self) -> list[PackRow]:
-        with self._environment.read() as txn:
-            return [decode_pack(unpack_key(key), row) for key, row in txn.list_all(self._packs)]
-
-    def list_readable_packs(self) -> list[PackRow]:
-        """As ``list_packs``, without rows that are damaged."""
-        with self._environment.read() as txn:
-            rows = (self.find_readable_pack(txn, pack) for pack in self.list_pack_ids(txn))
-            return [row for row in rows if row is not None]
-
-    def list_pack_ids(self, txn: Transaction) -> list[int]:
-        """Those whose rows are damaged, too."""
-        with txn.cursor(self._packs) as cursor:
-            return [unpack_key(key) for key in cursor.iter_keys() if len(key) == KEY_SIZE]
-
-    def find_readable_pack(self, txn: Transaction, pack: int) -> PackRow | None:
-        """None if its row is damaged, or not there."""
-        try:
-            row = txn.get(pack_key(pack), db=self._packs)
-            return None if row is None else decode_pack(pack, row)
-        except DamagedObjectError:
-            return None
 
     def allocate_pack(
         self, kind: PackKind, is_taken: Callable[[int], bool], reserve: int = RESERVE
@@ -164,7 +62,7 @@ class Index:
 
         ``is_taken`` tells whether there is a file: if so, the index has forgotten it.
         """
-        with self._environment.write(reserve, told=False) as txn:
+        with self.environment.write(reserve, told=False) as txn:
             pack = self._count(txn, _NEXT) or 1
             while is_taken(pack):
                 pack += 1
@@ -174,7 +72,7 @@ class Index:
 
     def has_allocated(self) -> bool:
         """Whether a pack id was ever given out. If not, it is new, or was lost."""
-        with self._environment.read() as txn:
+        with self.environment.read() as txn:
             try:
                 return self._count(txn, _NEXT) > 0
             except DamagedObjectError:
@@ -187,17 +85,17 @@ class Index:
 
         A store that has none gets one.
         """
-        with self._environment.read() as txn:
+        with self.environment.read() as txn:
             row = self._find_identity(txn)
         if row is None:
-            with self._environment.write(reserve=0, told=False) as txn:
+            with self.environment.write(reserve=0, told=False) as txn:
                 row = self._find_identity(txn) or (os.urandom(16), 0)
                 txn.put(_IDENTITY, _IDENTITY_ROW.pack(*row), db=self._counters)
         return row
 
     def begin_epoch(self) -> None:
         """It is made anew: its transactions are counted from the beginning."""
-        with self._environment.write(told=False) as txn:
+        with self.environment.write(told=False) as txn:
             row = self._find_identity(txn)
             if row is not None:
                 row = row[0], row[1] + 1
@@ -215,9 +113,6 @@ class Index:
 
     # --- packs, changed --------------------------------------------------
 
-    def put_pack(self, txn: Transaction, row: PackRow) -> None:
-        txn.put(pack_key(row.pack), encode_pack(row), db=self._packs)
-
     def adopt_pack(self, txn: Transaction, row: PackRow) -> None:
         """Know a pack that was found. Its id is not given out again."""
         self.put_pack(txn, row)
@@ -228,16 +123,13 @@ class Index:
         if pack >= self._count(txn, _NEXT):
             txn.put(_NEXT, _COUNTER.pack(pack + 1), db=self._counters)
 
-    def remove_pack(self, txn: Transaction, pack: int) -> None:
-        txn.delete(pack_key(pack), db=self._packs)
-
     def has_lost_refs(self) -> bool:
         """Whether this index replaces one that could not be read."""
-        with self._environment.read() as txn:
+        with self.environment.read() as txn:
             return self._count(txn, _REFS_LOST) > 0
 
     def set_lost_refs(self, lost: bool) -> None:
-        with self._environment.write() as txn:
+        with self.environment.write() as txn:
             txn.put(_REFS_LOST, _COUNTER.pack(lost), db=self._counters)
 
     def count_saves(self, txn: Transaction) -> int:
@@ -246,11 +138,11 @@ class Index:
 
     def list_readable_counters(self) -> list[tuple[bytes, bytes]]:
         """The rows of counters that are not damaged."""
-        with self._environment.read() as txn:
+        with self.environment.read() as txn:
             return list(self._iter_counters(txn))
 
     def put_counters(self, rows: list[tuple[bytes, bytes]]) -> None:
-        with self._environment.write() as txn:
+        with self.environment.write() as txn:
             for key, row in rows:
                 txn.put(key, row, db=self._counters)
 
@@ -318,15 +210,3 @@ class Index:
             count = (self.count_saves(txn) + 1) & 0xFFFF_FFFF
             txn.put(_SAVES, _COUNTER.pack(count), db=self._counters)
         return saved
-
-    def extend(self, txn: Transaction, pack: int, durable: int) -> None:
-        """The pack is durable at least up to there."""
-        key = pack_key(pack)
-        row = txn.get(key, db=self._packs)
-        if row is None:
-            raise MissingObjectError(
-                f"pack {pack} was removed from the store while this change was being "
-                "written; nothing was published: try again"
-            )
-        old = decode_pack(pack, row)
-        txn.put(key, encode_pack(old._replace(durable=max(old.durable, durable))), db=self._packs)

@@ -1,2 +1,8 @@
-"""What moves: volumes and their versions, tags, leases and holds; and their names once more,
-in the name log."""
+"""What moves. Imports go downward::
+
+roots                   all that gc begins with
+held_leases, leases     what sessions need; the former of a store that cannot be written
+tags, refs              names for versions; volumes, their names, versions and heads
+holds                   versions that operations read: locks of the kernel
+name_log                names and tags once more, in a file beside the index
+"""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from volfs.errors.fault_points import reached
-from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.contract.leases import Lease
 from volfs.store.contract.objects import Upload
-from volfs.store.embedded.data.index import Batch, Index
-from volfs.store.embedded.data.pack_writer import WriterPool
-from volfs.store.embedded.data.upload import PackUpload
+from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.refs.leases import Leases
 from volfs.store.embedded.refs.refs import Creation, HeadMove, Refs
+from volfs.store.packs.upload import Batch, PackUpload
 
 
 class Publication(NamedTuple):
@@ -26,19 +24,10 @@ class Publication(NamedTuple):
 class Publisher:
     """Thread-safe."""
 
-    def __init__(
-        self,
-        environment: LmdbEnvironment,
-        index: Index,
-        refs: Refs,
-        leases: Leases,
-        pool: WriterPool,
-    ) -> None:
-        self._environment = environment
+    def __init__(self, index: Index, refs: Refs, leases: Leases) -> None:
         self._index = index
         self._refs = refs
         self._leases = leases
-        self._pool = pool
 
     def run(self, upload: Upload, ref: Creation | HeadMove, lease: Lease | None = None) -> None:
         """Make the upload durable, then index it and change the ref. On any error neither is done.
@@ -46,14 +35,14 @@ class Publisher:
         As ``Refs.change`` and ``Index.put_batch``; NotFoundError for a version of ``lease``;
         StoreReplacedError where the packs are not in the store any more.
         """
-        if not isinstance(upload, PackUpload) or not upload.belongs_to(self._pool):
+        if not isinstance(upload, PackUpload) or not upload.belongs_to(self._index):
             raise ValueError("an upload of another store")
         with upload.made_durable() as batch:
             self._apply(Publication(batch, ref, lease), upload)
 
     def _apply(self, publication: Publication, upload: PackUpload) -> None:
         batch, ref, lease = publication
-        with self._environment.write(batch.reserve) as txn:
+        with self._index.environment.write(batch.reserve) as txn:
             manifest = self._refs.change(txn, ref)
             if lease is not None:
                 self._leases.put_in(txn, lease)

@@ -61,7 +61,7 @@ class Refs:
 
     def __init__(self, environment: LmdbEnvironment, log: NameLog) -> None:
         self._environment = environment
-        self._log = log
+        self.log = log
         self._volumes: Table = environment.open_table(b"volumes")
         self._names: Table = environment.open_table(b"names")
         self._heads: Table = environment.open_table(b"heads")
@@ -306,7 +306,7 @@ class Refs:
 
     def log_name(self, txn: Transaction, naming: Naming, *, takes: bool = False) -> None:
         """The last step of a transaction that gives a name or a tag, or ``takes`` it away."""
-        self._log.add(naming, self.iter_namings(txn), takes=takes)
+        self.log.add(naming, self.iter_namings(txn), takes=takes)
 
     def _log_original(self, txn: Transaction, volume_id: str) -> None:
         """Its version 0, which alone told the name that it was created with, is taken away."""
@@ -321,7 +321,7 @@ class Refs:
         """
         if txn.list_damaged(self._volumes) or txn.list_damaged(self._tags):
             return False
-        self._log.replace((*self.iter_namings(txn), *map(Naming, gone)))
+        self.log.replace((*self.iter_namings(txn), *map(Naming, gone)))
         return True
 
     def iter_namings(self, txn: Transaction) -> Iterator[Naming]:

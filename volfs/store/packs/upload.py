@@ -1,49 +1,59 @@
-"""Objects on their way in: packs of the upload's own, and what to tell the index."""
+"""Objects on their way in: what is new is packed, and what there is to tell the index."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Self
+from typing import NamedTuple, Self
 
 from volfs.errors import DamagedObjectError, StoreError
 from volfs.errors.fault_points import reached
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
-from volfs.model.pack import PackKind, pack_kind
-from volfs.store.embedded.data.index import Batch, Index
-from volfs.store.embedded.data.pack_files import PackReader, refuse_pack
-from volfs.store.embedded.data.pack_writer import PACK_TARGET, PackWriter, WriterPool
+from volfs.store.checked_lmdb.environment import RESERVE
 from volfs.store.packs.codec import Packed, pack_object
 from volfs.store.packs.reader import ObjectReader
-from volfs.store.packs.rows import IndexEntry, place_record
+from volfs.store.packs.rows import IndexEntry
+from volfs.store.packs.sink import PackSink
+from volfs.store.packs.source import Places
 
-_PACKS_PER_SIZE = 64
+_PAGE = 4096
+_PAGES_RESERVED = 1 << 16
+
+
+class Batch(NamedTuple):
+    """All that publishing one upload changes in the index."""
+
+    entries: Mapping[Oid, IndexEntry]
+    replaced: Collection[Oid]
+    """Those of ``entries`` whose indexed record was found unreadable."""
+    known: Collection[Oid]
+    """Objects the upload relies on and did not write."""
+    packs: Iterable[tuple[int, int]]
+    """Pack id and new durable length."""
+
+    @property
+    def reserve(self) -> int:
+        """Bytes that the transaction may need: ids are random, each may dirty a page of its own."""
+        return RESERVE + _PAGE * min(len(self.entries), _PAGES_RESERVED)
 
 
 class PackUpload:
     """``store.contract.objects.Upload``. Threads hash and compress in parallel and append in turn.
 
-    It holds the lock of every pack it has written until it is published or
-    left, so nobody cuts or collects them. What was put and not published is given
-    back to the disk when it is left.
+    What was put and not published is given back when the upload is left.
     """
 
-    def __init__(
-        self, index: Index, objects: ObjectReader, packs: PackReader, pool: WriterPool
-    ) -> None:
+    def __init__(self, places: Places, objects: ObjectReader, sink: PackSink) -> None:
         self.new_objects = 0
         self.new_bytes = 0
-        self._index = index
+        self._places = places
         self._objects = objects
-        self._packs = packs
-        self._pool = pool
+        self._sink = sink
         self._lock = threading.Lock()
         self._new: dict[Oid, IndexEntry] = {}
         self._replaced: set[Oid] = set()
         self._known: set[Oid] = set()
-        self._writers: dict[PackKind, PackWriter] = {}
-        self._full: list[PackWriter] = []
         self._left = False
 
     def put_object(self, kind: Kind, data: Buffer) -> Oid:
@@ -58,8 +68,8 @@ class PackUpload:
             return self._objects.load_object(oid)
         return self._objects.load_unpublished(oid, entry)
 
-    def belongs_to(self, pool: WriterPool) -> bool:
-        return self._pool is pool
+    def belongs_to(self, places: Places) -> bool:
+        return self._places is places
 
     def __enter__(self) -> Self:
         return self
@@ -78,38 +88,26 @@ class PackUpload:
         """
         with self._lock:
             self._check_open()
-            writers = self._list_writers()
-            for writer in writers:
-                writer.sync()
-            if any(writer.is_new for writer in writers):
-                self._pool.sync_directory()
+            self._sink.sync()
             reached("publish.durable")
-            ends = [(writer.pack, writer.end) for writer in writers]
+            ends = self._sink.list_ends()
             yield Batch(self._new, self._replaced, self._known, ends)
             reached("publish.moved")
-            for writer in writers:
-                writer.settle()
+            self._sink.settle()
             self._release()
 
     def prove(self, relied: Mapping[int, int]) -> None:
         """StoreReplacedError unless the packs written to are in the store, as files that we
         know, and those of ``relied``, which are as long as they have to be."""
-        self._pool.prove(self._list_writers())
-        # All of them, so that the next attempt knows each.
-        replaced = [pack for pack, end in relied.items() if not self._packs.is_in_place(pack, end)]
-        if replaced:
-            raise refuse_pack(replaced[0])
+        self._sink.prove(relied)
 
     # --- inside ----------------------------------------------------------
-
-    def _list_writers(self) -> list[PackWriter]:
-        return [*self._full, *self._writers.values()]
 
     def _has(self, oid: Oid) -> bool:
         """Whether the object need not be written; relies on it from now on if so."""
         if oid in self._new:
             return True
-        is_indexed = self._index.contains(oid)
+        is_indexed = self._places.contains(oid)
         is_whole = is_indexed and self._is_whole(oid)
         with self._lock:
             if is_whole:
@@ -123,7 +121,7 @@ class PackUpload:
 
     def _is_whole(self, oid: Oid) -> bool:
         try:
-            entry = self._index.find_entry(oid)
+            entry = self._places.find_entry(oid)
         except DamagedObjectError:
             return False
         return entry is not None and self._objects.is_whole(oid, entry)
@@ -134,33 +132,16 @@ class PackUpload:
             self._check_open()
             if header.oid in self._new:
                 return  # Another thread was quicker.
-            writer = self._writer_for(pack_kind(header.kind))
-            offset = self._pool.append(writer, packed)
+            entry = self._sink.append(packed)
             reached("publish.appended")
-            self._new[header.oid] = place_record(header, writer.pack, offset)
+            self._new[header.oid] = entry
             self.new_objects += 1
             self.new_bytes += header.stored
-
-    def _writer_for(self, kind: PackKind) -> PackWriter:
-        writer = self._writers.get(kind)
-        if writer is not None and writer.end >= self._target():
-            self._full.append(self._writers.pop(kind))
-            writer = None
-        if writer is None:
-            writer = self._writers[kind] = self._pool.take(kind)
-        return writer
-
-    def _target(self) -> int:
-        """Twice the size for each 64 packs held: a terabyte then needs 500 descriptors."""
-        return PACK_TARGET << (len(self._full) // _PACKS_PER_SIZE)
 
     def _check_open(self) -> None:
         if self._left:
             raise StoreError("this upload has ended; open another")
 
     def _release(self) -> None:
-        for writer in self._list_writers():
-            self._pool.give_back(writer)
-        self._full.clear()
-        self._writers.clear()
+        self._sink.release()
         self._new, self._replaced, self._known = {}, set(), set()

@@ -1,0 +1,34 @@
+"""Every stored byte of the packs, and every index entry, verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from volfs.store.contract.care import CheckProgress, Damage
+from volfs.store.packs.local_index import LocalIndex
+from volfs.store.packs.rows import PackRow
+from volfs.store.packs.scan import end_of, scan_pack
+from volfs.store.packs.source import PackSource
+
+PROGRESS_STEP = 16 << 20
+
+
+def check_packs(
+    index: LocalIndex, packs: PackSource, rows: list[PackRow], *, read_data: bool
+) -> Iterator[Damage | CheckProgress]:
+    """What is wrong up to each pack's durable length. Holds no lock and no transaction.
+
+    What no index entry names is checked too but need not be there; what lies after the
+    durable length is somebody's unfinished upload and not looked at.
+    """
+    total, done, reported = sum(row.durable for row in rows), 0, 0
+    for row in rows:
+        for item in scan_pack(packs, row, read_data=read_data):
+            if isinstance(item, Damage):
+                # Deleted by gc since the packs were listed, perhaps.
+                if index.find_pack(row.pack) is not None:
+                    yield item
+            elif done + end_of(item) - reported >= PROGRESS_STEP:
+                reported = done + end_of(item)
+                yield CheckProgress(reported, total)
+        done += row.durable

@@ -1,0 +1,73 @@
+"""Index entries from packs alone, for an index that is made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from volfs.model.objects import Oid
+from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
+from volfs.store.contract.care import CheckProgress
+from volfs.store.packs.local_index import ROWS_AT_ONCE, LocalIndex
+from volfs.store.packs.rows import IndexEntry, PackRow, place_found
+from volfs.store.packs.scan import end_of, find_kind, find_record_problem, scan_records
+from volfs.store.packs.source import PackSource
+
+
+class Rebuilder:
+    """Scans packs whole and puts what is right into an index that has none of it."""
+
+    def __init__(self, index: LocalIndex, packs: PackSource, known: Mapping[int, PackRow]) -> None:
+        self._index = index
+        self._packs = packs
+        self._known = known
+        """Rows that the former index had."""
+        self.packs = 0
+        self.objects = 0
+        self.bytes = 0
+        self.damaged_packs = 0
+
+    def run(self, packs: list[int]) -> Iterator[CheckProgress]:
+        """Index what is in these packs."""
+        total = sum(self._packs.get_size(pack) for pack in packs)
+        for pack in packs:
+            self._add_pack(pack)
+            yield CheckProgress(min(self.bytes, total), total)
+        with self._index.environment.write() as txn:
+            for pack in self._known.keys() - set(packs):
+                # Its file is gone, or was not made yet.
+                self._index.adopt_pack(txn, self._known[pack])
+
+    def _add_pack(self, pack: int) -> None:
+        known = self._known.get(pack)
+        size = self._packs.get_size(pack)
+        kind, end, is_damaged = find_kind(self._packs, pack), 0, False
+        batch: list[tuple[Oid, IndexEntry]] = []
+        for item in scan_records(self._packs, pack, min(size, known.durable) if known else size):
+            if isinstance(item, Gap):
+                is_damaged |= known is not None or not item.torn
+            elif not find_record_problem(kind or pack_kind(item.header.kind), item, True):
+                kind, end = kind or pack_kind(item.header.kind), end_of(item)
+                self._add(batch, pack, item)
+        row = known or PackRow(pack, kind or PackKind.DATA, end or _whole(size))
+        self._put(batch, row)
+        self.packs += 1
+        self.bytes += size
+        self.damaged_packs += is_damaged
+
+    def _add(self, batch: list[tuple[Oid, IndexEntry]], pack: int, record: Record) -> None:
+        batch.append((record.header.oid, place_found(pack, record)))
+        if len(batch) == ROWS_AT_ONCE:
+            self._put(batch, None)
+
+    def _put(self, batch: list[tuple[Oid, IndexEntry]], row: PackRow | None) -> None:
+        with self._index.environment.write() as txn:
+            for oid, entry in batch:
+                self.objects += self._index.replace_entry(txn, oid, None, entry)
+            if row is not None:
+                self._index.adopt_pack(txn, row)
+        batch.clear()
+
+
+def _whole(size: int) -> int:
+    """The durable length of a pack in which nothing is known: nobody may cut it."""
+    return size if size > PACK_HEADER_SIZE else 0
