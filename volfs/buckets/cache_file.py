@@ -67,7 +67,7 @@ class CacheFile:
 
     def find_present(self, start: int, end: int) -> list[tuple[int, int]]:
         """Which parts of these bytes seem to be there, and are worth a ``read``."""
-        known = self._load()
+        known = self._load(waits=True)
         if known is None:
             return []
         first, last = start // BLOCK, (end - 1) // BLOCK
@@ -94,7 +94,7 @@ class CacheFile:
         os.utime(self._fd)
 
     def _read_verified(self, start: int, end: int, waits: bool) -> Buffer | None:
-        known, first, last = self._load(), start // BLOCK, (end - 1) // BLOCK
+        known, first, last = self._load(waits), start // BLOCK, (end - 1) // BLOCK
         if known is None:
             return None
         sums = read_sums(known.page, first, last)
@@ -115,12 +115,16 @@ class CacheFile:
             for n, wanted in enumerate(sums)
         )
 
-    def _load(self) -> _Known | None:
-        """What the file says now; None if it is not of this segment."""
+    def _load(self, waits: bool) -> _Known | None:
+        """What the file says now; None if it is not of this segment, or that would wait."""
         stamp, known = self._find_stamp(), self._known
         if stamp == known.stamp and known.page:
             return known
-        page = b"" if self.is_gone else os.pread(self._fd, PAGE, self.segment.page_offset)
+        at = self.segment.page_offset
+        data = b"" if self.is_gone else self._pread(at, at + PAGE, waits)
+        if data is None and not waits:
+            return None
+        page = bytes(data or b"")
         if not self.segment.is_page(page):
             self.is_gone = True
             return None

@@ -70,7 +70,7 @@ class CachedBucket:
             memory=memory,
             count_slots=count_slots,
             keep=self._keep,
-            is_there=self._is_on_disk,
+            narrow=self._narrow,
         )
         self.writer = CacheWriter(disk, self.fetcher.wake)
         self._lock = threading.Lock()
@@ -152,8 +152,10 @@ class CachedBucket:
     def _keep(self, part: Part) -> bool:
         return self.writer.offer(part)
 
-    def _is_on_disk(self, target: Target, start: int, end: int) -> bool:
-        return not subtract([(start, end)], self.disk.list_present(target.content, start, end))
+    def _narrow(self, target: Target, whole: Range) -> Range | None:
+        """From the first byte that is not on the disk to the last one."""
+        missing = subtract([whole], self.disk.list_present(target.content, *whole))
+        return (missing[0][0], missing[-1][1]) if missing else None
 
 
 def open_cached_bucket(bucket: Bucket, disk: DiskCache | None = None) -> CachedBucket:
@@ -271,10 +273,9 @@ class CachedObject:
             self._ask_ahead(window)
 
     def _ask_ahead(self, window: Range) -> None:
-        bucket, content = self._bucket, self._target.content
+        # What is on the disk is left out when a thread begins with it: this one may not wait.
         whole = round_out(*window, self.size, BLOCK)
-        missing = subtract([whole], bucket.disk.list_present(content, *whole))
-        bucket.fetcher.read_ahead(self._target, _join(missing))
+        self._bucket.fetcher.read_ahead(self._target, [whole])
 
 
 def _join(ranges: Sequence[Range]) -> list[Range]:

@@ -104,15 +104,18 @@ class DiskCache:
         ]
 
     def _find_present(self, segment: Segment, start: int, end: int) -> list[Range]:
-        return self._ask(segment, lambda file: file.find_present(start, end)) or []
+        return self._ask(segment, lambda file: file.find_present(start, end), waits=True) or []
 
     def _read_segment(self, segment: Segment, start: int, end: int, waits: bool) -> Buffer | None:
-        return self._ask(segment, lambda file: file.read(start, end, waits=waits))
+        return self._ask(segment, lambda file: file.read(start, end, waits=waits), waits=waits)
 
-    def _ask(self, segment: Segment, ask: Callable[[CacheFile], T]) -> T | None:
-        """What its file answers; of a file that was deleted, the one that came after it."""
+    def _ask(self, segment: Segment, ask: Callable[[CacheFile], T], *, waits: bool) -> T | None:
+        """What its file answers; of a file that was deleted, the one that came after it.
+
+        Without ``waits`` only of a file that is open: to open one may take its time.
+        """
         for _ in range(2):
-            file = self._find_file(segment)
+            file = self._find_open(segment) or (self._open_file(segment) if waits else None)
             if file is None:
                 return None
             try:
@@ -122,7 +125,7 @@ class DiskCache:
             if file.is_damaged:
                 self.damaged += 1
                 file.is_damaged = False
-            if answer or not (file.is_gone or self._is_replaced(file)):
+            if answer or not (file.is_gone or (waits and self._is_replaced(file))):
                 return answer
             self._forget(file)
         return None
@@ -134,14 +137,16 @@ class DiskCache:
         except (OSError, LocalFileError):
             return True
 
-    def _find_file(self, segment: Segment) -> CacheFile | None:
-        if not self.limit:
-            return None
+    def _find_open(self, segment: Segment) -> CacheFile | None:
         with self._mutex:
             file = self._open.get(segment)
             if file is not None:
                 self._open.move_to_end(segment)
-                return file
+            return file
+
+    def _open_file(self, segment: Segment) -> CacheFile | None:
+        if not self.limit:
+            return None
         try:
             file = CacheFile(segment, self.place.open_file(segment.name, OPEN))
         except (OSError, LocalFileError):

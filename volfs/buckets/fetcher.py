@@ -85,15 +85,15 @@ class Fetcher:
         memory: int,
         count_slots: Callable[[], int] = lambda: THREADS,
         keep: Callable[[Part], object] = lambda part: None,
-        is_there: Callable[[Target, int, int], bool] = lambda target, start, end: False,
+        narrow: Callable[[Target, Range], Range | None] = lambda target, whole: whole,
     ) -> None:
         self._fetch = fetch
         self._memory = memory
         self._count_slots = count_slots
         self._keep = keep
         """Takes a part to write it to the disk, if it likes."""
-        self._is_there = is_there
-        """Whether somebody else has brought the bytes meanwhile."""
+        self._narrow = narrow
+        """What of a range is not cached yet, in one piece; None if all of it is."""
         self._turn = threading.Condition()
         self._parts = Parts(memory)
         self._flights: dict[Content, list[Flight]] = {}
@@ -112,8 +112,8 @@ class Fetcher:
         """Pieces that are in memory and have some of these bytes."""
         with self._turn:
             found = list(self._parts.find(content, start, end))
-            if self._ahead:
-                self._turn.notify_all()
+            if found and self._ahead:
+                self._turn.notify()
         return found
 
     def want(self, target: Target, ranges: Sequence[Range]) -> tuple[list[Piece], list[Flight]]:
@@ -147,7 +147,7 @@ class Fetcher:
         """There may be memory again."""
         with self._turn:
             if self._ahead:
-                self._turn.notify_all()
+                self._turn.notify()
 
     def close(self) -> None:
         """End the threads when they are done. Who waits for what has not begun gets an error."""
@@ -203,15 +203,15 @@ class Fetcher:
         if not flights:
             del self._flights[target.content]
         (self._wanted if is_wanted else self._ahead).extend(new)
-        self._start_threads()
+        self._start_threads(len(new))
         return new
 
-    def _start_threads(self) -> None:
+    def _start_threads(self, count: int) -> None:
         waiting = len(self._wanted) + min(len(self._ahead), AHEAD)
         for _ in range(min(waiting - self._idle, THREADS - self._threads)):
             self._threads += 1
             threading.Thread(target=self._run, name="fetch", daemon=True).start()
-        self._turn.notify_all()
+        self._turn.notify(count)
 
     # --- flying ----------------------------------------------------------
 
@@ -222,7 +222,7 @@ class Fetcher:
             finally:
                 with self._turn:
                     self._flying -= 1
-                    self._turn.notify_all()
+                    self._turn.notify()
 
     def _take(self) -> Flight | None:
         """The next flight; None when there was none for some time."""
@@ -252,10 +252,11 @@ class Fetcher:
         return needed <= self._memory or not self._flying_ahead + self._parts.count_needed()
 
     def _fly(self, flight: Flight) -> None:
-        target, start, end = flight.target, flight.start, flight.end
+        target = flight.target
         try:
-            if not flight.is_wanted and self._is_there(target, start, end) and self._cancel(flight):
+            if not flight.is_wanted and not self._shorten(flight):
                 return
+            start, end = flight.start, flight.end
             data = self._fetch(target, start, end)
         except BaseException as error:  # noqa: BLE001  it is theirs who wait
             self._fail(flight, error)
@@ -267,12 +268,18 @@ class Fetcher:
             self._leave(flight)
         flight.land(data)
 
-    def _cancel(self, flight: Flight) -> bool:
-        """Give a flight up, unless it is wanted by now."""
+    def _shorten(self, flight: Flight) -> bool:
+        """Leave out what is cached, unless the flight is wanted by now; whether any is left."""
+        left = self._narrow(flight.target, (flight.start, flight.end))
         with self._turn:
-            if not flight.is_wanted:
+            if flight.is_wanted:
+                return True
+            if left is None:
                 self._leave(flight)
-            return not flight.is_wanted
+                return False
+            self._flying_ahead -= flight.end - flight.start - (left[1] - left[0])
+            flight.start, flight.end = left
+            return True
 
     def _fail(self, flight: Flight, error: BaseException) -> None:
         with self._turn:
