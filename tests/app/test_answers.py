@@ -146,7 +146,7 @@ def test_a_cancelled_call_tells_the_other_end(connect) -> None:
     told = threading.Event()
 
     def serve(incoming: Incoming) -> None:
-        incoming.on_cancel = told.set
+        incoming.when_cancelled(told.set)
 
     ours, _ = connect(serve)
     ours.call(b"").cancel()
@@ -155,7 +155,8 @@ def test_a_cancelled_call_tells_the_other_end(connect) -> None:
 
 def test_who_stops_iterating_cancels() -> None:
     cancelled = threading.Event()
-    answer = Answer(cancelled.set)
+    answer = Answer()
+    answer.work_on(cancelled.set)
     answer.add(b"1")
     items = answer.iter_items()
     assert next(items) == b"1"

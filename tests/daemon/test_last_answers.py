@@ -23,9 +23,9 @@ from volfs.daemon.mount_control import MountControl
 from volfs.daemon.whereabouts import Whereabouts
 server.LAST_ANSWERS = 0.0
 services = []
-def remember(self, *arguments):
+def remember(self, *arguments, **options):
     services.append(self)
-    begin(self, *arguments)
+    begin(self, *arguments, **options)
 begin, MountControl.__init__ = MountControl.__init__, remember
 def unmount(self, **options):
     done = take_away(self, **options)

@@ -60,19 +60,15 @@ class _Changes:
 
 
 class Answer:
-    """Filled by one thread, awaited by others. ``on_cancel`` is told when nobody wants it,
-    ``on_taken`` how many bytes of items have been read.
+    """Filled by one thread, awaited by others. Whoever works on it says so with ``work_on``.
 
     Who fills it waits for who reads the items, unless it ``is_unlimited``.
     """
 
-    def __init__(
-        self, on_cancel: Callable[[], None] | None = None, *, is_unlimited: bool = False
-    ) -> None:
-        self.on_cancel = on_cancel
-        self.on_taken: Callable[[int], None] = lambda amount: None
-        self.commit_now: Callable[[], None] = lambda: None
-        """Commits what the call has written so far, for who shows of it before it ends."""
+    def __init__(self, *, is_unlimited: bool = False) -> None:
+        self._on_cancel: Callable[[], None] | None = None
+        self._on_taken: Callable[[int], None] | None = None
+        self._commit: Callable[[], None] | None = None
         self.is_unlimited = is_unlimited
         self._taken = 0
         self.is_cancelled = False
@@ -83,6 +79,21 @@ class Answer:
         self._listeners: list[Callable[[], None]] = []
 
     # --- filling it ------------------------------------------------------
+
+    def work_on(
+        self,
+        on_cancel: Callable[[], None] | None = None,
+        *,
+        on_taken: Callable[[int], None] | None = None,
+        commit: Callable[[], None] | None = None,
+    ) -> None:
+        """Be told from now on when nobody wants it, and how many bytes of items have been read.
+
+        ``commit`` commits what the call has written so far. What is left out stays as it is.
+        """
+        self._on_cancel = on_cancel or self._on_cancel
+        self._on_taken = on_taken or self._on_taken
+        self._commit = commit or self._commit
 
     def add(self, item: bytes) -> None:
         self._items.append(item)
@@ -100,7 +111,7 @@ class Answer:
             if self._outcome is not None:
                 return
             self._outcome = outcome
-            self.on_cancel = None  # it may refer to what has run it
+            self._on_cancel = None  # it may refer to what has run it
             listeners, self._listeners = self._listeners, []
         self._changes.wake()
         for listener in listeners:
@@ -157,7 +168,7 @@ class Answer:
         item = self._items.popleft()
         self._taken += compute_cost(item)
         if self._taken >= TAKEN_STEP:
-            self.on_taken(self._taken)
+            self.tell_taken(self._taken)
             self._taken = 0
         return item
 
@@ -167,8 +178,18 @@ class Answer:
     def cancel(self) -> None:
         """Nobody wants it any more. What has been done already stays done."""
         self.is_cancelled = True
-        if (on_cancel := self.on_cancel) is not None:
+        if (on_cancel := self._on_cancel) is not None:
             on_cancel()
+
+    def tell_taken(self, amount: int) -> None:
+        """So many bytes of items have been read, or will never wait."""
+        if self._on_taken is not None:
+            self._on_taken(amount)
+
+    def commit_now(self) -> None:
+        """Commit what the call has written so far, for whoever shows of it before it ends."""
+        if self._commit is not None:
+            self._commit()
 
 
 def _get_body(outcome: Outcome) -> bytes:

@@ -40,7 +40,7 @@ class Incoming:
 
     def __init__(self, connection: Connection, number: int, body: bytes) -> None:
         self.body = body
-        self.on_cancel: Callable[[], None] = lambda: None
+        self._on_cancel: Callable[[], None] | None = None
         self.is_cancelled = False
         self._connection = connection
         self._number = number
@@ -78,7 +78,12 @@ class Incoming:
     def cancel(self) -> None:
         self.is_cancelled = True
         self.taken(0)
-        self.on_cancel()
+        if self._on_cancel is not None:
+            self._on_cancel()
+
+    def when_cancelled(self, listener: Callable[[], None] | None) -> None:
+        """Tell this one, and no other, when the other end does not want it any more."""
+        self._on_cancel = listener
 
 
 class Connection:
@@ -112,8 +117,10 @@ class Connection:
         """Call the other end."""
         answer = answer or Answer()
         number = next(self._numbers)
-        answer.on_cancel = lambda: self.send(FrameKind.CANCEL, number, b"")
-        answer.on_taken = lambda amount: self.send(FrameKind.TAKEN, number, _AMOUNT.pack(amount))
+        answer.work_on(
+            lambda: self.send(FrameKind.CANCEL, number, b""),
+            on_taken=lambda amount: self.send(FrameKind.TAKEN, number, _AMOUNT.pack(amount)),
+        )
         with self._registering:
             if self._loss is not None:
                 answer.fail(self._loss)
@@ -121,7 +128,7 @@ class Connection:
             self._answers[number] = answer
         self.send(FrameKind.CALL, number, body)
         if answer.is_unlimited:
-            answer.on_taken(UNLIMITED)
+            answer.tell_taken(UNLIMITED)
         return answer
 
     def send(self, kind: FrameKind, number: int, body: bytes) -> None:

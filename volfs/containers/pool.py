@@ -108,7 +108,7 @@ class Pool:
     ) -> Answer:
         """``is_unlimited``: its items need not be read for it to go on."""
         call = Call(message, is_unlimited, batching)
-        call.answer.on_cancel = lambda: self._cancel(call)
+        call.answer.work_on(lambda: self._cancel(call))
         self._queue(call)
         return call.answer
 
@@ -296,10 +296,11 @@ class Pool:
     def _await_result(self, running: Running, batch: Batch, message: Sent) -> bytes:
         """CallFailedError."""
         relay = _Relay(batch[0].answer)
-        batch[0].answer.commit_now = running.commit_changes
+        first = batch[0].answer
+        first.work_on(on_taken=relay.tell_taken, commit=running.commit_changes)
         running.call(message, relay)
         for call in batch:
-            call.answer.on_cancel = partial(_cancel_if_unwanted, batch, relay)
+            call.answer.work_on(partial(_cancel_if_unwanted, batch, relay))
         _cancel_if_unwanted(batch, relay)
         try:
             return relay.wait(self.options.timeout)
@@ -332,7 +333,7 @@ class Pool:
         return 0 if isinstance(call.message, HandleRequest) else self.options.retries.max_retries
 
     def _queue_again(self, call: Call) -> None:
-        call.answer.on_cancel = lambda: self._cancel(call)
+        call.answer.work_on(lambda: self._cancel(call))
         timer = threading.Timer(
             self.options.retries.delay(call.attempts), self._queue, args=(call,)
         )
@@ -376,8 +377,10 @@ class _Relay(Answer):
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(is_unlimited=answer.is_unlimited)
-        self.add = answer.add  # type: ignore[method-assign]
-        answer.on_taken = lambda amount: self.on_taken(amount)
+        self._caller = answer
+
+    def add(self, item: bytes) -> None:
+        self._caller.add(item)
 
 
 def _cancel_if_unwanted(batch: Batch, relay: _Relay) -> None:

@@ -53,7 +53,7 @@ class WebApps:
 
     def handle(self, incoming: Incoming, request: HandleRequest) -> None:
         """Answer a request; what the application raises is raised. InvalidError."""
-        incoming.on_cancel = lambda: None
+        incoming.when_cancelled(None)
         with self._lock:
             started = self._started.get(request.method)
             if started is None:

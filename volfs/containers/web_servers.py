@@ -30,7 +30,7 @@ def run_web_server(
     if _is_open(endpoint.port):
         raise InvalidError(f"port {endpoint.port}: another program listens there already")
     unwanted = threading.Event()
-    incoming.on_cancel = unwanted.set
+    incoming.when_cancelled(unwanted.set)
     failed: list[BaseException] = []
     wait_for_function = threading.Thread(
         target=_run, args=(lambda: wait_for(function()), failed, unwanted), daemon=True

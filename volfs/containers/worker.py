@@ -70,7 +70,7 @@ class Worker:
             self._stop()
 
     def _receive(self, incoming: Incoming) -> None:
-        incoming.on_cancel = self._end_the_only_call
+        incoming.when_cancelled(self._end_the_only_call)
         self._inbox.put(incoming)
 
     def _end_the_only_call(self) -> None:
@@ -176,7 +176,7 @@ class Worker:
             return self._web_apps
 
     def _send_items(self, incoming: Incoming, generator: Any) -> None:
-        incoming.on_cancel = lambda: None
+        incoming.when_cancelled(None)
         items: Any = generator
         if inspect.isasyncgen(generator):
             items = self._loop.iterate(generator)

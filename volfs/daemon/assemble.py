@@ -88,6 +88,7 @@ async def open_rooms(
         clock=now_ns,
         random=lambda: secrets.randbits(62) + 1,
         read_only=options.is_read_only,
+        follows=volume.is_network and options.at is None,
     )
     bridge = Bridge(view)
     await _fill(state, bridge, catalog, recorded)

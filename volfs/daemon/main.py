@@ -193,10 +193,9 @@ def _wire(
     options: MountOptions, session: OpenSession, committer: Committer, place: Whereabouts
 ) -> ServedVolume:
     interval = _choose_interval(options, committer.volume)
-    follows = committer.volume.is_network and options.at is None
+    follows = committer.state.follows
     if follows:
         interval = FLUSH_INTERVAL
-        committer.state.follows = True
     auto_commit = None if committer.state.read_only else interval or None
 
     if auto_commit and not follows and options.sign_fd is not None:
@@ -216,12 +215,16 @@ def _wire(
             sync_root,
             committer.store.care.get_space,
         )
-    service = MountControl(committer, operations, place, auto_commit)
-    service.pinned = options.at is not None
-    service.at_end = options.at_end
-    service.follows = follows
-    service.session = identify_session(session.path)
-    service.find_overlay = session.find_place
+    service = MountControl(
+        committer,
+        operations,
+        place,
+        auto_commit=auto_commit,
+        at_end=options.at_end,
+        pinned=options.at is not None,
+        session=identify_session(session.path),
+        find_overlay=session.find_place,
+    )
     return ServedVolume(options, session, committer, operations, service)
 
 

@@ -57,22 +57,27 @@ class MountControl(Unmounting):
         committer: Committer,
         operations: Operations,
         place: Whereabouts,
+        *,
         auto_commit: float | None,
+        at_end: AtEnd,
+        pinned: bool,
+        session: str,
+        find_overlay: Callable[[], Path | None],
     ) -> None:
-        super().__init__(operations, place)
+        """``session`` is as ``identify_session`` says it; ``find_overlay`` tells where the
+        overlay's directory is by now, None if it was deleted."""
+        super().__init__(operations, place, at_end)
         self.operations = operations
         self.committer = committer
         self.auto_commit = auto_commit
-        self.pinned = False
+        self.pinned = pinned
         """Whether it was asked for one version and shows no other."""
-        self.follows = False
+        self.follows = committer.state.follows
         """Whether it shows the newest version by itself, open files or not."""
         self._asking = trio.CapacityLimiter(2)
         """Threads of their own: those that a disk keeps are nobody else's."""
-        self.session = ""
-        """Which it has, as ``identify_session`` says it."""
-        self.find_overlay: Callable[[], Path | None] = lambda: None
-        """Where the overlay's directory is by now; None if it was deleted."""
+        self.session = session
+        self.find_overlay = find_overlay
 
     async def run(self, call: Callable[..., Any], *arguments: object) -> Any:
         return await self.committer.bridge.run(call, *arguments)

@@ -33,11 +33,11 @@ LAST_USERS = 2.0
 class Unmounting(ABC):
     """One mount's end. ``at_end``: what becomes of its changes."""
 
-    def __init__(self, operations: Mountable, place: Whereabouts) -> None:
+    def __init__(self, operations: Mountable, place: Whereabouts, at_end: AtEnd = "commit") -> None:
         self.operations = operations
         self.place = place
         self.socket: Bound | None = None
-        self.at_end: AtEnd = "commit"
+        self.at_end = at_end
         self.left = ""
         """The overlay that stays, by name, once ``finished``."""
         self._unmounting = trio.Lock()

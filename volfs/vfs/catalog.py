@@ -130,8 +130,7 @@ class Catalog:
         After the view was swapped every record is made anew, whoever flushes first.
         """
         overlay = state.overlay
-        inos, names = overlay.unrecorded, overlay.unrecorded_names
-        overlay.unrecorded, overlay.unrecorded_names = set(), set()
+        inos, names = overlay.take_unrecorded()
         view = (state.view.head, state.view.snapshot)
         rebased, self._view = view != self._view, view
         if rebased or overlay.is_clean:  # directories may be recorded for what was below them
@@ -139,7 +138,7 @@ class Catalog:
         kept = find_kept(state, inos)
         inos |= kept.keys() - self._recorded
         stamp = os.urandom(16)
-        numbers, state.inodes.numbers.unrecorded = state.inodes.numbers.unrecorded, set()
+        numbers = state.inodes.numbers.take_unrecorded()
         flush = Flush([], [], state.scratch.take(), inos, names, numbers, [], stamp)
         flush.records.extend(self._inode_records(state, flush, kept))
         flush.records.extend(self._name_record(state, ino, name) for ino, name in names)
@@ -158,9 +157,8 @@ class Catalog:
 
     def give_back(self, state: MountState, flush: Flush) -> None:
         """A flush could not be written: it is still to be recorded."""
-        state.overlay.unrecorded |= flush.inos
-        state.overlay.unrecorded_names |= flush.names
-        state.inodes.numbers.unrecorded |= flush.numbers
+        state.overlay.give_back_unrecorded(flush.inos, flush.names)
+        state.inodes.numbers.give_back_unrecorded(flush.numbers)
         state.scratch.give_back(flush.works)
         for extents in flush.maps:
             extents.touched = None

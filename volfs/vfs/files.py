@@ -228,9 +228,9 @@ class Files:
             return 0
         self.state.profile.check_file_size(end)
         was_base = file.extents is None
-        self._materialise(file)
+        extents = self._materialise(file)
         try:
-            self.state.scratch.write(file, offset, data)
+            file.run = self.state.scratch.write(extents, file.run, offset, data)
         except VolfsError:
             if was_base:
                 file.extents = None
@@ -247,20 +247,21 @@ class Files:
         """Cut a file, or extend it with zeros."""
         self.state.check_writable()
         self.state.profile.check_file_size(size)
-        self._materialise(file)
+        extents = self._materialise(file)
         before = file.entry.size
-        self.state.scratch.truncate(file, size)
+        file.run = self.state.scratch.truncate(extents, file.run, size)
         self.state.refused.forget(file, size, before)
         mode = caller.keep_mode(file.entry.mode, file.entry.gid)
         self._changed(file, mode)
 
-    def _materialise(self, file: File) -> None:
+    def _materialise(self, file: File) -> ExtentMap:
         if file.entry.kind != FileKind.FILE:
             raise InvalidOperationError("has no content")
         if file.extents is None:
             file.base = file.entry
             file.counted = self.state.get_counted(file)
             file.extents = ExtentMap.of_base(file.entry.size)
+        return file.extents
 
     def _changed(self, file: File, mode: int) -> None:
         assert file.extents is not None

@@ -87,6 +87,15 @@ class Numbers:
             self._exceptions[key] = number
             self._keys[number] = key
 
+    def take_unrecorded(self) -> set[Key]:
+        """The keys that the catalog is to record now, and that are not due again."""
+        taken, self.unrecorded = self.unrecorded, set()
+        return taken
+
+    def give_back_unrecorded(self, keys: set[Key]) -> None:
+        """They could not be recorded: they are due again."""
+        self.unrecorded |= keys
+
     def find_exception(self, key: Key) -> int | None:
         """The number to be recorded for this key; None if it is the derived one."""
         return self._exceptions.get(key)

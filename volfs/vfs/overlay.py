@@ -123,6 +123,19 @@ class Overlay:
         if isinstance(inode, Directory):
             self.unrecorded_names.update((inode.ino, name) for name in inode.changed)
 
+    # --- recording -------------------------------------------------------
+
+    def take_unrecorded(self) -> tuple[set[int], set[tuple[int, bytes]]]:
+        """The inodes and names that the catalog is to record now, and that are not due again."""
+        taken = self.unrecorded, self.unrecorded_names
+        self.unrecorded, self.unrecorded_names = set(), set()
+        return taken
+
+    def give_back_unrecorded(self, inos: set[int], names: set[tuple[int, bytes]]) -> None:
+        """They could not be recorded: they are due again."""
+        self.unrecorded |= inos
+        self.unrecorded_names |= names
+
     def find_arenas(self) -> set[int]:
         """Those that have bytes of files that outlive commits."""
         return _arenas_of(self.orphans) | _arenas_of(self.late)

@@ -273,11 +273,14 @@ class Replay:
 
     def gather(self, inode: File, file: LeftFile) -> None:
         """Copy what the file needs of its base: the store has not all of that."""
+        assert inode.extents is not None, "its content was set"
         for piece in file.extents.pieces:
             if piece.source == BASE:
                 for part in self.sources.iter_base(file, piece):
                     assert part.data is not None, "it was there when this was planned"
-                    self.state.scratch.write(inode, part.start, part.data)
+                    inode.run = self.state.scratch.write(
+                        inode.extents, inode.run, part.start, part.data
+                    )
 
     def set_attributes(self, inode: Inode, entry: Entry, *, with_times: bool = True) -> None:
         now = inode.entry

@@ -15,14 +15,14 @@ from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
-from volfs.errors import DamagedObjectError, StoreUnavailableError
+from volfs.errors import DamagedObjectError, StoreUnavailableError, VolfsError
 from volfs.model.block_sums import BlockSums, ceil_block, floor_block
 from volfs.model.extents import ExtentMap, Piece
 from volfs.model.free_room import FreeRoom, Room
 from volfs.model.objects import Buffer
 from volfs.system.files import remove_file, sync_directory
 from volfs.vfs.arena import Arena, Ranges, Work, refuse_deleted, to_store_error
-from volfs.vfs.inode import File, Run
+from volfs.vfs.inode import Run
 
 RUN_MAX = 1 << 20
 SLACK = 16 << 20
@@ -194,30 +194,36 @@ class Scratch:
 
     # --- bytes -----------------------------------------------------------
 
-    def write(self, file: File, offset: int, data: Buffer) -> None:
-        """Put bytes of a materialised file. OutOfSpaceError, and then nothing changed."""
-        extents = file.extents
-        assert extents is not None, "only a materialised file is written"
+    def write(self, extents: ExtentMap, run: Run | None, offset: int, data: Buffer) -> Run | None:
+        """Put bytes of a file. OutOfSpaceError, and then nothing changed.
+
+        ``run`` is the room where its last write ended, as that write returned it.
+        """
         hot = self._find_hot(extents, offset, offset + len(data))
         if hot is not None:
             self._arenas[hot.source].write(data, hot.offset)
-            return
-        if not self._goes_on(file.run, offset):
+            return run
+        if not self._goes_on(run, offset):
             offset, data = self._widen(extents, offset, data)
-        run = self._reserve(file, offset, len(data))
+        former, run = run, self._reserve(run, offset, len(data))
         arena = self._arenas[run.arena]
-        arena.write(data, run.at)
+        try:
+            arena.write(data, run.at)
+        except VolfsError:
+            if run is not former and (room := self._free.add(run.arena, run.at, run.end)):
+                self.punch([room])
+            raise
         arena.note_written(run.at, run.at + len(data))
         self.release(extents.write(offset, offset + len(data), run.arena, run.at))
         run.at += len(data)
         run.logical = offset + len(data)
+        return run
 
-    def truncate(self, file: File, size: int) -> None:
-        """Cut a materialised file, or extend it with zeros."""
-        assert file.extents is not None
-        if file.run is not None and file.run.logical > size:
-            file.run = None  # its last block may be dead now
-        self.release(file.extents.truncate(size))
+    def truncate(self, extents: ExtentMap, run: Run | None, size: int) -> Run | None:
+        """Cut a file, or extend it with zeros. Where its next write may go on, as ``write``."""
+        self.release(extents.truncate(size))
+        # Beyond the end, its last block may be dead now.
+        return None if run is not None and run.logical > size else run
 
     def read(self, number: int, offset: int, length: int) -> Buffer:
         """Exactly ``length`` bytes. From any thread. DamagedObjectError."""
@@ -282,13 +288,12 @@ class Scratch:
     def _read_pieces(self, pieces: Iterable[Piece]) -> bytes:
         return b"".join(self.read(p.source, p.offset, p.end - p.start) for p in pieces)
 
-    def _reserve(self, file: File, offset: int, length: int) -> Run:
+    def _reserve(self, run: Run | None, offset: int, length: int) -> Run:
         """Room for ``length`` bytes, going on where the file's last write ended if it can.
 
         A run that goes on gets twice the room each time: files that grow in turn
         are in few pieces each, and what is written here and there takes what it needs.
         """
-        run = file.run
         if run is None or not self._goes_on(run, offset):
             room = ceil_block(length)
         elif run.at + length <= run.end:
@@ -299,8 +304,7 @@ class Scratch:
                 run.end = self._end = self._end + room
                 run.room += room
                 return run
-        file.run = Run(*self._find_room(room), room, offset)
-        return file.run
+        return Run(*self._find_room(room), room, offset)
 
     def _find_room(self, length: int) -> tuple[int, int]:
         """Fresh room of so many bytes: the arena, and where in it."""

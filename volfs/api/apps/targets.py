@@ -360,7 +360,7 @@ def _answer(incoming: Incoming) -> bytes:
             return pickle.dumps(find_address(reference, method))
         case other:
             raise VolfsError(f"a container said {other!r}")
-    incoming.on_cancel = answer.cancel
+    incoming.when_cancelled(answer.cancel)
     for item in answer.iter_items():
         incoming.item(item)
     return answer.wait()
