@@ -9,10 +9,11 @@ from typing import Any
 
 from volfs.bucketfs.mount import BucketFiles
 from volfs.bucketfs.nodes import ROOT_INO, AnyNode, DirectoryNode
+from volfs.bucketfs.staging import Staging, StagingFacts
 from volfs.bucketfs.state import BucketState, Rules
 from volfs.buckets.access import Bucket, open_memory_bucket
 from volfs.buckets.objects import Data, ObjectInfo
-from volfs.errors import NoEntryError
+from volfs.errors import NoEntryError, NotADirectoryInVolumeError
 
 
 class Counting(Bucket):
@@ -79,7 +80,10 @@ class BucketRig:
         for key, data in (keys or {}).items():
             self.others.put(key, data)
         self.state = BucketState(Rules(**rules), lambda: self.now, lambda: int(self.now * 1e9))
-        self.files = BucketFiles(self.state, self.bucket, lambda info: Direct(self.bucket, info))
+        staging = Staging(directory, "bucket", StagingFacts("memory"))
+        self.files = BucketFiles(
+            self.state, self.bucket, lambda info: Direct(self.bucket, info), staging
+        )
 
     @property
     def others(self) -> Bucket:
@@ -89,7 +93,8 @@ class BucketRig:
     async def find(self, path: str) -> AnyNode | None:
         node: AnyNode | None = self.state.nodes.root
         for name in filter(None, path.split("/")):
-            assert isinstance(node, DirectoryNode)
+            if not isinstance(node, DirectoryNode):
+                raise NotADirectoryInVolumeError(path)
             node, _ = await self.files.lookup(node.ino, name.encode())
             if node is None:
                 return None

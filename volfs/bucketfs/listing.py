@@ -182,10 +182,13 @@ class Listing:
             for name in gone:
                 del self.changes[name]
 
-    def forget(self) -> None:
-        """Nothing is believed any more but our own changes."""
+    def forget_all(self) -> None:
+        """Nothing is believed any more: the directory has other keys now."""
         self.pages.clear()
         self.points.clear()
+        self.changes.clear()
+        self.starts = [b""]
+        self.tokens = {b"": None}
 
 
 def _put(page: ListedPage, name: bytes, facts: Facts | None) -> None:

@@ -139,11 +139,12 @@ def _load_page(
 ) -> tuple[PageNames, str | None]:
     """One page with something on it, its doubts settled, and what to ask for the next one."""
     page = bucket.list_page(prefix, after=token, limit=PAGE)
-    while page.next is not None and not (page.objects or page.prefixes):
-        page = bucket.list_page(prefix, after=page.next, limit=PAGE)
     names = read_page(prefix, page)
-    if page.next is not None and names.end <= start:
-        raise StoreError(f"{prefix}: the service lists keys out of order: {names.end!r}")
+    while page.next is not None and names.end <= start:  # nothing, or the marker alone
+        if names.names:
+            raise StoreError(f"{prefix}: the service lists keys out of order: {names.end!r}")
+        page = bucket.list_page(prefix, after=page.next, limit=PAGE)
+        names = read_page(prefix, page)
     settled = list[bytes]()
     for name in names.doubtful:
         if _has_any(bucket, f"{prefix}{name.decode()}/"):

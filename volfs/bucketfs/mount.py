@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
+
+import trio
 
 from volfs.bucketfs.directories import Directories
 from volfs.bucketfs.files import Handles, OpenObject
 from volfs.bucketfs.looking import Asker, Looking
+from volfs.bucketfs.naming import Naming
 from volfs.bucketfs.nodes import AnyNode, FileNode
+from volfs.bucketfs.renaming import Renaming
+from volfs.bucketfs.staging import Staging
 from volfs.bucketfs.state import BucketState
+from volfs.bucketfs.turns import Turns
+from volfs.bucketfs.writing import Writing
 from volfs.buckets.access import Bucket
-from volfs.errors import StaleInodeError
+from volfs.errors import StaleInodeError, VolfsError
 from volfs.model.text import show
 
 
 class BucketFiles:
     """One mount's operations. Each may raise the errors of ``fuse/errno_map.py``."""
 
-    def __init__(self, state: BucketState, bucket: Bucket, open_object: OpenObject) -> None:
+    def __init__(
+        self, state: BucketState, bucket: Bucket, open_object: OpenObject, staging: Staging
+    ) -> None:
         self.state = state
         self.bucket = bucket
         self.asker = Asker()
         self.looking = Looking(state, bucket, self.asker)
         self.directories = Directories(state, self.looking)
         self.handles = Handles(state, self.looking, open_object)
+        self.staging = staging
+        turns = Turns()
+        self.writing = Writing(state, bucket, self.handles, staging, turns)
+        self.naming = Naming(state, bucket, self.looking, self.writing, turns)
+        self.renaming = Renaming(self.naming)
 
     # --- inodes ----------------------------------------------------------
 
@@ -59,32 +74,47 @@ class BucketFiles:
         node = self.state.get_file(ino)
         if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
             self.state.check_writable()
+        if flags & os.O_TRUNC:
+            self.writing.truncate(node, 0)
+        return self._add_handle(node, flags)
+
+    async def create(self, parent: int, name: bytes, flags: int) -> tuple[int, bool, FileNode]:
+        """A file that is there now, and a handle of it."""
+        exclusive = bool(flags & os.O_EXCL)
+        node = await self.naming.create(parent, name, exclusive=exclusive)
+        if flags & os.O_TRUNC and node.size:
+            self.writing.truncate(node, 0)
+        return *self._add_handle(node, flags), node
+
+    def _add_handle(self, node: FileNode, flags: int) -> tuple[int, bool]:
         number = self.handles.add(node, flags)
         etag = node.facts.etag if node.facts is not None else ""
         keep, node.shown = bool(etag) and node.shown == etag, etag
         return number, keep
 
-    async def flush(self, number: int) -> None:
+    async def flush(self, number: int, *, always: bool = False) -> None:
         """Return when what was written is in the bucket."""
-        self.handles.get(number)
+        await self.writing.flush(self.handles.get(number), always=always)
 
     async def release(self, number: int) -> None:
-        node = self.handles.remove(number)
-        self.state.nodes.drop_if_idle(node)
+        await self.writing.release(number)
 
     # --- what is on its way ----------------------------------------------
 
-    @property
-    def dirty_files(self) -> int:
-        return 0
+    def list_dirty(self) -> list[FileNode]:
+        """Files with something that the bucket has not got."""
+        return [node for node in self.state.written if node.staged and node.staged.is_dirty]
 
     @property
     def dirty_bytes(self) -> int:
-        return 0
-
-    @property
-    def left_files(self) -> int:
-        return 0
+        return sum(node.size for node in self.list_dirty())
 
     async def upload_all(self) -> None:
-        """Upload what is written and not closed; raises nothing."""
+        """Upload what is written and not closed; what fails is logged."""
+        async with trio.open_nursery() as nursery:
+            for node in self.list_dirty():
+                nursery.start_soon(self._upload_quietly, node)
+
+    async def _upload_quietly(self, node: FileNode) -> None:
+        with suppress(VolfsError):
+            await self.writing.save(node)

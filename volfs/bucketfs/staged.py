@@ -83,7 +83,7 @@ class Staged:
 
     def touch(self) -> None:
         """Let it be uploaded, though no byte is new."""
-        with _keeping():
+        with keeping():
             self._change()
 
     def _change(self) -> None:
@@ -95,7 +95,7 @@ class Staged:
         """OutOfSpaceError, FileTooLargeError."""
         end = offset + len(data)
         _check_size(end)
-        with _keeping():
+        with keeping():
             self._change()
             _write_all(self._data, data, offset)
             if offset < self._kept:
@@ -107,7 +107,7 @@ class Staged:
     def truncate(self, size: int) -> None:
         """Cut it off or let it grow by zeros."""
         _check_size(size)
-        with _keeping():
+        with keeping():
             self._change()
             if size < self._kept:
                 self._note(_CUT, size, 0)
@@ -130,12 +130,12 @@ class Staged:
         self.failed = None
         self.rebase(facts)
         if not self.is_dirty:
-            with _keeping():
+            with keeping():
                 self._note(_STATE, _SAVED, 0)
 
     def _note_about(self, about: About) -> None:
         self.about = about
-        with _keeping():
+        with keeping():
             self._note(_ABOUT, 0, 0, msgspec.json.encode(about))
 
     def _note(self, kind: int, offset: int, length: int, more: bytes = b"") -> None:
@@ -176,7 +176,7 @@ class Staged:
 
     def read(self, start: int, end: int) -> bytes:
         """Local bytes; zeros where the file was never written. Any thread."""
-        with _keeping():
+        with keeping():
             data = os.pread(self._data, end - start, start)
         return data + bytes(end - start - len(data))
 
@@ -207,7 +207,7 @@ def create_staged(stem: Path, key: str, base: Facts | None) -> Staged:
     """A new one, over an object or over none. OutOfSpaceError."""
     about = About(key) if base is None else About(key, base.etag, base.size, base.mtime_ns)
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    with _keeping():
+    with keeping():
         data = os.open(stem.with_suffix(DATA), flags, 0o600)
         try:
             os.ftruncate(data, about.size)
@@ -267,7 +267,7 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
 
 
 @contextmanager
-def _keeping() -> Iterator[None]:
+def keeping() -> Iterator[None]:
     """What the local disk refuses, as our errors."""
     try:
         yield

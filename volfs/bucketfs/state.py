@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from volfs.bucketfs.names import DIRECTORY, Facts
 from volfs.bucketfs.nodes import AnyNode, DirectoryNode, FileNode, NodeTable
 from volfs.errors import (
-    InvalidOperationError,
     IsADirectoryInVolumeError,
     NotADirectoryInVolumeError,
     ReadOnlyMountError,
@@ -44,6 +43,8 @@ class BucketState:
         self.began_ns = now_ns()
         self.nodes = NodeTable()
         self.open_files = 0
+        self.written: set[FileNode] = set()
+        """Files with bytes that are staged."""
         self._hidden: set[int] = set()
 
     # --- finding ---------------------------------------------------------
@@ -152,8 +153,3 @@ class BucketState:
     @property
     def hidden(self) -> int:
         return len(self._hidden)
-
-
-def check_rename_flags(flags: int, allowed: int) -> None:
-    if flags & ~allowed:
-        raise InvalidOperationError(f"rename flags {flags:#x}")

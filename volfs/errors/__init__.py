@@ -203,6 +203,12 @@ class LimitError(FileSystemError):
     level = INFO
 
 
+class CrossDeviceError(FileSystemError):
+    """A rename that is to be done by copying, as between two file systems."""
+
+    code = "cross-device"
+
+
 class NoAttributeError(FileSystemError):
     code = "no-attribute"
 

@@ -20,6 +20,7 @@ from pyfuse3 import (
     ModeT,
     ReaddirToken,
     RequestContext,
+    SetattrFields,
     StatvfsData,
 )
 
@@ -27,7 +28,7 @@ from volfs.bucketfs.attributes import BLOCK, Attributes, describe
 from volfs.bucketfs.directories import FIRST
 from volfs.bucketfs.mount import BucketFiles
 from volfs.bucketfs.nodes import AnyNode
-from volfs.errors import VolfsError
+from volfs.errors import InvalidOperationError, NotPermittedError, VolfsError
 from volfs.fuse.mountable import Mountable
 from volfs.fuse.request_guard import guarded
 from volfs.model.names import NAME_MAX, show_path
@@ -91,6 +92,77 @@ class BucketOperations(Mountable):
     async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
         return True  # the kernel checks, by ``default_permissions``
 
+    @guarded
+    async def setattr(
+        self,
+        inode: InodeT,
+        attr: EntryAttributes,
+        fields: SetattrFields,
+        fh: FileHandleT | None,
+        ctx: RequestContext,
+    ) -> EntryAttributes:
+        node = await self.files.naming.set_attributes(
+            inode,
+            size=attr.st_size if fields.update_size else None,
+            is_open=fh is not None,
+            mode=attr.st_mode if fields.update_mode else None,
+            uid=attr.st_uid if fields.update_uid else None,
+            gid=attr.st_gid if fields.update_gid else None,
+            mtime_ns=attr.st_mtime_ns if fields.update_mtime else None,
+            atime_ns=attr.st_atime_ns if fields.update_atime else None,
+        )
+        return _to_entry(describe(self.state, node))
+
+    # --- names -----------------------------------------------------------
+
+    @guarded
+    async def mkdir(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, ctx: RequestContext
+    ) -> EntryAttributes:
+        return self._tell(await self.files.naming.make_directory(parent_inode, name))
+
+    @guarded
+    async def mknod(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
+    ) -> EntryAttributes:
+        raise NotPermittedError("a bucket has files and directories alone")
+
+    @guarded
+    async def symlink(
+        self, parent_inode: InodeT, name: FileNameT, target: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        raise NotPermittedError("a bucket has no links")
+
+    @guarded
+    async def link(
+        self, inode: InodeT, new_parent_inode: InodeT, new_name: FileNameT, ctx: RequestContext
+    ) -> EntryAttributes:
+        raise NotPermittedError("a bucket has no links")
+
+    @guarded
+    async def unlink(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+        await self.files.naming.unlink(parent_inode, name)
+
+    @guarded
+    async def rmdir(self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext) -> None:
+        await self.files.naming.remove_directory(parent_inode, name)
+
+    @guarded
+    async def rename(
+        self,
+        parent_inode_old: InodeT,
+        name_old: FileNameT,
+        parent_inode_new: InodeT,
+        name_new: FileNameT,
+        flags: FlagT,
+        ctx: RequestContext,
+    ) -> None:
+        if flags & ~pyfuse3.RENAME_NOREPLACE:
+            raise InvalidOperationError(f"rename flags {flags:#x}")
+        names = (parent_inode_old, name_old, parent_inode_new, name_new)
+        replaces = not flags & pyfuse3.RENAME_NOREPLACE
+        await self.files.renaming.rename(*names, replaces=replaces)
+
     # --- files -----------------------------------------------------------
 
     @guarded
@@ -99,8 +171,19 @@ class BucketOperations(Mountable):
         return FileInfo(fh=FileHandleT(number), keep_cache=keep)
 
     @guarded
+    async def create(
+        self, parent_inode: InodeT, name: FileNameT, mode: ModeT, flags: FlagT, ctx: RequestContext
+    ) -> tuple[FileInfo, EntryAttributes]:
+        number, keep, node = await self.files.create(parent_inode, name, flags)
+        return FileInfo(fh=FileHandleT(number), keep_cache=keep), self._tell(node)
+
+    @guarded
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
-        return cast(bytes, await self.files.handles.read(fh, off, size))  # any buffer does
+        return cast(bytes, await self.files.writing.read(fh, off, size))  # any buffer does
+
+    @guarded
+    async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
+        return self.files.writing.write(fh, off, buf)
 
     @guarded
     async def flush(self, fh: FileHandleT) -> None:
@@ -108,7 +191,7 @@ class BucketOperations(Mountable):
 
     @guarded
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
-        await self.files.flush(fh)
+        await self.files.flush(fh, always=True)
 
     @guarded
     async def release(self, fh: FileHandleT) -> None:

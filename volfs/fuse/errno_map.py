@@ -23,6 +23,7 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.NotSupportedError: errno.ENOTSUP,
     errors.FileTooLargeError: errno.EFBIG,
     errors.LimitError: errno.ENOSPC,
+    errors.CrossDeviceError: errno.EXDEV,
     errors.NoAttributeError: errno.ENODATA,
     # What ext4 answers where attributes do not fit.
     errors.AttributeTooLargeError: errno.ENOSPC,

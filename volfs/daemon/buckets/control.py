@@ -56,7 +56,7 @@ class BucketControl(Unmounting):
             mountpoint=self.mountpoint,
             version=0,
             pid=os.getpid(),
-            dirty_files=self.files.dirty_files,
+            dirty_files=len(self.files.list_dirty()),
             dirty_bytes=self.files.dirty_bytes,
             open_files=state.open_files,
             read_only=state.rules.read_only,
@@ -68,7 +68,7 @@ class BucketControl(Unmounting):
                 self.address,
                 state.hidden,
                 self.files.bucket.unreachable_since_ns,
-                self.files.left_files,
+                self.files.staging.left,
             ),
         )
 

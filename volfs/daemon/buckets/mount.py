@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import trio
 
 from volfs.bucketfs.mount import BucketFiles
+from volfs.bucketfs.staging import Staging, StagingFacts
 from volfs.bucketfs.state import BucketState, Rules
 from volfs.buckets.access import Bucket
 from volfs.buckets.address import parse_bucket_address
@@ -22,6 +23,7 @@ from volfs.daemon.task_guard import surviving
 from volfs.daemon.whereabouts import Whereabouts
 from volfs.fuse.bucket_ops import BucketOperations
 from volfs.store.clock import now_ns
+from volfs.store.location import state_directory
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +68,17 @@ class ServedBucket(Served):
         nursery.start_soon(_note_uses, self.cached.disk)
 
     async def finish(self) -> None:
-        log.info("ended")
+        """Closes whose last bytes are on their way may still upload them."""
+        if self.service.at_end == "discard":
+            log.info("ended; what was not uploaded goes")
+        else:
+            with surviving("uploading what is left"):
+                await self.files.upload_all()
+        with surviving("the directory of what was written"):
+            if self.files.staging.finish():
+                log.warning("ended; `volfs overlays` lists what was not uploaded")
+            else:
+                log.info("ended")
 
 
 async def _note_uses(disk: DiskCache) -> None:
@@ -89,11 +101,27 @@ async def build_bucket(
     state = BucketState(rules, trio.current_time, now_ns)
     cached = open_cached(bucket, plan)
     stack.callback(cached.close)
-    files = BucketFiles(state, bucket, cached.open)
+    files = BucketFiles(state, bucket, cached.open, make_staging(options, plan))
     operations = BucketOperations(files)
     place = Whereabouts(options.mountpoint)
     control = BucketControl(address.text, files, operations, place)
     return ServedBucket(options, operations, control, cached)
+
+
+def make_staging(options: MountOptions, plan: BucketPlan) -> Staging:
+    """Where the mount keeps what is written until it is uploaded."""
+    facts = StagingFacts(
+        plan.address,
+        options.mountpoint,
+        os.getpid(),
+        now_ns(),
+        plan.profile,
+        plan.role_arn,
+        plan.unsigned,
+        plan.requester_pays,
+    )
+    name = parse_bucket_address(plan.address).bucket
+    return Staging(state_directory(), name, facts)
 
 
 def open_cached(bucket: Bucket, plan: BucketPlan) -> CachedBucket:

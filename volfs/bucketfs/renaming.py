@@ -1,0 +1,240 @@
+"""Renaming: a copy by the service, then a delete. Others may see both for a moment.
+
+A directory's objects are copied before the first is deleted, so what fails half way has lost
+nothing: the copies are taken back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+from volfs.bucketfs.files import close_reader
+from volfs.bucketfs.names import DIRECTORY, Facts, check_key, to_facts, to_part
+from volfs.bucketfs.naming import Naming
+from volfs.bucketfs.nodes import AnyNode, DirectoryNode, FileNode
+from volfs.buckets.access import Bucket, iter_objects
+from volfs.buckets.objects import ObjectInfo
+from volfs.errors import (
+    CrossDeviceError,
+    DirectoryNotEmptyError,
+    EntryExistsError,
+    InvalidOperationError,
+    IsADirectoryInVolumeError,
+    NotADirectoryInVolumeError,
+    ObjectExistsError,
+    StoreUnavailableError,
+    VolfsError,
+)
+from volfs.model.text import describe_error, show
+
+log = logging.getLogger(__name__)
+
+OBJECTS_MAX = 10_000
+"""Of a directory: with more, programs such as ``mv`` copy and delete by themselves."""
+COPY_MAX = 5 << 30
+"""Bytes that a service copies with one request."""
+COPIES_AT_ONCE = 16
+_TRIES = 3
+
+
+class Place:
+    """A name in a directory, and its key."""
+
+    def __init__(self, directory: DirectoryNode, name: bytes) -> None:
+        self.directory = directory
+        self.name = name
+        self.key = check_key(directory.key + to_part(name))
+
+
+class Renaming:
+    """Renaming, over what makes and removes names."""
+
+    def __init__(self, naming: Naming) -> None:
+        self.naming = naming
+        self.state = naming.state
+        self.bucket = naming.bucket
+        self.turns = naming.turns
+        self.run = naming.run
+
+    async def rename(
+        self, parent: int, name: bytes, new_parent: int, new_name: bytes, *, replaces: bool
+    ) -> None:
+        """CrossDeviceError for what is too large, so that ``mv`` copies it."""
+        self.state.check_writable()
+        source = Place(self.state.get_directory(parent), name)
+        target = Place(self.state.get_directory(new_parent), new_name)
+        node = await self.naming.get(source.directory, name)
+        there = await self.naming.find(target.directory, new_name)
+        if there is node:
+            return
+        if there is not None and not replaces:
+            raise EntryExistsError(show(new_name))
+        if isinstance(node, FileNode):
+            if isinstance(there, DirectoryNode):
+                raise IsADirectoryInVolumeError(show(new_name))
+            async with self.turns.alone(node, there):
+                await self._rename_file(node, source, target, there, replaces=replaces)
+        else:
+            if isinstance(there, FileNode):
+                raise NotADirectoryInVolumeError(show(new_name))
+            async with self.turns.alone(node, there):
+                await self._rename_directory(node, source, target, there)
+
+    # --- files -----------------------------------------------------------
+
+    async def _rename_file(
+        self, node: FileNode, source: Place, target: Place, there: AnyNode | None, *, replaces: bool
+    ) -> None:
+        follows = True
+        if node.staged is not None and node.staged.is_dirty:
+            await self.naming.writing.upload(node, target.key, is_checked=False)
+            facts = node.facts
+        else:
+            facts, follows = await self._copy(node, source, target, replaces=replaces)
+        assert facts is not None
+        if source.directory is not target.directory:
+            await self.naming.keep_directory(source.directory, source.name)
+        await self.run(self.bucket.delete, source.key)
+        if there is not None:
+            self.state.nodes.detach(there)
+        target.directory.pending.discard(target.name)
+        source.directory.pending.discard(source.name)
+        self.state.note(source.directory, source.name, None)
+        self.state.note(target.directory, target.name, facts)
+        if follows:
+            self.state.nodes.move(node, target.directory, target.name)
+            self._follow(node, facts)
+        else:
+            self.state.nodes.detach(node)
+
+    async def _copy(
+        self, node: FileNode, source: Place, target: Place, *, replaces: bool
+    ) -> tuple[Facts, bool]:
+        """The copy's facts, and whether it has the bytes of the object that is open."""
+        pinned = node.facts
+        assert pinned is not None
+        if pinned.size > COPY_MAX:
+            raise CrossDeviceError(f"{source.key}: too large for the service to copy")
+        needs_proof = bool(node.opens) or node.staged is not None
+        try:
+            found, etag = await self.run(
+                _copy_object, self.bucket, source.key, target.key, not replaces, needs_proof
+            )
+        except ObjectExistsError:
+            target.directory.listing.doubt(target.name)
+            raise EntryExistsError(show(target.name)) from None
+        return to_facts(found), not needs_proof or etag == pinned.etag
+
+    def _follow(self, node: FileNode, facts: Facts) -> None:
+        """An inode is of another key now, and its object has another ETag, perhaps."""
+        node.shown = facts.etag if node.shown else ""
+        mtime_ns = (
+            node.mtime_ns if node.mtime_ns is not None else node.facts and node.facts.mtime_ns
+        )
+        node.facts, node.mtime_ns = facts, mtime_ns
+        close_reader(node)
+        if node.staged is not None:
+            node.staged.rename(node.key)
+            node.staged.rebase(facts)
+
+    # --- directories -----------------------------------------------------
+
+    async def _rename_directory(
+        self, node: DirectoryNode, source: Place, target: Place, there: AnyNode | None
+    ) -> None:
+        if target.directory.is_below(node):
+            raise InvalidOperationError("a directory cannot be moved into itself")
+        if isinstance(there, DirectoryNode) and (
+            there.pending or not await self.naming.looking.is_empty(there)
+        ):
+            raise DirectoryNotEmptyError(show(target.name))
+        old, new = f"{source.key}/", check_key(f"{target.key}/")
+        pairs = await self.run(_copy_tree, self.bucket, old, new)
+        if source.directory is not target.directory:
+            await self.naming.keep_directory(source.directory, source.name)
+        await self.run(_delete_tree, self.bucket, [before.key for before, _ in pairs])
+        if there is not None:
+            self.state.nodes.detach(there)
+        self.state.note(source.directory, source.name, None)
+        self.state.note(target.directory, target.name, DIRECTORY)
+        self.state.nodes.move(node, target.directory, target.name)
+        self._follow_all(node, len(new), pairs)
+
+    def _follow_all(
+        self, top: DirectoryNode, cut: int, pairs: Sequence[tuple[ObjectInfo, ObjectInfo]]
+    ) -> None:
+        """Give all that is loaded below a directory what its copies are."""
+        copies = {after.key[cut:]: (before, after) for before, after in pairs}
+        top.listing.forget_all()
+        for below in top.iter_below():
+            if isinstance(below, DirectoryNode):
+                below.listing.forget_all()
+                continue
+            if below.staged is not None:
+                below.staged.rename(below.key)
+            pair = copies.get(below.key[cut:])
+            if pair is None or below.facts is None:
+                continue
+            if pair[0].etag == below.facts.etag or not (below.opens or below.is_ours):
+                self._follow(below, to_facts(pair[1]))
+            elif not below.is_ours:
+                self.state.nodes.detach(below)  # others had replaced what is open here
+
+
+# --- in threads ---------------------------------------------------------------
+
+
+def _copy_object(
+    bucket: Bucket, source: str, target: str, create: bool, needs_proof: bool
+) -> tuple[ObjectInfo, str]:
+    """The copy, and the ETag of what was copied, if ``needs_proof``."""
+    if not needs_proof:
+        return bucket.copy(source, target, create=create), ""
+    for attempt in range(_TRIES):
+        before = bucket.head(source)
+        found = bucket.copy(source, target, create=create and not attempt)
+        if bucket.head(source).etag == before.etag:
+            return found, before.etag
+    raise StoreUnavailableError(f"{source}: others write it all the time")
+
+
+def _copy_tree(bucket: Bucket, old: str, new: str) -> list[tuple[ObjectInfo, ObjectInfo]]:
+    """Copy all that is below a prefix; or nothing, and say why."""
+    found = list(islice(iter_objects(bucket, old), OBJECTS_MAX + 1))
+    if len(found) > OBJECTS_MAX or any(info.size > COPY_MAX for info in found):
+        raise CrossDeviceError(f"{old}: too much for the service to copy")
+    targets = [check_key(new + info.key[len(old) :]) for info in found]
+    done: list[str] = []
+
+    def copy(info: ObjectInfo, target: str) -> ObjectInfo:
+        is_marker = target.endswith("/") and not info.size  # some services do not copy these
+        copied = bucket.put(target, b"") if is_marker else bucket.copy(info.key, target)
+        done.append(target)
+        return copied
+
+    pool = ThreadPoolExecutor(COPIES_AT_ONCE)
+    try:
+        copies = list(pool.map(copy, found, targets))
+    except VolfsError:
+        pool.shutdown(cancel_futures=True)
+        _take_back(bucket, sorted(done))
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return list(zip(found, copies, strict=True))
+
+
+def _delete_tree(bucket: Bucket, keys: Sequence[str]) -> None:
+    """Markers last, the inner ones first: some services keep a directory that has something."""
+    bucket.delete_many([key for key in keys if not key.endswith("/")])
+    bucket.delete_many([key for key in reversed(keys) if key.endswith("/")])
+
+
+def _take_back(bucket: Bucket, keys: Sequence[str]) -> None:
+    try:
+        _delete_tree(bucket, keys)
+    except VolfsError as error:
+        log.error("copies of a rename that failed stay: %s", describe_error(error))

@@ -1,0 +1,116 @@
+"""The directory with what one mount has written and not uploaded.
+
+It is made at the first write, and its lock is held as long as the mount lives. What an upload
+leaves behind is moved to a directory of its own, whose lock nobody holds: to be uploaded or
+discarded by name, as what a dead daemon left is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from volfs.bucketfs.names import Facts
+from volfs.bucketfs.staged import DATA, JOURNAL, Staged, create_staged, keeping
+from volfs.errors import LocalFileError
+
+BUCKETS, FACTS, LOCK = "buckets", "bucket.json", "lock"
+
+
+class StagingFacts(msgspec.Struct):
+    """Of which bucket and mount; without secrets."""
+
+    address: str
+    mountpoint: str = ""
+    pid: int = 0
+    created_ns: int = 0
+    profile: str | None = None
+    role_arn: str | None = None
+    unsigned: bool = False
+    requester_pays: bool = False
+
+
+class Staging:
+    """``parent``: where such directories are; None where nobody is at home."""
+
+    def __init__(self, parent: Path | None, name: str, facts: StagingFacts) -> None:
+        self._parent = parent
+        self._facts = facts
+        self.name = f"{name}-{secrets.token_hex(4)}"
+        self._path: Path | None = None
+        self._lock = -1
+        self._last = 0
+        self.left = 0
+        """Files that were left, since the mount began."""
+
+    @property
+    def left_name(self) -> str:
+        return f"{self.name}.left"
+
+    def create(self, key: str, base: Facts | None) -> Staged:
+        """Bytes for a file that is about to be written. OutOfSpaceError, LocalFileError."""
+        if self._path is None:
+            self._path, self._lock = self._make(self.name)
+        self._last += 1
+        return create_staged(self._path / f"{self._last}", key, base)
+
+    def leave(self, staged: Staged) -> None:
+        """Keep what could not be uploaded, for who asks for it by name."""
+        path, lock = self._make(self.left_name)
+        try:
+            stem = path / f"{self._last}-{secrets.token_hex(2)}"
+            with keeping():
+                for suffix in (DATA, JOURNAL):
+                    staged.stem.with_suffix(suffix).rename(stem.with_suffix(suffix))
+        finally:
+            os.close(lock)
+        staged.close()
+        self.left += 1
+
+    def finish(self) -> bool:
+        """The mount has ended: whether something of it stays."""
+        if self._path is None:
+            return bool(self.left)
+        stays = any(self._path.glob(f"*{JOURNAL}"))
+        if not stays:
+            remove_staging(self._path)
+        os.close(self._lock)
+        self._path = None
+        return stays or bool(self.left)
+
+    def _make(self, name: str) -> tuple[Path, int]:
+        """The directory, and its lock, taken."""
+        if self._parent is None:
+            raise LocalFileError("no home directory, and no VOLFS_STATE_DIR: nowhere to write to")
+        path = self._parent / BUCKETS / name
+        with keeping():
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (path / FACTS).exists():
+                temporary = path / f"{FACTS}.new"
+                temporary.write_bytes(msgspec.json.encode(self._facts))
+                temporary.rename(path / FACTS)
+        return path, lock
+
+
+def iter_stems(path: Path) -> Iterator[Path]:
+    """The staged files of a directory, oldest first."""
+    journals = list(path.glob(f"*{JOURNAL}"))
+    for journal in sorted(journals, key=lambda place: (place.stat().st_mtime_ns, place.name)):
+        yield journal.with_suffix("")
+
+
+def remove_staging(path: Path) -> None:
+    """Delete a directory with all in it; best effort."""
+    for place in list(path.iterdir()):
+        with contextlib.suppress(OSError):
+            place.unlink()
+    with contextlib.suppress(OSError):
+        path.rmdir()

@@ -1,0 +1,129 @@
+"""Uploads: one request for what is small, parts of a multipart upload for the rest. Blocking."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from volfs.bucketfs.names import Facts, to_facts
+from volfs.bucketfs.staged import Piece, Staged
+from volfs.buckets.access import Bucket
+from volfs.buckets.multipart import PARTS_MAX
+from volfs.buckets.objects import Data, ObjectInfo
+from volfs.errors import (
+    ObjectChangedError,
+    ObjectExistsError,
+    ObjectNotFoundError,
+    StoreError,
+    StoreUnavailableError,
+)
+
+log = logging.getLogger(__name__)
+
+WHOLE_MAX = 16 << 20
+"""Bytes up to which an object is put with one request."""
+PART = 8 << 20
+PARTS_AT_ONCE = 4
+_ROUND = 1 << 20
+
+ReadObject = Callable[[int, int], Data]
+"""Bytes of the object that a file lay over: from an offset, so many."""
+
+
+class Source(NamedTuple):
+    """What is uploaded: a file's bytes as they were divided when the upload began."""
+
+    staged: Staged
+    pieces: list[Piece]
+    size: int
+    read_object: ReadObject | None
+
+    def read(self, start: int, end: int) -> bytearray:
+        """Bytes from both places. StoreError, ObjectChangedError."""
+        found = bytearray()
+        for piece in self.pieces:
+            first, last = max(start, piece.start), min(end, piece.end)
+            if first < last:
+                found += self._read_piece(piece.is_local, first, last)
+        return found
+
+    def _read_piece(self, is_local: bool, start: int, end: int) -> Data:
+        if is_local or self.read_object is None:
+            return self.staged.read(start, end)
+        try:
+            data = self.read_object(start, end - start)
+        except (ObjectChangedError, ObjectNotFoundError) as error:
+            raise StoreError(
+                f"{self.staged.about.key}: the object that it was written over is another one "
+                f"by now: {error}"
+            ) from error
+        if len(data) != end - start:
+            raise StoreUnavailableError(f"{self.staged.about.key}: the object ended too early")
+        return data
+
+
+def make_source(staged: Staged, read_object: ReadObject | None) -> Source:
+    """To be called by the thread that changes the file."""
+    return Source(staged, staged.find_pieces(0, staged.size), staged.size, read_object)
+
+
+def upload(bucket: Bucket, key: str, source: Source, is_checked: bool) -> Facts:
+    """Write an object whole; it is there when this returns. StoreError.
+
+    With ``is_checked``, the log says so if another object is replaced than was written over.
+    """
+    if source.size > WHOLE_MAX:
+        return _put_parts(bucket, key, source, is_checked)
+    data = source.read(0, source.size)
+    if is_checked:
+        try:
+            return to_facts(_put_checked(bucket, key, data, source.staged.base))
+        except (ObjectExistsError, ObjectChangedError):
+            _say_replaced(key)
+    return to_facts(bucket.put(key, data))
+
+
+def _put_checked(bucket: Bucket, key: str, data: Data, base: Facts | None) -> ObjectInfo:
+    if base is None:
+        return bucket.put(key, data, create=True)
+    return bucket.put(key, data, etag=base.etag)
+
+
+def _put_parts(bucket: Bucket, key: str, source: Source, is_checked: bool) -> Facts:
+    size = choose_part(source.size)
+    starts = range(0, source.size, size)
+    with bucket.open_multipart(key) as parts:
+
+        def put(number: int) -> None:
+            start = starts[number]
+            parts.put_part(number + 1, source.read(start, min(start + size, source.size)))
+
+        pool = ThreadPoolExecutor(PARTS_AT_ONCE)
+        try:
+            for _ in pool.map(put, range(len(starts))):
+                pass
+        finally:
+            pool.shutdown(cancel_futures=True)
+        base = source.staged.base
+        if is_checked and _find(bucket, key) != (base and base.etag):
+            _say_replaced(key)
+        return to_facts(parts.complete())
+
+
+def choose_part(size: int) -> int:
+    """Bytes of each part: few enough parts of whatever can be an object."""
+    least = -(-size // PARTS_MAX)
+    return max(PART, -(-least // _ROUND) * _ROUND)
+
+
+def _find(bucket: Bucket, key: str) -> str | None:
+    try:
+        return bucket.head(key).etag
+    except ObjectNotFoundError:
+        return None
+
+
+def _say_replaced(key: str) -> None:
+    log.warning("%s: somebody else wrote it meanwhile, and is overwritten", key)
