@@ -104,7 +104,7 @@ def opened_version(
     from volfs.volume.leases import held_version
     from volfs.volume.version_reader import Reader
 
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(record.id).load_object)
     with held_version(store, record, lambda: get_version(store, record, at or "head")) as head:
         yield reader, reader.load_manifest(head.manifest).snapshot
 
@@ -128,10 +128,17 @@ def get(volume: str, remote_path: str, local_destination: str, force: bool, at: 
         opened_volume(volume) as (store, record),
         opened_version(store, record, at) as (_, snapshot),
     ):
-        download(store, snapshot, path, local_destination, force)
+        download(store, record, snapshot, path, local_destination, force)
 
 
-def download(store: Store, snapshot: Snapshot, path: Path, destination: str, force: bool) -> None:
+def download(
+    store: Store,
+    record: VolumeRecord,
+    snapshot: Snapshot,
+    path: Path,
+    destination: str,
+    force: bool,
+) -> None:
     """To a local path, or to stdout where that is ``-``, or to the descriptor that it means."""
     from volfs.volume.output import opened_descriptor, write_content
 
@@ -139,16 +146,25 @@ def download(store: Store, snapshot: Snapshot, path: Path, destination: str, for
     sys.stdout.flush()
     with opened_descriptor(os.fsencode(name)) as out:
         if out is None:
-            _get(store, snapshot, path, destination, force)
+            _get(store, record, snapshot, path, destination, force)
         else:
-            write_content(store, snapshot, path, out)
+            write_content(store.objects_of(record.id), snapshot, path, out)
 
 
-def _get(store: Store, snapshot: Snapshot, path: Path, destination: str, force: bool) -> None:
+def _get(
+    store: Store,
+    record: VolumeRecord,
+    snapshot: Snapshot,
+    path: Path,
+    destination: str,
+    force: bool,
+) -> None:
     from volfs.volume.get import get_to_local
 
     with progress_bar("Downloading") as report:
-        result = get_to_local(store, snapshot, path, destination, force=force, report=report)
+        result = get_to_local(
+            store, record, snapshot, path, destination, force=force, report=report
+        )
     note_skipped(result.skipped)
     say("Finished downloading files to local!", err=True)
 

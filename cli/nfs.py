@@ -148,7 +148,7 @@ def get(
         opened_version(store, record, None) as (_, snapshot),
     ):
         for path, destination in places:
-            download(store, snapshot, parse_path(path), destination, force)
+            download(store, record, snapshot, parse_path(path), destination, force)
 
 
 def _choose(volume: str, remote: str, local: str, env: str | None) -> list[tuple[str, str]]:

@@ -165,7 +165,9 @@ def _make_tag(store: Store, record: VolumeRecord, name: str, version: str, force
 def _tag_row(store: Store, record: VolumeRecord, name: str, version: int) -> tuple[Any, ...]:
     from volfs.volume.history import get_version, load_manifest
 
-    manifest = load_manifest(store, get_version(store, record, str(version)).manifest)
+    manifest = load_manifest(
+        store.objects_of(record.id), get_version(store, record, str(version)).manifest
+    )
     return name, version, manifest.created_ns, manifest.message
 
 

@@ -167,7 +167,7 @@ def _describe(store: Store, record: VolumeRecord) -> tuple[object, ...]:
     from volfs.volume.history import load_manifest
 
     head = store.refs.get_head(record.id)
-    totals = load_manifest(store, head.manifest).snapshot.totals
+    totals = load_manifest(store.objects_of(record.id), head.manifest).snapshot.totals
     sessions = list_volume_sessions(store, record)
     return (
         record.name,

@@ -28,11 +28,11 @@ q.put(1)
 from volfs.store.registry import open_store
 from volfs.model.objects import Kind
 store = open_store(volume.client.url)
-upload = store.open_upload().__enter__()
+upload = store.open_upload(volume.object_id).__enter__()
 upload.put_object(Kind.CHUNK, bytes(range(256)) * 20)
 reader = open_store(volume.client.url)
 head = reader.refs.get_head(volume.object_id)
-reader.objects.load_object(head.manifest)
+reader.objects_of(volume.object_id).load_object(head.manifest)
 # Modules that something refers to are emptied, the ones imported last first: what the first
 # one has goes when those that it would need have nothing left.
 sys.kept = list(sys.modules.values())

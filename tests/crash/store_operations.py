@@ -74,31 +74,32 @@ def look(store: Store) -> Model:
 
 def look_at(store: Store, volume: VolumeRecord) -> History:
     heads = store.refs.iter_versions(volume.id)
-    versions = {head.version: read_files(store, head.manifest) for head in heads}
+    versions = {head.version: read_files(store, volume, head.manifest) for head in heads}
     return History(versions, dict(store.refs.list_tags(volume.id)))
 
 
-def read_files(store: Store, manifest: Oid) -> Files:
-    return dict(iter_files(store, manifest))
+def read_files(store: Store, volume: VolumeRecord, manifest: Oid) -> Files:
+    return dict(iter_files(store, volume, manifest))
 
 
-def iter_files(store: Store, manifest: Oid) -> Iterator[tuple[str, bytes]]:
+def iter_files(store: Store, volume: VolumeRecord, manifest: Oid) -> Iterator[tuple[str, bytes]]:
     """The files of a version, one after the other."""
-    reader = Reader(store.objects.load_object)
-    waiting = [((), load_manifest(store, manifest).snapshot.root)]
+    objects = store.objects_of(volume.id)
+    reader = Reader(objects.load_object)
+    waiting = [((), load_manifest(objects, manifest).snapshot.root)]
     for path, directory in waiting:
         for entry in iter_entries(reader.get_tree, directory.tree):
             here = (*path, entry.name)
             if entry.is_directory:
                 waiting.append((here, entry))
             else:
-                pieces = iter_content_bytes(reader, store.objects, entry)
+                pieces = iter_content_bytes(reader, objects, entry)
                 yield join_path(here).decode(), b"".join(map(bytes, pieces))
 
 
 def iter_held(store: Store, volume: VolumeRecord, version: int) -> Iterator[tuple[str, bytes]]:
     with held_version(store, volume, lambda: get_head(store, volume, version)) as head:
-        yield from iter_files(store, head.manifest)
+        yield from iter_files(store, volume, head.manifest)
 
 
 class Reading:

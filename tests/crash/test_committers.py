@@ -65,7 +65,7 @@ def kill_and_go_on(life: MountLife, number: int, steps: int, seed: int) -> dict[
 def list_history(store: Store, volume: VolumeRecord) -> list[Manifest]:
     """Oldest first; each stands on the one before."""
     heads = sorted(store.refs.iter_versions(volume.id))
-    found = [load_manifest(store, head.manifest) for head in heads]
+    found = [load_manifest(store.objects_of(volume.id), head.manifest) for head in heads]
     assert [manifest.version for manifest in found] == list(range(len(found)))
     for before, manifest in zip(heads, found[1:], strict=False):
         assert manifest.parent == before.manifest

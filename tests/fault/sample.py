@@ -20,6 +20,7 @@ from volfs.model.names import parse_path
 from volfs.model.tree import iter_entries
 from volfs.sessions.facts import SessionFacts, encode_facts
 from volfs.sessions.info import load_session
+from volfs.store.contract.objects import Objects
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
@@ -135,7 +136,7 @@ def _observe_refs(found: Observation, store: Store) -> None:
     found.note("tag", lambda: store.refs.find_tag(volume.id, "second"))
     for head in found.note("versions", lambda: list(store.refs.iter_versions(volume.id))) or ():
         found.note(f"{head.version} by number", lambda h=head: _find(store, volume, h))  # type: ignore[misc]
-        _observe_version(found, store, head)
+        _observe_version(found, store.objects_of(volume.id), head)
     rig = found.hold("overlay", lambda: open_rig(store, volume))
     if rig is not None:
         _observe_overlay(found, rig)
@@ -145,11 +146,11 @@ def _find(store: Store, volume: VolumeRecord, head: Head) -> bytes | None:
     return store.refs.find_version(volume.id, head.version)
 
 
-def _observe_version(found: Observation, store: Store, head: Head) -> None:
-    manifest = found.note(f"{head.version}", lambda: load_manifest(store, head.manifest))
+def _observe_version(found: Observation, objects: Objects, head: Head) -> None:
+    manifest = found.note(f"{head.version}", lambda: load_manifest(objects, head.manifest))
     if manifest is None:
         return
-    reader = Reader(store.objects.load_object)
+    reader = Reader(objects.load_object)
     below = [(f"{head.version}:", manifest.snapshot.root)]
     while below:
         path, entry = below.pop()
@@ -163,12 +164,12 @@ def _observe_version(found: Observation, store: Store, head: Head) -> None:
             if child.is_directory:
                 below.append((here, child))
             elif full is not None and full.kind == FileKind.FILE:
-                found.note(here, lambda e=full: _digest(reader, store, e))  # type: ignore[misc]
+                found.note(here, lambda e=full: _digest(reader, objects, e))  # type: ignore[misc]
 
 
-def _digest(reader: Reader, store: Store, entry: Entry) -> str:
+def _digest(reader: Reader, objects: Objects, entry: Entry) -> str:
     digest = hashlib.sha256()
-    for piece in iter_content_bytes(reader, store.objects, entry):
+    for piece in iter_content_bytes(reader, objects, entry):
         digest.update(piece)
     return digest.hexdigest()
 

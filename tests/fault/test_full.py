@@ -223,7 +223,7 @@ def test_what_is_dead_whole_goes_before_anything_is_copied(disk: Path) -> None:
 
 def _publish_apart(store: Store, volume: VolumeRecord, number: int, kept: int, gone: int) -> None:
     """A version in packs of its own: those that are there are in somebody's hands."""
-    with store.open_upload() as other, Edit(store, volume) as edit:
+    with store.open_upload(volume.id) as other, Edit(store, volume) as edit:
         other.put_object(Kind.CHUNK, noise(1000, number + 50))
         for name, size in (("kept", kept), ("gone", gone)):
             put_bytes(edit, f"{name}{number}", noise(size, number))

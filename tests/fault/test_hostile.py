@@ -208,7 +208,9 @@ class HostilePublisher:
         self.store = store
         self.volume = store.refs.get_volume("data")
         self.head = store.refs.get_head(self.volume.id)
-        self.manifest = decode_manifest(store.objects.load_object(self.head.manifest))
+        self.manifest = decode_manifest(
+            store.objects_of(self.volume.id).load_object(self.head.manifest)
+        )
         self.objects = sorted(self._find())
 
     def _find(self) -> set[tuple[Kind, Oid]]:
@@ -218,16 +220,16 @@ class HostilePublisher:
             if reference.kind is Kind.CHUNK:
                 return None
             found.add(tuple(reference))
-            return self.store.objects.load_object(reference.oid)
+            return self.store.objects_of(self.volume.id).load_object(reference.oid)
 
         walk_references(list(iter_manifest_references(self.manifest)), visit)
         return found
 
     def publish(self, random: Random) -> None:
         kind, oid = random.choice([*self.objects, (Kind.MANIFEST, self.head.manifest)])
-        data = self._change(random, self.store.objects.load_object(oid))
+        data = self._change(random, self.store.objects_of(self.volume.id).load_object(oid))
         head = self.store.refs.get_head(self.volume.id)
-        with self.store.open_upload() as upload:
+        with self.store.open_upload(self.volume.id) as upload:
             new = upload.put_object(kind, data)
             if kind is not Kind.MANIFEST:
                 new = upload.put_object(Kind.MANIFEST, self._refer(random, kind, new, upload))
@@ -252,8 +254,10 @@ class HostilePublisher:
 
 def read_newest(store: Store, volume: VolumeRecord) -> None:
     """As ``get`` of every file, but little of each."""
-    reader = Reader(store.objects.load_object)
-    snapshot = load_manifest(store, store.refs.get_head(volume.id).manifest).snapshot
+    reader = Reader(store.objects_of(volume.id).load_object)
+    snapshot = load_manifest(
+        store.objects_of(volume.id), store.refs.get_head(volume.id).manifest
+    ).snapshot
     waiting = [snapshot.root]
     while waiting:
         for raw in iter_entries(reader.get_tree, waiting.pop().tree):
@@ -262,7 +266,7 @@ def read_newest(store: Store, volume: VolumeRecord) -> None:
                 waiting.append(entry)
             elif entry.kind == FileKind.FILE:
                 for offset in (0, entry.size // 2, max(0, entry.size - 10_000)):
-                    read_range(reader, store.objects, entry, offset, 100_000)
+                    read_range(reader, store.objects_of(volume.id), entry, offset, 100_000)
 
 
 def use_mount(store: Store, session: Path) -> None:
@@ -288,16 +292,18 @@ def try_versions(place: Path) -> Try:
     volume, session, out = made.volume, place / "session", place / "out"
 
     def find_newest() -> Snapshot:
-        return load_manifest(store, store.refs.get_head(volume.id).manifest).snapshot
+        return load_manifest(
+            store.objects_of(volume.id), store.refs.get_head(volume.id).manifest
+        ).snapshot
 
     def diff() -> None:
-        reader = Reader(store.objects.load_object)
+        reader = Reader(store.objects_of(volume.id).load_object)
         list(diff_directories(reader.get_tree, made.manifest.root.tree, find_newest().root.tree))
 
     def try_one(random: Random, seed: str) -> None:
         made.publish(random)
         tolerate(lambda: read_newest(store, volume), seed)
-        tolerate(lambda: get_to_local(store, find_newest(), (), out, force=True), seed)
+        tolerate(lambda: get_to_local(store, volume, find_newest(), (), out, force=True), seed)
         tolerate(diff, seed)
         tolerate(lambda: use_mount(store, session), seed)
         shutil.rmtree(out, ignore_errors=True)

@@ -129,16 +129,18 @@ class Watched:
 
     def __init__(self, store: Store, oid: Oid, act: Callable[[], None]) -> None:
         self._store, self._oid, self._act = store, oid, act
-        self.objects = self
 
     def __getattr__(self, name: str) -> Any:
-        objects = self._store.objects
+        objects = self._store.objects_of("")
         return getattr(objects if hasattr(objects, name) else self._store, name)
+
+    def objects_of(self, volume_id: str) -> Watched:
+        return self
 
     def load_object(self, oid: Oid) -> bytes:
         if oid == self._oid:
             self._act()
-        return self._store.objects.load_object(oid)
+        return self._store.objects_of("").load_object(oid)
 
 
 @pytest.fixture
@@ -154,7 +156,7 @@ def get_while(
     """Get the whole volume; ``act`` when a directory of it is there and still empty."""
     oid = find_tree(store, volume, *parse_path(tree))
     watched: Any = Watched(store, oid, act)
-    get_to_local(watched, head_snapshot(store, volume), (), out)
+    get_to_local(watched, volume, head_snapshot(store, volume), (), out)
 
 
 def test_a_directory_swapped_for_a_symlink_leads_nowhere(

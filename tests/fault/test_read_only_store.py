@@ -126,7 +126,7 @@ with store.leases.hold(volume.id, head):
     sys.stdin.readline()
     from volfs.model.names import parse_path
     from volfs.volume.version_reader import Reader
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     snapshot = reader.load_manifest(head.manifest).snapshot
     print(reader.get_path(snapshot, parse_path("f")).size, flush=True)
 """

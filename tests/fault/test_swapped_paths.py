@@ -91,13 +91,13 @@ def look(outside: Path) -> list[tuple[str, bytes]]:
 
 def contents(store: Store, volume: VolumeRecord) -> list[bytes]:
     """Of all files in the newest version."""
-    reader, snapshot = Reader(store.objects.load_object), head_snapshot(store, volume)
+    reader, snapshot = Reader(store.objects_of(volume.id).load_object), head_snapshot(store, volume)
     found = []
     for listed in iter_listing(reader, snapshot, (), recursive=True):
         if listed.type == FileEntryType.FILE:
             entry = reader.get_path(snapshot, parse_path(listed.path))
             assert entry.kind == FileKind.FILE
-            pieces = iter_content_bytes(reader, store.objects, entry)
+            pieces = iter_content_bytes(reader, store.objects_of(volume.id), entry)
             found.append(b"".join(bytes(piece) for piece in pieces))
     return found
 
@@ -147,7 +147,7 @@ def test_get_writes_nothing_outside(
     with swapping(tree, outside):
         for _ in range(ROUNDS):
             try:
-                get_to_local(volume[0], snapshot, (), tree, force=True)
+                get_to_local(volume[0], volume[1], snapshot, (), tree, force=True)
             except LocalFileError:
                 continue
     assert look(outside) == before

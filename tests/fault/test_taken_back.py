@@ -137,7 +137,7 @@ def test_an_upload_that_is_dropped_leaves_the_disk_as_it_was(
     disk: Path, store: Store, volume: VolumeRecord
 ) -> None:
     free = find_free(disk)
-    upload = store.open_upload()
+    upload = store.open_upload(volume.id)
     upload.put_object(Kind.CHUNK, noise(8 * MIB, 3))
     assert find_free(disk) < free - 7 * MIB
     del upload
@@ -171,7 +171,7 @@ import os, signal, sys
 from volfs.model.objects import Kind
 from volfs.store.registry import open_store
 store = open_store(sys.argv[1])
-upload = store.open_upload()
+upload = store.open_upload(store.refs.get_volume("data").id)
 for number in range(40):
     upload.put_object(Kind.CHUNK, os.urandom(1 << 20))
 os.kill(os.getpid(), signal.SIGKILL)
@@ -181,7 +181,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 def test_what_a_killed_process_left_makes_room_for_the_next_change(
     disk: Path, store: Store, volume: VolumeRecord, tmp_path: Path
 ) -> None:
-    with store.open_upload() as mine:  # so that the killed one's packs are others than the next's
+    with store.open_upload(
+        volume.id
+    ) as mine:  # so that the killed one's packs are others than the next's
         mine.put_object(Kind.CHUNK, noise(MIB, 50))
         done = subprocess.run([sys.executable, "-c", KILLED, store.url], check=False)
         assert done.returncode == -signal.SIGKILL
@@ -199,7 +201,7 @@ def test_a_cut_that_fails_harms_nothing(tmp_path: Path) -> None:
     with ext4_disk(tmp_path, SMALL) as disk:
         store = open_store(str(disk / "store"), create=True)
         volume = create_volume(store, "data", chunk_bits=16)
-        with store.open_upload() as upload:
+        with store.open_upload(volume.id) as upload:
             upload.put_object(Kind.CHUNK, noise(8 * MIB, 3))
             packs = list((disk / "store/packs").iterdir())
             subprocess.run(["chattr", "+a", *packs], check=True)
@@ -214,7 +216,7 @@ def test_a_cut_that_fails_harms_nothing(tmp_path: Path) -> None:
 def test_a_fork_that_drops_what_it_inherited_cuts_nothing(
     store: Store, volume: VolumeRecord
 ) -> None:
-    with store.open_upload() as upload:
+    with store.open_upload(volume.id) as upload:
         oid = upload.put_object(Kind.CHUNK, noise(MIB, 5))
         child = os.fork()
         if child == 0:
@@ -263,7 +265,7 @@ class _Series:
         """Uploads whose bytes stay where they are."""
 
     def step(self, slot: int, size: int, end: str) -> None:
-        upload, put = self.open.setdefault(slot, (self.store.open_upload(), {}))
+        upload, put = self.open.setdefault(slot, (self.store.open_upload(self.volume.id), {}))
         data = self.random.randbytes(size * 1000)
         put[upload.put_object(Kind.CHUNK, data)] = data
         getattr(self, f"do_{end}")(slot)
@@ -304,7 +306,7 @@ class _Series:
 
     def check(self) -> None:
         for oid, data in self.published.items():
-            assert self.store.objects.load_object(oid) == data
+            assert self.store.objects_of(self.volume.id).load_object(oid) == data
         for upload, put in self.open.values():
             for oid, data in put.items():
                 assert upload.load_object(oid) == data

@@ -40,8 +40,8 @@ def place(volfs: Command, tmp_path: Path) -> Iterator[Path]:
 
 def read_snapshot(volfs: Command) -> Any:
     store = open_store(str(volfs.store))
-    reader = Reader(store.objects.load_object)
     volume = store.refs.get_volume("former")
+    reader = Reader(store.objects_of(volume.id).load_object)
     snapshot = reader.load_manifest(store.refs.get_head(volume.id).manifest).snapshot
     store.close()
     return snapshot

@@ -24,9 +24,11 @@ def read_version(mounts: Mounts, path: str, version: int | None = None) -> bytes
     number = mounts.version if version is None else version
     manifest = store.refs.find_version(volume.id, number)
     assert manifest is not None
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     entry = reader.get_path(reader.load_manifest(manifest).snapshot, parse_path(path))
-    return b"".join(bytes(piece) for piece in iter_content_bytes(reader, store.objects, entry))
+    return b"".join(
+        bytes(piece) for piece in iter_content_bytes(reader, store.objects_of(volume.id), entry)
+    )
 
 
 def test_nothing_changed_makes_no_version(mounts: Mounts) -> None:

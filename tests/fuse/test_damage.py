@@ -279,4 +279,6 @@ def test_what_is_missing_is_named_by_check(damaged: Mounts) -> None:
     report = Command(damaged.directory)("check", "--json", status=1).json
     assert {item["path"] for item in report["problems"]} == set(FILES)
     with pytest.raises(MissingObjectError):
-        damaged.store.objects.load_object(find_chunk(damaged.store, damaged.volume, b"bad"))
+        damaged.store.objects_of(damaged.volume.id).load_object(
+            find_chunk(damaged.store, damaged.volume, b"bad")
+        )

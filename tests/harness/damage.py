@@ -63,14 +63,20 @@ def replace_index_row(
 
 def find_tree(store: Store, volume: VolumeRecord, *names: bytes) -> Oid:
     """The tree of a directory of the newest version."""
-    snapshot = load_manifest(store, store.refs.get_head(volume.id).manifest).snapshot
-    return Reader(store.objects.load_object).get_path(snapshot, names).tree
+    snapshot = load_manifest(
+        store.objects_of(volume.id), store.refs.get_head(volume.id).manifest
+    ).snapshot
+    return Reader(store.objects_of(volume.id).load_object).get_path(snapshot, names).tree
 
 
 def find_chunk(store: Store, volume: VolumeRecord, *names: bytes) -> Oid:
     """The first chunk of a file of the newest version."""
-    snapshot = load_manifest(store, store.refs.get_head(volume.id).manifest).snapshot
-    return Oid(Reader(store.objects.load_object).get_path(snapshot, names).extents[0].oid)
+    snapshot = load_manifest(
+        store.objects_of(volume.id), store.refs.get_head(volume.id).manifest
+    ).snapshot
+    return Oid(
+        Reader(store.objects_of(volume.id).load_object).get_path(snapshot, names).extents[0].oid
+    )
 
 
 def spoil_rows(store: Store, table: bytes, at: int = -1) -> int:

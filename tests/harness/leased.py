@@ -53,7 +53,7 @@ def check_leased(rig: Rig, handles: Iterable[int] = ()) -> None:
 
 def list_kept(store: Store, lease: Lease) -> set[Oid]:
     """Every object that gc has to keep because of a lease and the versions in it."""
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(lease.volume_id).load_object)
     waiting = list(lease.needs)
     versions = {head.version: head.manifest for head in store.refs.iter_versions(lease.volume_id)}
     assert versions.keys() >= {*lease.versions}

@@ -74,9 +74,9 @@ class HookedStore:
         refs = self._store.refs
         return getattr(refs if hasattr(refs, name) else self._store, name)
 
-    def open_upload(self) -> Upload:
+    def open_upload(self, volume_id: str) -> Upload:
         self.on_upload()
-        return self._store.open_upload()
+        return self._store.open_upload(volume_id)
 
     def publish(self, *arguments: Any, **options: Any) -> None:
         self._store.refs.publish(*arguments, **options)
@@ -117,7 +117,11 @@ class Rig:
         base = self.catalog.find_base(known.over if known else b"")
         if base is None:
             head = store.refs.get_head(volume.id)
-            snapshot = Reader(store.objects.load_object).load_manifest(head.manifest).snapshot
+            snapshot = (
+                Reader(store.objects_of(volume.id).load_object)
+                .load_manifest(head.manifest)
+                .snapshot
+            )
         else:
             head, snapshot = base.head, base.snapshot
         left = store.leases.find(str(directory)) if base is not None else None
@@ -130,7 +134,7 @@ class Rig:
                 lambda: head,
             )[1]
         )
-        objects = ColdObjects(store.objects) if cold else store.objects
+        objects = ColdObjects(store.objects_of(volume.id)) if cold else store.objects_of(volume.id)
         view = View(objects, head, snapshot, sub_path)
         self.state = MountState(
             view,
@@ -398,7 +402,7 @@ def list_version(
     from volfs.model.tree import iter_entries
     from volfs.volume.version_reader import iter_content_bytes
 
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     manifest = manifest or store.refs.get_head(volume.id).manifest
     snapshot = reader.load_manifest(manifest).snapshot
     found: dict[VolumePath, tuple[object, ...]] = {}
@@ -410,6 +414,8 @@ def list_version(
             for child in iter_entries(reader.get_tree, entry.tree):
                 below.append(((*path, child.name), reader.resolve(snapshot, child)))
         elif entry.kind == FileKind.FILE:
-            content = b"".join(bytes(p) for p in iter_content_bytes(reader, store.objects, entry))
+            content = b"".join(
+                bytes(p) for p in iter_content_bytes(reader, store.objects_of(volume.id), entry)
+            )
             found[path] += (content,)
     return found

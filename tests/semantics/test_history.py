@@ -79,9 +79,12 @@ def test_log(history: Mounts) -> None:
 
 def test_diff(history: Mounts) -> None:
     """``diff A B``."""
-    reader = Reader(history.store.objects.load_object)
+    reader = Reader(history.store.objects_of(history.volume.id).load_object)
     old, new = (
-        load_manifest(history.store, find(history, text).manifest).snapshot for text in ("2", "4")
+        load_manifest(
+            history.store.objects_of(history.volume.id), find(history, text).manifest
+        ).snapshot
+        for text in ("2", "4")
     )
     changes = iter_changes(reader.get_tree, old, new)
     assert [(change.kind.value, join_path(change.path)) for change in changes] == [
@@ -114,9 +117,14 @@ def test_renames_are_two_changes(history: Mounts) -> None:
         edit.move((b"f1",), (b"g1",))
         edit.commit(CommitNote())
     old, new = (
-        load_manifest(history.store, find(history, text).manifest).snapshot for text in ("4", "5")
+        load_manifest(
+            history.store.objects_of(history.volume.id), find(history, text).manifest
+        ).snapshot
+        for text in ("4", "5")
     )
-    changes = iter_changes(Reader(history.store.objects.load_object).get_tree, old, new)
+    changes = iter_changes(
+        Reader(history.store.objects_of(history.volume.id).load_object).get_tree, old, new
+    )
     assert [(c.kind.value, c.path) for c in changes] == [("D", (b"f1",)), ("A", (b"g1",))]
 
 
@@ -172,7 +180,12 @@ def test_restore(history: Mounts) -> None:
     mounted.reload()
     assert sorted(os.listdir(mounted.path)) == ["f1", "f2", "last"]
     assert (mounted.path / "last").read_text() == "2"
-    assert published.snapshot == load_manifest(history.store, find(history, "2").manifest).snapshot
+    assert (
+        published.snapshot
+        == load_manifest(
+            history.store.objects_of(history.volume.id), find(history, "2").manifest
+        ).snapshot
+    )
 
 
 def test_fork(history: Mounts) -> None:

@@ -109,7 +109,8 @@ KILLED = """
 import os, signal, sys
 from volfs.model.objects import Kind
 from volfs.store.registry import open_store
-upload = open_store(sys.argv[1]).open_upload()
+store = open_store(sys.argv[1])
+upload = store.open_upload(store.refs.get_volume("data").id)
 upload.put_object(Kind.CHUNK, os.urandom(30 << 20))
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -217,7 +218,9 @@ def test_what_is_dead_whole_goes_first(disk: Path, store: Store, volume: VolumeR
     then goes on with what fits."""
     doomed = create_volume(store, "doomed", chunk_bits=16)
     publish_files(store, doomed, {"dead": noise(9 * MIB, 2)})
-    with store.open_upload() as other:  # has that pack, so that the next file is in another
+    with store.open_upload(
+        volume.id
+    ) as other:  # has that pack, so that the next file is in another
         other.put_object(Kind.CHUNK, noise(9))
         publish_files(store, volume, {"mixed": noise(6 * MIB), "dead": noise(8 * MIB, 1)})
     remove(store, volume, b"dead")

@@ -603,7 +603,8 @@ def test_one_version(mounts: Mounts, mounted: Mounted) -> None:
         (mounted.path / f"{number}").write_text(str(number))
     assert mounted.commit("fifty files").version == mounts.version == 1
     assert load_manifest(
-        mounts.store, mounts.store.refs.get_head(mounts.volume.id).manifest
+        mounts.store.objects_of(mounts.volume.id),
+        mounts.store.refs.get_head(mounts.volume.id).manifest,
     ).message == ("fifty files")
 
 
@@ -767,7 +768,8 @@ def test_auto_commit(mounts: Mounts) -> None:
     (mounted.path / "f").touch()
     volume = mounts.store.refs.get_volume("auto")
     wait_until(lambda: mounts.store.refs.get_head(volume.id).version, "the commit")
-    assert load_manifest(mounts.store, mounts.store.refs.get_head(volume.id).manifest).auto
+    objects = mounts.store.objects_of(volume.id)
+    assert load_manifest(objects, mounts.store.refs.get_head(volume.id).manifest).auto
 
 
 # --- Reload -----------------------------------------------------------------------

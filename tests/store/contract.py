@@ -71,7 +71,7 @@ def publish_next(store: Store, volume: str, upload: Upload, note: str = "") -> H
 
 
 def add(store: Store, volume: str, *chunks: bytes) -> list[Oid]:
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         oids = [upload.put_object(Kind.CHUNK, chunk) for chunk in chunks]
         publish_next(store, volume, upload)
     return oids

@@ -48,7 +48,7 @@ class LiveObjects:
     def __contains__(self, oid: Oid) -> bool:
         return oid in self.oids
 
-    def keep(self, roots: Iterable[Reference]) -> None:
+    def keep(self, volume_id: str, roots: Iterable[Reference]) -> None:
         self.oids.update(oid for _, oid in roots)
         self.calls += 1
         meanwhile, self.meanwhile = self.meanwhile, lambda: None
@@ -75,7 +75,8 @@ LOAD = """
     from volfs.errors import DataError
     from volfs.store.registry import open_store
     try:
-        print(len(open_store(sys.argv[1]).objects.load_object(bytes.fromhex(sys.argv[2]))))
+        objects = open_store(sys.argv[1]).objects_of(sys.argv[3])
+        print(len(objects.load_object(bytes.fromhex(sys.argv[2]))))
     except DataError as error:
         print(type(error).__name__)
 """
@@ -89,7 +90,7 @@ def test_nothing_dead_changes_nothing(store: Store, volume: str) -> None:
     report = collect(store, LiveObjects(*oids), grace=0)
     assert (report.dropped_packs, report.rewritten_packs, report.deleted_packs) == (0, 0, 0)
     assert report.live_objects == 4
-    assert store.objects.load_object(oids[0]) == noise(1000)
+    assert store.objects_of(volume).load_object(oids[0]) == noise(1000)
 
 
 def test_a_pack_with_nothing_in_use_is_dropped(store: Store, volume: str) -> None:
@@ -97,19 +98,19 @@ def test_a_pack_with_nothing_in_use_is_dropped(store: Store, volume: str) -> Non
     report = collect(store, LiveObjects())
     assert (report.dropped_packs, report.waiting_packs, report.deleted_packs) == (1, 1, 0)
     assert report.quarantined_bytes > MIB
-    assert not store.objects.contains(oid)
+    assert not store.objects_of(volume).contains(oid)
     assert list_damage(store) == []
 
 
 def test_what_is_in_quarantine_can_be_read_to_the_end(store: Store, url: str, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
     collect(store, LiveObjects(), now=DAY)
-    assert run_python(LOAD, url, oid.hex()) == f"{MIB}\n"
-    assert store.objects.load_object(oid) == noise(MIB)
+    assert run_python(LOAD, url, oid.hex(), volume) == f"{MIB}\n"
+    assert store.objects_of(volume).load_object(oid) == noise(MIB)
     collect(store, LiveObjects(), now=2 * DAY)
     with pytest.raises(MissingObjectError):
-        store.objects.load_object(oid)
-    assert run_python(LOAD, url, oid.hex()) == "MissingObjectError\n"
+        store.objects_of(volume).load_object(oid)
+    assert run_python(LOAD, url, oid.hex(), volume) == "MissingObjectError\n"
 
 
 def test_after_the_grace_it_is_deleted(store: Store, volume: str) -> None:
@@ -124,21 +125,21 @@ def test_after_the_grace_it_is_deleted(store: Store, volume: str) -> None:
 
 def test_a_pack_that_is_mostly_dead_is_rewritten(store: Store, volume: str) -> None:
     kept, *others = add(store, volume, noise(300_000), noise(MIB), noise(2 * MIB))
-    assert store.objects.load_object(kept) == noise(300_000)
+    assert store.objects_of(volume).load_object(kept) == noise(300_000)
     report = collect(store, LiveObjects(kept), grace=0)
     assert (report.rewritten_packs, report.deleted_packs) == (1, 1)
     assert 300_000 < report.rewritten_bytes < 301_000
     # From the place that was remembered, which is no more.
-    assert store.objects.load_object(kept) == noise(300_000)
-    assert store.objects.read_object(kept, 5, 10) == noise(300_000)[5:15]
-    assert not any(map(store.objects.contains, others))
+    assert store.objects_of(volume).load_object(kept) == noise(300_000)
+    assert store.objects_of(volume).read_object(kept, 5, 10) == noise(300_000)[5:15]
+    assert not any(map(store.objects_of(volume).contains, others))
 
 
 def test_a_pack_that_is_mostly_live_stays(store: Store, volume: str) -> None:
     kept, dead = add(store, volume, noise(MIB), noise(300_000))
     report = collect(store, LiveObjects(kept), grace=0)
     assert (report.rewritten_packs, report.dropped_packs) == (0, 0)
-    assert store.objects.load_object(dead) == noise(300_000)
+    assert store.objects_of(volume).load_object(dead) == noise(300_000)
 
 
 def test_gc_converges(store: Store, volume: str) -> None:
@@ -169,13 +170,13 @@ def test_roots_are_versions_heads_and_leases(store: Store, volume: str) -> None:
     collect(store, live, grace=0)
     heads = [*store.refs.iter_versions(volume), *store.refs.iter_versions(other.id)]
     assert live.oids == {needed, *(head.manifest for head in heads)}
-    assert store.objects.load_object(needed) == noise(MIB)
+    assert store.objects_of(volume).load_object(needed) == noise(MIB)
 
 
 def test_a_rewritten_object_is_read_by_another_process(store: Store, url: str, volume: str) -> None:
     kept, _ = add(store, volume, noise(5000), noise(MIB))
     collect(store, LiveObjects(kept), grace=0)
-    assert run_python(LOAD, url, kept.hex()) == "5000\n"
+    assert run_python(LOAD, url, kept.hex(), volume) == "5000\n"
 
 
 # --- undelete ---------------------------------------------------------------
@@ -187,7 +188,7 @@ def test_undelete_brings_everything_back(store: Store, volume: str) -> None:
     result = store.care.undelete()
     assert (result.packs, result.objects, result.missing_packs) == (1, 2, 0)
     for oid, size in zip(oids, (300_000, MIB, 2 * MIB), strict=True):
-        assert store.objects.load_object(oid) == noise(size)
+        assert store.objects_of(volume).load_object(oid) == noise(size)
     assert store.care.undelete().packs == 0
 
 
@@ -196,7 +197,7 @@ def test_undelete_keeps_what_was_put_again_meanwhile(store: Store, volume: str) 
     collect(store, LiveObjects())
     add(store, volume, noise(MIB))
     assert store.care.undelete().objects == 0
-    assert store.objects.load_object(oid) == noise(MIB)
+    assert store.objects_of(volume).load_object(oid) == noise(MIB)
 
 
 # --- beside commits ---------------------------------------------------------
@@ -205,29 +206,29 @@ def test_undelete_keeps_what_was_put_again_meanwhile(store: Store, volume: str) 
 def test_a_dedup_hit_on_what_gc_condemned_saves_the_chunk(store: Store, volume: str) -> None:
     """doltlite #1547: an unfinished commit relies on what nothing else refers to."""
     (oid,) = add(store, volume, noise(MIB))
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         upload.put_object(Kind.CHUNK, noise(MIB))
         assert upload.new_objects == 0
         collect(store, LiveObjects())
-        assert not store.objects.contains(oid)
+        assert not store.objects_of(volume).contains(oid)
         publish_next(store, volume, upload)
-    assert store.objects.load_object(oid) == noise(MIB)
+    assert store.objects_of(volume).load_object(oid) == noise(MIB)
     assert list_damage(store) == []
     collect(store, LiveObjects(oid), now=9 * DAY, grace=0)
-    assert store.objects.load_object(oid) == noise(MIB)
+    assert store.objects_of(volume).load_object(oid) == noise(MIB)
 
 
 def test_a_dedup_hit_on_what_gc_deleted_fails_the_publish(store: Store, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
     head = store.refs.get_head(volume)
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         upload.put_object(Kind.CHUNK, noise(MIB))
         collect(store, LiveObjects(), grace=0)
         with pytest.raises(MissingObjectError, match="try again"):
             publish_next(store, volume, upload)
         assert store.refs.get_head(volume) == head
     add(store, volume, noise(MIB))
-    assert store.objects.load_object(oid) == noise(MIB)
+    assert store.objects_of(volume).load_object(oid) == noise(MIB)
 
 
 PUBLISH = """
@@ -237,7 +238,7 @@ PUBLISH = """
     from volfs.store.registry import open_store
     store, volume, size = open_store(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     head = store.refs.get_head(volume)
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         upload.put_object(Kind.CHUNK, random.Random(f"0 {size}").randbytes(size))
         new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, b"meanwhile"))
         store.refs.publish(upload, volume, head, new)
@@ -259,8 +260,10 @@ def test_what_is_published_while_gc_marks_is_marked_too(
     live.meanwhile = publish
     collect(store, live, grace=0)
     assert store.refs.get_head(volume).version == 2
-    assert store.objects.load_object(store.refs.get_head(volume).manifest) == b"meanwhile"
-    assert store.objects.load_object(oid) == noise(MIB)
+    assert (
+        store.objects_of(volume).load_object(store.refs.get_head(volume).manifest) == b"meanwhile"
+    )
+    assert store.objects_of(volume).load_object(oid) == noise(MIB)
 
 
 def test_what_becomes_live_after_it_was_planned_to_go_stays(
@@ -276,7 +279,7 @@ def test_what_becomes_live_after_it_was_planned_to_go_stays(
     assert isinstance(report, GcReport)
     assert store.refs.get_head(volume).manifest in live.oids
     assert live.calls == 2
-    assert store.objects.load_object(oid) == noise(MIB)
+    assert store.objects_of(volume).load_object(oid) == noise(MIB)
 
 
 COLLECT = """
@@ -285,7 +288,7 @@ COLLECT = """
     from volfs.store.registry import open_store
     class LiveObjects:
         oids = set()
-        def keep(self, roots): self.oids.update(oid for _, oid in roots)
+        def keep(self, volume_id, roots): self.oids.update(oid for _, oid in roots)
         def __contains__(self, oid): return oid in self.oids
     *_, report = open_store(sys.argv[1]).care.collect(LiveObjects(), GcOptions(1, 0))
     print(report.busy_packs)
@@ -294,15 +297,15 @@ COLLECT = """
 
 def test_an_open_upload_is_left_alone(store: Store, url: str, volume: str) -> None:
     add(store, volume, noise(MIB))
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         oid = upload.put_object(Kind.CHUNK, noise(2 * MIB))
         assert run_python(COLLECT, url) == "1\n"
         publish_next(store, volume, upload)
-    assert store.objects.load_object(oid) == noise(2 * MIB)
+    assert store.objects_of(volume).load_object(oid) == noise(2 * MIB)
 
 
 def test_what_a_dead_upload_left_is_dropped(store: Store, volume: str) -> None:
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         upload.put_object(Kind.CHUNK, noise(2 * MIB))
         die_with(upload)
     report = collect(store, LiveObjects(), grace=0)
@@ -330,8 +333,8 @@ def test_an_error_while_marking_deletes_nothing(
     oids = add(store, volume, noise(MIB), noise(300_000))
 
     class Failing(LiveObjects):
-        def keep(self, roots: Iterable[Reference]) -> None:
-            super().keep(roots)
+        def keep(self, volume_id: str, roots: Iterable[Reference]) -> None:
+            super().keep(volume_id, roots)
             if self.calls == failing:
                 raise DamagedObjectError("a tree")
 
@@ -342,7 +345,7 @@ def test_an_error_while_marking_deletes_nothing(
     with pytest.raises(DamagedObjectError):
         run_beside_a_commit()
     for oid, size in zip(oids, (MIB, 300_000), strict=True):
-        assert store.objects.load_object(oid) == noise(size)
+        assert store.objects_of(volume).load_object(oid) == noise(size)
     assert store.care.undelete().packs == 0
 
 
@@ -351,7 +354,7 @@ def test_an_error_while_marking_deletes_nothing(
 
 def test_repairing_what_is_whole_changes_nothing(store: Store, volume: str) -> None:
     add(store, volume, noise(1000))
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         upload.put_object(Kind.CHUNK, noise(2000))
     assert not repair(store).has_changed
 
@@ -360,7 +363,7 @@ def test_repair_leaves_the_quarantine_alone(store: Store, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
     collect(store, LiveObjects())
     assert not repair(store).has_changed
-    assert not store.objects.contains(oid)
+    assert not store.objects_of(volume).contains(oid)
     assert store.care.undelete().objects == 1
 
 
@@ -371,7 +374,7 @@ def test_nothing_is_lost_that_nobody_had(store: Store) -> None:
 def test_recovered_volumes_are_volumes(store: Store, volume: str) -> None:
     add(store, volume, noise(100))
     heads = list(store.refs.iter_versions(volume))
-    assert {head.manifest for head in heads} == set(store.care.iter_manifests())
+    assert {head.manifest for head in heads} == {oid for oid, _ in store.care.iter_manifests()}
     record = store.refs.get_volume("volume-1")
     store.refs.put_tag(volume, "one", 1)
     store.refs.delete_volume("volume-1")
@@ -408,5 +411,5 @@ def test_a_reopened_store_knows_its_quarantine(store: Store, url: str, volume: s
     collect(store, LiveObjects())
     again = open_store(url)
     assert again.care.undelete().packs == 1
-    assert again.objects.load_object(oid) == noise(MIB)
+    assert again.objects_of(volume).load_object(oid) == noise(MIB)
     again.close()

@@ -68,10 +68,14 @@ def test_gc_keeps_what_is_held_though_its_volume_is_gone(
     with store.leases.hold(volume, heads[1]):
         store.refs.delete_volume(make_record().name)
         collect(store, LiveObjects(), grace=0)
-        assert [store.objects.contains(each) for each in manifests[:3]] == [False, True, False]
-        assert store.objects.load_object(manifests[1])
+        assert [store.objects_of(volume).contains(each) for each in manifests[:3]] == [
+            False,
+            True,
+            False,
+        ]
+        assert store.objects_of(volume).load_object(manifests[1])
     collect(store, LiveObjects(), grace=0)
-    assert not store.objects.contains(manifests[1])
+    assert not store.objects_of(volume).contains(manifests[1])
 
 
 def test_holding_what_is_not_there_keeps_nothing(store: Store, volume: str) -> None:

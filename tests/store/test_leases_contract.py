@@ -131,7 +131,7 @@ def test_a_lease_is_judged_where_its_session_is(store: Store, volume: str) -> No
 def test_publishing_puts_the_lease(store: Store, volume: str) -> None:
     head = store.refs.get_head(volume)
     lease = make_lease(volume, 0, 1)
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         new = Head(1, upload.put_object(Kind.MANIFEST, b"m"))
         store.refs.publish(upload, volume, head, new, lease=lease)
     assert store.leases.list_all() == [lease]
@@ -140,7 +140,7 @@ def test_publishing_puts_the_lease(store: Store, volume: str) -> None:
 def test_a_lost_swap_puts_no_lease(store: Store, volume: str) -> None:
     head = store.refs.get_head(volume)
     add(store, volume, b"theirs")
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         new = Head(1, upload.put_object(Kind.MANIFEST, b"m"))
         with pytest.raises(HeadMovedError):
             store.refs.publish(upload, volume, head, new, lease=make_lease(volume, 0))
@@ -149,7 +149,7 @@ def test_a_lost_swap_puts_no_lease(store: Store, volume: str) -> None:
 
 def test_a_lease_that_is_refused_keeps_the_head(store: Store, volume: str) -> None:
     head = store.refs.get_head(volume)
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         new = Head(1, upload.put_object(Kind.MANIFEST, b"m"))
         with pytest.raises(NotFoundError):
             store.refs.publish(upload, volume, head, new, lease=make_lease(volume, 2))
@@ -160,7 +160,7 @@ def test_a_lease_that_is_refused_keeps_the_head(store: Store, volume: str) -> No
 
 def test_publishing_what_shares_a_version(store: Store, volume: str) -> None:
     head = store.refs.get_head(volume)
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         new = Head(1, upload.put_object(Kind.MANIFEST, b"m"))
         with pytest.raises(NotFoundError, match="version 1 "):
             store.refs.publish(upload, volume, head, new, shares=(0, 1))

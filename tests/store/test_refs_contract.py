@@ -33,7 +33,7 @@ def test_new_volume_is_at_version_0(store: Store) -> None:
     assert store.refs.find_volume_by_id(record.id) == record
     head = store.refs.get_head(record.id)
     assert head == Head(0, compute_oid(Kind.MANIFEST, b"empty"))
-    assert store.objects.load_object(head.manifest) == b"empty"
+    assert store.objects_of(record.id).load_object(head.manifest) == b"empty"
     assert store.refs.find_version(record.id, 0) == head.manifest
 
 
@@ -54,7 +54,7 @@ def test_create_refuses_a_taken_name_and_changes_nothing(store: Store, volume: s
         store.refs.create_volume(make_record(2, name="volume-1"), b"other")
     assert store.refs.find_volume_by_id(make_record(2).id) is None
     assert store.refs.get_volume("volume-1").id == volume
-    assert not store.objects.contains(compute_oid(Kind.MANIFEST, b"other"))
+    assert not store.objects_of(volume).contains(compute_oid(Kind.MANIFEST, b"other"))
 
 
 def test_list_is_newest_first(store: Store) -> None:
@@ -110,7 +110,7 @@ def test_absent_volume(store: Store, call: str) -> None:
 def test_versions_newest_first_across_many(store: Store, volume: str) -> None:
     store.refs.create_volume(make_record(0), b"m")
     store.refs.create_volume(make_record(2), b"m")
-    with store.open_upload() as upload:
+    with store.open_upload(volume) as upload:
         heads = [store.refs.get_head(volume)] + [
             publish_next(store, volume, upload) for _ in range(600)
         ]
@@ -218,7 +218,7 @@ def test_a_fork_is_a_volume_with_two_versions(store: Store, volume: str) -> None
     assert store.refs.get_head(fork.id) == (1, compute_oid(Kind.MANIFEST, b"with x"))
     assert store.refs.find_version(fork.id, 0) == compute_oid(Kind.MANIFEST, b"empty")
     assert list_versions(store, fork.id) == [1, 0]
-    assert store.objects.load_object(store.refs.get_head(fork.id).manifest) == b"with x"
+    assert store.objects_of(volume).load_object(store.refs.get_head(fork.id).manifest) == b"with x"
 
 
 def test_a_fork_that_is_refused_changes_nothing(store: Store, volume: str) -> None:
@@ -229,7 +229,7 @@ def test_a_fork_that_is_refused_changes_nothing(store: Store, volume: str) -> No
     with pytest.raises(AlreadyExistsError):
         store.refs.fork_volume(make_record(2, "volume-1"), (b"a", b"b"), volume, 1)
     assert len(store.refs.list_volumes()) == 1
-    assert not store.objects.contains(compute_oid(Kind.MANIFEST, b"b"))
+    assert not store.objects_of(volume).contains(compute_oid(Kind.MANIFEST, b"b"))
 
 
 # --- environments -----------------------------------------------------------

@@ -105,7 +105,8 @@ def test_a_merged_commit_leases_the_local_tree(
     assert lease.versions == (0,)
     assert lease.needs == snapshot_needs(rig.state.view.snapshot)
     roots = {
-        load_manifest(store, head.manifest).root for head in store.refs.iter_versions(volume.id)
+        load_manifest(store.objects_of(volume.id), head.manifest).root
+        for head in store.refs.iter_versions(volume.id)
     }
     assert rig.state.view.snapshot.root not in roots
     check_leased(rig)

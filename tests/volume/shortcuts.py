@@ -51,18 +51,22 @@ def publish_files(
 
 
 def head_snapshot(store: Store, volume: VolumeRecord) -> Snapshot:
-    return load_manifest(store, store.refs.get_head(volume.id).manifest).snapshot
+    return load_manifest(
+        store.objects_of(volume.id), store.refs.get_head(volume.id).manifest
+    ).snapshot
 
 
 def read_file(store: Store, volume: VolumeRecord, path: str) -> bytes:
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     entry = reader.get_path(head_snapshot(store, volume), parse_path(path))
-    return b"".join(bytes(piece) for piece in iter_content_bytes(reader, store.objects, entry))
+    return b"".join(
+        bytes(piece) for piece in iter_content_bytes(reader, store.objects_of(volume.id), entry)
+    )
 
 
 def list_paths(store: Store, volume: VolumeRecord) -> list[str]:
     """All paths of the newest version; directories end in a slash."""
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
 
     def walk(entry: Entry, path: Path) -> list[str]:
         found = []

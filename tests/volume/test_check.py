@@ -61,7 +61,9 @@ def test_a_damaged_chunk_names_its_files_and_versions(store: Store, volume: Volu
     publish_files(store, volume, {"d/f": noise(3000), "d/twin": noise(3000), "d/g": noise(3000, 1)})
     publish_files(store, volume, {"later": b""})
     publish_files(store, volume, {"d/twin": None})
-    entry = Reader(store.objects.load_object).get_path(head_snapshot(store, volume), (b"d", b"f"))
+    entry = Reader(store.objects_of(volume.id).load_object).get_path(
+        head_snapshot(store, volume), (b"d", b"f")
+    )
     report = damage(store, Oid(entry.extents[0].oid))
     found = {(p.volume, p.path, p.versions) for p in report.problems}
     assert found == {("data", "d/f", (2, 3, 4)), ("data", "d/twin", (2, 3))}
@@ -71,7 +73,7 @@ def test_a_damaged_chunk_names_its_files_and_versions(store: Store, volume: Volu
 @pytest.mark.damaged
 def test_a_damaged_tree_names_its_directory(store: Store, volume: VolumeRecord) -> None:
     publish_files(store, volume, {"d/e/f": b"1", "g": b"2"})
-    directory = Reader(store.objects.load_object).get_path(
+    directory = Reader(store.objects_of(volume.id).load_object).get_path(
         head_snapshot(store, volume), (b"d", b"e")
     )
     report = damage(store, directory.tree)
@@ -98,7 +100,7 @@ def test_a_damaged_page_and_chunk_list_are_named(store: Store, volume: VolumeRec
         for number in range(2000):
             edit.bind(many, (b"many", b"%d" % number), make_file())
         edit.commit(CommitNote())
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     snapshot = head_snapshot(store, volume)
     pages = reader.get_tree(reader.get_path(snapshot, (b"many",)).tree).pages
     assert len(pages) > 1
@@ -116,7 +118,9 @@ def test_damage_that_no_version_needs_is_damage_all_the_same(
     store: Store, volume: VolumeRecord
 ) -> None:
     publish_files(store, volume, {"f": noise(3000)})
-    entry = Reader(store.objects.load_object).get_path(head_snapshot(store, volume), (b"f",))
+    entry = Reader(store.objects_of(volume.id).load_object).get_path(
+        head_snapshot(store, volume), (b"f",)
+    )
     store.refs.delete_volume("data")
     report = damage(store, Oid(entry.extents[0].oid))
     assert report.damage
@@ -132,8 +136,8 @@ def publish_root(
 ) -> None:
     """A version of our own making, right or wrong."""
     head = store.refs.get_head(volume.id)
-    old = load_manifest(store, head.manifest)
-    with store.open_upload() as upload:
+    old = load_manifest(store.objects_of(volume.id), head.manifest)
+    with store.open_upload(volume.id) as upload:
         built = build_tree(upload.put_object, entries)
         manifest = replace(
             old,
@@ -176,7 +180,7 @@ def test_sums_that_do_not_fit_are_found(store: Store, volume: VolumeRecord) -> N
 
 @pytest.mark.damaged
 def test_a_root_whose_sums_do_not_fit_is_found(store: Store, volume: VolumeRecord) -> None:
-    root = load_manifest(store, store.refs.get_head(volume.id).manifest).root
+    root = load_manifest(store.objects_of(volume.id), store.refs.get_head(volume.id).manifest).root
     publish_root(store, volume, [], root=replace(root, content_bytes=5))
     assert problems(store) == [(".", "directory: its sums are not those of its entries")]
 
@@ -186,11 +190,16 @@ def test_links_that_do_not_fit_are_found(store: Store, volume: VolumeRecord) -> 
     names = [Entry(name, FileKind.FILE, group=7) for name in (b"a", b"b")]
     record = replace(make_file(), name=b"%016x" % 7, links=3)
     stray = replace(make_file(), name=b"%016x" % 8, links=1)
-    with store.open_upload() as upload:
+    with store.open_upload(volume.id) as upload:
         links = build_tree(upload.put_object, [record, stray])
         head = store.refs.get_head(volume.id)
         # Indexed by a version of its own, so that the next may name it.
-        new = replace(load_manifest(store, head.manifest), version=1, links=links.oid, link_files=2)
+        new = replace(
+            load_manifest(store.objects_of(volume.id), head.manifest),
+            version=1,
+            links=links.oid,
+            link_files=2,
+        )
         oid = upload.put_object(Kind.MANIFEST, encode_manifest(new))
         store.refs.publish(upload, volume.id, head, Head(1, oid))
     publish_root(store, volume, names, links=links.oid, link_files=1)
@@ -215,18 +224,19 @@ def test_the_cost_follows_distinct_objects(store: Store, volume: VolumeRecord) -
     for number in range(20):
         publish_files(store, volume, {"d7/f": b"%d" % number})
     loads = []
-    load = store.objects.load_object
+    load = store.objects_of(volume.id).load_object
 
     class Counting:
         def __getattr__(self, name: str) -> object:
-            return getattr(store.objects, name)
+            return getattr(store.objects_of(volume.id), name)
 
         def load_object(self, oid: Oid) -> bytes:
             loads.append(oid)
             return load(oid)
 
     class Seen:
-        objects = Counting()
+        def objects_of(self, volume_id: str) -> Counting:
+            return Counting()
 
         def __getattr__(self, name: str) -> object:
             return getattr(store, name)
@@ -244,9 +254,9 @@ def test_what_only_a_mount_needs_is_verified(
     """As a local tree, or content below an overlay: in no version any more."""
     publish_files(store, volume, {"f": noise(700_000)})
     snapshot = head_snapshot(store, volume)
-    entry = Reader(store.objects.load_object).get_path(snapshot, (b"f",))
+    entry = Reader(store.objects_of(volume.id).load_object).get_path(snapshot, (b"f",))
     chunk_list = Oid(entry.root)
-    data = store.objects.load_object(chunk_list)
+    data = store.objects_of(volume.id).load_object(chunk_list)
     below = next(iter_references(Kind.CHUNK_LIST, data))
     need, victim = {
         Kind.TREE: (snapshot.root.tree, snapshot.root.tree),

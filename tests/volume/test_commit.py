@@ -33,7 +33,7 @@ def test_a_version_follows_its_parent_and_says_who_and_why(
     before = store.refs.get_head(volume.id)
     note = CommitNote("first", author="me", auto=True)
     published = publish_files(store, volume, {"a": b"1"}, note)
-    manifest = load_manifest(store, published.head.manifest)
+    manifest = load_manifest(store.objects_of(volume.id), published.head.manifest)
     assert published.changed
     assert published.head == store.refs.get_head(volume.id)
     assert (manifest.version, manifest.parent) == (1, before.manifest)
@@ -133,12 +133,12 @@ def test_a_message_that_no_reader_would_take_is_refused(store: Store, volume: Vo
         publish_files(store, volume, {"f": b""}, CommitNote("x" * (MESSAGE_MAX + 1)))
     publish_files(store, volume, {"f": b""}, CommitNote("x" * MESSAGE_MAX, author="y" * 999))
     head = store.refs.get_head(volume.id)
-    assert len(load_manifest(store, head.manifest).author) == 256
+    assert len(load_manifest(store.objects_of(volume.id), head.manifest).author) == 256
 
 
 def test_a_message_of_bytes_that_are_no_text_can_be_stored(
     store: Store, volume: VolumeRecord
 ) -> None:
     publish_files(store, volume, {"f": b""}, CommitNote("a\udcffb"))
-    manifest = load_manifest(store, store.refs.get_head(volume.id).manifest)
+    manifest = load_manifest(store.objects_of(volume.id), store.refs.get_head(volume.id).manifest)
     assert manifest.message == "a\udcffb"

@@ -101,7 +101,7 @@ def test_bytes_are_those_of_the_model(
     with (
         pytest.MonkeyPatch.context() as patch,
         ThreadPoolExecutor(2) as pool,
-        store.open_upload() as upload,
+        store.open_upload("vo-none") as upload,
     ):
         patch.setattr(writer_module, "CLEAN_MIN", clean_min)
         for changes in rounds:
@@ -116,7 +116,7 @@ def test_bytes_are_those_of_the_model(
 
 
 def test_a_hundred_scattered_rewrites_add_little(store: Store) -> None:
-    with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
+    with ThreadPoolExecutor(2) as pool, store.open_upload("vo-none") as upload:
         writer = ContentWriter(UploadObjects(upload), upload, 20, pool)  # type: ignore[arg-type]
         size = 64 << 20
         block = noise(1 << 20)
@@ -137,7 +137,7 @@ def test_a_hundred_scattered_rewrites_add_little(store: Store) -> None:
 
 
 def test_a_window_in_many_pieces_is_rewritten_whole(store: Store) -> None:
-    with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
+    with ThreadPoolExecutor(2) as pool, store.open_upload("vo-none") as upload:
         writer = ContentWriter(UploadObjects(upload), upload, 20, pool)  # type: ignore[arg-type]
         base = writer.write_stream(make_file(), [noise(1 << 20)])
         extents = ExtentMap.of_base(1 << 20)
@@ -162,7 +162,7 @@ def test_data_is_exact_for_any_number_of_pieces(
     """Pages of a file of 2 MiB are written, in any number and order, over several commits."""
     size, page = 512 * 4096, 4096
     model, entry, written = bytearray(size), make_file(), set[int]()
-    with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
+    with ThreadPoolExecutor(2) as pool, store.open_upload("vo-none") as upload:
         writer = ContentWriter(UploadObjects(upload), upload, bits, pool)  # type: ignore[arg-type]
         for arena, pages in enumerate(rounds):
             extents = ExtentMap.of_base(entry.size)
@@ -178,7 +178,7 @@ def test_data_is_exact_for_any_number_of_pieces(
 
 
 def test_a_file_made_long_costs_nothing(store: Store) -> None:
-    with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
+    with ThreadPoolExecutor(2) as pool, store.open_upload("vo-none") as upload:
         writer = ContentWriter(UploadObjects(upload), upload, BITS, pool)  # type: ignore[arg-type]
         base = writer.write_stream(make_file(), [noise(WINDOW)] * 40)
         extents = ExtentMap.of_base(base.size)
@@ -200,7 +200,7 @@ def test_a_file_made_long_costs_nothing(store: Store) -> None:
 
 
 def test_zeros_are_holes(store: Store) -> None:
-    with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
+    with ThreadPoolExecutor(2) as pool, store.open_upload("vo-none") as upload:
         writer = ContentWriter(UploadObjects(upload), upload, BITS, pool)  # type: ignore[arg-type]
         entry = writer.write_stream(make_file(), [bytes(WINDOW)] * 100)
         assert [extent.oid for extent in entry.extents] == [b""]
@@ -209,7 +209,7 @@ def test_zeros_are_holes(store: Store) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 1024, 1025])
 def test_small_content_lives_in_the_entry(store: Store, size: int) -> None:
-    with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
+    with ThreadPoolExecutor(2) as pool, store.open_upload("vo-none") as upload:
         writer = ContentWriter(UploadObjects(upload), upload, BITS, pool)  # type: ignore[arg-type]
         entry = writer.write_stream(make_file(), [noise(size)] if size else [])
         assert entry.inline == (noise(size) if size <= 1024 else b"")
@@ -223,7 +223,7 @@ def test_a_file_of_one_piece_is_stored_as_a_stream_is(
 ) -> None:
     """There is one form for each content, by whatever shortcut it was written."""
     data = make(size)
-    with ThreadPoolExecutor(2) as pool, store.open_upload() as upload:
+    with ThreadPoolExecutor(2) as pool, store.open_upload("vo-none") as upload:
         writer = ContentWriter(UploadObjects(upload), upload, BITS, pool)  # type: ignore[arg-type]
         pieces = ExtentMap(size, [Piece(0, size, 3, 7)])
         entry = writer.write(make_file(), pieces, lambda _, at, n: (bytes(7) + data)[at : at + n])

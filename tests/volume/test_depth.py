@@ -54,8 +54,8 @@ def path_of(*names: bytes, depth: int = DEPTH) -> tuple[bytes, ...]:
     return (*(b"d",) * depth, *names)
 
 
-def iter_names(snapshot: Snapshot, store: Store) -> Iterator[str]:
-    reader = Reader(store.objects.load_object)
+def iter_names(snapshot: Snapshot, store: Store, volume: VolumeRecord) -> Iterator[str]:
+    reader = Reader(store.objects_of(volume.id).load_object)
     for found in iter_listing(reader, snapshot, (), recursive=True):
         yield found.path
 
@@ -79,11 +79,11 @@ def test_copies_moves_and_removals(store: Store, volume: VolumeRecord, deep: Hea
 
 def test_lists_and_differences(store: Store, volume: VolumeRecord, deep: Head) -> None:
     snapshot = head_snapshot(store, volume)
-    assert sum(1 for _ in iter_names(snapshot, store)) == DEPTH + 2
-    get = Reader(store.objects.load_object).get_tree
+    assert sum(1 for _ in iter_names(snapshot, store, volume)) == DEPTH + 2
+    get = Reader(store.objects_of(volume.id).load_object).get_tree
     empty = store.refs.find_version(volume.id, 0)
     assert empty is not None
-    old = Reader(store.objects.load_object).load_manifest(empty).snapshot
+    old = Reader(store.objects_of(volume.id).load_object).load_manifest(empty).snapshot
     assert sum(1 for _ in diff_directories(get, old.root.tree, snapshot.root.tree)) == DEPTH + 2
 
 
@@ -112,7 +112,7 @@ def test_merges(store: Store, volume: VolumeRecord, deep: Head) -> None:
         other.commit(CommitNote())
     snapshot = head_snapshot(store, volume)
     assert snapshot.totals.directories == 2 * DEPTH
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     for name in (b"ours", b"theirs", b"one"):
         assert reader.get_path(snapshot, path_of(name)).kind == FileKind.FILE
     assert check_store(store).is_clean
@@ -130,5 +130,5 @@ def test_gc_and_forks(store: Store, volume: VolumeRecord, deep: Head) -> None:
     store.refs.delete_volume(volume.name)
     assert isinstance(collect_garbage(store, grace=0.0), GcReport)
     fork = store.refs.get_volume("fork")
-    assert sum(1 for _ in iter_names(head_snapshot(store, fork), store)) == DEPTH + 2
+    assert sum(1 for _ in iter_names(head_snapshot(store, fork), store, fork)) == DEPTH + 2
     assert check_store(store).is_clean

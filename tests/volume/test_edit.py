@@ -121,7 +121,7 @@ def test_a_copied_directory_shares_its_tree(store: Store, filled: VolumeRecord) 
     with Edit(store, filled) as edit:
         edit.copy((b"a",), (b"twin",), recursive=True)
         published = edit.commit(CommitNote())
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(filled.id).load_object)
     root = published.snapshot
     assert reader.get_path(root, (b"twin",)).tree == reader.get_path(root, (b"a",)).tree
     assert published.new_objects <= 2  # the root's tree and the manifest
@@ -175,7 +175,7 @@ def test_a_moved_hard_link_stays_one_and_a_copied_one_does_not(
         edit.copy((b"d",), (b"copy",), recursive=True)
         edit.copy((b"moved",), (b"alone",))
         published = edit.commit(CommitNote())
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     groups = {
         path: reader.get_path(published.snapshot, parse_path(path)).group
         for path in ("moved", "d/two", "copy/two", "alone")
@@ -191,7 +191,7 @@ def test_removing_one_name_of_a_hard_link_lowers_its_count(
 ) -> None:
     link_twice(store, volume)
     run(store, volume, "remove", "d/one")
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     assert reader.get_path(head_snapshot(store, volume), (b"d", b"two")).links == 1
     assert run(store, volume, "remove", "d", recursive=True) == []
     assert head_snapshot(store, volume).totals[:3] == (0, 0, 0)
@@ -211,7 +211,7 @@ def test_the_entry_limit_holds_where_the_name_is_made(store: Store, volume: Volu
 
 
 def test_names_changed_touch_their_directory_only(store: Store, filled: VolumeRecord) -> None:
-    before = Reader(store.objects.load_object)
+    before = Reader(store.objects_of(filled.id).load_object)
     old = head_snapshot(store, filled)
     run(store, filled, "remove", "a/b/c")
     new = head_snapshot(store, filled)

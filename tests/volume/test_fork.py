@@ -25,8 +25,11 @@ def test_a_fork_has_what_the_version_had(store: Store, volume: VolumeRecord) -> 
     copy = fork(store, volume, at="1")
     assert read_file(store, copy, "a") == BIG
     assert list_paths(store, copy) == ["a", "d/", "d/f"]
-    old = load_manifest(store, get_version(store, volume, "1").manifest)
-    assert load_manifest(store, store.refs.get_head(copy.id).manifest).snapshot == old.snapshot
+    old = load_manifest(store.objects_of(volume.id), get_version(store, volume, "1").manifest)
+    assert (
+        load_manifest(store.objects_of(volume.id), store.refs.get_head(copy.id).manifest).snapshot
+        == old.snapshot
+    )
 
 
 def test_a_fork_says_where_it_came_from(store: Store, volume: VolumeRecord) -> None:
@@ -35,8 +38,8 @@ def test_a_fork_says_where_it_came_from(store: Store, volume: VolumeRecord) -> N
     (info,) = iter_history(store, copy)
     assert (info.version, info.message) == (1, "fork of data at version 1")
     first, second = (get_version(store, copy, text).manifest for text in ("0", "1"))
-    assert load_manifest(store, second).parent == first
-    assert load_manifest(store, first).snapshot.totals.inodes == 0
+    assert load_manifest(store.objects_of(volume.id), second).parent == first
+    assert load_manifest(store.objects_of(volume.id), first).snapshot.totals.inodes == 0
 
 
 def test_a_fork_is_a_volume_of_its_own(store: Store) -> None:

@@ -86,9 +86,9 @@ def test_what_a_mount_shows_is_kept_after_its_volume_was_deleted(
     store.refs.delete_volume("data")
     store.leases.put(Lease(session.name, volume.id, (), snapshot_needs(snapshot)))
     collect_garbage(store, grace=0)
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     entry = reader.get_path(snapshot, (b"f",))
-    assert all(store.objects.contains(Oid(e.oid)) for e in entry.extents)
+    assert all(store.objects_of(volume.id).contains(Oid(e.oid)) for e in entry.extents)
     session.rmdir()
     report = collect_garbage(store, grace=0)
     assert report.live_objects == 0
@@ -146,25 +146,24 @@ class Faulty:
         self._failing = failing
         self.calls = 0
 
-    @property
-    def objects(self) -> Faulty:
-        return self._part("objects")
+    def objects_of(self, volume_id: str) -> Faulty:
+        return self._wrap(self._target.objects_of(volume_id))
 
     @property
     def refs(self) -> Faulty:
-        return self._part("refs")
+        return self._wrap(self._target.refs)
 
     @property
     def leases(self) -> Faulty:
-        return self._part("leases")
+        return self._wrap(self._target.leases)
 
     @property
     def care(self) -> Faulty:
-        return self._part("care")
+        return self._wrap(self._target.care)
 
-    def _part(self, name: str) -> Faulty:
+    def _wrap(self, target: object) -> Faulty:
         part = Faulty.__new__(Faulty)
-        part.__dict__ = self.__dict__ | {"_target": getattr(self._target, name)}
+        part.__dict__ = self.__dict__ | {"_target": target}
         part.__dict__["count"] = self.count
         return part
 
@@ -255,7 +254,7 @@ def forget(store: Store, oid: Oid) -> None:
 
 
 def find_chunk(store: Store, volume: VolumeRecord, path: bytes) -> Oid:
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     return Oid(reader.get_path(head_snapshot(store, volume), (path,)).extents[0].oid)
 
 
@@ -294,7 +293,7 @@ def test_a_damaged_chunk_in_a_pack_to_rewrite_ends_gc(store: Store, volume: Volu
     flip(store, find_chunk(store, volume, b"f"))
     with pytest.raises(DamagedObjectError):
         collect_garbage(store, grace=0)
-    assert store.objects.contains(find_chunk(store, volume, b"f"))
+    assert store.objects_of(volume.id).contains(find_chunk(store, volume, b"f"))
 
 
 def test_a_file_that_the_index_does_not_know_is_never_deleted(
@@ -313,15 +312,19 @@ def test_calling_a_tree_a_chunk_hides_nothing(store: Store, volume: VolumeRecord
     publish_files(store, volume, {"d/f": noise(BIG)})
     tree = head_snapshot(store, volume).root.tree
     mark = Mark(store)
-    mark.keep([snapshot_needs(head_snapshot(store, volume))[0]._replace(kind=Kind.CHUNK)])
+    mark.keep(
+        volume.id, [snapshot_needs(head_snapshot(store, volume))[0]._replace(kind=Kind.CHUNK)]
+    )
     assert tree in mark
-    mark.keep(snapshot_needs(head_snapshot(store, volume)))
+    mark.keep(volume.id, snapshot_needs(head_snapshot(store, volume)))
     seen = []
     walk_references(
         list(snapshot_needs(head_snapshot(store, volume))),
         lambda ref: (
             seen.append(ref)
-            or (None if ref.kind == Kind.CHUNK else store.objects.load_object(ref.oid))
+            or (
+                None if ref.kind == Kind.CHUNK else store.objects_of(volume.id).load_object(ref.oid)
+            )
         ),  # type: ignore[func-returns-value]
     )
     assert all(reference.oid in mark for reference in seen)

@@ -35,9 +35,9 @@ def expire_all(store: Store, volume: VolumeRecord) -> list[int]:
 
 def read_held(store: Store, volume: VolumeRecord, path: Path) -> Iterator[bytes]:
     with held_version(store, volume, lambda: get_version(store, volume, "1")) as head:
-        reader = Reader(store.objects.load_object)
+        reader = Reader(store.objects_of(volume.id).load_object)
         entry = reader.get_path(reader.load_manifest(head.manifest).snapshot, path)
-        yield from map(bytes, iter_content_bytes(reader, store.objects, entry))
+        yield from map(bytes, iter_content_bytes(reader, store.objects_of(volume.id), entry))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_a_diff_of_versions_that_are_to_expire(store: Store, volume: VolumeRecor
     for number in (1, 2):
         publish_files(store, volume, {f"d{n}/f": b"%d" % (n * number) for n in range(1, 9)})
     publish_files(store, volume, {f"d{n}": None for n in range(1, 9)})
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     with (
         held_version(store, volume, lambda: get_version(store, volume, "1")) as a,
         held_version(store, volume, lambda: get_version(store, volume, "2")) as b,

@@ -196,7 +196,7 @@ def test_counters_that_were_damaged_are_made_anew(whole: Whole) -> None:
     assert not check_store(store).is_clean
     assert repair(store).mended_counters == 1
     assert check_store(store).is_clean
-    with store.open_upload() as one, store.open_upload() as two:
+    with store.open_upload(volume.id) as one, store.open_upload(volume.id) as two:
         for upload, seed in ((one, 11), (two, 12)):
             upload.put_object(Kind.CHUNK, noise(CHUNK, seed))
     assert read_file(store, volume, "g") == noise(CHUNK, 1)
@@ -281,12 +281,12 @@ def test_what_was_lost_and_is_put_again_is_marked_with_all_below(whole: Whole) -
     roots = [
         Reference(Kind.MANIFEST, head.manifest) for head in store.refs.iter_versions(volume.id)
     ]
-    mark.keep(roots)
+    mark.keep(volume.id, roots)
     assert tree not in mark
     other = create_volume(store, "other", chunk_bits=16)
     files = {"d/f": noise(CHUNK), "g": noise(CHUNK, 1), "d/h": noise(CHUNK, 2)}
     publish_files(store, other, files)
-    mark.keep([Reference(Kind.TREE, head_snapshot(store, other).root.tree)])
+    mark.keep(other.id, [Reference(Kind.TREE, head_snapshot(store, other).root.tree)])
     assert all(find_chunk_of(store, other, path) in mark for path in ("d/f", "g"))
     store.close()
 
@@ -353,7 +353,7 @@ def test_a_pack_whose_file_is_gone(whole: Whole) -> None:
 def test_damage_in_a_pack_that_somebody_writes_to_is_left_for_later(whole: Whole) -> None:
     store, volume = whole
     store = reopened(store)
-    with store.open_upload() as upload:
+    with store.open_upload(volume.id) as upload:
         upload.put_object(Kind.CHUNK, noise(10, 77))
         flip(store, find_chunk(store, volume, b"g"))
         report = repair_store(store)
@@ -435,7 +435,7 @@ def test_an_older_index_never_gives_out_the_id_of_a_pack_that_is_there(
     store.close()
     shutil.copytree(Path(store.url) / "index", tmp_path / "backup")
     store = open_store(store.url)
-    with store.open_upload() as one, store.open_upload() as two:
+    with store.open_upload(volume.id) as one, store.open_upload(volume.id) as two:
         for upload, seed in ((one, 11), (two, 12)):
             upload.put_object(Kind.CHUNK, noise(CHUNK, seed))
         head = store.refs.get_head(volume.id)
@@ -447,7 +447,7 @@ def test_an_older_index_never_gives_out_the_id_of_a_pack_that_is_there(
     shutil.rmtree(Path(store.url) / "index")
     shutil.copytree(tmp_path / "backup", Path(store.url) / "index")
     store = open_store(store.url)
-    with store.open_upload() as one, store.open_upload() as two:
+    with store.open_upload(volume.id) as one, store.open_upload(volume.id) as two:
         for upload, seed in ((one, 13), (two, 14)):
             upload.put_object(Kind.CHUNK, noise(CHUNK, seed))
         assert {
@@ -628,7 +628,7 @@ def test_damaged_counters_lose_no_tags(whole: Whole) -> None:
     assert store.refs.find_tag(volume.id, "release") == 1
     assert check_store(store).is_clean
     ids = {int(path.stem) for path in packs(store)}
-    with store.open_upload() as one, store.open_upload() as two:
+    with store.open_upload(volume.id) as one, store.open_upload(volume.id) as two:
         for upload, seed in ((one, 11), (two, 12)):
             upload.put_object(Kind.CHUNK, noise(900_000, seed))
     assert min({int(path.stem) for path in packs(store)} - ids) > max(ids)
@@ -764,12 +764,12 @@ def test_damaged_refs_are_made_again_and_tags_stay(whole: Whole, table: bytes) -
 
 def test_rebuilding_leaves_what_was_not_published(whole: Whole) -> None:
     store, volume = whole
-    with store.open_upload() as upload:
+    with store.open_upload(volume.id) as upload:
         oid = upload.put_object(Kind.CHUNK, noise(CHUNK, 6))
     store.close()
     rebuild_store(store.url)
     store = open_store(store.url)
-    assert not store.objects.contains(oid)
+    assert not store.objects_of(volume.id).contains(oid)
     publish_files(store, volume, {"n": noise(CHUNK, 7)})
     assert check_store(store).is_clean
     store.close()

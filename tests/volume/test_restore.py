@@ -35,7 +35,7 @@ CHUNK = 1 << 16
 
 def at(store: Store, volume: VolumeRecord, version: int) -> Snapshot:
     head = get_version(store, volume, str(version))
-    return load_manifest(store, head.manifest).snapshot
+    return load_manifest(store.objects_of(volume.id), head.manifest).snapshot
 
 
 def restore(
@@ -110,7 +110,9 @@ def test_messages(store: Store, volume: VolumeRecord) -> None:
         restore(store, volume, 2, "a").head,
         restore(store, volume, 1, message="back").head,
     ]
-    assert [load_manifest(store, head.manifest).message for head in heads] == [
+    assert [
+        load_manifest(store.objects_of(volume.id), head.manifest).message for head in heads
+    ] == [
         "restore version 1",
         "restore version 2: a",
         "back",
@@ -125,7 +127,10 @@ def test_what_others_publish_meanwhile_is_before_it(store: Store, volume: Volume
     assert published.head.version == 4
     assert published.snapshot == at(store, volume, 1)
     assert (
-        b"b" in Reader(store.objects.load_object).get_tree(at(store, volume, 3).root.tree).entries
+        b"b"
+        in Reader(store.objects_of(volume.id).load_object)
+        .get_tree(at(store, volume, 3).root.tree)
+        .entries
     )
 
 
@@ -193,7 +198,7 @@ def test_a_directory_is_restored_whole(store: Store, volume: VolumeRecord) -> No
     assert list_paths(store, volume) == ["d/", "d/e/", "d/e/f", "d/g"]
     assert read_file(store, volume, "d/e/f") == b"1"
     root, old = head_snapshot(store, volume).root, at(store, volume, 1).root
-    get = Reader(store.objects.load_object).get_tree
+    get = Reader(store.objects_of(volume.id).load_object).get_tree
     assert get(root.tree).entries[b"d"] == get(old.tree).entries[b"d"]
 
 
@@ -213,7 +218,9 @@ def test_directories_on_the_way_are_as_they_were(store: Store, volume: VolumeRec
         edit.commit(CommitNote())
     publish_files(store, volume, {"d": None})
     restore(store, volume, 1, "d/f")
-    entry = Reader(store.objects.load_object).get_path(head_snapshot(store, volume), (b"d",))
+    entry = Reader(store.objects_of(volume.id).load_object).get_path(
+        head_snapshot(store, volume), (b"d",)
+    )
     assert entry.mode == 0o700
 
 
@@ -234,7 +241,7 @@ def test_a_file_where_a_directory_has_to_be(store: Store, volume: VolumeRecord) 
 
 
 def resolve(store: Store, volume: VolumeRecord, *paths: str) -> list[Entry]:
-    reader, snapshot = Reader(store.objects.load_object), head_snapshot(store, volume)
+    reader, snapshot = Reader(store.objects_of(volume.id).load_object), head_snapshot(store, volume)
     return [reader.get_path(snapshot, parse_path(path)) for path in paths]
 
 

@@ -75,7 +75,8 @@ def put(
 
 
 def get(store: Store, volume: VolumeRecord, path: str, to: Path, **options: bool) -> GetResult:
-    return get_to_local(store, head_snapshot(store, volume), parse_path(path), to, **options)  # type: ignore[arg-type]
+    snapshot = head_snapshot(store, volume)
+    return get_to_local(store, volume, snapshot, parse_path(path), to, **options)  # type: ignore[arg-type]
 
 
 def describe(top: Path) -> dict[bytes, tuple[object, ...]]:
@@ -116,7 +117,7 @@ def test_the_root_of_a_volume_keeps_its_own_mode(
     put(store, volume, local, "/")
     assert head_snapshot(store, volume).root.mode == 0o755
     put(store, volume, local, "new")
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     assert reader.get_path(head_snapshot(store, volume), (b"new",)).mode == 0o700
 
 
@@ -228,7 +229,9 @@ def test_progress_ends_at_the_whole(
     assert (seen[-1].files, seen[-1].bytes) == (seen[-1].files_total, seen[-1].bytes_total)
     assert [p.bytes for p in seen] == sorted(p.bytes for p in seen)
     seen.clear()
-    get_to_local(store, head_snapshot(store, volume), (), tmp_path / "out", report=seen.append)
+    get_to_local(
+        store, volume, head_snapshot(store, volume), (), tmp_path / "out", report=seen.append
+    )
     assert (seen[-1].files, seen[-1].files_total) == (10, 10)
 
 
@@ -242,7 +245,7 @@ def test_a_file_goes_into_a_directory_or_under_another_name(
     (tmp_path / "dir").mkdir()
     get(store, volume, "d/f", tmp_path / "dir")
     get(store, volume, "d/f", tmp_path / "new/below/name")
-    get_to_local(store, head_snapshot(store, volume), (b"d", b"f"), f"{tmp_path}/made/")
+    get_to_local(store, volume, head_snapshot(store, volume), (b"d", b"f"), f"{tmp_path}/made/")
     for place in ("dir/f", "new/below/name", "made/f"):
         assert (tmp_path / place).read_bytes() == b"1"
 
@@ -361,7 +364,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_written(
     store: Store, volume: VolumeRecord, tmp_path: Path
 ) -> None:
     publish_files(store, volume, {"a": b"a", "b": noise(5000), "c": noise(5000, 1)})
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     with Edit(store, volume) as edit:
         entry = edit.get((b"b",))
         lie = replace(entry.extents[0], length=9000)
@@ -387,7 +390,7 @@ def test_many_and_deep_directories(store: Store, volume: VolumeRecord, tmp_path:
 def test_content_goes_to_a_stream(store: Store, volume: VolumeRecord, tmp_path: Path) -> None:
     publish_files(store, volume, {"d/b": b"2", "d/a/x": noise(100_000), "d/c": b"3"})
     with (tmp_path / "out").open("wb") as out:
-        write_content(store, head_snapshot(store, volume), (b"d",), out)
+        write_content(store.objects_of(volume.id), head_snapshot(store, volume), (b"d",), out)
     assert (tmp_path / "out").read_bytes() == noise(100_000) + b"23"
 
 
@@ -400,6 +403,6 @@ def test_times_beyond_those_that_are_kept_become_the_nearest(
     os.utime(tmp_path / "d/far", (0, 14_000_000_000))
     os.utime(tmp_path / "d", (0, 14_000_000_000))
     put_local(store, volume, tmp_path / "d", (b"d",))
-    get_to_local(store, head_snapshot(store, volume), (b"d",), tmp_path / "out")
+    get_to_local(store, volume, head_snapshot(store, volume), (b"d",), tmp_path / "out")
     for name in ("out", "out/far"):
         assert (tmp_path / name).stat().st_mtime_ns == (1 << 63) - 1

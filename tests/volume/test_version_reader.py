@@ -20,22 +20,24 @@ def data() -> bytes:
 
 def test_ranges_are_those_of_the_bytes(store: Store, volume: VolumeRecord, data: bytes) -> None:
     publish_files(store, volume, {"f": data, "small": b"small"})
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     entry = reader.get_path(head_snapshot(store, volume), (b"f",))
     for offset in (0, 1, 65_535, 65_536, 99_999, 150_000, 299_990, 349_999, 350_000, 10**9):
         for length in (0, 1, 4096, 70_000, 10**9):
-            got = bytes(read_range(reader, store.objects, entry, offset, length))
+            got = bytes(read_range(reader, store.objects_of(volume.id), entry, offset, length))
             assert got == data[offset : offset + length]
-    assert b"".join(map(bytes, iter_content_bytes(reader, store.objects, entry))) == data
+    assert (
+        b"".join(map(bytes, iter_content_bytes(reader, store.objects_of(volume.id), entry))) == data
+    )
     small = reader.get_path(head_snapshot(store, volume), (b"small",))
-    assert read_range(reader, store.objects, small, 2, 9) == b"all"
+    assert read_range(reader, store.objects_of(volume.id), small, 2, 9) == b"all"
 
 
 def test_paths_lead_to_entries_or_to_errors_that_name_them(
     store: Store, volume: VolumeRecord
 ) -> None:
     publish_files(store, volume, {"d/f": b""})
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     snapshot = head_snapshot(store, volume)
     assert reader.get_path(snapshot, ()).is_directory
     assert reader.find_path(snapshot, (b"d", b"g")) is None
@@ -48,13 +50,19 @@ def test_paths_lead_to_entries_or_to_errors_that_name_them(
 
 def test_an_extent_that_lies_is_damage(store: Store, volume: VolumeRecord) -> None:
     publish_files(store, volume, {"f": noise(5000)})
-    reader = Reader(store.objects.load_object)
+    reader = Reader(store.objects_of(volume.id).load_object)
     entry = reader.get_path(head_snapshot(store, volume), (b"f",))
     extent = Extent(6000, entry.extents[0].oid, 0)
     with pytest.raises(DamagedObjectError):
-        read_range(reader, store.objects, replace(entry, size=6000, extents=(extent,)), 0, 6000)
+        read_range(
+            reader,
+            store.objects_of(volume.id),
+            replace(entry, size=6000, extents=(extent,)),
+            0,
+            6000,
+        )
     with pytest.raises(DamagedObjectError):
-        read_range(reader, store.objects, replace(entry, size=6000), 5500, 10)
+        read_range(reader, store.objects_of(volume.id), replace(entry, size=6000), 5500, 10)
 
 
 def test_a_cache_keeps_the_recent_and_names_what_is_damaged() -> None:

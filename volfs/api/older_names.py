@@ -64,8 +64,12 @@ class OlderNames(Changeable, Readable):
             self.read_file_into_fileobj(remote_path, local_file)
             return
         path = parse_path(remote_path)
-        with self._opened() as (store, _), path_errors(FileNotFoundError), self._reading() as read:
-            get_to_local(store, read.snapshot, path, local_file, force=True)
+        with (
+            self._opened() as (store, record),
+            path_errors(FileNotFoundError),
+            self._reading() as read,
+        ):
+            get_to_local(store, record, read.snapshot, path, local_file, force=True)
 
 
 def _show(progress: Progress) -> None:

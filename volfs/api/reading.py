@@ -44,16 +44,17 @@ class Version:
     """One version of a volume, opened: its number and what it consists of."""
 
     client: Client
+    volume_id: str
     number: int
     snapshot: Snapshot
 
     def load_object(self, oid: Oid) -> bytes:
         with self.client.store() as store:
-            return store.objects.load_object(oid)
+            return store.objects_of(self.volume_id).load_object(oid)
 
     def read_object(self, oid: Oid, offset: int, length: int) -> bytes:
         with self.client.store() as store:
-            return bytes(store.objects.read_object(oid, offset, length))
+            return bytes(store.objects_of(self.volume_id).read_object(oid, offset, length))
 
     @property
     def reader(self) -> Reader:
@@ -83,7 +84,7 @@ class Readable:
             with self._opened() as (store, record):
                 find = partial(self._find_head, store, record)
                 head = stack.enter_context(held_version(store, record, find))
-                version = open_version(self.client, store, head)
+                version = open_version(self.client, store, record, head)
             yield version
 
     @blocking_iterator
@@ -166,9 +167,10 @@ class Readable:
         return DirectoryUsage(entry.files, entry.directories, entry.content_bytes)
 
 
-def open_version(client: Client, store: Store, head: Head) -> Version:
+def open_version(client: Client, store: Store, record: VolumeRecord, head: Head) -> Version:
     """DataError where its manifest is missing or damaged."""
-    return Version(client, head.version, load_manifest(store, head.manifest).snapshot)
+    manifest = load_manifest(store.objects_of(record.id), head.manifest)
+    return Version(client, record.id, head.version, manifest.snapshot)
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def _make_view(
     if recorded is not None and recorded.base is not None:
         # What it had stays leased until the overlay is loaded: nobody else knows its needs.
         base, left = recorded.base, _lease_base(store, volume, blank, recorded)
-        view = View(store.objects, base.head, base.snapshot, sub_path)
+        view = View(store.objects_of(volume.id), base.head, base.snapshot, sub_path)
         return view, msgspec.structs.replace(
             left,
             onward=volume.is_network,
@@ -120,8 +120,8 @@ def _make_view(
         )
     lease = msgspec.structs.replace(blank, onward=volume.is_network and at == "head")
     head, lease = keep_version(store.leases, lease, lambda: get_version(store, volume, at))
-    manifest = Reader(store.objects.load_object).load_manifest(head.manifest)
-    return View(store.objects, head, manifest.snapshot, sub_path), lease
+    manifest = Reader(store.objects_of(volume.id).load_object).load_manifest(head.manifest)
+    return View(store.objects_of(volume.id), head, manifest.snapshot, sub_path), lease
 
 
 def _lease_base(store: Store, volume: VolumeRecord, blank: Lease, recorded: Recorded) -> Lease:

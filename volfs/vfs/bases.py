@@ -55,9 +55,10 @@ def find_problem(store: Store, volume_id: str, recorded: Recorded, lease: Lease 
     if lease is not None and is_covered(recorded, lease):
         return ""
     needs = recorded_needs(recorded)
-    manifest = Reader(store.objects.load_object).load_manifest(Oid(base.manifest))
+    objects = store.objects_of(volume_id)
+    manifest = Reader(objects.load_object).load_manifest(Oid(base.manifest))
     known = snapshot_needs(base.snapshot) if manifest.snapshot == base.snapshot else ()
-    if is_there(store.objects, set(needs) - set(known)):
+    if is_there(objects, set(needs) - set(known)):
         return ""
     return f"parts of version {base.version}, on which it stands, are not in this store"
 
@@ -85,7 +86,7 @@ def widen_lease(lease: Lease, recorded: Recorded) -> Lease:
 def keep_what_is_there(store: Store, volume_id: str, session: str, recorded: Recorded) -> Lease:
     """Lease what the store still has of a base that is gone: nobody else keeps it for export."""
     left = store.leases.find(session) or new_lease(store.leases, session, volume_id)
-    present = find_present(store.objects, recorded_needs(recorded))
+    present = find_present(store.objects_of(volume_id), recorded_needs(recorded))
     lease = msgspec.structs.replace(left, needs=tuple(sorted({*left.needs, *present})))
     store.leases.put(lease)
     return lease

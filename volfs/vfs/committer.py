@@ -305,7 +305,7 @@ class Committer:
             return Reloaded(before, head, touched)
 
     async def _list_arrived(self, snapshot: Snapshot) -> list[Path]:
-        reader = Reader(self.store.objects.load_object)
+        reader = Reader(self.store.objects_of(self.volume.id).load_object)
         view = self.state.view
         sides = (view.snapshot, snapshot)
         return await self.bridge.run(list_arrived, reader.get_tree, *sides, view.sub_path)
@@ -423,7 +423,7 @@ def write_flush(
 def _load_head(store: Store, volume: VolumeRecord, lease: Lease) -> tuple[Head, Snapshot, Lease]:
     """The newest version, and the lease on it as well."""
     head, wide = keep_version(store.leases, lease, lambda: store.refs.get_head(volume.id))
-    manifest = Reader(store.objects.load_object).load_manifest(head.manifest)
+    manifest = Reader(store.objects_of(volume.id).load_object).load_manifest(head.manifest)
     return head, manifest.snapshot, wide
 
 
@@ -436,8 +436,8 @@ def commit_generation(
     note: CommitNote,
 ) -> Published:
     """Write the sealed files' content, then commit. In a thread; touches no state."""
-    with store.open_upload() as upload, ThreadPoolExecutor(os.cpu_count()) as pool:
-        writer = ContentWriter(store.objects, upload, volume.chunk_bits, pool)
+    with store.open_upload(volume.id) as upload, ThreadPoolExecutor(os.cpu_count()) as pool:
+        writer = ContentWriter(store.objects_of(volume.id), upload, volume.chunk_bits, pool)
         for file in sealed.files:
             sealed.writing = file
             content = writer.write(file.base, file.extents, read_scratch)

@@ -40,7 +40,6 @@ from volfs.vfs.inode import File, Inode
 from volfs.vfs.state import MountState
 
 XATTR_CREATE, XATTR_REPLACE = 1, 2
-READ_AHEAD = 8 << 20
 
 
 @dataclass(slots=True)
@@ -193,8 +192,8 @@ class Files:
     def _prefetch(self, handle: Handle, file: File, end: int) -> None:
         """A file read in order: have the next chunks under way."""
         content = file.entry if file.extents is None else file.base
-        start, stop = max(handle.ahead, end), min(end + READ_AHEAD, content.size)
-        if stop <= start or stop - start < min(READ_AHEAD // 2, content.size - start):
+        start, stop = max(handle.ahead, end), min(end + self.objects.ahead, content.size)
+        if stop <= start or stop - start < min(self.objects.ahead // 2, content.size - start):
             return
         if content.inline:
             return

@@ -104,6 +104,7 @@ def _check_versions(store: Store, result: CheckReport) -> None:
     found: dict[tuple[str, str, str, Oid | None], list[int]] = {}
     for volume in store.refs.list_volumes():
         result.volumes += 1
+        walk.turn_to(volume.id)
         for head in store.refs.iter_versions(volume.id):
             result.versions += 1
             problems = list(_check_version(walk, volume, head, result.notices))
@@ -190,6 +191,7 @@ def _check_leases(walk: TreeCheck, store: Store, result: CheckReport) -> Iterato
     if result.damage and _find_damaged_leases(store, result):
         return
     for lease in store.leases.list_all():
+        walk.turn_to(lease.volume_id)
         problems = list(_check_lease(walk, lease))
         # What was given up meanwhile may be gone with right.
         if problems and store.leases.find(lease.session) == lease:
@@ -237,23 +239,28 @@ class TreeCheck:
 
     def __init__(self, store: Store, damaged: set[Oid]) -> None:
         self._store = store
+        self._objects = store.objects_of("")
         self._damaged = damaged
         self._reader = Reader(self.load)
         self._content = ContentCheck(self._reader.get_list, self.find_chunk_problem)
         self.done: dict[Oid, TreeFindings] = {}
 
+    def turn_to(self, volume_id: str) -> None:
+        """What is walked next is of this volume."""
+        self._objects = self._store.objects_of(volume_id)
+
     def load(self, oid: Oid) -> bytes:
         if oid in self._damaged:
             raise DataError("damaged")
-        if not self._store.objects.contains(oid):
+        if not self._objects.contains(oid):
             # It may be readable for a while yet, but gc has removed it.
             raise MissingObjectError(f"object {oid.hex()} is not in the store")
-        return self._store.objects.load_object(oid)
+        return self._objects.load_object(oid)
 
     def find_chunk_problem(self, oid: Oid) -> str | None:
         if oid in self._damaged:
             return "damaged chunk"
-        return None if self._store.objects.contains(oid) else "missing chunk"
+        return None if self._objects.contains(oid) else "missing chunk"
 
     def check_content(self, need: Reference) -> Iterator[Found]:
         """A chunk, or a chunk list with all below it."""

@@ -155,10 +155,11 @@ class Edit:
             self.head = stack.enter_context(
                 held_version(store, volume, lambda: store.refs.get_head(volume.id))
             )
-            self.upload = stack.enter_context(store.open_upload())
+            self.upload = stack.enter_context(store.open_upload(volume.id))
             self.pool = stack.enter_context(ThreadPoolExecutor(os.cpu_count()))
             self.reader = Reader(self.upload.load_object)
-            self.writer = ContentWriter(store.objects, self.upload, volume.chunk_bits, self.pool)
+            objects = store.objects_of(volume.id)
+            self.writer = ContentWriter(objects, self.upload, volume.chunk_bits, self.pool)
             self.base = self.reader.load_manifest(self.head.manifest).snapshot
             self.root = EditedDirectory(self.reader.get_tree, self.base.root)
             self.records: dict[int, Entry] = {}

@@ -7,6 +7,7 @@ that cannot be read ends it: what is not known is not removed.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from volfs.errors import DataError, MissingObjectError
 from volfs.model.objects import Buffer, Kind, Oid
@@ -15,6 +16,7 @@ from volfs.model.references import Reference, walk_references
 from volfs.sessions.liveness import drop_stale_leases, list_stale_leases
 from volfs.store.clock import now_ns, read_steady
 from volfs.store.contract.care import GcOptions, GcProgress, GcReport
+from volfs.store.contract.objects import Objects
 from volfs.store.contract.store import Store
 from volfs.volume.progress import Progress, Report, report_nothing
 
@@ -64,30 +66,30 @@ class Mark:
     def __contains__(self, oid: Oid) -> bool:
         return oid in self._others or oid in self._chunks
 
-    def keep(self, roots: Iterable[Reference]) -> None:
+    def keep(self, volume_id: str, roots: Iterable[Reference]) -> None:
         """DataError if anything below them is damaged, or missing and not known to be lost."""
         try:
-            walk_references(list(roots), self._visit)
+            walk_references(list(roots), partial(self._visit, self._store.objects_of(volume_id)))
         except DataError as error:
             raise type(error)(
                 f"{error}; what it leads to cannot be known, so nothing may be removed: "
                 "see `volfs check`, then `volfs check --repair`"
             ) from error
 
-    def _visit(self, reference: Reference) -> Buffer | None:
+    def _visit(self, objects: Objects, reference: Reference) -> Buffer | None:
         kind, oid = reference
         seen = self._chunks if kind == Kind.CHUNK else self._others
         if oid in seen:
             return None
         # Reading alone proves nothing: where an object was is remembered for a while.
-        if not self._store.objects.contains(oid):
+        if not objects.contains(oid):
             # Not seen: somebody may put it again, and what is below it with it.
             self._check_lost(oid)
             return None
         seen.add(oid)
         if len(self._others) % _REPORT_STEP == 0:
             self._report(Progress(len(self._others) + len(self._chunks), 0, 0, 0))
-        return None if kind == Kind.CHUNK else self._store.objects.load_object(oid)
+        return None if kind == Kind.CHUNK else objects.load_object(oid)
 
     def _check_lost(self, oid: Oid) -> None:
         """A repair looked for it in every pack: there is nothing left to be careful with."""

@@ -26,6 +26,8 @@ from volfs.model.names import Path, show_path
 from volfs.model.objects import NO_OID
 from volfs.model.text import show
 from volfs.model.tree import iter_entries
+from volfs.store.contract.objects import Objects
+from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.system.directories import (
     LocalDirectory,
@@ -66,6 +68,7 @@ class GetResult:
 
 def get_to_local(
     store: Store,
+    volume: VolumeRecord,
     snapshot: Snapshot,
     path: Path,
     destination: str | os.PathLike[str],
@@ -81,7 +84,8 @@ def get_to_local(
     LocalFileError, which says how far it came; DataError after everything that could
     be read was written.
     """
-    reader = Reader(store.objects.load_object)
+    objects = store.objects_of(volume.id)
+    reader = Reader(objects.load_object)
     entry = reader.get_path(snapshot, path)
     output = find_output(os.fsencode(destination), path, entry)
     places = StorePlaces(store)
@@ -91,10 +95,10 @@ def get_to_local(
     tally = ProgressTally(report, entry.files if entry.is_directory else 1, size)
     result = GetResult(output)
     if special is not None:
-        write_special(store, reader, entry, output, special)
+        write_special(objects, reader, entry, output, special)
         tally.add(1, entry.size)
     else:
-        with _Get(store, reader, snapshot, tally, result, force, places) as get:
+        with _Get(objects, reader, snapshot, tally, result, force, places) as get:
             try:
                 get.run(entry, path, output)
             except VolfsError as error:
@@ -157,7 +161,7 @@ class _Get:
 
     def __init__(
         self,
-        store: Store,
+        objects: Objects,
         reader: Reader,
         snapshot: Snapshot,
         tally: ProgressTally,
@@ -166,7 +170,7 @@ class _Get:
         places: StorePlaces,
     ) -> None:
         self.places = places
-        self.objects = store.objects
+        self.objects = objects
         self.reader = reader
         self.snapshot = snapshot
         self.tally = tally

@@ -11,6 +11,7 @@ from volfs.errors import DataError, NotFoundError
 from volfs.model.manifest import Manifest, decode_manifest
 from volfs.model.names import check_tag_name, is_head, is_tag_name
 from volfs.model.objects import Oid
+from volfs.store.contract.objects import Objects
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 
@@ -42,10 +43,11 @@ def iter_history(store: Store, volume: VolumeRecord) -> Iterator[VersionRecord]:
 
     DataError where a manifest cannot be read, unless its version was removed meanwhile.
     """
+    objects = store.objects_of(volume.id)
     for head in store.refs.iter_versions(volume.id):
         if head.version > 0:
             try:
-                yield describe_version(head, load_manifest(store, head.manifest))
+                yield describe_version(head, load_manifest(objects, head.manifest))
             except DataError:
                 if store.refs.find_version(volume.id, head.version) == head.manifest:
                     raise
@@ -88,9 +90,9 @@ def to_local(nanoseconds: int) -> datetime:
     return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).astimezone()
 
 
-def load_manifest(store: Store, oid: Oid) -> Manifest:
+def load_manifest(objects: Objects, oid: Oid) -> Manifest:
     """DataError if it is missing or damaged."""
-    return decode_manifest(store.objects.load_object(oid))
+    return decode_manifest(objects.load_object(oid))
 
 
 # --- naming versions --------------------------------------------------------

@@ -15,7 +15,7 @@ from volfs.model.names import Path
 from volfs.model.objects import Buffer
 from volfs.model.text import show
 from volfs.model.tree import iter_entries
-from volfs.store.contract.store import Store
+from volfs.store.contract.objects import Objects
 from volfs.system.descriptors import find_descriptor
 from volfs.system.files import write_out
 from volfs.volume.local_listing import local_errors
@@ -28,9 +28,9 @@ class OutputExistsError(LocalFileError):
     exit_status = 2
 
 
-def write_content(store: Store, snapshot: Snapshot, path: Path, out: BinaryIO) -> None:
+def write_content(objects: Objects, snapshot: Snapshot, path: Path, out: BinaryIO) -> None:
     """The bytes of a file, or of all files below a directory one after the other."""
-    reader = Reader(store.objects.load_object)
+    reader = Reader(objects.load_object)
     waiting = [(path, reader.get_path(snapshot, path))]
     while waiting:
         path, entry = waiting.pop()
@@ -41,7 +41,7 @@ def write_content(store: Store, snapshot: Snapshot, path: Path, out: BinaryIO) -
             ]
             waiting += reversed(below)
         elif entry.kind == FileKind.FILE:
-            for piece in iter_content_bytes(reader, store.objects, entry):
+            for piece in iter_content_bytes(reader, objects, entry):
                 write_whole(out, piece)
 
 
@@ -90,7 +90,7 @@ def find_special(output: bytes, *, force: bool) -> int | None:
     return stat.S_IFMT(mode) if any(is_kind(mode) for is_kind in kinds) else None
 
 
-def write_special(store: Store, reader: Reader, entry: Entry, output: bytes, kind: int) -> None:
+def write_special(objects: Objects, reader: Reader, entry: Entry, output: bytes, kind: int) -> None:
     """Write a file's bytes into what is there, and make nothing."""
     if entry.kind != FileKind.FILE:
         raise LocalFileError(f"{show(output)}: not a directory; only a file is written into it")
@@ -99,7 +99,7 @@ def write_special(store: Store, reader: Reader, entry: Entry, output: bytes, kin
         with os.fdopen(fd, "wb", 0) as out:
             if stat.S_IFMT(os.fstat(fd).st_mode) != kind:
                 raise LocalFileError(f"{show(output)}: another file took its place meanwhile")
-            for piece in iter_content_bytes(reader, store.objects, entry):
+            for piece in iter_content_bytes(reader, objects, entry):
                 write_whole(out, piece)
 
 

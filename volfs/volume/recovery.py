@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -102,11 +103,9 @@ def _rank(named: Named | None, manifests: dict[Oid, Manifest]) -> tuple[int, int
 
 
 def _iter_manifests(store: Store) -> Iterator[tuple[Oid, Manifest]]:
-    for oid in store.care.iter_manifests():
-        try:
-            yield oid, decode_manifest(store.objects.load_object(oid))
-        except DataError:
-            continue  # As good as not there; check names it.
+    for oid, data in store.care.iter_manifests():
+        with suppress(DataError):  # As good as not there; check names it.
+            yield oid, decode_manifest(data)
 
 
 def _recover_volume(
@@ -142,18 +141,19 @@ class Wholeness:
     """Whether versions have all their trees and chunk lists; what is whole is looked at once."""
 
     def __init__(self, store: Store) -> None:
-        self._load = store.objects.load_object
+        self._store = store
         self._whole = OidSet()
 
     def is_whole(self, manifest: Manifest) -> bool:
         visited: set[Oid] = set()
+        load = self._store.objects_of(manifest.volume).load_object
 
         def visit(reference: Reference) -> Buffer | None:
             kind, oid = reference
             if kind == Kind.CHUNK or oid in self._whole or oid in visited:
                 return None
             visited.add(oid)
-            return self._load(oid)
+            return load(oid)
 
         try:
             walk_references(list(iter_manifest_references(manifest)), visit)

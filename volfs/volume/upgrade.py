@@ -66,7 +66,7 @@ def convert_volume(
     """Publish a version with all sums; its number. None where the newest one has them."""
     while True:
         head = store.refs.get_head(volume.id)
-        with store.open_upload() as upload:
+        with store.open_upload(volume.id) as upload:
             reader = Reader(upload.load_object)
             snapshot = reader.load_manifest(head.manifest).snapshot
             if has_sums(snapshot):

@@ -108,7 +108,7 @@ def _fork_manifests(
     first = _first_manifest(record)
     empty = encode_manifest(first)
     forked = msgspec.structs.replace(
-        load_manifest(store, at.manifest),
+        load_manifest(store.objects_of(source.id), at.manifest),
         volume=record.id,
         version=1,
         parent=compute_oid(Kind.MANIFEST, empty),

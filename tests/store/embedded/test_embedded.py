@@ -53,7 +53,7 @@ def store(path: Path) -> Iterator[EmbeddedStore]:
 
 def add(store: EmbeddedStore, *chunks: bytes, kind: Kind = Kind.CHUNK) -> list[Oid]:
     head = store.refs.get_head(VOLUME.id)
-    with store.open_upload() as upload:
+    with store.open_upload(VOLUME.id) as upload:
         oids = [upload.put_object(kind, chunk) for chunk in chunks]
         manifest = upload.put_object(Kind.MANIFEST, f"manifest {head.version + 1}".encode())
         store.refs.publish(upload, VOLUME.id, head, Head(head.version + 1, manifest))
@@ -180,7 +180,7 @@ def test_losing_the_format_file_of_a_used_store_loses_nothing(
 def test_two_opens_share_one_engine(store: EmbeddedStore, path: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(path)
     other = open_store(str(tmp_path / "link"))
-    assert other.objects is store.objects
+    assert other.objects_of(VOLUME.id) is store.objects_of(VOLUME.id)
     other.close()
     other.close()
     add(store, b"still open")
@@ -199,7 +199,7 @@ def test_without_its_packs_directory_nothing_is_written(
 def test_closed_store_says_so(store: EmbeddedStore) -> None:
     store.close()
     for call in (
-        store.open_upload,
+        lambda: store.open_upload(VOLUME.id),
         store.refs.list_volumes,
         lambda: store.refs.get_head(VOLUME.id),
     ):
@@ -216,8 +216,8 @@ def test_a_forked_process_is_refused(store: EmbeddedStore, path: Path) -> None:
         store = open_store(sys.argv[1])
         if os.fork() == 0:
             refused = 0
-            again = lambda: open_store(sys.argv[1])
-            for call in (store.refs.list_volumes, store.open_upload, again):
+            upload, again = lambda: store.open_upload("vo"), lambda: open_store(sys.argv[1])
+            for call in (store.refs.list_volumes, upload, again):
                 try:
                     call()
                 except StoreError as error:
@@ -256,14 +256,14 @@ def test_small_commits_share_packs(store: EmbeddedStore, path: Path) -> None:
 def test_adoption_cuts_the_tail_of_a_dead_upload(store: EmbeddedStore, path: Path) -> None:
     (published,) = add(store, noise(1000))
     whole = data_pack(path).stat().st_size
-    with store.open_upload() as upload:
+    with store.open_upload(VOLUME.id) as upload:
         upload.put_object(Kind.CHUNK, noise(5000, 1))
         die_with(upload)
     assert data_pack(path).stat().st_size == whole + RECORD_HEADER_SIZE + 5000
     assert list_damage(store) == []
     add(store, noise(10))
     assert data_pack(path).stat().st_size == whole + RECORD_HEADER_SIZE + 10
-    assert store.objects.load_object(published) == noise(1000)
+    assert store.objects_of(VOLUME.id).load_object(published) == noise(1000)
 
 
 def test_a_torn_tail_is_no_damage_and_is_cut(store: EmbeddedStore, path: Path) -> None:
@@ -274,7 +274,7 @@ def test_a_torn_tail_is_no_damage_and_is_cut(store: EmbeddedStore, path: Path) -
     again = open_embedded(str(path), create=False)
     assert list_damage(again) == []
     (oid,) = add(again, noise(50))
-    assert again.objects.load_object(oid) == noise(50)
+    assert again.objects_of(VOLUME.id).load_object(oid) == noise(50)
     assert list_damage(again) == []
     assert len(packs(path)) == 2
     again.close()
@@ -288,7 +288,7 @@ def test_a_short_or_missing_pack_is_never_adopted(store: EmbeddedStore, path: Pa
     meta.unlink()
     again = open_embedded(str(path), create=False)
     (oid,) = add(again, noise(50))
-    assert again.objects.load_object(oid) == noise(50)
+    assert again.objects_of(VOLUME.id).load_object(oid) == noise(50)
     assert data.stat().st_size == 500
     assert not meta.exists()
     assert len(packs(path)) == 3
@@ -305,7 +305,7 @@ def test_an_allocated_pack_without_a_file_is_used(store: EmbeddedStore, path: Pa
     environment.close()
     again = open_embedded(str(path), create=False)
     (oid,) = add(again, noise(50))
-    assert again.objects.load_object(oid) == noise(50)
+    assert again.objects_of(VOLUME.id).load_object(oid) == noise(50)
     assert [pack.name for pack in packs(path)] == ["00000001.pack", "00000002.pack"]
     again.close()
 
@@ -313,7 +313,7 @@ def test_an_allocated_pack_without_a_file_is_used(store: EmbeddedStore, path: Pa
 def test_another_process_does_not_cut_a_live_upload(store: EmbeddedStore, path: Path) -> None:
     add(store, noise(10))
     head = store.refs.get_head(VOLUME.id)
-    with store.open_upload() as upload:
+    with store.open_upload(VOLUME.id) as upload:
         oid = upload.put_object(Kind.CHUNK, noise(5000))
         run_python(PUBLISH, str(path), VOLUME.id, "1", "0")
         manifest = upload.put_object(Kind.MANIFEST, b"after them")
@@ -321,7 +321,7 @@ def test_another_process_does_not_cut_a_live_upload(store: EmbeddedStore, path: 
             upload, VOLUME.id, Head(*store.refs.get_head(VOLUME.id)), Head(3, manifest)
         )
     assert head.version == 1
-    assert store.objects.load_object(oid) == noise(5000)
+    assert store.objects_of(VOLUME.id).load_object(oid) == noise(5000)
     assert len(packs(path)) == 4
     assert list_damage(store) == []
 
@@ -335,7 +335,7 @@ PUBLISH = """
     url, volume, count, seed = sys.argv[1:]
     store = open_store(url)
     for number in range(int(count)):
-        with store.open_upload() as upload:
+        with store.open_upload(volume) as upload:
             upload.put_object(Kind.CHUNK, random.Random(f"{seed} {number}").randbytes(3000))
             while True:
                 head = store.refs.get_head(volume)
@@ -359,12 +359,15 @@ def test_four_processes_publish_a_linear_history(store: EmbeddedStore, path: Pat
     assert [process.wait() for process in running] == [0] * 4
     heads = list(store.refs.iter_versions(VOLUME.id))
     assert [head.version for head in heads] == list(range(100, -1, -1))
-    notes = [store.objects.load_object(head.manifest).decode().split() for head in heads[:-1]]
+    notes = [
+        store.objects_of(VOLUME.id).load_object(head.manifest).decode().split()
+        for head in heads[:-1]
+    ]
     assert [int(words[-1]) for words in notes] == list(range(99, -1, -1))
     assert len({(words[0], words[1]) for words in notes}) == 100
     for seed, number in ((0, 0), (3, 24)):
         data = random.Random(f"{seed} {number}").randbytes(3000)
-        assert store.objects.load_object(compute_oid(Kind.CHUNK, data)) == data
+        assert store.objects_of(VOLUME.id).load_object(compute_oid(Kind.CHUNK, data)) == data
     assert list_damage(store) == []
 
 
@@ -381,7 +384,7 @@ def forget(store: EmbeddedStore, oid: Oid) -> None:
 def test_a_known_object_that_vanished_fails_the_publish(store: EmbeddedStore) -> None:
     (oid,) = add(store, noise(1000))
     head = store.refs.get_head(VOLUME.id)
-    with store.open_upload() as upload:
+    with store.open_upload(VOLUME.id) as upload:
         upload.put_object(Kind.CHUNK, noise(1000))
         manifest = upload.put_object(Kind.MANIFEST, b"relies on it")
         forget(store, oid)
@@ -391,14 +394,14 @@ def test_a_known_object_that_vanished_fails_the_publish(store: EmbeddedStore) ->
         upload.put_object(Kind.CHUNK, noise(1000))
         store.refs.publish(upload, VOLUME.id, head, Head(2, manifest))
         assert upload.load_object(oid) == noise(1000)
-    assert store.objects.load_object(oid) == noise(1000)
+    assert store.objects_of(VOLUME.id).load_object(oid) == noise(1000)
     assert list_damage(store) == []
 
 
 def test_an_upload_of_another_store_is_refused(store: EmbeddedStore, tmp_path: Path) -> None:
     other = open_embedded(str(tmp_path / "other"), create=True)
     head = store.refs.get_head(VOLUME.id)
-    with other.open_upload() as upload:
+    with other.open_upload(VOLUME.id) as upload:
         oid = upload.put_object(Kind.MANIFEST, b"m")
         with pytest.raises(ValueError, match="another store"):
             store.refs.publish(upload, VOLUME.id, head, Head(1, oid))
@@ -411,9 +414,9 @@ def test_putting_an_object_again_repairs_it(store: EmbeddedStore, path: Path) ->
     data_pack(path).unlink()
     again = open_embedded(str(path), create=False)
     with pytest.raises(MissingObjectError):
-        again.objects.load_object(oid)
+        again.objects_of(VOLUME.id).load_object(oid)
     add(again, noise(1000))
-    assert again.objects.load_object(oid) == noise(1000)
+    assert again.objects_of(VOLUME.id).load_object(oid) == noise(1000)
     again.close()
 
 
@@ -449,9 +452,12 @@ def test_a_changed_byte_is_found_and_never_returned(
 def expect_right_or_error(store: EmbeddedStore, oid: Oid, data: bytes) -> None:
     half = len(data) // 2
     reads: list[tuple[Callable[[], Buffer | None], bytes]] = [
-        (lambda: store.objects.read_object_ready(oid, half, half), data[half : 2 * half]),
-        (lambda: store.objects.read_object(oid, 0, half), data[:half]),
-        (lambda: store.objects.load_object(oid), data),
+        (
+            lambda: store.objects_of(VOLUME.id).read_object_ready(oid, half, half),
+            data[half : 2 * half],
+        ),
+        (lambda: store.objects_of(VOLUME.id).read_object(oid, 0, half), data[:half]),
+        (lambda: store.objects_of(VOLUME.id).load_object(oid), data),
     ]
     for read, expected in reads:
         found: Buffer | None
@@ -468,7 +474,7 @@ def expect_right_or_error(store: EmbeddedStore, oid: Oid, data: bytes) -> None:
 def test_long_decoding_is_no_ready_answer(store: EmbeddedStore) -> None:
     """It is left to whoever may wait, and is ready once it has been done."""
     short, long = add(store, b"text " * 1000, b"text " * 100_000)
-    objects = store.objects
+    objects = store.objects_of(VOLUME.id)
     if objects.read_object_ready(short, 0, 5) is None:
         pytest.skip("this file system has no reads that refuse to wait")
     assert objects.read_object_ready(long, 0, 400_000) is None
@@ -484,7 +490,7 @@ def test_a_truncated_pack(store: EmbeddedStore, path: Path, keep: int) -> None:
     data_pack(path).write_bytes(data_pack(path).read_bytes()[:keep] if keep else b"VOLFSPK1\1")
     cut = open_embedded(str(path), create=False)
     with pytest.raises(DamagedObjectError, match=rf"{oid.hex()} in pack 2 at 80"):
-        cut.objects.load_object(oid)
+        cut.objects_of(VOLUME.id).load_object(oid)
     assert {item.oid for item in list_damage(cut)} >= {None, oid}
     cut.close()
 
@@ -495,7 +501,7 @@ def test_a_missing_pack(store: EmbeddedStore, path: Path) -> None:
     data_pack(path).unlink()
     cut = open_embedded(str(path), create=False)
     with pytest.raises(MissingObjectError, match=rf"{oid.hex()} in pack 2 at 80.*missing"):
-        cut.objects.load_object(oid)
+        cut.objects_of(VOLUME.id).load_object(oid)
     assert {item.oid for item in list_damage(cut)} == {None, oid}
     cut.close()
 
@@ -511,7 +517,7 @@ def test_packs_of_equal_size_that_were_swapped(store: EmbeddedStore, path: Path)
             txn.put(oid, encode_entry(entry), db=engine.index._objects)  # type: ignore[arg-type]
     for oid in (one, two):
         with pytest.raises(DamagedObjectError, match="another object"):
-            store.objects.load_object(oid)
+            store.objects_of(VOLUME.id).load_object(oid)
     assert {item.oid for item in list_damage(store)} == {one, two}
 
 
@@ -587,19 +593,19 @@ def test_running_out_of_space_in_a_pack_loses_nothing(store: EmbeddedStore, path
         from volfs.store.registry import open_store
         store = open_store(sys.argv[1])
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
-        with store.open_upload() as upload:
+        with store.open_upload(sys.argv[2]) as upload:
             try:
                 for number in range(100):
                     upload.put_object(Kind.CHUNK, os.urandom(100_000))
             except OutOfSpaceError:
                 print("full after", number)
-        with store.open_upload() as upload:
+        with store.open_upload(sys.argv[2]) as upload:
             upload.put_object(Kind.CHUNK, b"small things still fit")
     """
-    assert run_python(code, str(path)) == "full after 10\n"
+    assert run_python(code, str(path), VOLUME.id) == "full after 10\n"
     again = open_embedded(str(path), create=False)
     add(again, noise(2000))
-    assert again.objects.load_object(before) == noise(1000)
+    assert again.objects_of(VOLUME.id).load_object(before) == noise(1000)
     assert list_damage(again) == []
     again.close()
 
@@ -615,7 +621,7 @@ def test_running_out_of_space_in_the_index_moves_nothing(store: EmbeddedStore, p
         store = open_store(sys.argv[1])
         head = store.refs.get_head(sys.argv[2])
         none = resource.getrlimit(resource.RLIMIT_FSIZE)
-        with store.open_upload() as upload:
+        with store.open_upload(sys.argv[2]) as upload:
             for number in range(5000):
                 upload.put_object(Kind.CHUNK, b"%d" % number)
             new = Head(1, upload.put_object(Kind.MANIFEST, b"m"))
@@ -660,3 +666,22 @@ def test_a_process_id_that_another_one_has_is_told_of(tmp_path: Path) -> None:
         )
         first.communicate("\n")
     assert "share the machine's process ids" in later.stdout
+
+
+# --- what other engines need not do ------------------------------------------
+
+
+def test_all_volumes_share_one_index(store: EmbeddedStore) -> None:
+    """And it says at once that an object is missing."""
+    (oid,) = add(store, b"chunk")
+    for volume_id in (VOLUME.id, "vo-none"):
+        objects = store.objects_of(volume_id)
+        assert objects.load_object_ready(oid) == b"chunk"
+        assert objects.ahead == 8 << 20
+        absent = compute_oid(Kind.TREE, b"never put")
+        for read in (
+            lambda o=objects, a=absent: o.load_object_ready(a),
+            lambda o=objects, a=absent: o.read_object_ready(a, 0, 1),
+        ):
+            with pytest.raises(MissingObjectError):
+                read()

@@ -76,7 +76,7 @@ CHANGES: dict[str, Change] = {
     "untag": lambda s: s.refs.delete_tag(volume_id(s), "first"),
     "lease": lambda s: s.leases.put(Lease("session", volume_id(s), (1,))),
     "drop": lambda s: s.leases.drop("session"),
-    "upload": lambda s: s.open_upload(),
+    "upload": lambda s: s.open_upload(volume_id(s)),
     "gc": lambda s: collect_garbage(s, grace=0),
     "undelete": lambda s: s.care.undelete(),
     "repair": lambda s: repair_store(s),

@@ -125,7 +125,7 @@ class Engine:
         path.mkdir()
         self.shelf = shelf or Shelf()
         self.index = LocalIndex(LmdbEnvironment(path))
-        self.objects = ObjectReader(self.index, self.shelf)
+        self.objects = ObjectReader(self.index, self.shelf, ahead=1 << 20)
 
     def put(self, objects: Iterable[tuple[Kind, bytes]]) -> dict[Oid, bytes]:
         with PackUpload(self.index, self.objects, Spool(self.shelf, self.index)) as upload:

@@ -67,7 +67,7 @@ def test_any_part_is_what_it_was(store: EmbeddedStore, content: str) -> None:
     data = CONTENTS[content](5 * ZSTD - 7)
     (oid,) = add(store, data)
     store = reopen(store)
-    objects = store.objects
+    objects = store.objects_of(VOLUME.id)
     make = random.Random(content)
     for _ in range(300):
         offset = make.randrange(len(data))
@@ -94,16 +94,16 @@ def test_a_small_read_reads_little(store: EmbeddedStore, content: str) -> None:
         return read_at(pack, offset, length)
 
     packs.read_at = counting  # type: ignore[method-assign]
-    store.objects.read_object(oid, 500_000, 4096)
+    store.objects_of(VOLUME.id).read_object(oid, 500_000, 4096)
     table, block = sizes
     assert table < 1024
     assert block <= (RAW if content == "noise" else ZSTD)
     del sizes[:]
-    store.objects.read_object(oid, 500_000, 4096)
+    store.objects_of(VOLUME.id).read_object(oid, 500_000, 4096)
     # What is compressed is remembered, the rest is in the page cache: 4 KiB of it are read.
     assert sizes == ([4096] if content == "noise" else [])
     del sizes[:]
-    store.objects.read_object(oid, 0, 4096)
+    store.objects_of(VOLUME.id).read_object(oid, 0, 4096)
     assert len(sizes) == 1, "the table is remembered"
     store.close()
 
@@ -144,20 +144,20 @@ def test_blocks_read_before_are_verified_with_new_ones(
 ) -> None:
     data = noise(3 * RAW)
     (oid,) = add(store, data)
-    assert store.objects.read_object(oid, 0, 100) == data[:100]
+    assert store.objects_of(VOLUME.id).read_object(oid, 0, 100) == data[:100]
     entry = store._engine.index.find_entry(oid)
     assert entry is not None
     with data_pack(tmp_path / "store").open("r+b") as pack:
         pack.seek(entry.offset + entry.stored - len(data))
         pack.write(bytes(100))
     with pytest.raises(DamagedObjectError, match="block 0"):
-        store.objects.read_object(oid, 0, RAW + 100)
+        store.objects_of(VOLUME.id).read_object(oid, 0, RAW + 100)
 
 
 def _reads_right(store: EmbeddedStore, oid: Oid, data: bytes, offset: int) -> bool:
     part = data[offset : offset + 1000]
     try:
-        assert store.objects.read_object(oid, offset, len(part)) == part, "believed"
+        assert store.objects_of(VOLUME.id).read_object(oid, offset, len(part)) == part, "believed"
     except DamagedObjectError:
         return False
     return True

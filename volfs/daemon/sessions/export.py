@@ -100,14 +100,15 @@ def export_session(
     StorePlaces(store).check_path(target)
     _check_apart(target, os.fsencode(session.path))
     salvaged = salvage_catalog(session.path / CATALOG)
-    reader = Reader(store.objects.load_object)
+    objects = store.objects_of(session.volume_id)
+    reader = Reader(objects.load_object)
     tree = read_left_tree(salvaged, reader, parse_path(session.sub_path))
     with ExitStack() as stack:
         local = open_output(target, force=force)
         stack.callback(local.close)
         scratch = ScratchReader(session.path / SCRATCH, salvaged.recorded.sums)
         stack.callback(scratch.close)
-        sources = Sources(scratch, reader, store.objects)
+        sources = Sources(scratch, reader, objects)
         export = _Export(session, salvaged, tree, local, sources, _count(tree, report))
         return export.run()
 

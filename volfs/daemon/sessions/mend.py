@@ -116,8 +116,9 @@ def _make_lease(
     """What the overlay stands on, and what its files lie on, which may be of views before."""
     needs = recorded_needs(recorded)
     there = store.refs.find_version(session.volume_id, base.version) == base.manifest
-    if not (there or is_there(store.objects, needs)):  # gc does not work with what is missing
-        needs = tuple(sorted(find_present(store.objects, needs)))
+    objects = store.objects_of(session.volume_id)
+    if not (there or is_there(objects, needs)):  # gc does not work with what is missing
+        needs = tuple(sorted(find_present(objects, needs)))
     versions = (base.version,) if there else ()
     blank = new_lease(store.leases, name, session.volume_id, place=session.mountpoint)
     return msgspec.structs.replace(blank, versions=versions, needs=needs)

@@ -118,6 +118,7 @@ class _Rebase:
     ) -> None:
         self.store = store
         self.volume = volume
+        self.objects = store.objects_of(volume.id)
         self.session = session
         self.name = name
         self.sub_path = sub_path
@@ -135,7 +136,7 @@ class _Rebase:
         head, snapshot = self.find_version(onto)
         result = Rebased(self.name, head.version, merged=False)
         self.scratch.open_arenas()
-        if is_there(self.store.objects, recorded_needs(recorded)):
+        if is_there(self.objects, recorded_needs(recorded)):
             with suppress(MissingObjectError):  # gone just now: then without it
                 self.merge(recorded, head, snapshot)
                 result.merged = True
@@ -147,11 +148,11 @@ class _Rebase:
 
     def find_version(self, onto: str) -> tuple[Head, Snapshot]:
         """The version, with the directory that the overlay lies in: made if it is the head."""
-        load = Reader(self.store.objects.load_object).load_manifest
+        load = Reader(self.objects.load_object).load_manifest
         for _ in range(2):
             head = get_version(self.store, self.volume, onto)
             snapshot = load(head.manifest).snapshot
-            view = View(self.store.objects, head, snapshot, self.sub_path)
+            view = View(self.objects, head, snapshot, self.sub_path)
             if settle(self.make_state(view), view.find_root, snapshot) is not None:
                 return head, snapshot
             if head != self.store.refs.get_head(self.volume.id):
@@ -185,7 +186,7 @@ class _Rebase:
         """As the mount would, with a reload."""
         assert recorded.base is not None
         base = recorded.base
-        view = View(self.store.objects, base.head, base.snapshot, self.sub_path)
+        view = View(self.objects, base.head, base.snapshot, self.sub_path)
         state = self.make_state(view)
         self.add_root(state)
         self.catalog.load(state, recorded)
@@ -209,15 +210,15 @@ class _Rebase:
         leave_out: bool,
     ) -> None:
         """What it holds, path by path; what needs the lost base stays in another overlay."""
-        state = self.make_state(View(self.store.objects, head, snapshot, self.sub_path))
+        state = self.make_state(View(self.objects, head, snapshot, self.sub_path))
         self.add_root(state)
         pieces = [piece for each in recorded.pieces.values() for piece in each]
         self.scratch.restore(recorded.sums, pieces)
-        reader = Reader(self.store.objects.load_object)
+        reader = Reader(self.objects.load_object)
         tree = read_left_tree(Salvaged(recorded, set(), []), reader, self.sub_path)
         arenas = ScratchReader(self.session.scratch, recorded.sums)
         self.stack.callback(arenas.close)
-        sources = Sources(arenas, reader, self.store.objects)
+        sources = Sources(arenas, reader, self.objects)
         plan = plan_contents(tree, sources, state)
         self.check(plan, leave_out)
         Replay(state, tree, plan.ways, sources).run()
@@ -265,7 +266,7 @@ class _Rebase:
             wide = msgspec.structs.replace(self.left, versions=versions, needs=both, over=b"")
         self.put_wide(wide, new)
         reached("rebase.leased")
-        if not is_there(self.store.objects, _beside_view(state)):
+        if not is_there(self.objects, _beside_view(state)):
             self.put_back_lease()
             raise MissingObjectError(f"{self.name}: what it needs was removed just now")
         write_flush(self.scratch, self.catalog, flush)

@@ -38,11 +38,12 @@ class CheckProgress(NamedTuple):
 class Live(Protocol):
     """The objects that gc keeps. It grows while gc runs, for others publish meanwhile."""
 
-    def keep(self, roots: Iterable[Reference]) -> None:
-        """Add these and everything below them.
+    def keep(self, volume_id: str, roots: Iterable[Reference]) -> None:
+        """Add these roots of one volume, and everything below them.
 
-        Raises if anything of it cannot be read or is not there: then gc ends,
-        and nothing that may be in use has been removed.
+        Raises if anything of it cannot be read or is not there: then gc ends, and nothing
+        that may be in use has been removed. An empty ``volume_id`` stands for a volume that
+        was deleted while one of its versions was held.
         """
 
     def __contains__(self, oid: Oid, /) -> bool: ...
@@ -211,8 +212,8 @@ class Care(Protocol):
 
     # --- recovery: when refs are lost ------------------------------------
 
-    def iter_manifests(self) -> Iterator[Oid]:
-        """Every manifest that is stored, whether a version has it or not."""
+    def iter_manifests(self) -> Iterator[tuple[Oid, bytes]]:
+        """Every manifest that is stored and can be read, whether a version has it or not."""
 
     def recover_volume(
         self, record: VolumeRecord, versions: Collection[Head], tags: Mapping[str, int]

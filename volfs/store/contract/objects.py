@@ -8,7 +8,11 @@ from volfs.model.objects import Buffer, Kind, Oid
 
 
 class Objects(Protocol):
-    """Immutable objects by id. The first read of a stored record verifies its checksum."""
+    """The objects of one volume, by id. The first read of a stored record verifies its checksum."""
+
+    @property
+    def ahead(self) -> int:
+        """How many bytes of a file that is read in order are worth asking for in advance."""
 
     def contains(self, oid: Oid) -> bool:
         """Whether the object is published, and not removed by gc. Does not read it."""
@@ -24,10 +28,16 @@ class Objects(Protocol):
         """
 
     def read_object_ready(self, oid: Oid, offset: int, length: int) -> Buffer | None:
-        """As ``read_object``, but None where it would wait: disk, network, much decoding."""
+        """As ``read_object``, but None where it would wait: disk, network, much decoding.
+
+        None also where only a look elsewhere would tell whether there is such an object.
+        """
 
     def load_object_ready(self, oid: Oid) -> bytes | None:
-        """As ``load_object``, but None where it would wait for a disk or a network."""
+        """As ``load_object``, but None where it would wait for a disk or a network.
+
+        None also where only a look elsewhere would tell whether there is such an object.
+        """
 
     def prefetch(self, oid: Oid) -> None:
         """Hint that the object will be read soon. Never fails, never waits."""

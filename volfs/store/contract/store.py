@@ -25,8 +25,14 @@ class Store(Protocol):
     def check_writable(self) -> None:
         """StoreDeniedError, which says why, for a store that is not writable."""
 
-    @property
-    def objects(self) -> Objects: ...
+    def objects_of(self, volume_id: str) -> Objects:
+        """The objects that the versions and leases of a volume need.
+
+        Whether it finds others as well, and whether there is such a volume, is not promised.
+        """
+
+    def open_upload(self, volume_id: str) -> Upload:
+        """An upload of objects that will be published in this volume."""
 
     @property
     def refs(self) -> Refs: ...
@@ -36,7 +42,5 @@ class Store(Protocol):
 
     @property
     def care(self) -> Care: ...
-
-    def open_upload(self) -> Upload: ...
 
     def close(self) -> None: ...

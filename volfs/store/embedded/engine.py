@@ -26,7 +26,6 @@ class EmbeddedStore:
     def __init__(self, engine: Engine, address: Path) -> None:
         self.url = str(engine.path)
         self._address = address
-        self.objects: Objects = engine.objects
         self._engine = engine
         self.refs: Refs = EmbeddedRefs(engine, self.open_upload)
         self.leases: Leases = EmbeddedLeases(engine)
@@ -40,7 +39,10 @@ class EmbeddedStore:
     def check_writable(self) -> None:
         self._engine.environment.check_writable()
 
-    def open_upload(self) -> Upload:
+    def objects_of(self, volume_id: str) -> Objects:
+        return self._engine.objects  # all volumes share one index
+
+    def open_upload(self, volume_id: str) -> Upload:
         if self._closed:
             raise StoreError(f"store {self.url}: closed")
         self._engine.environment.check_usable()

@@ -69,7 +69,8 @@ class ObjectReader:
     publish the object the next moment.
     """
 
-    def __init__(self, index: Places, packs: PackSource) -> None:
+    def __init__(self, index: Places, packs: PackSource, ahead: int) -> None:
+        self.ahead = ahead
         self._index = index
         self._packs = packs
         self._places: LruMap[Oid, _Place] = LruMap(PLACES)

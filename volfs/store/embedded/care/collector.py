@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import NamedTuple
@@ -10,7 +11,6 @@ from volfs.errors import DataError, OutOfSpaceError
 from volfs.errors.fault_points import reached
 from volfs.model.collection import CollectionPlan, PackUse, plan_collection
 from volfs.model.objects import Oid
-from volfs.model.references import Reference
 from volfs.store.checked_lmdb.environment import Transaction
 from volfs.store.contract.care import GcOptions, GcProgress, GcReport, Live
 from volfs.store.elapsed import begin_wait
@@ -19,7 +19,7 @@ from volfs.store.embedded.care.purge import find_due, find_size, purge, tidy_nam
 from volfs.store.embedded.data.pack_writer import PACK_TARGET
 from volfs.store.embedded.data.packs import Packs
 from volfs.store.embedded.refs.refs import Refs
-from volfs.store.embedded.refs.roots import Roots
+from volfs.store.embedded.refs.roots import Roots, RootsByVolume
 from volfs.store.packs.copier import Copier, Moved
 from volfs.store.packs.rows import Row
 from volfs.store.packs.scan import is_former_pack
@@ -69,7 +69,7 @@ class Collector:
         self._all_roots = roots
         self._live = live
         self._options = options
-        self._roots: set[Reference] = set()
+        self._kept: RootsByVolume = defaultdict(set)
         self._saves = 0
         self._copied = 0
         self._survey: list[PackUse] = []
@@ -100,13 +100,14 @@ class Collector:
         """Mark what is reachable by now; within ``txn`` nothing can be added to that."""
         if txn is None:
             with self._environment.read() as reading:
-                roots = self._all_roots.list_in(reading, self._options.ended)
+                roots = self._all_roots.find_in(reading, self._options.ended)
         else:
-            roots = self._all_roots.list_in(txn, self._options.ended)
-        new = roots - self._roots
-        if new:
-            self._live.keep(new)
-            self._roots |= new
+            roots = self._all_roots.find_in(txn, self._options.ended)
+        for volume_id, found in roots.items():
+            new = found - self._kept[volume_id]
+            if new:
+                self._live.keep(volume_id, new)
+                self._kept[volume_id] |= new
 
     def _survey_packs(self) -> list[PackUse]:
         return survey_packs(self._index, self._live, self._find_size, self._is_former)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 
+from volfs.errors import DataError
 from volfs.model.objects import Kind, Oid
 from volfs.store.checked_lmdb.environment import store_errors
 from volfs.store.clock import now_ns, read_steady
@@ -76,10 +78,11 @@ class EmbeddedCare:
 
     # --- recovery --------------------------------------------------------
 
-    def iter_manifests(self) -> Iterator[Oid]:
+    def iter_manifests(self) -> Iterator[tuple[Oid, bytes]]:
         for oid, row in self._engine.index.iter_rows():
             if decode_entry(oid, row).kind is Kind.MANIFEST:
-                yield oid
+                with suppress(DataError):  # the check names it
+                    yield oid, self._engine.objects.load_object(oid)
 
     def recover_volume(
         self, record: VolumeRecord, versions: Collection[Head], tags: Mapping[str, int]

@@ -20,7 +20,7 @@ from volfs.store.embedded.refs.refs import Creation, HeadMove
 class EmbeddedRefs:
     """``store.contract.refs.Refs``."""
 
-    def __init__(self, engine: Engine, open_upload: Callable[[], Upload]) -> None:
+    def __init__(self, engine: Engine, open_upload: Callable[[str], Upload]) -> None:
         self._engine = engine
         self._open_upload = open_upload
         self._refs = engine.refs
@@ -31,14 +31,14 @@ class EmbeddedRefs:
     # --- volumes ---------------------------------------------------------
 
     def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
-        with self._open_upload() as upload:
+        with self._open_upload(record.id) as upload:
             oid = upload.put_object(Kind.MANIFEST, manifest)
             self._publisher.run(upload, Creation(record, (oid,)))
 
     def fork_volume(
         self, record: VolumeRecord, manifests: tuple[bytes, bytes], source: str, version: int
     ) -> None:
-        with self._open_upload() as upload:
+        with self._open_upload(record.id) as upload:
             oids = tuple(upload.put_object(Kind.MANIFEST, manifest) for manifest in manifests)
             self._publisher.run(upload, Creation(record, oids, (source, version)))
 

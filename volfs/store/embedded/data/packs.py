@@ -15,6 +15,9 @@ from volfs.store.packs.copier import Copier
 from volfs.store.packs.reader import ObjectReader
 from volfs.store.packs.upload import PackUpload
 
+READ_AHEAD = 8 << 20
+"""Bytes: what a disk can have under way while a file is read in order."""
+
 
 class Packs:
     """The packs in a directory, by an index. ``check_place`` raises StoreReplacedError where
@@ -26,7 +29,7 @@ class Packs:
         self.environment = index.environment
         self.check_place = check_place
         self.source = PackReader(directory)
-        self.objects = ObjectReader(index, self.source)
+        self.objects = ObjectReader(index, self.source, READ_AHEAD)
         self.pool = WriterPool(directory, index, check_place)
 
     def open_upload(self) -> PackUpload:

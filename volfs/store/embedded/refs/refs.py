@@ -281,12 +281,14 @@ class Refs:
                 return _decode_version(*cursor.item())
         return None
 
-    def list_manifests(self, txn: Transaction) -> list[Oid]:
-        """Of every version and every head of every volume."""
-        with txn.cursor(self._versions) as versions, txn.cursor(self._heads) as heads:
-            return [Oid(row) for _, row in versions] + [
-                _decode_head(*item).manifest for item in heads
-            ]
+    def iter_manifests(self, txn: Transaction) -> Iterator[tuple[str, Oid]]:
+        """Of every version and every head of every volume, with the volume's id."""
+        with txn.cursor(self._versions) as versions:
+            for key, row in versions:
+                yield _decode_volume_id(key.partition(b"/")[0]), Oid(row)
+        with txn.cursor(self._heads) as heads:
+            for key, row in heads:
+                yield _decode_volume_id(key), _decode_head(key, row).manifest
 
     def check_versions(self, txn: Transaction, volume_id: str, versions: Collection[int]) -> None:
         """NotFoundError for the first of the versions that is not there."""
@@ -371,6 +373,13 @@ def decode_tag(key: bytes, row: bytes) -> Naming:
 
 def version_key(volume_id: str, version: int) -> bytes:
     return volume_id.encode() + b"/" + _VERSION.pack(version)
+
+
+def _decode_volume_id(key: bytes) -> str:
+    try:
+        return key.decode()
+    except ValueError as error:
+        raise DamagedObjectError(f"volume {key!r}: no id: {error}") from error
 
 
 def _decode_head(key: bytes, row: bytes) -> Head:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 
 from volfs.model.objects import Kind
 from volfs.model.references import Reference
@@ -13,6 +14,9 @@ from volfs.store.embedded.refs.holds import Holds
 from volfs.store.embedded.refs.leases import Leases
 from volfs.store.embedded.refs.refs import Refs
 
+RootsByVolume = defaultdict[str, set[Reference]]
+"""Those that one volume needs, by its id."""
+
 
 class Roots:
     def __init__(self, index: Index, refs: Refs, leases: Leases, holds: Holds) -> None:
@@ -21,14 +25,21 @@ class Roots:
         self._leases = leases
         self._holds = holds
 
-    def list_in(self, txn: Transaction, ended: Collection[Lease]) -> set[Reference]:
+    def find_in(self, txn: Transaction, ended: Collection[Lease]) -> RootsByVolume:
         """The roots as of the transaction, without the needs of leases that have ``ended``."""
-        roots = {Reference(Kind.MANIFEST, oid) for oid in self._refs.list_manifests(txn)}
-        for prefix in self._holds.list_held():
-            # A hold on a version that is not there any more keeps nothing.
-            found = self._index.find_manifests(txn, prefix)
-            roots.update(Reference(Kind.MANIFEST, oid) for oid in found)
+        roots: RootsByVolume = defaultdict(set)
+        for volume_id, oid in self._refs.iter_manifests(txn):
+            roots[volume_id].add(Reference(Kind.MANIFEST, oid))
         for lease in self._leases.list_in(txn):
             if lease not in ended:
-                roots.update(lease.needs)
+                roots[lease.volume_id].update(lease.needs)
+        held = set(self._iter_held(txn)).difference(*roots.values())
+        if held:  # of a volume that was deleted
+            roots[""] = held
         return roots
+
+    def _iter_held(self, txn: Transaction) -> Iterator[Reference]:
+        for prefix in self._holds.list_held():
+            # A hold on a version that is not there any more keeps nothing.
+            for oid in self._index.find_manifests(txn, prefix):
+                yield Reference(Kind.MANIFEST, oid)
