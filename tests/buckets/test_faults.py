@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.harness.bucket_servers import create_s3_bucket, open_s3_bucket
 from tests.harness.fault_proxy import Fault, FaultProxy, proxied
 from tests.harness.servers import SeaweedServer
 from volfs import errors
+from volfs.buckets import wire
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.buckets.address import BucketAddress
 from volfs.buckets.opening import open_bucket
@@ -268,10 +277,78 @@ def test_a_host_that_speaks_no_tls(proxy: FaultProxy) -> None:
         _open_at(proxy.endpoint.replace("http:", "https:"), deadline=1.0).head("x")
 
 
-def _open_at(endpoint: str, deadline: float = DEADLINE) -> Bucket:
+def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
+    """A host of one's own is believed once its certificate is in AWS_CA_BUNDLE."""
+    certificate = make_certificate(tmp_path)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _NotFound)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        endpoint = f"https://127.0.0.1:{server.server_address[1]}"
+        with pytest.raises(errors.StoreError, match="certificate is not trusted"):
+            _open_at(endpoint, deadline=1.0).get("x")
+        with pytest.raises(errors.ObjectNotFoundError):
+            _open_at(endpoint, AWS_CA_BUNDLE=str(certificate)).get("x")
+        with pytest.raises(errors.InvalidError, match="AWS_CA_BUNDLE"):
+            _open_at(endpoint, AWS_CA_BUNDLE=str(tmp_path / "none"))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _NotFound(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(404)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+def make_certificate(folder: Path) -> Path:
+    """A key and a certificate for 127.0.0.1 that nobody but its key has signed."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    host = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(host, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    encoding = serialization.Encoding.PEM
+    private = key.private_bytes(
+        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + made.public_bytes(encoding))
+    return path
+
+
+def test_an_upload_may_be_slow_as_long_as_it_moves(
+    bucket: Bucket, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time limit is for each piece, and not for all of them together."""
+    monkeypatch.setattr(wire, "CONNECT_TIMEOUT", 0.5)
+    data = os.urandom(16 * MIB)
+    proxy.add(Fault.SLOW, method="PUT", count=1, seconds=1.5)
+    bucket.put("slow", data)
+    assert proxy.count("PUT") == 1
+    assert bytes(bucket.get("slow")[1]) == data
+
+
+def _open_at(endpoint: str, deadline: float = DEADLINE, **environ: str) -> Bucket:
     address = BucketAddress("s3", "bucket", endpoint=endpoint, region="us-east-1")
     secret = {"AWS_ACCESS_KEY_ID": "AK", "AWS_SECRET_ACCESS_KEY": "SK"}
-    return open_bucket(address, BucketOptions(secret=secret, environ={}, deadline=deadline))
+    return open_bucket(address, BucketOptions(secret=secret, environ=environ, deadline=deadline))
 
 
 # --- what a server that checks says -----------------------------------------------

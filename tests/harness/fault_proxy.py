@@ -20,6 +20,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+TURNS = 20
+"""In how many bits a slow body is taken."""
+
 
 class Fault(Enum):
     DROP = "the request never gets to the server, and the connection ends"
@@ -31,6 +34,7 @@ class Fault(Enum):
     FLIP = "one bit of the answer's body is another"
     FLIP_SENT = "one bit of the request's body is another"
     STALL = "the answer stops after half of its bytes, and nothing ends"
+    SLOW = "the request's body is taken in ``seconds``, a bit at a time"
     RESET = "the connection is reset before an answer"
     TWICE = "the server gets the request twice; the client gets the second answer"
 
@@ -207,8 +211,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         proxy = self.server.proxy
-        body = self.rfile.read(int(self.headers.get("content-length") or 0))
         rule = proxy.choose(self.command, self.path)
+        size = int(self.headers.get("content-length") or 0)
+        slow = rule is not None and rule.fault is Fault.SLOW
+        body = self._read_slowly(size, rule.seconds) if rule and slow else self.rfile.read(size)
         fault = rule.fault if rule is not None else None
         status = 0
         try:
@@ -225,6 +231,13 @@ class _Handler(BaseHTTPRequestHandler):
             _shut(self.connection)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = _serve  # noqa: N815 - http.server's names
+
+    def _read_slowly(self, size: int, seconds: float) -> bytes:
+        parts: list[bytes] = []
+        for _ in range(TURNS - 1):
+            parts.append(self.rfile.read(size // TURNS))
+            self.server.proxy.stopped.wait(seconds / TURNS)
+        return b"".join(parts) + self.rfile.read(size - sum(map(len, parts)))
 
     def _disturb(self, rule: Rule, body: bytes) -> _Answer:
         proxy = self.server.proxy

@@ -40,7 +40,7 @@ class Kind(Enum):
     REFUSED = "refused"
     NO_HOST = "no-host"
     TLS = "tls"
-    DAMAGED = "damaged"
+    AWAY = "away"
 
 
 class Row(NamedTuple):
@@ -112,7 +112,10 @@ TABLE: dict[Kind, Row] = {
         again=True,
     ),
     Kind.TLS: Row(errors.StoreError, "the host's certificate is not trusted; check the endpoint"),
-    Kind.DAMAGED: Row(errors.DamagedObjectError, "the bytes are not those that the service has"),
+    Kind.AWAY: Row(
+        errors.StoreUnavailableError,
+        "nothing has answered for some time; the service is tried again every few seconds",
+    ),
 }
 
 

@@ -85,7 +85,7 @@ class Caller:
         self.check_process()
         deadline = Deadline(self._deadline + size / UPLOAD_RATE)
         if not self.outage.may_try():
-            raise Failure(Kind.RESET, "nothing has answered for some time")
+            raise Failure(Kind.AWAY)
         attempt = 1
         while True:
             try:

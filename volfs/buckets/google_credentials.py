@@ -49,7 +49,10 @@ def find_google_signer(options: BucketOptions) -> Signer:
 
 
 def find_hmac_keys(values: Mapping[str, str]) -> Keys | None:
-    """The pair of HMAC keys; Modal's documents call the second one by two names."""
+    """The pair of HMAC keys. Programs that speak S3 to Google have it by AWS's names."""
+    amazon = values.get("AWS_ACCESS_KEY_ID") or ""
+    if amazon.startswith("GOOG") and values.get("AWS_SECRET_ACCESS_KEY"):
+        return Keys(amazon, values["AWS_SECRET_ACCESS_KEY"])
     access = values.get("GOOGLE_ACCESS_KEY_ID")
     secret = values.get("GOOGLE_ACCESS_KEY_SECRET") or values.get("GOOGLE_SECRET_ACCESS_KEY")
     if access and secret:

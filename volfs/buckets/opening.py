@@ -6,6 +6,7 @@ the environment by the names that AWS's tools use, the profile. No library looks
 
 from __future__ import annotations
 
+import ssl
 from urllib.parse import urlsplit
 
 from volfs.buckets.access import Bucket
@@ -27,6 +28,7 @@ REGION = "us-east-1"
 AUTO = "auto"
 """The region of services that have none, and take any."""
 GOOGLE_ROOT = "https://storage.googleapis.com"
+_GOOGLE = "storage.googleapis.com"
 _AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 
@@ -75,11 +77,26 @@ def _open_azure(address: BucketAddress, options: BucketOptions) -> Door:
 
 def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:
     endpoint = find_endpoint(address, options)
+    if endpoint is not None and (urlsplit(endpoint).hostname or "").endswith(_GOOGLE):
+        # Google's S3 door knows no conditions on writes, and its own one does.
+        return _open_gcs(address._replace(endpoint=endpoint), options)
     region = find_region(address, options, endpoint)
     root, path = place_bucket(address, endpoint, region)
     extra = {"x-amz-request-payer": "requester"} if options.requester_pays else {}
     signer = _make_signer(options, region)
-    return S3Door(Place(address.name, path), Wire(root), signer, extra)
+    return S3Door(Place(address.name, path), Wire(root, trust=find_trust(options)), signer, extra)
+
+
+def find_trust(options: BucketOptions) -> ssl.SSLContext | None:
+    """Whose certificates are trusted, if it is not the machine's choice. InvalidError."""
+    path = options.find("AWS_CA_BUNDLE") or find_profile_setting(options, "ca_bundle")
+    if path is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=path)
+    except OSError as error:
+        reason = error.strerror or "no certificates are in it"
+        raise InvalidError(f"AWS_CA_BUNDLE={path}: {reason}") from None
 
 
 def _make_signer(options: BucketOptions, region: str) -> Signer:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -67,7 +67,7 @@ class KeySigner:
 
     def sign(self, request: Request, host: str) -> Request:
         keys, words = self._get_keys(False), self._words
-        date = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        date = _write_date(int(time.time()))
         payload = hashlib.sha256(request.body).hexdigest() if len(request.body) else NOTHING
         headers = request.headers | {
             "host": host,
@@ -135,6 +135,11 @@ def _canonical(request: Request, headers: dict[str, str], payload: str) -> tuple
     lines = "".join(f"{name}:{value}\n" for name, value in pairs)
     query = encode_query(request.query)
     return names, f"{request.method}\n{request.path}\n{query}\n{lines}\n{names}\n{payload}"
+
+
+@lru_cache(maxsize=2)
+def _write_date(seconds: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
 
 
 @lru_cache(maxsize=16)

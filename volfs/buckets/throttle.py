@@ -121,5 +121,5 @@ class Outage:
 
 def pause_before(attempt: int, asked: float | None) -> float:
     """Seconds before an attempt (2, 3 …): random, up to twice as long each time."""
-    most = min(PAUSE_MOST, PAUSE_FIRST * 2 ** (attempt - 1))
+    most = min(PAUSE_MOST, PAUSE_FIRST * 2 ** min(attempt - 1, 16))
     return max(random.uniform(most / 2, most), min(asked or 0.0, 2 * PAUSE_MOST))

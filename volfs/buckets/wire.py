@@ -7,7 +7,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple, cast
 from urllib.parse import quote, urlsplit
 
@@ -17,7 +17,9 @@ from urllib3 import exceptions as trouble
 from volfs.buckets.answers import Failure, Kind
 from volfs.buckets.objects import Data
 
-CONNECT_TIMEOUT = 5.0
+CONNECT_TIMEOUT = 10.0
+"""Seconds for a connection, and for each piece of a body that is sent."""
+PIECE = 256 * 1024
 CONNECTIONS = 64
 CHUNK = 1 << 20
 TOTAL = 3
@@ -84,7 +86,7 @@ logging.getLogger("urllib3.connectionpool").addFilter(_NoSignatures())
 class Wire:
     """The connections to one host. ``root`` is ``https://HOST:PORT``, without a path."""
 
-    def __init__(self, root: str, *, verify: ssl.SSLContext | None = None) -> None:
+    def __init__(self, root: str, *, trust: ssl.SSLContext | None = None) -> None:
         parts = urlsplit(root)
         self.host = parts.netloc
         self.is_secure = parts.scheme == "https"
@@ -95,7 +97,7 @@ class Wire:
             block=False,
             retries=False,
             socket_options=_socket_options(),
-            **({"ssl_context": verify} if verify else {}),
+            **({"ssl_context": trust} if trust else {}),
         )
 
     def close(self) -> None:
@@ -115,8 +117,10 @@ class Wire:
         answer = self._pool.urlopen(
             request.method,
             request.target,
-            # urllib3 takes every buffer, and its types say so of bytes only.
-            body=cast("bytes | None", request.body if len(request.body) else None),
+            # urllib3 takes pieces of any buffer, and its types say so of bytes only.
+            body=cast("Iterator[bytes]", _iter_pieces(request.body, end))
+            if len(request.body)
+            else None,
             headers=_with_length(request),
             redirect=False,
             preload_content=False,
@@ -172,9 +176,18 @@ def _say(error: trouble.HTTPError) -> str:
 
 def _with_length(request: Request) -> dict[str, str]:
     """The headers of a request. A PUT or POST of nothing has to say so."""
-    if request.method in ("PUT", "POST") and not len(request.body):
-        return {**request.headers, "content-length": "0"}
+    if request.method in ("PUT", "POST") or len(request.body):
+        return {**request.headers, "content-length": str(len(request.body))}
     return request.headers
+
+
+def _iter_pieces(body: Data, end: float) -> Iterator[memoryview]:
+    """A body by pieces: the time limit of a socket is for all that is sent with one call."""
+    view = memoryview(body)
+    for place in range(0, len(view), PIECE):
+        if time.monotonic() > end:
+            raise Failure(Kind.TIMEOUT, "the service takes the bytes too slowly")
+        yield view[place : place + PIECE]
 
 
 def _socket_options() -> list[tuple[int, int, int]]:

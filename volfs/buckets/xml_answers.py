@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
@@ -76,6 +77,7 @@ def parse_time(text: str) -> int:
     return _to_ns(moment)
 
 
+@lru_cache(maxsize=1024)
 def parse_http_time(text: str | None) -> int:
     """Nanoseconds since 1970 of ``Sat, 31 Jan 2026 12:00:00 GMT``; 0 if it is no such time."""
     try:
