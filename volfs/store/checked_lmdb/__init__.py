@@ -1,8 +1,14 @@
 """LMDB whose pages and rows are verified before they are believed: the only room that
-imports lmdb.
+imports lmdb. Imports go downward::
 
-``environment`` opens a file, ``transaction`` reads and writes rows, ``checksum`` is what
-makes a row believable. ``pages`` looks at the pages before LMDB follows them, and
-``page_rows`` reads rows without LMDB at all. ``reader_table``, ``access`` and ``ballast``
-are for disks that hang, may not be written, or are full. Nothing here knows an engine.
+    record_file             a file of one table, which one owner writes and reads whole
+    whole_tables            copying and emptying tables, and looking for damage in them
+    environment             a file of tables that processes share
+    transaction             rows, read and written; checksum is what makes a row believable
+    access, ballast         for a disk that may not be written, or is full
+    reader_table            for a disk that hangs
+    page_rows               rows read without LMDB, for what is damaged
+    pages                   a look at the pages before LMDB follows them
+
+Nothing here knows an engine.
 """
