@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +13,15 @@ from pathlib import Path
 from bench.figures import Figure, FigureTarget, median_figure, ratio_figure
 from bench.machine import can_drop_caches, drop_caches
 from bench.measure_big import STEP, write_file
+from bench.null_mount import null_mounted
 from bench.workplace import Workplace, timed
 
 PAGE = 4096
 BUFFER = 128 << 10
 """What cat, cp and Python's shutil read at a time, or near it."""
 GOOD = FigureTarget(0.5, at_least=True)
+GOOD_PAGES = FigureTarget(0.7, at_least=True)
+JOBS = 4
 
 
 def measure_read(place: Workplace) -> Iterator[Figure]:
@@ -25,6 +30,8 @@ def measure_read(place: Workplace) -> Iterator[Figure]:
         volume = place.make_volume(place.new_name("read"))
         _write_both(place, volume, blocks)
         yield from _measure_in_order(place, volume, kind)
+        if can_drop_caches():
+            yield from _measure_cold_pages(place, volume, kind)
         if kind == "random":
             yield from _measure_pages(place, volume)
 
@@ -61,6 +68,46 @@ def _measure_in_order(place: Workplace, volume: str, kind: str) -> Iterator[Figu
     yield ratio_figure(f"  the same, 1 MiB at a time, {kind}", large["ours"], large["disk"])
     yield median_figure(f"  volfs, warm, {kind}", warm["ours"], "MiB/s")
     yield median_figure(f"  disk, warm, {kind}", warm["disk"], "MiB/s")
+
+
+def _measure_cold_pages(place: Workplace, volume: str, kind: str) -> Iterator[Figure]:
+    """Pages at random that nobody has in memory: of a mount of its own for each run, of the
+    disk, and of a file system of pyfuse3 that does nothing but read this file."""
+    rates: dict[str, list[float]] = {"volfs": [], "disk": [], "null": []}
+    jobs: dict[str, list[float]] = {"volfs": [], "disk": [], "null": []}
+    plain = place.plain / "big"
+    for _ in range(place.sizes.runs):
+        with place.mounted(volume) as mount, null_mounted(place, plain) as null:
+            paths = {"disk": plain, "null": null, "volfs": mount.path / "big"}
+            for who, path in paths.items():
+                drop_caches()
+                rates[who].append(_page_rate(path, place.sizes.reads // 4))
+                drop_caches()
+                jobs[who].append(_page_rate_of_many(path, place.sizes.reads // 4))
+    name = f"random pages read cold, {kind}"
+    ours, disk, null = rates["volfs"], rates["disk"], rates["null"]
+    yield ratio_figure(f"{name}: volfs / disk", ours, disk, GOOD_PAGES)
+    yield ratio_figure("  the most that pyfuse3 can: nothing but the read / disk", null, disk)
+    yield median_figure(f"  {name}, volfs", ours, "1/s")
+    yield median_figure(f"  {name}, disk", disk, "1/s")
+    yield ratio_figure(f"  the same by {JOBS} processes: volfs / disk", jobs["volfs"], jobs["disk"])
+    yield ratio_figure(
+        f"  by {JOBS} processes: nothing but the read / disk", jobs["null"], jobs["disk"]
+    )
+
+
+def _page_rate_of_many(path: Path, count: int) -> float:
+    """Pages a second by processes side by side, each with a share of them."""
+    program = "import sys; from bench.measure_read import page_rate_of; page_rate_of(*sys.argv[1:])"
+    command = [sys.executable, "-c", program, str(path), str(count // JOBS)]
+    root = Path(__file__).resolve().parent.parent
+    running = [subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE) for _ in range(JOBS)]
+    return sum(float(process.communicate()[0]) for process in running)
+
+
+def page_rate_of(path: str, count: str) -> None:
+    """One of the processes: prints its rate."""
+    print(_page_rate(Path(path), int(count)))
 
 
 def _measure_pages(place: Workplace, volume: str) -> Iterator[Figure]:

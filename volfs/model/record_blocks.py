@@ -7,6 +7,7 @@ without the others, from a disk or by a ranged GET.
 from __future__ import annotations
 
 import struct
+from operator import sub
 from typing import NamedTuple
 
 from xxhash import xxh3_64, xxh3_64_intdigest
@@ -80,13 +81,13 @@ class BlockTable:
         self._check_ends(stored - size)
 
     def _check_ends(self, content: int) -> None:
-        before = 0
-        for block, (end, _) in enumerate(_LINE.iter_unpack(self._lines)):
-            if not 0 < end - before <= self.raw_size(block):
-                raise DamagedObjectError(f"block {block} has {end - before} stored bytes")
-            before = end
-        if before != content:
-            raise DamagedObjectError(f"blocks of {before} bytes in {content}")
+        ends = struct.unpack("<" + "I8x" * self.count, self._lines)
+        lengths = list(map(sub, ends, (0, *ends[:-1])))
+        last = self.count - 1
+        if min(lengths) <= 0 or max(lengths) > 1 << self._bits or lengths[-1] > self.raw_size(last):
+            raise DamagedObjectError("its blocks do not follow each other")
+        if ends[-1] != content:
+            raise DamagedObjectError(f"blocks of {ends[-1]} bytes in {content}")
 
     @property
     def size(self) -> int:

@@ -12,10 +12,17 @@ from hypothesis import strategies as st
 
 from tests.store.embedded.test_embedded import VOLUME, add, data_pack, list_damage, noise
 from volfs.errors import DamagedObjectError
-from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import RECORD_HEADER_SIZE, Codec, find_stored_problem
 from volfs.store.embedded.engine import EmbeddedStore, open_embedded
-from volfs.store.packs.codec import RAW_BITS, ZSTD_BITS, pack_object, unpack_object
+from volfs.store.packs import reader
+from volfs.store.packs.codec import (
+    RAW_BITS,
+    ZSTD_BITS,
+    pack_object,
+    unpack_front,
+    unpack_object,
+)
 
 RAW, ZSTD = 1 << RAW_BITS, 1 << ZSTD_BITS
 SIZES = [0, 1, 63, RAW - 1, RAW, RAW + 1, 3 * RAW + 5, ZSTD, ZSTD + 1, 3 * ZSTD, 5 * ZSTD - 7]
@@ -105,6 +112,31 @@ def test_a_small_read_reads_little(store: EmbeddedStore, content: str) -> None:
     del sizes[:]
     store.objects_of(VOLUME.id).read_object(oid, 0, 4096)
     assert len(sizes) == 1, "the table is remembered"
+    store.close()
+
+
+def test_a_small_read_decodes_a_block_as_far_as_it_must(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = CONTENTS["text"](5 * ZSTD - 7)
+    (oid,) = add(store, data)
+    store = reopen(store)
+    lengths: list[int] = []
+
+    def noting(stored: Buffer, raw: int, length: int) -> Buffer:
+        lengths.append(length)
+        return unpack_front(stored, raw, length)
+
+    monkeypatch.setattr(reader, "unpack_front", noting)
+    for at, decoded in ((40_000, [44_096]), (30_000, []), (50_000, [ZSTD]), (ZSTD - 4096, [])):
+        assert store.objects.read_object(oid, at, 4096) == data[at : at + 4096]
+        assert lengths == decoded, at
+        del lengths[:]
+    last = len(data) - 100
+    assert store.objects.read_object_ready(oid, last, 100) == data[last:]
+    assert store.objects.read_object(oid, 0, 2 * ZSTD) == data[: 2 * ZSTD]
+    across = 4 * ZSTD - 50
+    assert store.objects.read_object(oid, across, 100) == data[across : across + 100]
     store.close()
 
 

@@ -28,13 +28,13 @@ class Objects(Protocol):
         """
 
     def read_object_ready(self, oid: Oid, offset: int, length: int) -> Buffer | None:
-        """As ``read_object``, but None where it would wait: disk, network, much decoding.
+        """As ``read_object``, but None where it would wait for more than a moment.
 
         None also where only a look elsewhere would tell whether there is such an object.
         """
 
     def load_object_ready(self, oid: Oid) -> bytes | None:
-        """As ``load_object``, but None where it would wait for a disk or a network.
+        """As ``load_object``, but None where it would wait for more than a moment.
 
         None also where only a look elsewhere would tell whether there is such an object.
         """

@@ -12,7 +12,7 @@ from volfs.model.objects import Buffer, Oid, compute_oid
 from volfs.model.pack import RECORD_HEADER_SIZE, Codec, encode_record_header
 from volfs.model.record_blocks import BlockTable, Span, table_size
 from volfs.store.lru import LruMap
-from volfs.store.packs.codec import unpack_block, unpack_object
+from volfs.store.packs.codec import unpack_block, unpack_front, unpack_object
 from volfs.store.packs.rows import IndexEntry
 from volfs.store.packs.source import PackSource, Places
 
@@ -22,6 +22,8 @@ TABLE_BYTES = 8 << 20
 DECODED_BYTES = 64 << 20
 INLINE_DECODE_MAX = 128 << 10
 """Decoding more than this takes longer than a thread costs, and threads do it side by side."""
+PART = 16 << 10
+"""A request of up to this is one of many here and there: a block is decoded only so far."""
 WHOLE = -1
 """Stands for the number of a block where all of an object is meant."""
 
@@ -92,12 +94,13 @@ class ObjectReader:
         return self._demand(oid, offset, length)
 
     def read_object_ready(self, oid: Oid, offset: int, length: int) -> Buffer | None:
-        if self._is_long_to_decode(oid, offset, length):
+        place = self._locate(oid)
+        if not place.is_plain and self._is_long_to_decode(oid, place.entry, offset, length):
             return None
-        return self._read(oid, offset, length, self._packs.read_ready)
+        return self._read(oid, place, offset, length, self._packs.read_ready)
 
     def load_object_ready(self, oid: Oid) -> bytes | None:
-        data = self._read(oid, 0, None, self._packs.read_ready)
+        data = self._read(oid, self._locate(oid), 0, None, self._packs.read_ready)
         return None if data is None else bytes(data)
 
     def prefetch(self, oid: Oid) -> None:
@@ -141,10 +144,11 @@ class ObjectReader:
     def _demand(self, oid: Oid, offset: int, length: int | None) -> Buffer:
         # Two requests that meet in one chunk decode it once.
         with self._locks[oid[0]]:
-            return _must(self._read(oid, offset, length, self._packs.read_at))
+            return _must(self._read(oid, self._locate(oid), offset, length, self._packs.read_at))
 
-    def _read(self, oid: Oid, offset: int, length: int | None, read: ReadPack) -> Buffer | None:
-        place = self._locate(oid)
+    def _read(
+        self, oid: Oid, place: _Place, offset: int, length: int | None, read: ReadPack
+    ) -> Buffer | None:
         try:
             return self._read_slice(oid, place, offset, length, read)
         except DataError:
@@ -152,17 +156,21 @@ class ObjectReader:
                 raise
         return self._read_slice(oid, self._locate(oid), offset, length, read)
 
-    def _is_long_to_decode(self, oid: Oid, offset: int, length: int) -> bool:
-        place = self._locate(oid)
-        entry, bits = place.entry, place.entry.block_bits
-        if place.is_plain or entry.raw <= INLINE_DECODE_MAX:
+    def _is_long_to_decode(self, oid: Oid, entry: IndexEntry, offset: int, length: int) -> bool:
+        """Of an object that is compressed."""
+        bits = entry.block_bits
+        if entry.raw <= INLINE_DECODE_MAX:
             return False
         if not bits:
             return self._decoded.find((oid, WHOLE)) is None
         blocks = range(offset >> bits, (offset + length - 1 >> bits) + 1)
-        if len(blocks) << bits <= INLINE_DECODE_MAX:
+        if len(blocks) << bits <= INLINE_DECODE_MAX or length <= PART:
             return False
-        missing = sum(self._decoded.find((oid, block)) is None for block in blocks)
+        ends = (min(1 << bits, entry.raw - (block << bits)) for block in blocks)
+        missing = sum(
+            self._find_decoded(oid, block, end) is None
+            for block, end in zip(blocks, ends, strict=True)
+        )
         return missing << bits > INLINE_DECODE_MAX
 
     def _locate(self, oid: Oid) -> _Place:
@@ -228,10 +236,11 @@ class ObjectReader:
     def _read_blocks(
         self, oid: Oid, place: _Place, offset: int, length: int, read: ReadPack
     ) -> Buffer | None:
-        self._packs.expect_scattered(place.entry.pack)
-        if place.is_plain and not place.seen:
-            # Where they are is known without the table: both are read at the same time.
-            self._packs.prefetch(place.entry.pack, *_find_place(place, offset, length))
+        if not place.seen:
+            self._packs.expect_scattered(place.entry.pack)
+            if place.is_plain:
+                # Where they are is known without the table: both are read at the same time.
+                self._packs.prefetch(place.entry.pack, *_find_place(place, offset, length))
         table = self._find_table(oid, place, read)
         if table is None:
             return None
@@ -239,6 +248,8 @@ class ObjectReader:
         skip = offset - (span.first << place.entry.block_bits)
         if place.is_plain:
             data = self._read_raw_span(place, table, span, read)
+        elif length <= PART and span.first == span.last:
+            data = self._read_front(oid, place, table, span, skip + length, read)
         else:
             data = self._read_decoded(oid, place, table, span, read)
         return None if data is None else memoryview(data)[skip : skip + length]
@@ -278,7 +289,8 @@ class ObjectReader:
         self, oid: Oid, place: _Place, table: BlockTable, span: Span, read: ReadPack
     ) -> Buffer | None:
         """The blocks of a span: those that are remembered, and the others in one read."""
-        found = [self._decoded.find((oid, n)) for n in range(span.first, span.last + 1)]
+        numbers = range(span.first, span.last + 1)
+        found = [self._find_decoded(oid, n, table.raw_size(n)) for n in numbers]
         missing = [span.first + n for n, block in enumerate(found) if block is None]
         if missing:
             first, last = missing[0], missing[-1]
@@ -293,6 +305,29 @@ class ObjectReader:
                 found[block - span.first] = done
         parts = [block for block in found if block is not None]
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _read_front(
+        self, oid: Oid, place: _Place, table: BlockTable, span: Span, end: int, read: ReadPack
+    ) -> Buffer | None:
+        """The first ``end`` bytes at least of the one block of a span."""
+        block, raw = span.first, table.raw_size(span.first)
+        done = self._find_decoded(oid, block, end)
+        if done is not None:
+            return done
+        data = self._read_span(place, span.start, span.end, read)
+        if data is None:
+            return None
+        # Whoever comes again wants more of it, as likely as not.
+        is_first = self._find_decoded(oid, block, 0) is None
+        done = unpack_front(table.cut(block, span, data), raw, end if is_first else raw)
+        place.seen |= 1 << block
+        self._decoded.put((oid, block), done, len(done))
+        return done
+
+    def _find_decoded(self, oid: Oid, block: int, end: int) -> Buffer | None:
+        """What is remembered of a block, if that is its first ``end`` bytes at least."""
+        data = self._decoded.find((oid, block))
+        return data if data is not None and len(data) >= end else None
 
     def _read_span(self, place: _Place, start: int, end: int, read: ReadPack) -> Buffer | None:
         entry = place.entry

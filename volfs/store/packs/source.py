@@ -19,7 +19,7 @@ class PackSource(Protocol):
         """Exactly ``length`` bytes. MissingObjectError: no pack; DamagedObjectError: too short."""
 
     def read_ready(self, pack: int, offset: int, length: int) -> Buffer | None:
-        """As ``read_at``, or None where that would wait."""
+        """As ``read_at``, or None where that would wait for more than a moment."""
 
     def prefetch(self, pack: int, offset: int, length: int) -> None:
         """Begin to read, so that ``read_at`` need not wait. Returns at once."""

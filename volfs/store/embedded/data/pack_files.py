@@ -12,9 +12,12 @@ from typing import NamedTuple
 from volfs.errors import DamagedObjectError, MissingObjectError, StoreReplacedError
 from volfs.store.anchor import name_places
 from volfs.store.checked_lmdb.environment import store_errors
+from volfs.store.embedded.data.patience import Patience
 from volfs.store.lru import LruMap
 
 OPEN_FILES = 256
+PATIENT_LENGTH = 64 << 10
+"""A disk gives no more than this as soon as a thread could."""
 READS = 3
 """Attempts at bytes that the disk fails to read: what a repair cannot read is lost for good."""
 
@@ -77,6 +80,14 @@ def _read_patiently(fd: int, length: int, offset: int) -> bytes:
     return os.pread(fd, length, offset)
 
 
+def _read_present(fd: int, data: bytearray, offset: int) -> bool:
+    """Fill ``data`` from the page cache; False where not all of it is there yet."""
+    try:
+        return os.preadv(fd, [data], offset, os.RWF_NOWAIT) == len(data)
+    except BlockingIOError:
+        return False
+
+
 class PackReader:
     """Bytes of packs, by pack id. Thread-safe. Errors name the pack; callers add the object."""
 
@@ -84,6 +95,7 @@ class PackReader:
         self._directory = directory
         self._open: LruMap[int, _OpenPack] = LruMap(OPEN_FILES)
         self._can_refuse = True
+        self._patience = Patience()
         self._known: dict[int, tuple[int, int]] = {}
         """Device and inode number of every file that was read."""
         self.when_replaced: Callable[[int], None] = lambda pack: None
@@ -107,23 +119,24 @@ class PackReader:
         return data
 
     def read_ready(self, pack: int, offset: int, length: int) -> bytearray | None:
-        """As ``read_at``, or None unless all of it is in the page cache.
+        """As ``read_at``, or None unless it is in the page cache, or there within a moment.
 
         Always None on a file system without RWF_NOWAIT, for nothing else tells
         whether a read would wait.
         """
         if not self._can_refuse:
             return None
-        file, data = self._get_open(pack), bytearray(length)
+        fd, data = self._get_open(pack).fd, bytearray(length)
         try:
-            done = os.preadv(file.fd, [data], offset, os.RWF_NOWAIT)
-        except BlockingIOError:
-            return None
+            is_there = _read_present(fd, data, offset)
+            if not is_there and length <= PATIENT_LENGTH:
+                # The kernel has begun to read what it has not got.
+                is_there = self._patience.wait_for(lambda: _read_present(fd, data, offset))
         except OSError as error:
             # Any other failure is for read_at to meet and to name.
             self._can_refuse = error.errno != errno.EOPNOTSUPP
             return None
-        return data if done == length else None
+        return data if is_there else None
 
     def prefetch(self, pack: int, offset: int, length: int) -> None:
         """Let the kernel begin to read; it does so without a thread of ours."""

@@ -1,0 +1,43 @@
+"""Waiting a moment for a disk in the thread that serves, before a thread is sent to wait.
+
+A fast disk gives a small piece in less time than it takes to wake a thread and to be woken
+by it (docs/decisions/0044-small-reads.md). A slow disk is left to threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+
+MOMENT = 250e-6
+"""Seconds: what a thread costs."""
+GIVE_UP = 8
+"""After so many pieces in a row that took longer, the disk is taken for a slow one."""
+RETRY = 64
+"""Then one in so many pieces is waited for, to see whether the disk has become faster."""
+
+
+class Patience:
+    """Of one disk. Threads may share it: a count that is lost does no harm."""
+
+    def __init__(self, moment: float = MOMENT) -> None:
+        self._moment = moment
+        self._late = 0
+        self._skipped = 0
+
+    def wait_for(self, is_there: Callable[[], bool]) -> bool:
+        """Whether ``is_there`` says so within a moment. It is asked again and again."""
+        if self._late >= GIVE_UP:
+            self._skipped += 1
+            if self._skipped % RETRY:
+                return False
+        in_time = self._look(is_there)
+        self._late = 0 if in_time else self._late + 1
+        return in_time
+
+    def _look(self, is_there: Callable[[], bool]) -> bool:
+        deadline = perf_counter() + self._moment
+        while not is_there():
+            if perf_counter() >= deadline:
+                return False
+        return True
