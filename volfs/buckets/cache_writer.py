@@ -10,10 +10,9 @@ from collections.abc import Callable
 from volfs.buckets.disk_cache import DiskCache
 from volfs.buckets.parts import Part
 
-BACKLOG = 64 << 20
-"""Bytes that wait at most; half of that if the disk is slow, which then does not get all."""
-QUICK = 100e6
-"""Bytes a second from which on readers may wait for the disk a little, so that all is kept."""
+BACKLOG = 96 << 20
+"""Bytes that wait at most. Read-ahead waits for the disk before there are more; what is wanted
+does not, and is not kept then."""
 STUCK = 5.0
 """Seconds for one part after which the disk is taken to hang; it gets nothing until it answers."""
 _NOTES = 60.0
@@ -32,8 +31,6 @@ class CacheWriter:
         self._thread: threading.Thread | None = None
         self._began: float | None = None
         """When the thread began with what it is at."""
-        self._rate = QUICK
-        """Bytes a second that were written lately."""
         self._noted = time.monotonic()
         self._is_closed = False
 
@@ -50,8 +47,7 @@ class CacheWriter:
             if self._is_stuck():
                 self._give_up()
                 return False
-            limit = BACKLOG if self._rate >= QUICK else BACKLOG // 2
-            if self._is_closed or self._size + len(part.data) > max(limit, len(part.data)):
+            if self._is_closed or self._size + len(part.data) > BACKLOG:
                 return False
             part.is_leaving = True
             self._waiting.append(part)
@@ -93,7 +89,8 @@ class CacheWriter:
                 part = self._waiting.popleft() if self._waiting else None
                 self._began = time.monotonic()
             if part is not None:
-                self._write(part, time.monotonic())
+                part.is_on_disk = self._disk.write(part.content, part.start, part.data)
+                part.is_leaving = False
             self._note_uses()
             with self._turn:
                 self._began = None
@@ -101,13 +98,6 @@ class CacheWriter:
                     self._size -= len(part.data)
                 self._turn.notify_all()
             self._when_done()
-
-    def _write(self, part: Part, began: float) -> None:
-        part.is_on_disk = self._disk.write(part.content, part.start, part.data)
-        part.is_leaving = False
-        rate = len(part.data) / max(1e-6, time.monotonic() - began)
-        if len(part.data) >= 1 << 20:
-            self._rate += (rate - self._rate) / 8
 
     def _note_uses(self) -> None:
         if time.monotonic() - self._noted > _NOTES:

@@ -27,7 +27,7 @@ from volfs.buckets.parts import Assembly, Part
 from volfs.errors import StoreError, StoreUnavailableError
 from volfs.model.ranges import LAST_WINDOW, MIB, Range, ReadAhead, join_ranges, round_out, subtract
 
-MEMORY = 64 * MIB
+MEMORY = 96 * MIB
 _TRIES = 3
 """Of a body that comes too short."""
 
@@ -119,7 +119,7 @@ class CachedBucket:
 
     def choose_window(self) -> int:
         """The longest window of a stream: all together have a quarter of what keeps them."""
-        room = self.disk.limit if self.writer.is_usable else 2 * self._memory
+        room = self.disk.limit if self.writer.is_usable else 3 * self._memory
         return min(LAST_WINDOW, room // 4 // max(1, self._streams))
 
     def add_streams(self, change: int) -> None:

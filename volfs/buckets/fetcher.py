@@ -99,8 +99,8 @@ class Fetcher:
         self._flights: dict[Content, list[Flight]] = {}
         self._wanted: deque[Flight] = deque()
         self._ahead: deque[Flight] = deque()
-        self._flying_ahead = 0
-        """Bytes that are on their way, or about to be, without being wanted."""
+        self._flying_size = 0
+        """Bytes that are on their way."""
         self._flying = 0
         self._threads = 0
         self._idle = 0
@@ -184,8 +184,6 @@ class Fetcher:
         if flight in self._ahead:
             self._ahead.remove(flight)
             self._wanted.append(flight)
-        else:
-            self._flying_ahead -= flight.end - flight.start
 
     def _add(
         self, target: Target, ranges: Sequence[Range], longest: int, *, is_wanted: bool
@@ -236,10 +234,8 @@ class Fetcher:
                 self._threads -= 1
                 return None
             self._flying += 1
-            if self._wanted:
-                return self._wanted.popleft()
-            flight = self._ahead.popleft()
-            self._flying_ahead += flight.end - flight.start
+            flight = (self._wanted or self._ahead).popleft()
+            self._flying_size += flight.end - flight.start
             return flight
 
     def _may_fly(self) -> bool:
@@ -248,8 +244,8 @@ class Fetcher:
         if not self._ahead or self._flying >= min(AHEAD, max(1, self._count_slots() * 3 // 4)):
             return False
         size = self._ahead[0].end - self._ahead[0].start
-        needed = self._flying_ahead + self._parts.count_needed() + size
-        return needed <= self._memory or not self._flying_ahead + self._parts.count_needed()
+        needed = self._flying_size + self._parts.count_needed() + size
+        return needed <= self._memory or not self._flying_size + self._parts.count_needed()
 
     def _fly(self, flight: Flight) -> None:
         target = flight.target
@@ -277,7 +273,7 @@ class Fetcher:
             if left is None:
                 self._leave(flight)
                 return False
-            self._flying_ahead -= flight.end - flight.start - (left[1] - left[0])
+            self._flying_size -= flight.end - flight.start - (left[1] - left[0])
             flight.start, flight.end = left
             return True
 
@@ -293,8 +289,7 @@ class Fetcher:
         flights.remove(flight)
         if not flights:
             del self._flights[content]
-        if not flight.is_wanted:
-            self._flying_ahead -= flight.end - flight.start
+        self._flying_size -= flight.end - flight.start
 
     def _drop_ahead(self, content: Content) -> None:
         dropped = [flight for flight in self._ahead if flight.target.content == content]
