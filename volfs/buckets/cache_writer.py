@@ -10,9 +10,9 @@ from collections.abc import Callable
 from volfs.buckets.disk_cache import DiskCache
 from volfs.buckets.parts import Part
 
-BACKLOG = 96 << 20
-"""Bytes that wait at most. Read-ahead waits for the disk before there are more; what is wanted
-does not, and is not kept then."""
+BACKLOG = 128 << 20
+"""Bytes that wait at most. Read-ahead has less memory, and waits; what is wanted does not wait,
+and is not kept then."""
 STUCK = 5.0
 """Seconds for one part after which the disk is taken to hang; it gets nothing until it answers."""
 _NOTES = 60.0
@@ -33,6 +33,11 @@ class CacheWriter:
         """When the thread began with what it is at."""
         self._noted = time.monotonic()
         self._is_closed = False
+
+    @property
+    def size(self) -> int:
+        """The bytes that wait, and those that are being written."""
+        return 0 if self._is_stuck() else self._size
 
     @property
     def is_usable(self) -> bool:

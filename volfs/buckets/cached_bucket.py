@@ -70,6 +70,7 @@ class CachedBucket:
             memory=memory,
             count_slots=count_slots,
             keep=self._keep,
+            count_leaving=lambda: self.writer.size,
             narrow=self._narrow,
         )
         self.writer = CacheWriter(disk, self.fetcher.wake)

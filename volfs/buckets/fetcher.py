@@ -85,6 +85,7 @@ class Fetcher:
         memory: int,
         count_slots: Callable[[], int] = lambda: THREADS,
         keep: Callable[[Part], object] = lambda part: None,
+        count_leaving: Callable[[], int] = lambda: 0,
         narrow: Callable[[Target, Range], Range | None] = lambda target, whole: whole,
     ) -> None:
         self._fetch = fetch
@@ -92,6 +93,8 @@ class Fetcher:
         self._count_slots = count_slots
         self._keep = keep
         """Takes a part to write it to the disk, if it likes."""
+        self._count_leaving = count_leaving
+        """The bytes that wait to be written to the disk."""
         self._narrow = narrow
         """What of a range is not cached yet, in one piece; None if all of it is."""
         self._turn = threading.Condition()
@@ -244,8 +247,8 @@ class Fetcher:
         if not self._ahead or self._flying >= min(AHEAD, max(1, self._count_slots() * 3 // 4)):
             return False
         size = self._ahead[0].end - self._ahead[0].start
-        needed = self._flying_size + self._parts.count_needed() + size
-        return needed <= self._memory or not self._flying_size + self._parts.count_needed()
+        needed = self._flying_size + self._parts.count_needed() + self._count_leaving()
+        return needed + size <= self._memory or not needed
 
     def _fly(self, flight: Flight) -> None:
         target = flight.target

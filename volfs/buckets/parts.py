@@ -83,8 +83,9 @@ class Parts:
                 yield part
 
     def count_needed(self) -> int:
-        """The bytes that are here and nowhere else, and will be read."""
-        return sum(len(part.data) for part in self._parts.values() if part.is_needed)
+        """The bytes that will be read, and neither are on the disk nor on their way there."""
+        parts = self._parts.values()
+        return sum(len(part.data) for part in parts if part.is_needed and not part.is_leaving)
 
     def forget(self, content: Content) -> None:
         """Let go of what is on the disk, or nobody reads any more."""
