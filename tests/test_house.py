@@ -155,3 +155,68 @@ def test_no_name_of_a_volume_loses_its_environment() -> None:
             if name in NAMED and not is_own and not _says_environment(call):
                 found.append(f"{module}:{call.lineno}: {name}")
     assert found == []
+
+
+# --- what is written once -----------------------------------------------------
+
+COPY_MIN = 40
+"""Nodes of a function's body from which on two that are alike are one, written twice."""
+HARNESS = sorted(path.relative_to(ROOT) for path in ROOT.glob("tests/harness/*.py"))
+CALLED_IN = {
+    "CDLL": {"volfs/system/libc.py"},
+    "flock": {
+        "volfs/system/locks.py",
+        "volfs/buckets/cache_place.py",  # a file that several processes lock for moments
+        "volfs/store/embedded/tables/tables.py",  # and waits for those who share it
+    },
+}
+"""Calls that have names of ours in volfs/system, and where they are made all the same."""
+
+
+def _iter_functions(module: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(ast.parse((ROOT / module).read_bytes())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def describe_body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> tuple[str, int]:
+    """What a function does, whatever it calls its variables and says in messages; its size."""
+    own = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            own.add(node.id)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            own.add(node.name)
+    known: dict[str, str] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name) and node.id in own:
+            node.id = known.setdefault(node.id, f"variable {len(known)}")
+        elif isinstance(node, ast.ExceptHandler):
+            node.name = node.name and "error"
+        elif isinstance(node, ast.JoinedStr):
+            node.values = []
+    first = function.body[0]
+    has_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    body = function.body[has_text:]
+    return "".join(map(ast.dump, body)), sum(1 for part in body for _ in ast.walk(part))
+
+
+def test_no_function_is_written_twice() -> None:
+    found: dict[str, str] = {}
+    for module in [*MODULES, *HARNESS]:
+        for function in _iter_functions(module):
+            body, size = describe_body(function)
+            here = f"{module}: {function.name}"
+            if size >= COPY_MIN:
+                other = found.setdefault(body, here)
+                assert other == here, f"{here} is what {other} is: one of them is enough"
+
+
+@pytest.mark.parametrize("name", CALLED_IN)
+def test_what_the_kernel_offers_is_called_in_one_place(name: str) -> None:
+    callers = set()
+    for module in [*MODULES, *HARNESS]:
+        for call in _iter_calls(module):
+            if isinstance(call.func, ast.Attribute) and call.func.attr == name:
+                callers.add(str(module))
+    assert callers == CALLED_IN[name]

@@ -44,7 +44,8 @@ def fill(path: Path, leave: int) -> Path:
 
 def test_a_full_overlay_is_enospc_and_deleting_makes_room(small_disk: Path, mounts: Mounts) -> None:
     mounts.expect("scratch: No space left", "catalog: ")
-    mounted = mounts.mount(sessions=small_disk / "sessions")
+    mounts.put_sessions_in(small_disk / "sessions")
+    mounted = mounts.mount()
     (mounted.path / "kept").write_bytes(b"kept" * 1000)
     with (mounted.path / "big").open("wb", buffering=0) as file, fails(errno.ENOSPC):
         for _ in range(100):
@@ -63,7 +64,8 @@ def test_a_full_overlay_is_enospc_and_deleting_makes_room(small_disk: Path, moun
 
 def test_a_full_overlay_can_still_be_committed(small_disk: Path, mounts: Mounts) -> None:
     mounts.expect("scratch: No space left", "catalog: ", "after a commit: ", "not recorded")
-    mounted = mounts.mount(sessions=small_disk / "sessions")
+    mounts.put_sessions_in(small_disk / "sessions")
+    mounted = mounts.mount()
     wrote = 0
     with (mounted.path / "big").open("wb", buffering=0) as file, fails(errno.ENOSPC):
         while True:
@@ -80,7 +82,8 @@ def test_a_full_store_fails_the_commit_and_keeps_the_overlay(
     mounts.store_path = small_disk / "store"
     mounts.close_store()
     create_volume(mounts.store, "data", chunk_bits=16)
-    mounted = mounts.mount(sessions=tmp_path / "sessions")
+    mounts.put_sessions_in(tmp_path / "sessions")
+    mounted = mounts.mount()
     data = random.Random(1).randbytes(4 << 20)
     (mounted.path / "f").write_bytes(data)
     ballast = fill(small_disk, 1 << 20)
@@ -104,7 +107,8 @@ def test_an_end_with_a_full_store_leaves_the_overlay(
     mounts.store_path = small_disk / "store"
     mounts.close_store()
     create_volume(mounts.store, "data", chunk_bits=16)
-    mounted = mounts.mount(sessions=tmp_path / "sessions")
+    mounts.put_sessions_in(tmp_path / "sessions")
+    mounted = mounts.mount()
     data = random.Random(1).randbytes(4 << 20)
     (mounted.path / "f").write_bytes(data)
     ballast = fill(small_disk, 1 << 20)
@@ -114,7 +118,7 @@ def test_an_end_with_a_full_store_leaves_the_overlay(
     assert len(os.listdir(tmp_path / "sessions")) == 1
     assert mounts.version == 0
     ballast.unlink()
-    again = mounts.mount(mounted.path, sessions=tmp_path / "sessions")
+    again = mounts.mount(mounted.path)
     assert (again.path / "f").read_bytes() == data
     again.unmount()
     assert (mounts.version, os.listdir(tmp_path / "sessions")) == (1, [])

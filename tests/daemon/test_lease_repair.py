@@ -134,22 +134,6 @@ def test_after_the_index_was_lost(mounts: Mounts) -> None:
     check_taken_over(mounts, mounted)
 
 
-def test_of_an_overlay_elsewhere(mounts: Mounts) -> None:
-    """What is left of the lease says where."""
-    mounts.expect("overrides theirs")
-    sessions = mounts.directory / "sessions"
-    mounted = leave_behind(mounts, sessions=sessions)
-    session = spoil(mounts)
-    sessions.rename(sessions.with_name("away"))
-    assert mend(mounts) == [(session, "left")]
-    sessions.with_name("away").rename(sessions)
-    assert mend(mounts) == [(session, "made again")]
-    collect(mounts)
-    again = mounts.mount(mounted.path, sessions=sessions)
-    assert (again.path / "old").read_bytes() == b"again.." + CONTENT[7:]
-    again.unmount()
-
-
 def test_of_an_overlay_that_is_damaged_too(mounts: Mounts) -> None:
     leave_behind(mounts)
     session = spoil(mounts)

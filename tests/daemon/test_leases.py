@@ -55,14 +55,6 @@ def test_what_a_dead_daemon_left_is_leased_until_it_is_taken_over(mounts: Mounts
     assert mounts.version == 1
 
 
-def test_sessions_elsewhere_are_called_by_their_path(mounts: Mounts) -> None:
-    mounted = mounts.mount(sessions=mounts.directory / "sessions")
-    (name,) = os.listdir(mounts.directory / "sessions")
-    assert lease_of(mounts).session == str(mounts.directory / "sessions" / name)
-    mounted.unmount(discard=True)
-    assert mounts.store.leases.list_all() == []
-
-
 def test_a_mount_that_failed_leaves_no_lease(mounts: Mounts) -> None:
     with pytest.raises(NotFoundError):
         mounts.mount(sub_path="no", read_only=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.mounted import Mounts
-from volfs.daemon.named_mounts import find_targets, find_volume_mounts, get_target
+from volfs.daemon.named_mounts import find_volume_mounts, get_target
 from volfs.errors import NotFoundError
 from volfs.store.registry import open_store
 
@@ -20,16 +20,6 @@ main.identify_session = lambda path: ""
 OpenSession.write_device = lambda self, *arguments: None
 """
 """It notes no device, and its daemon does not say which session it has."""
-
-
-def test_a_session_elsewhere_is_found_by_its_store(mounts: Mounts, tmp_path: Path) -> None:
-    mounted = mounts.mount(sessions=tmp_path / "sessions")
-    assert get_target("data", str(mounts.store_path)).mount.path == str(mounted.path)
-    copy = tmp_path / "copy"
-    shutil.copytree(mounts.store_path, copy)
-    for find in (get_target, find_targets):
-        with pytest.raises(NotFoundError, match="nor a mounted volume"):
-            find("data", str(copy))
 
 
 def test_a_store_that_was_moved_has_its_mounts(mounts: Mounts, tmp_path: Path) -> None:

@@ -104,7 +104,8 @@ def test_a_failed_commit_of_a_mount_leaves_the_disk_as_it_was(
     mounts.store_path = disk / "store"
     mounts.close_store()
     create_volume(mounts.store, "data", chunk_bits=16)
-    mounted = mounts.mount(sessions=tmp_path / "sessions")
+    mounts.put_sessions_in(tmp_path / "sessions")
+    mounted = mounts.mount()
     for number in range(40):
         (mounted.path / f"f{number}").write_bytes(noise(MIB, number))
     ballast = fill(disk, 30 * MIB)

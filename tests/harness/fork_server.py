@@ -27,6 +27,9 @@ import traceback
 from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
+from volfs.system.children import may_fork
+from volfs.system.proc import list_descriptors
+
 FDS_MAX = 64
 """As many descriptors as a request may bring."""
 PACKAGES = ("volfs", "volfs_cli")
@@ -47,7 +50,7 @@ def main(line_fd: int) -> None:
     """Serve until nobody has the other end of the line any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for pytest
     load_all()
-    assert len(os.listdir("/proc/self/task")) == 1, "a fork of many threads has only one"
+    assert may_fork(), "a fork of many threads has only one"
     gc.collect()
     gc.freeze()
     started = serve(socket.socket(fileno=line_fd))
@@ -148,7 +151,7 @@ def take_descriptors(numbers: list[int], received: list[int]) -> None:
     """Give each its number; close all others, which are the server's."""
     beyond = max(numbers) + 1
     high = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, beyond) for descriptor in received]
-    for number in {int(name) for name in os.listdir("/proc/self/fd")} - set(high):
+    for number in {*list_descriptors()} - set(high):
         try:
             os.close(number)
         except OSError:

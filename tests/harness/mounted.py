@@ -43,10 +43,8 @@ from volfs.daemon.launch import mount
 from volfs.daemon.mount_options import BucketPlan, MountOptions
 from volfs.errors import VolfsError
 from volfs.model.text_json import decode_json, encode_json
-from pathlib import Path
 try:
     options = decode_json(sys.argv[1].encode(), dict)
-    options["sessions"] = options["sessions"] and Path(options["sessions"])
     options["bucket"] = options["bucket"] and BucketPlan(**options["bucket"])
     mount(MountOptions(**options))
 except VolfsError as error:
@@ -182,6 +180,11 @@ class Mounts:
     def sessions(self) -> list[str]:
         directory = self.store_path / "mounts"
         return sorted(os.listdir(directory)) if directory.exists() else []
+
+    def put_sessions_in(self, directory: Path) -> None:
+        """Let the sessions of the store lie elsewhere: on another disk, for example."""
+        directory.mkdir()
+        (self.store_path / "mounts").symlink_to(directory)
 
     # --- mounting --------------------------------------------------------
 

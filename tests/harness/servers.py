@@ -7,7 +7,6 @@ when the process that began it dies. It has nothing that anybody wants to keep.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
@@ -21,6 +20,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from volfs.system.libc import libc
+
 ROOT = Path(__file__).resolve().parents[2]
 AZURITE = (
     ROOT / ".venv" / "servers" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
@@ -28,7 +29,6 @@ AZURITE = (
 UP_SECONDS = 180.0
 ATTEMPTS = 3
 _PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None)
 _turns = threading.Event()
 
 
@@ -194,7 +194,7 @@ def _answers(url: str) -> bool:
 
 
 def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _plain_environment() -> dict[str, str]:

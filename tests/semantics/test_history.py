@@ -20,7 +20,6 @@ from volfs.errors import (
     MountError,
     NotFoundError,
     UserError,
-    VolumeInUseError,
 )
 from volfs.model.changes import iter_changes
 from volfs.model.names import join_path
@@ -295,10 +294,3 @@ def test_what_a_dead_mount_left_keeps_its_version(history: Mounts) -> None:
     assert (again.path / "f4").read_bytes() == b"ours" + b"4" * 99_996
     again.unmount()
     assert expire(history) == [6]
-
-
-def test_a_volume_with_mounts_elsewhere_is_in_use(history: Mounts) -> None:
-    """A mount keeps its volume, wherever its session is."""
-    history.mount(sessions=history.directory / "sessions")
-    with pytest.raises(VolumeInUseError):
-        delete_volume(history.store, "data")

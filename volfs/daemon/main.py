@@ -9,11 +9,10 @@ import logging
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import replace
 
 import trio
 
-from volfs.control.mounts import FS_TYPE, find_mount_point, make_runtime_directory
+from volfs.control.mounts import FS_TYPE, find_mount_point
 from volfs.control.signs import open_sign
 from volfs.daemon.assemble import NO_KERNEL, open_rooms
 from volfs.daemon.attached import find_attached
@@ -26,12 +25,10 @@ from volfs.daemon.sessions.open import open_session
 from volfs.daemon.sessions.opened import OpenSession, SessionBusyError, end_session
 from volfs.daemon.task_guard import log_error, surviving, to_own
 from volfs.daemon.whereabouts import Whereabouts
-from volfs.errors import StoreDeniedError
 from volfs.fuse.mounting import make_kernel
 from volfs.fuse.network_ops import NetworkOperations
 from volfs.fuse.ops import Operations
 from volfs.sessions.device import identify_session
-from volfs.sessions.facts import SESSIONS
 from volfs.sessions.places import session_name
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
@@ -130,7 +127,6 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> ServedVolume:
     store = open_store(options.store)
     stack.callback(store.close)
     volume = store.refs.get_volume(options.volume, options.environment)
-    options = place_session(store, options)
     carry_over(store, volume, options)
     session = await await_session(store, volume, options)
     stack.callback(session.close)
@@ -141,21 +137,6 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> ServedVolume:
         kernel = make_kernel(place.anchor, lambda: find_attached(place.device))
         committer = await open_rooms(options, stack, store, volume, session, kernel)
         return _wire(options, session, committer, place)
-
-
-def place_session(store: Store, options: MountOptions) -> MountOptions:
-    """Where the store cannot be written, a read-only mount's session is in the runtime directory.
-
-    StoreDeniedError for a mount that could be written to.
-    """
-    if store.is_writable or options.sessions is not None:
-        return options
-    if not options.is_read_only:
-        try:
-            store.check_writable()
-        except StoreDeniedError as error:
-            raise StoreDeniedError(f"{error}; or mount with --read-only") from error
-    return replace(options, sessions=make_runtime_directory() / SESSIONS)
 
 
 async def await_session(store: Store, volume: VolumeRecord, options: MountOptions) -> OpenSession:

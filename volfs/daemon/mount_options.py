@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 from volfs.model.names import MAIN, join_name
@@ -52,8 +51,6 @@ class MountOptions:
     """Seconds between background commits; None: the volume's default; 0: off."""
     auto_commit_else: float = 0.0
     """The same, where neither this mount nor the volume says."""
-    sessions: Path | None = None
-    """Where the overlay lives; None: ``mounts/`` in the store's directory."""
     adopt: str | None = None
     """The session whose overlay is brought to this place, by name."""
     at_end: AtEnd = "commit"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from volfs.errors import NotFoundError
 from volfs.sessions.device import find_device
 from volfs.sessions.facts import FACTS, LOCK, REMOVED, SessionFacts, decode_facts
-from volfs.sessions.places import find_session_path, sessions_directory
+from volfs.sessions.places import find_session_path, local_directory, sessions_directory
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.system.locks import is_locked
@@ -53,14 +53,17 @@ def list_inner_sessions(store: Store) -> list[SessionInfo]:
 
 
 def list_store_sessions(store: Store) -> list[SessionInfo]:
-    """The sessions of a store, with those elsewhere that have a lease; named as in the lease."""
+    """The sessions of a store, with those elsewhere that have a lease; named as in the lease.
+
+    Elsewhere are those of programs that an earlier volfs let choose the place.
+    """
     found = list_inner_sessions(store)
     for lease in store.leases.list_all():
         if not lease.may_be_judged_at(store.leases.host):
             continue
         path = find_session_path(store, lease.session)
         if path.parent != sessions_directory(store) and path.is_dir():
-            device = find_device(path, Path(store.url))
+            device = find_device(path, local_directory(store))
             found.append(load_session(path)._replace(name=lease.session, device=device))
     return found
 

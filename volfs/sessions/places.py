@@ -8,13 +8,25 @@ from volfs.sessions.facts import SESSIONS
 from volfs.store.contract.store import Store
 
 
+def local_directory(store: Store) -> Path:
+    """The directory of this machine that has what it keeps of a store, sessions among it.
+
+    The embedded engine keeps that in the store's own directory.
+    """
+    return Path(store.url)
+
+
 def sessions_directory(store: Store) -> Path:
-    """Where a store's sessions are, unless its mounts were told another place."""
-    return Path(store.url) / SESSIONS
+    """Where a store's sessions are, on this machine."""
+    return local_directory(store) / SESSIONS
 
 
 def session_name(store: Store, path: Path) -> str:
-    """What a session is called in its lease: its directory, which ``find_session_path`` finds."""
+    """What a session is called in its lease: its directory, which ``find_session_path`` finds.
+
+    Those that are elsewhere are called by their path: of stores that cannot be written, and
+    what an earlier volfs has put there.
+    """
     outside = path.parent != sessions_directory(store)
     return str(path) if outside else path.name
 

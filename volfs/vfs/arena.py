@@ -7,7 +7,6 @@ sum with a flush, and its room after that.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,10 +14,10 @@ from typing import NamedTuple
 
 from volfs.errors import (
     DamagedObjectError,
-    OutOfSpaceError,
+    StoreDeniedError,
+    StoreError,
     StoreReplacedError,
     StoreUnavailableError,
-    VolfsError,
 )
 from volfs.model.block_sums import (
     NO_SUMS,
@@ -33,7 +32,7 @@ from volfs.model.block_sums import (
 from volfs.model.extents import STRETCH
 from volfs.model.intervals import Intervals
 from volfs.model.objects import Buffer
-from volfs.store.anchor import name_places
+from volfs.store.refusals import to_store_error
 from volfs.system.files import write_all
 from volfs.system.libc import punch_hole
 
@@ -172,7 +171,7 @@ class Arena:
         try:
             data = os.pread(self.descriptor, length, offset)
         except OSError as error:
-            raise to_store_error("scratch", error) from error
+            raise to_overlay_error("scratch", error) from error
         if len(data) < length:
             raise StoreUnavailableError(f"scratch arena {self.number}: somebody has cut it off")
         return data
@@ -214,7 +213,7 @@ class Arena:
         try:
             write_all(self.descriptor, data, offset)
         except OSError as error:
-            raise to_store_error("scratch", error) from error
+            raise to_overlay_error("scratch", error) from error
 
 
 def refuse_deleted() -> StoreReplacedError:
@@ -225,8 +224,11 @@ def refuse_deleted() -> StoreReplacedError:
     )
 
 
-def to_store_error(what: str, error: OSError) -> VolfsError:
-    """What the system refused to do with a part of the overlay."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return OutOfSpaceError(f"{what}: {error.strerror}")
-    return StoreUnavailableError(name_places(f"{what}: {error}"))
+def to_overlay_error(what: str, error: OSError) -> StoreError:
+    """What the system refused to do with a part of the overlay.
+
+    A daemon may do all with its own files: where it may not, the disk is in trouble.
+    """
+    refused = to_store_error(what, error)
+    denied = isinstance(refused, StoreDeniedError)
+    return StoreUnavailableError(str(refused)) if denied else refused

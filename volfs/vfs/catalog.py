@@ -29,7 +29,7 @@ from volfs.store.contract.refs import Head
 from volfs.store.thaw import wait_until_thawed
 from volfs.system.files import sync_directory
 from volfs.system.libc import reserve_room
-from volfs.vfs.arena import Work, refuse_deleted, to_store_error
+from volfs.vfs.arena import Work, refuse_deleted, to_overlay_error
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.numbers import Key
 from volfs.vfs.recording import find_kept, make_base, restore_inode, store_inode
@@ -329,4 +329,4 @@ def _naming_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise to_store_error("catalog", error) from error
+        raise to_overlay_error("catalog", error) from error

@@ -6,6 +6,7 @@ program it gets the directories of catalog and scratch, and prints a ``Leftover`
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from itertools import chain
@@ -15,6 +16,7 @@ from typing import NamedTuple
 from volfs.errors import DataError
 from volfs.model.text_json import decode_json, encode_json
 from volfs.sessions.facts import CATALOG, SCRATCH
+from volfs.store.anchor import DIRECTORY, anchored, name_places
 from volfs.system.children import ask_child, may_fork
 from volfs.vfs.catalog import read_catalog
 from volfs.vfs.inode import ROOT_INO
@@ -41,7 +43,7 @@ def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
     try:
         recorded = read_catalog(catalog)
     except DataError as error:
-        return Leftover(0, 0, str(error))
+        return Leftover(0, 0, name_places(str(error)))
     dirty = [ino for ino, inode in recorded.inodes.items() if inode.dirty]
     held = sum(
         p.end - p.start for ino in dirty for p in recorded.pieces.get(ino, ()) if p.source >= 0
@@ -59,9 +61,31 @@ def inspect_apart(session: Path) -> Leftover:
     places = session / CATALOG, session / SCRATCH
     if may_fork():
         return _read_answer(ask_child(lambda: encode_json(inspect_overlay(*places))))
-    command = [sys.executable, "-P", "-m", "volfs.vfs.leftover", *map(str, places)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    return _read_answer(done.stdout if done.returncode == 0 else b"")
+    return _read_answer(_ask_program(session))
+
+
+def _ask_program(session: Path) -> bytes:
+    try:
+        descriptor = os.open(session, DIRECTORY)
+    except OSError:  # it is the program's to say what is missing
+        return _run_program(session)
+    try:
+        # A path of ours may begin at a descriptor, which the program has to have as well.
+        return _run_program(anchored(descriptor), descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _run_program(session: Path, *passed: int) -> bytes:
+    places = (str(session / name) for name in (CATALOG, SCRATCH))
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "volfs.vfs.leftover", *places],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        pass_fds=passed,
+    )
+    return done.stdout if done.returncode == 0 else b""
 
 
 def _read_answer(answer: bytes | None) -> Leftover:

@@ -21,7 +21,7 @@ from volfs.model.extents import ExtentMap, Piece
 from volfs.model.free_room import FreeRoom, Room
 from volfs.model.objects import Buffer
 from volfs.system.files import remove_file, sync_directory
-from volfs.vfs.arena import Arena, Ranges, Work, refuse_deleted, to_store_error
+from volfs.vfs.arena import Arena, Ranges, Work, refuse_deleted, to_overlay_error
 from volfs.vfs.inode import Run
 
 RUN_MAX = 1 << 20
@@ -173,7 +173,7 @@ class Scratch:
         except OSError as error:
             if arena.number in self._arenas:  # else dropped meanwhile: it has been committed
                 arena.is_refused = True
-                raise to_store_error("scratch", error) from error
+                raise to_overlay_error("scratch", error) from error
             return
         if not links and arena.number in self._arenas:
             raise refuse_deleted()
@@ -183,7 +183,7 @@ class Scratch:
             sync_directory(self.directory)
         except OSError as error:
             self._has_new_name = True
-            raise to_store_error("scratch", error) from error
+            raise to_overlay_error("scratch", error) from error
 
     def _check_sound(self, arena: Arena) -> None:
         if arena.is_refused:
@@ -323,7 +323,7 @@ class Scratch:
         try:
             descriptor = os.open(self._path(number), flags, 0o600)
         except OSError as error:
-            raise to_store_error("scratch", error) from error
+            raise to_overlay_error("scratch", error) from error
         self._has_new_name = True
         return Arena(number, descriptor)
 

@@ -41,15 +41,12 @@ class MendedLease(NamedTuple):
 
 
 def mend_leases(store: Store) -> list[MendedLease]:
-    """Mend what can be mended. StoreError. The process must have one thread."""
+    """Mend what can be mended. StoreError."""
     return [_mend_one(store, session) for session in list_damaged_leases(store)]
 
 
 def make_missing_leases(store: Store) -> list[MendedLease]:
-    """After the index was lost, before gc: those of the overlays in the store's directory.
-
-    The process must have one thread.
-    """
+    """After the index was lost, before gc: those of the overlays in the store's directory."""
     missing = [s.name for s in list_inner_sessions(store) if store.leases.find(s.name) is None]
     mended = [_mend_one(store, name) for name in missing]
     return [item for item in mended if item.outcome != DROPPED]

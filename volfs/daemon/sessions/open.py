@@ -16,11 +16,12 @@ from typing import IO
 
 import msgspec
 
+from volfs.control.mounts import make_runtime_directory
 from volfs.daemon.mount_options import MountOptions
 from volfs.daemon.sessions.opened import OpenSession, SessionBusyError, forget_device, own
-from volfs.errors import AlreadyExistsError, NotFoundError
+from volfs.errors import AlreadyExistsError, NotFoundError, StoreDeniedError
 from volfs.model.names import join_path, parse_path
-from volfs.sessions.facts import LOCK, REMOVED
+from volfs.sessions.facts import LOCK, REMOVED, SESSIONS
 from volfs.sessions.host import is_of_other_mounts
 from volfs.sessions.info import get_session, load_session
 from volfs.sessions.places import session_name, sessions_directory
@@ -122,11 +123,26 @@ def _iter_places(store: Store, volume: VolumeRecord, options: MountOptions) -> I
     shows += " read-only" if options.is_read_only else ""
     facts = f"{volume.id}\0{options.mountpoint}\0{shows}"
     place = hashlib.sha256(facts.encode("utf-8", "surrogateescape")).hexdigest()[:12]
-    directory = options.sessions or sessions_directory(store)
+    directory = _choose_directory(store, options)
     there = sorted(directory.glob(f"*-{place}")) + sorted(directory.glob(f"*-{place}.[0-9]*"))
     yield from (path for path in there if path.suffix != REMOVED)
     yield directory / f"{volume.name}-{place}"
     yield from (directory / f"{volume.name}-{place}.{number}" for number in count(2))
+
+
+def _choose_directory(store: Store, options: MountOptions) -> Path:
+    """Where the session goes: for a store that cannot be written, into the runtime directory.
+
+    StoreDeniedError for such a store and a mount that could be written to.
+    """
+    if store.is_writable:
+        return sessions_directory(store)
+    if not options.is_read_only:
+        try:
+            store.check_writable()
+        except StoreDeniedError as error:
+            raise StoreDeniedError(f"{error}; or mount with --read-only") from error
+    return make_runtime_directory() / SESSIONS
 
 
 def _spell(path: bytes) -> str:

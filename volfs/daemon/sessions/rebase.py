@@ -86,7 +86,7 @@ def rebase_overlay(store: Store, name: str, onto: str, *, leave_out: bool = Fals
 
     NeededError where files need what is lost with the base, unless they may be left
     out. NotFoundError; MountError if it lives; DamagedObjectError; LimitError;
-    StoreError. On any error it stays as it was. The process must have one thread.
+    StoreError. On any error it stays as it was.
     """
     name = name_here(store, name)
     found = describe_session(store, get_session(store, name))

@@ -40,6 +40,7 @@ from volfs.store.checked_lmdb.transaction import Cursor as Cursor
 from volfs.store.checked_lmdb.transaction import Table as Table
 from volfs.store.checked_lmdb.transaction import Transaction as Transaction
 from volfs.store.owner import make_for_owner
+from volfs.store.refusals import DENIED, FULL, choose_error, to_store_error
 
 T = TypeVar("T")
 
@@ -49,8 +50,6 @@ _SHORT = 1 << 20
 """Free bytes with fewer of which an I/O error means that the disk is full."""
 _MAP_SIZES = (1 << 40, 1 << 36, 1 << 32)
 """Address space, not disk; smaller where the process may not have so much."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
@@ -74,7 +73,7 @@ def _raising_store_errors(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _class_of(error.errno)(f"{what}: {error.strerror or error}") from error
+        raise to_store_error(what, error) from error
     except (lmdb.DiskError, lmdb.MapFullError) as error:
         raise OutOfSpaceError(f"{what}: {error}") from error
     except (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError) as error:
@@ -90,19 +89,13 @@ def _raising_store_errors(what: str) -> Iterator[None]:
                 "another namespace of them; containers that share a store must share the machine's "
                 "process ids, too (docker run --pid=host)"
             ) from error
-        raise _class_of(_errno_of(error))(f"{what}: {error}") from error
-
-
-def _class_of(number: int | None) -> type[StoreError]:
-    if number in _FULL:
-        return OutOfSpaceError
-    return StoreDeniedError if number in _DENIED else StoreUnavailableError
+        raise choose_error(_errno_of(error))(f"{what}: {error}") from error
 
 
 def _errno_of(error: lmdb.Error) -> int | None:
     """py-lmdb puts a system error that it has no class for into the message only."""
     text = str(error)
-    return next((n for n in (*_FULL, *_DENIED) if os.strerror(n) in text), None)
+    return next((n for n in (*FULL, *DENIED) if os.strerror(n) in text), None)
 
 
 class LmdbEnvironment:
