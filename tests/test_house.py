@@ -100,6 +100,18 @@ def test_every_package_is_installed() -> None:
         "import volfs_cli.main",
     ],
 )
+def test_buckets_cost_nothing_before_there_is_one(statement: str) -> None:
+    hidden = "import sys; sys.modules['urllib3'] = sys.modules['obstore'] = None"
+    subprocess.run([sys.executable, "-c", f"{hidden}; {statement}"], check=True, cwd="/")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import volfs; [getattr(volfs, name) for name in volfs.__all__]",
+        "import volfs_cli.main",
+    ],
+)
 def test_works_without_libfuse(statement: str) -> None:
     hidden = "import sys; sys.modules['pyfuse3'] = sys.modules['trio'] = None"
     subprocess.run([sys.executable, "-c", f"{hidden}; {statement}"], check=True, cwd="/")
