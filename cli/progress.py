@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from volfs.volume.progress import Progress, Report
+    from volfs.model.progress import Progress, Report
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def progress_bar(what: str) -> Iterator[Report]:
         with _bar(what) as report:
             yield report
     else:
-        from volfs.volume.progress import report_nothing
+        from volfs.model.progress import report_nothing
 
         yield report_nothing
 

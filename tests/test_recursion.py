@@ -41,6 +41,7 @@ DELEGATED = {
         "Scratch.restore",
         "Scratch.settle",
         "Scratch.take",
+        "Scratch.truncate",
         "Scratch.write",
     },
     "volfs/volume/edit.py": {"Edit.bind"},

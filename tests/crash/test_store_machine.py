@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from tests.crash.store_operations import (
     choose_change,
     look,
 )
+from volfs.model.progress import Progress
 from volfs.sessions.liveness import drop_stale_leases
 from volfs.store.contract.care import GcOptions
 from volfs.store.registry import open_store
@@ -42,6 +44,10 @@ STEPS = 200 if is_long() else 50
 SESSIONS = 3
 READINGS = 3
 HOUR = 3600.0
+
+
+class DiedError(Exception):
+    """In place of a kill between two steps."""
 
 
 class StoreMachine:
@@ -121,10 +127,14 @@ class StoreMachine:
         """As one that dies between two steps."""
         drop_stale_leases(self.store)
         options = GcOptions(time.time_ns(), self.rng.choice([0, 3600 * 10**9]))
-        running = self.store.care.collect(Mark(self.store), options)
-        for _ in zip(range(self.rng.randrange(1, 8)), running, strict=False):
-            pass
-        running.close()  # type: ignore[attr-defined]
+        steps = iter(range(self.rng.randrange(1, 8)))
+
+        def die_in_time(progress: Progress) -> None:
+            if next(steps, None) is None:
+                raise DiedError
+
+        with suppress(DiedError):
+            self.store.care.collect(Mark(self.store), options, die_in_time)
         self.check()
 
     def undelete(self) -> None:

@@ -48,7 +48,7 @@ def store(url: str) -> Iterator[Store]:
 
 
 def list_damage(store: Store) -> list[Damage]:
-    return [item for item in store.care.iter_damage() if isinstance(item, Damage)]
+    return list(store.care.iter_damage())
 
 
 def make_record(number: int = 1, name: str | None = None) -> VolumeRecord:

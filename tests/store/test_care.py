@@ -26,8 +26,9 @@ from volfs.errors import (
     VolumeInUseError,
 )
 from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.model.progress import Progress
 from volfs.model.references import Reference
-from volfs.store.contract.care import GcOptions, GcProgress, GcReport, RepairReport
+from volfs.store.contract.care import GcOptions, GcReport
 from volfs.store.contract.leases import Lease, Need
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
@@ -58,16 +59,7 @@ class LiveObjects:
 def collect(
     store: Store, live: LiveObjects, *, now: int = DAY, grace: int = DAY, dry_run: bool = False
 ) -> GcReport:
-    *steps, report = store.care.collect(live, GcOptions(now, grace, dry_run))
-    assert all(isinstance(step, GcProgress) for step in steps)
-    assert isinstance(report, GcReport)
-    return report
-
-
-def repair(store: Store) -> RepairReport:
-    *_, report = store.care.repair()
-    assert isinstance(report, RepairReport)
-    return report
+    return store.care.collect(live, GcOptions(now, grace, dry_run))
 
 
 LOAD = """
@@ -271,12 +263,13 @@ def test_what_becomes_live_after_it_was_planned_to_go_stays(
 ) -> None:
     (oid,) = add(store, volume, noise(MIB))
     live = LiveObjects()
-    steps = store.care.collect(live, GcOptions(DAY, 0))
-    assert isinstance(next(steps), GcProgress)
-    run_python(PUBLISH, url, volume, str(MIB))
-    live.oids.add(oid)
-    *_, report = steps
-    assert isinstance(report, GcReport)
+
+    def publish_once(progress: Progress) -> None:
+        if oid not in live.oids:
+            run_python(PUBLISH, url, volume, str(MIB))
+            live.oids.add(oid)
+
+    store.care.collect(live, GcOptions(DAY, 0), publish_once)
     assert store.refs.get_head(volume).manifest in live.oids
     assert live.calls == 2
     assert store.objects_of(volume).load_object(oid) == noise(MIB)
@@ -290,7 +283,7 @@ COLLECT = """
         oids = set()
         def keep(self, volume_id, roots): self.oids.update(oid for _, oid in roots)
         def __contains__(self, oid): return oid in self.oids
-    *_, report = open_store(sys.argv[1]).care.collect(LiveObjects(), GcOptions(1, 0))
+    report = open_store(sys.argv[1]).care.collect(LiveObjects(), GcOptions(1, 0))
     print(report.busy_packs)
 """
 
@@ -315,14 +308,19 @@ def test_what_a_dead_upload_left_is_dropped(store: Store, volume: str) -> None:
 
 def test_one_gc_at_a_time(store: Store, volume: str) -> None:
     add(store, volume, noise(MIB))
-    first = store.care.collect(LiveObjects(), GcOptions(DAY, 0))
-    next(first)
-    for second in (store.care.collect(LiveObjects(), GcOptions(DAY, 0)), store.care.repair()):
+    refused: list[Progress] = []
+
+    def try_others(progress: Progress) -> None:
         with pytest.raises(ConflictError, match="running"):
-            next(iter(second))
-    with pytest.raises(ConflictError):
-        store.care.undelete()
-    assert isinstance(list(first)[-1], GcReport)
+            store.care.collect(LiveObjects(), GcOptions(DAY, 0))
+        with pytest.raises(ConflictError, match="running"):
+            store.care.repair()
+        with pytest.raises(ConflictError):
+            store.care.undelete()
+        refused.append(progress)
+
+    store.care.collect(LiveObjects(), GcOptions(DAY, 0), try_others)
+    assert refused
 
 
 @pytest.mark.parametrize("failing", [1, 2])
@@ -338,12 +336,11 @@ def test_an_error_while_marking_deletes_nothing(
             if self.calls == failing:
                 raise DamagedObjectError("a tree")
 
-    def run_beside_a_commit() -> None:
-        for _ in store.care.collect(Failing(), GcOptions(DAY, 0)):
-            run_python(PUBLISH, url, volume, str(MIB))
+    def publish(progress: Progress) -> None:
+        run_python(PUBLISH, url, volume, str(MIB))
 
     with pytest.raises(DamagedObjectError):
-        run_beside_a_commit()
+        store.care.collect(Failing(), GcOptions(DAY, 0), publish)
     for oid, size in zip(oids, (MIB, 300_000), strict=True):
         assert store.objects_of(volume).load_object(oid) == noise(size)
     assert store.care.undelete().packs == 0
@@ -356,13 +353,13 @@ def test_repairing_what_is_whole_changes_nothing(store: Store, volume: str) -> N
     add(store, volume, noise(1000))
     with store.open_upload(volume) as upload:
         upload.put_object(Kind.CHUNK, noise(2000))
-    assert not repair(store).has_changed
+    assert not store.care.repair().has_changed
 
 
 def test_repair_leaves_the_quarantine_alone(store: Store, volume: str) -> None:
     (oid,) = add(store, volume, noise(MIB))
     collect(store, LiveObjects())
-    assert not repair(store).has_changed
+    assert not store.care.repair().has_changed
     assert not store.objects_of(volume).contains(oid)
     assert store.care.undelete().objects == 1
 

@@ -20,7 +20,7 @@ from tests.store.contract import (
 )
 from volfs.errors import DamagedObjectError, MissingObjectError
 from volfs.model.objects import Kind, compute_oid
-from volfs.store.contract.care import CheckProgress
+from volfs.model.progress import Progress
 from volfs.store.contract.refs import Head
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
@@ -231,10 +231,11 @@ def test_space_is_of_the_disk(store: Store) -> None:
 def test_check_ends_with_all_bytes_seen(store: Store, volume: str) -> None:
     base = noise(4 << 20)
     add(store, volume, *(bytes([number]) + base for number in range(10)))
-    steps = [item for item in store.care.iter_damage() if isinstance(item, CheckProgress)]
+    steps: list[Progress] = []
+    assert list(store.care.iter_damage(report=steps.append)) == []
     assert len(steps) >= 3
     assert steps == sorted(steps)
-    assert steps[-1].done == steps[-1].total > 40 << 20
+    assert steps[-1].bytes == steps[-1].bytes_total > 40 << 20
 
 
 def test_close_is_idempotent_and_final(url: str) -> None:

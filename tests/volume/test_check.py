@@ -12,6 +12,7 @@ from tests.volume.test_edit import link_twice
 from volfs.model.entry import Entry, Extent, FileKind, replace, with_tree
 from volfs.model.manifest import encode_manifest
 from volfs.model.objects import Kind, Oid
+from volfs.model.progress import Progress
 from volfs.model.references import iter_references
 from volfs.model.tree import build_tree
 from volfs.store.contract.leases import Lease, Need
@@ -22,7 +23,6 @@ from volfs.volume.check import CheckReport, check_store
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.history import load_manifest
-from volfs.volume.progress import Progress
 from volfs.volume.version_reader import Reader
 from volfs.volume.volumes import create_volume
 

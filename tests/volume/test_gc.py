@@ -17,6 +17,7 @@ from tests.volume.shortcuts import head_snapshot, list_paths, noise, publish_fil
 from tests.volume.test_edit import link_twice
 from volfs.errors import DamagedObjectError, DataError, MissingObjectError, StoreUnavailableError
 from volfs.model.objects import Kind, Oid
+from volfs.model.progress import Progress
 from volfs.model.references import walk_references
 from volfs.store.contract.care import GcReport
 from volfs.store.contract.leases import Lease
@@ -26,7 +27,6 @@ from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.gc import Mark, collect_garbage
 from volfs.volume.leases import snapshot_needs
-from volfs.volume.progress import Progress
 from volfs.volume.version_reader import Reader
 from volfs.volume.volumes import create_volume, delete_volume
 
@@ -338,9 +338,12 @@ GC_AND_DIE = """
     from volfs.store.registry import open_store
     from volfs.volume.gc import Mark
     store = open_store(sys.argv[1])
-    for number, _ in enumerate(store.care.collect(Mark(store), GcOptions(time.time_ns(), 0))):
-        if number == int(sys.argv[2]):
+    steps = []
+    def die(progress):
+        if len(steps) == int(sys.argv[2]):
             os._exit(9)
+        steps.append(progress)
+    store.care.collect(Mark(store), GcOptions(time.time_ns(), 0), die)
     os._exit(0)
 """
 

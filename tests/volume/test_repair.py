@@ -24,9 +24,10 @@ from tests.volume.shortcuts import (
 from tests.volume.test_gc import find_chunk, flip, forget, rows
 from volfs.errors import DamagedObjectError, DataError, StoreUnavailableError
 from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.model.progress import Progress
 from volfs.model.references import Reference
 from volfs.model.retention import KeepRules
-from volfs.store.contract.care import Damage, RepairReport
+from volfs.store.contract.care import RepairReport
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store, rebuild_index
@@ -59,7 +60,7 @@ def reopened(store: Store) -> Store:
 def repair(store: Store) -> RepairReport:
     """Repair, and prove that this was all: a second one changes nothing."""
     report = repair_store(store)
-    assert not any(isinstance(item, Damage) for item in store.care.iter_damage())
+    assert not list(store.care.iter_damage())
     assert not repair_store(store).has_changed
     return report
 
@@ -238,7 +239,7 @@ def test_a_damaged_pack_stays_in_quarantine(whole: Whole) -> None:
     assert repair(store).rewritten_packs == 1
     result = store.care.undelete()
     assert (result.packs, result.damaged_packs) == (waiting, 1)
-    assert not any(isinstance(item, Damage) for item in store.care.iter_damage())
+    assert not list(store.care.iter_damage())
     assert (store.care.undelete().packs, store.care.undelete().damaged_packs) == (0, 1)
     assert collect_garbage(store, grace=0).deleted_packs > 0
     assert store.care.undelete().damaged_packs == 0
@@ -376,7 +377,7 @@ REPAIR_AND_DIE = """
             os._exit(9)
         return write(*arguments, **options)
     store._engine.environment.write = dying
-    list(store.care.repair())
+    store.care.repair()
     os._exit(0)
 """
 
@@ -778,13 +779,21 @@ def test_rebuilding_leaves_what_was_not_published(whole: Whole) -> None:
 def test_a_store_in_use_is_not_rebuilt(whole: Whole) -> None:
     store, _ = whole
     with pytest.raises(StoreUnavailableError, match="in use"):
-        list(rebuild_index(store.url))
-    rebuilding = rebuild_index(reopen_later(store))
-    next(rebuilding)
-    with pytest.raises(StoreUnavailableError, match="being rebuilt"):
-        open_store(store.url)
-    list(rebuilding)
+        rebuild_index(store.url)
+    refused: list[Progress] = []
+
+    def open_meanwhile(progress: Progress) -> None:
+        with pytest.raises(StoreUnavailableError, match="being rebuilt"):
+            open_store(store.url)
+        refused.append(progress)
+
+    rebuild_index(reopen_later(store), open_meanwhile)
+    assert refused
     open_store(store.url).close()
+
+
+class DiedError(Exception):
+    """In place of a kill."""
 
 
 def reopen_later(store: Store) -> str:
@@ -796,9 +805,12 @@ def test_rebuilding_may_die_before_its_end(whole: Whole) -> None:
     store, volume = whole
     heads = list(store.refs.iter_versions(volume.id))
     store.close()
-    rebuilding = rebuild_index(store.url)
-    next(rebuilding)
-    del rebuilding  # As a process that is killed: nothing was put in place.
+
+    def die(progress: Progress) -> None:
+        raise DiedError
+
+    with pytest.raises(DiedError):
+        rebuild_index(store.url, die)  # As a process that is killed: nothing was put in place.
     store = open_store(store.url)
     assert list(store.refs.iter_versions(volume.id)) == heads
     assert check_store(store).is_clean
@@ -813,7 +825,7 @@ def test_rebuilding_may_die_before_its_end(whole: Whole) -> None:
 def test_recovery_that_died_is_finished_by_the_next(whole: Whole) -> None:
     store, volume = whole
     url = lose_index(store)
-    list(rebuild_index(url))
+    rebuild_index(url)
     store = open_store(url)
     assert store.refs.list_volumes() == []
     assert store.care.has_lost_refs()

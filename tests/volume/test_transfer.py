@@ -28,6 +28,7 @@ from volfs.errors import (
 )
 from volfs.model.entry import Entry, FileKind, replace, set_content
 from volfs.model.names import parse_path
+from volfs.model.progress import Progress
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume import put as put_module
@@ -35,7 +36,6 @@ from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
 from volfs.volume.get import GetResult, get_to_local
 from volfs.volume.output import OutputExistsError, write_content
-from volfs.volume.progress import Progress
 from volfs.volume.put import PutResult, put_local
 from volfs.volume.version_reader import Reader
 

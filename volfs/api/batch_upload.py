@@ -20,10 +20,10 @@ from volfs.errors import (
 )
 from volfs.model.names import Path as VolumePath
 from volfs.model.names import parse_path
+from volfs.model.progress import Report, report_nothing
 from volfs.system.directories import OpenTree
 from volfs.volume.local_content import STREAM_MODE, ByteStream
 from volfs.volume.local_listing import Local, iter_files
-from volfs.volume.progress import Report, report_nothing
 
 LocalPath = str | os.PathLike[str]
 

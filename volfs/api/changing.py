@@ -13,6 +13,7 @@ from volfs.api.twins import blocking, opening
 from volfs.errors import InvalidError, NotFoundError
 from volfs.model.manifest import MESSAGE_MAX
 from volfs.model.names import parse_path
+from volfs.model.progress import Report
 from volfs.model.text import cut_stored
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
@@ -21,7 +22,6 @@ from volfs.volume.edit import Edit
 from volfs.volume.history import get_version
 from volfs.volume.local_content import ByteStream
 from volfs.volume.local_listing import Local
-from volfs.volume.progress import Report
 from volfs.volume.put import put_files
 from volfs.volume.restore import restore_version
 

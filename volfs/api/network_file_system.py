@@ -21,6 +21,7 @@ from volfs.api.reading import Readable, path_errors
 from volfs.api.resource import Ephemeral, KnownResources, NamedHandle, ResourceInfo
 from volfs.api.twins import Twin, blocking, blocking_iterator, opening_class
 from volfs.model.names import parse_path
+from volfs.model.progress import Report
 from volfs.services.resources import NETWORK, check_name
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
@@ -29,7 +30,6 @@ from volfs.volume.edit import Edit
 from volfs.volume.listing import FileEntry
 from volfs.volume.local_content import ByteStream
 from volfs.volume.local_listing import Local
-from volfs.volume.progress import Report
 from volfs.volume.put import put_files
 
 Advance = Callable[..., Any]

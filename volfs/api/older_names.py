@@ -12,8 +12,8 @@ from volfs.api.deprecated import BLOCKING, warn_of
 from volfs.api.reading import Readable, path_errors
 from volfs.api.twins import blocking
 from volfs.model.names import parse_path
+from volfs.model.progress import Progress, report_nothing
 from volfs.volume.get import get_to_local
-from volfs.volume.progress import Progress, report_nothing
 
 
 class OlderNames(Changeable, Readable):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 from volfs.errors import NotAStoreError
+from volfs.model.progress import Report, report_nothing
 from volfs.store.address import parse_address
-from volfs.store.contract.care import CheckProgress, RebuildReport
+from volfs.store.contract.care import RebuildReport
 from volfs.store.contract.store import Store
 from volfs.store.opening import speaking_of
 from volfs.store.tables import TableNames, TableStore
@@ -16,16 +17,16 @@ T = TypeVar("T")
 OpenEngine = Callable[[str, bool], Store]
 """``(location, create)``: the address without its scheme; whether to make the store."""
 
-RebuildEngine = Callable[[str], Iterator[CheckProgress | RebuildReport]]
+RebuildEngine = Callable[[str, Report], RebuildReport]
 
 # Engines are imported late: who only names a store, as handles in containers do,
 # needs none, and who opens it needs one part of one.
 
 
-def _rebuild_embedded(location: str) -> Iterator[CheckProgress | RebuildReport]:
+def _rebuild_embedded(location: str, report: Report) -> RebuildReport:
     from volfs.store.embedded.care.rebuild import rebuild_embedded
 
-    return rebuild_embedded(location)
+    return rebuild_embedded(location, report)
 
 
 def _open_embedded(location: str, create: bool) -> Store:
@@ -107,11 +108,11 @@ def upgrade_format(url: str) -> bool:
         return upgrade(location)
 
 
-def rebuild_index(url: str) -> Iterator[CheckProgress | RebuildReport]:
-    """Make the index of a store again from what it stores; ends with the report.
+def rebuild_index(url: str, report: Report = report_nothing) -> RebuildReport:
+    """Make the index of a store again from what it stores.
 
     StoreUnavailableError if anybody has the store open; NotAStoreError. Until it
     ends, and wherever it dies, the former index stays in its place.
     """
     rebuild, location = _find_engine(REBUILDERS, url)
-    return rebuild(location)
+    return rebuild(location, report)

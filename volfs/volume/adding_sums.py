@@ -12,8 +12,8 @@ from volfs.model.content import measure_content
 from volfs.model.entry import UNKNOWN, Entry, replace, with_tree
 from volfs.model.manifest import Snapshot
 from volfs.model.objects import Oid, Put
+from volfs.model.progress import Progress, Report, report_nothing
 from volfs.model.tree import EditedTree, build_tree, iter_entries
-from volfs.volume.progress import Progress, Report, report_nothing
 from volfs.volume.version_reader import Reader
 
 

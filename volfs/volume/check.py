@@ -22,17 +22,17 @@ from volfs.model.links import group_name
 from volfs.model.manifest import Manifest, decode_manifest
 from volfs.model.names import Path, show_path
 from volfs.model.objects import Kind, Oid
+from volfs.model.progress import Progress, Report, report_nothing
 from volfs.model.references import Reference, iter_tree_references
 from volfs.model.tree import PageRef, Tree
 from volfs.sessions.liveness import list_damaged_leases
 from volfs.store.clock import now_ns
-from volfs.store.contract.care import CheckProgress, Damage
+from volfs.store.contract.care import Damage
 from volfs.store.contract.leases import Lease
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume.content_check import ContentCheck, Found
 from volfs.volume.history import to_local
-from volfs.volume.progress import Progress, Report, report_nothing
 from volfs.volume.version_reader import Reader
 
 PATHS_KEPT = 1000
@@ -86,12 +86,12 @@ def check_store(
     ``read_data``: see ``Care.iter_damage``.
     """
     result = CheckReport()
-    for item in store.care.iter_damage(read_data=read_data):
-        if isinstance(item, Damage):
-            result.damage.append(item)
-        else:
-            result.bytes = item.total
-            report(_to_progress(item))
+
+    def note(progress: Progress) -> None:
+        result.bytes = progress.bytes_total
+        report(progress)
+
+    result.damage += store.care.iter_damage(read_data=read_data, report=note)
     try:
         _check_versions(store, result)
     except DataError as error:
@@ -118,10 +118,6 @@ def _check_versions(store: Store, result: CheckReport) -> None:
     for (name, path, problem, oid), versions in found.items():
         result.problems.append(Problem(name, tuple(reversed(versions)), path, problem, oid))
     result.problems += _check_leases(walk, store, result)
-
-
-def _to_progress(item: CheckProgress) -> Progress:
-    return Progress(0, 0, item.done, item.total)
 
 
 Located = tuple[str, str, Oid | None]

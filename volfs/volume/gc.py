@@ -12,13 +12,13 @@ from functools import partial
 from volfs.errors import DataError, MissingObjectError
 from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.oid_set import OidSet
+from volfs.model.progress import Progress, Report, report_nothing
 from volfs.model.references import Reference, walk_references
 from volfs.sessions.liveness import drop_stale_leases, list_stale_leases
 from volfs.store.clock import now_ns, read_steady
-from volfs.store.contract.care import GcOptions, GcProgress, GcReport
+from volfs.store.contract.care import GcOptions, GcReport
 from volfs.store.contract.objects import Objects
 from volfs.store.contract.store import Store
-from volfs.volume.progress import Progress, Report, report_nothing
 
 DEFAULT_GRACE = 24 * 3600.0
 """Seconds: longer than anybody's commit takes."""
@@ -45,13 +45,7 @@ def collect_garbage(
     if not dry_run:
         drop_stale_leases(store)
     options = GcOptions(now_ns(), int(grace * _NS), dry_run, frozenset(stale), read_steady(), renew)
-    result = GcReport()
-    for item in store.care.collect(Mark(store, report), options):
-        if isinstance(item, GcProgress):
-            report(Progress(0, 0, item.done, item.total))
-        else:
-            result = item
-    return result
+    return store.care.collect(Mark(store, report), options, report)
 
 
 class Mark:

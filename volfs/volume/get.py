@@ -24,6 +24,7 @@ from volfs.model.entry import Entry, FileKind
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, show_path
 from volfs.model.objects import NO_OID
+from volfs.model.progress import Report, report_nothing
 from volfs.model.text import show
 from volfs.model.tree import iter_entries
 from volfs.store.contract.objects import Objects
@@ -38,7 +39,7 @@ from volfs.system.directories import (
 from volfs.system.files import NEW_FILE, spare_name, write_all
 from volfs.volume.local_listing import local_errors
 from volfs.volume.output import find_output, find_special, output_exists, write_special
-from volfs.volume.progress import ProgressTally, Report, report_nothing
+from volfs.volume.progress import ProgressTally
 from volfs.volume.store_places import StorePlaces
 from volfs.volume.version_reader import READ_SIZE, Reader
 

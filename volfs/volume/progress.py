@@ -1,27 +1,10 @@
-"""How far a long piece of work is: counted by many threads, told to one callable."""
+"""Progress that is counted by many threads."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import NamedTuple
 
-
-class Progress(NamedTuple):
-    """Done so far, and in all."""
-
-    files: int
-    files_total: int
-    bytes: int
-    bytes_total: int
-
-
-Report = Callable[[Progress], None]
-"""Called from any thread, but never from two at once. Must be quick and not raise."""
-
-
-def report_nothing(progress: Progress) -> None:
-    """The report of those who do not want one."""
+from volfs.model.progress import Progress, Report
 
 
 class ProgressTally:

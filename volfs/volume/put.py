@@ -18,6 +18,7 @@ from typing import BinaryIO
 from volfs.errors import EntryExistsError, NotADirectoryInVolumeError
 from volfs.model.entry import Entry, FileKind, replace, to_storable_time
 from volfs.model.names import Path, join_path, show_path
+from volfs.model.progress import Report, report_nothing
 from volfs.model.text import to_text
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
@@ -33,7 +34,7 @@ from volfs.volume.local_content import (
     read_symlink,
 )
 from volfs.volume.local_listing import Local, local_errors, scan
-from volfs.volume.progress import ProgressTally, Report, report_nothing
+from volfs.volume.progress import ProgressTally
 from volfs.volume.store_places import StorePlaces
 
 BATCH_FILES = 64

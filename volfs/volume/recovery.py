@@ -16,26 +16,20 @@ from volfs.model.names import MAIN, split_name
 from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.oid_set import OidSet
 from volfs.model.profile import DEFAULT_CHUNK_BITS, DEFAULT_PROFILE
+from volfs.model.progress import Report, report_nothing
 from volfs.model.references import Reference, iter_manifest_references, walk_references
-from volfs.store.contract.care import CheckProgress, Named, RebuildReport, RepairReport
+from volfs.store.contract.care import Named, RebuildReport, RepairReport
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.origin import find_record
 from volfs.store.registry import open_store, rebuild_index
-from volfs.volume.progress import Progress, Report, report_nothing
 
 ID_SHOWN = 8
 
 
 def repair_store(store: Store, report: Report = report_nothing) -> RepairReport:
     """Index what is stored, drop what is not. ConflictError while gc runs; StoreError."""
-    result = RepairReport()
-    for item in store.care.repair():
-        if isinstance(item, CheckProgress):
-            report(Progress(0, 0, item.done, item.total))
-        else:
-            result = item
-    return result
+    return store.care.repair(report)
 
 
 class Recovered(NamedTuple):
@@ -57,14 +51,7 @@ def rebuild_store(
 
     StoreUnavailableError if the store is in use.
     """
-    result: RebuildReport | None = None
-    for item in rebuild_index(url):
-        if isinstance(item, CheckProgress):
-            report(Progress(0, 0, item.done, item.total))
-        else:
-            result = item
-    if result is None:
-        raise AssertionError("rebuilding ended without a report")
+    result = rebuild_index(url, report)
     store = open_store(url)
     try:
         return result, recover_volumes(store) if store.care.has_lost_refs() else []

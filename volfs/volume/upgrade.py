@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from volfs.errors.fault_points import reached
+from volfs.model.progress import Report, report_nothing
 from volfs.store.contract.care import GcReport
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
@@ -17,7 +18,6 @@ from volfs.store.registry import open_store, upgrade_format
 from volfs.volume.adding_sums import add_sums, has_sums
 from volfs.volume.commit import CommitNote, publish_snapshot
 from volfs.volume.gc import DEFAULT_GRACE, collect_garbage
-from volfs.volume.progress import Report, report_nothing
 from volfs.volume.version_reader import Reader
 
 MESSAGE = "upgrade: count bytes of data and hard links"

@@ -112,7 +112,7 @@ def test_another_store_at_the_path_is_another(path: Path, tmp_path: Path) -> Non
 def test_an_index_made_anew_is_not_older(path: Path) -> None:
     for number in range(5):
         commit(path, str(number))
-    list(rebuild_index(str(path)))
+    rebuild_index(str(path))
     assert not find_missed(path)
     commit(path)
     assert not find_missed(path)
@@ -123,7 +123,7 @@ def test_but_the_one_before_that_is(path: Path, tmp_path: Path) -> None:
     for number in range(5):
         commit(path, str(number))
     shutil.copytree(path, tmp_path / "backup")
-    list(rebuild_index(str(path)))
+    rebuild_index(str(path))
     commit(path)
     shutil.rmtree(path)
     shutil.copytree(tmp_path / "backup", path)

@@ -73,7 +73,7 @@ def data_pack(path: Path) -> Path:
 
 
 def list_damage(store: EmbeddedStore) -> list[Damage]:
-    return [item for item in store.care.iter_damage() if isinstance(item, Damage)]
+    return list(store.care.iter_damage())
 
 
 def run_python(code: str, *arguments: str) -> str:

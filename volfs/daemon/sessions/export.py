@@ -22,6 +22,7 @@ from volfs.errors import LocalFileError
 from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path, join_path, parse_path, show_path
 from volfs.model.objects import Buffer
+from volfs.model.progress import Report, report_nothing
 from volfs.sessions.facts import CATALOG, SCRATCH
 from volfs.sessions.info import SessionInfo
 from volfs.store.clock import now_ns
@@ -30,7 +31,7 @@ from volfs.vfs.left_content import LeftBytes, Sources, join_ranges
 from volfs.vfs.left_tree import Left, LeftDirectory, LeftFile, LeftTree, read_left_tree
 from volfs.vfs.salvage import Salvaged, ScratchReader, salvage_catalog
 from volfs.volume.local_tree import LocalTree, is_end, open_output
-from volfs.volume.progress import ProgressTally, Report, report_nothing
+from volfs.volume.progress import ProgressTally
 from volfs.volume.store_places import StorePlaces
 from volfs.volume.version_reader import Reader
 

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from volfs.model.objects import Oid
+from volfs.model.progress import Report, report_nothing
 from volfs.model.references import Reference
 from volfs.store.clock import Moment, Steady
 from volfs.store.contract.leases import Lease
@@ -26,13 +27,6 @@ class Damage(NamedTuple):
     where: str
     """Pack and offset, or the index record, in words."""
     problem: str
-
-
-class CheckProgress(NamedTuple):
-    """How far ``iter_damage`` is, in stored bytes."""
-
-    done: int
-    total: int
 
 
 class Live(Protocol):
@@ -68,14 +62,6 @@ class GcOptions(NamedTuple):
     @property
     def moment(self) -> Moment:
         return Moment(self.steady or Steady(_BELIEVED, self.now_ns), self.now_ns)
-
-
-class GcProgress(NamedTuple):
-    """After each step that a crash may follow: what gc does, how far, in bytes."""
-
-    step: str
-    done: int
-    total: int
 
 
 class GcReport(NamedTuple):
@@ -177,9 +163,12 @@ class Care(Protocol):
 
     def get_space(self) -> Space: ...
 
-    def iter_damage(self, *, read_data: bool = True) -> Iterator[Damage | CheckProgress]:
+    def iter_damage(
+        self, *, read_data: bool = True, report: Report = report_nothing
+    ) -> Iterator[Damage]:
         """Read every stored byte and every index record; yield what is wrong.
 
+        The last that is reported is how many bytes there are.
         Checksums are compared of all that is stored. Chunks are decompressed and
         their ids computed only with ``read_data``, everything else always.
         """
@@ -187,8 +176,8 @@ class Care(Protocol):
     def is_lost(self, oid: Oid) -> bool:
         """Whether a repair found no readable record of it. It may be there again by now."""
 
-    def collect(self, live: Live, options: GcOptions) -> Iterator[GcProgress | GcReport]:
-        """Remove what is not live. The last thing that is yielded is the report.
+    def collect(self, live: Live, options: GcOptions, report: Report = report_nothing) -> GcReport:
+        """Remove what is not live. Reports after each step that a crash may follow.
 
         ``live.keep`` is handed the roots: the manifests of all versions, heads and
         holds and the needs of all leases; again and again, until no root can have been
@@ -203,8 +192,8 @@ class Care(Protocol):
     def undelete(self) -> Undeleted:
         """Bring back all that gc put into quarantine. ConflictError as for ``collect``."""
 
-    def repair(self) -> Iterator[CheckProgress | RepairReport]:
-        """Make the index say what is stored; the last thing that is yielded is the report.
+    def repair(self, report: Report = report_nothing) -> RepairReport:
+        """Make the index say what is stored.
 
         Afterwards ``iter_damage`` finds nothing, and a second repair changes
         nothing, but where packs were busy. ConflictError as for ``collect``.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from volfs.store.contract.care import CheckProgress, Damage
+from volfs.model.progress import Report, report_bytes
+from volfs.store.contract.care import Damage
 from volfs.store.packs.local_index import LocalIndex
 from volfs.store.packs.rows import PackRow
 from volfs.store.packs.scan import end_of, scan_pack
@@ -14,8 +15,8 @@ PROGRESS_STEP = 16 << 20
 
 
 def check_packs(
-    index: LocalIndex, packs: PackSource, rows: list[PackRow], *, read_data: bool
-) -> Iterator[Damage | CheckProgress]:
+    index: LocalIndex, packs: PackSource, rows: list[PackRow], report: Report, *, read_data: bool
+) -> Iterator[Damage]:
     """What is wrong up to each pack's durable length. Holds no lock and no transaction.
 
     What no index entry names is checked too but need not be there; what lies after the
@@ -30,5 +31,5 @@ def check_packs(
                     yield item
             elif done + end_of(item) - reported >= PROGRESS_STEP:
                 reported = done + end_of(item)
-                yield CheckProgress(reported, total)
+                report_bytes(report, reported, total)
         done += row.durable

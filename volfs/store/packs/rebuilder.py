@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from volfs.model.objects import Oid
 from volfs.model.pack import PACK_HEADER_SIZE, Gap, PackKind, Record, pack_kind
-from volfs.store.contract.care import CheckProgress
+from volfs.model.progress import Report, report_bytes
 from volfs.store.packs.local_index import ROWS_AT_ONCE, LocalIndex
 from volfs.store.packs.rows import IndexEntry, PackRow, place_found
 from volfs.store.packs.scan import end_of, find_kind, find_record_problem, scan_records
@@ -26,12 +26,12 @@ class Rebuilder:
         self.bytes = 0
         self.damaged_packs = 0
 
-    def run(self, packs: list[int]) -> Iterator[CheckProgress]:
+    def run(self, packs: list[int], report: Report) -> None:
         """Index what is in these packs."""
         total = sum(self._packs.get_size(pack) for pack in packs)
         for pack in packs:
             self._add_pack(pack)
-            yield CheckProgress(min(self.bytes, total), total)
+            report_bytes(report, min(self.bytes, total), total)
         with self._index.environment.write() as txn:
             for pack in self._known.keys() - set(packs):
                 # Its file is gone, or was not made yet.

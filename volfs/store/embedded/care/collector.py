@@ -11,8 +11,9 @@ from volfs.errors import DataError, OutOfSpaceError
 from volfs.errors.fault_points import reached
 from volfs.model.collection import CollectionPlan, PackUse, plan_collection
 from volfs.model.objects import Oid
+from volfs.model.progress import Report, report_bytes
 from volfs.store.checked_lmdb.environment import Transaction
-from volfs.store.contract.care import GcOptions, GcProgress, GcReport, Live
+from volfs.store.contract.care import GcOptions, GcReport, Live
 from volfs.store.elapsed import begin_wait
 from volfs.store.embedded.care.caretaker import HeldPack, alone, hold_pack
 from volfs.store.embedded.care.purge import find_due, find_size, purge, tidy_names
@@ -34,22 +35,22 @@ FRUGAL = 64
 
 
 def collect(
-    packs: Packs, refs: Refs, roots: Roots, live: Live, options: GcOptions
-) -> Iterator[GcProgress | GcReport]:
-    """Collect garbage; ends with the report. Raises what ``live.keep`` does; ConflictError."""
+    packs: Packs, refs: Refs, roots: Roots, live: Live, options: GcOptions, report: Report
+) -> GcReport:
+    """Collect garbage. Raises what ``live.keep`` does; ConflictError."""
     with alone(packs.directory):
         # What this process keeps for its next upload is not in use.
         packs.pool.release()
-        collector = Collector(packs, roots, live, options)
+        collector = Collector(packs, roots, live, options, report)
         plan = collector.plan()
         if not options.dry_run:
             try:
-                yield from collector.sweep((*plan.drop, *plan.rewrite))
+                collector.sweep((*plan.drop, *plan.rewrite))
             except OutOfSpaceError:
-                yield from collector.sweep_frugally((*plan.drop, *plan.rewrite))
-            yield from purge(packs, options)
+                collector.sweep_frugally((*plan.drop, *plan.rewrite))
+            purge(packs, options, report)
             tidy_names(packs, refs)
-        yield collector.report(plan)
+        return collector.make_report(plan)
 
 
 class Victim(NamedTuple):
@@ -62,7 +63,10 @@ class Victim(NamedTuple):
 
 
 class Collector:
-    def __init__(self, packs: Packs, roots: Roots, live: Live, options: GcOptions) -> None:
+    def __init__(
+        self, packs: Packs, roots: Roots, live: Live, options: GcOptions, report: Report
+    ) -> None:
+        self._report = report
         self._packs = packs
         self._index = packs.index
         self._environment = packs.environment
@@ -126,15 +130,15 @@ class Collector:
 
     # --- sweep -----------------------------------------------------------
 
-    def sweep(self, uses: Iterable[PackUse]) -> Iterator[GcProgress]:
+    def sweep(self, uses: Iterable[PackUse]) -> None:
         uses = list(uses)
         self._total = sum(use.live_bytes for use in uses)
-        yield GcProgress("sweep", 0, self._total)
+        report_bytes(self._report, 0, self._total)
         for group in _group(uses):
             rows = self._index.read_rows({use.pack for use in group})
-            yield from self._sweep_group(group, rows)
+            self._sweep_group(group, rows)
 
-    def sweep_frugally(self, uses: Iterable[PackUse]) -> Iterator[GcProgress]:
+    def sweep_frugally(self, uses: Iterable[PackUse]) -> None:
         """What is left of these, on a full disk: one at a time, those first of which least is
         to be copied, and without a grace each makes room for the next.
 
@@ -142,24 +146,22 @@ class Collector:
         """
         swept = {use.pack for use in self.swept}
         left = [use for use in uses if use.pack not in swept]
-        yield from purge(self._packs, self._options)
+        purge(self._packs, self._options, self._report)
         self._environment.spend_ballast()  # a little is copied there, and much comes back
         for group in _group(sorted(left, key=lambda use: use.live_bytes)):
             rows = self._index.read_rows({use.pack for use in group})
             for use in group:
                 try:
-                    yield from self._sweep_group([use], rows)
+                    self._sweep_group([use], rows)
                 except OutOfSpaceError as error:
                     self.starved.append(use)
                     reason = error
                 else:
-                    yield from purge(self._packs, self._options)
+                    purge(self._packs, self._options, self._report)
         if self.starved and not self.swept:
             raise reason
 
-    def _sweep_group(
-        self, group: list[PackUse], rows: dict[int, list[Row]]
-    ) -> Iterator[GcProgress]:
+    def _sweep_group(self, group: list[PackUse], rows: dict[int, list[Row]]) -> None:
         with self._packs.open_copier() as copier:
             victims: list[Victim] = []
             try:
@@ -168,12 +170,12 @@ class Collector:
                     if held is not None:
                         victims.append(Victim(use, held, [], []))
                         self._copy(copier, victims[-1], rows[use.pack])
-                        yield GcProgress("sweep", self._copied + copier.copied, self._total)
+                        report_bytes(self._report, self._copied + copier.copied, self._total)
                     dead = sum(len(victim.dead) for victim in victims)
                     full = copier.copied >= PACK_TARGET or dead >= DEAD_AT_ONCE
                     if victims and (full or number == len(group)):
                         self._put_aside(copier, victims)
-                        yield GcProgress("sweep", self._copied, self._total)
+                        report_bytes(self._report, self._copied, self._total)
             finally:
                 for victim in victims:
                     victim.held.close()
@@ -278,7 +280,7 @@ class Collector:
 
     # --- report ----------------------------------------------------------
 
-    def report(self, plan: CollectionPlan) -> GcReport:
+    def make_report(self, plan: CollectionPlan) -> GcReport:
         """What was done, or for a dry run: would be."""
         rewritten = [use for use in self.swept if use.live_objects]
         size = sum(use.size for use in self.swept)

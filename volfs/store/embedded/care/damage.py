@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from volfs.errors import DamagedObjectError
+from volfs.model.progress import Report, report_bytes
 from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.checked_lmdb.whole_tables import iter_damaged_rows
-from volfs.store.contract.care import CheckProgress, Damage
+from volfs.store.contract.care import Damage
 from volfs.store.embedded.care.name_check import list_name_damage
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.data.pack_files import list_files, pack_path
@@ -17,26 +18,26 @@ from volfs.store.packs.check import check_packs
 from volfs.store.packs.entries import iter_entry_damage
 
 
-def iter_damage(packs: Packs, refs: Refs, read_data: bool) -> Iterator[Damage | CheckProgress]:
+def iter_damage(packs: Packs, refs: Refs, read_data: bool, report: Report) -> Iterator[Damage]:
     """Everything that is wrong with a store."""
     yield from _iter_environment(packs.environment)
     try:
-        yield from _iter_content(packs, refs, read_data)
+        yield from _iter_content(packs, refs, read_data, report)
     except DamagedObjectError as error:
         yield Damage(None, "index", f"the rest was not looked at: {error}")
     yield from list_name_damage(packs, refs)
 
 
-def _iter_content(packs: Packs, refs: Refs, read_data: bool) -> Iterator[Damage | CheckProgress]:
+def _iter_content(packs: Packs, refs: Refs, read_data: bool, report: Report) -> Iterator[Damage]:
     files = list_files(packs.directory)
     rows = packs.index.list_readable_packs()
-    yield from check_packs(packs.index, packs.source, rows, read_data=read_data)
+    yield from check_packs(packs.index, packs.source, rows, report, read_data=read_data)
     yield from _iter_unknown(packs, files)
     by_pack = {row.pack: row for row in rows}
     yield from iter_entry_damage(packs.index, packs.source, by_pack)
     yield from _iter_refs(packs.index, refs)
     total = sum(row.durable for row in rows)
-    yield CheckProgress(total, total)
+    report_bytes(report, total, total)
 
 
 def list_unknown(packs: Packs, files: list[int]) -> list[int]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 
 from volfs.errors import OutOfSpaceError
 from volfs.errors.fault_points import reached
+from volfs.model.progress import Report, report_bytes
 from volfs.store.checked_lmdb.environment import Transaction, store_errors
-from volfs.store.contract.care import GcOptions, GcProgress, Undeleted
+from volfs.store.contract.care import GcOptions, Undeleted
 from volfs.store.elapsed import Wait, look_again, wait_since
 from volfs.store.embedded.care.caretaker import alone
 from volfs.store.embedded.data.pack_files import pack_path
@@ -70,7 +70,7 @@ def _waited(item: QuarantinedPack, options: GcOptions) -> tuple[int, Wait | None
     return look_again(wait, options.moment, options.grace_ns)
 
 
-def purge(packs: Packs, options: GcOptions) -> Iterator[GcProgress]:
+def purge(packs: Packs, options: GcOptions, report: Report) -> None:
     """Delete what is due: doom, then the files, then the rows."""
     note_times(packs, options)
     due = find_due(packs, options)
@@ -83,15 +83,15 @@ def purge(packs: Packs, options: GcOptions) -> Iterator[GcProgress]:
     reached("gc.doomed")
     total = sum(find_size(packs, pack) for pack in doomed)
     done = 0
-    yield GcProgress("delete", done, total)
+    report_bytes(report, done, total)
     for pack in sorted(doomed):
         done += find_size(packs, pack)
-        yield from _remove_file(packs, pack)
-        yield GcProgress("delete", done, total)
+        _remove_file(packs, pack, report)
+        report_bytes(report, done, total)
     packs.pool.sync_directory()
     for rows in iter_condemned(packs.environment, quarantine, ROWS_AT_ONCE):
         _forget_rows(packs, [row for row in rows if decode_entry(*row).pack in doomed])
-        yield GcProgress("delete", done, total)
+        report_bytes(report, done, total)
     reached("gc.forgotten")
 
     def forget(txn: Transaction) -> None:
@@ -109,7 +109,7 @@ def tidy_names(packs: Packs, refs: Refs) -> None:
                 refs.log_all_names(txn)
 
 
-def _remove_file(packs: Packs, pack: int) -> Iterator[GcProgress]:
+def _remove_file(packs: Packs, pack: int, report: Report) -> None:
     path = pack_path(packs.directory, pack)
     packs.source.forget(pack)
     with store_errors(f"pack {pack}"):
@@ -120,7 +120,7 @@ def _remove_file(packs: Packs, pack: int) -> Iterator[GcProgress]:
             if path.stat().st_nlink == 1:
                 os.truncate(path, 0)
             reached("gc.cut")
-            yield GcProgress("delete", 0, 0)
+            report_bytes(report, 0, 0)
             path.unlink()
             reached("gc.removed")
         except FileNotFoundError:

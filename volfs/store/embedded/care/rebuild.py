@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 from volfs.errors import DataError, StoreError
 from volfs.errors.fault_points import reached
+from volfs.model.progress import Report
 from volfs.store.anchor import name_places
 from volfs.store.checked_lmdb.environment import LmdbEnvironment, store_errors
 from volfs.store.checked_lmdb.whole_tables import copy_tables, empty_tables
-from volfs.store.contract.care import CheckProgress, RebuildReport
+from volfs.store.contract.care import RebuildReport
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.data.pack_files import PackReader, list_files
 from volfs.store.embedded.place.handle import Proof
@@ -39,7 +39,7 @@ _SPOILED = frozenset((b"objects",))
 """Most of the pages: where the damage is in these alone, all else is copied."""
 
 
-def rebuild_embedded(location: str) -> Iterator[CheckProgress | RebuildReport]:
+def rebuild_embedded(location: str, report: Report) -> RebuildReport:
     """See ``store.registry.rebuild_index``."""
     with ExitStack() as stack:
         handle = open_handle(Path(location).absolute())
@@ -48,10 +48,10 @@ def rebuild_embedded(location: str) -> Iterator[CheckProgress | RebuildReport]:
         proof = Proof(handle)
         stack.callback(proof.close)
         proof.watch(FORMAT, PACKS)
-        yield from _rebuild(handle.base, proof)
+        return _rebuild(handle.base, proof, report)
 
 
-def _rebuild(path: Path, proof: Proof) -> Iterator[CheckProgress | RebuildReport]:
+def _rebuild(path: Path, proof: Proof, report: Report) -> RebuildReport:
     proof.check()
     new = path / NEW
     with store_errors(f"{new}"):
@@ -68,18 +68,18 @@ def _rebuild(path: Path, proof: Proof) -> Iterator[CheckProgress | RebuildReport
         reached("rebuild.begun")
         rebuilder = Rebuilder(index, packs, former.packs)
         aside = _list_aside(index)
-        yield from rebuilder.run([p for p in list_files(path / PACKS) if p not in aside])
+        rebuilder.run([p for p in list_files(path / PACKS) if p not in aside], report)
         with environment.write() as txn:
             for pack in aside:
                 index.use_id(txn, pack)
-        report = _report(rebuilder, index, former.lost_rows, path)
+        result = _report(rebuilder, index, former.lost_rows, path)
     finally:
         packs.close()
         environment.close()
     reached("rebuild.scanned")
     proof.check()
     _put_in_place(path)
-    yield report
+    return result
 
 
 class Former(NamedTuple):

@@ -6,13 +6,12 @@ next repair goes on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from volfs.errors import DataError
 from volfs.errors.fault_points import reached
 from volfs.model.objects import Oid
+from volfs.model.progress import Report, report_bytes
 from volfs.store.clock import Steady
-from volfs.store.contract.care import CheckProgress, Damage, RepairReport
+from volfs.store.contract.care import Damage, RepairReport
 from volfs.store.elapsed import Wait
 from volfs.store.embedded.care.caretaker import alone, hold_pack
 from volfs.store.embedded.care.damage import list_unknown
@@ -31,20 +30,20 @@ from volfs.store.packs.scan import end_of, make_row, scan_pack
 
 
 def repair(
-    packs: Packs, refs: Refs, tags: Tags, now_ns: int, steady: Steady
-) -> Iterator[CheckProgress | RepairReport]:
-    """Repair; ends with the report. ConflictError while gc runs."""
+    packs: Packs, refs: Refs, tags: Tags, now_ns: int, steady: Steady, report: Report
+) -> RepairReport:
+    """ConflictError while gc runs."""
     with alone(packs.directory):
         packs.pool.release()
         mender = Mender(packs, refs, tags, now_ns, Wait(steady, now_ns, 0))
         mender.find_packs()
-        yield from mender.scan()
+        mender.scan(report)
         mender.drop_entries()
         mender.rewrite_packs()
         mender.mend_refs()
         mender.mend_heads()
         mender.mend_name_log()
-        yield mender.report
+        return mender.report
 
 
 class Mender:
@@ -102,7 +101,7 @@ class Mender:
 
     # --- objects ---------------------------------------------------------
 
-    def scan(self) -> Iterator[CheckProgress]:
+    def scan(self, report: Report) -> None:
         """Index what is not, or is where it cannot be read."""
         rows = self._index.list_packs()
         total, done, reported = sum(row.durable for row in rows), 0, 0
@@ -118,10 +117,10 @@ class Mender:
                     found = []
                 if done + end_of(item) - reported >= PROGRESS_STEP:
                     reported = done + end_of(item)
-                    yield CheckProgress(reported, total)
+                    report_bytes(report, reported, total)
             self._index_found(found)
             done += row.durable
-        yield CheckProgress(total, total)
+        report_bytes(report, total, total)
 
     def _index_found(self, found: list[tuple[Oid, IndexEntry]]) -> None:
         with self._environment.read() as txn:

@@ -8,13 +8,12 @@ from contextlib import suppress
 
 from volfs.errors import DataError
 from volfs.model.objects import Kind, Oid
+from volfs.model.progress import Report, report_nothing
 from volfs.store.checked_lmdb.environment import store_errors
 from volfs.store.clock import now_ns, read_steady
 from volfs.store.contract.care import (
-    CheckProgress,
     Damage,
     GcOptions,
-    GcProgress,
     GcReport,
     Live,
     Named,
@@ -55,26 +54,28 @@ class EmbeddedCare:
             disk = os.fstatvfs(self._engine.handle.directory)
         return Space(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
 
-    def iter_damage(self, *, read_data: bool = True) -> Iterator[Damage | CheckProgress]:
-        return iter_damage(self._engine.packs, self._engine.refs, read_data)
+    def iter_damage(
+        self, *, read_data: bool = True, report: Report = report_nothing
+    ) -> Iterator[Damage]:
+        return iter_damage(self._engine.packs, self._engine.refs, read_data, report)
 
     def is_lost(self, oid: Oid) -> bool:
         return self._engine.index.is_lost(oid)
 
-    def collect(self, live: Live, options: GcOptions) -> Iterator[GcProgress | GcReport]:
+    def collect(self, live: Live, options: GcOptions, report: Report = report_nothing) -> GcReport:
         if not options.dry_run:
             self._engine.environment.check_writable()
         engine = self._engine
-        return collect(engine.packs, engine.refs, engine.roots, live, options)
+        return collect(engine.packs, engine.refs, engine.roots, live, options, report)
 
     def undelete(self) -> Undeleted:
         self._engine.environment.check_writable()
         return undelete(self._engine.packs)
 
-    def repair(self) -> Iterator[CheckProgress | RepairReport]:
+    def repair(self, report: Report = report_nothing) -> RepairReport:
         self._engine.environment.check_writable()
         engine = self._engine
-        return repair(engine.packs, engine.refs, engine.tags, now_ns(), read_steady())
+        return repair(engine.packs, engine.refs, engine.tags, now_ns(), read_steady(), report)
 
     # --- recovery --------------------------------------------------------
 
