@@ -121,6 +121,7 @@ def test_a_small_read_decodes_a_block_as_far_as_it_must(
     data = CONTENTS["text"](5 * ZSTD - 7)
     (oid,) = add(store, data)
     store = reopen(store)
+    objects = store.objects_of(VOLUME.id)
     lengths: list[int] = []
 
     def noting(stored: Buffer, raw: int, length: int) -> Buffer:
@@ -129,14 +130,14 @@ def test_a_small_read_decodes_a_block_as_far_as_it_must(
 
     monkeypatch.setattr(reader, "unpack_front", noting)
     for at, decoded in ((40_000, [44_096]), (30_000, []), (50_000, [ZSTD]), (ZSTD - 4096, [])):
-        assert store.objects.read_object(oid, at, 4096) == data[at : at + 4096]
+        assert objects.read_object(oid, at, 4096) == data[at : at + 4096]
         assert lengths == decoded, at
         del lengths[:]
     last = len(data) - 100
-    assert store.objects.read_object_ready(oid, last, 100) == data[last:]
-    assert store.objects.read_object(oid, 0, 2 * ZSTD) == data[: 2 * ZSTD]
+    assert objects.read_object_ready(oid, last, 100) == data[last:]
+    assert objects.read_object(oid, 0, 2 * ZSTD) == data[: 2 * ZSTD]
     across = 4 * ZSTD - 50
-    assert store.objects.read_object(oid, across, 100) == data[across : across + 100]
+    assert objects.read_object(oid, across, 100) == data[across : across + 100]
     store.close()
 
 
