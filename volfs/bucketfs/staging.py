@@ -19,6 +19,7 @@ import msgspec
 from volfs.bucketfs.names import Facts
 from volfs.bucketfs.staged import DATA, JOURNAL, Staged, create_staged, keeping
 from volfs.errors import LocalFileError
+from volfs.system.files import replace_file
 
 BUCKETS, FACTS, LOCK = "buckets", "bucket.json", "lock"
 
@@ -94,9 +95,8 @@ class Staging:
             lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (path / FACTS).exists():
-                temporary = path / f"{FACTS}.new"
-                temporary.write_bytes(msgspec.json.encode(self._facts))
-                temporary.rename(path / FACTS)
+                facts = msgspec.json.encode(self._facts)
+                replace_file(path / FACTS, facts, beside=f"{FACTS}.new", durable=False)
         return path, lock
 
 
