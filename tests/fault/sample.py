@@ -133,7 +133,7 @@ def _observe_refs(found: Observation, store: Store) -> None:
         return
     found.note("head", lambda: store.refs.get_head(volume.id))
     found.note("tags", lambda: store.refs.list_tags(volume.id))
-    found.note("tag", lambda: store.refs.find_tag(volume.id, "second"))
+    found.note("tag", lambda: dict(store.refs.list_tags(volume.id)).get("second"))
     for head in found.note("versions", lambda: list(store.refs.iter_versions(volume.id))) or ():
         found.note(f"{head.version} by number", lambda h=head: _find(store, volume, h))  # type: ignore[misc]
         _observe_version(found, store.objects_of(volume.id), head)

@@ -143,7 +143,7 @@ class Environments(RuleBasedStateMachine):
         assert found == self.ids
         for (environment, name), volume_id in self.ids.items():
             assert self.store.refs.get_volume(name, environment).id == volume_id
-            tag = self.store.refs.find_tag(volume_id, "t")
+            tag = dict(self.store.refs.list_tags(volume_id)).get("t")
             assert tag == self.tags.get(volume_id)
 
     @invariant()

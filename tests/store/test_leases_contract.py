@@ -69,6 +69,24 @@ def test_the_head_without_waiting(store: Store, volume: str) -> None:
         store.refs.find_head_ready("vo-none") or store.refs.get_head("vo-none")
 
 
+def test_a_guess_is_not_older_than_what_was_told(store: Store, url: str, volume: str) -> None:
+    """And a publish onto it tells whether it is right."""
+    add(store, volume, b"1")
+    told = store.refs.get_head(volume)
+    other = open_store(url)
+    add(other, volume, b"2")
+    other.close()
+    guess = store.refs.guess_head(volume)
+    assert guess in {told, store.refs.get_head(volume)}
+    assert store.refs.guess_head(volume) == store.refs.get_head(volume)
+    with store.open_upload(volume) as upload:
+        new = Head(told.version + 1, upload.put_object(Kind.MANIFEST, b"m"))
+        with pytest.raises(HeadMovedError):
+            store.refs.publish(upload, volume, told, new)
+    with pytest.raises(NotFoundError):
+        store.refs.guess_head("vo-none")
+
+
 def test_a_lease_on_a_version_that_is_not_there(store: Store, volume: str) -> None:
     store.leases.put(make_lease(volume, 0))
     for lease in (make_lease(volume, 0, 1), make_lease("vo-none", 0)):

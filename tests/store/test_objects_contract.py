@@ -223,9 +223,14 @@ def test_more_than_one_pack(store: Store, volume: str) -> None:
 # --- care -------------------------------------------------------------------
 
 
-def test_space_is_of_the_disk(store: Store) -> None:
-    space = store.care.get_space()
-    assert 0 < space.free <= space.total
+def test_space_is_known_or_not(store: Store) -> None:
+    space = store.care.find_space()
+    assert space is None or 0 <= space.free <= space.total
+
+
+def test_where_its_sessions_are_is_a_directory_here(store: Store) -> None:
+    assert store.local.is_absolute()
+    assert store.local.is_dir()
 
 
 def test_check_ends_with_all_bytes_seen(store: Store, volume: str) -> None:

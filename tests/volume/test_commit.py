@@ -19,7 +19,7 @@ from volfs.errors import LimitError, OverriddenError, UserError
 from volfs.model.manifest import MESSAGE_MAX
 from volfs.model.merge import OverriddenChange
 from volfs.model.profile import Profile
-from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume import edit as edit_module
 from volfs.volume.commit import CommitNote
@@ -58,6 +58,34 @@ def test_a_lost_race_keeps_both_changes(store: Store, volume: VolumeRecord, time
     assert published.overridden == []
     assert list_paths(store, volume) == ["ours", *(f"theirs{n}" for n in range(times))]
     assert read_file(store, volume, "ours") == b"ours" * 500
+
+
+class Behind(Interloper):
+    """A store that guesses a head which others have left."""
+
+    def __init__(self, store: Store, guess: Head) -> None:
+        super().__init__(store)
+        self.guess = guess
+
+    def guess_head(self, volume_id: str) -> Head:
+        return self.guess
+
+
+def test_a_guess_that_is_behind_costs_one_swap(store: Store, volume: VolumeRecord) -> None:
+    publish_files(store, volume, {"f": b"base", "g": b"base"})
+    behind = Behind(store, store.refs.get_head(volume.id))
+    with Edit(cast(Store, behind), volume) as edit:
+        publish_files(store, volume, {"theirs": b"1", "g": b"theirs"})
+        put_bytes(edit, "f", b"ours")
+        put_bytes(edit, "g", b"ours")
+        published = edit.commit(CommitNote())
+        assert behind.attempts == 2
+        assert published.head == store.refs.get_head(volume.id)
+        assert [item.path for item in published.overridden] == [(b"g",)]
+    assert list_paths(store, volume) == ["f", "g", "theirs"]
+    # Nothing to publish: no swap would tell that the guess is wrong.
+    with Edit(cast(Store, behind), volume) as edit:
+        assert edit.commit(CommitNote()).head == store.refs.get_head(volume.id)
 
 
 def test_one_file_is_won_whole_by_the_later_commit_and_reported(

@@ -194,7 +194,7 @@ def _wire(
             committer.bridge,
             committer.flush,
             sync_root,
-            committer.store.care.get_space,
+            committer.store.care.find_space,
         )
     service = MountControl(
         committer,

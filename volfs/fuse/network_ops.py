@@ -59,7 +59,7 @@ class NetworkOperations(Operations):
             committer.bridge,
             committer.flush,
             sync_root,
-            committer.store.care.get_space,
+            committer.store.care.find_space,
         )
         self.sharing = Sharing(committer, self.files, self.names)
 

@@ -76,7 +76,7 @@ class Operations(Mountable):
         bridge: Bridge,
         flush: Callable[[], Awaitable[None]],
         sync_root: Callable[[], Awaitable[None]],
-        get_space: Callable[[], Space],
+        find_space: Callable[[], Space | None],
     ) -> None:
         super().__init__()
         self.state = state
@@ -85,7 +85,7 @@ class Operations(Mountable):
         self.sync_root = sync_root
         self.names = Namespace(state)
         self.files = Files(state)
-        self.get_space = get_space
+        self.find_space = find_space
         self._listings: dict[int, tuple[int, list[bytes]]] = {}
         self._next_listing = 1
 
@@ -354,7 +354,7 @@ class Operations(Mountable):
 
     @guarded
     async def statfs(self, ctx: RequestContext) -> StatvfsData:
-        free = (await self.bridge.run(self.get_space)).free
+        free = await self.bridge.run(self._find_free)
         await self.bridge.settle(self.state.count_uncounted)
         usage, limit = self.state.usage, self.state.profile.max_inodes
         data = StatvfsData()
@@ -366,6 +366,13 @@ class Operations(Mountable):
         data.f_ffree = data.f_favail = inodes
         data.f_namemax = NAME_MAX
         return data
+
+    def _find_free(self) -> int:
+        """Bytes. Where the store has no size, what is written fits while the overlay has room."""
+        space = self.find_space()
+        if space is not None:
+            return space.free
+        return self.state.scratch.find_room()
 
     @guarded
     async def getxattr(self, inode: InodeT, name: XAttrNameT, ctx: RequestContext) -> bytes:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from volfs.errors import NotFoundError
 from volfs.sessions.device import find_device
 from volfs.sessions.facts import FACTS, LOCK, REMOVED, SessionFacts, decode_facts
-from volfs.sessions.places import find_session_path, local_directory, sessions_directory
+from volfs.sessions.places import find_session_path, sessions_directory
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.system.locks import is_locked
@@ -63,7 +63,7 @@ def list_store_sessions(store: Store) -> list[SessionInfo]:
             continue
         path = find_session_path(store, lease.session)
         if path.parent != sessions_directory(store) and path.is_dir():
-            device = find_device(path, local_directory(store))
+            device = find_device(path, store.local)
             found.append(load_session(path)._replace(name=lease.session, device=device))
     return found
 

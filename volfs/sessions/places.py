@@ -8,17 +8,9 @@ from volfs.sessions.facts import SESSIONS
 from volfs.store.contract.store import Store
 
 
-def local_directory(store: Store) -> Path:
-    """The directory of this machine that has what it keeps of a store, sessions among it.
-
-    The embedded engine keeps that in the store's own directory.
-    """
-    return Path(store.url)
-
-
 def sessions_directory(store: Store) -> Path:
     """Where a store's sessions are, on this machine."""
-    return local_directory(store) / SESSIONS
+    return store.local / SESSIONS
 
 
 def session_name(store: Store, path: Path) -> str:

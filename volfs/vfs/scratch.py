@@ -54,6 +54,14 @@ class Scratch:
 
     # --- arenas ----------------------------------------------------------
 
+    def find_room(self) -> int:
+        """Bytes that its disk has free. StoreError."""
+        try:
+            disk = os.statvfs(self.directory)
+        except OSError as error:
+            raise to_store_error("overlay", error) from error
+        return disk.f_bavail * disk.f_frsize
+
     def open_arenas(self) -> None:
         """Open what a former daemon left; new writes go to an arena of their own."""
         for path in sorted(self.directory.glob("*.arena")):

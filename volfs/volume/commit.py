@@ -139,14 +139,18 @@ class _Commit:
 
     def run(self) -> Published:
         """Merge and swap, until no other swap came between."""
+        refs = self._store.refs
+        # Where there is nothing to publish, no swap would tell that a guess was wrong.
+        is_same = self._local == self._base.snapshot
+        find_head = refs.get_head if is_same else refs.guess_head
         while True:
-            head = self._get_head()
+            head = self._check_head(find_head(self._volume.id))
+            find_head = refs.get_head
             published = self._swap(head, self._merge_onto(head))
             if published is not None:
                 return published
 
-    def _get_head(self) -> Head:
-        head = self._store.refs.get_head(self._volume.id)
+    def _check_head(self, head: Head) -> Head:
         if self._base.only_on not in (None, head):
             raise HeadMovedError(
                 f"{self._volume.full_name}: version {head.version} was published meanwhile"

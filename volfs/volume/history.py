@@ -124,7 +124,8 @@ def _find_named(store: Store, volume: VolumeRecord, name: str) -> Head | None:
     if is_head(name):
         return store.refs.get_head(volume.id)
     number = _parse_number(name)
-    version = store.refs.find_tag(volume.id, name) if number < 0 and is_tag_name(name) else number
+    tags = dict(store.refs.list_tags(volume.id)) if number < 0 and is_tag_name(name) else {}
+    version = tags.get(name) if number < 0 else number
     manifest = None if version is None else store.refs.find_version(volume.id, version)
     return None if version is None or manifest is None else Head(version, manifest)
 

@@ -25,7 +25,7 @@ class StorePlaces:
     """Those of one store, as they are when this is made; none where it is no directory."""
 
     def __init__(self, store: Store) -> None:
-        self._found = _find_directories(store.url)
+        self._found = _find_directories(store.local)
 
     def check_outside(self, shown: bytes, identity: Identity) -> None:
         """LocalFileError for one of the store's directories."""
@@ -54,9 +54,9 @@ def _iter_upward(path: bytes) -> list[bytes]:
     return places
 
 
-def _find_directories(url: str) -> set[Identity]:
+def _find_directories(store: Path) -> set[Identity]:
     try:
-        tree = OpenTree(os.fsencode(Path(url)))
+        tree = OpenTree(os.fsencode(store))
     except OSError:
         return set()
     with tree:

@@ -685,3 +685,15 @@ def test_all_volumes_share_one_index(store: EmbeddedStore) -> None:
         ):
             with pytest.raises(MissingObjectError):
                 read()
+
+
+def test_its_own_directory_has_its_sessions_and_its_room(store: EmbeddedStore, path: Path) -> None:
+    assert store.local == path == Path(store.url)
+    space = store.care.find_space()
+    assert space is not None
+    assert 0 < space.free <= space.total
+
+
+def test_the_head_is_known_without_asking(store: EmbeddedStore) -> None:
+    add(store, b"1")
+    assert store.refs.guess_head(VOLUME.id) == store.refs.get_head(VOLUME.id)

@@ -26,7 +26,7 @@ from volfs.daemon.sessions.open import find_session_place
 from volfs.errors import DamagedObjectError, LocalFileError, MountError, NotFoundError
 from volfs.sessions.facts import CATALOG, LOCK, REMOVED, SESSIONS
 from volfs.sessions.notes import Note, is_noted, read_note, write_note
-from volfs.sessions.places import local_directory, session_name
+from volfs.sessions.places import session_name
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.system.locks import is_locked
@@ -106,6 +106,6 @@ def _put_aside(store: Store, place: Path) -> None:
 
 def _iter_candidates(store: Store, place: Path, note: Note) -> Iterator[Path]:
     yield Path(note.path)
-    with suppress(OSError), os.scandir(local_directory(store).parent) as entries:
+    with suppress(OSError), os.scandir(store.local.parent) as entries:
         for entry in islice(entries, BESIDE_MAX):
             yield Path(entry.path, SESSIONS, place.name)

@@ -19,7 +19,7 @@ from volfs.errors import LocalFileError, MountError, NotFoundError
 from volfs.sessions.facts import CATALOG, LOCK
 from volfs.sessions.info import SessionInfo, get_session, load_session
 from volfs.sessions.notes import forget_note
-from volfs.sessions.places import local_directory, sessions_directory
+from volfs.sessions.places import sessions_directory
 from volfs.store.contract.store import Store
 from volfs.system.locks import holding
 
@@ -124,7 +124,7 @@ def _open_checked(store: Store, name: str) -> int:
     except OSError as error:
         raise NotFoundError(f"no overlay {name}: {error.strerror}") from error
     status = os.fstat(descriptor)
-    owners = {os.geteuid(), local_directory(store).stat().st_uid}
+    owners = {os.geteuid(), store.local.stat().st_uid}
     if status.st_uid in owners and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return descriptor
     os.close(descriptor)

@@ -28,7 +28,7 @@ from volfs.sessions.facts import (
     encode_facts,
 )
 from volfs.sessions.notes import forget_note, is_noted, read_note, write_note
-from volfs.sessions.places import local_directory, session_name
+from volfs.sessions.places import session_name
 from volfs.store.anchor import DIRECTORY, anchored, find_place
 from volfs.store.clock import now_ns
 from volfs.store.contract.refs import VolumeRecord
@@ -93,7 +93,7 @@ class OpenSession:
 
     def write_device(self, device: tuple[int, int], store: Store) -> None:
         """Say which mount is served. It means nothing once this process has ended."""
-        said = encode_device(device, self.path, local_directory(store)).encode()
+        said = encode_device(device, self.path, store.local).encode()
         replace_file(self._inside / DEVICE, said, beside=f"{DEVICE}.new", durable=False)
 
     def forget_device(self) -> None:

@@ -161,7 +161,8 @@ class Care(Protocol):
     def accept_missed(self) -> None:
         """What is missing is known: it is not told any more."""
 
-    def get_space(self) -> Space: ...
+    def find_space(self) -> Space | None:
+        """None for a store that has no size, such as a bucket."""
 
     def iter_damage(
         self, *, read_data: bool = True, report: Report = report_nothing

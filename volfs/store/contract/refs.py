@@ -107,6 +107,13 @@ class Refs(Protocol):
     def get_head(self, volume_id: str) -> Head:
         """NotFoundError where the volume is gone."""
 
+    def guess_head(self, volume_id: str) -> Head:
+        """The newest version that is known without asking: it may not be the newest any more.
+
+        It is one that ``get_head`` has told, or a newer one. Only a ``publish`` onto it tells
+        whether the head has moved since. NotFoundError.
+        """
+
     def find_head_ready(self, volume_id: str) -> Head | None:
         """As ``get_head``, but None where it would wait for a network."""
 
@@ -130,9 +137,6 @@ class Refs(Protocol):
 
         AlreadyExistsError if the tag names another version, unless it may ``move``.
         """
-
-    def find_tag(self, volume_id: str, tag: str) -> int | None:
-        """The version that a tag names."""
 
     def list_tags(self, volume_id: str) -> list[Tag]:
         """By name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 from volfs.store.contract.care import Care
@@ -16,6 +17,13 @@ class Store(Protocol):
     @property
     def url(self) -> str:
         """The address, as it is handed on to other processes."""
+
+    @property
+    def local(self) -> Path:
+        """The directory of this machine in which the store's sessions are.
+
+        It is the store itself where the store is a directory.
+        """
 
     @property
     def is_writable(self) -> bool:

@@ -25,6 +25,7 @@ class EmbeddedStore:
 
     def __init__(self, engine: Engine, address: Path) -> None:
         self.url = str(engine.path)
+        self.local = engine.path
         self._address = address
         self._engine = engine
         self.refs: Refs = EmbeddedRefs(engine, self.open_upload)

@@ -49,7 +49,7 @@ class EmbeddedCare:
             note.accept()
         self._engine.missed = None
 
-    def get_space(self) -> Space:
+    def find_space(self) -> Space | None:
         with store_errors(f"store {self._engine.path}"):
             disk = os.fstatvfs(self._engine.handle.directory)
         return Space(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)

@@ -77,6 +77,9 @@ class EmbeddedRefs:
     def get_head(self, volume_id: str) -> Head:
         return self._refs.get_head(volume_id)
 
+    def guess_head(self, volume_id: str) -> Head:
+        return self._refs.get_head(volume_id)  # to know it costs nothing
+
     def find_head_ready(self, volume_id: str) -> Head | None:
         return self._refs.get_head(volume_id)
 
@@ -106,9 +109,6 @@ class EmbeddedRefs:
 
     def put_tag(self, volume_id: str, tag: str, version: int, *, move: bool = False) -> None:
         self._tags.put(volume_id, tag, version, move=move)
-
-    def find_tag(self, volume_id: str, tag: str) -> int | None:
-        return self._tags.find(volume_id, tag)
 
     def list_tags(self, volume_id: str) -> list[Tag]:
         return self._tags.list_all(volume_id)

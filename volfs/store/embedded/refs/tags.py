@@ -32,12 +32,6 @@ class Tags:
             txn.put(key, TAGGED.pack(version), db=self._tags)
             self._refs.log_name(txn, Naming(volume_id, tag=tag, version=version))
 
-    def find(self, volume_id: str, tag: str) -> int | None:
-        key = _key(volume_id, tag)
-        with self._environment.read() as txn:
-            row = txn.get(key, db=self._tags)
-        return None if row is None else _decode(key, row)
-
     def list_all(self, volume_id: str) -> list[Tag]:
         with self._environment.read() as txn:
             return self.list_in(txn, volume_id)
