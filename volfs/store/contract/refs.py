@@ -92,8 +92,8 @@ class Refs(Protocol):
     ) -> None:
         """Add a volume with the versions 0 and 1, of which 1 has what a version of another has.
 
-        ``source`` is the other volume's id. In one step, in which its version is
-        proven to be there: NotFoundError. AlreadyExistsError by name.
+        ``source`` is the other volume's id. NotFoundError if its version is not there at the
+        moment in which the fork comes to be; AlreadyExistsError by name.
         """
 
     def delete_volume(self, name: str, environment: str = MAIN) -> None:
@@ -124,7 +124,7 @@ class Refs(Protocol):
         """All versions, newest first."""
 
     def remove_versions(self, volume_id: str, versions: Collection[int]) -> list[int]:
-        """Take versions out of the history, in one step; those that were, ascending.
+        """Take versions out of the history, all at once; those that were, ascending.
 
         The head, what a tag names and what is leased or held stays. NotFoundError if
         the volume is gone.
@@ -158,13 +158,15 @@ class Refs(Protocol):
     ) -> None:
         """The one compare-and-swap: make the upload durable, then move the head.
 
-        Everything ``upload`` put is durable and indexed, and ``new`` is in the
-        version table, when this returns. ``new.manifest`` and every object that
-        the upload was told of as already known are proven present in the same
-        step; so are the versions ``shares``, of which the new one has parts that
-        the upload was not told of. ``lease`` is put in the same step, too.
-        HeadMovedError if the head is not ``expected`` (the upload stays usable:
-        put the redone merge and publish again); NotFoundError if the volume or
-        one of ``shares`` is gone; OutOfSpaceError; StoreError. On any error
-        nothing moved.
+        When this returns, everything that ``upload`` put is durable and can be found, ``new``
+        is a version, and ``lease`` is the lease of its session. The lease is durable before
+        the head moves, or with it; it never keeps less than the head needs.
+
+        The head moves only while these are there: ``new.manifest``, every object that the
+        upload was told of as already known, and the versions ``shares``, of which the new one
+        has parts that the upload was not told of.
+
+        HeadMovedError if the head is not ``expected`` (the upload stays usable: put the
+        redone merge and publish again); NotFoundError if the volume, one of ``shares`` or a
+        version of the lease is gone; OutOfSpaceError; StoreError. On any error nothing moved.
         """
