@@ -59,7 +59,7 @@ class Scratch:
         try:
             disk = os.statvfs(self.directory)
         except OSError as error:
-            raise to_store_error("overlay", error) from error
+            raise to_overlay_error("overlay", error) from error
         return disk.f_bavail * disk.f_frsize
 
     def open_arenas(self) -> None:
