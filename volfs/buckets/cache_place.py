@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 from volfs.buckets.cache_account import remove
 from volfs.errors import LocalFileError
 from volfs.model.sizes import parse_size
+from volfs.system.locks import try_lock
 from volfs.system.trusted_path import open_trusted
 
 NAMED_DIRECTORY, NAMED_SIZE = "VOLFS_CACHE_DIR", "VOLFS_CACHE_SIZE"
@@ -164,10 +164,7 @@ def _open_lock(root: int) -> int:
 def _wait_for_lock(lock: int) -> None:
     """TimeoutError, should another process be stopped while it has the lock."""
     pause, end = threading.Event(), time.monotonic() + LOCK_WAIT
-    while True:
-        try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                raise TimeoutError("another process keeps the cache locked") from None
-            pause.wait(0.002)
+    while not try_lock(lock):
+        if time.monotonic() >= end:
+            raise TimeoutError("another process keeps the cache locked")
+        pause.wait(0.002)
