@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from volfs.vfs.replay import Needed
 
 name_argument = click.argument("name")
+secret_option = click.option(
+    "--secret", metavar="NAME", help="For a bucket: a Secret with its credentials."
+)
 _OVERLAYS = (
     Column("Name"),
     Column("Volume"),
@@ -62,12 +65,19 @@ def overlays(context: click.Context, as_json: bool) -> None:
 
 def _list(as_json: bool) -> None:
     from volfs.daemon.sessions.inspect import list_overlays
+    from volfs.errors import NotAStoreError
+    from volfs_cli.left_buckets import list_rows
 
-    with opened_store() as store:
-        rows = [_as_row(found) for found in list_overlays(store)]
+    of_buckets, rows = list_rows(), list[tuple[Any, ...]]()
+    try:
+        with opened_store() as store:
+            rows = [_as_row(found) for found in list_overlays(store)]
+    except NotAStoreError:
+        if not of_buckets:
+            raise
     named = named_environment()
     rows = [row for row in rows if named in (None, row[-1])]
-    print_listing(_OVERLAYS, rows, as_json=as_json)
+    print_listing(_OVERLAYS, rows + of_buckets, as_json=as_json)
 
 
 def _as_row(found: OverlayInfo) -> tuple[Any, ...]:
@@ -124,9 +134,17 @@ def adopt(name: str, mountpoint: str) -> None:
 
 @verb("commit")
 @name_argument
+@secret_option
 @commit_options
-def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
-    """Publish what a dead mount left as the next version, then remove it."""
+def commit(name: str, message: str, on_conflict: Any, as_json: bool, secret: str | None) -> None:
+    """Publish what a dead mount left as the next version, then remove it.
+
+    What a bucket's mount left is uploaded.
+    """
+    from volfs_cli.left_buckets import upload_if_bucket
+
+    if upload_if_bucket(name, secret, replaces=on_conflict == "override", as_json=as_json):
+        return
     from volfs.daemon.mount_control import to_result
     from volfs.daemon.sessions.commit import commit_overlay
     from volfs.volume.commit import CommitNote
@@ -140,6 +158,10 @@ def commit(name: str, message: str, on_conflict: Any, as_json: bool) -> None:
 @name_argument
 def discard(name: str) -> None:
     """Drop what a dead mount left. There is no way back."""
+    from volfs_cli.left_buckets import discard_if_bucket
+
+    if discard_if_bucket(name):
+        return
     from volfs.daemon.sessions.discard import discard_overlay
     from volfs.sessions.info import get_session
 
@@ -162,9 +184,14 @@ def _say_what_goes(session: SessionInfo, store: str) -> None:
 @name_argument
 @click.argument("directory", type=click.Path())
 @click.option("-f", "--force", is_flag=True, help="Write into a directory that is not empty.")
+@secret_option
 @json_option
-def export(name: str, directory: str, force: bool, as_json: bool) -> None:
+def export(name: str, directory: str, force: bool, as_json: bool, secret: str | None) -> None:
     """Write the files that a dead mount left to a directory, whatever it stood on."""
+    from volfs_cli.left_buckets import export_if_bucket
+
+    if export_if_bucket(name, directory, secret, force=force, as_json=as_json):
+        return
     from volfs.daemon.sessions.export import export_overlay
 
     with _store_of(name) as store, progress_bar("export") as report:

@@ -31,7 +31,12 @@ from volfs_cli.stores import (
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
-    from volfs.containers.container import Container, ContainerSpec, VolumeMount
+    from volfs.containers.container import (
+        BucketMount,
+        Container,
+        ContainerSpec,
+        VolumeMount,
+    )
 
 _ONLY_PROGRAMS = {"detach", "quiet", "write_result", "name", "timestamps", "interactive"}
 _FOR_PROGRAMS = {"command", "is_module", "store", "variables", "given"} | _ONLY_PROGRAMS
@@ -59,6 +64,18 @@ class RunCommand(click.Command):
     multiple=True,
     shell_complete=complete_volume,
     help="Mount this volume there; may be repeated.",
+)
+@click.option(
+    "--bucket",
+    "buckets",
+    metavar="URL:PATH[:ro]",
+    multiple=True,
+    help="Mount this bucket there: s3://BUCKET/PREFIX:/PATH; may be repeated.",
+)
+@click.option(
+    "--bucket-secret",
+    metavar="NAME",
+    help="A Secret with the buckets' credentials; default: the environment.",
 )
 @click.option("--create", is_flag=True, help="Create the volumes that are missing.")
 @click.option("--fork", is_flag=True, help="Change a fork of each volume, not the volume.")
@@ -162,14 +179,16 @@ def _run_program(command: Sequence[str], is_module: bool, options: dict[str, Any
     sys.exit()
 
 
-def _run_command(command: Sequence[str], volumes: Sequence[str], **options: Any) -> int:
+def _run_command(
+    command: Sequence[str], volumes: Sequence[str], buckets: Sequence[str], **options: Any
+) -> int:
     from volfs.containers.launching import Launcher
 
-    with Launcher() if volumes else nullcontext() as launcher:
+    with Launcher() if volumes or buckets else nullcontext() as launcher:
         from volfs.containers.attending import attend, signals_held
         from volfs.containers.container import Container
 
-        container = Container(_make_spec(volumes, **options), store_url(), launcher)
+        container = Container(_make_spec(volumes, buckets, **options), store_url(), launcher)
     status = 1
     try:
         with signals_held():
@@ -213,7 +232,9 @@ def _end_on_signals() -> None:
 
 def _make_spec(
     volumes: Sequence[str],
+    buckets: Sequence[str],
     *,
+    bucket_secret: str | None,
     create: bool,
     fork: bool,
     secret_names: Sequence[str],
@@ -227,11 +248,17 @@ def _make_spec(
     from volfs.containers.container import ContainerSpec, check_spec
 
     mounts = tuple(map(_parse_volume, volumes))
-    workdir = _find_workdir(workdir, [mount.path for mount in mounts]) if workdir else None
+    of_buckets = tuple(_parse_bucket(text, bucket_secret) for text in buckets)
+    places = [mount.path for mount in mounts] + [mount.path for mount in of_buckets]
+    workdir = _find_workdir(workdir, places) if workdir else None
     environment = read_secrets(secret_names) | dict(map(_parse_variable, variables))
-    spec = ContainerSpec(mounts, (), environment, workdir, commit, auto_commit, share_tmp)
+    spec = ContainerSpec(
+        (*mounts, *of_buckets), (), environment, workdir, commit, auto_commit, share_tmp
+    )
     check_spec(spec)
-    return replace(spec, mounts=_prepare(mounts, create, fork)) if create or fork else spec
+    if create or fork:
+        return replace(spec, mounts=(*_prepare(mounts, create, fork), *of_buckets))
+    return spec
 
 
 def _find_workdir(workdir: str, volumes: Sequence[str]) -> str:
@@ -253,6 +280,18 @@ def _parse_volume(text: str) -> VolumeMount:
         raise click.UsageError(f"--volume {text}: use NAME:PATH or NAME:PATH:ro")
     where, name = parse_name(name)
     return VolumeMount(name, path, read_only=mode == "ro", environment=where)
+
+
+def _parse_bucket(text: str, secret: str | None) -> BucketMount:
+    """The path is what follows the last ``:/``; an address may have others."""
+    from volfs.containers.container import BucketMount
+    from volfs_cli.buckets import make_plan
+
+    said, mode = (text[:-3], text[-2:]) if text.endswith((":ro", ":rw")) else (text, "rw")
+    url, colon, path = said.rpartition(":/")
+    if not colon or "://" not in url:
+        raise click.UsageError(f"--bucket {text}: use s3://BUCKET/PREFIX:/PATH, or …:/PATH:ro")
+    return BucketMount(make_plan(url, secret=secret), f"/{path}", read_only=mode == "ro")
 
 
 def _parse_variable(text: str) -> tuple[str, str]:

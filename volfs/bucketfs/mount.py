@@ -118,3 +118,11 @@ class BucketFiles:
     async def _upload_quietly(self, node: FileNode) -> None:
         with suppress(VolfsError):
             await self.writing.save(node)
+
+    def end(self, *, discards: bool) -> bool:
+        """The mount is gone: whether something that is not uploaded stays."""
+        for node in list(self.state.written):
+            staged = node.staged
+            if staged is not None and (discards or not staged.is_dirty or node.parent is None):
+                staged.remove()
+        return self.staging.finish()

@@ -97,7 +97,7 @@ class Wire:
             block=False,
             retries=False,
             socket_options=_socket_options(),
-            **({"ssl_context": trust} if trust else {}),
+            **({"ssl_context": trust} if trust and self.is_secure else {}),
         )
 
     def close(self) -> None:

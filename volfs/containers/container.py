@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from volfs.buckets.address import parse_bucket_address
 from volfs.containers.bwrap_layout import EMPTY, Shown, layout
 from volfs.containers.guarding import share_guard
 from volfs.containers.host import LocalHost
@@ -24,7 +25,7 @@ from volfs.control.mount_client import MountClient, get_mount
 from volfs.control.mounts import runtime_directory
 from volfs.control.protocol import UnmountResult
 from volfs.control.signs import Signs
-from volfs.daemon.mount_options import AtEnd, MountOptions
+from volfs.daemon.mount_options import AtEnd, BucketPlan, MountOptions
 from volfs.errors import InvalidError, MountError, NotFoundError, VolfsError
 from volfs.model.names import MAIN, check_volume_name, join_name, to_mount_path
 from volfs.model.text import describe_error, to_text
@@ -57,6 +58,26 @@ class VolumeMount:
         return join_name(self.environment, self.name)
 
 
+@dataclass(frozen=True, eq=False)
+class BucketMount:
+    """A bucket, or a folder of one, and where the container sees it."""
+
+    plan: BucketPlan
+    path: str
+    read_only: bool = False
+
+    @property
+    def name(self) -> str:
+        return parse_bucket_address(self.plan.address).bucket
+
+    @property
+    def full_name(self) -> str:
+        return self.plan.address
+
+
+AnyMount = VolumeMount | BucketMount
+
+
 @dataclass(frozen=True)
 class Bind:
     """A file or directory of the host that the container sees read-only at ``path``."""
@@ -74,7 +95,7 @@ class ContainerSpec:
     committed (``volfs overlays``); ``never`` drops them.
     """
 
-    mounts: tuple[VolumeMount, ...] = ()
+    mounts: tuple[AnyMount, ...] = ()
     binds: tuple[Bind, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     workdir: str | None = None
@@ -108,7 +129,7 @@ class Container:
         self._runtime = os.path.abspath(runtime_directory())
         self._lock = threading.Lock()
         self._processes: list[ContainerCommand] = []
-        self._mounted: dict[VolumeMount, Path] = {}
+        self._mounted: dict[AnyMount, Path] = {}
         self.left: list[str] = []
         """After ``close``: the overlays with changes that were not committed, by name."""
         bwrap = find_bwrap()
@@ -168,7 +189,7 @@ class Container:
         for one in show_paths(named, self._places):
             yield from ("--bind", one.source, one.path)
 
-    def mountpoint(self, mount: VolumeMount) -> Path:
+    def mountpoint(self, mount: AnyMount) -> Path:
         """Where the host sees a volume of this container."""
         return self._mounted[mount]
 
@@ -229,7 +250,12 @@ class Container:
 
     # --- mounting ----------------------------------------------------------
 
-    def _make_options(self, number: int, mount: VolumeMount) -> MountOptions:
+    def _make_options(self, number: int, mount: AnyMount) -> MountOptions:
+        if isinstance(mount, BucketMount):
+            place = os.fspath(self._mounted[mount])
+            return MountOptions(
+                "", "", place, read_only=mount.read_only, environment=MAIN, bucket=mount.plan
+            )
         return MountOptions(
             self._store,
             mount.name,
@@ -278,12 +304,15 @@ class Container:
 
         errors: list[VolfsError] = []
 
-        def unmount(mount: VolumeMount) -> None:
+        def unmount(mount: AnyMount) -> None:
             try:
                 client = get_mount(os.fspath(mounted[mount]))
                 if not client.is_alive():
                     raise MountError("its daemon died; `volfs overlays` shows what it has left")
-                end(client)
+                if isinstance(mount, BucketMount):
+                    client.unmount(at_end="commit")  # what was closed is in it already
+                else:
+                    end(client)
             except VolfsError as error:
                 errors.append(type(error)(f"{mount.full_name}: {error}"))
             except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
@@ -312,13 +341,18 @@ def check_spec(spec: ContainerSpec) -> None:
     names: set[str] = set()
     for mount in spec.mounts:
         _to_path(mount)
+        if isinstance(mount, BucketMount):
+            parse_bucket_address(mount.plan.address)
+            continue
         check_volume_name(mount.name)
         if mount.full_name in names:
             raise InvalidError(f"the volume {mount.full_name} cannot be mounted in two places")
         names.add(mount.full_name)
 
 
-def _to_path(mount: VolumeMount) -> str:
+def _to_path(mount: AnyMount) -> str:
+    if isinstance(mount, BucketMount):
+        return to_mount_path("CloudBucketMount", mount.path)
     kind = "NetworkFileSystem" if mount.network else "Volume"
     return to_mount_path(kind, mount.path)
 

@@ -11,11 +11,11 @@ import trio
 from volfs.bucketfs.mount import BucketFiles
 from volfs.bucketfs.staging import Staging, StagingFacts
 from volfs.bucketfs.state import BucketState, Rules
-from volfs.buckets.access import Bucket
 from volfs.buckets.address import parse_bucket_address
-from volfs.buckets.cached_bucket import CachedBucket
+from volfs.buckets.cached_bucket import CachedBucket, open_cached_bucket
 from volfs.buckets.disk_cache import DiskCache
 from volfs.daemon.buckets.control import BucketControl
+from volfs.daemon.buckets.leftovers import clear_ended
 from volfs.daemon.buckets.opening import check_bucket, open_planned
 from volfs.daemon.mount_options import BucketPlan, MountOptions
 from volfs.daemon.serving import Served
@@ -69,14 +69,13 @@ class ServedBucket(Served):
 
     async def finish(self) -> None:
         """Closes whose last bytes are on their way may still upload them."""
-        if self.service.at_end == "discard":
-            log.info("ended; what was not uploaded goes")
-        else:
+        discards = self.service.at_end == "discard"
+        if not discards:
             with surviving("uploading what is left"):
                 await self.files.upload_all()
         with surviving("the directory of what was written"):
-            if self.files.staging.finish():
-                log.warning("ended; `volfs overlays` lists what was not uploaded")
+            if self.files.end(discards=discards):
+                log.info("ended; `volfs overlays` lists what was not uploaded")
             else:
                 log.info("ended")
 
@@ -93,13 +92,14 @@ async def build_bucket(
     options: MountOptions, plan: BucketPlan, stack: AsyncExitStack
 ) -> ServedBucket:
     """Open the bucket and see that it answers. StoreError, BucketNotFoundError, InvalidError."""
+    await trio.to_thread.run_sync(clear_ended)
     bucket = open_planned(plan)
     stack.callback(bucket.close)
     address = parse_bucket_address(plan.address)
     await trio.to_thread.run_sync(check_bucket, bucket)
     rules = Rules(plan.metadata_ttl, options.read_only, os.geteuid(), os.getegid())
     state = BucketState(rules, trio.current_time, now_ns)
-    cached = open_cached(bucket, plan)
+    cached = open_cached_bucket(bucket)
     stack.callback(cached.close)
     files = BucketFiles(state, bucket, cached.open, make_staging(options, plan))
     operations = BucketOperations(files)
@@ -122,10 +122,3 @@ def make_staging(options: MountOptions, plan: BucketPlan) -> Staging:
     )
     name = parse_bucket_address(plan.address).bucket
     return Staging(state_directory(), name, facts)
-
-
-def open_cached(bucket: Bucket, plan: BucketPlan) -> CachedBucket:
-    """Its objects through memory and the machine's disk cache."""
-    address = parse_bucket_address(plan.address)
-    place = f"{address.endpoint or ''} {address.name}/{address.prefix}"
-    return CachedBucket(bucket, DiskCache(), place=place, deadline=plan.deadline)
