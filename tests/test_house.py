@@ -163,8 +163,7 @@ def test_no_name_of_a_volume_loses_its_environment() -> None:
     for module in rooms:
         for call in _iter_calls(module):
             name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-            is_own = name == "VolumeMount" and "daemon" in module.parts  # another class
-            if name in NAMED and not is_own and not _says_environment(call):
+            if name in NAMED and not _says_environment(call):
                 found.append(f"{module}:{call.lineno}: {name}")
     assert found == []
 
@@ -233,3 +232,50 @@ def test_what_the_kernel_offers_is_called_in_one_place(name: str) -> None:
             if isinstance(call.func, ast.Attribute) and call.func.attr == name:
                 callers.add(str(module))
     assert callers == CALLED_IN[name]
+
+
+MODAL_HAS_TWO = {"StreamWriter", "VolumeCreateOptions"}
+"""Modal names two of its own classes so."""
+SAME_ON_ANOTHER_FLOOR = {
+    *("care", "commit", "environments", "history"),
+    *("leases", "objects", "refs", "tables"),
+}
+"""Modules of one name in several rooms, which are one thing to its user, its rules, its rows."""
+TOLD_BY_ITS_ROOM = {
+    *("access", "address", "answers", "check", "credentials"),
+    *("device", "directories", "files", "host", "listing"),
+    *("memory", "mount", "names", "notes", "opened"),
+    *("opening", "places", "progress", "serving", "state"),
+    *("writing",),
+}
+"""Words that each of two rooms has a use for. None is added without need: find another name."""
+
+
+def _list_rooms_of(names: Iterator[tuple[str, Path]]) -> dict[str, list[str]]:
+    """The names that several modules have, without those of Modal's modules."""
+    found: dict[str, list[str]] = {}
+    for name, module in names:
+        if module.parts[:3] != ("volfs", "api", "modules"):
+            found.setdefault(name, []).append(str(module))
+    return {name: rooms for name, rooms in found.items() if len(rooms) > 1}
+
+
+def _iter_classes() -> Iterator[tuple[str, Path]]:
+    for module in MODULES:
+        for node in ast.walk(ast.parse((ROOT / module).read_bytes())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                yield node.name, module
+
+
+def test_a_class_has_its_name_alone() -> None:
+    """Who reads ``Session`` need not look at the imports to know which."""
+    shared = _list_rooms_of(_iter_classes())
+    assert {n: rooms for n, rooms in shared.items() if n not in MODAL_HAS_TWO} == {}
+
+
+def test_a_module_has_its_name_alone_or_shares_its_subject() -> None:
+    rooms = (m for m in MODULES if m.parts[0] == "volfs" and m.stem not in {"__init__", "__main__"})
+    known = SAME_ON_ANOTHER_FLOOR | TOLD_BY_ITS_ROOM
+    shared = _list_rooms_of((module.stem, module) for module in rooms)
+    assert {n: rooms for n, rooms in shared.items() if n not in known} == {}
+    assert known <= shared.keys(), "a name that is listed here is nobody's, or one room's"

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.buckets.gates import Gate
 from volfs.buckets.access import open_memory_bucket
 from volfs.buckets.cache_layout import BLOCK
-from volfs.buckets.cached_bucket import CachedBucket, CachedObject, Source
+from volfs.buckets.cached_bucket import CachedBucket, CachedObject, CacheSource
 from volfs.buckets.disk_cache import DiskCache
 from volfs.buckets.fetcher import AHEAD
 from volfs.buckets.objects import ObjectInfo
@@ -38,7 +38,7 @@ def cached(tmp_path: Path) -> Iterator[Open]:
     """Makes cached buckets that share one disk cache, and are closed at the end."""
     opened: list[CachedBucket] = []
 
-    def make(source: Source, limit: int = 256 * MIB, **settings: object) -> CachedBucket:
+    def make(source: CacheSource, limit: int = 256 * MIB, **settings: object) -> CachedBucket:
         disk = DiskCache(tmp_path / "cache", limit)
         bucket = CachedBucket(source, disk, place="s3://b", **settings)  # type: ignore[arg-type]
         opened.append(bucket)

@@ -28,7 +28,7 @@ from volfs.buckets.credentials import EARLY, Keys, Renewed, Token
 from volfs.buckets.google_credentials import find_google_signer
 from volfs.buckets.opening import find_endpoint, find_region, open_bucket, place_bucket
 from volfs.buckets.options import BucketOptions
-from volfs.buckets.wire import Request
+from volfs.buckets.wire import WireRequest
 from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError, VolfsError
 
 SECRET = "hush-hush-hush"
@@ -393,7 +393,7 @@ def test_tokens_of_a_service_account_are_renewed(gcs: GcsFake, tmp_path: Path) -
 
 def test_what_google_is_shown(tmp_path: Path, service: Service) -> None:
     nobody = {"HOME": str(tmp_path), "GCE_METADATA_HOST": service.host}
-    request = Request("GET", "/x", {}, {})
+    request = WireRequest("GET", "/x", {}, {})
 
     def shown(environ: dict[str, str], secret: dict[str, str] | None = None) -> str:
         signer = find_google_signer(BucketOptions(secret=secret, environ=environ))
@@ -430,9 +430,9 @@ def test_what_google_is_shown(tmp_path: Path, service: Service) -> None:
 
 
 def test_what_azure_is_shown(tmp_path: Path, service: Service) -> None:
-    request = Request("GET", "/x", {}, {})
+    request = WireRequest("GET", "/x", {}, {})
 
-    def sign(values: dict[str, str]) -> Request:
+    def sign(values: dict[str, str]) -> WireRequest:
         return find_azure_signer("account", BucketOptions(secret=values)).sign(request, "h")
 
     assert "authorization" not in sign({}).headers

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from volfs.buckets.access import Bucket
-from volfs.buckets.answers import TABLE, Failure, Kind, to_error
+from volfs.buckets.answers import TABLE, FailureKind, RequestFailure, to_error
 from volfs.buckets.memory import MemoryDoor
 from volfs.buckets.throttle import (
     FIRST,
@@ -132,9 +132,9 @@ def test_pauses_are_bounded(attempt: int, asked: float | None) -> None:
 
 
 def test_every_failure_has_its_line_and_says_what_and_where() -> None:
-    assert TABLE.keys() == set(Kind)
+    assert TABLE.keys() == set(FailureKind)
     for kind, row in TABLE.items():
-        error = to_error(Failure(kind, "detail"), "s3://bucket: GET key")
+        error = to_error(RequestFailure(kind, "detail"), "s3://bucket: GET key")
         assert isinstance(error, VolfsError)
         assert str(error).startswith(f"s3://bucket: GET key: {row.text}")
         assert str(error).endswith("(detail)")
@@ -142,7 +142,7 @@ def test_every_failure_has_its_line_and_says_what_and_where() -> None:
 
 class StuckDoor(MemoryDoor):
     def head(self, key: str, timeout: float) -> None:  # type: ignore[override]
-        raise Failure(Kind.SERVER, status=500)
+        raise RequestFailure(FailureKind.SERVER, status=500)
 
 
 def test_closing_ends_all_waiting() -> None:

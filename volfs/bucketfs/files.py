@@ -24,7 +24,7 @@ from volfs.model.text import show
 Buffer = bytes | bytearray | memoryview
 
 
-class ObjectReader(Protocol):
+class BucketObjectReader(Protocol):
     """An open object: ``volfs.buckets.cached_bucket.CachedObject``."""
 
     def read_at(self, offset: int, length: int) -> Buffer: ...
@@ -34,7 +34,7 @@ class ObjectReader(Protocol):
     def close(self) -> None: ...
 
 
-OpenObject = Callable[[ObjectInfo], ObjectReader]
+OpenObject = Callable[[ObjectInfo], BucketObjectReader]
 
 
 class FileHandle:
@@ -95,7 +95,7 @@ class Handles:
             close_reader(node)
         return node
 
-    def get_reader(self, node: FileNode) -> ObjectReader:
+    def get_reader(self, node: FileNode) -> BucketObjectReader:
         """The object of a file that is open, or written."""
         if node.reader is None:
             facts = node.facts

@@ -49,7 +49,7 @@ class ListedPage:
 
 
 @dataclass(slots=True)
-class Change:
+class NamedChange:
     """What this mount has done to a name: as if it was asked for at ``as_of``."""
 
     facts: Facts | None
@@ -68,7 +68,7 @@ class Listing:
     """What to ask for the page that begins there."""
     points: dict[bytes, Known] = field(default_factory=dict)
     """What was asked about single names, the oldest first."""
-    changes: dict[bytes, Change] = field(default_factory=dict)
+    changes: dict[bytes, NamedChange] = field(default_factory=dict)
     asking: int = 0
     """Requests about this directory that are on their way."""
 
@@ -165,7 +165,7 @@ class Listing:
         self.points.pop(name, None)
         for page in self.pages.values():
             _put(page, name, facts)
-        self.changes[name] = Change(facts, now)
+        self.changes[name] = NamedChange(facts, now)
 
     def doubt(self, name: bytes) -> None:
         """What is known of a name was seen to be wrong: it is asked about alone."""

@@ -10,7 +10,7 @@ import trio
 from volfs.bucketfs.directories import Directories
 from volfs.bucketfs.files import Handles, OpenObject
 from volfs.bucketfs.looking import Asker, Looking
-from volfs.bucketfs.naming import Naming
+from volfs.bucketfs.naming import FileNaming
 from volfs.bucketfs.nodes import AnyNode, FileNode
 from volfs.bucketfs.renaming import Renaming
 from volfs.bucketfs.staging import Staging
@@ -37,7 +37,7 @@ class BucketFiles:
         self.staging = staging
         turns = Turns()
         self.writing = Writing(state, bucket, self.handles, staging, turns)
-        self.naming = Naming(state, bucket, self.looking, self.writing, turns)
+        self.naming = FileNaming(state, bucket, self.looking, self.writing, turns)
         self.renaming = Renaming(self.naming)
 
     # --- inodes ----------------------------------------------------------

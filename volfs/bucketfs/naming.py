@@ -29,7 +29,7 @@ from volfs.errors import (
 from volfs.model.text import show
 
 
-class Naming:
+class FileNaming:
     """Making and removing names, and what else is changed of an inode."""
 
     def __init__(

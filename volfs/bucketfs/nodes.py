@@ -16,7 +16,7 @@ from volfs.bucketfs.listing import Listing
 from volfs.bucketfs.names import DIRECTORY, Facts
 
 if TYPE_CHECKING:
-    from volfs.bucketfs.files import ObjectReader
+    from volfs.bucketfs.files import BucketObjectReader
     from volfs.bucketfs.staged import Staged
 
 ROOT_INO = 1
@@ -68,7 +68,7 @@ class FileNode(Node):
     ) -> None:
         super().__init__(ino, parent, name)
         self.facts = facts
-        self.reader: ObjectReader | None = None
+        self.reader: BucketObjectReader | None = None
         """The object, open, as long as a handle is."""
         self.writers = 0
         """Handles that may write."""

@@ -13,7 +13,7 @@ from itertools import islice
 
 from volfs.bucketfs.files import close_reader
 from volfs.bucketfs.names import DIRECTORY, Facts, check_key, to_facts, to_part
-from volfs.bucketfs.naming import Naming
+from volfs.bucketfs.naming import FileNaming
 from volfs.bucketfs.nodes import AnyNode, DirectoryNode, FileNode
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.buckets.objects import ObjectInfo
@@ -40,7 +40,7 @@ COPIES_AT_ONCE = 16
 _TRIES = 3
 
 
-class Place:
+class RenamedPlace:
     """A name in a directory, and its key."""
 
     def __init__(self, directory: DirectoryNode, name: bytes) -> None:
@@ -52,7 +52,7 @@ class Place:
 class Renaming:
     """Renaming, over what makes and removes names."""
 
-    def __init__(self, naming: Naming) -> None:
+    def __init__(self, naming: FileNaming) -> None:
         self.naming = naming
         self.state = naming.state
         self.bucket = naming.bucket
@@ -64,8 +64,8 @@ class Renaming:
     ) -> None:
         """CrossDeviceError for what is too large, so that ``mv`` copies it."""
         self.state.check_writable()
-        source = Place(self.state.get_directory(parent), name)
-        target = Place(self.state.get_directory(new_parent), new_name)
+        source = RenamedPlace(self.state.get_directory(parent), name)
+        target = RenamedPlace(self.state.get_directory(new_parent), new_name)
         node = await self.naming.get(source.directory, name)
         there = await self.naming.find(target.directory, new_name)
         if there is node:
@@ -86,7 +86,13 @@ class Renaming:
     # --- files -----------------------------------------------------------
 
     async def _rename_file(
-        self, node: FileNode, source: Place, target: Place, there: AnyNode | None, *, replaces: bool
+        self,
+        node: FileNode,
+        source: RenamedPlace,
+        target: RenamedPlace,
+        there: AnyNode | None,
+        *,
+        replaces: bool,
     ) -> None:
         follows = True
         if node.staged is not None and node.staged.is_dirty:
@@ -111,7 +117,7 @@ class Renaming:
             self.state.nodes.detach(node)
 
     async def _copy(
-        self, node: FileNode, source: Place, target: Place, *, replaces: bool
+        self, node: FileNode, source: RenamedPlace, target: RenamedPlace, *, replaces: bool
     ) -> tuple[Facts, bool]:
         """The copy's facts, and whether it has the bytes of the object that is open."""
         pinned = node.facts
@@ -143,7 +149,7 @@ class Renaming:
     # --- directories -----------------------------------------------------
 
     async def _rename_directory(
-        self, node: DirectoryNode, source: Place, target: Place, there: AnyNode | None
+        self, node: DirectoryNode, source: RenamedPlace, target: RenamedPlace, there: AnyNode | None
     ) -> None:
         if target.directory.is_below(node):
             raise InvalidOperationError("a directory cannot be moved into itself")

@@ -43,7 +43,7 @@ class About(msgspec.Struct):
         return Facts(self.size, self.mtime_ns, self.etag) if self.etag else None
 
 
-class Piece(NamedTuple):
+class StagedPiece(NamedTuple):
     """A range of a file, and whether its bytes are the local file's or the object's."""
 
     is_local: bool
@@ -158,20 +158,20 @@ class Staged:
 
     # --- reading ---------------------------------------------------------
 
-    def find_pieces(self, start: int, end: int) -> list[Piece]:
+    def find_pieces(self, start: int, end: int) -> list[StagedPiece]:
         """Whose bytes a range has, in order."""
         end = min(end, self.size)
         if start >= end:
             return []
         kept = min(self._kept, end)
-        pieces, at = list[Piece](), start
+        pieces, at = list[StagedPiece](), start
         for gap_start, gap_end in self._written.find_gaps(start, kept) if start < kept else ():
             if at < gap_start:
-                pieces.append(Piece(True, at, gap_start))
-            pieces.append(Piece(False, gap_start, gap_end))
+                pieces.append(StagedPiece(True, at, gap_start))
+            pieces.append(StagedPiece(False, gap_start, gap_end))
             at = gap_end
         if at < end:
-            pieces.append(Piece(True, at, end))
+            pieces.append(StagedPiece(True, at, end))
         return pieces
 
     def read(self, start: int, end: int) -> bytes:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from volfs.bucketfs.names import Facts, to_facts
-from volfs.bucketfs.staged import Piece, Staged
+from volfs.bucketfs.staged import Staged, StagedPiece
 from volfs.buckets.access import Bucket
 from volfs.buckets.multipart import PARTS_MAX
 from volfs.buckets.objects import Data, ObjectInfo
@@ -32,11 +32,11 @@ ReadObject = Callable[[int, int], Data]
 """Bytes of the object that a file lay over: from an offset, so many."""
 
 
-class Source(NamedTuple):
+class UploadSource(NamedTuple):
     """What is uploaded: a file's bytes as they were divided when the upload began."""
 
     staged: Staged
-    pieces: list[Piece]
+    pieces: list[StagedPiece]
     size: int
     read_object: ReadObject | None
 
@@ -64,12 +64,12 @@ class Source(NamedTuple):
         return data
 
 
-def make_source(staged: Staged, read_object: ReadObject | None) -> Source:
+def make_source(staged: Staged, read_object: ReadObject | None) -> UploadSource:
     """To be called by the thread that changes the file."""
-    return Source(staged, staged.find_pieces(0, staged.size), staged.size, read_object)
+    return UploadSource(staged, staged.find_pieces(0, staged.size), staged.size, read_object)
 
 
-def upload(bucket: Bucket, key: str, source: Source, is_checked: bool) -> Facts:
+def upload(bucket: Bucket, key: str, source: UploadSource, is_checked: bool) -> Facts:
     """Write an object whole; it is there when this returns. StoreError.
 
     With ``is_checked``, the log says so if another object is replaced than was written over.
@@ -91,7 +91,7 @@ def _put_checked(bucket: Bucket, key: str, data: Data, base: Facts | None) -> Ob
     return bucket.put(key, data, etag=base.etag)
 
 
-def _put_parts(bucket: Bucket, key: str, source: Source, is_checked: bool) -> Facts:
+def _put_parts(bucket: Bucket, key: str, source: UploadSource, is_checked: bool) -> Facts:
     size = choose_part(source.size)
     starts = range(0, source.size, size)
     with bucket.open_multipart(key) as parts:

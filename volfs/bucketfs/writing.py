@@ -18,7 +18,7 @@ from volfs.bucketfs.staged import Staged
 from volfs.bucketfs.staging import Staging
 from volfs.bucketfs.state import BucketState
 from volfs.bucketfs.turns import Turns
-from volfs.bucketfs.uploads import Source, make_source, upload
+from volfs.bucketfs.uploads import UploadSource, make_source, upload
 from volfs.buckets.access import Bucket
 from volfs.errors import NotPermittedError, VolfsError
 from volfs.model.text import describe_error
@@ -132,12 +132,12 @@ class Writing:
             parent.pending.discard(name)
             self.state.note(parent, name, facts)
 
-    def _make_source(self, node: FileNode, staged: Staged) -> Source:
+    def _make_source(self, node: FileNode, staged: Staged) -> UploadSource:
         if all(piece.is_local for piece in staged.find_pieces(0, staged.size)):
             return make_source(staged, None)
         return make_source(staged, self.handles.get_reader(node).read_at)
 
-    async def _send(self, key: str, source: Source, is_checked: bool) -> Facts:
+    async def _send(self, key: str, source: UploadSource, is_checked: bool) -> Facts:
         run = self.handles.asker.run
         if source.size <= LIGHT:
             return await run(upload, self.bucket, key, source, is_checked)

@@ -9,11 +9,20 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from volfs.buckets.address import KEY_MAX
-from volfs.buckets.answers import Failure, Kind
-from volfs.buckets.calls import DEADLINE, Caller
+from volfs.buckets.answers import FailureKind, RequestFailure
+from volfs.buckets.calls import DEADLINE, RequestSender
 from volfs.buckets.memory import MemoryDoor
 from volfs.buckets.multipart import Multipart
-from volfs.buckets.objects import ALWAYS, BATCH, Condition, Data, Door, Leftover, ObjectInfo, Page
+from volfs.buckets.objects import (
+    ALWAYS,
+    BATCH,
+    AbandonedUpload,
+    Condition,
+    Data,
+    Door,
+    ObjectInfo,
+    Page,
+)
 from volfs.buckets.writing import put_marked
 from volfs.errors import InvalidPathError, ObjectChangedError
 
@@ -27,7 +36,7 @@ class Bucket:
         self.door = door
         self.prefix = prefix
         self.deadline = deadline
-        self._caller = Caller(door.describe(), deadline)
+        self._caller = RequestSender(door.describe(), deadline)
 
     def __repr__(self) -> str:
         return f"<Bucket {self.door.describe()}/{self.prefix}>"
@@ -74,8 +83,8 @@ class Bucket:
             info, data = self._caller.attempt(
                 "GET", key, lambda t: self.door.get(name, (offset, length), etag, t)
             )
-        except Failure as failure:
-            if failure.kind is Kind.BAD_RANGE:
+        except RequestFailure as failure:
+            if failure.kind is FailureKind.BAD_RANGE:
                 return b""
             raise self._caller.to_error(failure, "GET", key) from None
         self._check_etag(key, info, etag)
@@ -148,14 +157,14 @@ class Bucket:
 
     # --- what failed uploads have left ------------------------------------------
 
-    def list_leftovers(self, prefix: str = "") -> list[Leftover]:
+    def list_leftovers(self, prefix: str = "") -> list[AbandonedUpload]:
         """Multipart uploads that were begun below ``prefix`` and not ended, also by others."""
         name = self.prefix + prefix
         found = self._caller.ask("LIST", prefix, lambda t: self.door.list_leftovers(name, t))
         cut = len(self.prefix)
         return [leftover._replace(key=leftover.key[cut:]) for leftover in found]
 
-    def abort_leftover(self, leftover: Leftover) -> None:
+    def abort_leftover(self, leftover: AbandonedUpload) -> None:
         """Take back the room that an upload holds. Whoever is at it hears an error."""
         name = self._name(leftover.key)
         self._caller.ask("ABORT", leftover.key, lambda t: self.door.abort(name, leftover.upload, t))

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from volfs import errors
 
 
-class Kind(Enum):
+class FailureKind(Enum):
     """What went wrong, whatever service it was."""
 
     NO_OBJECT = "no-object"
@@ -55,75 +55,89 @@ class Row(NamedTuple):
     """Whether the service may have done what it was asked, all the same."""
 
 
-TABLE: dict[Kind, Row] = {
-    Kind.NO_OBJECT: Row(errors.ObjectNotFoundError, "there is no such object"),
-    Kind.NO_BUCKET: Row(
+TABLE: dict[FailureKind, Row] = {
+    FailureKind.NO_OBJECT: Row(errors.ObjectNotFoundError, "there is no such object"),
+    FailureKind.NO_BUCKET: Row(
         errors.BucketNotFoundError, "there is no such bucket; create it, or check its name"
     ),
-    Kind.EXISTS: Row(errors.ObjectExistsError, "an object of that name is there already"),
-    Kind.CHANGED: Row(errors.ObjectChangedError, "the object was replaced or deleted meanwhile"),
-    Kind.BAD_RANGE: Row(errors.InvalidError, "the object ends before that range"),
-    Kind.NO_UPLOAD: Row(
+    FailureKind.EXISTS: Row(errors.ObjectExistsError, "an object of that name is there already"),
+    FailureKind.CHANGED: Row(
+        errors.ObjectChangedError, "the object was replaced or deleted meanwhile"
+    ),
+    FailureKind.BAD_RANGE: Row(errors.InvalidError, "the object ends before that range"),
+    FailureKind.NO_UPLOAD: Row(
         errors.StoreError, "the multipart upload is gone: somebody aborted it, or it is too old"
     ),
-    Kind.BAD_KEY: Row(
+    FailureKind.BAD_KEY: Row(
         errors.StoreDeniedError,
         "the key is not known or its secret is wrong; check the credentials",
     ),
-    Kind.EXPIRED: Row(errors.StoreDeniedError, "the credentials have expired; renew them"),
-    Kind.NO_CREDENTIALS: Row(
+    FailureKind.EXPIRED: Row(errors.StoreDeniedError, "the credentials have expired; renew them"),
+    FailureKind.NO_CREDENTIALS: Row(
         errors.StoreDeniedError,
         "no credentials were found and the bucket is not public; set AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY, or give a secret",
     ),
-    Kind.DENIED: Row(
+    FailureKind.DENIED: Row(
         errors.StoreDeniedError, "these credentials may not do that; ask the bucket's owner"
     ),
-    Kind.CLOCK: Row(
+    FailureKind.CLOCK: Row(
         errors.StoreDeniedError, "this machine's clock differs from the service's; set the clock"
     ),
-    Kind.PAYER: Row(
+    FailureKind.PAYER: Row(
         errors.StoreDeniedError, "who reads this bucket pays for it; say that the requester pays"
     ),
-    Kind.ARCHIVED: Row(
+    FailureKind.ARCHIVED: Row(
         errors.StoreDeniedError, "the object is in an archive; have the service restore it first"
     ),
-    Kind.FULL: Row(errors.OutOfSpaceError, "the bucket has no room left, or its quota is used up"),
-    Kind.REGION: Row(errors.StoreError, "the bucket is in another region; give that as region="),
-    Kind.INVALID: Row(errors.StoreError, "the service does not take this request"),
-    Kind.BUSY: Row(errors.StoreUnavailableError, "the service asks for fewer requests", again=True),
-    Kind.RACE: Row(
+    FailureKind.FULL: Row(
+        errors.OutOfSpaceError, "the bucket has no room left, or its quota is used up"
+    ),
+    FailureKind.REGION: Row(
+        errors.StoreError, "the bucket is in another region; give that as region="
+    ),
+    FailureKind.INVALID: Row(errors.StoreError, "the service does not take this request"),
+    FailureKind.BUSY: Row(
+        errors.StoreUnavailableError, "the service asks for fewer requests", again=True
+    ),
+    FailureKind.RACE: Row(
         errors.StoreUnavailableError, "others write the same object", again=True, unclear=True
     ),
-    Kind.SERVER: Row(
+    FailureKind.SERVER: Row(
         errors.StoreUnavailableError, "the service has a fault", again=True, unclear=True
     ),
-    Kind.RESET: Row(errors.StoreUnavailableError, "the connection broke", again=True, unclear=True),
-    Kind.TIMEOUT: Row(errors.StoreTimeoutError, "no answer came in time", again=True, unclear=True),
-    Kind.SHORT: Row(
+    FailureKind.RESET: Row(
+        errors.StoreUnavailableError, "the connection broke", again=True, unclear=True
+    ),
+    FailureKind.TIMEOUT: Row(
+        errors.StoreTimeoutError, "no answer came in time", again=True, unclear=True
+    ),
+    FailureKind.SHORT: Row(
         errors.StoreUnavailableError, "the answer ended too early", again=True, unclear=True
     ),
-    Kind.REFUSED: Row(
+    FailureKind.REFUSED: Row(
         errors.StoreUnavailableError, "nothing answers there; check the endpoint", again=True
     ),
-    Kind.NO_HOST: Row(
+    FailureKind.NO_HOST: Row(
         errors.StoreUnavailableError,
         "the host's name is not known; check the endpoint and the network",
         again=True,
     ),
-    Kind.TLS: Row(errors.StoreError, "the host's certificate is not trusted; check the endpoint"),
-    Kind.AWAY: Row(
+    FailureKind.TLS: Row(
+        errors.StoreError, "the host's certificate is not trusted; check the endpoint"
+    ),
+    FailureKind.AWAY: Row(
         errors.StoreUnavailableError,
         "nothing has answered for some time; the service is tried again every few seconds",
     ),
 }
 
 
-class Failure(Exception):  # noqa: N818 - what is raised to users is an error of volfs
+class RequestFailure(Exception):  # noqa: N818 - what is raised to users is an error of volfs
     """One request that failed: its kind, and what the service said in its own words."""
 
     def __init__(
-        self, kind: Kind, detail: str = "", *, status: int = 0, wait: float | None = None
+        self, kind: FailureKind, detail: str = "", *, status: int = 0, wait: float | None = None
     ) -> None:
         super().__init__(kind, detail)
         self.kind = kind
@@ -137,7 +151,7 @@ class Failure(Exception):  # noqa: N818 - what is raised to users is an error of
         return TABLE[self.kind]
 
 
-def to_error(failure: Failure, what: str) -> errors.VolfsError:
+def to_error(failure: RequestFailure, what: str) -> errors.VolfsError:
     """The error of volfs for a failure. ``what`` is the bucket, the verb and the key."""
     said = f" ({failure.detail})" if failure.detail else ""
     return failure.row.error(f"{what}: {failure.row.text}{said}")

@@ -11,11 +11,11 @@ from uuid import uuid4
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.azure_codes import to_failure
 from volfs.buckets.bodies import check_span, cut_span, digest, to_lost
 from volfs.buckets.http_door import HttpDoor
-from volfs.buckets.objects import Condition, Data, Head, Leftover, ObjectInfo, Page
+from volfs.buckets.objects import AbandonedUpload, Condition, Data, ObjectHead, ObjectInfo, Page
 from volfs.buckets.wire import Reply, encode_path
 from volfs.buckets.xml_answers import get_text, iter_texts, parse, parse_http_time
 
@@ -35,10 +35,10 @@ class AzureDoor(HttpDoor):
 
     # --- objects ----------------------------------------------------------------
 
-    def head(self, key: str, timeout: float) -> Head:
+    def head(self, key: str, timeout: float) -> ObjectHead:
         headers = self._send("HEAD", key, timeout).headers
         size = int(headers.get("content-length", "0"))
-        return Head(_read_info(key, headers, size), headers.get(MARK, ""))
+        return ObjectHead(_read_info(key, headers, size), headers.get(MARK, ""))
 
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
@@ -59,7 +59,7 @@ class AzureDoor(HttpDoor):
         headers |= _require(condition) | ({MARK: mark} if mark else {})
         try:
             reply = self._send("PUT", key, timeout, headers=headers, body=data)
-        except Failure as failure:
+        except RequestFailure as failure:
             raise to_lost(failure, condition) from None
         return _read_info(key, reply.headers, len(data))
 
@@ -70,7 +70,7 @@ class AzureDoor(HttpDoor):
         headers = {"x-ms-copy-source": self._signer.vouch(url)} | _require(condition)
         try:
             reply = self._send("PUT", target, timeout, headers=headers)
-        except Failure as failure:
+        except RequestFailure as failure:
             raise to_lost(failure, condition) from None
         waiting = threading.Event()
         while reply.headers.get("x-ms-copy-status") == "pending":
@@ -81,8 +81,8 @@ class AzureDoor(HttpDoor):
     def delete(self, key: str, timeout: float) -> None:
         try:
             self._send("DELETE", key, timeout, headers={"x-ms-delete-snapshots": "include"})
-        except Failure as failure:
-            if failure.kind is not Kind.NO_OBJECT:
+        except RequestFailure as failure:
+            if failure.kind is not FailureKind.NO_OBJECT:
                 raise
 
     def delete_many(self, keys: Sequence[str], timeout: float) -> None:
@@ -128,11 +128,11 @@ class AzureDoor(HttpDoor):
     def abort(self, key: str, upload: str, timeout: float) -> None:
         """Nothing can be done: Azure itself forgets blocks after a week."""
 
-    def list_leftovers(self, prefix: str, timeout: float) -> list[Leftover]:
+    def list_leftovers(self, prefix: str, timeout: float) -> list[AbandonedUpload]:
         """None: blocks that belong to no blob cannot be told apart by uploads."""
         return []
 
-    def _to_failure(self, reply: Reply) -> Failure:
+    def _to_failure(self, reply: Reply) -> RequestFailure:
         return to_failure(reply, signed=self._signer.signs)
 
 
@@ -150,7 +150,7 @@ def _read_info(key: str, headers: object, size: int) -> ObjectInfo:
 def _read_entry(entry: Element) -> ObjectInfo:
     properties = entry.find("Properties")
     if properties is None:
-        raise Failure(Kind.SHORT, "an entry of the listing has no properties")
+        raise RequestFailure(FailureKind.SHORT, "an entry of the listing has no properties")
     etag = get_text(properties, "Etag").strip('"')
     time_ns = parse_http_time(get_text(properties, "Last-Modified"))
     size = int(get_text(properties, "Content-Length") or 0)
@@ -168,4 +168,4 @@ def _read_name(entry: Element) -> str:
 def _check_sum(reply: Reply) -> None:
     stated = reply.headers.get("content-md5")
     if stated and reply.status == 200 and digest(reply.body) != stated:
-        raise Failure(Kind.SHORT, "the bytes are not those that the service has")
+        raise RequestFailure(FailureKind.SHORT, "the bytes are not those that the service has")

@@ -2,55 +2,57 @@
 
 from __future__ import annotations
 
-from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.s3_codes import find_by_status, read_wait
 from volfs.buckets.wire import Reply
 from volfs.buckets.xml_answers import parse_error
 
-CODES: dict[str, Kind] = {
-    "BlobNotFound": Kind.NO_OBJECT,
-    "ResourceNotFound": Kind.NO_OBJECT,
-    "CannotVerifyCopySource": Kind.NO_OBJECT,
-    "ContainerNotFound": Kind.NO_BUCKET,
-    "ContainerBeingDeleted": Kind.NO_BUCKET,
-    "ContainerDisabled": Kind.NO_BUCKET,
-    "InvalidResourceName": Kind.NO_BUCKET,
-    "AuthenticationFailed": Kind.BAD_KEY,
-    "InvalidAuthenticationInfo": Kind.EXPIRED,
-    "NoAuthenticationInformation": Kind.NO_CREDENTIALS,
-    "PublicAccessNotPermitted": Kind.NO_CREDENTIALS,
-    "AuthorizationFailure": Kind.DENIED,
-    "AuthorizationPermissionMismatch": Kind.DENIED,
-    "InsufficientAccountPermissions": Kind.DENIED,
-    "AccountIsDisabled": Kind.DENIED,
-    "BlobImmutableDueToPolicy": Kind.DENIED,
-    "LeaseIdMissing": Kind.DENIED,
-    "BlobArchived": Kind.ARCHIVED,
-    "BlobBeingRehydrated": Kind.ARCHIVED,
-    "BlobAlreadyExists": Kind.EXISTS,
-    "ConditionNotMet": Kind.CHANGED,
-    "TargetConditionNotMet": Kind.CHANGED,
-    "InvalidRange": Kind.BAD_RANGE,
-    "InvalidBlockList": Kind.NO_UPLOAD,
-    "InvalidBlobOrBlock": Kind.NO_UPLOAD,
-    "Md5Mismatch": Kind.SHORT,
-    "IncompleteBody": Kind.SHORT,
-    "ServerBusy": Kind.BUSY,
-    "OperationTimedOut": Kind.TIMEOUT,
-    "InternalError": Kind.SERVER,
+CODES: dict[str, FailureKind] = {
+    "BlobNotFound": FailureKind.NO_OBJECT,
+    "ResourceNotFound": FailureKind.NO_OBJECT,
+    "CannotVerifyCopySource": FailureKind.NO_OBJECT,
+    "ContainerNotFound": FailureKind.NO_BUCKET,
+    "ContainerBeingDeleted": FailureKind.NO_BUCKET,
+    "ContainerDisabled": FailureKind.NO_BUCKET,
+    "InvalidResourceName": FailureKind.NO_BUCKET,
+    "AuthenticationFailed": FailureKind.BAD_KEY,
+    "InvalidAuthenticationInfo": FailureKind.EXPIRED,
+    "NoAuthenticationInformation": FailureKind.NO_CREDENTIALS,
+    "PublicAccessNotPermitted": FailureKind.NO_CREDENTIALS,
+    "AuthorizationFailure": FailureKind.DENIED,
+    "AuthorizationPermissionMismatch": FailureKind.DENIED,
+    "InsufficientAccountPermissions": FailureKind.DENIED,
+    "AccountIsDisabled": FailureKind.DENIED,
+    "BlobImmutableDueToPolicy": FailureKind.DENIED,
+    "LeaseIdMissing": FailureKind.DENIED,
+    "BlobArchived": FailureKind.ARCHIVED,
+    "BlobBeingRehydrated": FailureKind.ARCHIVED,
+    "BlobAlreadyExists": FailureKind.EXISTS,
+    "ConditionNotMet": FailureKind.CHANGED,
+    "TargetConditionNotMet": FailureKind.CHANGED,
+    "InvalidRange": FailureKind.BAD_RANGE,
+    "InvalidBlockList": FailureKind.NO_UPLOAD,
+    "InvalidBlobOrBlock": FailureKind.NO_UPLOAD,
+    "Md5Mismatch": FailureKind.SHORT,
+    "IncompleteBody": FailureKind.SHORT,
+    "ServerBusy": FailureKind.BUSY,
+    "OperationTimedOut": FailureKind.TIMEOUT,
+    "InternalError": FailureKind.SERVER,
 }
 _OVER = "not valid in the specified time frame"
 
 
-def to_failure(reply: Reply, *, signed: bool) -> Failure:
+def to_failure(reply: Reply, *, signed: bool) -> RequestFailure:
     """The failure that an answer with such a status and code stands for."""
     said = parse_error(reply.body)
     code = reply.headers.get("x-ms-error-code") or said.code
     kind = CODES.get(code) or find_by_status(reply.status)
-    if kind is Kind.BAD_KEY and _OVER in reply.text:
-        kind = Kind.EXPIRED
-    if kind in (Kind.DENIED, Kind.BAD_KEY, Kind.NO_OBJECT) and not signed:
-        kind = Kind.NO_CREDENTIALS if code != "BlobNotFound" else kind
+    if kind is FailureKind.BAD_KEY and _OVER in reply.text:
+        kind = FailureKind.EXPIRED
+    if kind in (FailureKind.DENIED, FailureKind.BAD_KEY, FailureKind.NO_OBJECT) and not signed:
+        kind = FailureKind.NO_CREDENTIALS if code != "BlobNotFound" else kind
     # The details of a signature that does not fit are no reader's business.
-    text = code if kind is Kind.BAD_KEY else said._replace(code=code).text
-    return Failure(kind, text or f"HTTP {reply.status}", status=reply.status, wait=read_wait(reply))
+    text = code if kind is FailureKind.BAD_KEY else said._replace(code=code).text
+    return RequestFailure(
+        kind, text or f"HTTP {reply.status}", status=reply.status, wait=read_wait(reply)
+    )

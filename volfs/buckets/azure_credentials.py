@@ -17,7 +17,7 @@ from volfs.buckets.google_credentials import read_token
 from volfs.buckets.metadata import QUICK, ask_json
 from volfs.buckets.options import BucketOptions
 from volfs.buckets.signing import NoSigner, Signer, TokenSigner
-from volfs.buckets.wire import Request, encode_query
+from volfs.buckets.wire import WireRequest, encode_query
 from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError
 
 VERSION = "2021-12-02"
@@ -56,7 +56,7 @@ class SharedKeySigner(NoSigner):
     def signs(self) -> bool:
         return True
 
-    def sign(self, request: Request, host: str) -> Request:
+    def sign(self, request: WireRequest, host: str) -> WireRequest:
         headers = dated(request.headers)
         length = {"content-length": str(len(request.body))} if len(request.body) else {}
         lines = [(headers | length).get(name, "") for name in _SIGNED]
@@ -82,7 +82,7 @@ class SasSigner(NoSigner):
     def signs(self) -> bool:
         return True
 
-    def sign(self, request: Request, host: str) -> Request:
+    def sign(self, request: WireRequest, host: str) -> WireRequest:
         query = request.query | self._pairs
         return request._replace(query=query, headers=dated(request.headers))
 
@@ -93,14 +93,14 @@ class SasSigner(NoSigner):
 class AzureTokenSigner(TokenSigner):
     """Shows the token of an identity."""
 
-    def sign(self, request: Request, host: str) -> Request:
+    def sign(self, request: WireRequest, host: str) -> WireRequest:
         return super().sign(request._replace(headers=dated(request.headers)), host)
 
 
 class PublicSigner(NoSigner):
     """For containers that all may read."""
 
-    def sign(self, request: Request, host: str) -> Request:
+    def sign(self, request: WireRequest, host: str) -> WireRequest:
         return request._replace(headers=dated(request.headers))
 
 

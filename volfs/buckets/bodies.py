@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 
-from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.objects import Condition, Data
 from volfs.buckets.wire import Reply
 
@@ -27,13 +27,13 @@ def is_whole(reply: Reply) -> bool:
     return hashlib.md5(reply.body, usedforsecurity=False).hexdigest() == etag
 
 
-def to_lost(failure: Failure, condition: Condition) -> Failure:
+def to_lost(failure: RequestFailure, condition: Condition) -> RequestFailure:
     """A condition that did not hold has its own name: what was asked decides which."""
-    if failure.status == 412 or failure.kind is Kind.CHANGED:
-        kind = Kind.EXISTS if condition.create else Kind.CHANGED
-        return Failure(kind, status=failure.status)
-    if failure.kind is Kind.NO_OBJECT and condition.etag is not None:
-        return Failure(Kind.CHANGED, status=failure.status)
+    if failure.status == 412 or failure.kind is FailureKind.CHANGED:
+        kind = FailureKind.EXISTS if condition.create else FailureKind.CHANGED
+        return RequestFailure(kind, status=failure.status)
+    if failure.kind is FailureKind.NO_OBJECT and condition.etag is not None:
+        return RequestFailure(FailureKind.CHANGED, status=failure.status)
     return failure
 
 
@@ -42,18 +42,18 @@ def cut_span(body: bytes, span: tuple[int, int] | None) -> Data:
     if span is None:
         return body
     if span[0] >= len(body):
-        raise Failure(Kind.BAD_RANGE, status=416)
+        raise RequestFailure(FailureKind.BAD_RANGE, status=416)
     return body[span[0] : span[0] + span[1]]
 
 
 def check_span(reply: Reply, span: tuple[int, int]) -> int:
-    """The size of the whole object. ``Failure`` if other bytes came than were asked for."""
+    """The size of the whole object. ``RequestFailure`` if other bytes came than were asked for."""
     stated = reply.headers.get("content-range", "")
     bounds, _, size = stated.removeprefix("bytes ").partition("/")
     first, _, last = bounds.partition("-")
     if not (first.isdecimal() and last.isdecimal() and size.isdecimal()):
-        raise Failure(Kind.SHORT, f"the answer has no range: {stated!r}")
+        raise RequestFailure(FailureKind.SHORT, f"the answer has no range: {stated!r}")
     wanted = min(span[0] + span[1], int(size)) - span[0]
     if int(first) != span[0] or len(reply.body) != wanted:
-        raise Failure(Kind.SHORT, f"{len(reply.body)} of {wanted} bytes came")
+        raise RequestFailure(FailureKind.SHORT, f"{len(reply.body)} of {wanted} bytes came")
     return int(size)

@@ -11,7 +11,7 @@ import os
 import weakref
 from typing import NamedTuple, TypeAlias
 
-from volfs.buckets.cache_layout import BLOCK, PAGE, Segment, read_sums
+from volfs.buckets.cache_layout import BLOCK, PAGE, CachedSegment, read_sums
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Piece: TypeAlias = tuple[int, Buffer]
@@ -39,7 +39,7 @@ class CacheFile:
         *("is_damaged", "is_gone", "is_used", "segment"),
     )
 
-    def __init__(self, segment: Segment, fd: int) -> None:
+    def __init__(self, segment: CachedSegment, fd: int) -> None:
         self.segment = segment
         self.is_gone = False
         """Whether it was deleted, or is no file of this segment any more."""

@@ -44,7 +44,7 @@ def make_content(place: str, key: str, etag: str, size: int) -> Content:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class CachedSegment:
     """What one cache file is of."""
 
     content: Content
@@ -111,11 +111,11 @@ def pack_sums(sums: list[int]) -> bytes:
     return struct.pack(f"<{len(sums)}Q", *sums)
 
 
-def iter_segments(content: Content, start: int, end: int) -> list[tuple[Segment, int, int]]:
+def iter_segments(content: Content, start: int, end: int) -> list[tuple[CachedSegment, int, int]]:
     """The segments with these bytes of an object, and which bytes of each."""
     found = []
     while start < end:
-        segment = Segment(content, start // SEGMENT)
+        segment = CachedSegment(content, start // SEGMENT)
         stop = min(end, segment.start + SEGMENT)
         found.append((segment, start - segment.start, stop - segment.start))
         start = stop

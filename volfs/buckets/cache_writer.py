@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from volfs.buckets.disk_cache import DiskCache
-from volfs.buckets.parts import Part
+from volfs.buckets.parts import ArrivedPart
 
 BACKLOG = 128 << 20
 """Bytes that wait at most. Read-ahead has less memory, and waits; what is wanted does not wait,
@@ -26,7 +26,7 @@ class CacheWriter:
         self._disk = disk
         self._when_done = when_done
         self._turn = threading.Condition()
-        self._waiting: deque[Part] = deque()
+        self._waiting: deque[ArrivedPart] = deque()
         self._size = 0
         self._thread: threading.Thread | None = None
         self._began: float | None = None
@@ -44,7 +44,7 @@ class CacheWriter:
         """Whether it keeps up with anything."""
         return self._disk.is_usable and not self._is_stuck()
 
-    def offer(self, part: Part) -> bool:
+    def offer(self, part: ArrivedPart) -> bool:
         """Whether it will try. The part is ``is_leaving`` until it has."""
         if not self._disk.is_usable:
             return False

@@ -21,9 +21,9 @@ from volfs.buckets.cache_layout import BLOCK, Content, make_content
 from volfs.buckets.cache_writer import CacheWriter
 from volfs.buckets.calls import DEADLINE
 from volfs.buckets.disk_cache import DiskCache
-from volfs.buckets.fetcher import Fetcher, Target
+from volfs.buckets.fetcher import FetchedObject, Fetcher
 from volfs.buckets.objects import ObjectInfo
-from volfs.buckets.parts import Assembly, Part
+from volfs.buckets.parts import ArrivedPart, Assembly
 from volfs.errors import StoreError, StoreUnavailableError
 from volfs.model.ranges import LAST_WINDOW, MIB, Range, ReadAhead, join_ranges, round_out, subtract
 
@@ -32,7 +32,7 @@ _TRIES = 3
 """Of a body that comes too short."""
 
 
-class Source(Protocol):
+class CacheSource(Protocol):
     """What is needed of a bucket."""
 
     def get_range(self, key: str, offset: int, length: int, *, etag: str | None = None) -> Buffer:
@@ -48,7 +48,7 @@ class CachedBucket:
 
     def __init__(
         self,
-        bucket: Source,
+        bucket: CacheSource,
         disk: DiskCache,
         *,
         place: str | None = None,
@@ -88,7 +88,7 @@ class CachedBucket:
         self.check_process()
         etag = None if is_immutable else info.etag or None
         said = "immutable" if is_immutable else etag or f"none:{secrets.token_hex(16)}"
-        target = Target(info.key, etag, self._name(info, said))
+        target = FetchedObject(info.key, etag, self._name(info, said))
         with self._lock:
             self._users[target.content] += 1
         return CachedObject(self, target)
@@ -100,7 +100,7 @@ class CachedBucket:
         """
         content, end = self._name(info, info.etag), offset + len(data)
         if info.etag and len(data) and not offset % BLOCK and (end == info.size or not end % BLOCK):
-            self.writer.offer(Part(content, offset, data, is_read=True))
+            self.writer.offer(ArrivedPart(content, offset, data, is_read=True))
 
     def _name(self, info: ObjectInfo, etag: str) -> Content:
         return make_content(self._place, self._prefix + info.key, etag, info.size)
@@ -128,7 +128,7 @@ class CachedBucket:
         with self._lock:
             self._streams += change
 
-    def forget(self, target: Target) -> None:
+    def forget(self, target: FetchedObject) -> None:
         """One user less; after the last one nothing is read ahead."""
         with self._lock:
             self._users[target.content] -= 1
@@ -139,7 +139,7 @@ class CachedBucket:
 
     # --- for the fetcher -------------------------------------------------
 
-    def _fetch(self, target: Target, start: int, end: int) -> Buffer:
+    def _fetch(self, target: FetchedObject, start: int, end: int) -> Buffer:
         for _ in range(_TRIES):
             data = self._bucket.get_range(target.key, start, end - start, etag=target.etag)
             if len(data) == end - start:
@@ -150,10 +150,10 @@ class CachedBucket:
             f"{target.key}: {len(data)} bytes came instead of {end - start}, {_TRIES} times"
         )
 
-    def _keep(self, part: Part) -> bool:
+    def _keep(self, part: ArrivedPart) -> bool:
         return self.writer.offer(part)
 
-    def _narrow(self, target: Target, whole: Range) -> Range | None:
+    def _narrow(self, target: FetchedObject, whole: Range) -> Range | None:
         """From the first byte that is not on the disk to the last one."""
         missing = subtract([whole], self.disk.list_present(target.content, *whole))
         return (missing[0][0], missing[-1][1]) if missing else None
@@ -174,7 +174,7 @@ def open_cached_bucket(bucket: Bucket, disk: DiskCache | None = None) -> CachedB
 class CachedObject:
     """One object, as long as somebody has it open. Thread-safe."""
 
-    def __init__(self, bucket: CachedBucket, target: Target) -> None:
+    def __init__(self, bucket: CachedBucket, target: FetchedObject) -> None:
         self._bucket = bucket
         self._target = target
         self._ahead = ReadAhead(target.content.size)

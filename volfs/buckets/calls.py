@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from volfs.buckets.answers import Failure, Kind, to_error
+from volfs.buckets.answers import FailureKind, RequestFailure, to_error
 from volfs.buckets.throttle import Outage, Throttle, pause_before
 from volfs.errors import StoreError, StoreUnavailableError, VolfsError
 
@@ -36,7 +36,7 @@ class Deadline:
         return max(0.0, self._end - time.monotonic())
 
 
-class Caller:
+class RequestSender:
     """Sends the requests of one bucket: throttled, repeated, and only in its own process."""
 
     def __init__(self, name: str, deadline: float) -> None:
@@ -61,10 +61,10 @@ class Caller:
         """The answer; or, when asking again is not worth it, an error of the table of failures."""
         try:
             return self.attempt(verb, key, send, size=size)
-        except Failure as failure:
+        except RequestFailure as failure:
             raise self.to_error(failure, verb, key) from None
 
-    def to_error(self, failure: Failure, verb: str, key: str) -> VolfsError:
+    def to_error(self, failure: RequestFailure, verb: str, key: str) -> VolfsError:
         """The error of volfs for the last failure of a call."""
         return to_error(failure, self.name_of(verb, key))
 
@@ -75,9 +75,9 @@ class Caller:
         send: Send[T],
         *,
         size: int = 0,
-        decide: Callable[[Failure], T | None] | None = None,
+        decide: Callable[[RequestFailure], T | None] | None = None,
     ) -> T:
-        """As ``ask``, with the last ``Failure`` as it is.
+        """As ``ask``, with the last ``RequestFailure`` as it is.
 
         ``decide`` is asked after each attempt that may have been done all the same; what it
         returns is the answer, and None means that the request is to be sent again.
@@ -85,12 +85,12 @@ class Caller:
         self.check_process()
         deadline = Deadline(self._deadline + size / UPLOAD_RATE)
         if not self.outage.may_try():
-            raise Failure(Kind.AWAY)
+            raise RequestFailure(FailureKind.AWAY)
         attempt = 1
         while True:
             try:
                 reply = self._send(send, deadline)
-            except Failure as failure:
+            except RequestFailure as failure:
                 found = self._consider(failure, decide)
                 if found is not None:
                     return found
@@ -119,23 +119,28 @@ class Caller:
             with self.throttle.slot(deadline.left):
                 return send(min(ATTEMPT, max(deadline.left, 0.1)))
         except TimeoutError:
-            raise Failure(Kind.TIMEOUT, "too many requests were waiting") from None
+            raise RequestFailure(FailureKind.TIMEOUT, "too many requests were waiting") from None
 
-    def _consider(self, failure: Failure, decide: Callable[[Failure], T | None] | None) -> T | None:
-        if failure.kind is Kind.BUSY:
+    def _consider(
+        self, failure: RequestFailure, decide: Callable[[RequestFailure], T | None] | None
+    ) -> T | None:
+        if failure.kind is FailureKind.BUSY:
             self.throttle.slow_down()
         return decide(failure) if decide is not None else None
 
-    def _is_worth(self, failure: Failure, attempt: int) -> bool:
+    def _is_worth(self, failure: RequestFailure, attempt: int) -> bool:
         """An endpoint that never answered is a wrong one, more likely than one that is away."""
         self._answered = self._answered or failure.status != 0
-        if failure.kind in (Kind.REFUSED, Kind.NO_HOST) and not self._answered:
+        if failure.kind in (FailureKind.REFUSED, FailureKind.NO_HOST) and not self._answered:
             return attempt < FIRST_ATTEMPTS
         return failure.row.again
 
-    def _judge(self, failure: Failure) -> None:
+    def _judge(self, failure: RequestFailure) -> None:
         """A service that refuses is there; one that does not answer may be away."""
-        if issubclass(failure.row.error, StoreUnavailableError) or failure.kind is Kind.TIMEOUT:
+        if (
+            issubclass(failure.row.error, StoreUnavailableError)
+            or failure.kind is FailureKind.TIMEOUT
+        ):
             self.outage.fail()
         else:
             self.outage.succeed()

@@ -24,8 +24,8 @@ from volfs.buckets.cache_file import OPEN, Buffer, CacheFile, Piece
 from volfs.buckets.cache_layout import (
     BLOCK,
     PAGE,
+    CachedSegment,
     Content,
-    Segment,
     iter_segments,
     pack_sums,
     read_sums,
@@ -55,7 +55,7 @@ class DiskCache:
         self.place = CachePlace(directory)
         self.damaged = 0
         """How many blocks were not what was put there, as far as this process met them."""
-        self._open: OrderedDict[Segment, CacheFile] = OrderedDict()
+        self._open: OrderedDict[CachedSegment, CacheFile] = OrderedDict()
         self._mutex = threading.Lock()
         self._open_max = min(OPEN_MAX, max(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8))
         self._not_before = 0.0
@@ -103,13 +103,17 @@ class DiskCache:
             for a, b in self._find_present(segment, low, high)
         ]
 
-    def _find_present(self, segment: Segment, start: int, end: int) -> list[Range]:
+    def _find_present(self, segment: CachedSegment, start: int, end: int) -> list[Range]:
         return self._ask(segment, lambda file: file.find_present(start, end), waits=True) or []
 
-    def _read_segment(self, segment: Segment, start: int, end: int, waits: bool) -> Buffer | None:
+    def _read_segment(
+        self, segment: CachedSegment, start: int, end: int, waits: bool
+    ) -> Buffer | None:
         return self._ask(segment, lambda file: file.read(start, end, waits=waits), waits=waits)
 
-    def _ask(self, segment: Segment, ask: Callable[[CacheFile], T], *, waits: bool) -> T | None:
+    def _ask(
+        self, segment: CachedSegment, ask: Callable[[CacheFile], T], *, waits: bool
+    ) -> T | None:
         """What its file answers; of a file that was deleted, the one that came after it.
 
         Without ``waits`` only of a file that is open: to open one may take its time.
@@ -137,14 +141,14 @@ class DiskCache:
         except (OSError, LocalFileError):
             return True
 
-    def _find_open(self, segment: Segment) -> CacheFile | None:
+    def _find_open(self, segment: CachedSegment) -> CacheFile | None:
         with self._mutex:
             file = self._open.get(segment)
             if file is not None:
                 self._open.move_to_end(segment)
             return file
 
-    def _open_file(self, segment: Segment) -> CacheFile | None:
+    def _open_file(self, segment: CachedSegment) -> CacheFile | None:
         if not self.limit:
             return None
         try:
@@ -220,7 +224,7 @@ class DiskCache:
             return Account(root, lock, self.limit).clear()
 
 
-def _write_segment(account: Account, segment: Segment, start: int, data: memoryview) -> bool:
+def _write_segment(account: Account, segment: CachedSegment, start: int, data: memoryview) -> bool:
     """Whether there was room. OSError."""
     fd = _open_segment(account, segment)
     try:
@@ -248,7 +252,7 @@ def _write_segment(account: Account, segment: Segment, start: int, data: memoryv
             os.close(fd)
 
 
-def _open_segment(account: Account, segment: Segment) -> int:
+def _open_segment(account: Account, segment: CachedSegment) -> int:
     """Its file; -1 if there is none. What is not its file is deleted."""
     try:
         fd = os.open(segment.name, _WRITE, dir_fd=account.root)
@@ -268,7 +272,7 @@ def _open_segment(account: Account, segment: Segment) -> int:
     return -1
 
 
-def _make_file(account: Account, segment: Segment) -> int:
+def _make_file(account: Account, segment: CachedSegment) -> int:
     with suppress(FileExistsError):
         os.mkdir(segment.name.partition("/")[0], 0o700, dir_fd=account.root)
     flags = _WRITE | os.O_CREAT | os.O_EXCL

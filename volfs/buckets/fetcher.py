@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from volfs.buckets.cache_file import Buffer, Piece
 from volfs.buckets.cache_layout import BLOCK, Content
-from volfs.buckets.parts import Part, Parts
+from volfs.buckets.parts import ArrivedPart, Parts
 from volfs.errors import StoreTimeoutError, StoreUnavailableError
 from volfs.model.ranges import GAP, LONGEST, Range, cut_range, subtract
 
@@ -29,7 +29,7 @@ AHEAD_PART = 4 << 20
 IDLE = 10.0
 
 
-class Target(NamedTuple):
+class FetchedObject(NamedTuple):
     """Which object of the bucket a flight is of."""
 
     key: str
@@ -42,7 +42,7 @@ class Flight:
 
     __slots__ = ("_bytes", "end", "is_wanted", "start", "target", "was_wanted")
 
-    def __init__(self, target: Target, start: int, end: int, *, is_wanted: bool) -> None:
+    def __init__(self, target: FetchedObject, start: int, end: int, *, is_wanted: bool) -> None:
         self.target = target
         self.start = start
         self.end = end
@@ -71,7 +71,7 @@ class Flight:
         self._bytes.set_exception(error)
 
 
-Fetch = Callable[[Target, int, int], Buffer]
+Fetch = Callable[[FetchedObject, int, int], Buffer]
 """The bytes of a target from one offset to another. It may wait, repeat, and raise."""
 
 
@@ -84,9 +84,9 @@ class Fetcher:
         *,
         memory: int,
         count_slots: Callable[[], int] = lambda: THREADS,
-        keep: Callable[[Part], object] = lambda part: None,
+        keep: Callable[[ArrivedPart], object] = lambda part: None,
         count_leaving: Callable[[], int] = lambda: 0,
-        narrow: Callable[[Target, Range], Range | None] = lambda target, whole: whole,
+        narrow: Callable[[FetchedObject, Range], Range | None] = lambda target, whole: whole,
     ) -> None:
         self._fetch = fetch
         self._memory = memory
@@ -119,7 +119,9 @@ class Fetcher:
                 self._turn.notify()
         return found
 
-    def want(self, target: Target, ranges: Sequence[Range]) -> tuple[list[Piece], list[Flight]]:
+    def want(
+        self, target: FetchedObject, ranges: Sequence[Range]
+    ) -> tuple[list[Piece], list[Flight]]:
         """What brings these ranges: pieces that are in memory, and flights to wait for."""
         with self._turn:
             pieces = [p for one in ranges for p in self._parts.find(target.content, *one)]
@@ -131,7 +133,7 @@ class Fetcher:
             new = self._add(target, missing, LONGEST, is_wanted=True)
         return pieces, flights + new
 
-    def read_ahead(self, target: Target, ranges: Sequence[Range]) -> None:
+    def read_ahead(self, target: FetchedObject, ranges: Sequence[Range]) -> None:
         """Fetch these ranges when nothing wanted is in the way. Errors come to nobody."""
         with self._turn:
             there = [
@@ -163,11 +165,11 @@ class Fetcher:
         for flight in waiting:
             flight.fail(StoreUnavailableError(f"{flight.target.key}: the bucket was closed"))
 
-    def _find_flights(self, target: Target, ranges: Sequence[Range]) -> list[Flight]:
+    def _find_flights(self, target: FetchedObject, ranges: Sequence[Range]) -> list[Flight]:
         flights = self._flights.get(target.content, [])
         return [f for f in flights if any(f.start < end and start < f.end for start, end in ranges)]
 
-    def _extend(self, target: Target, start: int, end: int) -> bool:
+    def _extend(self, target: FetchedObject, start: int, end: int) -> bool:
         """Whether the flight that waits last takes these bytes along, as neighbours of its own."""
         last = self._ahead[-1] if self._ahead else None
         if last is None or last.target.content != target.content:
@@ -189,7 +191,7 @@ class Fetcher:
             self._wanted.append(flight)
 
     def _add(
-        self, target: Target, ranges: Sequence[Range], longest: int, *, is_wanted: bool
+        self, target: FetchedObject, ranges: Sequence[Range], longest: int, *, is_wanted: bool
     ) -> list[Flight]:
         if self._is_closed:
             raise StoreUnavailableError(f"{target.key}: the bucket was closed")
@@ -260,7 +262,7 @@ class Fetcher:
         except BaseException as error:  # noqa: BLE001  it is theirs who wait
             self._fail(flight, error)
             return
-        part = Part(target.content, start, data, is_read=flight.was_wanted)
+        part = ArrivedPart(target.content, start, data, is_read=flight.was_wanted)
         self._keep(part)
         with self._turn:
             self._parts.add(part)

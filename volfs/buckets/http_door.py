@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.objects import Data
 from volfs.buckets.signing import Signer
-from volfs.buckets.wire import Reply, Request, Wire, encode_path
+from volfs.buckets.wire import Reply, Wire, WireRequest, encode_path
 
 
-class Place(NamedTuple):
+class BucketPlace(NamedTuple):
     """Where the requests about a bucket go."""
 
     name: str
@@ -24,7 +24,7 @@ class HttpDoor:
     """Sends requests about one bucket. What the answers mean is the family's business."""
 
     def __init__(
-        self, place: Place, wire: Wire, signer: Signer, extra: Mapping[str, str] | None = None
+        self, place: BucketPlace, wire: Wire, signer: Signer, extra: Mapping[str, str] | None = None
     ) -> None:
         self._place = place
         self._wire = wire
@@ -43,7 +43,7 @@ class HttpDoor:
     def close(self) -> None:
         self._wire.close()
 
-    def _to_failure(self, reply: Reply) -> Failure:
+    def _to_failure(self, reply: Reply) -> RequestFailure:
         """What an answer that grants nothing stands for."""
         raise NotImplementedError
 
@@ -56,18 +56,18 @@ class HttpDoor:
         headers: dict[str, str] | None = None,
         body: Data = b"",
     ) -> Reply:
-        """The answer to a request that was granted; ``Failure`` for every other one.
+        """The answer to a request that was granted; ``RequestFailure`` for every other one.
 
         Credentials that have expired are renewed once, and the request sent again.
         """
         path = f"{self._place.path}/{encode_path(key)}"
-        request = Request(method, path, query or {}, self._extra | (headers or {}), body)
+        request = WireRequest(method, path, query or {}, self._extra | (headers or {}), body)
         reply = self._wire.send(self._signer.sign(request, self._wire.host), timeout)
         if 200 <= reply.status < 300:
             self._seen = True
             return reply
         failure = self._to_failure(reply)
-        if failure.kind is Kind.EXPIRED and self._signer.renew():
+        if failure.kind is FailureKind.EXPIRED and self._signer.renew():
             reply = self._wire.send(self._signer.sign(request, self._wire.host), timeout)
             if 200 <= reply.status < 300:
                 return reply

@@ -11,8 +11,16 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from volfs.buckets.answers import Failure, Kind
-from volfs.buckets.objects import BATCH, Condition, Data, Head, Leftover, ObjectInfo, Page
+from volfs.buckets.answers import FailureKind, RequestFailure
+from volfs.buckets.objects import (
+    BATCH,
+    AbandonedUpload,
+    Condition,
+    Data,
+    ObjectHead,
+    ObjectInfo,
+    Page,
+)
 
 
 class _Stored(NamedTuple):
@@ -22,7 +30,7 @@ class _Stored(NamedTuple):
 
 
 class _Upload(NamedTuple):
-    leftover: Leftover
+    leftover: AbandonedUpload
     parts: dict[int, bytes]
 
 
@@ -46,10 +54,10 @@ class MemoryDoor:
     def close(self) -> None:
         """Nothing is held open."""
 
-    def head(self, key: str, timeout: float) -> Head:
+    def head(self, key: str, timeout: float) -> ObjectHead:
         with self._lock:
             stored = self._get(key)
-        return Head(stored.info, stored.mark)
+        return ObjectHead(stored.info, stored.mark)
 
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
@@ -57,12 +65,12 @@ class MemoryDoor:
         with self._lock:
             stored = self._get(key)
         if etag is not None and etag != stored.info.etag:
-            raise Failure(Kind.CHANGED, status=412)
+            raise RequestFailure(FailureKind.CHANGED, status=412)
         if span is None:
             return stored.info, stored.data
         offset, length = span
         if offset >= stored.info.size:
-            raise Failure(Kind.BAD_RANGE, status=416)
+            raise RequestFailure(FailureKind.BAD_RANGE, status=416)
         return stored.info, stored.data[offset : offset + length]
 
     def put(
@@ -83,7 +91,7 @@ class MemoryDoor:
 
     def delete_many(self, keys: Sequence[str], timeout: float) -> None:
         if len(keys) > BATCH:
-            raise Failure(Kind.INVALID, f"more than {BATCH} keys", status=400)
+            raise RequestFailure(FailureKind.INVALID, f"more than {BATCH} keys", status=400)
         for key in keys:
             self.delete(key, timeout)
 
@@ -108,7 +116,7 @@ class MemoryDoor:
     def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
         with self._lock:
             upload = f"upload-{next(self._numbers)}"
-            self._uploads[upload] = _Upload(Leftover(key, upload, time.time_ns()), {})
+            self._uploads[upload] = _Upload(AbandonedUpload(key, upload, time.time_ns()), {})
         return upload
 
     def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
@@ -122,7 +130,7 @@ class MemoryDoor:
         with self._lock:
             found = self._get_upload(key, upload).parts
             if any(number not in found for number, _ in parts):
-                raise Failure(Kind.INVALID, "a part is missing", status=400)
+                raise RequestFailure(FailureKind.INVALID, "a part is missing", status=400)
             del self._uploads[upload]
             return self._store(key, b"".join(found[number] for number, _ in parts), mark)
 
@@ -130,30 +138,30 @@ class MemoryDoor:
         with self._lock:
             self._uploads.pop(upload, None)
 
-    def list_leftovers(self, prefix: str, timeout: float) -> list[Leftover]:
+    def list_leftovers(self, prefix: str, timeout: float) -> list[AbandonedUpload]:
         with self._lock:
             found = [upload.leftover for upload in self._uploads.values()]
         return [leftover for leftover in found if leftover.key.startswith(prefix)]
 
     def _get(self, key: str) -> _Stored:
         if key not in self._objects:
-            raise Failure(Kind.NO_OBJECT, status=404)
+            raise RequestFailure(FailureKind.NO_OBJECT, status=404)
         return self._objects[key]
 
     def _get_upload(self, key: str, upload: str) -> _Upload:
         found = self._uploads.get(upload)
         if found is None or found.leftover.key != key:
-            raise Failure(Kind.NO_UPLOAD, status=404)
+            raise RequestFailure(FailureKind.NO_UPLOAD, status=404)
         return found
 
     def _check(self, key: str, condition: Condition) -> None:
         stored = self._objects.get(key)
         if condition.create and stored is not None:
-            raise Failure(Kind.EXISTS, status=412)
+            raise RequestFailure(FailureKind.EXISTS, status=412)
         if condition.etag is None:
             return
         if stored is None or stored.info.etag != condition.etag:
-            raise Failure(Kind.CHANGED, status=412)
+            raise RequestFailure(FailureKind.CHANGED, status=412)
 
     def _store(self, key: str, data: bytes, mark: str) -> ObjectInfo:
         etag = f'"{next(self._numbers):032x}"'

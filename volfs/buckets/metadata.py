@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from volfs.buckets.answers import Failure
-from volfs.buckets.wire import Reply, Request, Wire
+from volfs.buckets.answers import RequestFailure
+from volfs.buckets.wire import Reply, Wire, WireRequest
 from volfs.errors import StoreDeniedError, StoreUnavailableError
 
 QUICK = 1.0
@@ -29,8 +29,8 @@ def ask(
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     wire = Wire(f"{parts.scheme}://{parts.netloc}")
     try:
-        return wire.send(Request(method, target, {}, dict(headers or {}), body), timeout)
-    except Failure as failure:
+        return wire.send(WireRequest(method, target, {}, dict(headers or {}), body), timeout)
+    except RequestFailure as failure:
         raise StoreUnavailableError(f"credentials: {failure.row.text} ({parts.netloc})") from None
     finally:
         wire.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
-from volfs.buckets.answers import Failure, Kind, to_error
-from volfs.buckets.calls import Caller
+from volfs.buckets.answers import FailureKind, RequestFailure, to_error
+from volfs.buckets.calls import RequestSender
 from volfs.buckets.objects import Data, Door, ObjectInfo
 from volfs.buckets.writing import make_mark
 from volfs.errors import InvalidError, VolfsError
@@ -19,7 +19,7 @@ PART_MIN = 5 * 1024 * 1024
 class Multipart:
     """Parts may be put by many threads at once. As a context, an error aborts the upload."""
 
-    def __init__(self, caller: Caller, door: Door, name: str, cut: int) -> None:
+    def __init__(self, caller: RequestSender, door: Door, name: str, cut: int) -> None:
         self._caller = caller
         self._door = door
         self._name = name
@@ -67,7 +67,7 @@ class Multipart:
         with self._lock:
             parts = sorted(self._parts.items())
         if self._over:
-            raise to_error(Failure(Kind.NO_UPLOAD), what)
+            raise to_error(RequestFailure(FailureKind.NO_UPLOAD), what)
         try:
             info = self._caller.attempt(
                 "COMPLETE",
@@ -75,7 +75,7 @@ class Multipart:
                 lambda t: self._door.complete(self._name, self.upload, parts, self._mark, t),
                 decide=self._decide,
             )
-        except Failure as failure:
+        except RequestFailure as failure:
             raise to_error(failure, what) from None
         self._over = True
         return info._replace(key=self._key)
@@ -85,13 +85,13 @@ class Multipart:
         self._over = True
         self._caller.ask("ABORT", self._key, lambda t: self._door.abort(self._name, self.upload, t))
 
-    def _decide(self, failure: Failure) -> ObjectInfo | None:
+    def _decide(self, failure: RequestFailure) -> ObjectInfo | None:
         """An upload that is gone after an answer that got lost may be complete."""
-        if not failure.row.unclear and failure.kind is not Kind.NO_UPLOAD:
+        if not failure.row.unclear and failure.kind is not FailureKind.NO_UPLOAD:
             return None
         try:
             head = self._door.head(self._name, timeout=5.0)
-        except Failure:
+        except RequestFailure:
             return None
         return head.info if head.mark == self._mark else None
 

@@ -41,7 +41,7 @@ class Condition(NamedTuple):
 ALWAYS = Condition()
 
 
-class Head(NamedTuple):
+class ObjectHead(NamedTuple):
     """What is known of an object without its bytes."""
 
     info: ObjectInfo
@@ -49,7 +49,7 @@ class Head(NamedTuple):
     """What the write that made it was given to be known by; empty without one."""
 
 
-class Leftover(NamedTuple):
+class AbandonedUpload(NamedTuple):
     """A multipart upload that was begun and neither completed nor aborted."""
 
     key: str
@@ -75,7 +75,7 @@ class Door(Protocol):
 
     def close(self) -> None: ...
 
-    def head(self, key: str, timeout: float) -> Head: ...
+    def head(self, key: str, timeout: float) -> ObjectHead: ...
 
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
@@ -112,4 +112,4 @@ class Door(Protocol):
     def abort(self, key: str, upload: str, timeout: float) -> None:
         """Forget an upload, whether or not there is one."""
 
-    def list_leftovers(self, prefix: str, timeout: float) -> list[Leftover]: ...
+    def list_leftovers(self, prefix: str, timeout: float) -> list[AbandonedUpload]: ...

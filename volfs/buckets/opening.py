@@ -16,7 +16,7 @@ from volfs.buckets.azure import AzureDoor
 from volfs.buckets.azure_credentials import find_azure_signer
 from volfs.buckets.gcs import GcsDoor
 from volfs.buckets.google_credentials import find_google_signer
-from volfs.buckets.http_door import Place
+from volfs.buckets.http_door import BucketPlace
 from volfs.buckets.objects import Door
 from volfs.buckets.options import BucketOptions
 from volfs.buckets.s3 import S3Door
@@ -59,7 +59,7 @@ def _open_gcs(address: BucketAddress, options: BucketOptions) -> Door:
             raise InvalidError(f"{address.name}: set GOOGLE_CLOUD_PROJECT, which is to pay")
         extra["x-goog-user-project"] = project
     base = urlsplit(address.endpoint or GOOGLE_ROOT).path
-    place = Place(address.name, f"{base}/{address.bucket}")
+    place = BucketPlace(address.name, f"{base}/{address.bucket}")
     return GcsDoor(place, wire, find_google_signer(options), extra)
 
 
@@ -70,7 +70,7 @@ def _open_azure(address: BucketAddress, options: BucketOptions) -> Door:
     in_host = (parts.hostname or "").startswith(f"{address.account}.")
     in_path = parts.path.strip("/") == address.account
     account = "" if in_host or in_path else f"/{address.account}"
-    place = Place(address.name, f"{parts.path}{account}/{address.bucket}")
+    place = BucketPlace(address.name, f"{parts.path}{account}/{address.bucket}")
     signer = find_azure_signer(address.account, options)
     return AzureDoor(place, Wire(endpoint), signer)
 
@@ -84,7 +84,9 @@ def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:
     root, path = place_bucket(address, endpoint, region)
     extra = {"x-amz-request-payer": "requester"} if options.requester_pays else {}
     signer = _make_signer(options, region)
-    return S3Door(Place(address.name, path), Wire(root, trust=find_trust(options)), signer, extra)
+    return S3Door(
+        BucketPlace(address.name, path), Wire(root, trust=find_trust(options)), signer, extra
+    )
 
 
 def find_trust(options: BucketOptions) -> ssl.SSLContext | None:

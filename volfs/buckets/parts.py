@@ -15,7 +15,7 @@ from volfs.model.ranges import Range
 _Key: TypeAlias = tuple[Content, int]
 
 
-class Part:
+class ArrivedPart:
     """Some bytes that have come, in one piece."""
 
     __slots__ = ("content", "data", "is_leaving", "is_on_disk", "is_read", "start")
@@ -49,10 +49,10 @@ class Parts:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._size = 0
-        self._parts: OrderedDict[_Key, Part] = OrderedDict()
+        self._parts: OrderedDict[_Key, ArrivedPart] = OrderedDict()
         self._starts: dict[Content, list[int]] = {}
 
-    def add(self, part: Part) -> None:
+    def add(self, part: ArrivedPart) -> None:
         self._drop(part.content, part.start)
         if len(part.data) > self._limit:
             return
@@ -73,7 +73,7 @@ class Parts:
         """Which bytes around these are there, without using them."""
         return [(part.start, part.end) for part in self._iter_parts(content, start, end)]
 
-    def _iter_parts(self, content: Content, start: int, end: int) -> Iterator[Part]:
+    def _iter_parts(self, content: Content, start: int, end: int) -> Iterator[ArrivedPart]:
         starts = self._starts.get(content, [])
         for at in starts[max(0, bisect_right(starts, start) - 1) :]:
             if at >= end:

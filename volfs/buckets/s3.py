@@ -8,10 +8,10 @@ from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
-from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.bodies import check_span, cut_span, digest, is_whole, to_lost
 from volfs.buckets.http_door import HttpDoor
-from volfs.buckets.objects import Condition, Data, Head, Leftover, ObjectInfo, Page
+from volfs.buckets.objects import AbandonedUpload, Condition, Data, ObjectHead, ObjectInfo, Page
 from volfs.buckets.s3_codes import to_failure
 from volfs.buckets.wire import Reply, encode_path
 from volfs.buckets.xml_answers import (
@@ -32,7 +32,7 @@ class S3Door(HttpDoor):
 
     family = "x-amz-"
 
-    def _to_failure(self, reply: Reply) -> Failure:
+    def _to_failure(self, reply: Reply) -> RequestFailure:
         return to_failure(reply, signed=self._signer.signs)
 
     def create_bucket(self, timeout: float) -> None:
@@ -41,14 +41,14 @@ class S3Door(HttpDoor):
 
     # --- objects ----------------------------------------------------------------
 
-    def head(self, key: str, timeout: float) -> Head:
+    def head(self, key: str, timeout: float) -> ObjectHead:
         try:
             reply = self._send("HEAD", key, timeout)
-        except Failure as failure:
+        except RequestFailure as failure:
             self._explain(failure, key, timeout)
             raise failure from None
         info = self._read_info(key, reply, int(reply.headers.get("content-length", "0")))
-        return Head(info, reply.headers.get(f"{self.family}meta-{MARK}", ""))
+        return ObjectHead(info, reply.headers.get(f"{self.family}meta-{MARK}", ""))
 
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
@@ -70,7 +70,7 @@ class S3Door(HttpDoor):
         headers = self._require(key, condition, timeout) | self._mark(mark) | self._sum(data)
         try:
             reply = self._send("PUT", key, timeout, headers=headers, body=data)
-        except Failure as failure:
+        except RequestFailure as failure:
             raise to_lost(failure, condition) from None
         return self._read_info(key, reply, len(data))
 
@@ -79,12 +79,12 @@ class S3Door(HttpDoor):
         to a copy has no size."""
         condition = Condition(create=create)
         if create and self._exists(target, timeout):
-            raise Failure(Kind.EXISTS, status=412)
+            raise RequestFailure(FailureKind.EXISTS, status=412)
         headers = {f"{self.family}copy-source": encode_path(f"/{self._bucket}/{source}")}
         headers |= self._require(target, condition, timeout)
         try:
             reply = self._send("PUT", target, timeout, headers=headers)
-        except Failure as failure:
+        except RequestFailure as failure:
             raise to_lost(failure, condition) from None
         self._check_body(reply)
         return self.head(target, timeout).info
@@ -92,8 +92,8 @@ class S3Door(HttpDoor):
     def delete(self, key: str, timeout: float) -> None:
         try:
             self._send("DELETE", key, timeout)
-        except Failure as failure:
-            if failure.kind is not Kind.NO_OBJECT:
+        except RequestFailure as failure:
+            if failure.kind is not FailureKind.NO_OBJECT:
                 raise
 
     def delete_many(self, keys: Sequence[str], timeout: float) -> None:
@@ -154,12 +154,12 @@ class S3Door(HttpDoor):
     def abort(self, key: str, upload: str, timeout: float) -> None:
         try:
             self._send("DELETE", key, timeout, {"uploadId": upload})
-        except Failure as failure:
-            if failure.kind not in (Kind.NO_UPLOAD, Kind.NO_OBJECT):
+        except RequestFailure as failure:
+            if failure.kind not in (FailureKind.NO_UPLOAD, FailureKind.NO_OBJECT):
                 raise
 
-    def list_leftovers(self, prefix: str, timeout: float) -> list[Leftover]:
-        found: list[Leftover] = []
+    def list_leftovers(self, prefix: str, timeout: float) -> list[AbandonedUpload]:
+        found: list[AbandonedUpload] = []
         query = {"uploads": "", "encoding-type": "url"} | ({"prefix": prefix} if prefix else {})
         while True:
             root = parse(self._send("GET", "", timeout, query).body)
@@ -199,25 +199,25 @@ class S3Door(HttpDoor):
     def _bucket(self) -> str:
         return self._place.name.rpartition("/")[2]
 
-    def _explain(self, failure: Failure, key: str, timeout: float) -> None:
+    def _explain(self, failure: RequestFailure, key: str, timeout: float) -> None:
         """Raise what a HEAD was refused for: it has no body, so a request with one is sent."""
         if failure.status == 404 and not self._seen:
             self.list_page(key, True, None, 1, timeout)
         elif failure.status in (400, 401, 403, 301, 307):
             self._send("GET", key, timeout, headers={"range": "bytes=0-0"})
-            raise Failure(Kind.SERVER, failure.detail, status=failure.status)
+            raise RequestFailure(FailureKind.SERVER, failure.detail, status=failure.status)
 
     def _compare(self, first: Reply, second: Reply) -> None:
         """An ETag that is no sum of the bytes is nothing bad if they come equal twice."""
         same = self._read_etag(first.headers) == self._read_etag(second.headers)
         if not same or first.body != second.body:
-            raise Failure(Kind.SHORT, "the bytes are not those that the service has")
+            raise RequestFailure(FailureKind.SHORT, "the bytes are not those that the service has")
 
     def _exists(self, key: str, timeout: float) -> bool:
         try:
             self.head(key, timeout)
-        except Failure as failure:
-            if failure.kind is Kind.NO_OBJECT:
+        except RequestFailure as failure:
+            if failure.kind is FailureKind.NO_OBJECT:
                 return False
             raise
         return True
@@ -260,8 +260,8 @@ def _decoder(root: Element) -> Decoder:
     return Decoder(get_text(root, "EncodingType") == "url")
 
 
-def _read_upload(entry: Element, decode: Decoder) -> Leftover:
-    return Leftover(
+def _read_upload(entry: Element, decode: Decoder) -> AbandonedUpload:
+    return AbandonedUpload(
         decode(get_text(entry, "Key")),
         get_text(entry, "UploadId"),
         parse_time(get_text(entry, "Initiated")),

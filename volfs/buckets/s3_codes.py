@@ -2,90 +2,90 @@
 
 from __future__ import annotations
 
-from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.wire import Reply
 from volfs.buckets.xml_answers import Said, parse_error
 
-CODES: dict[str, Kind] = {
-    "NoSuchKey": Kind.NO_OBJECT,
-    "NoSuchVersion": Kind.CHANGED,
-    "NoSuchBucket": Kind.NO_BUCKET,
-    "InvalidBucketName": Kind.NO_BUCKET,
-    "NoSuchUpload": Kind.NO_UPLOAD,
-    "InvalidAccessKeyId": Kind.BAD_KEY,
-    "SignatureDoesNotMatch": Kind.BAD_KEY,
-    "InvalidToken": Kind.BAD_KEY,
-    "InvalidSecurity": Kind.BAD_KEY,
-    "AuthenticationRequired": Kind.BAD_KEY,
-    "ExpiredToken": Kind.EXPIRED,
-    "TokenRefreshRequired": Kind.EXPIRED,
-    "RequestExpired": Kind.EXPIRED,
-    "RequestTimeTooSkewed": Kind.CLOCK,
-    "AccessForbidden": Kind.DENIED,
-    "AccessDenied": Kind.DENIED,
-    "AllAccessDisabled": Kind.DENIED,
-    "AccountProblem": Kind.DENIED,
-    "InvalidObjectState": Kind.ARCHIVED,
-    "UserProjectMissing": Kind.PAYER,
-    "QuotaExceeded": Kind.FULL,
-    "QuotaExceededException": Kind.FULL,
-    "ServiceQuotaExceededException": Kind.FULL,
-    "InsufficientStorage": Kind.FULL,
-    "XMinioStorageFull": Kind.FULL,
-    "XMinioAdminBucketQuotaExceeded": Kind.FULL,
-    "PermanentRedirect": Kind.REGION,
-    "TemporaryRedirect": Kind.REGION,
-    "AuthorizationHeaderMalformed": Kind.REGION,
-    "IllegalLocationConstraintException": Kind.REGION,
-    "InvalidRange": Kind.BAD_RANGE,
-    "SlowDown": Kind.BUSY,
-    "SlowDownRead": Kind.BUSY,
-    "SlowDownWrite": Kind.BUSY,
-    "ServiceUnavailable": Kind.BUSY,
-    "RequestLimitExceeded": Kind.BUSY,
-    "TooManyRequests": Kind.BUSY,
-    "Busy": Kind.BUSY,
-    "InternalError": Kind.SERVER,
-    "OperationAborted": Kind.RACE,
-    "ConditionalRequestConflict": Kind.RACE,
-    "RequestTimeout": Kind.TIMEOUT,
-    "IncompleteBody": Kind.SHORT,
-    "BadDigest": Kind.SHORT,
-    "XAmzContentSHA256Mismatch": Kind.SHORT,
-    "XAmzContentChecksumMismatch": Kind.SHORT,
+CODES: dict[str, FailureKind] = {
+    "NoSuchKey": FailureKind.NO_OBJECT,
+    "NoSuchVersion": FailureKind.CHANGED,
+    "NoSuchBucket": FailureKind.NO_BUCKET,
+    "InvalidBucketName": FailureKind.NO_BUCKET,
+    "NoSuchUpload": FailureKind.NO_UPLOAD,
+    "InvalidAccessKeyId": FailureKind.BAD_KEY,
+    "SignatureDoesNotMatch": FailureKind.BAD_KEY,
+    "InvalidToken": FailureKind.BAD_KEY,
+    "InvalidSecurity": FailureKind.BAD_KEY,
+    "AuthenticationRequired": FailureKind.BAD_KEY,
+    "ExpiredToken": FailureKind.EXPIRED,
+    "TokenRefreshRequired": FailureKind.EXPIRED,
+    "RequestExpired": FailureKind.EXPIRED,
+    "RequestTimeTooSkewed": FailureKind.CLOCK,
+    "AccessForbidden": FailureKind.DENIED,
+    "AccessDenied": FailureKind.DENIED,
+    "AllAccessDisabled": FailureKind.DENIED,
+    "AccountProblem": FailureKind.DENIED,
+    "InvalidObjectState": FailureKind.ARCHIVED,
+    "UserProjectMissing": FailureKind.PAYER,
+    "QuotaExceeded": FailureKind.FULL,
+    "QuotaExceededException": FailureKind.FULL,
+    "ServiceQuotaExceededException": FailureKind.FULL,
+    "InsufficientStorage": FailureKind.FULL,
+    "XMinioStorageFull": FailureKind.FULL,
+    "XMinioAdminBucketQuotaExceeded": FailureKind.FULL,
+    "PermanentRedirect": FailureKind.REGION,
+    "TemporaryRedirect": FailureKind.REGION,
+    "AuthorizationHeaderMalformed": FailureKind.REGION,
+    "IllegalLocationConstraintException": FailureKind.REGION,
+    "InvalidRange": FailureKind.BAD_RANGE,
+    "SlowDown": FailureKind.BUSY,
+    "SlowDownRead": FailureKind.BUSY,
+    "SlowDownWrite": FailureKind.BUSY,
+    "ServiceUnavailable": FailureKind.BUSY,
+    "RequestLimitExceeded": FailureKind.BUSY,
+    "TooManyRequests": FailureKind.BUSY,
+    "Busy": FailureKind.BUSY,
+    "InternalError": FailureKind.SERVER,
+    "OperationAborted": FailureKind.RACE,
+    "ConditionalRequestConflict": FailureKind.RACE,
+    "RequestTimeout": FailureKind.TIMEOUT,
+    "IncompleteBody": FailureKind.SHORT,
+    "BadDigest": FailureKind.SHORT,
+    "XAmzContentSHA256Mismatch": FailureKind.SHORT,
+    "XAmzContentChecksumMismatch": FailureKind.SHORT,
 }
-STATUSES: dict[int, Kind] = {
-    301: Kind.REGION,
-    302: Kind.REGION,
-    307: Kind.REGION,
-    308: Kind.REGION,
-    401: Kind.BAD_KEY,
-    403: Kind.DENIED,
-    404: Kind.NO_OBJECT,
-    408: Kind.TIMEOUT,
-    409: Kind.RACE,
-    412: Kind.CHANGED,
-    416: Kind.BAD_RANGE,
-    429: Kind.BUSY,
-    503: Kind.BUSY,
-    507: Kind.FULL,
+STATUSES: dict[int, FailureKind] = {
+    301: FailureKind.REGION,
+    302: FailureKind.REGION,
+    307: FailureKind.REGION,
+    308: FailureKind.REGION,
+    401: FailureKind.BAD_KEY,
+    403: FailureKind.DENIED,
+    404: FailureKind.NO_OBJECT,
+    408: FailureKind.TIMEOUT,
+    409: FailureKind.RACE,
+    412: FailureKind.CHANGED,
+    416: FailureKind.BAD_RANGE,
+    429: FailureKind.BUSY,
+    503: FailureKind.BUSY,
+    507: FailureKind.FULL,
 }
 
 
-def to_failure(reply: Reply, *, signed: bool) -> Failure:
+def to_failure(reply: Reply, *, signed: bool) -> RequestFailure:
     """The failure that an answer with such a status, or such a body, stands for."""
     said = parse_error(reply.body)
     kind = CODES.get(said.code) or find_by_status(reply.status)
-    if kind is Kind.DENIED and not signed:
-        kind = Kind.NO_CREDENTIALS
+    if kind is FailureKind.DENIED and not signed:
+        kind = FailureKind.NO_CREDENTIALS
     detail = _describe(kind, said, reply)
-    return Failure(kind, detail, status=reply.status, wait=read_wait(reply))
+    return RequestFailure(kind, detail, status=reply.status, wait=read_wait(reply))
 
 
-def find_by_status(status: int) -> Kind:
+def find_by_status(status: int) -> FailureKind:
     if status in STATUSES:
         return STATUSES[status]
-    return Kind.SERVER if status >= 500 or status < 400 else Kind.INVALID
+    return FailureKind.SERVER if status >= 500 or status < 400 else FailureKind.INVALID
 
 
 def read_wait(reply: Reply) -> float | None:
@@ -99,7 +99,7 @@ def find_region(reply: Reply) -> str:
     return reply.headers.get("x-amz-bucket-region", "") or parse_error(reply.body).region
 
 
-def _describe(kind: Kind, said: Said, reply: Reply) -> str:
-    if kind is Kind.REGION and (region := find_region(reply)):
+def _describe(kind: FailureKind, said: Said, reply: Reply) -> str:
+    if kind is FailureKind.REGION and (region := find_region(reply)):
         return f"the service says region={region}"
     return said.text or f"HTTP {reply.status}"

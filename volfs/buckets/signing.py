@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from volfs.buckets.credentials import Keys, Token
-from volfs.buckets.wire import Request, encode_query
+from volfs.buckets.wire import WireRequest, encode_query
 
 
 class Words(NamedTuple):
@@ -37,7 +37,7 @@ class Signer(Protocol):
     def signs(self) -> bool:
         """Whether there is anything to prove with."""
 
-    def sign(self, request: Request, host: str) -> Request: ...
+    def sign(self, request: WireRequest, host: str) -> WireRequest: ...
 
     def renew(self) -> bool:
         """Get fresh credentials if there is a way to; whether they are other ones now."""
@@ -65,7 +65,7 @@ class KeySigner:
     def vouch(self, url: str) -> str:
         return url
 
-    def sign(self, request: Request, host: str) -> Request:
+    def sign(self, request: WireRequest, host: str) -> WireRequest:
         keys, words = self._get_keys(False), self._words
         date = _write_date(int(time.time()))
         payload = hashlib.sha256(request.body).hexdigest() if len(request.body) else NOTHING
@@ -106,7 +106,7 @@ class TokenSigner:
     def vouch(self, url: str) -> str:
         return url
 
-    def sign(self, request: Request, host: str) -> Request:
+    def sign(self, request: WireRequest, host: str) -> WireRequest:
         token = self._get_token(False).token
         return request._replace(headers=request.headers | {"authorization": f"Bearer {token}"})
 
@@ -121,14 +121,14 @@ class NoSigner:
     def renew(self) -> bool:
         return False
 
-    def sign(self, request: Request, host: str) -> Request:
+    def sign(self, request: WireRequest, host: str) -> WireRequest:
         return request
 
     def vouch(self, url: str) -> str:
         return url
 
 
-def _canonical(request: Request, headers: dict[str, str], payload: str) -> tuple[str, str]:
+def _canonical(request: WireRequest, headers: dict[str, str], payload: str) -> tuple[str, str]:
     """The names of the headers that are signed, and the text that stands for the request."""
     pairs = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
     names = ";".join(name for name, _ in pairs)

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 from urllib3 import exceptions as trouble
 
-from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.objects import Data
 
 CONNECT_TIMEOUT = 10.0
@@ -32,7 +32,7 @@ _SIGNATURE = re.compile(r"(?i)([?&](?:sig|x-amz-signature|x-goog-signature)=)[^&
 _NO_BODY = (204, 304)
 
 
-class Request(NamedTuple):
+class WireRequest(NamedTuple):
     """One request, before it is signed. ``path`` is encoded, the query is not."""
 
     method: str
@@ -103,16 +103,16 @@ class Wire:
     def close(self) -> None:
         self._pool.close()
 
-    def send(self, request: Request, timeout: float) -> Reply:
-        """The answer, whatever its status. ``Failure`` if there is none, or a part of one."""
+    def send(self, request: WireRequest, timeout: float) -> Reply:
+        """The answer, whatever its status. ``RequestFailure`` if not all of one comes."""
         try:
             return self._send(request, timeout)
         except trouble.HTTPError as error:
             raise self._to_failure(error) from None
         except OSError as error:
-            raise Failure(Kind.RESET, f"{self.root}: {error}") from None
+            raise RequestFailure(FailureKind.RESET, f"{self.root}: {error}") from None
 
-    def _send(self, request: Request, timeout: float) -> Reply:
+    def _send(self, request: WireRequest, timeout: float) -> Reply:
         end = time.monotonic() + TOTAL * timeout + len(request.body) / RATE
         answer = self._pool.urlopen(
             request.method,
@@ -143,27 +143,29 @@ class Wire:
             chunks.append(chunk)
             got += len(chunk)
             if time.monotonic() > end + got / RATE:
-                raise Failure(Kind.TIMEOUT, f"{self.root}: the answer comes too slowly")
+                raise RequestFailure(
+                    FailureKind.TIMEOUT, f"{self.root}: the answer comes too slowly"
+                )
         if length is not None and got < int(length) and answer.status not in _NO_BODY:
-            raise Failure(Kind.SHORT, f"{self.root}: {got} of {length} bytes came")
+            raise RequestFailure(FailureKind.SHORT, f"{self.root}: {got} of {length} bytes came")
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
-    def _to_failure(self, error: trouble.HTTPError) -> Failure:
-        return Failure(_kind_of(error), f"{self.root}{_say(error)}")
+    def _to_failure(self, error: trouble.HTTPError) -> RequestFailure:
+        return RequestFailure(_kind_of(error), f"{self.root}{_say(error)}")
 
 
-def _kind_of(error: trouble.HTTPError) -> Kind:
+def _kind_of(error: trouble.HTTPError) -> FailureKind:
     if isinstance(error, trouble.NameResolutionError):
-        return Kind.NO_HOST
+        return FailureKind.NO_HOST
     if isinstance(error, trouble.NewConnectionError):
-        return Kind.REFUSED
+        return FailureKind.REFUSED
     if isinstance(error, trouble.TimeoutError):
-        return Kind.TIMEOUT
+        return FailureKind.TIMEOUT
     if isinstance(error, trouble.SSLError):
-        return Kind.TLS if "CERTIFICATE" in str(error).upper() else Kind.RESET
+        return FailureKind.TLS if "CERTIFICATE" in str(error).upper() else FailureKind.RESET
     if isinstance(error, trouble.IncompleteRead):
-        return Kind.SHORT
-    return Kind.SHORT if "IncompleteRead" in str(error) else Kind.RESET
+        return FailureKind.SHORT
+    return FailureKind.SHORT if "IncompleteRead" in str(error) else FailureKind.RESET
 
 
 def _say(error: trouble.HTTPError) -> str:
@@ -174,7 +176,7 @@ def _say(error: trouble.HTTPError) -> str:
     return ""
 
 
-def _with_length(request: Request) -> dict[str, str]:
+def _with_length(request: WireRequest) -> dict[str, str]:
     """The headers of a request. A PUT or POST of nothing has to say so."""
     if request.method in ("PUT", "POST") or len(request.body):
         return {**request.headers, "content-length": str(len(request.body))}
@@ -186,7 +188,7 @@ def _iter_pieces(body: Data, end: float) -> Iterator[memoryview]:
     view = memoryview(body)
     for place in range(0, len(view), PIECE):
         if time.monotonic() > end:
-            raise Failure(Kind.TIMEOUT, "the service takes the bytes too slowly")
+            raise RequestFailure(FailureKind.TIMEOUT, "the service takes the bytes too slowly")
         yield view[place : place + PIECE]
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import secrets
 
-from volfs.buckets.answers import Failure, Kind, to_error
-from volfs.buckets.calls import Caller
+from volfs.buckets.answers import FailureKind, RequestFailure, to_error
+from volfs.buckets.calls import RequestSender
 from volfs.buckets.objects import Condition, Data, Door, ObjectInfo
 from volfs.errors import StoreUncertainError
 
@@ -22,7 +22,7 @@ class MarkedPut:
     """One write under a condition, with all its attempts: they have one mark."""
 
     def __init__(
-        self, caller: Caller, door: Door, name: str, data: Data, condition: Condition
+        self, caller: RequestSender, door: Door, name: str, data: Data, condition: Condition
     ) -> None:
         self._caller = caller
         self._door = door
@@ -39,7 +39,7 @@ class MarkedPut:
             return self._caller.attempt(
                 "PUT", self._name, self._send, size=len(self._data), decide=self._decide
             )
-        except Failure as failure:
+        except RequestFailure as failure:
             if self._in_doubt and failure.row.again:
                 raise StoreUncertainError(
                     f"{what}: it is not known whether it was written ({failure.row.text})"
@@ -49,15 +49,15 @@ class MarkedPut:
     def _send(self, timeout: float) -> ObjectInfo:
         return self._door.put(self._name, self._data, self._condition, self._mark, timeout)
 
-    def _decide(self, failure: Failure) -> ObjectInfo | None:
+    def _decide(self, failure: RequestFailure) -> ObjectInfo | None:
         """What is there now decides, and the status never does: a network may deliver a
         request twice, and only the second is answered."""
         self._in_doubt = self._in_doubt or failure.row.unclear
-        if not self._in_doubt and failure.kind not in (Kind.EXISTS, Kind.CHANGED):
+        if not self._in_doubt and failure.kind not in (FailureKind.EXISTS, FailureKind.CHANGED):
             return None
         try:
             head = self._door.head(self._name, timeout=5.0)
-        except Failure as trouble:
+        except RequestFailure as trouble:
             self._conclude(trouble)
             return None
         if head.mark == self._mark:
@@ -65,21 +65,21 @@ class MarkedPut:
         self._lose(head.info)
         return None
 
-    def _conclude(self, trouble: Failure) -> None:
+    def _conclude(self, trouble: RequestFailure) -> None:
         """Nothing is there: a write over something has lost, one that creates is sent again."""
-        if trouble.kind is Kind.NO_OBJECT and self._condition.etag is not None:
-            raise Failure(Kind.CHANGED, status=trouble.status)
+        if trouble.kind is FailureKind.NO_OBJECT and self._condition.etag is not None:
+            raise RequestFailure(FailureKind.CHANGED, status=trouble.status)
 
     def _lose(self, there: ObjectInfo) -> None:
         """Another's object is there. One that is still to be written over is no loss."""
         if self._condition.create:
-            raise Failure(Kind.EXISTS)
+            raise RequestFailure(FailureKind.EXISTS)
         if there.etag != self._condition.etag:
-            raise Failure(Kind.CHANGED)
+            raise RequestFailure(FailureKind.CHANGED)
 
 
 def put_marked(
-    caller: Caller, door: Door, name: str, data: Data, condition: Condition
+    caller: RequestSender, door: Door, name: str, data: Data, condition: Condition
 ) -> ObjectInfo:
     """Write under a condition. ObjectExistsError, ObjectChangedError, StoreUncertainError."""
     return MarkedPut(caller, door, name, data, condition).run()

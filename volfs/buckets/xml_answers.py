@@ -11,7 +11,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from volfs.buckets.answers import Failure, Kind
+from volfs.buckets.answers import FailureKind, RequestFailure
 
 DETAIL_MAX = 300
 _SECRET = re.compile(r"(AWSAccessKeyId|StringToSign|SignatureProvided|CanonicalRequest)", re.I)
@@ -33,11 +33,11 @@ class Said(NamedTuple):
 
 
 def parse(body: bytes) -> Element:
-    """The element with all namespaces taken off. ``Failure`` if it is no XML."""
+    """The element with all namespaces taken off. ``RequestFailure`` if it is no XML."""
     try:
         root = ElementTree.fromstring(body)
     except ElementTree.ParseError as error:
-        raise Failure(Kind.SHORT, f"the answer is no XML: {error}") from None
+        raise RequestFailure(FailureKind.SHORT, f"the answer is no XML: {error}") from None
     for element in root.iter():
         if element.tag.startswith("{"):
             element.tag = element.tag.partition("}")[2]
@@ -50,7 +50,7 @@ def parse_error(body: bytes) -> Said:
         return Said(message=body[:DETAIL_MAX].decode("utf-8", "replace"))
     try:
         root = parse(body)
-    except Failure:
+    except RequestFailure:
         return Said()
     error = root if root.tag == "Error" else root.find(".//Error")
     if error is None:

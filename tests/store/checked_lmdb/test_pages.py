@@ -19,7 +19,7 @@ from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.contract.care import Damage
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.refs.name_log import NameLog
-from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.refs import RefRows
 from volfs.store.embedded.refs.tags import Tags
 from volfs.store.packs.rows import decode_entry
 from volfs.store.registry import open_store, rebuild_index
@@ -146,7 +146,7 @@ LOG = NameLog(Path("/nonexistent"))
 
 
 def put_tag(environment: LmdbEnvironment) -> None:
-    refs = Refs(environment, LOG)
+    refs = RefRows(environment, LOG)
     volume = refs.list_volumes()[0]
     tags = Tags(environment, refs, LOG)
     with environment.write() as txn:
@@ -154,7 +154,7 @@ def put_tag(environment: LmdbEnvironment) -> None:
 
 
 def put_volume(environment: LmdbEnvironment) -> None:
-    refs = Refs(environment, LOG)
+    refs = RefRows(environment, LOG)
     with environment.write() as txn:
         txn.raw.put(b"vo-x", b"nonsense" * 2, db=refs._volumes.raw)
 

@@ -29,9 +29,9 @@ from volfs.store.embedded.place.layout import (
 )
 from volfs.store.embedded.refs.held_leases import HeldLeases
 from volfs.store.embedded.refs.holds import Holds
-from volfs.store.embedded.refs.leases import Leases
+from volfs.store.embedded.refs.leases import LeaseRows
 from volfs.store.embedded.refs.name_log import NAME_LOG, NameLog
-from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.refs import RefRows
 from volfs.store.embedded.refs.roots import Roots
 from volfs.store.embedded.refs.tags import Tags
 
@@ -100,8 +100,8 @@ class Engine:
 
     def _wire(self, lock: int) -> None:
         self.names = NameLog(self.handle.base / NAME_LOG, self.proof.check)
-        self.refs = Refs(self.environment, self.names)
-        self.leases = Leases(self.environment, self.refs)
+        self.refs = RefRows(self.environment, self.names)
+        self.leases = LeaseRows(self.environment, self.refs)
         self.tags = Tags(self.environment, self.refs, self.names)
         self.holds = Holds(anchored(lock))
         self.held_leases = HeldLeases(self.environment, self.refs, self.holds)

@@ -19,7 +19,7 @@ from volfs.store.embedded.care.caretaker import HeldPack, alone, hold_pack
 from volfs.store.embedded.care.purge import find_due, find_size, purge, tidy_names
 from volfs.store.embedded.data.pack_writer import PACK_TARGET
 from volfs.store.embedded.data.packs import Packs
-from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.refs import RefRows
 from volfs.store.embedded.refs.roots import Roots, RootsByVolume
 from volfs.store.packs.copier import Copier, Moved
 from volfs.store.packs.rows import Row
@@ -35,7 +35,7 @@ FRUGAL = 64
 
 
 def collect(
-    packs: Packs, refs: Refs, roots: Roots, live: Live, options: GcOptions, report: Report
+    packs: Packs, refs: RefRows, roots: Roots, live: Live, options: GcOptions, report: Report
 ) -> GcReport:
     """Collect garbage. Raises what ``live.keep`` does; ConflictError."""
     with alone(packs.directory):

@@ -13,12 +13,12 @@ from volfs.store.embedded.care.name_check import list_name_damage
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.data.pack_files import list_files, pack_path
 from volfs.store.embedded.data.packs import Packs
-from volfs.store.embedded.refs.refs import TAGS, Refs
+from volfs.store.embedded.refs.refs import TAGS, RefRows
 from volfs.store.packs.check import check_packs
 from volfs.store.packs.entries import iter_entry_damage
 
 
-def iter_damage(packs: Packs, refs: Refs, read_data: bool, report: Report) -> Iterator[Damage]:
+def iter_damage(packs: Packs, refs: RefRows, read_data: bool, report: Report) -> Iterator[Damage]:
     """Everything that is wrong with a store."""
     yield from _iter_environment(packs.environment)
     try:
@@ -28,7 +28,7 @@ def iter_damage(packs: Packs, refs: Refs, read_data: bool, report: Report) -> It
     yield from list_name_damage(packs, refs)
 
 
-def _iter_content(packs: Packs, refs: Refs, read_data: bool, report: Report) -> Iterator[Damage]:
+def _iter_content(packs: Packs, refs: RefRows, read_data: bool, report: Report) -> Iterator[Damage]:
     files = list_files(packs.directory)
     rows = packs.index.list_readable_packs()
     yield from check_packs(packs.index, packs.source, rows, report, read_data=read_data)
@@ -81,7 +81,7 @@ def _find_remedy(table: bytes) -> str:
     return "`volfs check --repair` mends it"
 
 
-def _iter_refs(index: Index, refs: Refs) -> Iterator[Damage]:
+def _iter_refs(index: Index, refs: RefRows) -> Iterator[Damage]:
     for record in refs.list_volumes():
         for version, manifest in refs.iter_versions(record.id):
             # What a repair found to be lost is no damage of the store any more.

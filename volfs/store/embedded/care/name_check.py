@@ -16,11 +16,11 @@ from volfs.store.checked_lmdb.environment import Transaction
 from volfs.store.contract.care import Damage
 from volfs.store.embedded.data.packs import Packs
 from volfs.store.embedded.refs.name_log import NAME_LOG, Naming
-from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.refs import RefRows
 from volfs.store.origin import find_record
 
 
-def list_name_damage(packs: Packs, refs: Refs) -> list[Damage]:
+def list_name_damage(packs: Packs, refs: RefRows) -> list[Damage]:
     """What is wrong with the name log, in words; StoreError if it cannot be read."""
     with packs.environment.read() as txn:
         found = list(_iter_damage(packs, refs, txn))
@@ -31,7 +31,7 @@ def list_name_damage(packs: Packs, refs: Refs) -> list[Damage]:
     return found
 
 
-def mend_name_log(packs: Packs, refs: Refs) -> int:
+def mend_name_log(packs: Packs, refs: RefRows) -> int:
     """Write it anew if anything is wrong with it; how much was.
 
     0 also where damaged rows of the index are left, of which it may say more than these.
@@ -46,7 +46,7 @@ def mend_name_log(packs: Packs, refs: Refs) -> int:
         return len(found) if found and refs.log_all_names(txn, gone) else 0
 
 
-def _iter_damage(packs: Packs, refs: Refs, txn: Transaction) -> Iterator[Damage]:
+def _iter_damage(packs: Packs, refs: RefRows, txn: Transaction) -> Iterator[Damage]:
     lines = refs.log.list_lines()
     for number, naming in lines:
         if naming is None:
@@ -68,7 +68,7 @@ def _describe(naming: Naming) -> str:
     return f"that tag {naming.tag} of volume {naming.volume} names version {naming.version}"
 
 
-def _is_original(packs: Packs, refs: Refs, txn: Transaction, naming: Naming) -> bool:
+def _is_original(packs: Packs, refs: RefRows, txn: Transaction, naming: Naming) -> bool:
     """Whether a volume has the name that it was created with, as its version 0 says."""
     if naming.tag is not None:
         return False

@@ -15,7 +15,7 @@ from volfs.store.embedded.care.caretaker import alone
 from volfs.store.embedded.data.pack_files import pack_path
 from volfs.store.embedded.data.packs import Packs
 from volfs.store.embedded.data.quarantine import Fate, QuarantinedPack, iter_condemned
-from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.refs import RefRows
 from volfs.store.packs.local_index import ROWS_AT_ONCE
 from volfs.store.packs.rows import Row, decode_entry
 
@@ -101,7 +101,7 @@ def purge(packs: Packs, options: GcOptions, report: Report) -> None:
     packs.environment.free(forget)
 
 
-def tidy_names(packs: Packs, refs: Refs) -> None:
+def tidy_names(packs: Packs, refs: RefRows) -> None:
     """Shorten the name log; on a disk that is still full it stays as it is."""
     with suppress(OutOfSpaceError):
         if not packs.index.has_lost_refs():

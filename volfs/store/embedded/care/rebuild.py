@@ -23,7 +23,7 @@ from volfs.store.embedded.data.pack_files import PackReader, list_files
 from volfs.store.embedded.place.handle import Proof
 from volfs.store.embedded.place.layout import FORMAT, INDEX, PACKS, lock_store, open_handle
 from volfs.store.embedded.refs.name_log import NAME_LOG, NameLog
-from volfs.store.embedded.refs.refs import TAGS, Refs
+from volfs.store.embedded.refs.refs import TAGS, RefRows
 from volfs.store.embedded.refs.tags import Tags
 from volfs.store.owner import make_directory
 from volfs.store.packs.rebuilder import Rebuilder
@@ -133,7 +133,7 @@ def _copy_former(path: Path, target: LmdbEnvironment) -> Former:
 def _recover_tags(path: Path, target: LmdbEnvironment) -> int:
     """Put those that the name log has and the former index had not whole; how many."""
     log = NameLog(path / NAME_LOG)
-    tags = Tags(target, Refs(target, log), log)
+    tags = Tags(target, RefRows(target, log), log)
     with target.write() as txn:
         return sum(tags.recover(txn, volume_id, n.tags) for volume_id, n in log.read().items())
 

@@ -19,7 +19,7 @@ from volfs.model.objects import Oid
 from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE
 from volfs.store.checked_lmdb.environment import Transaction
 from volfs.store.embedded.data.packs import Packs
-from volfs.store.embedded.refs.refs import VERSION_SIZE, Refs, encode_record, version_key
+from volfs.store.embedded.refs.refs import VERSION_SIZE, RefRows, encode_record, version_key
 from volfs.store.origin import find_record
 
 History = Mapping[int, Oid | None]
@@ -29,7 +29,7 @@ History = Mapping[int, Oid | None]
 class RefMender:
     """Within one transaction, when all that is stored is indexed."""
 
-    def __init__(self, packs: Packs, refs: Refs) -> None:
+    def __init__(self, packs: Packs, refs: RefRows) -> None:
         self._objects = packs.objects
         self._refs = refs
         self._volumes = packs.environment.open_table(b"volumes")

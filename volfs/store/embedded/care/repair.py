@@ -20,7 +20,7 @@ from volfs.store.embedded.care.ref_repair import RefMender
 from volfs.store.embedded.data.pack_files import list_files
 from volfs.store.embedded.data.packs import Packs
 from volfs.store.embedded.data.quarantine import Fate
-from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.refs import RefRows
 from volfs.store.embedded.refs.tags import Tags
 from volfs.store.packs.check import PROGRESS_STEP
 from volfs.store.packs.entries import find_entry_problem, open_entry
@@ -30,7 +30,7 @@ from volfs.store.packs.scan import end_of, make_row, scan_pack
 
 
 def repair(
-    packs: Packs, refs: Refs, tags: Tags, now_ns: int, steady: Steady, report: Report
+    packs: Packs, refs: RefRows, tags: Tags, now_ns: int, steady: Steady, report: Report
 ) -> RepairReport:
     """ConflictError while gc runs."""
     with alone(packs.directory):
@@ -47,7 +47,7 @@ def repair(
 
 
 class Mender:
-    def __init__(self, packs: Packs, refs: Refs, tags: Tags, now_ns: int, wait: Wait) -> None:
+    def __init__(self, packs: Packs, refs: RefRows, tags: Tags, now_ns: int, wait: Wait) -> None:
         self._packs = packs
         self._index = packs.index
         self._environment = packs.environment

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.contract.leases import Lease
 from volfs.store.embedded.refs.holds import Holds
-from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.refs import RefRows
 
 
 class HeldLeases:
     """Of this process alone; others see the holds. Not thread-safe: one mount, one process."""
 
-    def __init__(self, environment: LmdbEnvironment, refs: Refs, holds: Holds) -> None:
+    def __init__(self, environment: LmdbEnvironment, refs: RefRows, holds: Holds) -> None:
         self._environment = environment
         self._refs = refs
         self._holds = holds

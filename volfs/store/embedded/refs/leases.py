@@ -12,16 +12,16 @@ from volfs.model.text import from_stored, to_bytes, to_stored
 from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE
 from volfs.store.checked_lmdb.environment import LmdbEnvironment, Table, Transaction
 from volfs.store.contract.leases import Lease
-from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.refs import RefRows
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Lease)
 
 
-class Leases:
+class LeaseRows:
     """Thread-safe; reads LMDB each time."""
 
-    def __init__(self, environment: LmdbEnvironment, refs: Refs) -> None:
+    def __init__(self, environment: LmdbEnvironment, refs: RefRows) -> None:
         self._environment = environment
         self._refs = refs
         self._leases: Table = environment.open_table(b"leases")

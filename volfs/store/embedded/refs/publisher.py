@@ -8,8 +8,8 @@ from volfs.errors.fault_points import reached
 from volfs.store.contract.leases import Lease
 from volfs.store.contract.objects import Upload
 from volfs.store.embedded.data.index import Index
-from volfs.store.embedded.refs.leases import Leases
-from volfs.store.embedded.refs.refs import Creation, HeadMove, Refs
+from volfs.store.embedded.refs.leases import LeaseRows
+from volfs.store.embedded.refs.refs import Creation, HeadMove, RefRows
 from volfs.store.packs.upload import Batch, PackUpload
 
 
@@ -24,7 +24,7 @@ class Publication(NamedTuple):
 class Publisher:
     """Thread-safe."""
 
-    def __init__(self, index: Index, refs: Refs, leases: Leases) -> None:
+    def __init__(self, index: Index, refs: RefRows, leases: LeaseRows) -> None:
         self._index = index
         self._refs = refs
         self._leases = leases
@@ -32,7 +32,7 @@ class Publisher:
     def run(self, upload: Upload, ref: Creation | HeadMove, lease: Lease | None = None) -> None:
         """Make the upload durable, then index it and change the ref. On any error neither is done.
 
-        As ``Refs.change`` and ``Index.put_batch``; NotFoundError for a version of ``lease``;
+        As ``RefRows.change`` and ``Index.put_batch``; NotFoundError for a version of ``lease``;
         StoreReplacedError where the packs are not in the store any more.
         """
         if not isinstance(upload, PackUpload) or not upload.belongs_to(self._index):

@@ -56,7 +56,7 @@ class HeadMove(NamedTuple):
     shares: Collection[int] = ()
 
 
-class Refs:
+class RefRows:
     """Thread-safe; reads LMDB each time."""
 
     def __init__(self, environment: LmdbEnvironment, log: NameLog) -> None:

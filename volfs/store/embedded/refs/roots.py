@@ -11,15 +11,15 @@ from volfs.store.checked_lmdb.environment import Transaction
 from volfs.store.contract.leases import Lease
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.refs.holds import Holds
-from volfs.store.embedded.refs.leases import Leases
-from volfs.store.embedded.refs.refs import Refs
+from volfs.store.embedded.refs.leases import LeaseRows
+from volfs.store.embedded.refs.refs import RefRows
 
 RootsByVolume = defaultdict[str, set[Reference]]
 """Those that one volume needs, by its id."""
 
 
 class Roots:
-    def __init__(self, index: Index, refs: Refs, leases: Leases, holds: Holds) -> None:
+    def __init__(self, index: Index, refs: RefRows, leases: LeaseRows, holds: Holds) -> None:
         self._index = index
         self._refs = refs
         self._leases = leases

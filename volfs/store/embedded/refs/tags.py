@@ -9,13 +9,13 @@ from volfs.model.names import is_tag_name
 from volfs.store.checked_lmdb.environment import LmdbEnvironment, Table, Transaction
 from volfs.store.contract.refs import Tag
 from volfs.store.embedded.refs.name_log import NameLog, Naming
-from volfs.store.embedded.refs.refs import TAGGED, TAGS, Refs, decode_tag
+from volfs.store.embedded.refs.refs import TAGGED, TAGS, RefRows, decode_tag
 
 
 class Tags:
     """Thread-safe; reads LMDB each time."""
 
-    def __init__(self, environment: LmdbEnvironment, refs: Refs, log: NameLog) -> None:
+    def __init__(self, environment: LmdbEnvironment, refs: RefRows, log: NameLog) -> None:
         self._environment = environment
         self._refs = refs
         self._log = log
