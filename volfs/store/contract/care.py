@@ -1,4 +1,4 @@
-"""Care: gc, check, repair and recovery of a store; what they are asked and what they answer."""
+"""Care: gc, check, repair and recovery of a store, with their options and their reports."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from volfs.store.contract.refs import Head, VolumeRecord
 
 
 class Space(NamedTuple):
-    """Bytes of the disk that stores new data; what ``statvfs`` reports."""
+    """Bytes of the disk that stores new data, as ``statvfs`` reports them."""
 
     total: int
     free: int
 
 
 class Damage(NamedTuple):
-    """One finding of ``iter_damage``. ``oid`` is None where it cannot be known."""
+    """One finding of ``iter_damage``. ``oid`` is None if the object cannot be known."""
 
     oid: Oid | None
     where: str
-    """Pack and offset, or the index record, in words."""
+    """The pack and the offset in it, or the index record, in words."""
     problem: str
 
 
 class Live(Protocol):
-    """The objects that gc keeps. It grows while gc runs, for others publish meanwhile."""
+    """The objects that gc keeps. The set grows while gc runs, because others publish meanwhile."""
 
     def keep(self, volume_id: str, roots: Iterable[Reference]) -> None:
         """Add these roots of one volume, and everything below them.
 
-        Raises if anything of it cannot be read or is not there: then gc ends, and nothing
-        that may be in use has been removed. An empty ``volume_id`` stands for a volume that
-        was deleted while one of its versions was held.
+        Raises if any of these objects is missing or cannot be read. Then gc ends, and nothing that
+        may be in use has been removed. An empty ``volume_id`` stands for a volume that was deleted
+        while one of its versions was held.
         """
 
     def __contains__(self, oid: Oid, /) -> bool: ...
 
 
 _BELIEVED = b"\1" * 16
-"""The run of a machine whose wall clock nobody sets: it is that of tests."""
+"""The boot id of a pretended machine whose wall clock nobody sets; tests use it."""
 
 
 class GcOptions(NamedTuple):
@@ -53,11 +53,11 @@ class GcOptions(NamedTuple):
     """How long a pack stays in quarantine before it is deleted."""
     dry_run: bool = False
     ended: frozenset[Lease] = frozenset()
-    """Leases that keep nothing: a dry run counts as if they had been dropped before."""
+    """Leases that keep nothing. A dry run treats them as if they had been dropped before it."""
     steady: Steady | None = None
-    """The time by a clock that nobody sets; without it, ``now_ns`` is believed."""
+    """The time by a clock that nobody sets. Without it, gc believes ``now_ns``."""
     renew: bool = False
-    """Whether packs of a former volfs are rewritten, however much of them is in use."""
+    """Whether gc rewrites packs of a former volfs, however much of each is in use."""
 
     @property
     def moment(self) -> Moment:
@@ -65,7 +65,8 @@ class GcOptions(NamedTuple):
 
 
 class GcReport(NamedTuple):
-    """What gc did, or would do. Bytes are of files on the disk, where not said otherwise."""
+    """What gc did, or what a dry run would do. Bytes are bytes of files on the disk, unless a
+    field says otherwise."""
 
     live_objects: int = 0
     live_bytes: int = 0
@@ -75,46 +76,48 @@ class GcReport(NamedTuple):
     rewritten_bytes: int = 0
     """Stored bytes that were copied."""
     quarantined_bytes: int = 0
-    """Of the packs that were dropped or rewritten."""
+    """Bytes of the packs that were dropped or rewritten."""
     busy_packs: int = 0
-    """Left alone because somebody writes to them."""
+    """Packs that gc left alone because somebody writes to them."""
     deleted_packs: int = 0
     deleted_bytes: int = 0
     waiting_packs: int = 0
     waiting_bytes: int = 0
-    """In quarantine when gc has ended."""
+    """Bytes in quarantine at the end of gc."""
     starved_packs: int = 0
-    """Left, for the disk had no room for what is in use in them."""
+    """Packs that gc left as they are, because the disk had no room for the copies of their live
+    objects."""
 
 
 class Undeleted(NamedTuple):
     packs: int = 0
     objects: int = 0
     missing_packs: int = 0
-    """In quarantine, but their files are gone or cut short."""
+    """Packs in quarantine whose files are gone or cut short."""
     damaged_packs: int = 0
-    """Put there by a repair: they stay, and what could be read of them is in use elsewhere."""
+    """Packs that a repair put into quarantine. They stay there; what could be read of them was
+    copied, and is in use."""
 
 
 class RepairReport(NamedTuple):
-    """What a repair changed. Nothing, where all was well or cannot be bettered."""
+    """What a repair changed. All fields are 0 if nothing was wrong, or nothing could be mended."""
 
     found_packs: int = 0
-    """Pack files that the index did not know."""
+    """Pack files that were not in the index."""
     indexed_objects: int = 0
     lost_objects: int = 0
-    """Of which the index knew and no readable record is left."""
+    """Objects that were in the index and of which no readable record is left."""
     rewritten_packs: int = 0
     forgotten_packs: int = 0
-    """Packs of which the index knew and whose files are gone."""
+    """Packs that were in the index and whose files are gone."""
     mended_heads: int = 0
     mended_counters: int = 0
     mended_rows: int = 0
-    """Of names, tags, the quarantine, and of what is lost."""
+    """Rows of names, of tags, of the quarantine, and of lost objects."""
     mended_names: int = 0
-    """Damaged lines of the name log, and names and tags that it did not have."""
+    """Damaged lines of the name log, and names and tags that the log lacked."""
     busy_packs: int = 0
-    """Damaged, but somebody writes to them: repair again when nobody does."""
+    """Damaged packs that somebody writes to. Repair again when nobody does."""
 
     @property
     def has_changed(self) -> bool:
@@ -128,38 +131,45 @@ class RebuildReport(NamedTuple):
     """Stored bytes of the packs."""
     damaged_packs: int
     refs_lost: bool
-    """The former index could not be read: volumes have to be recovered from manifests."""
+    """Whether the former index could not be read. Then volumes have to be recovered from
+    manifests."""
     lost_rows: int = 0
-    """Of the former index, damaged and left out: tags, say, or leases. Without those of refs."""
+    """Damaged rows of the former index that were left out, such as tags or leases. Rows of refs
+    are not counted."""
     damaged_names: int = 0
-    """Lines of the name log: a name or a tag that was taken from it may be an older one."""
+    """Damaged lines of the name log. A name or a tag that was taken from the log may be out of
+    date."""
 
 
 class Named(NamedTuple):
-    """What is known of a volume's names beside the index."""
+    """A volume's name and tags as they are known beside the index."""
 
     name: str | None
-    """Its full name, if one was given later than at its creation; empty where it was deleted."""
+    """The volume's full name, if it got one after its creation. Empty if the volume was
+    deleted."""
     tags: dict[str, int]
 
 
 class Care(Protocol):
-    """What keeps a store whole, and what brings it back."""
+    """What keeps a store whole, and what restores it."""
 
     def prove(self) -> None:
-        """StoreReplacedError if what is at its address is not the store that was opened.
+        """Raise StoreReplacedError if another store is at the address than the one that was
+        opened.
 
-        Then everything that would write raises it, and reading goes on from what was opened.
+        From then on everything that would write raises the error, and reading goes on from the
+        store that was opened.
         """
 
     def find_missed(self) -> str:
-        """Empty, unless it is older than what this machine saw acknowledged: then what to say.
+        """The message for a store that is older than what this machine saw acknowledged; else
+        empty.
 
-        Also logged at the opening, until it is accepted.
+        The message is also logged when the store is opened, until it is accepted.
         """
 
     def accept_missed(self) -> None:
-        """What is missing is known: it is not told any more."""
+        """Accept what is missing: ``find_missed`` reports it no more."""
 
     def find_space(self) -> Space | None:
         """None for a store that has no size, such as a bucket."""
@@ -175,49 +185,55 @@ class Care(Protocol):
         """
 
     def is_lost(self, oid: Oid) -> bool:
-        """Whether a repair found no readable record of it. It may be there again by now."""
+        """Whether a repair found no readable record of the object. The object may have been put
+        again since."""
 
     def collect(self, live: Live, options: GcOptions, report: Report = report_nothing) -> GcReport:
         """Remove what is not live. Reports after each step that a crash may follow.
 
-        ``live.keep`` is handed the roots: the manifests of all versions, heads and
-        holds and the needs of all leases; again and again, until no root can have been
-        added before something is removed. What is removed stays in quarantine for
-        the time of grace: it can be read, though ``contains`` denies it, and a
-        ``publish`` that relies on it brings it back.
-        Objects of uploads that are open are left alone. On any error nothing has
-        been removed that is not dead, and nothing deleted that was not in
-        quarantine before. ConflictError if another gc or repair is running.
+        ``live.keep`` gets the roots: the manifests of all versions, heads and holds, and the needs
+        of all leases. It gets them again and again, until no root can have been added before
+        something is removed. What is removed stays in quarantine for the time of grace. It can
+        still be read there, though ``contains`` denies it, and a ``publish`` that relies on it
+        brings it back.
+
+        Objects of open uploads are left alone. After any error, only dead objects have been
+        removed, and only what was in quarantine before has been deleted. ConflictError if another
+        gc or repair is running.
         """
 
     def undelete(self) -> Undeleted:
-        """Bring back all that gc put into quarantine. ConflictError as for ``collect``."""
+        """Bring back everything that gc put into quarantine. ConflictError as for ``collect``."""
 
     def repair(self, report: Report = report_nothing) -> RepairReport:
         """Make the index say what is stored.
 
-        Afterwards ``iter_damage`` finds nothing, and a second repair changes
-        nothing, but where packs were busy. ConflictError as for ``collect``.
+        Afterwards ``iter_damage`` finds nothing, and a second repair changes nothing, except if
+        packs were busy. ConflictError as for ``collect``.
         """
 
     # --- recovery: when refs are lost ------------------------------------
 
     def iter_manifests(self) -> Iterator[tuple[Oid, bytes]]:
-        """Every manifest that is stored and can be read, whether a version has it or not."""
+        """Every manifest that is stored and readable, whether or not a version has it."""
 
     def recover_volume(
         self, record: VolumeRecord, versions: Collection[Head], tags: Mapping[str, int]
     ) -> None:
-        """Add a volume with these versions, all stored, and tags of them that it lacks.
+        """Add a volume with these versions, which must all be stored, and those of the tags that
+        it lacks.
 
-        AlreadyExistsError by name or id.
+        AlreadyExistsError if a volume has the name or the id.
         """
 
     def list_named(self) -> dict[str, Named]:
-        """The names and tags of volumes, by id, as they were kept for their recovery."""
+        """The names and tags of volumes, by volume id, from the record that is kept for
+        recovery."""
 
     def has_lost_refs(self) -> bool:
-        """Whether the index was rebuilt without its refs, and they are not recovered yet."""
+        """Whether the index was rebuilt without its refs, and they have not been recovered
+        since."""
 
     def end_recovery(self) -> None:
-        """Refs that were lost with the index have been recovered, as far as that can be."""
+        """Record that the refs which were lost with the index are recovered, as far as
+        possible."""

@@ -1,4 +1,4 @@
-"""Refs: volumes, their versions, tags and heads, which are all that changes in a store."""
+"""Refs: volumes, their versions, tags and heads. Nothing else in a store changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from volfs.store.contract.objects import Upload
 
 
 class VolumeRecord(msgspec.Struct, frozen=True):
-    """A volume's unchanging facts.
+    """The facts of a volume. Only its name and environment can change.
 
     ``id`` is ``vo-``, or ``sv-`` for a network file system, and 22 base62 characters.
     """
@@ -28,84 +28,88 @@ class VolumeRecord(msgspec.Struct, frozen=True):
     created_ns: int
     created_by: str
     auto_commit: float | None = None
-    """Default interval of mounts in seconds, or None: no background commits."""
+    """The default interval of background commits of mounts, in seconds. None means no background
+    commits."""
     environment: str = MAIN
-    """In which its name is unique."""
+    """The environment in which the name is unique."""
 
     @property
     def full_name(self) -> str:
-        """Its name, for people and commands, with its environment where that is not ``main``."""
+        """The volume's name for people and commands, with its environment unless that is
+        ``main``."""
         return join_name(self.environment, self.name)
 
     @property
     def is_network(self) -> bool:
-        """Whether it is a network file system: its mounts publish and follow by themselves."""
+        """Whether the volume is a network file system: its mounts publish and follow by
+        themselves."""
         return self.id.startswith("sv-")
 
 
 class Head(NamedTuple):
-    """A volume's newest version. Version 0 is the empty tree it was created with."""
+    """A volume's newest version. Version 0 is the empty tree that the volume was created with."""
 
     version: int
     manifest: Oid
 
 
 class Tag(NamedTuple):
-    """A name for one version of one volume, which stays as long as it is named."""
+    """A name for one version of one volume. The version stays as long as a tag names it."""
 
     name: str
     version: int
 
 
 class Refs(Protocol):
-    """The volumes of a store. A change is there as a whole, and durable, or not at all."""
+    """The volumes of a store. Each change happens as a whole, and durably, or not at all."""
 
     # --- volumes ---------------------------------------------------------
 
     def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
         """Add a volume whose version 0 is this encoded manifest.
 
-        AlreadyExistsError if its environment has one of its name.
+        AlreadyExistsError if the environment has a volume of this name.
         """
 
     def get_volume(self, name: str, environment: str = MAIN) -> VolumeRecord:
-        """NotFoundError."""
+        """The volume of this name. NotFoundError."""
 
     def find_volume_by_id(self, volume_id: str) -> VolumeRecord | None: ...
 
     def list_volumes(self) -> list[VolumeRecord]:
-        """Of all environments, newest first."""
+        """The volumes of all environments, newest first."""
 
     def rename_volume(
         self, old: str, new: str, environment: str = MAIN, to: str | None = None
     ) -> None:
-        """Give a volume another name, and perhaps another environment ``to``. Keeps the id.
+        """Give a volume another name, and another environment if ``to`` names one. The id stays.
 
         NotFoundError; AlreadyExistsError.
         """
 
     def rename_environment(self, old: str, new: str) -> None:
-        """Give the volumes of an environment another one, all or none. AlreadyExistsError."""
+        """Move the volumes of an environment to another one, all or none. AlreadyExistsError."""
 
     def fork_volume(
         self, record: VolumeRecord, manifests: tuple[bytes, bytes], source: str, version: int
     ) -> None:
-        """Add a volume with the versions 0 and 1, of which 1 has what a version of another has.
+        """Add a volume with versions 0 and 1, where version 1 has the content of another volume's
+        version.
 
         ``source`` is the other volume's id. NotFoundError if its version is not there at the
         moment in which the fork comes to be; AlreadyExistsError by name.
         """
 
     def delete_volume(self, name: str, environment: str = MAIN) -> None:
-        """Remove the record, the versions, the tags and the head. Objects stay for gc.
+        """Remove the record, the versions, the tags and the head. The objects stay until gc.
 
-        NotFoundError; VolumeInUseError if there is a lease on it.
+        NotFoundError; VolumeInUseError if there is a lease on the volume.
         """
 
     # --- versions --------------------------------------------------------
 
     def get_head(self, volume_id: str) -> Head:
-        """NotFoundError where the volume is gone."""
+        """The newest version. NotFoundError if the volume is gone."""
 
     def guess_head(self, volume_id: str) -> Head:
         """The newest version that is known without asking: it may not be the newest any more.
@@ -115,10 +119,10 @@ class Refs(Protocol):
         """
 
     def find_head_ready(self, volume_id: str) -> Head | None:
-        """As ``get_head``, but None where it would wait for a network."""
+        """As ``get_head``, but None if the answer would need a network."""
 
     def find_version(self, volume_id: str, version: int) -> Oid | None:
-        """The manifest of a version."""
+        """The id of a version's manifest, or None."""
 
     def iter_versions(self, volume_id: str) -> Iterator[Head]:
         """All versions, newest first."""
@@ -126,23 +130,23 @@ class Refs(Protocol):
     def remove_versions(self, volume_id: str, versions: Collection[int]) -> list[int]:
         """Take versions out of the history, all at once; those that were, ascending.
 
-        The head, what a tag names and what is leased or held stays. NotFoundError if
-        the volume is gone.
+        The head, tagged versions, and leased or held versions stay. NotFoundError if the volume is
+        gone.
         """
 
     # --- tags ------------------------------------------------------------
 
     def put_tag(self, volume_id: str, tag: str, version: int, *, move: bool = False) -> None:
-        """Name a version. NotFoundError if it is not there.
+        """Name a version. NotFoundError if the version is not there.
 
         AlreadyExistsError if the tag names another version, unless it may ``move``.
         """
 
     def list_tags(self, volume_id: str) -> list[Tag]:
-        """By name."""
+        """The tags of a volume, by name."""
 
     def delete_tag(self, volume_id: str, tag: str) -> None:
-        """NotFoundError if there is no such tag."""
+        """Remove a tag. NotFoundError if there is no such tag."""
 
     # --- publishing ------------------------------------------------------
 

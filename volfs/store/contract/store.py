@@ -12,11 +12,11 @@ from volfs.store.contract.refs import Refs
 
 
 class Store(Protocol):
-    """An open store. Close it when done; the process must not fork with it open."""
+    """An open store. Close it after use. The process must not fork while it is open."""
 
     @property
     def url(self) -> str:
-        """The address, as it is handed on to other processes."""
+        """The address of the store, in the form that is handed on to other processes."""
 
     @property
     def local(self) -> Path:
@@ -27,20 +27,22 @@ class Store(Protocol):
 
     @property
     def is_writable(self) -> bool:
-        """Whether it can be changed from here. If not, it is as it was when it was opened,
-        leases last as long as this process, and whatever changes it is a StoreDeniedError."""
+        """Whether this process can change the store. If not, the store is shown as it was when it
+        was opened, leases last as long as this process, and every change raises
+        StoreDeniedError."""
 
     def check_writable(self) -> None:
-        """StoreDeniedError, which says why, for a store that is not writable."""
+        """Raise StoreDeniedError, with the reason, if the store is not writable."""
 
     def objects_of(self, volume_id: str) -> Objects:
         """The objects that the versions and leases of a volume need.
 
-        Whether it finds others as well, and whether there is such a volume, is not promised.
+        Whether the answer finds other objects as well, and whether there is such a volume, is not
+        promised.
         """
 
     def open_upload(self, volume_id: str) -> Upload:
-        """An upload of objects that will be published in this volume."""
+        """Begin an upload of objects that will be published in this volume."""
 
     @property
     def refs(self) -> Refs: ...

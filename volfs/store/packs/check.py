@@ -1,4 +1,4 @@
-"""Every stored byte of the packs, and every index entry, verified."""
+"""The check of packs: every stored byte is read and verified."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def check_packs(
 ) -> Iterator[Damage]:
     """What is wrong up to each pack's durable length. Holds no lock and no transaction.
 
-    What no index entry names is checked too but need not be there; what lies after the
-    durable length is somebody's unfinished upload and not looked at.
+    A record that no index entry names is checked too, but it need not be there. Bytes after the
+    durable length belong to an unfinished upload, and are not read.
     """
     total, done, reported = sum(row.durable for row in rows), 0, 0
     for row in rows:
         for item in scan_pack(packs, row, read_data=read_data):
             if isinstance(item, Damage):
-                # Deleted by gc since the packs were listed, perhaps.
+                # gc may have deleted the pack since the packs were listed.
                 if index.find_pack(row.pack) is not None:
                     yield item
             elif done + end_of(item) - reported >= PROGRESS_STEP:

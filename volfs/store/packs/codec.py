@@ -1,8 +1,8 @@
-"""How stored bytes differ from an object's own: zstd where it pays, chunks in blocks.
+"""The form in which objects are stored: compressed by zstd if that pays, and chunks in blocks.
 
-The sizes of blocks were measured (docs/decisions/0044-small-reads.md): a random read
-of what is raw costs the least with small ones, and what is compressed becomes larger
-and slower to read in order with them.
+The sizes of blocks were measured (docs/decisions/0044-small-reads.md). Random reads of raw data
+cost the least with small blocks. Compressed data becomes larger with small blocks, and slower to
+read in order.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ RAW_BITS = 14
 ZSTD_BITS = 18
 _LEVEL = 1
 _SMALLEST = 64
-"""A frame costs about 12 bytes: below this an eighth is hardly ever saved."""
+"""A frame costs about 12 bytes. An object smaller than this hardly ever saves an eighth."""
 
 
 class _PerThread(threading.local):
-    """A context shared by two threads crashes the process; making one costs 50 µs."""
+    """The zstd contexts of one thread. A context that two threads share crashes the process, and
+    making one costs 50 µs."""
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=_LEVEL)
@@ -39,15 +40,15 @@ _mine = _PerThread()
 
 
 class Packed(NamedTuple):
-    """What is stored of an object, and what its header says of that."""
+    """A stored object: the header of its record, and the stored bytes."""
 
     header: RecordHeader
     parts: tuple[Buffer, ...]
-    """The stored bytes. A chunk that is raw is not copied to stand behind its table."""
+    """The stored bytes, in parts, so that a raw chunk is not copied to stand behind its table."""
 
 
 def pack_object(kind: Kind, oid: Oid, data: Buffer) -> Packed:
-    """The form in which an object is stored."""
+    """Choose the stored form of an object, and make it."""
     if kind is not Kind.CHUNK or len(data) <= 1 << RAW_BITS:
         codec, stored = compress(data)
         return _pack(kind, oid, data, codec, 0, (stored,))
@@ -63,7 +64,7 @@ def pack_object(kind: Kind, oid: Oid, data: Buffer) -> Packed:
 
 
 def is_former_form(header: RecordHeader) -> bool:
-    """Whether a chunk is stored in one piece that would be stored in blocks now."""
+    """Whether a chunk is stored in one piece that would be stored in blocks today."""
     limit = 1 << (RAW_BITS if header.codec is Codec.RAW else ZSTD_BITS)
     return header.kind is Kind.CHUNK and header.codec is not Codec.BLOCKS and header.raw > limit
 
@@ -80,7 +81,8 @@ def _pack(
 
 
 def _compress_blocks(data: Buffer) -> list[Buffer]:
-    """The blocks, each as a frame where that is smaller; none if it does not pay."""
+    """The blocks, each as a zstd frame if that is smaller. An empty list if compression does not
+    pay."""
     blocks = [_compress_block(block) for block in _cut(data, ZSTD_BITS)]
     return blocks if sum(map(len, blocks)) <= len(data) - len(data) // 8 else []
 
@@ -97,11 +99,12 @@ def _cut(data: Buffer, bits: int) -> list[Buffer]:
 
 
 def compress(data: Buffer) -> tuple[Codec, Buffer]:
-    """The codec and the bytes to store. Raw if zstd does not save an eighth."""
+    """The codec and the bytes to store: raw if zstd does not save an eighth."""
     if len(data) < _SMALLEST or not _is_promising(data):
         return Codec.RAW, data
     frame = _mine.compressor.compress(data)
-    # A compressor that ever lied would lose user data for good; asking it costs a third.
+    # A wrong frame would lose user data for good, so each frame is decompressed and compared. That
+    # costs a third more.
     if _pays(frame, data) and _mine.decompressor.decompress(frame) == data:
         return Codec.ZSTD, frame
     return Codec.RAW, data
@@ -119,7 +122,7 @@ def _pays(frame: bytes, data: Buffer) -> bool:
 
 
 def unpack_object(header: RecordHeader, stored: Buffer) -> Buffer:
-    """The object's bytes from all that is stored of it, or DamagedObjectError."""
+    """The object's bytes, from all of its stored bytes. DamagedObjectError."""
     if header.codec is not Codec.BLOCKS:
         return decompress(header.codec, stored, header.raw)
     table = BlockTable(header.oid, header.raw, header.block_bits, header.stored, stored)
@@ -130,7 +133,7 @@ def unpack_object(header: RecordHeader, stored: Buffer) -> Buffer:
 
 
 def unpack_blocks(table: BlockTable, span: Span, data: Buffer, *, verified: bool = False) -> Buffer:
-    """The bytes of the blocks of a span from what is stored of them, or DamagedObjectError."""
+    """The bytes of the blocks of a span, from their stored bytes. DamagedObjectError."""
     numbers = range(span.first, span.last + 1)
     stored = [table.cut(block, span, data, verified=verified) for block in numbers]
     sizes = [table.raw_size(block) for block in numbers]
@@ -141,9 +144,10 @@ def unpack_blocks(table: BlockTable, span: Span, data: Buffer, *, verified: bool
 
 
 def _decompress_all(frames: list[Buffer], sizes: list[int], together: Buffer) -> bytes:
-    """Frames of just these sizes, which lie together, in one go; or DamagedObjectError.
+    """Decompress frames that lie together in one call. DamagedObjectError unless they have just
+    these sizes.
 
-    To decompress each by itself and then to join them takes a tenth longer.
+    To decompress each frame by itself and to join the results takes a tenth longer.
     """
     try:
         for frame, size in zip(frames, sizes, strict=True):
@@ -162,7 +166,7 @@ def unpack_block(stored: Buffer, raw: int) -> Buffer:
 
 
 def unpack_front(stored: Buffer, raw: int, length: int) -> Buffer:
-    """The first ``length`` bytes of a block at least, or DamagedObjectError."""
+    """At least the first ``length`` bytes of a block. DamagedObjectError."""
     if len(stored) == raw or length == raw:
         return unpack_block(stored, raw)
     try:
@@ -176,13 +180,14 @@ def unpack_front(stored: Buffer, raw: int, length: int) -> Buffer:
 
 
 def decompress(codec: Codec, stored: Buffer, raw: int) -> Buffer:
-    """Exactly ``raw`` bytes, or DamagedObjectError."""
+    """Exactly ``raw`` bytes, decompressed. DamagedObjectError."""
     if codec is Codec.RAW:
         if len(stored) != raw:
             raise DamagedObjectError(f"{len(stored)} bytes instead of {raw}")
         return stored
     try:
-        # zstandard obeys the frame's own size, not max_output_size: look at it first.
+        # zstandard obeys the size that the frame states, not max_output_size. So that size is
+        # compared first.
         _check_stated_size(stored, raw)
         data = _mine.decompressor.decompress(stored, max_output_size=raw)
     except zstandard.ZstdError as error:

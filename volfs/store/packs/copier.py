@@ -1,4 +1,4 @@
-"""Copies records into packs of its own, verified: for gc, and for a repair."""
+"""Verified copies of records in new packs, for gc and for repair."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from volfs.store.packs.source import PackSource
 class Moved(NamedTuple):
     oid: Oid
     row: bytes
-    """Its index entry when it was copied."""
+    """The index entry of the object when it was copied, undecoded."""
     entry: IndexEntry
-    """Where the copy is."""
+    """The place of the copy."""
 
 
 class Copier:
-    """A context manager; what is not settled when it is left was never copied."""
+    """Copies objects into the packs of a sink. A context manager: what is not settled when it is
+    left was never copied."""
 
     def __init__(self, index: LocalIndex, source: PackSource, sink: PackSink) -> None:
         self._index = index
         self._source = source
         self._sink = sink
         self.copied = 0
-        """Bytes since it was settled, headers included."""
+        """Stored bytes since the last ``settle``, with their headers."""
 
     def __enter__(self) -> Self:
         return self
@@ -40,9 +41,9 @@ class Copier:
         self._sink.release()
 
     def copy(self, oid: Oid, row: bytes) -> Moved:
-        """DataError if what is stored there is not the object. Its header is made anew.
+        """Copy an object, with a new header. DataError if another object is stored at the place.
 
-        What a former volfs stored in one piece is stored in blocks then.
+        A chunk that a former volfs stored in one piece is stored in blocks in the copy.
         """
         entry = decode_entry(oid, row)
         opened = open_entry(self._source, oid, entry)
@@ -57,12 +58,12 @@ class Copier:
         self._sink.sync()
 
     def extend(self, txn: Transaction) -> None:
-        """Let the index know how far the packs are durable."""
+        """Tell the index how far the packs are durable."""
         for pack, end in self._sink.list_ends():
             self._index.extend(txn, pack, end)
         self._sink.prove({})
 
     def settle(self) -> None:
-        """The transaction has ended well."""
+        """Confirm that the transaction which indexes the copies has ended well."""
         self.copied = 0
         self._sink.settle()

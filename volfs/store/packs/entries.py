@@ -1,4 +1,4 @@
-"""Index entries, held against the records that they name."""
+"""Index entries, compared with the records that they name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Opened(NamedTuple):
 
 
 def open_entry(packs: PackSource, oid: Oid, entry: IndexEntry) -> Opened:
-    """What is stored at a place, verified. DataError if it is not the object."""
+    """The record at an indexed place, verified. DataError if it is not the object's record."""
     start, length = entry.offset - RECORD_HEADER_SIZE, RECORD_HEADER_SIZE + entry.stored
     try:
         record = memoryview(packs.read_at(entry.pack, start, length))
@@ -34,10 +34,11 @@ def open_entry(packs: PackSource, oid: Oid, entry: IndexEntry) -> Opened:
 def iter_entry_damage(
     index: LocalIndex, packs: PackSource, rows: dict[int, PackRow]
 ) -> Iterator[Damage]:
-    """What is wrong with index entries; ``rows`` are those of packs, as of a moment ago."""
+    """Yield what is wrong with index entries. ``rows`` are the rows of packs, as of a moment
+    ago."""
     for oid, encoded in index.iter_rows():
         problem = find_entry_problem(index, packs, oid, encoded, rows)
-        # Moved by gc since it was read, perhaps.
+        # gc may have moved the object since the entry was read.
         if problem and index.has_row(oid, encoded):
             yield Damage(oid, f"index entry {oid.hex()}", problem)
 
@@ -45,12 +46,13 @@ def iter_entry_damage(
 def find_entry_problem(
     index: LocalIndex, packs: PackSource, oid: Oid, encoded: bytes, rows: dict[int, PackRow]
 ) -> str | None:
-    """What is wrong with an index entry, or with the header of the record it names."""
+    """What is wrong with an index entry, or with the header of the record that it names; or
+    None."""
     try:
         entry = decode_entry(oid, encoded)
         row = rows.get(entry.pack)
         if row is None or entry.offset + entry.stored > row.durable:
-            # Published since the rows were listed, perhaps.
+            # The record may have been published since the rows were listed.
             row = index.find_pack(entry.pack)
         if row is None:
             return f"names pack {entry.pack}, which the index does not know"

@@ -1,6 +1,6 @@
-"""Where every object is, and how far every pack is durable: rows in LMDB of this machine.
+"""Where every object is, and how far every pack is durable: rows in LMDB on this machine.
 
-An engine adds how rows come to be there. Rows: docs/format.md, "The index".
+Each engine adds how rows are written. Rows: docs/format.md, "The index".
 """
 
 from __future__ import annotations
@@ -24,30 +24,32 @@ from volfs.store.packs.rows import (
 )
 
 ROWS_AT_ONCE = 1 << 12
-"""Rows that one transaction changes, where nothing says that more belong together."""
+"""How many rows one transaction changes, unless more of them belong together."""
 _BATCH = 1024
-"""Rows read in one transaction: one held for long makes the index grow."""
+"""How many rows one transaction reads. A transaction that is open for long makes the index
+grow."""
 
 
 class LocalIndex:
-    """Thread-safe. Looks into LMDB each time: another process may change it at any moment."""
+    """The index of objects and packs. Thread-safe. Each call looks into LMDB, because another
+    process may change the index at any moment."""
 
     def __init__(self, environment: LmdbEnvironment) -> None:
         self.environment = environment
-        # The record's header says the same again, with a checksum of its own.
+        # No checksum here: the header of each record says the same again, and has a checksum.
         self._objects: Table = environment.open_table(b"objects", has_checksums=False)
         self._packs: Table = environment.open_table(b"packs")
 
     # --- objects ---------------------------------------------------------
 
     def find_entry(self, oid: Oid) -> IndexEntry | None:
-        """Where to read it."""
+        """The place of an object, or None if it is not indexed."""
         with self.environment.read() as txn:
             row = txn.get(oid, db=self._objects)
         return None if row is None else decode_entry(oid, row)
 
     def contains(self, oid: Oid) -> bool:
-        """Whether it is indexed. What is condemned is not."""
+        """Whether the object is indexed. A condemned object is not."""
         with self.environment.read() as txn:
             return txn.get(oid, db=self._objects) is not None
 
@@ -62,11 +64,11 @@ class LocalIndex:
         with self.environment.read() as txn, txn.cursor(self._objects) as cursor:
             if not cursor.set_range(start):
                 return []
-            # Bounded by range(): zip must not pull one more row than it keeps.
+            # The range comes first, so that zip does not read one row more than it keeps.
             return [(Oid(key), row) for _, (key, row) in zip(range(_BATCH), cursor, strict=False)]
 
     def find_manifests(self, txn: Transaction, prefix: bytes) -> list[Oid]:
-        """The manifests whose ids begin so."""
+        """The manifests whose ids begin with a prefix."""
         found = []
         with txn.cursor(self._objects) as cursor:
             cursor.set_range(prefix)
@@ -81,12 +83,13 @@ class LocalIndex:
         return txn.get(oid, db=self._objects)
 
     def has_row(self, oid: Oid, row: bytes) -> bool:
-        """Whether the object's undecoded entry is still this one."""
+        """Whether the object's undecoded entry is still ``row``."""
         with self.environment.read() as txn:
             return self.find_row(txn, oid) == row
 
     def read_rows(self, packs: set[int]) -> dict[int, list[Row]]:
-        """The index entries of these packs, by pack and offset. DamagedObjectError."""
+        """The index entries of these packs, by pack, in the order of their offsets.
+        DamagedObjectError."""
         found: dict[int, list[Row]] = {pack: [] for pack in packs}
         for oid, row in self.iter_rows():
             pack = decode_entry(oid, row).pack
@@ -99,7 +102,11 @@ class LocalIndex:
     def replace_entry(
         self, txn: Transaction, oid: Oid, old: bytes | None, new: IndexEntry | None
     ) -> bool:
-        """Whether the row still was ``old``, and now is ``new``; None: no row."""
+        """Replace the row ``old`` by ``new``, and say whether that was done. None stands for no
+        row.
+
+        Nothing changes if the row is no longer ``old``.
+        """
         if txn.get(oid, db=self._objects) != old:
             return False
         if new is None:
@@ -118,18 +125,18 @@ class LocalIndex:
             return [decode_pack(unpack_key(key), row) for key, row in txn.list_all(self._packs)]
 
     def list_readable_packs(self) -> list[PackRow]:
-        """As ``list_packs``, without rows that are damaged."""
+        """As ``list_packs``, without damaged rows."""
         with self.environment.read() as txn:
             rows = (self.find_readable_pack(txn, pack) for pack in self.list_pack_ids(txn))
             return [row for row in rows if row is not None]
 
     def list_pack_ids(self, txn: Transaction) -> list[int]:
-        """Those whose rows are damaged, too."""
+        """The ids of all packs, also of those whose rows are damaged."""
         with txn.cursor(self._packs) as cursor:
             return [unpack_key(key) for key in cursor.iter_keys() if len(key) == KEY_SIZE]
 
     def find_readable_pack(self, txn: Transaction, pack: int) -> PackRow | None:
-        """None if its row is damaged, or not there."""
+        """The row of a pack. None if the row is damaged or not there."""
         try:
             row = txn.get(pack_key(pack), db=self._packs)
             return None if row is None else decode_pack(pack, row)
@@ -140,14 +147,14 @@ class LocalIndex:
         txn.put(pack_key(row.pack), encode_pack(row), db=self._packs)
 
     def adopt_pack(self, txn: Transaction, row: PackRow) -> None:
-        """Know a pack that was found."""
+        """Add the row of a pack that was found."""
         self.put_pack(txn, row)
 
     def remove_pack(self, txn: Transaction, pack: int) -> None:
         txn.delete(pack_key(pack), db=self._packs)
 
     def extend(self, txn: Transaction, pack: int, durable: int) -> None:
-        """The pack is durable at least up to there."""
+        """Record that the pack is durable at least up to ``durable``."""
         key = pack_key(pack)
         row = txn.get(key, db=self._packs)
         if row is None:

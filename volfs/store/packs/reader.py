@@ -1,4 +1,4 @@
-"""Objects by id: locate, read, verify, decompress; and what is remembered of each."""
+"""Objects by id: locate, read, verify, decompress, and remember places and decoded blocks."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from volfs.store.packs.rows import IndexEntry
 from volfs.store.packs.source import PackSource, Places
 
 PLACES = 1 << 17
-"""About 50 MB at most; at 1 MiB a chunk, 128 GiB of files."""
+"""About 50 MB at most. With chunks of 1 MiB they reach 128 GiB of files."""
 TABLE_BYTES = 8 << 20
 DECODED_BYTES = 64 << 20
 INLINE_DECODE_MAX = 128 << 10
-"""Decoding more than this takes longer than a thread costs, and threads do it side by side."""
+"""Decoding more bytes than this takes longer than handing the work to a thread, and threads decode
+in parallel."""
 PART = 16 << 10
-"""A request of up to this is one of many here and there: a block is decoded only so far."""
+"""A request of up to this size is taken for one of many scattered ones: of a compressed block only
+the wanted front is decoded."""
 WHOLE = -1
-"""Stands for the number of a block where all of an object is meant."""
+"""Stands for the number of a block when the whole object is meant."""
 
 ReadPack = Callable[[int, int, int], Buffer | None]
-"""``PackSource.read_at``, or ``read_ready`` which may answer None."""
+"""``PackSource.read_at``, or ``read_ready``, which may answer None."""
 
 
 class _Place:
-    """An index entry, and what of its record has been verified since it was looked up."""
+    """An index entry, and which parts of its record were verified since it was looked up."""
 
     __slots__ = ("content", "entry", "is_plain", "is_stale", "seen", "verified")
 
@@ -42,16 +44,16 @@ class _Place:
         self.content = table_size(entry.raw, entry.block_bits) if in_blocks else 0
         """Where the content begins in the stored bytes."""
         self.is_plain = entry.codec is not Codec.ZSTD and entry.stored - self.content == entry.raw
-        """Whether the object's bytes are stored as they are, one after the other."""
+        """Whether the object's bytes are stored raw and in one run."""
         self.verified = False
-        """Whether the whole record has been."""
+        """Whether the whole record was verified."""
         self.seen = 0
-        """A bit for each block of a record in blocks that has been verified by itself."""
+        """One bit for each block that was verified by itself. Only records in blocks have any."""
         self.is_stale = False
-        """Whether its pack has been another file since."""
+        """Whether the pack's file was replaced since the entry was looked up."""
 
     def has_seen(self, offset: int, length: int) -> bool:
-        """Whether these bytes of the object have been verified."""
+        """Whether these bytes of the object were verified."""
         if self.verified or self.is_stale:
             return self.verified and not self.is_stale
         bits = self.entry.block_bits
@@ -65,10 +67,9 @@ class _Place:
 class ObjectReader:
     """``store.contract.objects.Objects`` over the index and the packs. Thread-safe.
 
-    What is read for the first time is verified: of a record in blocks the blocks
-    that are wanted, of another one the whole. What is stored as it is, is read
-    without a look after that. Misses are never remembered: another process may
-    publish the object the next moment.
+    The first read of bytes verifies them: of a record in blocks only the wanted blocks, of another
+    record the whole. Later reads of bytes that are stored raw are not verified again. Missing
+    objects are never remembered, because another process may publish the object the next moment.
     """
 
     def __init__(self, index: Places, packs: PackSource, ahead: int) -> None:
@@ -78,10 +79,10 @@ class ObjectReader:
         self._places: LruMap[Oid, _Place] = LruMap(PLACES)
         self._tables: LruMap[Oid, BlockTable] = LruMap(TABLE_BYTES)
         self._decoded: LruMap[tuple[Oid, int], Buffer] = LruMap(DECODED_BYTES)
-        """Blocks, and objects that are not in blocks, of which a part was wanted: requests
-        of the kernel seldom begin where blocks do, so the rest is wanted next."""
+        """Decoded blocks, and objects without blocks of which a part was wanted. Requests of the
+        kernel seldom begin where blocks begin, so the rest is wanted next."""
         self._locks = [threading.Lock() for _ in range(256)]
-        """Of objects that are being waited for, by the first byte of their ids."""
+        """Locks of objects that somebody waits for, chosen by the first byte of their ids."""
         packs.when_replaced = self._forget_pack
 
     def contains(self, oid: Oid) -> bool:
@@ -109,10 +110,11 @@ class ObjectReader:
             start = entry.offset - RECORD_HEADER_SIZE
             self._packs.prefetch(entry.pack, start, RECORD_HEADER_SIZE + entry.stored)
         except VolfsError:
-            return  # A hint. Whoever reads the object meets the error, and is told.
+            return  # Prefetching is a hint. Whoever reads the object gets the error.
 
     def load_unpublished(self, oid: Oid, entry: IndexEntry) -> bytes:
-        """As ``load_object``, at a place that is not remembered: it may yet be given up."""
+        """As ``load_object``, at a place that is not remembered, because the upload may yet give
+        it up."""
         return bytes(_must(self._read_slice(oid, _Place(entry), 0, None, self._packs.read_at)))
 
     def is_whole(self, oid: Oid, entry: IndexEntry) -> bool:
@@ -136,7 +138,7 @@ class ObjectReader:
     # --- inside ----------------------------------------------------------
 
     def _forget_pack(self, pack: int) -> None:
-        """Its file is another than was read: nothing in it has been verified."""
+        """Treat nothing in the pack as verified: its file is another one than was read."""
         for place in self._places.list_values():
             if place.entry.pack == pack:
                 place.is_stale = True
@@ -157,7 +159,7 @@ class ObjectReader:
         return self._read_slice(oid, self._locate(oid), offset, length, read)
 
     def _is_long_to_decode(self, oid: Oid, entry: IndexEntry, offset: int, length: int) -> bool:
-        """Of an object that is compressed."""
+        """Whether decoding a range of a compressed object takes long enough for a thread."""
         bits = entry.block_bits
         if entry.raw <= INLINE_DECODE_MAX:
             return False
@@ -184,7 +186,8 @@ class ObjectReader:
         return place
 
     def _has_moved(self, oid: Oid, place: _Place) -> bool:
-        """Whether the index names another place by now: gc or a repair wrote it anew."""
+        """Whether the index names another place by now, because gc or a repair copied the
+        record."""
         self._places.forget(oid)
         entry = self._index.find_entry(oid)
         return entry is not None and entry != place.entry
@@ -200,7 +203,7 @@ class ObjectReader:
             if place.is_plain and place.has_seen(offset, length):
                 data = read(entry.pack, entry.offset + place.content + offset, length)
                 if place.has_seen(offset, length):
-                    return data  # still: the pack may have been opened anew, and be another
+                    return data  # Asked again: the pack may have been opened anew, as another file.
             if length == entry.raw:
                 return self._read_whole(oid, place, read)
             if length and entry.codec is Codec.BLOCKS:
@@ -212,7 +215,8 @@ class ObjectReader:
     def _read_part(
         self, oid: Oid, place: _Place, offset: int, length: int, read: ReadPack
     ) -> Buffer | None:
-        """Of a record in one piece, which is read whole for that."""
+        """Read a part of an object that is stored in one piece. The whole record is read for
+        it."""
         whole = self._decoded.find((oid, WHOLE))
         if whole is None:
             whole = self._read_whole(oid, place, read)
@@ -239,7 +243,8 @@ class ObjectReader:
         if not place.seen:
             self._packs.expect_scattered(place.entry.pack)
             if place.is_plain:
-                # Where they are is known without the table: both are read at the same time.
+                # The place of raw blocks is known without the table, so both are read at the same
+                # time.
                 self._packs.prefetch(place.entry.pack, *_find_place(place, offset, length))
         table = self._find_table(oid, place, read)
         if table is None:
@@ -255,7 +260,8 @@ class ObjectReader:
         return None if data is None else memoryview(data)[skip : skip + length]
 
     def _find_table(self, oid: Oid, place: _Place, read: ReadPack) -> BlockTable | None:
-        """The table of a record, read with its header in one go: that tells whose it is."""
+        """The table of a record. It is read together with the header, which tells whose table it
+        is."""
         table = self._tables.find(oid)
         entry = place.entry
         if table is not None and place.seen:
@@ -266,7 +272,7 @@ class ObjectReader:
             return None
         view = memoryview(front)
         if view[:RECORD_HEADER_SIZE] != encode_record_header(entry.header(oid)):
-            # The id alone can tell now, and that takes the whole object.
+            # Only the id can prove the object now, and that takes the whole object.
             self._read_whole(oid, place, self._packs.read_at)
         stored = view[RECORD_HEADER_SIZE:]
         table = BlockTable(oid, entry.raw, entry.block_bits, entry.stored, stored)
@@ -279,7 +285,8 @@ class ObjectReader:
         data = self._read_span(place, span.start, span.end, read)
         if data is None:
             return None
-        # Those that were seen before, too: the pack may be another file since.
+        # Blocks that were seen before are verified again, because the pack may be another file
+        # since.
         for block in range(span.first, span.last + 1):
             table.cut(block, span, data)
             place.seen |= 1 << block
@@ -288,7 +295,7 @@ class ObjectReader:
     def _read_decoded(
         self, oid: Oid, place: _Place, table: BlockTable, span: Span, read: ReadPack
     ) -> Buffer | None:
-        """The blocks of a span: those that are remembered, and the others in one read."""
+        """The blocks of a span: the remembered ones, and the others in one read."""
         numbers = range(span.first, span.last + 1)
         found = [self._find_decoded(oid, n, table.raw_size(n)) for n in numbers]
         missing = [span.first + n for n, block in enumerate(found) if block is None]
@@ -317,7 +324,7 @@ class ObjectReader:
         data = self._read_span(place, span.start, span.end, read)
         if data is None:
             return None
-        # Whoever comes again wants more of it, as likely as not.
+        # A second request in a block is likely to want more of it, so the whole block is decoded.
         is_first = self._find_decoded(oid, block, 0) is None
         done = unpack_front(table.cut(block, span, data), raw, end if is_first else raw)
         place.seen |= 1 << block
@@ -325,7 +332,7 @@ class ObjectReader:
         return done
 
     def _find_decoded(self, oid: Oid, block: int, end: int) -> Buffer | None:
-        """What is remembered of a block, if that is its first ``end`` bytes at least."""
+        """The remembered bytes of a block, if they are at least its first ``end`` bytes."""
         data = self._decoded.find((oid, block))
         return data if data is not None and len(data) >= end else None
 
@@ -335,7 +342,7 @@ class ObjectReader:
 
 
 def _find_place(place: _Place, offset: int, length: int) -> tuple[int, int]:
-    """Where the blocks with these bytes of an object are in its pack, and their length."""
+    """Where the blocks that have these bytes of an object lie in its pack, and their length."""
     bits = place.entry.block_bits
     start = offset >> bits << bits
     end = min(((offset + length - 1 >> bits) + 1) << bits, place.entry.raw)
@@ -343,14 +350,14 @@ def _find_place(place: _Place, offset: int, length: int) -> tuple[int, int]:
 
 
 def _must(data: Buffer | None) -> Buffer:
-    """What ``read_at`` led to: unlike ``read_ready`` it never answers None."""
+    """The result of a read by ``read_at``, which never answers None as ``read_ready`` does."""
     if data is None:
         raise AssertionError("a waiting read did not wait")
     return data
 
 
 def _is_record_of(oid: Oid, entry: IndexEntry, record: bytes) -> bool:
-    """Whether a record is just what the index says it is."""
+    """Whether a record is exactly what the index says."""
     view = memoryview(record)
     header, stored = view[:RECORD_HEADER_SIZE], view[RECORD_HEADER_SIZE:]
     return (
@@ -366,7 +373,7 @@ def open_record(oid: Oid, entry: IndexEntry, record: memoryview) -> Buffer:
         raise DamagedObjectError("the stored bytes do not match their checksum")
     data = unpack_object(entry.header(oid), stored)
     header = encode_record_header(entry.header(oid))
-    # Where only the header is damaged, or the index lies, the id itself decides.
+    # If only the header is damaged, or the index is wrong, the object's id decides.
     if record[:RECORD_HEADER_SIZE] != header and compute_oid(entry.kind, data) != oid:
         raise DamagedObjectError("another object is stored there")
     return data

@@ -1,4 +1,4 @@
-"""Index entries from packs alone, for an index that is made again."""
+"""Index entries made from packs alone, for an index that is rebuilt."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from volfs.store.packs.source import PackSource
 
 
 class Rebuilder:
-    """Scans packs whole and puts what is right into an index that has none of it."""
+    """Scans whole packs, and adds every valid record to an index that has none of them."""
 
     def __init__(self, index: LocalIndex, packs: PackSource, known: Mapping[int, PackRow]) -> None:
         self._index = index
         self._packs = packs
         self._known = known
-        """Rows that the former index had."""
+        """Pack rows of the former index."""
         self.packs = 0
         self.objects = 0
         self.bytes = 0
@@ -34,7 +34,7 @@ class Rebuilder:
             report_bytes(report, min(self.bytes, total), total)
         with self._index.environment.write() as txn:
             for pack in self._known.keys() - set(packs):
-                # Its file is gone, or was not made yet.
+                # The file of the pack is gone, or was not made yet.
                 self._index.adopt_pack(txn, self._known[pack])
 
     def _add_pack(self, pack: int) -> None:
@@ -69,5 +69,6 @@ class Rebuilder:
 
 
 def _whole(size: int) -> int:
-    """The durable length of a pack in which nothing is known: nobody may cut it."""
+    """The durable length of a pack in which no record is valid: all of it, so that nobody cuts
+    it."""
     return size if size > PACK_HEADER_SIZE else 0

@@ -21,13 +21,14 @@ _ENTRY = struct.Struct("<IQIIQBBBB")
 _PACK_ID = struct.Struct(">I")
 _PACK_ROW = struct.Struct("<BQ")
 KEY_SIZE = _PACK_ID.size
-"""Of a pack's row."""
+"""Bytes of the key of a pack's row."""
 Row = tuple[Oid, bytes]
 """An object id and its undecoded index entry."""
 
 
 class IndexEntry(NamedTuple):
-    """Where an object's stored bytes are. ``offset`` is theirs, not the header's."""
+    """Where an object's stored bytes are. ``offset`` is where these bytes begin, after the
+    header."""
 
     pack: int
     offset: int
@@ -39,7 +40,7 @@ class IndexEntry(NamedTuple):
     block_bits: int = 0
 
     def header(self, oid: Oid) -> RecordHeader:
-        """What must stand in the pack before the stored bytes."""
+        """The header that must stand in the pack before the stored bytes."""
         _, _, stored, raw, checksum, codec, kind, bits = self
         return RecordHeader(kind, codec, raw, stored, checksum, oid, bits)
 

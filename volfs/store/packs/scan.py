@@ -1,4 +1,4 @@
-"""What is in packs, found without an index: records, and what is wrong with them."""
+"""The records in packs, found without an index, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def end_of(record: Record) -> int:
 
 
 def scan_pack(packs: PackSource, row: PackRow, *, read_data: bool) -> Iterator[Damage | Record]:
-    """The damage of one pack, and its records that are right."""
+    """Yield the damage of one pack, and its valid records."""
     if row.durable == 0:
         return
     try:
@@ -54,7 +54,7 @@ def scan_records(packs: PackSource, pack: int, size: int) -> Iterator[Record | G
         try:
             return packs.read_at(pack, offset, length)
         except DamagedObjectError:
-            # A sector the disk cannot read: zeros fail every checksum, and the scan goes on.
+            # The disk cannot read a sector here. Zeros fail every checksum, and the scan goes on.
             return bytes(length)
 
     return iter_records(read_at, size)
@@ -69,7 +69,7 @@ def _find_header_problem(packs: PackSource, row: PackRow) -> str | None:
 
 
 def find_record_problem(kind: PackKind, record: Record, read_data: bool) -> str | None:
-    """What is wrong with a record whose checksum is right, in a pack of a kind."""
+    """What is wrong with a record whose checksum is right, in a pack of this kind; or None."""
     header = record.header
     if pack_kind(header.kind) is not kind:
         return f"an object of kind {header.kind.name} in a pack of kind {kind.name}"
@@ -87,14 +87,15 @@ def _in_pack(row: PackRow, offset: int, oid: Oid | None, problem: str) -> Damage
 
 
 def make_row(packs: PackSource, pack: int) -> PackRow:
-    """The row of a pack file, from its content: durable up to its last valid record."""
+    """The row of a pack file, from its content: the pack is durable up to its last valid
+    record."""
     size = packs.get_size(pack)
     kind, durable = find_kind(packs, pack), 0
     for item in scan_records(packs, pack, size):
         if isinstance(item, Record):
             kind, durable = kind or pack_kind(item.header.kind), end_of(item)
     if not durable and size > PACK_HEADER_SIZE:
-        # Nothing is known of these bytes: not so little that they may be cut off.
+        # Nothing is known of these bytes, so none of them may be cut off.
         durable = size
     return PackRow(pack, kind or PackKind.DATA, durable)
 
@@ -107,7 +108,8 @@ def find_kind(packs: PackSource, pack: int) -> PackKind | None:
 
 
 def is_former_pack(packs: PackSource, pack: int) -> bool:
-    """Whether a former volfs made it. What cannot be read is for others to find."""
+    """Whether a former volfs made the pack. An unreadable pack counts as no: a check reports
+    it."""
     try:
         header = decode_pack_header(packs.read_at(pack, 0, PACK_HEADER_SIZE))
     except DataError:

@@ -1,4 +1,4 @@
-"""What packs are to those who write them, wherever an engine keeps them."""
+"""The interface by which packs are written, wherever an engine keeps them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ from volfs.store.packs.rows import IndexEntry
 class PackSink(Protocol):
     """The packs that one upload, or one copy, writes. For one thread at a time.
 
-    What was appended can be read from the engine's ``PackSource`` at once. What is not
-    settled when the sink is released was never stored.
+    Appended records can be read from the engine's ``PackSource`` at once. Records that are not
+    settled when the sink is released were never stored.
     """
 
     def append(self, packed: Packed) -> IndexEntry:
-        """Write one record, and say where. After an error nothing has moved."""
+        """Write one record, and return its place. After an error nothing has moved."""
 
     def sync(self) -> None:
         """Make everything that was appended durable. StoreError."""
 
     def list_ends(self) -> list[tuple[int, int]]:
-        """The packs that were written to, and how far each is durable after ``sync``."""
+        """The packs that were written to, with the length up to which each is durable after
+        ``sync``."""
 
     def prove(self, relied: Mapping[int, int]) -> None:
-        """StoreReplacedError unless these packs are in the store, and those that somebody
-        relies on, up to the ends that are given."""
+        """Raise StoreReplacedError unless the written packs are in the store, and the packs in
+        ``relied`` are there up to the given ends."""
 
     def settle(self) -> None:
-        """The index has what was appended. More may be appended."""
+        """Confirm that the index has what was appended. More may be appended afterwards."""
 
     def release(self) -> None:
         """Let go of the packs. May be repeated."""

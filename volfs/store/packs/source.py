@@ -1,4 +1,4 @@
-"""What packs are to those who read them, wherever an engine keeps them."""
+"""The interface by which packs are read, wherever an engine keeps them."""
 
 from __future__ import annotations
 
@@ -13,29 +13,30 @@ class PackSource(Protocol):
     """Bytes of packs, by pack id. Thread-safe. Errors name the pack; callers add the object."""
 
     when_replaced: Callable[[int], None]
-    """Called when a pack has become another one than was read before."""
+    """Called with a pack's id when its file is no longer the one that was read before."""
 
     def read_at(self, pack: int, offset: int, length: int) -> bytes:
-        """Exactly ``length`` bytes. MissingObjectError: no pack; DamagedObjectError: too short."""
+        """Exactly ``length`` bytes. MissingObjectError if there is no such pack;
+        DamagedObjectError if it is too short."""
 
     def read_ready(self, pack: int, offset: int, length: int) -> Buffer | None:
-        """As ``read_at``, or None where that would wait for more than a moment."""
+        """As ``read_at``, but None if the read would wait for more than a moment."""
 
     def prefetch(self, pack: int, offset: int, length: int) -> None:
-        """Begin to read, so that ``read_at`` need not wait. Returns at once."""
+        """Begin to read these bytes, so that ``read_at`` need not wait. Returns at once."""
 
     def expect_scattered(self, pack: int) -> None:
-        """Bytes are read here and there: nothing is to be read ahead."""
+        """Expect scattered reads of a pack: nothing is to be read ahead."""
 
     def get_size(self, pack: int) -> int:
-        """MissingObjectError where there is no such pack."""
+        """The present length of a pack in bytes. MissingObjectError if there is no such pack."""
 
     def forget(self, pack: int) -> None:
-        """It is no more."""
+        """Let go of a pack that no longer exists."""
 
 
 class Places(Protocol):
-    """Where objects are. Thread-safe."""
+    """Where objects are stored. Thread-safe."""
 
     def find_entry(self, oid: Oid) -> IndexEntry | None: ...
 

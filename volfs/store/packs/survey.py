@@ -1,4 +1,4 @@
-"""What every pack holds: the survey by which a collector decides."""
+"""The survey of what every pack holds, by which a collector decides."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def survey_packs(
     find_size: Callable[[int], int],
     is_former: Callable[[int], bool] = lambda pack: False,
 ) -> list[PackUse]:
-    """How much of each pack is in use. ``find_size`` is the size that it has now; those of
-    which ``is_former`` is true are to be rewritten however much of them is in use."""
+    """How much of each pack is in use. ``find_size`` gives a pack's present size. Packs for which
+    ``is_former`` is true are to be rewritten, however much of them is in use."""
     rows = index.list_packs()
     objects: Counter[int] = Counter()
     stored: Counter[int] = Counter()

@@ -1,4 +1,4 @@
-"""Objects on their way in: what is new is packed, and what there is to tell the index."""
+"""Uploads: new objects are packed, and what the index must learn is gathered."""
 
 from __future__ import annotations
 
@@ -26,22 +26,24 @@ class Batch(NamedTuple):
 
     entries: Mapping[Oid, IndexEntry]
     replaced: Collection[Oid]
-    """Those of ``entries`` whose indexed record was found unreadable."""
+    """The ids in ``entries`` whose indexed records were found unreadable."""
     known: Collection[Oid]
-    """Objects the upload relies on and did not write."""
+    """Objects that the upload relies on and did not write."""
     packs: Iterable[tuple[int, int]]
-    """Pack id and new durable length."""
+    """Pack ids, each with its new durable length."""
 
     @property
     def reserve(self) -> int:
-        """Bytes that the transaction may need: ids are random, each may dirty a page of its own."""
+        """Bytes that the transaction may need. Ids are random, so each may dirty a page of its
+        own."""
         return RESERVE + _PAGE * min(len(self.entries), _PAGES_RESERVED)
 
 
 class PackUpload:
-    """``store.contract.objects.Upload``. Threads hash and compress in parallel and append in turn.
+    """``store.contract.objects.Upload``. Threads hash and compress in parallel, and append in
+    turn.
 
-    What was put and not published is given back when the upload is left.
+    Objects that were put and not published are given up when the upload is left.
     """
 
     def __init__(self, places: Places, objects: ObjectReader, sink: PackSink) -> None:
@@ -81,10 +83,10 @@ class PackUpload:
 
     @contextmanager
     def made_durable(self) -> Iterator[Batch]:
-        """Everything put so far, durable, to be indexed in the block.
+        """Make everything that was put durable, and yield it, to be indexed in the block.
 
-        If the block ends well the upload begins anew; if it raises, nothing of
-        the upload is lost and it may be published again.
+        If the block ends well, the upload begins anew. If the block raises, nothing of the upload
+        is lost, and it may be published again.
         """
         with self._lock:
             self._check_open()
@@ -97,14 +99,14 @@ class PackUpload:
             self._release()
 
     def prove(self, relied: Mapping[int, int]) -> None:
-        """StoreReplacedError unless the packs written to are in the store, as files that we
-        know, and those of ``relied``, which are as long as they have to be."""
+        """Raise StoreReplacedError unless the packs that were written to are in the store, as the
+        files that this process wrote, and the packs of ``relied`` are there and long enough."""
         self._sink.prove(relied)
 
     # --- inside ----------------------------------------------------------
 
     def _has(self, oid: Oid) -> bool:
-        """Whether the object need not be written; relies on it from now on if so."""
+        """Whether the object need not be written. If so, the upload relies on it from now on."""
         if oid in self._new:
             return True
         is_indexed = self._places.contains(oid)
@@ -115,7 +117,7 @@ class PackUpload:
             else:
                 self._known.discard(oid)
             if is_indexed and not is_whole:
-                # It cannot be read any more: putting the object again repairs it.
+                # The stored object cannot be read any more. Putting it again repairs it.
                 self._replaced.add(oid)
             return is_whole
 
