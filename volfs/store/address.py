@@ -24,7 +24,7 @@ class Address(NamedTuple):
     """Where a store is. ``location`` is a path, or what follows the scheme of a bucket."""
 
     scheme: str
-    """In small letters; ``file`` for a directory."""
+    """The scheme in small letters. ``file`` stands for a directory."""
     location: str
 
     @property
@@ -34,13 +34,14 @@ class Address(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The address as it is handed on: an absolute path, or the URL."""
+        """The address in the form that is handed on: an absolute path, or the URL."""
         path = self.local_path
         return f"{self.scheme}://{self.location}" if path is None else str(path)
 
 
 def parse_address(text: str) -> Address:
-    """NotAStoreError for a ``file:`` URL of another machine, or one that names no directory."""
+    """Take an address apart. NotAStoreError for a ``file:`` URL of another machine, or one that
+    names no directory."""
     if _FILE.match(text):
         return Address(FILE, _parse_file(text))
     match = _SCHEME.match(text)

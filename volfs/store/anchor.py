@@ -1,7 +1,8 @@
 """Paths that begin at an open directory, its *anchor*.
 
-They lead to the same files whatever becomes of the directory's name: it may be renamed,
-replaced by another, or covered by a mount. The kernel resolves them as ``openat`` does.
+Such a path leads to the same files whatever becomes of the directory's name: the directory may be
+renamed, replaced by another, or covered by a mount. The kernel resolves these paths as ``openat``
+does.
 """
 
 from __future__ import annotations
@@ -16,26 +17,27 @@ from volfs.model.text import is_unicode
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 DELETED = " (deleted)"
-"""What the kernel puts behind the name of a file that has none any more."""
+"""The suffix that the kernel adds to the name of a file that was removed."""
 _OPEN = "/proc/self/fd"
 _BEGINNING = re.compile(rf"{_OPEN}/\d+")
 
 
 def anchored(descriptor: int) -> Path:
-    """The path of what is open there; for this process alone, as long as it is open."""
+    """A path to the open file of a descriptor. It is valid in this process alone, while the file
+    is open."""
     return Path(_OPEN, str(descriptor))
 
 
 def find_place(descriptor: int) -> Path | None:
-    """Where what is open there is by now; None if it was deleted."""
+    """The present place of an open file. None if the file was deleted."""
     place = anchored(descriptor).readlink()
-    # A name may end so, too.
+    # A file that was not deleted may have a name that ends so, too.
     return None if place.name.endswith(DELETED) and not place.exists() else place
 
 
 @contextmanager
 def spelled(directory: Path) -> Iterator[str]:
-    """A path to the directory that is Unicode, as LMDB has to have it, for the block."""
+    """A Unicode path to the directory, valid in the block: LMDB takes no other paths."""
     if is_unicode(str(directory)):
         yield str(directory)
         return
@@ -47,7 +49,7 @@ def spelled(directory: Path) -> Iterator[str]:
 
 
 def name_places(text: str) -> str:
-    """A message with the real paths in the place of those that begin at descriptors."""
+    """A message with real paths in place of the paths that begin at descriptors."""
     return _BEGINNING.sub(_name_place, text)
 
 

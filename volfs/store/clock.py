@@ -1,4 +1,4 @@
-"""What the time is: the clock on the wall, which anybody may set, and one that nobody sets."""
+"""The time, by two clocks: the wall clock, which anybody may set, and one that nobody sets."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ _OFFSETS = Path("/proc/self/timens_offsets")
 
 
 def now_ns() -> int:
-    """Nanoseconds since 1970, as the machine's clock has it: it may be wrong. It can be stored."""
+    """Nanoseconds since 1970 by the wall clock, which may be wrong. The value can be stored."""
     return to_storable_time(time.time_ns())
 
 
 def unique_ns() -> int:
-    """As ``now_ns``, to a millisecond, and never the same twice: clocks come back to a time."""
+    """As ``now_ns``, to a millisecond, with random digits below. No value comes twice, although
+    clocks are set back."""
     return to_storable_time((time.time_ns() & ~_RANDOM) | secrets.randbits(_RANDOM.bit_length()))
 
 
 class Steady(NamedTuple):
-    """A moment of one run of the machine. Only within one run can two be compared."""
+    """A moment of one run of the machine. Two moments can be compared only within one run."""
 
     boot: bytes
-    """Which run: 16 bytes."""
+    """The boot id of the run, 16 bytes."""
     ns: int
-    """Nanoseconds since it began; time that the machine slept is in it."""
+    """Nanoseconds since the run began, with the time that the machine slept."""
 
 
 NO_RUN = Steady(bytes(16), 0)
-"""A moment of no run that there is."""
+"""A moment that belongs to no run of any machine."""
 
 
 class Moment(NamedTuple):
@@ -52,29 +53,29 @@ def read_moment() -> Moment:
 
 
 def read_steady() -> Steady:
-    """Now, by a clock that nobody sets."""
+    """Now, by the clock that nobody sets."""
     return Steady(read_boot(), uptime_ns())
 
 
 def uptime_ns() -> int:
-    """Nanoseconds since the machine began to run: the same in every container."""
+    """Nanoseconds since the machine began to run. They are the same in every container."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _read_offset()
 
 
 @cache
 def _read_offset() -> int:
-    """How far the time namespace of this process has set its clock apart from the machine's."""
+    """Nanoseconds by which the time namespace of this process shifts the clock of the machine."""
     try:
         offsets = (line.split() for line in _OFFSETS.read_text().splitlines())
         found = [int(s) * 10**9 + int(ns) for name, s, ns in offsets if name in ("boottime", "7")]
     except (OSError, ValueError):
-        return 0  # a kernel without time namespaces
+        return 0  # This kernel has no time namespaces.
     return found[0] if found else 0
 
 
 @cache
 def read_boot() -> bytes:
-    """Which run of the machine this is. StoreUnavailableError."""
+    """The boot id of the machine's present run. StoreUnavailableError."""
     try:
         return UUID(read_boot_id().decode().strip()).bytes
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Who makes something, and the id it gets."""
+"""Ids of new things, and the author that is written down for them."""
 
 from __future__ import annotations
 

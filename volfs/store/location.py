@@ -1,4 +1,4 @@
-"""Which store and which environment are meant, where nobody or somebody says so."""
+"""Which store and which environment a program means, with or without being told."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENVIRONMENT_KEY = "environment"
 
 
 def default_store() -> str:
-    """Where volumes are if nobody says otherwise."""
+    """The directory of the store if nobody names another."""
     if os.geteuid() == 0:
         return "/var/lib/volfs"
     data = os.environ.get("XDG_DATA_HOME")
@@ -24,9 +24,10 @@ def default_store() -> str:
 
 
 def choose_store(named: str | None = None) -> str:
-    """The named store, else ``VOLFS_STORE``, else the default; a directory as an absolute path.
+    """The named store, else ``VOLFS_STORE``, else the default. A directory comes as an absolute
+    path.
 
-    NotAStoreError for an address that can be none.
+    NotAStoreError for a text that cannot be an address.
     """
     return parse_address(named or os.environ.get("VOLFS_STORE") or default_store()).text
 
@@ -54,7 +55,8 @@ def _check_said(where: str, said: str) -> str:
 
 
 def config_file() -> Path | None:
-    """The user's configuration, which may be absent; None where nobody is at home."""
+    """The user's configuration file, which may be absent. None if the user has no home
+    directory."""
     if named := os.environ.get("VOLFS_CONFIG_PATH"):
         return Path(named)
     config = os.environ.get("XDG_CONFIG_HOME")
@@ -65,7 +67,7 @@ def config_file() -> Path | None:
 
 
 def load_config() -> dict[str, str]:
-    """What the configuration says. InvalidError for a key or a value that means nothing."""
+    """The settings in the configuration. InvalidError for a key or a value without a meaning."""
     file = config_file()
     if file is None or not _is_reachable(file):
         return {}
@@ -82,7 +84,8 @@ def load_config() -> dict[str, str]:
 
 
 def _is_reachable(file: Path) -> bool:
-    """Whether it is there. What lies in a home that is closed to us is not ours."""
+    """Whether the file is there. A file in a home that is closed to us counts as absent, because
+    it is not ours."""
     try:
         file.stat()
     except OSError:
@@ -91,9 +94,9 @@ def _is_reachable(file: Path) -> bool:
 
 
 def save_environment(name: str) -> Path:
-    """Let the configuration say which environment is meant; the file. InvalidError."""
+    """Write the environment into the configuration, and return the file. InvalidError."""
     check_environment(name)
-    load_config()  # what is not understood is not overwritten
+    load_config()  # A configuration with an error is not overwritten.
     file = config_file()
     if file is None:
         raise InvalidError("no home directory, and no VOLFS_CONFIG_PATH: nowhere to keep it")
@@ -103,7 +106,8 @@ def save_environment(name: str) -> Path:
 
 
 def state_directory() -> Path | None:
-    """Where this user's notes about stores are, outside of them; None where nobody is at home."""
+    """The directory of this user's notes about stores, outside of the stores. None if the user has
+    no home directory."""
     named = os.environ.get("VOLFS_STATE_DIR")
     if named:
         return Path(named)

@@ -1,4 +1,4 @@
-"""A map that forgets what was not used for longest, so that it stays below a weight."""
+"""A map with a limit of weight, which forgets the values that were not used for longest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ V = TypeVar("V")
 
 
 class LruMap(Generic[K, V]):
-    """Thread-safe. Values are never None. What weighs more than the limit is not kept."""
+    """A map that keeps recently used values. Thread-safe. Values are never None. A value heavier
+    than the limit is not kept."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

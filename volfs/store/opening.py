@@ -1,4 +1,4 @@
-"""Opening a store takes a moment; where its disk hangs, somebody should say so."""
+"""A message when opening a store takes long, because its disk may hang."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from volfs.model.text import show_line
 log = logging.getLogger(__name__)
 
 WORD_AFTER = 3.0
-"""Seconds."""
+"""Seconds before the message."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the first version of a volume says of it, for the day when its record is lost."""
+"""What version 0 of a volume says about the volume, from which a lost record can be made again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _Facts(msgspec.Struct, omit_defaults=True):
 
 
 def describe_record(record: VolumeRecord) -> str:
-    """The message of a volume's version 0: with it the record can be made again."""
+    """The message of a volume's version 0, from which the record can be made again."""
     facts = _Facts(
         record.name, record.profile, record.chunk_bits, record.auto_commit, record.environment
     )
@@ -29,7 +29,8 @@ def describe_record(record: VolumeRecord) -> str:
 
 
 def find_record(manifest: Manifest) -> VolumeRecord | None:
-    """The record as the volume was created with; None if this is not its version 0."""
+    """The record with which the volume was created. None if the manifest is not a version 0 that
+    tells it."""
     facts = _read_facts(manifest)
     if facts is None:
         return None

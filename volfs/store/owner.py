@@ -1,4 +1,5 @@
-"""Files that root makes in a store of another user: without care that user could not open them."""
+"""Files that root makes in another user's store are given to that user, who could not open them
+otherwise."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from pathlib import Path
 
 
 def give_to_owner(fd: int, directory: Path) -> None:
-    """Let a file that was made in a directory belong to the directory's owner.
+    """Give a file that was made in a directory to the directory's owner.
 
-    A file with other names is left as it is: the owner may have linked it there, and it
-    may be anybody's. So is one that this process may not give away.
+    A file that has other names is left as it is: the owner may have linked it there, and it may be
+    anybody's. A file that this process may not give away is left as it is, too.
     """
     owner, made = directory.stat(), os.fstat(fd)
     if os.geteuid() != 0 or owner.st_uid == 0 or made.st_uid != 0:
@@ -23,7 +24,7 @@ def give_to_owner(fd: int, directory: Path) -> None:
 
 
 def open_for_owner(path: Path) -> int:
-    """Open a file for reading and writing; made if it is not there. OSError."""
+    """Open a file for reading and writing, and make it if it is not there. OSError."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         give_to_owner(fd, path.parent)
@@ -34,7 +35,7 @@ def open_for_owner(path: Path) -> int:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory, if it is not there. OSError."""
+    """Make a directory if it is not there. OSError."""
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
@@ -47,8 +48,8 @@ def make_directory(path: Path) -> None:
 
 
 def make_for_owner(path: Path) -> None:
-    """Make a file that something else would make as root's. Nothing if it cannot be made:
-    whoever needs it says so."""
+    """Make a file that other code would make as root's. Nothing happens if the file cannot be
+    made: the code that needs it reports the error."""
     with suppress(OSError):
         if os.geteuid() != 0 or path.parent.stat().st_uid == 0:
             return

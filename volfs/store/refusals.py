@@ -1,4 +1,4 @@
-"""What the system refuses to do for a store or an overlay, by the names that volfs has for it."""
+"""Errors of the system, about a store or an overlay, as the errors of volfs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def to_store_error(what: str, error: OSError) -> StoreError:
-    """The error to raise from the system's. Files are named by their real paths."""
+    """The error of volfs for an error of the system. Files are named by their real paths."""
     said = error.strerror or str(error)
     if error.filename is not None and str(error.filename) not in what:
         said += f": {error.filename}"
@@ -20,7 +20,8 @@ def to_store_error(what: str, error: OSError) -> StoreError:
 
 
 def choose_error(number: int | None) -> type[StoreError]:
-    """For one of the system's numbers. What is neither full nor denied may be there again."""
+    """The class for an error number. A refusal for another reason than room or rights may be
+    temporary, so it is a StoreUnavailableError."""
     if number in FULL:
         return OutOfSpaceError
     return StoreDeniedError if number in DENIED else StoreUnavailableError

@@ -1,4 +1,4 @@
-"""Which engine serves which address. A new engine is a module and one line here."""
+"""Which engine serves which address. A new engine is one module and one line here."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from volfs.store.tables import TableNames, TableStore
 
 T = TypeVar("T")
 OpenEngine = Callable[[str, bool], Store]
-"""``(location, create)``: the address without its scheme; whether to make the store."""
+"""``(location, create)``: the address without its scheme, and whether to make the store."""
 
 RebuildEngine = Callable[[str, Report], RebuildReport]
 
-# Engines are imported late: who only names a store, as handles in containers do,
-# needs none, and who opens it needs one part of one.
+# Engines are imported late: code that only names a store, such as handles in containers, needs no
+# engine, and code that opens a store needs one part of one engine.
 
 
 def _rebuild_embedded(location: str, report: Report) -> RebuildReport:
@@ -68,12 +68,12 @@ TABLES: dict[str, OpenTables] = {
 
 
 def open_store(url: str, *, create: bool = False) -> Store:
-    """Open the store at a directory or a URL; with ``create``, make it if it is not there.
+    """Open the store at a directory or a URL. With ``create``, make it if it is not there.
 
-    Two opens of one store share an engine in this process; each wants its own
-    ``close``. NotAStoreError: nothing there, something else there, or an unknown
-    scheme. UnsupportedFormatError: a newer volfs made it. StoreError: it cannot
-    be reached, or was opened before this process was forked.
+    Two opens of one store share an engine in this process, and each needs its own ``close``.
+    NotAStoreError if nothing is there, if something else is there, or if the scheme is unknown.
+    UnsupportedFormatError if a newer volfs made the store. StoreError if the store cannot be
+    reached, or was opened before this process was forked.
     """
     engine, location = _find_engine(ENGINES, url)
     with speaking_of(url):
@@ -81,14 +81,14 @@ def open_store(url: str, *, create: bool = False) -> Store:
 
 
 def open_tables(url: str, names: TableNames, *, create: bool = False) -> TableStore:
-    """Open tables of the store at an address; errors as of ``open_store``."""
+    """Open tables of the store at an address. Errors as for ``open_store``."""
     engine, location = _find_engine(TABLES, url)
     with speaking_of(url):
         return engine(location, names, create)
 
 
 def _find_engine(engines: dict[str, T], url: str) -> tuple[T, str]:
-    """Who serves the address, and the address without its scheme. NotAStoreError."""
+    """The engine that serves the address, and the address without its scheme. NotAStoreError."""
     scheme, location = parse_address(url)
     engine = engines.get(scheme)
     if engine is None:
@@ -98,10 +98,10 @@ def _find_engine(engines: dict[str, T], url: str) -> tuple[T, str]:
 
 
 def upgrade_format(url: str) -> bool:
-    """Let a store of a former volfs be of today's format; False if it is already.
+    """Give a store of a former volfs today's format. False if it has that format already.
 
-    At once, for what is in it is read as it is. A former volfs refuses it then.
-    StoreUnavailableError if anybody has the store open; NotAStoreError.
+    This takes a moment only, because the content is read as it is. A former volfs refuses the
+    store from then on. StoreUnavailableError if anybody has the store open; NotAStoreError.
     """
     upgrade, location = _find_engine(UPGRADERS, url)
     with speaking_of(url):
@@ -109,10 +109,10 @@ def upgrade_format(url: str) -> bool:
 
 
 def rebuild_index(url: str, report: Report = report_nothing) -> RebuildReport:
-    """Make the index of a store again from what it stores.
+    """Make the index of a store again from its packs.
 
-    StoreUnavailableError if anybody has the store open; NotAStoreError. Until it
-    ends, and wherever it dies, the former index stays in its place.
+    StoreUnavailableError if anybody has the store open; NotAStoreError. Until it ends, and
+    wherever it dies, the former index stays in its place.
     """
     rebuild, location = _find_engine(REBUILDERS, url)
     return rebuild(location, report)

@@ -1,16 +1,16 @@
 """The contract of tables: what Dict, Queue and Secret keep, as bytes that mean nothing here.
 
-A table is an ordered map of bytes to bytes. There are two sorts, by what they
-survive: *durable* tables keep a change through a power cut once the call has
-returned; *volatile* ones keep it through the death of every process, and are
-empty after the machine has restarted. A change is a function that an engine
-may run more than once, until nobody has come between its reads and its
-writes: so it must do nothing but read and write tables. In a change of volatile
-tables durable ones may be read.
+A table is an ordered map of bytes to bytes. There are two sorts. *Durable* tables keep a change
+through a power cut, once the call has returned. *Volatile* tables keep a change through the death
+of every process, and are empty after the machine has restarted.
 
-Everything here blocks and may be called from any thread, and in a process
-forked from the one that opened it. ``tests/store/test_tables_contract.py``
-runs one suite over every engine.
+A change is a function that an engine may run more than once, until nobody has come between its
+reads and its writes. Therefore it must do nothing except read and write tables. A change of
+volatile tables may read durable ones.
+
+Everything here blocks and may be called from any thread, and in a process that was forked from the
+one that opened the tables. ``tests/store/test_tables_contract.py`` runs one suite over every
+engine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 KEY_MAX = 500
-"""Bytes of a key, at most; at least one."""
+"""The most bytes of a key. A key has at least one."""
 
 
 class TableNames(NamedTuple):
@@ -31,7 +31,7 @@ class TableNames(NamedTuple):
 
 
 class Reading(Protocol):
-    """One moment of the tables."""
+    """The tables as they are at one moment."""
 
     def find(self, table: str, key: bytes) -> bytes | None: ...
 
@@ -40,50 +40,50 @@ class Reading(Protocol):
 
 
 class Changing(Reading, Protocol):
-    """As ``Reading``, seeing its own changes; they become true all at once, or not at all."""
+    """As ``Reading``, with its own changes. The changes take effect all at once, or not at all."""
 
     def put(self, table: str, key: bytes, value: bytes) -> None: ...
 
     def delete(self, table: str, key: bytes) -> bool:
-        """Whether it was there."""
+        """Remove a row. Whether it was there."""
 
     def delete_range(self, table: str, first: bytes, end: bytes, limit: int | None = None) -> int:
-        """Remove rows with ``first <= key < end``, at most ``limit``; how many they were."""
+        """Remove at most ``limit`` rows with ``first <= key < end``. How many were removed."""
 
 
 class Tables(Protocol):
-    """Tables of one sort."""
+    """All tables of one sort."""
 
     def read(self, look: Callable[[Reading], T]) -> T:
-        """What ``look`` says of one moment. StoreError."""
+        """The result of ``look``, which sees one moment of the tables. StoreError."""
 
     def change(self, act: Callable[[Changing], T], adds: int | None = 0) -> T:
-        """Run ``act`` as if it were alone, and keep what it changed; nothing if it raises.
+        """Run ``act`` as if it were alone, and keep its changes. Nothing is kept if it raises.
 
-        ``adds`` says how many bytes of values it puts at most (small ones need
-        not be counted); None, that it removes more than it puts, which is
-        possible on a full disk too. OutOfSpaceError; StoreError.
+        ``adds`` is the most bytes of values that ``act`` puts; small values need not be counted.
+        None says that it removes more than it puts, which is possible on a full disk, too.
+        OutOfSpaceError; StoreError.
         """
 
 
 class Signal(Protocol):
-    """Something that happens, and that other processes wait for.
+    """An event that other processes wait for.
 
-    Take a ticket, look at the tables, then wait: what happened between ticket
-    and wait ends the wait at once. A wait may end for no reason.
+    Take a ticket, look at the tables, then wait. An event between the ticket and the wait ends the
+    wait at once. A wait may end without a reason.
     """
 
     def ticket(self) -> int: ...
 
     def wait(self, ticket: int, seconds: float) -> None:
-        """Until a wake after ``ticket``, or for ``seconds``."""
+        """Wait until a wake after ``ticket``, or for ``seconds``."""
 
     def wake(self, waiters: int | None = None) -> None:
-        """End the waits of so many, in the order in which they began; None: of all."""
+        """End the waits of this many waiters, in the order in which they began. None ends all."""
 
 
 class TableStore(Protocol):
-    """The tables of a store. Close it when done."""
+    """The tables of a store. Close it after use."""
 
     url: str
     durable: Tables
@@ -96,6 +96,6 @@ class TableStore(Protocol):
 
 
 def end_of(prefix: bytes) -> bytes:
-    """The end of the range of keys that begin with a prefix, which must not be all 0xff."""
+    """The end of the range of keys that begin with a prefix. The prefix must not be all 0xff."""
     head = prefix.rstrip(b"\xff")
     return head[:-1] + bytes((head[-1] + 1,))

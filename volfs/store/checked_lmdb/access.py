@@ -1,9 +1,10 @@
-"""An environment that cannot be written from here: a copy of it in memory is read.
+"""An environment that this process cannot write: it reads a copy in memory.
 
-LMDB's readers say in a file that they read, so that no writer takes their pages. Where that
-file cannot be written nothing protects them, for others may write: through another mount of
-the same disk, as another user, or after the disk was mounted anew. So a copy is read, which
-is made between two transactions, and shows the store as it was when it was opened.
+LMDB's readers register in a file, so that no writer reuses the pages that they read. If that file
+cannot be written, nothing protects a reader, because others may still write: through another mount
+of the same disk, as another user, or after the disk was mounted anew. Therefore such a process
+reads a copy, which is made between two transactions, and which shows the store as it was when it
+was opened.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _TRIES = 50
 
 
 def is_writable(directory: Path) -> bool:
-    """Whether an environment can be written there, or made where there is none."""
+    """Whether an environment there can be written, or made if there is none."""
     there = [path for path in (directory / DATA, directory / LOCK) if path.exists()]
     while not there:
         there = [directory] if directory.exists() else []
@@ -28,14 +29,14 @@ def is_writable(directory: Path) -> bool:
 
 
 def say_why(directory: Path) -> str:
-    """Why it cannot be written."""
+    """The reason why the environment cannot be written."""
     if os.statvfs(directory).f_flag & os.ST_RDONLY:
         return "it is on a read-only file system"
     return "this user may not write to it"
 
 
 class Copy:
-    """A copy in memory. ``path`` is the file, for this process."""
+    """A copy of the environment's file in memory. ``path`` leads to it in this process."""
 
     def __init__(self, directory: Path) -> None:
         self._descriptor = os.memfd_create("volfs-index")
@@ -48,12 +49,12 @@ class Copy:
             raise
 
     def _fill(self, directory: Path) -> None:
-        """StoreUnavailableError where others write all the time."""
+        """Copy the file. StoreUnavailableError if others write it all the time."""
         for _ in range(_TRIES):
             before = find_transactions(directory)
             self._copy(directory / DATA)
-            # Pages of the state that was copied are written over by the transaction after the
-            # next one at the earliest.
+            # A transaction writes over pages of the copied state only if it is the next but one,
+            # or a later one.
             if before == find_transactions(directory):
                 return
         raise StoreUnavailableError(f"{directory}: others write it all the time; try again")

@@ -1,9 +1,9 @@
 """Room that is kept for the day when the disk is full: a file that nobody reads.
 
-To delete, LMDB has to write pages anew before it may use the old ones again. On a full
-disk it could not. So the store keeps a little room in a file, which is removed when a
-transaction that frees room finds none (docs/decisions/0029-ballast.md), and made again
-when there is plenty.
+To delete a row, LMDB writes new pages before it may use the old ones again. On a full disk it
+could not do that. So the store keeps a little room in a file. The file is removed when a
+transaction that frees room finds none (docs/decisions/0029-ballast.md), and made again when there
+is plenty.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from volfs.store.owner import give_to_owner
 
 BALLAST = "ballast"
 SIZE = 2 << 20
-"""Measured: deleting or putting aside in small parts takes LMDB less than half of it."""
+"""Measured: deleting, and putting aside in small parts, takes LMDB less than half of this."""
 PLENTY = 32 << 20
-"""Free bytes of the disk with which it is made again."""
+"""Free bytes of the disk from which on the ballast is made again."""
 
 
 class Ballast:
-    """Thread-safe, and for any number of processes. Never fails: it is a reserve, no promise."""
+    """The file that keeps the room. Thread-safe, and for any number of processes. It never fails,
+    because it is a reserve and no promise."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / BALLAST
 
     def spend(self) -> bool:
-        """Give its room to the disk; False if it was spent before."""
+        """Give the room to the disk. False if it was given before."""
         try:
             self._path.unlink()
         except OSError:
@@ -37,7 +38,7 @@ class Ballast:
         return True
 
     def restore(self) -> None:
-        """Make it again, if it is not there and the disk has plenty of room."""
+        """Make the file again, if it is not there and the disk has plenty of room."""
         with suppress(OSError):
             if self._path.exists():
                 return
@@ -49,7 +50,7 @@ class Ballast:
         fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             give_to_owner(fd, self._path.parent)
-            # No zeros: a disk that compresses would keep no room for them.
+            # Random bytes, because a disk that compresses would keep no room for zeros.
             os.posix_fallocate(fd, 0, SIZE)
             os.pwrite(fd, secrets.token_bytes(SIZE), 0)
         except OSError:

@@ -1,7 +1,7 @@
-"""The checksum of a row: what lies in LMDB, which has none of its own.
+"""The checksum of a row. LMDB has no checksums of its own.
 
-Layout: docs/format.md, "Checksums of rows". The key is in it, so that the row
-of another key is as wrong as a changed byte.
+Layout: docs/format.md, "Checksums of rows". The checksum covers the key as well, so that another
+key's row is as wrong as a changed byte.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ def add_checksum(key: bytes, row: bytes) -> bytes:
 
 
 def strip_checksum(key: bytes, stored: bytes) -> bytes:
-    """The row. DamagedObjectError if it is not what was put there."""
+    """The row without its checksum. DamagedObjectError if it is not the row that was put under the
+    key."""
     row = stored[:-CHECKSUM_SIZE]
     if stored[len(row) :] != _compute(key, row):
         raise DamagedObjectError(f"row {key!r}: its checksum is wrong")

@@ -1,7 +1,7 @@
-"""The LMDB environment: the only module of the engine that knows lmdb.
+"""The LMDB environment of a store: a file of tables that processes share.
 
-Transactions are short and never held across a call that waits for anything
-else. An environment must not be used in a process forked from its owner.
+Transactions are short, and are never held across a call that waits for anything else. An
+environment must not be used in a process forked from its owner.
 """
 
 from __future__ import annotations
@@ -45,18 +45,19 @@ from volfs.store.refusals import DENIED, FULL, choose_error, to_store_error
 T = TypeVar("T")
 
 RESERVE = 8 << 20
-"""Free bytes without which no transaction begins: what LMDB copies must fit."""
+"""Free bytes without which no transaction begins. The pages that LMDB copies must fit into
+them."""
 _SHORT = 1 << 20
-"""Free bytes with fewer of which an I/O error means that the disk is full."""
+"""If fewer bytes than this are free, an I/O error means that the disk is full."""
 _MAP_SIZES = (1 << 40, 1 << 36, 1 << 32)
-"""Address space, not disk; smaller where the process may not have so much."""
+"""Sizes of address space, not of disk. A smaller one is taken if the process may not have more."""
 
 
 @contextmanager
 def store_errors(what: str) -> Iterator[None]:
-    """Turn what the system and LMDB raise into the store's errors, here and nowhere else.
+    """Turn errors of the system and of LMDB into the store's errors. No other function does this.
 
-    They name files by their real paths, also where these were opened from a descriptor.
+    The errors name files by their real paths, also if the files were opened by a descriptor.
     """
     try:
         with _raising_store_errors(what):
@@ -81,7 +82,9 @@ def _raising_store_errors(what: str) -> Iterator[None]:
     except lmdb.ReadonlyError as error:
         raise StoreDeniedError(f"{what}: {error}") from error
     except lmdb.Error as error:
-        if "already open in this process" in str(error):  # by a handle on what was there before
+        if "already open in this process" in str(
+            error
+        ):  # A handle on the store that was there before has it open.
             raise StoreReplacedError(f"{what}: replaced while open here: close it first") from error
         if os.strerror(errno.EAGAIN) in str(error):
             raise StoreUnavailableError(
@@ -93,19 +96,19 @@ def _raising_store_errors(what: str) -> Iterator[None]:
 
 
 def _errno_of(error: lmdb.Error) -> int | None:
-    """py-lmdb puts a system error that it has no class for into the message only."""
+    """The system's error number, which py-lmdb puts only into the message if it has no class for
+    it."""
     text = str(error)
     return next((n for n in (*FULL, *DENIED) if os.strerror(n) in text), None)
 
 
 class LmdbEnvironment:
-    """Owns one LMDB environment of a store in this process.
+    """One LMDB environment of a store, as this process has it open.
 
-    Where it is not ``durable``, a commit reaches the disk some time later, in
-    no order: good for what need not outlive the machine. DamagedObjectError
-    where LMDB would stumble over its pages, but over those of the tables
-    ``spoiled``, which are not to be opened then. Pages that this process has
-    already ``seen`` are not looked at again.
+    Without ``durable``, commits reach the disk some time later, in no order: that is enough for
+    what need not outlive the machine. DamagedObjectError if LMDB would stumble over the pages,
+    except over pages of the tables ``spoiled``, which must not be opened then. With ``seen``, the
+    pages are not looked at, because this process has already done that.
     """
 
     def __init__(
@@ -123,19 +126,20 @@ class LmdbEnvironment:
         self._shown = Path(name_places(str(path)))
         self._is_durable = durable
         self._prove = prove
-        """StoreReplacedError where it is not in its place any more."""
+        """Raises StoreReplacedError if the environment is no longer in its place."""
         self.when_acknowledged: Callable[[int], None] = lambda transaction: None
-        """Told of each transaction that was committed, but of those that need not be known."""
+        """Called after each committed transaction, except those that need not be known."""
         self._last = 0
-        """The newest transaction that was seen."""
+        """The number of the newest transaction that was seen."""
         self._pid = os.getpid()
         self._closed = False
         self._refused = refused
-        """Why it is not to be changed, although it could be."""
+        """The reason why the environment must not be changed, although it could be."""
         self.tables: dict[bytes, Table] = {}
         self._ballast = ballast
         self.make_room: Callable[[], object] = lambda: None
-        """Called before a full disk is an error: gives back what nobody needs. No writing."""
+        """Called before a full disk becomes an error: it gives back room that nobody needs, and
+        writes nothing."""
         self._copy: Copy | None = None
         with store_errors(f"index {path}"):
             check_header(path)
@@ -169,20 +173,23 @@ class LmdbEnvironment:
             note_checked(self._path)
 
     def find_problems(self, spoiled: frozenset[bytes] = frozenset()) -> list[str]:
-        """What is wrong with the pages of tables but those. No page is used again meanwhile."""
+        """What is wrong with the pages, except those of the tables ``spoiled``. No page is reused
+        meanwhile."""
         with self.read():
             return find_problems(self._copy.path if self._copy else self._path / DATA, spoiled)
 
     def open_table(self, name: bytes, *, has_checksums: bool = True) -> Table:
-        # By a transaction of ours: py-lmdb's own waits for other writers with the GIL held.
+        # The transaction is ours, because py-lmdb's own waits for other writers with the GIL held.
         with store_errors(f"index {self._shown}"), self._begin_writing() as txn:
             raw = self._env.open_db(name, txn=txn)
         table = self.tables[name] = Table(name, raw, has_checksums)
         return table
 
     def _check_names(self) -> None:
-        """A table whose name cannot be found would be made anew, and empty."""
-        # To write: a reader's slot would be inherited by forks, and open_table writes anyway.
+        """DamagedObjectError if the name of a table cannot be found: that table would be made
+        anew, and empty."""
+        # A transaction for writing, because forks would inherit a reader's slot, and open_table
+        # writes anyway.
         with self._begin_writing() as txn, txn.cursor() as cursor:
             names = [bytes(name) for name in cursor.iternext(values=False)]
         if len(names) != self._env.stat()["entries"] or not all(names):
@@ -192,11 +199,11 @@ class LmdbEnvironment:
 
     @property
     def is_writable(self) -> bool:
-        """Whether it can be written."""
+        """Whether the environment can be changed."""
         return self._copy is None and not self._refused
 
     def check_writable(self) -> None:
-        """StoreDeniedError."""
+        """Raise StoreDeniedError, with the reason, if the environment cannot be changed."""
         if self._refused:
             raise StoreDeniedError(self._refused)
         if self._copy is not None:
@@ -204,7 +211,7 @@ class LmdbEnvironment:
             raise StoreDeniedError(f"store {store}: cannot be changed: {say_why(self._shown)}")
 
     def check_usable(self) -> None:
-        """StoreError in a forked process, and after closing."""
+        """Raise StoreError in a forked process, and after closing."""
         if os.getpid() != self._pid:
             raise StoreError(
                 f"store {self._shown.parent}: opened by process {self._pid}, used in its fork "
@@ -214,9 +221,10 @@ class LmdbEnvironment:
             raise StoreError(f"store {self._shown.parent}: closed")
 
     def run(self, act: Callable[[Transaction], T], *, write: bool, reserve: int = 0) -> T:
-        """``act`` in a transaction, as in ``read`` or ``write``, in a third of their time.
+        """Run ``act`` in a transaction, as ``read`` or ``write`` would, in a third of their time.
 
-        For tables, whose whole work this is; they see to forks and closing themselves.
+        This is for tables, whose whole work is one transaction. They check for forks and closing
+        themselves.
         """
         try:
             return self._run(act, write, reserve)
@@ -224,7 +232,7 @@ class LmdbEnvironment:
             if reserve or not self.spend_ballast():
                 raise
         except StoreUnavailableError:
-            # LMDB calls a short write, the first sign of a full disk, an I/O error.
+            # LMDB reports a short write, the first sign of a full disk, as an I/O error.
             if not write or (self._count_free() < _SHORT and not self.spend_ballast()):
                 raise
         return self._run(act, write, reserve)
@@ -258,12 +266,13 @@ class LmdbEnvironment:
                     self._readers.before_end(began)
 
     def _begin_reading(self) -> lmdb.Transaction[bytes]:
-        """For what is short: a transaction that may write its slot without sleeping."""
+        """Begin a short transaction for reading, which can write its slot without sleeping."""
         self._readers.make_writable()
         return self._env.begin()
 
     def _begin_writing(self) -> lmdb.Transaction[bytes]:
-        """LMDB's lock for writing is in a page of the reader table, too."""
+        """Begin a transaction for writing. LMDB's lock for writing lies in a page of the reader
+        table, too."""
         self._readers.make_writable()
         return self._env.begin(write=True)
 
@@ -272,11 +281,12 @@ class LmdbEnvironment:
 
     @contextmanager
     def write(self, reserve: int = RESERVE, *, told: bool = True) -> Iterator[Transaction]:
-        """Durable when the block has ended; undone if it raises.
+        """A transaction for writing. It is durable when the block has ended, and undone if the
+        block raises.
 
-        OutOfSpaceError before anything is touched if the disk has not ``reserve``
-        free bytes: a map larger than the disk must never be what finds that out.
-        Where an older index without it would lack nothing, it need not be ``told``.
+        OutOfSpaceError before anything is touched, if the disk has fewer than ``reserve`` free
+        bytes: a map larger than the disk must never be what finds that out. A transaction need not
+        be ``told`` if an older index without it would lack nothing.
         """
         self.check_usable()
         self.check_writable()
@@ -286,7 +296,7 @@ class LmdbEnvironment:
                 yield Transaction(txn)
                 self._prove_before()
         except StoreUnavailableError:
-            # LMDB calls a short write, the first sign of a full disk, an I/O error.
+            # LMDB reports a short write, the first sign of a full disk, as an I/O error.
             self._check_space(max(reserve, _SHORT))
             raise
         self._prove_after()
@@ -294,10 +304,10 @@ class LmdbEnvironment:
             self.when_acknowledged(self._last)
 
     def free(self, act: Callable[[Transaction], T], *, told: bool = True) -> T:
-        """``act``, which makes room, in a transaction as of ``write``.
+        """Run ``act``, which makes room, in a transaction as ``write`` has.
 
-        It is held up by no reserve; on a full disk the ballast is given up for it, and
-        ``act`` runs again from its beginning.
+        No reserve holds it up. On a full disk the ballast is given up for it, and ``act`` runs
+        again from its beginning.
         """
         try:
             return self._free(act, told)
@@ -311,27 +321,30 @@ class LmdbEnvironment:
             return act(txn)
 
     def spend_ballast(self) -> bool:
-        """Give the room of the ballast to the disk; whether there was any."""
+        """Give the room of the ballast to the disk. Whether there was any."""
         return self._ballast is not None and self._ballast.spend()
 
     def _prove_before(self) -> None:
-        """The last step of a transaction that writes. StoreReplacedError: it is undone."""
+        """The last step of a transaction that writes. StoreReplacedError undoes the
+        transaction."""
         self._prove()
-        # In its place, but written over: LMDB would go on from what it remembers.
+        # The file may be in its place, but written over. LMDB would go on from what it remembers.
         last = self._env.info()["last_txnid"]
         if last < self._last:
             problem = f"written over while it was in use: transaction {self._last} is gone"
             raise StoreReplacedError(f"index {self._shown}: {problem}; nothing was written to it")
 
     def _prove_after(self) -> None:
-        """It was committed; but perhaps in what was moved away while that took its time."""
+        """Prove that the committed transaction is in the store, which may have been moved away
+        meanwhile."""
         if self._is_durable:
             self._prove()
-        # Not the transaction's own number: one that changed nothing leaves none behind.
+        # This is not the transaction's own number, because a transaction that changed nothing
+        # leaves none.
         self._last = max(self._last, self._env.info()["last_txnid"])
 
     def count_transactions(self) -> int:
-        """The number of the newest one."""
+        """The number of the newest transaction."""
         with store_errors(f"index {self._shown}"):
             return int(self._env.info()["last_txnid"])
 
@@ -350,7 +363,7 @@ class LmdbEnvironment:
         try:
             disk = os.statvfs(self._path)
         except OSError:
-            self._prove()  # deleted with the store, perhaps
+            self._prove()  # The directory may have been deleted with the store.
             with store_errors(f"index {self._shown}"):
                 raise
         return disk.f_bavail * disk.f_frsize
@@ -365,7 +378,8 @@ class LmdbEnvironment:
 
 
 def _open(path: Path, durable: bool, lock: bool) -> lmdb.Environment:
-    """In a directory with a lock beside it, or a file that is this process's alone."""
+    """Open an environment in a directory with a lock beside it, or in a file that only this
+    process has."""
     for size in _MAP_SIZES[:-1]:
         with suppress(lmdb.MemoryError):
             return _open_with(path, size, durable, lock)
@@ -388,7 +402,7 @@ def _open_with(path: Path, size: int, durable: bool, lock: bool) -> lmdb.Environ
             max_dbs=64,
             max_readers=4096,
             max_spare_txns=8,
-            # Lookups by hash are random: read-ahead would only push out packs.
+            # Lookups by hash are random: read-ahead would only push packs out of the page cache.
             readahead=False,
             mode=0o600,
         )

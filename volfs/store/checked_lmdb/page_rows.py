@@ -1,8 +1,8 @@
 """The rows of an LMDB file as its pages have them, read without LMDB.
 
-For what is damaged, or may not be touched: nothing is mapped, so no page can end the
-process, and nothing is written, not even a reader's slot. The caller sees to it that
-nobody writes the file meanwhile. What the rows say is for ``checksum.py``.
+This is for files that are damaged, or must not be touched. Nothing is mapped, so no page can end
+the process. Nothing is written, not even a reader's slot. The caller makes sure that nobody writes
+the file meanwhile. ``checksum.py`` verifies the rows.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class _Meta(NamedTuple):
 
 @dataclass(slots=True)
 class PageRows:
-    """What one file had: the rows that were reached, and what was wrong on the way."""
+    """The rows of one file that could be reached, and the problems on the way."""
 
     rows: list[Row] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
 def read_page_rows(directory: Path) -> PageRows:
-    """The rows of the unnamed table. DamagedObjectError where there is no way in at all."""
+    """The rows of the unnamed table. DamagedObjectError if no root can be found."""
     found = PageRows()
     try:
         descriptor = os.open(directory / DATA, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -66,13 +66,14 @@ def read_page_rows(directory: Path) -> PageRows:
 
 
 def _find_meta(descriptor: int, found: PageRows) -> _Meta:
-    """The newer of the two pages at the beginning that are as LMDB writes them."""
+    """The newer of the two pages at the beginning of the file, of those that are as LMDB writes
+    them."""
     head = os.pread(descriptor, max(_SIZES) + _META.size, 0)
     metas = [meta for size in (0, *_SIZES) if (meta := _decode_meta(head, size)) is not None]
     if not metas:
         raise DamagedObjectError(f"{DATA}: its first pages are not LMDB's")
     best = max(metas, key=lambda meta: meta.transaction)
-    # They are written in turn, so the other is of the transaction before.
+    # LMDB writes the two in turn, so the other one is of the transaction before.
     apart = {best.transaction - meta.transaction for meta in metas}
     if len(metas) < 2 or not apart <= {0, 1}:
         found.problems.append(f"{DATA}: one of its first pages is damaged; this may be older")
@@ -89,7 +90,7 @@ def _decode_meta(head: bytes, offset: int) -> _Meta | None:
 
 
 class _Walk:
-    """From the root down, page by page; a damaged one costs what is below it."""
+    """A walk over the pages from the root down. A damaged page loses what is below it."""
 
     def __init__(self, descriptor: int, meta: _Meta, problems: list[str]) -> None:
         self.descriptor = descriptor
@@ -114,7 +115,7 @@ class _Walk:
                 waiting.extend((child, depth + 1) for child in reversed(below))
 
     def load(self, number: int) -> tuple[int, list[int], bytes]:
-        """A page of nodes: its flags, where its nodes are, its bytes."""
+        """A page of nodes: its flags, the offsets of its nodes, and its bytes."""
         if number in self.seen or number > self.last:
             raise ValueError("it is in the tree twice, or behind the end")
         self.seen.add(number)
@@ -143,7 +144,7 @@ class _Walk:
         return (key, value) if len(value) == length else None
 
     def big_row(self, key: bytes, number: int, length: int) -> Row | None:
-        """One whose value has pages of its own."""
+        """A row whose value has pages of its own."""
         if number > self.last:
             return None
         data = os.pread(self.descriptor, _PAGE.size + length, number * self.size)

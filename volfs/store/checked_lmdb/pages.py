@@ -1,8 +1,8 @@
-"""The pages of an LMDB file, looked at before LMDB follows them.
+"""The pages of an LMDB file, verified before LMDB follows them.
 
-LMDB has no checksums of its own and believes what its pages say: a damaged one
-ends the process with a signal, or hides rows. What the rows say is for
-``checksum.py``. Rules: docs/format.md, "Damaged pages".
+LMDB has no checksums of its own and believes its pages: a damaged page ends the process with a
+signal, or hides rows. ``checksum.py`` verifies the rows themselves. Rules: docs/format.md,
+"Damaged pages".
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ from volfs.system.proc import list_descriptors, read_boot_id
 DATA, LOCK = "data.mdb", "lock.mdb"
 CHECKED = "checked"
 SMALL = 2 << 20
-"""What is not larger is looked at each time it is opened: 20 ms, at most."""
+"""A file up to this size is looked at each time it is opened, which takes 20 ms at most."""
 _META = struct.Struct("=10xH4xII16xI44x40xQQQ")
 _OURS = (8, 0xBEEF_C0DE, 1)
 _SIZES = frozenset(1 << bits for bits in range(9, 17))
 _LOOKS = 3
-"""Somebody may have been writing what was read: he is done a moment later."""
+"""How often a file is read before it counts as damaged: another process may have been writing it,
+and is done a moment later."""
 _LEAK = re.compile(r"\bleak\b")
-"""A page that nobody uses harms nobody."""
+"""A page that nobody uses does no harm."""
 
 
 class _Meta(NamedTuple):
-    """One of the two pages at the beginning; the newer one says where all others are."""
+    """One of the two pages at the beginning. The newer one says where all other pages are."""
 
     flags: int
     magic: int
@@ -47,7 +48,7 @@ class _Meta(NamedTuple):
 
 
 def check_there(directory: Path) -> None:
-    """DamagedObjectError where the file is lost: LMDB would make an empty one."""
+    """DamagedObjectError if the file is lost. LMDB would make an empty one."""
     if not _has_data(directory):
         raise DamagedObjectError(f"{directory / DATA} is missing")
 
@@ -58,7 +59,8 @@ def _has_data(directory: Path) -> bool:
 
 
 def check_header(directory: Path) -> None:
-    """DamagedObjectError if LMDB had better not open the file. There may be none yet."""
+    """DamagedObjectError if it is not safe to let LMDB open the file. The file may also not be
+    there yet."""
     if not _has_data(directory):
         return
     problems = [_find_header_problem(directory / DATA) for _ in range(_LOOKS)]
@@ -77,7 +79,7 @@ def _find_header_problem(data: Path) -> str | None:
     are_ours = (first[:3], second[:3], second.size) == (_OURS, _OURS, first.size)
     if not are_ours or first.size not in _SIZES:
         return "its first pages are not LMDB's"
-    # They are written in turn, so one of these is not as it was written.
+    # LMDB writes the two in turn, so one of these is not as it was written.
     apart = abs(first.transaction - second.transaction)
     if apart > 1 or (apart == 0 and first != second):
         return f"its first pages are of transactions {first.transaction} and {second.transaction}"
@@ -93,7 +95,7 @@ def find_transactions(directory: Path) -> tuple[int, int]:
 
 
 def find_problems(data: Path, spoiled: Collection[bytes] = ()) -> list[str]:
-    """What is wrong with the structure of a file, but in the tables ``spoiled``.
+    """What is wrong with the structure of a file, except in the tables ``spoiled``.
 
     The caller has a transaction open, so that no page of this moment is used again.
     """
@@ -111,7 +113,7 @@ def find_problems(data: Path, spoiled: Collection[bytes] = ()) -> list[str]:
 
 
 def is_due(directory: Path) -> bool:
-    """Whether the file is to be looked at: each time if it is small, else once in a boot."""
+    """Whether the file has to be looked at: a small file each time, a large one once in a boot."""
     if (directory / DATA).stat().st_size <= SMALL:
         return True
     try:
@@ -121,7 +123,7 @@ def is_due(directory: Path) -> bool:
 
 
 def note_checked(directory: Path) -> None:
-    """Remember that a large file was found sound in this boot, if there is room for it."""
+    """Write down that a large file was found sound in this boot, if there is room for that."""
     if (directory / DATA).stat().st_size <= SMALL:
         return
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -134,14 +136,14 @@ def note_checked(directory: Path) -> None:
 
 
 def keep_from_children(directory: Path) -> None:
-    """No program that this process starts shall have the file open: LMDB forgets to say so."""
+    """Close the file in programs that this process starts. LMDB does not ask for this itself."""
     for descriptor in find_open(directory / DATA):
         with suppress(OSError):
             os.set_inheritable(descriptor, False)
 
 
 def find_open(file: Path) -> Iterator[int]:
-    """The descriptors that this process has of it."""
+    """The descriptors by which this process has the file open."""
     for descriptor in list_open_files(file.name):
         with suppress(OSError):
             if os.path.samestat(os.fstat(descriptor), file.stat()):
@@ -149,7 +151,7 @@ def find_open(file: Path) -> Iterator[int]:
 
 
 def list_open_files(name: str) -> list[int]:
-    """The descriptors of this process whose files have or had that name."""
+    """The descriptors of this process whose files have or had this name."""
     found = []
     for descriptor in list_descriptors():
         with suppress(OSError):

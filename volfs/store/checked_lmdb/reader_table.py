@@ -1,11 +1,11 @@
 """LMDB's table of readers, made writable before LMDB writes into it.
 
-LMDB maps its lock file, and writes a reader's slot in it when a transaction for
-reading begins and when it ends; py-lmdb holds the interpreter's lock meanwhile. On a
-disk that hangs, the first write to a page since the page was saved sleeps, and every
-thread with it. ``make_writable`` has the kernel do that first, without the lock: only
-the thread that calls it sleeps (docs/decisions/0024-a-watcher-ends-the-mount.md). Where the
-disk is frozen, it sleeps before that, and holds no lock of the memory map (``store.thaw``).
+LMDB maps its lock file, and writes a reader's slot in it when a transaction for reading begins and
+when it ends. py-lmdb holds the interpreter's lock meanwhile. On a disk that hangs, the first write
+to a page since the page was saved sleeps, and every thread sleeps with it. ``make_writable`` lets
+the kernel do that first write without the interpreter's lock, so that only the calling thread
+sleeps (docs/decisions/0024-a-watcher-ends-the-mount.md). On a frozen disk it sleeps even before
+that, and holds no lock of the memory map (``store.thaw``).
 """
 
 from __future__ import annotations
@@ -31,27 +31,28 @@ BRIEF = 0.001
 _POPULATE_WRITE = 23
 _PAGE, _SLOT, _HEADER = 4096, 64, 256
 _SPARE = 64
-"""Slots beyond those in use: others may have taken them since we looked."""
+"""Slots beyond those in use. Others may have taken them since the last look."""
 _LOOK = 1.0
 _madvise = libc.madvise
 _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 
 
 class ReaderTable:
-    """That of an environment that this process has open. Where the kernel is older than 5.14,
-    or the mapping is not found, it does nothing."""
+    """The reader table of an environment that this process has open. It does nothing if the kernel
+    is older than 5.14, or if the mapping is not found."""
 
     def __init__(self, directory: Path, count_readers: Callable[[], int]) -> None:
         self._address, self._mapped = _find_mapping(directory / LOCK_FILE)
         self._count_readers = count_readers
-        # Not the lock file: who closes it lets go of LMDB's own locks on it.
+        # Not the lock file, because closing that file would release LMDB's own locks on it.
         self._data = _open_data(directory) if self._mapped else -1
         self._finalizer = weakref.finalize(self, _close, self._data)
         self._length = 0
         self._looked = -_LOOK
 
     def make_writable(self) -> float:
-        """Return when LMDB can write into it, or need not hope so: the monotonic time."""
+        """Return when LMDB can write into the table, or when waiting would not help. The result is
+        the monotonic time."""
         wait_until_thawed(self._data)
         now = time.monotonic()
         if self._mapped:
@@ -61,7 +62,7 @@ class ReaderTable:
         return now
 
     def before_end(self, began: float) -> None:
-        """As ``make_writable``, if a transaction began so long ago that it may be needed."""
+        """Do as ``make_writable``, if the transaction began so long ago that it may be needed."""
         if time.monotonic() - began > BRIEF:
             self.make_writable()
 
@@ -70,16 +71,18 @@ class ReaderTable:
         self._finalizer()
 
     def _look(self, now: float) -> None:
-        """Only the pages of slots in use: each that is touched has to be saved again."""
+        """Choose only the pages of slots in use, because each page that is touched has to be saved
+        again."""
         self._looked = now
         used = _HEADER + _SLOT * (self._count_readers() + _SPARE)
         self._length = min(self._mapped, -(-used // _PAGE) * _PAGE)
 
 
 def wait_until_writable(directory: Path) -> None:
-    """Before an environment is opened, which looks into it with the interpreter's lock held."""
+    """Make the lock file writable before an environment is opened, which reads it with the
+    interpreter's lock held."""
     if any(True for _ in find_open(directory / LOCK_FILE)):
-        return  # who closes it again lets go of the locks that LMDB has on it in this process
+        return  # Closing the file again would release the locks of LMDB in this process.
     with (
         suppress(OSError, ValueError),
         (directory / LOCK_FILE).open("r+b") as file,
@@ -88,11 +91,12 @@ def wait_until_writable(directory: Path) -> None:
         wait_until_thawed(file.fileno())
         page = ctypes.c_char.from_buffer(mapped)
         _madvise(ctypes.addressof(page), _PAGE, _POPULATE_WRITE)
-        del page  # or it could not be closed
+        del page  # The mapping cannot be closed while this is there.
 
 
 def _open_data(directory: Path) -> int:
-    """The file that LMDB has open, again, and never what has come into its place; else -1."""
+    """A new descriptor of the file that LMDB has open, and never of one that took its place; else
+    -1."""
     with suppress(OSError):
         for descriptor in find_open(directory / DATA):
             return os.open(anchored(descriptor), os.O_WRONLY | os.O_CLOEXEC)
@@ -105,7 +109,8 @@ def _close(descriptor: int) -> None:
 
 
 def _find_mapping(file: Path) -> tuple[int, int]:
-    """Where this process has it in memory, and how much; (0, 0) if that cannot be told."""
+    """The address and the length of the file's mapping in this process; (0, 0) if they cannot be
+    found."""
     try:
         inode = file.stat().st_ino
         for mapping in iter_mappings():

@@ -1,8 +1,8 @@
 """An LMDB file of one table, which one owner writes in batches and reads whole.
 
-It has less than an ``LmdbEnvironment``: no other process writes it, so nothing has to be
-proven, and no reader's slot outlives a call. Each opening looks at all of its pages, for
-all of its rows are read then.
+It needs less than an ``LmdbEnvironment``: no other process writes it, so nothing has to be proven,
+and no reader's slot outlives a call. Each opening looks at all of its pages, because all of its
+rows are read then.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ from volfs.store.checked_lmdb.pages import (
 from volfs.store.checked_lmdb.reader_table import wait_until_writable
 
 Record = tuple[bytes, bytes | None]
-"""Key and row; None deletes."""
+"""A key and its row. None deletes the row."""
 KeyRange = tuple[bytes, bytes]
 """The first and the last key."""
 
 
 class RecordFile:
-    """The file in a directory, which is made if it is not there. For one thread at a time.
+    """The file of records in a directory, which is made if it is not there. For one thread at a
+    time.
 
-    ``what`` is its name in errors. DamagedObjectError where LMDB would stumble over its
-    pages. OSError as the system raises it: the caller knows what it was about.
+    ``what`` is the file's name in errors. DamagedObjectError if LMDB would stumble over its pages.
+    OSError comes as the system raises it, because the caller knows which file it is about.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class RecordFile:
             try:
                 self._write(records, ranges)
             except lmdb.PanicError:
-                # LMDB could not write its root page last time, and does nothing more as it is.
+                # LMDB could not write its root page last time, and does nothing more until it is
+                # opened anew.
                 self._env.close()
                 self._env = self._open()
                 self._write(records, ranges)
@@ -78,17 +80,18 @@ class RecordFile:
             transaction.drop(self._env.open_db(txn=transaction), delete=False)
 
     def list_all(self) -> list[tuple[bytes, bytes]]:
-        """Every record, by key. DamagedObjectError if one is not what was put, or is missing."""
+        """Every record, by key. DamagedObjectError if a record is missing, or is not the one that
+        was put."""
         with _naming_errors(self._what), self._env.begin() as transaction:
             wanted = transaction.stat(self._env.open_db(txn=transaction))["entries"]
             rows = [(key, strip_checksum(key, row)) for key, row in transaction.cursor()]
-        # A page that reads as empty takes its records away; their number is elsewhere.
+        # A page that reads as empty hides its records. Their number is stored in another page.
         if len(rows) != wanted:
             raise DamagedObjectError(f"{len(rows)} of {wanted} records are left")
         return rows
 
     def _open(self) -> lmdb.Environment:
-        """LMDB's environment, once it is known not to stumble over it."""
+        """Open LMDB's environment, once its pages are known to be sound."""
         directory = self._directory
         with _naming_errors(self._what):
             check_header(directory)
@@ -96,7 +99,7 @@ class RecordFile:
             env = self._open_unchecked()
             try:
                 keep_from_children(directory)
-                with env.begin():  # so that no page of this moment is used again
+                with env.begin():  # No page of this moment is used again meanwhile.
                     problems = find_problems(directory / DATA)
                 if problems:
                     raise DamagedObjectError(f"{self._what} {directory} is damaged: {problems[0]}")
@@ -113,7 +116,7 @@ class RecordFile:
                 mode=0o600,
                 max_dbs=0,
                 readonly=self._readonly,
-                # mkdir holds the GIL
+                # py-lmdb calls mkdir with the GIL held.
                 create=not self._readonly and not self._directory.is_dir(),
             )
 
@@ -127,11 +130,11 @@ def _delete(transaction: lmdb.Transaction[bytes], first: bytes, last: bytes) -> 
 
 @contextmanager
 def _naming_errors(what: str) -> Iterator[None]:
-    """What LMDB raises, by the names that volfs has for it."""
+    """Turn LMDB's errors into the errors of volfs."""
     try:
         yield
     except lmdb.Error as error:
-        # py-lmdb has no classes for the system's errors, only their text.
+        # py-lmdb has no classes for the system's errors, so only the text tells them apart.
         text = str(error)
         if isinstance(error, lmdb.MapFullError) or os.strerror(errno.ENOSPC) in text:
             raise OutOfSpaceError(f"{what}: {error}") from error

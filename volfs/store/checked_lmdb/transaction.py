@@ -24,9 +24,10 @@ class Table(NamedTuple):
 
 
 class Transaction:
-    """LMDB's own, over rows whose checksums are verified. ``raw`` is what verifies nothing.
+    """A transaction of LMDB over rows whose checksums are verified. ``raw`` is LMDB's own, which
+    verifies nothing.
 
-    Whatever gives a row raises DamagedObjectError if it is not what was put.
+    Each method that returns a row raises DamagedObjectError if it is not the row that was put.
     """
 
     __slots__ = ("raw",)
@@ -39,14 +40,15 @@ class Transaction:
         return None if stored is None else db.decode(key, stored)
 
     def put(self, key: bytes, row: bytes, *, db: Table, overwrite: bool = True) -> bool:
-        """False if the key is there and not to be overwritten."""
+        """Put a row. False if the key is there and must not be overwritten."""
         return self.raw.put(key, db.encode(key, row), overwrite=overwrite, db=db.raw)
 
     def delete(self, key: bytes, *, db: Table) -> bool:
         return self.raw.delete(key, db=db.raw)
 
     def list_all(self, db: Table) -> list[tuple[bytes, bytes]]:
-        """Every row of a table, by key; none is missing because a page reads as empty."""
+        """Every row of a table, by key. DamagedObjectError if rows are hidden by a page that reads
+        as empty."""
         wanted = self.raw.stat(db.raw)["entries"]
         with self.cursor(db) as cursor:
             rows = list(cursor)
@@ -65,7 +67,8 @@ class Transaction:
         return damaged
 
     def iter_rows(self, db: Table) -> Iterator[tuple[bytes, bytes] | str]:
-        """Every row of a table, by key; in the place of a damaged one, what is wrong."""
+        """Every row of a table, by key. In the place of a damaged row comes a text that says what
+        is wrong."""
         count = 0
         for key, stored in self.raw.cursor(db.raw):
             count += 1
@@ -73,7 +76,7 @@ class Transaction:
                 yield key, db.decode(key, stored)
             except DamagedObjectError as error:
                 yield str(error)
-        # A key that reads as empty ends what comes after it.
+        # A key that reads as empty ends the iteration, and hides the rows after it.
         wanted = self.raw.stat(db.raw)["entries"]
         if count != wanted:
             yield f"{count} of {wanted} rows can be read"
@@ -83,7 +86,7 @@ class Transaction:
 
 
 class Cursor:
-    """A cursor of a ``Transaction``, with LMDB's own words."""
+    """A cursor of a ``Transaction``, with the method names of LMDB's cursor."""
 
     __slots__ = ("_raw", "_table")
 
@@ -101,7 +104,7 @@ class Cursor:
         return self._decode(self._raw.iternext())
 
     def iter_keys(self) -> Iterator[bytes]:
-        """Those of damaged rows, too."""
+        """All keys, also those of damaged rows."""
         return self._raw.iternext(keys=True, values=False)
 
     def iterprev(self) -> Iterator[tuple[bytes, bytes]]:

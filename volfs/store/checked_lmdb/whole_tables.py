@@ -1,4 +1,4 @@
-"""What is done with whole tables of an environment: copying, emptying, looking for damage."""
+"""Work on whole tables of an environment: copying, emptying, looking for damage."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from volfs.store.checked_lmdb.environment import LmdbEnvironment
 def copy_tables(
     source: LmdbEnvironment, target: LmdbEnvironment, skip: frozenset[bytes]
 ) -> Counter[bytes]:
-    """Copy every table but those into an environment that has none of them.
+    """Copy every table except those in ``skip`` into an environment that has none of them.
 
-    All of their rows have checksums. Damaged rows are left out: how many of each table.
+    All rows of the copied tables have checksums. Damaged rows are left out, and the result counts
+    them by table.
     """
     damaged: Counter[bytes] = Counter()
     with source.read() as txn, txn.raw.cursor() as cursor:
@@ -38,7 +39,7 @@ def empty_tables(environment: LmdbEnvironment, names: Collection[bytes]) -> None
 
 
 def iter_damaged_rows(environment: LmdbEnvironment) -> Iterator[tuple[bytes, str]]:
-    """The table, and what is wrong, of rows whose checksums are wrong."""
+    """Each row whose checksum is wrong: its table, and what is wrong."""
     for table in list(environment.tables.values()):
         if table.has_checksums:
             with environment.read() as txn:

@@ -172,16 +172,16 @@ class Care(Protocol):
         """Accept what is missing: ``find_missed`` reports it no more."""
 
     def find_space(self) -> Space | None:
-        """None for a store that has no size, such as a bucket."""
+        """The space of the store's disk. None for a store that has no size, such as a bucket."""
 
     def iter_damage(
         self, *, read_data: bool = True, report: Report = report_nothing
     ) -> Iterator[Damage]:
-        """Read every stored byte and every index record; yield what is wrong.
+        """Read every stored byte and every index record, and yield what is wrong.
 
-        The last that is reported is how many bytes there are.
-        Checksums are compared of all that is stored. Chunks are decompressed and
-        their ids computed only with ``read_data``, everything else always.
+        The last report says how many bytes there are. All stored bytes are compared with their
+        checksums. Chunks are decompressed and their ids computed only with ``read_data``; for all
+        other objects this is always done.
         """
 
     def is_lost(self, oid: Oid) -> bool:
@@ -197,9 +197,9 @@ class Care(Protocol):
         still be read there, though ``contains`` denies it, and a ``publish`` that relies on it
         brings it back.
 
-        Objects of open uploads are left alone. After any error, only dead objects have been
-        removed, and only what was in quarantine before has been deleted. ConflictError if another
-        gc or repair is running.
+        Objects of open uploads are left alone. After any error, nothing has been removed that is
+        not dead, and nothing has been deleted that was not in quarantine before. ConflictError if
+        another gc or repair is running.
         """
 
     def undelete(self) -> Undeleted:

@@ -96,8 +96,9 @@ class Refs(Protocol):
         """Add a volume with versions 0 and 1, where version 1 has the content of another volume's
         version.
 
-        ``source`` is the other volume's id. NotFoundError if its version is not there at the
-        moment in which the fork comes to be; AlreadyExistsError by name.
+        ``source`` is the other volume's id, and ``version`` the version there. NotFoundError if
+        that version is gone at the moment when the fork is made; AlreadyExistsError if the name is
+        taken.
         """
 
     def delete_volume(self, name: str, environment: str = MAIN) -> None:
@@ -112,9 +113,9 @@ class Refs(Protocol):
         """The newest version. NotFoundError if the volume is gone."""
 
     def guess_head(self, volume_id: str) -> Head:
-        """The newest version that is known without asking: it may not be the newest any more.
+        """The newest version that is known without asking. It may be out of date.
 
-        It is one that ``get_head`` has told, or a newer one. Only a ``publish`` onto it tells
+        It is one that ``get_head`` has returned, or a newer one. Only a ``publish`` onto it tells
         whether the head has moved since. NotFoundError.
         """
 
@@ -128,7 +129,8 @@ class Refs(Protocol):
         """All versions, newest first."""
 
     def remove_versions(self, volume_id: str, versions: Collection[int]) -> list[int]:
-        """Take versions out of the history, all at once; those that were, ascending.
+        """Take versions out of the history all at once, and return those that were taken,
+        ascending.
 
         The head, tagged versions, and leased or held versions stay. NotFoundError if the volume is
         gone.
@@ -162,15 +164,15 @@ class Refs(Protocol):
     ) -> None:
         """The one compare-and-swap: make the upload durable, then move the head.
 
-        When this returns, everything that ``upload`` put is durable and can be found, ``new``
-        is a version, and ``lease`` is the lease of its session. The lease is durable before
-        the head moves, or with it; it never keeps less than the head needs.
+        When this returns, everything that ``upload`` put is durable and can be found, ``new`` is a
+        version, and ``lease`` is the lease of its session. The lease is durable before the head
+        moves, or together with it. It never keeps less than the head needs.
 
-        The head moves only while these are there: ``new.manifest``, every object that the
-        upload was told of as already known, and the versions ``shares``, of which the new one
-        has parts that the upload was not told of.
+        The head moves only while these are there: ``new.manifest``, every object that the upload
+        was told of as already known, and the versions ``shares``, because the new version has
+        parts of them that the upload was not told of.
 
-        HeadMovedError if the head is not ``expected`` (the upload stays usable: put the
-        redone merge and publish again); NotFoundError if the volume, one of ``shares`` or a
-        version of the lease is gone; OutOfSpaceError; StoreError. On any error nothing moved.
+        HeadMovedError if the head is not ``expected``: the upload stays usable, so put the redone
+        merge and publish again. NotFoundError if the volume, one of ``shares`` or a version of the
+        lease is gone; OutOfSpaceError; StoreError. After any error nothing has moved.
         """

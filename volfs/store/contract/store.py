@@ -22,7 +22,7 @@ class Store(Protocol):
     def local(self) -> Path:
         """The directory of this machine in which the store's sessions are.
 
-        It is the store itself where the store is a directory.
+        It is the store's own directory if the store is a directory.
         """
 
     @property

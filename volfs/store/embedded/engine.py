@@ -1,4 +1,4 @@
-"""The embedded engine: a directory of packs and one LMDB environment, wired together."""
+"""The embedded engine: handles on open stores, and one engine for each directory."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class EmbeddedStore:
         return engine.packs.open_upload()
 
     def close(self) -> None:
-        """Idempotent. The last handle in the process closes the engine."""
+        """Close the handle; may be repeated. The last handle in the process closes the engine."""
         if not self._closed:
             self._closed = True
             _let_go(self._engine, self._address)
@@ -62,12 +62,13 @@ class EmbeddedStore:
 # --- one engine per directory and process -----------------------------------
 
 _engines: dict[Identity, Engine] = {}
-"""By their directories, so that two ways to one directory meet in one engine."""
+"""Engines by the identity of their directories, so that two paths to one directory share an
+engine."""
 _lock = threading.Lock()
 
 
 def open_embedded(location: str, create: bool) -> EmbeddedStore:
-    """A handle on the store in a directory; see ``store.registry.open_store``."""
+    """Open a handle on the store in a directory; see ``store.registry.open_store``."""
     address = Path(location).absolute()
     with _lock:
         if create:
@@ -85,11 +86,12 @@ def open_embedded(location: str, create: bool) -> EmbeddedStore:
 
 
 def _find_engine(address: Path) -> Engine | None:
-    """The one that has the directory open as it is now. Others end with their handles."""
+    """The engine that has the present files of the directory open, or None. An engine whose files
+    were replaced ends with its handles."""
     try:
         engine = _engines.get(identify(address.stat()))
     except OSError:
-        return None  # whoever opens it says why
+        return None  # The caller opens the directory, and reports the error.
     return engine if engine is not None and engine.is_intact else None
 
 

@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 class Engine:
     """The parts of one open store, shared by all its handles in this process.
 
-    LMDB forbids opening an environment twice in a process, and caches and
-    writers are better shared anyway: see ``open_embedded``.
+    LMDB forbids opening an environment twice in a process, and caches and writers are better
+    shared anyway: see ``open_embedded``.
     """
 
     def __init__(self, address: Path) -> None:
@@ -52,7 +52,7 @@ class Engine:
             self.path = self.handle.path
             self.handles = 0
             self.missed: Point | None = None
-            """What this machine saw acknowledged, and the index is older than."""
+            """What this machine saw acknowledged, if the index is older than that."""
             lock = lock_store(self.handle, alone=False)
             stack.callback(os.close, lock)
             packs = self.handle.open_directory(PACKS)
@@ -70,18 +70,20 @@ class Engine:
             self.proof.check()
             self._wire(lock)
             self.notes: dict[Path, Acknowledged] = {}
-            """By the paths that it was opened by, and its real one."""
+            """The notes about the store, by the addresses by which it was opened, and by its real
+            path."""
             stack.callback(self._close_notes)
             self.environment.when_acknowledged = self._note
             self.compare_at(self.path, address)
             self._closing = stack.pop_all()
 
     def compare_at(self, *paths: Path) -> None:
-        """Look what is known of it on this machine; a warning if that is more than it has."""
+        """Compare the index with this machine's notes about the store, and warn if the index lacks
+        something."""
         try:
             identity, epoch = self.index.get_identity()
         except VolfsError:
-            return  # a disk that cannot be written: nobody commits there
+            return  # The index has no identity yet, and cannot be written. Nobody commits there.
         for path in {*paths} - self.notes.keys():
             note = Acknowledged(identity, epoch, path)
             missed = note.compare(self.environment.count_transactions())
@@ -108,13 +110,13 @@ class Engine:
         self.roots = Roots(self.index, self.refs, self.leases, self.holds)
         self.packs = Packs(self.directory, self.index, self.proof.check)
         self.objects = self.packs.objects
-        # What an older index does not know may have been acknowledged.
+        # The packs may have records that were acknowledged and that this older index lacks.
         self.packs.pool.may_reclaim = lambda: self.missed is None
         self.environment.make_room = self.packs.pool.reclaim
 
     @property
     def is_intact(self) -> bool:
-        """Whether its directory has the files that it opened."""
+        """Whether the directory still has the files that were opened."""
         try:
             self.proof.check_files()
         except StoreReplacedError:
@@ -138,7 +140,7 @@ def _open_index(engine: Engine, refused: str) -> tuple[LmdbEnvironment, Index]:
         raise DamagedObjectError(f"{error}; `volfs rebuild-index` makes a new one") from error
     try:
         index = Index(environment)
-        # Asked again after looking, for an id is given out before there is a file.
+        # Asked again after looking, because an id is allocated before there is a file.
         if not index.has_allocated() and list_files(directory) and not index.has_allocated():
             raise DamagedObjectError(
                 f"store {path}: its index is lost; `volfs rebuild-index` makes it again from "

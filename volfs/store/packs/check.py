@@ -17,7 +17,7 @@ PROGRESS_STEP = 16 << 20
 def check_packs(
     index: LocalIndex, packs: PackSource, rows: list[PackRow], report: Report, *, read_data: bool
 ) -> Iterator[Damage]:
-    """What is wrong up to each pack's durable length. Holds no lock and no transaction.
+    """Yield what is wrong in each pack up to its durable length. Holds no lock and no transaction.
 
     A record that no index entry names is checked too, but it need not be there. Bytes after the
     durable length belong to an unfinished upload, and are not read.

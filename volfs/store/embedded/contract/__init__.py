@@ -1,1 +1,2 @@
-"""Three parts of the contract, over one open store. The fourth, ``Objects``, is its reader."""
+"""Three parts of the contract, over one open store. The fourth part, ``Objects``, is
+``ObjectReader``."""

@@ -82,7 +82,7 @@ class EmbeddedCare:
     def iter_manifests(self) -> Iterator[tuple[Oid, bytes]]:
         for oid, row in self._engine.index.iter_rows():
             if decode_entry(oid, row).kind is Kind.MANIFEST:
-                with suppress(DataError):  # the check names it
+                with suppress(DataError):  # The check reports a manifest that cannot be read.
                     yield oid, self._engine.objects.load_object(oid)
 
     def recover_volume(
@@ -91,7 +91,7 @@ class EmbeddedCare:
         with self._engine.environment.write() as txn:
             self._engine.refs.recover(txn, record, versions)
             self._engine.tags.recover(txn, record.id, tags)
-            # It may have got one that nothing else tells.
+            # The volume may have got a name that no manifest tells.
             self._engine.refs.log_name(txn, naming_of(record))
 
     def list_named(self) -> dict[str, Named]:

@@ -11,7 +11,8 @@ from volfs.store.embedded.refs.holds import PREFIX_SIZE
 
 
 class EmbeddedLeases:
-    """``store.contract.leases.Leases``. Whoever sees the store's directory sees its sessions."""
+    """``store.contract.leases.Leases``. A process that sees the store's directory sees its
+    sessions."""
 
     host = ""
     pause = 1.0

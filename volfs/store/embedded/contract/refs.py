@@ -78,7 +78,7 @@ class EmbeddedRefs:
         return self._refs.get_head(volume_id)
 
     def guess_head(self, volume_id: str) -> Head:
-        return self._refs.get_head(volume_id)  # to know it costs nothing
+        return self._refs.get_head(volume_id)  # A look at the head costs nothing here.
 
     def find_head_ready(self, volume_id: str) -> Head | None:
         return self._refs.get_head(volume_id)

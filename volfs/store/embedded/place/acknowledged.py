@@ -1,8 +1,8 @@
 """The last transaction of a store that this machine saw acknowledged, kept outside of the store.
 
-A store that is restored from a backup, or whose disk has lost what it had said to have
-kept, is whole and looks well. What was acknowledged after that is missing all the same:
-this file tells. It is a note, and nothing depends on it: where it cannot be written, or
+A store that was restored from a backup is whole and looks well, and so does a store whose disk has
+lost writes that it had confirmed. What was acknowledged after that state is missing all the same,
+and this file shows it. The file is a note, and nothing depends on it: if it cannot be written, or
 is damaged, nothing is known. Its layout: docs/format.md, "What was acknowledged".
 """
 
@@ -23,16 +23,17 @@ from volfs.store.location import state_directory
 _POINT = struct.Struct("<8sIQq")
 _MAGIC = b"VOLFSACK"
 SIZE = 64
-"""Of a record: two are in the file."""
+"""Bytes of a record. The file has two records."""
 
 
 class Point(NamedTuple):
-    """A moment of an index: transactions count up, and begin anew in an index made anew."""
+    """A moment of an index. Transactions count up, and begin anew in an index that is made
+    anew."""
 
     epoch: int
     transaction: int
     at_ns: int = 0
-    """When it was acknowledged."""
+    """When the transaction was acknowledged."""
 
     def is_before(self, other: Point) -> bool:
         return self[:2] < other[:2]
@@ -46,12 +47,12 @@ class Acknowledged:
         self._file = _find_file(identity, path)
         self._descriptor = -1
         self._first = self._read()
-        """As the file was before the index was looked at."""
+        """The two records as they were before the index was looked at."""
 
     def compare(self, transaction: int) -> Point | None:
-        """What was acknowledged, if an index that ends with ``transaction`` is older.
+        """What was acknowledged, if an index that ends with ``transaction`` is older than that.
 
-        It is said again by each opening until it is accepted.
+        Each opening says it again until it is accepted.
         """
         known, missed = self._first
         found = Point(self._epoch, transaction, time.time_ns())
@@ -62,11 +63,11 @@ class Acknowledged:
         return missed
 
     def note(self, transaction: int) -> None:
-        """It was acknowledged."""
+        """Write down that a transaction was acknowledged."""
         self._write(_encode(Point(self._epoch, transaction, time.time_ns())))
 
     def accept(self) -> None:
-        """What is missing is known, and not said any more."""
+        """Accept what is missing, so that it is said no more."""
         known, missed = self._read()
         if known is not None and missed is not None:
             self._write(_encode(known) + bytes(SIZE))
@@ -91,7 +92,7 @@ class Acknowledged:
         return _decode(data[:SIZE]), _decode(data[SIZE:])
 
     def _write(self, records: bytes) -> None:
-        # No sync: after a power cut an older note only says less.
+        # No sync: an older note after a power cut only says less.
         with suppress(OSError):
             if self._descriptor < 0:
                 self._descriptor = self._open()
@@ -99,7 +100,7 @@ class Acknowledged:
                 os.pwrite(self._descriptor, records, 0)
 
     def _open(self) -> int:
-        """The file, to be written; -1 where that is another user's."""
+        """Open the file for writing. -1 if the file or its directory is another user's."""
         if self._file is None:
             return -1
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -114,7 +115,8 @@ class Acknowledged:
 
 
 def _find_file(identity: bytes, path: Path) -> Path | None:
-    """By store and path: a copy elsewhere, which has the same identity, has a note of its own."""
+    """The file by store and path. A copy of the store elsewhere has the same identity, and a note
+    of its own."""
     directory = state_directory()
     if directory is None:
         return None
@@ -128,7 +130,7 @@ def _encode(point: Point) -> bytes:
 
 
 def _decode(data: bytes) -> Point | None:
-    """None for what is damaged, or not there."""
+    """Decode a record. None if it is damaged, or not there."""
     record = data[: _POINT.size]
     if len(data) < SIZE or data[_POINT.size : _POINT.size + 8] != xxh3_64_digest(record):
         return None

@@ -1,11 +1,11 @@
-"""An open store: descriptors of what it was when it was opened, and the proof that it still is.
+"""An open store: descriptors of its files as they were opened, and the proof that the address
+still leads to them.
 
-The directory of a store can be replaced under the processes that have it open: restored
-from a backup, renamed, covered by another disk. Who goes on writing then writes to what
-nobody will read, or to another store. So everything below the directory is opened from
-its descriptor, and before each change, and again before it is acknowledged, the files
-that the address leads to are compared with those that are open
-(docs/decisions/0023-proof-of-place.md).
+The directory of a store can be replaced under the processes that have it open: restored from a
+backup, renamed, covered by another disk. A process that goes on writing then writes to files that
+nobody will read, or to another store. Therefore everything below the directory is opened from its
+descriptor. Before each change, and again before the change is acknowledged, the files that the
+address leads to are compared with those that are open (docs/decisions/0023-proof-of-place.md).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Known(NamedTuple):
 
 
 class StoreHandle:
-    """The directory of an open store. Thread-safe but for what opens and closes."""
+    """The directory of an open store. Thread-safe, except the methods that open and close."""
 
     def __init__(self, address: Path) -> None:
         self.path = address.resolve()
@@ -46,15 +46,16 @@ class StoreHandle:
             self.directory = os.open(address, DIRECTORY)
         self.identity = identify(os.fstat(self.directory))
         self.base = anchored(self.directory)
-        """The directory, as a path that its name has no part in."""
+        """A path to the directory in which its name has no part."""
 
     def open_directory(self, name: str) -> int:
-        """A descriptor of a directory below."""
+        """Open a directory below, and return its descriptor."""
         with store_errors(f"{self.path / name}"):
             return os.open(name, DIRECTORY, dir_fd=self.directory)
 
     def add_address(self, address: Path) -> None:
-        """Another path by which somebody opened it: it has to lead here, too."""
+        """Add another path by which somebody opened the store. It must lead to this directory,
+        too."""
         self._addresses = (*self._addresses, str(address))
 
     def drop_address(self, address: Path) -> None:
@@ -63,7 +64,7 @@ class StoreHandle:
         self._addresses = tuple(left)
 
     def prove(self) -> None:
-        """StoreReplacedError unless the addresses still lead to this directory. OSError."""
+        """Raise StoreReplacedError unless all addresses still lead to this directory. OSError."""
         for address in self._addresses:
             found = _find(address, None)
             if found != self.identity and not _is_still(found, self.directory):
@@ -71,7 +72,7 @@ class StoreHandle:
                 raise self.refuse(f"the directory{shown}", found)
 
     def refuse(self, what: str, found: Identity | None) -> StoreReplacedError:
-        """What is said where ``what`` is another file than was opened, or none."""
+        """The error if ``what`` is another file than was opened, or is gone."""
         problem = "is not what was opened" if found else "is gone"
         return StoreReplacedError(
             f"store {self.path}: {what} {problem}: the store was replaced, moved or unmounted "
@@ -89,14 +90,15 @@ class StoreHandle:
 
 
 class Proof:
-    """Some files of a store, and that they are those which were opened."""
+    """The proof that some files of a store are those that were opened."""
 
     def __init__(self, handle: StoreHandle) -> None:
         self._handle = handle
         self._known: tuple[_Known, ...] = ()
 
     def watch(self, *names: str) -> None:
-        """Know these files, by their paths in the store, as they are now. StoreError."""
+        """Open these files, by their paths in the store, and remember them as they are now.
+        StoreError."""
         handle = self._handle
         for name in names:
             with store_errors(f"{handle.path / name}"):
@@ -105,7 +107,8 @@ class Proof:
             self._known = (*self._known, known)
 
     def watch_environment(self, name: str) -> None:
-        """Know the files that LMDB has open there. StoreReplacedError if it has others."""
+        """Watch the files that LMDB has open there. StoreReplacedError if other files are there
+        now."""
         for file in (DATA, LOCK):
             with store_errors(f"{self._handle.path / name}"):
                 is_there = (self._handle.base / name / file).exists()
@@ -116,9 +119,9 @@ class Proof:
                     raise self._handle.refuse(f"{name}/{file}", self._known[-1].identity)
 
     def check(self) -> None:
-        """StoreReplacedError unless the store's address leads to all of them.
+        """Raise StoreReplacedError unless the store's address leads to all watched files.
 
-        This is asked for every change: it costs a look at the name of each.
+        This is done for every change. It costs one look at the name of each file.
         """
         try:
             self._handle.prove()
@@ -129,7 +132,7 @@ class Proof:
             raise AssertionError from error
 
     def check_files(self) -> None:
-        """As ``check``, of the directory that is open, whatever its address leads to."""
+        """As ``check``, but in the directory that is open, whatever its address leads to."""
         with store_errors(f"store {self._handle.path}"):
             self._compare()
 
@@ -141,14 +144,14 @@ class Proof:
                 raise handle.refuse(name, found)
 
     def close(self) -> None:
-        """Forget them."""
+        """Close the watched files."""
         known, self._known = self._known, ()
         for each in known:
             os.close(each.descriptor)
 
 
 def _find(path: str, directory: int | None) -> Identity | None:
-    """What a path leads to; None where it leads nowhere. OSError."""
+    """The file that a path leads to. None if it leads nowhere. OSError."""
     try:
         return identify(os.stat(path, dir_fd=directory))
     except (FileNotFoundError, NotADirectoryError):
@@ -156,14 +159,15 @@ def _find(path: str, directory: int | None) -> Identity | None:
 
 
 def _list_open(name: str) -> set[Identity]:
-    """The files of that name that this process has open."""
+    """The files of this name that this process has open."""
     found = set()
     for descriptor in list_open_files(name):
-        with suppress(OSError):  # another thread has closed it
+        with suppress(OSError):  # Another thread has closed it.
             found.add(identify(os.fstat(descriptor)))
     return found
 
 
 def _is_still(found: Identity | None, descriptor: int) -> bool:
-    """Whether that is what is open: some file systems give an open file another number."""
+    """Whether the found file is the open one. Some file systems give an open file another
+    number."""
     return found is not None and found == identify(os.fstat(descriptor))

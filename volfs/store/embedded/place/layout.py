@@ -1,4 +1,5 @@
-"""A store's directory: recognising one, and making one that no crash leaves half made."""
+"""The directory of a store: how one is recognised, locked and upgraded, and made so that no crash
+leaves it half made."""
 
 from __future__ import annotations
 
@@ -29,7 +30,7 @@ from volfs.system.locks import locked_directory, try_lock
 
 VERSION = 2
 FORMER_VERSION = 1
-"""Of stores that are read, and changed only once they are upgraded."""
+"""The version of stores that are read, and changed only once they are upgraded."""
 FORMAT, PACKS, INDEX = "format", "packs", "index"
 
 
@@ -39,10 +40,10 @@ class _Format(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def check_store(path: Path) -> None:
-    """NotAStoreError; UnsupportedFormatError if a newer volfs made it; StoreDeniedError;
-    StoreUnavailableError where it is on a disk that machines share.
+    """Raise an error unless there is a store that this user may open. Changes nothing.
 
-    Changes nothing.
+    NotAStoreError; UnsupportedFormatError if a newer volfs made the store; StoreDeniedError;
+    StoreUnavailableError if the store is on a disk that machines share.
     """
     with store_errors(f"store {path}"):
         try:
@@ -58,7 +59,8 @@ def check_store(path: Path) -> None:
 def _decode_format(path: Path, data: bytes) -> int:
     """The version that a format file states. UnsupportedFormatError; NotAStoreError."""
     try:
-        # The version first: a newer format may have keys that this one does not know.
+        # The version comes first, because a newer format may have keys that this one does not
+        # know.
         stated = msgspec.json.decode(data, type=dict[str, object])
         version = stated.get("version")
         if stated.get("format") == "volfs" and isinstance(version, int) and version > VERSION:
@@ -74,20 +76,21 @@ def _decode_format(path: Path, data: bytes) -> int:
 
 
 def read_version(path: Path, lock: int) -> int:
-    """The version of the store whose lock ``lock`` is."""
+    """The format version of a store. ``lock`` is a descriptor of its format file, which is also
+    its lock."""
     with store_errors(f"store {path}"):
         return _decode_format(path, os.pread(lock, 1 << 12, 0))
 
 
 def why_former(handle: StoreHandle) -> str:
-    """Why a store may be read only, being of the former format; empty where it may be changed."""
+    """Why a store of the former format may only be read. Empty if the store may be changed."""
     with store_errors(f"store {handle.path}"):
         data = (handle.base / FORMAT).read_bytes()
     return say_former(handle.path) if _decode_format(handle.path, data) < VERSION else ""
 
 
 def say_former(path: Path) -> str:
-    """Why a store of a former volfs cannot be changed, and what to do."""
+    """The text that says why a store of a former volfs cannot be changed, and what to do."""
     return (
         f"store {path}: cannot be changed: a former volfs made it (format {FORMER_VERSION}); "
         f"`volfs upgrade` makes it format {VERSION}, which that volfs will refuse"
@@ -95,7 +98,7 @@ def say_former(path: Path) -> str:
 
 
 def _check_private(path: Path) -> None:
-    """StoreDeniedError if others may have planted something in it."""
+    """StoreDeniedError if others may have planted something in the directory."""
     state = path.stat()
     if state.st_mode & 0o022:
         mode = stat.S_IMODE(state.st_mode)
@@ -117,7 +120,8 @@ def _say_why(path: Path) -> str:
 
 
 def _is_vacant(path: Path) -> bool:
-    """Whether a store may be made here: empty, or left by a creation that died."""
+    """Whether a store may be made here: the directory is empty, or left by a creation that
+    died."""
     ours = re.compile(rf"{PACKS}|{INDEX}|{FORMAT}\.\d+\.new")
     if not all(ours.fullmatch(item.name) for item in path.iterdir()):
         return False
@@ -126,11 +130,11 @@ def _is_vacant(path: Path) -> bool:
 
 
 def open_handle(address: Path) -> StoreHandle:
-    """The store at an address, looked at as by ``check_store``."""
+    """Open the store at an address, after ``check_store``."""
     check_store(address.resolve())
     handle = StoreHandle(address)
     try:
-        # What was looked at by its name is what is open.
+        # The check looked at a name. Prove that the same directory is open.
         with store_errors(f"store {handle.path}"):
             handle.prove()
     except BaseException:
@@ -142,7 +146,7 @@ def open_handle(address: Path) -> StoreHandle:
 def create_store(path: Path) -> None:
     """Make the directory a store unless it is one. NotAStoreError if it is something else.
 
-    May run in two processes at once. What fails leaves nothing behind.
+    Two processes may do this at once. A failure leaves nothing behind.
     """
     with store_errors(f"store {path}"):
         check_local(path)
@@ -154,14 +158,15 @@ def create_store(path: Path) -> None:
 
 
 def lock_store(handle: StoreHandle, *, alone: bool) -> int:
-    """A descriptor that holds the lock of an open store, or of one that nobody has open.
+    """Lock an open store, and return the descriptor that holds the lock. With ``alone``, nobody
+    else may have the store open.
 
-    StoreUnavailableError if others forbid it.
+    StoreUnavailableError if others hold a lock that forbids this one.
     """
     with store_errors(f"store {handle.path}"):
         fd = os.open(handle.base / FORMAT, os.O_RDONLY | os.O_CLOEXEC)
         is_locked = try_lock(fd, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        # An upgrade puts another file in its place.
+        # An upgrade puts another file in this one's place.
         is_there = os.path.samestat(os.fstat(fd), (handle.base / FORMAT).stat())
     if is_locked and is_there:
         return fd
@@ -214,7 +219,7 @@ def _make_directory(path: Path, mode: int, undo: ExitStack) -> None:
 
 
 def _remove_vacant(path: Path) -> None:
-    with suppress(OSError):  # somebody else has put something into it
+    with suppress(OSError):  # Somebody else has put something into it.
         path.rmdir()
 
 
@@ -226,7 +231,7 @@ def _fill(path: Path) -> None:
 
 
 def _empty(path: Path) -> None:
-    """Take back what was made; nobody has put anything into it, for it is no store."""
+    """Take back what was made. Nobody has put anything into it, because it is no store yet."""
     for item in (*path.glob(f"{FORMAT}.*.new"), path / FORMAT):
         remove_file(item)
     for name in (PACKS, INDEX):
@@ -234,7 +239,8 @@ def _empty(path: Path) -> None:
 
 
 def _write_format(path: Path) -> None:
-    """Last, and at once: from here on it is a store."""
+    """Write the format file, in one step, after everything else: from here on the directory is a
+    store."""
     data = msgspec.json.encode(_Format("volfs", VERSION))
     beside = f"{FORMAT}.{os.getpid()}.new"
     with written_beside(path / FORMAT, data, beside=beside, made=_give(path)) as new:

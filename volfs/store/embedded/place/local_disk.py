@@ -1,7 +1,7 @@
-"""Whether a directory is on a disk of this machine alone, as the index takes for granted.
+"""Whether a directory is on a disk of this machine alone, which the index needs.
 
-LMDB locks its file by memory that the processes share. On a file system of several
-machines each has a lock of its own, and two writers destroy the index.
+LMDB locks its file by memory that the processes share. On a file system that several machines
+share, each machine has a lock of its own, and two writers destroy the index.
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ SHARED = {
     *("fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.juicefs", "fuse.s3fs"),
     *("fuse.rclone", "fuse.gcsfuse", "fuse.mount-s3", "fuse.goofys", "fuse.seaweedfs", "fuse.s3ql"),
 }
-"""Types in mountinfo. Others may be shared as well; nobody tells."""
+"""Types of file systems as mountinfo names them. Others may be shared as well, and nothing
+tells."""
 
 
 def check_local(path: Path) -> None:
-    """StoreUnavailableError for a path, which need not be there, on a shared file system."""
+    """StoreUnavailableError if a path is on a shared file system. The path need not be there
+    yet."""
     there = next(place for place in (path, *path.parents) if place.exists())
     fs_type = find_fs_type(there)
     if fs_type in SHARED:

@@ -1,4 +1,4 @@
-"""Leases in a store that cannot be written: the versions are held as long as they last."""
+"""Leases in a store that cannot be written: their versions are held as long as the leases last."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from volfs.store.embedded.refs.refs import RefRows
 
 
 class HeldLeases:
-    """Of this process alone; others see the holds. Not thread-safe: one mount, one process."""
+    """The leases of this process alone; other processes see the holds. Not thread-safe: one mount
+    is one process."""
 
     def __init__(self, environment: LmdbEnvironment, refs: RefRows, holds: Holds) -> None:
         self._environment = environment
@@ -20,7 +21,8 @@ class HeldLeases:
         self._held: dict[str, tuple[Lease, ExitStack]] = {}
 
     def put(self, lease: Lease) -> None:
-        """NotFoundError if one of its versions is not there."""
+        """Put a lease, and hold its versions. NotFoundError if one of its versions is not
+        there."""
         with self._environment.read() as txn:
             self._refs.check_versions(txn, lease.volume_id, lease.versions)
             found = [

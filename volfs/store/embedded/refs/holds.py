@@ -1,8 +1,8 @@
-"""Versions that operations read: locks of the kernel, which no crash leaves behind.
+"""Holds on versions that operations read: locks of the kernel, which no crash leaves behind.
 
-A hold is a shared lock on one byte of the file ``format``: the one whose number the
-first bits of the manifest's id are. Nothing is written, nobody waits, and whoever
-wants to know which versions are held asks the kernel (docs/format.md, "Holds").
+A hold is a shared lock on one byte of the file ``format``. The number of the byte is the first
+bits of the manifest's id. Nothing is written and nobody waits. The kernel tells which versions are
+held (docs/format.md, "Holds").
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ from volfs.model.objects import Oid
 from volfs.store.checked_lmdb.environment import store_errors
 
 PREFIX_SIZE = 7
-"""Bytes of a manifest's id that say where its lock is: such numbers are offsets in files."""
+"""Bytes of a manifest's id that give the place of its lock. Such numbers fit into file offsets."""
 _FLOCK = struct.Struct("@hhqqi0q")
 """The kernel's ``struct flock``: type, whence, start, length, process."""
 
 
 class Holds:
-    """Thread-safe. A hold belongs to an open file of its own, and not to the process."""
+    """The holds of a store. Thread-safe. A hold belongs to an open file of its own, and not to the
+    process."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
 
     @contextmanager
     def hold(self, manifest: Oid) -> Iterator[None]:
-        """Hold a version for the block. StoreError. A fork holds it, too, until it ends."""
+        """Hold a version for the block. StoreError. A process that is forked in the block holds
+        it, too, until it ends."""
         fd = self._open()
         try:
             with store_errors(f"{self._file}"):
@@ -41,7 +43,7 @@ class Holds:
             os.close(fd)
 
     def list_held(self) -> frozenset[bytes]:
-        """How the ids of the manifests begin that anybody holds."""
+        """The first bytes of the ids of all manifests that anybody holds."""
         fd = self._open()
         try:
             with store_errors(f"{self._file}"):
@@ -59,7 +61,8 @@ def _place(manifest: Oid) -> int:
 
 
 def _iter_locked(fd: int) -> Iterator[int]:
-    """Where anybody has a lock: the kernel names one in a range, and then in what is left of it."""
+    """The places of all locks. The kernel names one lock in a range, then one in each part that is
+    left."""
     ranges = [(0, 1 << 8 * PREFIX_SIZE)]
     while ranges:
         start, end = ranges.pop()
@@ -70,7 +73,7 @@ def _iter_locked(fd: int) -> Iterator[int]:
 
 
 def _lock(fd: int, command: int, kind: int, start: int, length: int) -> tuple[int, int]:
-    """What the kernel makes of the request: the kind of lock, and where it begins."""
+    """The kernel's answer to a request: the kind of lock, and where it begins."""
     asked = _FLOCK.pack(kind, os.SEEK_SET, start, length, 0)
     answer = _FLOCK.unpack(fcntl.fcntl(fd, command, asked))
     return answer[0], answer[2]

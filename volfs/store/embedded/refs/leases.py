@@ -27,12 +27,12 @@ class LeaseRows:
         self._leases: Table = environment.open_table(b"leases")
 
     def put(self, lease: Lease) -> None:
-        # No reserve: reading a store must go on when its disk is full.
+        # No reserve, because reading a store must go on when its disk is full.
         with self._environment.write(reserve=0, told=False) as txn:
             self.put_in(txn, lease)
 
     def put_in(self, txn: Transaction, lease: Lease) -> None:
-        """Put it as a part of what else the transaction does. NotFoundError."""
+        """Put a lease as a part of the caller's transaction. NotFoundError."""
         self._refs.check_versions(txn, lease.volume_id, lease.versions)
         txn.put(_key(lease.session), _encode(lease), db=self._leases)
 
@@ -48,7 +48,7 @@ class LeaseRows:
             return self.list_in(txn)
 
     def list_in(self, txn: Transaction) -> list[Lease]:
-        """All of them, as of the transaction."""
+        """All leases, by session, as of the transaction."""
         try:
             leases = [_decode(row) for _, row in txn.list_all(self._leases)]
         except DamagedObjectError as error:
@@ -56,7 +56,8 @@ class LeaseRows:
         return sorted(leases, key=lambda lease: lease.session)
 
     def list_damaged(self) -> list[str | None]:
-        """Whose leases are damaged, as far as what is left of the rows says it."""
+        """The sessions of damaged leases, as far as the rest of each row tells its session; else
+        None."""
         with self._environment.read() as txn:
             damaged = txn.list_damaged(self._leases)
             left = [txn.raw.get(key, b"", db=self._leases.raw) for key in damaged]
@@ -70,18 +71,19 @@ class LeaseRows:
         self._environment.free(drop, told=False)
 
     def _find_in(self, txn: Transaction, session: str) -> Lease | None:
-        # Decoded, for a former volfs wrote rows with fewer fields.
+        # Leases are compared decoded, because a former volfs wrote rows with fewer fields.
         row = txn.get(_key(session), db=self._leases)
         return None if row is None else _decode(row)
 
 
 def _key(session: str) -> bytes:
-    """Sessions may be paths, longer than a key of LMDB may be."""
+    """The key of a session's lease: a hash, because a session may be a path longer than a key of
+    LMDB."""
     return blake3(to_bytes(session)).digest()
 
 
 def _find_session(key: bytes, damaged: bytes) -> str | None:
-    """The session that a damaged row names, if the row's key says the same."""
+    """The session that a damaged row names, if the row's key belongs to that session."""
     with suppress(ValueError):
         session = from_stored(_decoder.decode(damaged[:-CHECKSUM_SIZE]).session)
         if _key(session) == key:

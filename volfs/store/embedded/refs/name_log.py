@@ -1,8 +1,8 @@
-"""Names and tags once more, beside the index: what packs do not say, for the day it is lost.
+"""Names and tags once more, in a file beside the index, because packs do not tell them if the
+index is lost.
 
-A line for each change, durable before the transaction that makes it: so what the log
-says is what the index says, or what somebody was just about to do. Lines:
-docs/format.md, "The name log".
+Each change is one line, which is durable before the transaction that makes the change. So the log
+says what the index says, or what somebody was about to do. Lines: docs/format.md, "The name log".
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ NAME_LOG = "names.log"
 
 
 class Naming(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, frozen=True):
-    """A volume has this name now, or its tag names this version; None: it has none any more."""
+    """A volume's name or a tag's version from now on. None says that there is none any more."""
 
     volume: str
     name: str | None = None
     tag: str | None = None
     version: int | None = None
     environment: str = MAIN
-    """Which the name is in."""
+    """The environment that the name is in."""
 
 
 class Line(NamedTuple):
     number: int
-    """Of the file's lines, from 1 on."""
+    """The number of the line in the file, from 1 on."""
     naming: Naming | None
-    """None where it is damaged."""
+    """None if the line is damaged."""
 
 
 class NameLog:
-    """Whoever writes to it holds the index's writer lock."""
+    """The log. Whoever writes to it holds the index's writer lock."""
 
     def __init__(self, path: Path, prove: Callable[[], None] = lambda: None) -> None:
         self._path = path
         self._prove = prove
-        """StoreReplacedError where it is not the store's any more."""
+        """Raises StoreReplacedError if the path no longer leads to the store's file."""
 
     def add(self, naming: Naming, all_now: Iterable[Naming], *, takes: bool = False) -> None:
-        """Make it durable; with ``all_now`` where there is no log yet. StoreError.
+        """Make a naming durable. If there is no log yet, write ``all_now`` before it. StoreError.
 
-        What ``takes`` a name away may be on its way to make room on a full disk: there it
-        is left out, and would come back with a lost index.
+        A naming that ``takes`` a name away may have to make room on a full disk. Then it is left
+        out, and the name would come back if the index were lost.
         """
         self._prove()
         try:
@@ -71,7 +71,8 @@ class NameLog:
         reached("names.logged")
 
     def _is_ours_alone(self) -> bool:
-        """Whether it is there, and no copy of the store by links has it, too."""
+        """Whether the file is there, and is not also the file of a copy of the store made by
+        links."""
         with store_errors(f"{self._path}"):
             return self.exists() and self._path.stat().st_nlink == 1
 
@@ -88,7 +89,7 @@ class NameLog:
                 os.close(fd)
 
     def replace(self, namings: Iterable[Naming]) -> None:
-        """Let the log be these lines, at once. StoreError."""
+        """Let the log consist of these lines, in one step. StoreError."""
         self._prove()
         beside = self._path.with_suffix(".new").name
         with store_errors(f"{self._path}"):
@@ -98,24 +99,25 @@ class NameLog:
         give_to_owner(descriptor, self._path.parent)
 
     def read(self) -> dict[str, Named]:
-        """What it says of each volume, by id; lines that are damaged say nothing. StoreError."""
+        """What the log says of each volume, by id. Damaged lines are ignored. StoreError."""
         return _gather(line.naming for line in self.list_lines() if line.naming)
 
     def read_certain(self) -> dict[str, Named]:
-        """Without what a damaged line may have changed. StoreError."""
+        """As ``read``, without anything that a damaged line may have changed. StoreError."""
         lines = self.list_lines()
         damaged = [at for at, line in enumerate(lines) if line.naming is None]
         after = damaged[-1] + 1 if damaged else 0
         return _gather(line.naming for line in lines[after:] if line.naming)
 
     def list_lines(self) -> list[Line]:
-        """Oldest first, without what is torn: such a line tells of nothing that happened."""
+        """The lines, oldest first, without torn ones. A torn line tells of nothing that
+        happened."""
         with store_errors(f"{self._path}"):
             try:
                 rows = self._path.read_bytes().split(b"\n")
             except FileNotFoundError:
                 return []
-        # A whole line has two line feeds behind it, or one and the end of the file.
+        # A whole line is followed by two line feeds, or by one and the end of the file.
         is_whole = [not row for row in rows[1:]] + [False]
         lines = [Line(at, _find(row)) for at, row in enumerate(rows, 1)]
         return [
@@ -140,13 +142,13 @@ def _gather(namings: Iterable[Naming]) -> dict[str, Named]:
 
 
 def _encode(naming: Naming) -> bytes:
-    """With a line feed before it as well: what is there may be torn."""
+    """The line, with a line feed before it, because the line that is there may be torn."""
     text = msgspec.json.encode(naming)
     return b"\n" + text + b" " + xxh3_64_hexdigest(text).encode() + b"\n"
 
 
 def _find(row: bytes) -> Naming | None:
-    """None if it is no line of ours."""
+    """The naming of a line. None if it is no valid line of a name log."""
     text, _, checksum = row.rpartition(b" ")
     if xxh3_64_hexdigest(text).encode() != checksum:
         return None

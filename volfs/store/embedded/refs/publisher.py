@@ -14,7 +14,7 @@ from volfs.store.packs.upload import Batch, PackUpload
 
 
 class Publication(NamedTuple):
-    """What one transaction makes true: objects are indexed, a ref leads to them, a lease is put."""
+    """The changes of one transaction: objects are indexed, a ref leads to them, a lease is put."""
 
     batch: Batch
     ref: Creation | HeadMove
@@ -22,7 +22,7 @@ class Publication(NamedTuple):
 
 
 class Publisher:
-    """Thread-safe."""
+    """Publishes uploads. Thread-safe."""
 
     def __init__(self, index: Index, refs: RefRows, leases: LeaseRows) -> None:
         self._index = index
@@ -30,7 +30,8 @@ class Publisher:
         self._leases = leases
 
     def run(self, upload: Upload, ref: Creation | HeadMove, lease: Lease | None = None) -> None:
-        """Make the upload durable, then index it and change the ref. On any error neither is done.
+        """Make the upload durable, then index it and change the ref. After any error neither is
+        done.
 
         As ``RefRows.change`` and ``Index.put_batch``; NotFoundError for a version of ``lease``;
         StoreReplacedError where the packs are not in the store any more.
@@ -49,5 +50,6 @@ class Publisher:
             relied = self._index.put_batch(txn, batch, manifest)
             reached("publish.unmoved")
             upload.prove(relied)
-        # Packs that were relied on may be gone by now: gc moves their objects.
+        # The packs that were relied on may be gone by now, because gc moves their objects. So only
+        # the written ones are proven again.
         upload.prove({})

@@ -1,7 +1,7 @@
 """Volumes: records, names, version tables and heads. Rows: docs/format.md.
 
-Whatever creates a volume or moves a head takes part in a transaction of the
-caller's, so that it happens in the one that makes its objects reachable.
+Functions that create a volume or move a head take part in the caller's transaction, so that one
+transaction makes the objects reachable and changes the ref.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ from volfs.store.embedded.refs.name_log import NameLog, Naming
 _HEAD = struct.Struct(f"<Q{OID_SIZE}s")
 _VERSION = struct.Struct(">Q")
 VERSION_SIZE = _VERSION.size
-"""Of the end of a version's key."""
+"""Bytes of the version number at the end of a version's key."""
 KEY_MAX = 500
-"""Bytes of a key that LMDB takes, or less."""
+"""The most bytes of a key here. LMDB takes no fewer."""
 _NEWEST = (1 << 64) - 1
 _BATCH = 256
 TAGS = b"tags"
 TAGGED = struct.Struct("<Q")
-"""A tag's row: the version that it names."""
+"""The row of a tag: the version that it names."""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(VolumeRecord)
 
 
 class Creation(NamedTuple):
-    """A volume that is to be added, with versions from 0 on."""
+    """A volume to be added, with its versions from 0 on."""
 
     record: VolumeRecord
     manifests: tuple[Oid, ...]
     source: tuple[str, int] | None = None
-    """Of a fork: the volume and version that it is of, which have to be there."""
+    """For a fork: the id and the version of the forked volume, which must be there."""
 
 
 class HeadMove(NamedTuple):
-    """A head that is to be ``new``, if it is ``expected`` and the versions ``shares`` are there."""
+    """A head that becomes ``new``, if it is ``expected`` and the versions ``shares`` are there."""
 
     volume_id: str
     expected: Head
@@ -85,9 +85,9 @@ class RefRows:
         return sorted(records, key=lambda record: (-record.created_ns, record.name))
 
     def recover(self, txn: Transaction, record: VolumeRecord, versions: Collection[Head]) -> None:
-        """Add a volume with these versions; the newest is the head.
+        """Add a volume with these versions. The newest one is the head.
 
-        AlreadyExistsError by name, or by id.
+        AlreadyExistsError if the name or the id is taken.
         """
         self._check_free(txn, record)
         key = record.id.encode()
@@ -118,7 +118,7 @@ class RefRows:
         self.log_name(txn, naming_of(new))
 
     def delete(self, txn: Transaction, record: VolumeRecord) -> None:
-        """Remove all there is of a volume."""
+        """Remove all rows of a volume."""
         key = record.id.encode()
         txn.delete(name_key(record), db=self._names)
         txn.delete(key, db=self._volumes)
@@ -130,7 +130,7 @@ class RefRows:
         self.log_name(txn, Naming(record.id), takes=True)
 
     def find_in(self, txn: Transaction, name: str, environment: str) -> VolumeRecord:
-        """The record, as of the transaction. NotFoundError."""
+        """The record of a volume, as of the transaction. NotFoundError."""
         said = join_name(environment, name)
         key = to_stored(said).encode()
         is_possible = "/" not in name + environment and 0 < len(key) <= KEY_MAX
@@ -169,7 +169,8 @@ class RefRows:
         return None if row is None else Oid(row)
 
     def iter_versions(self, volume_id: str) -> Iterator[Head]:
-        """Newest first, in short transactions: versions published meanwhile do not appear."""
+        """Newest first, in short transactions. Versions that are published meanwhile do not
+        appear."""
         below = _NEWEST
         while heads := self._read_versions(volume_id, below):
             yield from heads
@@ -185,10 +186,10 @@ class RefRows:
             return [_decode_version(key, row) for _, (key, row) in rows if key >= first]
 
     def change(self, txn: Transaction, change: Creation | HeadMove) -> Oid:
-        """Create a volume or move a head; the manifest that is reached by it from now on.
+        """Create a volume or move a head. Returns the manifest that can be reached from now on.
 
-        HeadMovedError if a head is not the expected one; AlreadyExistsError as ``recover``;
-        NotFoundError if the volume or a version that has to be there is gone.
+        HeadMovedError if the head is not the expected one; AlreadyExistsError as for ``recover``;
+        NotFoundError if the volume, or a version that has to be there, is gone.
         """
         if isinstance(change, HeadMove):
             return self._move_head(txn, change)
@@ -212,7 +213,8 @@ class RefRows:
     def remove_versions(
         self, txn: Transaction, volume_id: str, versions: Collection[int]
     ) -> list[int]:
-        """Take versions but the head out of the history; those that were there. NotFoundError."""
+        """Take versions out of the history, except the head. Returns those that were there.
+        NotFoundError."""
         head = self._get_head(txn, volume_id)
         removed = [
             version
@@ -226,7 +228,8 @@ class RefRows:
     def list_held(
         self, txn: Transaction, volume_id: str, versions: Collection[int], held: Collection[bytes]
     ) -> list[int]:
-        """Those of the versions that are there and whose manifests' ids begin so."""
+        """The given versions that are there and whose manifests' ids begin with one of
+        ``held``."""
         rows = ((v, txn.get(version_key(volume_id, v), db=self._versions)) for v in versions)
         return [version for version, row in rows if row and row[:PREFIX_SIZE] in held]
 
@@ -236,7 +239,7 @@ class RefRows:
             return [volume_id for volume_id, _ in self._iter_headless(txn)]
 
     def mend_heads(self) -> int:
-        """Set such heads to the newest version; how many."""
+        """Set the heads of headless volumes to their newest versions. How many."""
         with self._environment.write() as txn:
             found = list(self._iter_headless(txn))
             for volume_id, newest in found:
@@ -244,7 +247,8 @@ class RefRows:
         return len(found)
 
     def mend_names(self, txn: Transaction) -> int:
-        """Make damaged rows of names again from the volumes, if these are whole; how many."""
+        """If the rows of volumes are whole, make damaged rows of names again from them. How
+        many."""
         damaged = txn.list_damaged(self._names)
         if not damaged or txn.list_damaged(self._volumes):
             return 0
@@ -263,14 +267,15 @@ class RefRows:
                 yield volume_id, newest
 
     def find_head(self, txn: Transaction, volume_id: str) -> Head | None:
-        """None where it is missing or damaged."""
+        """The head of a volume. None if it is missing or damaged."""
         try:
             return self._get_head(txn, volume_id)
         except (NotFoundError, DamagedObjectError):
             return None
 
     def _find_newest(self, txn: Transaction, volume_id: str) -> Head | None:
-        """None where its row is damaged, too: nothing is certain then."""
+        """The newest version of a volume. None if its row is damaged, because then nothing is
+        certain."""
         with txn.cursor(self._versions) as cursor:
             found = cursor.set_range(version_key(volume_id, _NEWEST))
             if not (cursor.prev() if found else cursor.last()):
@@ -282,7 +287,8 @@ class RefRows:
         return None
 
     def iter_manifests(self, txn: Transaction) -> Iterator[tuple[str, Oid]]:
-        """Of every version and every head of every volume, with the volume's id."""
+        """The manifests of every version and every head of every volume, each with the volume's
+        id."""
         with txn.cursor(self._versions) as versions:
             for key, row in versions:
                 yield _decode_volume_id(key.partition(b"/")[0]), Oid(row)
@@ -297,7 +303,7 @@ class RefRows:
                 raise NotFoundError(f"volume {volume_id}: version {version} is not there any more")
 
     def is_there(self, txn: Transaction, volume_id: str, version: int) -> bool:
-        """Though its row may be damaged."""
+        """Whether a version is there. Its row may be damaged."""
         return txn.raw.get(version_key(volume_id, version), db=self._versions.raw) is not None
 
     def _set_head(self, txn: Transaction, volume_id: str, head: Head) -> None:
@@ -307,19 +313,22 @@ class RefRows:
     # --- the name log ----------------------------------------------------
 
     def log_name(self, txn: Transaction, naming: Naming, *, takes: bool = False) -> None:
-        """The last step of a transaction that gives a name or a tag, or ``takes`` it away."""
+        """Write a naming to the log. This is the last step of a transaction that gives a name or a
+        tag, or ``takes`` it away."""
         self.log.add(naming, self.iter_namings(txn), takes=takes)
 
     def _log_original(self, txn: Transaction, volume_id: str) -> None:
-        """Its version 0, which alone told the name that it was created with, is taken away."""
+        """Log the volume's name, because version 0 is being removed, which alone told the name
+        given at creation."""
         row = txn.get(volume_id.encode(), db=self._volumes)
         if row is not None:
             self.log_name(txn, naming_of(_decode_record(row)), takes=True)
 
     def log_all_names(self, txn: Transaction, gone: Iterable[str] = ()) -> bool:
-        """Let the log say what the index says, in few lines, and what volumes were deleted.
+        """Rewrite the log to say what the index says, in few lines, and which volumes were
+        deleted.
 
-        False where rows are damaged: of these it may say more than the index.
+        False if rows are damaged, because of those the log may say more than the index.
         """
         if txn.list_damaged(self._volumes) or txn.list_damaged(self._tags):
             return False
@@ -337,7 +346,8 @@ class RefRows:
 
 
 def encode_record(record: VolumeRecord) -> bytes:
-    """A volume's row. One in ``main`` does not say so, as those of before environments."""
+    """The row of a volume. For ``main`` it names no environment, as rows from before
+    environments."""
     fields = msgspec.structs.asdict(record) | {"created_by": to_stored(record.created_by)}
     if record.environment == MAIN:
         del fields["environment"]
@@ -345,12 +355,12 @@ def encode_record(record: VolumeRecord) -> bytes:
 
 
 def name_key(record: VolumeRecord) -> bytes:
-    """Of the row of a volume's name."""
+    """The key of the row of a volume's name."""
     return record.full_name.encode()
 
 
 def naming_of(record: VolumeRecord) -> Naming:
-    """For the name log: what the volume is called."""
+    """The naming of a volume, for the name log."""
     return Naming(record.id, name=record.name, environment=record.environment)
 
 
@@ -364,7 +374,7 @@ def _describe_missing(name: str, environment: str) -> str:
 
 
 def decode_tag(key: bytes, row: bytes) -> Naming:
-    """DamagedObjectError."""
+    """Decode the row of a tag. DamagedObjectError."""
     volume_id, _, tag = key.decode().partition("/")
     if len(row) != TAGGED.size:
         raise DamagedObjectError(f"tag {tag}: {len(row)} bytes")

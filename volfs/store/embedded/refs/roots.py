@@ -1,4 +1,4 @@
-"""What gc begins with: all that versions, heads, holds and leases need."""
+"""The roots of gc: everything that versions, heads, holds and leases need."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from volfs.store.embedded.refs.leases import LeaseRows
 from volfs.store.embedded.refs.refs import RefRows
 
 RootsByVolume = defaultdict[str, set[Reference]]
-"""Those that one volume needs, by its id."""
+"""The roots of each volume, by its id."""
 
 
 class Roots:
@@ -34,12 +34,12 @@ class Roots:
             if lease not in ended:
                 roots[lease.volume_id].update(lease.needs)
         held = set(self._iter_held(txn)).difference(*roots.values())
-        if held:  # of a volume that was deleted
+        if held:  # These are holds on versions of a deleted volume.
             roots[""] = held
         return roots
 
     def _iter_held(self, txn: Transaction) -> Iterator[Reference]:
         for prefix in self._holds.list_held():
-            # A hold on a version that is not there any more keeps nothing.
+            # A hold on a version that is no longer there keeps nothing.
             for oid in self._index.find_manifests(txn, prefix):
                 yield Reference(Kind.MANIFEST, oid)

@@ -13,7 +13,7 @@ from volfs.store.embedded.refs.refs import TAGGED, TAGS, RefRows, decode_tag
 
 
 class Tags:
-    """Thread-safe; reads LMDB each time."""
+    """The rows of tags. Thread-safe. Each call reads LMDB."""
 
     def __init__(self, environment: LmdbEnvironment, refs: RefRows, log: NameLog) -> None:
         self._environment = environment
@@ -25,7 +25,7 @@ class Tags:
         key = _key(volume_id, tag)
         with self._environment.write() as txn:
             self._refs.check_versions(txn, volume_id, (version,))
-            # One that is moved may be damaged: naming its version again mends it.
+            # A tag that is moved may be damaged: naming its version again mends it.
             row = None if move else txn.get(key, db=self._tags)
             if row is not None and _decode(key, row) != version:
                 raise AlreadyExistsError(f"tag {tag}: it names version {_decode(key, row)}")
@@ -37,7 +37,7 @@ class Tags:
             return self.list_in(txn, volume_id)
 
     def list_in(self, txn: Transaction, volume_id: str) -> list[Tag]:
-        """All of a volume, as of the transaction."""
+        """All tags of a volume, as of the transaction."""
         first = _key(volume_id, "")
         tags = []
         with txn.cursor(self._tags) as cursor:
@@ -54,11 +54,12 @@ class Tags:
                 raise NotFoundError(f"no tag {tag}")
             self._refs.log_name(txn, Naming(volume_id, tag=tag), takes=True)
 
-        # What it keeps may be what fills the disk.
+        # The objects that the tag keeps may be what fills the disk.
         self._environment.free(delete)
 
     def recover(self, txn: Transaction, volume_id: str, tags: Mapping[str, int]) -> int:
-        """Put those that are not there and name a version that is; how many."""
+        """Put the given tags that are not there, if their versions are there. How many were
+        put."""
         count = 0
         for tag, version in tags.items():
             if self._refs.is_there(txn, volume_id, version):
@@ -67,7 +68,7 @@ class Tags:
         return count
 
     def mend(self, txn: Transaction) -> int:
-        """Put damaged tags again that the name log has; how many. The others stay."""
+        """Put damaged tags again if the name log has them. How many were put. The others stay."""
         damaged = txn.list_damaged(self._tags)
         named = self._log.read_certain() if damaged else {}
         count = 0
