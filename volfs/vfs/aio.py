@@ -1,4 +1,4 @@
-"""The only bridge between trio and what blocks: threads with a limit, and ``settle``."""
+"""The only bridge between trio and blocking code: threads with a limit, and ``settle``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ THREADS = 16
 
 
 class Bridge:
-    """Runs blocking calls in threads, and operations until nothing is missing."""
+    """Runs blocking calls in threads, and runs operations again until nothing is missing."""
 
     def __init__(self, view: View, threads: int = THREADS) -> None:
         self.view = view
@@ -26,10 +26,10 @@ class Bridge:
         return await trio.to_thread.run_sync(call, *arguments, limiter=self.limiter)
 
     async def settle(self, operation: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Run an operation; fetch what it misses and run it again, from its beginning.
+        """Run an operation. Fetch each object that it misses, and run it again from its beginning.
 
-        Nothing else is awaited, so where all is at hand the operation happens
-        at once, in the order in which requests came.
+        Nothing else is awaited. An operation that misses nothing therefore happens at once, in the
+        order in which the requests came.
         """
         while True:
             try:

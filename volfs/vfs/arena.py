@@ -1,8 +1,8 @@
 """One arena: a sparse file of scratch, and what is known of its bytes.
 
-Bytes that were flushed never change, and are under sums. Those written since are
-*hot*: the next flush takes them. A block that nothing needs any more loses its
-sum with a flush, and its room after that.
+Bytes that were flushed never change, and sums cover them. Bytes written since then are *hot*: the
+next flush takes them. A block that no file needs any more loses its sum with a flush, and its room
+after the flush.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ Ranges = list[tuple[int, int]]
 
 
 class Work(NamedTuple):
-    """What a flush does to an arena: sums for what is ``due``, none for ``dead`` blocks."""
+    """What a flush does to an arena: it sums the ``due`` ranges, and drops the sums of the
+    ``dead`` ones."""
 
     arena: Arena
     due: Ranges
@@ -48,20 +49,25 @@ class Work(NamedTuple):
 
 
 class Arena:
-    """The thread of the mount writes and keeps the books; any may read, one may sum up."""
+    """The bytes of one arena, and the books about them.
+
+    The thread of the mount writes and keeps the books. Any thread may read, and one at a time may
+    sum up.
+    """
 
     def __init__(self, number: int, descriptor: int) -> None:
         self.number = number
         self.descriptor = descriptor
         self.is_refused = False
-        """It could not be synced: the kernel may have dropped any byte of it."""
+        """Whether a sync of the arena has failed: the kernel may have dropped any byte of it."""
         self._hot = Intervals()
-        """Written since the last flush: these may be written over."""
+        """Ranges written since the last flush. Only these may be written over."""
         self._due = Intervals()
-        """Flushed without success: to be summed, and never written over."""
+        """Ranges of a flush that failed. They are still to be summed, and are never written
+        over."""
         self._released: Ranges = []
         self._live: dict[int, Intervals] = {}
-        """By stretch: what some file has."""
+        """By stretch, the ranges that belong to some file."""
         self.live_bytes = 0
         self._sums: dict[int, BlockSums] = {}
 
@@ -72,19 +78,19 @@ class Arena:
     # --- books -----------------------------------------------------------
 
     def restore(self, sums: dict[int, BlockSums], live: Iterable[tuple[int, int]]) -> Ranges:
-        """Take over what a former daemon recorded; returns the blocks that no file needs."""
+        """Take over what a former daemon recorded. Returns the blocks that no file needs."""
         self._sums = sums
         for start, end in live:
             self._keep(start, end)
         dead = list(self._find_dead(0, os.fstat(self.descriptor).st_size))
         for start, end in dead:
             for stretch, lo, hi in split_by_stretch(start, end):
-                if stretch in sums:  # of files that had no name any more
+                if stretch in sums:  # These sums are of files that had no name any more.
                     sums[stretch] = drop_sums(sums[stretch], lo, hi)
         return dead
 
     def note_written(self, start: int, end: int) -> None:
-        """Fresh room has bytes of a file now."""
+        """Note that fresh room has bytes of a file now."""
         self._hot.add(start, end)
         self._keep(start, end)
 
@@ -92,7 +98,7 @@ class Arena:
         return self._hot.covers(start, end)
 
     def release(self, start: int, end: int) -> None:
-        """No file has these bytes any more."""
+        """Note that no file has these bytes any more."""
         self._released.append((start, end))
         self.live_bytes -= end - start
         for stretch, lo, hi in split_by_stretch(start, end):
@@ -102,7 +108,8 @@ class Arena:
                     del self._live[stretch]
 
     def take(self, *, is_sealed: bool) -> Work | None:
-        """What there is to be done since the last call; while it is ``is_sealed`` nothing dies."""
+        """The work of the next flush, for all since the last call. Nothing dies while the arena
+        ``is_sealed``."""
         dead = Intervals()
         if not is_sealed:
             for start, end in self._released:
@@ -115,13 +122,13 @@ class Arena:
         return Work(self, list(due), list(dead)) if due or dead else None
 
     def give_back(self, work: Work) -> None:
-        """It was not done, or nobody knows: still to be done."""
+        """Take back work that was not done, or may not have been done. It is still to be done."""
         self._released += work.dead
         for start, end in work.due:
             self._due.add(start, end)
 
     def settle(self, sums: dict[int, BlockSums]) -> None:
-        """A flush has recorded them."""
+        """Take over sums that a flush has recorded."""
         for stretch, changed in sums.items():
             if changed == NO_SUMS:
                 self._sums.pop(stretch, None)
@@ -141,7 +148,7 @@ class Arena:
         return self._due
 
     def _find_dead(self, start: int, end: int) -> Iterable[tuple[int, int]]:
-        """Whole blocks around a range in which no file has a byte."""
+        """The whole blocks around a range in which no file has a byte."""
         for stretch, lo, hi in split_by_stretch(floor_block(start), ceil_block(end)):
             for a, b in self._live.get(stretch, Intervals()).find_gaps(lo, hi):
                 if (first := ceil_block(a)) < (last := floor_block(b)):
@@ -150,9 +157,9 @@ class Arena:
     # --- sums ------------------------------------------------------------
 
     def sum_up(self, work: Work) -> dict[int, BlockSums]:
-        """The sums of stretches as they are after ``work``. From a thread. StoreUnavailableError.
+        """The sums of stretches as they are after ``work``. In a thread. StoreUnavailableError.
 
-        Bytes are read back: those of a flush are in the page cache still.
+        The bytes are read back, because the page cache still has those of a flush.
         """
         changed: dict[int, BlockSums] = {}
         for start, end in work.dead:
@@ -179,13 +186,13 @@ class Arena:
     # --- bytes -----------------------------------------------------------
 
     def read(self, offset: int, length: int) -> Buffer:
-        """Exactly ``length`` bytes, as they were written. From any thread. DamagedObjectError."""
+        """Exactly ``length`` bytes, as they were written. In any thread. DamagedObjectError."""
         start = floor_block(offset)
         try:
             data = os.pread(self.descriptor, ceil_block(offset + length) - start, start)
         except OSError as error:
             raise DamagedObjectError(f"scratch arena {self.number}: {error}") from error
-        if start + len(data) < offset + length:  # the sparse end of an arena reads as zeros
+        if start + len(data) < offset + length:  # The sparse end of an arena reads as zeros.
             raise DamagedObjectError(f"scratch arena {self.number}: cut off at {start + len(data)}")
         self._check(start, data)
         if len(data) == length:
@@ -204,12 +211,14 @@ class Arena:
                     )
 
     def punch(self, start: int, end: int) -> None:
-        """Give blocks back to the disk. Only thrift: a file system that cannot keeps them."""
+        """Give blocks back to the disk. It only saves room: a file system that cannot do so keeps
+        them."""
         with suppress(OSError):
             punch_hole(self.descriptor, start, end)
 
     def write(self, data: Buffer, offset: int) -> None:
-        """OutOfSpaceError, StoreUnavailableError; then any part may have been written."""
+        """Write bytes. OutOfSpaceError, StoreUnavailableError; then any part of them may be
+        written."""
         try:
             write_all(self.descriptor, data, offset)
         except OSError as error:
@@ -217,7 +226,7 @@ class Arena:
 
 
 def refuse_deleted() -> StoreReplacedError:
-    """What is said where a part of the overlay has no name any more."""
+    """The error if a part of the overlay has no name on the disk any more."""
     return StoreReplacedError(
         "the directory of the overlay was deleted or replaced: what is written has no place on "
         "the disk and ends with the mount; commit it, or copy it out of the mount"
@@ -225,9 +234,9 @@ def refuse_deleted() -> StoreReplacedError:
 
 
 def to_overlay_error(what: str, error: OSError) -> StoreError:
-    """What the system refused to do with a part of the overlay.
+    """The error of volfs for an error of the system about a part of the overlay.
 
-    A daemon may do all with its own files: where it may not, the disk is in trouble.
+    A daemon may do everything with its own files, so a denial means that the disk is in trouble.
     """
     refused = to_store_error(what, error)
     denied = isinstance(refused, StoreDeniedError)

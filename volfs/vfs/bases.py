@@ -1,7 +1,7 @@
-"""Whether a store has what an overlay lies on. After an older store was restored it may not.
+"""Whether a store has the version that an overlay lies on. A restored older store may lack it.
 
-A version's number proves nothing: a restored store goes on and makes another version
-of the same number. Manifest ids are compared, and below that the lease or every object.
+A version's number proves nothing, because a restored store goes on and makes another version with
+the same number. Manifest ids are compared, and for what is below them the lease or every object.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from volfs.volume.version_reader import Reader
 
 
 def recorded_needs(recorded: Recorded) -> tuple[Need, ...]:
-    """What an overlay lies on: its view's trees, and what it has of views before that.
+    """The needs of an overlay: its view's trees, and what it uses of earlier views.
 
-    Directories that it did not bind are the view's.
+    Directories that the overlay did not bind are the view's.
     """
     if recorded.base is None:
         return ()
@@ -38,7 +38,7 @@ def recorded_needs(recorded: Recorded) -> tuple[Need, ...]:
 
 
 def find_version_problem(store: Store, volume_id: str, base: StoredBase) -> str:
-    """Why the version is not there, in words; else nothing. Cheap."""
+    """Why the version is not there, in words; empty if it is there. Cheap."""
     found = store.refs.find_version(volume_id, base.version)
     if found == base.manifest:
         return ""
@@ -47,7 +47,7 @@ def find_version_problem(store: Store, volume_id: str, base: StoredBase) -> str:
 
 
 def find_problem(store: Store, volume_id: str, recorded: Recorded, lease: Lease | None) -> str:
-    """Why an overlay cannot lie on this store as it is; nothing if it can. StoreError."""
+    """Why an overlay cannot lie on this store as it is; empty if it can. StoreError."""
     base = recorded.base
     assert base is not None, "an overlay with records stands on something"
     if problem := find_version_problem(store, volume_id, base):
@@ -64,16 +64,16 @@ def find_problem(store: Store, volume_id: str, recorded: Recorded, lease: Lease 
 
 
 def is_covered(recorded: Recorded, lease: Lease) -> bool:
-    """Whether a lease is on what an overlay lies on: all that has been kept since.
+    """Whether a lease covers what an overlay lies on, so that all of it has been kept.
 
-    What was changed after it was put lies on the view; else it would have been put again.
+    Changes after the lease was put lie on the view; otherwise the lease would have been put again.
     """
     base = recorded.base
     return base is not None and set(snapshot_needs(base.snapshot)) <= set(lease.needs)
 
 
 def widen_lease(lease: Lease, recorded: Recorded) -> Lease:
-    """The lease with all that an overlay lies on. Its version must be there."""
+    """The lease with all that an overlay lies on. The overlay's version must be in the store."""
     base = recorded.base
     assert base is not None
     versions = {*lease.versions, base.version}
@@ -84,7 +84,8 @@ def widen_lease(lease: Lease, recorded: Recorded) -> Lease:
 
 
 def keep_what_is_there(store: Store, volume_id: str, session: str, recorded: Recorded) -> Lease:
-    """Lease what the store still has of a base that is gone: nobody else keeps it for export."""
+    """Lease what the store still has of a base that is gone, because nothing else keeps it for an
+    export."""
     left = store.leases.find(session) or new_lease(store.leases, session, volume_id)
     present = find_present(store.objects_of(volume_id), recorded_needs(recorded))
     lease = msgspec.structs.replace(left, needs=tuple(sorted({*left.needs, *present})))
@@ -93,7 +94,8 @@ def keep_what_is_there(store: Store, volume_id: str, session: str, recorded: Rec
 
 
 def find_present(objects: Objects, needs: Iterable[Need]) -> list[Need]:
-    """What of these, or below them, is there with everything below it."""
+    """Those of the needs, or of the objects below them, that are there with everything below
+    them."""
     present: list[Need] = []
     waiting = list(needs)
     while waiting:
@@ -126,7 +128,7 @@ def is_there(objects: Objects, needs: Iterable[Need]) -> bool:
 
 
 def base_gone(name: str, problem: str) -> BaseGoneError:
-    """What a user is told, and what he can do."""
+    """The error for a base that is gone, with what its user can do."""
     return BaseGoneError(
         f"the overlay {name}: {problem}; nothing of it is lost: `volfs overlays export {name} "
         f"DIRECTORY` writes its files out, `volfs overlays rebase {name} --onto head` puts it "

@@ -1,14 +1,15 @@
 """The overlay on disk: records of dirty inodes and changed names, in the mount's own LMDB.
 
-Memory is the working copy. Now and then, and at every fsync, what changed since
-is written in one transaction, after the scratch it refers to; so a daemon that
-died left an overlay in which nothing is half there. ``load`` brings it back.
+Memory has the working copy. Now and then, and at every fsync, all changes since the last time are
+written in one transaction, after the scratch bytes that they refer to. A daemon that died has
+therefore left an overlay in which each change is there whole or not at all. ``load`` brings it
+back.
 
-Records (docs/format.md, "Catalog"): ``i`` + number → an inode; ``n`` + number of
-a directory + name → the number bound there, 0 for a whiteout; ``p`` + number of a
-file + stretch → the pieces that begin there; ``s`` + arena + stretch → its sums;
-``e`` + number of a directory + name, ``g`` + link group → an inode number that is not
-derived; ``base-2`` → what the overlay stands on. Of a file only what changed is written.
+Records (docs/format.md, "Catalog"): ``i`` + number → an inode; ``n`` + number of a directory +
+name → the number bound there, 0 for a whiteout; ``p`` + number of a file + stretch → the pieces
+that begin there; ``s`` + arena + stretch → its sums; ``e`` + number of a directory + name, ``g`` +
+link group → an inode number that is not derived; ``base-2`` → what the overlay stands on. Only the
+changed stretches of a file are written.
 """
 
 from __future__ import annotations
@@ -64,24 +65,25 @@ RESERVE = 4 << 20
 
 
 class Flush(NamedTuple):
-    """What one flush will write, and what it does to scratch."""
+    """The records that one flush will write, and its work on scratch."""
 
     records: list[Record]
     dropped: list[bytes]
-    """What begins with one of these is deleted first."""
+    """Prefixes of keys. Records that begin with one of these are deleted first."""
     works: list[Work]
     inos: set[int]
     names: set[tuple[int, bytes]]
     numbers: set[Key]
     maps: list[ExtentMap]
-    """Those whose pieces are in ``records``."""
+    """The extent maps whose pieces are in ``records``."""
     stamp: bytes
 
 
 class Catalog:
-    """The LMDB environment of one session. Opened after daemonising, used by one process.
+    """The LMDB environment of one session. It is opened after daemonising, and used by one
+    process.
 
-    DamagedObjectError, also where one that ``must_exist`` is lost; StoreError.
+    DamagedObjectError, also if a catalog that ``must_exist`` is lost; StoreError.
     """
 
     def __init__(self, directory: Path, *, must_exist: bool = False) -> None:
@@ -93,11 +95,11 @@ class Catalog:
         self._file = _open(directory)
         self._recorded: set[int] = set()
         self._in_pieces: set[int] = set()
-        """Files that have records of pieces."""
+        """The files that have records of pieces."""
         self._view: tuple[Head, Snapshot] | None = None
-        """What the records lie on; None if that is not known."""
+        """What the recorded overlay stands on; None if that is not known."""
         self.stamp = b""
-        """Of the last flush that was written."""
+        """The stamp of the last flush that was written."""
         self._data = -1
         self._reserved = 0
         try:
@@ -115,25 +117,27 @@ class Catalog:
             os.close(self._data)
 
     def _reserve(self) -> None:
-        """Have room on the disk for records to come: only they can free what scratch has."""
+        """Reserve room on the disk for later records, because only records can free the room that
+        scratch uses."""
         wanted = os.fstat(self._data).st_size + RESERVE
         if wanted > self._reserved:
             self._reserved = wanted + RESERVE
-            with suppress(OSError):  # as far as the disk has it
+            with suppress(OSError):  # As much as the disk has is enough.
                 reserve_room(self._data, self._reserved)
 
     # --- writing ---------------------------------------------------------
 
     def prepare(self, state: MountState) -> Flush:
-        """Take what has not been recorded yet, as records. In the trio thread, no I/O.
+        """Take all that is not recorded yet, as records. In the trio thread, no I/O.
 
-        After the view was swapped every record is made anew, whoever flushes first.
+        After the view was swapped, the next flush makes every record anew, whoever asks for it.
         """
         overlay = state.overlay
         inos, names = overlay.take_unrecorded()
         view = (state.view.head, state.view.snapshot)
         rebased, self._view = view != self._view, view
-        if rebased or overlay.is_clean:  # directories may be recorded for what was below them
+        # Directories may be recorded only because of what was below them.
+        if rebased or overlay.is_clean:
             inos |= self._recorded
         kept = find_kept(state, inos)
         inos |= kept.keys() - self._recorded
@@ -150,13 +154,13 @@ class Catalog:
         return flush
 
     def prepare_anew(self, state: MountState) -> Flush:
-        """A flush that puts a fresh state in the place of all that is recorded, but of sums."""
+        """A flush that replaces all records, except for sums, by those of a fresh state."""
         flush = self.prepare(state)
         flush.dropped[:0] = [INODES, NAMES, PIECES, NUMBERS, GROUPS]
         return flush
 
     def give_back(self, state: MountState, flush: Flush) -> None:
-        """A flush could not be written: it is still to be recorded."""
+        """Take back a flush that could not be written, so that a later one records it."""
         state.overlay.give_back_unrecorded(flush.inos, flush.names)
         state.inodes.numbers.give_back_unrecorded(flush.numbers)
         state.scratch.give_back(flush.works)
@@ -167,10 +171,10 @@ class Catalog:
         self._view = None
 
     def write(self, flush: Flush, summed: list[Summed], committed: int = 0) -> None:
-        """Make a flush durable, in one transaction. From a thread. OutOfSpaceError.
+        """Make a flush durable, in one transaction. In a thread. OutOfSpaceError.
 
-        ``summed`` are the sums that its works came to. No file needs anything of
-        the arenas up to ``committed``.
+        ``summed`` are the sums that its works resulted in. No file needs bytes of the arenas up to
+        ``committed``.
         """
         sums = [
             (sums_key(arena.number, stretch), encode_sums_record(changed))
@@ -197,7 +201,7 @@ class Catalog:
     def _inode_records(
         self, state: MountState, flush: Flush, kept: dict[int, Inode]
     ) -> Iterator[Record]:
-        """Records of those that need one, and deletions of the others."""
+        """The records of inodes that need one, and deletions of the others."""
         inos = flush.inos
         for ino in inos & kept.keys():
             inode = kept[ino]
@@ -213,7 +217,7 @@ class Catalog:
         self._recorded |= kept.keys()
 
     def _piece_records(self, flush: Flush, ino: int, extents: ExtentMap) -> Iterator[Record]:
-        """The pieces of what was touched since they were recorded."""
+        """The pieces of the stretches that were touched since they were recorded."""
         stretches: Iterable[int] | None = extents.touched
         if stretches is None:
             self._drop_pieces(flush, ino)
@@ -245,8 +249,9 @@ class Catalog:
     def find_base(self, over: bytes = b"") -> StoredBase | None:
         """What the recorded overlay stands on; None if nothing uncommitted is recorded.
 
-        If the stamp is ``over``, which the lease has from the last publication, the
-        daemon died before it could record that all of it is published: it is dropped.
+        ``over`` is the stamp that the lease has from the last publication. If it is the stamp
+        recorded here, the daemon died before it could record that the overlay is published as a
+        whole: the records are dropped.
         """
         with _reading():
             rows = dict(self._file.list_all())
@@ -259,13 +264,13 @@ class Catalog:
             self.stamp = base.stamp
             if has_inodes and not (over and over == base.stamp):
                 return base
-        if rows:  # sums of arenas that are gone must not be taken for those of others
+        if rows:  # Sums of arenas that are gone must not be taken for sums of later ones.
             with _naming_errors():
                 self._file.clear()
         return None
 
     def read(self) -> Recorded:
-        """All that is recorded. DamagedObjectError."""
+        """Read all records. DamagedObjectError."""
         return _read_all(self._file)
 
     def load(self, state: MountState, recorded: Recorded) -> None:
@@ -295,7 +300,7 @@ class Catalog:
 
 
 def read_catalog(directory: Path) -> Recorded:
-    """What a catalog has recorded; nothing is changed, and its daemon may be alive.
+    """Read all records of a catalog whose daemon may be alive. Nothing is changed.
 
     DamagedObjectError.
     """
@@ -325,7 +330,7 @@ def _reading() -> Iterator[None]:
 
 @contextmanager
 def _naming_errors() -> Iterator[None]:
-    """What the system raises, by the name that volfs has for it."""
+    """Raise the system's errors as errors of volfs."""
     try:
         yield
     except OSError as error:

@@ -1,14 +1,13 @@
 """Reload: moving a mount's inodes from one version to another.
 
-The two versions are compared by id, and only inodes that are loaded are looked
-at, so the cost follows the difference. A plan is made first, which may miss
-objects and changes nothing; carrying it out is synchronous and cannot fail. The
-kernel is told afterwards, from the list of notices that it returns.
+The two versions are compared by id, and only loaded inodes are looked at, so the cost follows the
+difference. A plan is made first; planning may miss objects and changes nothing. Carrying out the
+plan is synchronous and cannot fail. It returns the notices that the kernel gets afterwards.
 
-An unchanged file keeps its number and the kernel its pages. A file with other
-content is another inode: its name is unloaded, and the next lookup gives a new
-number. Uncommitted changes stay on top, by the rules of ``model/merge.py``: a
-reload and a commit then publish what the commit alone would have published.
+An unchanged file keeps its number, and the kernel keeps its pages. A file with other content is
+another inode: its name is unloaded, and the next lookup gives a new number. Uncommitted changes
+stay on top, by the rules of ``model/merge.py``: a reload and a commit together publish what the
+commit alone would have published.
 """
 
 from __future__ import annotations
@@ -33,21 +32,22 @@ from volfs.vfs.state import MountState
 
 
 class KernelNotice(NamedTuple):
-    """What the kernel must forget: a ``name`` in a directory, or (None) an inode's attributes."""
+    """Something that the kernel must forget: a ``name`` in a directory, or (None) the attributes
+    of an inode."""
 
     ino: int
     name: bytes | None
     content: bool = False
-    """Whether the inode has other content as well: its pages."""
+    """Whether the inode has other content, too, so that its pages must go."""
 
 
 class Attached(NamedTuple):
-    """What the kernel has at a path: it goes away, or breaks, with the inode there."""
+    """Something that the kernel has at a path. It goes away, or breaks, with the inode there."""
 
     path: bytes
-    """In the mount; empty for its root."""
+    """The path in the mount; empty for the root."""
     what: str
-    """To be read behind the path."""
+    """What is attached, in words that follow the path."""
 
 
 @dataclass(slots=True)
@@ -57,27 +57,33 @@ class ReloadPlan:
     head: Head
     snapshot: Snapshot
     entries: list[tuple[Inode, Entry]] = field(default_factory=list)
-    """Inodes that stay, with what the new version says of them."""
+    """Inodes that stay, with their entries in the new version."""
     unloaded: list[tuple[Directory, bytes]] = field(default_factory=list)
-    """Names whose inode is another one now, or none."""
+    """Names that mean another inode now, or none."""
     renewed: set[Key] = field(default_factory=set)
-    """What has another file now: it gets another number, for the kernel may know the former."""
+    """Keys of names and groups that mean another file now. They get new numbers, because the
+    kernel may know the former ones."""
     bound: dict[Directory, dict[bytes, Inode | None]] = field(default_factory=dict)
-    """Names of ours that the new version lacks, or has otherwise: the overlay binds them."""
+    """Our names that the new version lacks, or has changed: the overlay binds them."""
     adopted: dict[Directory, Oid] = field(default_factory=dict)
-    """Directories that the overlay bound, and the new version has as well: its names, and
-    ours on top. With the tree that the version shown until now has under the name."""
+    """Directories that the overlay bound and that the new version has, too: they show its names,
+    and ours on top.
+
+    The value is the tree that the version shown until now has under the name.
+    """
     unbound: list[tuple[Directory, bytes]] = field(default_factory=list)
-    """Whiteouts that cover nothing: a name made and removed again during a commit."""
+    """Whiteouts that cover nothing, because their names were made and removed again during a
+    commit."""
     revived: dict[tuple[Directory, bytes], Made] = field(default_factory=dict)
-    """Directories that we removed, with what others made in them since: only that comes back."""
+    """Directories that we removed and in which others have made names since: only those names come
+    back."""
     records: dict[int, Entry] = field(default_factory=dict)
-    """Of the hard-linked files among those."""
+    """The records of the hard-linked files in ``revived``, by group."""
     notices: list[KernelNotice] = field(default_factory=list)
 
     @property
     def loses(self) -> bool:
-        """Whether an inode that is loaded is another one afterwards, or none."""
+        """Whether a loaded inode is replaced by another one, or by none."""
         return any(above.children.get(name) is not None for above, name in self.unloaded)
 
     def bind(self, directory: Directory, name: bytes, inode: Inode | None) -> None:
@@ -87,9 +93,9 @@ class ReloadPlan:
 def plan_checkout(
     state: MountState, head: Head, snapshot: Snapshot, kept: Sequence[Attached] = ()
 ) -> ReloadPlan:
-    """What must happen to show ``snapshot``. Changes nothing. Miss; NotFoundError.
+    """Plan what must happen to show ``snapshot``. Changes nothing. Miss; NotFoundError.
 
-    The inodes to which something ``kept`` is attached stay, as if they were changed.
+    Inodes to which something in ``kept`` is attached stay, as if they were changed.
     """
     root = state.view.find_root(snapshot)
     if root is None:
@@ -105,7 +111,8 @@ def plan_checkout(
 
 
 def find_torn(plan: ReloadPlan, attached: list[Attached]) -> list[Attached]:
-    """What would be torn off: at a path that gets another inode, or none, or below one."""
+    """The attached things that the plan would tear off: those at or below a path that gets another
+    inode, or none."""
     gone = {
         b"/".join((*directory.path, name))
         for directory, name in plan.unloaded
@@ -115,7 +122,7 @@ def find_torn(plan: ReloadPlan, attached: list[Attached]) -> list[Attached]:
 
 
 def _iter_above(path: bytes) -> Iterator[bytes]:
-    """A path and those above it, without the root."""
+    """A path and the paths above it, without the root."""
     while path:
         yield path
         path = path.rpartition(b"/")[0]
@@ -147,7 +154,7 @@ def apply_checkout(state: MountState, plan: ReloadPlan) -> list[KernelNotice]:
 
 
 def _find_pinned(state: MountState, kept: Sequence[Attached]) -> set[int]:
-    """The loaded inodes at the paths of these, and the directories above them."""
+    """The loaded inodes on the way to the paths of ``kept``, without the root."""
     found: set[int] = set()
     for one in kept:
         inode: Inode | None = state.root
@@ -159,13 +166,14 @@ def _find_pinned(state: MountState, kept: Sequence[Attached]) -> set[int]:
 
 
 def _find_changed(state: MountState) -> set[int]:
-    """Directories with uncommitted changes, in themselves or below."""
+    """The directories with uncommitted changes, in themselves or below."""
     dirty = state.overlay.dirty.values()
     return _find_above([i if isinstance(i, Directory) else i.parent for i in dirty])
 
 
 def _find_holding(state: MountState) -> set[int]:
-    """Directories that come back if they are gone: changed by us, or with something of ours."""
+    """The directories that come back if others removed them: changed by us, or with something of
+    ours below."""
     starts: list[Inode | None] = []
     for inode in state.overlay.dirty.values():
         if isinstance(inode, Directory):
@@ -203,7 +211,7 @@ def _find_above(starts: list[Inode | None]) -> set[int]:
 
 
 def _adopt(state: MountState, directory: Directory) -> None:
-    """The view has this directory of ours: it is not bound by the overlay any more."""
+    """Stop binding a directory of ours in the overlay, because the view has it now."""
     parent = directory.parent
     assert parent is not None
     parent.changed.discard(directory.name)
@@ -214,7 +222,8 @@ def _adopt(state: MountState, directory: Directory) -> None:
 def _revive(
     state: MountState, parent: Directory, name: bytes, made: Made, records: Mapping[int, Entry]
 ) -> None:
-    """Bind a directory again, and what was made in it: to the overlay, names like any others."""
+    """Bind a directory again, with what others made in it. To the overlay these are names like any
+    others."""
     waiting: list[tuple[Directory, bytes, Entry | Made]] = [(parent, name, made)]
     for above, last, what in waiting:
         entry = what.as_entry() if isinstance(what, Made) else what
@@ -226,7 +235,8 @@ def _revive(
 
 
 def _detach(state: MountState, gone: Inode, parent: Directory, name: bytes) -> None:
-    """An inode is not what its name means any more; the kernel may hold it a while longer."""
+    """Detach an inode from its name, which means another one now. The kernel may hold the inode
+    for a while."""
     waiting = [(gone, parent, name)]
     for inode, above, last in waiting:
         if isinstance(inode, File) and inode.entry.group:
@@ -263,7 +273,8 @@ class _Planning:
     pinned: set[int]
 
     def keep(self, directory: Directory, before: Entry | None, new: Entry) -> None:
-        """Plan for a directory that stays, and for all below. No recursion: trees may be deep."""
+        """Plan for a directory that stays, and for all below. No recursion, because trees may be
+        deep."""
         waiting = [(directory, before, new)]
         for each in waiting:
             waiting += self.keep_directory(*each)
@@ -271,9 +282,11 @@ class _Planning:
     def keep_directory(
         self, directory: Directory, before: Entry | None, new: Entry
     ) -> Iterator[tuple[Directory, Entry | None, Entry]]:
-        """The directory stays; what is in it may not. Yields the directories in it that stay.
+        """Plan for a directory that stays, and for its names. Yields the directories in it that
+        stay.
 
-        ``before`` is what the version shown until now says of it.
+        ``before`` is its entry in the version shown until now, and ``new`` its entry in the new
+        one.
         """
         old = directory.entry
         tree = self.plan.adopted.get(directory, old.tree)
@@ -296,12 +309,13 @@ class _Planning:
         self.plan.notices.append(KernelNotice(directory.ino, None))
 
     def names_on_top(self, directory: Directory) -> dict[bytes, Inode | None]:
-        """The names that the overlay will bind here."""
+        """The names that the overlay will bind in a directory."""
         bound = {name: directory.children[name] for name in directory.changed}
         return bound | self.plan.bound.get(directory, {})
 
     def with_subdirectories(self, directory: Directory, new: Entry) -> Entry:
-        """Count the overlay's own directories, made and removed, on top."""
+        """An entry whose count of subdirectories includes those that the overlay makes and
+        removes."""
         get = self.state.view.reader.get_tree
         count = new.subdirectories
         for name, inode in self.names_on_top(directory).items():
@@ -313,13 +327,15 @@ class _Planning:
     def plan_bound(
         self, directory: Directory, child: Inode, change: NameChange
     ) -> tuple[Directory, Entry | None, Entry] | None:
-        """A name of ours stays ours; but a directory that both sides have, or had, is both's."""
+        """Plan for a name of ours, which stays ours. A directory that both sides have, or had, is
+        merged."""
         name, old, new = change
         before = old if old is not None and old.is_directory else None
         if not isinstance(child, Directory):
             return None
         if new is None and before is not None:
-            # They removed the one that was there: of ours, what it had as well goes.
+            # Others removed the directory that was there: from ours, the names that it had go,
+            # too.
             new = without_content(child.entry)
             self.plan.bind(directory, name, child)
         if new is None or not new.is_directory:
@@ -333,7 +349,8 @@ class _Planning:
         return child, before, new
 
     def plan_whiteout(self, directory: Directory, change: NameChange) -> None:
-        """A name that we removed stays so; but not what others made in a directory since."""
+        """Plan for a name that we removed, which stays removed, except for what others made in it
+        since."""
         name, old, new = change
         get = self.state.view.reader.get_tree
         if old is None:
@@ -356,7 +373,7 @@ class _Planning:
         if isinstance(child, File):
             self.plan_file(directory, child, change)
         else:
-            # Not loaded; the kernel may still hold that the name is absent.
+            # The name is not loaded, but the kernel may still hold that it is absent.
             self.plan.notices.append(KernelNotice(directory.ino, change.name))
         return None
 
@@ -371,7 +388,7 @@ class _Planning:
             return None
         self.plan.bind(parent, name, child)
         if new is not None:
-            return None  # a file of theirs: our directory, changed as it is, wins whole
+            return None  # Others made a file of it: our directory, with its changes, wins whole.
         return child, old, without_content(child.entry)
 
     def plan_file(self, parent: Directory, file: File, change: NameChange) -> None:
@@ -388,7 +405,7 @@ class _Planning:
             self.plan_content(file, new)
 
     def plan_pinned(self, parent: Directory, file: File, name: bytes, new: Entry | None) -> None:
-        """The inode stays; with their content, or as it is where they have none."""
+        """Plan for a file that stays: with the new content, or as it is if ``new`` is None."""
         if new is None:
             self.plan.bind(parent, name, file)
         else:
@@ -397,13 +414,13 @@ class _Planning:
             self.plan.notices.append(KernelNotice(file.ino, None, is_other))
 
     def is_removed_link(self, file: File) -> bool:
-        """Whether others only took a name from a hard-linked file, which has more."""
+        """Whether others only took a name from a hard-linked file that has more names."""
         group = file.entry.group
         get = self.state.view.reader.get_tree
         return bool(group) and has_group(get, self.plan.snapshot.links, group)
 
     def plan_content(self, file: File, new: Entry) -> None:
-        """Keep the inode if only attributes differ."""
+        """Keep the inode if only attributes differ; else unload its names."""
         if _same_content(file.entry, new):
             self.plan.entries.append((file, new))
             self.plan.notices.append(KernelNotice(file.ino, None))
@@ -414,7 +431,8 @@ class _Planning:
                 self.plan.renewed.add(new.group)
 
     def plan_links(self, old: Oid, new: Oid) -> None:
-        """Hard-linked files change in the link tree, under all their names at once."""
+        """Plan for hard-linked files, which change in the link tree, under all their names at
+        once."""
         get = self.state.view.reader.get_tree
         for name, before, record in diff_trees(get, old, new):
             file = self.state.inodes.by_group.get(int(name, 16))
@@ -428,7 +446,7 @@ class _Planning:
                 self.plan_content(file, replace(record, group=int(name, 16)))
 
     def unload(self, directory: Directory, name: bytes, new: Entry | None) -> None:
-        """A name is to be looked up anew: it means ``new``, or nothing."""
+        """Plan that a name is looked up again, because it means ``new``, or nothing."""
         self.plan.unloaded.append((directory, name))
         if new is not None and not new.group:
             self.plan.renewed.add((directory.ino, name))

@@ -1,7 +1,7 @@
-"""A mount's long operations: flush, commit and reload. Each lets the others' requests go on.
+"""A mount's long operations: flush, commit and reload. Requests go on while they run.
 
-Order and locks: docs/concurrency.md. One commit or reload at a time; flushes
-are written in the order in which they were prepared.
+Order and locks: docs/concurrency.md. One commit or reload runs at a time. Flushes are written in
+the order in which they were prepared.
 """
 
 from __future__ import annotations
@@ -45,15 +45,17 @@ ATTACHED = "volume busy: the newest version has other files, or none, at paths t
 DRAIN_ROUNDS = 3
 RETRY_PAUSE = 0.05
 TOUCHES = 64
-"""Files, before others have their turn."""
+"""Files that are touched before other tasks have their turn."""
 
 
 Seal = Callable[[], SealedGeneration | None]
-"""What closes a generation. Synchronous, so nobody writes between its looking and its sealing."""
+"""A function that closes a generation. It is synchronous, so that nobody writes between its look
+and its seal."""
 
 
 class Reloaded(NamedTuple):
-    """What a reload did: the head that was shown before, and now; how many files were touched."""
+    """The result of a reload: the head shown before, the head shown now, and how many files were
+    touched."""
 
     before: Head
     head: Head
@@ -80,18 +82,19 @@ class Committer:
         self.catalog = catalog
         self.kernel = kernel
         self.lease = self._stored = lease
-        """What this mount needs. The store has that, and maybe more, until ``settle_lease``."""
+        """What this mount needs. The store has this lease, and may have more in it until
+        ``settle_lease``."""
         self._lock = trio.Lock()
         self._flush_lock = trio.Lock()
         self._last_arena = 0
-        """All up to this have been committed."""
+        """The last arena of which everything has been committed, as of all arenas before it."""
 
     # --- flush -----------------------------------------------------------
 
     async def flush(self, *, committed: int = 0) -> None:
         """Make the overlay durable as it is at the call. OutOfSpaceError.
 
-        ``committed`` is the last arena that no record will refer to any more.
+        No record will refer to arenas up to ``committed`` any more.
         """
         if self.catalog is None:
             return
@@ -108,9 +111,10 @@ class Committer:
     # --- commit ----------------------------------------------------------
 
     async def write_back(self) -> None:
-        """Have what the kernel holds back of shared mappings; of closed files it holds nothing.
+        """Get what the kernel holds back of shared mappings. It holds back nothing of closed
+        files.
 
-        MountError, OutOfSpaceError with the file that it could not hand over.
+        MountError, OutOfSpaceError, which names a file that the kernel could not hand over.
         """
         files = self.state.list_mappable()
         if files:
@@ -118,8 +122,8 @@ class Committer:
         await self._tell_refused()
 
     async def _tell_refused(self) -> None:
-        """OutOfSpaceError for pages of mappings that could not be kept, and that were told
-        to another fsync or msync only."""
+        """OutOfSpaceError for pages of mappings that could not be kept, because only another fsync
+        or msync was told of them."""
         for file, pages in self.state.refused.take().items():
             asked = Mappable(file.ino, b"/".join(file.path))
             if lost := await self.bridge.run(self.kernel.find_shown, asked, pages):
@@ -129,11 +133,12 @@ class Committer:
                 )
 
     async def commit(self, note: CommitNote) -> Published:
-        """Publish everything written before the call; returns when it is durable.
+        """Publish everything written before the call. Returns when it is durable.
 
         On any error nothing is published and the overlay is as it was.
         """
-        # Before the lock: what this asks of the mount may have to follow the head first.
+        # This comes before the lock, because what it asks of the mount may have to follow the head
+        # first.
         await self.write_back()
         async with self._lock:
             published = await self._commit_sealed(note, self.state.overlay.seal)
@@ -142,15 +147,15 @@ class Committer:
             return published
 
     async def commit_only(self, note: CommitNote, seal: Seal) -> None:
-        """Commit what ``seal`` seals, which may be nothing, and no more: ``settle`` later.
+        """Commit what ``seal`` seals, which may be nothing. The caller calls ``settle`` later.
 
-        What the kernel holds back is not asked for. Errors as of ``commit``.
+        The kernel is not asked for what it holds back. The errors of ``commit``.
         """
         async with self._lock:
             await self._commit_sealed(note, seal)
 
     async def _commit_sealed(self, note: CommitNote, seal: Seal) -> Published | None:
-        async with self._flush_lock:  # no flush is half way past the seal
+        async with self._flush_lock:  # No flush may be half way past the seal.
             sealed = seal()
             over = self.catalog.stamp if self.catalog else b""
         if sealed is None:
@@ -165,7 +170,7 @@ class Committer:
         except BaseException as error:
             self.state.overlay.restore()
             if isinstance(error, DamagedObjectError) and sealed.writing is not None:
-                path = show_path(sealed.writing.file.path)  # it has to be written anew
+                path = show_path(sealed.writing.file.path)  # The file has to be written again.
                 raise DamagedObjectError(f"{path}: {error}") from error
             raise
         reached("commit.published")
@@ -173,14 +178,16 @@ class Committer:
         return published
 
     async def settle(self) -> None:
-        """Record the overlay as it is, and let go of what it does not need. What goes wrong is
-        logged, and made good by the next."""
+        """Record the overlay as it is, and drop what it does not need.
+
+        An error is logged, and the next call tries again.
+        """
         async with self._lock:
             await self._settle_down(self._last_arena, self._make_lease())
             await self._leave_lease()
 
     def _absorb(self, published: Published) -> int:
-        """The view is the mount's own local tree from now on. Synchronous."""
+        """Let the view be the mount's own local tree from now on. Synchronous."""
         view, sealed = self.state.view, self.state.overlay.sealed
         assert sealed is not None
         assert published.lease is not None
@@ -200,10 +207,10 @@ class Committer:
         return last_arena
 
     async def _settle_down(self, last_arena: int, lease: Lease) -> None:
-        """Record the new view, then drop the scratch and the needs of what was before.
+        """Record the new view, then drop the scratch and the needs of the view before it.
 
-        If that fails nothing is lost: the records still lie on the former view,
-        with all they need, and publishing them again changes nothing.
+        If recording fails nothing is lost: the records still lie on the former view, which keeps
+        all that they need, and publishing them again changes nothing.
         """
         kept = self.state.overlay.find_arenas()
         try:
@@ -225,10 +232,11 @@ class Committer:
         await self.settle_lease()
 
     async def settle_lease(self) -> None:
-        """Have the store let go of what is not needed any more; not while a commit is under way.
+        """Let the store drop needs that this mount has no more. Does nothing while a commit is
+        under way.
 
-        A commit leaves this for later: the next one does it by the way, and one
-        transaction less is a good part of a small commit.
+        A commit leaves this for later, because the next commit does it in passing, and one
+        transaction is a good part of a small commit.
         """
         try:
             self._lock.acquire_nowait()
@@ -240,7 +248,8 @@ class Committer:
             self._lock.release()
 
     async def renew_lease(self) -> None:
-        """Put it again, for what the store has is damaged: only the mount knows it all."""
+        """Put the lease again, because the store's is damaged and only the mount knows all of
+        it."""
         async with self._lock:
             await self.bridge.run(self.store.leases.put, self.lease)
             self._stored = self.lease
@@ -252,22 +261,24 @@ class Committer:
             self._stored = lease
 
     def _note_lease(self, lease: Lease) -> None:
-        """The store was given this one, if it is another."""
+        """Note that the store was given this lease, if it is another one."""
         if lease != self.lease:
             self.lease = self._stored = lease
 
     def _make_lease(self) -> Lease:
-        """What is needed from now on; made before anything is awaited after a swap."""
+        """The lease on what is needed from now on. It is made before anything is awaited after a
+        swap."""
         versions = (self.state.view.head.version,)
         return msgspec.structs.replace(self.lease, versions=versions, needs=find_needs(self.state))
 
     # --- reload ----------------------------------------------------------
 
     async def reload(self, wait: float = 0.0, *, touch: bool = False) -> Reloaded:
-        """Show the newest version. With ``touch``, what that brings is as if it were written now.
+        """Show the newest version. With ``touch``, files that arrive get the present as their
+        time.
 
-        VolumeBusyError, after ``wait`` seconds, while files are open, or where it would tear
-        off what is mounted. ReadOnlyMountError where nothing can be touched.
+        VolumeBusyError, after ``wait`` seconds, while files are open, or if the reload would tear
+        off something that is mounted. ReadOnlyMountError if nothing can be touched.
         """
         if touch:
             self.state.check_writable()
@@ -296,7 +307,7 @@ class Committer:
             notices = await self.bridge.settle(self._swap, head, snapshot, attached)
             reached("reload.swapped")
             lease = self._make_lease()
-            # At once: until then the kernel's caches are of the version before.
+            # This comes at once: until then the kernel's caches have the version before.
             touched = await self._tell_and_touch(notices, arrived)
             reached("reload.told")
             await self.bridge.settle(self.state.recount_usage)
@@ -311,7 +322,8 @@ class Committer:
         return await self.bridge.run(list_arrived, reader.get_tree, *sides, view.sub_path)
 
     async def _tell_and_touch(self, notices: list[KernelNotice], arrived: list[Path]) -> int:
-        """How many were touched. The kernel is told of all that changed, whatever fails."""
+        """Touch the files that arrived, and return their number. The kernel is told of all
+        changes, whatever fails."""
         now, touched = self.state.clock(), []
         try:
             for number, path in enumerate(arrived, 1):
@@ -324,7 +336,7 @@ class Committer:
         return len(done)
 
     async def find_head(self) -> Head:
-        """The newest version; nothing is awaited where that need not be."""
+        """The newest version. Nothing is awaited if the store knows it without waiting."""
         head = self.store.refs.find_head_ready(self.volume.id)
         return (
             await self.bridge.run(self.store.refs.get_head, self.volume.id)
@@ -333,10 +345,10 @@ class Committer:
         )
 
     async def follow(self) -> None:
-        """Show the newest version, whatever is open: an open file keeps what it has.
+        """Show the newest version, even while files are open. An open file keeps its content.
 
-        The kernel is told of content alone: it must not keep names and attributes for longer
-        than a moment. Nothing is settled, and the lease must be ``onward`` for that.
+        The kernel is only told of changed content: it must not keep names and attributes for
+        longer than a moment. Nothing is settled, so the lease must be ``onward``.
         """
         async with self._lock:
             head = await self.find_head()
@@ -354,16 +366,18 @@ class Committer:
             await self.bridge.settle(self.state.recount_usage)
 
     async def _leave_lease(self) -> None:
-        """A version that was left goes at once: read-only mounts do not settle now and then."""
+        """Release a version that was left at once, because read-only mounts do not settle now and
+        then."""
         try:
             await self._put_lease()
         except VolfsError as error:
             log.warning("lease: %s", error)
 
     async def _drain(self) -> None:
-        """A file closed before the call may still have its release on the way.
+        """Wait for the releases of files that were closed before the call.
 
-        The kernel sends a dozen at a time: as long as they become fewer, there may be more.
+        The kernel sends a dozen at a time, so there may be more as long as the number of open
+        files falls.
         """
         left = DRAIN_ROUNDS
         while self.state.open_files and left:
@@ -383,7 +397,10 @@ class Committer:
     def _go_on(
         self, head: Head, snapshot: Snapshot, attached: list[Attached] | None
     ) -> list[KernelNotice] | None:
-        """Show a version, and keep what something is attached to; None where that is not known."""
+        """Show a version, and keep inodes to which something is attached.
+
+        None, and nothing is changed, if ``attached`` is not known and would be needed.
+        """
         if self.state.view.snapshot == snapshot:
             self.state.view.head = head
             return []
@@ -411,7 +428,8 @@ class Committer:
 def write_flush(
     scratch: Scratch, catalog: Catalog, flush: Flush, committed: int = 0
 ) -> list[Summed]:
-    """Scratch, then what is recorded of it. From a thread. OutOfSpaceError; StoreError."""
+    """Write scratch, then the records that refer to it. In a thread. OutOfSpaceError;
+    StoreError."""
     scratch.sync(committed)
     reached("flush.synced")
     summed = scratch.sum_up(flush.works, committed)
@@ -421,7 +439,7 @@ def write_flush(
 
 
 def _load_head(store: Store, volume: VolumeRecord, lease: Lease) -> tuple[Head, Snapshot, Lease]:
-    """The newest version, and the lease on it as well."""
+    """The newest version, and a lease that includes it."""
     head, wide = keep_version(store.leases, lease, lambda: store.refs.get_head(volume.id))
     manifest = Reader(store.objects_of(volume.id).load_object).load_manifest(head.manifest)
     return head, manifest.snapshot, wide
@@ -435,7 +453,8 @@ def commit_generation(
     read_scratch: ReadScratch,
     note: CommitNote,
 ) -> Published:
-    """Write the sealed files' content, then commit. In a thread; touches no state."""
+    """Write the content of the sealed files, then commit. In a thread. The mount's state is not
+    touched."""
     with store.open_upload(volume.id) as upload, ThreadPoolExecutor(os.cpu_count()) as pool:
         writer = ContentWriter(store.objects_of(volume.id), upload, volume.chunk_bits, pool)
         for file in sealed.files:

@@ -10,7 +10,10 @@ from volfs.vfs.inode import File, Inode
 
 
 def find_data(get: GetList, inode: Inode) -> int:
-    """Exact, also before a commit. Miss. Of content that cannot be read all is data."""
+    """The bytes of data of a file, exact also before a commit. Miss.
+
+    Content that cannot be read counts as data as a whole.
+    """
     if not isinstance(inode, File):
         return 0
     try:
@@ -24,7 +27,7 @@ def find_data(get: GetList, inode: Inode) -> int:
 
 
 def _with_data(get: GetList, entry: Entry) -> Entry:
-    """An entry that says it, so that nobody need measure it again."""
+    """The entry with its bytes of data, so that nobody has to measure it again."""
     if entry.data != UNKNOWN:
         return entry
     return replace(entry, data_bytes=measure_content(get, entry))
@@ -35,11 +38,12 @@ def _measure_pieces(get: GetList, base: Entry, extents: ExtentMap) -> int:
         return extents.stored
     total = 0
     for start, end, source, _ in extents.pieces:
-        # What the base does not reach is no piece of it.
+        # No piece of the base reaches beyond the base.
         total += count_data(get, base, start, end) if source == BASE else end - start
     return total
 
 
 def counted_data(totals: Totals) -> int:
-    """What `df` counts for these. Versions of a former volfs say their bytes with the holes."""
+    """The bytes that `df` counts for these totals. Versions of a former volfs know only their
+    bytes with holes."""
     return totals.bytes if totals.data == UNKNOWN else totals.data

@@ -49,17 +49,17 @@ class Handle:
     file: File
     writes: bool = True
     maps: bool = True
-    """Whether what it has open can be mapped shared and writable."""
+    """Whether the handle allows a shared and writable mapping."""
     opener: Caller = ROOT
-    """Whose capabilities count for what is written through it."""
+    """The caller whose capabilities count for writes through this handle."""
     expected: int = 0
-    """Where the next sequential read begins."""
+    """The offset at which the next sequential read begins."""
     ahead: int = 0
-    """Up to where chunks have been asked for in advance."""
+    """The offset up to which chunks have been requested in advance."""
 
 
 class Segment(NamedTuple):
-    """Part of a read: from a chunk, or already ``data`` (None: zeros)."""
+    """Part of a read: from a chunk, or ready in ``data`` (None: zeros)."""
 
     length: int
     oid: Oid | None
@@ -84,9 +84,11 @@ class Files:
     def open(
         self, ino: int, flags: int, caller: Caller = ROOT, opener: Caller | None = None
     ) -> int:
-        """A handle. Truncates where ``flags`` say so, which may drop set-id bits.
+        """Open a file, and return a handle. Truncates if ``flags`` ask for it, which may drop
+        set-id bits.
 
-        Writes drop them by ``opener``, who is the caller unless the kernel sees to writes.
+        Writes drop set-id bits by the rights of ``opener``. It is the caller, unless the kernel
+        takes care of writes itself.
         """
         file = self._file(self.state.get(ino))
         if file.stale:
@@ -99,8 +101,12 @@ class Files:
         return self.add_handle(file, flags, writes=writes, opener=opener or caller)
 
     def _open_left(self, file: File) -> None:
-        """One that was left behind since the kernel looked its path up: that one is opened,
-        where the mount follows the head; the path may mean another one each time one looks."""
+        """Open a file that was left behind since the kernel looked its path up, if the mount
+        follows the head.
+
+        StaleInodeError if it does not follow. The path may mean another file at each lookup, so
+        the one that was looked up is opened.
+        """
         if not self.state.follows:
             raise StaleInodeError(f"inode {file.ino} has another one in its place")
         self.overlay.orphans[file.ino] = file
@@ -139,7 +145,7 @@ class Files:
         return sorted(b"/".join(file.path) or file.name for file in files)
 
     def list_written(self) -> set[int]:
-        """The inodes of files that are open for writing."""
+        """The inode numbers of files that are open for writing."""
         return {handle.file.ino for handle in self._handles.values() if handle.writes}
 
     def count_writers(self, file: File) -> int:
@@ -153,7 +159,7 @@ class Files:
     # --- reading ---------------------------------------------------------
 
     def locate(self, number: int, offset: int, length: int) -> list[Segment]:
-        """Where the bytes of a read are; those in scratch are read at once. Miss."""
+        """Find where the bytes of a read are. Bytes in scratch are read at once. Miss."""
         handle = self.handle(number)
         file = handle.file
         end = min(offset + length, file.entry.size)
@@ -190,7 +196,7 @@ class Files:
         return [Segment(part.length, part.oid or None, part.offset, None) for part in slices]
 
     def _prefetch(self, handle: Handle, file: File, end: int) -> None:
-        """A file read in order: have the next chunks under way."""
+        """Request the next chunks of a file that is read in order."""
         content = file.entry if file.extents is None else file.base
         start, stop = max(handle.ahead, end), min(end + self.objects.ahead, content.size)
         if stop <= start or stop - start < min(self.objects.ahead // 2, content.size - start):
@@ -198,18 +204,18 @@ class Files:
         if content.inline:
             return
         get = self.state.view.reader.get_list
-        with suppress(DataError):  # Whoever reads that far meets it, and is told.
+        with suppress(DataError):  # A reader that comes so far meets the error, and is told.
             for part in find_slices(get, content, start, stop - start):
                 if part.oid:
                     self.objects.prefetch(part.oid)
         handle.ahead = stop
 
     def read_ready(self, segments: list[Segment]) -> Buffer | None:
-        """The bytes, or None where that would wait for a disk, a network or much decoding."""
+        """The bytes, or None if that would wait for a disk, a network or much decoding."""
         return _join(segments, self.objects.read_object_ready)
 
     def read_waiting(self, segments: list[Segment]) -> Buffer:
-        """The bytes, however long it takes. From a thread."""
+        """The bytes, however long that takes. In a thread."""
         data = _join(segments, self.objects.read_object)
         assert data is not None, "a waiting read did not wait"
         return data
@@ -217,8 +223,11 @@ class Files:
     # --- writing ---------------------------------------------------------
 
     def write(self, number: int, offset: int, data: Buffer) -> int:
-        """Bytes into scratch; returns how many. May drop set-id bits, by whoever opened the handle:
-        nobody says who writes."""
+        """Write bytes into scratch, and return their number.
+
+        May drop set-id bits, by the rights of the caller that opened the handle, because the
+        kernel does not say who writes.
+        """
         self.state.check_writable()
         handle = self.handle(number)
         file = handle.file
@@ -243,7 +252,7 @@ class Files:
         return len(data)
 
     def resize(self, file: File, size: int, caller: Caller = ROOT) -> None:
-        """Cut a file, or extend it with zeros."""
+        """Cut a file, or extend it with zeros. May drop set-id bits."""
         self.state.check_writable()
         self.state.profile.check_file_size(size)
         extents = self._materialise(file)
@@ -288,10 +297,10 @@ class Files:
         atime_ns: int | None = None,
         caller: Caller = ROOT,
     ) -> Inode:
-        """Change what is given; all or nothing.
+        """Change the given attributes, all or none.
 
-        InvalidOperationError for a time that an entry has no room for: it would come back
-        as another one. NotPermittedError as of ``_lose_set_id``.
+        InvalidOperationError for a time that an entry has no room for and would return as another
+        time. NotPermittedError as for ``_lose_set_id``.
         """
         self.state.check_writable()
         if any(time is not None and time not in TIMES for time in (mtime_ns, atime_ns)):
@@ -307,7 +316,7 @@ class Files:
             is_empty = all(one is None for one in (size, uid, gid, mtime_ns, atime_ns))
             if is_empty or uid is not None or gid is not None:
                 bits = self._lose_set_id(inode, caller, is_empty=is_empty)
-        if size is not None:  # the kernel's mode may have kept what this caller may not keep
+        if size is not None:  # The kernel's mode may have kept bits that this caller may not keep.
             bits = caller.keep_mode(bits, entry.gid)
         changed = replace(
             entry,
@@ -326,9 +335,9 @@ class Files:
     def _lose_set_id(self, file: File, caller: Caller, *, is_empty: bool) -> int:
         """The mode of a file with a new owner or group, or after a change of nothing.
 
-        The kernel asks for the latter before somebody writes who may not keep the bits,
-        and for ``chown(-1, -1)``, where it did not look at who asks. NotPermittedError if
-        nobody writes and it is not the owner.
+        The kernel asks for a change of nothing before a write by a caller that may not keep the
+        bits, and for ``chown(-1, -1)``, for which it has not checked the caller. NotPermittedError
+        if the file is not open for writing and the caller is not the owner.
         """
         mode = caller.drop_set_id(file.entry.mode, file.entry.gid)
         if is_empty and mode != file.entry.mode and not self.count_writers(file):
@@ -344,7 +353,8 @@ class Files:
             inode.entry = entry
 
     def get_xattr(self, ino: int, name: bytes) -> bytes:
-        """NoAttributeError; for names that are not kept as ``model.xattr.check_name``."""
+        """The value of an attribute. NoAttributeError; the errors of ``model.xattr.check_name``
+        for names that are not kept."""
         check_name(name, reading=True)
         for key, value in self.state.get(ino).entry.xattrs:
             if key == name:
@@ -364,11 +374,12 @@ class Files:
         flags: int = 0,
         caller: Caller = ROOT,
     ) -> None:
-        """EntryExistsError and NoAttributeError as ``flags`` ask; AttributeTooLargeError.
+        """Set an attribute. EntryExistsError and NoAttributeError as ``flags`` ask;
+        AttributeTooLargeError.
 
-        For ACLs they mean nothing. An access ACL sets the mode, too, where set-group-id stays
-        only if the caller is in the file's group; a malformed one, or one in the wrong place,
-        is an InvalidOperationError.
+        For ACLs the flags mean nothing. An access ACL also sets the mode, in which set-group-id
+        stays only if the caller is in the file's group. A malformed ACL, or one in the wrong
+        place, is an InvalidOperationError.
         """
         self.state.check_writable()
         check_name(name)
@@ -395,7 +406,8 @@ class Files:
         self._set_xattrs(ino, set_acl(entry.xattrs, name, acl), mode)
 
     def remove_xattr(self, ino: int, name: bytes) -> None:
-        """NoAttributeError where there is none; but of ACLs this is not asked, as on ext4."""
+        """Remove an attribute. NoAttributeError if it is not there, except for ACLs, as on
+        ext4."""
         self.state.check_writable()
         check_name(name)
         xattrs = dict(self.state.get(ino).entry.xattrs)
@@ -414,7 +426,8 @@ class Files:
 
 
 def _join(segments: list[Segment], read: Callable[[Oid, int, int], Buffer | None]) -> Buffer | None:
-    """The bytes of segments; of a single one without a copy. None as soon as ``read`` says so."""
+    """The bytes of segments, without a copy if there is only one. None as soon as ``read`` returns
+    None."""
     parts: list[Buffer] = []
     for part in segments:
         data = part.data if part.oid is None else read(part.oid, part.offset, part.length)

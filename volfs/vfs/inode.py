@@ -1,7 +1,7 @@
-"""Inodes: what the kernel has a number for, and what the overlay has changed.
+"""Inodes: the files that the kernel knows by number, with what the overlay has changed in them.
 
-Loaded lazily from the view. An inode stays in the table as long as the kernel
-remembers it, a handle is open, or the overlay needs it.
+Inodes are loaded lazily from the view. An inode stays in the table as long as the kernel remembers
+it, a handle is open, or the overlay needs it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from volfs.vfs.numbers import ROOT_INO as ROOT_INO
 from volfs.vfs.numbers import Key, Numbers
 
 NOT_LOADED = b""
-"""The name, in the root, of a hard-linked file none of whose names is loaded."""
+"""The name, in the root, of a hard-linked file of which no name is loaded."""
 
 
 class Inode:
-    """One file of any kind. ``entry`` is always true of its attributes.
+    """One file of any kind. ``entry`` always has its present attributes.
 
-    ``parent`` and ``name`` are where it is bound, or None once it is nowhere;
-    of several hard links, the one used last. ``stamp`` grows with each change,
+    ``parent`` and ``name`` say where it is bound. ``parent`` is None once it is bound nowhere.
+    With several hard links they are the one that was used last. ``stamp`` grows with each change,
     so that a commit can tell whether it published the newest state.
     """
 
@@ -38,11 +38,12 @@ class Inode:
         self.stamp = 0
         self.stale = False
         self.atime_ns: int | None = None
-        """Only if it was set; reading does not change it, and no version keeps it."""
+        """The access time, only if it was set. Reading does not change it, and no version keeps
+        it."""
 
     @property
     def path(self) -> Path:
-        """Names from the mount's root; for what is bound nowhere, its last name."""
+        """The names from the mount's root to this inode. Empty if it is bound nowhere."""
         names: list[bytes] = []
         here: Inode = self
         while here.parent is not None:
@@ -52,13 +53,13 @@ class Inode:
 
 
 class File(Inode):
-    """Anything but a directory.
+    """A file of any kind except a directory.
 
-    ``extents`` is None while the content is the view's, as ``entry`` has it.
-    Once materialised, ``base`` is the entry whose content its BASE pieces mean.
-    ``counted`` are the bytes of data that the usage has for it then.
-    ``aliases`` are the known names of a file with hard links. ``left`` is where
-    it was when a checkout found another file there.
+    ``extents`` is None while the content is the view's, as ``entry`` has it. Once the content is
+    materialised, ``base`` is the entry whose content its BASE pieces mean, and ``counted`` is the
+    number of bytes of data that the usage has counted for the file. ``aliases`` are the known
+    names of a file with hard links. ``left`` is the place of the file at the moment when a
+    checkout found another file there.
     """
 
     __slots__ = ("aliases", "base", "counted", "extents", "left", "run")
@@ -74,7 +75,7 @@ class File(Inode):
 
 
 class Run:
-    """Room in an arena reserved for a file that grows: from ``at`` to ``end``."""
+    """Room in an arena that is reserved for a growing file: from ``at`` to ``end``."""
 
     __slots__ = ("arena", "at", "end", "logical", "room")
 
@@ -82,18 +83,17 @@ class Run:
         self.arena = arena
         self.at = at
         self.room = room
-        """Bytes that it was given at first, and all that followed without a gap."""
+        """Bytes of the first reservation, and of all that followed it without a gap."""
         self.end = at + room
         self.logical = logical
-        """The file's offset that may go to ``at``."""
+        """The file's offset that belongs at ``at``."""
 
 
 class Directory(Inode):
-    """A directory: the tree of ``entry`` with ``changed`` names on top.
+    """A directory: the tree of ``entry``, with ``changed`` names on top.
 
-    ``children`` holds the loaded names; those in ``changed`` are bound by the
-    overlay, where None is a whiteout. ``count`` is the number of names, None
-    until it is needed.
+    ``children`` holds the loaded names. Names in ``changed`` are bound by the overlay, and there
+    None is a whiteout. ``count`` is the number of names, None until it is needed.
     """
 
     __slots__ = ("changed", "children", "count")
@@ -106,7 +106,7 @@ class Directory(Inode):
 
     @property
     def is_made(self) -> bool:
-        """Whether the overlay bound it where it is, not the view."""
+        """Whether the overlay, and not the view, has bound the directory at its place."""
         return self.parent is not None and self.name in self.parent.changed
 
 
@@ -130,7 +130,8 @@ class InodeTable:
     def add(
         self, entry: Entry, parent: Directory | None, name: bytes, ino: int | None = None
     ) -> Inode:
-        """A new inode, with the number of its place, or the one that a catalog recorded."""
+        """Add a new inode, with the number of its place, or with the number that a catalog
+        recorded."""
         if ino is None:
             ino = self._choose(entry, parent, name)
         kind = Directory if entry.kind == FileKind.DIRECTORY else File
@@ -146,7 +147,8 @@ class InodeTable:
         return self.numbers.choose(key_of(entry, parent, name), self._by_ino.__contains__)
 
     def keep_number(self, inode: Inode, parent: Directory, name: bytes) -> None:
-        """An inode that may be unloaded has the same number when its name is looked up again."""
+        """Keep an inode's number for its name, so that a later lookup gives the same number after
+        the inode was unloaded."""
         self.numbers.keep(key_of(inode.entry, parent, name), inode.ino)
 
     def remove(self, inode: Inode) -> None:
@@ -156,5 +158,6 @@ class InodeTable:
 
 
 def key_of(entry: Entry, parent: Directory, name: bytes) -> Key:
-    """By what the number of a file is known: its link group, or else its name."""
+    """The key of a file's inode number: its link group, or else its directory's number and its
+    name."""
     return entry.group or (parent.ino, name)

@@ -1,4 +1,4 @@
-"""What a mount asks of the kernel, for those who do not know which one it is."""
+"""What a mount asks of its kernel, as an interface that does not say which kernel it is."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from volfs.vfs.state import Mappable
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What the mount asks of the kernel. Blocking calls, made from threads."""
+    """The calls by which the mount asks something of the kernel. They block, and are made in
+    threads."""
 
     drain: Callable[[], None]
-    """Return once requests that were on their way before the call have been handled."""
+    """Return once the requests that were on their way before the call have been handled."""
     write_back: Callable[[list[Mappable]], None]
-    """Have the kernel hand over the dirty pages of these files."""
+    """Let the kernel hand over the dirty pages of these files."""
     find_attached: Callable[[], list[Attached]]
-    """What is mounted in it, or on what is in it."""
+    """What is mounted in the mount, or has a source in it."""
     forget: Callable[[list[KernelNotice]], None]
     """Drop what the notices name from the kernel's caches."""
     find_shown: Callable[[Mappable, Pages], int] = lambda file, pages: 0
-    """How many of these pages of a file the kernel shows with these lengths and checksums."""
+    """The number of these pages of a file that the kernel shows with these lengths and
+    checksums."""

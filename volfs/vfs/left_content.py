@@ -1,4 +1,4 @@
-"""The bytes of what an overlay holds: from scratch, from the store, or known to be missing."""
+"""The bytes of the files of an overlay: from scratch, from the store, or known to be missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from volfs.volume.version_reader import READ_SIZE, Reader
 
 
 class LeftBytes(NamedTuple):
-    """Bytes ``start`` to ``end`` of a file; where ``data`` is None they are missing."""
+    """Bytes ``start`` to ``end`` of a file. If ``data`` is None they are missing, and ``problem``
+    says why."""
 
     start: int
     end: int
@@ -25,7 +26,7 @@ class LeftBytes(NamedTuple):
 
 
 class Sources:
-    """Where bytes come from: one overlay's scratch, and the store's objects."""
+    """The sources of bytes: one overlay's scratch, and the store's objects."""
 
     def __init__(self, scratch: ScratchReader, reader: Reader, objects: Objects) -> None:
         self.scratch = scratch
@@ -33,7 +34,7 @@ class Sources:
         self.objects = objects
 
     def iter_bytes(self, file: LeftFile) -> Iterator[LeftBytes]:
-        """All of a file but its holes, in order. StoreError."""
+        """Yield all bytes of a file except its holes, in order. StoreError."""
         for piece in file.extents.iter_pieces(0, file.extents.size):
             if piece.source == ZERO:
                 if file.is_doubtful:
@@ -50,7 +51,7 @@ class Sources:
             yield LeftBytes(start, start + part.length, part.data, part.problem)
 
     def iter_base(self, file: LeftFile, piece: Piece) -> Iterator[LeftBytes]:
-        """Those of the version that a piece is of."""
+        """Yield the bytes of the version that a piece covers."""
         if file.base.inline:
             data = file.base.inline[piece.start : piece.end]
             yield LeftBytes(piece.start, piece.end, data)
@@ -76,7 +77,7 @@ class Sources:
 
 
 def join_ranges(parts: list[LeftBytes]) -> list[tuple[int, int]]:
-    """Ranges in order, as few as there can be."""
+    """The ranges of parts in order, joined where they touch."""
     joined: list[tuple[int, int]] = []
     for start, end, *_ in parts:
         if joined and joined[-1][1] == start:

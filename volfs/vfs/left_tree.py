@@ -1,8 +1,8 @@
-"""What an overlay holds, by path: a delta as values, apart from the version it was made on.
+"""The content of an overlay by path: a delta as values, apart from the version below it.
 
-Made from the catalog's records. Where the overlay bound a directory that has names
-of the version below it (it was moved), these belong to what the overlay holds, and are
-read from the store as far as it has them. The whole of it: ``LeftTree``.
+It is made from the catalog's records. If the overlay bound a directory that has names of the
+version below it (the directory was moved), these names belong to the overlay, and are read from
+the store as far as it has them. The result is a ``LeftTree``.
 """
 
 from __future__ import annotations
@@ -26,37 +26,39 @@ from volfs.volume.version_reader import Reader
 
 @dataclass(slots=True, eq=False)
 class LeftFile:
-    """Anything but a directory; names of one file share one of these."""
+    """A file of any kind except a directory. All names of one file share one ``LeftFile``."""
 
     entry: Entry
     base: Entry
-    """Whose content the pieces of the base mean."""
+    """The entry whose content the BASE pieces mean."""
     extents: ExtentMap
     ino: int = 0
     is_written: bool = False
-    """Whether its content is the overlay's, at least in part; else it is all the base's."""
+    """Whether at least a part of the content is the overlay's; else all of it is the base's."""
     is_doubtful: bool = False
-    """Whether what no piece covers may be something else than zeros."""
+    """Whether parts that no piece covers may be something else than zeros."""
 
 
 @dataclass(slots=True, eq=False)
 class LeftDirectory:
     entry: Entry
     is_changed: bool
-    """Whether it has changes of its own; else it only leads to some."""
+    """Whether the directory has changes of its own; else it only leads to changes."""
 
 
 class Left(NamedTuple):
-    """What one path means now; ``what`` is None where it was removed."""
+    """The present meaning of one path. ``what`` is None if the path was removed."""
 
     path: Path
     what: LeftFile | LeftDirectory | None
     is_bound: bool = True
-    """Whether the overlay gave it this name, or a directory above; else it was there."""
+    """Whether the overlay bound this name, or a directory above it; else the name was there
+    before."""
 
 
 class Unknown(NamedTuple):
-    """What the overlay holds and nobody knows any more: what is below a path, or whose name."""
+    """Something that the overlay holds and nobody can tell any more: what is below a path, or
+    whose name a path is."""
 
     path: Path
     problem: str
@@ -79,7 +81,7 @@ class LeftTree:
 
 
 def read_left_tree(salvaged: Salvaged, reader: Reader, sub_path: Path = ()) -> LeftTree:
-    """All that the records tell. StoreError; what the store lacks is ``unknown``."""
+    """Read all that the records tell. StoreError. What the store lacks is ``unknown``."""
     return _Building(salvaged, reader, sub_path).run()
 
 
@@ -94,9 +96,9 @@ class _Building:
         self.children = self.find_children()
         self.files: dict[int, LeftFile] = {}
         self.groups: dict[int, LeftFile] = {}
-        """Files with hard links, by group."""
+        """The files with hard links, by group."""
         self.named: dict[int, int] = {}
-        """How many names each file was met by."""
+        """The number of names under which each file was met."""
         self.seen: set[int] = set()
         root = self.recorded.inodes.get(ROOT_INO)
         entry = root.entry if root else Entry(b"", FileKind.DIRECTORY, 0o755)
@@ -111,12 +113,13 @@ class _Building:
             if ino not in self.seen and inode.parent not in self.recorded.inodes:
                 self.add_stray(ino, inode)
         for ino, inode in sorted(self.recorded.inodes.items()):
-            if ino not in self.seen:  # bound where nothing can be
+            if ino not in self.seen:  # The inode is bound where nothing can be.
                 self.add_stray(ino, inode)
         return self.tree
 
     def find_children(self) -> dict[int, dict[bytes, tuple[int, bool]]]:
-        """By directory: each name, the inode (0: removed), and whether the overlay bound it."""
+        """For each directory its names: the inode (0: removed), and whether the overlay bound
+        it."""
         children: dict[int, dict[bytes, tuple[int, bool]]] = {}
         for parent, name, ino in self.recorded.names:
             children.setdefault(parent, {})[name] = ino, True
@@ -128,7 +131,7 @@ class _Building:
     # --- the records -----------------------------------------------------
 
     def walk(self, path: Path, ino: int, *, is_bound: bool) -> Iterator[Left]:
-        """What is below a directory. No recursion: it may be deep."""
+        """Yield what is below a directory. No recursion, because it may be deep."""
         waiting = [(path, ino, is_bound)]
         while waiting:
             here, number, moved = waiting.pop()
@@ -175,7 +178,7 @@ class _Building:
     # --- what the version has --------------------------------------------
 
     def expand(self, path: Path, directory: Entry, known: set[bytes]) -> Iterator[Left]:
-        """The names that a directory brought with it when it was moved."""
+        """Yield the names that a directory brought with it when it was moved."""
         waiting = [(path, directory, known)]
         while waiting:
             here, entry, but = waiting.pop()
@@ -207,7 +210,7 @@ class _Building:
         return file
 
     def find_other_names(self) -> None:
-        """Those of changed files with hard links that the mount had not met."""
+        """Add those names of changed files with hard links that the mount had not met."""
         wanted = {
             inode.entry.group: ino
             for ino, inode in self.recorded.inodes.items()
@@ -218,7 +221,7 @@ class _Building:
         try:
             top = self.reader.find_path(self.snapshot, self.sub_path)
             found = list(find_groups(self.reader.get_tree, top.tree, wanted)) if top else []
-        except (DataError, FileSystemError):  # those without any name are strays
+        except (DataError, FileSystemError):  # Files without any known name become strays.
             known = (self.files[ino] for ino in wanted.values() if ino in self.seen)
             self.tree.partly_named.update(known)
             return
@@ -227,7 +230,8 @@ class _Building:
                 self.add_other_name(path, wanted[entry.group])
 
     def meet_groups(self) -> None:
-        """First, for a directory that was moved may have names of files that were changed."""
+        """Make the files with hard links first, because a moved directory may have names of
+        changed files."""
         for ino, inode in self.recorded.inodes.items():
             if inode.entry.group:
                 self.file(ino, inode)
@@ -249,7 +253,7 @@ class _Building:
         self.tree.items.append(Left(path, self.file(ino, self.recorded.inodes[ino]), False))
 
     def add_directories(self, path: Path) -> None:
-        """Those of the version that lead there, as it has them."""
+        """Add the version's directories that lead to a path, as the version has them."""
         known = {left.path for left in self.tree.items}
         for depth in range(1, len(path) + 1):
             if path[:depth] not in known and self.snapshot is not None:
@@ -270,6 +274,6 @@ class _Building:
 
 
 def _whole(entry: Entry, ino: int = 0) -> LeftFile:
-    """A file all of whose content is what its entry says."""
+    """A file whose content is exactly what its entry says."""
     size = entry.size if entry.kind == FileKind.FILE else 0
     return LeftFile(entry, entry, ExtentMap.of_base(size), ino)

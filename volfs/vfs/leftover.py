@@ -1,7 +1,7 @@
-"""What a session's directory has of an overlay: how much, and whether all of it is there.
+"""The overlay that a session's directory has: how much of it there is, and whether it is whole.
 
-Reads only. The daemon may be alive: then this is what it has recorded so far. As a
-program it gets the directories of catalog and scratch, and prints a ``Leftover`` as JSON.
+Reads only. If the daemon is alive, the result is what it has recorded so far. Run as a program,
+this module gets the directories of catalog and scratch, and prints a ``Leftover`` as JSON.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ class Leftover(NamedTuple):
     files: int
     bytes: int
     problem: str
-    """What is damaged, or empty."""
+    """The damage, in words; empty if there is none."""
     is_clean: bool = False
-    """Whether all is whole, and nothing is recorded that is not committed."""
+    """Whether everything is whole, and no uncommitted change is recorded."""
     version: int | None = None
-    """What it stands on, if that was ever recorded."""
+    """The number of the version that the overlay stands on, if it was ever recorded."""
     base: StoredBase | None = None
 
 
 def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
-    """Look through the records of an overlay and at the arenas that they need."""
+    """Read the records of an overlay, and look at the arenas that they need."""
     try:
         recorded = read_catalog(catalog)
     except DataError as error:
@@ -54,9 +54,10 @@ def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
 
 
 def inspect_apart(session: Path) -> Leftover:
-    """``inspect_overlay`` in another process: what is damaged may kill the one that maps it.
+    """``inspect_overlay`` in another process, because a damaged file may kill the process that
+    maps it.
 
-    In a child where that has all that it needs, else in a program of its own.
+    The process is a forked child if forking is safe, else a program of its own.
     """
     places = session / CATALOG, session / SCRATCH
     if may_fork():
@@ -67,10 +68,10 @@ def inspect_apart(session: Path) -> Leftover:
 def _ask_program(session: Path) -> bytes:
     try:
         descriptor = os.open(session, DIRECTORY)
-    except OSError:  # it is the program's to say what is missing
+    except OSError:  # The program says what is missing.
         return _run_program(session)
     try:
-        # A path of ours may begin at a descriptor, which the program has to have as well.
+        # A path of ours may begin at a descriptor, which the program needs, too.
         return _run_program(anchored(descriptor), descriptor)
     finally:
         os.close(descriptor)
@@ -89,7 +90,8 @@ def _run_program(session: Path, *passed: int) -> bytes:
 
 
 def _read_answer(answer: bytes | None) -> Leftover:
-    """The process that was asked may have died of the question."""
+    """Decode a process's answer. It may have died of the damage; then the catalog cannot be
+    read."""
     if not answer:
         return Leftover(0, 0, "catalog: it cannot be read")
     return decode_json(answer, Leftover)

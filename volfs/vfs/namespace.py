@@ -1,7 +1,7 @@
-"""Names: looking them up, making, removing and renaming them. Each call happens or raises.
+"""Names: looking them up, making, removing and renaming them. Each call happens whole or raises.
 
-The kernel has checked permissions (``default_permissions``) and holds the
-directories' locks; the checks here keep the overlay right without it.
+The kernel has checked permissions (``default_permissions``) and holds the directories' locks. The
+checks here keep the overlay right without it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ LINK_MAX = 65_000
 
 
 class Namespace:
-    """Operations on the names of one mount. Any may raise ``Miss`` before it changes anything."""
+    """Operations on the names of one mount. Any of them may raise ``Miss`` before it changes
+    anything."""
 
     def __init__(self, state: MountState) -> None:
         self.state = state
@@ -38,7 +39,8 @@ class Namespace:
 
     def lookup(self, ino: int, name: bytes) -> Inode | None:
         """The inode of a name, or None. NameTooLongError; NotADirectoryInVolumeError."""
-        if name == b".":  # of a file, too: so the kernel finds what a file handle means
+        # The name "." of a file, too, is looked up by the kernel to open a file handle.
+        if name == b".":
             return self.state.find_again(ino)
         directory = self.directory(ino)
         if name == b"..":
@@ -76,8 +78,10 @@ class Namespace:
         target: bytes = b"",
         rdev: int = 0,
     ) -> Inode:
-        """Make a file of any kind, empty, or a symlink to ``target``. A default ACL of the
-        directory takes the place of ``umask``."""
+        """Make an empty file of any kind, or a symlink to ``target``.
+
+        A default ACL of the directory takes the place of ``umask``.
+        """
         parent = self._writable(ino, name)
         if self.state.child(parent, name) is not None:
             raise EntryExistsError("exists")
@@ -103,7 +107,7 @@ class Namespace:
         return self._add(parent, made)
 
     def _add(self, parent: Directory, made: Entry) -> Inode:
-        """A new inode under a name that the directory does not have."""
+        """Add a new inode under a name that the directory does not have yet."""
         now = self.state.clock()
         entry = replace(made, mtime_ns=now, ctime_ns=now)
         inode = self.state.inodes.add(entry, parent, entry.name)
@@ -114,7 +118,7 @@ class Namespace:
         return inode
 
     def link(self, ino: int, parent_ino: int, name: bytes) -> Inode:
-        """One more name for a file."""
+        """Give a file one more name."""
         parent = self._writable(parent_ino, name)
         file = self.state.get(ino)
         if not isinstance(file, File):
@@ -134,7 +138,8 @@ class Namespace:
         return file
 
     def _make_group(self, file: File) -> None:
-        """From now on the file's record is its group's, and its name only says so."""
+        """Make a file a link group: its record is then the group's, and its name only has the
+        number."""
         group = self.state.random()
         assert file.parent is not None
         file.entry = replace(file.entry, group=group)
@@ -173,10 +178,10 @@ class Namespace:
         replace_target: bool = True,
         left_by: tuple[int, int] | None = None,
     ) -> None:
-        """Move a name, over what has the new one unless ``replace_target`` is False.
+        """Move a name, over an existing file of the new name unless ``replace_target`` is False.
 
-        With ``left_by``, an owner and a group, the old name becomes a character device
-        0:0 of theirs: what overlayfs takes for a removed name (RENAME_WHITEOUT).
+        With ``left_by``, an owner and a group, the old name becomes a character device 0:0 of
+        theirs, which overlayfs takes for a removed name (RENAME_WHITEOUT).
         """
         parent, inode = self._existing(ino, name)
         new_parent = self._writable(new_ino, new_name)
@@ -202,7 +207,7 @@ class Namespace:
             self._add(parent, Entry(name, FileKind.CHARACTER, 0, *left_by))
 
     def exchange(self, ino: int, name: bytes, other_ino: int, other_name: bytes) -> None:
-        """Let two names change what they mean."""
+        """Exchange the inodes of two names."""
         parent, inode = self._existing(ino, name)
         other_parent, other = self._existing(other_ino, other_name)
         if inode is other:
@@ -236,7 +241,7 @@ class Namespace:
     def _place(
         self, inode: Inode, parent: Directory, name: bytes, new_parent: Directory, new_name: bytes
     ) -> None:
-        """An inode is bound elsewhere now; its record follows."""
+        """Update an inode after it was bound elsewhere, and its record."""
         inode.parent, inode.name = new_parent, new_name
         if isinstance(inode, File) and inode.aliases:
             inode.aliases.discard((parent, name))
@@ -246,8 +251,11 @@ class Namespace:
     # --- coming back -----------------------------------------------------
 
     def put_back(self, file: File) -> None:
-        """A file that others replaced while it was open here, and that was written since: its
-        path means it again. Nothing happens where there is no file any more. Miss."""
+        """Bind a file at its path again, after others replaced it while it was open and written
+        here.
+
+        Nothing happens if there is no file at the path any more. Miss.
+        """
         there = self._find_successor(file)
         if there is None:
             return
@@ -279,7 +287,7 @@ class Namespace:
         return there if isinstance(there, File) and there.entry.kind == FileKind.FILE else None
 
     def _give_way(self, there: File, file: File) -> None:
-        """Another inode has this one's place; who has it open goes on with it."""
+        """Detach an inode whose place another one takes. Open handles of it stay valid."""
         assert there.parent is not None
         there.left = (there.parent, there.name)
         there.parent, there.stale, there.aliases = None, True, set()
@@ -292,7 +300,7 @@ class Namespace:
     # --- parts -----------------------------------------------------------
 
     def _writable(self, ino: int, name: bytes) -> Directory:
-        """A directory that may take a name."""
+        """The directory of a number, after a check that it may take a name."""
         self.state.check_writable()
         directory = self.directory(ino)
         if len(name) > NAME_MAX:
@@ -312,7 +320,7 @@ class Namespace:
         return parent, inode
 
     def _needs_whiteout(self, directory: Directory, name: bytes) -> bool:
-        """Whether the view has the name, or will have it once a commit under way is done."""
+        """Whether the view has the name, or may have it once a commit under way is done."""
         return self.overlay.sealed is not None or self.state.in_view(directory, name) is not None
 
     def _bind(self, parent: Directory, name: bytes, inode: Inode) -> None:
@@ -350,7 +358,7 @@ class Namespace:
         file.aliases.discard((parent, name))
         self._touch(file, links=file.entry.links - 1)
         if (file.parent, file.name) == (parent, name):
-            # The other names may not be loaded; the group's record stands for them.
+            # The other names may not be loaded. The group's record stands for them.
             file.parent, file.name = next(iter(file.aliases), (self.state.root, NOT_LOADED))
 
     def _touch(self, inode: Inode, *, links: int | None = None) -> None:

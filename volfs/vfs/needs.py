@@ -1,4 +1,4 @@
-"""What a mount relies on in the store: what its lease must name."""
+"""The needs of a mount: the objects in the store that its lease must name."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from volfs.volume.leases import entry_needs, snapshot_needs
 
 
 def find_needs(state: MountState) -> tuple[Need, ...]:
-    """The view, and what the overlay lies on, which may be of views that were left.
+    """The needs of the view, and of what the overlay lies on, which may be of views that were
+    left.
 
-    O(uncommitted). What is changed from now on lies on that, too, so these stay
-    enough until the view is another one.
+    O(uncommitted). Later changes lie on these objects, too, so the result stays complete until the
+    view is another one.
     """
     needs = set(snapshot_needs(state.view.snapshot))
     overlay = state.overlay
@@ -26,7 +27,7 @@ def find_needs(state: MountState) -> tuple[Need, ...]:
 
 
 def _held(inode: Inode) -> Iterator[Inode]:
-    """A file, or what a directory's changed names mean."""
+    """The file itself, or the inodes that a directory's changed names mean."""
     if isinstance(inode, Directory):
         children = (inode.children[name] for name in inode.changed)
         yield from (child for child in children if child is not None)

@@ -1,11 +1,11 @@
-"""Inode numbers: a function of where a file is, so that most need not be remembered.
+"""Inode numbers: a function of a file's place, so that most need not be remembered.
 
-A name has the number that its directory's number and its name hash to; a file with
-hard links has the number of its link group. A file therefore has one number for as
-long as a mount lives, however often the kernel forgets it, and one under all of its
-names. Only exceptions are remembered: files that were renamed or linked here, names
-that were used again while their former file lived on, and files that a reload
-replaced. The catalog keeps the exceptions for the daemon that takes an overlay over.
+The number of a name is a hash of its directory's number and the name. A file with hard links has
+the number of its link group. A file therefore has one number as long as a mount lives, however
+often the kernel forgets it, and one number under all of its names. Only exceptions are remembered:
+files that were renamed or linked here, names that were used again while their former file lived
+on, and files that a reload replaced. The catalog keeps the exceptions for a daemon that takes over
+the overlay.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from xxhash import xxh3_64_intdigest
 
 ROOT_INO = 1
 DERIVED = 1 << 61
-"""Derived numbers begin here, and end before twice this; numbers that are given lie below."""
+"""Derived numbers lie from here to twice this. Numbers that are given lie below."""
 Key = tuple[int, bytes] | int
-"""What has a number: a name in the directory of a number, or a link group."""
+"""The owner of a number: a name in the directory of a number, or a link group."""
 
 
 def derive(key: Key) -> int:
-    """The number that a name or a group has unless it is an exception."""
+    """The number of a name or a group that is no exception."""
     if isinstance(key, int):
         return DERIVED | xxh3_64_intdigest(key.to_bytes(8, "big"), seed=1) % DERIVED
     ino, name = key
@@ -34,26 +34,27 @@ class Numbers:
 
     def __init__(self) -> None:
         self.last = ROOT_INO
-        """The last number given; derived ones do not count."""
+        """The last number that was given. Derived numbers do not count."""
         self.unrecorded: set[Key] = set()
-        """Whose exceptions the catalog has not recorded as they are."""
+        """The keys whose exceptions the catalog has not recorded as they are now."""
         self._exceptions: dict[Key, int] = {}
         self._keys: dict[int, Key] = {}
-        """Whose the numbers of exceptions are: nothing else may get them."""
+        """The key of each exception, by number. No other key may get such a number."""
 
     def choose(self, key: Key, is_taken: Callable[[int], bool]) -> int:
-        """The number of what is being loaded or made; ``is_taken`` tells of loaded inodes."""
+        """The number of an inode that is loaded or made. ``is_taken`` says whether a loaded inode
+        has a number."""
         number = self.find(key)
         if is_taken(number) or self._keys.get(number, key) != key:
             number = self.renew(key)
         return number
 
     def find(self, key: Key) -> int:
-        """The number of a name or a group as far as nothing else has it."""
+        """The number of a name or a group, if no other key has it."""
         return self._exceptions.get(key) or derive(key)
 
     def renew(self, key: Key) -> int:
-        """Give a new number: another file is there now."""
+        """Give a key a new number, because another file is there now."""
         self.last += 1
         self.keep(key, self.last)
         return self.last
@@ -63,7 +64,7 @@ class Numbers:
             self.renew(key)
 
     def keep(self, key: Key, number: int) -> None:
-        """A name or a group has this number from now on; whatever had it, has it no more."""
+        """Let a name or a group have this number from now on. A key that had it loses it."""
         if self.find(key) == number and self._keys.get(number, key) == key:
             return
         self._drop(key)
@@ -81,21 +82,21 @@ class Numbers:
             self.unrecorded.add(key)
 
     def restore(self, exceptions: dict[Key, int], last: int) -> None:
-        """Take over what a catalog recorded."""
+        """Take over the exceptions that a catalog recorded, and the last number that was given."""
         self.last = max(self.last, last)
         for key, number in exceptions.items():
             self._exceptions[key] = number
             self._keys[number] = key
 
     def take_unrecorded(self) -> set[Key]:
-        """The keys that the catalog is to record now, and that are not due again."""
+        """The keys that the catalog is to record now. They are no longer due."""
         taken, self.unrecorded = self.unrecorded, set()
         return taken
 
     def give_back_unrecorded(self, keys: set[Key]) -> None:
-        """They could not be recorded: they are due again."""
+        """Make keys due again that could not be recorded."""
         self.unrecorded |= keys
 
     def find_exception(self, key: Key) -> int | None:
-        """The number to be recorded for this key; None if it is the derived one."""
+        """The number to record for this key; None if it is the derived one."""
         return self._exceptions.get(key)

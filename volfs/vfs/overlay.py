@@ -1,9 +1,8 @@
-"""A mount's uncommitted changes: which inodes are dirty, and sealing them for a commit.
+"""A mount's uncommitted changes: which inodes are dirty, and how they are sealed for a commit.
 
-A seal is synchronous, so it is a consistent cut: what was written before is in
-it, and writers go on in the next generation. Until the commit is absorbed the
-sealed changes stay on top of the view like any others; a commit that failed
-gives its inodes back.
+A seal is synchronous, so it is a consistent cut: all changes made before are in it, and writers go
+on in the next generation. Until the commit is absorbed, the sealed changes stay on top of the view
+like any others. A failed commit makes them ordinary changes again.
 """
 
 from __future__ import annotations
@@ -36,9 +35,9 @@ class SealedFile:
 class SealedDirectory:
     directory: Directory
     path: Path
-    """From the volume's root."""
+    """The path from the volume's root."""
     names: dict[bytes, tuple[Inode | None, int]]
-    """What each changed name meant, and the link group that it said then."""
+    """The inode that each changed name meant, and its link group at the seal."""
 
 
 @dataclass(slots=True)
@@ -52,7 +51,7 @@ class SealedGeneration:
     files: list[SealedFile] = field(default_factory=list)
     directories: list[SealedDirectory] = field(default_factory=list)
     writing: SealedFile | None = None
-    """The one whose content is being read and written."""
+    """The file whose content is being read and written."""
 
     @property
     def bound(self) -> list[tuple[Directory, bytes, Inode]]:
@@ -66,7 +65,8 @@ class SealedGeneration:
 
     @property
     def inodes(self) -> list[Inode]:
-        """Those that the overlay needed for this: the dirty ones, and what names were bound to."""
+        """The inodes that the overlay needed for this generation: the dirty ones, and those that
+        names were bound to."""
         bound = [inode for done in self.directories for inode, _ in done.names.values() if inode]
         return bound + [inode for inode, _ in self.dirty.values()]
 
@@ -78,22 +78,25 @@ class Overlay:
         self.scratch = scratch
         self.sub_path = sub_path
         self.dirty: dict[int, Inode] = {}
-        """Bound inodes with own changes: attributes, content, or a directory's names."""
+        """Bound inodes with changes of their own: attributes, content, or a directory's names."""
         self.sealed: SealedGeneration | None = None
         self.orphans: dict[int, File] = {}
-        """Files removed while they were in use: their scratch outlives commits."""
+        """Files that were removed while they were in use. Their scratch outlives commits."""
         self.late: dict[int, File] = {}
-        """Files with content that seals left out: their scratch outlives those commits."""
+        """Files whose content was left out by seals. Their scratch outlives those commits."""
         self.unrecorded: set[int] = set()
         self.unrecorded_names: set[tuple[int, bytes]] = set()
         self.sign: bytearray | memoryview = bytearray(1)
-        """1 where there may be something to commit. Other processes may read it: it is set
-        before a change is acknowledged, and who clears it has looked first."""
+        """A byte that is 1 if there may be something to commit.
+
+        Other processes may read it. It is set before a change is acknowledged, and is cleared only
+        after a look at the overlay.
+        """
 
     # --- changes ---------------------------------------------------------
 
     def touch(self, inode: Inode, entry: Entry) -> None:
-        """An inode has other attributes or content now."""
+        """Give an inode other attributes, or note that its content changed."""
         inode.entry = entry
         inode.stamp += 1
         self.dirty[inode.ino] = inode
@@ -101,7 +104,7 @@ class Overlay:
         self.unrecorded.add(inode.ino)
 
     def bind(self, directory: Directory, name: bytes, inode: Inode | None) -> None:
-        """A name means ``inode`` now; None removes it. The caller touches the directory."""
+        """Let a name mean ``inode``; None removes the name. The caller touches the directory."""
         directory.children[name] = inode
         directory.changed.add(name)
         self._note(directory, name)
@@ -115,7 +118,7 @@ class Overlay:
         self._note(directory, name)
 
     def forget(self, inode: Inode) -> None:
-        """An inode is bound nowhere: its changes are nobody's."""
+        """Drop the changes of an inode that is bound nowhere."""
         self.dirty.pop(inode.ino, None)
         self.unrecorded.add(inode.ino)
         if isinstance(inode, File):
@@ -126,18 +129,18 @@ class Overlay:
     # --- recording -------------------------------------------------------
 
     def take_unrecorded(self) -> tuple[set[int], set[tuple[int, bytes]]]:
-        """The inodes and names that the catalog is to record now, and that are not due again."""
+        """Take the inodes and names that the catalog is to record now. They are no longer due."""
         taken = self.unrecorded, self.unrecorded_names
         self.unrecorded, self.unrecorded_names = set(), set()
         return taken
 
     def give_back_unrecorded(self, inos: set[int], names: set[tuple[int, bytes]]) -> None:
-        """They could not be recorded: they are due again."""
+        """Make inodes and names due again that could not be recorded."""
         self.unrecorded |= inos
         self.unrecorded_names |= names
 
     def find_arenas(self) -> set[int]:
-        """Those that have bytes of files that outlive commits."""
+        """The arenas that have bytes of files that outlive commits."""
         return _arenas_of(self.orphans) | _arenas_of(self.late)
 
     def _note(self, directory: Directory, name: bytes) -> None:
@@ -177,9 +180,9 @@ class Overlay:
     # --- seal ------------------------------------------------------------
 
     def seal(self, held: Collection[int] = ()) -> SealedGeneration:
-        """Close the generation: everything dirty as data. Synchronous, O(changes).
+        """Close the generation, and return everything dirty as data. Synchronous, O(changes).
 
-        Of files that are ``held`` names alone are in it: their content stays dirty.
+        Files that are ``held`` are in it by name only. Their content stays dirty.
         """
         assert self.sealed is None, "one commit at a time"
         kept = self.find_held(held)
@@ -196,7 +199,7 @@ class Overlay:
         return {f.ino: f for f in files if isinstance(f, File) and f.extents is not None}
 
     def restore(self) -> None:
-        """The commit failed: the sealed changes are ordinary ones again."""
+        """Make the sealed changes ordinary ones again, because the commit failed."""
         assert self.sealed is not None
         for ino, (inode, _) in self.sealed.dirty.items():
             if inode.parent is not None or inode.ino == 1:
@@ -205,14 +208,14 @@ class Overlay:
         self.scratch.end_commit(has_failed=True)
 
     def absorb(self, directories: Mapping[Path, Entry]) -> int:
-        """The commit succeeded: what it published is the view's now.
+        """Take over what a successful commit published, which is the view's now.
 
-        Returns the last arena that no bound file needs any more, once the
-        catalog has recorded this.
+        Returns the last arena that no bound file needs any more, once the catalog has recorded
+        this.
 
-        ``directories`` are the new entries of the delta's directories, by path
-        from the volume's root. Inodes keep their numbers; those that changed
-        since the seal stay dirty, on top of what was published.
+        ``directories`` are the new entries of the delta's directories, by path from the volume's
+        root. Inodes keep their numbers. Those that changed since the seal stay dirty, on top of
+        what was published.
         """
         sealed = self.sealed
         assert sealed is not None
@@ -252,7 +255,8 @@ class Overlay:
         file.base = with_content(file.entry, written)
         if file.extents is not None:
             file.extents.rebase(range(last_arena + 1), done.extents)
-            # Holes are nobody's: a sparse file is the base's although not all pieces are.
+            # Holes have no source: a sparse file can be the base's although not all of its bytes
+            # are in pieces.
             same = file.stamp == done.stamp and file.entry.links > 0
             if same or (file.extents.is_base and file.extents.size == written.size):
                 file.entry = file.base
@@ -274,7 +278,7 @@ def _bound(inode: Inode | None) -> tuple[Inode | None, int]:
 
 
 def _before(file: File) -> Entry:
-    """A file as it would be, had nobody written to it since it was published."""
+    """The entry of a file as if nobody had written to it since it was published."""
     return with_content(file.entry, file.base)
 
 
@@ -298,7 +302,7 @@ class _Sealing:
                 self.sealed.delta.records[file.entry.group] = _before(file)
 
     def node(self, directory: Directory) -> DirectoryDelta:
-        """The delta's node of a directory; made with those above it."""
+        """The delta's node of a directory. It is made with the nodes above it."""
         missing: list[Directory] = []
         here: Directory | None = directory
         while here is not None and here.ino not in self.nodes:
@@ -309,7 +313,7 @@ class _Sealing:
         return self.nodes[directory.ino]
 
     def make_node(self, directory: Directory) -> DirectoryDelta:
-        """A node below that of the directory above, which there is."""
+        """Make a directory's node below the node of its parent, which must be there."""
         if directory.parent is None:
             node = self.sealed.delta.at(self.sub_path)
         else:
@@ -335,7 +339,7 @@ class _Sealing:
                 node.names[name] = None
 
     def add_name(self, node: DirectoryDelta, name: bytes, file: File) -> None:
-        """Bind a file in the delta; one whose content must be written first comes later."""
+        """Bind a file in the delta. A file whose content must be written first is bound later."""
         if file.entry.group:
             node.names[name] = Entry(name, FileKind(file.entry.kind), group=file.entry.group)
         elif file.ino in self.held:
@@ -344,7 +348,7 @@ class _Sealing:
             node.names[name] = replace(file.entry, name=name)
 
     def add_file(self, file: File) -> None:
-        """A file with changes of its own: its entry, or its group's record."""
+        """Add a file with changes of its own: its entry, or its group's record."""
         group = file.entry.group
         if group:
             records = self.sealed.delta.records

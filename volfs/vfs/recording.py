@@ -1,4 +1,5 @@
-"""What of a mount's state is recorded, as records, and how inodes come back from them."""
+"""Which inodes of a mount's state are recorded, their records, and how inodes come back from
+records."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from volfs.vfs.state import MountState
 
 
 def make_base(state: MountState, stamp: bytes) -> StoredBase:
-    """What the overlay stands on now."""
+    """The record of what the overlay stands on now."""
     snapshot = state.view.snapshot
     return StoredBase(
         state.view.head.version,
@@ -26,7 +27,7 @@ def make_base(state: MountState, stamp: bytes) -> StoredBase:
 
 
 def find_kept(state: MountState, inos: set[int]) -> dict[int, Inode]:
-    """Those that need a record, and the directories above them."""
+    """Those of the inodes ``inos`` that need a record, and the directories above them."""
     kept: dict[int, Inode] = {}
     for ino in inos:
         here = state.inodes.find(ino)
@@ -38,7 +39,7 @@ def find_kept(state: MountState, inos: set[int]) -> dict[int, Inode]:
 
 
 def _needs_record(state: MountState, inode: Inode) -> bool:
-    """Whether an inode, bound somewhere, differs from what the view says of it."""
+    """Whether an inode is bound somewhere and differs from what the view says of it."""
     if inode.parent is None and inode.ino != ROOT_INO:
         return False
     overlay = state.overlay
@@ -50,7 +51,7 @@ def _needs_record(state: MountState, inode: Inode) -> bool:
 
 
 def store_inode(state: MountState, inode: Inode) -> StoredInode:
-    """An inode as its record has it; the pieces of its content are apart."""
+    """The record of an inode. The pieces of its content have records of their own."""
     overlay = state.overlay
     dirty = inode.ino in overlay.dirty or bool(overlay.sealed and inode.ino in overlay.sealed.dirty)
     parent = inode.parent.ino if inode.parent else 0
@@ -63,7 +64,7 @@ def store_inode(state: MountState, inode: Inode) -> StoredInode:
 def restore_inode(
     state: MountState, stored: dict[int, StoredInode], pieces: dict[int, list[Piece]], ino: int
 ) -> None:
-    """An inode from its record, after those above it."""
+    """Make an inode from its record, after the directories above it. DamagedObjectError."""
     missing: list[int] = []
     while state.inodes.find(ino) is None:
         if ino not in stored or len(missing) > len(stored):

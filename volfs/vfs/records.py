@@ -1,6 +1,7 @@
-"""What a catalog's records say: their layout, and what no daemon of ours has ever written.
+"""The layout of a catalog's records, and the checks that find records that no daemon can have
+written.
 
-Layout: docs/format.md, "Catalog". Pure; ``catalog.py`` keeps them.
+Layout: docs/format.md, "Catalog". Pure; ``catalog.py`` keeps the records.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from volfs.vfs.inode import NOT_LOADED
 from volfs.vfs.numbers import DERIVED, ROOT_INO, Key
 
 BASE_KEY = b"base-2"
-"""Ends with the number of this format."""
+"""The key of what the overlay stands on. It ends with the number of this format."""
 FORMER_BASE_KEY = b"base"
 INODES, NAMES, PIECES, SUMS, NUMBERS, GROUPS = b"i", b"n", b"p", b"s", b"e", b"g"
 _NUMBER = 8
@@ -43,7 +44,7 @@ Ino = Annotated[int, Meta(ge=0, le=_LIMIT)]
 
 
 class StoredBase(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    """What the overlay stands on, and the last inode number that was not derived."""
+    """What the overlay stands on, and the last inode number that was given and not derived."""
 
     version: Size
     manifest: OidBytes
@@ -53,7 +54,7 @@ class StoredBase(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     link_bytes: Size
     last_ino: Ino
     stamp: bytes = b""
-    """Random: no two flushes write the same."""
+    """Random bytes, so that no two flushes write the same record."""
     link_data: Sum = UNKNOWN
 
     @property
@@ -72,17 +73,19 @@ class StoredInode(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_f
     dirty: bool
     entry: Entry
     base: Entry | None = None
-    """Of a file whose content is materialised; so are the next two."""
+    """The entry whose content the BASE pieces mean. It and the next two fields belong to a file
+    whose content is materialised."""
     size: Size = 0
     pieces: Size = 0
-    """How many its records of pieces have together."""
+    """The number of pieces in all records of pieces of this file."""
 
 
 class Recorded(NamedTuple):
-    """All that a catalog has: inodes by number; directory, name and number of each changed name.
+    """All records of a catalog.
 
-    ``pieces`` are by inode, ``sums`` by arena and stretch, ``numbers`` the inode numbers that
-    are not derived (``numbers.py``).
+    ``inodes`` are by number. ``names`` have the directory, the name and the number of each changed
+    name. ``pieces`` are by inode, ``sums`` by arena and stretch. ``numbers`` are the inode numbers
+    that are not derived (``numbers.py``).
     """
 
     base: StoredBase | None
@@ -108,29 +111,32 @@ def name_key(ino: int, name: bytes) -> bytes:
 
 
 def pieces_key(ino: int, stretch: int | None = None) -> bytes:
-    """Of one stretch of a file, or what the keys of all begin with."""
+    """The key of the pieces in one stretch of a file, or the prefix of the keys of all its
+    pieces."""
     return PIECES + _number(ino) + (b"" if stretch is None else _number(stretch))
 
 
 def sums_key(arena: int, stretch: int | None = None) -> bytes:
-    """Of one stretch of an arena, or what the keys of all begin with."""
+    """The key of the sums of one stretch of an arena, or the prefix of the keys of all its
+    sums."""
     return SUMS + _number(arena) + (b"" if stretch is None else _number(stretch))
 
 
 def number_key(key: Key) -> bytes:
-    """Of the inode number of a name or a link group."""
+    """The key of the inode number of a name or a link group."""
     if isinstance(key, int):
         return GROUPS + _number(key)
     return NUMBERS + _number(key[0]) + key[1]
 
 
 def encode_number(ino: int | None) -> bytes | None:
-    """None where the number is the derived one: there is no record then."""
+    """The row of an inode number that is an exception. None, which is no record, if the number is
+    the derived one."""
     return None if ino is None else _number(ino)
 
 
 def encode_sums_record(sums: BlockSums) -> bytes | None:
-    """None where no block has any: there is no record then."""
+    """The row of a stretch's sums. None, which is no record, if no block has a sum."""
     return encode_sums(sums) if any(sums.lengths) else None
 
 
@@ -143,7 +149,7 @@ def _number(value: int) -> bytes:
 
 
 def decode_base(row: bytes) -> StoredBase:
-    """DamagedObjectError."""
+    """Decode what the overlay stands on. DamagedObjectError."""
     try:
         base = _base_decoder.decode(row)
     except ValueError as error:
@@ -155,7 +161,8 @@ def decode_base(row: bytes) -> StoredBase:
 
 
 def decode_records(rows: Iterable[tuple[bytes, bytes]]) -> Recorded:
-    """All of them, fitting together. DamagedObjectError; UnsupportedFormatError."""
+    """Decode all records, and check that they fit together. DamagedObjectError;
+    UnsupportedFormatError."""
     recorded = Recorded(None, {}, [], {}, {}, {})
     for key, row in rows:
         if key == BASE_KEY:
@@ -172,9 +179,9 @@ def decode_records(rows: Iterable[tuple[bytes, bytes]]) -> Recorded:
 
 
 def decode_record(recorded: Recorded, key: bytes, row: bytes) -> None:
-    """One record, but what it stands on; whether it fits others is not looked at.
+    """Decode one record into ``recorded``, except for that of the base.
 
-    DamagedObjectError.
+    Whether it fits other records is not checked. DamagedObjectError.
     """
     kind, number, rest = key[:1], int.from_bytes(key[1 : 1 + _NUMBER], "big"), key[1 + _NUMBER :]
     if (number > _LIMIT and kind != GROUPS) or len(key) < 1 + _NUMBER:
@@ -202,7 +209,8 @@ def _decode_inode(row: bytes) -> StoredInode:
         inode = _inode_decoder.decode(row)
     except ValueError as error:
         raise DamagedObjectError(f"an inode: {error}") from error
-    # What was written to has its content in its base; and a hard link has its own, here.
+    # A file that was written to has its content in its base, and the record of a hard link has its
+    # own content.
     entry = with_content(inode.entry, inode.base) if inode.base else inode.entry
     check_entry(replace(entry, group=0))
     if inode.base is None and (inode.size or inode.pieces):
@@ -229,7 +237,8 @@ def _check_pieces(recorded: Recorded, ino: int, inode: StoredInode) -> None:
 
 
 def fit_pieces(pieces: list[Piece], size: int) -> bool:
-    """Whether pieces follow each other within ``size``, each from where bytes can be."""
+    """Whether pieces follow each other within ``size``, and each has a possible source and
+    offset."""
     ends = [0, *(piece.end for piece in pieces), size]
     return all(
         before <= piece.start < piece.end
@@ -240,7 +249,8 @@ def fit_pieces(pieces: list[Piece], size: int) -> bool:
 
 
 def _check_arenas(recorded: Recorded) -> None:
-    """Each byte of an arena is at most one file's, and under a sum."""
+    """Check that each byte of an arena belongs to one file at most, and that a sum covers it.
+    DamagedObjectError."""
     lost = recorded.pieces.keys() - recorded.inodes.keys()
     if lost:
         raise DamagedObjectError(f"inode {min(lost)}, which has pieces, has no record")

@@ -1,9 +1,9 @@
-"""Pages that could not be written. Those of mappings are lost, and the kernel says so once.
+"""Pages that could not be written. Those of mappings are lost, and the kernel says so only once.
 
-The kernel writes a changed page of a mapping back, gets an error, tells it to the next fsync
-or msync, and takes the page for written. Nobody tells a later commit. So what we refused is
-noted here, until it is written after all. A page that the kernel still shows as it was
-refused is one of a mapping: of a failed write(2) it forgets the page.
+The kernel writes a changed page of a mapping back, gets an error, reports it to the next fsync or
+msync, and takes the page for written. No later commit would hear of it. So each refused page is
+noted here until it is written after all. If the kernel still shows a page as it was refused, it is
+a page of a mapping: after a failed write(2) the kernel forgets the page.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from volfs.vfs.inode import File
 
 PAGE = 4096
 PAGES_MAX = 1 << 16
-"""Of a file. More are not noted."""
+"""The most pages that are noted of one file. More are not noted."""
 
 
 Pages = dict[int, tuple[int, int]]
-"""Numbers of pages; the length and checksum of what was to be written."""
+"""The length and checksum of what was to be written, by number of page."""
 
 
 class Refused:
-    """The pages of each file, and checksums of what was to be written."""
+    """For each file, the refused pages, with checksums of what was to be written."""
 
     def __init__(self) -> None:
         self._pages: dict[File, Pages] = {}
 
     def note(self, file: File, offset: int, data: Buffer) -> None:
-        """It could not be written. A write-back begins at a page."""
+        """Note bytes that could not be written. Only a write at the start of a page may be a
+        write-back."""
         if offset % PAGE:
             return
         pages = self._pages.setdefault(file, {})
@@ -39,7 +40,7 @@ class Refused:
                 pages[(offset + start) // PAGE] = len(page), xxh3_64_intdigest(page)
 
     def forget(self, file: File, start: int, end: int) -> None:
-        """These bytes were written, or cut off."""
+        """Forget pages whose bytes were written, or cut off."""
         pages = self._pages.get(file)
         if pages is None:
             return
@@ -49,7 +50,7 @@ class Refused:
             del self._pages[file]
 
     def take(self) -> dict[File, Pages]:
-        """All of them; they are told once."""
+        """Take all pages out, because they are reported once."""
         pages, self._pages = self._pages, {}
         return pages
 

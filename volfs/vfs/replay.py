@@ -1,15 +1,15 @@
-"""What an overlay holds, done again on another version, path by path.
+"""Replay: the changes of an overlay, made again on another version, path by path.
 
-For an overlay whose base is gone: without it nobody can say what the other version has
-that the base had not. So each path that the overlay changed becomes what it says, and
-every other one stays as the version has it:
+It is for an overlay whose base is gone. Without the base nobody can say what the other version has
+that the base had not. So each path that the overlay changed becomes what the overlay says, and
+every other path stays as the version has it:
 
-- a file that was written becomes ours, whole; removed names go, with all below them;
-- of a directory that both have, names are of both, and attributes ours if we changed it;
-- a file that has other attributes alone gets these; its content is ours where the store
-  still has it, else the version's.
+- a file that was written becomes ours, whole; a removed name goes, with all below it;
+- a directory that both have gets the names of both, and our attributes if we changed them;
+- a file of which only attributes were changed gets these attributes. Its content is ours if the
+  store still has it, else the version's.
 
-Where bytes come from is planned first (``plan_contents``), and nothing is changed then.
+``plan_contents`` first plans where bytes come from, and changes nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class Way(enum.Enum):
 
 
 class Needed(NamedTuple):
-    """What the lost base had and the store has not. Without ranges: names."""
+    """The ranges of a file that the lost base had and the store has not. Without ranges, ``path``
+    is a name that was lost."""
 
     path: Path
     missing: list[tuple[int, int]]
@@ -58,7 +59,8 @@ class ContentPlan:
 
 
 def settle(state: MountState, operation: Callable[..., Any], *arguments: Any, **more: Any) -> Any:
-    """As ``Bridge.settle``, in a thread that may wait."""
+    """Run an operation until nothing is missing, as ``Bridge.settle``, in a thread that may
+    wait."""
     while True:
         try:
             return operation(*arguments, **more)
@@ -67,7 +69,8 @@ def settle(state: MountState, operation: Callable[..., Any], *arguments: Any, **
 
 
 def plan_contents(tree: LeftTree, sources: Sources, state: MountState) -> ContentPlan:
-    """Where the content of each file comes from, and what is missing. Changes nothing."""
+    """Plan where the content of each file comes from, and find what is missing. Changes
+    nothing."""
     plan = ContentPlan()
     bound = {left.what for left in tree.items if left.is_bound}
     groups = {left.what.entry.group for left in tree.strays if isinstance(left.what, LeftFile)}
@@ -91,7 +94,7 @@ def _plan_file(
 ) -> None:
     file = left.what
     assert isinstance(file, LeftFile)
-    if file in plan.ways:  # one more name of it
+    if file in plan.ways:  # Another name of the same file.
         if (lost := plan.lost.get(file)) is not None:
             plan.needed.append(lost._replace(path=left.path))
         return
@@ -124,7 +127,7 @@ def _find(state: MountState, path: Path) -> Inode | None:
 
 
 def find_version_groups(state: MountState, groups: set[int]) -> dict[int, list[Path]]:
-    """Where the version has files of these groups of hard links, by path in the mount."""
+    """The paths, in the mount, of the version's files in these link groups, by group."""
     found: dict[int, list[Path]] = {}
     if groups and state.view.snapshot.links:
         root, get = state.root.entry.tree, state.view.reader.get_tree
@@ -151,7 +154,8 @@ class Replay:
         self.known = find_version_groups(state, groups)
 
     def run(self) -> None:
-        """LimitError where the version has no room for it; StoreError."""
+        """Make all changes of the overlay. LimitError if the version has no room for them;
+        StoreError."""
         for left in self.tree.items:
             if left.what is None:
                 self.remove(left.path)
@@ -183,7 +187,7 @@ class Replay:
         return above.ino
 
     def remove(self, path: Path) -> None:
-        """A name, and all below it. No recursion: it may be deep."""
+        """Remove a name, and all below it. No recursion, because it may be deep."""
         waiting = [(path, False)]
         while waiting:
             at, is_empty = waiting.pop()
@@ -242,7 +246,7 @@ class Replay:
         self.fill(there, file)
 
     def find_of_version(self, file: LeftFile) -> File | None:
-        """The inode of the very file with hard links, where the version has it still."""
+        """The inode of the same hard-linked file, if the version still has it."""
         for path in self.known.get(file.entry.group, ()):
             there = self.find(path)
             if isinstance(there, File) and there.entry.group == file.entry.group:
@@ -272,7 +276,7 @@ class Replay:
             self.gather(inode, file)
 
     def gather(self, inode: File, file: LeftFile) -> None:
-        """Copy what the file needs of its base: the store has not all of that."""
+        """Copy to scratch what the file needs of its base, of which the store has only parts."""
         assert inode.extents is not None, "its content was set"
         for piece in file.extents.pieces:
             if piece.source == BASE:
@@ -291,7 +295,8 @@ class Replay:
 
 
 def _may_become(there: Entry, file: Entry) -> bool:
-    """Whether a file of the version may be changed to be ours: nobody else has it."""
+    """Whether a file of the version may be changed to be ours: it has the same kind, and no other
+    link group."""
     same = there.kind == file.kind and there.group in (0, file.group)
     plain = there.kind == FileKind.FILE or (there.inline, there.rdev) == (file.inline, file.rdev)
     return same and plain

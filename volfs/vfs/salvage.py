@@ -1,7 +1,7 @@
-"""What is left of an overlay, damaged or not: every record and byte whose checksum is right.
+"""Salvage: every record and byte of an overlay, damaged or not, whose checksum is right.
 
-For export alone. Nothing is written, and neither LMDB nor the store is needed; the
-caller has the session's lock. What is lost is named; nothing takes its place.
+This is for export and rebase. Nothing is written, and neither LMDB nor the store is needed. The
+caller has the session's lock. What is lost is named, and nothing takes its place.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ READ_SIZE = 1 << 20
 class Salvaged(NamedTuple):
     recorded: Recorded
     doubtful: set[int]
-    """Files some of whose pieces have no record: what no piece covers is not known."""
+    """Files of which some pieces have no record: it is not known what is where no piece is."""
     problems: list[str]
 
 
 def salvage_catalog(directory: Path) -> Salvaged:
-    """The records that are whole. DamagedObjectError where nothing can be read at all."""
+    """The records that are whole. DamagedObjectError if nothing can be read at all."""
     found = read_page_rows(directory)
     problems = [f"catalog: {problem}" for problem in found.problems]
     recorded = Recorded(None, {}, [], {}, {}, {})
@@ -71,7 +71,7 @@ def _take(recorded: Recorded, row: Row) -> Recorded:
 
 
 def _drop_impossible(recorded: Recorded, problems: list[str]) -> set[int]:
-    """Forget pieces that cannot be; the files that lack some."""
+    """Drop pieces that cannot be right. Returns the files that lack pieces."""
     doubtful: set[int] = set()
     for ino, inode in recorded.inodes.items():
         pieces = recorded.pieces.get(ino, [])
@@ -85,7 +85,8 @@ def _drop_impossible(recorded: Recorded, problems: list[str]) -> set[int]:
 
 
 class Part(NamedTuple):
-    """Bytes of an arena from ``offset``; None where they are lost, and why."""
+    """Bytes of an arena from ``offset``. If they are lost, ``data`` is None and ``problem`` says
+    why."""
 
     offset: int
     length: int
@@ -94,7 +95,7 @@ class Part(NamedTuple):
 
 
 class ScratchReader:
-    """Reads arenas, and believes what is under a sum that is right, block by block."""
+    """Reads arenas, and trusts only bytes under a right sum, block by block."""
 
     def __init__(self, directory: Path, sums: dict[int, dict[int, BlockSums]]) -> None:
         self._directory = directory
@@ -107,7 +108,7 @@ class ScratchReader:
                 os.close(descriptor)
 
     def iter_parts(self, arena: int, offset: int, length: int) -> Iterator[Part]:
-        """Parts that cover a range exactly."""
+        """Yield the parts that cover a range exactly."""
         end = offset + length
         while offset < end:
             stop = min(end, floor_block(offset) + READ_SIZE)
@@ -134,7 +135,7 @@ class ScratchReader:
     def _split(
         self, arena: int, first: int, data: memoryview, start: int, end: int
     ) -> list[tuple[int, int]]:
-        """All at once where all is sound, else block by block."""
+        """The whole range if all of it is sound, else its blocks."""
         if self._is_sound(arena, first, data, start, end):
             return [(start, end)]
         edges = [start, *range(floor_block(start) + BLOCK, end, BLOCK), end]
@@ -168,5 +169,5 @@ class ScratchReader:
 
 
 def explain(error: DataError) -> str:
-    """Why bytes of the base are not there."""
+    """Say why bytes of the base are not there."""
     return f"of the version that it stands on: {error}"

@@ -1,10 +1,9 @@
 """Scratch: the bytes of uncommitted writes, in one sparse file per generation, an *arena*.
 
-A write goes to fresh room, or over the file's own bytes where these were written
-since the last flush: what was flushed stays as it is, so that its sums stay right
-whatever dies. Fresh room is what no file needs any more, and else at the end of the
-current arena. A sealed arena is not written until its commit has failed; it is
-deleted once everything in it has been committed.
+A write goes to fresh room, or over the file's own bytes if these were written since the last
+flush. Flushed bytes stay as they are, so that their sums stay right whatever dies. Fresh room is
+room that no file needs any more, else the end of the current arena. A sealed arena is not written
+again unless its commit fails, and is deleted once everything in it has been committed.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from volfs.vfs.inode import Run
 
 RUN_MAX = 1 << 20
 SLACK = 16 << 20
-"""Bytes of free room that are kept for writes, and as many as files have."""
+"""Bytes of free room that are kept for writes, in addition to as many as files have."""
 
 
 class Summed(NamedTuple):
@@ -38,16 +37,17 @@ class Summed(NamedTuple):
 
 
 class Scratch:
-    """The arenas of one session's directory. One thread writes; any may read."""
+    """The arenas of one session's directory. One thread writes, and any may read."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.current = 0
         self._arenas: dict[int, Arena] = {}
         self._sealed = 0
-        """The last arena that a commit under way reads: nothing dies in them meanwhile."""
+        """The last arena that a commit under way reads. Nothing dies in the sealed arenas
+        meanwhile."""
         self._closed = self._closed_before = 0
-        """The last arena that is not written any more: it was sealed for a commit."""
+        """The last arena that is no longer written, because it was sealed for a commit."""
         self._free = FreeRoom()
         self._has_new_name = False
         self._end = 0
@@ -55,7 +55,7 @@ class Scratch:
     # --- arenas ----------------------------------------------------------
 
     def find_room(self) -> int:
-        """Bytes that its disk has free. StoreError."""
+        """The bytes that are free on the disk of the directory. StoreError."""
         try:
             disk = os.statvfs(self.directory)
         except OSError as error:
@@ -63,7 +63,7 @@ class Scratch:
         return disk.f_bavail * disk.f_frsize
 
     def open_arenas(self) -> None:
-        """Open what a former daemon left; new writes go to an arena of their own."""
+        """Open the arenas that a former daemon left. New writes go to a new arena."""
         for path in sorted(self.directory.glob("*.arena")):
             number = int(path.stem)
             self._arenas[number] = Arena(number, os.open(path, os.O_RDWR | os.O_CLOEXEC))
@@ -71,7 +71,8 @@ class Scratch:
         self._next_arena()
 
     def restore(self, sums: dict[int, dict[int, BlockSums]], pieces: Iterable[Piece]) -> None:
-        """What a former daemon recorded of its arenas, and what files have of them."""
+        """Take over what a former daemon recorded of its arenas, and note the bytes that files
+        have in them."""
         live: dict[int, Ranges] = {number: [] for number in (*self._arenas, *sums)}
         for piece in pieces:
             if piece.source >= 0:
@@ -88,22 +89,23 @@ class Scratch:
         self._end = 0
 
     def seal(self) -> int:
-        """Close the current arena; return its number. The next write makes a new one."""
+        """Close the current arena, and return its number. The next write makes a new arena."""
         self._closed_before, self._closed = self._closed, self.current
         self._sealed = self.current
         self._next_arena()
         return self._sealed
 
     def end_commit(self, *, has_failed: bool) -> None:
-        """Nobody reads what was sealed any more; if it failed, it may be written again."""
+        """Note that nobody reads the sealed arenas any more. If the commit failed, they may be
+        written again."""
         self._sealed = 0
         if has_failed:
             self._closed = self._closed_before
 
     def drop_arenas(self, last: int, keep: Collection[int]) -> list[Arena]:
-        """Let go of the arenas up to ``last`` but ``keep``: nothing refers to them any more.
+        """Drop the arenas up to ``last`` except ``keep``, because nothing refers to them any more.
 
-        They are to be deleted by ``delete``.
+        ``delete`` then deletes their files.
         """
         dropped = [self._arenas.pop(n) for n in list(self._arenas) if n <= last and n not in keep]
         for arena in dropped:
@@ -111,7 +113,7 @@ class Scratch:
         return dropped
 
     def delete(self, dropped: list[Arena]) -> None:
-        """From a thread: a disk may hang."""
+        """Close and delete arenas. In a thread, because a disk may hang."""
         for arena in dropped:
             arena.close()
             remove_file(self._path(arena.number))
@@ -124,7 +126,7 @@ class Scratch:
     # --- flush -----------------------------------------------------------
 
     def take(self) -> list[Work]:
-        """What a flush is to do; from now on the bytes written so far stay as they are."""
+        """The work of a flush. The bytes written so far stay as they are from now on."""
         arenas = list(self._arenas.values())
         works = (arena.take(is_sealed=arena.number <= self._sealed) for arena in arenas)
         return [work for work in works if work is not None]
@@ -134,10 +136,10 @@ class Scratch:
             work.arena.give_back(work)
 
     def sync(self, committed: int = 0) -> None:
-        """Make what was written so far to arenas after ``committed`` durable. From any thread.
+        """Make the bytes written so far to arenas after ``committed`` durable. In any thread.
 
-        An arena that failed once fails for ever: the kernel would call a second
-        fdatasync a success. What is written from then on goes to another one.
+        An arena that failed once fails for ever, because the kernel would call a second fdatasync
+        a success. Later writes go to another arena.
         """
         for number, arena in list(self._arenas.items()):
             if number > committed:
@@ -148,7 +150,7 @@ class Scratch:
             self._sync_names()
 
     def sum_up(self, works: list[Work], committed: int = 0) -> list[Summed]:
-        """The sums of what was synced, but of arenas up to ``committed``. From a thread."""
+        """The sums of what was synced, except in arenas up to ``committed``. In a thread."""
         return [
             Summed(work.arena, work.arena.sum_up(work), work.dead)
             for work in works
@@ -156,7 +158,7 @@ class Scratch:
         ]
 
     def settle(self, summed: list[Summed]) -> list[Room]:
-        """They are recorded: what is dead is free. Returns room to ``punch``."""
+        """Take over recorded sums, and free the dead blocks. Returns the room to ``punch``."""
         found: list[Room | None] = []
         for arena, sums, dead in summed:
             if arena.number in self._arenas:
@@ -169,7 +171,7 @@ class Scratch:
         return [room for room in found if room is not None]
 
     def punch(self, rooms: list[Room]) -> None:
-        """Give room back to the disk. From a thread."""
+        """Give room back to the disk. In a thread."""
         for number, start, end in rooms:
             if (arena := self._arenas.get(number)) is not None:
                 arena.punch(start, end)
@@ -179,7 +181,8 @@ class Scratch:
             os.fdatasync(arena.descriptor)
             links = os.fstat(arena.descriptor).st_nlink
         except OSError as error:
-            if arena.number in self._arenas:  # else dropped meanwhile: it has been committed
+            # An arena that was dropped meanwhile has been committed.
+            if arena.number in self._arenas:
                 arena.is_refused = True
                 raise to_overlay_error("scratch", error) from error
             return
@@ -203,9 +206,9 @@ class Scratch:
     # --- bytes -----------------------------------------------------------
 
     def write(self, extents: ExtentMap, run: Run | None, offset: int, data: Buffer) -> Run | None:
-        """Put bytes of a file. OutOfSpaceError, and then nothing changed.
+        """Write bytes of a file. OutOfSpaceError, and then nothing has changed.
 
-        ``run`` is the room where its last write ended, as that write returned it.
+        ``run`` is the room where the file's last write ended, as that write returned it.
         """
         hot = self._find_hot(extents, offset, offset + len(data))
         if hot is not None:
@@ -228,23 +231,25 @@ class Scratch:
         return run
 
     def truncate(self, extents: ExtentMap, run: Run | None, size: int) -> Run | None:
-        """Cut a file, or extend it with zeros. Where its next write may go on, as ``write``."""
+        """Cut a file, or extend it with zeros. Returns the room where its next write may go on, as
+        ``write``."""
         self.release(extents.truncate(size))
-        # Beyond the end, its last block may be dead now.
+        # Beyond the new end, the last block of the run may be dead now.
         return None if run is not None and run.logical > size else run
 
     def read(self, number: int, offset: int, length: int) -> Buffer:
-        """Exactly ``length`` bytes. From any thread. DamagedObjectError."""
+        """Exactly ``length`` bytes. In any thread. DamagedObjectError."""
         return self._find(number).read(offset, length)
 
     def read_sound(self, number: int, offset: int, length: int) -> Buffer:
-        """As ``read``, for what is to be published. StoreUnavailableError where it may be wrong."""
+        """As ``read``, for bytes that are to be published. StoreUnavailableError if they may be
+        wrong."""
         arena = self._find(number)
         self._check_sound(arena)
         return arena.read(offset, length)
 
     def release(self, pieces: Iterable[Piece]) -> None:
-        """Note that replaced pieces need their room no more."""
+        """Note that replaced pieces do not need their room any more."""
         for piece in pieces:
             if (arena := self._arenas.get(piece.source)) is not None:
                 arena.release(piece.offset, piece.offset + piece.end - piece.start)
@@ -261,7 +266,8 @@ class Scratch:
         return number > self._closed and arena is not None and not arena.is_refused
 
     def _find_hot(self, extents: ExtentMap, offset: int, end: int) -> Piece | None:
-        """Where these bytes are already, if they are in one piece and may be written over."""
+        """The piece that has these bytes already, if it is a single one and may be written
+        over."""
         if end > extents.size:
             return None
         piece = next(extents.iter_pieces(offset, end))
@@ -274,10 +280,11 @@ class Scratch:
         return run is not None and run.logical == offset and self._is_open(run.arena)
 
     def _widen(self, extents: ExtentMap, offset: int, data: Buffer) -> tuple[int, Buffer]:
-        """With what scratch has beside it in the same blocks of the file.
+        """The bytes to write, with the bytes beside them that scratch has in the same blocks of
+        the file.
 
-        Else small writes in between, each flushed, would leave each a block of their
-        own, and a piece.
+        Otherwise many small writes, each of them flushed, would each leave a block and a piece of
+        its own.
         """
         end = offset + len(data)
         start, stop = floor_block(offset), min(ceil_block(end), extents.size)
@@ -290,17 +297,17 @@ class Scratch:
         try:
             heads, tails = map(self._read_pieces, (reversed(before), after))
         except DamagedObjectError:
-            return offset, data  # whoever reads them is told
+            return offset, data  # A reader of these bytes gets the error.
         return offset - len(heads), b"".join((heads, data, tails))
 
     def _read_pieces(self, pieces: Iterable[Piece]) -> bytes:
         return b"".join(self.read(p.source, p.offset, p.end - p.start) for p in pieces)
 
     def _reserve(self, run: Run | None, offset: int, length: int) -> Run:
-        """Room for ``length`` bytes, going on where the file's last write ended if it can.
+        """Room for ``length`` bytes, where the file's last write ended if possible.
 
-        A run that goes on gets twice the room each time: files that grow in turn
-        are in few pieces each, and what is written here and there takes what it needs.
+        A run that goes on gets twice the room each time. Files that grow in turn then have few
+        pieces each, and a scattered write takes only what it needs.
         """
         if run is None or not self._goes_on(run, offset):
             room = ceil_block(length)
@@ -315,7 +322,7 @@ class Scratch:
         return Run(*self._find_room(room), room, offset)
 
     def _find_room(self, length: int) -> tuple[int, int]:
-        """Fresh room of so many bytes: the arena, and where in it."""
+        """Find fresh room for ``length`` bytes: the arena, and the offset in it."""
         found = self._free.take(length, self._closed)
         if found is not None and self._is_open(found[0]):
             return found

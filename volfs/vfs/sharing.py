@@ -1,8 +1,8 @@
-"""Close-to-open: what the mount of a network file system does at opens and closes.
+"""Close-to-open: what a network file system's mount does at opens and closes.
 
-Whoever opens or looks sees what was published before; whoever closes a file
-that he wrote returns once that is published. One commit runs at a time, and
-those who close meanwhile share the next (docs/decisions/0017).
+A program that opens or looks sees all that was published before. A program that closes a file that
+it wrote returns once that is published. One commit runs at a time, and programs that close
+meanwhile share the next (docs/decisions/0017).
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from volfs.volume.commit import CommitNote
 
 NOTE = CommitNote(auto=True)
 SETTLE_EVERY = 64
-"""Commits; each leaves an arena and something in the lease."""
+"""Commits between two calls of ``settle``. Each commit leaves an arena and some needs in the
+lease."""
 
 
 class _Round:
-    """One commit for everybody who waits for it."""
+    """One commit, for all callers that wait for it."""
 
     def __init__(self) -> None:
         self.is_over = False
@@ -42,11 +43,12 @@ class Sharing:
         self._turn = trio.Lock()
         self._next = _Round()
         self._closing: Counter[int] = Counter()
-        """Files whose content is published although they are open for writing."""
+        """How many closes and syncs are publishing each file, whose content is published although
+        it is open for writing."""
         self.commits = 0
 
     async def revalidate(self) -> None:
-        """Show what was published before the call."""
+        """Show the version that was newest at the call."""
         committer = self._committer
         if await committer.find_head() != committer.state.view.head:
             await committer.follow()
@@ -54,19 +56,19 @@ class Sharing:
     # --- publishing ------------------------------------------------------
 
     async def close(self, number: int) -> None:
-        """Return once what was written through a handle is published. Errors as of a commit."""
+        """Return once what was written through a handle is published. The errors of a commit."""
         if self._files.handle(number).writes:
             await self.sync(number)
 
     async def sync(self, number: int) -> None:
-        """Return once what was written to a handle's file is published. Errors as of a commit."""
+        """Return once what was written to a handle's file is published. The errors of a commit."""
         handle = self._files.handle(number)
         if handle.writes:
             await self._committer.bridge.settle(self._names.put_back, handle.file)
         await self.commit_file(handle.file)
 
     async def release(self, number: int) -> None:
-        """The handle is gone; what was written through a mapping after the close is published."""
+        """Release a handle, then publish what was written through a mapping after the close."""
         handle = self._files.handle(number)
         is_last = handle.writes and self._files.count_writers(handle.file) == 1
         if is_last:
@@ -76,7 +78,7 @@ class Sharing:
             await self.commit_file(handle.file)
 
     async def commit_file(self, file: File) -> None:
-        """As ``commit``, with the content of a file that may be open for writing."""
+        """As ``commit``, and publish the content of a file even if it is open for writing."""
         if not self._committer.state.overlay.has(file):
             return
         self._closing[file.ino] += 1
@@ -84,12 +86,12 @@ class Sharing:
             await self.commit()
         finally:
             self._closing[file.ino] -= 1
-            self._closing += Counter()  # without those that are zero
+            self._closing += Counter()  # Adding an empty Counter drops the zeros.
 
     async def commit(self) -> None:
-        """Return once what was changed before the call is published. Errors as of a commit.
+        """Return once what was changed before the call is published. The errors of a commit.
 
-        The content of files that are open for writing is not: a close or fsync publishes that.
+        The content of files that are open for writing is left out: a close or fsync publishes it.
         """
         if self._committer.state.overlay.is_clean:
             return
@@ -113,9 +115,10 @@ class Sharing:
             await self._committer.settle()
 
     def _seal(self) -> SealedGeneration | None:
-        """What there is but the content of files that are open for writing; None if nothing.
+        """Seal all changes except the content of files that are open for writing; None if there
+        are none.
 
-        Who comes from now on shares the next round.
+        Callers that come from now on share the next round.
         """
         self._next = _Round()
         overlay = self._committer.state.overlay

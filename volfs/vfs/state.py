@@ -1,4 +1,4 @@
-"""What the rooms of one mount share, and the few rules that all of them need."""
+"""The state that the parts of one mount share, and the few rules that all of them need."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ from volfs.vfs.scratch import Scratch
 from volfs.vfs.view import View
 
 PLACES = 1 << 16
-"""File handles of so many inodes still open after the kernel forgot them; about 15 MB."""
+"""The number of unloaded inodes whose place is remembered, so that their file handles still open;
+about 15 MB."""
 
 
 @dataclass(slots=True)
 class SpaceUsage:
-    """Inodes and bytes of data of this view: the version's, and what the overlay adds."""
+    """The inodes and the bytes of data that a mount shows: the version's, and what the overlay
+    adds."""
 
     inodes: int
     data: int
 
     def move(self, old: Totals, new: Totals) -> None:
-        """What was counted as ``old`` is ``new`` now."""
+        """Count as ``new`` what was counted as ``old``."""
         self.inodes += new.inodes - old.inodes
         self.data += counted_data(new) - counted_data(old)
 
 
 class Mappable(NamedTuple):
-    """A file that may be mapped for writing: the kernel may hold back what was written to it."""
+    """A file that may be mapped for writing. The kernel may hold back what was written to it."""
 
     ino: int
     path: bytes
@@ -62,7 +64,7 @@ class MountState:
     """Whether versions change under open files (``Committer.follow``)."""
     inodes: InodeTable = field(default_factory=InodeTable)
     places: LruMap[int, tuple[int, bytes]] = field(default_factory=lambda: LruMap(PLACES))
-    """Where unloaded inodes were, by number: the directory's number, and the name."""
+    """The former places of unloaded inodes, by number: the directory's number, and the name."""
     usage: SpaceUsage = field(init=False)
     uncounted: set[File] = field(default_factory=set)
     """Files that changed since ``usage`` last counted their bytes of data."""
@@ -70,7 +72,7 @@ class MountState:
     open_mappable: dict[File, int] = field(default_factory=dict)
     """How often each file is open for reading and writing: a shared mapping needs both."""
     refused: Refused = field(default_factory=Refused)
-    """Pages of these files that could not be written."""
+    """The pages that could not be written, by file."""
 
     def __post_init__(self) -> None:
         totals = self.view.snapshot.totals
@@ -87,9 +89,9 @@ class MountState:
     def get(self, ino: int) -> Inode:
         """The inode of a number that the kernel was told.
 
-        StaleInodeError for one that a reload left behind: the kernel then looks the
-        path up again, which leads it to the new one. But who ``follows`` may find
-        another one each time: there a file that was looked up just now still answers.
+        StaleInodeError for an inode that a reload left behind: the kernel then looks the path up
+        again, which leads it to the new inode. A mount that ``follows`` may have a newer inode at
+        each lookup, so there a file that was looked up a moment ago still answers.
         """
         inode = self.inodes.find(ino)
         if inode is None or (inode.stale and not (self.follows and isinstance(inode, File))):
@@ -103,10 +105,11 @@ class MountState:
         count = self.open_mappable.pop(file, 0) + change
         if count:
             self.open_mappable[file] = count
-            self.overlay.sign[0] = 1  # what is written through a mapping is not told
+            self.overlay.sign[0] = 1  # Writes through a mapping are not reported.
 
     def share_sign(self, sign: memoryview) -> None:
-        """Let other processes see whether there may be something to commit."""
+        """Let other processes see whether there may be something to commit, through the byte
+        ``sign``."""
         self.overlay.sign = sign
         sign[0] = 1
         self.settle_sign()
@@ -117,9 +120,9 @@ class MountState:
             self.overlay.sign[0] = 0
 
     def find_again(self, ino: int) -> Inode:
-        """What a file handle means: an inode of the table, or one that was unloaded. Miss.
+        """The inode that a file handle means, from the table, or loaded again. Miss.
 
-        StaleInodeError where it is not there any more, or was forgotten too long ago.
+        StaleInodeError if the file is no longer at its place, or was forgotten too long ago.
         """
         names: list[bytes] = []
         above = ino
@@ -140,7 +143,8 @@ class MountState:
         return self.get(ino)
 
     def child(self, directory: Directory, name: bytes) -> Inode | None:
-        """What a name means in a directory, loaded if need be. Miss."""
+        """The inode that a name means in a directory, loaded if need be; None if there is none.
+        Miss."""
         if name in directory.children:
             return directory.children[name]
         entry = find_entry(self.view.reader.get_tree, directory.entry.tree, name)
@@ -157,9 +161,9 @@ class MountState:
         return self.load(directory, entry.name, whole)
 
     def load(self, directory: Directory, name: bytes, entry: Entry) -> Inode:
-        """An inode for a name; of a hard-linked file the one that it has, if any.
+        """An inode for a name. For a hard-linked file, the inode that it already has, if any.
 
-        ``entry`` says all about it: for a hard-linked file that is its group's record.
+        ``entry`` has all attributes: for a hard-linked file it is the record of the group.
         """
         if not entry.group:
             return self.inodes.add(entry, directory, name)
@@ -174,11 +178,11 @@ class MountState:
         return file
 
     def in_view(self, directory: Directory, name: bytes) -> Entry | None:
-        """What the view has under a name, whatever the overlay says. Miss."""
+        """The entry that the view has under a name, whatever the overlay says. Miss."""
         return find_entry(self.view.reader.get_tree, directory.entry.tree, name)
 
     def count(self, directory: Directory) -> int:
-        """How many names a directory has. Miss."""
+        """The number of names in a directory. Miss."""
         if directory.count is None:
             count = count_entries(self.view.reader.get_tree, directory.entry.tree)
             for name in directory.changed:
@@ -188,16 +192,16 @@ class MountState:
         return directory.count
 
     def recount_usage(self) -> None:
-        """Add up from the view and the overlay what ``usage`` keeps track of. O(changes). Miss."""
+        """Compute ``usage`` anew from the view and the overlay. O(changes). Miss."""
         totals = self.view.snapshot.totals
         usage = SpaceUsage(totals.inodes, counted_data(totals))
         groups: Counter[int] = Counter()
-        """Names that each group has more than the view says."""
+        """For each group, how many more names it has than in the view."""
         trees: Counter[Oid] = Counter()
-        """The view's trees that are bound more often than it says."""
+        """For each tree of the view, how often it is bound more than in the view."""
         for inode in self.overlay.uncommitted().values():
             if inode.parent is None and inode.ino != ROOT_INO:
-                continue  # removed while its commit was under way
+                continue  # The inode was removed while its commit was under way.
             if isinstance(inode, Directory):
                 for name in inode.changed:
                     now, before = inode.children[name], self.in_view(inode, name)
@@ -221,7 +225,7 @@ class MountState:
         self.uncounted.clear()
 
     def count_uncounted(self) -> None:
-        """Bring ``usage`` up to date. O(changed files). Miss."""
+        """Bring the bytes of data in ``usage`` up to date. O(changed files). Miss."""
         while self.uncounted:
             file = next(iter(self.uncounted))
             before = file.counted
@@ -230,7 +234,8 @@ class MountState:
             self.uncounted.discard(file)
 
     def count_committed(self, file: File) -> None:
-        """A commit may store zeros as a hole, and a small hole as zeros."""
+        """Count a file's data as a commit stored it, which may store zeros as a hole, and a small
+        hole as zeros."""
         if not file.entry.links:
             return
         if file.extents is None:
@@ -241,14 +246,14 @@ class MountState:
             self.uncounted.add(file)
 
     def get_counted(self, file: Inode) -> int:
-        """The bytes of data that ``usage`` has for a file."""
+        """The bytes of data that ``usage`` has counted for a file."""
         if isinstance(file, File) and (file.extents is not None or file in self.uncounted):
             return file.counted
         entry = file.entry
         return counted_data(Totals(1, 0, entry.size, data=entry.data))
 
     def _count_anew(self, inode: Inode | None) -> Totals:
-        """What an inode adds to the totals, its bytes of data as they are now. Miss."""
+        """The totals that an inode adds, with its bytes of data as they are now. Miss."""
         totals = _totals_of(inode.entry if inode else None)
         if not isinstance(inode, File):
             return totals
@@ -265,7 +270,8 @@ class MountState:
                     waiting.append(entry.tree)
 
     def _group_totals(self, group: int, more: int) -> tuple[Totals, Totals]:
-        """What a hard-linked file adds to the view's totals, and with ``more`` names to ours."""
+        """The totals that a hard-linked file adds in the view, and those that it adds here, where
+        it has ``more`` names."""
         links = self.view.snapshot.links
         record = find_entry(self.view.reader.get_tree, links, group_name(group))
         now = self.inodes.by_group.get(group)
@@ -283,12 +289,14 @@ class MountState:
             raise ReadOnlyMountError("the mount is read-only")
 
     def check_room(self, directory: Directory, *, inodes: int) -> None:
-        """LimitError if a directory cannot take a name, or the volume ``inodes`` more."""
+        """LimitError if a directory cannot take one more name, or the volume cannot take
+        ``inodes`` more."""
         self.profile.check_entries(self.count(directory) + 1, directory.path)
         self.profile.check_inodes(self.usage.inodes + inodes)
 
     def touch_names(self, directory: Directory, *, subdirectories: int = 0) -> None:
-        """A directory's names changed: so did its times, and perhaps its links."""
+        """Update a directory after its names changed: its times, and perhaps its count of
+        subdirectories."""
         now = self.clock()
         entry = directory.entry
         self.overlay.touch(
@@ -304,11 +312,12 @@ class MountState:
     # --- letting go ------------------------------------------------------
 
     def remember(self, inode: Inode) -> None:
-        """The kernel was told of an inode once more."""
+        """Count one more lookup: the kernel was given the inode once more."""
         inode.lookups += 1
 
     def forget(self, ino: int, lookups: int) -> None:
-        """The kernel forgets an inode so many times. Never raises."""
+        """Take ``lookups`` off an inode's lookup count, because the kernel forgets it. Never
+        raises."""
         inode = self.inodes.find(ino)
         if inode is not None:
             inode.lookups = max(0, inode.lookups - lookups)
@@ -317,7 +326,7 @@ class MountState:
     def drop_if_idle(self, inode: Inode) -> None:
         """Unload an inode that neither the kernel, a handle nor the overlay needs.
 
-        Then the directories that were only loaded for it.
+        Then unload the directories that were loaded only for it.
         """
         waiting = [inode]
         while waiting:
@@ -345,7 +354,7 @@ class MountState:
         return not any(name in parent.changed for parent, name in self.names(inode))
 
     def _unload(self, inode: Inode) -> list[Inode]:
-        """Forget an inode; the directories that had it."""
+        """Unload an inode. The directories that had it."""
         names = self.names(inode)
         for directory, name in names:
             self.inodes.keep_number(inode, directory, name)
@@ -355,7 +364,7 @@ class MountState:
         return [directory for directory, _ in names]
 
     def names(self, inode: Inode) -> list[tuple[Directory, bytes]]:
-        """Where an inode is bound, as far as that is loaded."""
+        """The places where an inode is bound, as far as they are loaded."""
         if isinstance(inode, File) and inode.entry.group:
             return list(inode.aliases)
         return [(inode.parent, inode.name)] if inode.parent is not None else []

@@ -1,8 +1,7 @@
-"""``reload --touch``: files that a reload brings get the present as their time.
+"""``reload --touch``: files that arrive with a reload get the present as their time.
 
-Versions keep the times at which files were written, so a file may be new here and look
-older than what was made from its former content. The new times are changes of the
-overlay like any others.
+Versions keep the times at which files were written, so a file may be new here and look older than
+a product of its former content. The new times are changes of the overlay like any others.
 """
 
 from __future__ import annotations
@@ -20,7 +19,8 @@ _BROUGHT = (ChangeKind.ADDED, ChangeKind.MODIFIED, ChangeKind.TYPE_CHANGED)
 
 
 def list_arrived(get: GetTree, before: Snapshot, now: Snapshot, sub_path: Path) -> list[Path]:
-    """Below ``sub_path``, all but directories that are new, or have other content or times."""
+    """The paths below ``sub_path`` that are new, or have other content or times. No
+    directories."""
     depth = len(sub_path)
     return [
         change.path[depth:]
@@ -36,7 +36,10 @@ def _has_arrived(change: Change) -> bool:
 
 
 def touch_arrived(state: MountState, path: Path, now: int) -> KernelNotice | None:
-    """Give a file of the view this time. None where the path is ours, or has been touched. Miss."""
+    """Give a file of the view this time.
+
+    None if the path is changed in the overlay, or the file is. Miss.
+    """
     inode: Inode | None = state.root
     is_ours = False
     for name in path:

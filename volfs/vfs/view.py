@@ -11,7 +11,7 @@ from volfs.store.contract.refs import Head
 from volfs.volume.version_reader import Reader
 
 FETCHED_MAX = 64
-"""More than there can be fetches at a time."""
+"""The number of fetched objects that are kept: more than there are fetches at a time."""
 
 
 class Miss(Exception):  # noqa: N818 - not an error: a request to fetch and run again
@@ -23,10 +23,10 @@ class Miss(Exception):  # noqa: N818 - not an error: a request to fetch and run 
 
 
 class View:
-    """A version and the objects below it. ``reader`` raises ``Miss`` rather than wait.
+    """A version and the objects below it. ``reader`` raises ``Miss`` instead of waiting.
 
-    ``head`` names the published version that the snapshot stands on: after a
-    commit the snapshot is our own local tree, which ``head`` need not equal.
+    ``head`` names the published version that the snapshot stands on. After a commit the snapshot
+    is our own local tree, and need not be equal to the version of ``head``.
     """
 
     def __init__(self, objects: Objects, head: Head, snapshot: Snapshot, sub_path: Path) -> None:
@@ -44,13 +44,13 @@ class View:
         return data
 
     def fetch(self, oid: Oid) -> bytes:
-        """Load an object, waiting as long as it takes. From a thread."""
+        """Load an object, and wait as long as that takes. Called in a thread."""
         return self.objects.load_object(oid)
 
     def keep(self, oid: Oid, data: bytes) -> None:
-        """Have an object at hand for the next reading of it.
+        """Keep an object ready for the next read of it.
 
-        Which may never come: another operation was faster, or the one that asked has failed.
+        That read may never come: another operation was faster, or the one that asked has failed.
         """
         self._fetched.pop(oid, None)
         self._fetched[oid] = data
