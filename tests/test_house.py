@@ -177,8 +177,6 @@ CALLED_IN = {
     "CDLL": {"volfs/system/libc.py"},
     "flock": {
         "volfs/system/locks.py",
-        "volfs/bucketfs/staging.py",  # and waits for who has it
-        "volfs/buckets/cache_place.py",  # a file that several processes lock for moments
         "volfs/store/embedded/tables/tables.py",  # and waits for those who share it
     },
 }

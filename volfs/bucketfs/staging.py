@@ -8,10 +8,10 @@ discarded by name, as what a dead daemon left is.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import secrets
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -20,6 +20,7 @@ from volfs.bucketfs.names import Facts
 from volfs.bucketfs.staged import DATA, JOURNAL, Staged, create_staged, keeping
 from volfs.errors import LocalFileError
 from volfs.system.files import replace_file
+from volfs.system.locks import try_lock
 
 BUCKETS, FACTS, LOCK = "buckets", "bucket.json", "lock"
 
@@ -47,23 +48,24 @@ class Staging:
         self._path: Path | None = None
         self._lock = -1
         self._last = 0
+        self.left_name = ""
+        """What the directory of the newest of these is called."""
         self.left = 0
         """Files that were left, since the mount began."""
-
-    @property
-    def left_name(self) -> str:
-        return f"{self.name}.left"
 
     def create(self, key: str, base: Facts | None) -> Staged:
         """Bytes for a file that is about to be written. OutOfSpaceError, LocalFileError."""
         if self._path is None:
-            self._path, self._lock = self._make(self.name)
+            made = self._make(self.name)
+            assert made is not None, "a name that nobody else has"
+            self._path, self._lock = made
         self._last += 1
         return create_staged(self._path / f"{self._last}", key, base)
 
     def leave(self, staged: Staged) -> None:
         """Keep what could not be uploaded, for who asks for it by name."""
-        path, lock = self._make(self.left_name)
+        path, lock = self._make_left()
+        self.left_name = path.name
         try:
             stem = path / f"{self._last}-{secrets.token_hex(2)}"
             with keeping():
@@ -85,15 +87,22 @@ class Staging:
         self._path = None
         return stays or bool(self.left)
 
-    def _make(self, name: str) -> tuple[Path, int]:
-        """The directory, and its lock, taken."""
+    def _make_left(self) -> tuple[Path, int]:
+        """The directory of what is left: another one while somebody is at the former."""
+        names = (f"{self.name}.left{number or ''}" for number in count())
+        return next(filter(None, map(self._make, names)))
+
+    def _make(self, name: str) -> tuple[Path, int] | None:
+        """The directory, and its lock, taken; None if somebody has that."""
         if self._parent is None:
             raise LocalFileError("no home directory, and no VOLFS_STATE_DIR: nowhere to write to")
         path = self._parent / BUCKETS / name
         with keeping():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not try_lock(lock):
+                os.close(lock)
+                return None
             if not (path / FACTS).exists():
                 facts = msgspec.json.encode(self._facts)
                 replace_file(path / FACTS, facts, beside=f"{FACTS}.new", durable=False)
