@@ -1,4 +1,4 @@
-"""One gc or repair at a time, and packs that nobody else writes to meanwhile."""
+"""Locks of care: one gc or repair at a time, and packs that nobody else writes to meanwhile."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from volfs.system.locks import try_lock
 
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
-    """One gc or repair at a time. ConflictError if another runs; it ends with its process."""
+    """Allow one gc or repair at a time. ConflictError if another runs. The lock ends with its
+    process."""
     with store_errors(f"{directory}"):
         fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -28,7 +29,8 @@ def alone(directory: Path) -> Iterator[None]:
 
 
 class HeldPack:
-    """A pack's lock, as long as this lives: nobody writes to the pack meanwhile."""
+    """The lock of a pack, held as long as this object lives: nobody writes to the pack
+    meanwhile."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -40,7 +42,8 @@ class HeldPack:
 
 
 def hold_pack(packs: Packs, pack: int, durable: int) -> HeldPack | None:
-    """None if somebody has it, or its row is not as it was. One without a file needs no lock."""
+    """Lock a pack. None if somebody else has it, or if its row has changed. A pack without a file
+    needs no lock."""
     with store_errors(f"pack {pack}"):
         try:
             fd = os.open(pack_path(packs.directory, pack), os.O_RDONLY | os.O_CLOEXEC)

@@ -27,19 +27,19 @@ from volfs.store.packs.scan import is_former_pack
 from volfs.store.packs.survey import survey_packs
 
 OBJECTS_AT_ONCE = 1 << 20
-"""Index entries of packs to sweep that are in memory at one time."""
+"""How many index entries of packs to sweep are in memory at one time."""
 DEAD_AT_ONCE = 1 << 16
-"""Index entries that one transaction takes away: commits of others wait for it."""
+"""How many index entries one transaction removes. Commits of others wait for it."""
 FRUGAL = 64
-"""Index entries that one transaction changes on a full disk: it takes LMDB a page or two each."""
+"""How many index entries one transaction changes on a full disk: each takes LMDB a page or two."""
 
 
 def collect(
     packs: Packs, refs: RefRows, roots: Roots, live: Live, options: GcOptions, report: Report
 ) -> GcReport:
-    """Collect garbage. Raises what ``live.keep`` does; ConflictError."""
+    """Collect garbage. Raises the errors of ``live.keep``; ConflictError."""
     with alone(packs.directory):
-        # What this process keeps for its next upload is not in use.
+        # Packs that this process keeps for its next upload are not in use.
         packs.pool.release()
         collector = Collector(packs, roots, live, options, report)
         plan = collector.plan()
@@ -54,7 +54,7 @@ def collect(
 
 
 class Victim(NamedTuple):
-    """A pack that is held, and what becomes of what is in it."""
+    """A pack that is held, and what becomes of the objects in it."""
 
     use: PackUse
     held: HeldPack
@@ -81,12 +81,12 @@ class Collector:
         self._total = 0
         self.swept: list[PackUse] = []
         self.starved: list[PackUse] = []
-        """Packs for which there was no room to copy what is in use in them."""
+        """Packs whose live objects could not be copied for want of room."""
 
     # --- mark and plan ---------------------------------------------------
 
     def plan(self) -> CollectionPlan:
-        """Mark, and decide. Changes nothing."""
+        """Mark what is live, and decide. Changes nothing."""
         with self._environment.read() as txn:
             self._saves = self._index.count_saves(txn)
         self._keep_new_roots()
@@ -101,7 +101,7 @@ class Collector:
         return plan
 
     def _keep_new_roots(self, txn: Transaction | None = None) -> None:
-        """Mark what is reachable by now; within ``txn`` nothing can be added to that."""
+        """Mark what can be reached by now. Within ``txn`` nothing can be added to that."""
         if txn is None:
             with self._environment.read() as reading:
                 roots = self._all_roots.find_in(reading, self._options.ended)
@@ -139,15 +139,15 @@ class Collector:
             self._sweep_group(group, rows)
 
     def sweep_frugally(self, uses: Iterable[PackUse]) -> None:
-        """What is left of these, on a full disk: one at a time, those first of which least is
-        to be copied, and without a grace each makes room for the next.
+        """Sweep the rest of these packs on a full disk, one at a time.
 
-        OutOfSpaceError where that frees nothing at all.
+        The packs with the least to copy come first, and if there is no grace, each makes room for
+        the next. OutOfSpaceError if that frees nothing at all.
         """
         swept = {use.pack for use in self.swept}
         left = [use for use in uses if use.pack not in swept]
         purge(self._packs, self._options, self._report)
-        self._environment.spend_ballast()  # a little is copied there, and much comes back
+        self._environment.spend_ballast()  # A little is copied into this room, and much comes back.
         for group in _group(sorted(left, key=lambda use: use.live_bytes)):
             rows = self._index.read_rows({use.pack for use in group})
             for use in group:
@@ -188,7 +188,7 @@ class Collector:
                 victim.dead.append((oid, row))
 
     def _put_aside(self, copier: Copier, victims: list[Victim]) -> None:
-        """Step 4 of docs/format.md; lets go of the victims."""
+        """Do step 4 of docs/format.md, and release the victims."""
         reached("gc.copied")
         copier.sync()
         reached("gc.durable")
@@ -203,7 +203,8 @@ class Collector:
         victims.clear()
 
     def _move(self, copier: Copier, victims: list[Victim]) -> list[Victim]:
-        """Those that are in quarantine now. In one transaction, or on a full disk in many."""
+        """Move the victims into quarantine, and return those that are there now. This is one
+        transaction, or many on a full disk."""
 
         def move(txn: Transaction) -> list[Victim]:
             self._keep_new_roots(txn)
@@ -222,10 +223,10 @@ class Collector:
         return self._environment.free(move)
 
     def _move_rows(self, copier: Copier, victims: list[Victim]) -> None:
-        """All that can be done before the packs are put aside, in small parts.
+        """Do in small parts what can be done before the packs are put aside.
 
-        Each part is proven as the whole is. By key, so that LMDB's pages are changed one
-        after the other, and those that one part lets go of are used by the next.
+        Each part is proven as the whole is. The order is by key, so that LMDB's pages are changed
+        one after the other, and a part uses the pages that the one before has freed.
         """
         rows: dict[Oid, Moved | Row] = {}
         for victim in victims:
@@ -255,8 +256,8 @@ class Collector:
                 self._part_with(txn, *item)
 
     def _part_with(self, txn: Transaction, oid: Oid, row: bytes) -> None:
-        """A dead object goes before its pack does. If it is condemned it can be brought back,
-        for its pack is there; but rows to condemn take room, and without a grace no use."""
+        """Take a dead object away before its pack. A condemned object can be brought back, because
+        its pack is there. But condemned rows take room, and without a grace they have no use."""
         if self._options.grace_ns > 0:
             self._index.quarantine.condemn(txn, oid, row)
         else:
@@ -266,7 +267,7 @@ class Collector:
         return self._index.count_saves(txn) != self._saves
 
     def _is_dead(self, victim: Victim) -> bool:
-        """Whether what was in use by nobody still is."""
+        """Whether the objects that nobody used are still unused."""
         return not any(oid in self._live for oid, _ in victim.dead)
 
     def _put_pack_aside(self, txn: Transaction, victim: Victim) -> None:
@@ -281,7 +282,7 @@ class Collector:
     # --- report ----------------------------------------------------------
 
     def make_report(self, plan: CollectionPlan) -> GcReport:
-        """What was done, or for a dry run: would be."""
+        """What was done, or what would be done if this were no dry run."""
         rewritten = [use for use in self.swept if use.live_objects]
         size = sum(use.size for use in self.swept)
         at_once = self._options.grace_ns <= 0

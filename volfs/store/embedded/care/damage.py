@@ -1,4 +1,4 @@
-"""Verify a store: the index's pages and rows, every stored byte, refs, and the name log."""
+"""The check of a store: the index's pages and rows, every stored byte, refs, and the name log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from volfs.store.packs.entries import iter_entry_damage
 
 
 def iter_damage(packs: Packs, refs: RefRows, read_data: bool, report: Report) -> Iterator[Damage]:
-    """Everything that is wrong with a store."""
+    """Yield everything that is wrong with a store."""
     yield from _iter_environment(packs.environment)
     try:
         yield from _iter_content(packs, refs, read_data, report)
@@ -41,9 +41,10 @@ def _iter_content(packs: Packs, refs: RefRows, read_data: bool, report: Report) 
 
 
 def list_unknown(packs: Packs, files: list[int]) -> list[int]:
-    """Of pack files that were there a moment ago, those of which the index has no row.
+    """Those of the given pack files that have no row in the index. The files were there a moment
+    ago.
 
-    A row is made before its file and removed after it.
+    A row is made before its file, and removed after it.
     """
     with packs.environment.read() as txn:
         known = set(packs.index.list_pack_ids(txn))
@@ -84,7 +85,7 @@ def _find_remedy(table: bytes) -> str:
 def _iter_refs(index: Index, refs: RefRows) -> Iterator[Damage]:
     for record in refs.list_volumes():
         for version, manifest in refs.iter_versions(record.id):
-            # What a repair found to be lost is no damage of the store any more.
+            # An object that a repair found lost is no longer damage of the store.
             if not index.contains(manifest) and not index.is_lost(manifest):
                 where = f"version {version} of volume {record.full_name}"
                 yield Damage(manifest, where, "its manifest is not in the index")

@@ -1,8 +1,8 @@
-"""Whether the name log would give back the names and tags of the index: docs/format.md.
+"""Whether the name log could restore the names and tags of the index: docs/format.md.
 
-It may say more, of what somebody was about to do when he died, and it may have left
-out that something was taken away. What the index has it must have said once; the name
-of a volume's creation is in its version 0.
+The log may say more, if a process died before the change that it had logged, and the log may lack
+that something was taken away. It must have every name and tag of the index. Only the name of a
+volume's creation may be missing, because version 0 has it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,21 @@ from volfs.store.origin import find_record
 
 
 def list_name_damage(packs: Packs, refs: RefRows) -> list[Damage]:
-    """What is wrong with the name log, in words; StoreError if it cannot be read."""
+    """What is wrong with the name log, in words. StoreError if the log cannot be read."""
     with packs.environment.read() as txn:
         found = list(_iter_damage(packs, refs, txn))
     if found:
-        # Since then gc may have written it anew.
+        # gc may have written the log anew since.
         with packs.environment.write(reserve=0) as txn:
             found = list(_iter_damage(packs, refs, txn))
     return found
 
 
 def mend_name_log(packs: Packs, refs: RefRows) -> int:
-    """Write it anew if anything is wrong with it; how much was.
+    """Write the log anew if anything is wrong with it, and return how many faults it had.
 
-    0 also where damaged rows of the index are left, of which it may say more than these.
+    Returns 0, too, if rows of the index are still damaged, because of those the log may say more
+    than the index.
     """
     if not list_name_damage(packs, refs):
         return 0
@@ -75,7 +76,7 @@ def _is_original(packs: Packs, refs: RefRows, txn: Transaction, naming: Naming) 
     try:
         oid = refs.find_version_in(txn, naming.volume, 0)
     except DamagedObjectError:
-        return True  # A row of the index, which is another matter, and comes first.
+        return True  # The damaged row of the index is reported elsewhere, and is mended first.
     try:
         data = packs.objects.load_object(oid) if oid else b""
     except DataError:
@@ -87,7 +88,7 @@ def _says(data: bytes, naming: Naming) -> bool:
     try:
         record = find_record(decode_manifest(data))
     except DataError:
-        return True  # No manifest, though it was put as one: not for a store to judge.
+        return True  # It was put as a manifest and is none: not for a store to judge.
     said = (naming.environment, naming.name)
     return record is not None and (record.environment, record.name) == said
 

@@ -1,4 +1,4 @@
-"""The end of quarantine: deleting packs whose grace is over, or bringing all of them back."""
+"""The end of quarantine: packs whose grace is over are deleted, or all packs are brought back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from volfs.store.packs.rows import Row, decode_entry
 
 
 def find_size(packs: Packs, pack: int) -> int:
-    """Of a pack's file; 0 if there is none."""
+    """Bytes of a pack's file; 0 if there is none."""
     with store_errors(f"pack {pack}"):
         try:
             return pack_path(packs.directory, pack).stat().st_size
@@ -30,7 +30,8 @@ def find_size(packs: Packs, pack: int) -> int:
 
 
 def find_due(packs: Packs, options: GcOptions) -> list[QuarantinedPack]:
-    """Packs in quarantine whose grace is over. Without a grace all are, whenever they came."""
+    """Packs in quarantine whose grace is over. Without a grace these are all packs, whenever they
+    came."""
     with packs.environment.read() as txn:
         aside = packs.index.quarantine.list_packs(txn)
     return [item for item in aside if _is_due(item, options)]
@@ -43,7 +44,7 @@ def _is_due(item: QuarantinedPack, options: GcOptions) -> bool:
 
 
 def note_times(packs: Packs, options: GcOptions) -> None:
-    """Write down of what is not due how long it has waited, where that is news."""
+    """Write down how long packs that are not due have waited, if that is more than is written."""
     quarantine = packs.index.quarantine
     with packs.environment.read() as txn:
         early = [item for item in quarantine.list_packs(txn) if not _is_due(item, options)]
@@ -54,12 +55,13 @@ def note_times(packs: Packs, options: GcOptions) -> None:
             quarantine.note_time(txn, item, now)
 
     if news:
-        with suppress(OutOfSpaceError):  # they wait a little longer then
+        with suppress(OutOfSpaceError):  # Without the note these packs wait a little longer.
             packs.environment.free(note)
 
 
 def _look(item: QuarantinedPack, options: GcOptions) -> QuarantinedPack:
-    """The pack's row as it is to be; what was put aside in the future was put aside now."""
+    """The row that the pack should have. A pack that was put aside in the future counts as put
+    aside now."""
     _, wait = _waited(item, options)
     since_ns = min(item.since_ns, options.now_ns)
     return item._replace(since_ns=since_ns, wait=wait or item.wait)
@@ -71,7 +73,7 @@ def _waited(item: QuarantinedPack, options: GcOptions) -> tuple[int, Wait | None
 
 
 def purge(packs: Packs, options: GcOptions, report: Report) -> None:
-    """Delete what is due: doom, then the files, then the rows."""
+    """Delete the packs that are due: first doom them, then remove the files, then the rows."""
     note_times(packs, options)
     due = find_due(packs, options)
     if not due:
@@ -102,7 +104,7 @@ def purge(packs: Packs, options: GcOptions, report: Report) -> None:
 
 
 def tidy_names(packs: Packs, refs: RefRows) -> None:
-    """Shorten the name log; on a disk that is still full it stays as it is."""
+    """Shorten the name log. On a disk that is still full, the log stays as it is."""
     with suppress(OutOfSpaceError):
         if not packs.index.has_lost_refs():
             with packs.environment.write(reserve=0) as txn:
@@ -115,8 +117,9 @@ def _remove_file(packs: Packs, pack: int, report: Report) -> None:
     with store_errors(f"pack {pack}"):
         packs.check_place()
         try:
-            # Those who have it open would keep its room, and go on reading there. What has
-            # another name is not ours alone: a copy of the store by links needs its bytes.
+            # Processes that have the file open would keep its room, and go on reading there, so it
+            # is cut. A file with another name belongs to a copy of the store by links, which needs
+            # the bytes.
             if path.stat().st_nlink == 1:
                 os.truncate(path, 0)
             reached("gc.cut")
@@ -124,7 +127,7 @@ def _remove_file(packs: Packs, pack: int, report: Report) -> None:
             path.unlink()
             reached("gc.removed")
         except FileNotFoundError:
-            return  # An earlier gc died after this.
+            return  # An earlier gc died after this step.
 
 
 def _forget_rows(packs: Packs, rows: list[Row]) -> None:
@@ -137,7 +140,8 @@ def _forget_rows(packs: Packs, rows: list[Row]) -> None:
 
 
 def undelete(packs: Packs) -> Undeleted:
-    """Bring back what gc put into quarantine and is not doomed. May be repeated."""
+    """Bring back the packs that gc put into quarantine and that are not doomed. May be
+    repeated."""
     with alone(packs.directory):
         with packs.environment.read() as txn:
             aside = packs.index.quarantine.list_packs(txn)

@@ -1,4 +1,4 @@
-"""A new index from the packs, in the place of one that is lost or not trusted any more.
+"""A new index made from the packs, in place of one that is lost or no longer trusted.
 
 Nobody may have the store open. Steps: docs/format.md, "When the index is lost".
 """
@@ -34,9 +34,9 @@ NEW = "index.new"
 DATA, LOCK, OLD = "data.mdb", "lock.mdb", "data.mdb.old"
 _REBUILT = frozenset((b"objects", b"packs", b"counters"))
 _REFS = frozenset((b"volumes", b"names", b"heads", b"versions"))
-"""They belong together, and can be made again from manifests."""
+"""Tables that belong together, and can be made again from manifests."""
 _SPOILED = frozenset((b"objects",))
-"""Most of the pages: where the damage is in these alone, all else is copied."""
+"""Tables with most of the pages. If only these are damaged, all others are copied."""
 
 
 def rebuild_embedded(location: str, report: Report) -> RebuildReport:
@@ -88,7 +88,7 @@ class Former(NamedTuple):
     packs: dict[int, PackRow]
     has_lost_refs: bool = False
     lost_rows: int = 0
-    """Damaged ones of other tables than refs."""
+    """Damaged rows of tables other than refs."""
 
 
 LOST = Former({}, has_lost_refs=True)
@@ -97,7 +97,7 @@ LOST = Former({}, has_lost_refs=True)
 def _copy_former(path: Path, target: LmdbEnvironment) -> Former:
     """Copy what cannot be made again, as far as it can be read.
 
-    StoreError if the disk failed: that may pass, and tags cannot be made again.
+    StoreError if the disk failed, because that may pass, and tags cannot be made again.
     """
     if not (path / INDEX / DATA).exists():
         return LOST
@@ -121,7 +121,7 @@ def _copy_former(path: Path, target: LmdbEnvironment) -> Former:
         if has_lost_refs:
             empty_tables(target, _REFS)
         elif damaged[TAGS]:
-            # Where a page was lost, its rows count as one.
+            # All rows of a lost page count as one.
             damaged[TAGS] = max(0, damaged[TAGS] - _recover_tags(path, target))
     except DataError:
         return LOST
@@ -131,7 +131,7 @@ def _copy_former(path: Path, target: LmdbEnvironment) -> Former:
 
 
 def _recover_tags(path: Path, target: LmdbEnvironment) -> int:
-    """Put those that the name log has and the former index had not whole; how many."""
+    """Put the tags of the name log that the former index did not have whole. How many were put."""
     log = NameLog(path / NAME_LOG)
     tags = Tags(target, RefRows(target, log), log)
     with target.write() as txn:
@@ -139,14 +139,15 @@ def _recover_tags(path: Path, target: LmdbEnvironment) -> int:
 
 
 def _put_in_place(path: Path) -> None:
-    """One rename: before it the former index is there, after it the new one."""
+    """Put the new index in place by one rename: before it the former index is there, after it the
+    new one."""
     index, new = path / INDEX, path / NEW
     with store_errors(f"{index}"):
         make_directory(index)
         remove_file(index / OLD)
         if (index / DATA).exists():
             (index / OLD).hardlink_to(index / DATA)
-        # It has what is particular to the file that it belongs to.
+        # A lock file has data that belongs to one data file.
         remove_file(index / LOCK)
         reached("rebuild.cleared")
         (new / DATA).rename(index / DATA)

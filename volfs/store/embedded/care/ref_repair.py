@@ -1,8 +1,8 @@
-"""Damaged rows of ``versions`` and ``volumes``, made again where that can be told for certain.
+"""Damaged rows of ``versions`` and ``volumes``, made again if their content is certain.
 
-Manifests say of which volume and version they are, and name the one before. A key is
-not believed by itself: where numbers are missing around a damaged row, its own may have
-been another. What is not certain stays, for ``rebuild-index``.
+A manifest names its volume, its version, and the manifest before it. The key of a damaged row is
+not trusted by itself: if numbers are missing around it, the key may have been another one. Rows
+whose content is not certain stay, for ``rebuild-index``.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from volfs.store.embedded.refs.refs import VERSION_SIZE, RefRows, encode_record,
 from volfs.store.origin import find_record
 
 History = Mapping[int, Oid | None]
-"""The manifests of a volume's versions, ascending; None where that is not known."""
+"""The manifests of a volume's versions, ascending. None for a version whose manifest is not
+known."""
 
 
 class RefMender:
-    """Within one transaction, when all that is stored is indexed."""
+    """Mends rows within one transaction, after all stored objects are indexed."""
 
     def __init__(self, packs: Packs, refs: RefRows) -> None:
         self._objects = packs.objects
@@ -37,7 +38,7 @@ class RefMender:
         self._versions = packs.environment.open_table(b"versions")
 
     def mend(self, txn: Transaction) -> int:
-        """How many rows were made again."""
+        """Mend what is certain. How many rows were made again."""
         return self._mend_versions(txn) + self._mend_volumes(txn)
 
     # --- versions --------------------------------------------------------
@@ -60,7 +61,7 @@ class RefMender:
         return len(mended)
 
     def _read_history(self, txn: Transaction, volume_id: str) -> Iterator[tuple[int, Oid | None]]:
-        """The rows of one volume, by number; None where one is damaged."""
+        """The rows of one volume, by number. None for a damaged row."""
         start = version_key(volume_id, 0)
         prefix = start[:-VERSION_SIZE]
         with txn.cursor(self._versions) as cursor:
@@ -79,13 +80,14 @@ class RefMender:
         return None if row is None else Oid(row)
 
     def _find_left(self, txn: Transaction, volume_id: str, version: int) -> Oid | None:
-        """What is left of a damaged row, if it names a manifest of just that version."""
+        """The rest of a damaged row, if it names a manifest of just that version."""
         row = txn.raw.get(version_key(volume_id, version), b"", db=self._versions.raw)
         left = Oid(row[:-CHECKSUM_SIZE])
         return left if self._find_manifest(left, volume_id, version) else None
 
     def _walk(self, volume_id: str, history: History) -> Iterator[tuple[int, Oid]]:
-        """The damaged ones that fill the numbers between two others, from above by parents."""
+        """The damaged rows that fill the numbers between two others. Parents tell them, from the
+        upper one down."""
         damaged = {version for version, oid in history.items() if oid is None}
         known = [(version, oid) for version, oid in history.items() if oid is not None]
         for (low, _), (high, oid) in pairwise([(-1, Oid(b"")), *known]):
@@ -106,7 +108,7 @@ class RefMender:
                 yield version, parent
 
     def _find_manifest(self, oid: Oid, volume_id: str, version: int) -> Manifest | None:
-        """None if it cannot be read, or is of another version."""
+        """A manifest. None if it cannot be read, or belongs to another version."""
         try:
             manifest = decode_manifest(self._objects.load_object(oid))
         except DataError:
@@ -132,9 +134,10 @@ class RefMender:
         return txn.put(key, encode_record(found), db=self._volumes)
 
     def _find_name(self, txn: Transaction, volume_id: str) -> str | None:
-        """As the row of a name says, or the log of a name whose row is damaged, too.
+        """The name of a volume, from the row of the name, or from the log if that row is damaged,
+        too.
 
-        With the environment, as in the row.
+        The environment is part of the name, as in the row.
         """
         for row in txn.iter_rows(self._names):
             if not isinstance(row, str) and row[1] == volume_id.encode():

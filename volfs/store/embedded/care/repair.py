@@ -1,7 +1,7 @@
 """Make the index say what the packs have. Steps: docs/format.md, "Repair".
 
-Safe beside everything but gc; a crash leaves a store that is no worse, and the
-next repair goes on.
+This is safe beside everything except gc. A crash leaves a store that is no worse, and the next
+repair goes on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from volfs.store.packs.scan import end_of, make_row, scan_pack
 def repair(
     packs: Packs, refs: RefRows, tags: Tags, now_ns: int, steady: Steady, report: Report
 ) -> RepairReport:
-    """ConflictError while gc runs."""
+    """Repair a store. ConflictError while gc runs."""
     with alone(packs.directory):
         packs.pool.release()
         mender = Mender(packs, refs, tags, now_ns, Wait(steady, now_ns, 0))
@@ -56,7 +56,7 @@ class Mender:
         self._now_ns = now_ns
         self._wait = wait
         self._damaged: set[int] = set()
-        """Packs."""
+        """The ids of packs in which damage was found."""
         self.report = RepairReport()
 
     def _count(self, **more: int) -> None:
@@ -85,7 +85,7 @@ class Mender:
         self._count(mended_counters=counters, mended_rows=rows)
 
     def _bring_back_what_is_named(self) -> None:
-        """No entry may name a pack in quarantine; if one does, it is wrong there."""
+        """Bring back packs in quarantine that an entry names: such a pack should not be there."""
         named = set()
         for oid, row in self._index.iter_rows():
             try:
@@ -102,7 +102,7 @@ class Mender:
     # --- objects ---------------------------------------------------------
 
     def scan(self, report: Report) -> None:
-        """Index what is not, or is where it cannot be read."""
+        """Index objects that are not indexed, or whose entries cannot be read."""
         rows = self._index.list_packs()
         total, done, reported = sum(row.durable for row in rows), 0, 0
         for row in rows:
@@ -140,7 +140,7 @@ class Mender:
         try:
             entry = decode_entry(oid, row)
             if entry != here:
-                # Of an indexed pack, too: what gc may remove is as good as gone.
+                # The entry's pack must be indexed, too, because gc may remove any other pack.
                 if self._index.find_pack(entry.pack) is None:
                     return False
                 open_entry(self._packs.source, oid, entry)
@@ -149,7 +149,7 @@ class Mender:
         return True
 
     def drop_entries(self) -> None:
-        """Those that lead to nothing readable, after all that is readable was indexed."""
+        """Drop entries that lead to nothing readable, after everything readable was indexed."""
         packs = {row.pack: row for row in self._index.list_packs()}
         wrong: list[Row] = []
         for oid, row in self._index.iter_rows():
@@ -164,7 +164,8 @@ class Mender:
             reached("repair.dropped")
 
     def _is_sound(self, oid: Oid, row: bytes, packs: dict[int, PackRow]) -> bool:
-        """Only in damaged packs the record is read again; elsewhere all were right."""
+        """Whether an entry leads to its object. The record is read again only if its pack is
+        damaged or the entry looks wrong, because all other records were right."""
         try:
             entry = decode_entry(oid, row)
             if self._index.find_pack(entry.pack) is None:
@@ -172,7 +173,7 @@ class Mender:
             if entry.pack in self._damaged or find_entry_problem(
                 self._index, self._packs.source, oid, row, packs
             ):
-                # A record whose header alone is damaged can be read.
+                # A record in which only the header is damaged can be read.
                 open_entry(self._packs.source, oid, entry)
         except DataError:
             return False
@@ -215,7 +216,7 @@ class Mender:
     # --- refs ------------------------------------------------------------
 
     def mend_refs(self) -> None:
-        """From manifests, which can be found by now, and from each other."""
+        """Mend rows of refs from manifests, which can all be found by now, and from each other."""
         mender = RefMender(self._packs, self._refs)
         with self._environment.write() as txn:
             rows = mender.mend(txn)
@@ -227,6 +228,7 @@ class Mender:
         self._count(mended_heads=mended)
 
     def mend_name_log(self) -> None:
-        """Last, when the rows are mended that it is made from; some of these from it."""
+        """Mend the name log. This comes last, because the log is made from rows that are mended by
+        now, some of them from the log."""
         mended = mend_name_log(self._packs, self._refs)
         self._count(mended_names=mended)

@@ -1,4 +1,4 @@
-"""``PackSink`` over pack files: those that one upload or copy has open, and their locks."""
+"""``PackSink`` over pack files: the packs that one upload or copy has open, with their locks."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ _PACKS_PER_SIZE = 64
 
 
 class FileSink:
-    """Holds the lock of every pack that it has written to until that is settled and full, or
-    the sink is released: so nobody cuts or collects it meanwhile."""
+    """The packs that one upload or copy writes. It holds the lock of every pack that it has
+    written to, until the pack is full and settled or the sink is released. Nobody cuts or
+    collects the pack meanwhile."""
 
     def __init__(
         self, pool: WriterPool, source: PackReader, open_pack: Callable[[PackKind], PackWriter]
@@ -43,7 +44,7 @@ class FileSink:
 
     def prove(self, relied: Mapping[int, int]) -> None:
         self._pool.prove(self.list_writers())
-        # All of them, so that the next attempt knows each.
+        # All packs are looked at, so that the next attempt knows each one that was replaced.
         replaced = [pack for pack, end in relied.items() if not self._source.is_in_place(pack, end)]
         if replaced:
             raise refuse_pack(replaced[0])
@@ -74,5 +75,6 @@ class FileSink:
         return writer
 
     def _target(self) -> int:
-        """Twice the size for each 64 packs held: a terabyte then needs 500 descriptors."""
+        """The size at which a pack is full. It doubles with each 64 full packs held, so that a
+        terabyte needs 500 descriptors."""
         return PACK_TARGET << (len(self._full) // _PACKS_PER_SIZE)

@@ -1,4 +1,4 @@
-"""The index of the embedded engine: pack ids are given out here, and versions published.
+"""The index of the embedded engine, which also allocates pack ids and publishes batches.
 
 Rows: docs/format.md, "The index".
 """
@@ -32,7 +32,7 @@ _IDENTITY, _IDENTITY_ROW = b"identity", struct.Struct("<16sI")
 
 
 class Index(LocalIndex):
-    """As ``LocalIndex``, with quarantine, counters and publishing."""
+    """A ``LocalIndex`` with quarantine, counters and publishing."""
 
     def __init__(self, environment: LmdbEnvironment) -> None:
         super().__init__(environment)
@@ -42,7 +42,8 @@ class Index(LocalIndex):
     # --- objects ---------------------------------------------------------
 
     def find_entry(self, oid: Oid) -> IndexEntry | None:
-        """Where to read it; also of a condemned object, for who began before that."""
+        """The place of an object. A condemned object is found, too, by readers that began before
+        gc."""
         with self.environment.read() as txn:
             row = txn.get(oid, db=self._objects)
             if row is None:
@@ -58,9 +59,9 @@ class Index(LocalIndex):
     def allocate_pack(
         self, kind: PackKind, is_taken: Callable[[int], bool], reserve: int = RESERVE
     ) -> int:
-        """A new id, never used before, with a row that says the pack is empty.
+        """A new pack id, never used before, with a row that says that the pack is empty.
 
-        ``is_taken`` tells whether there is a file: if so, the index has forgotten it.
+        ``is_taken`` tells whether an id has a file: then the index has forgotten that id.
         """
         with self.environment.write(reserve, told=False) as txn:
             pack = self._count(txn, _NEXT) or 1
@@ -71,7 +72,7 @@ class Index(LocalIndex):
         return pack
 
     def has_allocated(self) -> bool:
-        """Whether a pack id was ever given out. If not, it is new, or was lost."""
+        """Whether a pack id was ever allocated. If not, the index is new, or was lost."""
         with self.environment.read() as txn:
             try:
                 return self._count(txn, _NEXT) > 0
@@ -81,9 +82,10 @@ class Index(LocalIndex):
     # --- which index it is -----------------------------------------------
 
     def get_identity(self) -> tuple[bytes, int]:
-        """What a store and its copies have in common, and how often its index was made anew.
+        """The id that a store and its copies have in common, and how often the index was made
+        anew.
 
-        A store that has none gets one.
+        A store without an id gets one.
         """
         with self.environment.read() as txn:
             row = self._find_identity(txn)
@@ -94,7 +96,8 @@ class Index(LocalIndex):
         return row
 
     def begin_epoch(self) -> None:
-        """It is made anew: its transactions are counted from the beginning."""
+        """Begin a new epoch for an index that is made anew, whose transactions count from the
+        beginning."""
         with self.environment.write(told=False) as txn:
             row = self._find_identity(txn)
             if row is not None:
@@ -114,17 +117,18 @@ class Index(LocalIndex):
     # --- packs, changed --------------------------------------------------
 
     def adopt_pack(self, txn: Transaction, row: PackRow) -> None:
-        """Know a pack that was found. Its id is not given out again."""
+        """Add the row of a pack that was found. Its id is not allocated again."""
         self.put_pack(txn, row)
         self.use_id(txn, row.pack)
 
     def use_id(self, txn: Transaction, pack: int) -> None:
-        """Never give out this pack id, nor one before it."""
+        """Never allocate this pack id, nor a smaller one."""
         if pack >= self._count(txn, _NEXT):
             txn.put(_NEXT, _COUNTER.pack(pack + 1), db=self._counters)
 
     def has_lost_refs(self) -> bool:
-        """Whether this index replaces one that could not be read."""
+        """Whether this index replaces one that could not be read, and its refs are not recovered
+        yet."""
         with self.environment.read() as txn:
             return self._count(txn, _REFS_LOST) > 0
 
@@ -133,7 +137,7 @@ class Index(LocalIndex):
             txn.put(_REFS_LOST, _COUNTER.pack(lost), db=self._counters)
 
     def count_saves(self, txn: Transaction) -> int:
-        """How often publishing brought an object back that gc had condemned."""
+        """How often publishing brought back an object that gc had condemned."""
         return self._count(txn, _SAVES)
 
     def list_readable_counters(self) -> list[tuple[bytes, bytes]]:
@@ -147,7 +151,7 @@ class Index(LocalIndex):
                 txn.put(key, row, db=self._counters)
 
     def mend_counters(self, txn: Transaction) -> int:
-        """Make damaged counters anew, from the packs that are known; how many were."""
+        """Make damaged counters again from the packs that are known. How many were damaged."""
         with txn.cursor(self._counters) as cursor:
             keys = set(cursor.iter_keys())
         damaged = keys - {key for key, _ in self._iter_counters(txn)}
@@ -174,13 +178,14 @@ class Index(LocalIndex):
     # --- publishing ------------------------------------------------------
 
     def put_batch(self, txn: Transaction, batch: Batch, manifest: Oid) -> dict[int, int]:
-        """Index a batch, and ``manifest`` with it, which has to be in it or in the store.
+        """Index a batch. ``manifest`` must be in the batch or in the store.
 
-        Returns the packs of the objects that it relies on, and where the last of these ends
-        in each. MissingObjectError if one of them is gone.
+        Returns the packs of the objects that the batch relies on, each with the end of the last
+        such object in it. MissingObjectError if one of these objects is gone.
         """
         for oid, entry in batch.entries.items():
-            # Kept where it is if somebody was quicker: his readers know it there.
+            # If another upload was faster, its entry stays, because its readers know the object
+            # there.
             row = encode_entry(entry)
             txn.put(oid, row, overwrite=oid in batch.replaced, db=self._objects)
         relied = self._check_present(txn, (*batch.known, manifest))
@@ -189,7 +194,7 @@ class Index(LocalIndex):
         return relied
 
     def _check_present(self, txn: Transaction, oids: Iterable[Oid]) -> dict[int, int]:
-        """The packs that they are in, and where the last of them ends."""
+        """The packs of these objects, each with the end of the last of them."""
         packs: dict[int, int] = {}
         for oid in oids:
             row = txn.get(oid, db=self._objects)

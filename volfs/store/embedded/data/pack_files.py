@@ -1,4 +1,4 @@
-"""Reading pack files: a bounded number of open ones, and bytes at offsets."""
+"""Reading pack files: bytes at offsets, with a bounded number of files open."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from volfs.store.lru import LruMap
 
 OPEN_FILES = 256
 PATIENT_LENGTH = 64 << 10
-"""A disk gives no more than this as soon as a thread could."""
+"""A disk returns no more bytes than this before a thread could."""
 READS = 3
-"""Attempts at bytes that the disk fails to read: what a repair cannot read is lost for good."""
+"""Attempts to read bytes when the disk fails, because bytes that a repair cannot read are lost for
+good."""
 
 
 def pack_path(directory: Path, pack: int) -> Path:
@@ -27,7 +28,7 @@ def pack_path(directory: Path, pack: int) -> Path:
 
 
 class PackFile(NamedTuple):
-    """A pack's file, as it is at the moment."""
+    """The present file of a pack."""
 
     identity: tuple[int, int]
     """Device and inode number."""
@@ -35,7 +36,7 @@ class PackFile(NamedTuple):
 
 
 def find_file(directory: Path, pack: int) -> PackFile | None:
-    """None if there is none. StoreError."""
+    """The file of a pack, or None. StoreError."""
     with store_errors(f"pack {pack}"):
         try:
             state = pack_path(directory, pack).stat()
@@ -52,7 +53,7 @@ def refuse_pack(pack: int) -> StoreReplacedError:
 
 
 def list_files(directory: Path) -> list[int]:
-    """The ids of the pack files there are, ascending."""
+    """The ids of the pack files in the directory, ascending."""
     with store_errors(f"{directory}"):
         files = [path for path in directory.iterdir() if path.suffix == ".pack"]
     numbers = {int(path.stem): path for path in files if path.stem.isdecimal()}
@@ -60,7 +61,8 @@ def list_files(directory: Path) -> list[int]:
 
 
 class _OpenPack:
-    """Closed when the last user lets go of it: an evicted pack may be in mid-read."""
+    """An open pack file. It is closed when its last user lets go of it, because an evicted file
+    may be in the middle of a read."""
 
     __slots__ = ("__weakref__", "fd", "is_scattered")
 
@@ -81,7 +83,7 @@ def _read_patiently(fd: int, length: int, offset: int) -> bytes:
 
 
 def _read_present(fd: int, data: bytearray, offset: int) -> bool:
-    """Fill ``data`` from the page cache; False where not all of it is there yet."""
+    """Fill ``data`` from the page cache. False if not all of it is there yet."""
     try:
         return os.preadv(fd, [data], offset, os.RWF_NOWAIT) == len(data)
     except BlockingIOError:
@@ -102,7 +104,8 @@ class PackReader:
         """Called when another file was opened than the one that was read before."""
 
     def read_at(self, pack: int, offset: int, length: int) -> bytes:
-        """Exactly ``length`` bytes. MissingObjectError: no file; DamagedObjectError: too short."""
+        """Exactly ``length`` bytes. MissingObjectError if there is no file; DamagedObjectError if
+        it is too short."""
         file = self._get_open(pack)
         try:
             data = _read_patiently(file.fd, length, offset)
@@ -119,10 +122,10 @@ class PackReader:
         return data
 
     def read_ready(self, pack: int, offset: int, length: int) -> bytearray | None:
-        """As ``read_at``, or None unless it is in the page cache, or there within a moment.
+        """As ``read_at``, but None unless the bytes are in the page cache now or within a moment.
 
-        Always None on a file system without RWF_NOWAIT, for nothing else tells
-        whether a read would wait.
+        Always None on a file system without RWF_NOWAIT, because nothing else tells whether a read
+        would wait.
         """
         if not self._can_refuse:
             return None
@@ -130,22 +133,22 @@ class PackReader:
         try:
             is_there = _read_present(fd, data, offset)
             if not is_there and length <= PATIENT_LENGTH:
-                # The kernel has begun to read what it has not got.
+                # The kernel has begun to read the missing bytes.
                 is_there = self._patience.wait_for(lambda: _read_present(fd, data, offset))
         except OSError as error:
-            # Any other failure is for read_at to meet and to name.
+            # ``read_at`` will meet any other failure, and name it.
             self._can_refuse = error.errno != errno.EOPNOTSUPP
             return None
         return data if is_there else None
 
     def prefetch(self, pack: int, offset: int, length: int) -> None:
-        """Let the kernel begin to read; it does so without a thread of ours."""
+        """Let the kernel begin to read. It does so without a thread of ours."""
         file = self._get_open(pack)
         with store_errors(f"pack {pack}"):
             os.posix_fadvise(file.fd, offset, length, os.POSIX_FADV_WILLNEED)
 
     def expect_scattered(self, pack: int) -> None:
-        """Blocks are read here and there: the kernel is not to read on behind each."""
+        """Turn off the kernel's read-ahead for a pack whose blocks are read here and there."""
         file = self._get_open(pack)
         if not file.is_scattered:
             file.is_scattered = True
@@ -153,13 +156,13 @@ class PackReader:
                 os.posix_fadvise(file.fd, 0, 0, os.POSIX_FADV_RANDOM)
 
     def get_size(self, pack: int) -> int:
-        """MissingObjectError where there is no file."""
+        """The present length of a pack's file in bytes. MissingObjectError if there is no file."""
         file = self._get_open(pack)
         with store_errors(f"pack {pack}"):
             return os.fstat(file.fd).st_size
 
     def forget(self, pack: int) -> None:
-        """Its file is no more."""
+        """Let go of a pack whose file no longer exists."""
         self._open.forget(pack)
         self._known.pop(pack, None)
 
@@ -171,9 +174,10 @@ class PackReader:
         return file
 
     def is_in_place(self, pack: int, end: int) -> bool:
-        """Whether the file that was read, or will be, is there, up to ``end`` at least.
+        """Whether the file that was read, or will be read, is in place and has at least ``end``
+        bytes.
 
-        If not, it is forgotten.
+        If not, the file is forgotten.
         """
         file = find_file(self._directory, pack)
         is_same = file is not None and self._known.get(pack, file.identity) == file.identity

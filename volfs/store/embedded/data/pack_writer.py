@@ -1,4 +1,5 @@
-"""Writing pack files: who may, where, and what is durable. Rules: docs/format.md."""
+"""Writing pack files: who may write, where a record goes, and what is durable. Rules:
+docs/format.md."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ from volfs.system.files import sync_directory, write_all, write_parts
 from volfs.system.locks import try_lock
 
 PACK_TARGET = 64 << 20
-"""A pack of this size is full. Records may cross it, never begin after it."""
+"""A pack of this size is full. A record may cross this size, but never begins after it."""
 
 
 @dataclass(slots=True)
@@ -44,7 +45,7 @@ class _Held:
     fd: int
     durable: int
     offered: bool = False
-    """Whether a transaction may have published more than ``durable`` says."""
+    """Whether a transaction may have published more bytes than ``durable`` says."""
     owner: int = field(default_factory=os.getpid)
 
     def cut(self, durable: int) -> None:
@@ -57,7 +58,8 @@ class _Held:
             os.close(fd)
 
     def drop(self) -> None:
-        """Of an upload that was dropped, not left: the index is not asked from here."""
+        """Close the pack of an upload that was garbage-collected without being left. The index is
+        not asked from here."""
         with suppress(OSError):
             if self.fd >= 0 and not self.offered and self.owner == os.getpid():
                 self.cut(self.durable)
@@ -73,21 +75,22 @@ class PackWriter:
         weakref.finalize(self, self._held.drop)
         self.end = max(self.durable, PACK_HEADER_SIZE)
         self.is_new = self.durable == 0
-        """Whether its name in the directory may not be durable yet."""
+        """Whether the file's name in the directory may not be durable yet."""
         self._synced = self.durable
         self._failed = False
         self._torn = False
-        """Whether there may be bytes behind the end: of a record that did not fit."""
+        """Whether there may be bytes after the end, from a record that did not fit on the disk."""
 
     @property
     def durable(self) -> int:
         return self._held.durable
 
     def append(self, packed: Packed) -> int:
-        """Write one record; the offset of its stored bytes. After an error nothing has moved.
+        """Write one record, and return the offset of its stored bytes. After an error nothing has
+        moved.
 
-        StoreReplacedError where somebody cut the pack: the record would make it as long as it
-        should be, with zeros in the place of what was cut off.
+        StoreReplacedError if somebody cut the pack: the record would make the pack as long as it
+        should be, with zeros in place of the bytes that were cut off.
         """
         if os.fstat(self._held.fd).st_size < self.end:
             raise refuse_pack(self.pack)
@@ -101,14 +104,14 @@ class PackWriter:
         return offset
 
     def cut(self, durable: int) -> None:
-        """Give back to the disk what lies behind the length that is published. OSError."""
+        """Give back to the disk the bytes after the published length. OSError."""
         self._held.cut(durable)
 
     def sync(self) -> None:
-        """Make everything appended durable.
+        """Make everything that was appended durable.
 
-        Once this has failed it fails for ever: the kernel may have dropped the
-        bytes, and would call a second fdatasync a success.
+        Once this has failed, it fails for ever. The kernel may have dropped the bytes, and would
+        report success for a second fdatasync.
         """
         if self._failed:
             raise StoreUnavailableError(
@@ -124,17 +127,17 @@ class PackWriter:
         self._synced = self.end
 
     def settle(self) -> None:
-        """The index has recorded the end."""
+        """Confirm that the index has recorded the end."""
         self._held.durable, self._held.offered, self.is_new = self.end, False, False
 
     def is_in_place(self, directory: Path) -> bool:
-        """Whether the file that is written to is there, and nobody cut it short. StoreError."""
+        """Whether the file that is written to is in place, and nobody cut it short. StoreError."""
         state, file = os.fstat(self._held.fd), find_file(directory, self.pack)
         is_same = file is not None and file.identity == (state.st_dev, state.st_ino)
         return is_same and state.st_size >= self.end
 
     def is_whole(self, directory: Path) -> bool:
-        """As ``is_in_place``, of a file that nobody linked elsewhere."""
+        """As ``is_in_place``, and nobody has linked the file elsewhere."""
         return os.fstat(self._held.fd).st_nlink == 1 and self.is_in_place(directory)
 
     @property
@@ -143,12 +146,12 @@ class PackWriter:
         return self.end == self.durable < PACK_TARGET and not self._torn
 
     def close(self) -> None:
-        """Let go of the lock."""
+        """Release the lock."""
         self._held.close()
 
 
 def _is_former(fd: int, row: PackRow) -> bool:
-    """Whether a pack is of a former volfs, which would not know what is added to it."""
+    """Whether a pack is of a former volfs, which would not understand what is added to it."""
     if row.durable == 0:
         return False
     try:
@@ -158,11 +161,11 @@ def _is_former(fd: int, row: PackRow) -> bool:
 
 
 class WriterPool:
-    """Hands each upload packs of its own; keeps those that may be continued. Thread-safe.
+    """Gives each upload packs of its own, and keeps those that may be continued. Thread-safe.
 
-    A pack with unpublished bytes is never kept: they are cut off before its lock is let
-    go of, so that a change that failed leaves the disk as it was. What a process that died
-    left is cut by whoever adopts the pack, by gc, and by ``reclaim``.
+    A pack with unpublished bytes is never kept. These bytes are cut off before the lock is
+    released, so that a change that failed leaves the disk as it was. Bytes left by a process that
+    died are cut by the process that adopts the pack, by gc, and by ``reclaim``.
     """
 
     def __init__(
@@ -171,9 +174,9 @@ class WriterPool:
         self._directory = directory
         self._index = index
         self.check_place = prove
-        """StoreReplacedError where the directory is not the store's any more."""
+        """Raises StoreReplacedError if the directory is no longer the store's."""
         self.may_reclaim: Callable[[], bool] = lambda: True
-        """Whether what the index does not know is of dead uploads."""
+        """Whether bytes that the index does not know belong to dead uploads."""
         self._idle: list[PackWriter] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -196,12 +199,13 @@ class WriterPool:
         return None
 
     def _is_as_left(self, writer: PackWriter) -> bool:
-        """Whether a kept one may go on: nothing was restored over its pack, or its row."""
+        """Whether a kept writer may go on: neither its pack nor the row was replaced by an older
+        copy."""
         row = self._index.find_pack(writer.pack)
         return row is not None and row.durable == writer.end and writer.is_whole(self._directory)
 
     def prove(self, writers: Iterable[PackWriter]) -> None:
-        """StoreReplacedError where what was written is not in the store."""
+        """StoreReplacedError if a written pack is not in the store."""
         for writer in writers:
             if not writer.is_in_place(self._directory):
                 raise refuse_pack(writer.pack)
@@ -215,7 +219,8 @@ class WriterPool:
         writer.close()
 
     def append(self, writer: PackWriter, packed: Packed) -> int:
-        """As the writer's own; on a full disk once more, if dead uploads had room of it."""
+        """As ``PackWriter.append``. On a full disk it is tried once more, if dead uploads had room
+        to give back."""
         try:
             return writer.append(packed)
         except OutOfSpaceError:
@@ -224,9 +229,9 @@ class WriterPool:
         return writer.append(packed)
 
     def reclaim(self) -> int:
-        """Cut what dead uploads left behind the published part of any pack; how many bytes.
+        """Cut what dead uploads left after the published part of any pack. Returns how many bytes.
 
-        A pack that is locked has a living upload, and is left alone.
+        A locked pack has a living upload, and is left alone.
         """
         self.check_place()
         if not self.may_reclaim():
@@ -239,7 +244,7 @@ class WriterPool:
             sync_directory(self._directory)
 
     def release(self) -> None:
-        """Let go of the packs that are kept for later: others may want them."""
+        """Release the packs that are kept for later, because others may want them."""
         with self._lock:
             for writer in self._idle:
                 writer.close()
@@ -251,11 +256,12 @@ class WriterPool:
         self.release()
 
     def _take_back(self, writer: PackWriter) -> None:
-        """Cut what the index does not have. If that fails it stays, as after a death."""
+        """Cut the bytes that the index does not have. If that fails, they stay, as after a
+        death."""
         with suppress(VolfsError, OSError):
             self.check_place()
             row = self._index.find_pack(writer.pack)
-            # Any other length is that of an index that was restored over this one.
+            # Any other length comes from an index that was restored over this one.
             if row is not None and row.durable in (writer.durable, writer.end):
                 writer.cut(row.durable)
 
@@ -276,7 +282,7 @@ class WriterPool:
         return 0
 
     def _adopt_any(self, kind: PackKind) -> PackWriter | None:
-        # Newest first: their bytes are the likeliest to be wanted, and cached, together.
+        # Newest first, because their bytes are the likeliest to be wanted, and cached, together.
         for row in reversed(self._index.list_packs()):
             if row.kind is kind and row.durable < PACK_TARGET:
                 writer = self._adopt(row)
@@ -288,7 +294,7 @@ class WriterPool:
         """A writer of a new pack."""
         self.check_place()
         while True:
-            # Somebody may adopt the new row before we lock it; then there is the next id.
+            # Somebody may adopt the new row before we lock its pack. Then the next id is taken.
             writer = self._adopt(PackRow(self._allocate(kind, reserve), kind, 0))
             if writer is not None:
                 return writer
@@ -300,16 +306,18 @@ class WriterPool:
             )
 
     def _adopt(self, seen: PackRow) -> PackWriter | None:
-        """Lock the pack and cut what is not published; None if it is not to be had."""
+        """Lock the pack and cut what is not published. None if the pack cannot be had."""
         path = pack_path(self._directory, seen.pack)
-        # A file is made only where the row says that nothing can be lost.
+        # A file is made only if the row says that nothing can be lost.
         making = os.O_CREAT | os.O_NOFOLLOW if seen.durable == 0 else 0
         flags = os.O_RDWR | os.O_CLOEXEC | making
         with store_errors(f"pack {seen.pack}"):
             try:
                 fd = os.open(path, flags, 0o600)
             except FileNotFoundError:
-                if flags & os.O_CREAT:  # the directory is gone: so is the next pack's place
+                if (
+                    flags & os.O_CREAT
+                ):  # The directory is gone, so the next pack would have no place either.
                     raise
                 return None
             try:
@@ -333,14 +341,16 @@ class WriterPool:
         return PackWriter(fd, row)
 
     def _lock_row(self, fd: int, path: Path, pack: int) -> PackRow | None:
-        """The pack's row, under its lock; None if the pack is not to be had."""
+        """The pack's row, read under the pack's lock. None if the pack cannot be had."""
         if not try_lock(fd):
             return None
-        # Only now is the row final: the last holder of the lock may just have published.
+        # The row is final only now, because the last holder of the lock may have published just
+        # before.
         row = self._index.find_pack(pack)
         state = os.fstat(fd)
         if row is None or state.st_size < row.durable:
             return None
-        # A file with two names is a copy's, too: what is done to it here is done to that.
+        # A file with two names belongs to a copy of the store, too, which a change here would
+        # change.
         is_there = state.st_nlink == 1 and os.path.samestat(state, path.stat())
         return row if is_there else None

@@ -1,5 +1,4 @@
-"""The data path of an open store, wired together: what its packs and its index have to do
-with each other."""
+"""The data path of an open store: its packs and its index, wired together."""
 
 from __future__ import annotations
 
@@ -16,12 +15,12 @@ from volfs.store.packs.reader import ObjectReader
 from volfs.store.packs.upload import PackUpload
 
 READ_AHEAD = 8 << 20
-"""Bytes: what a disk can have under way while a file is read in order."""
+"""Bytes that a disk can have under way while a file is read in order."""
 
 
 class Packs:
-    """The packs in a directory, by an index. ``check_place`` raises StoreReplacedError where
-    the directory is not the store's any more."""
+    """The packs in a directory, with their index. ``check_place`` raises StoreReplacedError if the
+    directory is no longer the store's."""
 
     def __init__(self, directory: Path, index: Index, check_place: Callable[[], None]) -> None:
         self.directory = directory
@@ -37,7 +36,7 @@ class Packs:
         return PackUpload(self.index, self.objects, sink)
 
     def open_copier(self) -> Copier:
-        """It takes the last room of the disk, for what it copies is to make more."""
+        """A copier that may take the last room of the disk, because its copies make more room."""
         create = partial(self.pool.create, reserve=0)
         return Copier(self.index, self.source, FileSink(self.pool, self.source, create))
 

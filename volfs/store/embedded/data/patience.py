@@ -1,7 +1,7 @@
-"""Waiting a moment for a disk in the thread that serves, before a thread is sent to wait.
+"""Waiting a moment for a disk in the serving thread, before another thread is made to wait.
 
-A fast disk gives a small piece in less time than it takes to wake a thread and to be woken
-by it (docs/decisions/0044-small-reads.md). A slow disk is left to threads.
+A fast disk returns a small piece in less time than it takes to wake a thread and to be woken by it
+(docs/decisions/0044-small-reads.md). Waiting for a slow disk is left to threads.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from collections.abc import Callable
 from time import perf_counter
 
 MOMENT = 250e-6
-"""Seconds: what a thread costs."""
+"""Seconds that handing the work to a thread costs."""
 GIVE_UP = 8
-"""After so many pieces in a row that took longer, the disk is taken for a slow one."""
+"""After this many pieces in a row that took longer, the disk counts as slow."""
 RETRY = 64
-"""Then one in so many pieces is waited for, to see whether the disk has become faster."""
+"""For a slow disk, one in this many pieces is waited for, to see whether the disk has become
+faster."""
 
 
 class Patience:
-    """Of one disk. Threads may share it: a count that is lost does no harm."""
+    """Patience with one disk. Threads may share it: a count that is lost does no harm."""
 
     def __init__(self, moment: float = MOMENT) -> None:
         self._moment = moment
@@ -26,7 +27,7 @@ class Patience:
         self._skipped = 0
 
     def wait_for(self, is_there: Callable[[], bool]) -> bool:
-        """Whether ``is_there`` says so within a moment. It is asked again and again."""
+        """Whether ``is_there`` becomes true within a moment. It is asked again and again."""
         if self._late >= GIVE_UP:
             self._skipped += 1
             if self._skipped % RETRY:

@@ -1,6 +1,6 @@
-"""Packs that gc has put aside, and what was in them. Rows: docs/format.md.
+"""Packs that gc has put aside, and the objects that were in them. Rows: docs/format.md.
 
-Everything here is a part of a transaction of somebody else's.
+Each method takes part in a transaction of its caller.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _ROW = struct.Struct("<BQqB")
 
 
 class Fate(enum.IntEnum):
-    """What becomes of a pack in quarantine."""
+    """What will become of a pack in quarantine."""
 
     WAITING = 0
-    """``gc --undelete`` brings it back."""
+    """The pack waits, and ``gc --undelete`` brings it back."""
     DOOMED = 1
-    """Its file is being removed, and nothing brings it back."""
+    """The pack's file is being removed, and nothing brings it back."""
     DAMAGED = 2
-    """A repair copied what could be read of it: it waits, and nothing brings it back."""
+    """A repair copied what could be read of the pack. It waits, and nothing brings it back."""
 
 
 class QuarantinedPack(NamedTuple):
@@ -47,7 +47,7 @@ class QuarantinedPack(NamedTuple):
     since_ns: int
     fate: Fate = Fate.WAITING
     wait: Wait | None = None
-    """Absent where nobody had a steady clock."""
+    """How long the pack has waited. Absent if it was put aside without a steady clock."""
 
     @property
     def row(self) -> PackRow:
@@ -55,7 +55,7 @@ class QuarantinedPack(NamedTuple):
 
 
 class Quarantine:
-    """The tables ``quarantine``, ``condemned`` and ``lost``, and how rows come and go."""
+    """The tables ``quarantine``, ``condemned`` and ``lost``."""
 
     def __init__(self, environment: LmdbEnvironment, objects: Table, packs: Table) -> None:
         self._objects = objects
@@ -70,7 +70,7 @@ class Quarantine:
         return [_decode(unpack_key(key), row) for key, row in txn.list_all(self._quarantine)]
 
     def list_ids(self, txn: Transaction) -> list[int]:
-        """Of those whose rows are damaged, too."""
+        """The ids of all packs in quarantine, also of those whose rows are damaged."""
         with txn.cursor(self._quarantine) as cursor:
             return [unpack_key(key) for key in cursor.iter_keys()]
 
@@ -101,7 +101,7 @@ class Quarantine:
         txn.put(pack_key(quarantined.pack), encode_pack(quarantined.row), db=self._packs)
 
     def doom(self, txn: Transaction, pack: int) -> bool:
-        """Whether it is doomed from now on; not if somebody brought it back."""
+        """Doom a pack. False if somebody has brought it back."""
         quarantined = self.find_pack(txn, pack)
         if quarantined is not None:
             self._put(txn, quarantined._replace(fate=Fate.DOOMED))
@@ -111,11 +111,12 @@ class Quarantine:
         txn.delete(pack_key(pack), db=self._quarantine)
 
     def mend(self, txn: Transaction) -> int:
-        """Do without rows that cannot be read; how many there were.
+        """Remove or renew damaged rows. How many there were.
 
-        A repair finds the packs as any that have no rows. What was lost is lost: the key
-        says it all. A condemned object is garbage, unless its pack comes back: then it is
-        indexed by the next repair, which finds it there.
+        A repair then finds the packs of removed rows as it finds any pack without a row. A lost
+        object stays lost, because the key of its row says everything. A condemned object is
+        garbage, unless its pack comes back: then the next repair finds the object in the pack, and
+        indexes it.
         """
         lost = txn.list_damaged(self._lost)
         for key in lost:
@@ -134,13 +135,13 @@ class Quarantine:
     # --- objects ---------------------------------------------------------
 
     def condemn(self, txn: Transaction, oid: Oid, entry: bytes) -> None:
-        """Move an object's entry out of the index, if it is still this one."""
+        """Move an object's entry out of the index, if it is still ``entry``."""
         if txn.get(oid, db=self._objects) == entry:
             txn.delete(oid, db=self._objects)
             txn.put(oid, entry, db=self._condemned)
 
     def find_entry(self, txn: Transaction, oid: Oid) -> IndexEntry | None:
-        """Where a condemned object is; None if its pack is gone, or about to go."""
+        """The place of a condemned object. None if its pack is gone, or about to go."""
         row = txn.get(oid, db=self._condemned)
         if row is None:
             return None
@@ -153,7 +154,7 @@ class Quarantine:
         return entry if is_there else None
 
     def save(self, txn: Transaction, oid: Oid) -> bool:
-        """Take an object that is not in the index back into it, if its pack is there yet."""
+        """Take an object that is not in the index back into it, if its pack is still there."""
         entry = self.find_entry(txn, oid)
         if entry is None:
             return False
@@ -165,7 +166,7 @@ class Quarantine:
         return self.restore(txn, oid, entry)
 
     def restore(self, txn: Transaction, oid: Oid, entry: IndexEntry) -> bool:
-        """Whether the object was not in the index and now is."""
+        """Index a condemned object again. False if the index already had it."""
         txn.delete(oid, db=self._condemned)
         return bool(txn.put(oid, encode_entry(entry), overwrite=False, db=self._objects))
 
@@ -191,7 +192,7 @@ class Quarantine:
 def iter_condemned(
     environment: LmdbEnvironment, quarantine: Quarantine, batch: int
 ) -> Iterator[list[tuple[Oid, bytes]]]:
-    """Every condemned row, in short transactions."""
+    """Yield every condemned row, in short transactions."""
     start = b"\0"
     while True:
         with environment.read() as txn:

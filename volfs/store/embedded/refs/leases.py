@@ -19,7 +19,7 @@ _decoder = msgspec.msgpack.Decoder(Lease)
 
 
 class LeaseRows:
-    """Thread-safe; reads LMDB each time."""
+    """The rows of leases. Thread-safe. Each call reads LMDB."""
 
     def __init__(self, environment: LmdbEnvironment, refs: RefRows) -> None:
         self._environment = environment

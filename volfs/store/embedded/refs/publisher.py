@@ -33,8 +33,8 @@ class Publisher:
         """Make the upload durable, then index it and change the ref. After any error neither is
         done.
 
-        As ``RefRows.change`` and ``Index.put_batch``; NotFoundError for a version of ``lease``;
-        StoreReplacedError where the packs are not in the store any more.
+        Errors as for ``RefRows.change`` and ``Index.put_batch``. NotFoundError for a version of
+        ``lease``; StoreReplacedError if the packs are no longer in the store.
         """
         if not isinstance(upload, PackUpload) or not upload.belongs_to(self._index):
             raise ValueError("an upload of another store")

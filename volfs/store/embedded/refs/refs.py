@@ -57,7 +57,7 @@ class HeadMove(NamedTuple):
 
 
 class RefRows:
-    """Thread-safe; reads LMDB each time."""
+    """The rows of volumes, names, versions and heads. Thread-safe. Each call reads LMDB."""
 
     def __init__(self, environment: LmdbEnvironment, log: NameLog) -> None:
         self._environment = environment

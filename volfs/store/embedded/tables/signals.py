@@ -1,11 +1,11 @@
-"""Waiting for other processes, in the kernel: futexes in a file that all of them map.
+"""Waiting for other processes in the kernel, by futexes in a file that all of them map.
 
-A signal is a word of the file and one bit of a mask, both chosen by a hash of
-its name. Waking writes a new random word, so that whoever took a ticket before
-does not fall asleep, and then wakes sleepers with that bit. A word may go back
-to a value it had only by a chance of one in 2^32.
+A signal is a word of the file and one bit of a mask. A hash of its name chooses both. Waking
+writes a new random word, so that a process with an older ticket does not fall asleep, and then
+wakes sleepers with that bit. A word gets a value that it had before only with a chance of one in
+2^32.
 
-The words mean nothing to anybody who does not wait, so the file may be lost.
+The words mean nothing to a process that does not wait, so the file may be lost.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CALL = _CALLS.get(platform.machine())
 _WAIT_BITSET, _WAKE_BITSET = 9, 10
 _ALL = (1 << 31) - 1
 _BLIND = 0.05
-"""Seconds between two looks on a machine whose futex call we do not know."""
+"""Seconds between two looks on a machine whose futex call is not known here."""
 
 
 class _Timespec(ctypes.Structure):
@@ -48,11 +48,11 @@ class _Timespec(ctypes.Structure):
 
 
 class Signals:
-    """The mapped file. It may be used in a fork: a mapping is inherited."""
+    """The mapped file. A forked process may use it, because a mapping is inherited."""
 
     def __init__(self, path: Path) -> None:
         if not is_writable(path.parent):
-            # Nobody can tell anybody anything, but what waits has something to wait on.
+            # Processes cannot signal each other here, but a waiter needs something to wait on.
             self.file = -1
             self._map = mmap.mmap(-1, SIZE)
             self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
@@ -60,7 +60,8 @@ class Signals:
         with store_errors(f"signals {path}"):
             self.file = open_for_owner(path)
             weakref.finalize(self, os.close, self.file)
-            # Really there: a write to a hole on a full disk would kill us.
+            # The blocks are allocated, because a write to a hole on a full disk would kill the
+            # process.
             os.posix_fallocate(self.file, 0, SIZE)
             self._map = mmap.mmap(self.file, SIZE)
         self._start = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
@@ -72,7 +73,7 @@ class Signals:
 
 
 class FutexSignal:
-    """``store.tables.Signal``: one word, one bit."""
+    """``store.tables.Signal``: one word of the file, and one bit."""
 
     def __init__(self, signals: Signals, words: mmap.mmap, address: int, at: int, bit: int) -> None:
         self._signals = signals
@@ -112,4 +113,4 @@ class FutexSignal:
 
 
 _EXPECTED = (errno.EAGAIN, errno.ETIMEDOUT, errno.EINTR)
-"""The word had changed; time is up; a signal came, whose handler Python now runs."""
+"""The word had changed; the time is up; a signal came, whose handler Python now runs."""

@@ -1,8 +1,8 @@
-"""Tables of the embedded engine: two LMDB environments beside the index's.
+"""Tables of the embedded engine: two LMDB environments beside that of the index.
 
-They are not in the index's own, so that neither publishing a version nor
-``put`` of a queue waits for the other's transactions, and so that an index can
-be made again without a thought of them (docs/decisions/0010-tables.md).
+They are not in the environment of the index, so that publishing a version and ``put`` of a queue
+do not wait for each other's transactions, and so that an index can be made again without touching
+the tables (docs/decisions/0012-tables-beside-the-index.md).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SIGNALS, BOOT, IN_USE = "signals", "boot", "in-use"
 
 
 class Rows:
-    """``store.tables.Changing`` within a transaction; ``Reading`` if that only reads."""
+    """``store.tables.Changing`` in a transaction that writes; ``Reading`` in one that reads."""
 
     def __init__(self, txn: Transaction, tables: dict[str, Table]) -> None:
         self._txn = txn
@@ -86,20 +86,20 @@ class EmbeddedTables:
         self._proof = Proof(handle)
         self._is_durable = durable
         self._refused = refused
-        """Why nothing may be changed; empty where it may."""
+        """Why nothing may be changed. Empty if changes are allowed."""
         self._names: set[str] = set()
         self._tables: dict[str, Table] = {}
         self._environment: LmdbEnvironment | None = None
         self._closed = False
         self._seen = False
-        # In the order in which they are taken. Readers of one process wait for
-        # each other; a fork, which must not happen inside a transaction, for all.
+        # Locks are taken in this order. Readers of one process wait for each other. A fork waits
+        # for all, because it must not happen inside a transaction.
         self.writing = threading.Lock()
         self.reading = threading.Lock()
         self._opening = threading.Lock()
 
     def add_names(self, names: Iterable[str]) -> None:
-        """Make these tables usable."""
+        """Make the tables of these names usable."""
         with self.writing, self.reading:
             self._names.update(names)
             self._open()
@@ -111,7 +111,7 @@ class EmbeddedTables:
             environment = self._environment or self._make_environment()
             for name in self._names - self._tables.keys():
                 self._tables[name] = environment.open_table(name.encode())
-            # Last, for whoever sees it takes it for ready.
+            # This comes last: any thread that sees the environment takes it for ready.
             self._environment = environment
             return environment
 
@@ -144,14 +144,14 @@ class EmbeddedTables:
             return usable.run(lambda txn: look(Rows(txn, self._tables)), write=False)
 
     def change(self, act: Callable[[Changing], T], adds: int | None = 0) -> T:
-        # Twice the size: LMDB writes what it replaces anew before it lets go of the old.
+        # Twice the size, because LMDB writes new pages before it frees those that they replace.
         reserve = 0 if adds is None else RESERVE + 2 * adds
         with self.writing:
             usable = self._environment or self._open()
             return usable.run(lambda txn: act(Rows(txn, self._tables)), write=True, reserve=reserve)
 
     def check_files(self) -> None:
-        """StoreReplacedError if other files are where it has opened some."""
+        """StoreReplacedError if other files are now in the place of the opened ones."""
         self._proof.check_files()
 
     def close(self) -> None:
@@ -160,7 +160,8 @@ class EmbeddedTables:
             self._closed = True
 
     def suspend(self) -> None:
-        """Close until the next use. The caller holds ``writing`` and ``reading``."""
+        """Close the environment until the next use. The caller holds ``writing`` and
+        ``reading``."""
         self._tables.clear()
         if self._environment is not None:
             self._close(self._environment)
@@ -196,7 +197,8 @@ class OpenTables:
 
     @property
     def both(self) -> tuple[EmbeddedTables, EmbeddedTables]:
-        """In the order of locking: a change of volatile tables may look into durable ones."""
+        """Both sorts in the order of locking: a change of volatile tables may look into durable
+        ones."""
         return self.volatile, self.durable
 
     def close(self) -> None:
@@ -207,7 +209,7 @@ class OpenTables:
 
     @property
     def is_intact(self) -> bool:
-        """Whether its directory has the files that it opened."""
+        """Whether the directory still has the files that were opened."""
         try:
             for tables in self.both:
                 tables.check_files()
@@ -217,10 +219,10 @@ class OpenTables:
 
 
 def _begin_use(directory: Path) -> int:
-    """A descriptor whose lock says, until it is closed, that somebody uses the tables.
+    """A descriptor whose lock shows, until it is closed, that somebody uses the tables.
 
-    Where nobody does, what was written before the machine last started is forgotten. Where
-    somebody does the machine has not started since, whatever a container says of it.
+    If nobody uses them, the volatile tables from before the machine last started are removed. If
+    somebody does, the machine has not started since, whatever a container says.
     """
     fd = open_for_owner(directory / IN_USE)
     try:
@@ -234,21 +236,22 @@ def _begin_use(directory: Path) -> int:
 
 
 def _forget_after_restart(directory: Path) -> None:
-    """Remove what was written without care for the disk before the machine last started."""
+    """Remove the volatile tables, which were written without syncing, if the machine has started
+    since."""
     fd = open_for_owner(directory / BOOT)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         now = f"{UUID(bytes=read_boot())}\n".encode()
         if os.read(fd, len(now)) != now:
             shutil.rmtree(directory / VOLATILE, ignore_errors=True)
-            # No sync: whatever stands here after a power cut is of another start.
+            # No sync: any content that survives a power cut is of another start.
             os.pwrite(fd, now, 0)
     finally:
         os.close(fd)
 
 
 class EmbeddedTableStore:
-    """``store.tables.TableStore``: one handle."""
+    """``store.tables.TableStore``: one handle on the tables."""
 
     def __init__(self, engine: OpenTables, address: Path) -> None:
         self._address = address
@@ -262,7 +265,7 @@ class EmbeddedTableStore:
         return self._engine.signals.get(name)
 
     def close(self) -> None:
-        """Idempotent. The last handle in the process closes the tables."""
+        """Close the handle; may be repeated. The last handle in the process closes the tables."""
         if self._closed:
             return
         self._closed = True
@@ -299,11 +302,12 @@ def open_embedded_tables(location: str, names: TableNames, create: bool) -> Embe
 
 
 def _find_engine(address: Path) -> OpenTables | None:
-    """The one that has the directory open as it is now. Others end with their handles."""
+    """The tables that have the present files of the directory open, or None. Others end with their
+    handles."""
     try:
         engine = _engines.get(identify(address.stat()))
     except OSError:
-        return None  # whoever opens it says why
+        return None  # The caller opens the directory, and reports the error.
     return engine if engine is not None and engine.is_intact else None
 
 
@@ -313,8 +317,8 @@ _held = ExitStack()
 def _before_fork() -> None:
     """Close what a fork must not inherit, when no thread is using it.
 
-    A child could neither use the parent's environments nor close them: that
-    would free the parent's slots in LMDB's table of readers.
+    A child could neither use the parent's environments nor close them: closing would free the
+    parent's slots in LMDB's table of readers.
     """
     _held.enter_context(_lock)
     for engine in _engines.values():
