@@ -19,14 +19,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from tests.harness.bucket_servers import create_s3_bucket, open_s3_bucket
+from tests.harness.bucket_servers import create_s3_bucket, open_s3_bucket, secret_of
 from tests.harness.fault_proxy import Fault, FaultProxy, proxied
 from tests.harness.servers import SeaweedServer
 from volfs import errors
 from volfs.buckets import wire
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.buckets.address import BucketAddress
-from volfs.buckets.opening import open_bucket
+from volfs.buckets.opening import open_bucket, place_bucket
 from volfs.buckets.options import BucketOptions
 
 MIB = 1024 * 1024
@@ -47,6 +47,15 @@ def name(seaweed: SeaweedServer) -> str:
 @pytest.fixture
 def bucket(seaweed: SeaweedServer, proxy: FaultProxy, name: str) -> Iterator[Bucket]:
     """A bucket whose requests go by way of the proxy."""
+    proxy.clear()
+    with closing(open_s3_bucket(seaweed, name, endpoint=proxy.endpoint)) as it:
+        yield it
+    proxy.clear()
+
+
+@pytest.fixture
+def hasty(seaweed: SeaweedServer, proxy: FaultProxy, name: str) -> Iterator[Bucket]:
+    """The same, with a short deadline, for what is to fail."""
     proxy.clear()
     with closing(open_s3_bucket(seaweed, name, endpoint=proxy.endpoint, deadline=DEADLINE)) as it:
         yield it
@@ -82,18 +91,19 @@ def test_what_passes_is_repeated(
     bucket: Bucket, proxy: FaultProxy, fault: Fault, details: dict[str, object]
 ) -> None:
     data = os.urandom(50_000)
+    passing = f"passing {fault.name} {details.get('code')} {details.get('status')}"
     proxy.add(fault, method="PUT", count=2, **details)
     proxy.add(fault, method="GET", key="passing", count=2, **details)
     proxy.add(fault, method="HEAD", count=1, **details)
     proxy.add(fault, method="DELETE", count=1, **details)
     proxy.add(fault, method="GET", key="list-type", count=1, **details)
-    bucket.put("passing", data)
-    assert bytes(bucket.get_range("passing", 1000, 40_000)) == data[1000:41_000]
-    assert bytes(bucket.get("passing")[1]) == data
-    assert bucket.head("passing").size == 50_000
-    assert [info.key for info in iter_objects(bucket, "passing")] == ["passing"]
-    bucket.delete("passing")
-    assert list(iter_objects(bucket, "passing")) == []
+    bucket.put(passing, data)
+    assert bytes(bucket.get_range(passing, 1000, 40_000)) == data[1000:41_000]
+    assert bytes(bucket.get(passing)[1]) == data
+    assert bucket.head(passing).size == 50_000
+    assert [info.key for info in iter_objects(bucket, passing)] == [passing]
+    bucket.delete(passing)
+    assert list(iter_objects(bucket, passing)) == []
 
 
 def test_a_late_error_in_a_good_answer(bucket: Bucket, proxy: FaultProxy) -> None:
@@ -136,6 +146,21 @@ def test_a_creation_whose_answer_is_lost(bucket: Bucket, proxy: FaultProxy, faul
         bucket.put(key, b"mine", create=True)
 
 
+def test_a_creation_that_nobody_can_look_at_for_a_while(bucket: Bucket, proxy: FaultProxy) -> None:
+    proxy.add(Fault.LOSE, method="PUT", count=1)
+    proxy.add(Fault.STATUS, method="HEAD", count=3, status=500)
+    bucket.put("seen late", b"mine", create=True)
+    proxy.add(Fault.TWICE, method="PUT", count=1)
+    proxy.add(Fault.DROP, method="HEAD", count=3)
+    bucket.put("twice, seen late", b"mine", create=True)
+    proxy.add(Fault.LOSE, method="PUT", count=1)
+    proxy.add(Fault.STATUS, method="HEAD|GET", status=403, code="AccessDenied")
+    with pytest.raises(errors.StoreUncertainError):
+        bucket.put("never seen", b"mine", create=True)
+    proxy.add(Fault.DROP, method="PUT", count=1)
+    bucket.put("never seen, but sent", b"mine", create=True)
+
+
 @pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.TWICE], ids=str)
 def test_a_replacement_whose_answer_is_lost(
     bucket: Bucket, proxy: FaultProxy, fault: Fault
@@ -160,11 +185,11 @@ def test_a_completion_whose_answer_is_lost(bucket: Bucket, proxy: FaultProxy) ->
     assert bucket.list_leftovers() == []
 
 
-def test_what_nobody_can_know(bucket: Bucket, proxy: FaultProxy, direct: Bucket) -> None:
+def test_what_nobody_can_know(hasty: Bucket, proxy: FaultProxy, direct: Bucket) -> None:
     proxy.add(Fault.LOSE, method="PUT")
     proxy.add(Fault.DROP, method="HEAD")
     with pytest.raises(errors.StoreUncertainError, match="not known whether"):
-        bucket.put("uncertain", b"x", create=True)
+        hasty.put("uncertain", b"x", create=True)
     assert bytes(direct.get("uncertain")[1]) == b"x"
 
 
@@ -243,7 +268,7 @@ def test_what_is_refused_is_told_and_not_repeated(
     ids=str,
 )
 def test_what_does_not_pass_ends_at_the_deadline(
-    bucket: Bucket,
+    hasty: Bucket,
     proxy: FaultProxy,
     direct: Bucket,
     fault: Fault,
@@ -255,8 +280,32 @@ def test_what_does_not_pass_ends_at_the_deadline(
     proxy.add(fault, method="GET", **details)
     began = time.monotonic()
     with pytest.raises(error, match=said):
-        bucket.get("stuck")
+        hasty.get("stuck")
     assert time.monotonic() - began < 2 * DEADLINE
+
+
+def test_a_region_that_was_only_assumed_is_corrected(
+    seaweed: SeaweedServer, proxy: FaultProxy, name: str, direct: Bucket
+) -> None:
+    direct.put("elsewhere", b"x")
+    proxy.clear()
+    moved = {"status": 400, "code": "AuthorizationHeaderMalformed"}
+    proxy.add(Fault.STATUS, count=1, headers=(("x-amz-bucket-region", "eu-north-1"),), **moved)
+    options = BucketOptions(secret=secret_of(seaweed), environ={}, deadline=DEADLINE)
+    with closing(open_bucket(BucketAddress("s3", name, endpoint=proxy.endpoint), options)) as it:
+        assert bytes(it.get("elsewhere")[1]) == b"x"
+        assert bytes(it.get("elsewhere")[1]) == b"x"
+    assert proxy.count() == 3
+    assert place_bucket(BucketAddress("s3", "data"), None, "eu-north-1") == (
+        "https://data.s3.eu-north-1.amazonaws.com",
+        "",
+    )
+
+
+def test_who_may_not_list_is_told_of_a_missing_object(bucket: Bucket, proxy: FaultProxy) -> None:
+    proxy.add(Fault.STATUS, method="GET", key="list-type", status=403, code="AccessDenied")
+    with pytest.raises(errors.ObjectNotFoundError):
+        bucket.head("none")
 
 
 def test_a_host_that_nothing_listens_at(name: str) -> None:
@@ -383,11 +432,11 @@ def test_wrong_keys_and_missing_rights(seaweed: SeaweedServer, name: str, direct
 
 
 def test_a_service_that_is_away_is_not_waited_for_by_everyone(
-    seaweed: SeaweedServer, proxy: FaultProxy, name: str
+    seaweed: SeaweedServer, proxy: FaultProxy, name: str, direct: Bucket
 ) -> None:
     proxy.clear()
-    with closing(open_s3_bucket(seaweed, name, endpoint=proxy.endpoint, deadline=0.5)) as bucket:
-        bucket.put("away", b"x")
+    direct.put("away", b"x")
+    with closing(open_s3_bucket(seaweed, name, endpoint=proxy.endpoint, deadline=2.0)) as bucket:
         assert bucket.unreachable_since_ns is None
         rule = proxy.add(Fault.STATUS, status=503, code="SlowDown")
         for _ in range(3):

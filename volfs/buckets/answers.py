@@ -137,7 +137,13 @@ class RequestFailure(Exception):  # noqa: N818 - what is raised to users is an e
     """One request that failed: its kind, and what the service said in its own words."""
 
     def __init__(
-        self, kind: FailureKind, detail: str = "", *, status: int = 0, wait: float | None = None
+        self,
+        kind: FailureKind,
+        detail: str = "",
+        *,
+        status: int = 0,
+        wait: float | None = None,
+        region: str = "",
     ) -> None:
         super().__init__(kind, detail)
         self.kind = kind
@@ -145,6 +151,8 @@ class RequestFailure(Exception):  # noqa: N818 - what is raised to users is an e
         self.status = status
         self.wait = wait
         """How many seconds the service asks to be left alone."""
+        self.region = region
+        """Where the bucket is, if it is elsewhere and the service said so."""
 
     @property
     def row(self) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -31,6 +32,9 @@ class HttpDoor:
         self._signer = signer
         self._extra = dict(extra or {})
         """Headers of every request."""
+        self._moving = threading.Lock()
+        self._region = ""
+        """Where the service sent us, if it did."""
         self._seen = False
         """Whether the bucket has answered as one that is there."""
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from volfs.buckets.answers import FailureKind, RequestFailure, to_error
 from volfs.buckets.calls import RequestSender
 from volfs.buckets.objects import Data, Door, ObjectInfo
-from volfs.buckets.writing import make_mark
+from volfs.buckets.writing import find_head, make_mark, to_uncertain
 from volfs.errors import InvalidError, VolfsError
 
 PARTS_MAX = 10_000
@@ -28,6 +28,8 @@ class Multipart:
         self._lock = threading.Lock()
         self._parts: dict[int, str] = {}
         self._over = False
+        self._in_doubt = False
+        """Whether a completion may have been done that got no answer."""
         self.upload = caller.ask(
             "POST", self._key, lambda t: door.begin_multipart(name, self._mark, t)
         )
@@ -76,6 +78,8 @@ class Multipart:
                 decide=self._decide,
             )
         except RequestFailure as failure:
+            if self._in_doubt:
+                raise to_uncertain(failure, what) from None
             raise to_error(failure, what) from None
         self._over = True
         return info._replace(key=self._key)
@@ -87,13 +91,18 @@ class Multipart:
 
     def _decide(self, failure: RequestFailure) -> ObjectInfo | None:
         """An upload that is gone after an answer that got lost may be complete."""
-        if not failure.row.unclear and failure.kind is not FailureKind.NO_UPLOAD:
+        self._in_doubt = self._in_doubt or failure.row.unclear
+        if not self._in_doubt and failure.kind is not FailureKind.NO_UPLOAD:
             return None
         try:
-            head = self._door.head(self._name, timeout=5.0)
-        except RequestFailure:
-            return None
-        return head.info if head.mark == self._mark else None
+            head = find_head(self._caller, self._door, self._name)
+        except RequestFailure as trouble:
+            self._in_doubt = self._in_doubt or trouble.row.again
+            raise failure from None
+        if head is not None and head.mark == self._mark:
+            return head.info
+        self._in_doubt = False
+        return None
 
     def _abort_quietly(self) -> None:
         """What goes wrong here hides no error of the caller; ``list_leftovers`` shows the rest."""

@@ -81,12 +81,21 @@ def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:
         # Google's S3 door knows no conditions on writes, and its own one does.
         return _open_gcs(address._replace(endpoint=endpoint), options)
     region = find_region(address, options, endpoint)
-    root, path = place_bucket(address, endpoint, region)
+    trust = find_trust(options)
+
+    def reopen(place: str) -> tuple[BucketPlace, Wire, Signer]:
+        root, path = place_bucket(address, endpoint, place)
+        return (
+            BucketPlace(address.name, path),
+            Wire(root, trust=trust),
+            _make_signer(options, place),
+        )
+
     extra = {"x-amz-request-payer": "requester"} if options.requester_pays else {}
-    signer = _make_signer(options, region)
-    return S3Door(
-        BucketPlace(address.name, path), Wire(root, trust=find_trust(options)), signer, extra
-    )
+    door = S3Door(*reopen(region), extra)
+    if not is_region_said(address, options):
+        door.reopen = reopen
+    return door
 
 
 def find_trust(options: BucketOptions) -> ssl.SSLContext | None:
@@ -124,9 +133,17 @@ def find_endpoint(address: BucketAddress, options: BucketOptions) -> str | None:
 
 def find_region(address: BucketAddress, options: BucketOptions, endpoint: str | None) -> str:
     """The region that signatures name."""
+    return _find_said(address, options) or (REGION if is_amazon(endpoint) else AUTO)
+
+
+def is_region_said(address: BucketAddress, options: BucketOptions) -> bool:
+    """Whether the user named the region; one that was only assumed may turn out another."""
+    return _find_said(address, options) is not None
+
+
+def _find_said(address: BucketAddress, options: BucketOptions) -> str | None:
     found = address.region or options.find("AWS_REGION", "AWS_DEFAULT_REGION")
-    found = found or find_profile_setting(options, "region")
-    return found or (REGION if is_amazon(endpoint) else AUTO)
+    return found or find_profile_setting(options, "region")
 
 
 def is_amazon(endpoint: str | None) -> bool:

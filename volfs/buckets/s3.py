@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.bodies import check_span, cut_span, digest, is_whole, to_lost
-from volfs.buckets.http_door import HttpDoor
+from volfs.buckets.http_door import BucketPlace, HttpDoor
 from volfs.buckets.objects import AbandonedUpload, Condition, Data, ObjectHead, ObjectInfo, Page
 from volfs.buckets.s3_codes import to_failure
-from volfs.buckets.wire import Reply, encode_path
+from volfs.buckets.signing import Signer
+from volfs.buckets.wire import Reply, Wire, encode_path
 from volfs.buckets.xml_answers import (
     get_text,
     iter_texts,
@@ -27,10 +28,15 @@ _UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 _XML = {"content-type": "application/xml"}
 
 
+Reopen = Callable[[str], tuple[BucketPlace, Wire, Signer]]
+
+
 class S3Door(HttpDoor):
     """One bucket. Every method is one request, but where a comment says why it is two."""
 
     family = "x-amz-"
+    reopen: Reopen | None = None
+    """Finds the bucket in another region; None where the user said which region it is."""
 
     def _to_failure(self, reply: Reply) -> RequestFailure:
         return to_failure(reply, signed=self._signer.signs)
@@ -174,7 +180,7 @@ class S3Door(HttpDoor):
 
     def _pin(self, etag: str | None) -> dict[str, str]:
         """The headers of a read of nothing but this object."""
-        return {} if etag is None else {"if-match": etag}
+        return {"if-match": etag} if etag else {}
 
     def _require(self, key: str, condition: Condition, timeout: float) -> dict[str, str]:
         """The headers of a write under a condition."""
@@ -183,14 +189,14 @@ class S3Door(HttpDoor):
         return {} if condition.etag is None else {"if-match": condition.etag}
 
     def _read_etag(self, headers: Mapping[str, str]) -> str:
-        return headers.get("etag", "")
+        return quote_etag(headers.get("etag", ""))
 
     def _read_entry(self, entry: Element, decode: Decoder) -> ObjectInfo:
         return ObjectInfo(
             decode(get_text(entry, "Key")),
             int(get_text(entry, "Size") or 0),
             parse_time(get_text(entry, "LastModified")),
-            get_text(entry, "ETag"),
+            quote_etag(get_text(entry, "ETag")),
         )
 
     # --- requests ---------------------------------------------------------------
@@ -199,13 +205,48 @@ class S3Door(HttpDoor):
     def _bucket(self) -> str:
         return self._place.name.rpartition("/")[2]
 
+    def _send(
+        self,
+        method: str,
+        key: str,
+        timeout: float,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        body: Data = b"",
+    ) -> Reply:
+        """As every door does; and once more where the bucket is, if the service says where."""
+        try:
+            return super()._send(method, key, timeout, query, headers, body)
+        except RequestFailure as failure:
+            if not self._follow(failure):
+                raise
+        return super()._send(method, key, timeout, query, headers, body)
+
+    def _follow(self, failure: RequestFailure) -> bool:
+        """Whether the same request may be granted now, in the region that was named."""
+        if failure.kind is not FailureKind.REGION or not failure.region or self.reopen is None:
+            return False
+        with self._moving:
+            if failure.region != self._region:
+                self._place, self._wire, self._signer = self.reopen(failure.region)
+                self._region = failure.region
+        return True
+
     def _explain(self, failure: RequestFailure, key: str, timeout: float) -> None:
         """Raise what a HEAD was refused for: it has no body, so a request with one is sent."""
         if failure.status == 404 and not self._seen:
-            self.list_page(key, True, None, 1, timeout)
+            self._check_bucket(timeout)
         elif failure.status in (400, 401, 403, 301, 307):
             self._send("GET", key, timeout, headers={"range": "bytes=0-0"})
             raise RequestFailure(FailureKind.SERVER, failure.detail, status=failure.status)
+
+    def _check_bucket(self, timeout: float) -> None:
+        """Raise NO_BUCKET. Who may not list it is told nothing."""
+        try:
+            self.list_page("", True, None, 1, timeout)
+        except RequestFailure as failure:
+            if failure.kind is FailureKind.NO_BUCKET:
+                raise
 
     def _compare(self, first: Reply, second: Reply) -> None:
         """An ETag that is no sum of the bytes is nothing bad if they come equal twice."""
@@ -244,6 +285,11 @@ class S3Door(HttpDoor):
         for error in root.iterfind("Error"):
             if get_text(error, "Code") != "NoSuchKey":
                 raise self._to_failure(reply)
+
+
+def quote_etag(text: str) -> str:
+    """As headers have it: some services leave the quotes out of listings."""
+    return text if not text or text.startswith(('"', "W/")) else f'"{text}"'
 
 
 class Decoder:

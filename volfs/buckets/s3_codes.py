@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.wire import Reply
-from volfs.buckets.xml_answers import Said, parse_error
+from volfs.buckets.xml_answers import parse_error
 
 CODES: dict[str, FailureKind] = {
     "NoSuchKey": FailureKind.NO_OBJECT,
@@ -78,8 +78,9 @@ def to_failure(reply: Reply, *, signed: bool) -> RequestFailure:
     kind = CODES.get(said.code) or find_by_status(reply.status)
     if kind is FailureKind.DENIED and not signed:
         kind = FailureKind.NO_CREDENTIALS
-    detail = _describe(kind, said, reply)
-    return RequestFailure(kind, detail, status=reply.status, wait=read_wait(reply))
+    region = find_region(reply) if kind is FailureKind.REGION else ""
+    detail = f"the service says region={region}" if region else said.text or f"HTTP {reply.status}"
+    return RequestFailure(kind, detail, status=reply.status, wait=read_wait(reply), region=region)
 
 
 def find_by_status(status: int) -> FailureKind:
@@ -97,9 +98,3 @@ def read_wait(reply: Reply) -> float | None:
 def find_region(reply: Reply) -> str:
     """The region that a bucket is in, if the service said so."""
     return reply.headers.get("x-amz-bucket-region", "") or parse_error(reply.body).region
-
-
-def _describe(kind: FailureKind, said: Said, reply: Reply) -> str:
-    if kind is FailureKind.REGION and (region := find_region(reply)):
-        return f"the service says region={region}"
-    return said.text or f"HTTP {reply.status}"

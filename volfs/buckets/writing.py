@@ -10,7 +10,7 @@ import secrets
 
 from volfs.buckets.answers import FailureKind, RequestFailure, to_error
 from volfs.buckets.calls import RequestSender
-from volfs.buckets.objects import Condition, Data, Door, ObjectInfo
+from volfs.buckets.objects import Condition, Data, Door, ObjectHead, ObjectInfo
 from volfs.errors import StoreUncertainError
 
 
@@ -40,10 +40,8 @@ class MarkedPut:
                 "PUT", self._name, self._send, size=len(self._data), decide=self._decide
             )
         except RequestFailure as failure:
-            if self._in_doubt and failure.row.again:
-                raise StoreUncertainError(
-                    f"{what}: it is not known whether it was written ({failure.row.text})"
-                ) from None
+            if self._in_doubt:
+                raise to_uncertain(failure, what) from None
             raise to_error(failure, what) from None
 
     def _send(self, timeout: float) -> ObjectInfo:
@@ -56,26 +54,43 @@ class MarkedPut:
         if not self._in_doubt and failure.kind not in (FailureKind.EXISTS, FailureKind.CHANGED):
             return None
         try:
-            head = self._door.head(self._name, timeout=5.0)
+            head = find_head(self._caller, self._door, self._name)
         except RequestFailure as trouble:
-            self._conclude(trouble)
-            return None
-        if head.mark == self._mark:
+            if failure.row.again and not trouble.row.again:
+                return None  # Who may not look can only try again.
+            self._in_doubt = self._in_doubt or trouble.row.again
+            raise failure from None
+        if head is not None and head.mark == self._mark:
             return head.info
-        self._lose(head.info)
+        self._judge(None if head is None else head.info)
         return None
 
-    def _conclude(self, trouble: RequestFailure) -> None:
-        """Nothing is there: a write over something has lost, one that creates is sent again."""
-        if trouble.kind is FailureKind.NO_OBJECT and self._condition.etag is not None:
-            raise RequestFailure(FailureKind.CHANGED, status=trouble.status)
+    def _judge(self, there: ObjectInfo | None) -> None:
+        """Whether the write has lost. One that may still be done is sent again."""
+        kind = None
+        if self._condition.create and there is not None:
+            kind = FailureKind.EXISTS
+        elif self._condition.etag not in (None, there.etag if there is not None else ""):
+            kind = FailureKind.CHANGED
+        if kind is not None:
+            self._in_doubt = False
+            raise RequestFailure(kind)
 
-    def _lose(self, there: ObjectInfo) -> None:
-        """Another's object is there. One that is still to be written over is no loss."""
-        if self._condition.create:
-            raise RequestFailure(FailureKind.EXISTS)
-        if there.etag != self._condition.etag:
-            raise RequestFailure(FailureKind.CHANGED)
+
+def find_head(caller: RequestSender, door: Door, name: str) -> ObjectHead | None:
+    """What is there now, asked as often as it takes; None if nothing is. ``RequestFailure``."""
+    try:
+        return caller.attempt("HEAD", name, lambda timeout: door.head(name, timeout))
+    except RequestFailure as failure:
+        if failure.kind is FailureKind.NO_OBJECT:
+            return None
+        raise
+
+
+def to_uncertain(failure: RequestFailure, what: str) -> StoreUncertainError:
+    return StoreUncertainError(
+        f"{what}: it is not known whether it was written ({failure.row.text})"
+    )
 
 
 def put_marked(
