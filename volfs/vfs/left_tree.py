@@ -66,9 +66,10 @@ class Unknown(NamedTuple):
 
 @dataclass(slots=True)
 class LeftTree:
-    """``items`` are in an order in which a directory comes before what is in it.
+    """All that an overlay holds. In ``items`` a directory comes before the names in it.
 
-    ``strays`` are those that no path leads to any more: below one name for each.
+    ``strays`` are files and directories to which no path leads any more. Each gets a made-up name,
+    with all below it.
     """
 
     root: Entry

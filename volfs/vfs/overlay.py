@@ -20,7 +20,8 @@ from volfs.vfs.scratch import Scratch
 
 @dataclass(slots=True)
 class SealedFile:
-    """A file whose content is to be written: its state at the seal, and where the entry goes."""
+    """A file whose content is to be written: its state at the seal, and ``place``, which puts its
+    entry into the delta."""
 
     file: File
     stamp: int

@@ -1,7 +1,7 @@
 """Salvage: every record and byte of an overlay, damaged or not, whose checksum is right.
 
-This is for export and rebase. Nothing is written, and neither LMDB nor the store is needed. The
-caller has the session's lock. What is lost is named, and nothing takes its place.
+Nothing is written, and neither LMDB nor the store is needed. The caller has the session's lock.
+What is lost is named, and nothing takes its place.
 """
 
 from __future__ import annotations

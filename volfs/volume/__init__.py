@@ -14,8 +14,9 @@ _HOMES = {
     "VolumeInfo": "volfs.api.volume:VolumeInfo",
     "VolumeManager": "volfs.api.volume:VolumeObjects",
 }
-"""Modal's programs import these from here. The room itself knows nothing of them but
-their names; type checkers find them in __init__.pyi.
+"""The homes of names that Modal's programs import from here.
+
+The room itself knows only their names. Type checkers find them in __init__.pyi.
 """
 
 

@@ -1,7 +1,7 @@
-"""Trees of a former volfs, with the sums that it did not write.
+"""Adding the sums that a former volfs did not write to its trees.
 
-Bytes of data are measured by the chunk lists, links counted; each distinct tree that
-lacks sums is made anew once. All others are taken as they are.
+Bytes of data are measured by the chunk lists, and links are counted. Each distinct tree that lacks
+sums is made anew once. All other trees stay as they are.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def has_sums(snapshot: Snapshot) -> bool:
 def add_sums(
     reader: Reader, put: Put, snapshot: Snapshot, report: Report = report_nothing
 ) -> Snapshot:
-    """The same, with all sums. DataError; StoreError."""
+    """The snapshot with all sums. DataError; StoreError."""
     return snapshot if has_sums(snapshot) else _Converting(reader, put, report).convert(snapshot)
 
 
 class _Converting:
-    """One version: each distinct tree that lacks sums is made anew once."""
+    """The conversion of one version: each distinct tree that lacks sums is made anew once."""
 
     def __init__(self, reader: Reader, put: Put, report: Report) -> None:
         self._reader = reader
@@ -47,7 +47,8 @@ class _Converting:
         return snapshot._replace(root=root, links=links.oid, link_data=links.totals.data)
 
     def _convert_directory(self, top: Entry) -> Entry:
-        """Depth first and without recursion: trees may be deep."""
+        """Convert the trees below an entry, depth first and without recursion, because trees may
+        be deep."""
         waiting = [top]
         while waiting:
             here = waiting[-1]
@@ -72,7 +73,7 @@ class _Converting:
         return build_tree(self._put, entries)
 
     def _finish(self, entry: Entry) -> Entry:
-        """An entry with its sums; of a directory once its tree is made."""
+        """An entry with its sums. A directory's tree must have been made already."""
         if not _lacks(entry):
             return entry
         if entry.is_directory:

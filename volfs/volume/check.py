@@ -1,9 +1,8 @@
-"""Verify a store: every stored byte, and that every version of every volume is whole.
+"""The check of a store: every stored byte, and whether every version of every volume is whole.
 
-Two passes. The first reads what is stored (``Care.iter_damage``). The second
-walks from the versions down; each distinct tree is looked at once, whatever
-the number of versions that have it, and what is found below it is remembered
-with it, so that at the end every volume, version and path that is touched can
+Two passes. The first reads what is stored (``Care.iter_damage``). The second walks from the
+versions down. It looks at each distinct tree once, however many versions have it, and keeps the
+findings below the tree with it. At the end every affected volume, version and path can therefore
 be named.
 """
 
@@ -36,17 +35,18 @@ from volfs.volume.history import to_local
 from volfs.volume.version_reader import Reader
 
 PATHS_KEPT = 1000
-"""Of one tree: beyond that only the number of problems is of use to anybody."""
+"""The most defects that are kept of one tree. Beyond that only the number of problems is
+useful."""
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong in versions of one volume."""
+    """One problem in versions of one volume."""
 
     volume: str
     versions: tuple[int, ...]
     path: str
-    """Of the file or directory; ``(hard links)`` for the link tree, ``(manifest)`` for that,
-    ``(mount …)`` for what a session's lease needs."""
+    """The path of the file or directory; ``(hard links)`` for the link tree, ``(manifest)`` for
+    the manifest, ``(mount …)`` for a need of a session's lease."""
     problem: str
     oid: Oid | None
 
@@ -65,13 +65,13 @@ class CheckReport:
     versions: int = 0
     trees: int = 0
     bytes: int = 0
-    """Stored bytes that were read."""
+    """The number of stored bytes that were read."""
     damage: list[Damage] = field(default_factory=list)
-    """What is wrong with stored records, whether a version needs them or not."""
+    """Damage of stored records, whether a version needs them or not."""
     problems: list[Problem] = field(default_factory=list)
-    """What is wrong with versions because of that, or in itself."""
+    """Problems of versions, because of that damage or in themselves."""
     notices: list[CheckNotice] = field(default_factory=list)
-    """What should be known, and is no damage: nothing can be done about it."""
+    """What users should know although it is no damage, and nothing can be done about it."""
 
     @property
     def is_clean(self) -> bool:
@@ -108,7 +108,7 @@ def _check_versions(store: Store, result: CheckReport) -> None:
         for head in store.refs.iter_versions(volume.id):
             result.versions += 1
             problems = list(_check_version(walk, volume, head, result.notices))
-            # One that was expired meanwhile may be gone with right.
+            # The objects of a version that was expired meanwhile may rightly be gone.
             if problems and store.refs.find_version(volume.id, head.version) == head.manifest:
                 for path, problem, oid in problems:
                     found.setdefault((volume.full_name, path, problem, oid), []).append(
@@ -147,7 +147,7 @@ def _check_version(
 
 
 def _find_future(volume: VolumeRecord, head: Head, created_ns: int) -> Iterator[CheckNotice]:
-    """Whether a clock was ahead when the version was made, or is behind now."""
+    """A notice if a clock was ahead when the version was made, or is behind now."""
     if is_future(created_ns, now_ns()):
         date = f"{to_local(created_ns):%Y-%m-%d %H:%M:%S}"
         notice = f"its date, {date}, is in the future; rules by date do not count it"
@@ -155,7 +155,8 @@ def _find_future(volume: VolumeRecord, head: Head, created_ns: int) -> Iterator[
 
 
 def _check_links(walk: TreeCheck, manifest: Manifest, names: Counter[int]) -> Iterator[str]:
-    """Each group has a record that counts its names, and the manifest's sums fit."""
+    """Check that each group has a record with the right count of names, and that the manifest's
+    sums fit."""
     totals = walk.sum_tree(Oid(manifest.links))
     data = manifest.link_data if manifest.links else 0
     stated = totals._replace(files=manifest.link_files, bytes=manifest.link_bytes, data=data)
@@ -173,7 +174,7 @@ def _check_links(walk: TreeCheck, manifest: Manifest, names: Counter[int]) -> It
 
 
 def _find_damaged_leases(store: Store, result: CheckReport) -> bool:
-    """Name those whose leases are damaged."""
+    """Add damaged leases to the result, by session. Whether there are any."""
     damaged = list_damaged_leases(store)
     for session in damaged:
         where = f"lease of {session or 'a session that nothing tells'}"
@@ -183,13 +184,13 @@ def _find_damaged_leases(store: Store, result: CheckReport) -> bool:
 
 
 def _check_leases(walk: TreeCheck, store: Store, result: CheckReport) -> Iterator[Problem]:
-    """What mounts show and their overlays lie on may be in no version."""
+    """Check the needs of leases: what mounts show and overlays lie on may be in no version."""
     if result.damage and _find_damaged_leases(store, result):
         return
     for lease in store.leases.list_all():
         walk.turn_to(lease.volume_id)
         problems = list(_check_lease(walk, lease))
-        # What was given up meanwhile may be gone with right.
+        # The needs of a lease that was given up meanwhile may rightly be gone.
         if problems and store.leases.find(lease.session) == lease:
             volume = store.refs.find_volume_by_id(lease.volume_id)
             name = volume.full_name if volume else lease.volume_id
@@ -212,7 +213,7 @@ def _check_lease(walk: TreeCheck, lease: Lease) -> Iterator[Located]:
 
 
 class Defect(NamedTuple):
-    """Something wrong below a tree: at a path relative to it."""
+    """Something wrong below a tree, at a path relative to the tree."""
 
     path: Path
     problem: str
@@ -220,18 +221,19 @@ class Defect(NamedTuple):
 
 
 class TreeFindings(NamedTuple):
-    """What is known of one tree and all below it."""
+    """The findings about one tree and all below it."""
 
     faults: tuple[Defect, ...]
     groups: Counter[int]
-    """How many names below it each group of hard links has. Never changed."""
+    """The number of names below it that each link group has. Never changed."""
 
 
 CLEAN = TreeFindings((), Counter())
 
 
 class TreeCheck:
-    """Walks trees, each distinct one once. ``done`` has the verdict on each tree object."""
+    """A walk over trees that looks at each distinct tree once. ``done`` has the findings on each
+    tree object."""
 
     def __init__(self, store: Store, damaged: set[Oid]) -> None:
         self._store = store
@@ -242,14 +244,14 @@ class TreeCheck:
         self.done: dict[Oid, TreeFindings] = {}
 
     def turn_to(self, volume_id: str) -> None:
-        """What is walked next is of this volume."""
+        """Take the next trees as trees of this volume."""
         self._objects = self._store.objects_of(volume_id)
 
     def load(self, oid: Oid) -> bytes:
         if oid in self._damaged:
             raise DataError("damaged")
         if not self._objects.contains(oid):
-            # It may be readable for a while yet, but gc has removed it.
+            # The object may be readable for a while, but gc has removed it.
             raise MissingObjectError(f"object {oid.hex()} is not in the store")
         return self._objects.load_object(oid)
 
@@ -259,17 +261,17 @@ class TreeCheck:
         return None if self._objects.contains(oid) else "missing chunk"
 
     def check_content(self, need: Reference) -> Iterator[Found]:
-        """A chunk, or a chunk list with all below it."""
+        """Check a chunk, or a chunk list with all below it."""
         return self._content.check_below(need)
 
     def check_root(self, root: Entry) -> TreeFindings:
-        """A version's root directory: its sums, and everything below."""
+        """Check a version's root directory: its sums, and everything below."""
         verdict = self.check_tree(root.tree)
         own = tuple(self._check_sums((), root))
         return TreeFindings(own + verdict.faults, verdict.groups) if own else verdict
 
     def check_tree(self, root: Oid) -> TreeFindings:
-        """The verdict on a tree. Depth first and without recursion: trees may be deep."""
+        """The findings on a tree. Depth first and without recursion, because trees may be deep."""
         if not root:
             return CLEAN
         waiting = [root]
@@ -295,7 +297,7 @@ class TreeCheck:
         return [oid for kind, oid in iter_tree_references(tree) if kind is Kind.TREE]
 
     def _judge(self, oid: Oid) -> TreeFindings:
-        """The verdict on a tree whose children have theirs."""
+        """The findings on a tree whose children have theirs already."""
         try:
             tree = self._reader.get_tree(oid)
         except DataError as error:
@@ -356,7 +358,7 @@ class TreeCheck:
             return None
 
     def sum_tree(self, oid: Oid) -> Totals:
-        """What a tree's own object says of all below it."""
+        """The totals that a tree's own object states for all below it."""
         return _sum(self._reader.get_tree(oid))
 
     def iter_entries(self, oid: Oid) -> Iterator[Entry]:
@@ -372,13 +374,13 @@ def _sum(tree: Tree) -> Totals:
 
 
 def _fits(stated: Totals, found: Totals) -> bool:
-    """Whether sums are those that were found. What a former volfs wrote lacks two of them."""
+    """Whether stated sums are those that were found. Sums by a former volfs lack two of them."""
     data = found.data if stated.data == UNKNOWN else stated.data
     linked = found.linked if stated.linked == UNKNOWN else stated.linked
     return stated._replace(data=data, linked=linked) == found
 
 
 def _sums_of(directory: Entry) -> Totals:
-    """What a directory's entry says of all below it."""
+    """The totals that a directory's entry states for all below it."""
     own = directory.totals
     return own._replace(directories=directory.directories, subdirectories=directory.subdirectories)

@@ -1,8 +1,8 @@
 """Committing: a delta becomes the next version, by one compare-and-swap.
 
-The delta is applied to the base it was made on, once; that gives the mount's
-own *local* tree. Then, until the swap succeeds: read the head, merge, write the
-manifest, swap. A lost race redoes only the merge (docs/concurrency.md).
+The delta is applied once, to the base on which it was made. The result is the mount's own *local*
+tree. Then, until the swap succeeds: read the head, merge, write the manifest, swap. A lost race
+repeats only the merge (docs/concurrency.md).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OnConflict = Literal["override", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class CommitNote:
-    """What a commit says of itself, and what it does where others changed the same file."""
+    """What a commit says of itself, and what it does if others changed the same files."""
 
     message: str = ""
     author: str = ""
@@ -48,11 +48,11 @@ class CommitNote:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What came of a commit.
+    """The result of a commit.
 
-    ``local`` and ``directories`` are the mount's own tree: its base with its
-    changes, without what others published; ``snapshot`` is what ``head`` has.
-    Where ``changed`` is False no version was made, and ``head`` is the newest one.
+    ``local`` and ``directories`` are the mount's own tree: its base with its changes, without what
+    others published. ``snapshot`` is the tree of ``head``. If ``changed`` is False no version was
+    made, and ``head`` is the newest one.
     """
 
     changed: bool
@@ -64,16 +64,16 @@ class Published:
     new_objects: int
     new_bytes: int
     lease: Lease | None = None
-    """The one that was handed in, with what ``local`` and ``head`` add to it."""
+    """The lease that the caller gave, with what ``local`` and ``head`` add to it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeltaBase:
     """What a delta was made on, and what keeps that in the store until the delta is published.
 
-    Either ``lease`` is on it, and is widened to the local tree in the same step (and told what
-    the delta was sealed ``over``); or ``snapshot`` and whatever else the delta has trees of are
-    the versions ``shares``.
+    Either ``lease`` keeps it: it is widened to the local tree in the same step, and records the
+    stamp ``over`` of the sealed catalog. Or the versions ``shares`` keep it: they have
+    ``snapshot`` and all other trees that the delta uses.
     """
 
     snapshot: Snapshot
@@ -81,7 +81,7 @@ class DeltaBase:
     lease: Lease | None = None
     over: bytes = b""
     only_on: Head | None = None
-    """The head that it has to be; None: any, and what others published is merged."""
+    """The head that must still be there. None: any head, with which others' changes are merged."""
 
 
 def commit_delta(
@@ -92,20 +92,20 @@ def commit_delta(
     delta: Delta,
     note: CommitNote,
 ) -> Published:
-    """Make ``delta`` the next version. The content it names has been put into ``upload``.
+    """Make ``delta`` the next version. The content that it names has been put into ``upload``.
 
-    NotFoundError if the volume or what ``base`` names is gone by then.
-    HeadMovedError if the head is not the one that ``base`` asks for: nothing is merged then.
-    OverriddenError if ``note`` says so and others' changes would be replaced;
-    LimitError if both sides together exceed the profile; UserError for a message
-    that is too long; StoreError, DataError. On any error nothing is published.
+    NotFoundError if the volume, or what ``base`` names, is gone by then. HeadMovedError if the
+    head is not the one that ``base`` asks for; then nothing is merged. OverriddenError if ``note``
+    asks for it and others' changes would be replaced. LimitError if both sides together exceed the
+    profile. UserError for a message that is too long. StoreError, DataError. On any error nothing
+    is published.
     """
     check_message(note.message)
     return _Commit(store, upload, volume, base, delta, note).run()
 
 
 class _Merged(NamedTuple):
-    """Both sides' changes, on one head."""
+    """Both sides' changes, on top of one head."""
 
     theirs: Snapshot
     snapshot: Snapshot
@@ -138,9 +138,9 @@ class _Commit:
         )
 
     def run(self) -> Published:
-        """Merge and swap, until no other swap came between."""
+        """Merge and swap, until no other swap comes between."""
         refs = self._store.refs
-        # Where there is nothing to publish, no swap would tell that a guess was wrong.
+        # If there is nothing to publish, no swap would show that a guess was wrong.
         is_same = self._local == self._base.snapshot
         find_head = refs.get_head if is_same else refs.guess_head
         while True:
@@ -158,7 +158,7 @@ class _Commit:
         return head
 
     def _merge_onto(self, head: Head) -> _Merged:
-        """What the next version is to have, if it follows ``head``."""
+        """The tree that the next version is to have if it follows ``head``."""
         base, local = self._base.snapshot, self._local
         theirs = self._reader.load_manifest(head.manifest).snapshot
         if local == base:
@@ -171,7 +171,8 @@ class _Commit:
         return _Merged(theirs, add_sums(self._reader, put, merged), overridden)
 
     def _swap(self, head: Head, merged: _Merged) -> Published | None:
-        """Move the head from ``head``, or leave it; None where it, or a lease, was in the way."""
+        """Move the head on from ``head``, or leave it if nothing changed. None if another swap, or
+        an expired version of the lease, was in the way."""
         if self._local == self._base.snapshot:
             return self._make_result(head, merged, self._base.lease, changed=False)
         if merged.snapshot == merged.theirs == self._local:
@@ -179,8 +180,8 @@ class _Commit:
             if lease is not None and not _put_lease(self._store, lease):
                 return None
             return self._make_result(head, merged, lease, changed=False)
-        # Where others published the same, a version is made all the same: it is what
-        # makes the objects of the local tree durable, which the mount shows from now on.
+        # If others published the same, a version is still made: it makes the objects of the local
+        # tree durable, which the mount shows from now on.
         lease = self._widen(head.version + 1)
         new = publish_snapshot(
             self._store,
@@ -224,9 +225,9 @@ def publish_snapshot(
     shares: Collection[int] = (),
     lease: Lease | None = None,
 ) -> Head | None:
-    """Make ``snapshot`` the version after ``head``. None where another one was quicker.
+    """Make ``snapshot`` the version after ``head``. None if another version came first.
 
-    Errors as ``Refs.publish``.
+    The errors of ``Refs.publish``.
     """
     data = encode_manifest(make_manifest(volume, head, snapshot, note))
     new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
@@ -240,7 +241,7 @@ def publish_snapshot(
 
 
 def _put_lease(store: Store, lease: Lease) -> bool:
-    """False if a version in it was expired meanwhile."""
+    """Put a lease. False if a version in it was expired meanwhile."""
     try:
         store.leases.put(lease)
     except NotFoundError:

@@ -1,4 +1,5 @@
-"""Verify that a file's content is all there: chunk lists well built, chunks present."""
+"""The check that a file's content is complete: its chunk lists are well built, its chunks are
+there."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from volfs.model.objects import Kind, Oid
 from volfs.model.references import Reference, iter_list_references
 
 Found = tuple[str, Oid | None]
-"""A problem, and the object that has it."""
+"""A problem, and the object that has it, if it is in one."""
 
 
 class ContentCheck:
@@ -21,7 +22,7 @@ class ContentCheck:
         self._get_list = get_list
         self._find_chunk_problem = find_chunk_problem
         self._clean: set[tuple[Oid, int]] = set()
-        """Lists without problems, with the length that they were asked to cover."""
+        """The lists without problems, each with the length that it had to cover."""
 
     def check(self, entry: Entry) -> Iterator[Found]:
         yield from self._check_extents(entry.extents)
@@ -31,7 +32,7 @@ class ContentCheck:
                 yield "its bytes of data are not those of its chunk list", None
 
     def check_below(self, reference: Reference) -> Iterator[Found]:
-        """A chunk, or a chunk list of which nobody says how long it is."""
+        """Check a chunk, or a chunk list whose length nobody knows."""
         waiting = [reference]
         while waiting:
             kind, oid = waiting.pop()
@@ -52,7 +53,8 @@ class ContentCheck:
                 yield problem, Oid(extent.oid)
 
     def _check_list(self, oid: Oid, length: int, level: int | None) -> Iterator[Found]:
-        """A list over ``length`` bytes; at most five levels, so recursion is fine."""
+        """Check a list over ``length`` bytes. There are at most five levels, so recursion is
+        safe."""
         if (oid, length) in self._clean:
             return
         problems = list(self._find_problems(oid, length, level))
@@ -98,7 +100,8 @@ class ContentCheck:
                 yield "chunk list: more than the file has", Oid(child)
 
     def _has_data(self, oid: Oid, stated: int) -> bool:
-        """Whether so many bytes below a list are no holes. What cannot be read was told."""
+        """Whether a list's stated number of bytes that are not holes is right. True if it cannot
+        be read, because that is reported elsewhere."""
         try:
             return stated in (UNKNOWN, measure_list(self._get_list, oid))
         except DataError:

@@ -1,8 +1,8 @@
-"""Writing content: dirty bytes become chunks, the rest stays where it is.
+"""Writing content: dirty bytes become chunks, and all other bytes stay where they are.
 
-Only windows with changes are looked at. In those, a small change becomes a
-small chunk of just the dirty bytes between slices of the old chunks; a window
-in too many pieces, or with little to keep, is read and rewritten, but for its holes.
+Only windows with changes are looked at. In such a window, a small change becomes a small chunk of
+only the dirty bytes, between slices of the old chunks. A window in too many pieces, or with little
+to keep, is read and written again, except for its holes.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from volfs.store.contract.objects import Objects, Upload
 from volfs.volume.version_reader import Reader, read_range
 
 CLEAN_MIN = 64 * 1024
-"""A window with fewer bytes that did not change is not worth a second extent."""
+"""A window with fewer unchanged bytes is written again, because they are not worth a second
+extent."""
 HOLE_MIN = 4096
 """A hole of fewer bytes is stored as zeros with what is beside it."""
 HOLES_MAX = 512
-"""A window has at most this many holes that are kept, and so fewer extents than a list."""
+"""The most holes that are kept in a window, so that it has fewer extents than a list may have."""
 PARALLEL_WINDOWS = 4
-"""From this many dirty windows on, they are written by several threads."""
+"""The number of dirty windows from which on several threads write them."""
 BATCH = 8
-"""Windows in one task: a future costs more memory than the extents it gives."""
+"""The windows in one task, because a future costs more memory than the extents that it returns."""
 
 
 class ReadScratch(Protocol):
@@ -39,7 +40,8 @@ class ReadScratch(Protocol):
 
 
 class ContentWriter:
-    """Writes the content of files into one upload. Used by one thread; its pool by many."""
+    """Writes the content of files into one upload. One thread uses it, and the threads of its
+    pool."""
 
     def __init__(self, objects: Objects, upload: Upload, chunk_bits: int, pool: Executor) -> None:
         self.objects = objects
@@ -49,13 +51,13 @@ class ContentWriter:
         self.pool = pool
 
     def write(self, base: Entry, extents: ExtentMap, read_scratch: ReadScratch) -> Entry:
-        """``base`` with the content that ``extents`` describes; attributes stay.
+        """``base`` with the content that ``extents`` describes. Its attributes stay.
 
-        Chunks that the store knows are not written again. DataError if a part
-        of the base that must be rewritten cannot be read.
+        Chunks that the store knows are not written again. DataError if a part of the base that
+        must be written again cannot be read.
         """
         if (new := _find_new_whole(extents, 1 << self.bits)) is not None:
-            # By far the most files are so, and need none of what follows.
+            # Most files are like this, and need none of what follows.
             chunk = self.put_chunk(read_scratch(new.source, new.offset, new.end))
             return set_content(base, new.end, extents=(chunk,))
         source = _Source(self, base, extents, read_scratch)
@@ -77,7 +79,8 @@ class ContentWriter:
         return chain.from_iterable(self.pool.map(source.write_batch, batches))
 
     def write_stream(self, base: Entry, pieces: Iterable[Buffer]) -> Entry:
-        """``base`` with the content of ``pieces``, each of one window but the last."""
+        """``base`` with the content of ``pieces``. Each piece except the last has the size of a
+        window."""
         windows: dict[int, Extents] = {}
         size = 0
         inline = b""
@@ -96,13 +99,13 @@ class ContentWriter:
         return set_content(empty, size, **built._asdict())
 
     def put_chunk(self, data: Buffer) -> Extent:
-        """An extent of these bytes; zeros become a hole."""
+        """Put bytes as a chunk, and return their extent. Zeros become a hole."""
         oid = NO_OID if is_zero(data) else self.upload.put_object(Kind.CHUNK, data)
         return Extent(len(data), oid, 0)
 
 
 class _Source:
-    """One file being written: where each of its bytes comes from now."""
+    """One file that is being written, and the sources of its bytes."""
 
     def __init__(
         self, writer: ContentWriter, base: Entry, extents: ExtentMap, read_scratch: ReadScratch
@@ -127,7 +130,7 @@ class _Source:
         return to_extents([piece for run in runs for piece in self.run_slices(run)])
 
     def write_gathered(self, runs: list[Piece]) -> Extents:
-        """A window in too many pieces: all its data in one chunk, with holes between."""
+        """Write a window in too many pieces: all its data in one chunk, with holes between."""
         spans = list(self.spans(runs))
         data = b"".join(self.read(span.start, span.end) for span in spans if span.source != ZERO)
         oid, offset = Oid(self.writer.put_chunk(data).oid) if data else NO_OID, 0
@@ -142,7 +145,7 @@ class _Source:
         return to_extents(slices)
 
     def spans(self, runs: list[Piece]) -> Iterator[Piece]:
-        """Data and holes in turn. Holes that are short for so large a window are data."""
+        """Data and holes in turn. A hole that is short for such a large window counts as data."""
         shortest = max(HOLE_MIN, (1 << self.writer.bits) // HOLES_MAX)
         pieces = [piece for run in runs for piece in self.cut_at_holes(run)]
         for hole, group in groupby(
@@ -152,7 +155,7 @@ class _Source:
             yield Piece(members[0].start, members[-1].end, ZERO if hole else 0, 0)
 
     def cut_at_holes(self, run: Piece) -> Iterator[Piece]:
-        """A run of the base as what it has there: data and holes."""
+        """Yield the data and holes of a run of the base; any other run as it is."""
         if run.source != BASE:
             yield run
             return
@@ -162,7 +165,7 @@ class _Source:
             at += part.length
 
     def is_worth_cutting(self, runs: list[Piece], slices: list[list[Slice]]) -> bool:
-        """Whether a window has a hole to keep, or enough bytes that did not change."""
+        """Whether a window has a hole to keep, or enough unchanged bytes."""
         holes = [run.end - run.start for run in runs if run.source == ZERO]
         kept = [piece for each in slices for piece in each]
         holes += [piece.length for piece in kept if not piece.oid]
@@ -170,7 +173,7 @@ class _Source:
         return clean >= CLEAN_MIN or any(hole >= HOLE_MIN for hole in holes)
 
     def runs(self, start: int, end: int) -> Iterator[Piece]:
-        """Pieces; neighbouring ones that must be stored as one: they become one chunk."""
+        """Pieces, with neighbours joined if both must be stored, because they become one chunk."""
         for data, group in groupby(self.extents.iter_pieces(start, end), key=self.must_store):
             if data:
                 members = list(group)
@@ -179,7 +182,7 @@ class _Source:
                 yield from group
 
     def must_store(self, piece: Piece) -> bool:
-        """Whether no chunk has these bytes: scratch, and a base that is inline."""
+        """Whether no chunk has these bytes yet: they are in scratch, or inline in the base."""
         return piece.source not in (BASE, ZERO) or (piece.source == BASE and bool(self.base.inline))
 
     def run_slices(self, run: Piece) -> list[Slice]:
@@ -195,7 +198,7 @@ class _Source:
         return find_slices(self.writer.reader.get_list, self.base, run.start, length)
 
     def read(self, start: int, end: int) -> Buffer:
-        """The file's bytes, wherever they come from."""
+        """The file's bytes from ``start`` to ``end``, from all their sources."""
         pieces = list(self.extents.iter_pieces(start, end))
         if len(pieces) == 1:
             return self.read_piece(pieces[0])
@@ -216,7 +219,7 @@ class _Source:
 
 
 def _find_new_whole(extents: ExtentMap, limit: int) -> Piece | None:
-    """The one piece of scratch that a file consists of, if it makes a single chunk."""
+    """The one piece of scratch that is the whole file, if the file makes a single chunk."""
     if len(extents.pieces) != 1 or not INLINE_MAX < extents.size <= limit:
         return None
     (piece,) = extents.pieces
@@ -225,26 +228,26 @@ def _find_new_whole(extents: ExtentMap, limit: int) -> Piece | None:
 
 
 def _kept_part(base: Entry, extents: ExtentMap) -> Entry:
-    """The base up to the last byte that the file still takes from it; the rest are holes.
+    """The base up to the last byte that the file still takes from it. Beyond it are holes.
 
-    So a file that was cut and made long again costs nothing for its new end.
+    A file that was cut and then extended therefore costs nothing for its new end.
     """
     if base.inline:
         return set_content(base, 0)
     last = max((piece.end for piece in extents.pieces if piece.source == BASE), default=0)
-    # Where the file simply ends there, the base's own size tells that it was cut.
+    # If the file simply ends there, the base's own size shows that it was cut.
     return base if last in (base.size, extents.size) else replace(base, size=last)
 
 
 def _dirty_windows(kept: Entry, extents: ExtentMap, bits: int) -> set[int]:
-    """The windows that cannot be taken from the kept part of the base as they are."""
+    """The windows that cannot be taken unchanged from the kept part of the base."""
     size = extents.size
     dirty: set[int] = set()
     for piece in extents.iter_pieces(0, size):
-        # Bytes of the base that are dirty all the same were inline.
+        # Bytes of the base that must be written all the same were inline.
         if piece.source == BASE and piece.end <= kept.size:
             continue
-        # Zeros behind the base need no window: what is not given there is a hole.
+        # Zeros behind the base need no window, because what is not given there is a hole.
         end = min(piece.end, kept.size) if piece.source == ZERO else piece.end
         dirty.update(range(piece.start >> bits, -(-end >> bits)))
     if size != kept.size and (edge := min(size, kept.size)) & ((1 << bits) - 1):
@@ -253,5 +256,5 @@ def _dirty_windows(kept: Entry, extents: ExtentMap, bits: int) -> set[int]:
 
 
 def is_zero(data: Buffer) -> bool:
-    # The ends first: most data is told apart by them, without a copy.
+    # The ends come first, because they tell most data apart without a copy.
     return not (data[0] or data[-1]) and bytes(data) == bytes(len(data))

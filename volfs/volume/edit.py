@@ -1,9 +1,8 @@
 """Changing the committed state without a mount: each edit is one atomic version.
 
-An ``Edit`` is a working copy of the version it began from: directories are
-opened as they are needed, and remember which of their names have changed.
-``commit`` turns that into a delta and sends it down the same road as a
-mount's commit.
+An ``Edit`` is a working copy of the version that it began with. Directories are opened as they are
+needed, and remember which of their names have changed. ``commit`` makes a delta of the changes and
+commits it as a mount's delta is committed.
 """
 
 from __future__ import annotations
@@ -38,10 +37,11 @@ from volfs.volume.version_reader import Reader
 
 
 class EditedDirectory:
-    """A directory as an edit has it: the tree it began with, and the names opened or changed.
+    """A directory in an edit: the tree that it began with, and the names that were opened or
+    changed.
 
-    ``attributes`` are its own; the tree in them stays the one it began with.
-    ``made`` says that the base has another directory at this path, or none.
+    ``attributes`` are its own, but the tree in them stays the one that it began with. ``made``
+    says that the base has another directory at this path, or none.
     """
 
     __slots__ = ("attributes", "get_tree", "length", "made", "names", "touched")
@@ -55,14 +55,14 @@ class EditedDirectory:
         self.length = count_entries(get_tree, attributes.tree)
 
     def find(self, name: bytes) -> Entry | EditedDirectory | None:
-        """What the name stands for now; a hard link as it is in the tree."""
+        """What a name stands for now; None for nothing. A hard link is as it is in the tree."""
         if name in self.names:
             return self.names[name]
         entry = find_entry(self.get_tree, self.attributes.tree, name)
         return self._open(entry) if entry and entry.is_directory else entry
 
     def iter_items(self) -> Iterator[tuple[bytes, Entry | EditedDirectory]]:
-        """All names with what they stand for; those of the base first."""
+        """Yield all names with what they stand for, those of the base first."""
         seen = set()
         for entry in iter_entries(self.get_tree, self.attributes.tree):
             seen.add(entry.name)
@@ -93,16 +93,16 @@ class EditedDirectory:
         return top
 
     def _copy_names(self) -> EditedDirectory:
-        """A copy whose directories are still the same ones."""
+        """A copy whose directories are the very directories of the original."""
         twin = EditedDirectory(self.get_tree, self.attributes, made=self.made)
         twin.touched, twin.length = self.touched, self.length
         twin.names = self.names.copy()
         return twin
 
     def replace_links(self, change: Callable[[Entry], Entry]) -> None:
-        """Let each name of a hard link, at any depth, stand for ``change`` of it.
+        """Let each name of a hard link, at any depth, stand for ``change`` of its entry.
 
-        Looks into all directories.
+        Opens all directories below.
         """
         waiting = [self]
         while waiting:
@@ -114,7 +114,7 @@ class EditedDirectory:
                     here.names[name] = change(what)
 
     def find_delta(self) -> DirectoryDelta | None:
-        """The changes as data, or None if there are none."""
+        """The changes as a delta; None if there are none."""
         opened = [self]
         for here in opened:
             opened += [below for below in here.names.values() if isinstance(below, EditedDirectory)]
@@ -124,7 +124,8 @@ class EditedDirectory:
         return found[id(self)]
 
     def _make_delta(self, below: Mapping[int, DirectoryDelta | None]) -> DirectoryDelta | None:
-        """As ``find_delta``, which gives those of the directories ``below``, by their identity."""
+        """The changes of this directory. ``below`` has the deltas of the directories in it, by
+        their identity."""
         names: dict[bytes, Entry | DirectoryDelta | None] = {}
         for name, what in self.names.items():
             change = below[id(what)] if isinstance(what, EditedDirectory) else what
@@ -143,8 +144,8 @@ class EditedDirectory:
 class Edit:
     """Changes to one volume on their way to a version. A context manager, for one thread.
 
-    Paths are names from the volume's root. Content goes through ``writer`` and
-    lies in the store, unpublished, until ``commit``.
+    Paths are names from the volume's root. Content goes through ``writer``, and lies in the store
+    unpublished until ``commit``.
     """
 
     def __init__(self, store: Store, volume: VolumeRecord) -> None:
@@ -163,9 +164,10 @@ class Edit:
             self.base = self.reader.load_manifest(self.head.manifest).snapshot
             self.root = EditedDirectory(self.reader.get_tree, self.base.root)
             self.records: dict[int, Entry] = {}
-            """Link groups whose file is another one now."""
+            """The records of link groups that the edit changed, by group."""
             self.shares = {self.head.version}
-            """Versions of which the new one has parts: these must be there until it is."""
+            """The versions whose parts the new one has. They must be there until it is
+            published."""
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -178,14 +180,15 @@ class Edit:
     # --- looking ---------------------------------------------------------
 
     def find(self, path: Path) -> Entry | None:
-        """The entry at a path as it is now; a directory's tree and totals are the base's."""
+        """The entry at a path as it is now; None if there is none. The tree and totals of a
+        directory are the base's."""
         what = self._look_up(path)
         if isinstance(what, EditedDirectory):
             return what.attributes
         return what and self.reader.resolve(self.base, what)
 
     def get(self, path: Path) -> Entry:
-        """As ``find``; NoEntryError."""
+        """As ``find``, but NoEntryError if there is no entry."""
         entry = self.find(path)
         if entry is None:
             raise _no_entry(path)
@@ -212,9 +215,10 @@ class Edit:
             return None
 
     def choose_target(self, source: Path, destination: str, *, several: bool = False) -> Path:
-        """Where cp and mv put a source: into ``destination`` if that is a directory, else as it.
+        """The path to which cp and mv bring a source: in ``destination`` if that is a directory,
+        else ``destination``.
 
-        NotADirectoryInVolumeError if it has to be one and is not.
+        NotADirectoryInVolumeError if the destination must be a directory and is none.
         """
         target = parse_path(destination)
         entry = self.find(target)
@@ -228,7 +232,7 @@ class Edit:
     # --- changing --------------------------------------------------------
 
     def make_directories(self, path: Path) -> EditedDirectory:
-        """The directory at a path, made where it is missing, with those above it."""
+        """The directory at a path. It is made if it is missing, with the directories above it."""
         here = self.root
         for depth, name in enumerate(path, start=1):
             below = here.find(name)
@@ -241,21 +245,22 @@ class Edit:
         return here
 
     def new_directory(self, attributes: Entry) -> EditedDirectory:
-        """An empty directory, to be bound to a name."""
+        """An empty directory, which the caller binds to a name."""
         empty = with_tree(attributes, NO_OID, Totals(0, 0, 0))
         return EditedDirectory(self.reader.get_tree, empty, made=True)
 
     def bind(self, directory: EditedDirectory, path: Path, what: Entry | EditedDirectory) -> None:
         """Let the last name of ``path``, which lies in ``directory``, stand for ``what``.
 
-        LimitError if the directory is full. Whatever had the name is replaced.
+        Whatever had the name is replaced. LimitError if the directory is full.
         """
         if directory.find(path[-1]) is None:
             self.profile.check_entries(directory.length + 1, path[:-1])
         directory.bind(path[-1], what)
 
     def put(self, path: Path, entry: Entry, *, overwrite: bool = True) -> None:
-        """Bind a file to a path. Makes the directories above; never replaces a directory."""
+        """Bind a file to a path. Makes the directories above it, and never replaces a
+        directory."""
         _check_not_root(path)
         directory = self.make_directories(path[:-1])
         self.put_in(directory, path, entry, overwrite=overwrite)
@@ -263,7 +268,7 @@ class Edit:
     def put_in(
         self, directory: EditedDirectory, path: Path, entry: Entry, *, overwrite: bool = True
     ) -> None:
-        """As ``put``, where the directory of ``path`` is at hand."""
+        """As ``put``, if the directory of ``path`` is at hand."""
         old = directory.find(path[-1])
         if isinstance(old, EditedDirectory):
             raise IsADirectoryInVolumeError(f"{show_path(path)}: is a directory")
@@ -282,7 +287,7 @@ class Edit:
         self.open(path[:-1]).bind(path[-1], None)
 
     def move(self, source: Path, target: Path) -> None:
-        """Rename a file, over another if one is there, or a directory with all below."""
+        """Rename a file, over an existing one if there is one, or a directory with all below."""
         _check_not_below(source, target)
         what = self._get(source)
         self._place(target, what, merge=False)
@@ -291,8 +296,8 @@ class Edit:
     def copy(self, source: Path, target: Path, *, recursive: bool = False) -> None:
         """Copy a file, or with ``recursive`` a directory into or as ``target``, sharing trees.
 
-        A copy of a hard link is a file of its own. Looks into what is copied
-        only where the volume has hard links, or ``target`` is already a directory.
+        A copy of a hard link is a file of its own. The copied directories are only looked into if
+        the volume has hard links, or if ``target`` is an existing directory.
         """
         _check_not_below(source, target)
         what = self._get(source)
@@ -303,11 +308,15 @@ class Edit:
         self._place(target, self._copy_of(what), merge=True)
 
     def commit(self, note: CommitNote) -> Published:
-        """Make it the next version. LimitError if a directory or the volume grew too large."""
+        """Make the changes the next version. LimitError if a directory or the volume grew too
+        large."""
         return self.commit_delta(Delta(self.root.find_delta() or DirectoryDelta()), note)
 
     def commit_delta(self, delta: Delta, note: CommitNote, *, exact: bool = False) -> Published:
-        """As ``commit``, of changes of the base that did not go through this edit's directories."""
+        """As ``commit``, for a delta that was not made through this edit's directories.
+
+        With ``exact`` the head must still be the one that the edit began with: HeadMovedError.
+        """
         delta.records.update(self.records)
         base = DeltaBase(self.base, self.shares, only_on=self.head if exact else None)
         return commit_delta(self.store, self.upload, self.volume, base, delta, note)
@@ -321,7 +330,8 @@ class Edit:
         return what
 
     def _place(self, path: Path, what: Entry | EditedDirectory, *, merge: bool) -> None:
-        """Bind to a path as cp and mv do: like over like only; into a directory if ``merge``."""
+        """Bind to a path by the rules of cp and mv: a directory never replaces a file, nor a file
+        a directory. With ``merge`` a directory goes into an existing one."""
         _check_not_root(path)
         waiting = [(self.open(path[:-1]), path, what)]
         while waiting:
@@ -358,14 +368,14 @@ class Edit:
         return twin
 
     def _separate(self, entry: Entry) -> Entry:
-        """The entry, as a file of its own if it is one of several hard links."""
+        """The entry. If it is one of several hard links, it becomes a file of its own."""
         if not entry.group:
             return entry
         return replace(self.reader.resolve(self.base, entry), group=0, links=1)
 
 
 def make_directory_entry(mode: int = 0o755) -> Entry:
-    """A new, empty directory of the calling user's."""
+    """The entry of a new, empty directory of the calling user."""
     now = now_ns()
     return Entry(
         b"new", FileKind.DIRECTORY, mode, os.getuid(), os.getgid(), mtime_ns=now, ctime_ns=now

@@ -1,4 +1,5 @@
-"""Expiry: the only thing that takes versions out of a history, by rules that say what stays."""
+"""Expiry: the only operation that removes versions from a history, by rules that say what
+stays."""
 
 from __future__ import annotations
 
@@ -15,17 +16,18 @@ from volfs.store.contract.store import Store
 from volfs.volume.history import VersionRecord, iter_history, to_local
 
 THINNED = KeepRules(last=100, hourly=24, daily=30)
-"""What stays of the versions that a network file system makes by itself."""
+"""The versions that stay of those that a network file system makes by itself."""
 THINNED_DOUBTS = 1000
-"""Of those whose dates are in doubt so many stay, the newest: a clock that never tells the
-time must not keep all."""
+"""The number of versions with a date in doubt that stay, the newest ones. A clock that never knows
+the time must not keep all versions."""
 IN_DOUBT = "date in doubt"
 
 
 class KeepDecision(NamedTuple):
     """One version, and why it stays: rules, ``head``, ``tag NAME``, ``mounted``, ``being read``.
 
-    ``date in doubt``: its date or another's is wrong, and by the true ones a rule may keep it.
+    ``date in doubt`` means that its date or another version's is wrong, and that with the true
+    dates a rule may keep it.
     """
 
     info: VersionRecord
@@ -37,10 +39,10 @@ class KeepDecision(NamedTuple):
 
 
 def judge_versions(store: Store, volume: VolumeRecord, rules: KeepRules) -> list[KeepDecision]:
-    """What the rules, the tags and the mounts keep, newest first. Removes nothing.
+    """The versions, newest first, each with what keeps it: rules, tags, mounts. Removes nothing.
 
-    The empty version 0 is not among them: it stays. Hours, days and weeks are
-    those of this machine's time zone. InvalidError where there is no rule.
+    The empty version 0 is not among them, because it stays. Hours, days and weeks are those of
+    this machine's time zone. InvalidError if there is no rule.
     """
     if rules.is_empty:
         raise InvalidError("no rule says what to keep; name one, such as --keep-last 10")
@@ -58,10 +60,11 @@ def judge_versions(store: Store, volume: VolumeRecord, rules: KeepRules) -> list
 def expire_versions(
     store: Store, volume: VolumeRecord, rules: KeepRules
 ) -> tuple[list[KeepDecision], list[int]]:
-    """Remove what nothing keeps: the verdicts, and which versions were removed.
+    """Remove the versions that nothing keeps. Returns the decisions, and the versions that were
+    removed.
 
-    Objects stay until gc. What was tagged, mounted, read or published since the
-    verdict stays too.
+    Objects stay until gc. A version that was tagged, mounted, read or published since the decision
+    stays, too.
     """
     drop_stale_leases(store)
     verdicts = judge_versions(store, volume, rules)
@@ -70,9 +73,9 @@ def expire_versions(
 
 
 def thin_history(store: Store, volume: VolumeRecord) -> list[int]:
-    """Remove the versions that closing files made, but those that ``THINNED`` keeps.
+    """Remove the versions that closing files made, except for those that ``THINNED`` keeps.
 
-    Versions with a message, tags and mounts keep what they keep elsewhere.
+    Versions with a message, tags and mounts keep the same versions as in every expiry.
     """
     drop_stale_leases(store)
     verdicts = [verdict for verdict in judge_versions(store, volume, THINNED) if verdict.info.auto]

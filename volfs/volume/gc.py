@@ -1,7 +1,7 @@
-"""Garbage collection: what is in use, from the versions and leases down.
+"""Garbage collection: what is in use, found from the versions and leases down.
 
-What is done with the rest is the engine's affair (``Care.collect``). Anything
-that cannot be read ends it: what is not known is not removed.
+The engine decides what to do with everything else (``Care.collect``). Anything that cannot be read
+ends a collection, because nothing unknown may be removed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from volfs.store.contract.objects import Objects
 from volfs.store.contract.store import Store
 
 DEFAULT_GRACE = 24 * 3600.0
-"""Seconds: longer than anybody's commit takes."""
+"""The default time in quarantine, in seconds: longer than any commit takes."""
 _NS = 1_000_000_000
 _REPORT_STEP = 1 << 10
 
@@ -34,12 +34,12 @@ def collect_garbage(
     renew: bool = False,
     report: Report = report_nothing,
 ) -> GcReport:
-    """Remove what no version and no lease needs; with ``dry_run``, tell what that would be.
+    """Remove what no version and no lease needs. With ``dry_run``, only report what that would be.
 
-    Packs are in quarantine for ``grace`` seconds before they are deleted. Leases of
-    sessions that are gone are dropped first; a dry run changes nothing. With ``renew``, packs
-    of a former volfs are rewritten, however much of them is in use. ConflictError if another
-    gc is running; DataError if what is in use cannot be read; StoreError.
+    Packs are in quarantine for ``grace`` seconds before they are deleted. Leases of sessions that
+    are gone are dropped first. A dry run changes nothing. With ``renew``, packs of a former volfs
+    are rewritten, however much of them is in use. ConflictError if another gc is running;
+    DataError if what is in use cannot be read; StoreError.
     """
     stale = list_stale_leases(store) if dry_run else []
     if not dry_run:
@@ -49,19 +49,21 @@ def collect_garbage(
 
 
 class Mark:
-    """``store.contract.care.Live``: everything below the roots that it was told to keep."""
+    """A ``store.contract.care.Live``: everything below the roots that it was told to keep."""
 
     def __init__(self, store: Store, report: Report = report_nothing) -> None:
         self._store = store
         self._report = report
-        # Apart, so that nothing that calls a tree a chunk can hide what the tree has.
+        # Two sets, so that a reference that calls a tree a chunk cannot hide what is below the
+        # tree.
         self._chunks, self._others = OidSet(), OidSet()
 
     def __contains__(self, oid: Oid) -> bool:
         return oid in self._others or oid in self._chunks
 
     def keep(self, volume_id: str, roots: Iterable[Reference]) -> None:
-        """DataError if anything below them is damaged, or missing and not known to be lost."""
+        """Keep the roots, and all below them. DataError if anything there is damaged, or missing
+        and not known to be lost."""
         try:
             walk_references(list(roots), partial(self._visit, self._store.objects_of(volume_id)))
         except DataError as error:
@@ -75,9 +77,11 @@ class Mark:
         seen = self._chunks if kind == Kind.CHUNK else self._others
         if oid in seen:
             return None
-        # Reading alone proves nothing: where an object was is remembered for a while.
+        # A successful read proves nothing, because the place of an object is remembered for a
+        # while.
         if not objects.contains(oid):
-            # Not seen: somebody may put it again, and what is below it with it.
+            # The object is not marked as seen, because a commit may put it again, with what is
+            # below it.
             self._check_lost(oid)
             return None
         seen.add(oid)
@@ -86,6 +90,7 @@ class Mark:
         return None if kind == Kind.CHUNK else objects.load_object(oid)
 
     def _check_lost(self, oid: Oid) -> None:
-        """A repair looked for it in every pack: there is nothing left to be careful with."""
+        """MissingObjectError unless a repair has looked for the object in every pack and not found
+        it."""
         if not self._store.care.is_lost(oid):
             raise MissingObjectError(f"object {oid.hex()} is missing")

@@ -1,10 +1,9 @@
-"""From a version of a volume into a local directory, never outside of it.
+"""Writing a version of a volume, or a part of it, into a local directory, and never outside of it.
 
-Below the destination every name is reached through a descriptor of its
-directory and no symlink is followed, so neither a planted symlink nor a race
-leads elsewhere. Each file is written under a temporary name and renamed. A
-directory gets its mode and times when all below it is done: it is then that
-the last piece of work lets go of it.
+Below the destination every name is reached through a descriptor of its directory, and no symlink
+is followed, so neither a planted symlink nor a race leads elsewhere. Each file is written under a
+temporary name and renamed. A directory gets its mode and times once all below it is done, when the
+last piece of work releases it.
 """
 
 from __future__ import annotations
@@ -58,7 +57,8 @@ _KINDS = {
 
 @dataclass
 class GetResult:
-    """What was written. ``skipped`` are fifos, sockets and devices, ``damaged`` what failed."""
+    """What was written. ``skipped`` are fifos, sockets and devices, ``damaged`` the files that
+    failed."""
 
     output: bytes
     files: int = 0
@@ -77,13 +77,13 @@ def get_to_local(
     force: bool = False,
     report: Report = report_nothing,
 ) -> GetResult:
-    """Write a file or a directory of a version to ``destination``, or into it if it is a directory.
+    """Write a file or a directory of a version to ``destination``, or into it if it is a
+    directory.
 
-    The root's contents go into the destination itself. With ``force`` files that
-    are there are replaced; what the volume does not have stays. NoEntryError;
-    A file is written into a device or fifo that the user names. OutputExistsError;
-    LocalFileError, which says how far it came; DataError after everything that could
-    be read was written.
+    The contents of the root go into the destination itself. With ``force`` existing files are
+    replaced; files that the volume does not have stay. A file is written into a device or fifo
+    that the user names. NoEntryError; OutputExistsError; LocalFileError, which says how many files
+    were written; DataError once everything readable was written.
     """
     objects = store.objects_of(volume.id)
     reader = Reader(objects.load_object)
@@ -119,7 +119,7 @@ def _with_count(error: VolfsError, tally: ProgressTally) -> VolfsError:
 
 
 class _Target:
-    """A directory of the destination; finished when the last user lets go of it."""
+    """A directory of the destination. It is finished when the last user releases it."""
 
     def __init__(
         self, directory: LocalDirectory, entry: Entry | None, parent: _Target | None
@@ -158,7 +158,7 @@ class _Target:
 
 
 class _Get:
-    """One get: walks the version, makes directories, hands files to a pool."""
+    """One get. It walks the version, makes directories, and hands files to a pool."""
 
     def __init__(
         self,
@@ -203,7 +203,7 @@ class _Get:
     def open_top(
         self, entry: Entry, path: Path, output: bytes, above: bytes, name: bytes
     ) -> _Target:
-        """The directory to write into. What the user named himself may be a symlink."""
+        """The directory to write into. A path that the user named may be a symlink."""
         if not path:
             os.makedirs(output, exist_ok=True)
             return self.open_named(output)
@@ -218,7 +218,7 @@ class _Get:
         return _Target(self.trees.enter_context(OpenTree(path)).top, None, None)
 
     def make_directory(self, entry: Entry, name: bytes, parent: _Target) -> _Target:
-        """A directory of the destination, never one that a symlink leads to."""
+        """Make a directory of the destination, and never one to which a symlink leads."""
         made = parent.directory.below(name)
         with local_errors(made.path):
             with parent.directory.opened() as at:
@@ -232,7 +232,8 @@ class _Get:
         return _Target(made, entry, parent)
 
     def walk(self, entry: Entry, path: Path, top: _Target) -> None:
-        """Depth first, so that few directories are open at once; no recursion."""
+        """Write a directory, depth first, so that few directories are open at once. No
+        recursion."""
         stack = [(self.fill(entry, path, top), top)]
         while stack:
             children, target = stack[-1]
@@ -246,7 +247,7 @@ class _Get:
             stack.append((self.fill(child, here, made), made))
 
     def fill(self, entry: Entry, path: Path, target: _Target) -> Iterator[tuple[Entry, Path]]:
-        """Submit the files of a directory; yield its directories."""
+        """Submit the files of a directory to the pool, then yield its directories."""
         batch: list[tuple[Path, Entry, bytes]] = []
         below: list[tuple[Entry, Path]] = []
         size = 0
@@ -296,7 +297,7 @@ class _Get:
         self.tally.add(files=1)
 
     def write_at(self, entry: Entry, name: bytes, at: int) -> None:
-        """Make it under a temporary name, then let it take the place of what is there."""
+        """Make a file or symlink under a temporary name, then let it replace what is there."""
         with spare_name(at, TEMPORARY) as temporary:
             if entry.kind == FileKind.SYMLINK:
                 self.write_symlink(entry, temporary, at)
@@ -305,7 +306,8 @@ class _Get:
             os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
 
     def check_free(self, name: bytes, at: int, target: _Target) -> None:
-        """Only files and symlinks are replaced: not what others read from or write to."""
+        """Check that a name is free, or may be replaced. Only files and symlinks are replaced,
+        because others may read from or write to anything else."""
         status = find_status(name, at)
         if status is None:
             return
@@ -325,14 +327,15 @@ class _Get:
         fd = os.open(name, NEW_FILE, 0o600, dir_fd=at)
         try:
             self.write_bytes(entry, fd)
-            # Not set-user-id and the like: the volume's users are not this machine's.
+            # Set-user-id and the like are dropped, because the volume's users are not this
+            # machine's.
             os.fchmod(fd, stat.S_IMODE(entry.mode) & 0o777)
             os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:
             os.close(fd)
 
     def write_bytes(self, entry: Entry, fd: int) -> None:
-        """The content; holes stay holes."""
+        """Write the content of a file. Holes stay holes."""
         if entry.inline:
             write_all(fd, entry.inline, 0)
             self.tally.add(size=entry.size)

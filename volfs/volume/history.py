@@ -17,7 +17,7 @@ from volfs.store.contract.store import Store
 
 
 class VersionRecord(NamedTuple):
-    """What ``volfs log`` says of one version."""
+    """What ``volfs log`` shows of one version."""
 
     version: int
     created_ns: int
@@ -32,16 +32,16 @@ class VersionRecord(NamedTuple):
 
 
 class Folded(NamedTuple):
-    """A version, and how many automatic ones right before it are not shown."""
+    """A version, and how many automatic versions right before it are not shown."""
 
     info: VersionRecord
     hidden: int
 
 
 def iter_history(store: Store, volume: VolumeRecord) -> Iterator[VersionRecord]:
-    """All versions but the empty one that the volume was created with.
+    """Yield all versions except the empty one that the volume was created with.
 
-    DataError where a manifest cannot be read, unless its version was removed meanwhile.
+    DataError if a manifest cannot be read, unless its version was removed meanwhile.
     """
     objects = store.objects_of(volume.id)
     for head in store.refs.iter_versions(volume.id):
@@ -56,7 +56,7 @@ def iter_history(store: Store, volume: VolumeRecord) -> Iterator[VersionRecord]:
 def fold_automatic(
     versions: Iterable[VersionRecord], tagged: Collection[int] = ()
 ) -> Iterator[Folded]:
-    """Each run of automatic versions as its newest one alone, but those that are tagged."""
+    """Show each run of automatic versions as its newest one. Tagged versions are always shown."""
     newest: VersionRecord | None = None
     hidden = 0
     for info in versions:
@@ -86,12 +86,12 @@ def describe_version(head: Head, manifest: Manifest) -> VersionRecord:
 
 
 def to_local(nanoseconds: int) -> datetime:
-    """Date and time of day here of nanoseconds since 1970, which are those of an i64."""
+    """The local date and time of nanoseconds since 1970, in the range of an i64."""
     return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).astimezone()
 
 
 def load_manifest(objects: Objects, oid: Oid) -> Manifest:
-    """DataError if it is missing or damaged."""
+    """Load a manifest. DataError if it is missing or damaged."""
     return decode_manifest(objects.load_object(oid))
 
 
@@ -101,8 +101,8 @@ def load_manifest(objects: Objects, oid: Oid) -> Manifest:
 def get_version(store: Store, volume: VolumeRecord, text: str) -> Head:
     """The version that a user named: a number, a tag, or ``head``. NotFoundError.
 
-    With ``~N`` behind it, the Nth one before that, of those that are still
-    there; ``~N`` alone counts from the head, and ``~`` is ``~1``.
+    ``~N`` after the name means the Nth version before it, of those that are still there. ``~N``
+    alone counts from the head, and ``~`` is ``~1``.
     """
     name, tilde, back = text.partition("~")
     steps = _parse_number(back or "1") if tilde else 0
@@ -131,19 +131,23 @@ def _find_named(store: Store, volume: VolumeRecord, name: str) -> Head | None:
 
 
 def _parse_number(text: str) -> int:
-    """-1 for what is no number of a version."""
+    """The number that a text names; -1 if it is no version number."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
 
 
 def create_tag(
     store: Store, volume: VolumeRecord, tag: str, head: Head, *, move: bool = False
 ) -> None:
-    """Name a version. InvalidNameError; AlreadyExistsError if it names another; NotFoundError."""
+    """Give a version a tag. InvalidNameError; AlreadyExistsError if the tag names another version;
+    NotFoundError.
+
+    With ``move`` the tag may name another version before.
+    """
     store.refs.put_tag(volume.id, check_tag_name(tag), head.version, move=move)
 
 
 def list_tags_by_version(store: Store, volume: VolumeRecord) -> dict[int, list[str]]:
-    """The tags of each version that has any."""
+    """The tags of each version that has tags."""
     tags: dict[int, list[str]] = {}
     for name, version in store.refs.list_tags(volume.id):
         tags.setdefault(version, []).append(name)

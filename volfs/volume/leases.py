@@ -1,9 +1,9 @@
-"""Leases: beginning a session's, and widening it.
+"""Leases: how a session's lease begins, and how it is widened.
 
-And holds, which are the leases of operations that read a version without a session.
+Also holds, which are the leases of operations that read a version without a session.
 
-What a lease has when: docs/format.md, "Leases". A mount's is kept up to date by
-``vfs/committer.py``; ``sessions/liveness.py`` drops those that nobody has any more.
+docs/format.md, "Leases", says what a lease contains at which time. ``vfs/committer.py`` keeps a
+mount's lease up to date. ``sessions/liveness.py`` drops leases whose sessions are gone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def new_lease(
     kind: LeaseKind = LeaseKind.KEPT,
     onward: bool = False,
 ) -> Lease:
-    """An empty lease of a session of this host. Nothing is put."""
+    """An empty lease of a session on this host. Nothing is put into the store."""
     return Lease(
         session,
         volume_id,
@@ -46,10 +46,10 @@ def new_lease(
 
 
 def keep_version(leases: Leases, lease: Lease, find_head: Callable[[], Head]) -> tuple[Head, Lease]:
-    """Widen a session's lease to the version that ``find_head`` finds, and put it.
+    """Widen a session's lease to the version that ``find_head`` finds, and put the lease.
 
-    From here on the version stays, and if the lease goes ``onward``, all later ones. Raises
-    what ``find_head`` does.
+    From now on the version stays, and if the lease is ``onward``, all later versions stay, too.
+    Raises what ``find_head`` raises.
     """
     head = find_head()
     while True:
@@ -59,7 +59,7 @@ def keep_version(leases: Leases, lease: Lease, find_head: Callable[[], Head]) ->
                 leases.put(wide)
             return head, wide
         except NotFoundError:
-            # Expired since it was found, unless it is found again.
+            # The version was expired since it was found, unless it is found again.
             before, head = head, find_head()
             if head == before:
                 raise
@@ -69,13 +69,14 @@ def keep_version(leases: Leases, lease: Lease, find_head: Callable[[], Head]) ->
 def held_version(store: Store, volume: VolumeRecord, find: Callable[[], Head]) -> Iterator[Head]:
     """Hold the version that ``find`` finds while a ``with`` block reads it.
 
-    It can be read to its end whatever is expired and collected meanwhile. Raises
-    what ``find`` does; NotFoundError where it always finds one that is gone.
+    The version can be read to its end, whatever is expired and collected meanwhile. Raises what
+    ``find`` raises; NotFoundError if ``find`` insists on a version that is gone.
     """
     head = find()
     while True:
         with store.leases.hold(volume.id, head):
-            # What was there after it was held stays: who removes it asks the other way round.
+            # A version that is there after it was held stays readable, because gc reads the
+            # versions first, and the holds after them.
             if store.refs.find_version(volume.id, head.version) == head.manifest:
                 yield head
                 return
@@ -85,7 +86,8 @@ def held_version(store: Store, volume: VolumeRecord, find: Callable[[], Head]) -
 
 
 def widen(lease: Lease, *versions: int, needs: tuple[Need, ...] = ()) -> Lease:
-    """The lease with more in it; the same one if all of that is there already."""
+    """The lease with more versions and needs in it; the same lease if it has all of them
+    already."""
     more = tuple(version for version in versions if not lease.has(version))
     others = tuple(need for need in needs if need not in lease.needs)
     if not (more or others):
@@ -96,11 +98,11 @@ def widen(lease: Lease, *versions: int, needs: tuple[Need, ...] = ()) -> Lease:
 
 
 def snapshot_needs(snapshot: Snapshot) -> tuple[Need, ...]:
-    """The trees of a view."""
+    """The needs of a view: its trees."""
     trees = (snapshot.root.tree, snapshot.links)
     return tuple(Need(Kind.TREE, tree) for tree in trees if tree)
 
 
 def entry_needs(entry: Entry) -> tuple[Need, ...]:
-    """What lies below one entry: a directory's tree, a file's chunk list or chunks."""
+    """The needs of one entry: a directory's tree, or a file's chunk list or chunks."""
     return tuple(iter_entry_references(entry))

@@ -1,4 +1,4 @@
-"""What programs are told of a file in a version: paths as text, kinds as words."""
+"""The records of files in a version that programs get: paths as text, kinds as words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from volfs.volume.version_reader import Reader
 
 
 class FileEntryType(enum.IntEnum):
-    """Modal's numbers. A device is UNSPECIFIED."""
+    """The type of a file, by Modal's numbers. A device is UNSPECIFIED."""
 
     UNSPECIFIED = 0
     FILE = 1
@@ -26,10 +26,10 @@ class FileEntryType(enum.IntEnum):
 
 @dataclass(frozen=True)
 class FileEntry:
-    """One name in a volume. ``path`` is relative to its root, without a slash in front.
+    """One name in a volume. ``path`` is relative to the volume's root, without a leading slash.
 
-    ``mtime`` is in seconds since 1970, ``size`` in bytes; a directory's is that of all
-    below it. Bytes of a path that are no UTF-8 are surrogates, as of ``os.fsdecode``.
+    ``mtime`` is in seconds since 1970, ``size`` in bytes. The size of a directory is that of all
+    files below it. Bytes of a path that are not UTF-8 become surrogates, as with ``os.fsdecode``.
     """
 
     path: str
@@ -40,13 +40,13 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class FileStat:
-    """All that a version says of one name. ``target`` is a symlink's."""
+    """All that a version says of one name. ``target`` is that of a symlink, else None."""
 
     path: str
     type: FileEntryType
     size: int
     mode: int
-    """Permissions alone."""
+    """The permission bits, without the type."""
     uid: int
     gid: int
     mtime_ns: int
@@ -58,15 +58,17 @@ class FileStat:
 def iter_listing(
     reader: Reader, snapshot: Snapshot, path: Path, *, recursive: bool
 ) -> Iterator[FileEntry]:
-    """What is in a directory, by name; with ``recursive`` also what is below, directories first.
+    """Yield the names in a directory, in order; with ``recursive`` also those below, directories
+    first.
 
-    Of anything else, itself. NoEntryError; NotADirectoryInVolumeError; DataError.
+    For anything but a directory, yields that itself. NoEntryError; NotADirectoryInVolumeError;
+    DataError.
     """
     top = reader.get_path(snapshot, path)
     if not top.is_directory:
         yield _describe(path, top)
         return
-    # A stack of its own: directories may be nested deeper than Python's calls.
+    # An explicit stack, because directories may be nested deeper than Python's calls.
     stack = [(path, iter_entries(reader.get_tree, top.tree))]
     while stack:
         above, entries = stack[-1]
@@ -86,7 +88,7 @@ def _describe(path: Path, entry: Entry) -> FileEntry:
 
 
 def describe_stat(path: Path, entry: Entry) -> FileStat:
-    """``entry`` with its link group resolved."""
+    """The record of ``entry``, whose link group is resolved already."""
     is_link = entry.kind == FileKind.SYMLINK
     return FileStat(
         to_text(path),
@@ -108,7 +110,7 @@ def find_type(entry: Entry) -> FileEntryType:
 
 
 def to_text(path: Path) -> str:
-    """As in a ``FileEntry``; the root is ``.``."""
+    """A path as text, as in a ``FileEntry``. The root is ``.``."""
     return _decode(join_path(path))
 
 

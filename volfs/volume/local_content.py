@@ -1,9 +1,8 @@
-"""The content of local files as it gets into entries: read to its end, whatever its size is said
-to be.
+"""The content of local files for entries: read to its end, whatever size the file states.
 
-A file's size is believed as long as reading agrees: so windows are read by several
-threads, and holes stay holes. Files of /proc and /sys have more or less than they
-say; they, and what has no size, are read from the first byte to the last.
+A file's stated size is trusted as long as reading agrees with it. Several threads can therefore
+read its windows, and holes stay holes. Files of /proc and /sys have more or fewer bytes than they
+state. They, and streams without a size, are read from the first byte to the last.
 """
 
 from __future__ import annotations
@@ -55,11 +54,12 @@ class ByteStream(NamedTuple):
 
 
 class _WrongSizeError(Exception):
-    """A file has more or fewer bytes than it says."""
+    """A file has more or fewer bytes than it states."""
 
 
 class LocalContent:
-    """Makes entries of local files, with their content in an edit's upload. Used by threads."""
+    """Makes entries of local files, with their content in an edit's upload. Used by several
+    threads."""
 
     def __init__(self, edit: Edit, tally: ProgressTally) -> None:
         self.writer = edit.writer
@@ -67,11 +67,12 @@ class LocalContent:
         self.tally = tally
 
     def is_large(self, item: Local) -> bool:
-        """Whether its windows are tasks of their own."""
+        """Whether the windows of a file are tasks of their own."""
         return item.is_file and item.status.st_size > (PARALLEL_WINDOWS - 1) << self.writer.bits
 
     def read_file(self, item: Local) -> Entry:
-        """LocalFileError if it changes meanwhile; LimitError."""
+        """The entry of a file, with its content. LocalFileError if the file changes meanwhile;
+        LimitError."""
         self.profile.check_file_size(item.status.st_size)
         with opened_file(item) as fd:
             entry = self._read_content(item, fd)
@@ -88,7 +89,7 @@ class LocalContent:
             return self._read_pieces(entry, _iter_file(fd, 1 << self.writer.bits))
 
     def _read_sized(self, entry: Entry, status: os.stat_result, fd: int) -> Entry:
-        """As long as the file has as many bytes as it says; else _WrongSizeError."""
+        """Read a file that has as many bytes as it states; else _WrongSizeError."""
         size = status.st_size
 
         def read_at(arena: int, offset: int, length: int) -> Buffer:
@@ -108,7 +109,8 @@ class LocalContent:
         return entry
 
     def read_stream(self, stream: ByteStream) -> Entry:
-        """LimitError as soon as it is longer than a file may be; whatever reading raises."""
+        """The entry of a stream, with its content. LimitError as soon as it is longer than a file
+        may be; whatever reading raises."""
         window = 1 << self.writer.bits
         entry = self._read_pieces(make_file_entry(stream), _iter_stream(stream.file, window))
         self.tally.add(files=1)
@@ -127,7 +129,8 @@ class LocalContent:
 
 
 def _iter_file(fd: int, window: int) -> Iterator[bytes]:
-    """From the first byte on, in pieces of a window; the last may be smaller."""
+    """Yield a file from its first byte on, in pieces of a window. The last piece may be
+    smaller."""
     at = 0
     while True:
         piece = b""
@@ -136,24 +139,24 @@ def _iter_file(fd: int, window: int) -> Iterator[bytes]:
             at += len(more)
         if piece:
             yield piece
-        if len(piece) < window:  # the end, also of a file that has grown since
+        if len(piece) < window:  # This is the end, also of a file that has grown since.
             return
 
 
 def _iter_stream(file: BinaryIO, window: int) -> Iterator[bytes]:
-    """To its first end, in pieces of a window; the last may be smaller."""
+    """Yield a stream to its first end, in pieces of a window. The last piece may be smaller."""
     while piece := _read_up_to(file, window):
         yield piece
-        if len(piece) < window:  # the end, also of a file that has grown since
+        if len(piece) < window:  # This is the end, also of a file that has grown since.
             return
 
 
 def _read_up_to(file: BinaryIO, size: int) -> bytes:
-    """So many bytes, fewer only at the end."""
+    """Read ``size`` bytes, fewer only at the end."""
     data = b""
     while len(data) < size:
         more: bytes | None = file.read(size - len(data))
-        if more is None:  # its descriptor does not wait: somebody else wants it so
+        if more is None:  # Somebody else has made the descriptor non-blocking, so we wait here.
             select.select([file], [], [])
         elif more:
             data += more
@@ -166,10 +169,10 @@ def _read_up_to(file: BinaryIO, size: int) -> bytes:
 
 
 def open_stream(item: Local) -> ByteStream | None:
-    """What the user named, if it is read to its end without a size; None for a file.
+    """A stream of what the user named, if it is read to its end without a size; None for a file.
 
-    So are pipes, terminals and descriptors such as /dev/stdin. LocalFileError for
-    a socket, and for a device, which may never end.
+    Streams are pipes, terminals and descriptors such as /dev/stdin. LocalFileError for a socket,
+    and for a device, which may never end.
     """
     with local_errors(item.local):
         fd = _open_stream(item)
@@ -216,7 +219,8 @@ def read_symlink(item: Local) -> Entry:
 
 
 def make_entry(item: Local, kind: FileKind) -> Entry:
-    """Mode and modification time of the local file; it belongs to whoever puts it."""
+    """An entry with the mode and modification time of the local file. It belongs to the calling
+    user."""
     status = item.status
     return Entry(
         item.path[-1] if item.path else b"root",

@@ -1,8 +1,8 @@
-"""A local tree as it is listed before it is put, and its files as they are read.
+"""The listing of a local tree before it is put, and the opening of its files.
 
-What is named by the user is opened as he named it. Below that, every name is
-reached through the descriptor of its directory, and no link is followed: root may
-put the tree of somebody who changes it meanwhile.
+A path that the user named is opened as it was named. Below it, every name is reached through the
+descriptor of its directory, and no link is followed, because root may put the tree of a user who
+changes it meanwhile.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ OPEN_NAMED = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class Local(NamedTuple):
-    """One thing found in the local tree, and the path it will have in the volume."""
+    """One file or directory of the local tree, and the path that it will have in the volume."""
 
     local: bytes
-    """What messages call it; opened by it only where the user named it himself."""
+    """The path in messages. The file is opened by it only if the user named it."""
     path: Path
     status: os.stat_result
     mode: int | None = None
-    """The permissions it shall have; None: those it has."""
+    """The permissions to give it; None means those that it has."""
     directory: LocalDirectory | None = None
-    """Where it was found; None if the user named it."""
+    """The directory where it was found; None if the user named it."""
     follow: bool = False
-    """Whether it was listed as what a symlink in ``directory`` leads to."""
+    """Whether it is the target of a symlink in ``directory``."""
 
     @property
     def is_directory(self) -> bool:
@@ -59,9 +59,9 @@ class Local(NamedTuple):
 def scan(
     top: LocalDirectory, path: Path, places: StorePlaces | None = None
 ) -> tuple[list[Local], list[str]]:
-    """Everything to put, a directory before what is in it; and what cannot be put.
+    """List everything to put, a directory before what is in it, and what cannot be put.
 
-    LocalFileError, also for a directory of the store's own.
+    LocalFileError, also for a directory of the store itself.
     """
     found: list[Local] = []
     skipped: list[str] = []
@@ -85,10 +85,10 @@ def scan(
 
 
 def iter_files(top: LocalDirectory, path: Path, *, recursive: bool = True) -> Iterator[Local]:
-    """The files in a directory by name, then those below; symlinks to files are followed.
+    """Yield the files in a directory by name, then those below. Symlinks to files are followed.
 
-    What is no file is left out. OSError, of which PermissionError for a symlink that belongs
-    to another user.
+    Anything that is not a file is left out. OSError; PermissionError for a symlink that belongs to
+    another user.
     """
     waiting = [(top, path)]
     while waiting:
@@ -109,7 +109,8 @@ def iter_files(top: LocalDirectory, path: Path, *, recursive: bool = True) -> It
 
 
 def _follow(name: bytes, status: os.stat_result, at: int) -> tuple[os.stat_result | None, bool]:
-    """What a name is, or what it leads to if it is a symlink; None if that leads nowhere."""
+    """The status of a name, or of its target if it is a symlink, and whether it is one. The status
+    is None if the symlink leads nowhere."""
     if not stat.S_ISLNK(status.st_mode):
         return status, False
     try:
@@ -124,7 +125,8 @@ def _follow(name: bytes, status: os.stat_result, at: int) -> tuple[os.stat_resul
 
 @contextmanager
 def opened_file(item: Local) -> Iterator[int]:
-    """A file's descriptor. LocalFileError, also if it is not the one that was listed."""
+    """Open a listed file for a ``with`` block. LocalFileError, also if it is not the file that was
+    listed."""
     with local_errors(item.local):
         fd = _open(item)
         try:
@@ -137,7 +139,7 @@ def opened_file(item: Local) -> Iterator[int]:
 def _open(item: Local) -> int:
     if item.directory is None:
         return os.open(item.local, OPEN_NAMED)
-    # Not by a context manager: for small files that is what costs.
+    # There is no context manager here, because for small files it would cost the most.
     tree = item.directory.tree
     held = tree.hold(item.directory)
     try:
@@ -145,7 +147,7 @@ def _open(item: Local) -> int:
             return open_link_target(item.name, held.fd, OPEN_NAMED)
         return os.open(item.name, OPEN_FILE, dir_fd=held.fd)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link or a socket by now
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # The file is a link or a socket by now.
             raise _changed(item) from error
         raise
     finally:
@@ -153,7 +155,7 @@ def _open(item: Local) -> int:
 
 
 def read_link(item: Local) -> bytes:
-    """What a listed symlink leads to. LocalFileError."""
+    """The target of a listed symlink. LocalFileError."""
     assert item.directory is not None, "a symlink that is named is followed"
     with local_errors(item.local), item.directory.opened() as at:
         fd = os.open(item.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
@@ -165,7 +167,7 @@ def read_link(item: Local) -> bytes:
 
 
 def check_unchanged(item: Local, now: os.stat_result) -> None:
-    """LocalFileError if the file is not the one that was listed, as it was then."""
+    """LocalFileError if the file is not the one that was listed, or has changed since."""
     if _describe(item.status) != _describe(now):
         raise _changed(item)
 
@@ -179,7 +181,7 @@ def _changed(item: Local) -> LocalFileError:
 
 
 def iter_data(fd: int, status: os.stat_result) -> Iterator[tuple[int, int]]:
-    """The ranges of a file that are not holes."""
+    """Yield the ranges of a file that are not holes."""
     at, size = 0, status.st_size
     if status.st_blocks * 512 >= size:
         yield 0, size
@@ -188,7 +190,7 @@ def iter_data(fd: int, status: os.stat_result) -> Iterator[tuple[int, int]]:
         try:
             start = os.lseek(fd, at, os.SEEK_DATA)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # a hole up to the end
+            if error.errno == errno.ENXIO:  # The rest of the file is a hole.
                 return
             raise
         at = min(os.lseek(fd, start, os.SEEK_HOLE), size)
@@ -198,7 +200,7 @@ def iter_data(fd: int, status: os.stat_result) -> Iterator[tuple[int, int]]:
 
 @contextmanager
 def local_errors(path: bytes) -> Iterator[None]:
-    """OSError of a local path as LocalFileError."""
+    """Raise the OSError of a local path as LocalFileError."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
-"""A local directory that is filled with entries: by descriptor, following no symlink.
+"""A local directory that is filled with entries, by descriptor and without following symlinks.
 
-Below the directory that the user named each name is reached through a descriptor of
-the one above, so nobody leads a write elsewhere. A file appears whole, by a rename.
-Attributes are kept as far as the system lets us: what it refuses is a note.
+Below the directory that the user named, each name is reached through a descriptor of the directory
+above, so nobody can lead a write elsewhere. A file appears whole, by a rename. Attributes are kept
+as far as the system allows; each refusal is a note.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ENDS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 class LocalTree:
-    """One directory, open. Paths are relative to it; used by one thread."""
+    """One open directory. Paths are relative to it. Used by one thread."""
 
     def __init__(self, shown: bytes, descriptor: int) -> None:
         self.shown = shown
@@ -50,7 +50,7 @@ class LocalTree:
         os.close(self._top)
 
     def sync(self) -> None:
-        """Make all of it durable. LocalFileError."""
+        """Make everything durable. LocalFileError."""
         try:
             sync_file_system(self._top)
         except OSError as error:
@@ -60,7 +60,8 @@ class LocalTree:
     # --- making ----------------------------------------------------------
 
     def make_directory(self, path: Path) -> None:
-        """Open to its owner alone until ``finish_directory``. There may be one already."""
+        """Make a directory that only its owner may enter until ``finish_directory``. It may exist
+        already."""
         with self.errors(path):
             with suppress(FileExistsError):
                 os.mkdir(path[-1], 0o700, dir_fd=self.enter(path[:-1]))
@@ -74,9 +75,9 @@ class LocalTree:
         parts: Iterable[tuple[int, Buffer]],
         choose: Callable[[], Path] | None = None,
     ) -> Path:
-        """A file of ``size`` with these bytes at their offsets, and holes between.
+        """Write a file of ``size`` with these bytes at their offsets, and holes between.
 
-        Once all ``parts`` are written, ``choose`` may name another path; returns where it is.
+        Once all ``parts`` are written, ``choose`` may name another path. Returns the final path.
         """
         with self.errors(path), self.replacing(path, choose) as (at, name):
             descriptor = os.open(name, _NEW_FILE, 0o600, dir_fd=at)
@@ -90,7 +91,7 @@ class LocalTree:
         return choose() if choose else path
 
     def make_other(self, path: Path, entry: Entry) -> None:
-        """A symlink, fifo, socket or device."""
+        """Make a symlink, fifo, socket or device."""
         with self.errors(path), self.replacing(path) as (at, name):
             if entry.kind == FileKind.SYMLINK:
                 os.symlink(entry.inline, name, dir_fd=at)
@@ -100,7 +101,7 @@ class LocalTree:
             self.set_attributes_of_name(path, entry, at, name)
 
     def link(self, first: Path, path: Path) -> None:
-        """One more name for what was made at ``first``."""
+        """Give what was made at ``first`` one more name."""
         with self.errors(path), self.replacing(path) as (at, name):
             source = self.open(first[:-1])
             try:
@@ -109,7 +110,7 @@ class LocalTree:
                 os.close(source)
 
     def finish_directory(self, path: Path, entry: Entry) -> None:
-        """When all in it is made: it gets its attributes."""
+        """Give a directory its attributes, once all in it is made."""
         with self.errors(path):
             self.set_attributes(path, entry, self.enter(path))
 
@@ -125,7 +126,7 @@ class LocalTree:
         self.try_to(path, "time", partial(os.utime, descriptor, ns=times))
 
     def set_attributes_of_name(self, path: Path, entry: Entry, at: int, name: bytes) -> None:
-        """Of what cannot be opened."""
+        """Set the attributes of something that cannot be opened, by name."""
         own = partial(os.chown, name, entry.uid, entry.gid, dir_fd=at, follow_symlinks=False)
         owned = self.try_to(path, "owner", own)
         here = b"/proc/self/fd/%d/%s" % (at, name)
@@ -151,7 +152,8 @@ class LocalTree:
     # --- where -----------------------------------------------------------
 
     def enter(self, path: Path) -> int:
-        """A descriptor of a directory, until the next call: one is open at a time."""
+        """A descriptor of a directory, valid until the next call, because only one is open at a
+        time."""
         if path != self._path:
             if path[:-1] == self._path:
                 found = os.open(path[-1], _DIRECTORY, dir_fd=self._here)
@@ -175,7 +177,8 @@ class LocalTree:
     def replacing(
         self, path: Path, choose: Callable[[], Path] | None = None
     ) -> Iterator[tuple[int, bytes]]:
-        """A directory and a name in it, for what takes the place of ``path`` when it is whole."""
+        """A directory and a temporary name in it. What the block makes there takes the place of
+        ``path``."""
         at = os.dup(self.enter(path[:-1]))
         try:
             with spare_name(at, TEMPORARY) as name:
@@ -191,13 +194,13 @@ class LocalTree:
 
 
 def is_end(error: LocalFileError) -> bool:
-    """Whether what comes next cannot be written either: no room, say."""
+    """Whether later writes must fail as well, for example because the disk is full."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in _ENDS
 
 
 def open_output(output: bytes, *, force: bool) -> LocalTree:
-    """A directory to fill: new, or an empty one; with ``force`` any. LocalFileError."""
+    """Open a directory to fill: a new or an empty one, or with ``force`` any. LocalFileError."""
     shown = os.fsdecode(output)
     with local_errors(output):
         try:
@@ -211,5 +214,6 @@ def open_output(output: bytes, *, force: bool) -> LocalTree:
 
 
 def _mode(entry: Entry, owned: bool) -> int:
-    """Where the owner is another, nobody shall run it in his name."""
+    """The mode to set. A file of another owner gets no set-id bits, so that nobody runs it in our
+    name."""
     return entry.mode & (0o7777 if owned else 0o1777)

@@ -1,4 +1,5 @@
-"""Where the files of a version go: into a directory, a new name, or what is written into."""
+"""The destinations of a version's files: a directory, a new name, or an existing device, fifo or
+descriptor."""
 
 from __future__ import annotations
 
@@ -23,13 +24,13 @@ from volfs.volume.version_reader import Reader, iter_content_bytes
 
 
 class OutputExistsError(LocalFileError):
-    """Something has the output's name already. A usage error, as on Modal."""
+    """The output's name is taken already. A usage error, as on Modal."""
 
     exit_status = 2
 
 
 def write_content(objects: Objects, snapshot: Snapshot, path: Path, out: BinaryIO) -> None:
-    """The bytes of a file, or of all files below a directory one after the other."""
+    """Write the bytes of a file, or of all files below a directory one after the other."""
     reader = Reader(objects.load_object)
     waiting = [(path, reader.get_path(snapshot, path))]
     while waiting:
@@ -46,7 +47,8 @@ def write_content(objects: Objects, snapshot: Snapshot, path: Path, out: BinaryI
 
 
 def find_output(destination: bytes, path: Path, entry: Entry) -> bytes:
-    """Where a file or directory goes: as ``cp`` does, and the root into the destination."""
+    """The path to which a file or directory goes, by the rules of ``cp``. The root goes into the
+    destination."""
     if os.path.isdir(destination) or (destination.endswith(b"/") and not entry.is_directory):
         return os.path.join(destination, *path[-1:])
     return destination
@@ -54,10 +56,11 @@ def find_output(destination: bytes, path: Path, entry: Entry) -> bytes:
 
 @contextmanager
 def opened_descriptor(destination: bytes) -> Iterator[BinaryIO | None]:
-    """What a path such as /dev/stdout or /dev/fd/3 means, to be written to; None for all others.
+    """Open for writing what a path such as /dev/stdout or /dev/fd/3 means; None for all other
+    paths.
 
-    So bytes are written where the program that opened it has come to, and a file that
-    it appends to is not written over. LocalFileError.
+    Bytes are thus written at the position of the program that opened the descriptor, and a file
+    that it appends to is not overwritten. LocalFileError.
     """
     number = find_descriptor(destination)
     if number is None or os.path.isdir(destination):
@@ -73,9 +76,9 @@ def opened_descriptor(destination: bytes) -> Iterator[BinaryIO | None]:
 
 
 def find_special(output: bytes, *, force: bool) -> int | None:
-    """The type of what is written into rather than replaced; None for all else.
+    """The type of an output that is written into instead of being replaced; None for all others.
 
-    That are fifos and devices, as for ``cp``. OutputExistsError for a block device, which
+    These outputs are fifos and devices, as for ``cp``. OutputExistsError for a block device, which
     has content, unless ``force``; LocalFileError for a socket.
     """
     try:
@@ -91,7 +94,7 @@ def find_special(output: bytes, *, force: bool) -> int | None:
 
 
 def write_special(objects: Objects, reader: Reader, entry: Entry, output: bytes, kind: int) -> None:
-    """Write a file's bytes into what is there, and make nothing."""
+    """Write a file's bytes into an existing device or fifo. Creates nothing."""
     if entry.kind != FileKind.FILE:
         raise LocalFileError(f"{show(output)}: not a directory; only a file is written into it")
     with local_errors(output):
@@ -104,7 +107,8 @@ def write_special(objects: Objects, reader: Reader, entry: Entry, output: bytes,
 
 
 def write_whole(out: BinaryIO, piece: Buffer) -> None:
-    """LocalFileError where there is no room; BrokenPipeError where nobody reads any more."""
+    """Write all of ``piece``. LocalFileError if there is no room; BrokenPipeError if nobody reads
+    any more."""
     try:
         write_out(out, piece)
     except BrokenPipeError:

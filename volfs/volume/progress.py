@@ -8,7 +8,7 @@ from volfs.model.progress import Progress, Report
 
 
 class ProgressTally:
-    """Adds up what threads have done and reports it."""
+    """The sum of what threads have done, reported at each addition."""
 
     def __init__(self, report: Report, files: int, size: int) -> None:
         self._report = report

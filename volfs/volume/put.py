@@ -1,8 +1,8 @@
-"""From a local file or directory into a volume, as one version.
+"""Putting a local file or directory into a volume, as one version.
 
-The local tree is listed first, then read by a pool of threads in batches (for
-small files Python itself is what costs), and bound to names by this one. A
-file that changes while it is read ends the whole put; nothing is published.
+The local tree is listed first. A pool of threads then reads its files in batches, because for
+small files Python itself takes the time, and this thread binds them to names. A file that changes
+while it is read ends the whole put, and nothing is published.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ from volfs.volume.store_places import StorePlaces
 BATCH_FILES = 64
 BATCH_BYTES = 4 << 20
 BATCHES_AHEAD = 8
-"""Batches that may wait to be bound: enough to keep the threads busy, bounded in memory."""
+"""Batches that may wait to be bound: enough to keep the threads busy, and few enough for
+memory."""
 
 
 @dataclass
@@ -64,9 +65,9 @@ def put_local(
 ) -> PutResult:
     """Put a file at ``path``, or the contents of a directory below it, as one version.
 
-    A symlink named as ``local`` is followed; those found below are kept as
-    symlinks. A pipe is read to its end. EntryExistsError for a file that is there
-    already unless ``force``; LocalFileError; LimitError. On any error nothing is published.
+    A symlink named as ``local`` is followed. Symlinks found below it are kept as symlinks. A pipe
+    is read to its end. EntryExistsError for a file that exists already, unless ``force``;
+    LocalFileError; LimitError. On any error nothing is published.
     """
     top = os.fsencode(local)
     note = note or CommitNote(message=f"put {to_text(join_path(path))}")
@@ -88,7 +89,7 @@ def put_local(
 def _put_named(
     store: Store, volume: VolumeRecord, item: Local, force: bool, note: CommitNote, report: Report
 ) -> PutResult:
-    """One file that the user named, or what can be read of a pipe to its end."""
+    """Put one file that the user named, or the bytes of a pipe to its end."""
     stream = open_stream(item)
     if stream is None:
         return _put_found(store, volume, [item], (), force, note, report)
@@ -105,7 +106,8 @@ def put_stream(
     force: bool = False,
     note: CommitNote | None = None,
 ) -> PutResult:
-    """Put what can be read of ``file`` to its end as a file at ``path``. As ``put_local``."""
+    """Put the bytes of ``file``, to its end, as a file at ``path``. The errors of
+    ``put_local``."""
     note = note or CommitNote(message=f"put {to_text(join_path(path))}")
     stream = ByteStream(file, path, STREAM_MODE)
     return _put_found(store, volume, (), [stream], force, note, report_nothing)
@@ -121,9 +123,9 @@ def put_files(
     note: CommitNote | None = None,
     report: Report = report_nothing,
 ) -> PutResult:
-    """Put files, each at its own path, as one version; directories above are made.
+    """Put files, each at its own path, as one version. Missing directories above them are made.
 
-    Errors as of ``put_local``; whatever a stream raises. On any error nothing is published.
+    The errors of ``put_local``, and whatever a stream raises. On any error nothing is published.
     """
     places = StorePlaces(store)
     for directory in {item.directory for item in files if item.directory is not None}:
@@ -160,7 +162,7 @@ def _put_found(
 
 
 class _Put:
-    """One put: opens the directories, reads the files, binds the entries."""
+    """One put. It opens the directories, reads the files, and binds the entries."""
 
     def __init__(self, edit: Edit, force: bool, tally: ProgressTally) -> None:
         self.edit = edit
@@ -178,7 +180,7 @@ class _Put:
                 continue
             self.check(item.path)
             if self.content.is_large(item):
-                # Its windows are the tasks; in a task it would wait for its own pool.
+                # Its windows are tasks. If it were a task itself, it would wait for its own pool.
                 self.bind(item.path, self.content.read_file(item))
                 continue
             batch.append(item)
@@ -189,7 +191,7 @@ class _Put:
         self.submit(batch)
         self.settle(0)
         for item, directory in made:
-            # Last, for binding names changed the time.
+            # This comes last, because binding names changed the time.
             if directory.made:
                 directory.attributes = replace(
                     directory.attributes, mtime_ns=to_storable_time(item.status.st_mtime_ns)
@@ -218,7 +220,7 @@ class _Put:
         return parent
 
     def check(self, path: Path) -> None:
-        """Find out before anything is read."""
+        """Check, before anything is read, that a file may be put at a path. EntryExistsError."""
         there = self.parent(path).find(path[-1]) if path else self.edit.root
         if isinstance(there, EditedDirectory) or (there is not None and not self.force):
             what = "is a directory" if isinstance(there, EditedDirectory) else "already exists"
@@ -230,7 +232,7 @@ class _Put:
         self.settle(BATCHES_AHEAD)
 
     def settle(self, left: int) -> None:
-        """Bind what has been read, until ``left`` batches wait."""
+        """Bind what has been read, until only ``left`` batches wait."""
         while len(self.waiting) > left:
             for path, entry in self.waiting.popleft().result():
                 self.bind(path, entry)

@@ -1,4 +1,4 @@
-"""Repairing a store, and bringing volumes back from manifests where their refs are lost."""
+"""Repairing a store, and recovering volumes from manifests if their refs are lost."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ ID_SHOWN = 8
 
 
 def repair_store(store: Store, report: Report = report_nothing) -> RepairReport:
-    """Index what is stored, drop what is not. ConflictError while gc runs; StoreError."""
+    """Index what is stored, and drop what is not. ConflictError while gc runs; StoreError."""
     return store.care.repair(report)
 
 
 class Recovered(NamedTuple):
-    """A volume that was brought back."""
+    """A volume that was recovered."""
 
     volume: VolumeRecord
     versions: list[int]
-    """Newest first."""
+    """The versions that were recovered, newest first."""
     incomplete: list[int]
-    """Versions whose manifests are there and whose trees are not: they were left out."""
+    """Versions that were left out, because their manifests are there and their trees are not."""
     lost_tags: dict[str, int]
     """Tags of versions that were left out, or that are not there."""
 
@@ -47,7 +47,7 @@ class Recovered(NamedTuple):
 def rebuild_store(
     url: str, report: Report = report_nothing
 ) -> tuple[RebuildReport, list[Recovered]]:
-    """Make a store's index again; and its volumes, if nothing was left of these.
+    """Make a store's index again, and its volumes if the store has no refs left.
 
     StoreUnavailableError if the store is in use.
     """
@@ -60,7 +60,7 @@ def rebuild_store(
 
 
 def recover_volumes(store: Store) -> list[Recovered]:
-    """Every volume of which there is a manifest and no ref. May be repeated."""
+    """Recover every volume that has a manifest and no ref. May be repeated."""
     found: dict[str, dict[Oid, Manifest]] = {}
     for oid, manifest in _iter_manifests(store):
         found.setdefault(manifest.volume, {})[oid] = manifest
@@ -79,10 +79,11 @@ UNNAMED = Named(None, {})
 
 
 def _rank(named: Named | None, manifests: dict[Oid, Manifest]) -> tuple[int, int]:
-    """By whom a name is taken first: never by what was deleted from what was not.
+    """The order in which volumes take names, so that a deleted volume never takes the name of a
+    living one.
 
-    gc forgets what was deleted, though it may leave its manifests. But of those that
-    were created under one name the last one is not deleted, if any is not.
+    gc forgets what was deleted, though it may leave its manifests. But of the volumes that were
+    created under one name, the last one is not deleted, if any is not.
     """
     name = named.name if named else None
     certainty = 2 if name == "" else 0 if name else 1
@@ -91,7 +92,7 @@ def _rank(named: Named | None, manifests: dict[Oid, Manifest]) -> tuple[int, int
 
 def _iter_manifests(store: Store) -> Iterator[tuple[Oid, Manifest]]:
     for oid, data in store.care.iter_manifests():
-        with suppress(DataError):  # As good as not there; check names it.
+        with suppress(DataError):  # The manifest is as good as gone. A check names it.
             yield oid, decode_manifest(data)
 
 
@@ -115,7 +116,8 @@ def _recover_volume(
 
 
 def _rename(record: VolumeRecord, named: Named) -> VolumeRecord:
-    """With the name, and the environment, that it was given later; what was deleted has none."""
+    """The record with the name and environment that it was given later. A deleted volume gets a
+    made-up name."""
     if named.name is None:
         return record
     if not named.name:
@@ -125,7 +127,7 @@ def _rename(record: VolumeRecord, named: Named) -> VolumeRecord:
 
 
 class Wholeness:
-    """Whether versions have all their trees and chunk lists; what is whole is looked at once."""
+    """Whether versions have all their trees and chunk lists. Whole parts are looked at once."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -170,7 +172,8 @@ def _fallback_name(volume_id: str) -> str:
 
 
 def _free_name(store: Store, record: VolumeRecord) -> VolumeRecord:
-    """Two volumes may have been created under one name, one after the other."""
+    """The record under a name that is free. Two volumes may have been created under one name, one
+    after the other."""
     names = {(volume.environment, volume.name) for volume in store.refs.list_volumes()}
     if (record.environment, record.name) not in names:
         return record

@@ -1,4 +1,4 @@
-"""Restore: a new version that is equal to an old one, or has some paths of it."""
+"""Restore: a new version that is equal to an old one, or has some of its paths."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def restore_version(
 ) -> Published:
     """Publish what ``old`` has: everything, or each of ``paths`` with all below.
 
-    What others publish at the same time is in the history before the version
-    that is made, which is equal to ``old`` all the same; only where paths are
-    named, it stays at all others. NoEntryError for a path that ``old`` lacks;
-    NotFoundError if it was expired meanwhile; else as ``commit_delta``.
+    Without ``paths`` the new version is equal to ``old``, and what others publish at the same time
+    is in the history before it. With ``paths`` all other paths stay as they are. NoEntryError for
+    a path that ``old`` lacks; NotFoundError if ``old`` was expired meanwhile; the errors of
+    ``commit_delta``.
     """
     note = CommitNote(message or _describe(old, paths))
     with held_version(store, volume, lambda: old):
@@ -70,7 +70,7 @@ def _restore_all(store: Store, volume: VolumeRecord, old: Head, note: CommitNote
 
 
 class _Restoring:
-    """Paths of an old version on their way into an edit."""
+    """The restoring of paths of an old version into an edit."""
 
     def __init__(self, edit: Edit, old: Head) -> None:
         edit.shares.add(old.version)
@@ -78,7 +78,7 @@ class _Restoring:
         self.get = edit.reader.get_tree
         self.wanted: Snapshot = edit.reader.load_manifest(old.manifest).snapshot
         self.groups: dict[int, int] = {}
-        """What the old version's link groups are called in the new one."""
+        """For each link group of the old version, its number in the new version."""
 
     def restore(self, paths: Sequence[Path]) -> None:
         for path in paths:
@@ -92,14 +92,14 @@ class _Restoring:
         self.edit.bind(parent, path, self.open(entry) if entry.is_directory else self.link(entry))
 
     def is_same(self, path: Path, entry: Entry) -> bool:
-        """Whether the base has exactly that at this path already."""
+        """Whether the base has exactly this entry at this path already."""
         now = self.edit.reader.find_path(self.edit.base, path)
         return now == entry and (
             self.edit.base.links == self.wanted.links or not (entry.is_directory or entry.group)
         )
 
     def make_parents(self, path: Path) -> EditedDirectory:
-        """The directories above, those that are missing as the old version has them."""
+        """The directory at a path. Missing directories are made as the old version has them."""
         here = self.edit.root
         for depth, name in enumerate(path, start=1):
             if here.find(name) is None:
@@ -109,14 +109,14 @@ class _Restoring:
         return here
 
     def open(self, entry: Entry) -> EditedDirectory:
-        """A directory with all below; looked into only where there are hard links."""
+        """A directory with all below. It is only looked into if there are hard links."""
         directory = EditedDirectory(self.get, entry, made=True)
         if self.wanted.links:
             directory.replace_links(self.link)
         return directory
 
     def link(self, entry: Entry) -> Entry:
-        """A hard link keeps its group, unless that is another file by now."""
+        """A hard link with its group, or with a new one if the group is another file by now."""
         if not entry.group:
             return entry
         group = self.groups.get(entry.group)

@@ -1,7 +1,7 @@
-"""The directories of a store itself: nothing is put from them, and nothing is got into them.
+"""The directories of a store itself. Nothing is put from them, and nothing is written into them.
 
-They are known by device and inode number, so that a symlink, a bind mount or
-another path to one of them is recognised, too.
+They are known by device and inode number, so that a symlink, a bind mount or another path to one
+of them is recognised, too.
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ from volfs.system.directories import (
 
 
 class StorePlaces:
-    """Those of one store, as they are when this is made; none where it is no directory."""
+    """The directories of one store, as they are when this is made; none if the store is not a
+    directory."""
 
     def __init__(self, store: Store) -> None:
         self._found = _find_directories(store.local)
 
     def check_outside(self, shown: bytes, identity: Identity) -> None:
-        """LocalFileError for one of the store's directories."""
+        """LocalFileError if a directory is one of the store's."""
         if identity in self._found:
             raise LocalFileError(
                 f"{show(shown)}: is a directory of the store itself; its files belong to volfs"
             )
 
     def check_path(self, path: bytes) -> None:
-        """LocalFileError for what is one of the store's directories or lies in one.
+        """LocalFileError if a path is one of the store's directories, or lies in one.
 
-        What of the path is not there yet counts as what it will be in.
+        Names at the end of the path that do not exist yet count as what they will be in.
         """
         for place in _iter_upward(os.path.realpath(path)):
             try:
@@ -68,7 +69,7 @@ def _find_directories(store: Path) -> set[Identity]:
                 with directory.opened() as fd:
                     found.add(identify(os.fstat(fd)))
                     names = list_directory(fd)
-            except OSError:  # a session that ends just now
+            except OSError:  # A session may end at this moment.
                 continue
             waiting += [directory.below(n) for n, s in names if stat.S_ISDIR(s.st_mode)]
         return found

@@ -1,8 +1,8 @@
 """Bringing a store of a former volfs to today's format: docs/decisions/0032.
 
-The format file first, at once. Then each volume gets a version that differs from
-its newest one in nothing but that all sums are there, which a former volfs did not
-write. Whatever dies on the way is gone on with by the next upgrade.
+The format file comes first, at once. Then each volume gets a version that differs from its newest
+one only in having all sums, which a former volfs did not write. If an upgrade dies, the next one
+goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Upgraded(NamedTuple):
     was_former: bool
     """Whether the store had the former format until now."""
     converted: dict[str, int]
-    """The volumes that got a version, with their environment where that is not ``main``."""
+    """The new versions of volumes that got one, by full name."""
     collected: GcReport | None = None
-    """With ``rewrite``: what became of the packs."""
+    """With ``rewrite``, the result of the garbage collection that rewrote packs."""
 
 
 def upgrade_store(
@@ -39,9 +39,10 @@ def upgrade_store(
     grace: float = DEFAULT_GRACE,
     report: Report = report_nothing,
 ) -> Upgraded:
-    """Upgrade; with ``rewrite`` store what former volfs stored anew, too, readable in part.
+    """Upgrade a store. With ``rewrite``, also store anew what a former volfs stored, so that it
+    can be read in parts.
 
-    That takes as much room as it frees after ``grace`` seconds. StoreUnavailableError if a
+    Rewriting takes as much room as it frees after ``grace`` seconds. StoreUnavailableError if a
     store of the former format is open anywhere; ConflictError while gc runs.
     """
     was_former = upgrade_format(url)
@@ -63,7 +64,8 @@ def upgrade_store(
 def convert_volume(
     store: Store, volume: VolumeRecord, report: Report = report_nothing
 ) -> int | None:
-    """Publish a version with all sums; its number. None where the newest one has them."""
+    """Publish a version with all sums, and return its number; None if the newest version has
+    them."""
     while True:
         head = store.refs.get_head(volume.id)
         with store.open_upload(volume.id) as upload:

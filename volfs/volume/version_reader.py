@@ -17,14 +17,15 @@ from volfs.store.lru import LruMap
 
 TREE_BYTES = 16 << 20
 LIST_BYTES = 8 << 20
-"""Kept of each, as encoded; decoded, trees take about six times that."""
+"""Encoded bytes that are cached of trees and of chunk lists. Decoded, trees take about six times
+as much."""
 READ_SIZE = 1 << 20
 
 T = TypeVar("T")
 
 
 class DecodedCache(Generic[T]):
-    """Recently used decoded objects, ``limit`` encoded bytes of them. Thread-safe."""
+    """A cache of recently used decoded objects, of up to ``limit`` encoded bytes. Thread-safe."""
 
     def __init__(self, load: Load, decode: Callable[[Buffer], T], limit: int) -> None:
         self._load = load
@@ -32,7 +33,8 @@ class DecodedCache(Generic[T]):
         self._values: LruMap[Oid, T] = LruMap(limit)
 
     def get(self, oid: Oid) -> T:
-        """DamagedObjectError names the object."""
+        """The decoded object, loaded if need be. A DamagedObjectError names the object;
+        StoreError."""
         value = self._values.find(oid)
         if value is not None:
             return value
@@ -63,9 +65,10 @@ class Reader:
         return decode_manifest(self.load(oid))
 
     def find_path(self, snapshot: Snapshot, path: Path) -> Entry | None:
-        """The entry at a path, with the attributes of its link group; no symlink is followed.
+        """The entry at a path, with the attributes of its link group. No symlink is followed.
 
-        NotADirectoryInVolumeError where a name on the way is a file.
+        None if there is nothing at the path. NotADirectoryInVolumeError if a name on the way is a
+        file.
         """
         entry: Entry | None = snapshot.root
         for depth, name in enumerate(path):
@@ -77,25 +80,27 @@ class Reader:
         return entry and self.resolve(snapshot, entry)
 
     def get_path(self, snapshot: Snapshot, path: Path) -> Entry:
-        """As ``find_path``; NoEntryError where there is none."""
+        """As ``find_path``, but NoEntryError if there is nothing at the path."""
         entry = self.find_path(snapshot, path)
         if entry is None:
             raise NoEntryError(f"{show_path(path)}: no such file or directory")
         return entry
 
     def resolve(self, snapshot: Snapshot, entry: Entry) -> Entry:
-        """An entry with its link group's attributes and content; others as they are."""
+        """A hard link's entry with the attributes and content of its link group; any other entry
+        as it is."""
         return resolve_link(self.get_tree, snapshot.links, entry)
 
 
 class Ranges(Protocol):
-    """What of ``Objects`` is needed to read files."""
+    """The part of ``Objects`` that reads files."""
 
     def read_object(self, oid: Oid, offset: int, length: int) -> Buffer: ...
 
 
 def read_range(reader: Reader, objects: Ranges, entry: Entry, offset: int, length: int) -> Buffer:
-    """Bytes of a file from ``offset``; fewer at its end. Data errors name the object."""
+    """The bytes of a file from ``offset``, fewer than ``length`` at its end. Data errors name the
+    object."""
     length = min(length, entry.size - offset)
     if length <= 0:
         return b""
@@ -109,7 +114,7 @@ def read_range(reader: Reader, objects: Ranges, entry: Entry, offset: int, lengt
 
 
 def iter_content_bytes(reader: Reader, objects: Ranges, entry: Entry) -> Iterator[Buffer]:
-    """A file's bytes in pieces of up to 1 MiB."""
+    """Yield a file's bytes in pieces of up to 1 MiB."""
     assert entry.kind == FileKind.FILE
     for offset in range(0, entry.size, READ_SIZE):
         yield read_range(reader, objects, entry, offset, READ_SIZE)

@@ -36,10 +36,10 @@ def create_volume(
     network: bool = False,
     environment: str = MAIN,
 ) -> VolumeRecord:
-    """Add an empty volume. AlreadyExistsError; InvalidNameError; InvalidError for a bad option.
+    """Create an empty volume. AlreadyExistsError; InvalidNameError; InvalidError for a bad option.
 
-    ``auto_commit`` is the default interval of its mounts in seconds; None is off.
-    With ``network`` it is a network file system. Nobody need have made the environment.
+    ``auto_commit`` is the default interval of its mounts in seconds; None means off. With
+    ``network`` the volume is a network file system. The environment may be new.
     """
     if auto_commit is not None and not (math.isfinite(auto_commit) and auto_commit > 0):
         raise InvalidError(f"an auto-commit interval of {auto_commit} seconds makes no sense")
@@ -60,7 +60,7 @@ def create_volume(
 def create_ephemeral_volume(
     store: Store, volume_id: str, profile: int, environment: str = MAIN
 ) -> VolumeRecord:
-    """Add an empty volume whose name is its id. InvalidError for a profile."""
+    """Create an empty volume whose name is its id. InvalidError for a bad profile."""
     record = VolumeRecord(
         id=volume_id,
         name=volume_id,
@@ -75,16 +75,16 @@ def create_ephemeral_volume(
 
 
 def is_ephemeral(record: VolumeRecord) -> bool:
-    """Whether it has no name of its own, and goes away when nobody needs it any more."""
+    """Whether a volume has no name of its own, and goes away when nobody needs it any more."""
     return record.name == record.id
 
 
 def fork_volume(
     store: Store, source: VolumeRecord, name: str, at: Head, environment: str | None = None
 ) -> VolumeRecord:
-    """Add a volume whose version 1 is a version of another. O(1): all objects are shared.
+    """Create a volume whose version 1 is a version of ``source``. O(1): all objects are shared.
 
-    It is in the other's environment, unless one is given. AlreadyExistsError;
+    It is in the environment of ``source``, unless another is given. AlreadyExistsError;
     InvalidNameError; NotFoundError if the version is gone.
     """
     record = msgspec.structs.replace(
@@ -104,7 +104,7 @@ def fork_volume(
 def _fork_manifests(
     store: Store, source: VolumeRecord, record: VolumeRecord, at: Head
 ) -> tuple[bytes, bytes]:
-    """Of the versions 0 and 1 of a fork."""
+    """The manifests of the versions 0 and 1 of a fork."""
     first = _first_manifest(record)
     empty = encode_manifest(first)
     forked = msgspec.structs.replace(
@@ -136,7 +136,7 @@ def _first_manifest(record: VolumeRecord) -> Manifest:
 def rename_volume(
     store: Store, old: str, new: str, environment: str = MAIN, to: str | None = None
 ) -> None:
-    """Give a volume another name, and perhaps another environment ``to``; its id and mounts stay.
+    """Give a volume another name, and perhaps another environment ``to``. Its id and mounts stay.
 
     NotFoundError; AlreadyExistsError; InvalidNameError.
     """
@@ -147,23 +147,25 @@ def rename_volume(
 def delete_volume(
     store: Store, name: str, *, network: bool = False, environment: str = MAIN
 ) -> None:
-    """Remove a volume and its history; with ``network``, a network file system and its own.
+    """Remove a volume and its history; with ``network``, a network file system and its history.
 
-    NotFoundError; as ``check_deletable``.
+    NotFoundError; the errors of ``check_deletable``.
     """
     record = store.refs.get_volume(name, environment)
     check_deletable(store, record, network=network)
     drop_stale_leases_of(store, record.id)
-    # A mount that begins has a lease, and no facts yet by which it would be found.
+    # A mount that has just begun has a lease, but no facts yet by which it would be found.
     store.refs.delete_volume(name, environment)
 
 
 def check_deletable(
     store: Store, record: VolumeRecord, *, network: bool, besides: Collection[str] = ()
 ) -> None:
-    """InvalidError for a volume of the other kind; VolumeInUseError if a mount has it.
+    """Check that a volume may be deleted. InvalidError if it is of the other kind;
+    VolumeInUseError if a mount has it.
 
-    A dead one has it, too, by what it left, but for the sessions ``besides``.
+    A dead mount has it, too, because of the changes that it left, unless its session is in
+    ``besides``.
     """
     _check_kind(record, network)
     for session in list_volume_sessions(store, record):
@@ -185,7 +187,8 @@ def check_deletable(
 
 
 def _check_elsewhere(leases: Leases, record: VolumeRecord) -> None:
-    """VolumeInUseError if another host has it, whose sessions cannot be seen from here."""
+    """VolumeInUseError if a session of another host has the volume, which cannot be seen from
+    here."""
     for lease in leases.list_all():
         if lease.volume_id == record.id and not lease.may_be_judged_at(leases.host):
             raise VolumeInUseError(
@@ -204,5 +207,5 @@ def _check_kind(record: VolumeRecord, network: bool) -> None:
 
 
 def list_environments_of(store: Store, name: str) -> list[str]:
-    """Those in which a volume is called so."""
+    """The environments in which a volume has this name."""
     return sorted(record.environment for record in store.refs.list_volumes() if record.name == name)
