@@ -43,7 +43,8 @@ class Bucket:
 
     @property
     def unreachable_since_ns(self) -> int | None:
-        """Since when nothing has answered, by the time of day; None if the last call went well."""
+        """The time of day, in nanoseconds, since which nothing has answered. None if the last call
+        went well."""
         return self._caller.outage.since_ns
 
     @property
@@ -52,19 +53,19 @@ class Bucket:
         return self._caller.throttle.limit
 
     def close(self) -> None:
-        """Close its connections. Calls that wait end with a StoreError."""
+        """Close the connections. Waiting calls end with a StoreError."""
         self._caller.close()
         self.door.close()
 
     # --- reading ----------------------------------------------------------------
 
     def head(self, key: str) -> ObjectInfo:
-        """ObjectNotFoundError."""
+        """Size, time and ETag of an object. ObjectNotFoundError."""
         name = self._name(key)
         return self._strip(self._caller.ask("HEAD", key, lambda t: self.door.head(name, t)).info)
 
     def get(self, key: str, *, etag: str | None = None) -> tuple[ObjectInfo, Data]:
-        """The whole object. ObjectNotFoundError, ObjectChangedError."""
+        """A whole object. ObjectNotFoundError, ObjectChangedError."""
         name = self._name(key)
         info, data = self._caller.ask("GET", key, lambda t: self.door.get(name, None, etag, t))
         self._check_etag(key, info, etag)
@@ -73,8 +74,8 @@ class Bucket:
     def get_range(self, key: str, offset: int, length: int, *, etag: str | None = None) -> Data:
         """The bytes from ``offset`` on; fewer than ``length`` only at the object's end.
 
-        With ``etag``, an object that was replaced is an ObjectChangedError, and never other
-        bytes. ObjectNotFoundError.
+        With ``etag``, a replaced object is an ObjectChangedError, and its bytes are never
+        returned. ObjectNotFoundError.
         """
         name = self._name(key)
         if length <= 0:
@@ -100,7 +101,7 @@ class Bucket:
     ) -> Page:
         """One request's worth of the keys below ``prefix``. ``after`` is the last page's ``next``.
 
-        With ``delimiter``, keys that have a ``/`` after the prefix are told as prefixes.
+        With ``delimiter``, keys that have a ``/`` after the prefix are listed as prefixes.
         """
         name = self.prefix + prefix
         page = self._caller.ask(
@@ -117,11 +118,12 @@ class Bucket:
     def put(
         self, key: str, data: Data, *, create: bool = False, etag: str | None = None
     ) -> ObjectInfo:
-        """Write an object whole. It is there when this returns.
+        """Write a whole object. It is there when this returns.
 
-        ``create``: ObjectExistsError if the key has one. ``etag``: ObjectChangedError if the
-        key's object has another, or there is none. StoreUncertainError: no answer came, and
-        whether it was written could not be found out.
+        With ``create``, ObjectExistsError if the key has an object. With ``etag``,
+        ObjectChangedError if the key's object has another ETag, or there is none.
+        StoreUncertainError if no answer came, and nothing could tell whether the object was
+        written.
         """
         name = self._name(key)
         if not create and etag is None:
@@ -134,38 +136,40 @@ class Bucket:
         return self._strip(info)
 
     def copy(self, source: str, target: str, *, create: bool = False) -> ObjectInfo:
-        """Copy within the bucket, by the service. ObjectNotFoundError, ObjectExistsError."""
+        """Let the service copy an object within the bucket. ObjectNotFoundError,
+        ObjectExistsError."""
         names = self._name(source), self._name(target)
         return self._strip(
             self._caller.ask("COPY", source, lambda t: self.door.copy(*names, create, t))
         )
 
     def delete(self, key: str) -> None:
-        """Delete it, whether or not it is there."""
+        """Delete an object, whether or not it is there."""
         name = self._name(key)
         self._caller.ask("DELETE", key, lambda t: self.door.delete(name, t))
 
     def delete_many(self, keys: Sequence[str]) -> None:
-        """Delete them, whether or not they are there, a thousand with one request."""
+        """Delete objects, whether or not they are there, a thousand with one request."""
         names = iter([self._name(key) for key in keys])
         for batch in iter(lambda: list(islice(names, BATCH)), []):
             self._delete_batch(batch)
 
     def open_multipart(self, key: str) -> Multipart:
-        """Begin an upload in parts. Nothing is to be seen of it before ``complete``."""
+        """Begin an upload in parts. Nobody sees the object before ``complete``."""
         return Multipart(self._caller, self.door, self._name(key), len(self.prefix))
 
     # --- what failed uploads have left ------------------------------------------
 
     def list_leftovers(self, prefix: str = "") -> list[AbandonedUpload]:
-        """Multipart uploads that were begun below ``prefix`` and not ended, also by others."""
+        """Multipart uploads below ``prefix`` that were begun and not ended, by anybody."""
         name = self.prefix + prefix
         found = self._caller.ask("LIST", prefix, lambda t: self.door.list_leftovers(name, t))
         cut = len(self.prefix)
         return [leftover._replace(key=leftover.key[cut:]) for leftover in found]
 
     def abort_leftover(self, leftover: AbandonedUpload) -> None:
-        """Take back the room that an upload holds. Whoever is at it hears an error."""
+        """Give back the room that an unfinished upload holds. A program that is still uploading
+        gets an error."""
         name = self._name(leftover.key)
         self._caller.ask("ABORT", leftover.key, lambda t: self.door.abort(name, leftover.upload, t))
 
@@ -192,7 +196,8 @@ class Bucket:
         )
 
     def _check_etag(self, key: str, info: ObjectInfo, etag: str | None) -> None:
-        """Some services do not know If-Match and answer with whatever is there."""
+        """ObjectChangedError if the answer has another ETag. Some services do not know
+        If-Match."""
         if etag is not None and info.etag != etag:
             raise ObjectChangedError(f"{self._caller.name_of('GET', key)}: the object was replaced")
 
@@ -209,5 +214,5 @@ def iter_objects(bucket: Bucket, prefix: str = "") -> Iterator[ObjectInfo]:
 
 
 def open_memory_bucket(name: str = "memory", prefix: str = "") -> Bucket:
-    """A bucket in the memory of this process, empty."""
+    """An empty bucket in the memory of this process."""
     return Bucket(MemoryDoor(name), prefix)

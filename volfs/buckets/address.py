@@ -37,12 +37,12 @@ _REGION = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
 class BucketAddress(NamedTuple):
-    """Which bucket, where, and which folder of it. ``account`` is for ``az`` only."""
+    """A bucket, and a folder in it. ``account`` is for ``az`` only."""
 
     scheme: str
     bucket: str
     prefix: str = ""
-    """What every key begins with; empty, or with ``/`` at its end."""
+    """The beginning of every key. Empty, or with ``/`` at its end."""
     account: str = ""
     endpoint: str | None = None
     region: str | None = None
@@ -56,7 +56,7 @@ class BucketAddress(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The address as it is handed on; ``parse_bucket_address`` takes it."""
+        """The address in the form that is handed on. ``parse_bucket_address`` accepts it."""
         options = [(key, getattr(self, key)) for key in OPTIONS[self.scheme] if getattr(self, key)]
         query = f"?{urlencode(options, safe=':/')}" if options else ""
         return f"{self.name}/{quote(self.prefix)}{query}"
@@ -69,7 +69,7 @@ def is_bucket_address(text: str) -> bool:
 
 
 def parse_bucket_address(text: str) -> BucketAddress:
-    """InvalidError, with what would be right instead."""
+    """Take an address apart. InvalidError says what would be right instead."""
     match = _SCHEME.match(text)
     scheme = match[1].lower() if match else ""
     if match is None or scheme not in SCHEMES:
@@ -87,7 +87,8 @@ def parse_bucket_address(text: str) -> BucketAddress:
 
 
 def check_bucket_address(address: BucketAddress) -> BucketAddress:
-    """The address with its prefix as a folder's, and its endpoint without ``/``. InvalidError."""
+    """The address with its prefix as a folder's, and its endpoint without a ``/`` at the end.
+    InvalidError."""
     _check_names(address)
     prefix = address.prefix
     if prefix and not prefix.endswith("/"):

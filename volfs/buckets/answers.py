@@ -1,6 +1,6 @@
-"""What may become of a request to a bucket: one table of failures, and their errors.
+"""How a request to a bucket can fail: one table of failures, and the errors of volfs for them.
 
-A door says which *failure* it met, with what the service said. The table says which error of
+A door says which *failure* it met, with the service's own words. The table says which error of
 volfs that is, whether to ask again, and what the user can do about it.
 """
 
@@ -13,7 +13,7 @@ from volfs import errors
 
 
 class FailureKind(Enum):
-    """What went wrong, whatever service it was."""
+    """What went wrong, whichever service it was."""
 
     NO_OBJECT = "no-object"
     NO_BUCKET = "no-bucket"
@@ -48,11 +48,11 @@ class Row(NamedTuple):
 
     error: type[errors.VolfsError]
     text: str
-    """What happened, and what to do; follows ``VERB KEY: ``."""
+    """What happened, and what to do. The text follows ``VERB KEY: ``."""
     again: bool = False
-    """Whether the same request may do better in a moment."""
+    """Whether the same request may succeed in a moment."""
     unclear: bool = False
-    """Whether the service may have done what it was asked, all the same."""
+    """Whether the service may have carried out the request nevertheless."""
 
 
 TABLE: dict[FailureKind, Row] = {
@@ -134,7 +134,7 @@ TABLE: dict[FailureKind, Row] = {
 
 
 class RequestFailure(Exception):  # noqa: N818 - what is raised to users is an error of volfs
-    """One request that failed: its kind, and what the service said in its own words."""
+    """One request that failed: the kind of failure, and what the service said in its own words."""
 
     def __init__(
         self,
@@ -160,6 +160,6 @@ class RequestFailure(Exception):  # noqa: N818 - what is raised to users is an e
 
 
 def to_error(failure: RequestFailure, what: str) -> errors.VolfsError:
-    """The error of volfs for a failure. ``what`` is the bucket, the verb and the key."""
+    """The error of volfs for a failure. ``what`` names the bucket, the verb and the key."""
     said = f" ({failure.detail})" if failure.detail else ""
     return failure.row.error(f"{what}: {failure.row.text}{said}")

@@ -1,7 +1,8 @@
-"""Whose keys sign requests to S3: a secret's, or the first that AWS's tools would find.
+"""The keys that sign requests to S3: those of a secret, or the first that AWS's tools would find.
 
-In order: the secret; the role of a web identity, if one is asked for; the environment; a
-profile; the container's and the machine's roles. The profile comes first where it was named.
+The order is: the secret; the role of a web identity, if one is asked for; the environment; a
+profile; the roles of the container and of the machine. A profile that was named comes before the
+environment.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1", "169.254.170.2", "169.254.170.23",
 
 
 def find_keys(options: BucketOptions, region: str) -> GetKeys | None:
-    """Something that gives valid keys whenever it is asked; None if there are none.
+    """A function that returns valid keys whenever it is called. None if there are no keys.
 
-    InvalidError for what names credentials and cannot be: half a pair, a profile without keys.
+    InvalidError if something names credentials and has none: half a pair, or a profile without
+    keys.
     """
     if options.role_arn:
         return _assume(options.secret or options.environ, options, options.role_arn, region)
@@ -55,7 +57,7 @@ def find_keys(options: BucketOptions, region: str) -> GetKeys | None:
 
 
 def find_profile_setting(options: BucketOptions, name: str) -> str | None:
-    """A setting of the profile that credentials come from; None with a secret."""
+    """A setting of the profile that the credentials come from. None with a secret."""
     if options.secret is not None:
         return None
     return (load_profile(options.environ, options.profile) or {}).get(name)
@@ -199,7 +201,7 @@ def _ask_container(environ: Mapping[str, str], relative: str | None, full: str) 
 
 
 def ask_instance(root: str) -> Keys:
-    """The keys of a machine's role, by version 2 of the service."""
+    """The keys of a machine's role, by version 2 of the metadata service."""
     path = f"{root}/latest/meta-data/iam/security-credentials/"
     ttl = {"x-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
     reply = ask("PUT", f"{root}/latest/api/token", ttl, timeout=QUICK)

@@ -1,4 +1,4 @@
-"""The door to Azure Blob Storage. A bucket is called a container there, an object a blob."""
+"""The door to Azure Blob Storage, which calls a bucket a container, and an object a blob."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from volfs.buckets.wire import Reply, encode_path
 from volfs.buckets.xml_answers import get_text, iter_texts, parse, parse_http_time
 
 MARK = "x-ms-meta-volfsmark"
-"""Its part after ``meta-`` has to be a name as programs have them."""
+"""The part after ``meta-`` must be a name as programming languages have them."""
 DELETERS = 8
 COPY_POLL = 0.2
 _CONTAINER = {"restype": "container"}
 
 
 class AzureDoor(HttpDoor):
-    """One container."""
+    """The door to one container."""
 
     def create_bucket(self, timeout: float) -> None:
-        """Make the container. Nothing in volfs does so but its tests."""
+        """Make the container. Only tests use this."""
         self._send("PUT", "", timeout, _CONTAINER)
 
     # --- objects ----------------------------------------------------------------
@@ -64,7 +64,8 @@ class AzureDoor(HttpDoor):
         return _read_info(key, reply.headers, len(data))
 
     def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo:
-        """Requests until the service says that it is done: it copies when it likes."""
+        """Ask for a copy, and then until the service says that the copy is done: it copies at its
+        own time."""
         condition = Condition(create=create)
         url = f"{self._wire.root}{self._place.path}/{encode_path(source)}"
         headers = {"x-ms-copy-source": self._signer.vouch(url)} | _require(condition)
@@ -86,7 +87,7 @@ class AzureDoor(HttpDoor):
                 raise
 
     def delete_many(self, keys: Sequence[str], timeout: float) -> None:
-        """A request for each key, some at once."""
+        """Send one request for each key, some of them at once."""
         with ThreadPoolExecutor(DELETERS) as pool:
             list(pool.map(lambda key: self.delete(key, timeout), keys))
 
@@ -107,7 +108,7 @@ class AzureDoor(HttpDoor):
     # --- uploads in parts -------------------------------------------------------
 
     def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
-        """No request: blocks belong to an upload by their names only."""
+        """A new name, without a request: only their names tell to which upload blocks belong."""
         return uuid4().hex
 
     def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
@@ -126,10 +127,10 @@ class AzureDoor(HttpDoor):
         return self.head(key, timeout).info
 
     def abort(self, key: str, upload: str, timeout: float) -> None:
-        """Nothing can be done: Azure itself forgets blocks after a week."""
+        """Do nothing: Azure itself forgets blocks after a week."""
 
     def list_leftovers(self, prefix: str, timeout: float) -> list[AbandonedUpload]:
-        """None: blocks that belong to no blob cannot be told apart by uploads."""
+        """An empty list: blocks that belong to no blob cannot be told apart by uploads."""
         return []
 
     def _to_failure(self, reply: Reply) -> RequestFailure:

@@ -1,4 +1,4 @@
-"""Which failure an answer of Azure tells of."""
+"""The failures that Azure's answers stand for."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _OVER = "not valid in the specified time frame"
 
 
 def to_failure(reply: Reply, *, signed: bool) -> RequestFailure:
-    """The failure that an answer with such a status and code stands for."""
+    """The failure that an answer with this status and code stands for."""
     said = parse_error(reply.body)
     code = reply.headers.get("x-ms-error-code") or said.code
     kind = CODES.get(code) or find_by_status(reply.status)
@@ -51,7 +51,7 @@ def to_failure(reply: Reply, *, signed: bool) -> RequestFailure:
         kind = FailureKind.EXPIRED
     if kind in (FailureKind.DENIED, FailureKind.BAD_KEY, FailureKind.NO_OBJECT) and not signed:
         kind = FailureKind.NO_CREDENTIALS if code != "BlobNotFound" else kind
-    # The details of a signature that does not fit are no reader's business.
+    # A message must not show the details of a signature that does not match.
     text = code if kind is FailureKind.BAD_KEY else said._replace(code=code).text
     return RequestFailure(
         kind, text or f"HTTP {reply.status}", status=reply.status, wait=read_wait(reply)

@@ -1,4 +1,5 @@
-"""Who asks Azure: the account's key, a shared access signature, or a token of an identity."""
+"""Credentials for Azure: the account's key, a shared access signature, or a token of an
+identity."""
 
 from __future__ import annotations
 
@@ -43,7 +44,7 @@ _SIGNED = (
 
 
 class SharedKeySigner(NoSigner):
-    """Signs with the key of the account."""
+    """Signs requests with the key of the account."""
 
     def __init__(self, account: str, key: str) -> None:
         self._account = account
@@ -71,7 +72,7 @@ class SharedKeySigner(NoSigner):
 
 
 class SasSigner(NoSigner):
-    """Adds a signature that somebody made for a time and for some rights."""
+    """Adds a signature that somebody made, which is valid for a time and for some rights."""
 
     def __init__(self, token: str) -> None:
         self._pairs = dict(parse_qsl(token.lstrip("?")))
@@ -91,27 +92,27 @@ class SasSigner(NoSigner):
 
 
 class AzureTokenSigner(TokenSigner):
-    """Shows the token of an identity."""
+    """Adds the token of an identity."""
 
     def sign(self, request: WireRequest, host: str) -> WireRequest:
         return super().sign(request._replace(headers=dated(request.headers)), host)
 
 
 class PublicSigner(NoSigner):
-    """For containers that all may read."""
+    """Adds no credentials, for containers that everybody may read."""
 
     def sign(self, request: WireRequest, host: str) -> WireRequest:
         return request._replace(headers=dated(request.headers))
 
 
 def dated(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that every request to Azure has."""
+    """The headers of a request, with those that every request to Azure needs."""
     date = format_datetime(datetime.now(UTC), usegmt=True)
     return {**headers, "x-ms-date": date, "x-ms-version": VERSION}
 
 
 def find_azure_signer(account: str, options: BucketOptions) -> Signer:
-    """Who signs. InvalidError for credentials that cannot be any."""
+    """The signer that the options lead to. InvalidError for credentials that cannot be valid."""
     if options.unsigned:
         return PublicSigner()
     values = options.environ if options.secret is None else options.secret
@@ -131,7 +132,7 @@ def find_azure_signer(account: str, options: BucketOptions) -> Signer:
 
 
 def read_connection_string(text: str | None) -> dict[str, str]:
-    """The key or the signature in a connection string, by the names of the environment."""
+    """The key or the signature in a connection string, by the names of environment variables."""
     parts = dict(part.split("=", 1) for part in (text or "").split(";") if "=" in part)
     names = {
         "AccountKey": "AZURE_STORAGE_ACCOUNT_KEY",
@@ -145,7 +146,7 @@ def first(values: Mapping[str, str], *names: str) -> str | None:
 
 
 def _find_identity(values: Mapping[str, str]) -> Signer | None:
-    """A service principal, by its secret or by the token of a workload."""
+    """The signer of a service principal, by its secret or by the token of a workload."""
     tenant, client = values.get("AZURE_TENANT_ID"), values.get("AZURE_CLIENT_ID")
     secret, path = values.get("AZURE_CLIENT_SECRET"), values.get("AZURE_FEDERATED_TOKEN_FILE")
     if not (tenant and client and (secret or path)):
@@ -170,7 +171,7 @@ def _read_assertion(path: str) -> dict[str, str]:
 
 
 def _find_machine(values: Mapping[str, str]) -> Signer | None:
-    """The identity of the machine, if it is one of Azure's and has one."""
+    """The signer of the machine's identity, if this is a machine of Azure's and has one."""
     query = {"api-version": "2019-08-01", "resource": RESOURCE}
     if values.get("AZURE_CLIENT_ID"):
         query["client_id"] = values["AZURE_CLIENT_ID"]

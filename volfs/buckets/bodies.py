@@ -1,4 +1,5 @@
-"""The bytes of an answer: all of them, those of the range, and those that were sent."""
+"""Checks of the bytes of an answer: that they are complete, and of the range that was asked
+for."""
 
 from __future__ import annotations
 
@@ -14,12 +15,12 @@ _MD5 = re.compile("[0-9a-f]{32}")
 
 
 def digest(data: Data) -> str:
-    """As the header Content-MD5 has it."""
+    """The MD5 digest as the header Content-MD5 has it."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
 def is_whole(reply: Reply) -> bool:
-    """Whether the bytes are those of the ETag, as far as the ETag is a sum of them."""
+    """Whether the bytes match the ETag, if the ETag is a digest of them."""
     etag = reply.headers.get("etag", "").strip('"')
     encrypted = reply.headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
     if not _MD5.fullmatch(etag) or encrypted or not reply.body:
@@ -28,7 +29,7 @@ def is_whole(reply: Reply) -> bool:
 
 
 def to_lost(failure: RequestFailure, condition: Condition) -> RequestFailure:
-    """A condition that did not hold has its own name: what was asked decides which."""
+    """The failure of a condition that did not hold. The condition decides which one it is."""
     if failure.status == 412 or failure.kind is FailureKind.CHANGED:
         kind = FailureKind.EXISTS if condition.create else FailureKind.CHANGED
         return RequestFailure(kind, status=failure.status)
@@ -38,7 +39,7 @@ def to_lost(failure: RequestFailure, condition: Condition) -> RequestFailure:
 
 
 def cut_span(body: bytes, span: tuple[int, int] | None) -> Data:
-    """The bytes of a span, from a service that does not know ranges and sends all."""
+    """The bytes of a span, if a service does not know ranges and sends the whole object."""
     if span is None:
         return body
     if span[0] >= len(body):

@@ -1,8 +1,8 @@
-"""How much of the disk the cache has, and what goes when it may have no more.
+"""How much of the disk the cache uses, and which files go when the cache is full.
 
-The account is one number in the lock file, changed under the lock, before the disk is
-used. So it is never too low, and whoever dies leaves it too high at most. Before anything
-has to go, and where the number is lost, the files themselves are counted.
+The account is one number in the lock file. It is changed under the lock, before the disk is used.
+So the number is never too low, and a process that dies leaves it too high at most. The files
+themselves are counted before anything has to go, and if the number is lost.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DIRECTORY = re.compile(r"[0-9a-f]{2}")
 _FILE = re.compile(r"[0-9a-f]{38}")
 _LOOK = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RESERVE_MAX = 1 << 30
-"""Free bytes that the cache leaves to others, or a fiftieth of the disk if that is less."""
+"""Free bytes that the cache leaves to others. It leaves a fiftieth of the disk if that is less."""
 
 
 class _Found(NamedTuple):
@@ -45,7 +45,7 @@ class Usage(NamedTuple):
 
 
 class Account:
-    """That of one cache, while its lock is held."""
+    """The account of one cache, while its lock is held."""
 
     def __init__(self, root: int, lock: int, limit: int) -> None:
         self.root = root
@@ -54,7 +54,8 @@ class Account:
         self._size = self._load()
 
     def take(self, size: int) -> bool:
-        """Take so much room, if need be from what was not used for longest. OSError."""
+        """Take this many bytes of room, if necessary from files that were not used for longest.
+        OSError."""
         if self._size is None:
             self._size = measure(self.root).size
         if self._size + size > self._find_bound(self._size):
@@ -65,7 +66,7 @@ class Account:
         return True
 
     def clear(self) -> Usage:
-        """Delete all files; what they took. OSError."""
+        """Delete all files, and return what they took. OSError."""
         files = list(_iter_files(self.root))
         for file in files:
             _delete(self.root, file)
@@ -73,7 +74,7 @@ class Account:
         return Usage(len(files), sum(file.size for file in files))
 
     def delete(self, name: str) -> None:
-        """One file, if it is there, whatever it is. OSError."""
+        """Delete what has this name, if anything has. OSError."""
         with suppress(FileNotFoundError):
             status = os.stat(name, dir_fd=self.root, follow_symlinks=False)
             _delete(self.root, _Found(0, 0, *name.split("/")))
@@ -81,7 +82,7 @@ class Account:
                 self._set(max(0, self._size - _measure(status)))
 
     def _evict(self, size: int) -> None:
-        """Make room for so much, and for what will come after it."""
+        """Make room for this many bytes, and for some that will come later."""
         files = sorted(_iter_files(self.root))
         total = sum(file.size for file in files) + _measure_directories(self.root)
         bound = self._find_bound(total)
@@ -95,7 +96,7 @@ class Account:
         self._set(total)
 
     def _find_bound(self, total: int) -> int:
-        """The limit, or less where the disk has not so much left."""
+        """The limit, or less if the disk has not so much left."""
         disk = os.statvfs(self._lock)
         whole, free = disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize
         return min(self._limit, max(0, total + free - min(whole // 50, _RESERVE_MAX)))
@@ -103,7 +104,7 @@ class Account:
     # --- the number ------------------------------------------------------
 
     def _load(self) -> int | None:
-        """None if it is not to be believed."""
+        """The recorded number. None if it is not to be trusted."""
         data = os.pread(self._lock, _RECORD.size + _SUM.size, 0)
         record = data[: _RECORD.size]
         if data[_RECORD.size :] != _SUM.pack(xxh3_64_intdigest(record)):
@@ -157,14 +158,16 @@ def _list_directories(root: int) -> list[str]:
 
 
 def _measure_directories(root: int) -> int:
-    """Theirs, that of the cache itself, the lock file, and the tag."""
+    """What the directories take, that of the cache itself among them, with the lock file and the
+    tag."""
     names = [".", *_list_directories(root)]
     found = [os.stat(name, dir_fd=root, follow_symlinks=False) for name in names]
     return sum(map(_measure, found)) + 2 * PAGE
 
 
 def _delete(root: int, file: _Found) -> None:
-    """Its room is free at once, also where somebody has it open: he sees that it is gone."""
+    """Delete a file. Its room is free at once, even if a reader has it open, who sees that it is
+    gone."""
     name = f"{file.directory}/{file.name}"
     with suppress(OSError):
         flags = os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -178,7 +181,7 @@ def _delete(root: int, file: _Found) -> None:
 
 
 def remove(name: str, root: int) -> None:
-    """Whatever has that name. OSError."""
+    """Remove whatever has this name. OSError."""
     with suppress(FileNotFoundError):
         try:
             os.unlink(name, dir_fd=root)

@@ -1,8 +1,8 @@
-"""Reading one file of the disk cache, and believing only what its sums prove.
+"""Reading one file of the disk cache, which trusts only bytes that their sums prove.
 
-That a block was verified is remembered as long as nobody writes to the file: every
-writer, whoever it is, moves its mtime. So a file may be cut, overwritten, or deleted while
-it is open, and no byte of that is taken for the object's.
+A block counts as verified as long as nobody writes to the file, because every write changes its
+mtime, whoever the writer is. So a file may be cut, overwritten, or deleted while it is open, and
+no changed byte is taken for the object's.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from volfs.buckets.cache_layout import BLOCK, PAGE, CachedSegment, read_sums
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Piece: TypeAlias = tuple[int, Buffer]
-"""Where bytes begin, and the bytes."""
+"""The offset of bytes, and the bytes."""
 
 OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 TOUCH_AFTER = 60 * 10**9
-"""Nanoseconds after which a use is worth a note of its time."""
+"""Nanoseconds after which it is worth writing down that a file is in use."""
 
 
 class _Known(NamedTuple):
@@ -32,7 +32,7 @@ class _Known(NamedTuple):
 
 
 class CacheFile:
-    """Thread-safe. Closed when the last user lets go of it."""
+    """An open file of the disk cache. Thread-safe. Closed when the last user lets go of it."""
 
     __slots__ = (
         *("__weakref__", "_can_refuse", "_fd", "_known"),
@@ -42,18 +42,18 @@ class CacheFile:
     def __init__(self, segment: CachedSegment, fd: int) -> None:
         self.segment = segment
         self.is_gone = False
-        """Whether it was deleted, or is no file of this segment any more."""
+        """Whether the file was deleted, or no longer is the file of this segment."""
         self.is_damaged = False
-        """Whether it had a block with a wrong sum."""
+        """Whether a block had a wrong sum."""
         self.is_used = False
-        """Whether anything was read since that was noted."""
+        """Whether anything was read since the last use was written down."""
         self._fd = fd
         self._known = _Known(-1, b"", 0)
         self._can_refuse = True
         weakref.finalize(self, os.close, fd).atexit = False
 
     def read(self, start: int, end: int, *, waits: bool) -> Buffer | None:
-        """These bytes of the segment; None if not all of them are there and right.
+        """These bytes of the segment. None if not all of them are there and right.
 
         Without ``waits`` also None unless they are in the page cache.
         """
@@ -66,7 +66,7 @@ class CacheFile:
         return self._read_verified(start, end, waits)
 
     def find_present(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Which parts of these bytes seem to be there, and are worth a ``read``."""
+        """The parts of these bytes that seem to be there, and are worth a ``read``."""
         known = self._load(waits=True)
         if known is None:
             return []
@@ -86,11 +86,11 @@ class CacheFile:
         return os.path.samestat(os.fstat(self._fd), status)
 
     def is_long_unused(self, now_ns: int) -> bool:
-        """Whether the time of its last use should be noted."""
+        """Whether the time of the last use should be written down."""
         return now_ns - self._known.stamp > TOUCH_AFTER
 
     def touch(self) -> None:
-        """Note that it is used."""
+        """Write down that the file is in use."""
         os.utime(self._fd)
 
     def _read_verified(self, start: int, end: int, waits: bool) -> Buffer | None:
@@ -116,7 +116,7 @@ class CacheFile:
         )
 
     def _load(self, waits: bool) -> _Known | None:
-        """What the file says now; None if it is not of this segment, or that would wait."""
+        """What the file says now. None if it is not of this segment, or if reading would wait."""
         stamp, known = self._find_stamp(), self._known
         if stamp == known.stamp and known.page:
             return known
@@ -132,7 +132,7 @@ class CacheFile:
         return known
 
     def _find_stamp(self) -> int:
-        """When it was last written to; sees whether it is gone."""
+        """The time of the last write. Notes it if the file is gone."""
         status = os.fstat(self._fd)
         if status.st_size != self.segment.file_size or not status.st_nlink:
             self.is_gone = True
@@ -157,5 +157,5 @@ class CacheFile:
 
 
 def _bits(first: int, last: int) -> int:
-    """Of the blocks from one to another."""
+    """One bit for each block from ``first`` to ``last``."""
     return ((1 << (last - first + 1)) - 1) << first

@@ -1,9 +1,10 @@
 """The bytes of the disk cache's files (docs/format.md, "The disk cache of buckets").
 
-A cache file has a segment of one object, 16 MiB or what is left of it, at the offsets that
-it has there, then one page: whose bytes these are, and a sum for each block that is there.
-A sum counts the block's place in, so no block is taken for another. Nothing here is the
-only copy of anything: what does not fit together is not there.
+A cache file has a segment of one object: 16 MiB, or what is left of the object. The bytes are at
+the offsets that they have in the segment. One page follows. It says whose bytes these are, and has
+a sum for each block that is there. A sum covers the block's place, so that no block is taken for
+another. Nothing here is the only copy of anything: content that does not fit together counts as
+not there.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from blake3 import blake3
 from xxhash import xxh3_64_intdigest
 
 BLOCK = 64 << 10
-"""What has one sum, and is there as a whole or not at all."""
+"""Bytes that have one sum, and are there together or not at all."""
 SEGMENT = 16 << 20
 PAGE = 4096
 _MAGIC = b"volfscf1"
@@ -24,18 +25,19 @@ _HEADER = struct.Struct("<8s32sQQ")
 _SUMS = 64
 _SUM = struct.Struct("<Q")
 _NAME = 20
-"""Bytes of a cache file's name."""
+"""Bytes of the hash in a cache file's name."""
 
 
 class Content(NamedTuple):
-    """One object as it was at one moment: its bytes never change."""
+    """One object as it was at one moment. Its bytes never change."""
 
     digest: bytes
     size: int
 
 
 def make_content(place: str, key: str, etag: str, size: int) -> Content:
-    """``place`` is the bucket: no two buckets have the same."""
+    """The content that an object has with this ETag. ``place`` is the bucket: no two buckets have
+    the same."""
     said = b"".join(
         struct.pack("<Q", len(text)) + text
         for text in (part.encode(errors="surrogateescape") for part in (place, key, etag))
@@ -45,14 +47,14 @@ def make_content(place: str, key: str, etag: str, size: int) -> Content:
 
 @dataclass(frozen=True, slots=True)
 class CachedSegment:
-    """What one cache file is of."""
+    """The segment of an object that one cache file has."""
 
     content: Content
     number: int
 
     @property
     def start(self) -> int:
-        """Where in the object it begins."""
+        """Where the segment begins in the object."""
         return self.number * SEGMENT
 
     @property
@@ -61,7 +63,7 @@ class CachedSegment:
 
     @property
     def page_offset(self) -> int:
-        """Where in the file its page is."""
+        """Where the page begins in the file."""
         return -(-self.length // PAGE) * PAGE
 
     @property
@@ -70,7 +72,7 @@ class CachedSegment:
 
     @property
     def name(self) -> str:
-        """Its path in the cache."""
+        """The path of the file in the cache."""
         text = blake3(self._header()).hexdigest(_NAME)
         return f"{text[:2]}/{text[2:]}"
 
@@ -78,32 +80,32 @@ class CachedSegment:
         return _HEADER.pack(_MAGIC, self.content.digest, self.number, self.length)
 
     def make_page(self) -> bytes:
-        """That of a file in which nothing is yet."""
+        """The page of a file that has no blocks yet."""
         header = self._header()
         return header + bytes(PAGE - len(header) - _SUM.size) + _SUM.pack(xxh3_64_intdigest(header))
 
     def is_page(self, page: bytes) -> bool:
-        """Whether it is that of this segment. What it says of blocks, their sums prove."""
+        """Whether a page belongs to this segment. The sums in it prove the blocks."""
         header = self._header()
         end = _SUM.pack(xxh3_64_intdigest(header))
         return len(page) == PAGE and page.startswith(header) and page.endswith(end)
 
     def find_sums_offset(self, block: int) -> int:
-        """Where in the file the sum of a block is."""
+        """Where the sum of a block is in the file."""
         return self.page_offset + _SUMS + _SUM.size * block
 
     def compute_sum(self, block: int, data: memoryview) -> int:
-        """Never 0, which says that the block is not there."""
+        """The sum of a block. It is never 0, because 0 says that the block is not there."""
         seed = int.from_bytes(self.content.digest[:8], "little") ^ self.number << 32 ^ block
         return xxh3_64_intdigest(data, seed & (1 << 64) - 1) or 1
 
     def block_range(self, first: int, last: int) -> tuple[int, int]:
-        """The bytes of these blocks and those between, within the segment."""
+        """The range of the blocks from ``first`` to ``last`` within the segment."""
         return first * BLOCK, min(self.length, (last + 1) * BLOCK)
 
 
 def read_sums(page: bytes, first: int, last: int) -> tuple[int, ...]:
-    """Those of blocks; 0 where one is not there."""
+    """The sums of the blocks from ``first`` to ``last``; 0 for a block that is not there."""
     return struct.unpack_from(f"<{last - first + 1}Q", page, _SUMS + _SUM.size * first)
 
 
@@ -112,7 +114,7 @@ def pack_sums(sums: list[int]) -> bytes:
 
 
 def iter_segments(content: Content, start: int, end: int) -> list[tuple[CachedSegment, int, int]]:
-    """The segments with these bytes of an object, and which bytes of each."""
+    """The segments that have these bytes of an object, each with the range of the bytes in it."""
     found = []
     while start < end:
         segment = CachedSegment(content, start // SEGMENT)

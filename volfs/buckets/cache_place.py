@@ -19,7 +19,7 @@ from volfs.system.trusted_path import open_trusted
 
 NAMED_DIRECTORY, NAMED_SIZE = "VOLFS_CACHE_DIR", "VOLFS_CACHE_SIZE"
 DIRECTORY = "buckets"
-"""In the directory of all caches; everything below it is ours."""
+"""The directory of this cache within the directory of all caches. Everything in it is ours."""
 TAG = "CACHEDIR.TAG"
 _TAG_TEXT = (
     b"Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -28,14 +28,16 @@ _TAG_TEXT = (
 LOCK = "lock"
 DEFAULT_MAX = 50 << 30
 LOCK_WAIT = 2.0
-"""Seconds to wait for another process. Who gets no lock does without the disk."""
+"""Seconds to wait for another process. A process that does not get the lock does without the
+disk."""
 _LOOK_AGAIN = 1.0
 _LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NEW = os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def choose_cache_directory() -> Path:
-    """``VOLFS_CACHE_DIR``, else /var/cache/volfs of root, ``$XDG_CACHE_HOME/volfs`` of others."""
+    """``VOLFS_CACHE_DIR``; else /var/cache/volfs for root, and ``$XDG_CACHE_HOME/volfs`` for
+    others."""
     if named := os.environ.get(NAMED_DIRECTORY):
         return Path(os.path.abspath(named))
     if os.geteuid() == 0:
@@ -47,7 +49,7 @@ def choose_cache_directory() -> Path:
 
 
 def choose_cache_size(directory: Path) -> int:
-    """``VOLFS_CACHE_SIZE``, else a tenth of the disk, at most 50 GiB. InvalidError."""
+    """``VOLFS_CACHE_SIZE``, else a tenth of the disk, and at most 50 GiB. InvalidError."""
     said, disk = os.environ.get(NAMED_SIZE, ""), _find_disk_size(directory)
     return parse_size(said, disk, NAMED_SIZE) if said.strip() else min(disk // 10, DEFAULT_MAX)
 
@@ -61,9 +63,9 @@ def _find_disk_size(directory: Path) -> int:
 
 
 class CachePlace:
-    """The directory of the cache. It may be deleted, and is made again by who writes.
+    """The directory of the cache. It may be deleted; the next writer makes it again.
 
-    Thread-safe. Nothing is kept locked or open across a fork but the directory.
+    Thread-safe. Only the directory stays open across a fork, and nothing stays locked.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -73,15 +75,16 @@ class CachePlace:
         self._mutex = threading.Lock()
 
     def open_file(self, name: str, flags: int) -> int:
-        """One of its files. OSError, LocalFileError."""
+        """Open one of the cache's files. OSError, LocalFileError."""
         return os.open(name, flags, 0o600, dir_fd=self.find_root())
 
     def find_status(self, name: str) -> os.stat_result:
-        """What has that name now. OSError, LocalFileError."""
+        """The status of the file that has this name now. OSError, LocalFileError."""
         return os.stat(name, dir_fd=self.find_root(), follow_symlinks=False)
 
     def find_root(self) -> int:
-        """The directory, if it is there. It is looked for once a second. OSError."""
+        """A descriptor of the directory. A missing directory is looked for once a second.
+        OSError."""
         now = time.monotonic()
         with self._mutex:
             if self._root < 0:
@@ -104,7 +107,7 @@ class CachePlace:
     def locked(self) -> Iterator[tuple[int, int]]:
         """The directory and the lock file in it, while no other thread or process writes there.
 
-        Both are made if they are missing. OSError, TimeoutError among them; LocalFileError.
+        Both are made if they are missing. OSError, which includes TimeoutError; LocalFileError.
         """
         root = self._make_root()
         lock = _open_lock(root)
@@ -114,10 +117,10 @@ class CachePlace:
                 raise FileNotFoundError(f"{self.path}: was deleted at this moment")
             yield root, lock
         finally:
-            os.close(lock)  # and the lock with it
+            os.close(lock)  # This releases the lock, too.
 
     def _make_root(self) -> int:
-        """The directory that is at its path, opened anew if that is another one by now."""
+        """The directory that is at the path now. It is opened anew if it was replaced."""
         with self._mutex:
             if self._root >= 0 and _is_same(self._root, self.path):
                 return self._root
@@ -131,7 +134,7 @@ class CachePlace:
         return self._root
 
     def _make_tag(self) -> None:
-        """What tells programs that make backups that this needs none."""
+        """Make the file that tells backup programs to skip this directory."""
         with suppress(OSError):
             tag = os.open(TAG, os.O_WRONLY | os.O_EXCL | _NEW, 0o600, dir_fd=self._root)
             try:
@@ -148,7 +151,7 @@ def _is_same(descriptor: int, path: Path) -> bool:
 
 
 def _open_lock(root: int) -> int:
-    """The lock file; something else that has its name makes way for it."""
+    """Open the lock file. Anything else that has its name is removed."""
     try:
         lock = os.open(LOCK, _LOCK_FLAGS, 0o600, dir_fd=root)
         if stat.S_ISREG(os.fstat(lock).st_mode):
@@ -162,7 +165,7 @@ def _open_lock(root: int) -> int:
 
 
 def _wait_for_lock(lock: int) -> None:
-    """TimeoutError, should another process be stopped while it has the lock."""
+    """Wait for the lock. TimeoutError if another process keeps it, because it was stopped."""
     pause, end = threading.Event(), time.monotonic() + LOCK_WAIT
     while not try_lock(lock):
         if time.monotonic() >= end:

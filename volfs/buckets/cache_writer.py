@@ -1,4 +1,4 @@
-"""The thread that writes to the disk cache, so that nobody who reads waits for the disk."""
+"""The thread that writes to the disk cache, so that no reader waits for the disk."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from volfs.buckets.disk_cache import DiskCache
 from volfs.buckets.parts import ArrivedPart
 
 BACKLOG = 128 << 20
-"""Bytes that wait at most. Read-ahead has less memory, and waits; what is wanted does not wait,
-and is not kept then."""
+"""The most bytes that wait to be written. Read-ahead has less memory, and waits for its turn.
+Bytes that somebody wants do not wait, and are not kept if they find no room here."""
 STUCK = 5.0
-"""Seconds for one part after which the disk is taken to hang; it gets nothing until it answers."""
+"""If one part takes more seconds than this, the disk counts as hanging, and gets nothing until it
+answers."""
 _NOTES = 60.0
 _IDLE = 30.0
 
 
 class CacheWriter:
-    """Thread-safe. Its thread begins with the first part, and ends with ``close``."""
+    """The writer of one disk cache. Thread-safe. Its thread begins with the first part, and ends
+    with ``close``."""
 
     def __init__(self, disk: DiskCache, when_done: Callable[[], None]) -> None:
         self._disk = disk
@@ -30,22 +32,22 @@ class CacheWriter:
         self._size = 0
         self._thread: threading.Thread | None = None
         self._began: float | None = None
-        """When the thread began with what it is at."""
+        """When the thread began its present work."""
         self._noted = time.monotonic()
         self._is_closed = False
 
     @property
     def size(self) -> int:
-        """The bytes that wait, and those that are being written."""
+        """How many bytes are waiting or being written."""
         return 0 if self._is_stuck() else self._size
 
     @property
     def is_usable(self) -> bool:
-        """Whether it keeps up with anything."""
+        """Whether parts that are offered now can be written."""
         return self._disk.is_usable and not self._is_stuck()
 
     def offer(self, part: ArrivedPart) -> bool:
-        """Whether it will try. The part is ``is_leaving`` until it has."""
+        """Offer a part. True if it will be tried; ``is_leaving`` is set until it was."""
         if not self._disk.is_usable:
             return False
         with self._turn:
@@ -64,12 +66,12 @@ class CacheWriter:
             return True
 
     def drain(self, seconds: float) -> bool:
-        """Wait until all that waits is written; whether it is."""
+        """Wait until everything that was waiting is written. Whether it is."""
         with self._turn:
             return self._turn.wait_for(lambda: not self._size, seconds)
 
     def close(self) -> None:
-        """What is not written yet will not be."""
+        """End the thread. Parts that are not written yet are dropped."""
         with self._turn:
             self._is_closed = True
             self._give_up()

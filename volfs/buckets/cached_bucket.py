@@ -1,8 +1,8 @@
 """Objects of a bucket, read through memory and the disk cache, with read-ahead.
 
-An open object is that of one moment: its ETag is asked for with each request, so bytes of
-another one never come between. What was replaced is read on as far as it is cached, and is
-an ObjectChangedError beyond that.
+An open object is that of one moment. Each request asks for its ETag, so that bytes of another
+object never come in between. A replaced object can still be read as far as it is cached; beyond
+that, a read is an ObjectChangedError.
 """
 
 from __future__ import annotations
@@ -29,20 +29,21 @@ from volfs.model.ranges import LAST_WINDOW, MIB, Range, ReadAhead, join_ranges, 
 
 MEMORY = 96 * MIB
 _TRIES = 3
-"""Of a body that comes too short."""
+"""Attempts to get a body that comes too short."""
 
 
 class CacheSource(Protocol):
-    """What is needed of a bucket."""
+    """What the cache needs of a bucket."""
 
     def get_range(self, key: str, offset: int, length: int, *, etag: str | None = None) -> Buffer:
-        """ObjectChangedError where the object of the key has another ETag."""
+        """A range of an object. ObjectChangedError if the key's object has another ETag."""
 
 
 class CachedBucket:
-    """Thread-safe. ``place`` names the bucket for the disk cache: as no other one is called.
+    """Opens objects of one bucket. Thread-safe. ``place`` names the bucket for the disk cache, as
+    no other bucket is named.
 
-    Without a place, and of objects without an ETag, nothing is found by other processes.
+    Other processes find nothing that was cached without a place, or of objects without an ETag.
     ``prefix`` is what the bucket puts before each key. ``open_cached_bucket`` makes one.
     """
 
@@ -63,7 +64,8 @@ class CachedBucket:
         self._prefix = prefix
         self._memory = memory
         self.deadline = deadline * 1.5
-        """Seconds that a read waits: longer than a request, whose error says more."""
+        """Seconds that a read waits. They are longer than a request may take, because its error
+        says more."""
         self._process = os.getpid()
         self.fetcher = Fetcher(
             self._fetch,
@@ -81,9 +83,11 @@ class CachedBucket:
         """How many bytes came from the bucket."""
 
     def open(self, info: ObjectInfo, *, is_immutable: bool = False) -> CachedObject:
-        """The object as it was when somebody looked. It is asked for when it is read.
+        """Open the object as it was when ``info`` was made. Nothing is asked of the bucket before
+        a read.
 
-        Of an object that never changes, whose key no other will have, no ETag is asked.
+        An object that never changes, and whose key no other object will have, is asked for without
+        its ETag.
         """
         self.check_process()
         etag = None if is_immutable else info.etag or None
@@ -94,9 +98,10 @@ class CachedBucket:
         return CachedObject(self, target)
 
     def keep(self, info: ObjectInfo, data: Buffer, offset: int = 0) -> None:
-        """Bytes of an object that was written just now: nobody needs to fetch them.
+        """Keep bytes of an object that was written just now, so that nobody needs to fetch them.
 
-        ``offset`` is a multiple of 64 KiB, and the bytes end at another one or at the end.
+        ``offset`` is a multiple of 64 KiB. The bytes end at another multiple, or at the object's
+        end.
         """
         content, end = self._name(info, info.etag), offset + len(data)
         if info.etag and len(data) and not offset % BLOCK and (end == info.size or not end % BLOCK):
@@ -106,30 +111,31 @@ class CachedBucket:
         return make_content(self._place, self._prefix + info.key, etag, info.size)
 
     def close(self) -> None:
-        """End its threads. Reads of what is not cached are errors from now on."""
+        """End the threads. From now on, reads of bytes that are not cached are errors."""
         if os.getpid() == self._process:
             self.fetcher.close()
             self.writer.close()
 
     def check_process(self) -> None:
-        """StoreError in a forked child: it has none of the threads."""
+        """Raise StoreError in a forked child, which has none of the threads."""
         if os.getpid() != self._process:
             raise StoreError("a bucket that was opened before a fork; the child opens it anew")
 
     # --- for the objects -------------------------------------------------
 
     def choose_window(self) -> int:
-        """The longest window of a stream: all together have a quarter of what keeps them."""
+        """The longest window of a stream. All streams together may use a quarter of the room that
+        keeps their bytes."""
         room = self.disk.limit if self.writer.is_usable else 3 * self._memory
         return min(LAST_WINDOW, room // 4 // max(1, self._streams))
 
     def add_streams(self, change: int) -> None:
-        """So many streams more, or less, are read ahead."""
+        """Change the number of streams that are read ahead."""
         with self._lock:
             self._streams += change
 
     def forget(self, target: FetchedObject) -> None:
-        """One user less; after the last one nothing is read ahead."""
+        """Count one user of an object less. After the last one nothing is read ahead."""
         with self._lock:
             self._users[target.content] -= 1
             if self._users[target.content]:
@@ -154,13 +160,15 @@ class CachedBucket:
         return self.writer.offer(part)
 
     def _narrow(self, target: FetchedObject, whole: Range) -> Range | None:
-        """From the first byte that is not on the disk to the last one."""
+        """The range from the first byte that is not on the disk to the last one. None if all
+        are."""
         missing = subtract([whole], self.disk.list_present(target.content, *whole))
         return (missing[0][0], missing[-1][1]) if missing else None
 
 
 def open_cached_bucket(bucket: Bucket, disk: DiskCache | None = None) -> CachedBucket:
-    """Over the disk cache that all processes of this user share. InvalidError: its size."""
+    """Make one over the disk cache that all processes of this user share. InvalidError for the
+    cache's size."""
     return CachedBucket(
         bucket,
         DiskCache() if disk is None else disk,
@@ -172,7 +180,7 @@ def open_cached_bucket(bucket: Bucket, disk: DiskCache | None = None) -> CachedB
 
 
 class CachedObject:
-    """One object, as long as somebody has it open. Thread-safe."""
+    """One open object. Thread-safe."""
 
     def __init__(self, bucket: CachedBucket, target: FetchedObject) -> None:
         self._bucket = bucket
@@ -190,8 +198,8 @@ class CachedObject:
     def read_at(self, offset: int, length: int) -> Buffer:
         """The bytes from ``offset`` on; fewer than ``length`` only at the end.
 
-        ObjectChangedError: it was replaced, and these bytes are not cached. ObjectNotFoundError.
-        StoreError.
+        ObjectChangedError if the object was replaced and these bytes are not cached.
+        ObjectNotFoundError. StoreError.
         """
         self._bucket.check_process()
         end = min(offset + length, self.size)
@@ -202,7 +210,8 @@ class CachedObject:
         return self._fetch(offset, end) if data is None else data
 
     def read_ready(self, offset: int, length: int) -> Buffer | None:
-        """As ``read_at``, from memory and the page cache; None if that would have to wait."""
+        """As ``read_at``, but only from memory and the page cache. None if the read would have to
+        wait."""
         self._bucket.check_process()
         end = min(offset + length, self.size)
         if offset >= end:
@@ -213,17 +222,18 @@ class CachedObject:
         return data
 
     def expect_scattered(self) -> None:
-        """It is read here and there from now on: nothing is read ahead but what is asked for."""
+        """Expect scattered reads: from now on only what is asked for is read ahead."""
         self._is_scattered = True
 
     def prefetch(self, offset: int, length: int) -> None:
-        """These bytes will be wanted soon. No errors: whoever reads them meets them."""
+        """Begin to fetch these bytes, which will be wanted soon. No errors: a read of the bytes
+        gets them."""
         end = min(offset + length, self.size)
         if offset < end:
             self._ask_ahead((offset, end))
 
     def close(self) -> None:
-        """Nothing is read ahead any more. May be called again."""
+        """End read-ahead. May be called again."""
         with self._lock:
             was_open, self._is_open = self._is_open, False
             self._bucket.add_streams(-self._streams)
@@ -243,7 +253,7 @@ class CachedObject:
         return whole
 
     def _fetch(self, start: int, end: int) -> Buffer:
-        """What is on the disk, and the rest from the bucket."""
+        """The bytes, from the disk as far as it has them, and the rest from the bucket."""
         found, content = Assembly(start, end), self._target.content
         for piece in self._bucket.disk.read_present(content, start, end):
             found.add(*piece)
@@ -274,11 +284,12 @@ class CachedObject:
             self._ask_ahead(window)
 
     def _ask_ahead(self, window: Range) -> None:
-        # What is on the disk is left out when a thread begins with it: this one may not wait.
+        # A fetching thread leaves out what is on the disk, because this thread may not wait for
+        # the disk.
         whole = round_out(*window, self.size, BLOCK)
         self._bucket.fetcher.read_ahead(self._target, [whole])
 
 
 def _join(ranges: Sequence[Range]) -> list[Range]:
-    """With the gaps between neighbours: the fetcher cuts what is too long."""
+    """The ranges with the gaps between neighbours. The fetcher cuts ranges that are too long."""
     return join_ranges(ranges, longest=1 << 62)

@@ -1,7 +1,7 @@
 """Packs of a store in a bucket, read through memory and the disk cache.
 
-It has the interface of ``store.packs.source.PackSource``. A pack never changes, and no two
-have the same name: so none is asked for its ETag.
+It has the interface of ``store.packs.source.PackSource``. A pack never changes, and no two packs
+have the same name, so no request needs an ETag.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ OPEN_PACKS = 256
 
 
 class CachedPacks:
-    """Thread-safe. ``find`` says which object a pack is, and how long; None: no such pack."""
+    """The packs of one store. Thread-safe. ``find`` returns the object that a pack is, or None if
+    there is no such pack."""
 
     def __init__(self, bucket: CachedBucket, find: Callable[[int], ObjectInfo | None]) -> None:
         self._bucket = bucket
@@ -27,10 +28,11 @@ class CachedPacks:
         self._open: OrderedDict[int, CachedObject] = OrderedDict()
         self._lock = threading.Lock()
         self.when_replaced: Callable[[int], None] = lambda pack: None
-        """Never called: packs of a bucket are not replaced."""
+        """Never called, because packs in a bucket are not replaced."""
 
     def read_at(self, pack: int, offset: int, length: int) -> bytes:
-        """Exactly ``length`` bytes. MissingObjectError: no pack; DamagedObjectError: too short."""
+        """Exactly ``length`` bytes. MissingObjectError if there is no such pack;
+        DamagedObjectError if it is too short."""
         file = self._get_open(pack)
         self._check_end(pack, file, offset, length)
         try:
@@ -40,32 +42,32 @@ class CachedPacks:
             raise MissingObjectError(f"pack {pack}: {error}") from error
 
     def read_ready(self, pack: int, offset: int, length: int) -> Buffer | None:
-        """As ``read_at``, or None where that would wait."""
+        """As ``read_at``, but None if the read would wait."""
         file = self._get_open(pack)
         self._check_end(pack, file, offset, length)
         return file.read_ready(offset, length)
 
     def prefetch(self, pack: int, offset: int, length: int) -> None:
-        """Begin to fetch, so that ``read_at`` need not wait. Returns at once."""
+        """Begin to fetch these bytes, so that ``read_at`` need not wait. Returns at once."""
         self._get_open(pack).prefetch(offset, length)
 
     def expect_scattered(self, pack: int) -> None:
-        """Bytes are read here and there: nothing is to be read ahead."""
+        """Expect scattered reads of a pack: nothing is to be read ahead."""
         self._get_open(pack).expect_scattered()
 
     def get_size(self, pack: int) -> int:
-        """MissingObjectError where there is no such pack."""
+        """The length of a pack in bytes. MissingObjectError if there is no such pack."""
         return self._get_open(pack).size
 
     def forget(self, pack: int) -> None:
-        """It is no more."""
+        """Let go of a pack that no longer exists."""
         with self._lock:
             file = self._open.pop(pack, None)
         if file is not None:
             file.close()
 
     def close(self) -> None:
-        """Forget all."""
+        """Let go of all packs."""
         for pack in list(self._open):
             self.forget(pack)
 

@@ -14,15 +14,15 @@ from volfs.errors import StoreError, StoreUnavailableError, VolfsError
 
 T = TypeVar("T")
 Send = Callable[[float], T]
-"""Sends one request. It is told how many seconds an answer may take."""
+"""Sends one request. The argument is how many seconds an answer may take."""
 
 DEADLINE = 60.0
 ATTEMPT = 20.0
-"""Seconds after which a request without any progress is given up and sent again."""
+"""Seconds without any progress after which a request is given up and sent again."""
 FIRST_ATTEMPTS = 3
-"""How often a host is tried that has never answered."""
+"""How often a host that has never answered is tried."""
 UPLOAD_RATE = 256 * 1024
-"""Bytes a second below which an upload is given up."""
+"""Bytes per second. A slower upload is given up."""
 
 
 class Deadline:
@@ -45,20 +45,21 @@ class RequestSender:
         self._process = os.getpid()
         self._closed = threading.Event()
         self._answered = False
-        """Whether the service has ever said anything."""
+        """Whether the service has ever answered anything."""
         self.throttle = Throttle()
         self.outage = Outage()
 
     def close(self) -> None:
-        """End all waiting; calls after it are errors."""
+        """End all waiting. Calls after this are errors."""
         self._closed.set()
 
     def name_of(self, verb: str, key: str) -> str:
-        """What a message begins with."""
+        """The beginning of a message about a call."""
         return f"{self._name}: {verb} {key}" if key else f"{self._name}: {verb}"
 
     def ask(self, verb: str, key: str, send: Send[T], *, size: int = 0) -> T:
-        """The answer; or, when asking again is not worth it, an error of the table of failures."""
+        """The answer to a request. If asking again is not worth it, an error of the table of
+        failures."""
         try:
             return self.attempt(verb, key, send, size=size)
         except RequestFailure as failure:
@@ -77,10 +78,11 @@ class RequestSender:
         size: int = 0,
         decide: Callable[[RequestFailure], T | None] | None = None,
     ) -> T:
-        """As ``ask``, with the last ``RequestFailure`` as it is.
+        """As ``ask``, but the last ``RequestFailure`` is raised as it is.
 
-        ``decide`` is asked after each attempt that may have been done all the same; what it
-        returns is the answer, and None means that the request is to be sent again.
+        ``decide`` is called after each failed attempt, which may have been carried out
+        nevertheless. If it returns something, that is the answer; None means that the request may
+        be sent again.
         """
         self.check_process()
         deadline = Deadline(self._deadline + size / UPLOAD_RATE)
@@ -106,7 +108,8 @@ class RequestSender:
             return reply
 
     def check_process(self) -> None:
-        """StoreError in a child of the process that opened the bucket, and after ``close``."""
+        """Raise StoreError in a child of the process that opened the bucket, and after
+        ``close``."""
         if os.getpid() != self._process:
             raise StoreError(
                 f"{self._name}: opened before a fork; a child process has to open it anew"
@@ -129,14 +132,15 @@ class RequestSender:
         return decide(failure) if decide is not None else None
 
     def _is_worth(self, failure: RequestFailure, attempt: int) -> bool:
-        """An endpoint that never answered is a wrong one, more likely than one that is away."""
+        """Whether to ask again. An endpoint that never answered is more likely wrong than away."""
         self._answered = self._answered or failure.status != 0
         if failure.kind in (FailureKind.REFUSED, FailureKind.NO_HOST) and not self._answered:
             return attempt < FIRST_ATTEMPTS
         return failure.row.again
 
     def _judge(self, failure: RequestFailure) -> None:
-        """A service that refuses is there; one that does not answer may be away."""
+        """Note whether the service is there. A service that refuses is there; one without an
+        answer may be away."""
         if (
             issubclass(failure.row.error, StoreUnavailableError)
             or failure.kind is FailureKind.TIMEOUT

@@ -1,4 +1,4 @@
-"""Credentials that nothing prints, and their renewal before they expire."""
+"""Credentials that nothing prints, and that are renewed before they expire."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from volfs.errors import VolfsError
 EARLY = 300.0
 """Seconds before their end at which credentials are renewed."""
 AGAIN = 30.0
-"""Seconds between two attempts, as long as the old ones are valid."""
+"""Seconds between two attempts to renew credentials that are still valid."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """A pair of keys, of AWS or of whoever does as AWS does. Only the first is shown."""
+    """A pair of keys, of AWS or of a service with the same scheme. Only the first is shown."""
 
     access_key: str
     secret_key: str = field(repr=False)
     token: str = field(default="", repr=False)
     expires: float | None = None
-    """Seconds since 1970; None for keys that stay."""
+    """Seconds since 1970. None for keys that do not expire."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """What is shown to Google or Azure instead of a signature."""
+    """The proof that Google and Azure accept instead of a signature."""
 
     token: str = field(repr=False)
     expires: float | None = None
@@ -44,7 +44,8 @@ C = TypeVar("C", bound=Expiring)
 
 
 class Renewed(Generic[C]):
-    """Credentials from a source that is asked again ``EARLY``; one thread asks, others wait."""
+    """Credentials from a source, which is asked again ``EARLY``. One thread asks, and the others
+    wait."""
 
     def __init__(self, source: Callable[[], C], clock: Callable[[], float] = time.time) -> None:
         self._source = source
@@ -54,7 +55,7 @@ class Renewed(Generic[C]):
         self._failed = float("-inf")
 
     def __call__(self, fresh: bool = False) -> C:
-        """What is valid now. ``fresh``: asked of the source anew."""
+        """The credentials that are valid now. With ``fresh``, the source is asked again."""
         current = self._current
         if current is not None and not fresh and not self._is_due(current):
             return current
@@ -64,7 +65,7 @@ class Renewed(Generic[C]):
             return self._renew(current)
 
     def _renew(self, current: C | None) -> C:
-        """Credentials that are not yet over outlive a source that has no answer just now."""
+        """Ask the source. If it fails, credentials that have not expired yet stay in use."""
         try:
             self._current = self._source()
         except VolfsError:

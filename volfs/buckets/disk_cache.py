@@ -1,7 +1,7 @@
 """The disk cache of buckets: bytes of objects, kept for all processes of one user.
 
-Reading asks no lock and creates nothing; writing is for one process at a time. The cache
-never fails: what it cannot give is fetched, and what it cannot take is not kept
+Reading takes no lock and creates nothing. One process at a time writes. The cache never fails:
+bytes that it does not have are fetched, and bytes that it cannot store are not kept
 (docs/decisions/0046-a-cache-of-files-with-sums.md).
 """
 
@@ -38,23 +38,24 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 OPEN_MAX = 256
-"""Files, but no more than an eighth of what the process may have open."""
+"""The most open files, unless an eighth of what the process may open is less."""
 PAUSE = 5.0
-"""Seconds without a try after the disk did not take something."""
+"""Seconds without a try after the disk refused a write."""
 OVERHEAD = 2 * PAGE + 512
-"""What a new file takes beside its blocks: its page, its map of extents, its name."""
+"""Bytes that a new file takes beside its blocks: its page, its map of extents, its name."""
 _WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
 class DiskCache:
-    """Thread-safe. InvalidError if the environment says a size that is none."""
+    """The cache as one process uses it. Thread-safe. InvalidError if the environment names an
+    invalid size."""
 
     def __init__(self, directory: Path | None = None, limit: int | None = None) -> None:
         directory = choose_cache_directory() if directory is None else directory
         self.limit = choose_cache_size(directory) if limit is None else limit
         self.place = CachePlace(directory)
         self.damaged = 0
-        """How many blocks were not what was put there, as far as this process met them."""
+        """How many blocks this process has met that were not what was stored."""
         self._open: OrderedDict[CachedSegment, CacheFile] = OrderedDict()
         self._mutex = threading.Lock()
         self._open_max = min(OPEN_MAX, max(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8))
@@ -63,15 +64,15 @@ class DiskCache:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it takes anything, as far as is known."""
+        """Whether the cache accepts anything, as far as is known."""
         return self.limit > 0 and time.monotonic() >= self._not_before
 
     # --- reading ---------------------------------------------------------
 
     def read(self, content: Content, start: int, end: int, *, waits: bool = True) -> Buffer | None:
-        """These bytes of an object, if they are there; never wrong ones.
+        """These bytes of an object, if they are there; never wrong bytes.
 
-        Without ``waits`` only from the page cache, as fast as memory.
+        Without ``waits``, only from the page cache, as fast as memory.
         """
         parts = []
         for segment, low, high in iter_segments(content, start, end):
@@ -82,21 +83,21 @@ class DiskCache:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def read_present(self, content: Content, start: int, end: int) -> Iterator[Piece]:
-        """Those of these bytes that are there, in pieces."""
+        """The part of these bytes that is there, in pieces."""
         for segment, low, high in iter_segments(content, start, end):
             for a, b in self._find_present(segment, low, high):
                 part = self._read_segment(segment, a, b, waits=True)
                 if part is not None:
                     yield segment.start + a, part
                     continue
-                for c in range(a // BLOCK * BLOCK, b, BLOCK):  # one of them is damaged
+                for c in range(a // BLOCK * BLOCK, b, BLOCK):  # One of these blocks is damaged.
                     x, y = max(a, c), min(b, c + BLOCK)
                     part = self._read_segment(segment, x, y, waits=True)
                     if part is not None:
                         yield segment.start + x, part
 
     def list_present(self, content: Content, start: int, end: int) -> list[Range]:
-        """Which of these bytes seem to be there; only reading them tells."""
+        """The ranges of these bytes that seem to be there. Only reading them proves it."""
         return [
             (segment.start + a, segment.start + b)
             for segment, low, high in iter_segments(content, start, end)
@@ -114,9 +115,10 @@ class DiskCache:
     def _ask(
         self, segment: CachedSegment, ask: Callable[[CacheFile], T], *, waits: bool
     ) -> T | None:
-        """What its file answers; of a file that was deleted, the one that came after it.
+        """The answer of a segment's file. If the file was deleted, its successor is asked.
 
-        Without ``waits`` only of a file that is open: to open one may take its time.
+        Without ``waits``, only a file that is open is asked, because opening one may take its
+        time.
         """
         for _ in range(2):
             file = self._find_open(segment) or (self._open_file(segment) if waits else None)
@@ -124,7 +126,7 @@ class DiskCache:
                 return None
             try:
                 answer = ask(file)
-            except OSError:  # the disk cannot read it
+            except OSError:  # The disk cannot read it.
                 return None
             if file.is_damaged:
                 self.damaged += 1
@@ -135,7 +137,8 @@ class DiskCache:
         return None
 
     def _is_replaced(self, file: CacheFile) -> bool:
-        """Whether another file has its name: what is missing here may be there."""
+        """Whether another file has the name now. Bytes that are missing in this one may be
+        there."""
         try:
             return not file.is_same(self.place.find_status(file.segment.name))
         except (OSError, LocalFileError):
@@ -169,7 +172,7 @@ class DiskCache:
     # --- writing ---------------------------------------------------------
 
     def write(self, content: Content, start: int, data: Buffer) -> bool:
-        """Keep bytes of an object, which begin and end where blocks do; whether they are kept.
+        """Keep bytes of an object, which begin and end where blocks do. Whether they were kept.
 
         May wait for the disk and for other processes.
         """
@@ -184,14 +187,15 @@ class DiskCache:
                     if not _write_segment(account, segment, low, view[at + low : at + high]):
                         return False
                 return True
-        except FileNotFoundError:  # somebody deletes the cache at this moment
+        except FileNotFoundError:  # Somebody is deleting the cache at this moment.
             return False
         except (OSError, LocalFileError) as error:
             self._give_up(error)
             return False
 
     def note_uses(self) -> None:
-        """Write down which files are in use, so that others go first. May wait for the disk."""
+        """Write down which files are in use, so that others are evicted first. May wait for the
+        disk."""
         with self._mutex:
             files = list(self._open.values())
         now = time.time_ns()
@@ -202,7 +206,7 @@ class DiskCache:
                     file.touch()
 
     def _give_up(self, error: Exception) -> None:
-        """For a while; and say it once."""
+        """Stop writing for a while, and log each new reason once."""
         self._not_before = time.monotonic() + PAUSE
         said = error.strerror or str(error) if isinstance(error, OSError) else str(error)
         if said != self._said:
@@ -212,20 +216,21 @@ class DiskCache:
     # --- care ------------------------------------------------------------
 
     def measure(self) -> Usage:
-        """What is in it. OSError; LocalFileError."""
+        """How many files the cache has, and what they take. OSError; LocalFileError."""
         try:
             return measure(self.place.find_root())
         except FileNotFoundError:
             return Usage(0, 0)
 
     def clear(self) -> Usage:
-        """Delete what is in it; how much that was. OSError; LocalFileError."""
+        """Delete everything in the cache, and return how much that was. OSError;
+        LocalFileError."""
         with self.place.locked() as (root, lock):
             return Account(root, lock, self.limit).clear()
 
 
 def _write_segment(account: Account, segment: CachedSegment, start: int, data: memoryview) -> bool:
-    """Whether there was room. OSError."""
+    """Write blocks of a segment. Whether there was room. OSError."""
     fd = _open_segment(account, segment)
     try:
         first = start // BLOCK
@@ -236,13 +241,14 @@ def _write_segment(account: Account, segment: CachedSegment, start: int, data: m
         page = os.pread(fd, PAGE, segment.page_offset) if fd >= 0 else bytes(PAGE)
         there = read_sums(page, first, first + len(sums) - 1)
         missing = [n for n, (a, b) in enumerate(zip(sums, there, strict=True)) if a != b]
-        # Also what seems to be there is written: it is not, where a reader found it damaged.
+        # All blocks are written, also those that seem to be there, because a reader may have found
+        # one damaged.
         room = sum(-(-len(data[n * BLOCK : (n + 1) * BLOCK]) // PAGE) * PAGE for n in missing)
         if not account.take(room + (OVERHEAD if fd < 0 else PAGE)):
             return False
         if fd < 0:
             fd = _make_file(account, segment)
-        elif os.fstat(fd).st_size != segment.file_size:  # making room took this file, too
+        elif os.fstat(fd).st_size != segment.file_size:  # Making room has evicted this file, too.
             return _write_segment(account, segment, start, data)
         _write_all(fd, data, start)
         _write_all(fd, memoryview(pack_sums(sums)), segment.find_sums_offset(first))
@@ -253,7 +259,7 @@ def _write_segment(account: Account, segment: CachedSegment, start: int, data: m
 
 
 def _open_segment(account: Account, segment: CachedSegment) -> int:
-    """Its file; -1 if there is none. What is not its file is deleted."""
+    """Open a segment's file; -1 if there is none. Anything else that has its name is deleted."""
     try:
         fd = os.open(segment.name, _WRITE, dir_fd=account.root)
     except FileNotFoundError:
@@ -290,7 +296,7 @@ def _make_file(account: Account, segment: CachedSegment) -> int:
 
 
 def _write_all(fd: int, data: memoryview, offset: int) -> None:
-    """OSError unless all of it was written."""
+    """Write all of the data. OSError if that fails."""
     done = 0
     while done < len(data):
         done += os.pwrite(fd, data[done:], offset + done)

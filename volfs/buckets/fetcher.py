@@ -1,8 +1,8 @@
-"""Requests for ranges of objects: each byte once, the wanted ones first.
+"""Requests for ranges of objects: each byte is fetched once, and wanted bytes come first.
 
-A *flight* is one request, from the moment that somebody asks until its bytes are in
-memory. Whoever wants bytes that are on their way waits for that flight. Flights that are
-wanted go first; those that read ahead fly while there is memory for what they bring.
+A *flight* is one request, from the moment that somebody asks until its bytes are in memory. If
+wanted bytes are on their way already, the reader waits for that flight. Wanted flights go first.
+Flights of read-ahead go while there is memory for their bytes.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from volfs.model.ranges import GAP, LONGEST, Range, cut_range, subtract
 
 THREADS = 48
 AHEAD = 12
-"""Flights at most that read ahead, so that wanted ones seldom wait for a place."""
+"""The most flights of read-ahead at once, so that wanted ones seldom wait for a place."""
 AHEAD_PART = 4 << 20
-"""Of read-ahead that nobody waits for: the first bytes come sooner, and several at once."""
+"""The most bytes of one flight of read-ahead. Small flights bring the first bytes sooner, and
+several go at once."""
 IDLE = 10.0
 
 
 class FetchedObject(NamedTuple):
-    """Which object of the bucket a flight is of."""
+    """The object that a flight fetches from."""
 
     key: str
     etag: str | None
@@ -38,7 +39,7 @@ class FetchedObject(NamedTuple):
 
 
 class Flight:
-    """One request."""
+    """One request for a range of an object."""
 
     __slots__ = ("_bytes", "end", "is_wanted", "start", "target", "was_wanted")
 
@@ -47,11 +48,13 @@ class Flight:
         self.start = start
         self.end = end
         self.is_wanted = self.was_wanted = is_wanted
-        """Whether somebody waits for it; and whether it was sent for that."""
+        """Whether somebody waits for the flight, and whether that was so when the flight was
+        made."""
         self._bytes: Future[Buffer] = Future()
 
     def wait(self, seconds: float) -> Buffer:
-        """Its bytes. What went wrong is raised in each thread that waits. StoreTimeoutError."""
+        """The bytes of the flight. Each waiting thread gets the error, if there was one.
+        StoreTimeoutError."""
         try:
             return self._bytes.result(seconds)
         except FutureTimeoutError as error:
@@ -61,7 +64,7 @@ class Flight:
                 f"{self.target.key}: the bytes from {self.start} on did not come in time"
             ) from error
         except Exception as error:
-            # One for each: threads would add to each other's tracebacks.
+            # Each thread gets a copy, because threads would add to each other's tracebacks.
             raise copy.copy(error) from error
 
     def land(self, data: Buffer) -> None:
@@ -72,7 +75,7 @@ class Flight:
 
 
 Fetch = Callable[[FetchedObject, int, int], Buffer]
-"""The bytes of a target from one offset to another. It may wait, repeat, and raise."""
+"""Fetches the bytes of a target from one offset to another. It may wait, repeat, and raise."""
 
 
 class Fetcher:
@@ -92,11 +95,12 @@ class Fetcher:
         self._memory = memory
         self._count_slots = count_slots
         self._keep = keep
-        """Takes a part to write it to the disk, if it likes."""
+        """Accepts a part to write it to the disk, if it can."""
         self._count_leaving = count_leaving
-        """The bytes that wait to be written to the disk."""
+        """Counts the bytes that wait to be written to the disk."""
         self._narrow = narrow
-        """What of a range is not cached yet, in one piece; None if all of it is."""
+        """Returns the part of a range that is not cached yet, in one piece. None if all is
+        cached."""
         self._turn = threading.Condition()
         self._parts = Parts(memory)
         self._flights: dict[Content, list[Flight]] = {}
@@ -122,7 +126,7 @@ class Fetcher:
     def want(
         self, target: FetchedObject, ranges: Sequence[Range]
     ) -> tuple[list[Piece], list[Flight]]:
-        """What brings these ranges: pieces that are in memory, and flights to wait for."""
+        """The sources of these ranges: pieces that are in memory, and flights to wait for."""
         with self._turn:
             pieces = [p for one in ranges for p in self._parts.find(target.content, *one)]
             there = [(start, start + len(data)) for start, data in pieces]
@@ -134,7 +138,7 @@ class Fetcher:
         return pieces, flights + new
 
     def read_ahead(self, target: FetchedObject, ranges: Sequence[Range]) -> None:
-        """Fetch these ranges when nothing wanted is in the way. Errors come to nobody."""
+        """Fetch these ranges when nothing wanted is in the way. Nobody gets the errors."""
         with self._turn:
             there = [
                 one for each in ranges for one in self._parts.list_there(target.content, *each)
@@ -143,19 +147,21 @@ class Fetcher:
             self._add(target, missing, AHEAD_PART, is_wanted=False)
 
     def drop_ahead(self, content: Content) -> None:
-        """Nobody reads it any more. What is in the air still comes."""
+        """Drop read-ahead of an object that nobody reads any more. Flights on their way still
+        arrive."""
         with self._turn:
             self._drop_ahead(content)
             self._parts.forget(content)
 
     def wake(self) -> None:
-        """There may be memory again."""
+        """Look again for memory, because there may be some now."""
         with self._turn:
             if self._ahead:
                 self._turn.notify()
 
     def close(self) -> None:
-        """End the threads when they are done. Who waits for what has not begun gets an error."""
+        """End the threads when they are done. Flights that have not begun fail for those who
+        wait."""
         with self._turn:
             self._is_closed = True
             waiting = [*self._wanted, *self._ahead]
@@ -170,7 +176,8 @@ class Fetcher:
         return [f for f in flights if any(f.start < end and start < f.end for start, end in ranges)]
 
     def _extend(self, target: FetchedObject, start: int, end: int) -> bool:
-        """Whether the flight that waits last takes these bytes along, as neighbours of its own."""
+        """Add these bytes to the flight that is last in the queue, if they follow its own. Whether
+        that was done."""
         last = self._ahead[-1] if self._ahead else None
         if last is None or last.target.content != target.content:
             return False
@@ -182,7 +189,7 @@ class Fetcher:
         return True
 
     def _promote(self, flight: Flight) -> None:
-        """Somebody waits for it from now on."""
+        """Make a flight wanted, because somebody waits for it from now on."""
         if flight.is_wanted:
             return
         flight.is_wanted = True
@@ -228,7 +235,7 @@ class Fetcher:
                     self._turn.notify()
 
     def _take(self) -> Flight | None:
-        """The next flight; None when there was none for some time."""
+        """The next flight. None if there was none for some time."""
         with self._turn:
             self._idle += 1
             try:
@@ -259,7 +266,7 @@ class Fetcher:
                 return
             start, end = flight.start, flight.end
             data = self._fetch(target, start, end)
-        except BaseException as error:  # noqa: BLE001  it is theirs who wait
+        except BaseException as error:  # noqa: BLE001  it belongs to the threads that wait
             self._fail(flight, error)
             return
         part = ArrivedPart(target.content, start, data, is_read=flight.was_wanted)
@@ -270,7 +277,8 @@ class Fetcher:
         flight.land(data)
 
     def _shorten(self, flight: Flight) -> bool:
-        """Leave out what is cached, unless the flight is wanted by now; whether any is left."""
+        """Leave out what is cached, unless the flight is wanted by now. Whether anything is
+        left."""
         left = self._narrow(flight.target, (flight.start, flight.end))
         with self._turn:
             if flight.is_wanted:
@@ -285,7 +293,9 @@ class Fetcher:
     def _fail(self, flight: Flight, error: BaseException) -> None:
         with self._turn:
             self._leave(flight)
-            self._drop_ahead(flight.target.content)  # it would fail, too, each after a while
+            self._drop_ahead(
+                flight.target.content
+            )  # It would fail, too, each flight after a while.
         flight.fail(error)
 
     def _leave(self, flight: Flight) -> None:

@@ -1,7 +1,8 @@
-"""The door to Google Cloud Storage, by its XML interface: S3's, with words and rights of its own.
+"""The door to Google Cloud Storage by its XML interface, which is S3's with names and conditions
+of its own.
 
-An object's ETag is its generation here, which is never the same twice, and which every
-condition can name; the ETag that Google tells is a sum of the bytes.
+An object's ETag is its generation here. A generation never comes twice, and every condition can
+name it. Google's own ETag is only a digest of the bytes.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ _MATCH = "x-goog-if-generation-match"
 
 
 class GcsDoor(S3Door):
-    """One bucket of Google's."""
+    """The door to one bucket of Google's."""
 
     family = "x-goog-"
 
     def delete_many(self, keys: Sequence[str], timeout: float) -> None:
-        """A request for each key, some at once: the interface has none for many."""
+        """Send one request for each key, some of them at once: the interface has no request for
+        many keys."""
         with ThreadPoolExecutor(DELETERS) as pool:
             list(pool.map(lambda key: self.delete(key, timeout), keys))
 

@@ -1,4 +1,5 @@
-"""Who asks Google: a pair of HMAC keys, a service account, a user's login, or the machine."""
+"""Credentials for Google: a pair of HMAC keys, a service account, a user's login, or the
+machine."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ GetToken = Callable[[bool], Token]
 
 
 def find_google_signer(options: BucketOptions) -> Signer:
-    """Who signs. InvalidError for credentials that cannot be any."""
+    """The signer that the options lead to. InvalidError for credentials that cannot be valid."""
     if options.unsigned:
         return NoSigner()
     values = options.environ if options.secret is None else options.secret
@@ -49,7 +50,7 @@ def find_google_signer(options: BucketOptions) -> Signer:
 
 
 def find_hmac_keys(values: Mapping[str, str]) -> Keys | None:
-    """The pair of HMAC keys. Programs that speak S3 to Google have it by AWS's names."""
+    """The pair of HMAC keys, or None. Programs that speak S3 to Google have it by AWS's names."""
     amazon = values.get("AWS_ACCESS_KEY_ID") or ""
     if amazon.startswith("GOOG") and values.get("AWS_SECRET_ACCESS_KEY"):
         return Keys(amazon, values["AWS_SECRET_ACCESS_KEY"])
@@ -65,7 +66,8 @@ def find_hmac_keys(values: Mapping[str, str]) -> Keys | None:
 
 
 def _find_around(environ: Mapping[str, str]) -> Signer:
-    """A file that the environment names, the user's login, the machine; else nobody."""
+    """The signer of a file that the environment names, of the user's login, or of the machine;
+    else no signer."""
     named = environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     path = Path(named) if named else Path(environ.get("HOME") or "/nonexistent") / _LOGIN
     try:
@@ -85,7 +87,7 @@ def _find_around(environ: Mapping[str, str]) -> Signer:
 
 
 def read_account(text: str, where: str) -> GetToken:
-    """Something that gives tokens for what a file of Google's says. InvalidError."""
+    """A function that returns tokens for the account in a file of Google's. InvalidError."""
     try:
         account: Any = json.loads(text)
         kind = account["type"]
@@ -97,7 +99,7 @@ def read_account(text: str, where: str) -> GetToken:
             form = {name: account[name] for name in ("client_id", "client_secret", "refresh_token")}
             return Renewed(lambda: _ask_token(TOKEN_URI, form | {"grant_type": "refresh_token"}))
     except (ValueError, KeyError, TypeError, AttributeError):
-        # Without the cause: it may show a part of the text.
+        # The cause is left out, because it may show a part of the text.
         raise InvalidError(f"{where}: this is no JSON key of a service account") from None
     raise InvalidError(f"{where}: type {kind!r} is not known; use a key of a service account")
 
@@ -124,13 +126,13 @@ def _ask_token(uri: str, form: Mapping[str, str]) -> Token:
 
 
 def ask_machine(host: str) -> Token:
-    """The token of the machine that this is, if it is one of Google's."""
+    """The token of this machine, if it is one of Google's."""
     url = f"http://{host}{_TOKEN_PATH}"
     return read_token(ask_json("GET", url, {"metadata-flavor": "Google"}, timeout=QUICK))
 
 
 def read_token(told: Mapping[str, Any]) -> Token:
-    """A token as OAuth has it. StoreDeniedError."""
+    """A token from an answer of OAuth. StoreDeniedError."""
     try:
         return Token(str(told["access_token"]), time.time() + float(told["expires_in"]))
     except (KeyError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""What doors that speak HTTP have in common: where requests go, and who signs them."""
+"""What doors that speak HTTP have in common: where requests go, and how they are signed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class BucketPlace(NamedTuple):
     """Where the requests about a bucket go."""
 
     name: str
-    """As messages have it: ``s3://bucket``."""
+    """The bucket's name in messages: ``s3://bucket``."""
     path: str
-    """What stands before ``/KEY``; empty where the host's name has the bucket."""
+    """The part of the path before ``/KEY``. Empty if the bucket is in the host's name."""
 
 
 class HttpDoor:
-    """Sends requests about one bucket. What the answers mean is the family's business."""
+    """Sends requests about one bucket. Each family of services decides what the answers mean."""
 
     def __init__(
         self, place: BucketPlace, wire: Wire, signer: Signer, extra: Mapping[str, str] | None = None
@@ -36,7 +36,7 @@ class HttpDoor:
         self._region = ""
         """Where the service sent us, if it did."""
         self._seen = False
-        """Whether the bucket has answered as one that is there."""
+        """Whether any answer has shown that the bucket is there."""
 
     def describe(self) -> str:
         return self._place.name
@@ -48,7 +48,7 @@ class HttpDoor:
         self._wire.close()
 
     def _to_failure(self, reply: Reply) -> RequestFailure:
-        """What an answer that grants nothing stands for."""
+        """The failure that an answer stands for, if its status is no success."""
         raise NotImplementedError
 
     def _send(
@@ -60,9 +60,9 @@ class HttpDoor:
         headers: dict[str, str] | None = None,
         body: Data = b"",
     ) -> Reply:
-        """The answer to a request that was granted; ``RequestFailure`` for every other one.
+        """The answer to a request that succeeded. ``RequestFailure`` for every other answer.
 
-        Credentials that have expired are renewed once, and the request sent again.
+        Credentials that have expired are renewed once, and the request is sent again.
         """
         path = f"{self._place.path}/{encode_path(key)}"
         request = WireRequest(method, path, query or {}, self._extra | (headers or {}), body)

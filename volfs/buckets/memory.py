@@ -35,7 +35,7 @@ class _Upload(NamedTuple):
 
 
 class MemoryDoor:
-    """The door to objects that are a dict. ETags are never the same twice."""
+    """The door to objects in a dict. An ETag never comes twice."""
 
     def __init__(self, name: str = "memory") -> None:
         self._name = name
@@ -52,7 +52,7 @@ class MemoryDoor:
         return f"memory:{self._token}"
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: nothing is held open."""
 
     def head(self, key: str, timeout: float) -> ObjectHead:
         with self._lock:

@@ -12,7 +12,8 @@ from volfs.buckets.wire import Reply, Wire, WireRequest
 from volfs.errors import StoreDeniedError, StoreUnavailableError
 
 QUICK = 1.0
-"""Seconds for what is on this machine or on none: without it, opening a bucket must not wait."""
+"""Seconds for a service that is on this machine or nowhere. Where it is missing, opening a bucket
+must not wait for it."""
 PATIENT = 10.0
 
 
@@ -24,7 +25,8 @@ def ask(
     *,
     timeout: float = PATIENT,
 ) -> Reply:
-    """An answer, whatever its status. StoreUnavailableError names the host, and no more of it."""
+    """An answer, whatever its status. StoreUnavailableError names the host, and nothing else of
+    the URL."""
     parts = urlsplit(url)
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     wire = Wire(f"{parts.scheme}://{parts.netloc}")
@@ -44,7 +46,7 @@ def ask_json(
     *,
     timeout: float = PATIENT,
 ) -> dict[str, Any]:
-    """The object that a service answers with. StoreDeniedError, StoreUnavailableError."""
+    """The JSON object in an answer. StoreDeniedError, StoreUnavailableError."""
     reply = ask(method, url, headers, body, timeout=timeout)
     host = urlsplit(url).netloc
     if reply.status != 200:

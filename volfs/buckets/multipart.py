@@ -1,4 +1,5 @@
-"""An upload in parts: to be seen whole when it is complete, and gone if it fails."""
+"""An upload in parts. The object appears whole when the upload is complete, and not at all if it
+fails."""
 
 from __future__ import annotations
 
@@ -13,11 +14,12 @@ from volfs.errors import InvalidError, VolfsError
 
 PARTS_MAX = 10_000
 PART_MIN = 5 * 1024 * 1024
-"""The least size of a part that is not the last one, by S3's rules."""
+"""The smallest size of a part that is not the last one, by S3's rules."""
 
 
 class Multipart:
-    """Parts may be put by many threads at once. As a context, an error aborts the upload."""
+    """One upload in parts. Many threads may put parts at once. As a context manager, it aborts the
+    upload after an error."""
 
     def __init__(self, caller: RequestSender, door: Door, name: str, cut: int) -> None:
         self._caller = caller
@@ -51,7 +53,7 @@ class Multipart:
         return self._name[self._cut :]
 
     def put_part(self, number: int, data: Data) -> None:
-        """Part 1, 2 …; at least 5 MiB each but the last. It may be put again."""
+        """Put part 1, 2 …; each has at least 5 MiB, except the last. A part may be put again."""
         if not 1 <= number <= PARTS_MAX:
             raise InvalidError(f"part {number}: parts have the numbers 1 to {PARTS_MAX}")
         tag = self._caller.ask(
@@ -85,7 +87,7 @@ class Multipart:
         return info._replace(key=self._key)
 
     def abort(self) -> None:
-        """Forget all parts. It may be called again, and after a failure."""
+        """Forget all parts. May be called again, and after a failure."""
         self._over = True
         self._caller.ask("ABORT", self._key, lambda t: self._door.abort(self._name, self.upload, t))
 
@@ -105,7 +107,8 @@ class Multipart:
         return None
 
     def _abort_quietly(self) -> None:
-        """What goes wrong here hides no error of the caller; ``list_leftovers`` shows the rest."""
+        """Abort without an error, which would hide the caller's. ``list_leftovers`` shows what is
+        left."""
         try:
             self.abort()
         except VolfsError:

@@ -1,4 +1,4 @@
-"""What a bucket tells of its objects, and what a door to a bucket can do."""
+"""Values that describe objects of a bucket, and the interface of a door to a bucket."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class ObjectInfo(NamedTuple):
     key: str
     size: int
     mtime_ns: int
-    """When the service took it. Many services count in whole seconds."""
+    """When the service stored the object. Many services count in whole seconds."""
     etag: str
-    """What changes with the content; compared as it is, quotes and all."""
+    """A text that changes with the content. It is compared as it is, with its quotes."""
 
 
 class Page(NamedTuple):
@@ -24,13 +24,13 @@ class Page(NamedTuple):
 
     objects: list[ObjectInfo]
     prefixes: list[str]
-    """What keys have in common up to the next ``/``, that included."""
+    """The common beginnings of keys up to and with the next ``/``."""
     next: str | None
-    """What ``list_page`` takes as ``after`` for the next page; None on the last one."""
+    """The value of ``after`` for the next page. None on the last page."""
 
 
 class Condition(NamedTuple):
-    """What has to be so at the moment of a write; without both, nothing."""
+    """What must be true at the moment of a write. Without both fields there is no condition."""
 
     create: bool = False
     """No object has the key."""
@@ -46,7 +46,7 @@ class ObjectHead(NamedTuple):
 
     info: ObjectInfo
     mark: str
-    """What the write that made it was given to be known by; empty without one."""
+    """The mark that the write was given to know its object by. Empty if it had none."""
 
 
 class AbandonedUpload(NamedTuple):
@@ -61,17 +61,18 @@ BATCH = 1000
 
 
 class Door(Protocol):
-    """One kind of service. Each call is one request, once; what goes wrong is a ``Failure``.
+    """A door to one kind of service. Each call is one request, sent once. A request that fails
+    raises ``RequestFailure``.
 
-    Keys are those of the whole bucket. No method waits longer than its ``timeout``, in
-    seconds, between two bytes of an answer.
+    Keys are those of the whole bucket. No method waits longer than its ``timeout``, in seconds,
+    between two bytes of an answer.
     """
 
     def describe(self) -> str:
-        """What the bucket is called in messages: ``s3://bucket``, without a secret."""
+        """The name of the bucket in messages: ``s3://bucket``, without a secret."""
 
     def identify(self) -> str:
-        """What no other bucket is called, wherever it is: caches have it as its name."""
+        """A name that no other bucket has, wherever it is. Caches use it."""
 
     def close(self) -> None: ...
 
@@ -80,30 +81,31 @@ class Door(Protocol):
     def get(
         self, key: str, span: tuple[int, int] | None, etag: str | None, timeout: float
     ) -> tuple[ObjectInfo, Data]:
-        """The bytes of ``span`` (offset and length), or all; ``size`` is the whole object's."""
+        """The bytes of ``span`` (offset and length), or all. ``size`` is that of the whole
+        object."""
 
     def put(
         self, key: str, data: Data, condition: Condition, mark: str, timeout: float
     ) -> ObjectInfo:
-        """Write it whole. ``mark`` is what ``head`` tells afterwards; empty for none."""
+        """Write a whole object. ``head`` returns its ``mark`` afterwards; empty for none."""
 
     def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo: ...
 
     def delete(self, key: str, timeout: float) -> None:
-        """Delete it, whether or not it is there."""
+        """Delete an object, whether or not it is there."""
 
     def delete_many(self, keys: Sequence[str], timeout: float) -> None:
-        """Delete up to ``BATCH`` of them, whether or not they are there."""
+        """Delete up to ``BATCH`` objects, whether or not they are there."""
 
     def list_page(
         self, prefix: str, delimiter: bool, after: str | None, limit: int, timeout: float
     ) -> Page: ...
 
     def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
-        """The name of a new upload."""
+        """Begin an upload, and return its name."""
 
     def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
-        """What ``complete`` is told of the part."""
+        """Put a part, and return the text by which ``complete`` knows it."""
 
     def complete(
         self, key: str, upload: str, parts: Sequence[tuple[int, str]], mark: str, timeout: float

@@ -1,6 +1,6 @@
-"""From an address to a bucket: which service it is, where it is, and who asks.
+"""From an address to a bucket: which service it is, where it is, and with which credentials.
 
-All that decides where requests go is found here, in a fixed order: the address, the secret,
+Everything that decides where requests go is found here, in a fixed order: the address, the secret,
 the environment by the names that AWS's tools use, the profile. No library looks for more.
 """
 
@@ -26,15 +26,15 @@ from volfs.errors import InvalidError
 
 REGION = "us-east-1"
 AUTO = "auto"
-"""The region of services that have none, and take any."""
+"""The region of services that have no regions, and accept any name."""
 GOOGLE_ROOT = "https://storage.googleapis.com"
 _GOOGLE = "storage.googleapis.com"
 _AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 
 
 def open_bucket(address: BucketAddress | str, options: BucketOptions | None = None) -> Bucket:
-    """Open a bucket. Nothing is asked of it yet, so what is wrong with it comes with the first
-    request. InvalidError for an address or a profile that can be nothing."""
+    """Open a bucket. No request is sent yet, so errors of the bucket come with the first request.
+    InvalidError for an address or a profile that cannot be valid."""
     if isinstance(address, str):
         address = parse_bucket_address(address)
     options = options or BucketOptions()
@@ -50,7 +50,8 @@ def _open_door(address: BucketAddress, options: BucketOptions) -> Door:
 
 
 def _open_gcs(address: BucketAddress, options: BucketOptions) -> Door:
-    """Without a gzip in Accept-Encoding, Google unpacks objects that are stored packed."""
+    """Open a bucket of Google's. Unless Accept-Encoding has gzip, Google unpacks objects that are
+    stored packed."""
     wire = Wire(address.endpoint or GOOGLE_ROOT)
     extra = {"accept-encoding": "gzip"}
     project = options.find("GOOGLE_CLOUD_PROJECT")
@@ -64,7 +65,8 @@ def _open_gcs(address: BucketAddress, options: BucketOptions) -> Door:
 
 
 def _open_azure(address: BucketAddress, options: BucketOptions) -> Door:
-    """The account is in the host's name, but for emulators, which have it in the path."""
+    """Open a container of Azure's. The account is in the host's name, except for emulators, which
+    have it in the path."""
     endpoint = address.endpoint or f"https://{address.account}.blob.core.windows.net"
     parts = urlsplit(endpoint)
     in_host = (parts.hostname or "").startswith(f"{address.account}.")
@@ -78,7 +80,7 @@ def _open_azure(address: BucketAddress, options: BucketOptions) -> Door:
 def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:
     endpoint = find_endpoint(address, options)
     if endpoint is not None and (urlsplit(endpoint).hostname or "").endswith(_GOOGLE):
-        # Google's S3 door knows no conditions on writes, and its own one does.
+        # Google's S3 interface knows no conditions on writes. Google's own interface does.
         return _open_gcs(address._replace(endpoint=endpoint), options)
     region = find_region(address, options, endpoint)
     trust = find_trust(options)
@@ -99,7 +101,8 @@ def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:
 
 
 def find_trust(options: BucketOptions) -> ssl.SSLContext | None:
-    """Whose certificates are trusted, if it is not the machine's choice. InvalidError."""
+    """The certificates to trust, if the options name any; else None, for the machine's.
+    InvalidError."""
     path = options.find("AWS_CA_BUNDLE") or find_profile_setting(options, "ca_bundle")
     if path is None:
         return None
@@ -116,7 +119,7 @@ def _make_signer(options: BucketOptions, region: str) -> Signer:
 
 
 def find_endpoint(address: BucketAddress, options: BucketOptions) -> str | None:
-    """Where S3 is, without the bucket; None for Amazon's own."""
+    """Where S3 is, without the bucket. None for Amazon's own."""
     if address.endpoint:
         return address.endpoint
     found = options.find("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
@@ -151,7 +154,7 @@ def is_amazon(endpoint: str | None) -> bool:
 
 
 def place_bucket(address: BucketAddress, endpoint: str | None, region: str) -> tuple[str, str]:
-    """Scheme and host of a bucket's requests, and what their paths begin with."""
+    """Scheme and host of a bucket's requests, and the beginning of their paths."""
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     parts = urlsplit(endpoint or f"https://s3.{region}.{domain}")
     style = address.style or (HOST if endpoint is None and "." not in address.bucket else PATH)

@@ -16,7 +16,7 @@ _Key: TypeAlias = tuple[Content, int]
 
 
 class ArrivedPart:
-    """Some bytes that have come, in one piece."""
+    """Bytes that have arrived, in one piece."""
 
     __slots__ = ("content", "data", "is_leaving", "is_on_disk", "is_read", "start")
 
@@ -25,9 +25,9 @@ class ArrivedPart:
         self.start = start
         self.data = data
         self.is_read = is_read
-        """Whether somebody has had them; those read ahead are still waited for."""
+        """Whether somebody has read the bytes. Bytes of read-ahead are still waited for."""
         self.is_leaving = False
-        """Whether they are waiting to be written to the disk."""
+        """Whether the bytes are waiting to be written to the disk."""
         self.is_on_disk = False
 
     @property
@@ -36,14 +36,15 @@ class ArrivedPart:
 
     @property
     def is_needed(self) -> bool:
-        """Whether dropping it would mean to fetch it again."""
+        """Whether dropping the part would mean to fetch it again."""
         return self.is_leaving or not (self.is_read or self.is_on_disk)
 
 
 class Parts:
-    """Those of one process, up to a limit. Not thread-safe.
+    """The parts in one process, up to a limit of bytes. Not thread-safe.
 
-    What is on the disk or was read goes first, and what was used last goes last.
+    Parts that are on the disk or were read are dropped first. Among equals, the least recently
+    used goes first.
     """
 
     def __init__(self, limit: int) -> None:
@@ -63,14 +64,14 @@ class Parts:
         self._size += len(part.data)
 
     def find(self, content: Content, start: int, end: int) -> Iterator[Piece]:
-        """Those of these bytes that are there; a part may have others beside them."""
+        """Parts that have some of these bytes. A part may have other bytes beside them."""
         for part in self._iter_parts(content, start, end):
             self._parts.move_to_end((content, part.start))
             part.is_read = part.is_read or end >= part.end
             yield part.start, part.data
 
     def list_there(self, content: Content, start: int, end: int) -> list[Range]:
-        """Which bytes around these are there, without using them."""
+        """The ranges of parts that have some of these bytes. The parts do not count as used."""
         return [(part.start, part.end) for part in self._iter_parts(content, start, end)]
 
     def _iter_parts(self, content: Content, start: int, end: int) -> Iterator[ArrivedPart]:
@@ -83,12 +84,13 @@ class Parts:
                 yield part
 
     def count_needed(self) -> int:
-        """The bytes that will be read, and neither are on the disk nor on their way there."""
+        """Bytes that will be read, and that are neither on the disk nor on their way there."""
         parts = self._parts.values()
         return sum(len(part.data) for part in parts if part.is_needed and not part.is_leaving)
 
     def forget(self, content: Content) -> None:
-        """Let go of what is on the disk, or nobody reads any more."""
+        """Drop the parts of an object that nobody reads any more, except those on their way to the
+        disk."""
         for start in list(self._starts.get(content, [])):
             if not self._parts[content, start].is_leaving:
                 self._drop(content, start)
@@ -110,7 +112,7 @@ class Parts:
 
 
 class Assembly:
-    """One range of an object, put together from pieces that overlap as they like."""
+    """One range of an object, put together from pieces, which may overlap."""
 
     def __init__(self, start: int, end: int) -> None:
         self._start = start
@@ -126,7 +128,7 @@ class Assembly:
         self._there.add(low, high)
         piece = memoryview(data)[low - start : high - start]
         if (low, high) == (self._start, self._end):
-            self._whole = piece  # as it is: nothing is copied
+            self._whole = piece  # The piece is used as it is, without a copy.
             return
         if self._data is None:
             self._data = bytearray(self._end - self._start)
@@ -136,7 +138,7 @@ class Assembly:
         return list(self._there.find_gaps(self._start, self._end))
 
     def find_whole(self) -> Buffer | None:
-        """All bytes; None while any is missing."""
+        """All bytes. None while any are missing."""
         if self._whole is not None:
             return self._whole
         return None if self.list_gaps() else self._data

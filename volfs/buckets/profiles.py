@@ -1,4 +1,5 @@
-"""The files of AWS's tools: ``~/.aws/config`` and ``~/.aws/credentials``, and what they run."""
+"""The files of AWS's tools, ``~/.aws/config`` and ``~/.aws/credentials``, and programs that they
+name."""
 
 from __future__ import annotations
 
@@ -20,9 +21,10 @@ Settings = dict[str, str]
 
 
 def load_profile(environ: Mapping[str, str], name: str | None) -> Settings | None:
-    """The settings of a profile, from both files. None if nobody named one and there is none.
+    """The settings of a profile, from both files. None if no profile was named and there is no
+    default one.
 
-    InvalidError for a profile that was named and is not there, or a file that cannot be read.
+    InvalidError for a profile that was named and is not there, or for a file that cannot be read.
     """
     wanted = name or environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or DEFAULT
     home = Path(environ.get("HOME") or "/nonexistent")
@@ -48,13 +50,14 @@ def _read(path: Path, section: str) -> Settings | None:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidError(f"{path}: {type(error).__name__}: the file cannot be read") from None
     except configparser.Error:
-        # The parser's own words have the line in them, and that may be a secret.
+        # The parser's own message has the line in it, which may be a secret.
         raise InvalidError(f"{path}: this is no file of sections and settings") from None
     return dict(parser.items(section)) if parser.has_section(section) else None
 
 
 def run_credential_process(command: str) -> Keys:
-    """The keys that a program prints. StoreDeniedError, without anything that it printed."""
+    """The keys that a program prints. StoreDeniedError, without anything that the program
+    printed."""
     try:
         words = shlex.split(command)
         done = subprocess.run(
@@ -77,7 +80,8 @@ def run_credential_process(command: str) -> Keys:
 
 
 def parse_process_output(output: bytes) -> Keys:
-    """StoreDeniedError if it is not what AWS says that such a program prints."""
+    """The keys in a program's output. StoreDeniedError if it is not what AWS requires of such a
+    program."""
     try:
         told: Any = json.loads(output)
         if told["Version"] != 1:

@@ -1,4 +1,4 @@
-"""The door to S3 and to what speaks as S3 does: R2, MinIO, Ceph, SeaweedFS."""
+"""The door to S3 and to services that speak as S3 does: R2, MinIO, Ceph, SeaweedFS."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ Reopen = Callable[[str], tuple[BucketPlace, Wire, Signer]]
 
 
 class S3Door(HttpDoor):
-    """One bucket. Every method is one request, but where a comment says why it is two."""
+    """The door to one bucket. Every method is one request, unless its docstring says why there are
+    more."""
 
     family = "x-amz-"
     reopen: Reopen | None = None
@@ -42,7 +43,7 @@ class S3Door(HttpDoor):
         return to_failure(reply, signed=self._signer.signs)
 
     def create_bucket(self, timeout: float) -> None:
-        """Make the bucket. Nothing in volfs does so but its tests: buckets belong to users."""
+        """Make the bucket. Only tests use this, because buckets belong to users."""
         self._send("PUT", "", timeout)
 
     # --- objects ----------------------------------------------------------------
@@ -81,8 +82,8 @@ class S3Door(HttpDoor):
         return self._read_info(key, reply, len(data))
 
     def copy(self, source: str, target: str, create: bool, timeout: float) -> ObjectInfo:
-        """Two requests: not every service refuses to copy onto what is there, and the answer
-        to a copy has no size."""
+        """Copy with two requests or more: not every service refuses to copy onto an existing
+        object, and the answer to a copy has no size."""
         condition = Condition(create=create)
         if create and self._exists(target, timeout):
             raise RequestFailure(FailureKind.EXISTS, status=412)
@@ -103,7 +104,7 @@ class S3Door(HttpDoor):
                 raise
 
     def delete_many(self, keys: Sequence[str], timeout: float) -> None:
-        """One request, and one more for each key that XML cannot have."""
+        """Send one request, and one more for each key that XML cannot have."""
         for key in filter(_UNSPEAKABLE.search, keys):
             self.delete(key, timeout)
         listed = "".join(
@@ -233,7 +234,8 @@ class S3Door(HttpDoor):
         return True
 
     def _explain(self, failure: RequestFailure, key: str, timeout: float) -> None:
-        """Raise what a HEAD was refused for: it has no body, so a request with one is sent."""
+        """Raise the reason why a HEAD was refused. Its answer has no body, so a request that has
+        one is sent."""
         if failure.status == 404 and not self._seen:
             self._check_bucket(timeout)
         elif failure.status in (400, 401, 403, 301, 307):
@@ -249,7 +251,8 @@ class S3Door(HttpDoor):
                 raise
 
     def _compare(self, first: Reply, second: Reply) -> None:
-        """An ETag that is no sum of the bytes is nothing bad if they come equal twice."""
+        """Compare two answers. An ETag that is no digest of the bytes does no harm if the same
+        bytes come twice."""
         same = self._read_etag(first.headers) == self._read_etag(second.headers)
         if not same or first.body != second.body:
             raise RequestFailure(FailureKind.SHORT, "the bytes are not those that the service has")
@@ -272,11 +275,13 @@ class S3Door(HttpDoor):
         return {f"{self.family}meta-{MARK}": mark} if mark else {}
 
     def _sum(self, data: Data) -> dict[str, str]:
-        """A sum of the bytes: not every service looks at the one that is signed."""
+        """The header with a digest of the bytes, because not every service verifies the signed
+        one."""
         return {} if self._wire.is_secure else {"content-md5": digest(data)}
 
     def _check_body(self, reply: Reply) -> None:
-        """A copy or a completion that fails late says 200 first, and the error in its body."""
+        """Raise the error in the body of an answer. A copy or a completion that fails late begins
+        with status 200."""
         if b"<Error>" in reply.body or b"<Error " in reply.body:
             raise self._to_failure(reply)
 
@@ -293,7 +298,7 @@ def quote_etag(text: str) -> str:
 
 
 class Decoder:
-    """Undoes what a listing did to keys that XML cannot have."""
+    """Decodes keys that a listing has encoded because XML cannot have them."""
 
     def __init__(self, encoded: bool) -> None:
         self._encoded = encoded

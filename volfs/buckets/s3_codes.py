@@ -1,4 +1,4 @@
-"""Which failure an answer of S3, or of what speaks as S3 does, tells of."""
+"""The failures that answers of S3, or of services that speak as S3 does, stand for."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ STATUSES: dict[int, FailureKind] = {
 
 
 def to_failure(reply: Reply, *, signed: bool) -> RequestFailure:
-    """The failure that an answer with such a status, or such a body, stands for."""
+    """The failure that an answer with this status and body stands for."""
     said = parse_error(reply.body)
     kind = CODES.get(said.code) or find_by_status(reply.status)
     if kind is FailureKind.DENIED and not signed:
@@ -90,11 +90,11 @@ def find_by_status(status: int) -> FailureKind:
 
 
 def read_wait(reply: Reply) -> float | None:
-    """The seconds of Retry-After; a date there is not worth a thought."""
+    """The seconds of Retry-After. A date there is ignored."""
     text = reply.headers.get("retry-after", "")
     return float(text) if text.isdecimal() else None
 
 
 def find_region(reply: Reply) -> str:
-    """The region that a bucket is in, if the service said so."""
+    """The region that a bucket is in, if the service told it."""
     return reply.headers.get("x-amz-bucket-region", "") or parse_error(reply.body).region

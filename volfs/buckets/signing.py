@@ -1,4 +1,4 @@
-"""Signatures: AWS's version 4, which Google knows by other words, and bearer tokens."""
+"""Signatures: version 4 of AWS, which Google uses with other names, and bearer tokens."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from volfs.buckets.wire import WireRequest, encode_query
 
 
 class Words(NamedTuple):
-    """What one family of services calls things in a signature and in headers."""
+    """The names that one family of services uses in signatures and headers."""
 
     algorithm: str
     prefix: str
-    """What the headers of the family begin with."""
+    """The beginning of the family's header names."""
     secret: str
     service: str
     end: str
@@ -31,23 +31,23 @@ NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 class Signer(Protocol):
-    """Adds to a request what proves who sends it."""
+    """Adds to a request the proof of who sends it."""
 
     @property
     def signs(self) -> bool:
-        """Whether there is anything to prove with."""
+        """Whether there are any credentials."""
 
     def sign(self, request: WireRequest, host: str) -> WireRequest: ...
 
     def renew(self) -> bool:
-        """Get fresh credentials if there is a way to; whether they are other ones now."""
+        """Get fresh credentials if that is possible. Whether they differ from the former ones."""
 
     def vouch(self, url: str) -> str:
-        """The URL of an object as the service itself can read it, for a copy."""
+        """The URL of an object in a form that the service itself can read, for a copy."""
 
 
 class KeySigner:
-    """Signs with a pair of keys, by version 4."""
+    """Signs requests with a pair of keys, by version 4."""
 
     def __init__(self, get_keys: Callable[[bool], Keys], words: Words, region: str) -> None:
         self._get_keys = get_keys
@@ -90,7 +90,7 @@ class KeySigner:
 
 
 class TokenSigner:
-    """Shows a token that somebody else has signed."""
+    """Adds a token that a service has issued."""
 
     def __init__(self, get_token: Callable[[bool], Token]) -> None:
         self._get_token = get_token
@@ -112,7 +112,7 @@ class TokenSigner:
 
 
 class NoSigner:
-    """For buckets that are public."""
+    """Adds nothing, for buckets that are public."""
 
     @property
     def signs(self) -> bool:
@@ -129,7 +129,7 @@ class NoSigner:
 
 
 def _canonical(request: WireRequest, headers: dict[str, str], payload: str) -> tuple[str, str]:
-    """The names of the headers that are signed, and the text that stands for the request."""
+    """The names of the signed headers, and the text that stands for the request."""
     pairs = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
     names = ";".join(name for name, _ in pairs)
     lines = "".join(f"{name}:{value}\n" for name, value in pairs)

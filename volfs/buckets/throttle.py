@@ -1,8 +1,8 @@
-"""How many requests are on their way at once, how long one waits, and when none is tried.
+"""How many requests are on their way at once, how long a request waits, and when none is sent.
 
-The number falls to half when the service asks for less, and grows by one a second while all of
-it is used. While nothing has answered for some time, requests fail at once, but for one in
-``PROBE`` seconds that finds out whether the service is back.
+The number is halved when the service asks for less. While the whole number is in use, it grows by
+one a second. If nothing has answered for some time, requests fail at once, except one in ``PROBE``
+seconds, which finds out whether the service is back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 FIRST, MOST, LEAST = 16, 48, 1
 GROWTH = 1.0
-"""Seconds for one more."""
+"""Seconds until the limit grows by one."""
 IN_A_ROW, WITHIN, PROBE = 3, 10.0, 5.0
 PAUSE_FIRST, PAUSE_MOST = 0.1, 5.0
 
@@ -23,7 +23,7 @@ Clock = Callable[[], float]
 
 
 class Throttle:
-    """The requests of one bucket that are on their way."""
+    """A limit on the requests of one bucket that are on their way."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -35,17 +35,17 @@ class Throttle:
 
     @property
     def limit(self) -> int:
-        """How many may be on their way now."""
+        """How many requests may be on their way now."""
         return self._limit
 
     @property
     def flying(self) -> int:
-        """How many are on their way now."""
+        """How many requests are on their way now."""
         return self._flying
 
     @contextmanager
     def slot(self, seconds: float) -> Iterator[None]:
-        """Wait for a place among the requests, and have it. TimeoutError."""
+        """Wait for a place among the requests, and keep it for the block. TimeoutError."""
         with self._turn:
             if not self._turn.wait_for(self._has_room, seconds):
                 raise TimeoutError
@@ -58,7 +58,8 @@ class Throttle:
                 self._turn.notify()
 
     def slow_down(self) -> None:
-        """The service asks for less. What was sent before it said so counts once."""
+        """Halve the limit, because the service asks for less. Answers to requests from before the
+        last halving count once."""
         with self._turn:
             now = self._clock()
             if now - self._halved >= GROWTH:
@@ -76,7 +77,7 @@ class Throttle:
 
 
 class Outage:
-    """Whether a service is away: ``IN_A_ROW`` calls have failed, the last just now."""
+    """Whether a service is away: ``IN_A_ROW`` calls have failed, the last one just now."""
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -88,12 +89,13 @@ class Outage:
 
     @property
     def since_ns(self) -> int | None:
-        """When the first of the failures was, by the time of day; None after a success."""
+        """The time of day of the first failure, in nanoseconds. None after a success."""
         since = self._since
         return None if since is None else int(since * 1e9)
 
     def may_try(self) -> bool:
-        """Whether a call may be sent: while it is away, one each ``PROBE`` seconds may."""
+        """Whether a call may be sent. While the service is away, one call in ``PROBE`` seconds
+        may."""
         with self._lock:
             now = self._clock()
             if self._failures < IN_A_ROW:
@@ -120,6 +122,6 @@ class Outage:
 
 
 def pause_before(attempt: int, asked: float | None) -> float:
-    """Seconds before an attempt (2, 3 …): random, up to twice as long each time."""
+    """Seconds before an attempt (2, 3 …): random, and up to twice as many each time."""
     most = min(PAUSE_MOST, PAUSE_FIRST * 2 ** min(attempt - 1, 16))
     return max(random.uniform(most / 2, most), min(asked or 0.0, 2 * PAUSE_MOST))

@@ -1,4 +1,4 @@
-"""HTTP requests to one host: connections that are kept, time limits, and failures by name."""
+"""HTTP requests to one host: kept connections, time limits, and named failures."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.objects import Data
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds for a connection, and for each piece of a body that is sent."""
+"""Seconds for making a connection, and for each piece of a body that is sent."""
 PIECE = 256 * 1024
 CONNECTIONS = 64
 CHUNK = 1 << 20
 TOTAL = 3
-"""How many times the timeout a request may take that makes progress."""
+"""A request that makes progress may take this many times the timeout."""
 RATE = 256 * 1024
-"""Bytes a second; what an upload or an answer may take beside that."""
+"""Bytes per second. An upload or an answer may take the time of its bytes at this rate in
+addition."""
 SAFE = "-_.~"
 
 _SIGNATURE = re.compile(r"(?i)([?&](?:sig|x-amz-signature|x-goog-signature)=)[^&\s]*")
@@ -33,7 +34,7 @@ _NO_BODY = (204, 304)
 
 
 class WireRequest(NamedTuple):
-    """One request, before it is signed. ``path`` is encoded, the query is not."""
+    """One request before it is signed. ``path`` is encoded, and the query is not."""
 
     method: str
     path: str
@@ -50,7 +51,7 @@ class WireRequest(NamedTuple):
 class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
-    """Names in any case."""
+    """Header names in any case."""
     body: bytes
 
     @property
@@ -59,7 +60,7 @@ class Reply(NamedTuple):
 
 
 def encode_path(path: str) -> str:
-    """A key as a URL has it, and as signatures are made of it."""
+    """A key as URLs have it, and as signatures need it."""
     return quote(path, safe="/" + SAFE)
 
 
@@ -69,7 +70,7 @@ def encode_query(query: Mapping[str, str]) -> str:
 
 
 class _NoSignatures(logging.Filter):
-    """Takes signatures out of the URLs that urllib3 logs when somebody lets it."""
+    """Removes signatures from the URLs that urllib3 logs at its debug level."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -104,7 +105,7 @@ class Wire:
         self._pool.close()
 
     def send(self, request: WireRequest, timeout: float) -> Reply:
-        """The answer, whatever its status. ``RequestFailure`` if not all of one comes."""
+        """The answer, whatever its status. ``RequestFailure`` if no complete answer comes."""
         try:
             return self._send(request, timeout)
         except trouble.HTTPError as error:
@@ -117,7 +118,7 @@ class Wire:
         answer = self._pool.urlopen(
             request.method,
             request.target,
-            # urllib3 takes pieces of any buffer, and its types say so of bytes only.
+            # urllib3 accepts pieces of any buffer, but its types allow only bytes.
             body=cast("Iterator[bytes]", _iter_pieces(request.body, end))
             if len(request.body)
             else None,
@@ -169,7 +170,7 @@ def _kind_of(error: trouble.HTTPError) -> FailureKind:
 
 
 def _say(error: trouble.HTTPError) -> str:
-    """What the system said, without the URL: that may have a signature in it."""
+    """What the system said, without the URL, which may have a signature in it."""
     cause = error.__cause__ or error.__context__
     if isinstance(cause, (socket.gaierror, ssl.SSLError, OSError)) and cause.strerror:
         return f": {cause.strerror}"
@@ -177,14 +178,15 @@ def _say(error: trouble.HTTPError) -> str:
 
 
 def _with_length(request: WireRequest) -> dict[str, str]:
-    """The headers of a request. A PUT or POST of nothing has to say so."""
+    """The headers of a request. A PUT or POST with an empty body must state its length, too."""
     if request.method in ("PUT", "POST") or len(request.body):
         return {**request.headers, "content-length": str(len(request.body))}
     return request.headers
 
 
 def _iter_pieces(body: Data, end: float) -> Iterator[memoryview]:
-    """A body by pieces: the time limit of a socket is for all that is sent with one call."""
+    """A body in pieces, because the time limit of a socket covers everything that is sent with one
+    call."""
     view = memoryview(body)
     for place in range(0, len(view), PIECE):
         if time.monotonic() > end:

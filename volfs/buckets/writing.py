@@ -1,7 +1,7 @@
-"""A write under a condition, told exactly: who wins, who loses, and who cannot know.
+"""A write under a condition with an exact result: done, refused, or not known.
 
-A write that gets no answer may have been done. So each has a *mark*, random and in the object's
-metadata, by which a HEAD tells whose object is there.
+A write without an answer may have been done. So each write has a *mark*, which is random and lies
+in the object's metadata. A HEAD shows by the mark whose object is there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def make_mark() -> str:
 
 
 class MarkedPut:
-    """One write under a condition, with all its attempts: they have one mark."""
+    """One write under a condition, with all its attempts. They have one mark."""
 
     def __init__(
         self, caller: RequestSender, door: Door, name: str, data: Data, condition: Condition
@@ -33,7 +33,8 @@ class MarkedPut:
         self._in_doubt = False
 
     def run(self) -> ObjectInfo:
-        """ObjectExistsError, ObjectChangedError, StoreUncertainError."""
+        """Write, and return the object. ObjectExistsError, ObjectChangedError,
+        StoreUncertainError."""
         what = self._caller.name_of("PUT", self._name)
         try:
             return self._caller.attempt(
@@ -48,7 +49,7 @@ class MarkedPut:
         return self._door.put(self._name, self._data, self._condition, self._mark, timeout)
 
     def _decide(self, failure: RequestFailure) -> ObjectInfo | None:
-        """What is there now decides, and the status never does: a network may deliver a
+        """Decide by the object that is there, and never by the status: a network may deliver a
         request twice, and only the second is answered."""
         self._in_doubt = self._in_doubt or failure.row.unclear
         if not self._in_doubt and failure.kind not in (FailureKind.EXISTS, FailureKind.CHANGED):

@@ -1,4 +1,4 @@
-"""What S3, Google and Azure say in XML: errors, pages of a listing, and dates."""
+"""Answers of S3, Google and Azure in XML: errors, pages of a listing, and dates."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Said(NamedTuple):
 
     @property
     def text(self) -> str:
-        """As a message may have it: one line, and nothing of a signature."""
+        """The text for a message: one line, and nothing of a signature."""
         message = "" if _SECRET.search(self.message) else " ".join(self.message.split())
         said = f"{self.code}: {message}" if self.code and message else self.code or message
         return said[:DETAIL_MAX]
 
 
 def parse(body: bytes) -> Element:
-    """The element with all namespaces taken off. ``RequestFailure`` if it is no XML."""
+    """The root element, without namespaces. ``RequestFailure`` if the body is no XML."""
     try:
         root = ElementTree.fromstring(body)
     except ElementTree.ParseError as error:
@@ -45,7 +45,7 @@ def parse(body: bytes) -> Element:
 
 
 def parse_error(body: bytes) -> Said:
-    """Empty if the body says nothing that is understood."""
+    """The error in a body. Empty if the body says nothing that is understood."""
     if not body.lstrip().startswith(b"<"):
         return Said(message=body[:DETAIL_MAX].decode("utf-8", "replace"))
     try:
