@@ -1,7 +1,8 @@
-"""Operations of a bucket's mount, in pyfuse3's words. Decides nothing: ``bucketfs`` does.
+"""The operations of a bucket's mount, in pyfuse3's words. This module decides nothing;
+``bucketfs`` does.
 
-Extended attributes have no handlers: the kernel then answers that there are none here, and
-does not ask again. Locks have none either: the kernel keeps them, within this mount.
+Extended attributes have no handlers: the kernel then answers that there are none, and does not ask
+again. Locks have no handlers either: the kernel keeps them, within this mount.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from volfs.fuse.request_guard import guarded
 from volfs.model.names import NAME_MAX, show_path
 
 ROOM = 1 << 50
-"""Bytes that a bucket is said to have, for it has no end."""
+"""Bytes that a bucket appears to have, because it has no limit."""
 _BY_HANDLE = frozenset(("read", "write", "flush", "fsync", "release"))
 _BY_LISTING = frozenset(("readdir", "fsyncdir", "releasedir"))
 
 
 class BucketOperations(Mountable):
-    """Handlers of one bucket's mount."""
+    """The handlers of one bucket's mount."""
 
     supports_dot_lookup = True
     enable_writeback_cache = False
@@ -74,7 +75,8 @@ class BucketOperations(Mountable):
         if node is not None:
             return self._tell(node, as_of)
         attributes = EntryAttributes()
-        attributes.st_ino = 0  # not there, which the kernel may keep as well
+        # A number of 0 means that the name is absent. The kernel may keep that as well.
+        attributes.st_ino = 0
         age = self.state.clock() - as_of
         attributes.entry_timeout = max(0.0, self.state.rules.metadata_ttl - age)
         return attributes
@@ -90,7 +92,7 @@ class BucketOperations(Mountable):
 
     @guarded
     async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
-        return True  # the kernel checks, by ``default_permissions``
+        return True  # The kernel checks access, because of ``default_permissions``.
 
     @guarded
     async def setattr(
@@ -179,7 +181,8 @@ class BucketOperations(Mountable):
 
     @guarded
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
-        return cast(bytes, await self.files.writing.read(fh, off, size))  # any buffer does
+        # pyfuse3 takes any buffer.
+        return cast(bytes, await self.files.writing.read(fh, off, size))
 
     @guarded
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
@@ -216,12 +219,14 @@ class BucketOperations(Mountable):
         except VolfsError:
             if at == start_id:
                 raise
-            # the kernel has to hear of those before; the next request meets it again
+            # The kernel must get the names before this one. The next request meets the error
+            # again.
 
     async def _reply_window(self, fh: int, at: int, token: ReaddirToken) -> bool:
-        """Add the entries of one page, from ``at`` on; False when the reply is full or at the end.
+        """Add the entries of one page, from ``at`` on. False if the reply is full or the listing
+        has ended.
 
-        A listing that begins anew is asked for by its first entry.
+        The kernel begins a listing anew by asking for its first entry.
         """
         directories = self.files.directories
         window = await directories.get_window(fh, at)
@@ -239,7 +244,8 @@ class BucketOperations(Mountable):
         return True
 
     def _reply_dots(self, fh: int, at: int, token: ReaddirToken) -> bool:
-        """The directory itself, and the one above. They are not lookups."""
+        """Add the directory itself, or the one above. These are not lookups. False if the reply is
+        full."""
         if at == 0:
             self.files.directories.rewind(fh)
         node = self.files.directories.handle(fh).node
@@ -253,7 +259,7 @@ class BucketOperations(Mountable):
 
     @guarded
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
-        """Names are in the bucket when the call that made them returns."""
+        """Do nothing: names are in the bucket when the call that made them returns."""
 
     @guarded
     async def statfs(self, ctx: RequestContext) -> StatvfsData:

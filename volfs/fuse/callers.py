@@ -1,4 +1,4 @@
-"""Who makes a request, as far as the kernel or /proc say."""
+"""The callers of requests, as far as the kernel or /proc know them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from volfs.vfs.caller import CAP_FSETID, Caller
 
 
 def find_caller(ctx: RequestContext) -> Caller:
-    """Who waits for our answer; only as long as he does.
+    """The caller that waits for our answer. Valid only as long as it waits.
 
-    By /proc, for most requests do not name a user once idmapped mounts are allowed. Of
-    whom is not found there it counts whether the request named root.
+    It is looked up in /proc, because most requests do not name a user once idmapped mounts are
+    allowed. A caller that is not found there has capabilities only if the request named root.
     """
     find = functools.cache(lambda: find_credentials(ctx.pid))
 
@@ -29,7 +29,8 @@ def find_caller(ctx: RequestContext) -> Caller:
 
 
 def note_caller(ctx: RequestContext) -> Caller:
-    """The same for later, when nobody is there to be looked at: by what the request named."""
+    """The caller for later, when it cannot be looked up in /proc: known by what the request
+    named."""
 
     def in_group(gid: int) -> bool:
         return ctx.uid == 0 or gid == ctx.gid or gid in find_credentials(ctx.pid).groups

@@ -17,12 +17,12 @@ DEVICE = Path("/dev/fuse")
 _SYSTEM_PATHS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
 _READ_ONLY, _NO_SUID, _NO_DEVICES, _POSIX_ACL = 1, 2, 4, 1 << 16
 _COMMFD = "_FUSE_COMMFD"
-"""Tells fusermount3 the socket for the device."""
+"""The variable that tells fusermount3 the socket for the device."""
 
 
 @dataclass(frozen=True, slots=True)
 class MountRequest:
-    """What is mounted where."""
+    """A volume to mount, the place, and the options."""
 
     mountpoint: str
     volume: str
@@ -30,16 +30,16 @@ class MountRequest:
     allow_other: bool
 
     def list_options(self) -> list[str]:
-        """As libfuse and fusermount3 take them."""
+        """The options as libfuse and fusermount3 take them."""
         asked = {"ro": self.read_only, "allow_other": self.allow_other}
         fixed = ["default_permissions", "nosuid", "nodev", "subtype=volfs"]
         return [*fixed, f"fsname={self.volume}", *(name for name, on in asked.items() if on)]
 
 
 def mount_by_call(request: MountRequest) -> int | None:
-    """Mount, as root may, so that the kernel leaves the umask to us; the session's device.
+    """Mount as root, so that the kernel leaves the umask to us, and return the session's device.
 
-    None where that is not to be had (docs/decisions/0022).
+    None if that is not possible (docs/decisions/0022).
     """
     try:
         device = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
@@ -57,9 +57,9 @@ def mount_by_call(request: MountRequest) -> int | None:
 
 
 def mount_by_program(request: MountRequest) -> int | None:
-    """Have fusermount3 mount, and send us the device, as it does for libfuse.
+    """Let fusermount3 mount and send us the device, as it does for libfuse.
 
-    None where it refuses; libfuse, which then asks it again, passes on why.
+    None if it refuses. libfuse then asks it again, and reports why.
     """
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with near, far, contextlib.suppress(MountError, OSError):
@@ -84,9 +84,9 @@ def _receive(line: socket.socket) -> int | None:
 
 
 def find_fusermount() -> str:
-    """Where the program is that mounts for users other than root, whatever PATH says.
+    """The path of the program that mounts for users other than root, whatever PATH says.
 
-    MountError where it is missing.
+    MountError if it is missing.
     """
     paths = (None, _SYSTEM_PATHS)
     found = next(filter(None, (shutil.which("fusermount3", path=path) for path in paths)), None)

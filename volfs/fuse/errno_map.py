@@ -1,4 +1,4 @@
-"""What the kernel is told for each error: the one table, most specific class first.
+"""The errno that the kernel gets for each error: the one table, most specific class first.
 
 ``tests/fuse/test_errno_map.py`` fails if a class of ``volfs.errors`` has no line.
 """
@@ -25,10 +25,10 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.LimitError: errno.ENOSPC,
     errors.CrossDeviceError: errno.EXDEV,
     errors.NoAttributeError: errno.ENODATA,
-    # What ext4 answers where attributes do not fit.
+    # This is the answer of ext4 if attributes do not fit.
     errors.AttributeTooLargeError: errno.ENOSPC,
     errors.StaleHandleError: errno.EBADF,
-    # The kernel looks the path up again on this one.
+    # On this errno the kernel looks the path up again.
     errors.StaleInodeError: errno.ESTALE,
     errors.FileSystemError: errno.EIO,
     errors.VolumeBusyError: errno.EBUSY,
@@ -39,7 +39,7 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.ConflictError: errno.EAGAIN,
     errors.OutOfSpaceError: errno.ENOSPC,
     errors.StoreDeniedError: errno.EACCES,
-    # Not ETIMEDOUT: programs take EIO for "the disk", and that is what it is to them.
+    # This is not ETIMEDOUT, because programs take EIO for a broken disk, and it is one to them.
     errors.StoreTimeoutError: errno.EIO,
     errors.StoreUncertainError: errno.EIO,
     errors.StoreUnavailableError: errno.EIO,
@@ -49,13 +49,13 @@ ERRNO: dict[type[errors.VolfsError], int] = {
     errors.DamagedObjectError: errno.EIO,
     errors.UnsupportedFormatError: errno.EIO,
     errors.DataError: errno.EIO,
-    # The request was wrong: no file system call of an application makes these.
+    # These are about wrong requests to volfs: no file system call of an application makes them.
     errors.InvalidNameError: errno.EINVAL,
     errors.InvalidPathError: errno.EINVAL,
     errors.InvalidError: errno.EINVAL,
     errors.BaseGoneError: errno.EIO,
     errors.ObjectNotFoundError: errno.ENOENT,
-    # A bucket that is gone makes its mount a broken disk, not an empty one.
+    # A bucket that is gone makes its mount a broken disk, and not an empty one.
     errors.BucketNotFoundError: errno.EIO,
     errors.NotFoundError: errno.ENOENT,
     errors.ObjectExistsError: errno.EEXIST,
@@ -84,5 +84,5 @@ ERRNO: dict[type[errors.VolfsError], int] = {
 
 
 def to_errno(error: errors.VolfsError) -> int:
-    """The errno of an error: its own class's, or that of the nearest class above."""
+    """The errno of an error: that of its own class, or of the nearest class above."""
     return next(ERRNO[kind] for kind in type(error).__mro__ if kind in ERRNO)

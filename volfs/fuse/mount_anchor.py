@@ -1,10 +1,10 @@
 """A daemon's own way into its mount.
 
-Paths are no way: their parents are renamed, other file systems are mounted over them,
-and a mount is moved, bound elsewhere or detached. A descriptor in the mount is one, but
-would keep it from being unmounted. A clone of the mount that is mounted nowhere
-(``open_tree``) is one and does not, but keeps the file system alive: whoever holds it
-lets go when the last mount point is gone.
+Paths are no safe way: their parents are renamed, other file systems are mounted over them, and a
+mount is moved, bound elsewhere or detached. An open descriptor in the mount would be a way, but
+would keep the mount from being unmounted. A clone of the mount that is mounted nowhere
+(``open_tree``) is a way and does not do that. It keeps the file system alive, so its holder closes
+it when the last mount point is gone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Anchor:
-    """``enter_by_path`` opens the mount's root with O_PATH, for those who cannot clone."""
+    """A way into one mount. ``enter_by_path`` opens the mount's root with O_PATH, if we cannot
+    clone."""
 
     def __init__(self, enter_by_path: Callable[[], int | None]) -> None:
         self._enter_by_path = enter_by_path
@@ -37,12 +38,15 @@ class Anchor:
         self._lock = threading.Lock()
 
     def hold(self, place: int) -> None:
-        """Take hold of the mount that a descriptor is in."""
+        """Clone the mount that a descriptor is in, if we may."""
         self._clone = _clone_mount(place)
 
     def close(self) -> None:
-        """Let go. If the mount is mounted nowhere any more the kernel ends it now: not to be
-        called by who serves it."""
+        """Close the clone.
+
+        If the mount is mounted nowhere any more the kernel ends it now, so the thread that serves
+        the mount must not call this.
+        """
         with self._lock:
             clone, self._clone = self._clone, -1
         if clone >= 0:
@@ -50,7 +54,7 @@ class Anchor:
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[int | None]:
-        """The mount's root as an O_PATH descriptor; None where there is no way in."""
+        """The mount's root as an O_PATH descriptor; None if there is no way in."""
         place = self._enter()
         try:
             yield place
@@ -65,7 +69,8 @@ class Anchor:
         return self._enter_by_path()
 
     def drain(self) -> None:
-        """A request through the mount: those before it in the queue are read before it."""
+        """Send a request through the mount. The requests before it in the queue are read before
+        it."""
         with self.entered() as place:
             if place is None:
                 return
@@ -75,9 +80,9 @@ class Anchor:
                 raise MountError(f"the mount was taken away: {error.strerror}") from error
 
     def write_back(self, files: list[Mappable]) -> None:
-        """Have the kernel hand over the dirty pages of these files. Returns when they are here.
+        """Let the kernel hand over the dirty pages of these files. Returns when they have arrived.
 
-        syncfs(2) would not do: of FUSE it only begins to write, and waits for nothing.
+        syncfs(2) would not do, because for FUSE it only begins to write and waits for nothing.
         """
         with self._opened_root() as root:
             for file in files:
@@ -85,7 +90,8 @@ class Anchor:
                     _write_back(root, file)
 
     def find_shown(self, file: Mappable, pages: Pages) -> int:
-        """How many of these pages of a file the kernel has just so; none where it is gone."""
+        """The number of these pages that the kernel has with these contents; 0 if the file is
+        gone."""
         with self._opened_root() as root, contextlib.suppress(OSError):
             opened = None if root is None else _open_inode(root, file)
             if opened is not None:
@@ -116,19 +122,20 @@ def _count_shown(opened: int, pages: Pages) -> int:
 def _write_back(root: int | None, file: Mappable) -> None:
     opened = _open_inode(root, file) if root is not None else None
     if opened is None:
-        # Nobody needs a path for this. But the kernel forgets the clean pages, too.
+        # This needs no path, but the kernel then forgets the clean pages, too.
         with contextlib.suppress(FileNotFoundError):
             pyfuse3.invalidate_inode(pyfuse3.InodeT(file.ino), attr_only=False)
         return
     try:
-        # Without the GIL: this very process must serve the writes meanwhile.
+        # The GIL is released here, because this very process must serve the writes meanwhile.
         libc.write_back(opened)
     finally:
         os.close(opened)
 
 
 def _open_inode(root: int, file: Mappable) -> int | None:
-    """By its number, as root may; else by its path, if it is still there."""
+    """Open a file by its inode number, as root may, else by its path; None if it is not there any
+    more."""
     flags = os.O_RDONLY | os.O_CLOEXEC
     with contextlib.suppress(OSError):
         return libc.open_by_inode(root, file.ino, flags)
@@ -143,7 +150,7 @@ def _open_inode(root: int, file: Mappable) -> int | None:
 
 
 def _clone_mount(place: int) -> int:
-    """The mount again, mounted nowhere; -1 where we may not, or the kernel cannot."""
+    """Clone a mount, mounted nowhere; -1 if we may not, or the kernel cannot."""
     try:
         return libc.clone_mount(place)
     except OSError:
@@ -152,7 +159,7 @@ def _clone_mount(place: int) -> int:
 
 @contextlib.contextmanager
 def _asking(what: str) -> Iterator[None]:
-    """An error of the kernel's as one of ours."""
+    """Raise the kernel's errors as errors of volfs."""
     try:
         yield
     except OSError as error:

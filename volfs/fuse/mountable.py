@@ -1,4 +1,4 @@
-"""What any file system of ours is to those who mount it."""
+"""The interface of every file system of ours, for the code that mounts it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from volfs.fuse.negotiation import NONE, Features
 
 
 class Mountable(pyfuse3.Operations):
-    """Handlers of one mount. ``describe`` says for the log what a request was about."""
+    """The handlers of one mount. ``describe`` says for the log what a request was about."""
 
     granted: Features = NONE
-    """What INIT was agreed on; told before the second request."""
+    """The features that INIT agreed on. They are set before the second request."""
 
     def describe(self, handler: str, subject: object) -> str:
         raise NotImplementedError
 
     def list_open(self) -> list[bytes]:
-        """The paths of files that are open."""
+        """The paths of open files."""
         raise NotImplementedError

@@ -33,13 +33,13 @@ log = logging.getLogger(__name__)
 
 READ_AHEAD_KIB = 4096
 _agreeing: list[Negotiation] = []
-"""The session's INIT. pyfuse3 has one session in a process."""
+"""The INIT of the session. pyfuse3 has one session in a process."""
 _begun: list[MountRequest] = []
-"""What the session is for, until it is closed."""
+"""The request of the session, until it is closed."""
 
 
 def check_fuse() -> None:
-    """MountError if this machine or user cannot mount, with what is missing."""
+    """MountError if this machine or user cannot mount. The message says what is missing."""
     if not DEVICE.exists():
         raise MountError(
             f"{DEVICE} is missing: load the kernel module (modprobe fuse), or "
@@ -53,7 +53,7 @@ def check_fuse() -> None:
 
 
 def mount(operations: Mountable, request: MountRequest) -> None:
-    """Mount; ``pyfuse3.main`` then serves. MountError."""
+    """Mount. ``pyfuse3.main`` then serves. MountError."""
     wanted = read_wanted()
     device = mount_by_call(request)
     if device is None and wanted:
@@ -74,7 +74,8 @@ def mount(operations: Mountable, request: MountRequest) -> None:
 
 
 def _begin_session(operations: Mountable, request: MountRequest, device: int | None) -> None:
-    """libfuse's part: by the open device, or else it mounts itself, or says why nobody can."""
+    """Begin libfuse's session on the open device. Without one, libfuse mounts itself, or says why
+    nobody can."""
     place = request.mountpoint if device is None else f"/dev/fd/{device}"
     try:
         with _native_errors() as said:
@@ -85,7 +86,7 @@ def _begin_session(operations: Mountable, request: MountRequest, device: int | N
 
 
 def _has_agreed(operations: Mountable) -> bool:
-    """Whether INIT is done with; asked before each request is waited for, until it is."""
+    """Whether INIT is done. Asked before each wait for a request, until it is True."""
     if _agreeing:
         if not _agreeing[0].is_answered():
             return False
@@ -101,11 +102,12 @@ def _stop_agreeing() -> None:
 
 
 async def serve(requests: int = 99) -> None:
-    """Serve the kernel's requests until the mount is gone, up to so many at a time."""
+    """Serve the kernel's requests until the mount is gone, at most ``requests`` at a time."""
     try:
         await pyfuse3.main(max_tasks=requests)
     except Exception:
-        close()  # else who waits for an answer, in this process too, waits for ever
+        # Otherwise a caller that waits for an answer, even in this process, would wait for ever.
+        close()
         raise
 
 
@@ -115,7 +117,8 @@ def stop_serving() -> None:
 
 
 def close() -> None:
-    """Let go of the session. It is unmounted or detached by then: its path may be another's."""
+    """Close the session. It is unmounted or detached by then, so its path may be another
+    mount's."""
     _stop_agreeing()
     if _begun:
         _begun.clear()
@@ -123,9 +126,10 @@ def close() -> None:
 
 
 def unmount(mountpoint: str, *, lazy: bool = False) -> bool:
-    """Ask the kernel to unmount; whether it did. MountError if nobody here may ask it.
+    """Ask the kernel to unmount. Whether it did. MountError if nobody here may ask it.
 
-    By the system call, where we may: it needs no program, no PATH and no descriptor.
+    The system call comes first, if we may make it, because it needs no program, PATH or
+    descriptor.
     """
     try:
         libc.unmount(mountpoint, libc.NO_FOLLOW | (libc.DETACH if lazy else 0))
@@ -147,7 +151,7 @@ def make_kernel(anchor: Anchor, find_attached: Callable[[], list[Attached]]) -> 
 
 
 def raise_read_ahead(device: tuple[int, int]) -> None:
-    """Let the kernel read ahead in large requests, where we may say so."""
+    """Let the kernel read ahead in large requests, if we may set that."""
     path = Path(f"/sys/class/bdi/{device[0]}:{device[1]}/read_ahead_kb")
     try:
         path.write_text(str(READ_AHEAD_KIB))
@@ -157,7 +161,7 @@ def raise_read_ahead(device: tuple[int, int]) -> None:
 
 @contextlib.contextmanager
 def _native_errors() -> Iterator[Callable[[], str]]:
-    """Collect what libfuse prints on the standard error, for the message."""
+    """Collect what libfuse prints on standard error, for the message."""
     saved = os.dup(2)
     reader, writer = os.pipe()
     os.dup2(writer, 2)

@@ -1,11 +1,10 @@
 """What a mount and the kernel agree on at INIT, beyond what libfuse asks for.
 
-The kernel's first request, INIT, says what the kernel offers; the answer says what the
-file system asks for. libfuse gives that answer, and does not know all of it. So libfuse is
-given one end of a socket pair for its device: INIT goes through the pair to libfuse, the
-answer comes back, is given more flags, and goes to the kernel. Then the device takes the
-place of libfuse's end, under the same number, and nothing stands between them any more
-(docs/decisions/0031).
+The kernel's first request, INIT, says what the kernel offers. The answer says what the file system
+asks for. libfuse gives that answer, and does not know all features. So libfuse gets one end of a
+socket pair as its device: INIT goes through the pair to libfuse, and its answer comes back, gets
+more flags, and goes to the kernel. Then the device takes the place of libfuse's end, under the
+same number, and nothing stands between libfuse and the kernel any more (docs/decisions/0031).
 """
 
 from __future__ import annotations
@@ -20,32 +19,32 @@ import struct
 from volfs.errors import MountError
 
 VARIABLE = "VOLFS_FUSE_FLAGS"
-"""In the environment: ``all``, ``none``, or names of features with commas between them."""
+"""The environment variable: ``all``, ``none``, or names of features with commas between them."""
 
 
 class Features(enum.IntFlag):
     """Flags of INIT that libfuse does not ask for, by the kernel's names and numbers."""
 
     DONT_MASK = 1 << 6
-    """The umask is ours to apply: below a default ACL there is none."""
+    """We apply the umask ourselves: below a default ACL there is none."""
     PARALLEL_DIROPS = 1 << 18
-    """Lookups and listings in one directory come side by side."""
+    """Lookups and listings in one directory arrive in parallel."""
     CACHE_SYMLINKS = 1 << 23
-    """What a symlink says is kept like a file's pages."""
+    """The target of a symlink is kept like the pages of a file."""
     EXPLICIT_INVAL_DATA = 1 << 25
-    """A file's pages are kept until we say otherwise, whatever its times are."""
+    """The pages of a file are kept until we say otherwise, whatever its times are."""
     HANDLE_KILLPRIV_V2 = 1 << 28
-    """Set-id bits are ours to drop, and no write asks for ``security.capability`` first."""
+    """We drop set-id bits ourselves, and no write asks for ``security.capability`` first."""
     ALLOW_IDMAP = 1 << 40
-    """Idmapped mounts. Only requests that make something then say who asks."""
+    """Idmapped mounts are allowed. Then only requests that create something name the caller."""
 
 
 NONE = Features(0)
 ALL = Features(sum(Features))
 _AUTO_INVAL_DATA = 1 << 12
-"""Would win over EXPLICIT_INVAL_DATA."""
+"""The flag that would win over EXPLICIT_INVAL_DATA."""
 _INIT_EXT = 1 << 30
-"""Says that the second word of flags counts."""
+"""The flag that says that the second word of flags counts."""
 _MAJOR = 7
 
 # struct fuse_in_header and fuse_init_in; fuse_out_header and fuse_init_out, of linux/fuse.h.
@@ -56,7 +55,7 @@ _GONE = (errno.ENOENT, errno.ENODEV)
 
 
 def read_wanted() -> Features:
-    """What the environment says is to be asked for; all by default. MountError."""
+    """The features that the environment asks for; all by default. MountError."""
     said = os.environ.get(VARIABLE, "all")
     if said in ("all", "none"):
         return ALL if said == "all" else NONE
@@ -70,18 +69,20 @@ def read_wanted() -> Features:
 
 
 def show_features(features: Features) -> str:
-    """Their names, to be read, or for the environment."""
+    """The names of features, as the environment variable takes them."""
     return ",".join(str(one.name).lower() for one in Features if one in features) or "none"
 
 
 def agree(offer: bytes, answer: bytes, wanted: Features) -> tuple[bytes, Features]:
-    """The answer to INIT, with what is wanted of the kernel's offer added; and what that is."""
+    """The answer to INIT with the wanted features of the kernel's offer added, and those
+    features."""
     if not _is_agreement(answer):
         return answer, NONE
     offered = _read_flags(offer, _OFFER_FLAGS, _OFFER_MORE)
     granted = wanted & Features(offered & ALL)
     if len(answer) < _ANSWER_MORE + 4 or Features.HANDLE_KILLPRIV_V2 not in granted:
-        # Who does not say who asks has to say when set-id bits are to go.
+        # Requests then do not name the caller, so the kernel itself must say when set-id bits have
+        # to go.
         granted &= ~Features.ALLOW_IDMAP
     flags = _read_flags(answer, _ANSWER_FLAGS, _ANSWER_MORE) | granted
     if Features.EXPLICIT_INVAL_DATA in granted:
@@ -90,7 +91,7 @@ def agree(offer: bytes, answer: bytes, wanted: Features) -> tuple[bytes, Feature
 
 
 def _is_agreement(answer: bytes) -> bool:
-    """Whether it is an answer with flags, and no error or another protocol."""
+    """Whether a message is an answer with flags, and not an error or of another protocol."""
     if len(answer) < _ANSWER_FLAGS + 4:
         return False
     (error,) = struct.unpack_from("=i", answer, _ANSWER_ERROR)
@@ -99,7 +100,7 @@ def _is_agreement(answer: bytes) -> bool:
 
 
 def _read_flags(message: bytes, at: int, more_at: int) -> int:
-    """Both words of flags, where the message has the second and it counts."""
+    """Both words of flags, if the message has the second one and it counts."""
     if len(message) < at + 4:
         return 0
     (flags,) = struct.unpack_from("=I", message, at)
@@ -119,16 +120,17 @@ def _with_flags(answer: bytes, flags: int) -> bytes:
 
 
 class Negotiation:
-    """One session's INIT. ``descriptor`` is what libfuse takes for its device; it closes that."""
+    """One session's INIT. libfuse takes ``descriptor`` for its device, and closes it."""
 
     def __init__(self, device: int, wanted: Features) -> None:
-        """Takes ``device`` over, of a mount that has just been made. OSError."""
+        """Take over ``device``, of a mount that has just been made. OSError."""
         self._device = device
         self._wanted = wanted
         self._is_over = False
         near, self._far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with near:
-            self._offer = os.read(device, _REQUEST_MAX)  # waits there since the mount was made
+            # The request has been waiting there since the mount was made.
+            self._offer = os.read(device, _REQUEST_MAX)
             self._far.send(self._offer)
             self.descriptor = near.detach()
 
@@ -141,19 +143,20 @@ class Negotiation:
         return bool(poller.poll(0))
 
     def finish(self) -> Features:
-        """Give the kernel its answer, and libfuse the device. What was granted. OSError."""
+        """Give the kernel its answer, and libfuse the device. Returns the granted features.
+        OSError."""
         answer, granted = agree(self._offer, self._far.recv(_ANSWER_MAX), self._wanted)
         try:
             os.write(self._device, answer)
         except OSError as error:
-            if error.errno not in _GONE:  # libfuse finds out by itself that the mount is gone
+            if error.errno not in _GONE:  # libfuse notices by itself that the mount is gone.
                 raise
         os.dup2(self._device, self.descriptor, inheritable=False)
         self.close()
         return granted
 
     def close(self) -> None:
-        """Let go of what is not libfuse's."""
+        """Close what does not belong to libfuse."""
         if not self._is_over:
             self._is_over = True
             os.close(self._device)

@@ -1,4 +1,5 @@
-"""Operations of a network file system's mount: looks before it answers, publishes what it did."""
+"""The operations of a network file system's mount, which looks before it answers and publishes
+what it did."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ Handler = Callable[..., Coroutine[Any, Any, Any]]
 
 
 def _looking(handler: Handler) -> Any:
-    """A handler that answers with what was published before."""
+    """Make a handler that answers with what was published before the request."""
 
     async def look(operations: NetworkOperations, *arguments: Any, **options: Any) -> Any:
         await operations.sharing.revalidate()
@@ -37,7 +38,7 @@ def _looking(handler: Handler) -> Any:
 
 
 def _committing(handler: Handler) -> Any:
-    """A handler that answers once what it did is published."""
+    """Make a handler that answers once its change is published."""
 
     async def commit(operations: NetworkOperations, *arguments: Any, **options: Any) -> Any:
         result = await handler(operations, *arguments, **options)
@@ -49,7 +50,8 @@ def _committing(handler: Handler) -> Any:
 
 
 class NetworkOperations(Operations):
-    """The kernel keeps no names and no attributes."""
+    """The handlers of a network file system's mount. The kernel keeps no names and no
+    attributes."""
 
     kept = 0.0
 
@@ -102,7 +104,8 @@ class NetworkOperations(Operations):
     ) -> None:
         moved = await self.bridge.settle(self.names.lookup, parent_inode_old, name_old)
         await super().rename(parent_inode_old, name_old, parent_inode_new, name_new, flags, ctx)
-        # With its content, as on NFS: the name is often what makes a file known.
+        # The file is published with its content, as on NFS, because a name is often what makes a
+        # file known.
         await self._commit_with(moved.ino if moved else parent_inode_new)
 
     @guarded
@@ -119,7 +122,7 @@ class NetworkOperations(Operations):
             await self._commit_with(inode)
         elif inode not in self.files.list_written():
             await self.sharing.commit()
-        # else its close publishes that, too
+        # Otherwise the close of the file publishes this, too.
         return attributes
 
     async def _commit_with(self, ino: int) -> None:

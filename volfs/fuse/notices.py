@@ -1,4 +1,5 @@
-"""Telling the kernel what to forget. Blocking: from threads, for it may wait for our answers."""
+"""Telling the kernel what to forget. Blocking, and only in threads, because the kernel may wait
+for our answers."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from volfs.vfs.checkout import KernelNotice
 
 
 def forget(notices: list[KernelNotice]) -> None:
-    """All of them, also where the kernel refuses one. MountError: it may show what was before."""
+    """Give the kernel all notices, even if it refuses one. MountError if it refused any: it may
+    show what was before."""
     refused: list[OSError] = []
     for notice in notices:
         try:
@@ -17,7 +19,7 @@ def forget(notices: list[KernelNotice]) -> None:
                 pyfuse3.invalidate_inode(pyfuse3.InodeT(notice.ino), attr_only=not notice.content)
             else:
                 pyfuse3.invalidate_entry(pyfuse3.InodeT(notice.ino), pyfuse3.FileNameT(notice.name))
-        except FileNotFoundError:  # the kernel did not know it
+        except FileNotFoundError:  # The kernel did not know the inode or name.
             continue
         except OSError as error:
             refused.append(error)

@@ -1,4 +1,5 @@
-"""Operations of a mount, in pyfuse3's words. Decides nothing: ``volfs.vfs`` does."""
+"""The operations of a mount, in pyfuse3's words. This module decides nothing; ``volfs.vfs``
+does."""
 
 from __future__ import annotations
 
@@ -41,11 +42,11 @@ from volfs.vfs.namespace import Namespace
 from volfs.vfs.state import MountState
 
 FOREVER = 1e9
-"""Seconds that the kernel may keep what it was told: we tell it what to forget."""
+"""Seconds that the kernel may keep what it was told, because we tell it what to forget."""
 BLOCK_SIZE = 4096
 UNLIMITED_INODES = 1 << 40
 RENAME_WHITEOUT = 4
-"""Of renameat2(2); pyfuse3 has no name for it."""
+"""A flag of renameat2(2), which pyfuse3 has no name for."""
 
 _TYPE = {
     FileKind.FILE: 0o100000,
@@ -62,13 +63,14 @@ _BY_LISTING = frozenset(("readdir", "fsyncdir", "releasedir"))
 
 
 class Operations(Mountable):
-    """Handlers of one mount. Each is guarded; ``forget`` and ``release`` never raise."""
+    """The handlers of one mount. Each is guarded, except ``forget``, which never raises, and
+    ``flush``."""
 
     supports_dot_lookup = True
     enable_writeback_cache = False
     enable_acl = True
     kept = FOREVER
-    """Seconds that the kernel keeps names and attributes."""
+    """Seconds that the kernel may keep names and attributes."""
 
     def __init__(
         self,
@@ -90,7 +92,7 @@ class Operations(Mountable):
         self._next_listing = 1
 
     def describe(self, handler: str, subject: object) -> str:
-        """The path that a request was about, for the log."""
+        """The path that a request is about, for the log."""
         if not isinstance(subject, int):
             return repr(subject)
         if handler in _BY_HANDLE:
@@ -151,7 +153,7 @@ class Operations(Mountable):
 
     @guarded
     async def access(self, inode: InodeT, mode: ModeT, ctx: RequestContext) -> bool:
-        return True  # the kernel checks, by ``default_permissions``
+        return True  # The kernel checks access, because of ``default_permissions``.
 
     # --- names -----------------------------------------------------------
 
@@ -265,7 +267,7 @@ class Operations(Mountable):
         data = self.files.read_ready(segments)
         if data is None:
             data = await self.bridge.run(self.files.read_waiting, segments)
-        return cast(bytes, data)  # any buffer does
+        return cast(bytes, data)  # pyfuse3 takes any buffer.
 
     @guarded
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
@@ -275,19 +277,20 @@ class Operations(Mountable):
         return written
 
     async def _tell_dropped(self) -> None:
-        """Have the kernel ask for modes that lost set-id bits by what has no attributes in
-        its answer."""
+        """Let the kernel ask for the modes that lost set-id bits by requests whose answers have no
+        attributes."""
         while self.files.dropped:
             notice = KernelNotice(self.files.dropped.pop(), None)
             await self.bridge.run(forget, [notice])
 
     def _note_opener(self, ctx: RequestContext) -> Caller:
-        """Whose writes a handle's are: anybody's, where the kernel sees to set-id bits itself."""
+        """The caller by whose rights writes through a handle drop set-id bits; root if the kernel
+        drops them itself."""
         return ROOT if Features.HANDLE_KILLPRIV_V2 in self.granted else note_caller(ctx)
 
     async def flush(self, fh: FileHandleT) -> None:
-        # Every write has reached us: nothing is to be done when a file is closed.
-        # The kernel takes this answer for success, and does not ask again.
+        # Every write has reached us, so nothing is to do when a file is closed. The kernel takes
+        # this answer for success, and does not ask again.
         raise pyfuse3.FUSEError(errno.ENOSYS)
 
     @guarded
@@ -313,7 +316,7 @@ class Operations(Mountable):
     async def readdir(self, fh: FileHandleT, start_id: int, token: ReaddirToken) -> None:
         ino, names = self._listings[fh]
         if start_id == 0:
-            # A listing is of one moment; rewinding makes a new one.
+            # A listing shows one moment. Rewinding makes a new one.
             names = await self.bridge.settle(self.names.list_names, ino)
             self._listings[fh] = (ino, names)
         dots = (b".", b"..")
@@ -325,13 +328,15 @@ class Operations(Mountable):
             except VolfsError:
                 if at == start_id:
                     raise
-                return  # the kernel has to hear of those before; the next request meets it again
+                # The kernel must get the names before this one. The next request meets the error
+                # again.
+                return
 
     async def _reply(self, token: ReaddirToken, ino: int, name: bytes, next_id: int) -> bool:
-        """Add a name to a listing; False when the reply is full."""
+        """Add a name to a listing. False if the reply is full."""
         inode = await self.bridge.settle(self.names.lookup, ino, name)
         if inode is None:
-            return True  # removed since the listing was made
+            return True  # The name was removed since the listing was made.
         attributes = await self._describe(inode)
         taken = pyfuse3.readdir_reply(token, FileNameT(name), attributes, next_id)
         if taken and name not in (b".", b".."):
@@ -368,7 +373,8 @@ class Operations(Mountable):
         return data
 
     def _find_free(self) -> int:
-        """Bytes. Where the store has no size, what is written fits while the overlay has room."""
+        """The number of bytes that are free. If the store has no size, writes fit while the
+        overlay has room."""
         space = self.find_space()
         if space is not None:
             return space.free
@@ -404,7 +410,7 @@ class Operations(Mountable):
         return _attributes(inode, self.kept, data)
 
     def _absent(self) -> EntryAttributes:
-        """An entry that is not there, for the kernel to keep."""
+        """The attributes of an entry that does not exist, for the kernel to keep."""
         attributes = EntryAttributes()
         attributes.st_ino = 0
         attributes.entry_timeout = self.kept

@@ -1,9 +1,8 @@
 """Looking for the next request a moment longer before going to sleep.
 
-A program that works on many small files sends its next request some tens of
-microseconds after our answer; going through the event loop's epoll each time
-costs more than that. So the session looks at the device first, briefly, and
-every so often lets the other tasks run (docs/decisions/0006).
+A program that works on many small files sends its next request some tens of microseconds after our
+answer. The way through the event loop's epoll costs more than that. So the session first looks at
+the device briefly, and lets the other tasks run every so often (docs/decisions/0006).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from volfs.system.proc import list_descriptors
 PATIENCE = 80e-6
 """Seconds to look for the next request before waiting for it."""
 FAIRNESS = 32
-"""At the latest after so many requests the other tasks have their turn."""
+"""The most requests between two turns of the other tasks."""
 
 Wait = Callable[[], Awaitable[bool]]
 
@@ -32,7 +31,7 @@ _wait_in_loop: Wait = pyfuse3._wait_fuse_readable  # type: ignore[attr-defined]
 def install(device: int | None, prepare: Callable[[], bool] = lambda: True) -> None:
     """Let pyfuse3's session, which has just been mounted, wait as ``make_wait`` does.
 
-    ``prepare`` is called before each wait, until it has said that it need not be any more.
+    ``prepare`` is called before each wait, until it returns True.
     """
     wait = make_wait(_find_device() if device is None else device, _wait_in_loop)
 
@@ -45,7 +44,8 @@ def install(device: int | None, prepare: Callable[[], bool] = lambda: True) -> N
 
 
 def make_wait(device: int, wait_in_loop: Wait) -> Wait:
-    """An awaitable that is true once ``device`` can be read; what else ``wait_in_loop`` says."""
+    """Make an awaitable that is True once ``device`` can be read, and False if ``wait_in_loop``
+    is."""
     poller = select.poll()
     poller.register(device, select.POLLIN)
     served = 0
@@ -59,8 +59,8 @@ def make_wait(device: int, wait_in_loop: Wait) -> Wait:
                 if poller.poll(0):
                     return True
         while await wait_in_loop():
-            # Another task may have looked and taken the request since the loop saw it: to
-            # read now would block the only thread, until somebody uses the mount again.
+            # Another task may have taken the request since the loop saw it. A read would then
+            # block the only thread until somebody uses the mount again.
             if poller.poll(0):
                 return True
         return False
@@ -69,11 +69,11 @@ def make_wait(device: int, wait_in_loop: Wait) -> Wait:
 
 
 def _find_device() -> int:
-    """The descriptor of our session. MountError if there is none."""
+    """The device descriptor of our session. MountError if there is none."""
     for descriptor in list_descriptors():
         try:
             if os.readlink(f"/proc/self/fd/{descriptor}") == "/dev/fuse":
                 return descriptor
         except OSError:
-            continue  # the listing's own descriptor
+            continue  # This is the listing's own descriptor.
     raise MountError("the session has no device")

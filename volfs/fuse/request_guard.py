@@ -1,7 +1,7 @@
-"""The one way into a handler and out of it: counted, logged where that is wanted, and safe.
+"""The guard around every handler: it counts, logs if asked, and turns errors into errnos.
 
-A handler that raised anything but ``FUSEError`` would take the mount down: what is raised
-becomes an errno, whatever it is. With the log level ``debug`` each request is a line.
+A handler that raised anything but ``FUSEError`` would end the mount, so every exception becomes an
+errno. With the log level ``debug`` each request is a line.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 _NOT_OF_FILES = frozenset(("getxattr", "setxattr", "removexattr"))
-"""Their second argument is the name of an attribute."""
+"""The handlers whose second argument is the name of an attribute."""
 
 
 _has_lines = False
 
 
 def log_requests() -> None:
-    """Let each request be a line from now on, where the log takes debug lines."""
+    """Log a line for each request from now on, if the log takes debug lines."""
     global _has_lines
     _has_lines = log.isEnabledFor(DEBUG)
 
@@ -40,7 +40,7 @@ def log_requests() -> None:
 def guarded(handler: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     """Wrap a handler of ``Operations``, whose second argument is an inode or a handle.
 
-    The handler's ``timing`` says how often it was called and how long that took.
+    The handler's ``timing`` counts its calls and errors, and the time that they took.
     """
     name, timing = handler.__name__, Timing()
     histogram = timing.histogram
@@ -83,7 +83,7 @@ def _log(name: str, error: VolfsError, operations: Any, subject: object) -> None
 
 
 def _describe(name: str, operations: Any, subject: object) -> str:
-    """What the request was about; what is gone by now must not raise out of the guard."""
+    """The subject of a request. It may be gone by now, which must not raise out of the guard."""
     try:
         return str(operations.describe(name, subject))
     except Exception:  # noqa: BLE001 - the request is to be answered all the same
@@ -99,7 +99,7 @@ def _describe_all(guard: object, name: str, arguments: Sequence[Any]) -> str | N
 
 
 def _iter_paths(name: str, operations: Any, arguments: Sequence[Any]) -> Iterator[str]:
-    """Of each inode or handle, with the name in it that follows."""
+    """Yield the path of each inode or handle, with the name in it that follows."""
     for number, subject in enumerate(arguments[: 4 if name in ("rename", "link") else 1]):
         if not isinstance(subject, int):
             continue

@@ -1,13 +1,14 @@
-"""How often each operation was asked of a mount, how often in vain, and how long it took."""
+"""For each operation of a mount: the number of calls and errors, and the time that they took."""
 
 from __future__ import annotations
 
 _BUCKETS = 64
-"""Enough for any number of microseconds that a clock has."""
+"""Enough for any number of microseconds that a clock counts."""
 
 
 class Timing:
-    """Of one operation, since the mount began. The guard counts; only the trio thread reads."""
+    """The timing of one operation since the mount began. The guard counts, and only the trio
+    thread reads."""
 
     __slots__ = ("errors", "histogram", "total_ns")
 
@@ -15,7 +16,8 @@ class Timing:
         self.errors = 0
         self.total_ns = 0
         self.histogram = [0] * _BUCKETS
-        """How many requests took less than 1, 2, 4, 8 … microseconds, each counted once."""
+        """The number of requests that took less than 1, 2, 4, 8 … microseconds, each counted
+        once."""
 
     @property
     def count(self) -> int:
@@ -23,7 +25,8 @@ class Timing:
 
 
 def list_timings(operations: object) -> dict[str, Timing]:
-    """By operation, those that were asked for; of a handler that calls another, its own."""
+    """The timings of operations that were called, by name. If one handler calls another, only the
+    outer one counts."""
     kind = type(operations)
     found = {name: getattr(getattr(kind, name), "timing", None) for name in dir(kind)}
     return {name: timing for name, timing in found.items() if timing and timing.count}
