@@ -41,8 +41,9 @@ OPEN_MAX = 256
 """The most open files, unless an eighth of what the process may open is less."""
 PAUSE = 5.0
 """Seconds without a try after the disk refused a write."""
-OVERHEAD = 2 * PAGE + 512
-"""Bytes that a new file takes beside its blocks: its page, its map of extents, its name."""
+OVERHEAD = 3 * PAGE + 512
+"""Bytes that a new file takes beside its blocks: its page, its map of extents, its directory,
+its name."""
 _WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
