@@ -31,7 +31,7 @@ class Multipart:
         self._parts: dict[int, str] = {}
         self._over = False
         self._in_doubt = False
-        """Whether a completion may have been done that got no answer."""
+        """Whether a completion without an answer may have been done."""
         self.upload = caller.ask(
             "POST", self._key, lambda t: door.begin_multipart(name, self._mark, t)
         )
@@ -92,7 +92,8 @@ class Multipart:
         self._caller.ask("ABORT", self._key, lambda t: self._door.abort(self._name, self.upload, t))
 
     def _decide(self, failure: RequestFailure) -> ObjectInfo | None:
-        """An upload that is gone after an answer that got lost may be complete."""
+        """The finished object, if the upload was completed and only the answer was lost; or
+        None."""
         self._in_doubt = self._in_doubt or failure.row.unclear
         if not self._in_doubt and failure.kind is not FailureKind.NO_UPLOAD:
             return None

@@ -140,7 +140,7 @@ def find_region(address: BucketAddress, options: BucketOptions, endpoint: str | 
 
 
 def is_region_said(address: BucketAddress, options: BucketOptions) -> bool:
-    """Whether the user named the region; one that was only assumed may turn out another."""
+    """Whether the user named the region. A region that was only assumed may be wrong."""
     return _find_said(address, options) is not None
 
 

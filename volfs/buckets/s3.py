@@ -37,7 +37,7 @@ class S3Door(HttpDoor):
 
     family = "x-amz-"
     reopen: Reopen | None = None
-    """Finds the bucket in another region; None where the user said which region it is."""
+    """Opens the bucket in another region. None if the user named the region."""
 
     def _to_failure(self, reply: Reply) -> RequestFailure:
         return to_failure(reply, signed=self._signer.signs)
@@ -215,7 +215,8 @@ class S3Door(HttpDoor):
         headers: dict[str, str] | None = None,
         body: Data = b"",
     ) -> Reply:
-        """As every door does; and once more where the bucket is, if the service says where."""
+        """Send the request as every door does. If the service names another region for the bucket,
+        send it once more, to that region."""
         try:
             return super()._send(method, key, timeout, query, headers, body)
         except RequestFailure as failure:
@@ -224,7 +225,8 @@ class S3Door(HttpDoor):
         return super()._send(method, key, timeout, query, headers, body)
 
     def _follow(self, failure: RequestFailure) -> bool:
-        """Whether the same request may be granted now, in the region that was named."""
+        """Move to the region that the failure names. Whether the same request may succeed
+        there."""
         if failure.kind is not FailureKind.REGION or not failure.region or self.reopen is None:
             return False
         with self._moving:
@@ -243,7 +245,8 @@ class S3Door(HttpDoor):
             raise RequestFailure(FailureKind.SERVER, failure.detail, status=failure.status)
 
     def _check_bucket(self, timeout: float) -> None:
-        """Raise NO_BUCKET. Who may not list it is told nothing."""
+        """Raise NO_BUCKET if the bucket is not there. Without the right to list it, nothing can be
+        told."""
         try:
             self.list_page("", True, None, 1, timeout)
         except RequestFailure as failure:
@@ -293,7 +296,7 @@ class S3Door(HttpDoor):
 
 
 def quote_etag(text: str) -> str:
-    """As headers have it: some services leave the quotes out of listings."""
+    """The ETag as headers have it: some services leave the quotes out of listings."""
     return text if not text or text.startswith(('"', "W/")) else f'"{text}"'
 
 

@@ -58,7 +58,7 @@ class MarkedPut:
             head = find_head(self._caller, self._door, self._name)
         except RequestFailure as trouble:
             if failure.row.again and not trouble.row.again:
-                return None  # Who may not look can only try again.
+                return None  # Without the right to look, trying again is all that is left.
             self._in_doubt = self._in_doubt or trouble.row.again
             raise failure from None
         if head is not None and head.mark == self._mark:
@@ -67,7 +67,8 @@ class MarkedPut:
         return None
 
     def _judge(self, there: ObjectInfo | None) -> None:
-        """Whether the write has lost. One that may still be done is sent again."""
+        """Raise the failure if the write has lost. A write that may still be done is sent
+        again."""
         kind = None
         if self._condition.create and there is not None:
             kind = FailureKind.EXISTS
@@ -79,7 +80,8 @@ class MarkedPut:
 
 
 def find_head(caller: RequestSender, door: Door, name: str) -> ObjectHead | None:
-    """What is there now, asked as often as it takes; None if nothing is. ``RequestFailure``."""
+    """The head of the present object, asked for until there is an answer. None if there is no
+    object. ``RequestFailure``."""
     try:
         return caller.attempt("HEAD", name, lambda timeout: door.head(name, timeout))
     except RequestFailure as failure:
