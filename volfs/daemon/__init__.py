@@ -1,1 +1,2 @@
-"""One process is one mount: wiring, its session directory, control server, auto-commit."""
+"""The daemon: one process for each mount, with its session directory, control server and
+auto-commit."""

@@ -1,4 +1,4 @@
-"""The rooms of one mount over its session: view, state, overlay, committer. No kernel yet."""
+"""The parts of one mount over its session: view, state, overlay, committer. Without FUSE."""
 
 from __future__ import annotations
 
@@ -54,10 +54,11 @@ async def open_rooms(
     session: OpenSession,
     kernel: Kernel,
 ) -> Committer:
-    """Build them, with the overlay that a former daemon left in the session; ``stack`` closes them.
+    """Build the parts, with the overlay that a former daemon left in the session. ``stack`` closes
+    them.
 
-    NotFoundError for a version or directory that is not there; BaseGoneError where the
-    overlay stands on what this store does not have; DataError for a damaged one; StoreError.
+    NotFoundError for a version or directory that is not there; BaseGoneError if this store lacks
+    what the overlay stands on; DataError if something is damaged; StoreError.
     """
     sub_path = parse_path(options.sub_path or "")
     session.scratch.mkdir(mode=0o700, exist_ok=True)
@@ -106,9 +107,11 @@ def _make_view(
     sub_path: VolumePath,
     recorded: Recorded | None,
 ) -> tuple[View, Lease]:
-    """The version to show: that of an overlay left behind, or the one asked for."""
+    """The version to show: that of an overlay left behind, or the requested one. With its
+    lease."""
     if recorded is not None and recorded.base is not None:
-        # What it had stays leased until the overlay is loaded: nobody else knows its needs.
+        # The former lease stays until the overlay is loaded, because nothing else knows the
+        # overlay's needs.
         base, left = recorded.base, _lease_base(store, volume, blank, recorded)
         view = View(store.objects_of(volume.id), base.head, base.snapshot, sub_path)
         return view, msgspec.structs.replace(
@@ -125,9 +128,9 @@ def _make_view(
 
 
 def _lease_base(store: Store, volume: VolumeRecord, blank: Lease, recorded: Recorded) -> Lease:
-    """The lease on what an overlay lies on; one of another store's past is made to fit.
+    """The lease on what an overlay lies on. A lease from another store's past is made to fit.
 
-    BaseGoneError where that is not there.
+    BaseGoneError if the store lacks what the overlay lies on.
     """
     session = blank.session
     left = store.leases.find(session)
@@ -138,7 +141,7 @@ def _lease_base(store: Store, volume: VolumeRecord, blank: Lease, recorded: Reco
         return left
     lease = widen_lease(left or blank, recorded)
     store.leases.put(lease)
-    # Somebody may have removed a part of it between the look and the lease.
+    # A part of it may have been removed between the look and the lease.
     if problem := find_problem(store, volume.id, recorded, None):
         store.leases.drop(session, lease)
         raise base_gone(session, problem)
@@ -146,7 +149,7 @@ def _lease_base(store: Store, volume: VolumeRecord, blank: Lease, recorded: Reco
 
 
 def make_sub_path(store: Store, volume: VolumeRecord, path: VolumePath) -> None:
-    """A sub-path that is missing is made, as a version of its own."""
+    """Make a missing sub-path, as a version of its own."""
     with Edit(store, volume) as edit:
         if edit.find(path) is None:
             edit.make_directories(path)
@@ -156,7 +159,7 @@ def make_sub_path(store: Store, volume: VolumeRecord, path: VolumePath) -> None:
 async def _fill(
     state: MountState, bridge: Bridge, catalog: Catalog | None, recorded: Recorded | None
 ) -> None:
-    """The root inode, and the overlay that a former daemon left."""
+    """Add the root inode, and load the overlay that a former daemon left."""
     root = await bridge.settle(state.view.find_root, state.view.snapshot)
     if root is None:
         raise NotFoundError(f"{show_path(state.view.sub_path)}: no such directory in the volume")

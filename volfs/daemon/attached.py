@@ -1,8 +1,8 @@
-"""What the kernel has attached to paths of a mount: in any mount namespace. Blocking.
+"""What the kernel has attached to paths of a mount, in any mount namespace. Blocking.
 
-A file system that is mounted on a path of it, a bind mount whose source that is, an
-overlayfs that has it for a layer. The kernel takes the first away, files and all, when the
-path comes to mean another inode; the others then show what is not there any more.
+There are three kinds: a file system mounted on a path of the mount, a bind mount whose source is
+such a path, and an overlayfs with such a path as a layer. If the path comes to mean another inode,
+the kernel takes the first away, files and all, and the others show what is not there any more.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ class Sight(NamedTuple):
     pid: int
     namespace: str | None
     is_ours: bool
-    """Whether this process sees them as well."""
+    """Whether this process sees them, too."""
     mounts: list[MountPoint]
 
 
 def find_attached(device: Device) -> list[Attached]:
-    """Everything that is attached to the mount of a device, each once for each namespace."""
+    """Everything that is attached to the mount of a device, once for each namespace."""
     return [one for sight in iter_sights(device) for one in iter_attached(sight, device)]
 
 
 def iter_sights(device: Device) -> Iterator[Sight]:
-    """Every mount namespace that has a process and a mount of the device, as seen from each
-    root directory in it."""
+    """Yield the mounts that are seen in each mount namespace with a process and a mount of the
+    device, once for each root directory in it."""
     own = find_namespace("self")
     known = {_identify("self")}
     yield Sight(os.getpid(), own, True, list_mount_points())
@@ -50,7 +50,7 @@ def iter_sights(device: Device) -> Iterator[Sight]:
         known.add(sight)
         try:
             yield Sight(pid, sight[0], sight[0] == own, list_mounts_beside(pid, device))
-        except OSError:  # it has ended, or is another user's
+        except OSError:  # The process has ended, or is another user's.
             continue
 
 
@@ -63,7 +63,7 @@ def _identify(pid: int | str) -> tuple[str, str] | None:
 
 
 def iter_attached(sight: Sight, device: Device) -> Iterator[Attached]:
-    """What some processes see attached to the mount of a device."""
+    """Yield what some processes see attached to the mount of a device."""
     places = {mount.number: mount for mount in sight.mounts if mount.device == device}
     where = "" if sight.is_ours else f" in the mount namespace of {describe_process(sight.pid)}"
     for mount in sight.mounts if places else ():
@@ -81,7 +81,8 @@ def iter_attached(sight: Sight, device: Device) -> Iterator[Attached]:
 
 
 def find_nested(device: Device) -> list[MountPoint]:
-    """What this process sees mounted in the mount of a device: a lazy unmount takes it away."""
+    """The mounts that this process sees in the mount of a device. A lazy unmount takes them
+    away."""
     mounts = list_mount_points()
     places = {mount.number: mount.path for mount in mounts if mount.device == device}
     return [m for m in mounts if m.parent in places and m.path != places[m.parent]]
@@ -92,7 +93,7 @@ def describe_mount(mount: MountPoint) -> str:
 
 
 def _find_layers(overlay: MountPoint, places: list[MountPoint]) -> set[str]:
-    """The layers of an overlayfs that are in the mount, as far as their paths say it."""
+    """The layers of an overlayfs that are in the mount, as far as their paths show it."""
     layers = [word for word in _LAYERS.split(overlay.options) if word.startswith("/")]
     within = [(layer, p) for layer in layers for p in places if _is_in(layer, p.path)]
     return {inside(layer, place) for layer, place in within}

@@ -1,7 +1,8 @@
-"""Who has files of a mount open: for the message of a busy reload. Blocking, best effort.
+"""The processes that have files of a mount open, for the message of a busy reload. Blocking, best
+effort.
 
-A process may see the mount elsewhere, through a bind mount or in a container:
-what it has open is told by the device, and named by its path in the mount.
+A process may see the mount elsewhere, through a bind mount or in a container. Its open files are
+found by the device, and named by their paths in the mount.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ Device = tuple[int, int]
 
 
 class Holder(NamedTuple):
-    """A process with a file of the mount open or mapped."""
+    """A process that has a file of the mount open or mapped."""
 
     pid: int
     command: str
-    """As it is shown."""
+    """The command line, ready to be shown."""
     path: str
-    """As it is."""
+    """The path in the mount, not yet made printable."""
 
 
 class User(NamedTuple):
@@ -40,7 +41,8 @@ class User(NamedTuple):
 
 
 def find_users(device: Device) -> list[User]:
-    """As ``find_holders``, and whoever works in the mount, or has a directory of it open."""
+    """As ``find_holders``, with processes that work in the mount, or have a directory of it
+    open."""
     others = [pid for pid in list_pids() if pid != os.getpid()]
     return [User(pid, how) for pid in others for how in sorted({*_iter_uses(pid, device)})]
 
@@ -59,7 +61,7 @@ def _iter_uses(pid: int, device: Device) -> Iterator[str]:
 
 
 def _find_place(pid: int, path: str) -> MountPoint | None:
-    """Where a path leads that a process sees; it asks no file system."""
+    """The mount in which a path of a process lies. No file system is asked."""
     above = [
         m for m in _list_seen(pid) if path == m.path or path.startswith(f"{m.path.rstrip('/')}/")
     ]
@@ -67,7 +69,7 @@ def _find_place(pid: int, path: str) -> MountPoint | None:
 
 
 def find_holders(device: Device) -> list[Holder]:
-    """Processes that hold files of a mount, as /proc tells us."""
+    """The processes that hold files of a mount, as /proc shows them."""
     return [
         Holder(pid, _command(pid), path)
         for pid in list_pids()
@@ -77,7 +79,8 @@ def find_holders(device: Device) -> list[Holder]:
 
 
 def describe_holders(holders: list[Holder], open_paths: list[str]) -> str:
-    """``path NAME is open from 'COMMAND' (pid N)``, for up to five; else the paths we know."""
+    """``path NAME is open from 'COMMAND' (pid N)``, for up to five holders; else the paths we
+    know."""
     told = [f"path {show(h.path)} is open from '{h.command}' (pid {h.pid})" for h in holders[:5]]
     if not told:
         told = [f"path {path} is open" for path in open_paths[:5]]
@@ -98,12 +101,12 @@ def describe_process(pid: int) -> str:
 
 
 def _places(pid: int, device: Device) -> dict[int, MountPoint]:
-    """Where a process sees the mount, by the kernel's numbers."""
+    """The places at which a process sees the mount, by the kernel's mount numbers."""
     return {m.number: m for m in _list_seen(pid) if m.device == device}
 
 
 def _list_seen(pid: int) -> list[MountPoint]:
-    """The mounts as /proc shows us a process's paths: of its namespace, from our root."""
+    """The mounts as /proc shows us a process's paths: those of its namespace, from our root."""
     try:
         theirs = find_namespace(pid)
         if theirs is None:
@@ -114,12 +117,13 @@ def _list_seen(pid: int) -> list[MountPoint]:
 
 
 def inside(path: str, place: MountPoint) -> str:
-    """A path that a process sees, as one in the mount."""
+    """The path in the mount of a path that a process sees."""
     return os.path.normpath(f"{place.root}/{path.removeprefix(place.path)}").strip("/")
 
 
 def _open_paths(pid: int, device: Device, *, directories: bool = False) -> Iterator[str]:
-    """Files alone, or directories, too: those do not keep a version from going."""
+    """Yield the paths that a process has open: files, and directories if asked. An open directory
+    does not keep a reload from going on."""
     places = _places(pid, device)
     try:
         names = os.listdir(f"/proc/{pid}/fd") if places else []

@@ -1,10 +1,9 @@
 """Ending on a signal within a limit, whatever hangs.
 
-Orders to end, which are signals, come to one thread that does nothing else. Their
-handler needs no interpreter: it writes to a pipe of the watcher, a process that takes
-the mount away where this one does not. If the watcher dies, a thread does its part, as
-well as a thread can. What was recorded of the overlay stays, and the next mount takes
-it over.
+Orders to end, which are signals, reach one thread that does nothing else. Their handler needs no
+interpreter: it writes to a pipe of the watcher, a process that takes the mount away if this one
+does not. If the watcher dies, a thread takes its part, as well as a thread can. What was recorded
+of the overlay stays, and the next mount takes it over.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class Ending:
-    """The end of this process. Made by its first thread, before others and any store."""
+    """The end of this process. Made by its first thread, before other threads and any store."""
 
     def __init__(self) -> None:
         self.asked = trio.Event()
@@ -49,24 +48,25 @@ class Ending:
             self._watcher = start_watcher(theirs, self._orders)
 
     def watch(self) -> None:
-        """From now on signals are orders to end."""
+        """Treat signals as orders to end from now on."""
         for number in self._heard:
             signal.signal(number, _do_nothing)
         self._take_wakeups()
         threading.Thread(target=self._listen, name="orders", daemon=True).start()
 
     def begin(self) -> None:
-        """In the trio thread, once it runs: from now on an order sets ``asked``."""
-        self._take_wakeups()  # trio has put its own in that place
+        """Let an order set ``asked`` from now on. Called in the trio thread, once trio runs."""
+        self._take_wakeups()  # Trio has put its own descriptor in that place.
         self._token = trio.lowlevel.current_trio_token()
 
     def tell_mounted(self, number: int) -> None:
-        """The mount that the kernel calls so is ours, to be taken away at the end."""
+        """Tell the watcher the kernel's number of our mount, which it takes away at the end."""
         self._number = number
         self._tell()
 
     def tell_gone(self) -> None:
-        """The mount is gone: what is at its place is another's."""
+        """Tell the watcher that the mount is gone, so that it leaves alone what is at its
+        place."""
         self._number = 0
         self._tell()
 
@@ -97,12 +97,12 @@ class Ending:
 
     def _ask(self) -> None:
         if self._token is None:
-            os._exit(1)  # nothing is mounted, and nothing begun
+            os._exit(1)  # Nothing is mounted, and nothing has begun.
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(self.asked.set)
 
     def _end_at_once(self, why: str) -> NoReturn:
-        """Say why, while the watcher takes the mount away. The log may be what hangs."""
+        """Log the reason, while the watcher takes the mount away. The log may be what hangs."""
         words = ("%s: ending at once; what was recorded of the overlay stays", why)
         logging_it = threading.Thread(target=_log_last, args=words, daemon=True)
         logging_it.start()
@@ -111,7 +111,8 @@ class Ending:
         os._exit(1)
 
     def _replace_watcher(self) -> None:
-        """By a thread: better than nothing, for it needs the interpreter."""
+        """Replace the dead watcher by a thread. It is better than nothing, although it needs the
+        interpreter."""
         with suppress(ChildProcessError):
             os.waitpid(self._watcher, 0)
         words = ("the watcher, process %d, has died: a disk that hangs may keep us", self._watcher)
@@ -134,4 +135,4 @@ def _is_ignored_hangup(number: int) -> bool:
 
 
 def _do_nothing(number: int, frame: object) -> None:
-    """The handler that has written to the pipe was not this one."""
+    """Do nothing. Python's C handler has written to the pipe before."""

@@ -1,4 +1,5 @@
-"""Starting a mount: check what can be checked, leave the terminal, wait until it answers."""
+"""Starting a mount: check what can be checked, leave the terminal, wait until the mount
+answers."""
 
 from __future__ import annotations
 
@@ -47,7 +48,7 @@ log = logging.getLogger(__name__)
 
 
 class Starting(NamedTuple):
-    """A daemon that was forked, and has not said yet that its mount answers."""
+    """A daemon that was forked, and has not reported yet that its mount answers."""
 
     mountpoint: str
     pid: int
@@ -55,10 +56,10 @@ class Starting(NamedTuple):
 
 
 def mount(options: MountOptions, timeout: float | None = None) -> None:
-    """Mount a volume; return when the mount answers, its daemon in the background.
+    """Mount a volume, and return when the mount answers, with its daemon in the background.
 
-    With ``foreground``, return when it has ended. Raises what kept it from
-    mounting. The calling process must have one thread and no store open.
+    With ``foreground``, return when the mount has ended. Raises what kept it from mounting. The
+    calling process must have one thread and no store open.
     """
     open_standard_files()
     options = check_options(options)
@@ -69,7 +70,7 @@ def mount(options: MountOptions, timeout: float | None = None) -> None:
 
 
 def start_daemon(options: MountOptions) -> Starting:
-    """Fork the daemon of a mount with checked options."""
+    """Fork the daemon of a mount. The options must have been checked."""
     with starting(f"{options.mountpoint}: cannot start a daemon"):
         reader, writer = os.pipe()
         try:
@@ -86,9 +87,9 @@ def start_daemon(options: MountOptions) -> Starting:
 
 
 def wait_for_mount(starting: Starting, timeout: float | None = None) -> None:
-    """Return when the mount answers; raise what its daemon died of.
+    """Return when the mount answers. Raises the error that its daemon died of.
 
-    Whoever does not wait any longer has no mount later on: the daemon is told to end.
+    If this caller stops waiting, no mount appears later: the daemon is told to end.
     """
     waiting = DaemonWait(starting.mountpoint, timeout, pid=starting.pid, then="; not mounted")
     with open(starting.pipe, "rb") as pipe:
@@ -103,7 +104,7 @@ def wait_for_mount(starting: Starting, timeout: float | None = None) -> None:
 
 
 def check_options(options: MountOptions) -> MountOptions:
-    """The options with absolute paths. UserError, MountError for what cannot work."""
+    """Check options, and make their paths absolute. UserError, MountError for what cannot work."""
     if options.bucket is not None:
         parse_bucket_address(options.bucket.address)
     else:
@@ -125,16 +126,17 @@ def check_options(options: MountOptions) -> MountOptions:
 
 
 def _check_store(options: MountOptions, mountpoint: str) -> str:
-    """The address of the store, absolute. MountError where store and mount lie in each other."""
+    """The absolute address of the store. MountError if the store and the mount lie in each
+    other."""
     local = find_local_path(options.store)
-    # Not resolved: what the address leads to is compared with what was opened.
+    # The address is not resolved, because what it leads to is compared with what was opened.
     store = options.store if local is None else os.path.abspath(local)
     _check_apart(mountpoint, os.path.realpath(store))
     return store
 
 
 def clear_dead_mount(mountpoint: str) -> None:
-    """Take away a mount of ours whose daemon died. MountError if it lives."""
+    """Take away a mount of ours whose daemon died. MountError if the daemon lives."""
     found = find_mount_point(mountpoint)
     if found is None or found.fs_type != FS_TYPE:
         return
@@ -143,14 +145,16 @@ def clear_dead_mount(mountpoint: str) -> None:
     check_empty(found)
     log.info("%s: taking away the mount of a daemon that died", mountpoint)
     for path in found.sockets:
-        remove_left_socket(path, found.user)  # before the kernel gives its number to another
+        # This comes before the kernel gives the number to another mount.
+        remove_left_socket(path, found.user)
     if not unmount(mountpoint, lazy=True):
         raise MountError(f"{mountpoint}: the dead mount there cannot be unmounted")
     clear_dead_mount(mountpoint)
 
 
 def _check_apart(mountpoint: str, store: str) -> None:
-    """A store below its own mount would wait for itself."""
+    """MountError if the store lies below the mount, where it would wait for itself, or the mount
+    in the store."""
     for inner, outer in ((mountpoint, store), (store, mountpoint)):
         if os.path.commonpath((inner, outer)) == outer and os.path.isabs(inner):
             raise MountError(f"{mountpoint}: the store {store} and the mount lie in each other")
@@ -160,7 +164,7 @@ def _check_apart(mountpoint: str, store: str) -> None:
 
 
 def _become_daemon(options: MountOptions, pipe: int) -> None:
-    """In the child: run the mount, tell the parent through the pipe, never return."""
+    """In the child: run the mount, report to the parent through the pipe, never return."""
     status = 1
 
     def tell(answer: bytes) -> None:
@@ -176,7 +180,8 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
 
     try:
         os.setsid()
-        os.environ[NAMED] = str(runtime_directory())  # where who started us looks for it
+        # The process that started us looks for the directory there.
+        os.environ[NAMED] = str(runtime_directory())
         os.chdir("/")
         _let_go_of_files({pipe, options.while_fd, options.sign_fd})
         _run_daemon(options, ready)
@@ -194,9 +199,10 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
 
 
 def _choose_log(options: MountOptions) -> Path:
-    """In the store's directory; in the runtime directory where that cannot be written.
+    """The log file: in the store's directory, or in the runtime directory if that cannot be
+    written.
 
-    Of buckets, which have no directory, among the user's notes.
+    Buckets have no directory, so their logs are beside the user's notes.
     """
     if options.bucket is not None:
         address = parse_bucket_address(options.bucket.address)
@@ -205,7 +211,7 @@ def _choose_log(options: MountOptions) -> Path:
     logs = Path(options.store) / "logs"
     there = logs if logs.exists() else logs.parent
     is_writable = os.access(there, os.W_OK, effective_ids=True)
-    name = options.full_name.replace("/", "@")  # no name of a volume has one
+    name = options.full_name.replace("/", "@")  # No volume's name contains an "@".
     return (logs if is_writable else runtime_directory() / "logs") / f"{name}.log"
 
 
@@ -214,7 +220,7 @@ def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     ending = Ending()
     tune_memory()
     ending.watch()
-    # Trio says so where signals were taken before it; ``Ending.begin`` takes them back.
+    # Trio warns if signals were taken before it. ``Ending.begin`` takes them back.
     warnings.filterwarnings("ignore", "It looks like Trio's signal handling code", RuntimeWarning)
     default = _choose_log(options)
     level = options.log_level or os.environ.get(LOG_LEVEL) or "info"
@@ -227,10 +233,11 @@ def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
 
 
 def _let_go_of_files(kept: set[int | None]) -> None:
-    """Every other descriptor is /dev/null from now on, those that were inherited too.
+    """Replace every descriptor except ``kept`` by /dev/null, inherited ones, too.
 
-    A lock or a pipe of who started us would be held as long as the mount lives.
-    The numbers stay taken: an object that closes its own later closes no other's.
+    Otherwise a lock or pipe of the process that started us would be held as long as the mount
+    lives. The numbers stay taken, so that an object that closes its own descriptor later does not
+    close another's.
     """
     null = os.open(os.devnull, os.O_RDWR)
     inherited = set(list_descriptors()) - {0, 1, 2, null, *kept}
@@ -242,7 +249,7 @@ def _let_go_of_files(kept: set[int | None]) -> None:
 
 
 def _unwrap(error: BaseException) -> BaseException:
-    """The one error that a group of tasks died of, where it is ours."""
+    """The one error of volfs that a group of tasks died of, else its first error."""
     if isinstance(error, BaseExceptionGroup):
         found = [_unwrap(inner) for inner in error.exceptions]
         return next((e for e in found if isinstance(e, VolfsError)), found[0])

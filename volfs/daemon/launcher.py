@@ -1,11 +1,10 @@
-"""A process that starts the daemons of mounts when it is asked to, until nobody can ask.
+"""A process that starts the daemons of mounts on request, until its owner ends.
 
-Its arguments are two descriptors: a socket, and the pidfd of its owner, the process
-that the mounts are for. Each message on the socket is a JSON list of
-``MountOptions`` with two descriptors: a pipe, which gets, when all these mounts
-answer or have failed, a list with null or a ``Failure`` for each; and the memory that
-these mounts have their signs in. Modules are loaded once for all, by a process that has
-one thread and no store open.
+Its arguments are two descriptors: a socket, and the pidfd of its owner, the process for which it
+mounts. Each message on the socket is a JSON list of ``MountOptions`` with two descriptors. The
+first is a pipe: when all these mounts answer or have failed, it gets a list with null or a
+``Failure`` for each. The second is the memory with the signs of these mounts. Modules are loaded
+once for all mounts, by a process that has one thread and no store open.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ def main() -> None:
                 break
             try:
                 _begin(requests, _check_whole(body, flags), given, owner)
-            except Exception:  # noqa: BLE001 - others are to be mounted all the same
+            except Exception:  # noqa: BLE001 - other requests must still be served
                 traceback.print_exc()
             for descriptor in given:
                 os.close(descriptor)
@@ -66,13 +65,14 @@ def _forget_the_dead() -> None:
 
 
 def _answer(body: bytes, pipe: int, owner: int, signs: int) -> NoReturn:
-    """In a process of its own: a mount that hangs keeps no other one waiting."""
+    """Start the mounts of one request and report. In a process of its own, so that a mount that
+    hangs keeps no other one waiting."""
     try:
         requests = decode_json(body, list[MountOptions])
         started = [_start(replace(one, while_fd=owner, sign_fd=signs)) for one in requests]
         with os.fdopen(pipe, "wb") as file:
             file.write(encode_json([_wait(one) for one in started]))
-    except BaseException:  # noqa: BLE001 - who waits for the answer finds it on the standard error
+    except BaseException:  # noqa: BLE001 - whoever waits for the answer finds it on standard error
         traceback.print_exc()
     finally:
         os._exit(0)
@@ -81,7 +81,7 @@ def _answer(body: bytes, pipe: int, owner: int, signs: int) -> NoReturn:
 def _start(options: MountOptions) -> Started:
     try:
         return start_daemon(check_options(options))
-    except Exception as error:  # noqa: BLE001 - the others are to be mounted all the same
+    except Exception as error:  # noqa: BLE001 - the other mounts must still be made
         return to_failure(error)
 
 

@@ -1,4 +1,4 @@
-"""A log that is written by a thread of its own: whoever logs never waits for a disk."""
+"""A log that a thread of its own writes, so that no caller waits for a disk."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 RECORDS_MAX = 10_000
-"""More are not kept while the log takes none; how many were lost is logged then."""
+"""The most records that are kept while the log accepts none. Later the number of lost records is
+logged."""
 PATIENCE = 1.0
-"""Seconds that the end waits for what is left to be written."""
+"""Seconds for which the end waits for the rest to be written."""
 Item = logging.LogRecord | threading.Event
 
 
 class QueuedHandler(logging.Handler):
-    """Hands records, formatted, to another handler in a thread.
+    """A handler that passes formatted records to another handler, in a thread.
 
-    What that one fails with is nobody's problem: there is no other place to say it.
+    Errors of the other handler are dropped, because there is no other place to report them.
     """
 
     def __init__(self, inner: logging.Handler) -> None:
@@ -38,13 +39,14 @@ class QueuedHandler(logging.Handler):
         self._put(record)
 
     def flush(self) -> None:
-        """Have everything written; not for long, for the disk may hang."""
+        """Write all records. Waits for a short time only, because the disk may hang."""
         written = threading.Event()
         self._queue.put(written)
         written.wait(PATIENCE)
 
     def _put(self, record: logging.LogRecord) -> None:
-        # Formatted here: what a record names may change, and a traceback keeps all of its frames.
+        # The record is formatted here, because what it names may change, and a traceback keeps all
+        # of its frames.
         line = copy.copy(record)
         line.msg, line.args = self.format(record), None
         line.exc_info = line.exc_text = line.stack_info = None
@@ -57,7 +59,8 @@ class QueuedHandler(logging.Handler):
                 item.set()
                 continue
             with suppress(Exception):
-                # Without its lock, which nobody else takes: the end shall not wait for it.
+                # The handler's lock is not taken. Nobody else needs it, and the end must not wait
+                # for it.
                 self._inner.emit(item)
 
 

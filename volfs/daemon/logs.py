@@ -1,4 +1,4 @@
-"""Where a daemon's log goes: a file that is rotated, syslog, or the journal."""
+"""The targets of a daemon's log: a file that is rotated, syslog, or the journal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from volfs.errors import InvalidError, UserError
 from volfs.model.text import show_line
 
 LOG_LEVEL = "VOLFS_LOG_LEVEL"
-"""Of the environment: the level of mounts that are given none, those of containers too."""
+"""The environment variable with the level of all mounts that are given none, those of containers
+included."""
 LEVELS = ("debug", "info", "warning", "error")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FILE_BYTES, FILES_KEPT = 4 << 20, 3
@@ -24,16 +25,16 @@ JOURNAL = "/run/systemd/journal/socket"
 
 
 class LineFormatter(logging.Formatter):
-    """A record is one line of printable characters; a traceback follows it, indented.
+    """A record becomes one line of printable characters. A traceback follows it, indented.
 
-    So nothing that a record names can look like another record, or reach a terminal.
-    What cannot be formatted is said to be so: a log never fails who writes to it.
+    Nothing that a record names can therefore look like another record, or control a terminal. A
+    record that cannot be formatted is shown as such, because logging must never fail its caller.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         try:
             record.message = show_line(record.getMessage())
-        except Exception as error:  # noqa: BLE001 - of whatever it is about
+        except Exception as error:  # noqa: BLE001 - any value in the record may raise
             record.message = f"(a record that cannot be shown: {type(error).__name__})"
         record.asctime = self.formatTime(record)
         return "\n  ".join((self.formatMessage(record), *self._iter_trace(record)))
@@ -45,7 +46,7 @@ class LineFormatter(logging.Formatter):
 
 
 class JournalHandler(logging.Handler):
-    """Records as datagrams of the journal's native protocol."""
+    """A handler that sends records as datagrams of the journal's native protocol."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,32 +61,34 @@ class JournalHandler(logging.Handler):
                 priority = 4 if record.levelno >= logging.WARNING else 6
             head = f"PRIORITY={priority}\nSYSLOG_IDENTIFIER=volfs\nMESSAGE\n".encode()
             self._socket.send(head + len(message).to_bytes(8, "little") + message + b"\n")
-        except Exception:  # noqa: BLE001 - as other handlers of Python's do
+        except Exception:  # noqa: BLE001 - other handlers of Python's do the same
             self.handleError(record)
 
 
 def start_log(target: str | None, level: str, default: Path, *, foreground: bool) -> None:
-    """Send the root logger's records to where the options say. UserError."""
+    """Send the root logger's records to the target that the options name. UserError."""
     if level not in LEVELS:
         raise InvalidError(f"log level {level!r}: use one of {', '.join(LEVELS)}")
     handler = _make_handler(target, default, foreground=foreground)
     queued = QueuedHandler(handler)
     queued.setFormatter(LineFormatter(FORMAT))
-    logging.raiseExceptions = False  # a full disk is not to be reported on the standard error
+    # Errors such as a full disk must not be reported on standard error.
+    logging.raiseExceptions = False
     root = logging.getLogger()
     root.addHandler(queued)
     root.setLevel(level.upper())
 
 
 def end_log() -> None:
-    """Have written what was logged, as far as the log takes it."""
+    """Write all logged records, as far as the target accepts them."""
     for handler in logging.getLogger().handlers:
         with suppress(Exception):
             handler.flush()
 
 
 def _check_link(path: Path) -> None:
-    """UserError for a symlink of another user: it may lead to what only we may write to."""
+    """UserError for a symlink of another user, because it may lead to a file that only we may
+    write."""
     owner = path.lstat().st_uid if path.is_symlink() else 0
     if owner not in (0, os.geteuid()):
         raise UserError(f"log to {path}: a symlink of user {owner}, which is not followed")

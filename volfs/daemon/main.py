@@ -1,6 +1,6 @@
-"""One mount from beginning to end: build the rooms, serve, commit, let go.
+"""One mount from beginning to end: build its parts, serve, commit, close.
 
-Runs after daemonising: LMDB environments must not cross a fork.
+This runs after daemonising, because LMDB environments must not cross a fork.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ log = logging.getLogger(__name__)
 
 FLUSH_INTERVAL = 1.0
 REQUESTS, NETWORK_REQUESTS = 99, 2000
-"""At a time. Those who close a network file system's files wait for a commit, and what that
-needs of the kernel must not wait for them."""
+"""The most requests at a time. A program that closes a file of a network file system waits for a
+commit, and the requests that the commit makes of the mount must not wait for that program."""
 THIN_EVERY = 256
-"""Commits."""
+"""Commits between two removals of old versions."""
 LAST_COMMIT = 60.0
-"""Seconds for which a mount waits for the one that was there before."""
+"""Seconds for which a mount waits for the last commit of the mount before it."""
 LOOK_AGAIN = 0.05
 
 
 class ServedVolume(Served):
-    """A volume's mount."""
+    """The mount of a volume."""
 
     service: MountControl
 
@@ -105,9 +105,9 @@ class ServedVolume(Served):
 
 
 async def run(options: MountOptions, ending: Ending, ready: Callable[[], None]) -> None:
-    """Mount, call ``ready`` when the mount answers, serve until it is gone.
+    """Mount, call ``ready`` when the mount answers, and serve until the mount is gone.
 
-    What cannot be mounted raises before ``ready`` is called.
+    Raises before ``ready`` is called if the mount cannot be made.
     """
     ending.begin()
     async with AsyncExitStack() as stack:
@@ -140,7 +140,8 @@ async def _build(options: MountOptions, stack: AsyncExitStack) -> ServedVolume:
 
 
 async def await_session(store: Store, volume: VolumeRecord, options: MountOptions) -> OpenSession:
-    """As ``open_session``, but the daemon that was at that place may be in its last commit."""
+    """As ``open_session``, but wait while the former daemon at that place may be in its last
+    commit."""
     deadline = trio.current_time() + LAST_COMMIT
     while True:
         try:
@@ -155,7 +156,7 @@ async def await_session(store: Store, volume: VolumeRecord, options: MountOption
 
 @contextmanager
 def _unless_new(store: Store, session: OpenSession) -> Iterator[None]:
-    """What fails before anything was written leaves no session behind."""
+    """Remove a new session if the block fails, because nothing was written yet."""
     try:
         yield
     except BaseException:
@@ -165,7 +166,7 @@ def _unless_new(store: Store, session: OpenSession) -> Iterator[None]:
 
 
 def _choose_interval(options: MountOptions, volume: VolumeRecord) -> float:
-    """Seconds between background commits; 0 is off."""
+    """Seconds between background commits; 0 means off."""
     said = (options.auto_commit, volume.auto_commit)
     return next((one for one in said if one is not None), options.auto_commit_else)
 
@@ -225,7 +226,8 @@ async def _flush_now_and_then(committer: Committer) -> None:
 
 
 async def _share_now_and_then(committer: Committer, sharing: Sharing) -> None:
-    """What a network file system's mount does besides what it is asked for."""
+    """Publish changes, settle, and remove old versions of a network file system, without being
+    asked."""
     thinned = 0
     while True:
         await trio.sleep(FLUSH_INTERVAL)
@@ -250,13 +252,14 @@ async def _commit_now_and_then(service: MountControl, interval: float) -> None:
 
 
 async def _finish(built: ServedVolume) -> None:
-    """Commit what is left and remove the session; what is not committed stays in it."""
+    """Commit what is left and remove the session. What is not committed stays in the session."""
     service = built.service
     built.session.forget_device()
-    built.committer.kernel = NO_KERNEL  # the mount is gone; its path is somebody else's now
+    # The mount is gone, and its path may be somebody else's now.
+    built.committer.kernel = NO_KERNEL
     try:
         stays = await _commit_last(built)
-    except Exception as error:  # noqa: BLE001 - who waits for the end is told
+    except Exception as error:  # noqa: BLE001 - whoever waits for the end gets the error
         service.last_error = to_own(error)
         log_error(f"last commit, the overlay {_say_left(built.session)}", error)
         built.session.note_place()
@@ -271,7 +274,8 @@ async def _finish(built: ServedVolume) -> None:
 
 
 async def _commit_last(built: ServedVolume) -> bool:
-    """Whether the overlay is to stay, although nothing went wrong."""
+    """Commit what is left, or discard it. Whether the overlay is to stay, although nothing has
+    failed."""
     committer, service = built.committer, built.service
     if committer.catalog is None or service.at_end == "discard":
         return False

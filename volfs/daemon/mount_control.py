@@ -1,4 +1,4 @@
-"""What can be asked of a running mount: status, commit, reload, unmount."""
+"""The requests to a running mount: status, commit, reload, renew, unmount."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 STORE_ANSWERS = 2.0
-"""Seconds for the store to say what a status has of it."""
+"""Seconds for the store to answer its part of a status."""
 
 
 class MountControl(Unmounting):
-    """One mount's answers."""
+    """The answers of one volume's mount."""
 
     operations: Operations
 
@@ -64,18 +64,20 @@ class MountControl(Unmounting):
         session: str,
         find_overlay: Callable[[], Path | None],
     ) -> None:
-        """``session`` is as ``identify_session`` says it; ``find_overlay`` tells where the
-        overlay's directory is by now, None if it was deleted."""
+        """``session`` is its id as ``identify_session`` makes it.
+
+        ``find_overlay`` finds the overlay's directory as it is now, None if it was deleted.
+        """
         super().__init__(operations, place, at_end)
         self.operations = operations
         self.committer = committer
         self.auto_commit = auto_commit
         self.pinned = pinned
-        """Whether it was asked for one version and shows no other."""
+        """Whether the mount shows one requested version and no other."""
         self.follows = committer.state.follows
-        """Whether it shows the newest version by itself, open files or not."""
+        """Whether the mount shows the newest version by itself, even while files are open."""
         self._asking = trio.CapacityLimiter(2)
-        """Threads of their own: those that a disk keeps are nobody else's."""
+        """Threads of their own, so that a disk that hangs takes no others."""
         self.session = session
         self.find_overlay = find_overlay
 
@@ -83,7 +85,7 @@ class MountControl(Unmounting):
         return await self.committer.bridge.run(call, *arguments)
 
     async def handle(self, request: Request) -> msgspec.Struct:
-        """Answer a request. Raises what the caller is to be told."""
+        """Answer a request. Raises what the caller is to get as an error."""
         match request.verb:
             case "status":
                 return await self.status()
@@ -121,7 +123,8 @@ class MountControl(Unmounting):
         )
 
     async def _find_named(self) -> VolumeRecord:
-        """The volume, which may have been renamed; as it was called where the store is silent."""
+        """The volume's record, which may have been renamed; the former one if the store does not
+        answer."""
         volume = self.committer.volume
         found = await self._ask_store(self.committer.store.refs.find_volume_by_id, volume.id)
         return found or volume
@@ -131,7 +134,8 @@ class MountControl(Unmounting):
         return head.version if head else None
 
     async def _ask_store(self, question: Callable[[str], T], about: str) -> T | None:
-        """None where the store does not say. Its disk may hang: the thread is left behind then."""
+        """The store's answer; None if there is none. If its disk hangs, the thread is left
+        behind."""
         with trio.move_on_after(STORE_ANSWERS):
             try:
                 return await trio.to_thread.run_sync(
@@ -162,7 +166,7 @@ class MountControl(Unmounting):
         return to_result(await self.commit(note))
 
     async def commit_changes(self) -> CommitResult:
-        """Publish what has changed, if anything has. Nobody has asked for it in words."""
+        """Publish changes, if there are any. Nobody has asked for this commit by name."""
         state = self.committer.state
         if state.overlay.is_clean:
             await self.committer.write_back()
@@ -209,8 +213,10 @@ class MountControl(Unmounting):
     # --- reload ----------------------------------------------------------
 
     async def reload(self, wait: float, *, touch: bool = False) -> ReloadResult:
-        """VolumeBusyError that names who has which file open; MountError where pinned, or where
-        there is nothing to ``touch``."""
+        """Show the newest version. VolumeBusyError that names open files and their processes.
+
+        MountError if the mount is pinned, or if there is nothing to ``touch``.
+        """
         if self.pinned:
             version = self.committer.state.view.head.version
             raise MountError(f"{self.mountpoint}: pinned at version {version}")
@@ -247,12 +253,13 @@ class MountControl(Unmounting):
             except StoreReplacedError as error:
                 if self.find_overlay() is None:
                     raise
-                # It can be committed nowhere from here; another mount can take it from there.
+                # The overlay can be committed nowhere from here, but another mount can take it
+                # over.
                 return "keep", StoreReplacedError(f"{error}; unmounted without a commit")
         return at_end, None
 
     async def _commit_rest(self) -> None:
-        """Commit what is left. Where nothing is, a damaged or lost store is no hindrance."""
+        """Commit what is left. If nothing is left, a damaged or lost store is no obstacle."""
         committer = self.committer
         if not committer.state.read_only:
             await committer.write_back()
@@ -261,7 +268,7 @@ class MountControl(Unmounting):
 
     async def save_at_signal(self) -> None:
         with surviving("recording the overlay at the end"):
-            await self.committer.flush()  # should the commit hang
+            await self.committer.flush()  # The commit may hang.
         with surviving("commit at the end"):
             if self.at_end == "commit":
                 await self._commit_rest()

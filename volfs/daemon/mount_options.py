@@ -1,4 +1,4 @@
-"""What a mount can be asked for. The command line and the Python API fill it in."""
+"""The options of a mount. The command line and the Python API fill them in."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ AtEnd = Literal["commit", "keep", "discard"]
 
 @dataclass(frozen=True, slots=True)
 class BucketPlan:
-    """The bucket of a mount: all that a daemon needs to open it. Secrets are in no repr.
+    """The bucket of a mount: all that a daemon needs to open it. No repr shows its secrets.
 
-    It goes to a daemon by ``fork`` or through the launcher's socket, never by arguments.
+    It reaches a daemon by ``fork`` or through the launcher's socket, never by arguments.
     """
 
     address: str
-    """As ``volfs.buckets.address`` takes it; without secrets."""
+    """The address as ``volfs.buckets.address`` takes it, without secrets."""
     secret: dict[str, str] | None = field(default=None, repr=False)
-    """The values of a Secret. Credentials in it are the only ones that are looked at."""
+    """The values of a Secret. If it has credentials, no others are looked for."""
     environ: dict[str, str] | None = field(default=None, repr=False)
-    """The environment for credentials, endpoint and region; None: the daemon's own."""
+    """The environment with credentials, endpoint and region; None: the daemon's own."""
     profile: str | None = None
     role_arn: str | None = None
     unsigned: bool = False
     requester_pays: bool = False
     metadata_ttl: float = 1.0
-    """Seconds for which listings are believed."""
+    """Seconds for which a listing is trusted."""
     deadline: float = 60.0
-    """Seconds after which a request that got no answer fails."""
+    """Seconds after which a request without an answer fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class MountOptions:
-    """What a mount is asked to be, not checked yet (``launch.check_options`` does)."""
+    """What a mount is asked to be. ``launch.check_options`` checks it later."""
 
     store: str
     volume: str
@@ -43,35 +43,37 @@ class MountOptions:
     foreground: bool = False
     read_only: bool = False
     at: str | None = None
-    """A version, as ``volume/history.py`` names them: the mount is pinned there, read-only."""
+    """A version, as ``volume/history.py`` names them. The mount is pinned there, and read-only."""
     sub_path: str | None = None
     allow_other: bool = False
     nonempty: bool = False
     auto_commit: float | None = None
     """Seconds between background commits; None: the volume's default; 0: off."""
     auto_commit_else: float = 0.0
-    """The same, where neither this mount nor the volume says."""
+    """The same interval, if neither this mount nor the volume has one."""
     adopt: str | None = None
-    """The session whose overlay is brought to this place, by name."""
+    """The name of the session whose overlay is brought to this place."""
     at_end: AtEnd = "commit"
-    """What becomes of changes at an end that does not say: with ``keep``, a left overlay."""
+    """What becomes of changes at an end that does not say. With ``keep`` they stay as an
+    overlay."""
     while_fd: int | None = None
-    """An inherited descriptor: the mount ends when it becomes readable, as a pidfd does."""
+    """An inherited descriptor. The mount ends when it becomes readable, as a pidfd does."""
     sign_fd: int | None = None
-    """An inherited descriptor of memory: the byte ``sign_at`` is the mount's ``Overlay.sign``."""
+    """An inherited descriptor of memory. Its byte ``sign_at`` is the mount's ``Overlay.sign``."""
     sign_at: int = 0
     log: str | None = None
-    """A file, ``syslog`` or ``journald``; None: ``log`` in the session's directory."""
+    """A file, ``syslog`` or ``journald``; None: a file in the store's ``logs`` directory, as
+    ``launch`` chooses it."""
     log_level: str | None = None
-    """None: what ``VOLFS_LOG_LEVEL`` says, or else ``info``."""
+    """The level; None: that of ``VOLFS_LOG_LEVEL``, else ``info``."""
     environment: str = MAIN
-    """Of the volume's name."""
+    """The environment of the volume's name."""
     bucket: BucketPlan | None = None
-    """What is mounted instead of a volume; store and volume are empty then."""
+    """The bucket that is mounted instead of a volume. Store and volume are empty then."""
 
     @property
     def full_name(self) -> str:
-        """The volume's, with its environment where that is not ``main``."""
+        """The volume's name, with its environment if that is not ``main``."""
         return join_name(self.environment, self.volume)
 
     @property

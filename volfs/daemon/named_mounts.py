@@ -1,9 +1,9 @@
-"""Which mounts a command means: by a mount point, or by a volume's name in a store.
+"""The mounts that a command means: by a mount point, or by a volume's name in a store.
 
-A name is the name of a volume in one environment of one store. The sessions of that
-store say which mounts the volume has, by the device numbers of these; what other stores
-and environments have mounted under the same name is never asked. A mount point needs
-neither (docs/decisions/0026).
+A name is the name of a volume in one environment of one store. The sessions of that store say
+which mounts the volume has, by their device numbers. Mounts of the same name from other stores and
+environments are never asked. A mount point needs neither store nor environment
+(docs/decisions/0026).
 """
 
 from __future__ import annotations
@@ -38,17 +38,18 @@ from volfs.volume.volumes import list_environments_of
 PATIENCE = 2.0
 """Seconds for a store's directory to be read."""
 Seen = dict[tuple[int, int], list[MountClient]]
-"""The mounts that this process sees, by device: one may be at several places."""
+"""The mounts that this process sees, by device. A mount may be at several places."""
 
 
 class FoundMount(NamedTuple):
-    """A mount that this process sees, and the session of the store that says whose it is."""
+    """A mount that this process sees, and the session of the store that has it."""
 
     client: MountClient
     session: SessionInfo
 
     def check(self) -> MountStatus:
-        """What its daemon says. MountError if none answers, or one that has another session."""
+        """The status from the mount's daemon. MountError if none answers, or if it has another
+        session."""
         said = self.client.status()
         if not _has(said, self.session):
             raise MountError(f"{self.client.mount.path}: another mount by now, of {said.store}")
@@ -56,12 +57,13 @@ class FoundMount(NamedTuple):
 
 
 def find_volume_mounts(store: Store, volume: VolumeRecord) -> list[FoundMount]:
-    """Those of a volume that this process sees, each once; dead ones too. StoreError, DataError."""
+    """The mounts of a volume that this process sees, each once, dead ones too. StoreError,
+    DataError."""
     return _find_mounts(list_volume_sessions(store, volume))
 
 
 def get_session_mount(session: SessionInfo) -> FoundMount:
-    """The mount of a session. NotFoundError where this process sees none."""
+    """The mount of a session. NotFoundError if this process sees none."""
     found = _find_mounts([session])
     if not found:
         raise NotFoundError(f"{session.mountpoint}: no mount of {session.name} is seen there")
@@ -71,17 +73,16 @@ def get_session_mount(session: SessionInfo) -> FoundMount:
 def get_target(target: str, store: str, environment: str = MAIN) -> MountClient:
     """The one living mount that a command's argument means.
 
-    ``store`` is the address in force, ``environment`` the one that names belong to.
-
-    A word without a slash may be a volume's name, or a mount point in the working
-    directory. NotFoundError if there is none; MountError if it is not the only one.
+    ``store`` is the address in use, ``environment`` the one of the names. A word without a slash
+    may be a volume's name, or a mount point in the working directory. NotFoundError if there is no
+    such mount; MountError if there are several.
     """
     named = _resolve(target, store, environment)
     return named if isinstance(named, MountClient) else named.get_only()
 
 
 def find_targets(target: str, store: str, environment: str = MAIN) -> list[MountClient]:
-    """As ``get_target``, but all mounts of a volume, dead ones too: at least one."""
+    """As ``get_target``, but all mounts of a volume, dead ones too, and at least one."""
     named = _resolve(target, store, environment)
     if isinstance(named, MountClient):
         return [named]
@@ -91,9 +92,9 @@ def find_targets(target: str, store: str, environment: str = MAIN) -> list[Mount
 
 
 def list_known_sessions(store: str) -> dict[tuple[int, int], SessionInfo]:
-    """Those in the directory of a store, which is not opened, by their mounts' devices.
+    """The sessions in the directory of a store, which is not opened, by their mounts' devices.
 
-    What there is to know of mounts that do not answer. It may be incomplete.
+    This is all that can be known of mounts that do not answer. It may be incomplete.
     """
     known: list[SessionInfo] = []
 
@@ -104,7 +105,7 @@ def list_known_sessions(store: str) -> dict[tuple[int, int], SessionInfo]:
 
     reading = Thread(target=read, daemon=True)
     reading.start()
-    reading.join(PATIENCE)  # the directory may hang
+    reading.join(PATIENCE)  # The directory may hang.
     living_last = sorted(known, key=lambda session: session.alive)
     return {session.device: session for session in living_last if session.device}
 
@@ -119,10 +120,10 @@ class _NamedVolume(NamedTuple):
     sessions: Sequence[SessionInfo] = ()
     mounts: Sequence[FoundMount] = ()
     elsewhere: Sequence[str] = ()
-    """The other environments in which it is a volume."""
+    """The other environments that have a volume of this name."""
 
     def get_only(self) -> MountClient:
-        """Its living mount, which has answered."""
+        """The only living mount of the volume. It has answered."""
         living = [mount for mount in self.mounts if mount.session.alive]
         living = [m for m in living if not m.client.mount.is_private] or living
         if not living:
@@ -134,7 +135,7 @@ class _NamedVolume(NamedTuple):
         return living[0].client
 
     def explain(self) -> NotFoundError:
-        """Why there is no living mount."""
+        """The error that says why there is no living mount."""
         what = "mounted volume" if self.volume else "volume"
         where = "" if self.environment == MAIN else f" in environment '{self.environment}'"
         hints = (*self._hint_at_own(), *self._hint_at_environments(), *self._hint_at_others())
@@ -168,7 +169,7 @@ class _NamedVolume(NamedTuple):
 
 
 def may_be_name(target: str) -> bool:
-    """Whether an argument can be a volume's name: else it is a path, and needs no store."""
+    """Whether an argument can be a volume's name. If not, it is a path, and needs no store."""
     return "/" not in target and target not in ("", ".", "..")
 
 
@@ -192,7 +193,7 @@ def _resolve(target: str, store: str, environment: str) -> MountClient | _NamedV
 
 
 def _check_not_namesake(mount: MountPoint, word: str, environment: str) -> None:
-    """MountError where it shows a volume of that name, but of an environment not in force."""
+    """MountError if a mount shows a volume of that name from an environment that is not in use."""
     where, name = split_name(mount.source)
     if name == word and (where or MAIN) != environment:
         raise MountError(
@@ -207,7 +208,8 @@ def _find_here(word: str) -> MountClient | None:
 
 
 def _look_up(word: str, url: str, environment: str, *, may_lack: bool) -> _NamedVolume:
-    """NotAStoreError, unless it may lack; StoreError, DataError."""
+    """Look a word up in a store. NotAStoreError, unless the store ``may_lack``; StoreError,
+    DataError."""
     try:
         store = open_store(url)
     except NotAStoreError:
@@ -232,7 +234,7 @@ def _find_volume(store: Store, name: str, environment: str) -> VolumeRecord | No
 
 @contextmanager
 def _named_only(word: str) -> Iterator[None]:
-    """An error of the store says that only the name needed it."""
+    """Add to an error of the store that only the name needed the store."""
     try:
         yield
     except (StoreError, DataError, NotAStoreError) as error:
@@ -266,7 +268,8 @@ def _is_at(client: MountClient, session: SessionInfo) -> bool:
 
 
 def _ask_for_older(session: SessionInfo, seen: Seen) -> MountClient | None:
-    """The mount of a daemon that has not noted its device; one that does not answer is none."""
+    """The mount of a daemon that has not noted its device. One that does not answer does not
+    count."""
     for clients in seen.values():
         for client in clients:
             if client.mount.source == session.volume and _is_at(client, session):
@@ -278,7 +281,8 @@ def _ask_for_older(session: SessionInfo, seen: Seen) -> MountClient | None:
 
 
 def _has(said: MountStatus, session: SessionInfo) -> bool:
-    """Whether a daemon that says so has this very session, and not one that was copied from it."""
+    """Whether a daemon with this status has this very session, and not one that was copied from
+    it."""
     if said.session:
         try:
             return said.session == identify_session(session.path)
@@ -289,7 +293,7 @@ def _has(said: MountStatus, session: SessionInfo) -> bool:
 
 
 def _is_store_of(url: str, session: SessionInfo) -> bool:
-    """Whether the session's directory is in that store, or named by a lease of it."""
+    """Whether the session's directory is in that store, or is only named by a lease of it."""
     inner = Path(url) / SESSIONS / session.path.name
     try:
         return inner.samefile(session.path)

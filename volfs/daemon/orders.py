@@ -1,17 +1,17 @@
-"""When a daemon that was told to end has to be ended. Pure: times are given."""
+"""When a daemon that was told to end has to be killed. Pure: times are given."""
 
 from __future__ import annotations
 
 WITHIN = 7.0
-"""Seconds from the first order to giving up."""
+"""Seconds from the first order until the daemon is given up."""
 ONE_ORDER = 1.0
-"""Seconds in which signals count once: where every process of a container is sent one,
-its init process passes its own on."""
+"""Seconds in which all signals count as one order. If every process of a container is sent one,
+its init process passes its own on, too."""
 HUNG, TOLD_TWICE = "hung at its end", "told twice to end"
 
 
 class Orders:
-    """The orders to end that one process got."""
+    """The orders to end that one process has received."""
 
     def __init__(self) -> None:
         self._first: float | None = None
@@ -22,7 +22,7 @@ class Orders:
         return self._first is not None
 
     def receive(self, now: float) -> bool:
-        """One has come; whether it is the first."""
+        """Take one order. Whether it is the first."""
         if self._first is None:
             self._first = now
             return True
@@ -36,5 +36,5 @@ class Orders:
         return HUNG if self._first is not None and now - self._first >= WITHIN else None
 
     def seconds_left(self, now: float) -> float | None:
-        """Until there is a reason if nothing else happens; None before the first order."""
+        """Seconds until there is a reason if nothing else happens; None before the first order."""
         return None if self._first is None else max(0.0, self._first + WITHIN - now)

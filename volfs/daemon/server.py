@@ -1,4 +1,5 @@
-"""The control server of a mount: requests over its unix socket, answered by ``Service``."""
+"""The control server of a mount, which takes requests over a unix socket and passes them to a
+handler."""
 
 from __future__ import annotations
 
@@ -29,21 +30,22 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 10.0
 LAST_ANSWERS = 2.0
-"""Seconds after the end for what can still be said then."""
+"""Seconds after the end in which other answers can still be given."""
 TOLD_IN_ANY_CASE = ("commit", "unmount")
-"""Who asks for these waits for what became of data, however long the end takes. The kernel,
-for one, takes seconds to forget a million inodes when all else is done."""
+"""Requests whose callers wait for the fate of data. They are answered however long the end takes:
+the kernel, for example, takes seconds to forget a million inodes when everything else is done."""
 CONNECTIONS = 64
-"""Open at once; for whoever comes then, the one hangs up that is longest at half a request."""
+"""The most open connections. For a new one, the connection that has waited longest with half a
+request is closed."""
 ANSWER_TIMEOUT = 60.0
-"""For a client to read it."""
+"""Seconds for a client to read its answer."""
 LOOK_AGAIN = 0.2
-"""Seconds after an error, before more is accepted."""
+"""Seconds after an error until connections are accepted again."""
 Handle = Callable[[Request], Awaitable[msgspec.Struct]]
 
 
 def listen(path: Path) -> trio.SocketListener:
-    """A listening socket that only its owner can reach; replaces one that was left behind."""
+    """A listening socket that only its owner can reach. It replaces one that was left behind."""
     return make_listener(Bound(path))
 
 
@@ -52,12 +54,14 @@ def make_listener(bound: Bound) -> trio.SocketListener:
 
 
 class _Room:
-    """Room for so many connections. Where there is none, half requests have to go first."""
+    """Room for ``size`` connections. If there is none, connections with half a request go
+    first."""
 
     def __init__(self, size: int) -> None:
         self._free = trio.Semaphore(size)
         self._receiving: dict[trio.CancelScope, None] = {}
-        """Since when they wait for the rest of a request: the longest first."""
+        """The scopes of connections that wait for the rest of a request, the longest wait
+        first."""
 
     async def take(self) -> None:
         if not self._free.value and self._receiving:
@@ -69,7 +73,8 @@ class _Room:
 
     @contextmanager
     def receiving(self) -> Iterator[None]:
-        """TooSlowError if the block takes too long, or others need the room."""
+        """Limit a block that receives a request. TooSlowError if it takes too long, or others need
+        the room."""
         with trio.fail_after(REQUEST_TIMEOUT) as scope:
             self._receiving[scope] = None
             try:
@@ -81,9 +86,9 @@ class _Room:
 async def _accept_for_ever(
     listener: trio.SocketListener, room: _Room, hand_on: Callable[[trio.SocketStream], None]
 ) -> None:
-    """Hand on each connection when there is room for it; an error only delays the next.
+    """Hand on each connection when there is room for it. An error only delays the next one.
 
-    Where no descriptor is free, say, it is one for as long as that lasts, and logged once.
+    A lasting error, for example that no descriptor is free, is logged once.
     """
     failing = False
     async with listener:
@@ -91,7 +96,7 @@ async def _accept_for_ever(
             try:
                 hand_on(await _accept(listener, room))
                 failing = False
-            except Exception as error:  # noqa: BLE001 - other clients are to be served
+            except Exception as error:  # noqa: BLE001 - other clients must still be served
                 if not failing:
                     log_error("accepting control requests", error)
                 failing = True
@@ -114,7 +119,7 @@ async def serve(
     finished: trio.Event,
     connections: int = CONNECTIONS,
 ) -> None:
-    """Answer requests until ``finished``; those under way then have a moment to be answered.
+    """Answer requests until ``finished``. Requests under way then have a moment to be answered.
 
     Commits and unmounts are answered whenever they are done.
     """
@@ -139,7 +144,8 @@ async def serve(
 
 
 class _End:
-    """After the end there is a moment for what waits, but for what is told in any case."""
+    """The end of serving. After it, requests have a moment, except those that are answered in any
+    case."""
 
     def __init__(self) -> None:
         self._scopes: set[trio.CancelScope] = set()
@@ -152,9 +158,9 @@ class _End:
 
     @contextmanager
     def limited(self) -> Iterator[None]:
-        """For a block that the end cuts off after a moment."""
+        """Limit a block, which the end cuts off after a moment."""
         scope = trio.CancelScope()
-        if self._has_come:  # and it was accepted right before
+        if self._has_come:  # The connection was accepted right before the end.
             scope.deadline = trio.current_time() + LAST_ANSWERS
         self._scopes.add(scope)
         try:
@@ -178,13 +184,14 @@ async def _answer(stream: trio.SocketStream, handle: Handle, room: _Room, end: _
 async def _make_answer(
     stream: trio.SocketStream, handle: Handle, room: _Room, end: _End
 ) -> bytes | None:
-    """What the caller is told, whatever goes wrong; None if it has gone, or is cut off."""
+    """The answer to the caller, whatever fails; None if the caller has gone, or is cut off."""
     try:
         lasting = None
         with end.limited():
             with room.receiving():
                 request = await _receive(stream)
-            _check_peer(stream)  # now: hanging up on what was not read would lose the answer
+            # This comes after the read: a hang-up before it would lose the answer.
+            _check_peer(stream)
             if request.verb not in TOLD_IN_ANY_CASE:
                 return _encode_result(await handle(request))
             lasting = request

@@ -1,4 +1,4 @@
-"""Serving one mount, whatever it is a mount of: mount, answer, leave when asked, let go."""
+"""Serving one mount of any kind: mount, answer, leave when asked, close."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from volfs.fuse.mounting import serve as serve_fuse
 log = logging.getLogger(__name__)
 
 REQUESTS = 99
-"""At a time."""
+"""The most requests at a time."""
 
 
 class Served(ABC):
-    """The rooms of one mount, built and ready to be served."""
+    """The parts of one mount, built and ready to be served."""
 
     def __init__(self, options: MountOptions, operations: Mountable, service: Unmounting) -> None:
         self.options = options
@@ -41,7 +41,7 @@ class Served(ABC):
     @property
     @abstractmethod
     def source(self) -> str:
-        """What the mount table says is mounted."""
+        """The source that the mount table shows."""
 
     @property
     @abstractmethod
@@ -49,25 +49,26 @@ class Served(ABC):
 
     @abstractmethod
     def drop_new(self) -> None:
-        """The mount has failed before it began: leave nothing that began with it."""
+        """Remove everything that was made for this mount, because it has failed before it
+        began."""
 
     @abstractmethod
     def note_device(self, device: tuple[int, int]) -> None:
-        """The kernel has mounted it under this number."""
+        """Note the device number under which the kernel has mounted it."""
 
     @abstractmethod
     def start_background(self, nursery: trio.Nursery) -> None:
-        """Begin what is done besides what the kernel asks for."""
+        """Start the tasks that do more than answer the kernel."""
 
     @abstractmethod
     async def finish(self) -> None:
-        """The mount is gone: save what is left, and say what stays. Raises nothing."""
+        """Save what is left, and log what stays, because the mount is gone. Raises nothing."""
 
 
 async def serve_mount(
     built: Served, stack: AsyncExitStack, ending: Ending, ready: Callable[[], None]
 ) -> None:
-    """Mount, call ``ready`` when the mount answers, serve until it is gone."""
+    """Mount, call ``ready`` when the mount answers, and serve until the mount is gone."""
     options = built.options
     request = MountRequest(
         options.mountpoint, built.source, built.is_read_only, options.allow_other
@@ -99,7 +100,8 @@ def _unless_failed(built: Served) -> Iterator[None]:
 
 
 def _make_exit(service: Unmounting) -> Callable[[object, object, object], None]:
-    """What lets go of the session; a mount that this process failed to serve goes with it."""
+    """Make the exit that closes the session. It also takes away a mount that this process failed
+    to serve."""
 
     def leave(kind: object, error: object, trace: object) -> None:
         close()
@@ -124,7 +126,8 @@ def _begin(place: Whereabouts, request: MountRequest) -> None:
 async def _serve(
     built: Served, servers: trio.Nursery, ending: Ending, ready: Callable[[], None]
 ) -> None:
-    """Serve the kernel until it is gone; the control server, in ``servers``, outlives it."""
+    """Serve the kernel until the mount is gone. The control server, in ``servers``, outlives
+    it."""
     service = built.service
     async with trio.open_nursery() as nursery:
 
@@ -134,7 +137,7 @@ async def _serve(
             nursery.cancel_scope.cancel()
 
         nursery.start_soon(serve_kernel)
-        await trio.to_thread.run_sync(service.place.anchor.drain)  # it answers
+        await trio.to_thread.run_sync(service.place.anchor.drain)  # The mount answers now.
         raise_read_ahead(service.device)
         make_runtime_directory()
         service.socket = Bound(socket_path(service.device))
@@ -150,7 +153,7 @@ async def _serve(
 
 
 async def _leave_when_asked(service: Unmounting, ending: Ending) -> None:
-    """End as ``volfs umount`` does, but without anybody to tell what went wrong."""
+    """End as ``volfs umount`` does, but with no caller to tell what failed."""
     await ending.asked.wait()
     log.info("ending on a signal")
     with surviving("ending on a signal"):
@@ -158,7 +161,8 @@ async def _leave_when_asked(service: Unmounting, ending: Ending) -> None:
 
 
 async def _let_go_when_nowhere(place: Whereabouts) -> None:
-    """Nothing of ours keeps a mount that was unmounted; open files and containers may."""
+    """Close the anchor once the mount is mounted nowhere, so that nothing of ours keeps it. Open
+    files and containers may."""
     await wait_until_nowhere(place.device)
     await trio.to_thread.run_sync(place.anchor.close)
 

@@ -1,7 +1,7 @@
-"""What a process inherits from its starter, and a daemon cannot live with.
+"""What a process inherits from its starter and a daemon cannot live with.
 
-Limits, signals that are blocked or ignored, a umask, standard files that are closed. What
-may be put right is put right; what may not is said before anything is mounted.
+These are limits, signals that are blocked or ignored, a umask, and standard files that are closed.
+What can be corrected is corrected. The rest is reported before anything is mounted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PRIVATE = 0o077
 
 
 class Need(NamedTuple):
-    """A limit of the kernel, and what a mount cannot do without."""
+    """A limit of the kernel, and the least value that a mount needs."""
 
     limit: int
     least: int
@@ -46,15 +46,17 @@ IGNORED = (
     signal.SIGTTOU,
     *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
 )
-"""Nobody who sends one of these to a daemon asks it to end, which is what they do."""
+"""Signals that nobody sends to a daemon as an order to end, though ending is what they do."""
 
 
 def settle_in() -> None:
-    """Make of this process what a daemon needs. By its first thread, before it has others."""
+    """Set this process up as a daemon needs it. Called by its first thread, before it has
+    others."""
     os.umask(PRIVATE)
     for number in IGNORED:
         signal.signal(number, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, no child could be waited for
+    # While it is ignored, no child could be waited for.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -63,7 +65,8 @@ def settle_in() -> None:
 
 
 def check_limits() -> None:
-    """Raise what limits are too low, as far as we may. MountError for the first that stays."""
+    """Raise limits that are too low, as far as we may. MountError for the first that stays too
+    low."""
     for need in NEEDS:
         if not _suffices(need.limit, need.least):
             _raise(need)
@@ -81,7 +84,7 @@ def _suffices(limit: int, least: int) -> bool:
 
 
 def _raise(need: Need) -> None:
-    """To what is allowed, or beyond it, as root may."""
+    """Raise a limit to what is allowed, or beyond it, as root may."""
     _, hard = resource.getrlimit(need.limit)
     for wanted in ((hard, hard), (need.least, max(hard, need.least))):
         with suppress(ValueError, OSError):
@@ -89,14 +92,15 @@ def _raise(need: Need) -> None:
 
 
 _NOWHERE = (os.O_WRONLY, os.O_RDONLY, os.O_RDWR)
-"""How 0, 1 and 2 are opened where they are closed."""
+"""The ways to open 0, 1 and 2 if they are closed."""
 
 
 def open_standard_files() -> None:
-    """What is closed of 0, 1 and 2 leads nowhere: else a pipe or a store would have the number.
+    """Open /dev/null for each of 0, 1 and 2 that is closed; otherwise a pipe or a store would get
+    its number.
 
-    Reading from 0 and writing to 1 fail, as they do where these are closed: nothing that
-    was asked for is taken as empty or lost without a word. What is said on 2 is dropped.
+    Reading from 0 and writing to 1 then fail, as they do if these are closed, so no input is taken
+    as empty and no output is lost in silence. Output on 2 is dropped.
     """
     for number, access in enumerate(_NOWHERE):
         try:
@@ -110,7 +114,7 @@ def open_standard_files() -> None:
 
 @contextmanager
 def starting(what: str) -> Iterator[None]:
-    """What a machine refuses at a start, as one line."""
+    """Raise what a machine refuses at a start as a MountError of one line."""
     try:
         yield
     except (OSError, MemoryError, RuntimeError) as error:
@@ -118,7 +122,8 @@ def starting(what: str) -> Iterator[None]:
 
 
 def to_mount_error(error: BaseException, what: str = "") -> BaseException:
-    """MountError for processes, threads, memory and files that are not to be had."""
+    """A MountError for processes, threads, memory and files that cannot be had; else the error
+    itself."""
     if isinstance(error, VolfsError):
         return error
     if isinstance(error, OSError) and error.strerror:

@@ -1,8 +1,8 @@
-"""What outlived a container's process: its other processes, which the kernel does not end with it.
+"""The processes that outlive a container's first process, because the kernel does not end them
+with it.
 
-They are those in the mount namespaces that have the mount at another place than
-the host does. A copy of the host's mounts, another container's or a service's,
-has it at the private one.
+They are in the mount namespaces that have the mount at another place than the host does. A copy of
+the host's mounts, in another container or a service, has it at the private place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PATIENCE = 5.0
 
 
 def kill_survivors(mountpoint: str, device: tuple[int, int]) -> None:
-    """SIGKILL to all of them, until there are none, or some will not die. Blocking."""
+    """Kill all survivors, until there are none or some do not die. Blocking."""
     kill_all(lambda: _iter_survivors(mountpoint, device), PATIENCE)
 
 
@@ -39,6 +39,6 @@ def _is_shown(pid: int, mountpoint: str, device: tuple[int, int]) -> bool:
         mounts = list_mount_points(pid)
     except OSError:
         return False
-    # Whoever sees our directories at another path still sees their two random names.
+    # A process that sees our directories at another path still sees their last two, random names.
     private = Path(mountpoint).parts[-2:]
     return any(m.device == device and Path(m.path).parts[-2:] != private for m in mounts)

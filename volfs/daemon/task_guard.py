@@ -1,7 +1,7 @@
-"""What goes wrong in one task of a daemon does not end the others, nor the mount.
+"""The guard around tasks of a daemon: an error in one does not end the others, nor the mount.
 
-Every task and thread of a daemon does its work within ``surviving``, as every handler
-of the kernel's requests does within ``fuse/request_guard.py``.
+Every task and thread of a daemon does its work within ``surviving``, as every handler of the
+kernel's requests does within ``fuse/request_guard.py``.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def surviving(what: str) -> Iterator[None]:
-    """Whatever the block raises is logged, and the caller goes on. Cancellation is not held up."""
+    """Log whatever the block raises, and let the caller go on. Cancellation passes through."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - this is the place for it
+    except Exception as error:  # noqa: BLE001 - a guard catches everything
         log_error(what, error)
     except BaseExceptionGroup as group:
         failed, rest = group.split(Exception)
@@ -32,7 +32,7 @@ def surviving(what: str) -> Iterator[None]:
 
 
 def log_error(what: str, error: BaseException) -> None:
-    """One line for what volfs raises on purpose, the traceback of anything else."""
+    """Log one line for an error of volfs, and the traceback of any other."""
     with suppress(Exception):
         if isinstance(error, VolfsError):
             log.error("%s: %s", what, describe_error(error))
@@ -41,7 +41,7 @@ def log_error(what: str, error: BaseException) -> None:
 
 
 def to_own(error: Exception) -> VolfsError:
-    """What a client can be told of any error."""
+    """The error that a client gets for any error."""
     if isinstance(error, VolfsError):
         return error
     return MountError(f"{type(error).__name__}: {describe_error(error)}")

@@ -1,4 +1,4 @@
-"""The end of a mount that is asked for, by a client or a signal, whatever it is a mount of."""
+"""The end of a mount of any kind that a client or a signal asks for."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ from volfs.model.names import show_path
 from volfs.model.text import show
 
 COPIES = 0.2
-"""Seconds for the kernel to say that a mount is gone; else a mount namespace has a copy of it."""
+"""Seconds for the mount to end after an unmount. If it does not, another mount namespace has a
+copy of it."""
 LAST_USERS = 2.0
 
 
 class Unmounting(ABC):
-    """One mount's end. ``at_end``: what becomes of its changes."""
+    """The end of one mount. ``at_end`` says what becomes of its changes."""
 
     def __init__(self, operations: Mountable, place: Whereabouts, at_end: AtEnd = "commit") -> None:
         self.operations = operations
@@ -39,7 +40,7 @@ class Unmounting(ABC):
         self.socket: Bound | None = None
         self.at_end = at_end
         self.left = ""
-        """The overlay that stays, by name, once ``finished``."""
+        """The name of the overlay that stays, once ``finished``."""
         self._unmounting = trio.Lock()
         self.finished = trio.Event()
         self.last_error: VolfsError | None = None
@@ -51,12 +52,12 @@ class Unmounting(ABC):
 
     @property
     def mountpoint(self) -> str:
-        """Where the mount is by now."""
+        """The present place of the mount."""
         return self.place.path
 
     @abstractmethod
     async def handle(self, request: Request) -> msgspec.Struct:
-        """Answer a request. Raises what the caller is to be told."""
+        """Answer a request. Raises what the caller is to get as an error."""
 
     @abstractmethod
     async def run(self, call: Callable[..., Any], *arguments: object) -> Any:
@@ -64,16 +65,17 @@ class Unmounting(ABC):
 
     @abstractmethod
     async def save(self, at_end: AtEnd) -> tuple[AtEnd, VolfsError | None]:
-        """Before the unmount: save what is to be saved. How it ends now, and what to say of it."""
+        """Save what is to be saved before the unmount. Returns how the mount ends now, and an
+        error to report after it."""
 
     @abstractmethod
     async def save_at_signal(self) -> None:
-        """The same where nobody can be told; raises nothing."""
+        """Save as for an unmount, but with nobody to tell. Raises nothing."""
 
     # --- asked for -------------------------------------------------------
 
     async def unmount(self, request: Request) -> UnmountResult:
-        """Save, then unmount. MountError where somebody still uses the mount."""
+        """Save, then unmount. MountError if somebody still uses the mount."""
         self._check_meant(request.number)
         async with self._unmounting:
             return await self._unmount(self._choose_end(request.at_end))
@@ -84,7 +86,7 @@ class Unmounting(ABC):
         return cast(AtEnd, asked) if asked else self.at_end
 
     async def _unmount(self, at_end: AtEnd) -> UnmountResult:
-        if self.finished.is_set():  # another one has done it meanwhile
+        if self.finished.is_set():  # Another request has done it meanwhile.
             return self._tell_end([])
         at_end, problem = await self.save(at_end)
         with self._ending_so(at_end):
@@ -109,7 +111,7 @@ class Unmounting(ABC):
         return UnmountResult(self.left, copies)
 
     def _check_meant(self, number: int) -> None:
-        """MountError if that is another mount point than the one that was mounted."""
+        """MountError if the request is about another mount point than the one that was mounted."""
         if number not in (0, self.place.number):
             raise MountError(
                 f"a bind mount or copy of the mount at {show(self.mountpoint)}, which goes on: "
@@ -121,13 +123,14 @@ class Unmounting(ABC):
             raise MountError(f"{show(self.mountpoint)}: busy: {tell(users)}")
 
     def _name_open(self) -> str:
-        """Whose it is nobody knows: a loop device's, or that of a process we cannot look at."""
+        """Describe what is open if no user is known: a loop device has it, or a process that we
+        cannot look at."""
         paths = self.operations.list_open()
         return tell([f"path {show_path(path)} is open" for path in paths]) or "it is in use"
 
     @contextmanager
     def _ending_so(self, at_end: AtEnd) -> Iterator[None]:
-        """As ``at_end`` says, unless the block fails."""
+        """End as ``at_end`` says, unless the block fails."""
         usual, self.at_end = self.at_end, at_end
         try:
             yield
@@ -138,7 +141,7 @@ class Unmounting(ABC):
     # --- not asked for ---------------------------------------------------
 
     async def leave(self) -> None:
-        """End because of a signal: save, then unmount whatever is still open."""
+        """End because of a signal: save, then unmount even if something is open."""
         await self.save_at_signal()
         with surviving("unmounting at the end"):
             if not await self.run(self.place.unmount):
@@ -147,7 +150,7 @@ class Unmounting(ABC):
         stop_serving()
 
     async def let_go(self) -> None:
-        """End because the process has died that the mount was for."""
+        """End because the process for which the mount was made has died."""
         with surviving("ending what the process left"):
             await self.run(kill_survivors, self.mountpoint, self.device)
         with surviving("unmounting at the end"):
@@ -161,12 +164,12 @@ class Unmounting(ABC):
     # --- telling ---------------------------------------------------------
 
     def list_requests(self) -> dict[str, RequestTimes]:
-        """How often the kernel asked for what, and how long it took."""
+        """For each operation, how often the kernel asked for it, and how long that took."""
         return {name: _to_times(it) for name, it in list_timings(self.operations).items()}
 
 
 def _to_times(timing: Timing) -> RequestTimes:
-    """Without the zeros at the end."""
+    """The times of a request, without the zeros at the end of the histogram."""
     histogram = list(timing.histogram)
     while histogram and not histogram[-1]:
         histogram.pop()

@@ -1,7 +1,7 @@
-"""Who uses a mount, so that it is not to be unmounted. Blocking.
+"""The users of a mount, which must not be unmounted under them. Blocking.
 
-The kernel refuses where somebody uses the mount point itself. It does not for other mount
-points of the same mount, which are bind mounts or in other mount namespaces: these would
+The kernel refuses to unmount if somebody uses the mount point itself. It does not refuse for other
+mount points of the same mount, which are bind mounts or in other mount namespaces. These would
 lead to a dead mount once the daemon has ended.
 """
 
@@ -21,10 +21,10 @@ TOLD = 5
 
 
 def find_others(place: Whereabouts) -> list[str]:
-    """Who uses the mount where the kernel does not see it in the way."""
+    """The users of the mount for which the kernel does not refuse to unmount it."""
     own = place.find()
     if own is not None and own.is_private:
-        return []  # a container's: its end ends what has it
+        return []  # The mount is a container's, and its end ends its users.
     sights = [sight for sight in iter_sights(place.device) if _list_points(sight, place)]
     others = [told for sight in sights for told in _iter_others(sight, place, own)]
     elsewhere = {sight.namespace for sight in sights if not sight.is_ours}
@@ -35,7 +35,7 @@ def find_others(place: Whereabouts) -> list[str]:
 
 
 def find_reasons(place: Whereabouts) -> list[str]:
-    """Who uses the mount so that the kernel does not unmount it."""
+    """The users of the mount for which the kernel refuses to unmount it."""
     attached = [
         f"path {show(one.path or b'.')}: {one.what}"
         for sight in iter_sights(place.device)
@@ -46,7 +46,7 @@ def find_reasons(place: Whereabouts) -> list[str]:
 
 
 def find_copies(place: Whereabouts) -> list[str]:
-    """Where a mount that was unmounted is still to be seen."""
+    """The places where an unmounted mount is still seen."""
     return [
         f"{describe_process(sight.pid)} at {show(mount.path)}"
         for sight in iter_sights(place.device)
@@ -64,7 +64,7 @@ def _list_points(sight: Sight, place: Whereabouts) -> list[MountPoint]:
 
 
 def _iter_others(sight: Sight, place: Whereabouts, own: MountPoint | None) -> Iterator[str]:
-    """Mount points that somebody has made on purpose."""
+    """Yield the mount points that somebody has made on purpose."""
     where = "" if sight.is_ours else f" in the mount namespace of {describe_process(sight.pid)}"
     for mount in _list_points(sight, place):
         is_meant = sight.is_ours or not _is_copy(mount, own)
@@ -73,9 +73,10 @@ def _iter_others(sight: Sight, place: Whereabouts, own: MountPoint | None) -> It
 
 
 def _is_copy(mount: MountPoint, own: MountPoint | None) -> bool:
-    """Whether a new mount namespace has it from ours: it copies all there is, used or not.
+    """Whether a new mount namespace has copied this mount point from ours. It copies all, used or
+    not.
 
-    Whoever sees our directories at another path still sees their last names.
+    A process that sees our directories at another path still sees their last two names.
     """
     if own is None or mount.root != own.root:
         return False

@@ -1,10 +1,10 @@
 """The watcher: a process beside each daemon, which ends the daemon's mount in time.
 
-A daemon may stand still with all its threads, for one that waits for a disk may hold
-what the others need. The watcher has no store, no log and no mount open and waits for
-none. Orders to end reach it from the daemon's signal handler, through a pipe; it
-passes the first on, and if the daemon has not ended when it must have, it takes the
-mount away and kills the daemon (docs/decisions/0024-a-watcher-ends-the-mount.md).
+A daemon may stand still with all its threads, because one that waits for a disk may hold what the
+others need. The watcher has no store, log or mount open and waits for none. Orders to end reach it
+from the daemon's signal handler, through a pipe. It passes the first one on. If the daemon has not
+ended in time, the watcher takes the mount away and kills the daemon
+(docs/decisions/0024-a-watcher-ends-the-mount.md).
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ SIGNALS = (
     signal.SIGPWR,
     signal.SIGXCPU,
 )
-"""The orders to end. SIGHUP is what a terminal sends that closes; under ``nohup``, which has
-it ignored, it is left out."""
+"""The orders to end. A closing terminal sends SIGHUP. It is left out if it is ignored, as under
+``nohup``."""
 ASK, END, RELEASED = b"ask", b"end ", b"released"
-"""What it is told: end; end at once, and why; there is nothing left of the mount."""
+"""The messages to the daemon: end; end at once, with the reason; nothing is left of the mount."""
 RELEASE, LAST_WORDS = 1.0, 0.5
-"""Seconds for taking the mount away, and for the daemon to log why, and to exit by itself."""
+"""Seconds for taking the mount away, and for the daemon to log the reason and exit by itself."""
 LOOK = 1.0
 """Seconds between two looks at the daemon's state."""
 _TITLE, _SET_NAME = b"volfs-watcher", 15
@@ -48,7 +48,8 @@ _KEPT = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD, signal.SIGCONT}
 
 
 def start_watcher(line: socket.socket, orders: int) -> int:
-    """Fork the watcher of this process, which has one thread and ``SIGNALS`` blocked: its id."""
+    """Fork the watcher of this process, and return its id. The process has one thread, and
+    ``SIGNALS`` blocked."""
     daemon = os.getpid()
     pidfd = os.pidfd_open(daemon)
     gc.freeze()
@@ -63,7 +64,7 @@ def _become_watcher(line: socket.socket, orders: int, pidfd: int, daemon: int) -
     try:
         gc.disable()
         _ignore_signals()
-        os.setsid()  # a Ctrl-C is for the daemon
+        os.setsid()  # A Ctrl-C is meant for the daemon.
         os.chdir("/")
         _close_others({line.fileno(), orders, pidfd})
         _take_name(b"%s of %d" % (_TITLE, daemon))
@@ -73,7 +74,7 @@ def _become_watcher(line: socket.socket, orders: int, pidfd: int, daemon: int) -
 
 
 class Watcher:
-    """What it knows of the daemon, and what it does about it."""
+    """The watcher's knowledge of the daemon, and its actions."""
 
     def __init__(self, line: socket.socket, orders: int, pidfd: int, daemon: int) -> None:
         self._line = line
@@ -86,7 +87,7 @@ class Watcher:
         self._was_ending = False
 
     def run(self) -> None:
-        """Return when the daemon has ended, or has been told to by SIGKILL."""
+        """Watch until the daemon has ended, or has been killed."""
         while True:
             ready = self._wait()
             if self._pidfd in ready:
@@ -110,8 +111,11 @@ class Watcher:
         return {ready for ready, _ in poller.poll(1000 * (LOOK if left is None else left))}
 
     def _hear(self) -> bool:
-        """The kernel's numbers of the thread of orders, and of the mount, which is 0 where there
-        is none; False if the daemon speaks with somebody else by now."""
+        """Take the kernel's numbers of the thread of orders, and of the mount, which is 0 if there
+        is none.
+
+        False if the daemon speaks with another watcher by now.
+        """
         said = self._line.recv(1 << 10)
         if said:
             self._thread, number = map(int, said.split())
@@ -128,27 +132,29 @@ class Watcher:
             self._say(ASK)
 
     def _look(self) -> None:
-        """See to what no signal handler tells: it is stopped, or was killed and cannot die."""
+        """Look for what no signal handler reports: a daemon that is stopped, or was killed and
+        cannot die."""
         state = find_process_state(self._daemon)
         if state is None:
             return
         if state.is_stopped and self._has_order(state):
             self._orders.receive(time.monotonic())
-            self._signal(signal.SIGCONT)  # the handler runs, and what it says is the same order
+            # The handler then runs, and what it writes is the same order.
+            self._signal(signal.SIGCONT)
             self._say(ASK)
         if state.is_ending and self._was_ending and self._mount is not None:
             abort(self._mount)
         self._was_ending = state.is_ending
 
     def _has_order(self, state: ProcessState) -> bool:
-        """Whether one waits, or its handler was stopped before it came to say so."""
+        """Whether an order is pending, or its handler was stopped before it could report it."""
         orders = to_mask(*SIGNALS)
         thread = find_process_state(self._daemon, self._thread) if self._thread else None
         return bool(state.pending & orders or (thread and thread.blocked & orders))
 
     def _end(self, why: str) -> None:
         self._say(END + why.encode())
-        # A mount point may lie on a file system that hangs, too.
+        # This is a thread, because a mount point may lie on a file system that hangs, too.
         taking = threading.Thread(target=self._take_away, daemon=True)
         taking.start()
         taking.join(RELEASE)
@@ -172,7 +178,8 @@ class Watcher:
 
 
 def _ignore_signals() -> None:
-    """Whoever tells every process to end means those that have something to do."""
+    """Ignore signals, because a signal to every process is meant for those that have something to
+    do."""
     for number in signal.valid_signals() - _KEPT:
         with suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_IGN)
@@ -184,12 +191,12 @@ def _close_others(kept: set[int]) -> None:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     for descriptor in set(list_descriptors()) - {0, 1, 2, *kept}:
-        with suppress(OSError):  # the listing's own
+        with suppress(OSError):  # This is the listing's own descriptor.
             os.close(descriptor)
 
 
 def _take_name(title: bytes) -> None:
-    """The name that ``ps`` shows, in the place of the daemon's arguments."""
+    """Set the name that ``ps`` shows, in the place of the daemon's arguments."""
     with suppress(OSError):
         name_process(_TITLE)
     retitle(title)

@@ -1,6 +1,6 @@
-"""Where the kernel has a daemon's mount: found by its number, not by the path it was given.
+"""The place of a daemon's mount, found by the kernel's number and not by the path that was given.
 
-Blocking; asks the mount table, and no file system.
+Blocking. Reads the mount table, and asks no file system.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from volfs.system.mountinfo import read_mount_table
 from volfs.system.proc import read_mount_number
 
 _TABLE = Path("/proc/self/mountinfo")
-"""To be watched."""
+"""The mount table, which is watched."""
 
 
 class Whereabouts:
-    """Of one mount, in this process's mount namespace, once it ``begin``s."""
+    """The places of one mount, in this process's mount namespace, once it ``begin``s."""
 
     def __init__(self, mountpoint: str) -> None:
         self.mountpoint = mountpoint
-        """Where it was mounted."""
+        """The path at which it was mounted."""
         self.device = (0, 0)
         self.number = 0
         self.anchor = Anchor(self._enter)
 
     def begin(self) -> None:
-        """Note what has just been mounted there. MountError if it is gone."""
+        """Note the mount that has just been made at the path. MountError if it is gone."""
         try:
             with open_place(self.mountpoint) as place:
                 self.number = read_mount_number(place)
@@ -62,12 +62,12 @@ class Whereabouts:
 
     @property
     def path(self) -> str:
-        """Where it is by now, or was last known to be."""
+        """The present path of the mount, or the last known one."""
         found = self.find() if self.number else None
         return found.path if found else self.mountpoint
 
     def _enter(self) -> int | None:
-        """By any path that leads into it, if there is one."""
+        """Enter the mount by any path that leads into it; None if there is none."""
         for seen in self.list_places():
             with contextlib.suppress(OSError), open_place(seen.path) as place:
                 if seen.root == "/" and read_mount_number(place) == seen.number:
@@ -77,9 +77,10 @@ class Whereabouts:
     # --- taking away -------------------------------------------------------
 
     def unmount(self, *, lazy: bool = False) -> bool:
-        """Unmount it where it is; False if it is in use. True also if it is nowhere.
+        """Unmount the mount at its present place. False if it is in use; True also if it is
+        nowhere.
 
-        MountError where no path leads to it, or nobody here may.
+        MountError if no path leads to it, or nobody here may unmount it.
         """
         place = self.find()
         if place is None:
@@ -96,7 +97,8 @@ class Whereabouts:
 
 
 def check_empty(place: MountPoint) -> None:
-    """MountError if something is mounted in a mount: a lazy unmount would take it away as well."""
+    """MountError if something is mounted in a mount, because a lazy unmount would take it away,
+    too."""
     nested = find_nested(place.device)
     if nested:
         inner = nested[0]
@@ -107,7 +109,8 @@ def check_empty(place: MountPoint) -> None:
 
 
 def find_cover(place: MountPoint) -> MountPoint | None:
-    """What is mounted over a mount, or over a directory above it; None if its path leads there."""
+    """The mount that covers a mount, or a directory above it; None if the path leads to the
+    mount."""
     path = place.path
     while True:
         with contextlib.suppress(OSError):
@@ -125,7 +128,7 @@ def find_cover(place: MountPoint) -> MountPoint | None:
 
 
 def is_shown(device: tuple[int, int]) -> bool:
-    """Whether this process sees a mount of the device at any place."""
+    """Whether this process sees a mount of the device anywhere."""
     line = rb"^\d+ \d+ %d:%d " % device
     return re.search(line, read_mount_table(), re.MULTILINE) is not None
 
@@ -139,9 +142,9 @@ async def wait_until_nowhere(device: tuple[int, int]) -> None:
 
 @contextlib.contextmanager
 def _watching() -> Iterator[int]:
-    """A descriptor that is readable when the mount table has changed.
+    """A descriptor that becomes readable when the mount table has changed.
 
-    The table itself is always readable, and says that it has changed by POLLPRI.
+    The table itself is always readable, and reports a change by POLLPRI.
     """
     with _TABLE.open("rb") as table, select.epoll() as changes:
         changes.register(table, select.EPOLLPRI)

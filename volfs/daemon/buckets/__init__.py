@@ -1,1 +1,1 @@
-"""Mounts of buckets: another kind of mount of the same daemon."""
+"""Mounts of buckets, which are another kind of mount of the same daemon."""

@@ -1,4 +1,4 @@
-"""What can be asked of a running mount of a bucket: its status and its end."""
+"""The requests to a running mount of a bucket: its status and its end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from volfs.model.text import show
 
 
 class BucketControl(Unmounting):
-    """One mount's answers. Nothing is committed: what a program closes is in the bucket."""
+    """The answers of one bucket's mount. Nothing is committed: a file is in the bucket once it is
+    closed."""
 
     def __init__(
         self,
@@ -73,7 +74,8 @@ class BucketControl(Unmounting):
         )
 
     async def save(self, at_end: AtEnd) -> tuple[AtEnd, VolfsError | None]:
-        return at_end, None  # what is closed is there; what is open keeps the mount
+        # Closed files are in the bucket, and open files keep the mount from ending.
+        return at_end, None
 
     async def save_at_signal(self) -> None:
         await self.files.upload_all()

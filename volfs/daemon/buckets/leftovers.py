@@ -1,7 +1,7 @@
-"""What mounts of buckets have written and not uploaded: listing it, uploading, discarding.
+"""What mounts of buckets have written and not uploaded: listing, uploading, exporting, discarding
+it.
 
-A leftover is a directory that no daemon has the lock of: of one that died, or of a living one
-whose upload failed.
+It is in directories whose lock no daemon holds: the daemon died, or its last upload failed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _BLOCK = 8 << 20
 
 @dataclass(frozen=True)
 class BucketLeft:
-    """One directory, as ``volfs overlays`` shows it."""
+    """One directory of files that were not uploaded, as ``volfs overlays`` shows it."""
 
     name: str
     path: Path
@@ -53,7 +53,7 @@ class BucketLeft:
     files: int
     bytes: int
     age: float
-    """Seconds since something was written to it."""
+    """Seconds since the last write to the directory."""
     problem: str
 
     @property
@@ -64,7 +64,7 @@ class BucketLeft:
 
 
 def list_left() -> list[BucketLeft]:
-    """What is there with files in it, oldest first, also what living mounts are writing."""
+    """The directories with files in them, oldest first, those of living mounts included."""
     state = state_directory()
     if state is None or not (state / BUCKETS).is_dir():
         return []
@@ -77,7 +77,7 @@ def find_left(name: str) -> BucketLeft | None:
 
 
 def clear_ended() -> None:
-    """Remove directories of daemons that died with nothing to upload. Raises nothing."""
+    """Remove the directories of daemons that died with nothing to upload. Raises nothing."""
     state = state_directory()
     with suppress(OSError):
         for path in (state / BUCKETS).iterdir() if state else ():
@@ -87,9 +87,10 @@ def clear_ended() -> None:
 
 
 def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> tuple[int, int]:
-    """Upload all of it, then remove it: how many files and bytes. Stays as it is on an error.
+    """Upload all files of a directory, then remove it. Returns how many files and bytes.
 
-    OverriddenError where ``replaces`` is false and others have written one of the objects.
+    On an error the files that are not uploaded yet stay. OverriddenError if ``replaces`` is False
+    and others have written one of the objects.
     """
     with _held(name) as left:
         bucket = open_planned(_make_plan(left, secret))
@@ -113,7 +114,7 @@ def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> 
 
 
 def discard_left(name: str) -> None:
-    """Remove it."""
+    """Remove a directory with all files in it."""
     with _held(name) as left:
         remove_staging(left.path)
 
@@ -121,9 +122,11 @@ def discard_left(name: str) -> None:
 def export_left(
     name: str, output: str, secret: dict[str, str] | None, *, force: bool
 ) -> tuple[int, int, list[str]]:
-    """Write its files to a directory, by their keys: how many, their bytes, and problems.
+    """Write the files of a directory to ``output``, by their keys. Returns their number, their
+    bytes, and problems.
 
-    What lay over an object needs that object; without it only a note says so.
+    A file that lies over an object needs that object. Without it there is only a problem to
+    report.
     """
     with _held(name) as left:
         tree = open_output(os.path.abspath(os.fsencode(output)), force=force)
@@ -177,7 +180,8 @@ def _find_age(path: Path) -> float:
 
 @contextmanager
 def _held(name: str) -> Iterator[BucketLeft]:
-    """A leftover that nobody else touches during the block. NotFoundError; MountError."""
+    """Hold a directory, so that nobody else touches it during the block. NotFoundError;
+    MountError."""
     left = find_left(name)
     if left is None:
         raise NotFoundError(f"no overlay {name}; `volfs overlays` lists them")
@@ -205,7 +209,7 @@ def _make_plan(left: BucketLeft, secret: dict[str, str] | None) -> BucketPlan:
 
 
 def _iter_staged(path: Path) -> Iterator[Staged]:
-    """Those that are not uploaded; the caller closes or removes each."""
+    """Yield the files that are not uploaded. The caller closes or removes each."""
     for stem in list(iter_stems(path)):
         staged = load_staged(stem)
         if staged.is_dirty:

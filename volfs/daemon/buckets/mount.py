@@ -1,4 +1,4 @@
-"""The rooms of one bucket's mount, and what it does at its end."""
+"""The parts of one bucket's mount, and what it does at its end."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ log = logging.getLogger(__name__)
 
 NOTE_USES = 60.0
 REQUESTS = 2000
-"""At a time. Those who close files wait for uploads, and others must not wait for them."""
+"""The most requests at a time. Programs that close files wait for uploads, and other programs must
+not wait for them."""
 
 
 class ServedBucket(Served):
-    """A bucket's mount."""
+    """The mount of a bucket."""
 
     service: BucketControl
 
@@ -59,16 +60,17 @@ class ServedBucket(Served):
         return self.files.state.rules.read_only
 
     def drop_new(self) -> None:
-        """Nothing was kept yet."""
+        """Do nothing, because nothing was kept yet."""
 
     def note_device(self, device: tuple[int, int]) -> None:
-        """A bucket's mounts are found by their mount points alone."""
+        """Do nothing, because a bucket's mounts are found by their mount points alone."""
 
     def start_background(self, nursery: trio.Nursery) -> None:
         nursery.start_soon(_note_uses, self.cached.disk)
 
     async def finish(self) -> None:
-        """Closes whose last bytes are on their way may still upload them."""
+        """Upload what is left, because files whose last bytes have just arrived may still need
+        it."""
         discards = self.service.at_end == "discard"
         if not discards:
             with surviving("uploading what is left"):
@@ -81,7 +83,7 @@ class ServedBucket(Served):
 
 
 async def _note_uses(disk: DiskCache) -> None:
-    """What is read now and then stays in the cache longest."""
+    """Note from time to time what is read, so that it stays in the cache longest."""
     while True:
         await trio.sleep(NOTE_USES)
         with surviving("noting what of the cache is used"):
@@ -91,7 +93,8 @@ async def _note_uses(disk: DiskCache) -> None:
 async def build_bucket(
     options: MountOptions, plan: BucketPlan, stack: AsyncExitStack
 ) -> ServedBucket:
-    """Open the bucket and see that it answers. StoreError, BucketNotFoundError, InvalidError."""
+    """Open the bucket, and check that it answers. StoreError, BucketNotFoundError,
+    InvalidError."""
     await trio.to_thread.run_sync(clear_ended)
     bucket = open_planned(plan)
     stack.callback(bucket.close)
@@ -109,7 +112,7 @@ async def build_bucket(
 
 
 def make_staging(options: MountOptions, plan: BucketPlan) -> Staging:
-    """Where the mount keeps what is written until it is uploaded."""
+    """The place where the mount keeps what is written until it is uploaded."""
     facts = StagingFacts(
         plan.address,
         options.mountpoint,

@@ -1,4 +1,4 @@
-"""Opening the bucket of a plan, and seeing that it answers. Without FUSE."""
+"""Opening the bucket of a plan, and checking that it answers. Without FUSE."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from volfs.errors import InvalidError, ObjectNotFoundError
 
 
 def open_planned(plan: BucketPlan) -> Bucket:
-    """InvalidError for an address that can be none."""
+    """Open the bucket of a plan. InvalidError for an impossible address."""
     environ = dict(os.environ) if plan.environ is None else plan.environ
     return open_bucket(
         plan.address,
@@ -29,7 +29,8 @@ def open_planned(plan: BucketPlan) -> Bucket:
 
 
 def check_bucket(bucket: Bucket) -> None:
-    """Ask it for what every mount needs. InvalidError for the address of an object."""
+    """Ask a bucket for what every mount needs. InvalidError if the address is that of an
+    object."""
     page = bucket.list_page("", limit=1)
     if page.objects or page.prefixes or not bucket.prefix:
         return

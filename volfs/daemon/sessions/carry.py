@@ -1,10 +1,10 @@
-"""An overlay that went away with its store's directory, brought to the store in its place.
+"""Bringing an overlay that went away with its store's directory to the store in its place.
 
-After ``mv store bad; mv backup store`` the session of a mount lies in ``bad/mounts``, and
-what lies at its place is a copy from the time of the backup, or nothing. A note outside of
-the store says which directory was the session's, by its inode: a copy has another one. It
-is looked for where it was seen last, and beside the store. A note is only a hint: where
-there is none, or what it means is not found, the mount begins as any other.
+After ``mv store bad; mv backup store`` the session of a mount lies in ``bad/mounts``. At its place
+lies a copy from the time of the backup, or nothing. A note outside of the store says which
+directory was the session's, by its inode; a copy has another one. The directory is looked for
+where it was seen last, and beside the store. A note is only a hint: without one, or if its
+directory is not found, the mount begins like any other.
 """
 
 from __future__ import annotations
@@ -35,15 +35,14 @@ from volfs.vfs.salvage import salvage_catalog
 log = logging.getLogger(__name__)
 
 BESIDE_MAX = 4096
-"""Directories beside the store that are looked into."""
+"""The most directories beside the store that are looked into."""
 
 
 def carry_over(store: Store, volume: VolumeRecord, options: MountOptions) -> None:
-    """Before a mount: bring what its place had in the directory that was the store before.
+    """Before a mount, bring the overlay that its place had in the former directory of the store.
 
-    LocalFileError where it cannot be copied. What it is copied from is not changed, and
-    what the store has at that place, a state of the time of the backup, stays under
-    another name.
+    LocalFileError if it cannot be copied. The source is not changed. What the store has at that
+    place, a state from the time of the backup, stays under another name.
     """
     if options.adopt or options.is_read_only:
         return
@@ -85,7 +84,7 @@ def _has_changes(path: Path) -> bool:
 
 
 def _put_aside(store: Store, place: Path) -> None:
-    """What the backup has of the same mount; LocalFileError where a living one has it."""
+    """Rename what the backup has of the same mount. LocalFileError if a living mount has it."""
     if is_locked(place / LOCK):
         raise LocalFileError(f"{place}: a living mount has it")
     token = secrets.token_hex(4)

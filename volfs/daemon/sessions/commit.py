@@ -1,4 +1,4 @@
-"""Publishing what a dead mount left, without a mount; or how to mount it elsewhere."""
+"""Publishing what a dead mount left, without a mount, or the options to mount it elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from volfs.volume.commit import CommitNote, Published
 
 
 def make_adoption(store: Store, name: str, mountpoint: str) -> MountOptions:
-    """How to mount what a dead mount left at another place. As ``get_left``."""
+    """The options that mount what a dead mount left at another place. The errors of
+    ``get_left``."""
     name = name_here(store, name)
     found, volume = get_left(store, name)
     sub_path = found.session.sub_path or None
@@ -34,9 +35,10 @@ def make_adoption(store: Store, name: str, mountpoint: str) -> MountOptions:
 
 
 def commit_overlay(store: Store, name: str, note: CommitNote) -> Published:
-    """Publish what a dead mount left, then remove it. As ``get_left`` and ``commit_delta``.
+    """Publish what a dead mount left, then remove it. The errors of ``get_left`` and
+    ``commit_delta``.
 
-    On any error it stays as it is.
+    On any error the overlay stays as it is.
     """
     name = name_here(store, name)
     found, volume = get_left(store, name)

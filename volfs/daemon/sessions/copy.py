@@ -1,4 +1,4 @@
-"""Copies of sessions: durable and whole, and each overlay once."""
+"""Copies of sessions: durable and whole, and each overlay copied once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _BLOCK = 8 << 20
 
 
 def find_copy(path: Path, directory: Path, prefix: str) -> Path:
-    """A name that no mount looks for, free or that of a copy of the very same overlay."""
+    """The place for a copy, by a name that no mount looks for: a free one, or that of a copy of
+    the very same overlay."""
     for place in sorted(directory.glob(f"{prefix}*")):
         if place.suffix != REMOVED and is_same_overlay(place, path):
             return place
@@ -25,7 +26,7 @@ def find_copy(path: Path, directory: Path, prefix: str) -> Path:
 
 
 def is_same_overlay(a: Path, b: Path) -> bool:
-    """Whether two directories have what the very same flush has written last."""
+    """Whether the last flush in two directories is the very same one."""
     stamp = _read_stamp(a)
     return bool(stamp) and stamp == _read_stamp(b)
 
@@ -41,7 +42,8 @@ def _read_stamp(path: Path) -> bytes:
 def copy_session(source: Path, place: Path) -> None:
     """Copy a session's directory, durable and whole or not at all. LocalFileError.
 
-    The caller holds its lock. Until it has its name nobody takes it for a session.
+    The caller holds the session's lock. Until the copy has its final name nobody takes it for a
+    session.
     """
     temporary = place.with_name(f"{place.name}.{secrets.token_hex(4)}{REMOVED}")
     try:
@@ -69,7 +71,7 @@ def _copy_tree(source: Path, target: Path) -> None:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    """The bytes, and holes as holes."""
+    """Copy a file, with holes as holes."""
     reader = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         writer = os.open(target, NEW_FILE, 0o600)
@@ -90,7 +92,7 @@ def _copy_data(reader: int, writer: int) -> None:
         try:
             offset = os.lseek(reader, offset, os.SEEK_DATA)
         except OSError:
-            return  # nothing but a hole is left
+            return  # The rest of the file is a hole.
         end = os.lseek(reader, offset, os.SEEK_HOLE)
         while offset < end:
             data = os.pread(reader, min(_BLOCK, end - offset), offset)

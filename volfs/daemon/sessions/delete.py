@@ -1,4 +1,4 @@
-"""Deleting a volume together with overlays that dead mounts left and that have nothing in them."""
+"""Deleting a volume together with empty overlays that dead mounts left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from volfs.volume.volumes import check_deletable, delete_volume
 def delete_with_overlays(
     store: Store, name: str, *, network: bool = False, environment: str = MAIN
 ) -> None:
-    """As ``delete_volume``, but overlays without any change are removed and do not keep it.
+    """As ``delete_volume``, but remove overlays without any change, which then do not keep the
+    volume.
 
     They are removed only if nothing else keeps the volume.
     """
@@ -27,7 +28,7 @@ def delete_with_overlays(
 
 
 def delete_all_with_overlays(store: Store, records: Sequence[VolumeRecord]) -> None:
-    """Remove volumes and network file systems; none of them where something keeps one."""
+    """Remove volumes and network file systems, but none of them if something keeps one."""
     _delete(store, [(record, record.is_network) for record in records])
 
 
@@ -47,7 +48,8 @@ def _delete(store: Store, doomed: Sequence[tuple[VolumeRecord, bool]]) -> None:
 def _take_clean(
     stack: ExitStack, store: Store, record: VolumeRecord
 ) -> Iterator[tuple[SessionInfo, OpenSession]]:
-    """What dead mounts left with nothing in it, and its locks: no mount can take it over."""
+    """Yield the empty overlays of dead mounts, with their locks, so that no mount can take them
+    over."""
     for seen in list_volume_sessions(store, record):
         if seen.alive or seen.read_only:
             continue
@@ -61,7 +63,7 @@ def _take_clean(
 
 
 def _clear_mount(seen: SessionInfo) -> None:
-    # Not before it is needed: volumes are deleted where there is no libfuse, too.
+    # This import is late, because volumes are also deleted on machines without libfuse.
     from volfs.daemon.sessions.discard import clear_mount
 
     clear_mount(seen)

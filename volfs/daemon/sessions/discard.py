@@ -15,7 +15,8 @@ from volfs.store.contract.store import Store
 
 
 def discard_overlay(store: Store, name: str) -> None:
-    """Remove what a dead mount left, damaged or not. NotFoundError; MountError if it lives."""
+    """Remove what a dead mount left, damaged or not. NotFoundError; MountError if the mount
+    lives."""
     name = check_ours(store, name)
     found = get_session(store, name)
     end_session(store, take_session(store, name))
@@ -23,9 +24,9 @@ def discard_overlay(store: Store, name: str) -> None:
 
 
 def clear_mount(session: SessionInfo) -> None:
-    """Take away the mount of the daemon that died, where it is still there.
+    """Take away the mount of a daemon that died, if it is still there.
 
-    At its place another store's may be by now, which is dead as well.
+    At its place there may be a mount of another store by now, which is dead as well.
     """
     found = find_mount_point(session.mountpoint) if session.mountpoint else None
     if found is not None and session.device in (None, found.device):

@@ -1,9 +1,9 @@
-"""An overlay written out to an ordinary directory, whatever has become of what it stands on.
+"""Writing an overlay to an ordinary directory, whatever has happened to the version below it.
 
-    DIR/files/        what is whole, under its path in the mount
-    DIR/incomplete/   files of which bytes are missing, sparse: never among the whole ones
+    DIR/files/        files that are whole, under their paths in the mount
+    DIR/incomplete/   files of which bytes are missing, sparse, never among the whole ones
     DIR/deleted       paths that were removed, each ended by a NUL
-    DIR/changes.json  all of it, with attributes and missing ranges
+    DIR/changes.json  all changes, with attributes and missing ranges
 
 Layout: docs/cli.md, "overlays export".
 """
@@ -37,11 +37,11 @@ from volfs.volume.version_reader import Reader
 
 FILES, INCOMPLETE, DELETED, CHANGES = b"files", b"incomplete", b"deleted", b"changes.json"
 STRAYS = b"unplaced"
-"""Where what has no path any more is, beside the others."""
+"""The directory, beside the others, for files to which no path leads any more."""
 
 
 class Incomplete(NamedTuple):
-    """A file that could not be given whole; ``missing`` are ranges of its bytes."""
+    """A file that could not be written whole. ``missing`` are ranges of its bytes."""
 
     path: bytes
     missing: list[tuple[int, int]]
@@ -50,7 +50,7 @@ class Incomplete(NamedTuple):
 
 @dataclass
 class Exported:
-    """What was written, and what could not be."""
+    """What was written, and what could not be written."""
 
     directory: bytes
     files: int = 0
@@ -61,7 +61,7 @@ class Exported:
     problems: list[str] = field(default_factory=list)
     """What is lost without a trace of its bytes."""
     notes: list[str] = field(default_factory=list)
-    """Attributes that the system did not take."""
+    """Attributes that the system did not accept."""
 
     @property
     def is_whole(self) -> bool:
@@ -76,9 +76,10 @@ def export_overlay(
     force: bool = False,
     report: Report = report_nothing,
 ) -> Exported:
-    """Write what a dead mount left to a directory, damaged or not. As ``export_session``.
+    """Write what a dead mount left, damaged or not, to a directory. The errors of
+    ``export_session``.
 
-    NotFoundError; MountError if it lives.
+    NotFoundError; MountError if the mount lives.
     """
     with located(store, name) as found, holding_dead(found.session):
         return export_session(store, found.session, output, force=force, report=report)
@@ -92,10 +93,10 @@ def export_session(
     force: bool = False,
     report: Report = report_nothing,
 ) -> Exported:
-    """Write what a session's overlay holds. The caller has its lock.
+    """Write what a session's overlay holds. The caller has the session's lock.
 
-    DamagedObjectError where nothing of it can be read; LocalFileError; StoreError.
-    What it does not hold whole is in the result.
+    DamagedObjectError if nothing of the overlay can be read; LocalFileError; StoreError. The
+    result names everything that is not whole.
     """
     target = os.path.abspath(os.fsencode(output))
     StorePlaces(store).check_path(target)
@@ -115,7 +116,8 @@ def export_session(
 
 
 def _check_apart(target: bytes, session: bytes) -> None:
-    """The session may be of another store, which stays as it is, too."""
+    """LocalFileError if the target is among the sessions of a store. The session may be of another
+    store, which must not change either."""
     real, mounts = os.path.realpath(target), os.path.dirname(os.path.realpath(session))
     if os.path.commonpath((real, mounts)) == mounts:
         raise LocalFileError(f"{os.fsdecode(target)}: among the sessions of a store")
@@ -127,7 +129,7 @@ def _count(tree: LeftTree, report: Report) -> ProgressTally:
 
 
 class _Export:
-    """One export: walks the tree once, then finishes directories from below."""
+    """One export. It walks the tree once, then finishes the directories from below."""
 
     def __init__(
         self,
@@ -148,7 +150,7 @@ class _Export:
         self.changes: list[dict[str, Any]] = []
         self.deleted: list[bytes] = []
         self.first: dict[LeftFile, Path] = {}
-        """Where each file was written first: its other names are hard links."""
+        """The first place of each file. Its other names are hard links to it."""
         self.made: dict[Path, Entry] = {}
 
     def run(self) -> Exported:
@@ -215,7 +217,7 @@ class _Export:
             self.result.files += 1
 
     def link(self, first: Path, at: Path) -> bool:
-        """One more name of a file; False where the system has no hard links."""
+        """Give a file one more name. False if the system has no hard links."""
         try:
             self.local.link(first, at)
         except LocalFileError as error:
@@ -226,7 +228,7 @@ class _Export:
         return True
 
     def write(self, at: Path, file: LeftFile, missing: list[LeftBytes]) -> Path:
-        """Write it; where to: to another place if not all of it is there."""
+        """Write a file, and return its place, which is another one if bytes are missing."""
         if file.entry.kind != FileKind.FILE:
             self.local.make_other(at, file.entry)
             return at
@@ -238,7 +240,7 @@ class _Export:
         return self.local.write_file(at, file.entry, file.extents.size, parts, choose)
 
     def place(self, top: bytes, at: Path) -> Path:
-        """Where a file goes: among the others, or among those with missing bytes."""
+        """The place of a file: among the whole ones, or among those with missing bytes."""
         if top != INCOMPLETE:
             return at
         place = (INCOMPLETE, *(at[1:] if at[0] == FILES else at))
@@ -320,7 +322,7 @@ def _describe_entry(entry: Entry) -> dict[str, Any]:
 
 
 def _path_facts(path: bytes) -> dict[str, Any]:
-    """A path as text; where it is no UTF-8 its bytes as well."""
+    """A path as text, with its bytes if it cannot be printed."""
     text = _as_text(path)
     return {"path": text} | ({} if text.isprintable() else {"path_hex": path.hex()})
 

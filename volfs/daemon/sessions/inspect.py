@@ -1,4 +1,4 @@
-"""The overlays of mounts, also those that dead ones left: what is in them, in which state."""
+"""The overlays of mounts, those of dead mounts included: their content and state."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from volfs.vfs.leftover import Leftover, inspect_apart
 
 
 class OverlayInfo(NamedTuple):
-    """One session as ``volfs overlays`` shows it."""
+    """One session, as ``volfs overlays`` shows it."""
 
     session: SessionInfo
     volume: VolumeRecord | None
-    """None where the volume is not known or gone."""
+    """The volume; None if it is unknown or gone."""
     age: float
-    """Seconds since something was recorded last."""
+    """Seconds since the last record."""
     left: Leftover
     lost: str = ""
-    """Why what it stands on is not in the store, or nothing."""
+    """Why the version that it stands on is not in the store; empty if it is."""
 
     @property
     def state(self) -> str:
-        """``alive``, ``dead``, ``stranded`` or ``damaged``: then ``problem`` says why."""
+        """``alive``, ``dead``, ``stranded`` or ``damaged``. ``problem`` gives the reason for the
+        last two."""
         if self.session.alive:
             return "alive"
         if self.left.problem:
@@ -41,20 +42,22 @@ class OverlayInfo(NamedTuple):
 
     @property
     def version(self) -> int:
-        """What it stands on; before anything is recorded, that is what the mount began with."""
+        """The version that the overlay stands on; before anything is recorded, that with which the
+        mount began."""
         return self.session.base_version if self.left.version is None else self.left.version
 
 
 def list_overlays(store: Store) -> list[OverlayInfo]:
-    """The overlays of all writable mounts, those that dead ones left included; oldest first."""
+    """The overlays of all writable mounts, dead mounts included, oldest first."""
     sessions = [s for s in list_store_sessions(store) if not s.read_only and not _is_bare(s)]
     return [describe_session(store, session) for session in sessions]
 
 
 def get_left(store: Store, name: str) -> tuple[OverlayInfo, VolumeRecord]:
-    """An overlay that a dead mount left, whole, and its volume.
+    """An overlay that a dead mount left whole, and its volume.
 
-    NotFoundError; MountError if it is alive; BaseGoneError, DamagedObjectError with the reason.
+    NotFoundError; MountError if the mount is alive; BaseGoneError, DamagedObjectError with the
+    reason.
     """
     found = describe_session(store, get_session(store, name))
     if found.session.alive:
@@ -84,7 +87,7 @@ def describe_session(store: Store, session: SessionInfo) -> OverlayInfo:
 
 
 def _is_bare(session: SessionInfo) -> bool:
-    """Whether a mount ended before it had anything: nothing was ever written there."""
+    """Whether a mount ended before anything was written in its session."""
     return not any((session.path / name).exists() for name in (FACTS, CATALOG))
 
 

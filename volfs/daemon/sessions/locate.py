@@ -1,8 +1,9 @@
-"""Which overlay a user means: by its name in the store, or by the path of a session's directory.
+"""The overlay that a user means, by its name in the store or by the path of its session's
+directory.
 
-A session's directory lies in the directory of its store. Where that was moved away,
-and another put in its place, the path is the way to it. What lies in another store is
-read and copied from there, and never changed.
+A session's directory lies in the directory of its store. If that was moved away, and another put
+in its place, only the path leads to the session. A session in another store is read and copied
+from there, and never changed.
 """
 
 from __future__ import annotations
@@ -35,11 +36,10 @@ class Located(NamedTuple):
 
 @contextmanager
 def located(store: Store, name: str) -> Iterator[Located]:
-    """The overlay that ``name`` means: a name that ``volfs overlays`` shows, or a path.
+    """Find the overlay that ``name`` means: a name that ``volfs overlays`` shows, or a path.
 
-    A session elsewhere is reached through the descriptor of its directory, whatever
-    becomes of the path. NotFoundError; LocalFileError for a directory that others may
-    write.
+    A session elsewhere is reached through the descriptor of its directory, whatever happens to the
+    path. NotFoundError; LocalFileError for a directory that others may write.
     """
     ours = _find_ours(store, name)
     if ours is not None:
@@ -58,7 +58,8 @@ def located(store: Store, name: str) -> Iterator[Located]:
 
 @contextmanager
 def holding_dead(session: SessionInfo) -> Iterator[None]:
-    """Keep mounts away from what a dead one left; nothing of it changes. MountError if it lives."""
+    """Hold the lock of a dead mount's session during the block, so that nothing of it changes.
+    MountError if the mount lives."""
     with holding(session.path / LOCK) as held:
         if not held and (session.path / LOCK).exists():
             raise MountError(
@@ -69,10 +70,11 @@ def holding_dead(session: SessionInfo) -> Iterator[None]:
 
 
 def name_here(store: Store, name: str) -> str:
-    """As ``located``, but of another store's overlay a copy in this one: its name.
+    """The name of an overlay in this store. An overlay of another store is copied into this one
+    first.
 
-    The same overlay is not copied twice. NotFoundError also where its volume is not
-    in this store.
+    The same overlay is not copied twice. The errors of ``located``; NotFoundError also if its
+    volume is not in this store.
     """
     with located(store, name) as found:
         if found.is_ours:
@@ -89,7 +91,7 @@ def name_here(store: Store, name: str) -> str:
 
 
 def check_ours(store: Store, name: str) -> str:
-    """The name of an overlay that is to be removed: never one of another store."""
+    """The name of an overlay that is to be removed. NotFoundError if it is in another store."""
     with located(store, name) as found:
         if not found.is_ours:
             place = os.path.dirname(os.path.dirname(os.path.abspath(name)))
@@ -104,7 +106,8 @@ def check_ours(store: Store, name: str) -> str:
 
 
 def _find_ours(store: Store, name: str) -> SessionInfo | None:
-    """NotFoundError for what is no path and no name."""
+    """The session of this store that ``name`` means; None for a path elsewhere. NotFoundError for
+    an unknown name."""
     try:
         return get_session(store, name)
     except NotFoundError:
@@ -118,7 +121,8 @@ def _find_ours(store: Store, name: str) -> SessionInfo | None:
 
 
 def _open_checked(store: Store, name: str) -> int:
-    """A descriptor of a directory that nobody but its owner may write, who is ours."""
+    """Open a directory that is ours or the store owner's, and that nobody else may write.
+    NotFoundError; LocalFileError."""
     try:
         descriptor = os.open(os.path.abspath(name), _DIRECTORY)
     except OSError as error:
@@ -138,14 +142,15 @@ def _copy_here(store: Store, session: SessionInfo) -> str:
     if place.exists():
         return place.name
     copy_session(session.path, place)
-    forget_note(directory / session.name)  # a mount there need not bring it once more
+    # A mount at that place need not bring the overlay once more.
+    forget_note(directory / session.name)
     return place.name
 
 
 def _find_free(directory: Path, session: SessionInfo) -> Path:
-    """Where it goes, or where the very same overlay is already.
+    """A free place for an overlay, or the place where the very same overlay is already.
 
-    Under its own name the next mount at its place takes it over.
+    Under the session's own name the next mount at its place takes it over.
     """
     place = directory / session.name
     if not place.exists() or is_same_overlay(place, session.path):

@@ -1,9 +1,9 @@
-"""Leases that cannot be read, made again or dropped, so that gc and expiry may go on.
+"""Mending leases that cannot be read, so that gc and expiry may go on.
 
-As long as there is one, these refuse to work: so all is still there that it named.
-Whose it is tells what to do. A living mount is asked to put its own again, for it
-alone knows what it needs; an overlay's needs are in its catalog; a session that is
-gone needs nothing.
+As long as there is such a lease, gc and expiry refuse to work, so everything that it named is
+still there. Its session decides what to do. A living mount is asked to put its own lease again,
+because it alone knows its needs. An overlay's needs are in its catalog. A session that is gone
+needs nothing.
 """
 
 from __future__ import annotations
@@ -32,28 +32,29 @@ DROPPED = "dropped"
 
 
 class MendedLease(NamedTuple):
-    """``session`` is empty where nothing tells whose it is."""
+    """The fate of one damaged lease. ``session`` is empty if nothing tells whose lease it is."""
 
     session: str
     outcome: str
-    """``dropped``, ``made again``, or ``left``."""
+    """The result: ``dropped``, ``made again``, or ``left``."""
     reason: str
 
 
 def mend_leases(store: Store) -> list[MendedLease]:
-    """Mend what can be mended. StoreError."""
+    """Mend all damaged leases that can be mended. StoreError."""
     return [_mend_one(store, session) for session in list_damaged_leases(store)]
 
 
 def make_missing_leases(store: Store) -> list[MendedLease]:
-    """After the index was lost, before gc: those of the overlays in the store's directory."""
+    """Make the leases of overlays in the store's directory, after the index was lost and before
+    gc."""
     missing = [s.name for s in list_inner_sessions(store) if store.leases.find(s.name) is None]
     mended = [_mend_one(store, name) for name in missing]
     return [item for item in mended if item.outcome != DROPPED]
 
 
 def _mend_one(store: Store, name: str | None) -> MendedLease:
-    """What goes wrong with one does not keep the others from being mended."""
+    """Mend one lease. An error is its result, so that the others are still mended."""
     try:
         return _mend(store, name)
     except (VolfsError, OSError, ValueError) as error:
@@ -110,11 +111,13 @@ def _mend_dead(store: Store, name: str, session: SessionInfo) -> MendedLease:
 def _make_lease(
     store: Store, name: str, session: SessionInfo, base: StoredBase, recorded: Recorded
 ) -> Lease:
-    """What the overlay stands on, and what its files lie on, which may be of views before."""
+    """The lease of an overlay: what it stands on, and what its files lie on, which may be of
+    earlier views."""
     needs = recorded_needs(recorded)
     there = store.refs.find_version(session.volume_id, base.version) == base.manifest
     objects = store.objects_of(session.volume_id)
-    if not (there or is_there(objects, needs)):  # gc does not work with what is missing
+    # gc refuses to work if something needed is missing.
+    if not (there or is_there(objects, needs)):
         needs = tuple(sorted(find_present(objects, needs)))
     versions = (base.version,) if there else ()
     blank = new_lease(store.leases, name, session.volume_id, place=session.mountpoint)

@@ -1,9 +1,8 @@
-"""Opening a session: the lock of its directory, new or left behind by a dead daemon.
+"""Opening a session: locking its directory, which is new or was left behind by a dead daemon.
 
-The directory is named after the volume and the mount point, so the next mount
-of that volume at that place finds what a dead daemon left, and takes it over.
-Mount namespaces may each have a mount there: from the second on, its directory
-has a number, too.
+The directory is named after the volume and the mount point. The next mount of that volume at that
+place therefore finds what a dead daemon left, and takes it over. Several mount namespaces may each
+have a mount there. From the second one on, the directory's name has a number, too.
 """
 
 from __future__ import annotations
@@ -31,10 +30,11 @@ from volfs.system.locks import leads_to, try_lock
 
 
 def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> OpenSession:
-    """The session of a mount: new, left behind there, or brought from elsewhere (``adopt``).
+    """Open the session of a mount: a new one, one that was left there, or one from elsewhere
+    (``adopt``).
 
-    SessionBusyError; NotFoundError, AlreadyExistsError where there is nothing to
-    adopt, or another overlay at that place.
+    SessionBusyError; NotFoundError if there is nothing to adopt; AlreadyExistsError if another
+    overlay is at that place.
     """
     path = find_session_place(store, volume, options)
     if options.adopt is not None:
@@ -48,7 +48,8 @@ def open_session(store: Store, volume: VolumeRecord, options: MountOptions) -> O
 
 
 def take_session(store: Store, name: str) -> OpenSession:
-    """What a dead daemon left, by name. NotFoundError; MountError if it lives."""
+    """Open the session that a dead daemon left, by name. NotFoundError; MountError if the daemon
+    lives."""
     path = get_session(store, name).path
     lock = _find_lock(path)
     if lock is None:
@@ -57,7 +58,7 @@ def take_session(store: Store, name: str) -> OpenSession:
 
 
 def _find_lock(path: Path) -> IO[bytes] | None:
-    """The lock of a session's directory; None if that is removed. SessionBusyError."""
+    """Lock a session's directory; None if it was removed. SessionBusyError."""
     try:
         lock = (path / LOCK).open("ab", buffering=0)
     except FileNotFoundError:
@@ -69,7 +70,7 @@ def _find_lock(path: Path) -> IO[bytes] | None:
             f"{path.name}: process {pid} has it, a mount that is living or in its last commit"
         )
     if leads_to(path / LOCK, lock.fileno(), follow=True):
-        forget_device(path)  # a dead daemon's: the number may be another mount's by now
+        forget_device(path)  # The number that a dead daemon noted may be another mount's by now.
         return lock
     lock.close()
     return None
@@ -78,7 +79,7 @@ def _find_lock(path: Path) -> IO[bytes] | None:
 def _adopt(store: Store, name: str, path: Path) -> OpenSession:
     """Bring an overlay to another place, by one rename over a new empty directory.
 
-    That is there first for the lease to be of a session that exists: what the
+    The directory is made first, so that the new lease is of a session that exists. What the
     overlay lies on is leased all the time.
     """
     session = take_session(store, name)
@@ -109,15 +110,17 @@ def _copy_lease(store: Store, name: str, new: str) -> None:
 
 
 def find_session_place(store: Store, volume: VolumeRecord, options: MountOptions) -> Path:
-    """The directory for this volume at this mount point, as this mount namespace has it."""
+    """The directory for this volume at this mount point, in this mount namespace."""
     places = _iter_places(store, volume, options)
     return next(path for path in places if not is_of_other_mounts(path))
 
 
 def _iter_places(store: Store, volume: VolumeRecord, options: MountOptions) -> Iterator[Path]:
-    """Those that are there, perhaps of the volume's former name, and then new ones.
+    """Yield the possible directories: existing ones, perhaps under the volume's former name, then
+    new ones.
 
-    An overlay lies on one part of the volume and on nothing else: that is in the name, too.
+    An overlay lies on one part of the volume and on nothing else, so that part is in the name,
+    too.
     """
     shows = _spell(join_path(parse_path(options.sub_path or "")))
     shows += " read-only" if options.is_read_only else ""
@@ -131,9 +134,10 @@ def _iter_places(store: Store, volume: VolumeRecord, options: MountOptions) -> I
 
 
 def _choose_directory(store: Store, options: MountOptions) -> Path:
-    """Where the session goes: for a store that cannot be written, into the runtime directory.
+    """The directory of sessions, which for a store that cannot be written is in the runtime
+    directory.
 
-    StoreDeniedError for such a store and a mount that could be written to.
+    StoreDeniedError for such a store if the mount is writable.
     """
     if store.is_writable:
         return sessions_directory(store)
@@ -146,6 +150,7 @@ def _choose_directory(store: Store, options: MountOptions) -> Path:
 
 
 def _spell(path: bytes) -> str:
-    """As the first volfs showed paths: directories of sessions are named after that."""
+    """A path as the first volfs showed it, because directories of sessions are named after
+    that."""
     text = path.decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

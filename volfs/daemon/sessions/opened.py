@@ -1,6 +1,6 @@
 """The session that this process owns: its directory with lock, catalog and scratch.
 
-``volfs/sessions`` reads sessions for everybody else.
+``volfs/sessions`` reads sessions of other processes.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class SessionBusyError(MountError):
 
 
 class OpenSession:
-    """A session directory that this process holds the lock of.
+    """A session directory whose lock this process holds.
 
-    All in it is reached from a descriptor: should the store's directory be replaced, the
+    Everything in it is reached from a descriptor. If the store's directory is replaced, the
     overlay stays where it is, and what has come to its place is left alone.
     """
 
@@ -67,43 +67,46 @@ class OpenSession:
 
     @property
     def has_begun(self) -> bool:
-        """Whether a daemon came as far as to have an overlay here."""
+        """Whether a daemon ever had an overlay here."""
         return (self._inside / FACTS).exists()
 
     def find_place(self) -> Path | None:
-        """Where the directory is by now; None if it was deleted."""
+        """The present place of the directory; None if it was deleted."""
         return find_place(self._directory)
 
     def note_place(self) -> None:
-        """Remember outside of the store which directory this is. Raises nothing."""
+        """Note outside of the store which directory is the session's. Raises nothing."""
         place = self.find_place()
         if place is not None:
             write_note(self.path, place)
 
     def forget_place(self) -> None:
-        """It ends, and what was noted of it; or of one that it was copied from."""
+        """Drop the note of this session because it ends, or the note of the session that it was
+        copied from."""
         note = read_note(self.path)
         if note is not None and (not self.is_new or is_noted(self._inside / ".", note)):
             forget_note(self.path)
 
     def write_facts(self, facts: SessionFacts) -> None:
-        """Replace ``session.json`` whole; durable, as is the directory, when it returns."""
+        """Replace ``session.json`` as a whole. It and the directory are durable when this
+        returns."""
         replace_file(self._inside / FACTS, encode_facts(facts), beside=f"{FACTS}.new")
         sync_directory(self._inside / "..")
 
     def write_device(self, device: tuple[int, int], store: Store) -> None:
-        """Say which mount is served. It means nothing once this process has ended."""
+        """Note which mount is served. The note means nothing once this process has ended."""
         said = encode_device(device, self.path, store.local).encode()
         replace_file(self._inside / DEVICE, said, beside=f"{DEVICE}.new", durable=False)
 
     def forget_device(self) -> None:
-        """The mount is gone: its number is another's next."""
+        """Drop the note of the device, because the mount is gone and its number may become
+        another's."""
         if self._directory >= 0:
             forget_device(self._inside)
 
     def close(self) -> None:
-        """Let go of the directory; it stays, with the overlay in it."""
-        if not self._lock.closed:  # else it may be another process's by now
+        """Close the directory. It stays, with the overlay in it."""
+        if not self._lock.closed:  # Otherwise the directory may be another process's by now.
             forget_device(self._inside)
             self._lock.close()
         descriptor, self._directory = self._directory, -1
@@ -111,10 +114,10 @@ class OpenSession:
             os.close(descriptor)
 
     def remove(self) -> None:
-        """Delete the directory: everything in it has been committed or discarded.
+        """Delete the directory, because everything in it has been committed or discarded.
 
-        At once, by a new name that nobody takes for a session; what a crash
-        leaves of that is deleted by the next session to end.
+        It gets a new name at once that nobody takes for a session. If a crash leaves it, the next
+        session that ends deletes it.
         """
         place, around = self.find_place(), self._inside / ".."
         if place is not None:
@@ -126,7 +129,8 @@ class OpenSession:
 
 
 def _sweep(directory: Path) -> None:
-    """Delete what was removed; best effort. By descriptor: others may put links there."""
+    """Delete directories that were removed; best effort. By descriptor, because others may put
+    links there."""
     with suppress(OSError), OpenTree(os.fsencode(directory)) as tree, tree.top.opened() as fd:
         for name, status in list_directory(fd):
             if name.endswith(os.fsencode(REMOVED)) and stat.S_ISDIR(status.st_mode):
@@ -135,7 +139,7 @@ def _sweep(directory: Path) -> None:
 
 
 def end_session(store: Store, session: OpenSession) -> None:
-    """Remove the session's directory, and then the lease."""
+    """Remove the session's directory, and then its lease."""
     reached("end.committed")
     session.forget_place()
     session.remove()
@@ -165,7 +169,8 @@ def forget_device(path: Path) -> None:
 
 
 def own(path: Path, lock: IO[bytes], *, is_new: bool = False) -> OpenSession:
-    """The session at a path that has this lock. StoreUnavailableError if that is no more so."""
+    """Open the session at a path that has this lock. StoreUnavailableError if it was replaced
+    meanwhile."""
     session = OpenSession(path, lock, is_new=is_new)
     try:
         if os.path.samestat(os.fstat(lock.fileno()), (session.catalog.parent / LOCK).stat()):

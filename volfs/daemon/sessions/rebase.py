@@ -1,10 +1,10 @@
-"""An overlay put onto another version of its volume, by one transaction of its catalog.
+"""Putting an overlay onto another version of its volume, by one transaction of its catalog.
 
-Where the store has all of what it stands on, this is what a reload does: a merge. Else
-what it holds is done again on the other version, path by path (``vfs/replay.py``).
-Order: the files that cannot come along are kept in a copy of the overlay, the lease is
-widened, the catalog is written, the lease is narrowed. Whatever dies, the overlay is as
-it was or rebased, and leased.
+If the store has everything that the overlay stands on, this is what a reload does: a merge.
+Otherwise its changes are made again on the other version, path by path (``vfs/replay.py``). The
+order: files that cannot come along are kept in a copy of the overlay, the lease is widened, the
+catalog is written, the lease is narrowed. Whatever dies, the overlay is as it was or rebased, and
+leased.
 """
 
 from __future__ import annotations
@@ -60,19 +60,19 @@ from volfs.volume.version_reader import Reader
 
 @dataclass
 class Rebased:
-    """What became of an overlay."""
+    """The result of a rebase."""
 
     overlay: str
     version: int
     merged: bool
-    """Whether what it stood on was there, so that both sides' changes were merged."""
+    """Whether the base was in the store, so that both sides' changes were merged."""
     left_out: list[Needed] = field(default_factory=list)
     rest: str = ""
     """The overlay that has what was left out."""
 
 
 class NeededError(BaseGoneError):
-    """A rebase needs bytes or names of the lost base: ``needed``."""
+    """A rebase needs bytes or names of the lost base. ``needed`` lists them."""
 
     code = "base-needed"
 
@@ -84,9 +84,9 @@ class NeededError(BaseGoneError):
 def rebase_overlay(store: Store, name: str, onto: str, *, leave_out: bool = False) -> Rebased:
     """Put what a dead mount left onto a version: a number, a tag, ``head``.
 
-    NeededError where files need what is lost with the base, unless they may be left
-    out. NotFoundError; MountError if it lives; DamagedObjectError; LimitError;
-    StoreError. On any error it stays as it was.
+    NeededError if files need what is lost with the base, unless they may be left out.
+    NotFoundError; MountError if the mount lives; DamagedObjectError; LimitError; StoreError. On
+    any error the overlay stays as it was.
     """
     name = name_here(store, name)
     found = describe_session(store, get_session(store, name))
@@ -137,7 +137,8 @@ class _Rebase:
         result = Rebased(self.name, head.version, merged=False)
         self.scratch.open_arenas()
         if is_there(self.objects, recorded_needs(recorded)):
-            with suppress(MissingObjectError):  # gone just now: then without it
+            # If the base has gone just now, the overlay is rebased without it.
+            with suppress(MissingObjectError):
                 self.merge(recorded, head, snapshot)
                 result.merged = True
         if not result.merged:
@@ -147,7 +148,8 @@ class _Rebase:
         return result
 
     def find_version(self, onto: str) -> tuple[Head, Snapshot]:
-        """The version, with the directory that the overlay lies in: made if it is the head."""
+        """The version that is meant, with the directory that the overlay lies in. It is made in
+        the head if it is missing."""
         load = Reader(self.objects.load_object).load_manifest
         for _ in range(2):
             head = get_version(self.store, self.volume, onto)
@@ -183,7 +185,7 @@ class _Rebase:
     # --- two ways --------------------------------------------------------
 
     def merge(self, recorded: Recorded, head: Head, snapshot: Snapshot) -> None:
-        """As the mount would, with a reload."""
+        """Merge as the mount would with a reload."""
         assert recorded.base is not None
         base = recorded.base
         view = View(self.objects, base.head, base.snapshot, self.sub_path)
@@ -209,7 +211,8 @@ class _Rebase:
         result: Rebased,
         leave_out: bool,
     ) -> None:
-        """What it holds, path by path; what needs the lost base stays in another overlay."""
+        """Make the overlay's changes again, path by path. What needs the lost base stays in
+        another overlay."""
         state = self.make_state(View(self.objects, head, snapshot, self.sub_path))
         self.add_root(state)
         pieces = [piece for each in recorded.pieces.values() for piece in each]
@@ -239,7 +242,7 @@ class _Rebase:
             )
 
     def keep_rest(self) -> str:
-        """A copy of the overlay as it was, by a name that no mount looks for."""
+        """Keep a copy of the overlay as it was, by a name that no mount looks for. Its name."""
         path = self.session.path
         place = find_copy(path, path.parent, f"{path.name}.left-")
         if not place.exists():
@@ -254,7 +257,7 @@ class _Rebase:
     # --- the switch ------------------------------------------------------
 
     def record(self, state: MountState, flush: Flush) -> None:
-        """The lease on both, the catalog, the lease on the new one alone."""
+        """Lease both sides, write the catalog, then lease the new side alone."""
         needs, version = find_needs(state), state.view.head.version
         place = self.left.place if self.left else ""
         blank = new_lease(self.store.leases, self.name, self.volume.id, place=place)
@@ -276,14 +279,16 @@ class _Rebase:
         reached("rebase.narrowed")
 
     def put_back_lease(self) -> None:
-        """Nothing may be leased that is not there: gc would not work."""
+        """Put the former lease back, because gc refuses to work if a lease needs what is not
+        there."""
         if self.left is not None:
             self.store.leases.put(self.left)
         else:
             self.store.leases.drop(self.name)
 
     def put_wide(self, wide: Lease, new: Lease) -> None:
-        """An older lease may name versions that are not there; what it needs stays all the same."""
+        """Put the wide lease. If the former one names versions that are gone, its needs stay all
+        the same."""
         try:
             self.store.leases.put(wide)
         except NotFoundError:
@@ -291,5 +296,5 @@ class _Rebase:
 
 
 def _beside_view(state: MountState) -> set[Need]:
-    """What the overlay lies on and the version may not have."""
+    """The needs of the overlay that the version may not have."""
     return set(find_needs(state)) - set(snapshot_needs(state.view.snapshot))
