@@ -1,1 +1,1 @@
-"""Facts, lock, host and liveness of a mount's session, as anybody may read them."""
+"""The facts, lock, host and liveness of mounts' sessions, which any process may read."""

@@ -1,4 +1,4 @@
-"""Which mount a session has, and which directory: both by the kernel's numbers."""
+"""The device number of a session's mount, and the identity of the session's directory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from volfs.sessions.facts import DEVICE, LOCK
 
 
 def find_device(path: Path, store: Path | None = None) -> tuple[int, int] | None:
-    """What ``device`` says, unless it is a copy: of this directory, or of this store's.
+    """The device number that a session noted; None if the note is a copy, or is not there.
 
-    Of a dead session the number may be another mount's by now.
+    It is a copy if it names another directory than this one, or another store than ``store``. The
+    number of a dead session may be another mount's by now.
     """
     try:
         device, directory, of_store = (path / DEVICE).read_text().split()
@@ -28,11 +29,12 @@ def encode_device(device: tuple[int, int], path: Path, store: Path) -> str:
 
 
 def identify(path: Path) -> str:
-    """Which file or directory this is, whatever leads to it. OSError."""
+    """The identity of a file or directory, whatever path leads to it. OSError."""
     status = path.stat()
     return f"{status.st_dev}:{status.st_ino}"
 
 
 def identify_session(path: Path) -> str:
-    """What a daemon says of its session: a copy's directory is another, or its lock is. OSError."""
+    """The identity of a session, which differs for a copy of its directory or of its lock.
+    OSError."""
     return f"{identify(path)} {identify(path / LOCK)}"

@@ -1,4 +1,4 @@
-"""The files of a session's directory, and what ``session.json`` says."""
+"""The files of a session's directory, and the content of ``session.json``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from volfs.model.text_json import decode_json, encode_json
 SESSIONS, FACTS, LOCK, DEVICE = "mounts", "session.json", "lock", "device"
 CATALOG, SCRATCH = "catalog", "scratch"
 REMOVED = ".removed"
-"""Ends the name of a directory that is being deleted."""
+"""The ending of the name of a directory that is being deleted."""
 
 
 class SessionFacts(msgspec.Struct):
-    """``session.json``. Unreadable ones count as an overlay of an unknown volume."""
+    """The content of ``session.json``. If it is unreadable, the overlay is that of an unknown
+    volume."""
 
     volume_id: str = ""
     volume: str = ""
@@ -25,7 +26,7 @@ class SessionFacts(msgspec.Struct):
     read_only: bool = False
     sub_path: str = ""
     checksum: str = ""
-    """xxh3-64 of the file as it is with an empty one."""
+    """The xxh3-64 of the file with an empty checksum."""
 
 
 def encode_facts(facts: SessionFacts) -> bytes:
@@ -35,7 +36,7 @@ def encode_facts(facts: SessionFacts) -> bytes:
 
 
 def decode_facts(data: bytes) -> SessionFacts:
-    """ValueError for anything but what ``encode_facts`` makes."""
+    """Decode ``session.json``. ValueError for anything that ``encode_facts`` has not made."""
     facts = decode_json(data, SessionFacts)
     if encode_facts(facts) != data:
         raise ValueError("checksum")

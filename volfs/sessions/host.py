@@ -1,4 +1,4 @@
-"""Which processes of this machine have sessions."""
+"""The processes of this machine that have sessions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from volfs.system.namespaces import find_namespace
 
 
 def find_overlay_of(pid: int) -> Path | None:
-    """The directory of the session that a process has, without asking the disk that it is on.
+    """The directory of the session that a process has, found without asking the disk that it is
+    on.
 
-    None where the process has none, or we may not look.
+    None if the process has no session, or if we may not look.
     """
     with suppress(OSError):
         for descriptor in Path("/proc").glob(f"{pid:d}/task/*/fd/*"):
-            with suppress(FileNotFoundError):  # closed just now
+            with suppress(FileNotFoundError):  # The descriptor was closed just now.
                 file = descriptor.readlink()
                 if file.name == LOCK and file.is_absolute():
                     return file.parent
@@ -25,7 +26,7 @@ def find_overlay_of(pid: int) -> Path | None:
 
 
 def is_of_other_mounts(path: Path) -> bool:
-    """Whether the daemon that has it lives in another mount namespace than this process."""
+    """Whether the daemon of a session lives in another mount namespace than this process."""
     session = load_session(path)
     theirs = find_namespace(session.pid)
     return session.alive and theirs not in (None, find_namespace("self"))

@@ -1,9 +1,9 @@
-"""The sessions of a store, as anybody may see them: one directory for each mount's life.
+"""The sessions of a store, which any process may read: one directory for each mount's life.
 
-``<store>/mounts/<session>/`` holds ``session.json`` and ``lock``, on which the
-living daemon holds an exclusive flock; the kernel lets go of it whatever the
-daemon dies of. ``device`` says which mount it serves, by the number that the kernel
-has given it. Written by ``daemon/sessions``, only read here.
+``<store>/mounts/<session>/`` holds ``session.json`` and ``lock``. The living daemon holds an
+exclusive flock on ``lock``, which the kernel releases whatever the daemon dies of. ``device`` has
+the kernel's number of the mount that it serves. ``daemon/sessions`` writes these files; this room
+only reads them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from volfs.system.locks import is_locked
 
 
 class SessionInfo(NamedTuple):
-    """One mount's life. A dead one is an overlay that was left behind."""
+    """One mount's life. A dead session is an overlay that was left behind."""
 
     name: str
     path: Path
@@ -35,11 +35,12 @@ class SessionInfo(NamedTuple):
     sub_path: str
     alive: bool
     device: tuple[int, int] | None = None
-    """The mount's, major and minor; None before it is mounted, and of older daemons."""
+    """The device of the mount, major and minor; None before it is mounted, and for older
+    daemons."""
 
 
 def list_sessions(directory: Path) -> list[SessionInfo]:
-    """The sessions below a directory, oldest first; none where it is not there."""
+    """The sessions below a directory, oldest first; empty if the directory does not exist."""
     try:
         places = [p for p in directory.iterdir() if p.suffix != REMOVED and p.is_dir()]
     except FileNotFoundError:
@@ -48,14 +49,15 @@ def list_sessions(directory: Path) -> list[SessionInfo]:
 
 
 def list_inner_sessions(store: Store) -> list[SessionInfo]:
-    """Those in the store's own directory."""
+    """The sessions in the store's own directory."""
     return list_sessions(sessions_directory(store))
 
 
 def list_store_sessions(store: Store) -> list[SessionInfo]:
-    """The sessions of a store, with those elsewhere that have a lease; named as in the lease.
+    """The sessions of a store, those outside its directory that have a lease included, under their
+    names in the lease.
 
-    Elsewhere are those of programs that an earlier volfs let choose the place.
+    Outside are sessions of programs that an earlier volfs let choose the place.
     """
     found = list_inner_sessions(store)
     for lease in store.leases.list_all():
@@ -69,13 +71,13 @@ def list_store_sessions(store: Store) -> list[SessionInfo]:
 
 
 def list_volume_sessions(store: Store, record: VolumeRecord) -> list[SessionInfo]:
-    """The mounts of a volume, dead ones with what they left included."""
+    """The sessions of a volume, those of dead mounts included."""
     return [s for s in list_store_sessions(store) if s.volume_id == record.id]
 
 
 def get_session(store: Store, name: str) -> SessionInfo:
-    """NotFoundError, also for a directory that is no session's."""
-    # Of those elsewhere leases tell, one of which may be damaged.
+    """The session of this name. NotFoundError, also for a directory that is no session's."""
+    # Sessions outside are found through leases, one of which may be damaged.
     for find in (list_inner_sessions, list_store_sessions):
         for session in find(store):
             if session.name == name:
@@ -84,7 +86,7 @@ def get_session(store: Store, name: str) -> SessionInfo:
 
 
 def load_session(path: Path) -> SessionInfo:
-    """A session's facts, as far as its directory says them."""
+    """The facts of a session, as far as its directory has them."""
     try:
         facts = decode_facts((path / FACTS).read_bytes())
     except (OSError, ValueError):

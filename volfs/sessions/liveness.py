@@ -1,4 +1,4 @@
-"""Leases of sessions that live, and of those that are no more."""
+"""Leases of sessions that live, and of sessions that are gone."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from volfs.system.locks import holding, is_locked
 
 
 def drop_stale_leases(store: Store) -> list[Lease]:
-    """Drop the leases of sessions that are no more; the others. Before gc and expiry."""
+    """Drop the leases of sessions that are gone. Returns the other leases. Called before gc and
+    expiry."""
     for lease in list_stale_leases(store):
         store.leases.drop(lease.session, lease)
     return [_end_following(store, lease) for lease in list_fresh_leases(store)]
 
 
 def drop_stale_leases_of(store: Store, volume_id: str) -> None:
-    """Drop the leases on a volume of sessions that are no more. Before it is deleted."""
+    """Drop the leases of gone sessions on a volume. Called before the volume is deleted."""
     for lease in list_stale_leases(store):
         if lease.volume_id == volume_id:
             store.leases.drop(lease.session, lease)
 
 
 def _end_following(store: Store, lease: Lease) -> Lease:
-    """A session that is dead follows no more: what there is by now stays, and nothing later."""
+    """Let the lease of a dead session follow no more: it keeps the versions that exist by now, and
+    none later."""
     path = find_session_path(store, lease.session)
     is_ours = lease.may_be_judged_at(store.leases.host)
     if not (lease.onward and is_ours) or is_locked(path / LOCK):
@@ -37,7 +39,7 @@ def _end_following(store: Store, lease: Lease) -> Lease:
     versions = tuple(head.version for head in heads if lease.has(head.version))
     ended = msgspec.structs.replace(lease, versions=versions, onward=False)
     with holding(path / LOCK) as held:
-        # Unless a daemon takes it over, or took it over just now.
+        # A daemon may be taking the session over, or have done so just now.
         if not held or store.leases.find(lease.session) != lease:
             return lease
         store.leases.put(ended)
@@ -45,7 +47,8 @@ def _end_following(store: Store, lease: Lease) -> Lease:
 
 
 def list_damaged_leases(store: Store) -> list[str | None]:
-    """The sessions whose leases cannot be read; None for each that nothing tells."""
+    """The sessions whose leases cannot be read; None for each lease whose session nothing
+    tells."""
     found = store.leases.list_damaged()
     told = [session for session in found if session is not None]
     untold = len(found) - len(told)
@@ -63,25 +66,25 @@ def _is_damaged(leases: Leases, session: str) -> bool:
 
 
 def list_stale_leases(store: Store) -> list[Lease]:
-    """Those of sessions that are no more."""
+    """The leases of sessions that are gone."""
     return [lease for lease in store.leases.list_all() if is_stale(store, lease)]
 
 
 def list_fresh_leases(store: Store) -> list[Lease]:
-    """Those of sessions that live, or have left something behind."""
+    """The leases of sessions that live, or have left something behind."""
     return [lease for lease in store.leases.list_all() if not is_stale(store, lease)]
 
 
 def is_stale(store: Store, lease: Lease) -> bool:
-    """Whether nobody needs it: its session was removed, or was read-only and is dead.
+    """Whether nobody needs a lease: its session was removed, or is dead and was read-only.
 
-    What another host alone can see counts as alive.
+    A session that only another host can judge counts as alive.
     """
     if not lease.may_be_judged_at(store.leases.host):
         return False
     path = find_session_path(store, lease.session)
     if not path.is_dir():
-        # Where the directory around it cannot be seen either, nothing is known.
+        # If the directory around it cannot be seen either, nothing is known.
         return path.parent.is_dir()
     session = load_session(path)
     ends = session.read_only or lease.kind is LeaseKind.RENEWED

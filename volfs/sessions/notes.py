@@ -1,4 +1,4 @@
-"""Which directory a session has: a note outside of the store, by inode. Only a hint.
+"""Notes outside of the store that say which directory a session has, by inode. Only hints.
 
 A directory that is moved keeps its inode, and a copy has another one.
 """
@@ -20,7 +20,7 @@ NOTES = "sessions"
 
 
 class Note(msgspec.Struct):
-    """Which directory a session has, and where it was seen last."""
+    """The directory of a session, and the path at which it was seen last."""
 
     path: str
     device: int
@@ -28,7 +28,7 @@ class Note(msgspec.Struct):
 
 
 def forget_note(place: Path) -> None:
-    """Nothing is to be brought to this place any more. Raises nothing."""
+    """Drop the note, so that nothing is brought to this place any more. Raises nothing."""
     file = _find_file(place)
     if file is not None:
         with suppress(OSError):
@@ -36,7 +36,7 @@ def forget_note(place: Path) -> None:
 
 
 def is_noted(path: Path, note: Note) -> bool:
-    """Whether that very directory is there, and not a copy of it."""
+    """Whether the very directory of the note is at a path, and not a copy of it."""
     try:
         status = os.lstat(path)
     except OSError:
@@ -45,7 +45,7 @@ def is_noted(path: Path, note: Note) -> bool:
 
 
 def _find_file(place: Path) -> Path | None:
-    """The note about the session at a place, in a directory of this user's alone."""
+    """The file of the note about the session at a place, in a directory of this user alone."""
     state = state_directory()
     if state is None:
         return None
@@ -53,7 +53,7 @@ def _find_file(place: Path) -> Path | None:
 
 
 def read_note(place: Path) -> Note | None:
-    """What is known of the session at a place."""
+    """The note about the session at a place; None if there is none."""
     file = _find_file(place)
     with suppress(OSError, ValueError):
         if file is not None and file.lstat().st_uid == os.geteuid() and not file.is_symlink():
@@ -62,7 +62,7 @@ def read_note(place: Path) -> Note | None:
 
 
 def write_note(place: Path, where: Path) -> None:
-    """The session of a place has the directory ``where``. Raises nothing."""
+    """Note that the session of a place has the directory ``where``. Raises nothing."""
     file = _find_file(place)
     with suppress(OSError):
         if file is None or not _is_ours(file.parent):

@@ -1,4 +1,4 @@
-"""Where the sessions of a store are, and how their leases name them."""
+"""The places of a store's sessions, and their names in leases."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from volfs.store.contract.store import Store
 
 
 def sessions_directory(store: Store) -> Path:
-    """Where a store's sessions are, on this machine."""
+    """The directory of a store's sessions on this machine."""
     return store.local / SESSIONS
 
 
 def session_name(store: Store, path: Path) -> str:
-    """What a session is called in its lease: its directory, which ``find_session_path`` finds.
+    """The name of a session in its lease: that of its directory, for ``find_session_path``.
 
-    Those that are elsewhere are called by their path: of stores that cannot be written, and
-    what an earlier volfs has put there.
+    A session outside the store's directory is named by its path. Such are the sessions of stores
+    that cannot be written, and those that an earlier volfs has put elsewhere.
     """
     outside = path.parent != sessions_directory(store)
     return str(path) if outside else path.name
 
 
 def find_session_path(store: Store, name: str) -> Path:
-    """The directory of a session that is called so; it may be gone."""
+    """The directory of the session of this name, which may be gone. An absolute path is its own
+    place."""
     return sessions_directory(store) / name

@@ -1,1 +1,1 @@
-"""What the kernel offers and Python does not. Knows no other room but errors."""
+"""Functions of the kernel that Python lacks. This room knows no other room except errors."""

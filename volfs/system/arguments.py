@@ -1,4 +1,5 @@
-"""The arguments of this process, where the kernel looks for them: what ``ps`` shows."""
+"""The arguments of this process in the memory where the kernel looks for them, which ``ps``
+shows."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from volfs.system.proc import STAT_ARGUMENTS, STAT_ARGUMENTS_END, read_stat
 
 
 def find_arguments() -> memoryview:
-    """Their bytes, each ended by a NUL, to be written over; no bytes where none are known."""
+    """The bytes of the arguments, each ended by a NUL, to be overwritten; empty if they are not
+    found."""
     try:
         fields = read_stat("self")
         start, end = int(fields[STAT_ARGUMENTS]), int(fields[STAT_ARGUMENTS_END])
@@ -20,7 +22,7 @@ def find_arguments() -> memoryview:
 
 
 def retitle(title: bytes) -> None:
-    """Let ``ps`` show this in their place, as far as there is room."""
+    """Let ``ps`` show a title in the place of the arguments, as far as there is room."""
     arguments = find_arguments()
     size = len(arguments)
     arguments[:] = title.ljust(size, b"\0")[:size]

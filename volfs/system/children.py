@@ -1,4 +1,4 @@
-"""Work in a child process, which may die of it or hang, and this process goes on."""
+"""Work in a child process, which may die or hang of it while this process goes on."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from volfs.system.proc import list_threads
 
 
 def may_fork() -> bool:
-    """Whether a child would have all that this process has: its other threads it has not."""
+    """Whether a child would have all that this process has. A child lacks its other threads."""
     return len(list_threads()) == 1
 
 
 def ask_child(answer: Callable[[], bytes], seconds: float | None = None) -> bytes | None:
-    """What a forked child answers; nothing where it dies of the question.
+    """The answer of a forked child; empty if the child dies.
 
-    None where it has not answered after so many seconds: then it is killed, and not waited
-    for, as it may be where no signal reaches it. The process should have one thread.
+    None if it has not answered after ``seconds``. It is then killed, and not waited for, because
+    it may be where no signal reaches it. The process should have one thread.
     """
     reader, writer = os.pipe()
     child = os.fork()
@@ -36,7 +36,11 @@ def ask_child(answer: Callable[[], bytes], seconds: float | None = None) -> byte
 
 
 def _answer(answer: Callable[[], bytes], writer: int) -> None:
-    """Never returns. Who waits for the end of our standard files does not wait for the child."""
+    """Answer in the child, and never return.
+
+    The standard files become /dev/null, so that nobody who waits for their end waits for the
+    child.
+    """
     try:
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):

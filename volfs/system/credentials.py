@@ -1,4 +1,4 @@
-"""Who a process is, as /proc tells those who only have its number."""
+"""The credentials of a process, as /proc shows them to a process that only has its number."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from volfs.system.proc import read_status
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What counts for access to files, in this process's user namespace."""
+    """The facts that decide about access to files, in this process's user namespace."""
 
     user: int | None
-    """Whose files are its own."""
+    """The user whose files are the process's own."""
     groups: frozenset[int]
-    """The group of what it makes, and its supplementary groups."""
+    """The group of the files that it makes, and its supplementary groups."""
     capabilities: int
-    """Those in effect, as bits; none of a process that is in another user namespace."""
+    """The effective capabilities, as bits; none for a process in another user namespace."""
 
     def has(self, capability: int) -> bool:
         return bool(self.capabilities >> capability & 1)
 
 
 NOBODY = Credentials(None, frozenset(), 0)
-"""Of whom nothing is known."""
+"""The credentials of a process of which nothing is known."""
 
 
 def find_credentials(pid: int) -> Credentials:
-    """Of a process or a thread; NOBODY's where it has gone, or cannot be seen from here."""
+    """The credentials of a process or thread; NOBODY if it has gone, or cannot be seen from
+    here."""
     try:
         fields = read_status(pid)
     except OSError:
@@ -40,9 +41,11 @@ def find_credentials(pid: int) -> Credentials:
 
 
 def _is_of_our_namespace(pid: int, uid: int) -> bool:
-    """Elsewhere anybody may have all capabilities, over nothing of ours."""
+    """Whether a process is in our user namespace. In another one anybody may have all
+    capabilities, over nothing of ours."""
     try:
         theirs, ours = (Path(f"/proc/{who}/ns/user").readlink() for who in (pid, "self"))
-    except OSError:  # other users' processes do not show it; root has, as we see it, number 0
+    # Processes of other users do not show it. In our namespace, root has the number 0.
+    except OSError:
         return uid == 0
     return theirs == ours

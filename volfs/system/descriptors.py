@@ -11,19 +11,21 @@ _NUMBERED = re.compile(rb"(?:/dev/fd|/proc/(?:self|thread-self)/fd)/([0-9]{1,9})
 
 
 def find_descriptor(path: bytes) -> int | None:
-    """The number that a path means; None for all other paths."""
+    """The descriptor that a path means; None for all other paths."""
     path = os.path.normpath(path)
     numbered = _NUMBERED.fullmatch(path)
     return int(numbered[1]) if numbered else _STANDARD.get(path)
 
 
 def can_read(descriptor: int) -> bool:
-    """Whether it was opened for reading. A closed stdin is not (``open_standard_files``)."""
+    """Whether a descriptor was opened for reading. A closed stdin was not
+    (``open_standard_files``)."""
     return _access(descriptor) in (os.O_RDONLY, os.O_RDWR)
 
 
 def can_write(descriptor: int) -> bool:
-    """Whether it was opened for writing. A closed stdout is not (``open_standard_files``)."""
+    """Whether a descriptor was opened for writing. A closed stdout was not
+    (``open_standard_files``)."""
     return _access(descriptor) in (os.O_WRONLY, os.O_RDWR)
 
 

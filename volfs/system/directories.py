@@ -1,9 +1,8 @@
 """Directories that others may change: reached by descriptor, and never through a link.
 
-Each directory is opened from the descriptor of the one above it. So who renames
-directories or puts links in their place while a tree is walked leads nobody out
-of it. Only some descriptors are kept: what was closed is opened again from above,
-and has to be the directory that it was.
+Each directory is opened from the descriptor of the one above it. A user who renames directories,
+or puts links in their place while a tree is walked, therefore leads nobody out of the tree. Only
+some descriptors are kept. A closed one is opened again from above, and must be the same directory.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from contextlib import contextmanager
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 OPEN_NAMED_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-"""For what the user named himself: symlinks on the way there are his own."""
+"""The flags for a path that the user named: symlinks on the way there are the user's own."""
 OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-"""Does not wait for a fifo's writer, and makes no terminal ours."""
+"""The flags for a file: no wait for a fifo's writer, and no terminal becomes ours."""
 KEPT_MAX = 256
 
 Identity = tuple[int, int]
-"""Device and inode number: what a file or directory is, whatever its path."""
+"""The device and inode number of a file or directory, which identify it whatever its path."""
 
 
 def identify(status: os.stat_result) -> Identity:
@@ -33,7 +32,7 @@ def identify(status: os.stat_result) -> Identity:
 
 
 class LocalDirectory:
-    """One directory of a tree. ``path`` is what messages call it; nothing is opened by that."""
+    """One directory of a tree. ``path`` is its name in messages; nothing is opened by it."""
 
     __slots__ = ("above", "identity", "name", "path", "tree")
 
@@ -45,15 +44,16 @@ class LocalDirectory:
         self.above = above
         self.name = name
         self.identity: Identity | None = None
-        """Known from the first time that it was opened."""
+        """Known once the directory was opened."""
 
     def below(self, name: bytes) -> LocalDirectory:
-        """A directory in it. Each is to be made once only."""
+        """A directory in this one. Call this once only for each name."""
         return LocalDirectory(self.tree, os.path.join(self.path, name), self, name)
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """Its descriptor. OSError; ESTALE if another directory is there by now."""
+        """The directory's descriptor for a ``with`` block. OSError; ESTALE if another directory is
+        there by now."""
         held = self.tree.hold(self)
         try:
             yield held.fd
@@ -73,7 +73,8 @@ class OpenTree:
     """The descriptors of one tree's directories. Thread-safe. A context manager."""
 
     def __init__(self, path: bytes, fd: int | None = None) -> None:
-        """Of the directory at ``path``, or the one that ``fd`` is of, which it takes over."""
+        """A tree below the directory at ``path``. If ``fd`` is given, it is that directory, and is
+        taken over."""
         self.top = LocalDirectory(self, path, None, b"")
         fd = os.open(path, OPEN_NAMED_DIRECTORY) if fd is None else fd
         self._top = _HeldDirectory(fd)
@@ -98,10 +99,10 @@ class OpenTree:
             self._open.clear()
 
     def hold(self, directory: LocalDirectory) -> _HeldDirectory:
-        """Its descriptor, which stays open until ``release``."""
+        """The descriptor of a directory, which stays open until ``release``."""
         with self._lock:
             known = self._open.get(directory)
-            if known is not None:  # nearly always
+            if known is not None:  # This is nearly always so.
                 self._open.move_to_end(directory)
                 known.users += 1
                 return known
@@ -133,7 +134,7 @@ class OpenTree:
         return held
 
     def _trim(self) -> None:
-        """Close what was not used for the longest time, once there are too many."""
+        """Close the descriptor that was unused for the longest time, if there are too many."""
         if len(self._open) <= self._kept:
             return
         idle = next((one for one, held in self._open.items() if not held.users), None)
@@ -152,20 +153,21 @@ def _open_below(directory: LocalDirectory, above: int) -> int:
 
 
 def _choose_kept() -> int:
-    """No more than a quarter of what the process may have open."""
+    """The number of descriptors to keep: at most a quarter of what the process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return KEPT_MAX if soft == resource.RLIM_INFINITY else max(4, min(KEPT_MAX, soft // 4))
 
 
 def list_directory(fd: int) -> list[tuple[bytes, os.stat_result]]:
-    """The names in an open directory, each with what it is: links are not followed."""
+    """The names in an open directory, each with its status. Links are not followed."""
     with os.scandir(fd) as names:
         found = [os.fsencode(item.name) for item in names]
     return [(name, status) for name in found if (status := find_status(name, fd)) is not None]
 
 
 def find_status(name: bytes, at: int) -> os.stat_result | None:
-    """What a name of an open directory stands for, itself; None where there is nothing."""
+    """The status of a name in an open directory, of the link itself if it is one; None if there is
+    nothing."""
     try:
         return os.stat(name, dir_fd=at, follow_symlinks=False)
     except FileNotFoundError:
@@ -173,7 +175,7 @@ def find_status(name: bytes, at: int) -> os.stat_result | None:
 
 
 def empty_directory(top: LocalDirectory) -> None:
-    """Remove all that is in a directory. Links are removed, never what they lead to. OSError."""
+    """Remove everything in a directory. Links are removed, never their targets. OSError."""
     opened = [top]
     for here in opened:
         with here.opened() as fd:
@@ -189,16 +191,16 @@ def empty_directory(top: LocalDirectory) -> None:
 
 
 def remove_tree(name: bytes, at: int) -> None:
-    """Remove a directory that an open directory has, with all that is in it. OSError."""
+    """Remove a directory in an open directory, with everything in it. OSError."""
     with OpenTree(name, os.open(name, OPEN_DIRECTORY, dir_fd=at)) as tree:
         empty_directory(tree.top)
     os.rmdir(name, dir_fd=at)
 
 
 def open_link_target(name: bytes, at: int, flags: int) -> int:
-    """Open what a symlink of an open directory leads to. OSError.
+    """Open the target of a symlink in an open directory. OSError.
 
-    PermissionError for a link of another user: he could lead us to what only we may read.
+    PermissionError for a link of another user, who could lead us to what only we may read.
     """
     link = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
     try:

@@ -15,13 +15,13 @@ NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Output(Protocol):
-    """A file object that may take less than it is given."""
+    """A file object that may accept less than it is given."""
 
     def write(self, data: memoryview, /) -> int | None: ...
 
 
 def write_all(descriptor: int, data: Data, offset: int | None = None) -> None:
-    """Write every byte, from an offset on, or where the file is at. OSError."""
+    """Write every byte, from an offset on, or at the file's position. OSError."""
     view = memoryview(data)
     while view:
         if offset is None:
@@ -33,15 +33,15 @@ def write_all(descriptor: int, data: Data, offset: int | None = None) -> None:
 
 
 def write_parts(descriptor: int, parts: Sequence[Data], offset: int) -> None:
-    """Write parts one behind the other, every byte of them, from an offset on. OSError."""
+    """Write every byte of several parts one behind the other, from an offset on. OSError."""
     size = sum(map(len, parts))
     done = os.pwritev(descriptor, parts, offset)
-    if done < size:  # what comes next is the error that explains it, or progress
+    if done < size:  # The next write raises the error that explains this, or makes progress.
         write_all(descriptor, memoryview(b"".join(parts))[done:], offset + done)
 
 
 def write_out(out: Output, data: Data) -> None:
-    """Write every byte to a file object. OSError, also where it takes none at all."""
+    """Write every byte to a file object. OSError, also if it accepts none at all."""
     view = memoryview(data)
     while view:
         view = _rest(view, out.write(view))
@@ -74,10 +74,10 @@ def replace_file(
     made: Callable[[int], None] | None = None,
     durable: bool = True,
 ) -> None:
-    """Let a file have this content: at every moment it has all of it, or all that it had.
+    """Give a file this content. At every moment it has all of the new content, or all of the old.
 
-    As ``written_beside``. When it returns the content is durable, unless that is not asked
-    for: then a power cut may leave anything.
+    The arguments are those of ``written_beside``. When this returns the content is durable, unless
+    ``durable`` is False: then a power cut may leave anything.
     """
     with written_beside(path, data, mode=mode, beside=beside, made=made, durable=durable) as new:
         os.rename(new, path)
@@ -95,11 +95,12 @@ def written_beside(
     made: Callable[[int], None] | None = None,
     durable: bool = True,
 ) -> Iterator[Path]:
-    """A new file in the directory of ``path``, whole and durable: to be renamed or linked there.
+    """A new file beside ``path``, whole and durable, which the block renames or links.
 
-    What is left of it at the end of the block is removed. ``beside`` is its name, for those
-    who write there one at a time: what a dead one left under it is removed first. Others get
-    a name that nobody has. ``made`` is called with the descriptor of the empty file. OSError.
+    If it is still there at the end of the block, it is removed. ``beside`` is its name, for
+    callers that write there one at a time; a file that a dead one left under it is removed first.
+    Without ``beside`` the name is unique. ``made`` is called with the descriptor of the empty
+    file. OSError.
     """
     new = path.with_name(beside or f".volfs-{secrets.token_hex(8)}.new")
     if beside:
@@ -120,19 +121,20 @@ def written_beside(
 
 @contextmanager
 def spare_name(at: int, prefix: bytes) -> Iterator[bytes]:
-    """A name in an open directory that nobody has, for what is renamed when it is whole.
+    """A unique name in an open directory, for a file that is renamed when it is whole.
 
-    What has it at the end of the block is removed.
+    A file that has the name at the end of the block is removed.
     """
     name = prefix + secrets.token_hex(8).encode()
     try:
         yield name
     finally:
-        # Also after a rename, which onto another name of the same file does nothing.
+        # This is needed after a rename, too, which does nothing onto another name of the same
+        # file.
         remove_file(name, at)
 
 
 def remove_file(path: Path | bytes, at: int | None = None) -> None:
-    """Take a name away, if it is there. OSError."""
+    """Remove a name, if it is there. OSError."""
     with suppress(FileNotFoundError):
         os.unlink(path, dir_fd=at)

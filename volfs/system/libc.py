@@ -1,4 +1,4 @@
-"""The C library's functions that Python has none for; what they refuse is an OSError."""
+"""Functions of the C library that Python lacks. Their errors are OSErrors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import struct
 from typing import Any
 
 libc = ctypes.CDLL(None, use_errno=True)
-"""Its functions run without the interpreter's lock."""
+"""The C library. Its functions run without the interpreter's lock."""
 libc.syscall.restype = ctypes.c_long
 
 FORCE, DETACH, NO_FOLLOW = 1, 2, 8
@@ -19,7 +19,7 @@ _CLONE, _EMPTY_PATH, _PRIVATE = 1, 0x1000, 1 << 18
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _WRITE_AND_WAIT = 7
 _INODE_HANDLE = 0x81
-"""A handle that holds an inode's number and generation, as FUSE makes it."""
+"""The type of a file handle with an inode's number and generation, as FUSE makes it."""
 _SET_NAME = 15
 
 
@@ -28,9 +28,9 @@ class _FileHandle(ctypes.Structure):
 
 
 def call(name: str, *arguments: Any) -> int:
-    """What a function returns; OSError where that is less than 0.
+    """Call a function, and return its result; OSError if that is less than 0.
 
-    Numbers that may not fit into an int have to be given as what they are in C.
+    Numbers that may not fit into an int must be given as their C types.
     """
     result = int(getattr(libc, name)(*arguments))
     if result < 0:
@@ -39,12 +39,13 @@ def call(name: str, *arguments: Any) -> int:
 
 
 def system_call(number: int, *arguments: Any) -> int:
-    """What a system call returns that the library may have no function for. OSError."""
+    """Make a system call, for which the library may have no function, and return its result.
+    OSError."""
     return call("syscall", ctypes.c_long(number), *arguments)
 
 
 def last_error() -> OSError:
-    """Why the function failed that this thread has called last."""
+    """The error of the function that this thread has called last."""
     number = ctypes.get_errno()
     return OSError(number, os.strerror(number))
 
@@ -62,9 +63,9 @@ def unmount(path: str, flags: int) -> None:
 
 
 def clone_mount(place: int) -> int:
-    """The mount that a descriptor is in once more, mounted nowhere."""
+    """Clone the mount that a descriptor is in. The clone is mounted nowhere."""
     clone = system_call(OPEN_TREE, place, b"", _EMPTY_PATH | _CLONE | os.O_CLOEXEC)
-    # What is mounted in the one is not to appear in the other; kernels before 5.12 cannot.
+    # Mounts made in the one must not appear in the other. Kernels before 5.12 cannot do this.
     attributes = struct.pack("4Q", 0, 0, _PRIVATE, 0)
     libc.syscall(MOUNT_SETATTR, clone, b"", _EMPTY_PATH, attributes, len(attributes))
     return clone
@@ -74,17 +75,17 @@ def clone_mount(place: int) -> int:
 
 
 def sync_file_system(descriptor: int) -> None:
-    """Make all of a file system durable."""
+    """Make a whole file system durable."""
     call("syncfs", descriptor)
 
 
 def write_back(descriptor: int) -> None:
-    """Have the kernel write all that it has of a file, and wait for that."""
+    """Let the kernel write all dirty pages of a file, and wait for them."""
     call("sync_file_range", descriptor, *_whole(0, 0), _WRITE_AND_WAIT)
 
 
 def reserve_room(descriptor: int, size: int) -> None:
-    """Have blocks for a file of this size; it does not grow."""
+    """Reserve blocks for a file of this size. The file does not grow."""
     call("fallocate", descriptor, _KEEP_SIZE, *_whole(0, size))
 
 
@@ -98,7 +99,7 @@ def _whole(offset: int, length: int) -> tuple[ctypes.c_int64, ctypes.c_int64]:
 
 
 def open_by_inode(root: int, number: int, flags: int) -> int:
-    """A file of a FUSE file system by its inode's number, as only root may."""
+    """Open a file of a FUSE file system by its inode number, as only root may."""
     words = (ctypes.c_uint * 3)(number >> 32, number & 0xFFFFFFFF, 0)
     handle = _FileHandle(ctypes.sizeof(words), _INODE_HANDLE, words)
     return call("open_by_handle_at", root, ctypes.byref(handle), flags)
@@ -108,12 +109,12 @@ def open_by_inode(root: int, number: int, flags: int) -> int:
 
 
 def name_process(name: bytes) -> None:
-    """What ``ps`` calls this process, or this thread: 15 bytes at most."""
+    """Set the name that ``ps`` shows for this process, or this thread: 15 bytes at most."""
     call("prctl", _SET_NAME, name, 0, 0, 0)
 
 
 def tune_allocator(parameter: int, value: int) -> None:
-    """mallopt(3), where the library has it."""
+    """Call mallopt(3), if the library has it."""
     mallopt = getattr(libc, "mallopt", None)
     if mallopt is not None:
         mallopt(parameter, value)

@@ -1,4 +1,4 @@
-"""Locks of open files: the kernel lets go of them, whatever their process dies of."""
+"""Locks of open files, which the kernel releases whatever their process dies of."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from volfs.system.directories import OPEN_DIRECTORY, OPEN_NAMED_DIRECTORY
 
 
 def try_lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
-    """Lock an open file without waiting; whether nobody has a lock that forbids it. OSError."""
+    """Lock an open file without waiting. False if a lock of somebody else forbids it. OSError."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -21,7 +21,7 @@ def try_lock(descriptor: int, how: int = fcntl.LOCK_EX) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds a file's exclusive lock. Asks without taking it for long."""
+    """Whether a process holds a file's exclusive lock. The test holds a lock for a moment only."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -34,9 +34,9 @@ def is_locked(path: Path) -> bool:
 
 @contextmanager
 def holding(path: Path) -> Iterator[bool]:
-    """Whether nobody had a file's exclusive lock; then it is held for the block.
+    """Try to hold a file's exclusive lock for the block. Yields whether it is held.
 
-    False also where there is no such file.
+    False also if there is no such file.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -51,7 +51,8 @@ def holding(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def locked_directory(path: Path) -> Iterator[None]:
-    """Nobody else is in such a block for the directory; waits for those who are. OSError."""
+    """Run the block while nobody else is in such a block for the directory. Waits for others.
+    OSError."""
     while True:
         descriptor = os.open(path, OPEN_NAMED_DIRECTORY)
         try:
@@ -64,9 +65,10 @@ def locked_directory(path: Path) -> Iterator[None]:
 
 
 def lock_directory(path: str, at: int | None = None) -> int | None:
-    """A directory, open and locked by this process alone. Follows no link at its end.
+    """Open a directory, locked for this process alone. A link at the end of the path is not
+    followed.
 
-    None where somebody has the lock, or the directory is gone or has just been replaced.
+    None if somebody has the lock, or if the directory is gone or has just been replaced.
     """
     try:
         descriptor = os.open(path, OPEN_DIRECTORY, dir_fd=at)
@@ -84,7 +86,8 @@ def lock_directory(path: str, at: int | None = None) -> int | None:
 def leads_to(
     path: str | Path, descriptor: int, at: int | None = None, *, follow: bool = False
 ) -> bool:
-    """Whether a name is of what is open there: a link only where it is followed. OSError."""
+    """Whether a path leads to the file that a descriptor has open. Links at its end count only
+    with ``follow``. OSError."""
     try:
         named = os.stat(path, dir_fd=at, follow_symlinks=follow)
     except FileNotFoundError:

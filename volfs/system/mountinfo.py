@@ -1,4 +1,4 @@
-"""The mounts that a process sees, as the kernel lists them. Asks no file system."""
+"""The mounts that a process sees, as the kernel lists them. No file system is asked."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class MountLine(NamedTuple):
     fs_type: str
     source: str
     number: int
-    """What the kernel calls it, in fdinfo for example."""
+    """The kernel's number of the mount, for example in fdinfo."""
     root: str
-    """The directory of the file system that is shown; ``/`` unless it is a bind mount of less."""
+    """The directory of the file system that is shown; ``/`` unless a bind mount shows less."""
     options: str = ""
-    """What it was mounted with, separated by commas."""
+    """The mount options, separated by commas."""
     parent: int = 0
-    """The number of the one that it is mounted in."""
+    """The number of the mount in which it is mounted."""
 
 
 def read_mount_table(process: int | str = "self") -> bytes:
-    """As it is: what is in it is parsed line by line. OSError."""
+    """The raw table, of which callers may parse single lines. OSError."""
     return Path(f"/proc/{process}/mountinfo").read_bytes()
 
 
@@ -38,7 +38,7 @@ def parse_mount_table(table: bytes) -> list[MountLine]:
 
 
 def parse_mount_line(line: bytes) -> MountLine:
-    """Whatever others have mounted: any byte but NUL may be in the names."""
+    """Parse one line. Names may contain any byte except NUL, whatever others have mounted."""
     fields, _, tail = line.partition(b" - ")
     parts, rest = fields.split(b" "), tail.split(b" ")
     major, minor = parts[2].split(b":")
@@ -55,7 +55,7 @@ def parse_mount_line(line: bytes) -> MountLine:
 
 
 def find_fs_type(path: str | os.PathLike[str]) -> str | None:
-    """The type of the file system that has a path; None where the kernel does not list its device.
+    """The type of the file system that has a path; None if the kernel does not list its device.
 
     OSError.
     """

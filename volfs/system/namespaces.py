@@ -1,7 +1,7 @@
-"""Processes by their mount namespace: finding them, and killing them to the last.
+"""Processes by their mount namespace: finding them, and killing all of them.
 
-The guard of containers loads this file alone (``containers/guard.py``). So it imports
-nothing of ours, and what it imports takes no time.
+The guard of containers loads this file alone (``containers/guard.py``). So it imports nothing of
+ours, and only modules that load at once.
 """
 
 # ruff: noqa: SIM105 - contextlib takes longer to load than the rest
@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Iterable
 
 LOOK_AGAIN = 0.005
-"""Seconds."""
+"""Seconds between two looks."""
 
 
 def list_pids() -> list[int]:
-    """Of all processes that /proc shows, ascending."""
+    """The numbers of all processes that /proc shows, ascending."""
     return sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
@@ -36,7 +36,8 @@ def find_members(namespace: str) -> list[int]:
 
 
 def kill_all(find: Callable[[], Iterable[int]], patience: float | None = None) -> None:
-    """SIGKILL to all that ``find`` finds, until it finds none, or for so many seconds."""
+    """Send SIGKILL to all that ``find`` finds, until it finds none, or for ``patience``
+    seconds."""
     end = None if patience is None else time.monotonic() + patience
     while (found := list(find())) and (end is None or time.monotonic() < end):
         for pid in found:
@@ -48,5 +49,6 @@ def kill_all(find: Callable[[], Iterable[int]], patience: float | None = None) -
 
 
 def kill_members(namespace: str) -> None:
-    """SIGKILL to all in a namespace, which the caller has open; return when there are none."""
+    """Kill all processes in a namespace, which the caller has open. Returns when there are
+    none."""
     kill_all(lambda: find_members(namespace))

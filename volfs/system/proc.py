@@ -1,7 +1,7 @@
-"""What /proc tells of processes, of their files and of the machine.
+"""The facts of /proc about processes, their files and the machine.
 
-Every function asks the kernel, and no file system. OSError for a process that has ended,
-or that belongs to another user.
+Every function asks the kernel, and no file system. OSError for a process that has ended, or that
+belongs to another user.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Mapping(NamedTuple):
-    """A stretch of a process's memory that a file is mapped at."""
+    """A stretch of a process's memory to which a file is mapped."""
 
     start: int
     end: int
@@ -25,18 +25,18 @@ class Mapping(NamedTuple):
 
 
 def read_status(process: int | str, thread: int | None = None) -> dict[str, str]:
-    """The facts of ``status`` by name, of a process or of one of its threads."""
+    """The facts in ``status`` by name, of a process or of one of its threads."""
     place = f"{process}/task/{thread}" if thread else f"{process}"
     return read_facts(f"/proc/{place}/status")
 
 
 def read_descriptor_facts(process: int | str, descriptor: int | str) -> dict[str, str]:
-    """The facts of ``fdinfo`` by name, of what a process has open there."""
+    """The facts in ``fdinfo`` by name, about a descriptor of a process."""
     return read_facts(f"/proc/{process}/fdinfo/{descriptor}")
 
 
 def read_facts(path: str) -> dict[str, str]:
-    """A file of lines like ``name: value``."""
+    """Parse a file of lines like ``name: value``."""
     lines = Path(path).read_text(errors="replace").split("\n")
     pairs = (line.partition(":") for line in lines if ":" in line)
     return {name: value.strip() for name, _, value in pairs}
@@ -48,20 +48,21 @@ def read_mount_number(descriptor: int) -> int:
 
 
 STOPPED, DEAD, ASLEEP = ("T", "t"), ("Z", "X"), "D"
-"""Letters of what a process is doing; one that is asleep no signal wakes."""
+"""The letters of process states. No signal wakes a process that is asleep."""
 STAT_STATE, STAT_ARGUMENTS, STAT_ARGUMENTS_END = 3, 48, 49
-"""Numbers of fields of ``stat``, as proc(5) has them."""
+"""The numbers of fields in ``stat``, as in proc(5)."""
 
 
 def read_stat(process: int | str, thread: int | None = None) -> dict[int, bytes]:
-    """The fields of ``stat`` from the third one on, by number: the second may be anything."""
+    """The fields of ``stat`` from the third one on, by number. The second one may contain
+    anything."""
     place = f"{process}/task/{thread}" if thread else f"{process}"
     fields = Path(f"/proc/{place}/stat").read_bytes().rpartition(b")")[2].split()
     return dict(enumerate(fields, 3))
 
 
 def find_state(process: int | str, thread: int | None = None) -> str:
-    """The letter of what it is doing; empty where there is no such process, or we may not look."""
+    """The letter of a process's state; empty if there is no such process, or we may not look."""
     try:
         return read_stat(process, thread)[STAT_STATE].decode()
     except (OSError, KeyError):
@@ -73,7 +74,8 @@ def list_threads(process: int | str = "self") -> list[int]:
 
 
 def list_descriptors() -> list[int]:
-    """Those that this process has open, and one more: the listing's own, closed by now."""
+    """The open descriptors of this process, and one that is closed by now: that of the listing
+    itself."""
     return sorted(int(name) for name in os.listdir("/proc/self/fd"))
 
 
@@ -81,12 +83,12 @@ def iter_mappings(process: int | str = "self") -> Iterator[Mapping]:
     """The files that a process has mapped."""
     for line in Path(f"/proc/{process}/maps").read_bytes().split(b"\n"):
         fields = line.split(None, 5)
-        if len(fields) == 6:  # else it is memory of no file
+        if len(fields) == 6:  # Otherwise the memory belongs to no file.
             start, end = (int(address, 16) for address in fields[0].split(b"-"))
             major, minor = (int(number, 16) for number in fields[3].split(b":"))
             yield Mapping(start, end, (major, minor), int(fields[4]), fields[5])
 
 
 def read_boot_id() -> bytes:
-    """Which run of the machine this is, as the kernel writes it: a UUID and a line's end."""
+    """The kernel's id of this run of the machine: a UUID and a line's end."""
     return _BOOT_ID.read_bytes()

@@ -1,4 +1,4 @@
-"""Reading what somebody names and what has to be small: never more than a limit."""
+"""Reading files that a user names and that must be small, up to a limit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 from volfs.errors import LocalFileError
 
 MAX = 16 << 20
-"""No list of values, patterns or packages is longer."""
+"""The default limit in bytes. No list of values, patterns or packages is longer."""
 
 
 def read_small(path: str | Path, limit: int = MAX) -> bytes:
-    """All bytes of a file, a pipe or a device. LocalFileError beyond the limit; OSError."""
+    """Read all bytes of a file, a pipe or a device. LocalFileError beyond the limit; OSError."""
     with open(path, "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -20,5 +20,5 @@ def read_small(path: str | Path, limit: int = MAX) -> bytes:
 
 
 def read_small_text(path: str | Path, limit: int = MAX) -> str:
-    """The same as text. UnicodeDecodeError."""
+    """As ``read_small``, but text. UnicodeDecodeError."""
     return read_small(path, limit).decode()

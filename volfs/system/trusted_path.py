@@ -1,8 +1,8 @@
-"""A path whose every directory only trusted users can change.
+"""A path in which only trusted users can change any directory.
 
-Who can put something into a directory, or another directory into its place, decides what
-is found there. So a path is walked by descriptors, and each directory has to belong to
-somebody who is trusted, and to be safe from others (docs/decisions/0026).
+A user who can put something into a directory, or another directory into its place, decides what is
+found there. So a path is walked by descriptors. Each directory must belong to a trusted user, and
+be safe from others (docs/decisions/0026).
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 Refuse: TypeAlias = Callable[[str], VolfsError]
-"""Makes the error to raise of what is wrong with the path."""
+"""A function that makes the error for what is wrong with the path."""
 
 
 def open_trusted(
     path: Path, owners: Collection[int], refuse: Refuse, *, create: bool = False
 ) -> int:
-    """A descriptor (O_PATH) of a directory of one of these users, which only they and root change.
+    """Open (O_PATH) a directory of one of ``owners``, which only they and root can change.
 
-    With ``create`` what is missing is made. FileNotFoundError and other OSErrors; what
-    ``refuse`` makes, for what others can change.
+    With ``create`` missing directories are made. FileNotFoundError and other OSErrors; the error
+    of ``refuse`` if others can change something.
     """
     walk = _Walk(path, owners, refuse, create)
     try:
@@ -44,7 +44,7 @@ def open_trusted(
 
 
 class _Walk:
-    """From the root down a path. ``descriptor`` is of the directory where it has come to."""
+    """A walk from the root down a path. ``descriptor`` is the directory that it has reached."""
 
     def __init__(self, path: Path, owners: Collection[int], refuse: Refuse, create: bool) -> None:
         self.path = path
@@ -52,7 +52,7 @@ class _Walk:
         self.create = create
         self._refuse = refuse
         self.names = [*reversed(path.parts[1:])]
-        """What is still to be walked, the next one last."""
+        """The names still to be walked, the next one last."""
         self._trusted = {0, *owners, *_find_unmapped()}
         self._links = 0
         self.descriptor = os.open("/", _LOOK)
@@ -71,7 +71,7 @@ class _Walk:
             self._check()
 
     def _open(self, name: str) -> int:
-        """What has that name, a link itself."""
+        """Open a name, or the link itself if it is one. It is made first if ``create`` is set."""
         if self.create:
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=self.descriptor)
@@ -82,7 +82,7 @@ class _Walk:
         self.descriptor, self._status = directory, status
 
     def _follow(self, link: int, status: os.stat_result) -> None:
-        """Go on where a link leads, if nobody else could have put it there."""
+        """Go on at the target of a link, if nobody else could have put the link there."""
         target = os.readlink("", dir_fd=link)
         self._links += 1
         if self._links > _LINKS_MAX:
@@ -95,7 +95,7 @@ class _Walk:
         self.names += reversed(Path(target).parts[target.startswith("/") :])
 
     def _check(self) -> None:
-        """Nobody else may replace what is on the way from here."""
+        """Check that nobody else may replace what is on the way from here."""
         mode, owner = self._status.st_mode, self._status.st_uid
         if not stat.S_ISDIR(mode):
             raise self._refuse(f"{self._here()} is not a directory")
@@ -105,7 +105,7 @@ class _Walk:
             raise self._refuse(f"others may write to {self._here()}: `chmod go-w` it")
 
     def check_end(self) -> None:
-        """Nobody else may put anything here."""
+        """Check that nobody else may put anything here."""
         mode, owner = self._status.st_mode, self._status.st_uid
         if owner not in self.owners:
             raise self._refuse(f"{self._here()} belongs to another user ({owner})")
@@ -117,10 +117,10 @@ class _Walk:
 
 
 def _find_unmapped() -> set[int]:
-    """How the kernel shows users that this user namespace does not have, root perhaps.
+    """The number by which the kernel shows users that this user namespace lacks, perhaps root.
 
-    The root directory and its like belong to them there, as to anybody else. What that
-    leaves open the kernel closes: the process at the other end is of a user that we know.
+    The root directory and others belong to them there, as to anybody else. The kernel closes the
+    gap that this leaves: the process at the other end is of a user that we know.
     """
     if Path("/proc/self/uid_map").read_text().split() == ["0", "0", "4294967295"]:
         return set()
