@@ -1,6 +1,6 @@
-"""What a call gives: items, as they come, and then a result or an error.
+"""The answer to a call: items, as they come, and then a result or an error.
 
-All of it is bytes here; whoever made the call, and who serves it, read them.
+Everything is bytes here. The process that made the call and the process that serves it read them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from volfs.services.signal_wait import CancelledWaitError, wait_for
 
 TAKEN_STEP = 4 << 20
-"""Bytes of items between two reports that they have been read."""
+"""The bytes of items between two reports that items have been read."""
 UNLIMITED = 1 << 62
 _ITEM_COST = 64
 
 
 def compute_cost(item: bytes) -> int:
-    """The memory that an item takes, about."""
+    """The approximate memory that an item takes, in bytes."""
     return len(item) + _ITEM_COST
 
 
 class CallFailedError(Exception):
-    """The call raised something: ``body`` says what (``faults.load_fault``)."""
+    """The call raised an error. ``body`` holds it (``remote_errors.load_fault``)."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__("a call failed")
@@ -60,9 +60,11 @@ class _Changes:
 
 
 class Answer:
-    """Filled by one thread, awaited by others. Whoever works on it says so with ``work_on``.
+    """The answer to one call, filled by one thread and awaited by others. The code that works on
+    it registers with ``work_on``.
 
-    Who fills it waits for who reads the items, unless it ``is_unlimited``.
+    The thread that fills it waits for the thread that reads the items, unless the answer
+    ``is_unlimited``.
     """
 
     def __init__(self, *, is_unlimited: bool = False) -> None:
@@ -87,9 +89,12 @@ class Answer:
         on_taken: Callable[[int], None] | None = None,
         commit: Callable[[], None] | None = None,
     ) -> None:
-        """Be told from now on when nobody wants it, and how many bytes of items have been read.
+        """Register the code that works on the answer. From now on, ``on_cancel`` is called when
+        nobody wants the answer, and ``on_taken`` with each number of bytes of items that have
+        been read.
 
-        ``commit`` commits what the call has written so far. What is left out stays as it is.
+        ``commit`` commits what the call has written so far. An argument that is left out keeps its
+        earlier value.
         """
         self._on_cancel = on_cancel or self._on_cancel
         self._on_taken = on_taken or self._on_taken
@@ -106,18 +111,18 @@ class Answer:
         self._end(Outcome(body, is_failure=True))
 
     def _end(self, outcome: Outcome) -> None:
-        """The first outcome counts."""
+        """Set the outcome and tell the listeners. Only the first outcome counts."""
         with self._lock:
             if self._outcome is not None:
                 return
             self._outcome = outcome
-            self._on_cancel = None  # it may refer to what has run it
+            self._on_cancel = None  # It may refer to the code that ran the call.
             listeners, self._listeners = self._listeners, []
         self._changes.wake()
         for listener in listeners:
             try:
                 listener()
-            except Exception:  # noqa: BLE001 - the others, and who waits, are to be told
+            except Exception:  # noqa: BLE001 - the other listeners, and those who wait, must be told
                 traceback.print_exc()
 
     # --- using it --------------------------------------------------------
@@ -128,12 +133,12 @@ class Answer:
 
     @property
     def size(self) -> int:
-        """Bytes that wait to be read."""
+        """The bytes that wait to be read."""
         outcome = self._outcome
         return sum(map(len, self._items)) + (len(outcome.body) if outcome else 0)
 
     def when_done(self, listener: Callable[[], None]) -> None:
-        """Call it in the thread that ends this, or now."""
+        """Call a listener in the thread that ends the answer, or now if it has ended."""
         with self._lock:
             if self._outcome is None:
                 self._listeners.append(listener)
@@ -141,7 +146,8 @@ class Answer:
         listener()
 
     def wait(self, seconds: float | None = None) -> bytes:
-        """The result. CallFailedError; TimeoutError. What is cancelled while it waits is over."""
+        """Wait for the result. CallFailedError; TimeoutError. A wait that is cancelled cancels the
+        call."""
         try:
             outcome = wait_for(lambda: self._outcome, self._changes, seconds)
         except CancelledWaitError:
@@ -152,7 +158,7 @@ class Answer:
         return _get_body(outcome)
 
     def iter_items(self) -> Iterator[bytes]:
-        """Each once, as they come. CallFailedError after the last."""
+        """Give each item once, as they come. CallFailedError after the last item."""
         try:
             while wait_for(self._find_progress, self._changes, None):
                 while self._items:
@@ -176,18 +182,19 @@ class Answer:
         return True if self._items or self._outcome is not None else None
 
     def cancel(self) -> None:
-        """Nobody wants it any more. What has been done already stays done."""
+        """Say that nobody wants the answer any more. What has been done already stays done."""
         self.is_cancelled = True
         if (on_cancel := self._on_cancel) is not None:
             on_cancel()
 
     def tell_taken(self, amount: int) -> None:
-        """So many bytes of items have been read, or will never wait."""
+        """Report that so many bytes of items have been read, or need not be waited for."""
         if self._on_taken is not None:
             self._on_taken(amount)
 
     def commit_now(self) -> None:
-        """Commit what the call has written so far, for whoever shows of it before it ends."""
+        """Commit what the call has written so far, so that others can see it before the call
+        ends."""
         if self._commit is not None:
             self._commit()
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from volfs.containers.process import PASSED, ContainerCommand
 
 _FROM_KERNEL = 0x80
-"""SI_KERNEL: a terminal's, say."""
+"""SI_KERNEL: the signal comes from the kernel, for example from a terminal."""
 
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Signals wait, from before a command is started, until ``attend`` takes them."""
+    """Hold signals back, from before a command is started, until ``attend`` takes them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (*PASSED, signal.SIGCHLD))
     try:
         yield
@@ -23,9 +23,11 @@ def signals_held() -> Iterator[None]:
 
 
 def attend(process: ContainerCommand) -> int:
-    """The exit status of a command. Within ``signals_held``, in the main thread.
+    """Wait for a command, and return its exit status. Call it within ``signals_held``, in the main
+    thread.
 
-    What a terminal sends has reached the command already: it is in our process group.
+    Signals from a terminal are not passed on: they have reached the command already, because it is
+    in our process group.
     """
     while process.poll() is None:
         caught = signal.sigwaitinfo((*PASSED, signal.SIGCHLD))

@@ -17,10 +17,11 @@ Bound = dict[int, inspect.BoundArguments]
 
 
 def run_batch(service: Service, batch: InvokeBatch, wait_for: Callable[[Any], Any]) -> bytes:
-    """What each call gives, for ``load_outcomes``.
+    """Run a batched function once, and return the pickled outcome of each call, for
+    ``load_outcomes``.
 
-    A call whose arguments do not fit, or whose result cannot be sent, fails alone; an
-    error of the function is each one's. ``wait_for`` gives the result of a coroutine.
+    A call whose arguments do not fit, or whose result cannot be sent, fails alone. An error of the
+    function is the error of every call. ``wait_for`` gives the result of a coroutine.
     """
     signature = inspect.signature(service.get_bound(batch.method))
     outcomes = [Outcome(b"")] * len(batch.arguments)
@@ -28,11 +29,11 @@ def run_batch(service: Service, batch: InvokeBatch, wait_for: Callable[[Any], An
     for number, arguments in enumerate(batch.arguments):
         try:
             bound[number] = _bind(signature, arguments, batch.method)
-        except Exception as error:  # noqa: BLE001 - it is that caller's
+        except Exception as error:  # noqa: BLE001 - the error is for that caller
             outcomes[number] = _to_failure(error)
     try:
         results = _call(service, batch.method, signature, bound, wait_for) if bound else []
-    except Exception as error:  # noqa: BLE001 - it is the callers'
+    except Exception as error:  # noqa: BLE001 - the error is for the callers
         fault = _to_failure(error)
         results = [fault] * len(bound)
     for number, result in zip(bound, results, strict=True):
@@ -41,7 +42,7 @@ def run_batch(service: Service, batch: InvokeBatch, wait_for: Callable[[Any], An
 
 
 def load_outcomes(body: bytes) -> list[Outcome]:
-    """One for each call of the batch."""
+    """The outcomes of a batch, one for each call."""
     outcomes: list[Outcome] = pickle.loads(body)
     return outcomes
 
@@ -65,7 +66,7 @@ def _call(
     bound: Bound,
     wait_for: Callable[[Any], Any],
 ) -> list[Outcome]:
-    """With a list for each parameter."""
+    """Call the function with a list for each parameter, and return the outcome of each call."""
     names = signature.parameters
     lists: dict[str, Any] = {
         name: [one.arguments[name] for one in bound.values()] for name in names
@@ -85,7 +86,7 @@ def _call(
 def _to_outcome(result: Any) -> Outcome:
     try:
         return Outcome(dump(result, "the result"))
-    except Exception as error:  # noqa: BLE001 - it is that caller's
+    except Exception as error:  # noqa: BLE001 - the error is for that caller
         return _to_failure(error)
 
 
@@ -94,7 +95,7 @@ def _to_failure(error: Exception) -> Outcome:
 
 
 def check_batched(raw: Callable[..., Any], name: str, *, is_generator: bool) -> None:
-    """InvalidError for a function that cannot be given lists."""
+    """Raise InvalidError for a function that cannot be given lists."""
     if is_generator:
         raise InvalidError(f"the batched function {name} cannot be a generator")
     for parameter in inspect.signature(raw).parameters.values():

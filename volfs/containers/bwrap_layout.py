@@ -1,8 +1,9 @@
-"""What a container sees, as arguments of bwrap: the host's files, and what is shown among them.
+"""What a container sees, as arguments of bwrap: the host's files, and other files shown among
+them.
 
-PURE: the host is asked through ``Host``. Where a mount point is not there, the
-nearest directory above it becomes a *skeleton* in the container: an empty one in
-memory with the host's entries bound into it, so that nothing is made on the host.
+This module is PURE: it asks the host through ``Host``. If a mount point does not exist, the
+nearest directory above it becomes a *skeleton* in the container: an empty directory in memory with
+the host's entries bound into it, so that nothing is made on the host.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Literal, NamedTuple, Protocol
 from volfs.errors import MountError
 
 EMPTY = ""
-"""As a source: a new directory in memory."""
+"""The source that means a new directory in memory."""
 ARGUMENTS_MAX = 8500
-"""bwrap takes 9000."""
+"""The most arguments that we pass; bwrap takes 9000."""
 FileType = Literal["directory", "link", "other"]
 
 
@@ -24,7 +25,7 @@ class Host(Protocol):
     """The file system that the container is to see."""
 
     def resolve(self, path: str) -> str:
-        """Without symbolic links, as far as it is there."""
+        """The path without symbolic links, as far as it exists."""
 
     def find_type(self, path: str) -> FileType | None: ...
     def list_names(self, path: str) -> list[str]: ...
@@ -42,14 +43,15 @@ class Shown(NamedTuple):
 
 
 def layout(host: Host, shown: Sequence[Shown]) -> list[str]:
-    """The arguments of bwrap. MountError for a mount point that cannot be."""
+    """The arguments of bwrap. MountError for a mount point that is not possible."""
     shown = resolve_paths(host, shown)
     bases = [_find_base(host, item, shown) for item in shown]
     for item, base in zip(shown, bases, strict=True):
         _check_inside(host, item, base, shown)
     skeletons = {base for item, base in zip(shown, bases, strict=True) if base != item.path}
     arguments = ["--dev-bind", "/", "/"]
-    # A skeleton above another one first: it shows the host's directory of that name.
+    # A skeleton above another comes first, because it shows the host's directory of the other's
+    # name.
     for path in sorted(skeletons - {item.path for item in shown}, key=_depth):
         arguments += _iter_skeleton(host, path)
     for item, base in zip(shown, bases, strict=True):
@@ -61,7 +63,8 @@ def layout(host: Host, shown: Sequence[Shown]) -> list[str]:
 
 
 def resolve_paths(host: Host, shown: Iterable[Shown]) -> list[Shown]:
-    """Outer ones first; below another one, the host's symbolic links do not count."""
+    """The items with their paths resolved, outer ones first. Below another item, the host's
+    symbolic links do not count."""
     resolved: dict[str, str] = {}
     items: list[Shown] = []
     for item in sorted(shown, key=lambda item: _depth(item.path)):
@@ -87,7 +90,7 @@ def _check_places(items: list[Shown]) -> None:
 
 
 def _find_base(host: Host, item: Shown, shown: Sequence[Shown]) -> str:
-    """What is there already to mount on or in: the mount point, or the nearest one above it."""
+    """The existing path to mount on or in: the mount point, or the nearest directory above it."""
     places = {other.path for other in shown}
     for path in _iter_above(item.path):
         if path in places:
@@ -103,7 +106,7 @@ def _find_base(host: Host, item: Shown, shown: Sequence[Shown]) -> str:
 
 
 def _check_inside(host: Host, item: Shown, base: str, shown: Sequence[Shown]) -> None:
-    """MountError where the one that it is within cannot have its mount point."""
+    """Raise MountError if the item that contains this one cannot have its mount point."""
     outer = next((one for one in shown if one.path == base and one is not item), None)
     if outer is None or outer.source == EMPTY:
         return
@@ -140,7 +143,7 @@ def _iter_show(item: Shown, base: str) -> Iterator[str]:
 
 
 def _iter_above(path: str) -> Iterator[str]:
-    """The directories above it, the nearest first."""
+    """The directories above a path, the nearest first."""
     while path != "/":
         path = posixpath.dirname(path)
         yield path

@@ -1,4 +1,4 @@
-"""A process beside this one that does something for it, told over a line."""
+"""A process beside this one that works for it and gets messages over a line."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import weakref
 
 
 class Companion:
-    """Ends with this process, by ``close``, or when nobody refers to it any more.
+    """A process that ends with this one, by ``close``, or when nobody refers to it any more.
 
-    Its program gets two descriptors as its last arguments: its end of the line, a
-    socket that keeps messages apart, and the pidfd of this process.
+    Its program gets two descriptors as its last arguments: its end of the line, which is a socket
+    that keeps messages apart, and the pidfd of this process.
     """
 
     def __init__(self, *program: str, stderr: int = subprocess.DEVNULL) -> None:
-        """``program``: arguments of Python."""
+        """``program``: the arguments of Python."""
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         owner = os.pidfd_open(os.getpid())
         try:
@@ -28,7 +28,7 @@ class Companion:
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
                 pass_fds=passed,
-                start_new_session=True,  # a Ctrl-C is for us
+                start_new_session=True,  # a Ctrl-C is for this process
             )
         finally:
             theirs.close()
@@ -38,6 +38,6 @@ class Companion:
 
 def _end(line: socket.socket, process: subprocess.Popen[bytes], owner: int) -> None:
     line.close()
-    if os.getpid() == owner:  # after a fork it is the parent's
+    if os.getpid() == owner:  # after a fork, the companion is the parent's
         with process:
             process.kill()

@@ -1,9 +1,9 @@
-"""Calls over a socket: each end may call the other, many at once.
+"""Calls over a socket: each end may call the other, many calls at once.
 
-A frame is its kind (1 byte), the number of the call (8), a length (8), and so many
-bytes, which mean nothing here. CALL and CANCEL bear a number of who sends them;
-ITEM, DONE and FAILED answer with it. TAKEN says how many bytes of items have been
-read: who gives items waits when it is too far ahead of who reads them.
+A frame is its kind (1 byte), the number of the call (8 bytes), a length (8 bytes), and a body of
+that length, which this module does not read. In CALL and CANCEL the sender of the frame has chosen
+the number. ITEM, DONE and FAILED answer with the same number. TAKEN says how many bytes of items
+have been read: the end that gives items waits when it is too far ahead of the end that reads them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from volfs.containers.remote_errors import dump_fault
 _HEADER = struct.Struct(">BQQ")
 _AMOUNT = struct.Struct(">Q")
 AHEAD = 4 * TAKEN_STEP
-"""Bytes of items that may be under way."""
+"""The bytes of items that may be under way."""
 
 
 class FrameKind(IntEnum):
@@ -36,7 +36,7 @@ class FrameKind(IntEnum):
 
 
 class Incoming:
-    """A call of the other end. End it with ``done`` or ``failed``, after any ``item``."""
+    """A call from the other end. End it with ``done`` or ``failed``, after any ``item``."""
 
     def __init__(self, connection: Connection, number: int, body: bytes) -> None:
         self.body = body
@@ -48,7 +48,7 @@ class Incoming:
         self._ahead = 0
 
     def item(self, body: bytes) -> None:
-        """Waits while too much is under way; not once it is cancelled."""
+        """Send an item. Wait while too much is under way, unless the call is cancelled."""
         with self._flow:
             while self._ahead >= AHEAD and not self.is_cancelled:
                 self._flow.wait()
@@ -82,15 +82,15 @@ class Incoming:
             self._on_cancel()
 
     def when_cancelled(self, listener: Callable[[], None] | None) -> None:
-        """Tell this one, and no other, when the other end does not want it any more."""
+        """Set the one listener to call when the other end does not want the call any more."""
         self._on_cancel = listener
 
 
 class Connection:
-    """One end.
+    """One end of a line.
 
-    ``serve`` gets the other's calls in the reading thread, and must not block it.
-    ``explain`` is asked, once the other end has gone, what its open calls fail with.
+    ``serve`` gets the calls of the other end in the reading thread, and must not block it. When
+    the other end has gone, ``explain`` returns the fault that our open calls fail with.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Connection:
         return answer
 
     def send(self, kind: FrameKind, number: int, body: bytes) -> None:
-        """Where the other end has gone, nothing: ``read`` will notice."""
+        """Send a frame. If the other end has gone, do nothing: ``read`` will notice."""
         with self._sending, suppress(OSError):
             self._line.sendall(_HEADER.pack(kind, number, len(body)))
             self._line.sendall(body)
@@ -141,10 +141,10 @@ class Connection:
         self._incoming.pop(number, None)
 
     def read(self) -> None:
-        """Take what comes until the other end has gone; then all open calls fail."""
+        """Take frames until the other end has gone. Then all open calls fail."""
         try:
             self._read_frames()
-        except Exception:  # noqa: BLE001 - nothing more can be understood of what comes
+        except Exception:  # noqa: BLE001 - no later frame can be understood
             traceback.print_exc()
             self.close()
         loss = self._explain()
@@ -153,7 +153,7 @@ class Connection:
         for answer in list(self._answers.values()):
             answer.fail(loss)
         for incoming in list(self._incoming.values()):
-            incoming.taken(UNLIMITED)  # nobody reads any more
+            incoming.taken(UNLIMITED)  # nobody reads the items any more
 
     def _read_frames(self) -> None:
         with suppress(OSError), self._line.makefile("rb") as file:
@@ -191,17 +191,18 @@ class Connection:
                 answer.fail(body)
 
     def _serve_one(self, incoming: Incoming) -> None:
-        """A call that cannot be served fails; the others go on."""
+        """Serve a call. One that cannot be served fails, and the others go on."""
         try:
             self._serve(incoming)
-        except Exception as error:  # noqa: BLE001 - it is the caller's
+        except Exception as error:  # noqa: BLE001 - the error is for the caller
             incoming.failed(dump_fault(error))
 
     def close(self) -> None:
-        """The other end sees that nothing more comes; so does the thread that reads."""
+        """End the line. The other end sees that nothing more comes; so does the thread that
+        reads."""
         with suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Let go of the descriptor, when nothing reads any more."""
+        """Close the descriptor, when no thread reads any more."""
         self._line.close()

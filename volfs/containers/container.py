@@ -33,7 +33,8 @@ from volfs.store.address import find_local_path
 from volfs.store.location import choose_store
 
 AUTO_COMMIT = 5.0
-"""Seconds between background commits, where the final one is certain and nobody says."""
+"""Seconds between background commits if the final commit is certain, and neither the spec nor the
+volume sets an interval."""
 CommitPolicy = Literal["always", "success", "never"]
 Argument = str | bytes | os.PathLike[str]
 _AT_END: dict[CommitPolicy, AtEnd] = {"always": "commit", "success": "keep", "never": "discard"}
@@ -42,7 +43,8 @@ _OWN = ("--die-with-parent",)
 
 @dataclass(frozen=True)
 class VolumeMount:
-    """A volume by its name, and where the container sees it. ``sub_path``: only this directory."""
+    """A volume, by its name, and the path at which the container sees it. With ``sub_path`` the
+    container sees only this directory of the volume."""
 
     name: str
     path: str
@@ -50,17 +52,17 @@ class VolumeMount:
     sub_path: str = ""
     network: bool = False
     environment: str = MAIN
-    """Of the name."""
+    """The environment that the name belongs to."""
 
     @property
     def full_name(self) -> str:
-        """With its environment where that is not ``main``."""
+        """The name of the volume, with its environment if that is not ``main``."""
         return join_name(self.environment, self.name)
 
 
 @dataclass(frozen=True, eq=False)
 class BucketMount:
-    """A bucket, or a folder of one, and where the container sees it."""
+    """A bucket, or a folder of one, and the path at which the container sees it."""
 
     plan: BucketPlan
     path: str
@@ -88,11 +90,11 @@ class Bind:
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """What a container has. ``environment`` is added to the calling process's.
+    """The mounts and settings of a container. ``environment`` is added to the calling process's.
 
-    ``commit`` says what becomes of the volumes' changes at the end: ``success``
-    publishes them only then, and else leaves them as an overlay that can still be
-    committed (``volfs overlays``); ``never`` drops them.
+    ``commit`` says what becomes of the volumes' changes at the end. ``always`` commits them.
+    ``success`` commits them only after a success, and else keeps them as an overlay that can still
+    be committed (``volfs overlays``). ``never`` drops them.
     """
 
     mounts: tuple[AnyMount, ...] = ()
@@ -101,27 +103,31 @@ class ContainerSpec:
     workdir: str | None = None
     commit: CommitPolicy = "always"
     auto_commit: float | None = None
-    """Seconds between background commits; 0: none. None: the volume's default, else 5."""
+    """Seconds between background commits; 0 means none. None means the volume's default, else
+    5."""
     share_tmp: bool = False
-    """Whether it sees the machine's /tmp and /var/tmp. Also with VOLFS_SHARE_TMP=1."""
+    """Whether the container sees the machine's /tmp and /var/tmp. VOLFS_SHARE_TMP=1 has the same
+    effect."""
     visible: tuple[str, ...] = ()
-    """Paths below /tmp and /var/tmp that it sees in any case, with what this process uses."""
+    """Paths below /tmp and /var/tmp that the container sees in any case, besides those that this
+    process uses."""
 
 
 class Container:
-    """Mounts the volumes; ``start`` runs commands; ``close`` ends these, commits, unmounts.
+    """One container. The constructor mounts the volumes; ``start`` runs commands; ``close`` ends
+    the commands, commits and unmounts.
 
-    A context manager: an exception in the block is no success. Where this process
-    dies, the commands are killed, and the volumes committed (by the policy) and
-    unmounted by their daemons.
+    A container is a context manager: an exception in the block means no success. If this process
+    dies, the commands are killed, and the daemons commit the volumes (by the policy) and unmount
+    them.
     """
 
     def __init__(
         self, spec: ContainerSpec, store: str | None = None, launcher: Launcher | None = None
     ) -> None:
-        """Return when all volumes are mounted; InvalidError, NotFoundError, MountError.
+        """Return when all volumes are mounted. InvalidError, NotFoundError, MountError.
 
-        A ``launcher`` that has begun already makes it quicker.
+        A ``launcher`` that has begun already makes this quicker.
         """
         check_spec(spec)
         self.spec = spec
@@ -131,7 +137,8 @@ class Container:
         self._processes: list[ContainerCommand] = []
         self._mounted: dict[AnyMount, Path] = {}
         self.left: list[str] = []
-        """After ``close``: the overlays with changes that were not committed, by name."""
+        """The names of the overlays with changes that were not committed. Complete after
+        ``close``."""
         bwrap = find_bwrap()
         clear_left()
         self._place = Place()
@@ -158,16 +165,16 @@ class Container:
         self.close(success=kind is None)
 
     def start(self, argv: Sequence[Argument], **popen_options: Any) -> ContainerCommand:
-        """Start a command; may be called again, also meanwhile. Options are those of Popen.
+        """Start a command. Options are those of Popen. Several commands may run at the same time.
 
-        ``env``, if given, is instead of the calling process's environment. ``VOLFS_STORE``
-        names this container's store.
+        ``env``, if given, replaces the calling process's environment. ``VOLFS_STORE`` names this
+        container's store.
         """
         environment = popen_options.pop("env", None)
         environment = {**(os.environ if environment is None else environment)}
         environment |= self.spec.environment
         environment |= {"VOLFS_STORE": self._store, "VOLFS_RUNTIME_DIR": self._runtime}
-        # With volumes, their daemons do what it does.
+        # If there are volumes, their daemons kill the commands, as the guard would.
         guard = None if self.spec.mounts and self._temporary is None else share_guard()
         layout = [*self._layout, *self._show_named(argv, environment)]
         process = start(
@@ -180,7 +187,8 @@ class Container:
     def _show_named(
         self, argv: Sequence[Argument], environment: Mapping[str, str]
     ) -> Iterator[str]:
-        """What a command's words and variables name in the machine's /tmp."""
+        """Show the paths in the machine's /tmp that a command's words and variables name, as
+        arguments of bwrap."""
         if self._temporary is None:
             return
         self._temporary.make_inside(environment.get("TMPDIR"))
@@ -190,21 +198,22 @@ class Container:
             yield from ("--bind", one.source, one.path)
 
     def mountpoint(self, mount: AnyMount) -> Path:
-        """Where the host sees a volume of this container."""
+        """The path on the host at which a mount of this container is."""
         return self._mounted[mount]
 
     def has_lost_a_volume(self) -> bool:
-        """Whether a daemon of its mounts has died: they answer no more."""
+        """Whether a daemon of the container's mounts has died, so that the mount does not answer
+        any more."""
         try:
             return not all(get_mount(os.fspath(p)).is_alive() for p in self._mounted.values())
         except VolfsError:
             return True
 
     def close(self, success: bool = True) -> None:
-        """End what still runs, commit by the policy, unmount. May be called again.
+        """End the commands that still run, commit by the policy, and unmount. May be called again.
 
-        Where a commit fails, everything is unmounted all the same, the changes stay as
-        an overlay, and the error is raised.
+        If a commit fails, everything is unmounted all the same, the changes stay as an overlay,
+        and the error is raised.
         """
         for process in self._processes:
             process.kill()
@@ -221,9 +230,9 @@ class Container:
             self._temporary.remove()
 
     def commit_changes(self) -> None:
-        """Commit what has changed, if there are commits in the background, too.
+        """Commit the volumes that have changed, also if there are background commits.
 
-        All volumes are tried, also where one fails; then its error is raised.
+        All volumes are tried, even if one fails. Its error is raised afterwards.
         """
         errors: list[VolfsError] = []
         for number, (mount, place) in enumerate(self._mounted.items()):
@@ -240,7 +249,7 @@ class Container:
         try:
             self._note(client.unmount(at_end=at_end))
         except VolfsError:
-            with contextlib.suppress(MountError):  # it is the first error that counts
+            with contextlib.suppress(MountError):  # The caller needs the first error.
                 self._note(client.unmount(at_end="keep"))
             raise
 
@@ -290,7 +299,7 @@ class Container:
         return [*layout(LocalHost(), shown), *_OWN, *place]
 
     def _list_visible(self) -> list[str]:
-        """What this process works with."""
+        """The paths that this process works with, and that the container must see."""
         local = find_local_path(self._store)
         python = (sys.prefix, sys.base_prefix, os.path.dirname(sys.executable))
         used = (self._runtime, str(local or ""), os.getcwd(), self.spec.workdir or "")
@@ -299,7 +308,7 @@ class Container:
     # --- unmounting --------------------------------------------------------
 
     def _unmount_all(self, end: Callable[[MountClient], None]) -> list[VolfsError]:
-        """Unmount all at once, also where one fails. The errors."""
+        """Unmount all mounts at once, even if one fails, and return the errors."""
         mounted, self._mounted = self._mounted, {}
 
         errors: list[VolfsError] = []
@@ -310,17 +319,19 @@ class Container:
                 if not client.is_alive():
                     raise MountError("its daemon died; `volfs overlays` shows what it has left")
                 if isinstance(mount, BucketMount):
-                    client.unmount(at_end="commit")  # what was closed is in it already
+                    client.unmount(
+                        at_end="commit"
+                    )  # Files that were closed are in the bucket already.
                 else:
                     end(client)
             except VolfsError as error:
                 errors.append(type(error)(f"{mount.full_name}: {error}"))
-            except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
+            except Exception as error:  # noqa: BLE001 - a thread has no caller to raise it to
                 said = f"{type(error).__name__}: {describe_error(error)}"
                 errors.append(MountError(f"{mount.full_name}: {said}"))
 
         threads = [threading.Thread(target=unmount, args=(mount,)) for mount in mounted]
-        for thread in threads:  # no executor: those refuse when the interpreter ends
+        for thread in threads:  # An executor refuses work while the interpreter ends.
             thread.start()
         for thread in threads:
             thread.join()
@@ -328,12 +339,12 @@ class Container:
 
 
 def _is_shown(path: str, shown: Sequence[Shown]) -> bool:
-    """Whether it is, or is within, what the container is given."""
+    """Whether a path is, or lies within, something that the container is given."""
     return any(f"{path}/".startswith(f"{item.path}/") for item in shown)
 
 
 def check_spec(spec: ContainerSpec) -> None:
-    """InvalidError for what cannot work whatever the store and the host have."""
+    """Raise InvalidError for a spec that cannot work, whatever the store and the host contain."""
     if spec.commit not in _AT_END:
         raise InvalidError(f"commit {spec.commit!r}: use {', '.join(_AT_END)}")
     if spec.auto_commit and spec.commit != "always":
@@ -362,7 +373,7 @@ def _discard(client: MountClient) -> None:
 
 
 def _probe(bwrap: str) -> None:
-    """MountError if this machine or user cannot make containers."""
+    """Raise MountError if this machine or user cannot make containers."""
     command = [bwrap, "--dev-bind", "/", "/", *_OWN, "--", "/usr/bin/env"]
     done = subprocess.run([*command, "true"], capture_output=True, check=False)
     if done.returncode != 0:

@@ -1,4 +1,5 @@
-"""How a function answers HTTP: a mark on it, which travels with it."""
+"""The description of how a function answers HTTP: a mark on the function, which is pickled with
+it."""
 
 from __future__ import annotations
 
@@ -9,23 +10,23 @@ Kind = Literal["asgi_app", "wsgi_app", "fastapi_endpoint", "web_server"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 ENDPOINT = "__volfs_endpoint__"
-"""Attribute of a function: its ``Endpoint``."""
+"""The attribute of a function that holds its ``Endpoint``."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What the function is, or makes, and how it is reached."""
+    """The kind of an endpoint's function, and how the endpoint is reached."""
 
     kind: Kind
     method: str = "GET"
     docs: bool = False
     port: int = 0
-    """Of a ``web_server``: what the function listens at."""
+    """The port at which the function of a ``web_server`` listens."""
     startup_timeout: float = 5.0
     label: str | None = None
 
 
 def find_endpoint(function: object) -> Endpoint | None:
-    """What a function, or a method of a class, is marked with."""
+    """The mark of a function, or of a method of a class; None if it is no endpoint."""
     found: Endpoint | None = getattr(getattr(function, "raw", function), ENDPOINT, None)
     return found

@@ -1,8 +1,8 @@
-"""Calls that wait for a container, and which of them it takes together.
+"""The calls that wait for a container, and the choice of those that it takes together.
 
-Calls of a batched function are taken as a *batch*: as soon as there are enough of
-them, or when the first has waited long enough. Any other call is a batch of its own.
-Pure: who calls says what time it is.
+Calls of a batched function are taken as a *batch*: as soon as there are enough of them, or when
+the first has waited long enough. Any other call is a batch of its own. This module is pure: the
+caller says what time it is.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Generic, Protocol, TypeVar
 
 @dataclass(frozen=True)
 class Batching:
-    """At most ``size`` calls at once, of which the first waits ``wait`` seconds for others."""
+    """The limits of a batch: at most ``size`` calls, of which the first waits ``wait`` seconds for
+    others."""
 
     size: int
     wait: float
@@ -25,25 +26,27 @@ _ALONE = Batching(1, 0.0)
 
 
 class WaitingCall(Protocol):
-    """A call, as far as it matters here."""
+    """A call, as far as this module needs to know it."""
 
     since: float
-    """When it began to wait."""
+    """The time at which the call began to wait."""
 
     @property
     def method(self) -> str:
-        """Only calls of one method are taken together."""
+        """The method that the call calls. Only calls of one method are taken together."""
 
     @property
     def batching(self) -> Batching | None:
-        """None: it is taken alone. The same for all calls of a method."""
+        """The limits of the call's batch. None: the call is taken alone. The same for all calls of
+        a method."""
 
 
 T = TypeVar("T", bound=WaitingCall)
 
 
 class Gathering(Generic[T]):
-    """In the order in which they came, for each method; not for threads."""
+    """Waiting calls, in the order in which they came, for each method. Threads may not share it
+    without a lock."""
 
     def __init__(self) -> None:
         self._groups: dict[str, deque[T]] = {}
@@ -52,14 +55,14 @@ class Gathering(Generic[T]):
         return sum(map(len, self._groups.values()))
 
     def count_batches(self) -> int:
-        """How many would be taken if all of them were taken now."""
+        """The number of batches if all calls were taken now."""
         return sum(-(-len(group) // _get_batching(group).size) for group in self._groups.values())
 
     def add(self, call: T) -> None:
         self._groups.setdefault(call.method, deque()).append(call)
 
     def remove(self, call: T) -> bool:
-        """Whether it was waiting."""
+        """Remove a call. False if it was not waiting."""
         group = self._groups.get(call.method, deque())
         if call not in group:
             return False
@@ -73,7 +76,7 @@ class Gathering(Generic[T]):
         return self._take_from(ripe)
 
     def take_any(self) -> tuple[T, ...]:
-        """The next batch, also if it could wait for others; empty only where nothing waits."""
+        """The next batch, even if it could wait for others; empty only if no call waits."""
         return self._take_from(list(self._groups.values()))
 
     def _take_from(self, groups: list[deque[T]]) -> tuple[T, ...]:
@@ -91,7 +94,7 @@ class Gathering(Generic[T]):
             yield from batch
 
     def compute_wait(self, now: float) -> float | None:
-        """Seconds until a batch is to be taken if nothing is added; None where nothing waits."""
+        """Seconds until a batch is to be taken if no call is added; None if no call waits."""
         waits = [_compute_wait(group, now) for group in self._groups.values()]
         return min(waits) if waits else None
 

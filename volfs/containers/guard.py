@@ -1,9 +1,9 @@
-"""Ends containers' processes when the process is killed that started them.
+"""Ends containers' processes when the process that started them is killed.
 
-``python guard.py LINE OWNER``, two descriptors: a socket and the owner's pidfd. A
-message with a descriptor names a mount namespace to look after, or a directory to remove
-when the owner is killed (its lock is kept until that is done); one without takes the name
-back. A program of its own, which shall cost little: of ours it loads one file.
+``python guard.py LINE OWNER``, two descriptors: a socket and the owner's pidfd. A message with a
+descriptor names a mount namespace to guard, or a directory to remove when the owner is killed (its
+lock is held until the directory is removed). A message without a descriptor takes the name back.
+This is a program of its own which must cost little: it loads only one file of volfs.
 """
 
 # ruff: noqa: PTH118, PTH120 - pathlib takes longer to load than the rest
@@ -22,7 +22,8 @@ NAME_MAX = 4096
 
 
 def remove_tree(directory: bytes) -> None:
-    """Those who write there may be about to be killed by others: not for long."""
+    """Remove a directory. Try again for a short time, because processes that write in it may be
+    about to be killed by others."""
     import shutil
 
     for _ in range(TRIES):
@@ -35,7 +36,7 @@ def remove_tree(directory: bytes) -> None:
 def guard(line: socket.socket, owner: int, kill_members: Callable[[str], None]) -> None:
     held: dict[bytes, int] = {}
     sources: list[socket.socket | int] = [line, owner]
-    # What was said before the owner's end is read after it, too.
+    # Messages from before the owner's end are read even after it.
     while select.select(sources, (), ())[0] != [owner]:
         name, descriptors, _, _ = socket.recv_fds(line, NAME_MAX, 1)
         if descriptors:
@@ -54,7 +55,7 @@ def guard(line: socket.socket, owner: int, kill_members: Callable[[str], None]) 
 
 
 if __name__ == "__main__":
-    # By its bare name: to import it from volfs would load much of volfs first.
+    # By its bare name, because an import from volfs would first load much of volfs.
     sys.path.append(os.path.join(os.path.dirname(os.path.dirname(__file__)), "system"))
     namespaces = importlib.import_module("namespaces")
     guard(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]), namespaces.kill_members)

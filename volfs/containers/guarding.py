@@ -1,4 +1,4 @@
-"""The one ``guard`` that this process's containers share, while there are any."""
+"""The one ``guard`` that the containers of this process share, while there are any."""
 
 from __future__ import annotations
 
@@ -14,34 +14,37 @@ from volfs.containers.members import Members
 
 
 class Guard(Companion):
-    """Kills members when this process is killed."""
+    """A companion process that kills members, and removes directories, when this process is
+    killed."""
 
     def __init__(self) -> None:
-        # Isolated and without site: it takes a third of the time to start.
+        # Isolated and without site, Python starts in a third of the time.
         super().__init__("-I", "-S", guard.__file__)
-        # Not at the interpreter's exit: containers that are open then still have to be ended.
+        # The guard must not end at the interpreter's exit: containers that are open then still
+        # have to be ended.
         self.close.atexit = False
         self._guarded: set[str] = set()
 
     def add(self, members: Members) -> None:
         self._guarded.add(members.namespace)
-        with suppress(OSError):  # it has been killed: what is guarded runs on without
+        with suppress(OSError):  # If the guard has been killed, the members run on unguarded.
             socket.send_fds(self._line, [members.namespace.encode()], [members.held])
 
     def remove(self, members: Members) -> None:
-        """May be called again."""
+        """Stop guarding members. May be called again."""
         if members.namespace in self._guarded:
             self._guarded.remove(members.namespace)
             with suppress(OSError):
                 self._line.send(members.namespace.encode())
 
     def add_directory(self, path: str, lock: int) -> None:
-        """Have it removed then; nobody else takes it for left behind before."""
+        """Let the guard remove a directory when this process is killed. Until then, the guard's
+        lock keeps others from removing it as a leftover."""
         with suppress(OSError):
             socket.send_fds(self._line, [os.fsencode(path)], [lock])
 
     def remove_directory(self, path: str) -> None:
-        """It has been removed."""
+        """Tell the guard that a directory has been removed."""
         with suppress(OSError):
             self._line.send(os.fsencode(path))
 
@@ -51,7 +54,7 @@ _shared: weakref.WeakValueDictionary[int, Guard] = weakref.WeakValueDictionary()
 
 
 def share_guard() -> Guard:
-    """This process's."""
+    """The guard of this process, which starts if there is none."""
     with _lock:
         found = _shared.get(os.getpid())
         if found is None:

@@ -10,7 +10,7 @@ from volfs.errors import MountError
 
 
 class LocalHost:
-    """Asks the kernel. MountError for a directory that cannot be read."""
+    """The file system of this machine. MountError for a directory that cannot be read."""
 
     def resolve(self, path: str) -> str:
         return os.path.realpath(path)
@@ -18,7 +18,7 @@ class LocalHost:
     def find_type(self, path: str) -> FileType | None:
         try:
             mode = os.lstat(path).st_mode
-        except OSError:  # a dead mount is as good as nothing
+        except OSError:  # a dead mount counts as absent
             return None
         if stat.S_ISLNK(mode):
             return "link"

@@ -1,8 +1,8 @@
-"""The process that mounts containers' volumes. It can begin before they are known.
+"""The process that mounts containers' volumes. It can start before the volumes are known.
 
-Loading the daemon's modules is most of the time that a container takes to start:
-this module imports little, so that others can be loaded meanwhile, and containers
-share a process that has them.
+Loading the daemon's modules takes most of the time in which a container starts. Therefore this
+module imports little, other modules can be loaded meanwhile, and containers share a process that
+has loaded the daemon's.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ from volfs.containers.companion import Companion
 from volfs.control.mounts import runtime_directory
 from volfs.errors import MountError
 
-# The imports make many objects, and garbage of none: collecting it would take a tenth of the time.
+# The imports make many objects and no garbage. Collection would take a tenth of the time.
 _PROGRAM = "import gc; gc.disable(); from volfs.daemon.launcher import main; main()"
 
 
 class Launcher(Companion):
-    """``volfs.daemon.launcher``. Threads may share it. A context manager.
+    """A process that runs ``volfs.daemon.launcher``. Threads may share it. It is a context
+    manager.
 
-    It has the environment of when it was begun. What it has mounted stays.
+    It keeps the environment of the moment at which it started. What it has mounted stays after its
+    end.
     """
 
     def __init__(self) -> None:
-        # -P: nothing in the current directory is a module of ours.
+        # -P: no module is taken from the current directory.
         super().__init__("-P", "-c", _PROGRAM, stderr=subprocess.PIPE)
 
     def __enter__(self) -> Self:
@@ -38,7 +40,8 @@ class Launcher(Companion):
         self.close()
 
     def begin(self, request: bytes, signs: int) -> int:
-        """Ask for mounts, with their signs: the descriptor of a pipe for ``read_answer``."""
+        """Ask for mounts. ``signs`` is the descriptor of their signs. Returns the descriptor of a
+        pipe for ``read_answer``."""
         reader, writer = os.pipe()
         try:
             socket.send_fds(self._line, [request], [writer, signs])
@@ -50,7 +53,8 @@ class Launcher(Companion):
         return reader
 
     def read_answer(self, reader: int) -> bytes:
-        """What it says once everything is mounted or has failed. MountError."""
+        """The launcher's answer, which comes once everything is mounted or has failed.
+        MountError."""
         with open(reader, "rb") as pipe:
             answer = pipe.read()
         if not answer:
@@ -66,9 +70,11 @@ class Launcher(Companion):
         return self._process.poll() is None
 
     def _explain(self) -> MountError:
-        """By the last line of what it said on its standard error."""
+        """The error to raise, with the last line of the launcher's standard error."""
         assert self._process.stderr is not None
-        os.set_blocking(self._process.stderr.fileno(), False)  # its children may have it, too
+        os.set_blocking(
+            self._process.stderr.fileno(), False
+        )  # Its children may have the stream open too, so that it need not end.
         said = (self._process.stderr.read() or b"").decode(errors="replace").splitlines()
         return MountError(f"volumes cannot be mounted: {said[-1] if said else 'no answer'}")
 
@@ -77,11 +83,12 @@ class Launcher(Companion):
 
 _lock = threading.Lock()
 _shared: dict[tuple[int, str], Launcher] = {}
-"""One at most, by process and runtime directory."""
+"""The launcher by process id and runtime directory: at most one."""
 
 
 def share_launcher() -> Launcher:
-    """The one of this process, begun at the first call, until ``drop_launcher``."""
+    """The launcher of this process. It starts at the first call, and is kept until
+    ``drop_launcher``."""
     key = os.getpid(), str(runtime_directory())
     with _lock:
         if key not in _shared or not _shared[key].is_alive:
@@ -91,6 +98,6 @@ def share_launcher() -> Launcher:
 
 
 def drop_launcher() -> None:
-    """It ends as soon as nobody waits for an answer of it."""
+    """Drop the shared launcher. It ends as soon as nobody waits for its answer."""
     with _lock:
         _shared.clear()

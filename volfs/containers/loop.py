@@ -1,4 +1,5 @@
-"""Coroutines of functions: one event loop for a process, in a thread of its own."""
+"""The coroutines of functions run here: in one event loop for the process, in a thread of its
+own."""
 
 from __future__ import annotations
 
@@ -11,15 +12,15 @@ if TYPE_CHECKING:
 
 
 class Loop:
-    """Made when it is first needed. Any thread may use it."""
+    """An event loop that starts when it is first needed. Any thread may use it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Its result, or what it raises."""
-        import asyncio  # not before a program has coroutines: it takes a while to load
+        """Run a coroutine, and return its result or raise its error."""
+        import asyncio  # only when a program has coroutines, because the import takes a while
 
         future = asyncio.run_coroutine_threadsafe(coroutine, self._started())
         try:

@@ -1,6 +1,6 @@
-"""All processes of a command in a container, its children's children too.
+"""All processes of a command in a container, including its descendants.
 
-They are those in the command's mount namespace. Not a namespace of process ids:
+They are the processes in the command's mount namespace. A namespace of process ids would not do:
 LMDB, which processes in containers open, tells readers apart by process id.
 """
 
@@ -13,21 +13,22 @@ from volfs.system.namespaces import kill_members
 
 
 class Members:
-    """The processes in the mount namespace that a process has now. Holds it until ``kill``."""
+    """The processes in the mount namespace that a process is in now. An instance holds the
+    namespace until ``kill`` or ``close``."""
 
     def __init__(self, pid: int) -> None:
-        """FileNotFoundError where the process has ended."""
+        """FileNotFoundError if the process has ended."""
         self.held = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self.namespace = str(Path(f"/proc/self/fd/{self.held}").readlink())
 
     def kill(self) -> None:
-        """SIGKILL to all; return when there are none, and let go of the namespace."""
+        """Send SIGKILL to all processes, return when there are none, and release the namespace."""
         if self.held >= 0:
             kill_members(self.namespace)
             self.close()
 
     def close(self) -> None:
-        """Let go of the namespace, which goes with its last process."""
+        """Release the namespace, which ends with its last process."""
         if self.held >= 0:
             os.close(self.held)
             self.held = -1

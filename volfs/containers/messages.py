@@ -1,4 +1,4 @@
-"""What is said over a connection, and the state of the process that says it."""
+"""The messages on a connection to a container, and the state of the process that sends them."""
 
 from __future__ import annotations
 
@@ -22,34 +22,35 @@ class Service(Protocol):
     """What a container runs: a function, or an instance of a class."""
 
     def start(self) -> Iterator[Any]:
-        """Before the first call. Iterating does it; what comes may be coroutines to be run."""
+        """What to do before the first call. Iterating does it. Coroutines among the items are to
+        be run."""
 
     def gives_items(self, method: str) -> bool:
-        """Whether its result is to be iterated here."""
+        """Whether the result of a method is to be iterated in the container."""
 
     def get_bound(self, method: str) -> Callable[..., Any]:
-        """What ``call`` calls, with the parameters that callers give."""
+        """The function that ``call`` calls, with the parameters that callers give."""
 
     def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 
     def stop(self) -> Iterator[Any]:
-        """After the last one, likewise."""
+        """What to do after the last call. Iterating does it, as with ``start``."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """First, and once."""
+    """Load the service and start it. This is the first message, and is sent once."""
 
     service: bytes
     """The pickle of a ``Service``."""
     import_paths: list[str]
     lanes: int = 1
-    """How many calls it may run at once."""
+    """The number of calls that the container may run at once."""
 
 
 @dataclass(frozen=True)
 class Invoke:
-    """Run a method. Items are those of a generator."""
+    """Run a method. If it is a generator, the items of the call are the generator's items."""
 
     method: str
     arguments: bytes
@@ -58,25 +59,26 @@ class Invoke:
 
 @dataclass(frozen=True)
 class InvokeBatch:
-    """Run a batched method once for many calls. Its result is the outcomes of all of them."""
+    """Run a batched method once for many calls. The result holds the outcomes of all of them."""
 
     method: str
     arguments: list[bytes]
     call_id: str
-    """Of the first of them."""
+    """The id of the first of the calls."""
 
 
 @dataclass(frozen=True)
 class HandleRequest:
-    """Have a method that is an endpoint answer a request.
+    """Let a method that is an endpoint answer a request.
 
-    Items are the pickled messages that its application sends; those of the client are
-    asked for by ``Receive``. Of a ``web_server``, the one item says that it can be reached.
+    The items of the call are the pickled messages that the application sends. The application gets
+    the client's messages by ``Receive``. A ``web_server`` gives one item, which says that the
+    server can be reached.
     """
 
     method: str
     scope: bytes
-    """The pickled scope of the request, as ASGI has it."""
+    """The pickled scope of the request, as ASGI defines it."""
     call_id: str
 
 
@@ -85,7 +87,7 @@ class HandleRequest:
 
 @dataclass(frozen=True)
 class TargetReference:
-    """A function or class, by what it is known by in the process that runs the app."""
+    """The names by which the process that runs the app knows a function or class."""
 
     id: str
     app: str | None
@@ -94,12 +96,12 @@ class TargetReference:
     parameters: bytes | None = None
     """The pickled arguments of a class's instance."""
     options: tuple[bytes, ...] = ()
-    """The pickled arguments of each ``with_options``."""
+    """The pickled arguments of each call of ``with_options``."""
 
 
 @dataclass(frozen=True)
 class Submit:
-    """Have another container run it."""
+    """Let another container run a call."""
 
     reference: TargetReference
     method: str
@@ -110,21 +112,21 @@ class Submit:
 
 @dataclass(frozen=True)
 class Attach:
-    """The answer to a call that somebody spawned."""
+    """Get the answer to a call that was spawned."""
 
     call_id: str
 
 
 @dataclass(frozen=True)
 class Fetch:
-    """The pickle of the service itself, to run it here."""
+    """Get the pickle of a service, to run it in this container."""
 
     reference: TargetReference
 
 
 @dataclass(frozen=True)
 class Find:
-    """The pickled handle of what an app has under a name."""
+    """Get the pickled handle of the object that an app has under a name."""
 
     app: str
     tag: str
@@ -132,14 +134,14 @@ class Find:
 
 @dataclass(frozen=True)
 class Receive:
-    """The next pickled message of the client whose request this is."""
+    """Get the next pickled message of the client whose request the call answers."""
 
     call_id: str
 
 
 @dataclass(frozen=True)
 class Locate:
-    """The pickled address at which an endpoint is served; None where it is not."""
+    """Get the pickled address at which an endpoint is served; None if it is not served."""
 
     reference: TargetReference
     method: str
@@ -160,12 +162,12 @@ def decode(body: bytes) -> Message:
 
 
 def dump_arguments(args: tuple[Any, ...], kwargs: dict[str, Any], what: str) -> bytes:
-    """SerializationError."""
+    """The bytes of a call's arguments. SerializationError."""
     return dump((args, kwargs), f"the arguments of {what}")
 
 
 def load_arguments(body: bytes) -> Arguments:
-    """DeserializationError."""
+    """The arguments from their bytes. DeserializationError."""
     arguments: Arguments = load(body, "the arguments")
     return arguments
 
@@ -173,44 +175,46 @@ def load_arguments(body: bytes) -> Arguments:
 # --- this process -----------------------------------------------------------
 
 GRACE = 30.0
-"""Seconds that a program in a container has to end, exit handlers included."""
+"""The seconds that a program in a container has for its end, including exit handlers."""
 IN_CONTAINER = "VOLFS_IS_REMOTE"
-"""Variable that processes in a function's container have."""
+"""The environment variable that processes in a function's container have."""
 
 IMAGE = "VOLFS_IMAGE"
-"""Variable with the identity of the image that a function's container has."""
+"""The environment variable with the identity of the image of a function's container."""
 
 
 @dataclass
 class ThisProcess:
-    """Where this process stands."""
+    """The state that belongs to this process alone."""
 
     runner: Connection | None = None
-    """In a worker: the line to the process that runs the app."""
+    """In a worker: the connection to the process that runs the app."""
 
     def forget(self) -> None:
-        """After a fork: the line is the parent's, whose thread reads it."""
+        """Forget the connection after a fork, because it is the parent's, whose thread reads
+        it."""
         self.runner = None
 
 
 this_process = ThisProcess()
 os.register_at_fork(after_in_child=this_process.forget)
 current_call: ContextVar[str | None] = ContextVar("volfs_call", default=None)
-"""The id of the call that this thread works on; of one of several inputs: ``CALL:NUMBER``."""
+"""The id of the call that this thread works on. One of a call's several inputs has
+``CALL:NUMBER``."""
 
 
 def is_local() -> bool:
-    """Whether this is not a process in a function's container."""
+    """Whether this process is not in a function's container."""
     return IN_CONTAINER not in os.environ
 
 
 def current_function_call_id() -> str | None:
-    """Of the call that runs here; None outside of one."""
+    """The id of the call that runs here; None outside of a call."""
     call_id = current_call.get()
     return None if call_id is None else call_id.partition(":")[0]
 
 
 def current_input_id() -> str | None:
-    """Of this one of a call's inputs; None outside of a call."""
+    """The id of the input that this call works on; None outside of a call."""
     call_id = current_call.get()
     return None if call_id is None else f"in-{call_id.partition('-')[2]}"

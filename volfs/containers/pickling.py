@@ -1,4 +1,5 @@
-"""Values of programs as bytes, and back. Only here, on the side of who owns them, are they read."""
+"""Values of programs as bytes, and back. The bytes are read only here, in the process that owns
+the values."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ _PLAIN = {str, int, bytes, float, bool, type(None)}
 
 
 def dump(value: object, what: str) -> bytes:
-    """SerializationError, naming ``what`` it was to be."""
+    """The bytes of a value. SerializationError, which calls the value ``what``."""
     try:
         if type(value) in _PLAIN:
             # The same bytes as cloudpickle's, in a tenth of the time.
@@ -37,10 +38,11 @@ def dump(value: object, what: str) -> bytes:
 
 @functools.cache
 def _make_pickler() -> Any:
-    """cloudpickle's, imported when it is needed; but code keeps the name of its file.
+    """cloudpickle's pickler, imported when it is needed, except that code keeps the name of its
+    file.
 
-    Newer versions of cloudpickle put another name in its place, and a traceback from a
-    container would not say where the error was.
+    Newer versions of cloudpickle replace that name, so a traceback from a container would not show
+    the place of the error.
     """
     import cloudpickle  # type: ignore[import-untyped]
 
@@ -58,7 +60,7 @@ def _make_pickler() -> Any:
 
 
 def load(data: bytes, what: str) -> Any:
-    """DeserializationError, naming ``what`` it is."""
+    """The value of the bytes. DeserializationError, which calls the value ``what``."""
     try:
         return pickle.loads(data)
     except Exception as error:
@@ -68,7 +70,8 @@ def load(data: bytes, what: str) -> Any:
 
 
 def send_by_value(module_name: str, *, always: bool = False) -> None:
-    """Let functions and classes of this module travel whole, if others could not import it."""
+    """Pickle the functions and classes of a module whole, if other processes cannot import the
+    module."""
     module = sys.modules.get(module_name)
     if module is None or module_name == "__main__":
         return
@@ -79,7 +82,7 @@ def send_by_value(module_name: str, *, always: bool = False) -> None:
 
 
 def _is_importable(module: ModuleType) -> bool:
-    """Whether a process with the same paths would find it."""
+    """Whether a process with the same paths would find the module."""
     path: Sequence[str] | None = None
     spec, name = None, ""
     for part in module.__name__.split("."):

@@ -1,9 +1,10 @@
-"""Where a container's volumes are mounted on the host, and what dead containers left there.
+"""The places on the host where containers' volumes are mounted, and what dead containers left
+there.
 
-``<runtime directory>/containers/<place>/<mount>``. The process that a container
-belongs to holds a lock on its place; the kernel lets go of it whatever the
-process dies of. All of it is reached by descriptor from the runtime directory, once that
-is known to be ours alone, and no link in it is followed.
+A mount is at ``<runtime directory>/containers/<place>/<mount>``. The process that a container
+belongs to holds a lock on its place; the kernel releases the lock however the process dies.
+Everything is reached by descriptor from the runtime directory, once that is known to be ours
+alone, and no link in it is followed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from volfs.system.locks import lock_directory
 
 
 class Place:
-    """A new directory for one container's mounts; ``remove`` takes it away when they are gone."""
+    """A new directory for one container's mounts. ``remove`` takes it away when they are gone."""
 
     def __init__(self) -> None:
         """MountError if others can change the runtime directory."""
@@ -42,7 +43,7 @@ class Place:
         return self.path / name
 
     def remove(self) -> None:
-        """Also with mounts in it that are left: the next ``clear_left`` looks after those."""
+        """Remove the place. If mounts are left in it, the next ``clear_left`` removes them."""
         if self._lock < 0:
             return
         lock, self._lock = self._lock, -1
@@ -54,10 +55,10 @@ class Place:
 
 
 def clear_left() -> None:
-    """Remove the places of containers whose process died; best effort.
+    """Remove the places of containers whose process died. Best effort.
 
-    Where a daemon is still committing, its mount is let be. MountError if others can
-    change the runtime directory: what is in it may not be ours.
+    A mount whose daemon is still committing is left alone. MountError if others can change the
+    runtime directory, because its contents may not be ours then.
     """
     with suppress(FileNotFoundError), _opened_containers() as places:
         for name in os.listdir(places):
@@ -71,7 +72,7 @@ def clear_left() -> None:
 
 @contextmanager
 def _opened_containers(*, create: bool = False) -> Iterator[int]:
-    """The directory of all places. FileNotFoundError; MountError if it is not ours alone."""
+    """Open the directory of all places. FileNotFoundError; MountError if it is not ours alone."""
     above = open_directory(runtime_directory(), {os.geteuid()}, create=create)
     try:
         name = containers_directory().name
@@ -91,7 +92,7 @@ def _open_own(name: str, above: int) -> int:
     shown = containers_directory()
     try:
         descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=above)
-    except NotADirectoryError:  # also for a link
+    except NotADirectoryError:  # the answer for a link, too
         raise MountError(f"{shown}: not a directory; remove it") from None
     status = os.fstat(descriptor)
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
@@ -110,13 +111,13 @@ def _remove(name: str, place: int, places: int) -> None:
 
 
 def _take_away(mountpoint: str) -> None:
-    """Unmount what has no daemon. MountError if it has one."""
+    """Unmount a mount that has no daemon. MountError if it has one."""
     found = find_mount_point(mountpoint)
     if found is None:
         return
     if MountClient(found).is_alive():
         raise MountError(f"{mountpoint}: its daemon has not ended yet")
-    # Only here, where it is needed: the daemon's modules are many.
+    # This import is here because it loads many modules of the daemon, and is seldom needed.
     from volfs.daemon.launch import clear_dead_mount
 
     clear_dead_mount(mountpoint)

@@ -1,8 +1,8 @@
 """The containers of one function: started as calls come, kept warm, ended when idle.
 
-Each has a thread that starts it, takes calls for it, and ends it. More are
-started only while calls wait that none of those that are starting will take, and
-few at a time: where calls are short, the first to be ready may have done them all.
+Each container has a thread that starts it, takes calls for it, and ends it. The pool starts more
+containers only while calls wait that the starting containers will not take, and only few at a
+time: if calls are short, the first container that is ready may have done them all.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from volfs.errors import FunctionTimeoutError, RemoteError, VolfsError
 log = logging.getLogger(__name__)
 
 LAST_COMMIT = 10.0
-"""Seconds for which a failure waits for what the call has written."""
+"""Seconds that a failure waits for the commit of what the call has written."""
 STARTS_AT_ONCE = max(2, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
 class PoolOptions:
-    """Times in seconds."""
+    """The name of the function and the limits of its pool. Times are in seconds."""
 
     name: str
     containers: int = 100
     lanes: int = 1
-    """Calls, or batches of them, that one container runs at once."""
+    """The number of calls (or of batches of them) that one container runs at once."""
     timeout: float | None = None
     idle: float = 60.0
     uses: int | None = None
-    """Calls after which a container ends."""
+    """The number of calls after which a container ends. None: no limit."""
     retries: Retries = field(default_factory=lambda: Retries(0))
 
 
 class Call:
-    """One that waits for a container, or runs in one."""
+    """A call that waits for a container, or runs in one."""
 
     def __init__(
         self, message: Invoke | HandleRequest, is_unlimited: bool, batching: Batching | None
@@ -65,19 +65,21 @@ class Call:
 
 Sent = Invoke | InvokeBatch | HandleRequest
 Batch = tuple[Call, ...]
-"""Calls that a container runs as one; of one call, where its function is not batched."""
+"""Calls that a container runs as one. A function that is not batched has batches of one call."""
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """A call whose container died, and what it fails with; None: it is to be run again."""
+    """A call whose container died, and the fault that it fails with. None: it is to be run
+    again."""
 
     call: Call
     fault: bytes | None
 
 
 class Pool:
-    """Threads may share it."""
+    """The containers of one function, and the calls that wait for them. Threads may share a
+    pool."""
 
     def __init__(self, options: PoolOptions, start: Callable[[], Running]) -> None:
         self.options = options
@@ -86,13 +88,15 @@ class Pool:
         self._pending: Gathering[Call] = Gathering()
         self._running: dict[Running, set[Batch]] = {}
         self._orphans: dict[Running, list[Orphan]] = {}
-        """What is to be done once the container that died with calls has ended."""
+        """For each container that died with calls: the calls to end, or to run again, once it has
+        ended."""
         self._threads: set[threading.Thread] = set()
         self._starting = 0
         self._closing = False
 
     def count(self) -> tuple[int, int, int, int]:
-        """Calls that wait, containers, calls that run, and batches more that these would take."""
+        """The numbers of waiting calls, of containers, of running calls, and of further batches
+        that these containers would take."""
         with self._changed:
             lanes, batches = self.options.lanes, list(self._running.values())
             running = sum(len(batch) for taken in batches for batch in taken)
@@ -106,7 +110,8 @@ class Pool:
         is_unlimited: bool = False,
         batching: Batching | None = None,
     ) -> Answer:
-        """``is_unlimited``: its items need not be read for it to go on."""
+        """Queue a call and return its answer. With ``is_unlimited`` the call goes on even if
+        nobody reads its items."""
         call = Call(message, is_unlimited, batching)
         call.answer.work_on(lambda: self._cancel(call))
         self._queue(call)
@@ -133,7 +138,7 @@ class Pool:
     # --- containers ------------------------------------------------------
 
     def _grow(self) -> None:
-        """Start what is needed. Called with the lock."""
+        """Start the containers that are needed. The caller holds the lock."""
         lanes = self.options.lanes
         free = sum(max(0, lanes - len(batches)) for batches in self._running.values())
         wanted = self._pending.count_batches() - free - self._starting * lanes
@@ -145,7 +150,8 @@ class Pool:
                 return
 
     def _start_thread(self) -> bool:
-        """False, and the first batch fails, where the machine gives us no thread."""
+        """Start a container in a thread. False if the machine gives us no thread; the first batch
+        fails then if no container runs."""
         thread = threading.Thread(target=self._run_container, daemon=True)
         self._threads.add(thread)
         try:
@@ -169,13 +175,13 @@ class Pool:
                 self._changed.notify_all()
 
     def _start_container(self) -> Running | None:
-        """None, and the first batch fails, where it cannot be started."""
+        """Start a container. None if it cannot be started; the first batch fails then."""
         running, fault = None, b""
         try:
             running = self._start()
         except CallFailedError as error:
             fault = error.body
-        except Exception as error:  # noqa: BLE001 - it is the caller's
+        except Exception as error:  # noqa: BLE001 - the error is for the caller
             fault = dump_fault(error)
         with self._changed:
             self._starting -= 1
@@ -200,9 +206,11 @@ class Pool:
             self._end(running)
 
     def _end(self, running: Running) -> None:
-        """Those whose calls it died with are told when what these wrote is committed.
+        """End a container. The callers whose calls it died with hear of it when what these calls
+        wrote is committed.
 
-        Where its disk hangs, nobody knows when that will be: then they are told before.
+        If its disk hangs, the end may take for ever, so the callers hear of it after
+        ``LAST_COMMIT`` seconds at the latest.
         """
         orphans = self._orphans.pop(running, [])
         patience = threading.Timer(LAST_COMMIT, _tell_failed, args=(orphans,))
@@ -219,14 +227,14 @@ class Pool:
                     self._queue_again(orphan.call)
 
     def _run_apart(self, running: Running, batch: Batch) -> None:
-        """In a thread of its own, where there is one to be had."""
+        """Run a batch in a thread of its own, if the machine gives us one."""
         try:
             threading.Thread(target=self._run, args=(running, batch), daemon=True).start()
         except RuntimeError:
             self._run(running, batch)
 
     def _take(self, running: Running) -> Batch:
-        """The next calls for it; none when it is to end."""
+        """Wait for the next batch for a container; an empty batch if the container is to end."""
         batches = self._running[running]
         end = time.monotonic() + self.options.idle
         with self._changed:
@@ -257,7 +265,7 @@ class Pool:
             self._end_calls(running, batch, self._get_outcomes(running, batch))
         except CallFailedError as error:
             self._end_calls(running, batch, [Outcome(error.body, True)] * len(batch))
-        except Exception as error:  # noqa: BLE001 - who waits for the calls is told
+        except Exception as error:  # noqa: BLE001 - those who wait for the calls get the error
             self._end_calls(running, batch, [Outcome(dump_fault(error), True)] * len(batch))
         finally:
             with self._changed:
@@ -274,7 +282,8 @@ class Pool:
                 call.answer.finish(outcome.body)
 
     def _get_outcomes(self, running: Running, batch: Batch) -> Sequence[Outcome]:
-        """CallFailedError."""
+        """Run a batch and return the outcome of each call. CallFailedError for an error of the
+        whole batch."""
         first = batch[0].message
         if isinstance(first, HandleRequest) or batch[0].batching is None:
             return [Outcome(self._get_result(running, batch, first))]
@@ -284,7 +293,8 @@ class Pool:
         return load_outcomes(self._get_result(running, batch, message))
 
     def _get_result(self, running: Running, batch: Batch, message: Sent) -> bytes:
-        """Once what the calls wrote is committed. CallFailedError; VolfsError of the commit."""
+        """Run a batch, and return its result once what the calls wrote is committed.
+        CallFailedError; VolfsError of the commit."""
         try:
             body = self._await_result(running, batch, message)
         except CallFailedError:
@@ -294,7 +304,7 @@ class Pool:
         return body
 
     def _await_result(self, running: Running, batch: Batch, message: Sent) -> bytes:
-        """CallFailedError."""
+        """Run a batch and return its result. CallFailedError, also after the timeout."""
         relay = _Relay(batch[0].answer)
         first = batch[0].answer
         first.work_on(on_taken=relay.tell_taken, commit=running.commit_changes)
@@ -310,7 +320,8 @@ class Pool:
             raise CallFailedError(dump_fault(FunctionTimeoutError(said))) from None
 
     def _fail(self, running: Running, call: Call, fault: bytes) -> None:
-        """Or run it again. Where its container died, after that one's last commit."""
+        """Let a call fail, or run it again. If its container died, that waits for the container's
+        last commit."""
         call.attempts += 1
         said = self._choose_fault(call, fault)
         if running.is_dead:
@@ -321,7 +332,7 @@ class Pool:
             call.answer.fail(said)
 
     def _choose_fault(self, call: Call, fault: bytes) -> bytes | None:
-        """What a call fails with; None if it is to be run again."""
+        """The fault that a call fails with; None if it is to be run again."""
         if call.answer.is_cancelled:
             return _say_cancelled(self.options.name)
         if self._closing:
@@ -329,7 +340,8 @@ class Pool:
         return fault if call.attempts > self._count_retries(call) else None
 
     def _count_retries(self, call: Call) -> int:
-        """A response may have begun: then it cannot begin again."""
+        """The number of retries that a call may have. A request has none, because its response may
+        have begun, and cannot begin again."""
         return 0 if isinstance(call.message, HandleRequest) else self.options.retries.max_retries
 
     def _queue_again(self, call: Call) -> None:
@@ -343,7 +355,8 @@ class Pool:
     # --- the end ---------------------------------------------------------
 
     def close(self) -> int:
-        """End all containers, those that run something too; how many calls that ended.
+        """End all containers, also those that run calls, and return the number of calls that this
+        ended.
 
         Exit handlers run, and the volumes are committed.
         """
@@ -373,7 +386,7 @@ class Pool:
 
 
 class _Relay(Answer):
-    """Of one attempt: items go straight to the caller."""
+    """The answer of one attempt. Its items go straight to the caller."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(is_unlimited=answer.is_unlimited)
@@ -384,7 +397,8 @@ class _Relay(Answer):
 
 
 def _cancel_if_unwanted(batch: Batch, relay: _Relay) -> None:
-    """A batch goes on as long as somebody waits for one of its calls."""
+    """Cancel a batch if all of its calls are cancelled; else fail the cancelled calls, and let the
+    batch go on."""
     cancelled = [call for call in batch if call.answer.is_cancelled]
     if len(cancelled) == len(batch):
         relay.cancel()
@@ -398,7 +412,8 @@ def _fail_all(calls: Sequence[Call], fault: bytes) -> None:
 
 
 def _commit_failed(running: Running) -> None:
-    """What a call wrote before it failed. It is that failure that its caller is told of."""
+    """Commit what a call wrote before it failed. An error of this commit is only logged, because
+    the caller gets the error of the call."""
     running.kill_if_broken()
     if not running.is_dead:
         try:

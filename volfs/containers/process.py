@@ -1,8 +1,8 @@
 """A command in a container: bwrap, and signals for the command itself.
 
-bwrap's own processes stand between us and the command. They block the signals
-that are meant for it, and GNU env in front of the command unblocks them, so a
-Ctrl-C of the terminal, which goes to all of them, ends none but the command.
+bwrap's own processes stand between us and the command. They block the signals that are meant for
+the command, and GNU env in front of the command unblocks them. So a Ctrl-C at the terminal, which
+goes to all of them, ends only the command.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ PASSED = (
     signal.SIGUSR1,
     signal.SIGUSR2,
 )
-"""The signals that a container's command gets from us."""
+"""The signals that we pass on to a container's command."""
 
 
 class _Status(msgspec.Struct, rename="kebab"):
-    """What bwrap says first on its status descriptor."""
+    """The first message of bwrap on its status descriptor."""
 
     child_pid: int = 0
 
@@ -45,7 +45,7 @@ class _Status(msgspec.Struct, rename="kebab"):
 class ContainerCommand(subprocess.Popen[Any]):
     """A command in a container. Signals reach the command; ``kill`` ends all its processes.
 
-    ``returncode`` is the command's exit status, 128 + n where signal n ended it.
+    ``returncode`` is the command's exit status, or 128 + n if signal n ended it.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ContainerCommand(subprocess.Popen[Any]):
         guard: Guard | None = None,
         **options: Any,
     ) -> None:
-        """``guard`` kills its processes where this one is killed."""
+        """Start the command. ``guard`` kills its processes if this process is killed."""
         self._guard = guard
         if "=" in os.fsdecode(argv[0]):
             raise InvalidError(f"{os.fsdecode(argv[0])}: a command in a container cannot have an =")
@@ -78,10 +78,10 @@ class ContainerCommand(subprocess.Popen[Any]):
         os.close(go)
 
     def _find_command(self, status: int) -> None:
-        """The command's process, and with it its namespace, while it waits for us."""
+        """Find the command's process, and hold its namespace, while the command waits for us."""
         file = os.fdopen(status, "rb")
-        _close_with(self, file.close)  # bwrap has more to say, and dies if nobody listens
-        said = file.readline()  # nothing if bwrap has ended
+        _close_with(self, file.close)  # bwrap writes more, and dies if nobody reads
+        said = file.readline()  # empty if bwrap has ended
         self._command = msgspec.json.decode(said or b"{}", type=_Status).child_pid
         self._members: Members | None = None
         if self._command:
@@ -92,7 +92,8 @@ class ContainerCommand(subprocess.Popen[Any]):
                     self._guard.add(self._members)
 
     def send_signal(self, sig: int) -> None:
-        """Send it to the command; SIGKILL ends everything, also what the command left behind."""
+        """Send a signal to the command. SIGKILL ends all its processes, also those that the
+        command left behind."""
         if sig == signal.SIGKILL:
             super().send_signal(sig)
             if self._members is not None:
@@ -105,12 +106,14 @@ class ContainerCommand(subprocess.Popen[Any]):
 
 
 def _close_with(process: ContainerCommand, close: Callable[[], None]) -> None:
-    """Not at the interpreter's exit: containers that are open then still have to be ended."""
+    """Call ``close`` when the process object is dropped, but not at the interpreter's exit:
+    containers that are open then still have to be ended."""
     weakref.finalize(process, close).atexit = False
 
 
 def find_bwrap() -> str:
-    """By the PATH of this process: that of the command may be another. MountError."""
+    """The path of bwrap, by the PATH of this process, because the command's PATH may be another.
+    MountError."""
     found = shutil.which("bwrap")
     if found is None:
         raise MountError("bwrap is missing: install the package bubblewrap")
@@ -118,7 +121,7 @@ def find_bwrap() -> str:
 
 
 def _write_arguments(arguments: Sequence[str]) -> int:
-    """A file in memory for ``bwrap --args``."""
+    """A file in memory with the arguments for ``bwrap --args``, as a descriptor."""
     descriptor = os.memfd_create("bwrap")
     with os.fdopen(os.dup(descriptor), "wb") as file:
         file.write(b"".join(os.fsencode(argument) + b"\0" for argument in arguments))
@@ -127,7 +130,8 @@ def _write_arguments(arguments: Sequence[str]) -> int:
 
 
 def _unblocking() -> list[str]:
-    """A command's beginning that lets signals through, but those that were ignored before."""
+    """The beginning of a command line that unblocks signals, except those that this process
+    ignores."""
     passed = [number for number in PASSED if signal.getsignal(number) != signal.SIG_IGN]
     names = ",".join(number.name.removeprefix("SIG") for number in (*passed, signal.SIGCHLD))
     return ["/usr/bin/env", f"--default-signal={names}", "--"]
@@ -139,8 +143,8 @@ def _unblocking() -> list[str]:
 class _Starter:
     """Starts processes in one thread that lives as long as this process.
 
-    The kernel kills bwrap when the *thread* ends that started it. The thread
-    blocks the signals that bwrap's processes are to have blocked.
+    The kernel kills bwrap when the *thread* that started it ends. The thread blocks the signals
+    that bwrap's processes are to have blocked.
     """
 
     def __init__(self) -> None:
@@ -159,7 +163,7 @@ class _Starter:
             job, done = self._jobs.get()
             try:
                 done.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - it is the caller's
+            except BaseException as error:  # noqa: BLE001 - the error is for the caller
                 done.set_exception(error)
 
 
@@ -167,7 +171,7 @@ _starter: list[_Starter] = []
 
 
 def start(job: Callable[[], ContainerCommand]) -> ContainerCommand:
-    """Call ``job`` in the thread for it. What it raises is raised here."""
+    """Call ``job`` in the thread that starts processes. What it raises is raised here."""
     if not _starter or _starter[0].pid != os.getpid():
         _starter[:] = [_Starter()]
     return _starter[0].call(job)

@@ -12,7 +12,7 @@ from volfs.errors import RemoteError
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is shown, not caught
-    """Why an error was raised, in the process where it was: a traceback as text."""
+    """The traceback, as text, of an error in the process that raised it."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -25,24 +25,25 @@ class RemoteTraceback(Exception):  # noqa: N818 - it is shown, not caught
 @dataclass(frozen=True)
 class _Fault:
     error: bytes
-    """Its pickle; empty where it has none."""
+    """The pickle of the error; empty if there is none."""
     said: str
     trace: str
 
 
 def dump_fault(error: BaseException) -> bytes:
-    """What ``load_fault`` makes the error of, in another process."""
+    """The bytes of an error. ``load_fault`` makes the error from them in another process."""
     said = "".join(traceback.format_exception_only(error)).strip()
     trace = "".join(traceback.format_exception(error))
     try:
         pickled = dump(_keep(error), "an error") if isinstance(error, Exception) else b""
-    except Exception:  # noqa: BLE001 - how it is pickled is its class's
+    except Exception:  # noqa: BLE001 - the error's class decides how it is pickled
         pickled = b""
     return pickle.dumps(_Fault(pickled, said, trace))
 
 
 def _keep(error: Exception) -> object:
-    """What to pickle of it, so that its class need not take its ``args`` as parameters."""
+    """The object to pickle for an error, so that its class need not take its ``args`` as
+    parameters."""
     kind = type(error)
     if kind.__reduce__ is BaseException.__reduce__ and isinstance(kind.__init__, FunctionType):
         return _Kept(error)
@@ -50,7 +51,7 @@ def _keep(error: Exception) -> object:
 
 
 class _Kept:
-    """Its pickle is an error that is made again without its ``__init__``."""
+    """An object whose pickle makes the error again without calling its ``__init__``."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -66,7 +67,8 @@ def _remake(kind: type[Exception], args: tuple[object, ...], state: dict[str, ob
 
 
 def load_fault(body: bytes) -> Exception:
-    """The error, with its traceback as text for a cause; RemoteError for what cannot be made."""
+    """The error, with its traceback as text for a cause. RemoteError for an error that cannot be
+    made again."""
     fault: _Fault = pickle.loads(body)
     error = _load_error(fault)
     error.__cause__ = RemoteTraceback(fault.trace)
@@ -76,6 +78,6 @@ def load_fault(body: bytes) -> Exception:
 def _load_error(fault: _Fault) -> Exception:
     try:
         error = pickle.loads(fault.error) if fault.error else None
-    except Exception:  # noqa: BLE001 - whatever its class does when it is made
+    except Exception:  # noqa: BLE001 - the error's class may do anything when it is made
         error = None
     return error if isinstance(error, Exception) else RemoteError(fault.said)

@@ -1,4 +1,4 @@
-"""Which calls are run again that have failed, and when."""
+"""The rule by which failed calls are run again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from volfs.errors import InvalidError
 
 @dataclass(frozen=True)
 class Retries:
-    """How often a failed call is run again, and after how many seconds. InvalidError."""
+    """The number of retries of a failed call, and the seconds before each. InvalidError."""
 
     max_retries: int
     backoff_coefficient: float = 2.0
@@ -21,12 +21,13 @@ class Retries:
         _check_retries(self)
 
     def delay(self, attempt: int) -> float:
-        """Before the retry of this number, from 1."""
+        """Seconds before the retry of this number; the first has number 1."""
         return min(self.max_delay, self.initial_delay * self.backoff_coefficient ** (attempt - 1))
 
 
 def _check_retries(given: Retries) -> None:
-    """Modal's bounds, in Modal's words. What is no number is in no bounds."""
+    """Raise InvalidError outside of Modal's bounds, with Modal's texts. A value that is no number
+    is outside."""
     number, delay, first = given.max_retries, given.max_delay, given.initial_delay
     if not isinstance(number, int) or number < 0:
         raise InvalidError(

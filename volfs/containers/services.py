@@ -1,4 +1,5 @@
-"""What workers run: a function, or an instance of a class. Sent to them as pickles."""
+"""The services that workers run: a function, or an instance of a class. They are sent as
+pickles."""
 
 from __future__ import annotations
 
@@ -11,14 +12,14 @@ from volfs.containers.messages import TargetReference
 
 ENTER, EXIT, METHOD = "enter", "exit", "method"
 MARK = "__volfs_mark__"
-"""Attribute of a class's functions: which of the three it is."""
+"""The attribute of a class's functions that says which of the three it is."""
 SELF = "__volfs_reference__"
-"""Attribute of an instance in a container: how others are told of it."""
+"""The attribute of an instance in a container that tells other processes which instance it is."""
 
 
 class FunctionService:
     def __init__(self, raw: Callable[..., Any], is_generator: bool | None = None) -> None:
-        """``is_generator``: None is what inspection says."""
+        """``is_generator``: None means that inspection decides."""
         self.raw = raw
         self.is_generator = is_generator_function(raw) if is_generator is None else is_generator
 
@@ -55,7 +56,8 @@ class ClassService:
         return bool(getattr(found, "is_generator", False))
 
     def start(self) -> Iterator[Any]:
-        """Its enter handlers, those of base classes first."""
+        """Make the instance, and return the calls of its enter handlers, those of base classes
+        first."""
         instance: Any = object.__new__(self.cls)
         setattr(instance, SELF, self.reference)
         instance.__init__(*self.args, **self.kwargs)
@@ -86,14 +88,14 @@ def iter_marked(cls: type, mark: str) -> Iterator[Callable[..., Any]]:
 
 
 def iter_methods(cls: type) -> Iterator[tuple[str, Any]]:
-    """What of it can be called from outside its container, by name."""
+    """The methods of a class that can be called from outside its container, by name."""
     for name, found in iter_attributes(cls):
         if getattr(found, MARK, None) == METHOD:
             yield name, found
 
 
 def iter_attributes(cls: type) -> Iterator[tuple[str, Any]]:
-    """What the class has, not bound to anything, in the order of definition."""
+    """The attributes of a class, not bound to anything, in the order of definition."""
     names = {name: None for base in reversed(cls.__mro__) for name in vars(base)}
     for name in list(names):
         yield name, find_attribute(cls, name)
@@ -104,7 +106,7 @@ def is_method(cls: type, name: str) -> bool:
 
 
 def get_method(cls: type, name: str) -> Callable[..., Any]:
-    """The function itself. AttributeError."""
+    """The function of a method. AttributeError."""
     if not is_method(cls, name):
         raise AttributeError(f"{cls.__name__} has no method {name!r}")
     raw: Callable[..., Any] = find_attribute(cls, name).raw
@@ -112,5 +114,5 @@ def get_method(cls: type, name: str) -> Callable[..., Any]:
 
 
 def find_attribute(cls: type, name: str) -> Any:
-    """As the class has it, not bound to anything."""
+    """The attribute as the class has it, not bound to anything; None if there is none."""
     return next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)

@@ -1,7 +1,7 @@
 """A container's own /tmp and /var/tmp: directories on the disk, removed at its end.
 
-Who has made one holds a lock on it, and so has the guard: it removes the directory where
-that process is killed. What both have left, the next container's owner removes.
+The process that made one holds a lock on it, and so does the guard, which removes the directory if
+that process is killed. The owner of the next container removes what both have left.
 """
 
 # ruff: noqa: PTH101, PTH102, PTH103, PTH110, PTH112, PTH117, PTH118 - paths are text here
@@ -21,7 +21,7 @@ from volfs.errors import MountError
 from volfs.system.locks import lock_directory
 
 SHARE = "VOLFS_SHARE_TMP"
-"""Variable with which containers see the machine's directories instead."""
+"""The environment variable that lets containers see the machine's directories instead."""
 PLACES = {"/tmp": "tmp", "/var/tmp": "var-tmp"}
 _HOME, _PREFIX = "/var/tmp", "volfs-tmp-"
 _NOT_SHOWN = {"TMPDIR", "TEMP", "TMP", "PWD", "OLDPWD"}
@@ -29,10 +29,10 @@ _MODULES = (".py", ".so")
 
 
 class Temporary:
-    """The directories of one container. ``remove`` them when nothing uses them."""
+    """The own directories of one container. Call ``remove`` when nothing uses them."""
 
     def __init__(self, guard: Guard) -> None:
-        """MountError where there is no room for it."""
+        """MountError if they cannot be made."""
         _remove_left()
         try:
             self.path, self._lock = _make()
@@ -45,7 +45,7 @@ class Temporary:
         guard.add_directory(self.path, self._lock)
 
     def remove(self) -> None:
-        """May be called again."""
+        """Remove the directories. May be called again."""
         if self._lock >= 0:
             remove_tree(self.path)
             self._guard.remove_directory(self.path)
@@ -53,19 +53,21 @@ class Temporary:
             self._lock = -1
 
     def show(self) -> list[Shown]:
-        """The directories at their places."""
+        """The directories, to be shown in place of the machine's."""
         places = {os.path.realpath(place): name for place, name in PLACES.items()}
         return [Shown(f"{self.path}/{name}", place) for place, name in places.items()]
 
     def make_inside(self, path: str | None) -> None:
-        """Make a directory of the container's: what its TMPDIR says, if that is in its /tmp."""
+        """Make the directory that the container's TMPDIR names, if that is in its /tmp or
+        /var/tmp."""
         for place, name in PLACES.items():
             if path and path != place and is_within(path, place):
                 os.makedirs(f"{self.path}/{name}/{posixpath.relpath(path, place)}", exist_ok=True)
 
 
 def show_paths(paths: Iterable[str], taken: Iterable[str]) -> list[Shown]:
-    """Those of the machine's that would be hidden, but for what lies within what is ``taken``."""
+    """The paths of the machine that would be hidden, to be shown all the same, except those that
+    lie within ``taken``."""
     wanted = {path for one in paths for path in _expand(one)}
     outer = [one for one in taken if one not in PLACES]
     found: list[Shown] = []
@@ -77,7 +79,7 @@ def show_paths(paths: Iterable[str], taken: Iterable[str]) -> list[Shown]:
 
 
 def is_private(path: str) -> bool:
-    """Whether a path of the machine's is hidden by a container's own directories."""
+    """Whether a container's own directories hide this path of the machine."""
     return any(is_within(path, place) for place in PLACES)
 
 
@@ -86,14 +88,15 @@ def is_within(path: str, outer: str) -> bool:
 
 
 def find_named(environment: Mapping[str, str]) -> Iterator[str]:
-    """The paths that variables name: sockets, caches, search paths."""
+    """The paths that environment variables name: sockets, caches, search paths."""
     for name, value in environment.items():
         if name not in _NOT_SHOWN:
             yield from value.split(os.pathsep)
 
 
 def _expand(path: str) -> Iterator[str]:
-    """What is to be shown of a path; of a place itself its Python modules alone."""
+    """The paths to show for one path. For /tmp or /var/tmp itself these are only its Python
+    modules."""
     path = os.path.normpath(path)
     if not os.path.isabs(path) or not is_private(path) or not os.path.exists(path):
         return
@@ -116,7 +119,7 @@ def _make() -> tuple[str, int]:
 
 
 def _remove_left() -> None:
-    """Those of ours that nobody has a lock on. Best effort."""
+    """Remove our directories that nobody has a lock on. Best effort."""
     for home in {_HOME, tempfile.gettempdir()}:
         with contextlib.suppress(OSError), os.scandir(home) as entries:
             for entry in [one for one in entries if one.name.startswith(_PREFIX)]:
@@ -135,7 +138,8 @@ def _remove_if_left(path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """All of it, also what its owner may not enter. Follows no link. Best effort."""
+    """Remove a directory with all its contents, even those that its owner may not enter. Follows
+    no link. Best effort."""
     for _ in range(2):
         shutil.rmtree(path, ignore_errors=True)
         if not os.path.lexists(path):

@@ -17,9 +17,10 @@ from volfs.model.text_json import decode_json, encode_json
 def mounting(
     requests: Sequence[MountOptions], signs: Signs, launcher: Launcher | None = None
 ) -> Iterator[None]:
-    """Mount during the block; all answer at its end. Else the error of the first that fails.
+    """Mount while the block runs; all mounts answer at its end. Otherwise the first error is
+    raised.
 
-    However the block ends, what could be mounted is mounted then.
+    However the block ends, every mount that succeeded is mounted then.
     """
     if not requests:
         yield
@@ -35,7 +36,8 @@ def mounting(
 
 
 def raise_first(errors: Sequence[VolfsError]) -> None:
-    """Raise the only error, or one of the first one's class that says all of them."""
+    """Raise the only error. If there are several, raise one of the first error's class with the
+    texts of all."""
     if len(errors) == 1:
         raise errors[0]
     if errors:

@@ -1,8 +1,8 @@
-"""In a container: ASGI applications of endpoints, and requests to them.
+"""In a container: the ASGI applications of endpoints, and requests to them.
 
-What an application is sent and sends passes the line to the program: a request is a
-call whose items are the messages of the application, and it asks the program for those
-of the client. asyncio's loop is the one that coroutines of functions have.
+The messages to and from an application go over the line to the program. A request is a call whose
+items are the messages of the application, and the application asks the program for the messages of
+the client. It runs in the event loop in which the coroutines of functions run.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ _INSTALL = "pip install 'volfs[serve]', or have the function's image install it"
 
 @dataclass
 class _Started:
-    """An application, and what it knows of its life."""
+    """An application that has been started, and the state of its lifespan."""
 
     app: App
     lifespan: Any
 
 
 class WebApps:
-    """Those of one service, made when they are first asked for. Threads may share it."""
+    """The applications of one service. Each is made when it is first asked for. Threads may share
+    it."""
 
     def __init__(self, service: Service, loop: Loop, runner: Connection) -> None:
         self._service = service
@@ -52,7 +53,7 @@ class WebApps:
         self._senders = ThreadPoolExecutor(_THREADS, "volfs-senders")
 
     def handle(self, incoming: Incoming, request: HandleRequest) -> None:
-        """Answer a request; what the application raises is raised. InvalidError."""
+        """Answer a request. Raises what the application raises, and InvalidError."""
         incoming.when_cancelled(None)
         with self._lock:
             started = self._started.get(request.method)
@@ -72,7 +73,7 @@ class WebApps:
         return _Started(app, self._loop.run(_start_lifespan(app)))
 
     def close(self) -> None:
-        """Tell the applications that this is the end."""
+        """Tell the applications to shut down."""
         for started in self._started.values():
             self._loop.run(started.lifespan.shutdown())
 
@@ -115,12 +116,13 @@ class _Exchange:
         await arrived.wait()
         try:
             message: Message = pickle.loads(answer.wait())
-        except CallFailedError:  # the program ends
+        except CallFailedError:  # the program is ending
             return {"type": "http.disconnect"}
         return message
 
     async def send(self, message: Message) -> None:
-        """Waits for a client that does not read; others go on."""
+        """Send a message of the application. Waits for a client that does not read; other requests
+        go on."""
         body = pickle.dumps(dict(message))
         if self._incoming.has_room:
             self._incoming.item(body)
@@ -130,7 +132,7 @@ class _Exchange:
 
 
 def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    with suppress(RuntimeError):  # the loop has ended, and nobody waits
+    with suppress(RuntimeError):  # the loop has ended, so nobody waits
         loop.call_soon_threadsafe(event.set)
 
 
@@ -138,7 +140,8 @@ def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 
 
 def make_app(endpoint: Endpoint, function: Callable[..., Any]) -> App:
-    """What answers the requests to an endpoint. InvalidError; what the function raises."""
+    """The application that answers the requests to an endpoint. Raises InvalidError, and what the
+    function raises."""
     if endpoint.kind == "fastapi_endpoint":
         return _make_fastapi_app(endpoint, function)
     made = function()
@@ -160,7 +163,7 @@ def _wrap_wsgi(application: Any) -> App:
 
 
 def _make_fastapi_app(endpoint: Endpoint, function: Callable[..., Any]) -> App:
-    """One route, open to pages of every origin, as on Modal."""
+    """An application with one route, open to pages of every origin, as on Modal."""
     try:
         from fastapi import FastAPI
         from fastapi.middleware.cors import CORSMiddleware

@@ -22,10 +22,10 @@ def run_web_server(
     function: Callable[[], Any],
     wait_for: Callable[[Any], Any],
 ) -> None:
-    """Give an item when the server can be reached, and go on until nobody wants it any more.
+    """Send an item when the server can be reached, and go on until nobody wants the call any more.
 
-    The function may start the server and return, or be the server. InvalidError for a port
-    that somebody else has; ExecutionError for a server that does not begin in time.
+    The function may start the server and return, or be the server. InvalidError if another program
+    listens at the port; ExecutionError if the server does not begin in time.
     """
     if _is_open(endpoint.port):
         raise InvalidError(f"port {endpoint.port}: another program listens there already")
@@ -47,7 +47,7 @@ def run_web_server(
 def _run(function: Callable[[], Any], failed: list[BaseException], end: threading.Event) -> None:
     try:
         function()
-    except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+    except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
         failed.append(error)
         end.set()
 

@@ -1,8 +1,8 @@
 """``python -m volfs.containers.worker FD``: runs a function in a container.
 
-The calls come over the socket FD. They run in the first thread, so that programs
-may do what only that one may (signals); with more than one lane, in others.
-SIGTERM ends the call that is running, then this process, in good order.
+The calls come over the socket FD. They run in the main thread, so that programs may do what only
+that thread may (signals). With more than one lane, they run in other threads. SIGTERM ends the
+call that is running, and then this process, in good order.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """One service, and the calls to it."""
+    """One service, and the calls to it. Only the main thread may run it."""
 
     def __init__(self, line: socket.socket) -> None:
         self._inbox: queue.SimpleQueue[Incoming | None] = queue.SimpleQueue()
@@ -59,7 +59,7 @@ class Worker:
         self._web_apps: WebApps | None = None
 
     def run(self) -> None:
-        """Until the other end has gone, or SIGTERM."""
+        """Answer calls until the other end has gone, or SIGTERM comes."""
         this_process.runner = self._connection
         signal.signal(signal.SIGTERM, _end)
         threading.Thread(target=self._connection.read, daemon=True).start()
@@ -74,7 +74,8 @@ class Worker:
         self._inbox.put(incoming)
 
     def _end_the_only_call(self) -> None:
-        """Where there may be others, a call that nobody wants is left to end by itself."""
+        """End the running call, if there can be only one. With several lanes, a call that nobody
+        wants is left to end by itself."""
         if self._lanes == 1:
             os.kill(os.getpid(), signal.SIGTERM)
 
@@ -89,7 +90,7 @@ class Worker:
     def _answer(self, incoming: Incoming) -> None:
         try:
             message = decode(incoming.body)
-        except Exception as error:  # noqa: BLE001 - it is the caller's
+        except Exception as error:  # noqa: BLE001 - the error is for the caller
             incoming.failed(dump_fault(error))
             return
         match message:
@@ -120,7 +121,7 @@ class Worker:
             body = work()
         except _Ending:
             raise
-        except BaseException as error:  # noqa: BLE001 - it is the caller's, whatever it is
+        except BaseException as error:  # noqa: BLE001 - the error is for the caller, whatever it is
             _flush()
             incoming.failed(dump_fault(error))
         else:
@@ -168,7 +169,7 @@ class Worker:
         return b""
 
     def _get_web_apps(self, service: Service) -> WebApps:
-        from volfs.containers.web_apps import WebApps  # it imports asyncio
+        from volfs.containers.web_apps import WebApps  # web_apps imports asyncio
 
         with self._making:
             if self._web_apps is None:
@@ -203,7 +204,7 @@ class Worker:
 
 
 class _Ending(SystemExit, InputCancellation):
-    """SIGTERM came: for the program, its call is cancelled."""
+    """SIGTERM has come. To the program this means that its call is cancelled."""
 
 
 def _end(number: int, frame: Any) -> NoReturn:
@@ -211,7 +212,8 @@ def _end(number: int, frame: Any) -> NoReturn:
 
 
 def _warn_of_threads() -> None:
-    """The interpreter waits for them; who waits for the container's end should know why."""
+    """Say which threads still run, because the interpreter waits for them. Whoever waits for the
+    container's end should know the reason."""
     others = [thread for thread in threading.enumerate() if not thread.daemon]
     others.remove(threading.main_thread())
     if others:

@@ -1,4 +1,4 @@
-"""One container with a worker in it, as the process sees it that started it."""
+"""One container with a worker in it, as the process that started it sees it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORKER = "volfs.containers.worker"
 
 
 class Running:
-    """Started when this returns: the service is ready for calls."""
+    """A container whose service is ready for calls. Its constructor returns when that is so."""
 
     def __init__(
         self,
@@ -37,12 +37,13 @@ class Running:
         serve: Callable[[Incoming], None],
         launcher: Launcher | None = None,
     ) -> None:
-        """What mounting raises; CallFailedError with what the service's start raised."""
+        """Start the container, and the service in it. Raises what mounting raises, and
+        CallFailedError with what the service's start raised."""
         self.name = name
         self.calls = 0
-        """That run at this moment."""
+        """The number of calls that run at this moment."""
         self.used = 0
-        """How many there have been."""
+        """The number of calls that the container has taken so far."""
         self._killed = False
         self._is_ready = False
         self._container = Container(spec, store, launcher)
@@ -64,7 +65,7 @@ class Running:
                 env=_environment(),
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for us, who then end it
+                start_new_session=True,  # Ctrl-C is for us: we end the container
             )
         self._reader = threading.Thread(target=self._connection.read, daemon=True)
         self._reader.start()
@@ -77,7 +78,8 @@ class Running:
         return self._killed or self._connection.is_lost
 
     def _explain(self) -> bytes:
-        """What calls fail with that were running when the connection ended."""
+        """The fault of the calls that were running when the connection ended, as ``dump_fault``
+        writes it."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE)
         return dump_fault(RemoteError(f"the container of {self.name} {self._say_end()}"))
@@ -94,7 +96,8 @@ class Running:
         return f"ended {when}, with status {status}"
 
     def commit_changes(self) -> None:
-        """At the end of a call. VolfsError; what was not committed stays for the next commit."""
+        """Commit what the container's calls wrote, at the end of a call. VolfsError; what was not
+        committed stays for the next commit."""
         try:
             self._container.commit_changes()
         except VolfsError as error:
@@ -102,12 +105,13 @@ class Running:
             raise type(error)(said) from error
 
     def kill_if_broken(self) -> None:
-        """Where a volume of it is lost, no call to it can do its work."""
+        """Kill the container if it has lost a volume, because no call in it can do its work
+        then."""
         if not self.is_dead and self._container.has_lost_a_volume():
             self.kill()
 
     def terminate(self) -> None:
-        """End the call that is running; the program may clean up."""
+        """End the call that is running. The program may clean up."""
         self._process.terminate()
 
     def kill(self) -> None:
@@ -115,7 +119,8 @@ class Running:
         self._process.kill()
 
     def end(self, *, now: bool = False) -> None:
-        """End the program after its exit handlers, commit its volumes, unmount."""
+        """End the program after its exit handlers, commit its volumes, and unmount them. ``now``:
+        kill the program without waiting for it."""
         try:
             if hasattr(self, "_reader"):
                 self._end_program(0.0 if now else GRACE)
@@ -140,5 +145,5 @@ class Running:
 
 
 def _environment() -> dict[str, str]:
-    """Of the worker, without what the container's own environment adds."""
+    """The environment of the worker, without what the container's own environment adds."""
     return {**os.environ, IN_CONTAINER: "1"}
