@@ -1,4 +1,4 @@
-"""A process that starts the daemons of mounts on request, until its owner ends.
+"""A process that starts the daemons of mounts on request, until its owner has ended or hung up.
 
 Its arguments are two descriptors: a socket, and the pidfd of its owner, the process for which it
 mounts. Each message on the socket is a JSON list of ``MountOptions`` with two descriptors. The

@@ -241,7 +241,7 @@ def _named_only(word: str) -> Iterator[None]:
         raise type(error)(f"{error}; a mount is reached by its mount point as well") from error
 
 
-# --- sessions and what is mounted ---------------------------------------------
+# --- mounts of sessions -------------------------------------------------------
 
 
 def _find_mounts(sessions: list[SessionInfo]) -> list[FoundMount]:

@@ -72,7 +72,7 @@ class Unmounting(ABC):
     async def save_at_signal(self) -> None:
         """Save as for an unmount, but with nobody to tell. Raises nothing."""
 
-    # --- asked for -------------------------------------------------------
+    # --- by request ------------------------------------------------------
 
     async def unmount(self, request: Request) -> UnmountResult:
         """Save, then unmount. MountError if somebody still uses the mount."""
@@ -138,7 +138,7 @@ class Unmounting(ABC):
             self.at_end = usual
             raise
 
-    # --- not asked for ---------------------------------------------------
+    # --- without a request -----------------------------------------------
 
     async def leave(self) -> None:
         """End because of a signal: save, then unmount even if something is open."""
@@ -161,7 +161,7 @@ class Unmounting(ABC):
     async def _detach(self) -> None:
         await self.run(lambda: self.place.unmount(lazy=True))
 
-    # --- telling ---------------------------------------------------------
+    # --- figures ---------------------------------------------------------
 
     def list_requests(self) -> dict[str, RequestTimes]:
         """For each operation, how often the kernel asked for it, and how long that took."""

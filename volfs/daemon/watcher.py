@@ -174,7 +174,7 @@ class Watcher:
             signal.pidfd_send_signal(self._pidfd, number)
 
 
-# --- a process that keeps nothing -------------------------------------------
+# --- the watcher's process --------------------------------------------------
 
 
 def _ignore_signals() -> None:

@@ -74,7 +74,7 @@ class Whereabouts:
                     return os.dup(place)
         return None
 
-    # --- taking away -------------------------------------------------------
+    # --- unmounting --------------------------------------------------------
 
     def unmount(self, *, lazy: bool = False) -> bool:
         """Unmount the mount at its present place. False if it is in use; True also if it is

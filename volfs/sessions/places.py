@@ -24,6 +24,8 @@ def session_name(store: Store, path: Path) -> str:
 
 
 def find_session_path(store: Store, name: str) -> Path:
-    """The directory of the session of this name, which may be gone. An absolute path is its own
-    place."""
+    """The directory of the session of this name, which may be gone.
+
+    A name that is an absolute path is the directory itself.
+    """
     return sessions_directory(store) / name

@@ -75,7 +75,7 @@ class Arena:
         descriptor, self.descriptor = self.descriptor, -1
         os.close(descriptor)
 
-    # --- books -----------------------------------------------------------
+    # --- live, hot and dead bytes ----------------------------------------
 
     def restore(self, sums: dict[int, BlockSums], live: Iterable[tuple[int, int]]) -> Ranges:
         """Take over what a former daemon recorded. Returns the blocks that no file needs."""
@@ -183,7 +183,7 @@ class Arena:
             raise StoreUnavailableError(f"scratch arena {self.number}: somebody has cut it off")
         return data
 
-    # --- bytes -----------------------------------------------------------
+    # --- reading and writing ---------------------------------------------
 
     def read(self, offset: int, length: int) -> Buffer:
         """Exactly ``length`` bytes, as they were written. In any thread. DamagedObjectError."""

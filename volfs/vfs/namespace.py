@@ -90,7 +90,7 @@ class Namespace:
         self.state.check_room(parent, inodes=1)
         mode, xattrs = inherit(parent.entry.xattrs, kind, mode, umask)
         uid, gid = owner
-        if parent.entry.mode & 0o2000:  # set-group-id: new names belong to the directory's group
+        if parent.entry.mode & 0o2000:  # New names get the directory's group.
             gid = parent.entry.gid
             mode |= 0o2000 if kind == FileKind.DIRECTORY else 0
         made = Entry(
@@ -248,7 +248,7 @@ class Namespace:
             inode.aliases.add((new_parent, new_name))
         self._touch(inode)
 
-    # --- coming back -----------------------------------------------------
+    # --- putting back ----------------------------------------------------
 
     def put_back(self, file: File) -> None:
         """Bind a file at its path again, after others replaced it while it was open and written
@@ -297,7 +297,7 @@ class Namespace:
             self.state.inodes.by_group[file.entry.group] = file
         self.state.drop_if_idle(there)
 
-    # --- parts -----------------------------------------------------------
+    # --- steps -----------------------------------------------------------
 
     def _writable(self, ino: int, name: bytes) -> Directory:
         """The directory of a number, after a check that it may take a name."""

@@ -151,7 +151,7 @@ class Overlay:
         self.sign[0] = 1
         directory.stamp += 1
 
-    # --- numbers ---------------------------------------------------------
+    # --- figures ---------------------------------------------------------
 
     @property
     def is_clean(self) -> bool:

@@ -43,8 +43,8 @@ class Way(enum.Enum):
 
 
 class Needed(NamedTuple):
-    """The ranges of a file that the lost base had and the store has not. Without ranges, ``path``
-    is a name that was lost."""
+    """The ranges of a file that the lost base had and the store has not. Without ranges, names at
+    or below ``path`` are missing."""
 
     path: Path
     missing: list[tuple[int, int]]
@@ -295,8 +295,11 @@ class Replay:
 
 
 def _may_become(there: Entry, file: Entry) -> bool:
-    """Whether a file of the version may be changed to be ours: it has the same kind, and no other
-    link group."""
+    """Whether a file of the version may be changed to be ours.
+
+    It must have the same kind, no other link group, and, unless it is a regular file, the same
+    target and device.
+    """
     same = there.kind == file.kind and there.group in (0, file.group)
     plain = there.kind == FileKind.FILE or (there.inline, there.rdev) == (file.inline, file.rdev)
     return same and plain

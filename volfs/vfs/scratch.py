@@ -203,7 +203,7 @@ class Scratch:
                 "anew, or discard the changes"
             )
 
-    # --- bytes -----------------------------------------------------------
+    # --- reading and writing ---------------------------------------------
 
     def write(self, extents: ExtentMap, run: Run | None, offset: int, data: Buffer) -> Run | None:
         """Write bytes of a file. OutOfSpaceError, and then nothing has changed.

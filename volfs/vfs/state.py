@@ -309,7 +309,7 @@ class MountState:
             ),
         )
 
-    # --- letting go ------------------------------------------------------
+    # --- unloading -------------------------------------------------------
 
     def remember(self, inode: Inode) -> None:
         """Count one more lookup: the kernel was given the inode once more."""

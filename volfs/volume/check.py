@@ -349,7 +349,7 @@ class TreeCheck:
         if is_there and not _fits(_sums_of(entry), self.sum_tree(entry.tree)):
             yield Defect(path, "directory: its sums are not those of its entries", None)
 
-    # --- small things ----------------------------------------------------
+    # --- reading trees ---------------------------------------------------
 
     def _find_tree(self, oid: Oid) -> Tree | None:
         try:

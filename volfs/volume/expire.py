@@ -75,7 +75,8 @@ def expire_versions(
 def thin_history(store: Store, volume: VolumeRecord) -> list[int]:
     """Remove the versions that closing files made, except for those that ``THINNED`` keeps.
 
-    Versions with a message, tags and mounts keep the same versions as in every expiry.
+    Only automatic versions are removed, but the rules count all versions. Tags and mounts keep
+    versions as in every expiry.
     """
     drop_stale_leases(store)
     verdicts = [verdict for verdict in judge_versions(store, volume, THINNED) if verdict.info.auto]

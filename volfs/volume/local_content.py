@@ -165,7 +165,7 @@ def _read_up_to(file: BinaryIO, size: int) -> bytes:
     return data
 
 
-# --- what is read without a size --------------------------------------------
+# --- streams ----------------------------------------------------------------
 
 
 def open_stream(item: Local) -> ByteStream | None:

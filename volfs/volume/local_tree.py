@@ -149,7 +149,7 @@ class LocalTree:
             return False
         return True
 
-    # --- where -----------------------------------------------------------
+    # --- places ----------------------------------------------------------
 
     def enter(self, path: Path) -> int:
         """A descriptor of a directory, valid until the next call, because only one is open at a
@@ -214,6 +214,6 @@ def open_output(output: bytes, *, force: bool) -> LocalTree:
 
 
 def _mode(entry: Entry, owned: bool) -> int:
-    """The mode to set. A file of another owner gets no set-id bits, so that nobody runs it in our
-    name."""
+    """The mode to set. If the owner could not be kept, set-id bits are dropped, so that nobody
+    runs the file as its wrong owner."""
     return entry.mode & (0o7777 if owned else 0o1777)

@@ -153,7 +153,7 @@ class Wholeness:
         return True
 
 
-# --- what a volume was called ------------------------------------------------
+# --- names of recovered volumes ----------------------------------------------
 
 
 def _make_record(volume_id: str, oldest: Manifest) -> VolumeRecord:

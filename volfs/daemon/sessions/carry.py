@@ -100,7 +100,7 @@ def _put_aside(store: Store, place: Path) -> None:
     place.rename(aside)
 
 
-# --- notes ------------------------------------------------------------------
+# --- candidates -------------------------------------------------------------
 
 
 def _iter_candidates(store: Store, place: Path, note: Note) -> Iterator[Path]:

@@ -106,7 +106,7 @@ def _copy_lease(store: Store, name: str, new: str) -> None:
         store.leases.put(msgspec.structs.replace(lease, session=new))
 
 
-# --- where ------------------------------------------------------------------
+# --- places -----------------------------------------------------------------
 
 
 def find_session_place(store: Store, volume: VolumeRecord, options: MountOptions) -> Path:

@@ -81,8 +81,10 @@ class OpenSession:
             write_note(self.path, place)
 
     def forget_place(self) -> None:
-        """Drop the note of this session because it ends, or the note of the session that it was
-        copied from."""
+        """Drop the note at this place, because the session ends.
+
+        A new session drops the note only if it is about its own directory.
+        """
         note = read_note(self.path)
         if note is not None and (not self.is_new or is_noted(self._inside / ".", note)):
             forget_note(self.path)

@@ -182,7 +182,7 @@ class _Rebase:
             raise DamagedObjectError(f"{self.name}: what it stands on lacks {self.sub_path!r}")
         state.inodes.add(root, None, b"")
 
-    # --- two ways --------------------------------------------------------
+    # --- merge and replay ------------------------------------------------
 
     def merge(self, recorded: Recorded, head: Head, snapshot: Snapshot) -> None:
         """Merge as the mount would with a reload."""
@@ -254,7 +254,7 @@ class _Rebase:
         reached("rebase.kept")
         return name
 
-    # --- the switch ------------------------------------------------------
+    # --- recording -------------------------------------------------------
 
     def record(self, state: MountState, flush: Flush) -> None:
         """Lease both sides, write the catalog, then lease the new side alone."""
