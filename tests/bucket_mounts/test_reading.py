@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,51 @@ def _read_all(descriptor: int) -> None:
     for offset in range(0, len(BIG), 1 << 16):
         data = os.pread(descriptor, 1 << 16, offset)
         assert data == BIG[offset : offset + (1 << 16)]
+
+
+COUNTING = """
+import os
+from volfs.daemon.buckets import mount as m
+m.NAMES_MAX, m.LOOK_AGAIN, forget = 50, 0.05, m.forget
+def counting(notices):
+    forget(notices)
+    with open(os.environ["VOLFS_STATE_DIR"] + "/told", "a") as file:
+        print(len(notices), file=file)
+m.forget = counting
+"""
+"""Lets the daemon keep few names, and say how many it has the kernel forget."""
+
+
+def test_the_kernel_is_told_to_forget_names(mounts: BucketMounts) -> None:
+    mounts.fill({f"{number:04}": b"x" for number in range(400)})
+    mounts.state.mkdir()
+    path = mounts.mount(read_only=True, prelude=COUNTING).path
+    assert len([entry.stat() for entry in os.scandir(path)]) == 400
+    told = mounts.state / "told"
+    wait_until(lambda: told.exists() and sum(map(int, told.read_text().split())) >= 350, "names")
+    assert sum(map(int, told.read_text().split())) < 800  # each once, for it is forgotten then
+    assert (path / "0007").read_bytes() == b"x"
+
+
+def test_programs_read_repositories_and_databases(mounts: BucketMounts, tmp_path: Path) -> None:
+    repository, base = tmp_path / "repository", tmp_path / "base"
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", repository]
+    repository.mkdir()
+    (repository / "file").write_bytes(BIG)
+    for step in (["init", "-q"], ["add", "file"], ["commit", "-q", "-m", "one"]):
+        subprocess.run([*git, *step], check=True)
+    with closing(sqlite3.connect(base)) as connection:
+        connection.execute("create table t (n integer, s text)")
+        connection.executemany("insert into t values (?, ?)", ((n, "s" * n) for n in range(500)))
+        connection.commit()
+    files = [place for place in repository.rglob("*") if place.is_file()]
+    mounts.fill({f"r/{place.relative_to(repository)}": place.read_bytes() for place in files})
+    mounts.fill({"r/.git/refs/tags/": b"", "base": base.read_bytes()})
+    path = mounts.mount(read_only=True).path
+    subprocess.run(["git", "clone", "-q", path / "r", tmp_path / "clone"], check=True)
+    assert (tmp_path / "clone/file").read_bytes() == BIG
+    with closing(sqlite3.connect(f"file:{path}/base?mode=ro&immutable=1", uri=True)) as connection:
+        assert connection.execute("select sum(n), count(*) from t").fetchone() == (124_750, 500)
 
 
 @pytest.mark.parametrize(

@@ -95,10 +95,10 @@ class Model:
                 raise IsADirectoryInVolumeError(new)
             self.files[new] = self.files.pop(old)
             return
-        if new in self.files:
-            raise NotADirectoryInVolumeError(new)
         if f"{new}/".startswith(f"{old}/"):
             raise InvalidOperationError(new)
+        if new in self.files:
+            raise NotADirectoryInVolumeError(new)
         if new in self.directories and self.list_below(new):
             raise DirectoryNotEmptyError(new)
         moved = [old, *self.list_below(old)]

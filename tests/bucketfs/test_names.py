@@ -27,7 +27,9 @@ def expect(keys: set[str]) -> tuple[dict[str, set[str]], set[str]]:
     for key in keys:
         parts = key.split("/")
         names = parts[:-1] if parts[-1] == "" else parts
-        if any(find_name(part) is None for part in names) or f"{key}/" in directories:
+        if any(find_name(part) is None for part in names) or (
+            not key.endswith("/") and f"{key}/" in directories
+        ):
             hidden.add(key)
             names = parts[:-1]
         for depth, name in enumerate(names):

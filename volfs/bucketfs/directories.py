@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from volfs.bucketfs.listing import ListedPage
+from volfs.bucketfs.listing import FIRST as FIRST_PAGE
+from volfs.bucketfs.listing import ListedPage, Token
 from volfs.bucketfs.looking import Looking
 from volfs.bucketfs.names import Facts
 from volfs.bucketfs.nodes import AnyNode, DirectoryNode
@@ -15,20 +16,41 @@ FIRST = 2
 """Entries before those of the bucket: the directory itself, and the one above."""
 
 
-class Window(NamedTuple):
-    """The entries of one page; ``first`` is the number of the first one in the listing."""
+class Entry(NamedTuple):
+    """A name, and what the bucket said of it at some moment; None for what it has not got yet."""
+
+    name: bytes
+    facts: Facts | None
+    as_of: float
+
+
+class Mark(NamedTuple):
+    """Where a page begins: the number of its first entry, and what to ask for.
+
+    ``carried`` are files of pages before it of which is not known yet whether there is a
+    directory of the same name: ``a-b`` comes before ``a/``.
+    """
 
     first: int
     start: bytes
-    token: str | None
-    as_of: float
-    entries: list[tuple[bytes, Facts | None]]
-    end: bytes | None
-    next: str | None
+    token: Token
+    carried: tuple[Entry, ...] = ()
+
+
+class Window(NamedTuple):
+    """The entries of one page, and where the next one begins."""
+
+    mark: Mark
+    entries: list[Entry]
+    next: Mark | None
+
+    @property
+    def first(self) -> int:
+        return self.mark.first
 
     @property
     def after(self) -> int:
-        return self.first + len(self.entries)
+        return self.mark.first + len(self.entries)
 
 
 class Listed(NamedTuple):
@@ -44,7 +66,7 @@ class DirectoryHandle:
 
     def __init__(self, node: DirectoryNode) -> None:
         self.node = node
-        self.windows: list[tuple[int, bytes, str | None]] = [(FIRST, b"", None)]
+        self.marks = [Mark(FIRST, b"", FIRST_PAGE)]
         self.window: Window | None = None
 
 
@@ -79,7 +101,7 @@ class Directories:
     def rewind(self, number: int) -> None:
         """Begin a new listing."""
         handle = self.handle(number)
-        handle.windows, handle.window = [(FIRST, b"", None)], None
+        handle.marks, handle.window = [Mark(FIRST, b"", FIRST_PAGE)], None
 
     def get_after(self, number: int) -> int:
         """The number of the first entry behind the page that is being read."""
@@ -91,50 +113,62 @@ class Directories:
         handle = self.handle(number)
         window = handle.window
         if window is None or at < window.first:
-            first, start, token = self._find_start(handle, at)
-            window = await self._load(handle, first, start, token)
+            mark = next(mark for mark in reversed(handle.marks) if mark.first <= at)
+            window = await self._load(handle, mark)
         while at >= window.after:
-            if window.end is None:
+            if window.next is None:
                 return None
-            if handle.windows[-1][0] < window.after:
-                handle.windows.append((window.after, window.end, window.next))
-            window = await self._load(handle, window.after, window.end, window.next)
+            if handle.marks[-1].first < window.after:
+                handle.marks.append(window.next)
+            window = await self._load(handle, window.next)
         return window
 
-    def _find_start(self, handle: DirectoryHandle, at: int) -> tuple[int, bytes, str | None]:
-        """Where to begin again, for who goes back in a listing."""
-        return next(one for one in reversed(handle.windows) if one[0] <= at)
-
-    async def _load(
-        self, handle: DirectoryHandle, first: int, start: bytes, token: str | None
-    ) -> Window:
+    async def _load(self, handle: DirectoryHandle, mark: Mark) -> Window:
         node, since = handle.node, self.state.since()
-        page = await self.looking.get_page(node, start, token, since)
-        handle.window = Window(
-            first, start, token, page.as_of, _merge(node, page), page.end, page.next
-        )
+        page = await self.looking.get_page(node, mark.start, mark.token, since)
+        carried, hidden = _carry(mark.carried, page)
+        self.state.note_hidden([node.key + name.decode() for name in hidden])
+        entries = _merge(node, page, mark.carried)
+        following = None
+        if page.end is not None:
+            after = mark.first + len(entries)
+            following = Mark(after, page.end, Token(page.next, page.as_of), carried)
+        handle.window = Window(mark, entries, following)
         return handle.window
 
     def bind(self, number: int, window: Window, at: int) -> Listed | None:
         """An entry of a window with its inode; None if it was removed since."""
-        name, facts = window.entries[at - window.first]
+        name, facts, as_of = window.entries[at - window.first]
         directory = self.handle(number).node
         change = directory.listing.changes.get(name)
-        if change is not None and change.as_of > window.as_of:
+        if change is not None and change.as_of > as_of:
             facts = change.facts
         if facts is None and name not in directory.pending:
             return None
         node = self.state.bind(directory, name, facts)
-        return None if node is None else Listed(name, node, window.as_of)
+        return None if node is None else Listed(name, node, as_of)
 
 
-def _merge(node: DirectoryNode, page: ListedPage) -> list[tuple[bytes, Facts | None]]:
-    """The names of a page in their order, with those that the bucket has not got yet."""
-    names: dict[bytes, Facts | None] = {
-        name: None for name in node.pending if page.covers(name) and name in node.children
+def _carry(carried: tuple[Entry, ...], page: ListedPage) -> tuple[tuple[Entry, ...], list[bytes]]:
+    """What is still in doubt behind a page, and which files it shows to be directories."""
+    still = [one for one in carried if not page.covers(one.name + b"/")]
+    new = [Entry(n, page.names[n], page.as_of) for n in sorted(page.doubtful & page.names.keys())]
+    return (*still, *new), [one.name for one in carried if one.name in page.names]
+
+
+def _merge(node: DirectoryNode, page: ListedPage, carried: tuple[Entry, ...]) -> list[Entry]:
+    """The names of a page in their order, with those that the bucket has not got yet, and
+    with those that the page has freed from doubt; without those that are in doubt."""
+    found = {
+        name: Entry(name, None, page.as_of)
+        for name in node.pending
+        if page.covers(name) and name in node.children
     }
-    names |= page.names
-    return sorted(names.items(), key=lambda one: one[0] + b"/" * _is_directory(one[1]))
+    found |= {one.name: one for one in carried if page.covers(one.name + b"/")}
+    for name, facts in page.names.items():
+        if name not in page.doubtful:
+            found[name] = Entry(name, facts, page.as_of)
+    return sorted(found.values(), key=lambda one: one.name + b"/" * _is_directory(one.facts))
 
 
 def _is_directory(facts: Facts | None) -> bool:

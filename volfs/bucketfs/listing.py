@@ -29,6 +29,20 @@ class Known(NamedTuple):
     """When the bucket was asked, by a clock that never goes back."""
 
 
+class Token(NamedTuple):
+    """What a page is asked for by, and when that was told.
+
+    A service may mean by it a key that was the next one then, so it says nothing of keys that
+    have come before that since.
+    """
+
+    text: str | None
+    as_of: float
+
+
+FIRST = Token(None, inf)
+
+
 @dataclass(slots=True)
 class ListedPage:
     """One page. Its parts lie after ``start`` and, unless it is the last one, up to ``end``."""
@@ -37,15 +51,24 @@ class ListedPage:
     end: bytes | None
     as_of: float
     names: dict[bytes, Facts]
-    checked: frozenset[bytes]
-    """Files of which is known that there is no directory of the same name."""
+    doubtful: frozenset[bytes]
+    """Files of which a later page may tell that there is a directory of the same name."""
     next: str | None
+    token: Token
+    """What was asked for."""
+    first: bytes | None
+    """The first of its parts; None if it has none."""
 
     def covers(self, part: bytes) -> bool:
         return self.start < part and (self.end is None or part <= self.end)
 
     def find(self, name: bytes) -> Facts | None:
         return self.names.get(name)
+
+    def get_time(self, part: bytes) -> float:
+        """As of when it says what is so of a part."""
+        is_listed = self.first is not None and part >= self.first
+        return self.as_of if is_listed else min(self.as_of, self.token.as_of)
 
 
 @dataclass(slots=True)
@@ -64,7 +87,7 @@ class Listing:
     """By their starts."""
     starts: list[bytes] = field(default_factory=lambda: [b""])
     """Where pages begin, sorted."""
-    tokens: dict[bytes, str | None] = field(default_factory=lambda: {b"": None})
+    tokens: dict[bytes, Token] = field(default_factory=lambda: {b"": FIRST})
     """What to ask for the page that begins there."""
     points: dict[bytes, Known] = field(default_factory=dict)
     """What was asked about single names, the oldest first."""
@@ -86,18 +109,18 @@ class Listing:
 
     def _find_in_pages(self, name: bytes) -> Known | None:
         """A name is a directory if its part with ``/`` is there, else a file, else nothing."""
-        inner = self._find_page(name + b"/")
+        part = name + b"/"
+        inner = self._find_page(part)
         if inner is not None and (found := inner.find(name)) and found.is_directory:
             return Known(found, inner.as_of)
         outer = self._find_page(name)
         if outer is None:
             return None
         found = outer.find(name)
-        if found is not None and (name in outer.checked or found.is_directory):
-            return Known(found, outer.as_of)
         if inner is None:
             return None  # there may be a directory
-        return Known(found, min(inner.as_of, outer.as_of))
+        time = outer.as_of if found is not None else outer.get_time(name)
+        return Known(found, min(inner.get_time(part), time))
 
     def _find_page(self, part: bytes) -> ListedPage | None:
         page = self.pages.get(self._find_start(part))
@@ -125,11 +148,12 @@ class Listing:
     # --- learning --------------------------------------------------------
 
     def add_page(
-        self, start: bytes, found: PageNames, next: str | None, as_of: float
+        self, start: bytes, token: Token, found: PageNames, next: str | None, as_of: float
     ) -> ListedPage:
         """Keep a page that was asked for at ``as_of``, with what was changed here since."""
         end = None if next is None else found.end
-        page = ListedPage(start, end, as_of, found.names, frozenset(found.doubtful), next)
+        doubtful = frozenset(found.doubtful)
+        page = ListedPage(start, end, as_of, found.names, doubtful, next, token, found.first)
         for name, change in self.changes.items():
             if change.as_of >= as_of:
                 _put(page, name, change.facts)
@@ -148,7 +172,7 @@ class Listing:
             del self.tokens[gone]
         self.starts[first:last] = [] if page.end is None else [page.end]
         if page.end is not None:
-            self.tokens[page.end] = page.next
+            self.tokens[page.end] = Token(page.next, page.as_of)
 
     def add_point(self, name: bytes, facts: Facts | None, as_of: float) -> None:
         """Keep what was asked about one name."""
@@ -188,7 +212,7 @@ class Listing:
         self.points.clear()
         self.changes.clear()
         self.starts = [b""]
-        self.tokens = {b"": None}
+        self.tokens = {b"": FIRST}
 
 
 def _put(page: ListedPage, name: bytes, facts: Facts | None) -> None:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import trio
 
-from volfs.bucketfs.listing import Known, ListedPage
+from volfs.bucketfs.listing import Known, ListedPage, Token
 from volfs.bucketfs.names import DIRECTORY, Facts, PageNames, find_name, read_page, to_facts
 from volfs.bucketfs.nodes import DirectoryNode
 from volfs.bucketfs.state import BucketState
@@ -67,15 +67,15 @@ class Looking:
                 await self.get_page(directory, start, directory.listing.tokens[start], since)
 
     async def get_page(
-        self, directory: DirectoryNode, start: bytes, token: str | None, since: float
+        self, directory: DirectoryNode, start: bytes, token: Token, since: float
     ) -> ListedPage:
         """The page of a directory that begins there, no older than ``since``."""
         while True:
             page = directory.listing.pages.get(start)
-            if page is not None and page.as_of >= since:
+            if page is not None and page.as_of >= since and page.token == token:
                 return page
             await self._share(
-                (directory, "page", start), lambda: self._list(directory, start, token)
+                (directory, "page", start, token), lambda: self._list(directory, start, token)
             )
 
     async def is_empty(self, directory: DirectoryNode) -> bool:
@@ -84,11 +84,11 @@ class Looking:
 
     # --- requests --------------------------------------------------------
 
-    async def _list(self, directory: DirectoryNode, start: bytes, token: str | None) -> None:
+    async def _list(self, directory: DirectoryNode, start: bytes, token: Token) -> None:
         (names, after), asked = await self._ask_about(
-            directory, lambda key: _load_page(self.bucket, key, start, token)
+            directory, lambda key: _load_page(self.bucket, key, start, token.text)
         )
-        directory.listing.add_page(start, names, after, asked)
+        directory.listing.add_page(start, token, names, after, asked)
         self.state.note_hidden(names.hidden)
 
     async def _ask(self, directory: DirectoryNode, name: bytes) -> None:
@@ -137,7 +137,7 @@ class Looking:
 def _load_page(
     bucket: Bucket, prefix: str, start: bytes, token: str | None
 ) -> tuple[PageNames, str | None]:
-    """One page with something on it, its doubts settled, and what to ask for the next one."""
+    """One page with something on it, and what to ask for the next one."""
     page = bucket.list_page(prefix, after=token, limit=PAGE)
     names = read_page(prefix, page)
     while page.next is not None and names.end <= start:  # nothing, or the marker alone
@@ -145,14 +145,7 @@ def _load_page(
             raise StoreError(f"{prefix}: the service lists keys out of order: {names.end!r}")
         page = bucket.list_page(prefix, after=page.next, limit=PAGE)
         names = read_page(prefix, page)
-    settled = list[bytes]()
-    for name in names.doubtful:
-        if _has_any(bucket, f"{prefix}{name.decode()}/"):
-            del names.names[name]
-            names.hidden.append(prefix + name.decode())
-        else:
-            settled.append(name)
-    return names._replace(doubtful=settled), page.next
+    return names, page.next
 
 
 def _load_point(bucket: Bucket, prefix: str, name: bytes) -> tuple[Facts | None, list[str]]:

@@ -42,6 +42,8 @@ class PageNames(NamedTuple):
     """The last of its parts: names, those of directories with their ``/``."""
     hidden: list[str]
     """Keys that are no paths, and files that a directory of the same name hides."""
+    first: bytes | None
+    """The first of them; None if there is none."""
     doubtful: list[bytes]
     """Files of which a later page may tell that there is a directory of the same name."""
 
@@ -95,9 +97,9 @@ def read_page(prefix: str, page: Page) -> PageNames:
             hidden.append(info.key)
     names, shadowed = _choose(sorted(found))
     hidden += [prefix + name.decode() for name in shadowed]
-    end = _find_end(page, cut)
+    first, end = _find_ends(page, cut)
     doubtful = [] if page.next is None else _find_doubtful(names, end)
-    return PageNames(names, end, hidden, doubtful)
+    return PageNames(names, end, hidden, first, doubtful)
 
 
 def _choose(found: list[tuple[bytes, bytes, Facts]]) -> tuple[dict[bytes, Facts], list[bytes]]:
@@ -110,9 +112,12 @@ def _choose(found: list[tuple[bytes, bytes, Facts]]) -> tuple[dict[bytes, Facts]
     return names, sorted(files & directories)
 
 
-def _find_end(page: Page, cut: int) -> bytes:
-    keys = [info.key for info in page.objects[-1:]] + page.prefixes[-1:]
-    return max((key[cut:].encode("utf-8", "surrogatepass") for key in keys), default=b"")
+def _find_ends(page: Page, cut: int) -> tuple[bytes | None, bytes]:
+    """The first and the last part of a page."""
+    infos = page.objects[:1] + page.objects[-1:]
+    keys = [info.key for info in infos] + page.prefixes[:1] + page.prefixes[-1:]
+    parts = [key[cut:].encode("utf-8", "surrogatepass") for key in keys]
+    return min(parts, default=None), max(parts, default=b"")
 
 
 def _find_doubtful(names: dict[bytes, Facts], end: bytes) -> list[bytes]:

@@ -8,12 +8,13 @@ file: its place gets a new inode, and the old one is *left*, for its handles alo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest
 
 from volfs.bucketfs.listing import Listing
-from volfs.bucketfs.names import DIRECTORY, Facts
+from volfs.bucketfs.names import Facts
 
 if TYPE_CHECKING:
     from volfs.bucketfs.files import BucketObjectReader
@@ -139,6 +140,15 @@ class NodeTable:
     def find(self, ino: int) -> AnyNode | None:
         return self._by_ino.get(ino)
 
+    def list_idle(self, most: int) -> list[AnyNode]:
+        """So many of those that the kernel alone keeps, the oldest first."""
+        idle = (
+            node
+            for node in self._by_ino.values()
+            if node.parent is not None and not node.opens and not _has_more(node)
+        )
+        return list(islice(idle, most))
+
     def add(self, parent: DirectoryNode, name: bytes, facts: Facts | None) -> AnyNode:
         """A new inode at a place that has none. Its number is that of the place, if it is free."""
         is_directory = facts is not None and facts.is_directory
@@ -178,7 +188,7 @@ class NodeTable:
     def drop_if_idle(self, node: AnyNode) -> None:
         """Forget what nobody knows and nobody has open, and directories that stay empty so."""
         while not (node.lookups or node.opens or node.ino == ROOT_INO):
-            if node.staged is not None if isinstance(node, FileNode) else node.children:
+            if _has_more(node):
                 return
             self._by_ino.pop(node.ino, None)
             parent = node.parent
@@ -189,5 +199,6 @@ class NodeTable:
             node = parent
 
 
-def facts_of(node: AnyNode) -> Facts | None:
-    return node.facts if isinstance(node, FileNode) else DIRECTORY
+def _has_more(node: AnyNode) -> bool:
+    """Whether there is more to it than what the bucket has."""
+    return node.staged is not None if isinstance(node, FileNode) else bool(node.children)

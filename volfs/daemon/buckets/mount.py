@@ -22,12 +22,15 @@ from volfs.daemon.serving import Served
 from volfs.daemon.task_guard import surviving
 from volfs.daemon.whereabouts import Whereabouts
 from volfs.fuse.bucket_ops import BucketOperations
+from volfs.fuse.notices import forget
 from volfs.store.clock import now_ns
 from volfs.store.location import state_directory
+from volfs.vfs.checkout import KernelNotice
 
 log = logging.getLogger(__name__)
 
 NOTE_USES = 60.0
+LOOK_AGAIN, NAMES_MAX = 0.5, 100_000
 REQUESTS = 2000
 """The most requests at a time. Programs that close files wait for uploads, and other programs must
 not wait for them."""
@@ -67,6 +70,7 @@ class ServedBucket(Served):
 
     def start_background(self, nursery: trio.Nursery) -> None:
         nursery.start_soon(_note_uses, self.cached.disk)
+        nursery.start_soon(_forget_names, self.files.state)
 
     async def finish(self) -> None:
         """Upload what is left, because files whose last bytes have just arrived may still need
@@ -88,6 +92,23 @@ async def _note_uses(disk: DiskCache) -> None:
         await trio.sleep(NOTE_USES)
         with surviving("noting what of the cache is used"):
             await trio.to_thread.run_sync(disk.note_uses)
+
+
+async def _forget_names(state: BucketState) -> None:
+    """Have the kernel forget names that it has not used for long, beyond so many.
+
+    It keeps a million if it has the memory, and each takes memory here, too.
+    """
+    while True:
+        await trio.sleep(LOOK_AGAIN)
+        surplus = len(state.nodes) - NAMES_MAX
+        idle = state.nodes.list_idle(surplus) if surplus > 0 else []
+        notices = [
+            KernelNotice(node.parent.ino, node.name) for node in idle if node.parent is not None
+        ]
+        if notices:
+            with surviving("letting the kernel forget names"):
+                await trio.to_thread.run_sync(forget, notices)
 
 
 async def build_bucket(
