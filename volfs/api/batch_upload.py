@@ -28,11 +28,12 @@ from volfs.volume.local_listing import Local, iter_files
 LocalPath = str | os.PathLike[str]
 
 Upload = Callable[[list[Local], list[ByteStream], bool, Report], None]
-"""Makes one version of these; the bool says whether files may be overwritten."""
+"""A function that makes one version of the files. The bool says whether files may be
+overwritten."""
 
 
 class _LocalDirectory(NamedTuple):
-    """A local directory, and where its files go."""
+    """A local directory, and the path in the volume for its files."""
 
     top: bytes
     path: VolumePath
@@ -51,7 +52,8 @@ class _LocalDirectory(NamedTuple):
 
 
 class BatchUpload:
-    """What to put where. Nothing is read before the block ends, and nothing if it raises."""
+    """The files to put into a volume, and their paths there. Nothing is read before the block
+    ends, and nothing if the block raises."""
 
     def __init__(self, upload: Upload, *, force: bool, report: Report = report_nothing) -> None:
         self._upload = upload
@@ -67,10 +69,10 @@ class BatchUpload:
         remote_path: PurePosixPath | str,
         mode: int | None = None,
     ) -> None:
-        """Put a file, or what can be read of a file object from its beginning.
+        """Put a local file, or the contents of a file object from its beginning.
 
-        ``mode`` are its permissions; None or 0: those of the local file, 0o644 of an
-        object. ValueError for a path that cannot be a file's. When the block ends:
+        ``mode`` is the permissions. With None or 0, they are those of the local file, or 0o644 for
+        a file object. ValueError for a path that cannot be a file's. When the block ends:
         FileNotFoundError; IsADirectoryError.
         """
         remote = PurePosixPath(remote_path)
@@ -88,11 +90,13 @@ class BatchUpload:
         remote_path: PurePosixPath | str,
         recursive: bool = True,
     ) -> None:
-        """Put the files in a directory, and with ``recursive`` below it, under ``remote_path``.
+        """Put the files in a directory, and with ``recursive`` those below it, under
+        ``remote_path``.
 
-        Symlinks to files are followed, to directories not; what is no file is left
-        out, and so is a directory without any. AssertionError for what is no directory.
-        When the block ends: PermissionError for a symlink that belongs to another user.
+        Symlinks to files are followed, symlinks to directories are not. Anything that is not a
+        file is left out, and so is a directory without any file. AssertionError if ``local_path``
+        is not a directory. When the block ends: PermissionError for a symlink that belongs to
+        another user.
         """
         self.add_directory(local_path, remote_path, recursive=recursive)
 
@@ -104,7 +108,7 @@ class BatchUpload:
         recursive: bool = True,
         pattern: str | None = None,
     ) -> None:
-        """``put_directory`` of files whose paths in the directory match a ``pattern``."""
+        """As ``put_directory``, for the files whose paths in the directory match a ``pattern``."""
         top = Path(local_path).absolute()
         if not top.is_dir():
             raise AssertionError
@@ -162,7 +166,7 @@ def _from_start(stream: ByteStream) -> ByteStream:
 def _last_of_each(
     files: list[Local], streams: list[ByteStream]
 ) -> tuple[list[Local], list[ByteStream]]:
-    """Of those that go to one path, the last; file objects are later than files."""
+    """The last of the files that go to one path. File objects count as later than files."""
     last_streams = {stream.path: stream for stream in streams}
     last_files = {item.path: item for item in files if item.path not in last_streams}
     return list(last_files.values()), list(last_streams.values())
@@ -174,7 +178,7 @@ def _parse(remote: PurePosixPath) -> VolumePath:
 
 @contextmanager
 def _local_errors() -> Iterator[None]:
-    """What the system said of a local file, as it said it."""
+    """Raise the system's error about a local file unchanged."""
     try:
         yield
     except LocalFileError as error:

@@ -1,4 +1,4 @@
-"""Changing the committed state of a volume, without a mount: each call makes one version."""
+"""Changing the committed state of a volume without a mount. Each call makes one version."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from volfs.volume.restore import restore_version
 
 
 def _make_target(edit: Edit, path: str) -> None:
-    """The directory that several sources go into; by its name alone Modal tells it from a file."""
+    """Make the directory that several sources go into. As in Modal, a name without a suffix means
+    a directory."""
     is_named_so = path.endswith("/") or not PurePosixPath(path).suffix
     with path_errors(InvalidError):
         if is_named_so and edit.find(parse_path(path)) is None:
@@ -35,18 +36,19 @@ def _make_target(edit: Edit, path: str) -> None:
 
 
 class Changeable:
-    """Paths are from the root of the volume, with a slash in front or without."""
+    """A volume whose committed state can be changed. Paths start at the root of the volume, with
+    or without a leading slash."""
 
     def _opened(self) -> AbstractContextManager[tuple[Store, VolumeRecord]]:
         """For a ``with`` block: the store, and the volume as it is now. NotFoundError."""
         raise NotImplementedError
 
     def _check_writable(self) -> None:
-        """InvalidError for a handle that writes nothing."""
+        """Raise InvalidError if the handle may not write."""
 
     @blocking
     def remove_file(self, path: str, recursive: bool = False) -> None:
-        """Remove a file, or with ``recursive`` a directory and all below.
+        """Remove a file, or with ``recursive`` a directory and everything below it.
 
         FileNotFoundError; InvalidError for a directory without ``recursive``.
         """
@@ -56,12 +58,12 @@ class Changeable:
 
     @blocking
     def copy_files(self, src_paths: Sequence[str], dst_path: str, recursive: bool = False) -> None:
-        """Copy within the volume as ``cp`` does; no bytes are copied.
+        """Copy within the volume as ``cp`` does. No bytes are copied.
 
-        Into ``dst_path`` if it is a directory, else as it. Several sources go into a directory
-        that is made where it is missing, unless its name has the look of a file's (``a.txt``).
-        NotFoundError; InvalidError for a directory without ``recursive``, and for several
-        sources where ``dst_path`` is, or looks like, a file.
+        The copy goes into ``dst_path`` if that is a directory, and otherwise gets that name.
+        Several sources go into a directory, which is made if it is missing, unless its name looks
+        like that of a file (``a.txt``). NotFoundError; InvalidError for a directory without
+        ``recursive``, and for several sources if ``dst_path`` is, or looks like, a file.
         """
         self._check_writable()
         if isinstance(src_paths, str):
@@ -78,9 +80,9 @@ class Changeable:
 
     @blocking
     def restore(self, version: int | str, *paths: str, message: str = "") -> Commit:
-        """Make a new version that is equal to an old one, or has these paths of it.
+        """Make a new version that equals an old one, or that has these paths from it.
 
-        NotFoundError for a version; FileNotFoundError for a path that it lacks.
+        NotFoundError for a version; FileNotFoundError for a path that the old version lacks.
         """
         self._check_writable()
         wanted = [parse_path(path) for path in paths]
@@ -98,10 +100,10 @@ class Changeable:
 
     @opening
     def batch_upload(self, force: bool = False) -> BatchUpload:
-        """For a ``with`` or ``async with`` block, at whose end all its files become one version.
+        """Collect files in a ``with`` or ``async with`` block. At its end they become one version.
 
-        FileExistsError, and no version, if one of them is there, unless ``force``; a
-        directory is never replaced.
+        Without ``force``, FileExistsError, and no version, if one of the files exists. A directory
+        is never replaced.
         """
         self._check_writable()
         return BatchUpload(self._upload, force=force)

@@ -1,4 +1,4 @@
-"""Which store the API works on. One is opened in a process, at the first call that needs it."""
+"""The store that the API works on. A process opens it at the first call that needs it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ _SERVERS = {"stub", "get_stub", "get_input_plane_metadata", "verify", "from_oaut
 
 
 class Client:
-    """A store by its address. Opens nothing until it is used; threads and forks may share it."""
+    """A store by its address. A client opens nothing until it is used. Threads and forks may share
+    it."""
 
     def __init__(self, store: str | None = None) -> None:
-        """``store``: a directory or a URL; default: ``VOLFS_STORE``, else the user's own."""
+        """``store`` is a directory or a URL. The default is ``VOLFS_STORE``, else the user's own
+        store."""
         self.url = choose_store(store)
         self._tables: TableStore | None = None
         self._store: Store | None = None
@@ -37,21 +39,21 @@ class Client:
         return f"Client({self.url!r})"
 
     def tables(self, *, create: bool = False) -> TableStore:
-        """The tables; with ``create``, of a store that is made if there is none.
+        """The tables of the store. With ``create``, a store is made if there is none.
 
         NotAStoreError; UnsupportedFormatError; StoreError.
         """
-        # Without a lock, which a fork might leave locked for ever: two threads
-        # may both open, and then share what is open.
+        # There is no lock here, because a fork might leave it locked for ever. Two threads may
+        # both open the tables, and then share what is open.
         if self._tables is None:
             self._tables = open_services(self.url, create=create)
         return self._tables
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Store]:
-        """The volumes' store for a ``with`` block; errors as of ``tables``.
+        """Lend the volumes' store to a ``with`` block. Errors as of ``tables``.
 
-        It stays open for the next block, but not across a fork: a block must not fork.
+        The store stays open for the next block, but not across a fork: a block must not fork.
         """
         with _lock:
             store = self._store = self._store or open_store(self.url, create=create)
@@ -67,13 +69,13 @@ class Client:
     @blocking_class
     @classmethod
     def from_env(cls) -> Client:
-        """This process's, for the store that the environment names."""
+        """This process's client for the store that the environment names."""
         return find_client()
 
     @blocking_class
     @classmethod
     def from_credentials(cls, token_id: str, token_secret: str) -> Client:
-        """As ``from_env``: who may open the store's directory needs no token."""
+        """As ``from_env``. Whoever may open the store's directory needs no token."""
         return find_client()
 
     @blocking_class
@@ -83,7 +85,7 @@ class Client:
         return find_client()
 
     def is_closed(self) -> bool:
-        """Whether nothing of it is open; the next use opens it."""
+        """Whether the client has nothing open. The next use opens the store again."""
         return self._tables is None and self._store is None
 
     @blocking
@@ -92,7 +94,7 @@ class Client:
         self.tables()
 
     def __getattr__(self, name: str) -> Any:
-        """Modal's line to its servers. UnimplementedError."""
+        """Modal's connections to its servers. UnimplementedError."""
         if name in _SERVERS:
             raise UnimplementedError(f"Client.{name}: there is no server, a Client is a store")
         raise AttributeError(f"'Client' object has no attribute {name!r}")
@@ -118,12 +120,12 @@ _lock = threading.Lock()
 
 
 def find_client(client: Client | None = None) -> Client:
-    """The given one, or this process's for the store that the environment names now."""
+    """The given client, or this process's client for the store that the environment names now."""
     return client or client_of(choose_store())
 
 
 def client_of(url: str) -> Client:
-    """This process's for the store at an address."""
+    """This process's client for the store at an address."""
     return _clients.get(url) or _clients.setdefault(url, Client(url))
 
 
@@ -131,7 +133,7 @@ _held = ExitStack()
 
 
 def _before_fork() -> None:
-    """Close stores that nobody is using: a child can do nothing with one that is open."""
+    """Close the stores that nobody is using, because a child can do nothing with an open one."""
     _held.enter_context(_lock)
     for client in _clients_made:
         if not client._borrowers:
@@ -145,21 +147,23 @@ _of_app: ContextVar[str | None] = ContextVar("volfs.environment", default=None)
 
 
 def default_environment(named: str | None = None) -> str:
-    """The named one, else that of the app whose container is being made, else the one in force.
+    """The environment that was named, else that of the app whose container is being made, else the
+    one in force.
 
-    As ``choose_environment``.
+    The last is found as by ``choose_environment``.
     """
     return choose_environment(named or _of_app.get())
 
 
 def app_environment() -> str | None:
-    """That of the app whose container is being made; None where none is."""
+    """The environment of the app whose container is being made; None if none is being made."""
     return _of_app.get()
 
 
 @contextmanager
 def in_environment(name: str) -> Iterator[None]:
-    """For the block, names that are looked up belong to this environment unless they say more."""
+    """For the block, names that are looked up belong to this environment unless they name
+    another."""
     token = _of_app.set(name)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a commit published, as the API tells it."""
+"""The result of a commit, as the API gives it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from volfs.volume.commit import Published
 
 @dataclass(frozen=True)
 class Overridden:
-    """A path that others had committed a change to, and what each side did with it."""
+    """A path that others had committed a change to, with what each side did to it."""
 
     path: str
     theirs: str
@@ -20,15 +20,16 @@ class Overridden:
 
 @dataclass(frozen=True)
 class Commit:
-    """What was published; false where nothing had changed."""
+    """The result of a commit. It is false if nothing had changed."""
 
     version: int | None
-    """The version that was made."""
+    """The number of the new version; None if nothing had changed."""
     new_objects: int = 0
     new_bytes: int = 0
-    """Stored for it, after compression."""
+    """The bytes that were stored for the version, after compression."""
     overridden: tuple[Overridden, ...] = ()
-    """What others' changes are no longer in the newest version, but in its history."""
+    """The paths with changes of others that are no longer in the newest version, but still in its
+    history."""
 
     def __bool__(self) -> bool:
         return self.version is not None

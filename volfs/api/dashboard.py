@@ -1,4 +1,4 @@
-"""``get_dashboard_url``, which programs for Modal ask of whatever has a page there."""
+"""``get_dashboard_url``, which programs for Modal call on every object that has a page there."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from volfs.api.twins import blocking
 
 
 class HasDashboard:
-    """What Modal has a page for."""
+    """The base of objects that have a page at Modal."""
 
     @blocking
     def get_dashboard_url(self) -> str | None:
-        """Where a browser shows it: None, for nothing serves such pages here."""
+        """The address of the object's page. Always None, because volfs serves no such pages."""
         return None

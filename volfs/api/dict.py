@@ -21,7 +21,8 @@ class DictInfo(ResourceInfo):
 
 
 class Dict(NamedHandle):
-    """Keys and values are whatever cloudpickle takes; two keys are one if their bytes are.
+    """A handle on a map. Keys and values are anything that cloudpickle takes. Two keys are the
+    same if their bytes are equal.
 
     An entry that nobody has read or written for seven days expires.
     """
@@ -56,23 +57,24 @@ class Dict(NamedHandle):
 
     @blocking
     def get(self, key: Any, default: Any = None) -> Any:
-        """The value, or ``default``. DeserializationError."""
+        """The value of a key, or ``default``. DeserializationError."""
         data = self._rows().find(self.object_id, self._key(key))
         return default if data is None else self._load(key, data)
 
     @blocking
     def contains(self, key: Any) -> bool:
-        """Whether there is an entry. Does not put off its expiry."""
+        """Whether there is an entry. The call does not put off the entry's expiry."""
         return self._rows().contains(self.object_id, self._key(key))
 
     @blocking
     def put(
         self, key: Any, value: Any, *, skip_if_exists: bool = False, ttl: float | None = None
     ) -> bool:
-        """Write an entry; False if ``skip_if_exists`` and there was one.
+        """Write an entry. False if ``skip_if_exists`` and there was one.
 
-        With ``ttl`` it expires after so many seconds, used or not; without, after
-        seven days without use. RequestSizeError beyond 100 MiB; SerializationError.
+        With ``ttl`` the entry expires after so many seconds, whether it is used or not. Without
+        ``ttl`` it expires after seven days without use. RequestSizeError beyond 100 MiB;
+        SerializationError.
         """
         return self._rows().put(
             self.object_id,
@@ -84,7 +86,8 @@ class Dict(NamedHandle):
 
     @blocking
     def pop(self, key: Any, default: Any = _REQUIRED) -> Any:
-        """Remove an entry and return its value; without one ``default``, else KeyError."""
+        """Remove an entry and return its value. If there is none, return ``default``, or raise
+        KeyError."""
         data = self._rows().pop(self.object_id, self._key(key))
         if data is not None:
             return self._load(key, data)
@@ -94,9 +97,10 @@ class Dict(NamedHandle):
 
     @blocking
     def compare_and_set(self, key: Any, expected: Any, value: Any) -> bool:
-        """Write ``value`` if the entry's is equal (``==``) to ``expected``; whether it was.
+        """Write ``value`` if the entry's value equals (``==``) ``expected``, and return whether it
+        did.
 
-        An entry that is not there equals nothing: see ``put(skip_if_exists=True)``.
+        An absent entry equals nothing: see ``put(skip_if_exists=True)``.
         """
         rows, at, new = self._rows(), self._key(key), self._dump(key, value)
         while (old := rows.find(self.object_id, at)) is not None:
@@ -108,9 +112,10 @@ class Dict(NamedHandle):
 
     @blocking
     def change(self, key: Any, function: Callable[[Any], Any], default: Any = None) -> Any:
-        """Write ``function`` of the value, or of ``default``, and return it; nothing is lost.
+        """Replace the value, or ``default``, by ``function`` of it, and return the new value. No
+        other write is lost.
 
-        ``function`` is called again if somebody else wrote meanwhile.
+        ``function`` is called again if another process wrote in the meantime.
         """
         rows, at = self._rows(), self._key(key)
         while True:
@@ -142,7 +147,7 @@ class Dict(NamedHandle):
 
     @blocking
     def update(self, other: Mapping[Any, Any] | None = None, /, **kwargs: Any) -> None:
-        """Write many entries at once, all or none. RequestSizeError beyond 10,000 of them."""
+        """Write many entries at once, all or none. RequestSizeError beyond 10,000 entries."""
         items = {**(other or {}), **kwargs}.items()
         pairs = [(self._key(key), self._dump(key, value)) for key, value in items]
         self._rows().update(self.object_id, pairs)
@@ -154,46 +159,47 @@ class Dict(NamedHandle):
 
     @blocking
     def len(self) -> int:
-        """The number of entries. Looks at each."""
+        """The number of entries. The call looks at each entry."""
         return self._rows().count(self.object_id)
 
     @blocking_iterator
     def keys(self) -> Iterator[Any]:
-        """Keys, in no order, once; entries put or removed meanwhile may appear or not."""
+        """Each key once, in no order. Entries that are put or removed in the meantime may appear
+        or not."""
         for key in self._rows().iter_keys(self.object_id):
             yield load(key, f"a key of {self._said()}")
 
     @blocking_iterator
     def values(self) -> Iterator[Any]:
-        """Values, likewise."""
+        """The values, with the rules of ``keys``."""
         for _, value in self._iter_items():
             yield value
 
     @blocking_iterator
     def items(self) -> Iterator[tuple[Any, Any]]:
-        """Pairs of key and value, likewise."""
+        """The pairs of key and value, with the rules of ``keys``."""
         yield from self._iter_items()
 
     def __len__(self) -> int:
         return self.len()
 
     def __bool__(self) -> bool:
-        # A handle is true, empty or not: to ask is not to count.
+        # A handle is always true, so that a truth test does not count the entries.
         return True
 
     def __iter__(self) -> Iterator[Any]:
         return self.keys()
 
     def iterate_keys(self) -> Any:
-        """``keys.aio()``."""
+        """As ``keys.aio()``."""
         return self.keys.aio()
 
     def iterate_values(self) -> Any:
-        """``values.aio()``."""
+        """As ``values.aio()``."""
         return self.values.aio()
 
     def iterate_items(self) -> Any:
-        """``items.aio()``."""
+        """As ``items.aio()``."""
         return self.items.aio()
 
     def _iter_items(self) -> Iterator[tuple[Any, Any]]:

@@ -1,4 +1,4 @@
-"""Reading a ``.env`` file. Every line says a value, or nothing is read."""
+"""Reading a ``.env`` file. Either every line gives a value, or the file is refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from volfs.system.small_files import read_small_text
 
 
 def read_dotenv(path: Path) -> dict[str, str]:
-    """Its variables. OSError; InvalidError names the file and the line, and shows no value."""
+    """The variables of a file. OSError; InvalidError, which names the file and the line, and shows
+    no value."""
     from dotenv import dotenv_values
 
     shown = show(str(path))

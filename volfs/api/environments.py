@@ -1,7 +1,6 @@
-"""Environments: what is in them, making, renaming and deleting them; ``volfs.Environment``.
+"""Environments: their contents; making, renaming and deleting them; ``volfs.Environment``.
 
-An environment is there when somebody made it, or when something with a name is in it.
-``main`` is always there.
+An environment exists if it was made, or if something with a name is in it. ``main`` always exists.
 """
 
 from __future__ import annotations
@@ -24,19 +23,20 @@ from volfs.store.contract.refs import VolumeRecord
 from volfs.volume.volumes import is_ephemeral
 
 KINDS = (VOLUME, NETWORK, DICT, QUEUE, SECRET)
-"""Of what has a name in an environment."""
+"""The kinds of resources that have names in an environment."""
 
 
 class EnvironmentContents(NamedTuple):
-    """An environment, and how much of each kind is in it."""
+    """An environment, and the number of resources of each kind in it."""
 
     name: str
     created_ns: int | None
-    """None where it came with what is in it."""
+    """The creation time. None if nobody made the environment, and it exists because of its
+    contents."""
     created_by: str
     contents: Counter[ResourceKind]
     former: str = ""
-    """What it was called, where renaming it came to no end."""
+    """The old name, if renaming the environment was interrupted."""
 
 
 class KnownEnvironments:
@@ -48,7 +48,7 @@ class KnownEnvironments:
     # --- looking ---------------------------------------------------------
 
     def list_all(self) -> list[EnvironmentContents]:
-        """By name; where there is no store, only ``main``."""
+        """All environments, sorted by name. If there is no store, only ``main``."""
         rows: dict[str, EnvironmentRow] = {}
         contents: dict[str, Counter[ResourceKind]] = {MAIN: Counter()}
         with suppress(NotAStoreError):
@@ -59,7 +59,8 @@ class KnownEnvironments:
         return [_make_found(name, rows.get(name), contents[name]) for name in sorted(contents)]
 
     def get(self, name: str) -> EnvironmentContents:
-        """NotFoundError; InvalidError for a name that can be none."""
+        """The environment of this name. NotFoundError; InvalidError for a name that is not
+        possible."""
         check_environment(name)
         for found in self.list_all():
             if found.name == name:
@@ -78,7 +79,7 @@ class KnownEnvironments:
             contents.setdefault(record.environment, Counter())[kind] += 1
 
     def _list_volumes(self) -> list[VolumeRecord]:
-        """Those with a name."""
+        """The volumes that have a name."""
         with self._client.store() as store:
             return [record for record in store.refs.list_volumes() if not is_ephemeral(record)]
 
@@ -88,17 +89,18 @@ class KnownEnvironments:
     # --- changing --------------------------------------------------------
 
     def create(self, name: str) -> None:
-        """Make one, and the store if there is none. AlreadyExistsError; InvalidError."""
+        """Make an environment, and the store if there is none. AlreadyExistsError;
+        InvalidError."""
         check_environment(name, is_new=True)
         if self.exists(name):
             raise AlreadyExistsError(f"Environment '{name}' already exists")
         self._rows(create=True).create(name)
 
     def delete(self, name: str) -> None:
-        """Remove it with all that has a name in it, for ever.
+        """Remove an environment with everything that has a name in it, for ever.
 
-        NotFoundError; InvalidError for ``main``; VolumeInUseError, before anything is
-        removed, where a volume of it is mounted or has changes that are not committed.
+        NotFoundError; InvalidError for ``main``; VolumeInUseError, before anything is removed, if
+        a volume in it is mounted or has changes that are not committed.
         """
         _check_not_main(name, "deleted")
         self.get(name)
@@ -109,11 +111,11 @@ class KnownEnvironments:
         self._rows().remove(name)
 
     def rename(self, old: str, new: str) -> None:
-        """Give it another name, with all that is in it. Mounts stay.
+        """Rename an environment, with everything in it. Mounts stay.
 
-        Tables and volumes are changed one after the other: should it end between the two,
-        the same call goes on with it. NotFoundError; AlreadyExistsError; InvalidError;
-        StoreDeniedError without the key of secrets in it.
+        Tables and volumes are changed one after the other. If the process ends between the two,
+        the same call goes on with the renaming. NotFoundError; AlreadyExistsError; InvalidError;
+        StoreDeniedError if a secret in it needs the key file and that is missing.
         """
         _check_not_main(old, "renamed")
         check_environment(new, is_new=True)
@@ -129,7 +131,7 @@ class KnownEnvironments:
         known = {found.name: found for found in self.list_all()}
         goal = known.get(new)
         if goal is not None and goal.former == old:
-            return  # to be gone on with
+            return  # an interrupted renaming, to be continued
         if old not in known:
             self.get(old)
         if goal is not None:
@@ -165,27 +167,28 @@ class EnvironmentObjects:
         experimental_options: dict[str, Any] | None = None,
         client: Client | None = None,
     ) -> None:
-        """Make one. AlreadyExistsError; InvalidError for a bad name.
+        """Make an environment. AlreadyExistsError; InvalidError for a bad name.
 
-        Who may do what with it is said by the modes of the store: the rest is ignored.
+        The modes of the store's files decide who may use it, so the other options are ignored.
         """
         KnownEnvironments(find_client(client)).create(name)
 
     @blocking
     def list(self, *, client: Client | None = None) -> list[Environment]:
-        """All there are, by name."""
+        """All environments, sorted by name."""
         found = find_client(client)
         known = KnownEnvironments(found).list_all()
         return [Environment.from_name(one.name, client=found) for one in known]
 
     @blocking
     def delete(self, name: str, *, client: Client | None = None) -> None:
-        """Remove one with all that is in it, for ever. NotFoundError; VolumeInUseError."""
+        """Remove an environment with everything in it, for ever. NotFoundError;
+        VolumeInUseError."""
         KnownEnvironments(find_client(client)).delete(name)
 
 
 class Environment(HasDashboard):
-    """A handle on what divides the names of volumes, dicts, queues and secrets."""
+    """A handle on an environment, which is a name space for volumes, dicts, queues and secrets."""
 
     objects = EnvironmentObjects()
 
@@ -203,7 +206,8 @@ class Environment(HasDashboard):
     def from_name(
         cls, name: str, *, create_if_missing: bool = False, client: Client | None = None
     ) -> Self:
-        """The one of this name, looked up by ``hydrate``. InvalidError for a bad name."""
+        """A handle on the environment of this name, which ``hydrate`` looks up. InvalidError for a
+        bad name."""
         handle = object.__new__(cls)
         handle._name = check_environment(name, is_new=create_if_missing)
         handle._client = client
@@ -212,7 +216,7 @@ class Environment(HasDashboard):
 
     @classmethod
     def from_context(cls, *, client: Client | None = None) -> Self:
-        """The one that names belong to where nobody says more."""
+        """A handle on the environment that names belong to if no other is named."""
         return cls.from_name(default_environment(), client=client)
 
     @property
@@ -221,7 +225,7 @@ class Environment(HasDashboard):
 
     @blocking
     def hydrate(self, client: Client | None = None) -> Self:
-        """Look it up now, or make it. NotFoundError."""
+        """Look the environment up now, or make it if the handle says so. NotFoundError."""
         known = KnownEnvironments(find_client(client or self._client))
         if self._is_made:
             with suppress(AlreadyExistsError):
@@ -281,10 +285,10 @@ def _update(
     new_image_builder_version: str | None = None,
     client: Client | None = None,
 ) -> None:
-    """Give it another name, with all that is in it. The other options have no meaning here.
+    """Rename an environment, with everything in it. The other options have no meaning here.
 
-    NotFoundError; AlreadyExistsError; InvalidError; PermissionDeniedError without the key of
-    secrets in it.
+    NotFoundError; AlreadyExistsError; InvalidError; PermissionDeniedError if a secret in it needs
+    the key file and that is missing.
     """
     if new_name is not None and new_name != current_name:
         KnownEnvironments(find_client(client)).rename(current_name, new_name)

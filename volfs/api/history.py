@@ -1,4 +1,5 @@
-"""The versions of a volume: looking at them, naming them, going back. Modal has none of it."""
+"""The versions of a volume: looking at them, naming them, restoring them. Modal has none of
+this."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ class VersionInfo:
 
 @dataclass(frozen=True)
 class FileChange:
-    """A path that differs from one version to another. Sizes in bytes, of what is no directory."""
+    """A path that differs between two versions. Sizes are in bytes; None for a directory, and for
+    a path that is absent."""
 
     change: str
     """``added``, ``deleted``, ``modified``, ``type changed`` or ``attributes``."""
@@ -55,11 +57,11 @@ class FileChange:
     old_size: int | None
     size: int | None
     attributes: tuple[str, ...]
-    """Those that differ: ``mode``, ``owner``, ``xattrs``, ``mtime``."""
+    """The attributes that differ: ``mode``, ``owner``, ``xattrs``, ``mtime``."""
 
 
 class VolumeAt(Readable):
-    """A version of a volume, to be read; what is committed later is not in it."""
+    """One version of a volume, for reading. Later commits are not in it."""
 
     def __init__(self, volume: Historical, named: Named) -> None:
         self._volume = volume
@@ -71,7 +73,7 @@ class VolumeAt(Readable):
 
     @property
     def version(self) -> int:
-        """Its number, for ever: a tag that moves later does not move this. NotFoundError."""
+        """The version's number. It stays the same, even if a tag moves later. NotFoundError."""
         with self._volume._opened() as (store, record):
             return self._find_head(store, record).version
 
@@ -89,17 +91,18 @@ class VolumeAt(Readable):
 
 
 class Historical(Readable):
-    """The head and all versions before it that were not expired."""
+    """A volume's head, and all versions before it that have not expired."""
 
     # --- looking ---------------------------------------------------------
 
     def at(self, version: Named) -> VolumeAt:
-        """A version to be read: ``listdir``, ``read_file`` and so on. NotFoundError at its use."""
+        """A version for reading: ``listdir``, ``read_file`` and so on. NotFoundError at its first
+        use."""
         return VolumeAt(self, version)
 
     @blocking
     def log(self, max_versions: int | None = None) -> list[VersionInfo]:
-        """The versions, newest first, without the empty one that the volume began with."""
+        """The versions, newest first, without the empty one with which the volume began."""
         with self._opened() as (store, record):
             tags = list_tags_by_version(store, record)
             rows = islice(iter_history(store, record), max_versions)
@@ -107,7 +110,7 @@ class Historical(Readable):
 
     @blocking
     def diff(self, old: Named, new: Named = "head") -> list[FileChange]:
-        """The paths that differ from one version to another, in order. NotFoundError."""
+        """The paths that differ between two versions, in order. NotFoundError."""
         with self.at(old)._reading() as a, self.at(new)._reading() as b:
             changes = iter_changes(a.reader.get_tree, a.snapshot, b.snapshot)
             return [_describe_change(change) for change in changes]
@@ -116,10 +119,10 @@ class Historical(Readable):
 
     @blocking
     def tag(self, name: str, version: Named = "head", *, move: bool = False) -> int:
-        """Name a version, which then never expires; its number.
+        """Name a version, which then never expires, and return its number.
 
-        InvalidError for a bad name; AlreadyExistsError if it names another, unless it
-        may ``move``; NotFoundError.
+        InvalidError for a bad name; AlreadyExistsError if the tag names another version and
+        ``move`` is False; NotFoundError.
         """
         with self._opened() as (store, record):
             head = get_version(store, record, str(version))
@@ -128,13 +131,13 @@ class Historical(Readable):
 
     @blocking
     def tags(self) -> dict[str, int]:
-        """The tags and the versions that they name."""
+        """The tags, each with the version that it names."""
         with self._opened() as (store, record):
             return dict(store.refs.list_tags(record.id))
 
     @blocking
     def delete_tag(self, name: str) -> None:
-        """NotFoundError."""
+        """Delete a tag. The version stays. NotFoundError."""
         with self._opened() as (store, record):
             store.refs.delete_tag(record.id, name)
 

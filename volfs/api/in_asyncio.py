@@ -1,4 +1,4 @@
-"""Running what blocks in a thread, for a task of asyncio."""
+"""Running a call that blocks in a thread, for a task of asyncio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from volfs.services.signal_wait import Cancellation, CancelledWaitError
 
 R = TypeVar("R")
 _THREADS = 1024
-"""So many calls may wait for each other at once."""
+"""The number of calls that may wait for each other at once."""
 
 
 async def run(work: Callable[[], R], cancellation: Cancellation) -> R:
@@ -38,7 +38,8 @@ async def run(work: Callable[[], R], cancellation: Cancellation) -> R:
 
 
 _owed: weakref.WeakKeyDictionary[asyncio.Task[Any], int] = weakref.WeakKeyDictionary()
-"""Tasks that were cancelled too late: they got what they had taken, and stop at their next call."""
+"""Tasks that were cancelled too late. They got what they had taken, and stop at their next
+call."""
 
 
 def _owe_cancellation() -> None:
@@ -47,7 +48,7 @@ def _owe_cancellation() -> None:
 
 
 def _pay_debts() -> None:
-    # Unless it was a timeout's, which has taken it back (``Task.uncancel``).
+    # A timeout may have taken the cancellation back (``Task.uncancel``). Then the task goes on.
     task = asyncio.current_task()
     if task is not None and task.cancelling() >= _owed.pop(task, sys.maxsize):
         raise asyncio.CancelledError
@@ -55,6 +56,6 @@ def _pay_debts() -> None:
 
 @functools.cache
 def _executor(process: int) -> ThreadPoolExecutor:
-    # One for each process, for a fork has no threads. Not asyncio's own: its few
-    # threads would all wait for what none is left to do.
+    # One executor for each process, because threads do not survive a fork. It is not asyncio's
+    # own: that one has few threads, and all of them might wait for a call that finds no thread.
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="volfs")

@@ -1,4 +1,4 @@
-"""Running what blocks in a thread, for a task of trio."""
+"""Running a call that blocks in a thread, for a task of trio."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ R = TypeVar("R")
 
 async def run(work: Callable[[], R], cancellation: Cancellation) -> R:
     async def watch() -> None:
-        # Swallowed here, for a nursery would prefer it to our result; trio tells us again.
+        # Cancelled is suppressed here, because a nursery would prefer it to our result. trio
+        # raises it again later.
         with contextlib.suppress(trio.Cancelled):
             await trio.sleep_forever()
         cancellation.cancel()
@@ -36,7 +37,8 @@ async def run(work: Callable[[], R], cancellation: Cancellation) -> R:
 
 
 def _capture(work: Callable[[], R]) -> Callable[[], R]:
-    """What gives the result, or raises the error, without the wrapping of a nursery."""
+    """Run ``work``, and return a function that gives its result or raises its error. A nursery
+    would wrap the error."""
     try:
         result = work()
     except BaseException as error:  # noqa: BLE001 - raised again, in the caller's task

@@ -1,6 +1,6 @@
 """The volumes of a store, as the resources that lazy handles look for.
 
-An ephemeral one is kept as long as the resource of its id is renewed.
+An ephemeral volume is kept as long as the resource with its id is renewed.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ from volfs.volume.volumes import (
 
 
 class KnownVolumes:
-    """As ``resource.KnownResources``. ``version`` is the profile wanted; None takes any.
+    """The volumes of one ``kind``, as ``resource.KnownResources``. ``version`` is the wanted
+    profile; None takes any.
 
-    Those of the other ``kind`` have names among these, and are refused: InvalidError.
+    Volumes of the other kind share these names, and are refused: InvalidError.
     """
 
     def __init__(
@@ -55,7 +56,8 @@ class KnownVolumes:
     # --- making ----------------------------------------------------------
 
     def create(self, name: str, environment: str, *, allow_existing: bool = False) -> Resource:
-        """AlreadyExistsError; InvalidError for another version than that of the one there."""
+        """Make a volume. AlreadyExistsError; InvalidError if one exists and has another version
+        than the wanted one."""
         check_name(self._kind.noun, name)
         profile, network = self._version or DEFAULT_PROFILE, self._kind == NETWORK
         with self._client.store(create=True) as store:
@@ -88,7 +90,7 @@ class KnownVolumes:
     # --- looking ---------------------------------------------------------
 
     def get(self, name: str, environment: str) -> Resource:
-        """NotFoundError; InvalidError where its version is another."""
+        """The volume of this name. NotFoundError; InvalidError if its version is another."""
         with self._client.store() as store:
             try:
                 record = store.refs.get_volume(name, environment)
@@ -107,7 +109,7 @@ class KnownVolumes:
         return resource_id.startswith(f"{self._kind.prefix}-")
 
     def list_all(self, environment: str) -> list[Resource]:
-        """Those with a name, newest first."""
+        """The volumes that have a name, newest first."""
         with self._client.store() as store:
             known = [record for record in store.refs.list_volumes() if self._is_mine(record.id)]
         named = [record for record in known if not is_ephemeral(record)]
@@ -131,7 +133,8 @@ class KnownVolumes:
     # --- removing --------------------------------------------------------
 
     def delete(self, name: str, environment: str) -> None:
-        """NotFoundError; InvalidError for one of the other kind; VolumeInUseError."""
+        """Remove a volume. NotFoundError; InvalidError for one of the other kind;
+        VolumeInUseError."""
         with self._client.store() as store:
             try:
                 network = self._kind == NETWORK
@@ -145,7 +148,8 @@ class KnownVolumes:
         self._lives().delete_by_id(resource_id)
 
     def _remove_lapsed(self, store: Store) -> None:
-        """Remove ephemeral volumes that nobody has renewed in time, but those that are mounted."""
+        """Remove the ephemeral volumes that nobody has renewed in time, except those that are
+        mounted."""
         lives = self._lives()
         lives.remove_lapsed()
         for record in filter(is_ephemeral, store.refs.list_volumes()):
@@ -167,7 +171,7 @@ class KnownVolumes:
 
 
 def get_record(store: Store, volume_id: str, kind: ResourceKind | None = None) -> VolumeRecord:
-    """NotFoundError, also for one of another ``kind``."""
+    """The record of a volume by its id. NotFoundError, also for a volume of another ``kind``."""
     record = store.refs.find_volume_by_id(volume_id)
     if record is None or (kind and not volume_id.startswith(f"{kind.prefix}-")):
         noun = (kind or VOLUME).noun

@@ -1,6 +1,7 @@
-"""The rules for ``volumes=`` and ``network_file_systems=``: what may be mounted where.
+"""The rules for ``volumes=`` and ``network_file_systems=``: which objects may be mounted, and
+where.
 
-A class takes part by saying, as ``mounts_as``, of which kind its objects are.
+A class takes part if its ``mounts_as`` says of which kind its objects are.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ Pairs = list[tuple[str, Any]]
 
 
 def validate_mounts(kind: str, mapping: Mapping[str | PurePosixPath, Any]) -> Pairs:
-    """Canonical paths and what is mounted there, in the order given. InvalidError.
+    """The canonical paths and the objects to mount there, in the order given. InvalidError.
 
-    Nothing is looked up: ``check_distinct`` finds handles that are of the same volume.
+    Nothing is looked up. ``check_distinct`` finds handles on the same volume.
     """
     if not isinstance(mapping, dict):
         raise InvalidError(
@@ -41,19 +42,20 @@ def validate_mounts(kind: str, mapping: Mapping[str | PurePosixPath, Any]) -> Pa
 
 
 def check_distinct(kind: str, pairs: Pairs) -> None:
-    """InvalidError where two handles are of one volume. Looks them up: NotFoundError."""
+    """Raise InvalidError if two handles are on one volume. Looks them up: NotFoundError."""
     _check_once(kind, pairs, lambda handle: handle.object_id)
 
 
 def _check_paths(kind: str, pairs: Pairs) -> None:
-    """A path may be given twice where one has a slash at its end."""
+    """Raise InvalidError if two entries have one canonical path. They differ in the mapping, for
+    example by a slash at the end."""
     for path, places in _group(pairs, lambda pair: pair[0]).items():
         if len(places) > 1:
             raise InvalidError(f"{kind} {path}: more than one is to be mounted there.")
 
 
 def _check_once(kind: str, pairs: Pairs, identify: Callable[[Any], object]) -> None:
-    # What is no handle, a bucket's mount say, may be used twice.
+    # An object that is no handle, such as a bucket's mount, may be used twice.
     handles = [pair for pair in pairs if isinstance(pair[1], ResourceHandle)]
     for places in _group(handles, lambda pair: identify(pair[1])).values():
         if len(places) > 1:

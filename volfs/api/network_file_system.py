@@ -1,6 +1,6 @@
 """``volfs.NetworkFileSystem``: files that all containers share at once, in Modal's shape.
 
-Modal calls it deprecated; here it is kept, and nobody is warned.
+Modal calls it deprecated. Here it is kept, without a warning.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from volfs.volume.local_listing import Local
 from volfs.volume.put import put_files
 
 Advance = Callable[..., Any]
-"""Called with ``advance=`` so many bytes."""
+"""A function that is called with ``advance=`` a number of bytes."""
 _GLOBS = frozenset("*?[")
 NOTE = CommitNote(auto=True)
 
@@ -43,9 +43,10 @@ class NetworkFileSystemInfo(ResourceInfo):
 
 
 class NetworkFileSystem(NamedHandle):
-    """A handle. What it writes is seen at once, also by containers that have it mounted.
+    """A handle on a network file system. What it writes is visible at once, also in containers
+    that have it mounted.
 
-    Paths are from the root, with a slash in front or without.
+    Paths start at the root, with or without a leading slash.
     """
 
     _kind = NETWORK
@@ -72,7 +73,7 @@ class NetworkFileSystem(NamedHandle):
     def ephemeral(
         cls, client: Client | None = None, environment_name: str | None = None
     ) -> Ephemeral[Self]:
-        """One without a name, for a ``with`` or ``async with`` block."""
+        """A NetworkFileSystem without a name, for a ``with`` or ``async with`` block."""
         return Ephemeral(cls, environment_name, client)
 
     create_deployed: ClassVar[Twin[..., str]]
@@ -82,15 +83,15 @@ class NetworkFileSystem(NamedHandle):
 
     @blocking_iterator
     def read_file(self, path: str) -> Iterator[bytes]:
-        """A file's bytes, block by block. FileNotFoundError; IsADirectoryError."""
+        """The bytes of a file, block by block. FileNotFoundError; IsADirectoryError."""
         yield from _Newest(self).read_file(path)
 
     @blocking_iterator
     def iterdir(self, path: str) -> Iterator[FileEntry]:
-        """What is in a directory, with paths relative to it; of a file, itself.
+        """The entries of a directory, with paths relative to it. For a file, the file itself.
 
-        Of a pattern with ``*``, ``?``, ``[…]`` or ``**``, everything that it matches, with
-        absolute paths. NotFoundError.
+        For a pattern with ``*``, ``?``, ``[…]`` or ``**``, everything that matches, with absolute
+        paths. NotFoundError.
         """
         names = PurePosixPath("/", path).parts[1:]
         if any(_GLOBS & {*name} for name in names):
@@ -102,7 +103,7 @@ class NetworkFileSystem(NamedHandle):
 
     @blocking
     def listdir(self, path: str) -> list[FileEntry]:
-        """As ``iterdir``, all at once."""
+        """As ``iterdir``, as a list."""
         return list(self.iterdir(path))
 
     def _match(self, pattern: tuple[str, ...]) -> Iterator[FileEntry]:
@@ -115,10 +116,11 @@ class NetworkFileSystem(NamedHandle):
 
     @blocking
     def write_file(self, remote_path: str, fp: BinaryIO, progress_cb: Advance | None = None) -> int:
-        """Write all of a file object, from its beginning, to a file; how many bytes they were.
+        """Write the whole contents of a file object, from its beginning, to a file, and return the
+        number of bytes.
 
-        Whole or not at all; directories above are made. FileExistsError for a
-        directory; NotADirectoryError for a path below a file.
+        The file is written whole or not at all. Missing directories above it are made.
+        FileExistsError for a directory; NotADirectoryError for a path below a file.
         """
         return self._put(lambda batch: batch.put_file(fp, remote_path), progress_cb)
 
@@ -129,7 +131,8 @@ class NetworkFileSystem(NamedHandle):
         remote_path: str | PurePosixPath | None = None,
         progress_cb: Advance | None = None,
     ) -> int:
-        """Write a local file, by default to ``/`` and its name, with its mode; its bytes.
+        """Write a local file with its mode, by default to ``/`` and its name, and return the
+        number of bytes.
 
         FileNotFoundError; IsADirectoryError; and errors as of ``write_file``.
         """
@@ -146,7 +149,7 @@ class NetworkFileSystem(NamedHandle):
     ) -> None:
         """Write the files in and below a local directory, by default to ``/`` and its name.
 
-        They appear all at once. AssertionError for what is no directory.
+        The files appear all at once. AssertionError if it is not a directory.
         """
         local = Path(local_path).absolute()
         remote = remote_path or PurePosixPath("/", local.name)
@@ -154,7 +157,7 @@ class NetworkFileSystem(NamedHandle):
 
     @blocking
     def remove_file(self, path: str, recursive: bool = False) -> None:
-        """Remove a file, or with ``recursive`` a directory and all below.
+        """Remove a file, or with ``recursive`` a directory and everything below it.
 
         FileNotFoundError; InvalidError for a directory without ``recursive``.
         """
@@ -172,7 +175,7 @@ class NetworkFileSystem(NamedHandle):
             yield store, get_record(store, object_id, NETWORK)
 
     def _put(self, add: Callable[[BatchUpload], None], progress_cb: Advance | None) -> int:
-        """Add what ``add`` adds, as one version; its bytes."""
+        """Commit what ``add`` adds as one version, and return the number of bytes."""
         written = 0
 
         def upload(
@@ -191,7 +194,7 @@ class NetworkFileSystem(NamedHandle):
 
 
 class _Newest(Readable):
-    """The newest version at each call."""
+    """The files of a network file system, read from the newest version at each call."""
 
     def __init__(self, files: NetworkFileSystem) -> None:
         self._files = files
@@ -205,7 +208,8 @@ class _Newest(Readable):
 
 
 def _matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    """``**`` is any number of names; as the last one at least one. No recursion: paths are deep."""
+    """Whether a path matches a pattern. ``**`` stands for any number of names, and as the last
+    name for at least one. There is no recursion, because paths may be deep."""
     end = len(pattern)
     reached = _pass_by(pattern, {0})
     for name in path:
@@ -220,7 +224,8 @@ def _matches(pattern: tuple[str, ...], path: tuple[str, ...]) -> bool:
 
 
 def _pass_by(pattern: tuple[str, ...], reached: set[int]) -> set[int]:
-    """How far into a pattern one is, where ``**`` may also stand for no name at all."""
+    """The places in a pattern that are reached, together with those after a ``**`` that stands for
+    no name."""
     for at, name in enumerate(pattern[:-1]):
         if at in reached and name == "**":
             reached = reached | {at + 1}
@@ -233,14 +238,16 @@ def _pass_by(pattern: tuple[str, ...], reached: set[int]) -> set[int]:
 def _create_deployed(
     deployment_name: str, client: Client | None = None, environment_name: str | None = None
 ) -> str:
-    """Make one with this name; its id. AlreadyExistsError; InvalidError for a bad name."""
+    """Make a file system with this name and return its id. AlreadyExistsError; InvalidError for a
+    bad name."""
     check_name("NetworkFileSystem", deployment_name)
     known = KnownVolumes(find_client(client), kind=NETWORK)
     return known.create(deployment_name, default_environment(environment_name)).id
 
 
 def _delete(name: str, client: Client | None = None, environment_name: str | None = None) -> None:
-    """Remove one with its whole history. NotFoundError; InvalidError for a Volume's name."""
+    """Remove a file system with its whole history. NotFoundError; InvalidError for a Volume's
+    name."""
     known = KnownVolumes(find_client(client), kind=NETWORK)
     known.delete(name, default_environment(environment_name))
 

@@ -1,4 +1,4 @@
-"""Ways to a resource that older versions of Modal had. Each warns: DeprecationError."""
+"""Constructors of resources that older versions of Modal had. Each warns with DeprecationError."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from volfs.api.deprecated import warn_of
 
 
 class OlderConstructors:
-    """What ``from_name`` and ``ephemeral`` replaced."""
+    """The constructors that ``from_name`` and ``ephemeral`` replaced."""
 
     @classmethod
     def lookup(cls, name: str, **options: Any) -> Self:
-        """``from_name``, looked up at once. NotFoundError."""
+        """As ``from_name``, but looked up at once. NotFoundError."""
         warn_of(f"{cls.__name__}.lookup any more", f"{cls.__name__}.from_name(name).hydrate()")
         found: Self = cls.from_name(name, **options).hydrate()  # type: ignore[attr-defined]
         return found
 
     @classmethod
     def new(cls, **_: Any) -> Self:
-        """One without a name, made at the first use, until this process ends."""
+        """A resource without a name. It is made at the first use, and kept until this process
+        ends."""
         warn_of(f"{cls.__name__}.new any more", f"{cls.__name__}.ephemeral()")
 
         def find(handle: object) -> Any:

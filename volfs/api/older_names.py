@@ -1,4 +1,5 @@
-"""What documents about Modal have of Volume, and Modal has not. Each warns: DeprecationError."""
+"""Methods that documents about Modal give Volume, and that Modal itself does not have. Each warns
+with DeprecationError."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from volfs.volume.get import get_to_local
 
 
 class OlderNames(Changeable, Readable):
-    """One file or directory at a time. They overwrite files."""
+    """Methods for one file or directory at a time. They overwrite files."""
 
     @blocking
     def put_file(
@@ -27,7 +28,7 @@ class OlderNames(Changeable, Readable):
         *,
         progress: bool | None = None,
     ) -> None:
-        """``batch_upload(force=True)`` of one file; with ``progress``, lines on stderr."""
+        """As ``batch_upload(force=True)`` of one file. With ``progress``, lines on stderr."""
         warn_of("Volume.put_file", "Volume.batch_upload()", BLOCKING)
         with self._batch(progress) as batch:
             batch.put_file(local_file, remote_path)
@@ -41,9 +42,9 @@ class OlderNames(Changeable, Readable):
         pattern: str | None = None,
         progress: bool | None = None,
     ) -> None:
-        """``batch_upload(force=True)`` of a directory, or of its files that match ``pattern``.
+        """As ``batch_upload(force=True)`` of a directory, or of its files that match ``pattern``.
 
-        They match as with ``Path.match``: ``*.txt`` at any depth.
+        Files match as with ``Path.match``: ``*.txt`` matches at any depth.
         """
         warn_of("Volume.put_directory", "Volume.batch_upload()", BLOCKING)
         with self._batch(progress) as batch:
@@ -55,7 +56,7 @@ class OlderNames(Changeable, Readable):
 
     @blocking
     def get_file(self, remote_path: str, local_file: LocalPath | BinaryIO) -> None:
-        """Write a file to a local file or into a local directory, or its bytes to a file object.
+        """Write a file to a local file, into a local directory, or to a file object.
 
         FileNotFoundError; LocalFileError.
         """

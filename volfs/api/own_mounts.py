@@ -1,8 +1,8 @@
-"""The mount of a volume that this process sees: what ``commit()`` and ``reload()`` act on.
+"""The mount of a volume that this process sees: ``commit()`` and ``reload()`` act on it.
 
-The kernel lists it in this process's mount table, whether it was mounted there,
-bound there, or inherited by a container; a mount's control socket is named
-after its device, which is the same in all of these.
+The kernel lists the mount in this process's mount table, whether it was mounted there, bound
+there, or inherited by a container. A mount's control socket is named after its device, which is
+the same in all these cases.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from volfs.store.contract.store import Store
 def get_own_mount(
     store: Store, volume: VolumeRecord, verb: str, mountpoint: str | None = None
 ) -> MountClient:
-    """The one mount of the volume, or the one at ``mountpoint``. NotMountedError; MountError."""
+    """The one mount of the volume, or the mount at ``mountpoint``. NotMountedError if there is
+    none, or more than one; MountError."""
     found = find_own_mounts(store, volume, mountpoint)
     if len(found) == 1:
         found[0].check()
@@ -40,9 +41,10 @@ def get_own_mount(
 def find_own_mounts(
     store: Store, volume: VolumeRecord, mountpoint: str | None = None
 ) -> list[FoundMount]:
-    """Its living mounts that this process sees, all or those at a place; each once.
+    """The living mounts of a volume that this process sees, each once; only those at
+    ``mountpoint``, if it is given.
 
-    A container sees those of the host, too: its own is the one that is meant there.
+    A container sees the host's mounts, too, but only its own mounts are meant there.
     """
     of_volume = {m.client.mount.device: m for m in find_volume_mounts(store, volume)}
     mounts = [mount for mount in list_mounts() if not mount.mount.is_private]
@@ -53,7 +55,7 @@ def find_own_mounts(
     bound = {mount.device for mount in list_mount_points() if mount.is_private}
     own = [mount for mount in several.values() if mount.mount.device in bound]
     hosts = [mount for mount in several.values() if mount.mount.device not in bound]
-    # Should the container's have died, the host's is not what anybody means.
+    # If the container's own mount has died, the host's mount is not the one that the caller means.
     source = volume.full_name
     if any(mount.mount.device in of_volume or mount.mount.source == source for mount in own):
         return _choose(of_volume, own)
@@ -63,6 +65,7 @@ def find_own_mounts(
 def _choose(
     of_volume: dict[tuple[int, int], FoundMount], mounts: list[MountClient]
 ) -> list[FoundMount]:
-    """By where they are seen, which need not be where they were mounted."""
+    """The living mounts of the volume among these, at the paths where this process sees them. They
+    may have been mounted at other paths."""
     found = ((mount, of_volume.get(mount.mount.device)) for mount in reversed(mounts))
     return [seen._replace(client=mount) for mount, seen in found if seen and seen.session.alive]

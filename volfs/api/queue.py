@@ -1,4 +1,4 @@
-"""``volfs.Queue``: first in, first out, between all processes, in Modal's shape."""
+"""``volfs.Queue``: a first-in-first-out queue between all processes, in Modal's shape."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from volfs.services.queues import KEY_MAX, TTL_MAX, Queues, QueueUsage
 from volfs.services.resources import QUEUE
 
 _SCANNED = 64
-"""Items that an iteration reads at a time."""
+"""The number of items that an iteration reads at a time."""
 
 
 class QueueInfo(ResourceInfo):
@@ -26,10 +26,10 @@ class QueueInfo(ResourceInfo):
 
 
 class Queue(NamedHandle):
-    """Partitions of items; each partition is first in, first out.
+    """A handle on partitions of items. Each partition is first in, first out.
 
-    Items outlive processes, not a restart of the machine, and a partition goes
-    24 hours after the last put. ``partition`` is 1 to 64 bytes of text, or None.
+    Items survive the end of processes, but not a restart of the machine. A partition expires 24
+    hours after the last put. ``partition`` is 1 to 64 bytes of text, or None.
     """
 
     _kind = QUEUE
@@ -60,7 +60,7 @@ class Queue(NamedHandle):
 
     @staticmethod
     def validate_partition_key(partition: str | None) -> bytes:
-        """The key's bytes; InvalidError."""
+        """The bytes of a partition's key. InvalidError."""
         if partition is None:
             return b""
         key = to_stored(partition).encode()
@@ -80,7 +80,7 @@ class Queue(NamedHandle):
         partition: str | None = None,
         partition_ttl: int = TTL_MAX,
     ) -> None:
-        """Append an item. Waits while the partition is full; queue.Full when ``timeout`` is over.
+        """Append an item. Waits while the partition is full; queue.Full after ``timeout`` seconds.
 
         RequestSizeError beyond 1 MiB; SerializationError.
         """
@@ -96,7 +96,7 @@ class Queue(NamedHandle):
         partition: str | None = None,
         partition_ttl: int = TTL_MAX,
     ) -> None:
-        """Append items, next to each other, all or none; otherwise as ``put``."""
+        """Append items next to each other, all or none. Otherwise as ``put``."""
         if vs:
             self._put("Queue.put_many", vs, block, timeout, partition, partition_ttl)
 
@@ -126,8 +126,8 @@ class Queue(NamedHandle):
     ) -> Any | None:
         """Remove and return the first item.
 
-        Waits for one; queue.Empty when ``timeout`` seconds are over. With
-        ``block=False``, None where there is none. DeserializationError.
+        Waits for an item; queue.Empty after ``timeout`` seconds. With ``block=False``, None if
+        there is no item. DeserializationError.
         """
         values = self._get(1, block, timeout, partition)
         return values[0] if values else None
@@ -141,7 +141,8 @@ class Queue(NamedHandle):
         *,
         partition: str | None = None,
     ) -> list[Any]:
-        """Remove and return up to ``n_values`` items, as soon as there is one; as ``get``."""
+        """Remove and return up to ``n_values`` items, as soon as there is one. Otherwise as
+        ``get``."""
         if n_values < 0:
             raise InvalidError("n_values cannot be negative")
         return self._get(n_values, block, timeout, partition) if n_values else []
@@ -162,7 +163,7 @@ class Queue(NamedHandle):
 
     @blocking
     def len(self, *, partition: str | None = None, total: bool = False) -> int:
-        """Items of a partition, or of all with ``total``. InvalidError for both."""
+        """The number of items of a partition, or of all with ``total``. InvalidError for both."""
         if partition and total:
             raise InvalidError("Partition must be null when requesting total length.")
         key, rows = self.validate_partition_key(partition), self._rows()
@@ -179,10 +180,10 @@ class Queue(NamedHandle):
         item_poll_timeout: float = 0.0,
         timeout: float | None = None,
     ) -> Iterator[Any]:
-        """The items of a partition in their order; none is removed.
+        """The items of a partition in their order. No item is removed.
 
-        Ends when no further one has come for ``item_poll_timeout`` seconds, which
-        is what ``timeout`` means, too.
+        The iteration ends when no further item has come for ``item_poll_timeout`` seconds.
+        ``timeout`` has the same meaning.
         """
         key, rows = self.validate_partition_key(partition), self._rows()
         wait = item_poll_timeout if timeout is None else timeout
@@ -195,14 +196,15 @@ class Queue(NamedHandle):
         return self.len()
 
     def __bool__(self) -> bool:
-        # A handle is true, empty or not: to ask is not to count.
+        # A handle is always true, so that a truth test does not count the items.
         return True
 
     # --- removing --------------------------------------------------------
 
     @blocking
     def clear(self, *, partition: str | None = None, all: bool = False) -> None:
-        """Remove the items of a partition, or of all. InvalidError for both."""
+        """Remove the items of a partition, or with ``all`` of all partitions. InvalidError for
+        both."""
         if partition and all:
             raise InvalidError("Partition must be null when requesting to clear all.")
         key, rows = self.validate_partition_key(partition), self._rows()

@@ -1,4 +1,5 @@
-"""Reading a version of a volume, without a mount: what Volume and ``Volume.at`` have in common."""
+"""Reading a version of a volume without a mount: the parts that Volume and ``Volume.at`` have in
+common."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ from volfs.volume.version_reader import Reader, iter_content_bytes
 
 @dataclass(frozen=True)
 class DirectoryUsage:
-    """What lies below a directory, itself not counted. ``bytes`` are those of files."""
+    """The number of files and directories below a directory, without itself. ``bytes`` is the size
+    of the files."""
 
     files: int
     directories: int
@@ -41,7 +43,7 @@ class DirectoryUsage:
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a volume, opened: its number and what it consists of."""
+    """One opened version of a volume: its number, and its snapshot."""
 
     client: Client
     volume_id: str
@@ -58,12 +60,14 @@ class Version:
 
     @property
     def reader(self) -> Reader:
-        """A new one. It has the store only while it loads: an iteration may be left half way."""
+        """A new reader. It uses the store only while it loads, so an iteration may be left
+        unfinished."""
         return Reader(self.load_object)
 
 
 class Readable:
-    """Paths are from the root of the volume, with a slash in front or without."""
+    """A volume, or a version of one, that can be read. Paths start at the root of the volume, with
+    or without a leading slash."""
 
     @property
     def client(self) -> Client:
@@ -74,12 +78,13 @@ class Readable:
         raise NotImplementedError
 
     def _find_head(self, store: Store, record: VolumeRecord) -> Head:
-        """Which version is read. NotFoundError."""
+        """The version to read. NotFoundError."""
         return store.refs.get_head(record.id)
 
     @contextmanager
     def _reading(self) -> Iterator[Version]:
-        """The version, which stays whole for the block, whatever is expired and collected."""
+        """Hold the version for the block, so that it stays whole whatever is expired and
+        collected."""
         with ExitStack() as stack:
             with self._opened() as (store, record):
                 find = partial(self._find_head, store, record)
@@ -89,9 +94,10 @@ class Readable:
 
     @blocking_iterator
     def iterdir(self, path: str, *, recursive: bool = True) -> Iterator[FileEntry]:
-        """What is in a directory, and with ``recursive`` below; of a file, itself.
+        """The entries of a directory, and with ``recursive`` those below it. For a file, the file
+        itself.
 
-        NotFoundError; InvalidError for a pattern; all at the first step.
+        NotFoundError; InvalidError for a pattern. Errors are raised at the first step.
         """
         if path.endswith("*"):
             raise InvalidError(
@@ -104,14 +110,15 @@ class Readable:
 
     @blocking
     def listdir(self, path: str, *, recursive: bool = False) -> list[FileEntry]:
-        """As ``iterdir``, all at once."""
+        """As ``iterdir``, as a list."""
         return list(self.iterdir(path, recursive=recursive))
 
     @blocking_iterator
     def read_file(self, path: str) -> Iterator[bytes]:
-        """A file's bytes in blocks of up to 1 MiB, of one version, whatever is committed meanwhile.
+        """The bytes of a file in blocks of up to 1 MiB, all of one version, whatever is committed
+        meanwhile.
 
-        FileNotFoundError; IsADirectoryError; DataError for bytes that are not those written.
+        FileNotFoundError; IsADirectoryError; DataError for bytes that differ from those written.
         """
         with self._reading() as version:
             entry = _get_file(version, path)
@@ -122,7 +129,7 @@ class Readable:
     def read_file_into_fileobj(
         self, path: str, fileobj: IO[bytes], progress_cb: Callable[..., Any] | None = None
     ) -> int:
-        """Write a file's bytes from where ``fileobj`` stands; how many they were.
+        """Write the bytes of a file into ``fileobj`` at its position, and return their number.
 
         ``progress_cb(advance=n)`` is called after each ``n`` bytes. Errors as of ``read_file``.
         """
@@ -136,7 +143,7 @@ class Readable:
 
     @blocking
     def exists(self, path: str) -> bool:
-        """Whether there is anything of this name; of a symlink, not whether it leads anywhere."""
+        """Whether there is an entry of this name. For a symlink, its target does not matter."""
         with self._reading() as version:
             try:
                 return version.reader.find_path(version.snapshot, parse_path(path)) is not None
@@ -145,16 +152,16 @@ class Readable:
 
     @blocking
     def stat(self, path: str) -> FileStat:
-        """Kind, size, mode, owner, times of what has this name. FileNotFoundError."""
+        """The kind, size, mode, owner and times of an entry. FileNotFoundError."""
         where = parse_path(path)
         with self._reading() as version:
             return describe_stat(where, _get(version, where))
 
     @blocking
     def usage(self, path: str = "/") -> DirectoryUsage:
-        """How much lies below a directory, at once, whatever its size. FileNotFoundError.
+        """The size of everything below a directory, at once, whatever its size. FileNotFoundError.
 
-        A file with several names counts for the root alone, and there once.
+        A file with several names is counted only in the usage of the root, and once there.
         """
         where = parse_path(path)
         with self._reading() as version:
@@ -168,14 +175,15 @@ class Readable:
 
 
 def open_version(client: Client, store: Store, record: VolumeRecord, head: Head) -> Version:
-    """DataError where its manifest is missing or damaged."""
+    """Open a version. DataError if its manifest is missing or damaged."""
     manifest = load_manifest(store.objects_of(record.id), head.manifest)
     return Version(client, record.id, head.version, manifest.snapshot)
 
 
 @contextmanager
 def path_errors(missing: type[Exception]) -> Iterator[None]:
-    """A path that leads nowhere as ``missing``."""
+    """Raise ``missing`` for a path that leads nowhere, and InvalidError for a directory that is
+    not allowed."""
     try:
         yield
     except (NoEntryError, NotADirectoryInVolumeError) as error:

@@ -1,4 +1,5 @@
-"""Lazy handles by name or id, ``objects``, ``info``: what all sorts of named objects share."""
+"""Lazy handles by name or id, ``objects``, and ``info``: the parts that all kinds of named objects
+share."""
 
 from __future__ import annotations
 
@@ -33,13 +34,14 @@ from volfs.store.location import choose_environment
 
 R = TypeVar("R", bound="ResourceHandle")
 HEARTBEAT = EPHEMERAL_NS / 1e9 / 3
-"""Seconds between two signs of life of an ephemeral resource's owner."""
+"""Seconds between two renewals of an ephemeral resource by its owner."""
 
 Find = Callable[["ResourceHandle"], Resource]
 
 
 class KnownResources(Protocol):
-    """The resources of one kind: what ``services.resources.Resources`` can do, as far as needed."""
+    """The resources of one kind. This is the part of ``services.resources.Resources`` that handles
+    need."""
 
     def create(self, name: str, environment: str, *, allow_existing: bool = False) -> Resource: ...
 
@@ -59,14 +61,14 @@ class KnownResources(Protocol):
 
 
 class OpenKnown(Protocol):
-    """``ResourceHandle._open``."""
+    """The type of ``ResourceHandle._open``."""
 
     def __call__(self, client: Client, *, create: bool = False) -> KnownResources: ...
 
 
 @dataclass(frozen=True)
 class ResourceInfo:
-    """Facts that never change."""
+    """Facts about a resource that never change."""
 
     name: str | None
     created_at: datetime
@@ -74,7 +76,7 @@ class ResourceInfo:
 
 
 class ResourceHandle(HasDashboard, OlderConstructors):
-    """Names a resource; looks it up when it is first used."""
+    """A handle that names a resource, and looks it up when it is first used."""
 
     _kind: ClassVar[ResourceKind]
     _info: ClassVar[type[ResourceInfo]]
@@ -101,7 +103,8 @@ class ResourceHandle(HasDashboard, OlderConstructors):
     def _make_named(
         cls, find: Find, client: Client | None, name: str, environment_name: str | None
     ) -> Self:
-        """As ``_make``; without an environment it belongs to that of the app that runs with it."""
+        """As ``_make``. Without an environment, the handle belongs to the environment of the app
+        that uses it."""
         handle = cls._make(find, client, name, f"'{name}'")
         handle._follows_runs = not environment_name
         handle._environment = environment_name or None
@@ -113,16 +116,16 @@ class ResourceHandle(HasDashboard, OlderConstructors):
     _where: str
     _found: Resource | None
     _follows_runs: bool
-    """Whether it is another thing for an app that runs in another environment."""
+    """Whether the handle names another resource for an app that runs in another environment."""
     _environment: str | None
-    """In which its name is looked up; None is the one in force then."""
+    """The environment in which the name is looked up. None: the one in force at the lookup."""
 
     @classmethod
     def from_id(cls, object_id: str = "", client: Client | None = None, **by_kind: str) -> Self:
         """A handle on the resource of this id. NotFoundError at the first use.
 
-        The id may be given by its name in Modal: ``volume_id=``, ``dict_id=``, ``queue_id=``.
-        TypeError.
+        The id may also be given by Modal's name for it: ``volume_id=``, ``dict_id=``,
+        ``queue_id=``. TypeError.
         """
         object_id = object_id or by_kind.pop(f"{cls._kind.noun.lower()}_id", "")
         if by_kind or not object_id:
@@ -136,14 +139,15 @@ class ResourceHandle(HasDashboard, OlderConstructors):
 
     @classmethod
     def _of(cls, resource: Resource, client: Client) -> Self:
-        """A handle that need not look anything up."""
+        """A handle on a resource that has been looked up already."""
         handle = cls._make(lambda _: resource, client, resource.name or None, repr(resource.id))
         handle._found = resource
         return handle
 
     @classmethod
     def _open(cls, client: Client, *, create: bool = False) -> KnownResources:
-        """All there are in a store; with ``create``, of a store that is made if there is none."""
+        """All resources of this kind in a store. With ``create``, a store is made if there is
+        none."""
         return Resources(client.tables(create=create), cls._kind)
 
     def _resources(self, *, create: bool = False) -> KnownResources:
@@ -153,7 +157,7 @@ class ResourceHandle(HasDashboard, OlderConstructors):
 
     @blocking
     def hydrate(self, client: Client | None = None) -> Self:
-        """Look it up now. NotFoundError."""
+        """Look the resource up now. NotFoundError."""
         if client is not None and self._found is None:
             self._client = client
         self._hydrate()
@@ -173,21 +177,21 @@ class ResourceHandle(HasDashboard, OlderConstructors):
     # --- in the environment of an app ------------------------------------
 
     def belong_to(self, environment: str) -> None:
-        """An app that is given this runs there now; from now on this is what the app uses.
+        """Bind the handle to the environment in which an app that was given it runs.
 
-        A handle that was made for one environment, or by an id, stays what it is.
+        A handle that was made for one environment, or by an id, stays as it is.
         """
         if self._follows_runs:
             self._found = self.get_in(environment)._found
             self._environment = environment
 
     def get_for_app(self) -> Self:
-        """What this is for the app whose container is being made."""
+        """The handle to use for the app whose container is being made."""
         environment = app_environment()
         return self if environment is None else self.get_in(environment)
 
     def get_in(self, environment: str) -> Self:
-        """What this is for an app that runs there: itself, or another handle."""
+        """The handle to use for an app that runs in this environment: this one, or another."""
         if not self._follows_runs or environment == self._get_environment():
             return self
         twin = self._copy()
@@ -200,7 +204,7 @@ class ResourceHandle(HasDashboard, OlderConstructors):
         return choose_environment(self._environment)
 
     def _copy(self) -> Self:
-        # Not by copy.copy, which pickles.
+        # copy.copy would pickle the handle.
         twin = object.__new__(type(self))
         twin.__dict__.update(self.__dict__)
         return twin
@@ -209,12 +213,12 @@ class ResourceHandle(HasDashboard, OlderConstructors):
 
     @property
     def object_id(self) -> str:
-        """Looks it up if nobody has yet. NotFoundError."""
+        """The id of the resource, which is looked up if it has not been. NotFoundError."""
         return self._resource().id
 
     @property
     def name(self) -> str | None:
-        """None where it has none, or is only known by its id."""
+        """The name. None if the resource has no name, or only its id is known."""
         return self._name or (self._found.name if self._found else None) or None
 
     @property
@@ -227,12 +231,12 @@ class ResourceHandle(HasDashboard, OlderConstructors):
         return f"volfs.{type(self).__name__}({said})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By id and store: what another process makes of it is the same thing.
+        # A handle is pickled by id and store, so that another process gets the same resource.
         return _restore, (type(self), self.get_for_app()._resource(), self.client.url)
 
     @blocking
     def info(self) -> ResourceInfo:
-        """What never changes of it. NotFoundError."""
+        """The facts about the resource that never change. NotFoundError."""
         object_id = self.object_id
         resource = self._resources().get_by_id(object_id)
         return self._info(
@@ -241,7 +245,7 @@ class ResourceHandle(HasDashboard, OlderConstructors):
 
 
 class NamedHandle(ResourceHandle):
-    """A handle of what has no choices but its name."""
+    """A handle on a kind of resource that has no options except its name."""
 
     @classmethod
     def from_name(
@@ -252,7 +256,8 @@ class NamedHandle(ResourceHandle):
         create_if_missing: bool = False,
         client: Client | None = None,
     ) -> Self:
-        """The one of this name, looked up at its first use. InvalidError for a bad name."""
+        """A handle on the resource of this name, which is looked up at its first use. InvalidError
+        for a bad name."""
         check_name(cls._kind.noun, name)
         check_given(environment_name)
 
@@ -267,7 +272,8 @@ class NamedHandle(ResourceHandle):
 
 
 def check_given(environment_name: str | None) -> None:
-    """InvalidError for an environment that cannot be one. Which it is otherwise is seen later."""
+    """Raise InvalidError for a name that no environment can have. Whether it exists is seen
+    later."""
     if environment_name:
         check_environment(environment_name)
 
@@ -302,7 +308,8 @@ class NamedResources(Generic[R]):
         environment_name: str | None = None,
         client: Client | None = None,
     ) -> None:
-        """Make one. AlreadyExistsError unless ``allow_existing``; InvalidError for a bad name."""
+        """Make a resource. AlreadyExistsError unless ``allow_existing``; InvalidError for a bad
+        name."""
         check_name(self._cls._kind.noun, name)
         self._resources(client, create=True).create(
             name, default_environment(environment_name), allow_existing=allow_existing
@@ -317,7 +324,8 @@ class NamedResources(Generic[R]):
         environment_name: str = "",
         client: Client | None = None,
     ) -> list[R]:
-        """Handles, newest first; ``created_before`` without a zone is local time. InvalidError."""
+        """Handles on the named resources, newest first. A ``created_before`` without a zone is
+        local time. InvalidError."""
         if max_objects is not None and max_objects < 0:
             raise InvalidError("max_objects cannot be negative")
         before = _to_nanoseconds(created_before)
@@ -338,7 +346,8 @@ class NamedResources(Generic[R]):
         environment_name: str | None = None,
         client: Client | None = None,
     ) -> None:
-        """Remove one with all it contains, for ever. NotFoundError unless ``allow_missing``."""
+        """Remove a resource with all its contents, for ever. NotFoundError unless
+        ``allow_missing``."""
         try:
             self._delete(client, name, default_environment(environment_name))
         except (NotFoundError, NotAStoreError) as error:
@@ -366,7 +375,8 @@ def _to_nanoseconds(moment: datetime | str | None) -> int | None:
 
 
 class Ephemeral(Generic[R]):
-    """``with X.ephemeral() as x`` or ``async with``: one without a name, until the block ends."""
+    """``with X.ephemeral() as x`` or ``async with``: a resource without a name, which exists until
+    the block ends."""
 
     def __init__(
         self,
@@ -396,7 +406,7 @@ class Ephemeral(Generic[R]):
     ) -> None:
         self._done.set()
         if self._handle is not None:
-            # What somebody still uses goes away later, when nobody renews it.
+            # A resource that is still in use is removed later, because nobody renews it any more.
             with suppress(NotFoundError, VolumeInUseError):
                 self._resources().delete_by_id(self._handle.object_id)
 
@@ -413,7 +423,7 @@ class Ephemeral(Generic[R]):
 
     def _keep(self, resource_id: str) -> None:
         while not self._done.wait(HEARTBEAT):
-            # A failed sign of life is made up for by the next.
+            # If one renewal fails, the next makes up for it.
             with suppress(VolfsError):
                 self._resources().renew(resource_id)
 

@@ -1,7 +1,7 @@
 """``volfs.Secret``: values for the environment of containers, in Modal's shape.
 
-A Secret never shows its values: not in ``repr``, not in an error, and not in a
-pickle, for that might be stored.
+A Secret never shows its values: not in ``repr``, not in an error, and not in a pickle, because
+that might be stored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _WRONG = "the env_dict argument to Secret has to be a dict[str, Union[str, None]
 
 @dataclass(frozen=True)
 class SecretInfo(ResourceInfo):
-    """As of other resources; ``last_used`` is None if no container has had it yet."""
+    """The facts of other resources, and two more. ``last_used`` is None if no container has had
+    the Secret yet."""
 
     environment_name: str = ""
     last_used: datetime | None = None
@@ -47,9 +48,10 @@ class SecretObjects(NamedResources["Secret"]):
         environment_name: str | None = None,
         client: Client | None = None,
     ) -> None:
-        """Keep these values under a name; with ``allow_existing``, those there are stay.
+        """Store values under a name. With ``allow_existing``, a Secret that exists keeps its
+        values.
 
-        AlreadyExistsError; InvalidError. The first one makes the store's key file.
+        AlreadyExistsError; InvalidError. The first Secret makes the store's key file.
         """
         check_name("Secret", name)
         values = _check(env_dict)
@@ -62,13 +64,13 @@ class SecretObjects(NamedResources["Secret"]):
 
 
 class Secret(ResourceHandle):
-    """Stored under a name, or made here from values."""
+    """A handle on values that are stored under a name, or were given in this process."""
 
     _kind = SECRET
     _info = SecretInfo
     objects: ClassVar[SecretObjects]
     _values: Callable[[], dict[str, str]] | None
-    """Of a Secret that is not stored."""
+    """A function that returns the values of a Secret that is not stored."""
 
     @classmethod
     def from_name(
@@ -79,9 +81,10 @@ class Secret(ResourceHandle):
         required_keys: list[str] | None = None,
         client: Client | None = None,
     ) -> Self:
-        """The stored Secret of this name, looked up at its first use.
+        """A handle on the stored Secret of this name, which is looked up at its first use.
 
-        NotFoundError, then, if it is not there or lacks one of ``required_keys``.
+        The first use raises NotFoundError if there is no such Secret, or if it lacks one of
+        ``required_keys``.
         """
         check_given(environment_name)
 
@@ -122,15 +125,18 @@ class Secret(ResourceHandle):
 
     @classmethod
     def from_dict(cls, env_dict: Mapping[str, str | None] | None = None) -> Self:
-        """These values; names with None are left out. Not stored. InvalidError."""
+        """A Secret of these values, which is not stored. Names with the value None are left out.
+        InvalidError."""
         values = _check({} if env_dict is None else env_dict)
         return cls._from_values(lambda: values, "from_dict")
 
     @classmethod
     def from_local_environ(cls, env_keys: list[str]) -> Self:
-        """Variables of this process. Not stored. InvalidError at once if one is not there.
+        """A Secret of variables of this process, which is not stored. InvalidError at once if one
+        is not set.
 
-        In a function's container it is empty: who started that has put them there.
+        In a function's container it is empty, because the process that started the container has
+        set the variables there.
         """
         if not is_local():
             return cls.from_dict({})
@@ -150,9 +156,11 @@ class Secret(ResourceHandle):
         filename: str = ".env",
         client: Client | None = None,
     ) -> Self:
-        """What a file of this name says, found when it is first used: in the directory ``path``
-        (or of that file), else in the current one, else above. Without one, nothing. Not stored.
-        InvalidError, then, for a line without a value.
+        """A Secret of the variables in a ``.env`` file, which is not stored.
+
+        The file is looked for at the first use: in the directory ``path`` (or that of the file
+        ``path``), or in the current directory, and then in the directories above. Without a file
+        the Secret is empty. The first use raises InvalidError for a line without a value.
         """
         return cls._from_values(lambda: _read_dotenv(path, filename), "from_dotenv")
 
@@ -164,7 +172,7 @@ class Secret(ResourceHandle):
 
     @blocking
     def info(self, *, refresh: bool = False) -> SecretInfo:  # type: ignore[override]
-        """What is known of a stored Secret; always as of now. NotFoundError."""
+        """The facts about a stored Secret, always as of now. NotFoundError."""
         object_id = self.object_id
         resource = self._resources().get_by_id(object_id)
         used = self._last_use()
@@ -177,18 +185,18 @@ class Secret(ResourceHandle):
         )
 
     def _last_use(self) -> int | None:
-        """Nanoseconds since 1970."""
+        """The time of the last use in nanoseconds since 1970; None if there was none."""
         return Secrets(self._tables()).find_last_use(self.object_id)
 
     @blocking
     def update(self, env_dict: dict[str, str]) -> None:
-        """Set these values; the others stay. Containers that start from now on have them."""
+        """Set these values. The other values stay. Containers that start from now on get them."""
         values = _check(env_dict)
         Secrets(self._tables()).update(self.object_id, values)
 
     @blocking
     def _replace(self, env_dict: dict[str, str]) -> None:
-        """Have these values and no others."""
+        """Set these values, and remove all others."""
         Secrets(self._tables()).update(self.object_id, _check(env_dict), replace=True)
 
     def _read(self) -> dict[str, str]:
@@ -220,7 +228,7 @@ Secret.objects = SecretObjects(Secret)
 
 
 def read_environment(secrets: Iterable[Secret]) -> dict[str, str]:
-    """The variables for a process that is given these Secrets: the later ones win.
+    """The variables for a process that is given these Secrets. Later Secrets win.
 
     NotFoundError; StoreDeniedError without the key file.
     """
@@ -231,7 +239,8 @@ def read_environment(secrets: Iterable[Secret]) -> dict[str, str]:
 
 
 def _check(env_dict: Any) -> dict[str, str]:
-    """A copy without the names that have None. InvalidError, which shows types, not values."""
+    """A copy without the names that have the value None. InvalidError, which shows types and no
+    values."""
     if not isinstance(env_dict, Mapping):
         raise InvalidError(_WRONG + type(env_dict).__name__)
     for key, value in env_dict.items():

@@ -9,7 +9,8 @@ from volfs.api.client import default_environment
 
 
 class Config:
-    """``config["environment"]`` is the variable MODAL_ENVIRONMENT, and so on; None if unset."""
+    """The settings. ``config["environment"]`` is the variable MODAL_ENVIRONMENT, and so on; None
+    if it is unset."""
 
     def get(self, key: str, profile: str | None = None, use_env: bool = True) -> Any:
         if key == "environment":
@@ -20,11 +21,11 @@ class Config:
         return self.get(key)
 
     def override_locally(self, key: str, value: str) -> None:
-        """For this process, and those that it starts."""
+        """Set a setting for this process, and for those that it starts."""
         os.environ[f"MODAL_{key.upper()}"] = value
 
     def to_dict(self) -> dict[str, Any]:
-        """Those that are set."""
+        """The settings that are set."""
         prefix = "MODAL_"
         found = (name for name in os.environ if name.startswith(prefix))
         return {name.removeprefix(prefix).lower(): os.environ[name] for name in found}
@@ -35,9 +36,9 @@ class Config:
 
 config = Config()
 _profile = ""
-"""Programs read it, private as it is: the name of a workspace."""
+"""The name of a workspace. Programs read this, although the name is private."""
 
 
 def config_profiles() -> list[str]:
-    """There are none."""
+    """An empty list, because there are no profiles."""
     return []

@@ -1,8 +1,9 @@
-"""Two ways to call what blocks: ``d.get(k)``, and ``await d.get.aio(k)`` under asyncio or trio.
+"""Two ways to call a method that blocks: ``d.get(k)``, and ``await d.get.aio(k)`` under asyncio or
+trio.
 
-The twin runs the same code in a thread. When its task is cancelled, a call that
-waits stops waiting, and one that is changing something is let finish: what it
-has taken it returns, so nothing is taken and lost.
+The second runs the same code in a thread. If its task is cancelled, a call that waits stops
+waiting, and a call that is changing something is allowed to finish. Such a call returns what it
+has taken, so that nothing is taken and lost.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ S = TypeVar("S")
 
 
 class Twin(Generic[P, R]):
-    """A method that blocks, and its ``aio``."""
+    """A method that blocks, with its asynchronous form ``aio``."""
 
     def __init__(self, function: Callable[..., R], *bound: object) -> None:
         self._function = function
@@ -55,8 +56,9 @@ class Twin(Generic[P, R]):
 class IteratorTwin(Twin[P, Iterator[S]], Generic[P, S]):
     """A method that returns a lazy iterator; ``aio`` returns an asynchronous one.
 
-    ``aio`` takes asynchronous iterators as arguments, too, and reads them to their end first.
-    One that was not read to its end is closed at the program's, while that still can be done.
+    ``aio`` takes asynchronous iterators as arguments, too, and reads them to their end first. An
+    iterator that was not read to its end is closed when the program ends, while that is still
+    possible.
     """
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[S]:
@@ -77,7 +79,8 @@ _unfinished: weakref.WeakSet[Generator[Any, Any, Any]] = weakref.WeakSet()
 
 @atexit.register
 def _close_unfinished() -> None:
-    """Without the interpreter they would fail, and say so where nobody understands it."""
+    """Close iterators before the interpreter ends. Later their cleanup would fail, with messages
+    that nobody understands."""
     for iterator in list(_unfinished):
         with suppress(Exception):  # one may be running in another thread
             iterator.close()
@@ -93,16 +96,16 @@ _END: Any = object()
 
 
 class BlockTwin(Twin[P, R]):
-    """A method that gives something for ``with`` and ``async with`` blocks, and itself does not
-    block: ``async with volume.batch_upload.aio() as batch`` means what it does without ``aio``.
-    """
+    """A method that gives something for ``with`` and ``async with`` blocks, and that does not
+    block itself: ``async with volume.batch_upload.aio() as batch`` has the same meaning without
+    ``aio``."""
 
     def aio(self, *args: P.args, **kwargs: P.kwargs) -> R:  # type: ignore[override]
         return self(*args, **kwargs)
 
 
 class blocking(Generic[S, P, R]):  # noqa: N801 - a decorator
-    """Makes a method a ``Twin``."""
+    """A decorator that makes a method a ``Twin``."""
 
     def __init__(self, function: Callable[Concatenate[S, P], R]) -> None:
         self._function = function
@@ -119,7 +122,7 @@ class blocking(Generic[S, P, R]):  # noqa: N801 - a decorator
 
 
 class blocking_iterator(Generic[S, P, R]):  # noqa: N801 - a decorator
-    """Makes a method that returns an iterator an ``IteratorTwin``."""
+    """A decorator that makes a method that returns an iterator an ``IteratorTwin``."""
 
     def __init__(self, function: Callable[Concatenate[S, P], Iterator[R]]) -> None:
         self._function = function
@@ -137,7 +140,7 @@ class blocking_iterator(Generic[S, P, R]):  # noqa: N801 - a decorator
 
 
 class opening(Generic[S, P, R]):  # noqa: N801 - a decorator
-    """Makes a method a ``BlockTwin``."""
+    """A decorator that makes a method a ``BlockTwin``."""
 
     def __init__(self, function: Callable[Concatenate[S, P], R]) -> None:
         self._function = function
@@ -149,7 +152,7 @@ class opening(Generic[S, P, R]):  # noqa: N801 - a decorator
 
 
 class _OfClass(Generic[P, R]):
-    """For methods of the class: on top of ``classmethod``."""
+    """The base of decorators for methods of the class, to be put above ``classmethod``."""
 
     def __init__(self, method: Callable[Concatenate[Any, P], R]) -> None:
         self._method: Any = method
@@ -161,14 +164,14 @@ class _OfClass(Generic[P, R]):
 
 
 class opening_class(_OfClass[P, R]):  # noqa: N801 - a decorator
-    """Makes a classmethod a ``BlockTwin``."""
+    """A decorator that makes a classmethod a ``BlockTwin``."""
 
     def __get__(self, instance: object, owner: type) -> BlockTwin[P, R]:
         return BlockTwin(self._bind(owner))
 
 
 class blocking_class(_OfClass[P, R]):  # noqa: N801 - a decorator
-    """Makes a classmethod a ``Twin``."""
+    """A decorator that makes a classmethod a ``Twin``."""
 
     def __get__(self, instance: object, owner: type) -> Twin[P, R]:
         return Twin(self._bind(owner))
@@ -178,12 +181,12 @@ class blocking_class(_OfClass[P, R]):  # noqa: N801 - a decorator
 
 
 async def run_in_thread(call: Callable[[], R]) -> R:
-    """Run ``call`` in a thread of its own, whichever of the two libraries is running."""
+    """Run ``call`` in a thread of its own, under asyncio or trio, whichever is running."""
     cancellation = Cancellation()
     context = contextvars.copy_context()
     context.run(current.set, cancellation)
     work = functools.partial(context.run, call)
-    # Imported late: most programs need neither of them.
+    # Imported late, because most programs need neither of them.
     if _is_trio():
         from volfs.api.in_trio import run
     else:

@@ -41,14 +41,15 @@ class VolumeInfo(ResourceInfo):
 
 
 class VolumeCreateOptions(TypedDict, total=False):
-    """What Modal's service can be told; volfs has no use for any of it."""
+    """Options for Modal's service. volfs ignores them all."""
 
     experimental_options: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class MountChoice:
-    """How containers get a volume. ``sub_path`` is absolute in it; None: all of it."""
+    """How containers mount a volume. ``sub_path`` is a path from the volume's root; None means the
+    whole volume."""
 
     read_only: bool = False
     sub_path: str | None = None
@@ -68,7 +69,7 @@ class VolumeObjects(NamedResources["Volume"]):
         environment_name: str | None = None,
         client: Client | None = None,
     ) -> None:
-        """Make one. AlreadyExistsError unless ``allow_existing``; InvalidError."""
+        """Make a volume. AlreadyExistsError unless ``allow_existing``; InvalidError."""
         check_name("Volume", name)
         KnownVolumes(find_client(client), version).create(
             name, default_environment(environment_name), allow_existing=allow_existing
@@ -76,9 +77,9 @@ class VolumeObjects(NamedResources["Volume"]):
 
 
 class Volume(ResourceHandle, OlderNames, Historical):
-    """A handle. What it reads and changes itself is the committed state, at once.
+    """A handle on a volume. Its own reads and changes act on the committed state, at once.
 
-    ``commit`` and ``reload`` are about the mount of it that this process sees.
+    ``commit`` and ``reload`` act on the mount of the volume that this process sees.
     """
 
     _kind = VOLUME
@@ -86,7 +87,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
     mounts_as = mount_rules.VOLUME
     objects: ClassVar[VolumeObjects]
     _choice: MountChoice | None
-    """What ``with_mount_options`` was told so far."""
+    """The choices that ``with_mount_options`` has been given so far."""
     _is_read_only: bool
 
     @classmethod
@@ -119,10 +120,11 @@ class Volume(ResourceHandle, OlderNames, Historical):
         create_options: VolumeCreateOptions | None = None,
         client: Client | None = None,
     ) -> Self:
-        """The Volume of this name, looked up at its first use. InvalidError for a bad name.
+        """A handle on the Volume of this name, which is looked up at its first use. InvalidError
+        for a bad name.
 
-        ``version`` is 1 or 2 (the default of a new one); at the first use, InvalidError
-        where it is another's.
+        ``version`` is 1 or 2; new volumes have 2 by default. If the volume has another version,
+        its first use raises InvalidError.
         """
         check_name("Volume", name)
         check_given(environment_name)
@@ -166,7 +168,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
 
     @property
     def mount_choice(self) -> MountChoice:
-        """How containers are to get it."""
+        """How containers mount the volume."""
         return replace(self._choice or MountChoice(), **self._forced())
 
     def _forced(self) -> dict[str, Any]:
@@ -175,10 +177,11 @@ class Volume(ResourceHandle, OlderNames, Historical):
     def with_mount_options(
         self, *, read_only: bool | None = None, sub_path: str | PurePosixPath | None = None
     ) -> Self:
-        """Another handle on it, for containers to mount it so. None keeps what was chosen before.
+        """Another handle on the volume, with these options for containers that mount it. None
+        keeps the earlier choice.
 
-        ``sub_path`` is a directory of the volume, made when it is missing; ``/`` is all of it.
-        InvalidError. What the handle does itself is as ever.
+        ``sub_path`` is a directory of the volume, which is made if it is missing; ``/`` is the
+        whole volume. The handle's own reads and changes stay as they were. InvalidError.
         """
         if self._is_read_only:
             raise InvalidError(
@@ -193,7 +196,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
         return self._like(lambda twin: setattr(twin, "_choice", choice))
 
     def read_only(self) -> Self:
-        """Another handle on it, for containers to mount it read-only, and that writes nothing.
+        """Another handle on the volume, which writes nothing and which containers mount read-only.
 
         InvalidError after ``with_mount_options``.
         """
@@ -229,9 +232,9 @@ class Volume(ResourceHandle, OlderNames, Historical):
     def fork(
         self, new_name: str, version: Named = "head", *, environment_name: str | None = None
     ) -> Self:
-        """A new Volume whose version 1 is one of this, at once and without copying anything.
+        """Make a new Volume whose version 1 is a version of this one, at once and without a copy.
 
-        It is in the same environment as this, unless one is named. AlreadyExistsError;
+        The new Volume is in the same environment, unless one is named. AlreadyExistsError;
         InvalidError for a bad name; NotFoundError.
         """
         check_name("Volume", new_name)
@@ -251,13 +254,13 @@ class Volume(ResourceHandle, OlderNames, Historical):
         mountpoint: str | None = None,
         timeout: float | None = None,
     ) -> Commit:
-        """Publish what was changed in the mount of it that this process sees, as the next version.
+        """Commit the changes in the mount that this process sees, as the next version.
 
-        Where others committed a change to the same file, ours replaces it; with
-        ``on_conflict="fail"`` nothing is published, and OverriddenError. RuntimeError where
-        this process sees no mount of it, or several and none is named by ``mountpoint``.
-        TimedOutError after ``timeout`` seconds without an answer: it may be published
-        all the same.
+        If others committed a change to the same file, ours replaces it. With
+        ``on_conflict="fail"`` nothing is committed then, and OverriddenError is raised.
+        RuntimeError if this process sees no mount of the volume, or several and ``mountpoint``
+        names none. TimedOutError after ``timeout`` seconds without an answer; the changes may be
+        committed all the same.
         """
         result = self._own_mount("commit", mountpoint).commit(message, on_conflict, timeout)
         if not result.changed:
@@ -274,10 +277,11 @@ class Volume(ResourceHandle, OlderNames, Historical):
         mountpoint: str | None = None,
         timeout: float | None = None,
     ) -> None:
-        """Show the newest version in the mount of it that this process sees.
+        """Show the newest version in the mount that this process sees.
 
-        With ``touch`` the files that it brings get the present as their time, as a change.
-        RuntimeError while files of it are open (after ``wait`` seconds), and as for ``commit``.
+        With ``touch``, the files that the reload brings get the present time, which counts as a
+        change. RuntimeError if files of the mount are still open after ``wait`` seconds, and as
+        for ``commit``.
         """
         self._own_mount("reload", mountpoint).reload(wait, timeout, touch=touch)
 
@@ -300,7 +304,7 @@ def _rename(
     client: Client | None = None,
     environment_name: str | None = None,
 ) -> None:
-    """Give it another name; its id, its history and its mounts stay.
+    """Rename a volume. Its id, its history and its mounts stay.
 
     NotFoundError; AlreadyExistsError; InvalidError for a bad name.
     """
@@ -319,6 +323,7 @@ Volume.rename = Twin(_rename)
 
 
 def _parse_sub_path(sub_path: str | PurePosixPath) -> str | None:
-    """Absolute and canonical; None for the root. InvalidPathError."""
+    """A path from the volume's root, absolute and canonical; None for the root.
+    InvalidPathError."""
     path = parse_path(str(sub_path))
     return "/" + join_path(path).decode("utf-8", "surrogateescape") if path else None

@@ -1,1 +1,2 @@
-"""App, Function, Cls and Image: what runs in containers. Nothing beside this folder needs it."""
+"""App, Function, Cls and Image: the things that run in containers. Nothing outside this folder
+needs it."""

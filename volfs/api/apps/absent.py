@@ -15,7 +15,8 @@ _MACHINERY = {"importlib._bootstrap", "importlib._bootstrap_external", __name__}
 
 
 class Absent(ModuleType):
-    """In the program it stands for a module, or for what is in one; in a container it is that."""
+    """A stand-in for a module that this process lacks, or for a name in one. In a container it
+    becomes the real thing."""
 
     def __getattr__(self, name: str) -> Absent:
         if name.startswith("__"):
@@ -32,7 +33,7 @@ class Absent(ModuleType):
 
 
 def load(name: str) -> Any:
-    """What the name means in this process. ImportError."""
+    """The object that a name refers to in this process. ImportError."""
     outer, _, last = name.rpartition(".")
     if not outer:
         return importlib.import_module(name)
@@ -43,9 +44,10 @@ def load(name: str) -> Any:
 
 
 class Imports(MetaPathFinder, Loader):
-    """A block in which the program's imports of missing modules give ``Absent`` ones.
+    """A block in which the program's own imports of missing modules give ``Absent`` ones.
 
-    Those of the modules that it imports fail as ever: they may try what is there.
+    The modules that it imports get ImportError as usual, because they may test which modules
+    exist.
     """
 
     def __enter__(self) -> None:
@@ -53,7 +55,7 @@ class Imports(MetaPathFinder, Loader):
         sys.meta_path.append(self)
 
     def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> bool:
-        """What the block raises ends it, and not the program, unless it ends that anyway."""
+        """End the block on an error. The program goes on, unless the error is no Exception."""
         sys.meta_path.remove(self)
         for name in [name for name, module in sys.modules.items() if isinstance(module, Absent)]:
             del sys.modules[name]
@@ -85,4 +87,4 @@ class Imports(MetaPathFinder, Loader):
         return Absent(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """There is nothing to run."""
+        """Do nothing: an absent module has no code."""

@@ -1,4 +1,4 @@
-"""What Modal's programs name, and what means nothing on one machine, or is so anyway."""
+"""Names in programs for Modal that mean nothing on one machine, or that hold there anyway."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Period:
-    """For ``schedule=``, which is noted: call the function from cron or a systemd timer."""
+    """For ``schedule=``, which is noted. Call the function from cron or a systemd timer
+    instead."""
 
     years: int = 0
     months: int = 0
@@ -30,5 +31,5 @@ class Cron:
 
 @contextmanager
 def enable_output(show_progress: bool = True) -> Iterator[None]:
-    """What functions print comes out anyway."""
+    """A block that changes nothing, because the output of functions is shown anyway."""
     yield

@@ -110,7 +110,7 @@ class FunctionTarget(Target):
 
 
 class LocalEntrypoint:
-    """What ``volfs run FILE`` calls, in this process."""
+    """A function that ``volfs run FILE`` calls in its own process."""
 
     def __init__(self, raw: Callable[..., Any], name: str, app: App) -> None:
         self.raw = raw
@@ -122,9 +122,8 @@ class LocalEntrypoint:
 
 
 class App(AppFacts):
-    """Containers start with calls, also outside ``run()``; they end with its block, or with
-    the program.
-    """
+    """Functions and classes with their containers. Containers start with calls, also outside
+    ``run()``. They end with the block of ``run()``, or with the program."""
 
     def __init__(
         self,
@@ -136,7 +135,8 @@ class App(AppFacts):
         tags: Mapping[str, str] | None = None,
         include_source: bool | None = None,
     ) -> None:
-        """Options for all its functions, whose own come on top. InvalidError."""
+        """Make an app. The options hold for all its functions, which may add their own.
+        InvalidError."""
         self.name = name
         self._id = make_id("ap")
         self._tags = dict(tags or {})
@@ -170,9 +170,10 @@ class App(AppFacts):
         environment_name: str | None = None,
         **_: Any,
     ) -> App:
-        """The one of that name which this program has defined last. NotFoundError.
+        """The app of this name that this program has defined last. NotFoundError.
 
-        One that is made here belongs to the environment; others to that in which they run.
+        An app that ``lookup`` makes belongs to the environment; others belong to the environment
+        in which they run.
         """
         check_given(environment_name)
         if not create_if_missing and name not in _by_name:
@@ -186,11 +187,12 @@ class App(AppFacts):
 
     @property
     def image(self) -> Any:
-        """That of its functions which name no other; None is this machine."""
+        """The image of the functions that name no other. None means this machine."""
         return self._options.image
 
     def include(self, other_app: App, inherit_tags: bool = True) -> App:
-        """Have another app's functions and classes by their names. They end with this one."""
+        """Add the functions and classes of another app under their names. Their containers end
+        with this app."""
         self.registered_functions |= other_app.registered_functions
         self.registered_classes |= other_app.registered_classes
         self._included.append(other_app)
@@ -204,7 +206,8 @@ class App(AppFacts):
         is_generator: bool | None = None,
         **options: Any,
     ) -> Callable[[Callable[P, R]], Function[P, R]]:
-        """Make it run in containers. Options: docs/python-api.md. InvalidError."""
+        """Let a function run in containers. For the options see docs/python-api.md.
+        InvalidError."""
         _check_parentheses(_warn, "function")
         chosen = self._options.change(**rename_older(options))
 
@@ -220,7 +223,7 @@ class App(AppFacts):
         return decorate
 
     def cls(self, _warn: Any = None, **options: Any) -> Callable[[type], Cls]:
-        """Make its instances live in containers. InvalidError."""
+        """Let the instances of a class live in containers. InvalidError."""
         _check_parentheses(_warn, "cls")
         chosen = self._options.change(**rename_older(options))
 
@@ -237,7 +240,8 @@ class App(AppFacts):
     def local_entrypoint(
         self, _warn: Any = None, *, name: str | None = None
     ) -> Callable[[Callable[..., Any]], LocalEntrypoint]:
-        """What ``volfs run FILE`` calls, its options being the parameters. InvalidError."""
+        """Mark the function that ``volfs run FILE`` calls. Its parameters are options of the
+        command. InvalidError."""
         _check_parentheses(_warn, "local_entrypoint")
 
         def decorate(raw: Callable[..., Any]) -> LocalEntrypoint:
@@ -264,7 +268,7 @@ class App(AppFacts):
         send_by_value(target.reference.module)
 
     def keep(self, target: Target, *, by_name: bool = False) -> None:
-        """Calls find it by its id as long as the app is there."""
+        """Keep a target as long as the app, so that calls find it by its id."""
         register(target, by_name=by_name)
         self._kept.append(target)
 
@@ -296,7 +300,7 @@ class App(AppFacts):
 
     @blocking
     def stop(self, *, client: object = None) -> None:
-        """End its containers, as at the end of ``run()``."""
+        """End the app's containers, as at the end of ``run()``."""
         self.close()
 
     def get_pool(self, key: str, options: PoolOptions, start: Callable[[], Running]) -> Pool:
@@ -304,20 +308,22 @@ class App(AppFacts):
             return self._pools.setdefault(key, Pool(options, lambda: self._start(start)))
 
     def _start(self, start: Callable[[], Running]) -> Running:
-        """What its containers are given without an environment belongs to its own."""
+        """Start a container. Resources that are named without an environment belong to that of the
+        app."""
         with in_environment(self.environment_name):
             return start()
 
     @property
     def environment_name(self) -> str:
-        """Where it runs."""
+        """The environment in which the app runs."""
         return default_environment(self._environment)
 
     @opening
     def run(self, /, *, environment_name: str | None = None, **_: Any) -> _Run:
-        """A block at whose end all its containers have ended. InvalidError within another.
+        """A block at whose end all containers of the app have ended. InvalidError inside another
+        such block.
 
-        Names that its containers are given belong to the environment, unless they say more.
+        Names that its containers are given belong to the environment, unless they say another.
         """
         check_given(environment_name)
         return _Run(self, environment_name)
@@ -328,9 +334,10 @@ class App(AppFacts):
         return self
 
     def prepare(self) -> None:
-        """Let what it is given belong to its environment, as on Modal, whatever it was before.
+        """Bind the app's resources to its environment, as on Modal, even if they had another
+        before.
 
-        And begin what the first container with volumes waits for.
+        Also start the process for which the first container with volumes would wait.
         """
         kept = [target for app in (self, *self._included) for target in app._kept]
         for target in kept:
@@ -340,20 +347,19 @@ class App(AppFacts):
             share_launcher()
 
     def forget(self) -> None:
-        """After a fork: the containers are the parent's."""
+        """Forget the containers after a fork, because they are the parent's."""
         self._lock = threading.Lock()
         self._pools = {}
 
     def take_pools(self) -> list[Pool]:
-        """To end them: calls that come later have others."""
+        """Take all pools, in order to end them. Later calls get new pools."""
         with self._lock:
             pools, self._pools = list(self._pools.values()), {}
         return pools
 
     def close(self) -> None:
-        """End its containers: exit handlers run, volumes are committed. Calls that still run
-        are ended, which is logged.
-        """
+        """End the app's containers. Exit handlers run, and volumes are committed. Calls that still
+        run are ended, which is logged."""
         pools = [pool for app in (self, *self._included) for pool in app.take_pools()]
         threads = [threading.Thread(target=_close, args=(self, pool)) for pool in pools]
         for thread in threads:

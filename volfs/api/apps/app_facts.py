@@ -1,4 +1,4 @@
-"""What an App says of itself, and what it refuses to say."""
+"""The facts that an App gives about itself, and those that it refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from volfs.containers.endpoint import find_endpoint
 
 
 class AppFacts(HasDashboard):
-    """Facts, and names of Modal's dashboard, without which programs do not start."""
+    """Facts, and names of Modal's dashboard that must exist for programs to start."""
 
     name: str | None
     registered_functions: dict[str, Any]
@@ -23,12 +23,12 @@ class AppFacts(HasDashboard):
 
     @property
     def app_id(self) -> str:
-        """For this program only."""
+        """The id of the app. It is valid in this program only."""
         return self._id
 
     @property
     def description(self) -> str | None:
-        """Its name."""
+        """The name of the app."""
         return self.name
 
     @property
@@ -51,7 +51,7 @@ class AppFacts(HasDashboard):
 
     @blocking
     def set_tags(self, tags: Mapping[str, str], *, client: object = None) -> None:
-        """For this program only."""
+        """Set the tags. They are kept in this program only."""
         self._tags = dict(tags)
 
     # --- accepted --------------------------------------------------------
@@ -70,20 +70,20 @@ class AppFacts(HasDashboard):
 
     @blocking
     def info(self, *, refresh: bool = False) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse("App.info", "nothing is deployed; registered_functions has what there is")
 
     @blocking
     def stats(self, *_: Any, **__: Any) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse("App.stats", "volfs does not count calls; Function.get_current_stats has today's")
 
     @property
     def logs(self) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse("App.logs", "what functions print goes to this program's output")
 
     @property
     def sandboxes(self) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse("App.sandboxes", "volfs has no sandboxes")

@@ -1,7 +1,7 @@
-"""What images are made of: steps, each of which is done once on this machine.
+"""The steps of images. Each is done once on this machine.
 
-A step's results lie in the cache directory, in a folder named after all steps up
-to it; deleting that makes them again.
+A step's results lie in the cache directory, in a folder named after all steps up to it. If the
+folder is deleted, the results are made again.
 """
 
 from __future__ import annotations
@@ -27,28 +27,29 @@ from volfs.volume.local_listing import Local, iter_files, local_errors, opened_f
 Ignore = tuple[str, ...] | Callable[[Path], bool]
 _DONE = "done"
 _said: set[str] = set()
-"""Keys of what was made again in this process because ``force_build`` says so."""
+"""The keys of steps that were done in this process. ``force_build`` does not do these again."""
 
 
 class Recipe(Protocol):
-    """What an image is to those who use one."""
+    """An image, as its users see it."""
 
     @property
     def identity(self) -> str:
-        """Equal for images that a program makes in the same way."""
+        """The identity, which is equal for images that a program makes in the same way."""
 
     def build(self) -> BuiltImage:
-        """Do what was not done before, on this machine. RemoteError; what functions raise."""
+        """Do the steps that were not done before, on this machine. RemoteError; and what functions
+        raise."""
 
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """What containers get of an image. It is a recipe of which nothing is left to do."""
+    """The parts of an image that containers get. It is a recipe whose steps are all done."""
 
     environment: dict[str, str] = field(default_factory=dict)
     import_paths: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
-    """Directories for PATH."""
+    """The directories to add to PATH."""
     binds: tuple[Bind, ...] = ()
     workdir: str | None = None
 
@@ -62,7 +63,7 @@ class BuiltImage:
 
 @dataclass(frozen=True)
 class Step:
-    """``describe`` is equal where the result would be."""
+    """A step of an image. ``describe`` gives equal texts for steps with equal results."""
 
     is_done_once: ClassVar[bool] = True
 
@@ -70,11 +71,13 @@ class Step:
         raise NotImplementedError
 
     def identify(self) -> str:
-        """Equal where the program says the same, whatever is in files: the same in a container."""
+        """A text that depends on the program and not on the contents of files, so that it is the
+        same in a container."""
         return self.describe()
 
     def apply(self, built: BuiltImage, key: str) -> BuiltImage:
-        """What containers get with it, after what is ``built``. RemoteError; NotFoundError."""
+        """The parts that containers get after this step, if they had ``built`` before.
+        RemoteError; NotFoundError."""
         raise NotImplementedError
 
 
@@ -107,7 +110,7 @@ class Workdir(Step):
 
 @dataclass(frozen=True)
 class LocalPath(Step):
-    """A file or directory of this machine, read-only at another place."""
+    """A file or directory of this machine, shown read-only at another place."""
 
     source: Path
     place: str
@@ -136,7 +139,7 @@ class LocalPath(Step):
         return files if self.source.is_dir() else next(files.iterdir())
 
     def copy_to(self, target: Path, name: bytes = b"") -> None:
-        """Into a directory; a file as ``name`` in it. LocalFileError."""
+        """Copy the files into a directory. A single file gets ``name`` there. LocalFileError."""
         target.mkdir(parents=True, exist_ok=True)
         for item in self._iter_files():
             path = b"/".join(item.path) if self.source.is_dir() else name
@@ -146,7 +149,7 @@ class LocalPath(Step):
         return (f"{os.fsdecode(item.local)} {digest}" for item, digest in self._iter_hashed())
 
     def hash_content(self) -> list[str]:
-        """Wherever it is."""
+        """The paths and hashes of the files, without the place of the directory itself."""
         return [f"{item.path!r} {digest}" for item, digest in self._iter_hashed()]
 
     def _iter_hashed(self) -> Iterator[tuple[Local, str]]:
@@ -155,7 +158,8 @@ class LocalPath(Step):
                 yield item, hashlib.file_digest(file, "blake2b").hexdigest()
 
     def _iter_files(self) -> Iterator[Local]:
-        """By descriptor: somebody else may change the directory meanwhile. LocalFileError."""
+        """The files, opened by descriptor, because another program may change the directory
+        meanwhile. LocalFileError."""
         source = os.fsencode(self.source)
         with local_errors(source):
             if not self.source.is_dir():
@@ -168,7 +172,8 @@ class LocalPath(Step):
 
 
 def _copy_file(item: Local, target: Path) -> None:
-    """With its mode and times. LocalFileError if it is not the one that was listed."""
+    """Copy a file with its mode and times. LocalFileError if it is not the file that was
+    listed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     with opened_file(item) as fd, open(fd, "rb", closefd=False) as file:
@@ -183,10 +188,10 @@ def _copy_file(item: Local, target: Path) -> None:
 
 
 def join_binds(binds: tuple[Bind, ...], new: Bind) -> tuple[Bind, ...]:
-    """As if each had been copied to its place, the new one last.
+    """Join a bind to others, as if each had been copied to its place, the new one last.
 
-    What is mounted read-only can have another one in it only where that has a mount point;
-    where it has none, a copy of both takes their place.
+    A read-only mount can contain another only if it has a mount point for it. If it has none, a
+    copy of both takes their place.
     """
     if new.source.is_dir():
         inner = [bind for bind in binds if bind.path.startswith(f"{new.path}/")]
@@ -196,14 +201,15 @@ def join_binds(binds: tuple[Bind, ...], new: Bind) -> tuple[Bind, ...]:
     for number, outer in enumerate(binds):
         if outer.source.is_dir() and f"{new.path}/".startswith(f"{outer.path}/"):
             if new.source.is_file() and (outer.source / new.path[len(outer.path) + 1 :]).is_file():
-                break  # it has a mount point there
+                break  # the outer bind has a mount point there
             joined = _merge(outer, new, is_over=True)
             return (*binds[:number], joined, *binds[number + 1 :])
     return (*(bind for bind in binds if bind.path != new.path), new)
 
 
 def _merge(outer: Bind, inner: Bind, *, is_over: bool) -> Bind:
-    """A copy of a directory with another one, or a file, in it. ``is_over``: that one counts."""
+    """Copy a directory, with another directory or a file in it. ``is_over``: the inner one
+    wins."""
     within = inner.path[len(outer.path) :].strip("/")
     parts = [LocalPath(outer.source, ""), LocalPath(inner.source, "")]
     places = [Path(), Path(within) if inner.source.is_dir() else Path(within).parent]
@@ -218,7 +224,8 @@ def _merge(outer: Bind, inner: Bind, *, is_over: bool) -> Bind:
 
 
 def is_ignored(path: Path, ignore: Ignore) -> bool:
-    """As a .dockerignore says it: the last pattern that fits counts, ``!`` takes back."""
+    """Whether a path is ignored, by the rules of a .dockerignore: the last pattern that matches
+    decides, and ``!`` takes a path out again."""
     return ignore(path) if callable(ignore) else fits(_parse_once(ignore), path)
 
 
@@ -242,7 +249,8 @@ class Folder:
 
 @contextmanager
 def once(key: str, *, force: bool = False) -> Iterator[Folder]:
-    """The folder of a step; new until a block has left it without an error. One at a time."""
+    """The folder of a step, for one process at a time. It is new until a block has left it without
+    an error."""
     path = _find_cache() / key
     path.mkdir(parents=True, exist_ok=True)
     with locked_directory(path):

@@ -1,4 +1,4 @@
-"""Which function of a module ``volfs run FILE.py::NAME`` means, and what it is called with."""
+"""The choice of the function that ``volfs run FILE.py::NAME`` means, and of its arguments."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from volfs.api.apps.parameters import Arguments, Parameters, read_parameters
 
 
 class Runnable:
-    """A local entrypoint or function: called here."""
+    """A local entrypoint, or a function that is called in a container."""
 
     def __init__(self, app: App, owner: LocalEntrypoint | Function[..., Any] | Cls) -> None:
         self.app = app
@@ -39,11 +39,11 @@ class Runnable:
         return self.raw.__doc__
 
     def read_parameters(self) -> list[Parameters]:
-        """UsageError."""
+        """The parameters that the command line may give. UsageError."""
         return [read_parameters(self.raw)]
 
     def call(self, *given: Arguments) -> Any:
-        """With the arguments of each of the ``read_parameters``."""
+        """Call it with the arguments of each of the ``read_parameters``."""
         ((args, kwargs),) = given
         if isinstance(self.owner, LocalEntrypoint):
             return self.owner(*args, **kwargs)
@@ -51,7 +51,7 @@ class Runnable:
 
 
 class RunnableMethod(Runnable):
-    """A method, of an instance whose parameters are options, too."""
+    """A method. The parameters of its instance are options, too."""
 
     def __init__(self, app: App, cls: Cls, name: str) -> None:
         super().__init__(app, cls)
@@ -77,7 +77,7 @@ class RunnableMethod(Runnable):
 
 
 def _call_remote(function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
-    """In a container; of a generator, until it ends."""
+    """Call a function in a container. A generator runs until it ends."""
     if not function.is_generator:
         return function.remote(*args, **kwargs)
     for _ in function.remote_gen(*args, **kwargs):
@@ -86,7 +86,7 @@ def _call_remote(function: Any, args: list[Any], kwargs: dict[str, Any]) -> Any:
 
 
 def _read_constructor(user_class: type) -> Parameters:
-    """Of a class with ``modal.parameter``s these, else those of its ``__init__``."""
+    """The parameters of a class: its ``modal.parameter``s, else those of its ``__init__``."""
     known = find_parameters(user_class)
     if known:
         return Parameters(_to_signature(user_class, known))
@@ -113,18 +113,19 @@ def _to_signature(user_class: type, known: dict[str, Parameter]) -> list[inspect
 
 
 class Runnables(NamedTuple):
-    """What can be run, and what it can be called by."""
+    """A thing that can be run, with the names by which it can be called."""
 
     names: list[str]
     rank: int
-    """How likely it is meant where nobody says: the lowest."""
+    """The order of preference if no name is given. The lowest rank wins."""
     runnable: Runnable
 
 
 def choose(module: types.ModuleType, path: str, name: str | None) -> Runnable:
-    """The one of this name, or with names below it; the only entrypoint, or function.
+    """The runnable of this name, or with names below it. Without a name, the only entrypoint, or
+    the only function.
 
-    UsageError says which there are.
+    UsageError lists the choices.
     """
     known = list_known(module)
     if not known:
@@ -146,7 +147,7 @@ def _is_meant(known: Runnables, name: str) -> bool:
 
 
 def _say_names(known: list[Runnables]) -> str:
-    """By the first name of each that no other has."""
+    """The first name of each runnable that no other one has."""
     names = [name for one in known for name in one.names]
     unique = (next((n for n in one.names if names.count(n) == 1), one.names[-1]) for one in known)
     return ", ".join(sorted(unique))
@@ -163,7 +164,8 @@ def find_apps(module: types.ModuleType) -> list[App]:
 
 
 def list_known(module: types.ModuleType) -> list[Runnables]:
-    """By the name in the module, that in the app, and that in the app's name in the module."""
+    """All runnables, with their names: in the module, in the app, and in the app's name in the
+    module."""
     found: dict[tuple[int, str], Runnables] = {}
     for name, value in vars(module).items():
         if isinstance(value, App):
@@ -183,7 +185,7 @@ def _identify(runnable: Runnable) -> tuple[int, str]:
 
 
 def _name_in_module(runnable: Runnable, name: str, value: object) -> str | None:
-    """What a variable of the module makes its name."""
+    """The name that a variable of the module gives to a runnable; None if it is another object."""
     if value is not runnable.owner:
         return None
     return f"{name}.{runnable.method}" if runnable.method else name

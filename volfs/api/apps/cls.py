@@ -56,7 +56,7 @@ from volfs.store.identity import make_id
 
 
 class ClassTarget(Target):
-    """A class of an app. What can be called are its instances."""
+    """A class of an app. Calls go to its instances."""
 
     def __init__(self, app: Home, user_class: type, options: Options) -> None:
         self.app = app
@@ -101,7 +101,7 @@ class ClassTarget(Target):
 
 
 class InstanceTarget(Target):
-    """Instances with the same parameters share their containers."""
+    """The instances of a class with the same parameters. They share their containers."""
 
     def __init__(self, cls: ClassTarget, parameters: bytes) -> None:
         self.reference = replace(cls.reference, parameters=parameters)
@@ -158,16 +158,17 @@ class InstanceTarget(Target):
 
 
 class Cls(HasTarget):
-    """A class whose methods run in containers. A call of it gives an instance (``Obj``)."""
+    """A class whose methods run in containers. Calling it gives an instance (``Obj``)."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
 
     @classmethod
     def from_name(cls, app_name: str, name: str, **_: Any) -> Cls:
-        """A class of an app that this program defines, now or later, also in its containers.
+        """A class of an app that this program defines, now or later. It is found in its
+        containers, too.
 
-        The first use looks it up: NotFoundError if it is not there.
+        The first use looks the class up: NotFoundError if there is none.
         """
         with suppress(NotFoundError):
             return _get_cls(app_name, name)
@@ -190,12 +191,12 @@ class Cls(HasTarget):
         return self._target.reference.tag
 
     def get_user_class(self) -> type:
-        """The Python class itself, where it is defined."""
+        """The Python class itself, in the process that defines it."""
         found: type = getattr(self._target, "user_class", object)
         return found
 
     def list_methods(self) -> list[str]:
-        """What of it can be called, where it is defined."""
+        """The names of the methods that can be called, in the process that defines the class."""
         return [name for name, _ in iter_methods(getattr(self._target, "user_class", object))]
 
     def get_raw(self, method: str) -> Callable[..., Any]:
@@ -203,15 +204,15 @@ class Cls(HasTarget):
         return get_method(getattr(self._target, "user_class", object), method)
 
     def with_options(self, **options: Any) -> Cls:
-        """The same class with other options; its containers are its own. InvalidError."""
+        """The same class with other options, and with containers of its own. InvalidError."""
         return Cls(self._target.with_options(**options))
 
     def with_concurrency(self, *, max_inputs: int, target_inputs: int | None = None) -> Cls:
-        """Its containers run so many calls at once, in threads."""
+        """The same class with containers that run several calls at once, in threads."""
         return self.with_options(lanes=check_lanes(max_inputs, target_inputs))
 
     def with_batching(self, *, max_batch_size: int, wait_ms: int) -> Cls:
-        """Its methods are ``batched`` like that. InvalidError."""
+        """The same class with methods that are ``batched`` with these limits. InvalidError."""
         return self.with_options(batching=make_batching(max_batch_size, wait_ms))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Obj:
@@ -230,7 +231,7 @@ class Cls(HasTarget):
             return _hide_identity(getattr(user_class, name))
         try:
             instance = self()
-        except TypeError as error:  # what looks for attributes expects no other error
+        except TypeError as error:  # code that looks for attributes expects no other error
             raise AttributeError(str(error)) from None
         return getattr(instance, name)
 
@@ -242,7 +243,7 @@ class Cls(HasTarget):
 
 
 def _get_cls(app_name: str, name: str) -> Cls:
-    """NotFoundError."""
+    """The class of an app, by name. NotFoundError."""
     found = get_handle(app_name, name)
     if not isinstance(found, Cls):
         raise NotFoundError(f"{name} of {app_name} is no class, but {found!r}")
@@ -250,7 +251,7 @@ def _get_cls(app_name: str, name: str) -> Cls:
 
 
 class _NamedCls(Cls):
-    """One that is looked up at each use, until it is there."""
+    """A class that is looked up by name at each use, until it exists."""
 
     def __init__(self, app_name: str, name: str) -> None:
         self._names = app_name, name
@@ -268,7 +269,8 @@ class _NamedCls(Cls):
 
 
 def _hide_identity(attribute: Any) -> Any:
-    """What is found by its name is pickled by its name: the class's functions travel whole."""
+    """Hide a function's name from pickle. A function with a name is pickled by name, but the
+    functions of a class must be pickled whole."""
     return partial(attribute) if isinstance(attribute, FunctionType) else attribute
 
 
@@ -277,7 +279,7 @@ def _restore_cls(reference: TargetReference) -> Cls:
 
 
 class Obj:
-    """An instance of a class, wherever it lives."""
+    """An instance of a class, in whatever process it lives."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -294,7 +296,8 @@ class Obj:
         return Function(target, f"{tag}.{name}", method=name, is_generator=self._ask(name))
 
     def _ask(self, name: str) -> bool:
-        """Whether it is a generator, of a class that is only known elsewhere."""
+        """Whether a method is a generator, if the class is defined in another process.
+        AttributeError."""
         service = pickle.loads(self._target.dump_service())
         found = find_attribute(service.cls, name)
         if not is_method(service.cls, name):
@@ -322,9 +325,9 @@ def _check_parameters(user_class: type, args: tuple[Any, ...], kwargs: dict[str,
 
 
 def prepare_class(user_class: type) -> None:
-    """Give it the ``__init__`` that sets its parameters, if it has any. InvalidError.
+    """Give a class the ``__init__`` that sets its parameters, if it has any. InvalidError.
 
-    What has only the mark of an endpoint or of batches becomes a method.
+    Functions that have only the mark of an endpoint or of batches become methods.
     """
     make_methods(user_class)
     _check_batched_methods(user_class)
@@ -338,7 +341,7 @@ def prepare_class(user_class: type) -> None:
 
 
 def _check_batched_methods(user_class: type) -> None:
-    """InvalidError."""
+    """Raise InvalidError for a batched method that cannot be given lists."""
     for name, method in iter_methods(user_class):
         if hasattr(method.raw, BATCHING):
             check_batched(method.raw, name, is_generator=method.is_generator)

@@ -1,4 +1,5 @@
-"""What a Dockerfile says, as far as it matters on one machine. Pure: no file is read."""
+"""The instructions of a Dockerfile, as far as they matter on one machine. This module is pure: it
+reads no file."""
 
 from __future__ import annotations
 
@@ -13,19 +14,20 @@ _HEREDOC = re.compile(r"<<-?([\"']?)(\w+)\1")
 _PUNCTUATION = set("();<>|&")
 _PIP = re.compile(r"(?:(?:python[\d.]*|uv) (?:-m )?)?pip[\d.]* install ")
 _UNWANTED = {"--no-cache-dir", "--no-cache", "--system", "--upgrade", "-U", "-q", "--quiet"}
-"""Options of pip that say what is so anyway, or what has no meaning in a directory of its own."""
+"""Options of pip that hold anyway, or that have no meaning for a directory of its own."""
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """Its name in capitals, and what follows, in one line but for a heredoc."""
+    """An instruction: its name in capitals, and the rest as one line. A heredoc follows in lines
+    of its own."""
 
     name: str
     text: str
 
 
 def parse(text: str) -> list[Instruction]:
-    """ValueError for a heredoc without an end."""
+    """The instructions of a Dockerfile's text. ValueError for a heredoc without an end."""
     lines = iter(text.splitlines())
     found = []
     for line in lines:
@@ -38,7 +40,8 @@ def parse(text: str) -> list[Instruction]:
 
 
 def _join(line: str, lines: Iterator[str]) -> str:
-    """With the lines that a backslash continues; those that are comments are left out."""
+    """A line together with the lines that continue it after a backslash. Comment lines are left
+    out."""
     parts: list[str] = []
     while True:
         text = line.strip()
@@ -66,7 +69,7 @@ def _read_heredocs(text: str, lines: Iterator[str]) -> Iterator[str]:
 
 
 def take_last_stage(instructions: Sequence[Instruction]) -> list[Instruction]:
-    """From the last FROM on, and the ARGs before the first one."""
+    """The instructions from the last FROM on, and the ARGs before the first FROM."""
     starts = [at for at, one in enumerate(instructions) if one.name == "FROM"]
     if not starts:
         return list(instructions)
@@ -75,7 +78,8 @@ def take_last_stage(instructions: Sequence[Instruction]) -> list[Instruction]:
 
 
 def substitute(text: str, variables: Mapping[str, str]) -> str:
-    """``$NAME``, ``${NAME}``, ``${NAME:-else}`` and ``${NAME:+then}``; unknown ones are empty."""
+    """Replace ``$NAME``, ``${NAME}``, ``${NAME:-else}`` and ``${NAME:+then}``. Unknown variables
+    are empty."""
 
     def replace(match: re.Match[str]) -> str:
         if match.group() == r"\$":
@@ -92,7 +96,7 @@ def substitute(text: str, variables: Mapping[str, str]) -> str:
 
 
 def parse_pairs(text: str) -> dict[str, str]:
-    """Of ENV: ``A=1 B="2 3"``, or the older ``A 1``. ValueError."""
+    """The variables of an ENV: ``A=1 B="2 3"``, or the older form ``A 1``. ValueError."""
     first, _, rest = text.partition(" ")
     if "=" not in first:
         return {first: rest.strip()}
@@ -104,7 +108,7 @@ def parse_pairs(text: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class CopyInstruction:
-    """Of COPY and ADD. ``is_local``: nothing of it is in another image or on the network."""
+    """A COPY or ADD. ``is_local``: no source is in another image or on the network."""
 
     sources: tuple[str, ...]
     place: str
@@ -112,7 +116,7 @@ class CopyInstruction:
 
 
 def parse_copy(text: str) -> CopyInstruction:
-    """ValueError."""
+    """The sources and the destination of a COPY or ADD. ValueError."""
     words = parse_list(text)
     options = [word for word in words if word.startswith("--")]
     paths = [word for word in words if not word.startswith("--")]
@@ -124,7 +128,7 @@ def parse_copy(text: str) -> CopyInstruction:
 
 
 def parse_list(text: str) -> list[str]:
-    """``["a", "b"]``, or words as a shell has them. ValueError."""
+    """The words of ``["a", "b"]``, or the words that a shell would read. ValueError."""
     if text.startswith("["):
         given = json.loads(text)
         return [str(word) for word in given]
@@ -132,7 +136,8 @@ def parse_list(text: str) -> list[str]:
 
 
 def find_packages(text: str) -> list[str] | None:
-    """Of RUN: the arguments of ``pip install``. None for any other command, and for files."""
+    """The arguments of a RUN that is a ``pip install``. None for any other command, and for
+    arguments that are files."""
     lexer = shlex.shlex(_PIP.sub("", text, count=1), posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     if set(text) & {"$", "`", "\n"} or not _PIP.match(text):
@@ -146,5 +151,5 @@ def find_packages(text: str) -> list[str] | None:
 
 
 def split_commands(text: str) -> list[str]:
-    """Of RUN: what is joined by ``&&``."""
+    """The commands of a RUN, which ``&&`` joins."""
     return [part.strip() for part in text.split("&&")]

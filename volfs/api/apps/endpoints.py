@@ -1,6 +1,6 @@
 """Marks on functions that answer HTTP, and on those that run on several containers at once.
 
-They are accepted and noted. A marked function can be called here with ``local``.
+The marks are accepted and noted. A marked function can be called here with ``local``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def fastapi_endpoint(
     docs: bool = False,
     requires_proxy_auth: bool = False,
 ) -> Callable[[F], F]:
-    """The function answers requests itself; their query is its arguments."""
+    """The function answers requests itself. Its arguments come from the query."""
     return _endpoint(Endpoint("fastapi_endpoint", method, docs, label=label))
 
 

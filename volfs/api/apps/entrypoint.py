@@ -26,16 +26,17 @@ _OWN = {"volfs", "importlib", "_frozen_importlib", "_frozen_importlib_external"}
 
 
 def run_file(path: str, name: str | None, args: list[str], app_name: str | None = None) -> Any:
-    """Import the file, then run what ``name`` says, or its only entrypoint or function.
+    """Import a file, run the function that ``name`` names, or its only entrypoint or function, and
+    return the result.
 
-    What that gave. ``app_name`` is for an App without a name. UsageError for wrong
-    arguments. Where the program raises something, its traceback is printed, and SystemExit.
+    ``app_name`` is for an App without a name. UsageError for wrong arguments. If the program
+    raises an error, its traceback is printed, and SystemExit is raised.
     """
     return _run(lambda: import_file(Path(path)), path, path, name, args, app_name)
 
 
 def run_module(module: str, name: str | None, args: list[str], app_name: str | None = None) -> Any:
-    """As ``run_file``, of a module that is found from the current directory on."""
+    """As ``run_file``, for a module that is found from the current directory on."""
     return _run(lambda: import_module(module), f"-m {module}", module, name, args, app_name)
 
 
@@ -58,18 +59,20 @@ def _run(
 
 @contextmanager
 def printing_errors() -> Iterator[None]:
-    """SystemExit for what the program raises, whose author wants to see where."""
+    """Print errors that the program raises with their traceback, for its author, and raise
+    SystemExit."""
     try:
         yield
     except click.ClickException:
         raise
-    except Exception as error:  # noqa: BLE001 - it may raise anything
+    except Exception as error:  # noqa: BLE001 - the program may raise anything
         print_error(error)
         sys.exit(1)
 
 
 def print_error(error: Exception) -> None:
-    """Its traceback. No line of it, nor what the error says, is obeyed by a terminal."""
+    """Print the traceback of an error. Control characters in it are shown escaped, so that the
+    terminal obeys none."""
     trace = _skip_own(error.__traceback__)
     for part in traceback.format_exception(type(error), error, trace):
         for line in part.rstrip("\n").split("\n"):
@@ -77,14 +80,14 @@ def print_error(error: Exception) -> None:
 
 
 def _skip_own(trace: types.TracebackType | None) -> types.TracebackType | None:
-    """From where the program begins."""
+    """The part of a traceback from the first frame of the program on."""
     while trace and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] in _OWN:
         trace = trace.tb_next
     return trace
 
 
 def import_file(path: Path) -> types.ModuleType:
-    """The module, whose functions travel whole, as if it had been run as a program."""
+    """Import a file, as if it had been run as a program. Its functions are pickled whole."""
     if not path.is_file() or path.suffix != ".py":
         raise click.ClickException(f"{path}: no such Python file")
     sys.path.insert(0, str(path.resolve().parent))
@@ -97,7 +100,7 @@ def import_file(path: Path) -> types.ModuleType:
 
 
 def _say_module(path: Path) -> str:
-    """How to run a file that is part of a package."""
+    """The advice for a file that is part of a package: how to run it as a module."""
     path = path.resolve()
     names = [path.stem]
     while (path := path.parent).joinpath("__init__.py").exists():
@@ -121,7 +124,8 @@ def import_module(name: str) -> types.ModuleType:
 
 
 def make_command(runnable: Runnable, name: str) -> click.Command:
-    """What reads the arguments and calls it. UsageError for a parameter that no option can be."""
+    """A command that reads the arguments and calls the function. UsageError for a parameter that
+    cannot be an option."""
     parameters = runnable.read_parameters()
     options = [option for one in parameters for option in one.make_options()]
     _check_names(options)

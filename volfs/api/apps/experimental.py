@@ -1,4 +1,4 @@
-"""``volfs.experimental``. Most of Modal's is for many machines."""
+"""``volfs.experimental``. Most of Modal's names there are for many machines."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ stop_fetching_inputs: Any = Refusal(
 def clustered(
     size: int, broadcast: bool = True, rdma: bool = False, fabric_size: int | None = None
 ) -> Callable[[F], F]:
-    """``modal.clustered``. InvalidError."""
+    """As ``modal.clustered``. InvalidError."""
     return endpoints.clustered(size=size, rdma=rdma)
 
 
 def raw_registry_image(tag: str, **options: Any) -> Image:
-    """``Image.from_registry``."""
+    """As ``Image.from_registry``."""
     return Image.from_registry(tag, **options)
 
 
@@ -61,7 +61,7 @@ def http_server(
 
 
 def stop_app(name: str, **_: Any) -> None:
-    """``App.lookup(name).stop()``. NotFoundError."""
+    """As ``App.lookup(name).stop()``. NotFoundError."""
     App.lookup(name).stop()
 
 
@@ -72,12 +72,12 @@ def get_app_objects(app_name: str, **_: Any) -> dict[str, Any]:
 
 
 def list_deployed_apps(environment_name: str = "", client: object = None) -> list[Any]:
-    """There are none: apps live with the program that defines them."""
+    """An empty list, because apps live with the program that defines them."""
     return []
 
 
 class ClusterInfo(StandIn, why=_ONE):
-    """Who is in a cluster."""
+    """The members of a cluster."""
 
 
 class Stream(
@@ -91,11 +91,11 @@ class Stream(
 
 
 class StreamWriter(StandIn, why=_STREAMS):
-    """What appends to a Stream."""
+    """A writer that appends to a Stream."""
 
 
 class OutboundPolicy(StandIn, why="containers have the network of this machine"):
-    """Which addresses a Sandbox may call."""
+    """The addresses that a Sandbox may reach."""
 
 
 _VALUES = {
@@ -105,7 +105,7 @@ _VALUES = {
     **dict.fromkeys(("StreamInfo", "StreamToken"), _STREAMS),
     **dict.fromkeys(("DockerfileSpec", "ServerManager"), _SERVED),
 }
-"""Types of values that volfs never gives, and why."""
+"""The types of values that volfs never gives, each with the reason."""
 _made: dict[str, Any] = {}
 
 

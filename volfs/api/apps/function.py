@@ -1,4 +1,4 @@
-"""``volfs.Function`` and ``volfs.FunctionCall``: calls that run in containers, in Modal's shape."""
+"""``volfs.Function``: functions whose calls run in containers, in Modal's shape."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from volfs.store.identity import make_id
 P = ParamSpec("P")
 R = TypeVar("R")
 WINDOW = 1000
-"""How many calls of a ``map`` are under way before its results are taken."""
+"""The number of calls of a ``map`` that run ahead of the results that were taken."""
 
 
 class Function(FunctionFacts, Generic[P, R]):
@@ -47,13 +47,14 @@ class Function(FunctionFacts, Generic[P, R]):
         self._method = method
         self.name = name
         self.is_generator = is_generator
-        """Whether it gives items: called by ``remote_gen``."""
+        """Whether the function gives items, and so is called by ``remote_gen``."""
 
     @classmethod
     def from_name(cls, app_name: str, name: str, **_: Any) -> Function[..., Any]:
-        """A function of an app that this program defines, now or later, also in its containers.
+        """A function of an app that this program defines, now or later. It is found in its
+        containers, too.
 
-        The first use looks it up: NotFoundError if it is not there.
+        The first use looks the function up: NotFoundError if there is none.
         """
         with suppress(NotFoundError):
             return _get_function(app_name, name)
@@ -67,7 +68,7 @@ class Function(FunctionFacts, Generic[P, R]):
 
     @classmethod
     def from_id(cls, function_id: str, client: object = None) -> Function[..., Any]:
-        """That of this program which has this ``object_id``. NotFoundError."""
+        """The function of this program that has this ``object_id``. NotFoundError."""
         found = find_by_id(function_id)
         if found is None or not isinstance(found.handle, Function):
             raise NotFoundError(f"this program defines no function {function_id}")
@@ -75,7 +76,8 @@ class Function(FunctionFacts, Generic[P, R]):
 
     @blocking
     def get_web_url(self) -> str | None:
-        """The address at which `volfs serve` serves it at this moment; None where it does not."""
+        """The address at which `volfs serve` serves the function at this moment; None if it does
+        not."""
         return locate(self._target.reference, self._method)
 
     @property
@@ -91,18 +93,19 @@ class Function(FunctionFacts, Generic[P, R]):
         return raw
 
     def with_options(self, **options: Any) -> Function[P, R]:
-        """The same function with other options; its containers are its own. InvalidError."""
+        """The same function with other options, and with containers of its own. InvalidError."""
         target = self._target.with_options(**options)
         return Function(target, self.name, is_generator=self.is_generator)
 
     def with_concurrency(
         self, *, max_inputs: int, target_inputs: int | None = None
     ) -> Function[P, R]:
-        """Its containers run so many calls at once, in threads. InvalidError."""
+        """The same function with containers that run several calls at once, in threads.
+        InvalidError."""
         return self.with_options(lanes=check_lanes(max_inputs, target_inputs))
 
     def with_batching(self, *, max_batch_size: int, wait_ms: int) -> Function[P, R]:
-        """As if it were ``batched`` like that. InvalidError."""
+        """The same function, ``batched`` with these limits. InvalidError."""
         return self.with_options(batching=make_batching(max_batch_size, wait_ms))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -121,7 +124,7 @@ class Function(FunctionFacts, Generic[P, R]):
 
     @blocking
     def remote(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run it in a container; its result, or raises what it raised."""
+        """Run the function in a container, and return its result or raise its error."""
         if self.is_generator:
             raise InvalidError(
                 f"A generator function cannot be called with `.remote(...)`; use "
@@ -132,7 +135,8 @@ class Function(FunctionFacts, Generic[P, R]):
 
     @blocking_iterator
     def remote_gen(self, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
-        """The items of a generator, as they come; it is closed when nobody wants more."""
+        """Run a generator in a container, and give its items as they come. It is closed when the
+        caller takes no more."""
         if not self.is_generator:
             raise InvalidError(
                 f"A non-generator function cannot be called with `.remote_gen(...)`; use "
@@ -141,7 +145,7 @@ class Function(FunctionFacts, Generic[P, R]):
         return iter_items(self._submit(args, kwargs, is_unlimited=False))
 
     def local(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Run it here, without what containers have."""
+        """Run the function in this process, without the mounts and variables of its containers."""
         self._warn_of_mounts()
         result: R = self._target.get_local_service().call(self._method, args, kwargs)
         return result
@@ -157,7 +161,7 @@ class Function(FunctionFacts, Generic[P, R]):
 
     @blocking
     def spawn(self, /, *args: P.args, **kwargs: P.kwargs) -> FunctionCall[R]:
-        """Start it in a container, and do not wait."""
+        """Start the function in a container, and do not wait."""
         call_id = make_id("fc")
         return FunctionCall(call_id, [self._submit(args, kwargs, call_id, spawned=True)])
 
@@ -192,9 +196,10 @@ class Function(FunctionFacts, Generic[P, R]):
         return_exceptions: bool = False,
         wrap_returned_exceptions: bool = False,
     ) -> Iterator[R]:
-        """Results of a call for each item, at the same time, in the order of the items.
+        """Call the function for each item, many at the same time, and give the results in the
+        order of the items.
 
-        With ``return_exceptions`` an error is a result; else the first one is raised.
+        With ``return_exceptions`` an error is a result; otherwise the first error is raised.
         """
         inputs = zip(*input_iterators, strict=False)
         return self._run_all(inputs, kwargs or {}, order_outputs, return_exceptions)
@@ -209,7 +214,7 @@ class Function(FunctionFacts, Generic[P, R]):
         return_exceptions: bool = False,
         wrap_returned_exceptions: bool = False,
     ) -> Iterator[R]:
-        """As ``map``, each item being all positional arguments of a call."""
+        """As ``map``, if each item is the sequence of all positional arguments of a call."""
         return self._run_all(input_iterator, kwargs or {}, order_outputs, return_exceptions)
 
     @blocking
@@ -219,7 +224,7 @@ class Function(FunctionFacts, Generic[P, R]):
         kwargs: dict[str, Any] | None = None,
         ignore_exceptions: bool = False,
     ) -> None:
-        """As ``map``, for what it does and not for its results."""
+        """As ``map``, without results."""
         inputs = zip(*input_iterators, strict=False)
         for _ in self._run_all(inputs, kwargs or {}, False, ignore_exceptions):
             pass
@@ -228,7 +233,7 @@ class Function(FunctionFacts, Generic[P, R]):
     def spawn_map(
         self, *input_iterators: Iterable[Any], kwargs: dict[str, Any] | None = None
     ) -> FunctionCall[R]:
-        """Start them all, and do not wait."""
+        """Start a call for each item, and do not wait."""
         inputs = list(zip(*input_iterators, strict=False))
         call_id = make_map_id(len(inputs))
         ids = iter_input_ids(call_id)
@@ -272,7 +277,7 @@ class Function(FunctionFacts, Generic[P, R]):
 
 
 def _get_function(app_name: str, name: str) -> Function[..., Any]:
-    """NotFoundError."""
+    """The function of an app, by name. NotFoundError."""
     found = get_handle(app_name, name)
     if not isinstance(found, Function):
         raise NotFoundError(f"{name} of {app_name} is no function, but {found!r}")
@@ -280,7 +285,7 @@ def _get_function(app_name: str, name: str) -> Function[..., Any]:
 
 
 class _NamedFunction(Function[..., Any]):
-    """One that is looked up at each use, until it is there."""
+    """A function that is looked up by name at each use, until it exists."""
 
     def __init__(self, app_name: str, name: str) -> None:
         self._app_name = app_name

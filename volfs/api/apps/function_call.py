@@ -1,4 +1,4 @@
-"""``volfs.FunctionCall``: what ``spawn`` and ``spawn_map`` have started, in Modal's shape."""
+"""``volfs.FunctionCall``: a call that ``spawn`` or ``spawn_map`` has started, in Modal's shape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ R = TypeVar("R")
 
 
 class FunctionCall(HasDashboard, Generic[R]):
-    """What ``spawn`` or ``spawn_map`` started: one call, or one for each of several inputs."""
+    """The work that ``spawn`` or ``spawn_map`` started: one call, or one call for each of several
+    inputs."""
 
     def __init__(self, object_id: str, answers: Sequence[Answer]) -> None:
         self.object_id = object_id
@@ -28,20 +29,21 @@ class FunctionCall(HasDashboard, Generic[R]):
     @blocking_class
     @classmethod
     def from_id(cls, function_call_id: str, client: object = None) -> Self:
-        """One that this program spawned, also in its containers. NotFoundError."""
+        """A call that this program spawned; its containers can find it, too. NotFoundError."""
         ids = iter_input_ids(function_call_id)
         return cls(function_call_id, [attach(one) for one in ids])
 
     @blocking
     def num_inputs(self) -> int:
-        """One, but for ``spawn_map``."""
+        """The number of inputs: one, except for ``spawn_map``."""
         return len(self._answers)
 
     @blocking
     def get(self, timeout: float | None = None, *, index: int = 0) -> R:
-        """Its result, or raises what it raised. TimeoutError after so many seconds.
+        """The result of the call, or the error that it raised. TimeoutError after ``timeout``
+        seconds.
 
-        Of several inputs, that of the one with this index. InvalidError.
+        If there are several inputs, ``index`` chooses one. InvalidError.
         """
         result: R = self._get(self._choose(index), timeout)
         return result
@@ -66,7 +68,8 @@ class FunctionCall(HasDashboard, Generic[R]):
 
     @blocking_iterator
     def iter(self, *, start: int = 0, end: int | None = None) -> Iterator[R]:
-        """The results of all its inputs, or of some, in their order. ValueError."""
+        """The results of all inputs, or of those from ``start`` to ``end``, in their order.
+        ValueError."""
         count = len(self._answers)
         end = count if end is None else end
         if start < 0 or end > count:
@@ -80,14 +83,16 @@ class FunctionCall(HasDashboard, Generic[R]):
 
     @blocking
     def cancel(self, terminate_containers: bool = False) -> None:
-        """End it, and the container that runs it; whoever waits for it gets a RemoteError."""
+        """End the call, and the container that runs it. Those who wait for the call get a
+        RemoteError."""
         for answer in self._answers:
             answer.cancel()
 
     @blocking_class
     @classmethod
     def gather(cls, *function_calls: FunctionCall[Any]) -> list[Any]:
-        """The results of all, in this order; raises what the first one that failed raised."""
+        """The results of all calls, in this order. Raises the error of the first call that
+        failed."""
         return [call.get() for call in function_calls]
 
     @blocking
@@ -100,11 +105,11 @@ class FunctionCall(HasDashboard, Generic[R]):
 
     @property
     def logs(self) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse("FunctionCall.logs", "what functions print goes to this program's output")
 
     def get_call_graph(self) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse("FunctionCall.get_call_graph", "volfs does not record who called whom")
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""What a Function says of itself, and what it refuses to say."""
+"""The facts that a Function gives about itself, and those that it refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from volfs.api.twins import blocking
 
 
 class HasTarget(HasDashboard):
-    """The handle of a target, which is looked up at its first use."""
+    """A handle with a target, which is looked up at its first use."""
 
     _target: Target
 
@@ -27,24 +27,25 @@ class HasTarget(HasDashboard):
 
     @blocking
     def hydrate(self, client: object = None) -> Self:
-        """NotFoundError."""
-        self.object_id  # noqa: B018 - looks it up
+        """Look the target up now. NotFoundError."""
+        self.object_id  # noqa: B018 - the property looks the target up
         return self
 
 
 class FunctionFacts(HasTarget):
-    """Facts, and names of Modal's dashboard, without which programs do not start."""
+    """Facts, and names of Modal's dashboard that must exist for programs to start."""
 
     name: str
 
     @property
     def app(self) -> Any:
-        """The App that it belongs to, in the program that defines it."""
+        """The App that the function belongs to, in the program that defines it."""
         return self._target.home
 
     @blocking
     def get_current_stats(self) -> FunctionCurrentStats:
-        """Calls that wait, containers, calls that run. ExecutionError in a container."""
+        """The numbers of waiting calls, of containers, and of running calls. ExecutionError in a
+        container."""
         return FunctionCurrentStats(*self._target.get_pool().count())
 
     # --- accepted --------------------------------------------------------
@@ -70,25 +71,25 @@ class FunctionFacts(HasTarget):
 
     @blocking
     def info(self, *, refresh: bool = False) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse(f"{self.name}.info", "volfs does not report options; look at @app.function")
 
     @blocking
     def stats(self, *_: Any, **__: Any) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse(f"{self.name}.stats", "volfs does not count calls; get_current_stats has today's")
 
     @property
     def logs(self) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse(f"{self.name}.logs", "what functions print goes to this program's output")
 
     @property
     def metrics(self) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse(f"{self.name}.metrics", "volfs does not measure functions")
 
     @property
     def autoscaler(self) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse(f"{self.name}.autoscaler", "options are those of @app.function")

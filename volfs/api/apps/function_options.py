@@ -1,4 +1,5 @@
-"""What a function or class of an app is given: mounts, secrets, limits. Checked, and changed."""
+"""The options of a function or class of an app: mounts, secrets, limits. They are checked and
+combined here."""
 
 from __future__ import annotations
 
@@ -26,9 +27,9 @@ _NOTED = {
     *("experimental_options", "serialized", "include_source", "routing_region"),
     *("keep_warm", "mounts", "interactive", "checkpointing_enabled"),
 }
-"""What Modal's decorators take and what means nothing on one machine."""
+"""Options of Modal's decorators that mean nothing on one machine."""
 _SILENT = {"serialized", "include_source"}
-"""Of these, what volfs does anyway."""
+"""Those of these options that volfs fulfils anyway."""
 
 
 _OLDER = {
@@ -37,12 +38,12 @@ _OLDER = {
     "container_idle_timeout": "scaledown_window",
     "shared_volumes": "network_file_systems",
 }
-"""What Modal's decorators took before, and what they take now."""
+"""Former names of options of Modal's decorators, with today's names."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """Times in seconds."""
+    """The options of a function or class. Times are in seconds."""
 
     image: Recipe | None = None
     volumes: Mapping[str | PurePosixPath, Any] = field(default_factory=dict)
@@ -54,13 +55,13 @@ class Options:
     max_containers: int | None = None
     scaledown_window: float = 60.0
     max_inputs: int | None = None
-    """Calls after which a container ends."""
+    """The number of calls after which a container ends."""
     lanes: int = 1
     batching: Batching | None = None
     share_tmp: bool = False
     auto_commit: float | None = None
-    """Between background commits; 0: none, nor one when a call returns. None: the volume's
-    default, else 5."""
+    """Seconds between background commits. 0: none, and no commit when a call returns. None: the
+    volume's default, else 5."""
 
     def change(
         self,
@@ -83,7 +84,8 @@ class Options:
         auto_commit: float | bool | None = None,
         **noted: Any,
     ) -> Options:
-        """With these on top: mounts and variables are added, secrets come after. InvalidError."""
+        """These options with others on top. Mounts and variables are added, and secrets are
+        appended. InvalidError."""
         note_ignored(noted)
         changed = {
             "image": image,
@@ -106,7 +108,8 @@ class Options:
         return replace(self, **{key: value for key, value in changed.items() if value is not None})
 
     def for_a_server(self) -> Options:
-        """One container, which ends with its call, whenever that is."""
+        """The options for a ``web_server``: one container, which ends with its call, however long
+        that takes."""
         return replace(self, timeout=None, max_containers=1, max_inputs=1, lanes=1)
 
     @property
@@ -114,7 +117,7 @@ class Options:
         return bool(self.volumes or self.network_file_systems)
 
     def list_handles(self) -> list[ResourceHandle]:
-        """Of all that is in the store and that containers are given."""
+        """The handles on the store's resources that containers get."""
         given = (*self.volumes.values(), *self.network_file_systems.values(), *self.secrets)
         return [what for what in given if isinstance(what, ResourceHandle)]
 
@@ -132,7 +135,7 @@ class Options:
 
 
 def rename_older(options: Mapping[str, Any]) -> dict[str, Any]:
-    """With today's names, and a DeprecationError (a warning) for older ones."""
+    """The options under today's names. DeprecationError (a warning) for older names."""
     renamed = {_OLDER.get(key, key): value for key, value in options.items()}
     if "secret" in renamed:
         secret = renamed.pop("secret")
@@ -145,7 +148,7 @@ def rename_older(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def note_ignored(noted: Mapping[str, Any]) -> None:
-    """Say it once of each; TypeError for what nobody knows."""
+    """Log each ignored option once. TypeError for an unknown option."""
     for key, value in noted.items():
         if key not in _NOTED and not key.startswith("_experimental_"):
             raise TypeError(f"unexpected keyword argument {key!r}")
@@ -162,12 +165,12 @@ def check_secrets(secrets: Sequence[Secret] | None) -> tuple[Secret, ...]:
 
 
 def check_env(env: Mapping[str, str | None] | None) -> dict[str, str]:
-    """Without the variables that are None."""
+    """The variables, without those that are None."""
     return Secret.from_dict(env)._read() if env else {}
 
 
 def _join(kind: str, *given: Mapping[str | PurePosixPath, Any] | None) -> dict[Any, Any]:
-    """Later ones replace what others have at the same place. InvalidError."""
+    """Join mappings of mounts. Later ones replace earlier ones at the same place. InvalidError."""
     joined: dict[Any, Any] = {}
     for mapping in given:
         if mapping:
@@ -183,7 +186,7 @@ def _check_positive(name: str, number: Any) -> Any:
 
 
 def _to_seconds(auto_commit: float | bool | None) -> float | None:
-    """Between background commits: False is none, True what it is where nobody says."""
+    """Seconds between background commits: False means none, and True means the default."""
     if isinstance(auto_commit, bool):
         return AUTO_COMMIT if auto_commit else 0.0
     return auto_commit and _check_positive("auto_commit", auto_commit)

@@ -1,7 +1,7 @@
-"""``volfs.Image``: what a container has beside its volumes, in Modal's shape.
+"""``volfs.Image``: the things that a container has besides its volumes, in Modal's shape.
 
-A container here sees this machine's files, so an image has only what comes on top:
-packages for Python, variables, files, and steps that are run once.
+A container here sees this machine's files, so an image holds only additions: packages for Python,
+variables, files, and steps that are run once.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Image(DockerSteps, ImageFacts):
-    """Each method gives another image with something more; this one stays as it is."""
+    """An image. Each method returns another image with one addition, and leaves this one as it
+    is."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Image, ()  # a function may name it, and has no use for it in a container
+        return Image, ()  # a function may refer to an image, and does not need it in a container
 
     # --- where it begins -------------------------------------------------
 
@@ -49,12 +50,12 @@ class Image(DockerSteps, ImageFacts):
 
     @staticmethod
     def micromamba(python_version: str | None = None, force_build: bool = False) -> Image:
-        """This machine as well, and the Python of this program."""
+        """This machine and the Python of this program, as ``debian_slim``."""
         return Image.debian_slim(python_version)
 
     @staticmethod
     def from_scratch(force_build: bool = False) -> Image:
-        """This machine as well: no container is empty."""
+        """This machine as well, because no container is empty."""
         note("from_scratch", "not empty: containers see the files of this machine")
         return Image()
 
@@ -68,7 +69,7 @@ class Image(DockerSteps, ImageFacts):
         add_python: str | None = None,
         **given: Any,
     ) -> Image:
-        """This machine as well: nothing is fetched."""
+        """This machine as well, because nothing is fetched."""
         note(tag, "not fetched: containers see the files of this machine")
         if add_python is not None:
             note("add_python", "containers have the Python of this program")
@@ -95,7 +96,8 @@ class Image(DockerSteps, ImageFacts):
         registry_secret: Secret | None = None,
         **given: Any,
     ) -> Image:
-        """What of it comes on top of this machine. NotFoundError; InvalidError."""
+        """The instructions of a Dockerfile that have a meaning on top of this machine.
+        NotFoundError; InvalidError."""
         if add_python is not None:
             note("add_python", "containers have the Python of this program")
         file = Path(path).expanduser()
@@ -104,7 +106,8 @@ class Image(DockerSteps, ImageFacts):
 
     @staticmethod
     def from_name(name: str, **_: Any) -> Image:
-        """None has a name here: NotFoundError when a container needs it."""
+        """An image that raises NotFoundError when a container needs it, because no image has a
+        name here."""
         return Image()._with(_NamedImage(name))
 
     from_id = from_name
@@ -120,9 +123,10 @@ class Image(DockerSteps, ImageFacts):
         force_build: bool = False,
         **noted: Any,
     ) -> Image:
-        """Shell commands. What they write outside of volumes they write on this machine.
+        """Run shell commands. What they write outside of volumes, they write on this machine.
 
-        So root's are not run unless VOLFS_RUN_COMMANDS=machine allows it: ImageBuildError.
+        Therefore commands are not run as root unless VOLFS_RUN_COMMANDS=machine allows it:
+        ImageBuildError.
         """
         note_ignored(noted)
         if any(not isinstance(one, Volume) for one in (volumes or {}).values()):
@@ -149,7 +153,8 @@ class Image(DockerSteps, ImageFacts):
         kwargs: Mapping[str, Any] | None = None,
         **noted: Any,
     ) -> Image:
-        """Run a function in a container; again only if its code, arguments or volumes change."""
+        """Run a function in a container. It runs again only if its code, arguments or volumes
+        change."""
         if not callable(raw_f):
             raise InvalidError("run_function takes a function, not what app.function made of it")
         renamed = rename_older({"secrets": secrets, **noted})
@@ -167,15 +172,15 @@ class Image(DockerSteps, ImageFacts):
     # --- what containers are given ---------------------------------------
 
     def env(self, vars: Mapping[str, str]) -> Image:
-        """Variables, which a function's Secrets replace. InvalidError."""
+        """Set variables. A function's Secrets replace them. InvalidError."""
         return self._with(Variables(check_env(vars)))
 
     def workdir(self, path: str | PurePosixPath) -> Image:
-        """Where programs start."""
+        """Set the directory in which programs start."""
         return self._with(Workdir(str(path)))
 
     def shell(self, shell_commands: list[str]) -> Image:
-        """What runs the ``run_commands`` after this one. InvalidError."""
+        """Set the shell of the ``run_commands`` after this one. InvalidError."""
         return self._with(_Shell(tuple(_check_words("shell", shell_commands))))
 
     def _find_shell(self) -> tuple[str, ...]:
@@ -199,7 +204,8 @@ class Image(DockerSteps, ImageFacts):
     def add_local_file(
         self, local_path: str | Path, remote_path: str, *, copy: bool = False
     ) -> Image:
-        """A file, read-only; below ``remote_path`` if that ends with a slash. InvalidError."""
+        """Show a file, read-only, at ``remote_path``, or below it if it ends with a slash.
+        InvalidError."""
         _check_absolute("add_local_file", remote_path)
         if remote_path.endswith("/"):
             remote_path += Path(local_path).name
@@ -213,14 +219,15 @@ class Image(DockerSteps, ImageFacts):
         copy: bool = False,
         ignore: Sequence[str] | Callable[[Path], bool] = (),
     ) -> Image:
-        """A directory, read-only, without what ``ignore`` says. InvalidError."""
+        """Show a directory, read-only, without the files that match ``ignore``. InvalidError."""
         _check_absolute("add_local_dir", remote_path)
         chosen = ignore if callable(ignore) else tuple(ignore)
         place = remote_path.rstrip("/")
         return self._with(LocalPath(Path(local_path).absolute(), place, chosen, copy))
 
     def add_local_python_source(self, *modules: str, **_: Any) -> Image:
-        """Modules of this program, which containers find anyway. NotFoundError."""
+        """Do nothing, because containers find the modules of this program anyway. NotFoundError
+        for an unknown module."""
         for module in modules:
             if is_local() and importlib.util.find_spec(module) is None:
                 raise NotFoundError(f"{module}: no such module")
@@ -229,7 +236,7 @@ class Image(DockerSteps, ImageFacts):
     def pipe(
         self, func: Callable[Concatenate[Image, P], Image], *args: P.args, **kwargs: P.kwargs
     ) -> Image:
-        """What the function makes of it."""
+        """Return what the function makes of this image."""
         return func(self, *args, **kwargs)
 
     def copy_local_file(self, local_path: str | Path, remote_path: str = "./") -> Image:
@@ -243,9 +250,11 @@ class Image(DockerSteps, ImageFacts):
         return self.add_local_dir(local_path, remote_path, copy=True)
 
     def imports(self) -> AbstractContextManager[None]:
-        """A block of imports, of which only containers of this image need have the modules.
+        """A context manager for imports of modules that only containers of this image need to
+        have.
 
-        What else it raises is said there, and raised in those containers only.
+        Any other error in the block is reported in this program, and raised only in those
+        containers.
         """
         is_its_container = not is_local() and os.environ.get(IMAGE) == self.identity
         return nullcontext() if is_its_container else Imports()

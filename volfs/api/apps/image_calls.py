@@ -21,13 +21,13 @@ from volfs.errors import InvalidError
 from volfs.errors.ported import ImageBuildError
 
 RUN_COMMANDS = "VOLFS_RUN_COMMANDS"
-"""Variable with which root lets the commands of images change this machine."""
+"""The environment variable with which root lets the commands of images change this machine."""
 _MACHINE = "machine"
 
 
 @dataclass(frozen=True)
 class RunFunction(Step):
-    """Runs a function in a container that has the steps before this one."""
+    """A step that runs a function in a container that has the steps before this one."""
 
     function: Callable[..., Any]
     args: tuple[Any, ...] = ()
@@ -35,7 +35,7 @@ class RunFunction(Step):
     options: Options = field(default_factory=Options)
     force: bool = False
     check: Callable[[], object] = lambda: None
-    """What forbids it, right before it is done."""
+    """The check that runs right before the call, and may forbid it."""
 
     def describe(self) -> str:
         raw = self.function
@@ -75,7 +75,7 @@ def _get_id(handle: Any) -> str:
 
 
 def run_lines(lines: tuple[str, ...], shell: tuple[str, ...] = ("sh", "-c")) -> None:
-    """In a container: shell commands, one after the other. RemoteError for one that fails."""
+    """In a container: run shell commands, one after the other. RemoteError for one that fails."""
     for line in lines:
         status = subprocess.run([*shell, line], check=False).returncode
         if status != 0:
@@ -83,7 +83,8 @@ def run_lines(lines: tuple[str, ...], shell: tuple[str, ...] = ("sh", "-c")) -> 
 
 
 def check_may_run() -> None:
-    """Where commands are root's, which may change all of this machine. ImageBuildError."""
+    """Raise ImageBuildError if the commands would run as root, because they could change all of
+    this machine. InvalidError for a wrong variable."""
     given = os.environ.get(RUN_COMMANDS, "")
     if given not in ("", _MACHINE):
         raise InvalidError(f"{RUN_COMMANDS} is {given!r}, and can only be {_MACHINE!r}")

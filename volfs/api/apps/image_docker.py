@@ -1,4 +1,4 @@
-"""Methods of ``volfs.Image`` that speak Dockerfile."""
+"""The methods of ``volfs.Image`` that read Dockerfiles."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ from volfs.errors import InvalidError, NotFoundError
 from volfs.system.small_files import read_small_text
 
 IgnoreOption = Sequence[str] | Callable[[Path], bool] | None
-"""None: what a .dockerignore says."""
+"""The files to ignore. None: those that a .dockerignore names."""
 
 
 class DockerSteps(PackageSteps):
-    """Of a Dockerfile is done what comes on top of this machine; the rest is noted."""
+    """Steps from a Dockerfile. Instructions that have a meaning on top of this machine are done,
+    and the others are only noted."""
 
     def dockerfile_commands(
         self,
@@ -44,7 +45,8 @@ class DockerSteps(PackageSteps):
         build_args: Mapping[str, str] | None = None,
         **given: Any,
     ) -> Self:
-        """ENV, ARG, WORKDIR, COPY, ADD, and RUN of ``pip install``. InvalidError."""
+        """Follow instructions: ENV, ARG, WORKDIR, COPY, ADD, and RUN of ``pip install``.
+        InvalidError."""
         text = "\n".join(flatten(dockerfile_commands))
         context = Context(Path(context_dir or "."), dict(context_files or {}), ignore)
         return self._follow(text, "dockerfile_commands", context, build_args or {}, given)
@@ -68,14 +70,15 @@ class DockerSteps(PackageSteps):
 
 @dataclass(frozen=True)
 class Context:
-    """What COPY finds: below a directory, or files under other names."""
+    """The files that COPY can find: those below a directory, and files under other names."""
 
     directory: Path
     files: Mapping[str, str]
     ignore: IgnoreOption = None
 
     def find(self, source: str) -> list[Path]:
-        """ValueError; NotFoundError, but in a container nothing need be there."""
+        """The paths of a source. ValueError; NotFoundError. In a container the files need not
+        exist."""
         named = {name.lstrip("/"): path for name, path in self.files.items()}
         if source.lstrip("/") in named:
             return [Path(named[source.lstrip("/")]).expanduser().absolute()]
@@ -99,7 +102,7 @@ class Context:
 
 
 class _Reader:
-    """What comes of the instructions so far."""
+    """The image and the variables after the instructions so far."""
 
     def __init__(
         self,
@@ -116,7 +119,7 @@ class _Reader:
         self._workdir = PurePosixPath("/")
 
     def follow(self, instruction: Instruction) -> None:
-        """ValueError."""
+        """Follow one instruction. ValueError."""
         text = instruction.text
         if instruction.name not in ("RUN", "CMD", "ENTRYPOINT", "SHELL"):
             text = substitute(text, self._variables)
@@ -183,7 +186,7 @@ _WHY = {
 
 
 def read_dockerfile(path: Path) -> str:
-    """NotFoundError."""
+    """The text of a Dockerfile. NotFoundError."""
     try:
         return read_local(path)
     except FileNotFoundError:

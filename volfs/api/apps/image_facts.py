@@ -1,4 +1,4 @@
-"""What an Image says of itself, and what it refuses to say."""
+"""The facts that an Image gives about itself, and those that it refuses."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from volfs.api.twins import blocking
 
 
 class ImageFacts(HasDashboard):
-    """Names of Modal's dashboard, without which programs do not start."""
+    """Facts, and names of Modal's dashboard that must exist for programs to start."""
 
     @property
     def identity(self) -> str:
-        """Equal where what is built is equal."""
+        """The identity of the image. It is equal if the steps are equal."""
         raise NotImplementedError
 
     @property
     def object_id(self) -> str:
-        """Equal where the steps are equal."""
+        """An id made of the identity. It is equal if the steps are equal."""
         return f"im-{self.identity}"
 
     @property
@@ -33,10 +33,10 @@ class ImageFacts(HasDashboard):
 
     @blocking
     def publish(self, *_: Any, **__: Any) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse("Image.publish", "images are steps of a program: import the file that has them")
 
     @property
     def logs(self) -> NoReturn:
-        """UnimplementedError."""
+        """Raise UnimplementedError."""
         refuse("Image.logs", "what a step prints goes to this program's output")

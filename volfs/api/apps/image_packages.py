@@ -1,4 +1,4 @@
-"""Methods of ``volfs.Image`` that install something."""
+"""The methods of ``volfs.Image`` that install packages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def _to_given(
 
 
 class PackageSteps(ImageSteps):
-    """Each is done once, and kept for the next time by what is asked for."""
+    """Steps that install packages. Each is done once, and its result is kept under what was asked
+    for."""
 
     def pip_install(
         self,
@@ -49,7 +50,7 @@ class PackageSteps(ImageSteps):
         extra_options: str = "",
         **given: Any,
     ) -> Self:
-        """Packages for Python: by pip, with the settings that it has on this machine."""
+        """Install packages for Python by pip, with pip's settings on this machine."""
         options = to_pip_options(
             index_url=index_url,
             extra_index_url=extra_index_url,
@@ -67,7 +68,8 @@ class PackageSteps(ImageSteps):
         uv_version: str | None = None,
         **options: Any,
     ) -> Self:
-        """As ``pip_install``, and what files name: by uv, with its settings, if it is here."""
+        """Install packages, and those that files name, by uv with its settings; by pip if uv is
+        missing."""
         if uv_version is not None:
             note("uv_version=", "the uv that is here is taken")
         if isinstance(requirements, str):
@@ -84,7 +86,8 @@ class PackageSteps(ImageSteps):
     def pip_install_from_requirements(
         self, requirements_txt: str | Path, find_links: str | None = None, **options: Any
     ) -> Self:
-        """Packages that a file names: again when its text changes. FileNotFoundError."""
+        """Install the packages that a file names. They are installed again when its text changes.
+        FileNotFoundError."""
         return self._install_files([requirements_txt], (), {**options, "find_links": find_links})
 
     def _install_files(
@@ -103,7 +106,7 @@ class PackageSteps(ImageSteps):
         optional_dependencies: Sequence[str] = (),
         **options: Any,
     ) -> Self:
-        """The dependencies that a pyproject.toml names. ValueError where it names none."""
+        """Install the dependencies that a pyproject.toml names. ValueError if it names none."""
         path = Path(pyproject_toml).expanduser()
         return self.pip_install(find_dependencies(path, list(optional_dependencies)), **options)
 
@@ -118,7 +121,8 @@ class PackageSteps(ImageSteps):
         extra_options: str = "",
         **given: Any,
     ) -> Self:
-        """Of GitHub or GitLab, with the GITHUB_TOKEN or GITLAB_TOKEN of the Secrets.
+        """Install packages from GitHub or GitLab, with the GITHUB_TOKEN or GITLAB_TOKEN of the
+        Secrets.
 
         InvalidError.
         """
@@ -145,7 +149,7 @@ class PackageSteps(ImageSteps):
         uv_version: str | None = None,
         **given: Any,
     ) -> Self:
-        """What a project of uv depends on, without the project itself. InvalidError."""
+        """Install the dependencies of a uv project, without the project itself. InvalidError."""
         if uv_version is not None:
             note("uv_version=", "the uv that is here is taken")
         directory = Path(uv_project_dir).expanduser()
@@ -177,7 +181,8 @@ class PackageSteps(ImageSteps):
         old_installer: bool = False,
         **given: Any,
     ) -> Self:
-        """What a project of Poetry depends on, without the project itself. NotFoundError."""
+        """Install the dependencies of a Poetry project, without the project itself.
+        NotFoundError."""
         if poetry_version not in (None, "latest") or old_installer:
             note("poetry_version=", "the Poetry that is here is taken")
         project = Path(poetry_pyproject_toml).expanduser()

@@ -1,4 +1,4 @@
-"""What an image is: a step, after those of another image."""
+"""An image as a list of steps: one step, after those of another image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _TOO_LATE = (
 
 @dataclass(frozen=True)
 class ImageSteps:
-    """Each method gives another image with something more; this one stays as it is."""
+    """The steps of an image. Each method returns another image with one addition, and leaves this
+    one as it is."""
 
     before: Any = None
     step: Step | None = None
@@ -30,11 +31,11 @@ class ImageSteps:
         return type(self)(self, step)
 
     def _has_files(self) -> bool:
-        """Whether there are some that are not copied."""
+        """Whether a step shows files without copying them."""
         return any(isinstance(step, LocalPath) and not step.copy for step in self._iter_steps())
 
     def _iter_steps(self) -> Iterator[Step]:
-        """The last one first."""
+        """The steps, the last one first."""
         image: Any = self
         while image is not None and image.step is not None:
             yield image.step
@@ -42,12 +43,14 @@ class ImageSteps:
 
     @property
     def identity(self) -> str:
-        """The same in the program and in its containers, which make the image again."""
+        """The identity of the image. It is the same in the program and in its containers, which
+        make the image again."""
         steps = [(type(step).__name__, step.identify()) for step in self._iter_steps()]
         return make_key(*(text for step in steps for text in step))
 
     def build(self, app: object = None) -> BuiltImage:
-        """Do what was not done before, on this machine. RemoteError; what functions raise."""
+        """Do the steps that were not done before, on this machine. RemoteError; and what functions
+        raise."""
         return self._build()[0]
 
     def _build(self) -> tuple[BuiltImage, str]:

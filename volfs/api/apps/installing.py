@@ -1,4 +1,4 @@
-"""Steps of an image that install packages for Python: by pip or uv, or as a project wants."""
+"""Steps of an image that install packages for Python: by pip or uv, or for a project."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ from volfs.errors.ported import ImageBuildError
 from volfs.system.small_files import read_small_text
 
 _NOT_INHERITED = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PIP_PREFIX", "PIP_ROOT"}
-"""Variables that say where this program's packages are, or where pip is to put packages."""
+"""Variables that name the place of this program's packages, or the place where pip is to put
+packages."""
 _INTO_A_FOLDER = {"PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
-"""pip refuses to install into a folder where a user's pip.conf says the opposite of these."""
+"""Settings without which pip refuses to install into a folder, if a user's pip.conf says the
+opposite."""
 Installer = Literal["pip", "uv"]
 
 
 @dataclass(frozen=True)
 class Given:
-    """What installing is given. Values of Secrets are in no argument and in no key."""
+    """The secrets and variables for installing. Values of Secrets are in no argument and in no
+    key."""
 
     secrets: tuple[Secret, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
@@ -46,7 +49,7 @@ class Given:
 @dataclass(frozen=True)
 class Packages(Step):
     arguments: tuple[str, ...]
-    """Of pip."""
+    """The arguments of pip."""
     given: Given = field(default_factory=Given)
     requirements: str = ""
     """The text of the files that the arguments name."""
@@ -55,7 +58,8 @@ class Packages(Step):
     needed: tuple[str, ...] = ()
     """Variables that the Secrets must have."""
     by: Installer = "pip"
-    """Each has settings of its own: pip.conf and PIP_*, or uv.toml and UV_*."""
+    """The program that installs. Each has settings of its own: pip.conf and PIP_*, or uv.toml and
+    UV_*."""
 
     def describe(self) -> str:
         return repr((self.arguments, self.requirements, self.lines, sys.version))
@@ -88,7 +92,8 @@ class Packages(Step):
 
 
 def _find_installer(by: Installer) -> list[str]:
-    """The other one where the one asked for is not here. ImageBuildError without any."""
+    """The command that installs: the one that was asked for, else the other one. ImageBuildError
+    if there is none."""
     uv = find_program("uv")
     has_pip = importlib.util.find_spec("pip") is not None
     if uv is not None and (by == "uv" or not has_pip):
@@ -100,11 +105,12 @@ def _find_installer(by: Installer) -> list[str]:
 
 @dataclass(frozen=True)
 class Project(Step):
-    """What a project's file wants, in a virtual environment, without the project itself."""
+    """The dependencies of a project's file, in a virtual environment, without the project
+    itself."""
 
     tool: Literal["uv", "poetry"]
     files: tuple[tuple[str, str], ...]
-    """Name and text: the project's file, and what it has locked."""
+    """The names and texts of the project's file and of its lock file."""
     arguments: tuple[str, ...]
     given: Given = field(default_factory=Given)
 
@@ -136,7 +142,8 @@ class Project(Step):
         environment = self.given.make_environment()
         if self.tool == "uv":
             command = [program, "sync", "-q", "--project", str(project), "--python", sys.executable]
-            # Its own Python is not to be fetched: containers have that of this program.
+            # uv must not fetch a Python of its own, because containers have the Python of this
+            # program.
             environment |= {"UV_PYTHON_DOWNLOADS": "never"}
             environment |= {"UV_PROJECT_ENVIRONMENT": str(project / ".venv")}
         else:
@@ -147,13 +154,13 @@ class Project(Step):
 
 
 def find_program(name: str) -> str | None:
-    """By PATH, else beside this program's Python."""
+    """The path of a program: by PATH, else beside this program's Python."""
     beside = Path(sys.executable).with_name(name)
     return shutil.which(name) or (str(beside) if beside.exists() else None)
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """ImageBuildError with what it said."""
+    """Run a command. ImageBuildError with its output if it fails."""
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, errors="replace", check=False
     )
@@ -166,7 +173,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
 
 
 def read_local(path: Path) -> str:
-    """The text of a file of the program's. In a container it need not be there.
+    """The text of a file of the program; empty in a container if the file is missing there.
 
     FileNotFoundError.
     """
@@ -179,7 +186,7 @@ def read_local(path: Path) -> str:
 
 
 def read_project(path: Path) -> dict[str, Any]:
-    """InvalidError for what is no TOML; FileNotFoundError."""
+    """The contents of a TOML file. InvalidError if it is no TOML; FileNotFoundError."""
     try:
         return tomllib.loads(read_local(path))
     except tomllib.TOMLDecodeError as error:
@@ -187,7 +194,8 @@ def read_project(path: Path) -> dict[str, Any]:
 
 
 def find_dependencies(path: Path, groups: Sequence[str]) -> list[str]:
-    """Of ``[project]``, and of these groups of optional ones. ValueError; InvalidError."""
+    """The dependencies of ``[project]``, with those of these optional groups. ValueError;
+    InvalidError."""
     project = read_project(path).get("project", {})
     if "dependencies" not in project:
         if not is_local():

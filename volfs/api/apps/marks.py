@@ -1,6 +1,6 @@
 """Marks in a class or on a function: ``enter exit method parameter concurrent batched``.
 
-Containers import this to make the class again, so it imports little.
+Containers import this module to make the class again, so it imports little.
 """
 
 from __future__ import annotations
@@ -26,16 +26,18 @@ BATCHING = "__volfs_batching__"
 _OPTION_MARKS = {"lanes": LANES, "batching": BATCHING}
 MAX_BATCH_SIZE, MAX_WAIT_MS = 1000, 600_000
 REFUSAL = "__volfs_refusal__"
-"""Attribute of what only has marks so far: why calls cannot reach it."""
+"""The attribute of a function that has only marks so far. It says why calls cannot reach the
+function."""
 
 
 def enter(*, snap: bool = False) -> Callable[[F], F]:
-    """Run it once in each container, before the first call."""
+    """Run the method once in each container, before the first call."""
     return lambda function: _mark(function, ENTER, "enter")
 
 
 def exit() -> Callable[[F], F]:
-    """Run it once in each container, after the last call; then its volumes are committed."""
+    """Run the method once in each container, after the last call. The container's volumes are
+    committed after it."""
     return lambda function: _mark(function, EXIT, "exit")
 
 
@@ -47,7 +49,7 @@ def _mark(function: F, mark: str, name: str) -> F:
 
 
 class Method:
-    """A method that can be called from outside its container. In the class it is an attribute."""
+    """A method that can be called from outside its container. It is an attribute of the class."""
 
     def __init__(self, raw: Callable[..., Any], is_generator: bool) -> None:
         self.raw = raw
@@ -63,7 +65,7 @@ class Method:
 
 
 def method(*, is_generator: bool | None = None) -> Callable[[Callable[..., Any]], Any]:
-    """Let it be called in the class's containers."""
+    """Let the method be called in the class's containers."""
 
     def mark(raw: Callable[..., Any]) -> Method:
         import inspect
@@ -79,7 +81,7 @@ def method(*, is_generator: bool | None = None) -> Callable[[Callable[..., Any]]
 def concurrent(
     *, max_inputs: int | None = None, target_inputs: int | None = None
 ) -> Callable[[Any], Any]:
-    """Let one container run so many calls at once, in threads. InvalidError; TypeError."""
+    """Let one container run several calls at once, in threads. InvalidError; TypeError."""
     if max_inputs is None and target_inputs is None:
         raise TypeError("@concurrent() needs max_inputs=")
     lanes = check_lanes(max_inputs or target_inputs or 0, target_inputs)
@@ -92,7 +94,8 @@ def concurrent(
 
 
 def check_lanes(max_inputs: int, target_inputs: int | None) -> int:
-    """InvalidError. ``target_inputs`` is for machines of which there are many."""
+    """The number of calls that a container runs at once. InvalidError. ``target_inputs`` is only
+    checked, because it has a meaning only on many machines."""
     if max_inputs < 1:
         raise InvalidError("max_inputs must be positive")
     if target_inputs is not None and not 1 <= target_inputs <= max_inputs:
@@ -101,7 +104,7 @@ def check_lanes(max_inputs: int, target_inputs: int | None) -> int:
 
 
 def batched(*, max_batch_size: int, wait_ms: int) -> Callable[[F], F]:
-    """Have calls that come within ``wait_ms`` answered together, by one call with lists.
+    """Let one call with lists answer all calls that come within ``wait_ms``.
 
     InvalidError.
     """
@@ -117,13 +120,13 @@ def batched(*, max_batch_size: int, wait_ms: int) -> Callable[[F], F]:
 
 
 def find_refusal(function: object) -> str | None:
-    """Why calls cannot reach a function or method; None where they can."""
+    """The reason why calls cannot reach a function or method; None if they can."""
     found: str | None = getattr(getattr(function, "raw", function), REFUSAL, None)
     return found
 
 
 def make_methods(cls: type) -> None:
-    """Functions of a class that have a mark but no ``method()`` are methods as well."""
+    """Make methods of the functions of a class that have a mark but no ``method()``."""
     for name, found in iter_attributes(cls):
         if isinstance(found, FunctionType) and (
             hasattr(found, BATCHING) or hasattr(found, REFUSAL)
@@ -132,7 +135,7 @@ def make_methods(cls: type) -> None:
 
 
 def make_batching(max_batch_size: int, wait_ms: int) -> Batching:
-    """InvalidError."""
+    """The limits of a batch. InvalidError."""
     for name, number, least, most in (
         ("max_batch_size", max_batch_size, 1, MAX_BATCH_SIZE),
         ("wait_ms", wait_ms, 0, MAX_WAIT_MS),
@@ -143,7 +146,7 @@ def make_batching(max_batch_size: int, wait_ms: int) -> Batching:
 
 
 def get_marks(what: Any) -> dict[str, Any]:
-    """The options that marks of a function or class say."""
+    """The options that the marks of a function or class set."""
     found = {name: getattr(what, mark, None) for name, mark in _OPTION_MARKS.items()}
     return {name: value for name, value in found.items() if value is not None}
 
@@ -153,7 +156,8 @@ _TYPES = (str, int, bool, bytes)
 
 
 class Parameter:
-    """Of a class: given when an instance is made, the same for all its containers."""
+    """A parameter of a class. It is given when an instance is made, and is the same for all its
+    containers."""
 
     def __init__(self, default: Any, init: bool) -> None:
         self.default = default
@@ -165,7 +169,7 @@ class Parameter:
 
 
 def parameter(*, default: Any = _MISSING, init: bool = True) -> Any:
-    """A parameter of the class, of type str, int, bool or bytes, by its annotation."""
+    """Declare a parameter of the class, of type str, int, bool or bytes, by its annotation."""
     return Parameter(default, init)
 
 

@@ -1,4 +1,4 @@
-"""What a program is told, once, of names that do less here than on Modal."""
+"""The notes that a program gets, once each, about names that do less here than on Modal."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _noted: set[str] = set()
 
 
 def note(what: str, why: str) -> None:
-    """Log it, once in a program and not again in its containers."""
+    """Log a note, once in a program, and not again in its containers."""
     if what not in _noted and is_local():
         _noted.add(what)
         log.warning("%s: %s", what, why)
 
 
 def take_as_noted(what: str) -> None:
-    """In a program that does what the note would only promise."""
+    """Suppress a note, in a program that does what the note says is not done."""
     _noted.add(what)
 
 
 def refuse(what: str, why: str) -> NoReturn:
-    """The answer to the use of what was only accepted. UnimplementedError."""
+    """Raise UnimplementedError, when something that was only accepted is used."""
     raise UnimplementedError(f"{what}: {why}")

@@ -1,4 +1,4 @@
-"""Modal's types of what is observed: states, counts, bills. volfs gives few of them."""
+"""Modal's types for observed values: states, counts, bills. volfs gives few of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class AppState(enum.StrEnum):
 
 
 class FileType(enum.StrEnum):
-    """In a Sandbox."""
+    """The type of a file in a Sandbox."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -28,7 +28,7 @@ class FileType(enum.StrEnum):
 
 
 class FileWatchEventType(enum.StrEnum):
-    """In a Sandbox."""
+    """The type of a change to a file in a Sandbox."""
 
     Unknown = "Unknown"
     Access = "Access"
@@ -38,7 +38,7 @@ class FileWatchEventType(enum.StrEnum):
 
 
 class InputStatus(enum.IntEnum):
-    """Of a call."""
+    """The status of a call."""
 
     PENDING = 0
     SUCCESS = 1
@@ -67,7 +67,7 @@ class InputInfo:
 
 @dataclass(frozen=True)
 class FunctionAutoscalerSettings:
-    """What ``update_autoscaler`` takes."""
+    """The settings that ``update_autoscaler`` takes."""
 
     min_containers: int | None
     max_containers: int | None
@@ -77,7 +77,8 @@ class FunctionAutoscalerSettings:
 
 @dataclass(frozen=True)
 class FunctionCurrentStats:
-    """Calls that wait, containers, calls that run, and calls more that these would take."""
+    """The numbers of waiting calls, of containers, of running calls, and of further calls that
+    these containers would take."""
 
     backlog: int
     num_total_runners: int
@@ -86,7 +87,7 @@ class FunctionCurrentStats:
 
 
 class VolumeCreateOptions(TypedDict, total=False):
-    """For ``create_options=``."""
+    """Options for ``create_options=``."""
 
     experimental_options: dict[str, Any]
 
@@ -103,18 +104,19 @@ UNOBSERVED = (
     *("WorkspaceBillingReportItem", "WorkspaceBillingSummary", "WorkspaceMemberInfo"),
     "WorkspaceSettings",
 )
-"""Types of values that volfs never gives: they can be named, in annotations say."""
+"""The types of values that volfs never gives. They exist so that programs can name them, for
+example in annotations."""
 
 
 class Unobserved(StandIn, why=_WHY):
-    """Stands for each of ``UNOBSERVED``, under its name."""
+    """The base of the stand-ins for ``UNOBSERVED``, which have the names there."""
 
 
 _made: dict[str, Any] = {}
 
 
 def __getattr__(name: str) -> Any:
-    """One of ``UNOBSERVED``."""
+    """The stand-in for one of ``UNOBSERVED``."""
     if name not in UNOBSERVED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     kind: Any = type(Unobserved)

@@ -1,6 +1,6 @@
 """Names that older versions of Modal had, and that programs still use. Each warns.
 
-They do what their successors do, or are noted.
+They do the same as their successors, or are only noted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Stub(App):
         setattr(self, name, what)
 
     def __getitem__(self, name: str) -> Any:
-        """KeyError."""
+        """The attribute of this name. KeyError."""
         try:
             return getattr(self, name)
         except AttributeError:
@@ -43,12 +43,12 @@ class Stub(App):
 
 
 def create_package_mounts(module_names: Sequence[str]) -> list[Mount]:
-    """A Mount for each."""
+    """A Mount for each module."""
     return [Mount.from_local_python_packages(name) for name in module_names]
 
 
 def build(force: bool = False, timeout: float = 86400) -> Callable[[F], F]:
-    """Of a method that ran when the image was built: here nothing runs it but ``enter``."""
+    """Mark a method that Modal ran when the image was built. Here only ``enter`` runs it."""
     _warn("@build", "@enter, or Image.run_function")
     note("@build", "accepted: nothing runs at build time; call it, or use Image.run_function")
     return lambda function: function
@@ -56,7 +56,8 @@ def build(force: bool = False, timeout: float = 86400) -> Callable[[F], F]:
 
 @dataclass(frozen=True)
 class Mount:
-    """Files of this machine, for ``mounts=``: containers see this machine's files anyway."""
+    """Files of this machine, for ``mounts=``. Nothing is mounted, because containers see this
+    machine's files anyway."""
 
     local_path: Path | None = None
     remote_path: str | None = None

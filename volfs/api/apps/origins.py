@@ -1,7 +1,7 @@
 """Functions and classes that a container finds by importing the program's file.
 
-An application of a web framework refers to much that has no pickle, so an endpoint is
-not sent by value, but by the name that it has in its module.
+An application of a web framework refers to many things that cannot be pickled. So an endpoint is
+not sent by value, but by its name in its module.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from volfs.errors import DeserializationError
 
 @dataclass(frozen=True)
 class Origin:
-    """A module and a name in it. ``path``: its file, where it has no name to be imported by."""
+    """A module, and a name in it. ``path`` is the module's file, if the module cannot be imported
+    by name."""
 
     module: str
     path: str | None
@@ -28,7 +29,7 @@ class Origin:
 
 
 class _Imported:
-    """Pickles as the service that the container makes for itself."""
+    """An object whose pickle makes the container load the service by import."""
 
     def __init__(self, origin: Origin, parameters: bytes | None) -> None:
         self._given = origin, parameters
@@ -42,7 +43,8 @@ def dump_imported(origin: Origin, parameters: bytes | None, what: str) -> bytes:
 
 
 def load_service(origin: Origin, parameters: bytes | None) -> Service:
-    """In a container. What the module raises; DeserializationError."""
+    """In a container: import the module and make the service. Raises what the module raises, and
+    DeserializationError."""
     try:
         target = getattr(_import(origin), origin.attribute)._target
     except AttributeError:
@@ -61,7 +63,8 @@ def _import(origin: Origin) -> ModuleType:
 
 
 def import_path(name: str, path: str) -> ModuleType:
-    """The module of a Python file, whose functions travel whole. ImportError; what it raises."""
+    """Import a Python file as a module. Its functions are pickled whole. ImportError; and what the
+    file raises."""
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")

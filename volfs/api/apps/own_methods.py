@@ -14,7 +14,7 @@ from volfs.containers.services import SELF
 
 
 class _OwnService:
-    """The instance that a method was found on."""
+    """A service that runs a method on the instance on which it was found."""
 
     def __init__(self, instance: Any, raw: Callable[..., Any]) -> None:
         self._instance = instance
@@ -37,14 +37,14 @@ class _OwnTarget(DistantTarget):
 
 
 class OwnMethod(Function[..., Any]):
-    """A method as the instance itself sees it: called, it runs here."""
+    """A method as the instance itself sees it. Calling it runs it in this process."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.local(*args, **kwargs)
 
 
 def bind_own_method(instance: Any, raw: Callable[..., Any], is_generator: bool) -> Any:
-    """Of an instance in a container an ``OwnMethod``, else the plain bound method."""
+    """A method of an instance: an ``OwnMethod`` in a container, else the plain bound method."""
     reference = getattr(instance, SELF, None)
     if reference is None:
         return raw.__get__(instance)

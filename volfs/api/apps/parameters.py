@@ -1,6 +1,7 @@
 """Parameters of functions as options of the command line, by their annotations and defaults.
 
-What the command line does not say is not given to the function: it has its own defaults.
+A parameter that the command line leaves out is not passed, so that the function's own default
+applies.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _COLLECTIONS: dict[Any, Callable[[Iterable[Any]], Any]] = {
 
 
 class _NamedValue(click.ParamType[Any]):
-    """One of some values, each of which has a name."""
+    """The type of an option with a fixed set of values, each of which has a name."""
 
     name = "choice"
 
@@ -49,7 +50,7 @@ class _NamedValue(click.ParamType[Any]):
 
 
 class _FirstOf(click.ParamType[Any]):
-    """What the first of some types makes of a word that can make something of it."""
+    """A type that tries several types in order, and takes the first that accepts the word."""
 
     def __init__(self, kinds: list[click.ParamType[Any]]) -> None:
         self._kinds = kinds
@@ -65,7 +66,7 @@ class _FirstOf(click.ParamType[Any]):
 
 
 def _by(make: Callable[[str], Any], name: str) -> click.ParamType[Any]:
-    """What ``make`` makes of a word, or raises ValueError."""
+    """A type that calls ``make`` with a word. ``make`` raises ValueError for a wrong word."""
     kind = click.types.FuncParamType(make)
     kind.name = name
     return kind
@@ -90,7 +91,8 @@ _TYPES: dict[Any, click.ParamType[Any]] = {
 
 
 class _Kind(NamedTuple):
-    """How a parameter is said: words of a type, so many, and what they become."""
+    """The form of a parameter on the command line: the type of a word, whether it is a flag, and
+    how several words become one value."""
 
     type: click.ParamType[Any]
     is_flag: bool = False
@@ -101,14 +103,14 @@ class _Kind(NamedTuple):
 
 
 def read_parameters(raw: Callable[..., Any], *, skip: int = 0) -> Parameters:
-    """A function's, but for the first ``skip``, which others give: ``self``. UsageError."""
+    """The parameters of a function, without the first ``skip``, such as ``self``. UsageError."""
     hints = _get_hints(raw)
     given = list(inspect.signature(raw).parameters.values())[skip:]
     return Parameters([one.replace(annotation=hints.get(one.name, _EMPTY)) for one in given])
 
 
 class Parameters:
-    """What the command line is to give. UsageError for what it cannot."""
+    """The parameters that the command line gives. UsageError for one that it cannot give."""
 
     def __init__(self, given: list[inspect.Parameter]) -> None:
         self._given = [one for one in given if one.kind is not one.VAR_KEYWORD]
@@ -125,7 +127,7 @@ class Parameters:
         return options
 
     def take(self, context: click.Context) -> Arguments:
-        """What the command line gave, as the function's arguments."""
+        """The values from the command line, as the function's arguments."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         for one in self._given:
@@ -143,7 +145,8 @@ class Parameters:
         return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
     def _is_before_rest(self, one: inspect.Parameter) -> bool:
-        """Whether it has to be given, since all that follows is by its place, too."""
+        """Whether the value must be passed by position, because later values are passed by
+        position."""
         has_place = one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
         return has_place and (self.rest is not None or self._is_before_said(one))
 
@@ -162,10 +165,10 @@ class Parameters:
 
 
 def _get_hints(raw: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations; of those that only checkers understand, none."""
+    """The annotations, without those that only type checkers understand."""
     try:
         return typing.get_type_hints(raw)
-    except Exception:  # noqa: BLE001 - annotations may name what is only there for checkers
+    except Exception:  # noqa: BLE001 - annotations may name things that exist only for type checkers
         return {
             name: hint
             for name, annotation in getattr(raw, "__annotations__", {}).items()
@@ -209,7 +212,7 @@ def _show(default: Any) -> str:
 
 
 def _find_kind(parameter: inspect.Parameter) -> _Kind:
-    """By its annotation, else by its default. UsageError."""
+    """The form of a parameter, by its annotation, else by its default. UsageError."""
     annotation = parameter.annotation
     if annotation is _EMPTY or annotation is Any:
         annotation = _guess(parameter.default)
@@ -223,7 +226,7 @@ def _find_kind(parameter: inspect.Parameter) -> _Kind:
 
 
 def _guess(default: Any) -> Any:
-    """The type of a parameter that only has a default."""
+    """The type of a parameter that has only a default."""
     if isinstance(default, list | tuple | set | frozenset):
         items = {type(item) for item in default}
         return type(default)[items.pop() if len(items) == 1 else str, ...]  # type: ignore[index]
@@ -248,7 +251,7 @@ def _to_kind(annotation: Any) -> _Kind | None:
 
 
 def _to_type(annotation: Any) -> click.ParamType[Any] | None:
-    """Of one word."""
+    """The type of one word with this annotation; None if it has no form on the command line."""
     if typing.get_origin(annotation) is typing.Literal:
         return _NamedValue({str(value): value for value in typing.get_args(annotation)})
     if _is_union(annotation):
@@ -262,7 +265,9 @@ def _to_type(annotation: Any) -> click.ParamType[Any] | None:
 
 
 def _strip(annotation: Any) -> Any:
-    """``int | None`` is ``int``, and so is a NewType of it, and ``Annotated[int, …]``."""
+    """Simplify an annotation: ``int
+    None`` becomes ``int``, and so does a NewType of it, and ``Annotated[int, …]``.
+    """
     while hasattr(annotation, "__supertype__"):
         annotation = annotation.__supertype__
     if typing.get_origin(annotation) is typing.Annotated:

@@ -1,4 +1,4 @@
-"""``volfs.FilePatternMatcher``: which paths the patterns of a .dockerignore fit."""
+"""``volfs.FilePatternMatcher``: the paths that patterns of a .dockerignore match."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from volfs.system.small_files import read_small_text
 
 
 class PathPredicate(ABC):
-    """Called with a path it says whether that fits; ``~`` turns the answer round."""
+    """A condition on paths, called with a path. ``~`` inverts it."""
 
     @abstractmethod
     def __call__(self, path: Path) -> bool: ...
 
     @abstractmethod
     def can_prune_directories(self) -> bool:
-        """Whether nothing below a directory that fits can be one that does not fit."""
+        """Whether everything below a directory that matches must match, too."""
 
     def __invert__(self) -> PathPredicate:
         return _Inverted(self)
@@ -46,25 +46,27 @@ class _Inverted(PathPredicate):
 
 @dataclass(frozen=True)
 class Pattern:
-    """One line: it fits a whole path, or the path of a directory above it."""
+    """One line of patterns. It matches a whole path, or the path of a directory above it."""
 
     expression: re.Pattern[str]
     takes_back: bool
-    """It began with ``!``: what it fits does not fit after all."""
+    """Whether the line began with ``!``: a path that it matches is taken out again."""
 
 
 class FilePatternMatcher(PathPredicate):
-    """The last pattern that fits a path or a directory above it counts."""
+    """A matcher for a list of patterns. The last pattern that matches a path, or a directory above
+    it, decides."""
 
     def __init__(self, *pattern: str) -> None:
-        """ValueError for ``!`` alone."""
+        """ValueError for a pattern that is only ``!``."""
         self._given: Sequence[str] | None = pattern
         self._file: str | Path | None = None
-        self.patterns  # noqa: B018 - wrong ones are told at once
+        self.patterns  # noqa: B018 - wrong patterns are reported at once
 
     @classmethod
     def from_file(cls, file_path: str | Path) -> FilePatternMatcher:
-        """A pattern in each line. The file is read at the first use. FileNotFoundError."""
+        """A matcher for the patterns in a file, one in each line. The file is read at the first
+        use. FileNotFoundError."""
         made = cls()
         made._file = file_path
         del made.patterns
@@ -91,12 +93,13 @@ class FilePatternMatcher(PathPredicate):
 
 
 def parse_patterns(lines: Sequence[str]) -> list[Pattern]:
-    """ValueError."""
+    """The patterns of the lines, without empty ones. ValueError."""
     return [_parse(line) for line in map(str.strip, lines) if line.strip("/")]
 
 
 def fits(patterns: Sequence[Pattern], path: Path) -> bool:
-    """Whether the last pattern that fits the path, or a directory above it, is no ``!``."""
+    """Whether a path matches: the last pattern that matches the path, or a directory above it, is
+    no ``!``."""
     place = os.path.normpath(path)
     if place == ".":
         return False

@@ -1,4 +1,4 @@
-"""Names of processors, as older programs of Modal's say them: ``gpu=modal.gpu.A100(count=2)``."""
+"""The names of processors in older programs for Modal: ``gpu=modal.gpu.A100(count=2)``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class GPU:
-    """A kind and how many. ``gpu=`` is noted, and ignored."""
+    """A kind of processor, and a number of them. ``gpu=`` is noted, and ignored."""
 
     count: int = 1
     size: str | None = None

@@ -1,4 +1,5 @@
-"""What containers may ask of endpoints: a request's next message, and where one is served."""
+"""The questions that containers may ask about endpoints: the next message of a request, and the
+address of an endpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ _addresses: dict[tuple[str | None, str, str], str] = {}
 
 @contextmanager
 def open_request(call_id: str, receive: Callable[[], bytes]) -> Iterator[None]:
-    """A block in which the container that answers it can ask for its messages."""
+    """For the block, let the container that answers the request ask for its messages."""
     _open[call_id] = receive
     try:
         yield
@@ -24,13 +25,15 @@ def open_request(call_id: str, receive: Callable[[], bytes]) -> Iterator[None]:
 
 
 def receive(call_id: str) -> bytes:
-    """The next message of a request; when it is over, that its client has gone."""
+    """The next message of a request. If the request is over, the message that its client has
+    gone."""
     found = _open.get(call_id)
     return _GONE if found is None else found()
 
 
 def set_address(reference: TargetReference, method: str, url: str | None) -> None:
-    """Where an endpoint is served from now on; None: no more."""
+    """Set the address at which an endpoint is served from now on. None: it is not served any
+    more."""
     key = reference.app, reference.tag, method
     if url is None:
         _addresses.pop(key, None)
@@ -39,5 +42,6 @@ def set_address(reference: TargetReference, method: str, url: str | None) -> Non
 
 
 def find_address(reference: TargetReference, method: str) -> str | None:
-    """By name: a module that a container imported has ids of its own."""
+    """The address of an endpoint, by its name, because a module that a container imported has
+    other ids."""
     return _addresses.get((reference.app, reference.tag, method))

@@ -1,4 +1,4 @@
-"""``volfs.runner``: what runs apps."""
+"""``volfs.runner``: functions that run apps."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from volfs.api.apps.standins import Refusal
 
 
 def run_app(app: App, **options: Any) -> AbstractContextManager[App]:
-    """``app.run()``."""
+    """As ``app.run()``."""
     return app.run(**options)
 
 
 def deploy_app(app: App, name: str | None = None, **options: Any) -> App:
-    """``app.deploy()``."""
+    """As ``app.deploy()``."""
     return app.deploy(name=name, **options)
 
 

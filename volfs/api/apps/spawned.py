@@ -1,4 +1,5 @@
-"""Answers of spawned calls, by id: those under way, those that somebody holds, and the newest."""
+"""The answers of spawned calls, by id: those of running calls, those that a caller holds, and the
+newest."""
 
 from __future__ import annotations
 
@@ -13,9 +14,10 @@ KEPT_BYTES = 256 << 20
 
 
 class Spawned:
-    """Results that nobody holds are dropped, the oldest first, beyond ``calls`` or ``size`` bytes.
+    """The spawned calls of a program. Beyond ``calls`` results or ``size`` bytes, the oldest
+    results that no caller holds are dropped.
 
-    Who has spawned a call may only have kept its id. Threads may share it.
+    Results are kept because a caller may have kept only the id of a call. Threads may share it.
     """
 
     def __init__(self, calls: int = KEPT_CALLS, size: int = KEPT_BYTES) -> None:
@@ -27,7 +29,7 @@ class Spawned:
         self._bytes = 0
 
     def add(self, call_id: str, answer: Answer) -> None:
-        """What runs it holds it until it is done."""
+        """Make a call known. The code that runs the call holds the answer until it is done."""
         self._known[call_id] = answer
         answer.when_done(lambda: self._keep(call_id, answer))
 
@@ -35,7 +37,7 @@ class Spawned:
         return self._known.get(call_id)
 
     def _keep(self, call_id: str, answer: Answer) -> None:
-        dropped = []  # let go of without the lock: that may run anything
+        dropped = []  # released outside the lock, because the release may run any code
         with self._lock:
             self._kept[call_id] = answer, answer.size
             self._bytes += answer.size

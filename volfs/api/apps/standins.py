@@ -1,8 +1,8 @@
-"""Names of what Modal has and one machine has not: Sandbox, Proxy, Workspace, …
+"""Names of things that Modal has and one machine does not: Sandbox, Proxy, Workspace, …
 
-They may be imported, named in annotations and passed on. Handles that Modal makes
-without asking anybody (``Proxy.from_name``) are made here as well. What would have to
-do something is an UnimplementedError that says why, and what to use instead.
+They may be imported, named in annotations and passed on. Handles that Modal makes without asking a
+server (``Proxy.from_name``) are made here as well. Anything that would have to act raises
+UnimplementedError, which gives the reason and says what to use instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from volfs.api.apps.notes import note, refuse
 
 
 class Refusal:
-    """Stands for a method or function: called, also as ``aio``, it says why it does not work."""
+    """A stand-in for a method or function. Calling it, also as ``aio``, raises UnimplementedError
+    with the reason."""
 
     def __init__(self, name: str, why: str) -> None:
         self.__name__ = name
@@ -28,7 +29,7 @@ class Refusal:
     aio = __call__
 
     def __getattr__(self, name: str) -> Refusal:
-        """Of what stands for an object: one of its methods."""
+        """A method of the object that this stands for."""
         if name.startswith("_"):
             raise AttributeError(name)
         return Refusal(f"{self.__name__}.{name}", self._why)
@@ -38,12 +39,13 @@ class Refusal:
 
 
 class StandInType(type):
-    """Its classes have a ``why``, and the public names that Modal's have."""
+    """The type of stand-in classes. Each has a reason ``why``, and the public names of Modal's
+    class."""
 
     why: str
     methods: frozenset[str]
     lazy: frozenset[str]
-    """Of these, what gives a handle and does nothing."""
+    """The names of those methods that only give a handle, and do nothing else."""
 
     def __new__(
         cls,
@@ -91,7 +93,7 @@ class StandIn(metaclass=StandInType):
 
 
 class Lazy:
-    """A constructor that gives a handle without asking whether there is such a thing."""
+    """A constructor that gives a handle without asking whether the object exists."""
 
     def __init__(self, kind: StandInType, name: str) -> None:
         self._kind = kind
@@ -122,7 +124,7 @@ class Sandbox(
     "stderr stdin stdout terminate tunnels unmount_image wait wait_until_ready open ls mkdir rm "
     "watch",
 ):
-    """A container that a program makes and gives commands."""
+    """A container that a program makes, and in which it runs commands."""
 
 
 class SandboxSnapshot(StandIn, why=_NO_SANDBOXES, methods=_HANDLE + "from_id", lazy="from_id"):
@@ -135,7 +137,7 @@ class Proxy(
     methods=_HANDLE + "from_name",
     lazy="from_name",
 ):
-    """An address from which containers call others. ``proxy=`` is noted, and ignored."""
+    """An address from which containers make requests. ``proxy=`` is noted, and ignored."""
 
 
 class Cluster(
@@ -153,7 +155,7 @@ class Workspace(
     + "billing from_context member_tokens members name proxy_tokens service_users settings",
     lazy="from_context",
 ):
-    """Whose account a program works in."""
+    """The account in which a program works."""
 
 
 class Server(
@@ -168,7 +170,7 @@ class Server(
 
 @dataclass(frozen=True)
 class Probe:
-    """How a Sandbox is asked whether it is ready."""
+    """The check by which Modal knows that a Sandbox is ready."""
 
     tcp_port: int | None = None
     exec_argv: tuple[str, ...] | None = None
@@ -185,7 +187,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class SchedulerPlacement:
-    """Where a container would run."""
+    """The place at which a container would run."""
 
     region: str | Sequence[str] | None = None
     zone: str | None = None
@@ -194,7 +196,7 @@ class SchedulerPlacement:
 
 
 class StreamType(enum.IntEnum):
-    """Where a Sandbox's output goes."""
+    """The destination of a Sandbox's output."""
 
     DEVNULL = -3
     PIPE = -1
@@ -217,11 +219,11 @@ class SidecarManager(StandIn, why=_NO_SANDBOXES):
 
 
 class StreamReader(StandIn, why=_NO_SANDBOXES):
-    """Output of a Sandbox."""
+    """The output of a Sandbox."""
 
 
 class StreamWriter(StandIn, why=_NO_SANDBOXES):
-    """Input of a Sandbox."""
+    """The input of a Sandbox."""
 
 
 interact: Any = Refusal("interact", "containers have no terminal: call the function with local()")

@@ -1,4 +1,5 @@
-"""From a function's options to the container that runs it. What they name is looked up here."""
+"""Starting a container from a function's options. The things that the options name are looked up
+here."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ from volfs.store.location import ENVIRONMENT_VARIABLES
 
 
 def start_container(name: str, options: Options, service: bytes) -> Running:
-    """What its mounts, secrets and image raise; CallFailedError."""
-    # First of all: it loads while we look things up.
+    """Start a container. Raises what its mounts, secrets and image raise, and CallFailedError."""
+    # The launcher comes first, because it loads its modules while we look things up.
     launcher = share_launcher() if options.has_mounts else None
     image = (options.image or BuiltImage()).build()
     volumes = _check(VOLUME, options.volumes)
@@ -67,7 +68,7 @@ def _check(kind: str, mapping: object) -> Pairs:
 
 
 def _find_store(mounted: Pairs) -> str:
-    """The one that all of them are in."""
+    """The store that all mounts are in."""
     stores = {_to_absolute(handle.client.url) for _, handle in mounted}
     if len(stores) > 1:
         raise InvalidError(f"a container's volumes must be in one store, not in {sorted(stores)}")
@@ -90,7 +91,8 @@ def _make_mount(path: str, handle: ResourceHandle) -> VolumeMount:
 
 
 def _make_environment(options: Options, image: BuiltImage, store: str) -> dict[str, str]:
-    """Later ones win: the image's, the secrets', the function's own."""
+    """The variables of a container. Later ones win: those of the image, of the secrets, of the
+    function."""
     environment = {
         "VOLFS_STORE": store,
         IMAGE: options.image.identity if options.image else "",
@@ -107,7 +109,7 @@ def _make_environment(options: Options, image: BuiltImage, store: str) -> dict[s
 
 
 def _make_modals() -> dict[str, str]:
-    """Variables that Modal's containers have. Places and processors are this machine's."""
+    """The variables that Modal's containers have. Places and processors are this machine's."""
     return {
         "MODAL_IS_REMOTE": "1",
         "MODAL_TASK_ID": make_id("ta"),
@@ -117,5 +119,5 @@ def _make_modals() -> dict[str, str]:
 
 
 def _get_import_paths() -> list[str]:
-    """Where this program finds its modules."""
+    """The paths on which this program finds its modules."""
     return [str(Path(path).absolute()) for path in sys.path if Path(path).exists()]

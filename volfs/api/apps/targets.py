@@ -1,7 +1,7 @@
-"""Who runs a call: in the program of the app its own pools, in a container that program.
+"""The targets of calls. In the program of the app, a call goes to the app's own pools; in a
+container, it goes to that program.
 
-Functions and classes are known here by id and by name, so that calls which come
-back from containers find them.
+Functions and classes are known here by id and by name, so that calls from containers find them.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
 
 
 def make_map_id(count: int) -> str:
-    """For a call of several inputs: how many is part of it."""
+    """A new id for a call of several inputs, which contains their number."""
     return f"{make_id('fc')}.{count}"
 
 
 def iter_input_ids(call_id: str) -> Iterator[str]:
-    """The ids of its inputs: of most calls their own."""
+    """The ids of a call's inputs. Most calls have one input, whose id is that of the call."""
     count = call_id.partition(".")[2]
     if count.isdigit():
         yield from (f"{call_id}:{index}" for index in range(int(count)))
@@ -62,75 +62,78 @@ def iter_input_ids(call_id: str) -> Iterator[str]:
 
 
 class Target(ABC):
-    """What calls go to: a function, or an instance of a class."""
+    """The target of calls: a function, or an instance of a class."""
 
     reference: TargetReference
 
     @property
     def has_mounts(self) -> bool:
-        """Whether its containers have volumes, as far as this process knows."""
+        """Whether the target's containers have volumes, as far as this process knows."""
         return False
 
     def list_handles(self) -> list[ResourceHandle]:
-        """What its containers are given of the store, as far as this process knows."""
+        """The handles on the store's resources that the target's containers get, as far as this
+        process knows."""
         return []
 
     def get_batching(self, method: str) -> Batching | None:
-        """How calls of a batched function or method are gathered; None for any other."""
+        """The limits for batches of a batched function or method; None for any other."""
         return None
 
     @abstractmethod
     def get_pool(self) -> Pool:
-        """Its containers. ExecutionError where it is only known by name."""
+        """The containers of the target. ExecutionError if only its name is known here."""
 
     def get_server_pool(self, method: str) -> Pool:
-        """A container for a ``web_server``, which lives as long as one call to it."""
+        """A pool with one container for a ``web_server``, which lives as long as one call to
+        it."""
         raise ExecutionError(f"{self.reference.tag} has no containers of its own")
 
     @abstractmethod
     def dump_service(self) -> bytes:
-        """SerializationError."""
+        """The pickled service, for a container. SerializationError."""
 
     @abstractmethod
     def get_local_service(self) -> Service:
-        """To run it in this process, started."""
+        """The service, started, to run calls in this process."""
 
     @property
     def home(self) -> Any:
-        """The App that it belongs to. ExecutionError where it is only known by name."""
+        """The App that the target belongs to. ExecutionError if only its name is known here."""
         raise ExecutionError(f"{self.reference.tag}: its App is in the program that defines it")
 
     @property
     def handle(self) -> Any:
-        """The Function or Cls that stands for it, where it is defined."""
+        """The Function or Cls of the target. Only the process that defines it has one."""
         raise InvalidError(f"{self.reference.tag} has no name")
 
     def get_instance(self, parameters: bytes) -> Target:
         raise ExecutionError(f"{self.reference.tag} is not a class")
 
     def find_refusal(self, method: str) -> str | None:
-        """Why calls cannot reach it, where it is defined."""
+        """The reason why calls cannot reach the target, in the process that defines it; else
+        None."""
         return None
 
     def with_options(self, **options: Any) -> Target:
-        """The same with these on top, and containers of its own. InvalidError."""
+        """A target with these options on top, and with containers of its own. InvalidError."""
         raise InvalidError(f"{self.reference.tag}: options are the class's, not an instance's")
 
 
 class Home(Protocol):
-    """What targets need of the app that they belong to."""
+    """The part of an app that its targets need."""
 
     name: str | None
 
     def keep(self, target: Target) -> None:
-        """Calls find it by its id as long as the app is there."""
+        """Keep a target as long as the app, so that calls find it by its id."""
 
     def get_pool(self, key: str, options: PoolOptions, start: Callable[[], Running]) -> Pool:
-        """The containers called ``key``."""
+        """The pool with this ``key``, which is made if there is none."""
 
 
 class DistantTarget(Target):
-    """In a container: known to the program that runs the app."""
+    """A target that belongs to the program that runs the app, seen from a container."""
 
     def __init__(self, reference: TargetReference) -> None:
         self.reference = reference
@@ -192,7 +195,7 @@ _varying = threading.Lock()
 
 
 def register(target: Target, *, by_name: bool = True) -> None:
-    """The later one of a name is known by it."""
+    """Make a target known. A later target of the same name replaces the earlier one."""
     reference = target.reference
     _targets[reference.id] = target
     if by_name:
@@ -200,7 +203,7 @@ def register(target: Target, *, by_name: bool = True) -> None:
 
 
 def register_as(app: str, target: Target) -> None:
-    """Under the name that an app got later."""
+    """Make a target known under a name that its app got later."""
     _by_name[app, target.reference.tag] = target
 
 
@@ -213,7 +216,7 @@ def find_by_name(app: str | None, tag: str) -> Target | None:
 
 
 def get_handle(app: str, tag: str) -> Any:
-    """The Function or Cls that an app of this program has under the name. NotFoundError."""
+    """The Function or Cls that an app of this program has under a name. NotFoundError."""
     found = find_by_name(app, tag)
     if found is not None:
         return found.handle
@@ -226,7 +229,7 @@ def get_handle(app: str, tag: str) -> Any:
 
 
 def restore_target(reference: TargetReference) -> Target:
-    """What a pickled handle means here."""
+    """The target in this process that a pickled handle refers to."""
     found = _targets.get(reference.id)
     if found is None:
         return DistantTarget(reference)
@@ -240,7 +243,8 @@ def _specify(target: Target, reference: TargetReference) -> Target:
 
 
 def _get_variant(target: Target, options: bytes) -> Target:
-    """One for the same options, whichever container asks for it."""
+    """The variant of a target with these options. All containers that ask for the same options
+    share it."""
     key = target.reference.id, options
     with _varying:
         found = _variants.get(key)
@@ -251,7 +255,8 @@ def _get_variant(target: Target, options: bytes) -> Target:
 
 
 def _get_target(reference: TargetReference) -> Target:
-    """By its id; else by its name, for a module that a container imported has ids of its own."""
+    """The target of a reference, by its id, else by its name. A module that a container imported
+    has other ids."""
     found = _targets.get(reference.id) or find_by_name(reference.app, reference.tag)
     if found is None:
         with suppress(ImportError):
@@ -278,10 +283,10 @@ def submit(
     spawned: bool = False,
     is_unlimited: bool = True,
 ) -> Answer:
-    """Start a call; with ``spawned``, it can be found by its id.
+    """Start a call. With ``spawned``, the call can be found by its id.
 
-    Unless ``is_unlimited``, it waits for who reads its items: who does must read them.
-    UnimplementedError for what is only accepted.
+    Unless ``is_unlimited``, the call waits for its reader, who must read its items.
+    UnimplementedError for a target that is only accepted.
     """
     refusal = target.find_refusal(method)
     if refusal is not None:
@@ -298,7 +303,7 @@ def submit(
 
 
 def locate(reference: TargetReference, method: str) -> str | None:
-    """Where an endpoint is served at this moment."""
+    """The address at which an endpoint is served at this moment; None if it is not."""
     if this_process.runner is None:
         return find_address(reference, method)
     answer = this_process.runner.call(encode(Locate(reference, method)))
@@ -307,7 +312,8 @@ def locate(reference: TargetReference, method: str) -> str | None:
 
 
 def attach(call_id: str) -> Answer:
-    """The answer to a spawned call. NotFoundError, in a container at its use."""
+    """The answer to a spawned call. NotFoundError; in a container this comes when the answer is
+    used."""
     if this_process.runner is not None:
         return this_process.runner.call(encode(Attach(call_id)), Answer(is_unlimited=True))
     found = _spawned.find(call_id)
@@ -319,7 +325,7 @@ def attach(call_id: str) -> Answer:
 
 
 def get_result(answer: Answer, seconds: float | None = None) -> bytes:
-    """What it gave, or raises what it raised. TimeoutError."""
+    """Wait for a call's result, or raise the error that the call raised. TimeoutError."""
     try:
         return answer.wait(seconds)
     except CallFailedError as error:
@@ -328,7 +334,7 @@ def get_result(answer: Answer, seconds: float | None = None) -> bytes:
 
 
 def serve(incoming: Incoming) -> None:
-    """Answer what a container asks, in a thread for it."""
+    """Answer a container's request in a thread of its own."""
     threading.Thread(target=_serve, args=(incoming,), daemon=True).start()
 
 
@@ -337,7 +343,7 @@ def _serve(incoming: Incoming) -> None:
         incoming.done(_answer(incoming))
     except CallFailedError as error:
         incoming.failed(error.body)
-    except Exception as error:  # noqa: BLE001 - it is the container's
+    except Exception as error:  # noqa: BLE001 - the error is for the container
         incoming.failed(dump_fault(error))
 
 

@@ -14,7 +14,7 @@ _PORT_MAX = 65535
 
 @dataclass(frozen=True)
 class Tunnel:
-    """Where a port is reached: on this machine, for containers share its network."""
+    """The address of a port on this machine. Containers share the machine's network."""
 
     host: str
     port: int
@@ -27,12 +27,12 @@ class Tunnel:
 
     @property
     def tls_socket(self) -> tuple[str, int]:
-        """Without TLS."""
+        """The host and the port. There is no TLS here."""
         return self.host, self.port
 
     @property
     def tcp_socket(self) -> tuple[str, int]:
-        """InvalidError without ``unencrypted``."""
+        """The host and the port for plain TCP. InvalidError without ``unencrypted``."""
         if not self.unencrypted_host:
             raise InvalidError(
                 "This tunnel is not configured for unencrypted TCP. "
@@ -42,7 +42,8 @@ class Tunnel:
 
 
 class forward(AbstractContextManager[Tunnel], AbstractAsyncContextManager[Tunnel]):  # noqa: N801
-    """A block with the address of a port. Nothing is forwarded: no other machine reaches it."""
+    """A block that gives the address of a port. Nothing is forwarded, so no other machine reaches
+    the port."""
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class forward(AbstractContextManager[Tunnel], AbstractAsyncContextManager[Tunnel
         h2_enabled: bool = False,
         client: object = None,
     ) -> None:
-        """InvalidError, also outside of a container."""
+        """InvalidError for a wrong port, and outside of a container."""
         if not isinstance(port, int):
             raise InvalidError(f"The port argument should be an int, not {port!r}")
         if not 1 <= port <= _PORT_MAX:
@@ -68,13 +69,13 @@ class forward(AbstractContextManager[Tunnel], AbstractAsyncContextManager[Tunnel
         return self._tunnel
 
     def __exit__(self, *_: object) -> None:
-        """Nothing was opened."""
+        """Do nothing, because nothing was opened."""
 
     async def __aenter__(self) -> Tunnel:
         return self._tunnel
 
     async def __aexit__(self, *_: object) -> None:
-        """Nothing was opened."""
+        """Do nothing, because nothing was opened."""
 
     @classmethod
     def aio(cls, port: int, *, unencrypted: bool = False, h2_enabled: bool = False) -> forward:

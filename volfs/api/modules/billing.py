@@ -1,4 +1,4 @@
-"""What Modal's module of this name has. Nothing is billed here."""
+"""The names of ``modal.billing``. Nothing is billed here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Modal's module of this name has."""
+"""The names of ``modal.experimental``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Modal's module of this name has."""
+"""The names of ``modal.gpu``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ASGI application before an endpoint: each request is a call to a container."""
+"""The ASGI application in front of an endpoint. Each request is a call to a container."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _PASSED = (
     *("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string"),
     *("root_path", "headers", "client", "server", "subprotocols"),
 )
-"""What an application is told of a request: what is the server's own has no pickle."""
+"""The keys of a request that an application gets. The server's own objects cannot be pickled."""
 
 
 class Report(Protocol):
-    """Who is told what was answered, and what went wrong."""
+    """The receiver of news: what was answered, and what went wrong."""
 
     def answered(self, name: str, what: str, seconds: float) -> None: ...
 
@@ -37,7 +37,7 @@ class Report(Protocol):
 
 
 class Front:
-    """Of one endpoint. Each request has a thread as long as it is open."""
+    """The front of one endpoint. Each request has a thread as long as it is open."""
 
     def __init__(self, site: Site, report: Report) -> None:
         self._site = site
@@ -54,7 +54,7 @@ class Front:
 
 
 async def _run_in_thread(loop: asyncio.AbstractEventLoop, work: Callable[[], None]) -> None:
-    """In one that nobody waits for at the end of the program."""
+    """Run work in a thread that the end of the program does not wait for."""
     done = asyncio.Event()
 
     def run() -> None:
@@ -84,7 +84,8 @@ class _Request:
         self._send = send
         self._answer: Answer | None = None
         self._held: Message | None = None
-        """The beginning of the response, until there is more of it: it may still be another."""
+        """The beginning of the response, held back until more of it comes, because it may still be
+        replaced."""
         self._status = 0
 
     def answer(self, scope: Message) -> None:
@@ -99,7 +100,7 @@ class _Request:
                     self._take(pickle.loads(item), answer)
             except CallFailedError as error:
                 self._fail(scope["type"], load_fault(error.body))
-            except Exception as error:  # noqa: BLE001 - the server goes on
+            except Exception as error:  # noqa: BLE001 - one failed request must not end the server
                 self._fail(scope["type"], error)
         said = f"{scope.get('method', 'WEBSOCKET')} {_show_path(scope)} {self._status}"
         self._report.answered(self._site.name, said, time.monotonic() - began)
@@ -109,7 +110,7 @@ class _Request:
             self._answer.cancel()
 
     def _receive_one(self) -> bytes:
-        """For the container that answers."""
+        """The next message of the client, for the container that answers."""
 
         async def receive() -> Message:
             return await self._receive()
@@ -117,12 +118,13 @@ class _Request:
         return pickle.dumps(dict(asyncio.run_coroutine_threadsafe(receive(), self._loop).result()))
 
     def _take(self, message: Message, answer: Answer) -> None:
-        """Of the container's application."""
+        """Take a message of the container's application."""
         if message["type"] == "http.response.start":
             self._held = message
             return
         if message["type"] == "http.response.body" and not message.get("more_body"):
-            # It may go on after its response, but that says that all is done.
+            # The application may go on after its response, but the end of the response means that
+            # its writing is done.
             answer.commit_now()
         self._pass_held()
         self._pass(message)
@@ -133,7 +135,8 @@ class _Request:
             self._pass(held)
 
     def _pass(self, message: Message) -> None:
-        """A client that has gone is no error: the application is told, and goes on or not."""
+        """Send a message to the client. It is no error if the client has gone: the application is
+        told, and may go on."""
         if message["type"] == "websocket.accept":
             self._status = 101
         self._status = message.get("status", self._status)
@@ -145,7 +148,7 @@ class _Request:
             asyncio.run_coroutine_threadsafe(send(), self._loop).result()
 
     def _fail(self, kind: str, error: Exception) -> None:
-        """Said in the log; the client learns no more than that it was the server's fault."""
+        """Log an error. The client learns only that the server failed."""
         self._report.failed(self._site.name, error)
         self._held = None
         if kind == "websocket":

@@ -1,4 +1,4 @@
-"""Keeps a ``web_server`` running: when its container ends, another one is started."""
+"""Keeps a ``web_server`` running. When its container ends, another one is started."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from volfs.containers.remote_errors import load_fault
 from volfs.store.identity import make_id
 
 _PAUSES = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds before the next start, after so many that failed at once."""
+"""Seconds before the next start, by the number of starts that failed at once before."""
 
 
 class Keeper:
-    """Of one endpoint, from ``start`` until ``stop``."""
+    """The keeper of one endpoint, from ``start`` until ``stop``."""
 
     def __init__(self, site: Site, report: Report) -> None:
         self._site = site
@@ -42,7 +42,7 @@ class Keeper:
             self._ending.wait(_PAUSES[min(failures, len(_PAUSES) - 1)])
 
     def _run(self) -> bool:
-        """Until it ends; whether it could be reached."""
+        """Run the server until it ends. True if it could be reached."""
         was_ready = False
         try:
             pool = self._site.target.get_server_pool(self._site.method)
@@ -55,6 +55,6 @@ class Keeper:
         except CallFailedError as error:
             if not self._ending.is_set():
                 self._report.failed(self._site.name, load_fault(error.body))
-        except Exception as error:  # noqa: BLE001 - it is tried again
+        except Exception as error:  # noqa: BLE001 - the next start may succeed
             self._report.failed(self._site.name, error)
         return was_ready

@@ -14,11 +14,11 @@ from volfs.errors import ExecutionError, InvalidError
 GRACE = 5
 """Seconds that open requests have at the end."""
 _TRIED = 100
-"""Ports after the first one, where another program has the next ones."""
+"""The number of ports to try after the first one, if other programs have the next ports."""
 
 
 class Servers:
-    """They answer from ``start`` until ``stop``."""
+    """The HTTP servers, which answer from ``start`` until ``stop``."""
 
     def __init__(self, fronts: Collection[tuple[Any, socket.socket]]) -> None:
         from uvicorn import Config, Server
@@ -47,7 +47,7 @@ class Servers:
         await asyncio.gather(*(server.serve(sockets=[line]) for server, line in self._servers))
 
     def stop(self) -> None:
-        """No request is open when this returns."""
+        """Stop the servers. When this returns, no request is open."""
         for server, _ in self._servers:
             server.should_exit = True
         if self._servers:
@@ -55,7 +55,7 @@ class Servers:
 
 
 def listen(host: str, port: int, avoided: Collection[int]) -> socket.socket:
-    """At this port; at any with 0. InvalidError; ExecutionError."""
+    """Open a socket at a port; at any free port for 0. InvalidError; ExecutionError."""
     if port in avoided:
         raise InvalidError(f"port {port}: a web_server of the app listens there; choose another")
     try:
@@ -64,13 +64,14 @@ def listen(host: str, port: int, avoided: Collection[int]) -> socket.socket:
     except OSError as error:
         why = str(error.strerror or error).partition(" (while")[0]
         raise ExecutionError(f"cannot listen at {host}:{port}: {why}; choose others") from None
-    # Connections have it from here. asyncio would not set it, and each response would take 40 ms.
+    # Connections inherit this option. asyncio would not set it, and each response would take 40
+    # ms.
     line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return line
 
 
 def listen_next(host: str, port: int, avoided: Collection[int]) -> socket.socket:
-    """At the first port from here on that nobody has. ExecutionError."""
+    """Open a socket at the first free port from this one on. ExecutionError."""
     for candidate in range(port, min(port + _TRIED, 1 << 16)):
         if candidate not in avoided:
             try:
@@ -90,5 +91,5 @@ def make_url(host: str, port: int) -> str:
 
 
 def is_loopback(line: socket.socket) -> bool:
-    """Whether only this machine reaches it."""
+    """Whether only this machine can reach a socket."""
     return ipaddress.ip_address(line.getsockname()[0]).is_loopback

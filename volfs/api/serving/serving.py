@@ -1,4 +1,4 @@
-"""``volfs serve FILE.py``: from the file to addresses, until somebody ends it."""
+"""``volfs serve FILE.py``: serve the endpoints of a file at addresses, until it is ended."""
 
 from __future__ import annotations
 
@@ -43,19 +43,20 @@ class Say(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """``timeout``: seconds after which it ends by itself."""
+    """The settings of one run. ``timeout`` is the number of seconds after which it ends by
+    itself."""
 
     where: str
     is_module: bool = False
     name: str | None = None
-    """Serve only this one."""
+    """The name of the only endpoint to serve. None: all."""
     host: str = "127.0.0.1"
     port: int = 8000
     timeout: float | None = None
     is_watching: bool = False
-    """Whether a change of a file of the program ends it."""
+    """Whether a change of a file of the program ends the run."""
     is_again: bool = False
-    """Whether this is a start after a change: an error waits for the next one."""
+    """Whether this is a start after a change. An error then waits for the next change."""
 
 
 class _Report:
@@ -71,17 +72,17 @@ class _Report:
 
 
 def serve(settings: Settings, events: Events, say: Say) -> Why:
-    """Return why it has ended; everything it began has ended then.
+    """Serve until the end, and return the reason for it. Everything that it began has ended then.
 
-    What is wrong with the arguments is a UsageError or InvalidError. Where the program
-    raises something, its traceback is printed, and SystemExit.
+    Wrong arguments are a UsageError or InvalidError. If the program raises an error, its traceback
+    is printed, and SystemExit is raised.
     """
     check_installed("uvicorn")
     with _watching(settings, events) as look_for_files:
         try:
             with printing_errors():
                 module = _load(settings)
-            end_on_signals(events)  # not before: a program that hangs can be interrupted
+            end_on_signals(events)  # not earlier, so that a program that hangs can be interrupted
             look_for_files()
             sites = _choose(find_sites(module, is_file=not settings.is_module), settings.name)
         except (Exception, SystemExit) as error:
@@ -93,7 +94,7 @@ def serve(settings: Settings, events: Events, say: Say) -> Why:
 
 
 def check_installed(package: str) -> None:
-    """InvalidError that says what to install."""
+    """Raise InvalidError, which says what to install, if a package is missing."""
     if importlib.util.find_spec(package) is None:
         raise InvalidError(f"{package} is not installed: pip install 'volfs[serve]'")
 
@@ -122,9 +123,9 @@ def _wait_after(error: BaseException, events: Events, say: Say) -> Why:
 
 @contextmanager
 def _watching(settings: Settings, events: Events) -> Iterator[Callable[[], None]]:
-    """A block in which a change of the program's files is an event.
+    """For the block, turn each change of the program's files into an event.
 
-    What it gives is called when there are more of them than before.
+    The block gets a function, which it calls when there are more files than before.
     """
     if not settings.is_watching:
         yield lambda: None
@@ -159,7 +160,8 @@ def _serve_sites(sites: list[Site], settings: Settings, events: Events, say: Say
 
 
 def _listen(sites: Sequence[Site], settings: Settings) -> Iterator[tuple[Site, socket.socket]]:
-    """The first port must be free; the others are the next ones that are."""
+    """Open a socket for each endpoint. The first port must be free. The others take the next free
+    ports."""
     avoided = {site.endpoint.port for site in sites if site.endpoint.kind == "web_server"}
     port = settings.port
     is_first = True
@@ -201,14 +203,15 @@ def _wait(events: Events, timeout: float | None) -> Why:
 
 
 def end_on_signals(events: Events) -> None:
-    """A signal to end is an event, also one that comes while it ends."""
+    """Turn each signal to end into an event, also one that comes while the run ends."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: events.put("end"))
 
 
 def end_with(descriptor: int, events: Events) -> None:
-    """The end of a pipe is an event: who has the other end has died."""
+    """Turn the end of a pipe into an event. It means that the process at the other end has
+    died."""
 
     def read() -> None:
         with open(descriptor, "rb") as pipe:

@@ -1,4 +1,4 @@
-"""Which functions of a module answer HTTP."""
+"""The functions of a module that answer HTTP."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Site:
 
 
 def find_sites(module: ModuleType, *, is_file: bool) -> list[Site]:
-    """In the order of their definition. InvalidError where there are none.
+    """The endpoints of a module, in the order of their definition. InvalidError if there are none.
 
     ``is_file``: containers cannot import the module by its name.
     """
     path = os.path.abspath(module.__file__ or "") if is_file else None
     found = (site for app in find_apps(module) for site in _iter_sites(app, module, path))
-    # An app that another one includes may be found twice.
+    # An app that another app includes may be found twice.
     sites = list({(id(site.target), site.method): site for site in found}.values())
     if not sites:
         raise InvalidError(
@@ -69,7 +69,8 @@ def _iter_sites(app: App, served: ModuleType, path: str | None) -> Iterator[Site
 def _find_origin(
     handle: object, module_name: str, served: ModuleType, path: str | None
 ) -> Origin | None:
-    """None where its module has no name for it: then it is sent by value."""
+    """The module and the name by which a container imports an object. None if its module has no
+    name for it; it is sent by value then."""
     module = sys.modules.get(module_name, served)
     names = [name for name, value in vars(module).items() if value is handle]
     if not names:
@@ -94,7 +95,7 @@ def _make_instance(cls: Cls, origin: Origin | None) -> Target:
 
 
 def check_endpoint(raw: Any, endpoint: Endpoint, name: str) -> None:
-    """InvalidError for a function that cannot be what it is marked as."""
+    """Raise InvalidError for a function that cannot be the kind of endpoint that its mark says."""
     if inspect.isgeneratorfunction(raw) or inspect.isasyncgenfunction(raw):
         raise InvalidError(
             f"{name}: an endpoint cannot be a generator; return a StreamingResponse instead"

@@ -1,4 +1,4 @@
-"""Whether the files that a program consists of have changed."""
+"""Watching the files of a program for changes."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _NOT_THE_PROGRAMS = {
 
 @contextmanager
 def watch(places: Sequence[Path], changed: Callable[[], None]) -> Iterator[Callable[[], None]]:
-    """A block in which ``changed`` is called when a Python file in the directories changes.
+    """Call ``changed`` when a Python file in the directories changes, while the block runs.
 
-    What it gives adds the directories of all modules that are imported by then.
+    The block gets a function, which adds the directories of all modules that are imported by then.
     """
     watchers: list[_Watcher] = []
 
@@ -43,7 +43,7 @@ def watch(places: Sequence[Path], changed: Callable[[], None]) -> Iterator[Calla
 
 
 def find_program_directories() -> set[Path]:
-    """Those of the imported modules that are no library's and not volfs's."""
+    """The directories of the imported modules that belong to no library and not to volfs."""
     files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
     found = {Path(file).resolve().parent for file in files if file and file.endswith(".py")}
     return {place for place in found if not _is_library(place)}
@@ -56,7 +56,8 @@ def _is_library(place: Path) -> bool:
 
 
 class _Watcher:
-    """Watches directories, without those in them, in a thread, from when it is made."""
+    """A thread that watches directories, without their subdirectories, from the moment at which it
+    is made."""
 
     def __init__(self, places: set[Path], changed: Callable[[], None]) -> None:
         self.places = places
@@ -83,7 +84,7 @@ class _Watcher:
             for changed in changes:
                 if changed:
                     self._changed()
-                self._ready.set()  # it yields only when it has begun to watch
+                self._ready.set()  # the first item comes only when watching has begun
         finally:
             self._ready.set()
 
