@@ -27,8 +27,6 @@ class CachedPacks:
         self._find = find
         self._open: OrderedDict[int, CachedObject] = OrderedDict()
         self._lock = threading.Lock()
-        self.when_replaced: Callable[[int], None] = lambda pack: None
-        """Never called, because packs in a bucket are not replaced."""
 
     def read_at(self, pack: int, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes. MissingObjectError if there is no such pack;

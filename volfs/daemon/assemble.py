@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
+from volfs.control.signs import open_sign
 from volfs.daemon.mount_options import MountOptions
 from volfs.daemon.sessions.opened import OpenSession, make_facts
 from volfs.errors import NotFoundError
@@ -80,23 +81,40 @@ async def open_rooms(
         place=options.mountpoint,
         kind=LeaseKind.RENEWED if options.is_read_only else LeaseKind.KEPT,
     )
+    follows = volume.is_network and options.at is None
+    sign = None if follows else _open_sign(options, volume)
     view, lease = _make_view(store, volume, blank, options.at or "head", sub_path, recorded)
     state = MountState(
         view,
         get_profile(volume.profile),
-        Overlay(scratch, sub_path),
+        Overlay(scratch, sub_path, sign),
         scratch,
         clock=now_ns,
         random=lambda: secrets.randbits(62) + 1,
         read_only=options.is_read_only,
-        follows=volume.is_network and options.at is None,
+        follows=follows,
     )
     bridge = Bridge(view)
     await _fill(state, bridge, catalog, recorded)
+    state.settle_sign()
     session.write_facts(make_facts(options, volume, view.head.version))
     committer = Committer(state, bridge, store, volume, catalog, kernel, lease)
     await committer.begin_lease()
     return committer
+
+
+def choose_auto_commit(options: MountOptions, volume: VolumeRecord) -> float | None:
+    """Seconds between background commits of a volume that does not follow; None: there are none."""
+    said = (options.auto_commit, volume.auto_commit)
+    interval = next((one for one in said if one is not None), options.auto_commit_else)
+    return None if options.is_read_only else interval or None
+
+
+def _open_sign(options: MountOptions, volume: VolumeRecord) -> memoryview | None:
+    """The byte by which whoever runs the mount's container sees that there may be changes."""
+    if options.sign_fd is None or choose_auto_commit(options, volume) is None:
+        return None
+    return open_sign(options.sign_fd, options.sign_at)
 
 
 def _make_view(

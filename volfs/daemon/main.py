@@ -13,8 +13,7 @@ from contextlib import AsyncExitStack, contextmanager
 import trio
 
 from volfs.control.mounts import FS_TYPE, find_mount_point
-from volfs.control.signs import open_sign
-from volfs.daemon.assemble import NO_KERNEL, open_rooms
+from volfs.daemon.assemble import NO_KERNEL, choose_auto_commit, open_rooms
 from volfs.daemon.attached import find_attached
 from volfs.daemon.ending import Ending
 from volfs.daemon.mount_control import MountControl
@@ -165,23 +164,13 @@ def _unless_new(store: Store, session: OpenSession) -> Iterator[None]:
         raise
 
 
-def _choose_interval(options: MountOptions, volume: VolumeRecord) -> float:
-    """Seconds between background commits; 0 means off."""
-    said = (options.auto_commit, volume.auto_commit)
-    return next((one for one in said if one is not None), options.auto_commit_else)
-
-
 def _wire(
     options: MountOptions, session: OpenSession, committer: Committer, place: Whereabouts
 ) -> ServedVolume:
-    interval = _choose_interval(options, committer.volume)
     follows = committer.state.follows
-    if follows:
-        interval = FLUSH_INTERVAL
-    auto_commit = None if committer.state.read_only else interval or None
-
-    if auto_commit and not follows and options.sign_fd is not None:
-        committer.state.share_sign(open_sign(options.sign_fd, options.sign_at))
+    auto_commit = choose_auto_commit(options, committer.volume)
+    if follows and not committer.state.read_only:
+        auto_commit = FLUSH_INTERVAL
 
     async def sync_root() -> None:
         if auto_commit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, contextmanager, suppress
 
 import trio
 
@@ -83,9 +83,6 @@ async def serve_mount(
             await _serve(built, servers, ending, ready)
         finally:
             with trio.CancelScope(shield=True):
-                if built.service.socket is not None:
-                    with surviving("removing the socket"):
-                        built.service.socket.remove()
                 await built.finish()
             built.service.finished.set()
 
@@ -129,27 +126,34 @@ async def _serve(
     """Serve the kernel until the mount is gone. The control server, in ``servers``, outlives
     it."""
     service = built.service
-    async with trio.open_nursery() as nursery:
+    with ExitStack() as gone:
+        async with trio.open_nursery() as nursery:
 
-        async def serve_kernel() -> None:
-            await serve_fuse(built.requests)
-            ending.tell_gone()
-            nursery.cancel_scope.cancel()
+            async def serve_kernel() -> None:
+                await serve_fuse(built.requests)
+                ending.tell_gone()
+                nursery.cancel_scope.cancel()
 
-        nursery.start_soon(serve_kernel)
-        await trio.to_thread.run_sync(service.place.anchor.drain)  # The mount answers now.
-        raise_read_ahead(service.device)
-        make_runtime_directory()
-        service.socket = Bound(socket_path(service.device))
-        with surviving("noting the device: the mount is not found by its volume's name"):
-            built.note_device(service.device)
-        servers.start_soon(serve, make_listener(service.socket), service.handle, service.finished)
-        nursery.start_soon(_leave_when_asked, service, ending)
-        nursery.start_soon(_let_go_when_nowhere, service.place)
-        if built.options.while_fd is not None:
-            nursery.start_soon(_leave_when_readable, service, built.options.while_fd)
-        built.start_background(nursery)
-        ready()
+            nursery.start_soon(serve_kernel)
+            await trio.to_thread.run_sync(service.place.anchor.drain)  # The mount answers now.
+            raise_read_ahead(service.device)
+            make_runtime_directory()
+            socket = Bound(socket_path(service.device))
+            gone.callback(_remove_socket, socket)
+            with surviving("noting the device: the mount is not found by its volume's name"):
+                built.note_device(service.device)
+            servers.start_soon(serve, make_listener(socket), service.handle, service.finished)
+            nursery.start_soon(_leave_when_asked, service, ending)
+            nursery.start_soon(_let_go_when_nowhere, service.place)
+            if built.options.while_fd is not None:
+                nursery.start_soon(_leave_when_readable, service, built.options.while_fd)
+            built.start_background(nursery)
+            ready()
+
+
+def _remove_socket(socket: Bound) -> None:
+    with surviving("removing the socket"):
+        socket.remove()
 
 
 async def _leave_when_asked(service: Unmounting, ending: Ending) -> None:

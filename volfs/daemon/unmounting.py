@@ -11,7 +11,6 @@ import msgspec
 import trio
 
 from volfs.control.protocol import Request, RequestTimes, UnmountResult
-from volfs.control.sockets import Bound
 from volfs.daemon.mount_options import AtEnd
 from volfs.daemon.survivors import kill_survivors
 from volfs.daemon.task_guard import surviving
@@ -37,7 +36,6 @@ class Unmounting(ABC):
     def __init__(self, operations: Mountable, place: Whereabouts, at_end: AtEnd = "commit") -> None:
         self.operations = operations
         self.place = place
-        self.socket: Bound | None = None
         self.at_end = at_end
         self.left = ""
         """The name of the overlay that stays, once ``finished``."""

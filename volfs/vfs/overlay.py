@@ -75,7 +75,7 @@ class SealedGeneration:
 class Overlay:
     """Dirty inodes of a mount, and what the catalog has not recorded yet."""
 
-    def __init__(self, scratch: Scratch, sub_path: Path) -> None:
+    def __init__(self, scratch: Scratch, sub_path: Path, sign: memoryview | None = None) -> None:
         self.scratch = scratch
         self.sub_path = sub_path
         self.dirty: dict[int, Inode] = {}
@@ -87,12 +87,13 @@ class Overlay:
         """Files whose content was left out by seals. Their scratch outlives those commits."""
         self.unrecorded: set[int] = set()
         self.unrecorded_names: set[tuple[int, bytes]] = set()
-        self.sign: bytearray | memoryview = bytearray(1)
+        self.sign: bytearray | memoryview = bytearray(1) if sign is None else sign
         """A byte that is 1 if there may be something to commit.
 
         Other processes may read it. It is set before a change is acknowledged, and is cleared only
         after a look at the overlay.
         """
+        self.sign[0] = 1
 
     # --- changes ---------------------------------------------------------
 

@@ -107,13 +107,6 @@ class MountState:
             self.open_mappable[file] = count
             self.overlay.sign[0] = 1  # Writes through a mapping are not reported.
 
-    def share_sign(self, sign: memoryview) -> None:
-        """Let other processes see whether there may be something to commit, through the byte
-        ``sign``."""
-        self.overlay.sign = sign
-        sign[0] = 1
-        self.settle_sign()
-
     def settle_sign(self) -> None:
         """Clear the sign, if there is nothing to commit."""
         if self.overlay.is_clean and not self.open_mappable:

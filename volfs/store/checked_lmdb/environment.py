@@ -109,6 +109,10 @@ class LmdbEnvironment:
     what need not outlive the machine. DamagedObjectError if LMDB would stumble over the pages,
     except over pages of the tables ``spoiled``, which must not be opened then. With ``seen``, the
     pages are not looked at, because this process has already done that.
+
+    ``when_acknowledged`` is called after each committed transaction, except those that need not be
+    known. ``make_room`` is called before a full disk becomes an error: it gives back room that
+    nobody needs, and writes nothing.
     """
 
     def __init__(
@@ -121,14 +125,15 @@ class LmdbEnvironment:
         prove: Callable[[], None] = lambda: None,
         ballast: Ballast | None = None,
         refused: str = "",
+        when_acknowledged: Callable[[int], None] = lambda transaction: None,
+        make_room: Callable[[], object] = lambda: None,
     ) -> None:
         self._path = path
         self._shown = Path(name_places(str(path)))
         self._is_durable = durable
         self._prove = prove
         """Raises StoreReplacedError if the environment is no longer in its place."""
-        self.when_acknowledged: Callable[[int], None] = lambda transaction: None
-        """Called after each committed transaction, except those that need not be known."""
+        self._when_acknowledged = when_acknowledged
         self._last = 0
         """The number of the newest transaction that was seen."""
         self._pid = os.getpid()
@@ -137,9 +142,7 @@ class LmdbEnvironment:
         """The reason why the environment must not be changed, although it could be."""
         self.tables: dict[bytes, Table] = {}
         self._ballast = ballast
-        self.make_room: Callable[[], object] = lambda: None
-        """Called before a full disk becomes an error: it gives back room that nobody needs, and
-        writes nothing."""
+        self._make_room = make_room
         self._copy: Copy | None = None
         with store_errors(f"index {path}"):
             check_header(path)
@@ -301,7 +304,7 @@ class LmdbEnvironment:
             raise
         self._prove_after()
         if told:
-            self.when_acknowledged(self._last)
+            self._when_acknowledged(self._last)
 
     def free(self, act: Callable[[Transaction], T], *, told: bool = True) -> T:
         """Run ``act``, which makes room, in a transaction as ``write`` has.
@@ -351,7 +354,7 @@ class LmdbEnvironment:
     def _check_space(self, reserve: int) -> None:
         if self._count_free() >= reserve:
             return
-        self.make_room()
+        self._make_room()
         if self._count_free() < reserve:
             raise OutOfSpaceError(
                 f"store {self._shown.parent}: less than {max(1, reserve >> 20)} MiB free; make "

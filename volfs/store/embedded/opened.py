@@ -53,6 +53,10 @@ class Engine:
             self.handles = 0
             self.missed: Point | None = None
             """What this machine saw acknowledged, if the index is older than that."""
+            self.notes: dict[Path, Acknowledged] = {}
+            """The notes about the store, by the addresses by which it was opened, and by its real
+            path."""
+            stack.callback(self._close_notes)
             lock = lock_store(self.handle, alone=False)
             stack.callback(os.close, lock)
             packs = self.handle.open_directory(PACKS)
@@ -63,17 +67,14 @@ class Engine:
             self.directory = anchored(packs)
             version = read_version(self.path, lock)
             refused = say_former(self.path) if version < VERSION else ""
-            self.environment, self.index = _open_index(self, refused)
+            self.environment = self._open_environment(refused)
             stack.callback(self.environment.close)
+            self.index = Index(self.environment)
+            self._check_index()
             if self.environment.is_writable:
                 self.proof.watch_environment(INDEX)
             self.proof.check()
             self._wire(lock)
-            self.notes: dict[Path, Acknowledged] = {}
-            """The notes about the store, by the addresses by which it was opened, and by its real
-            path."""
-            stack.callback(self._close_notes)
-            self.environment.when_acknowledged = self._note
             self.compare_at(self.path, address)
             self._closing = stack.pop_all()
 
@@ -108,11 +109,39 @@ class Engine:
         self.holds = Holds(anchored(lock))
         self.held_leases = HeldLeases(self.environment, self.refs, self.holds)
         self.roots = Roots(self.index, self.refs, self.leases, self.holds)
-        self.packs = Packs(self.directory, self.index, self.proof.check)
+        self.packs = Packs(self.directory, self.index, self.proof.check, self._may_reclaim)
         self.objects = self.packs.objects
-        # The packs may have records that were acknowledged and that this older index lacks.
-        self.packs.pool.may_reclaim = lambda: self.missed is None
-        self.environment.make_room = self.packs.pool.reclaim
+
+    def _open_environment(self, refused: str) -> LmdbEnvironment:
+        place = self.handle.base / INDEX
+        try:
+            return LmdbEnvironment(
+                place,
+                prove=self.proof.check,
+                ballast=Ballast(place),
+                refused=refused,
+                when_acknowledged=self._note,
+                make_room=self._make_room,
+            )
+        except DamagedObjectError as error:
+            raise DamagedObjectError(f"{error}; `volfs rebuild-index` makes a new one") from error
+
+    def _check_index(self) -> None:
+        """DamagedObjectError if there are packs that the index does not know."""
+        has_allocated = self.index.has_allocated
+        # Asked again after looking, because an id is allocated before there is a file.
+        if not has_allocated() and list_files(self.directory) and not has_allocated():
+            raise DamagedObjectError(
+                f"store {self.path}: its index is lost; `volfs rebuild-index` makes it again from "
+                "the packs"
+            )
+
+    def _make_room(self) -> None:
+        self.packs.pool.reclaim()
+
+    def _may_reclaim(self) -> bool:
+        """The packs may have records that were acknowledged and that an older index lacks."""
+        return self.missed is None
 
     @property
     def is_intact(self) -> bool:
@@ -127,29 +156,6 @@ class Engine:
         self.held_leases.close()
         self.packs.close()
         self._closing.close()
-
-
-def _open_index(engine: Engine, refused: str) -> tuple[LmdbEnvironment, Index]:
-    path, directory = engine.path, engine.directory
-    try:
-        place = engine.handle.base / INDEX
-        environment = LmdbEnvironment(
-            place, prove=engine.proof.check, ballast=Ballast(place), refused=refused
-        )
-    except DamagedObjectError as error:
-        raise DamagedObjectError(f"{error}; `volfs rebuild-index` makes a new one") from error
-    try:
-        index = Index(environment)
-        # Asked again after looking, because an id is allocated before there is a file.
-        if not index.has_allocated() and list_files(directory) and not index.has_allocated():
-            raise DamagedObjectError(
-                f"store {path}: its index is lost; `volfs rebuild-index` makes it again from "
-                "the packs"
-            )
-    except BaseException:
-        environment.close()
-        raise
-    return environment, index
 
 
 def describe_missed(path: Path, missed: Point) -> str:

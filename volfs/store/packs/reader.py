@@ -83,7 +83,6 @@ class ObjectReader:
         kernel seldom begin where blocks begin, so the rest is wanted next."""
         self._locks = [threading.Lock() for _ in range(256)]
         """Locks of objects that somebody waits for, chosen by the first byte of their ids."""
-        packs.when_replaced = self._forget_pack
 
     def contains(self, oid: Oid) -> bool:
         return self._index.contains(oid)
@@ -137,7 +136,7 @@ class ObjectReader:
 
     # --- inside ----------------------------------------------------------
 
-    def _forget_pack(self, pack: int) -> None:
+    def forget_pack(self, pack: int) -> None:
         """Treat nothing in the pack as verified: its file is another one than was read."""
         for place in self._places.list_values():
             if place.entry.pack == pack:

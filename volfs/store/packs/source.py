@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from volfs.model.objects import Buffer, Oid
@@ -11,9 +10,6 @@ from volfs.store.packs.rows import IndexEntry
 
 class PackSource(Protocol):
     """Bytes of packs, by pack id. Thread-safe. Errors name the pack; callers add the object."""
-
-    when_replaced: Callable[[int], None]
-    """Called with a pack's id when its file is no longer the one that was read before."""
 
     def read_at(self, pack: int, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes. MissingObjectError if there is no such pack;

@@ -91,17 +91,21 @@ def _read_present(fd: int, data: bytearray, offset: int) -> bool:
 
 
 class PackReader:
-    """Bytes of packs, by pack id. Thread-safe. Errors name the pack; callers add the object."""
+    """Bytes of packs, by pack id. Thread-safe. Errors name the pack; callers add the object.
 
-    def __init__(self, directory: Path) -> None:
+    ``when_replaced`` is called when another file was opened than the one that was read before.
+    """
+
+    def __init__(
+        self, directory: Path, when_replaced: Callable[[int], None] = lambda pack: None
+    ) -> None:
         self._directory = directory
         self._open: LruMap[int, _OpenPack] = LruMap(OPEN_FILES)
         self._can_refuse = True
         self._patience = Patience()
         self._known: dict[int, tuple[int, int]] = {}
         """Device and inode number of every file that was read."""
-        self.when_replaced: Callable[[int], None] = lambda pack: None
-        """Called when another file was opened than the one that was read before."""
+        self._when_replaced = when_replaced
 
     def read_at(self, pack: int, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes. MissingObjectError if there is no file; DamagedObjectError if
@@ -184,7 +188,7 @@ class PackReader:
         if is_same and file is not None and file.size >= end:
             return True
         self.forget(pack)
-        self.when_replaced(pack)
+        self._when_replaced(pack)
         return False
 
     def _open_pack(self, pack: int) -> _OpenPack:
@@ -198,7 +202,7 @@ class PackReader:
             state = os.fstat(file.fd)
         identity = (state.st_dev, state.st_ino)
         if self._known.get(pack, identity) != identity:
-            self.when_replaced(pack)
+            self._when_replaced(pack)
         self._known[pack] = identity
         return file
 

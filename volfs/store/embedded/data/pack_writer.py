@@ -169,13 +169,17 @@ class WriterPool:
     """
 
     def __init__(
-        self, directory: Path, index: Index, prove: Callable[[], None] = lambda: None
+        self,
+        directory: Path,
+        index: Index,
+        check_place: Callable[[], None],
+        may_reclaim: Callable[[], bool],
     ) -> None:
         self._directory = directory
         self._index = index
-        self.check_place = prove
+        self.check_place = check_place
         """Raises StoreReplacedError if the directory is no longer the store's."""
-        self.may_reclaim: Callable[[], bool] = lambda: True
+        self._may_reclaim = may_reclaim
         """Whether bytes that the index does not know belong to dead uploads."""
         self._idle: list[PackWriter] = []
         self._lock = threading.Lock()
@@ -234,7 +238,7 @@ class WriterPool:
         A locked pack has a living upload, and is left alone.
         """
         self.check_place()
-        if not self.may_reclaim():
+        if not self._may_reclaim():
             return 0
         return sum(self._reclaim(row) for row in self._index.list_readable_packs())
 

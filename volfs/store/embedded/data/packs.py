@@ -20,16 +20,26 @@ READ_AHEAD = 8 << 20
 
 class Packs:
     """The packs in a directory, with their index. ``check_place`` raises StoreReplacedError if the
-    directory is no longer the store's."""
+    directory is no longer the store's; ``may_reclaim`` tells whether bytes that the index does
+    not know belong to dead uploads."""
 
-    def __init__(self, directory: Path, index: Index, check_place: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        index: Index,
+        check_place: Callable[[], None],
+        may_reclaim: Callable[[], bool],
+    ) -> None:
         self.directory = directory
         self.index = index
         self.environment = index.environment
         self.check_place = check_place
-        self.source = PackReader(directory)
+        self.source = PackReader(directory, self._forget_replaced)
         self.objects = ObjectReader(index, self.source, READ_AHEAD)
-        self.pool = WriterPool(directory, index, check_place)
+        self.pool = WriterPool(directory, index, check_place, may_reclaim)
+
+    def _forget_replaced(self, pack: int) -> None:
+        self.objects.forget_pack(pack)
 
     def open_upload(self) -> PackUpload:
         sink = FileSink(self.pool, self.source, self.pool.take)
