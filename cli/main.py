@@ -11,25 +11,7 @@ import click
 from click.shell_completion import get_completion_class, shell_complete
 
 from volfs.model.text import describe_error
-from volfs_cli import (
-    buckets,
-    caches,
-    care,
-    dicts,
-    environments,
-    expire,
-    files,
-    history,
-    mounts,
-    nfs,
-    overlays,
-    queues,
-    running,
-    secrets,
-    serving,
-    versions,
-    volumes,
-)
+from volfs_cli.on_demand import OnDemand
 from volfs_cli.options import InOrder
 from volfs_cli.stores import store_option
 from volfs_cli.terminal import OUTPUT, answer, say, say_lines, speak_utf8
@@ -37,45 +19,65 @@ from volfs_cli.terminal import OUTPUT, answer, say, say_lines, speak_utf8
 PROGRAM = "volfs"
 COMPLETE = "_VOLFS_COMPLETE"
 INTERRUPTED, BROKEN_PIPE = 130, 141
-COMMANDS: tuple[click.Command, ...] = (
-    volumes.create,
-    volumes.list_,
-    volumes.delete,
-    volumes.rename,
-    volumes.info,
-    files.ls,
-    files.get,
-    files.put,
-    files.cp,
-    files.mv,
-    files.rm,
-    mounts.mount,
-    mounts.umount,
-    mounts.commit,
-    mounts.reload,
-    mounts.status,
-    overlays.overlays,
-    history.log,
-    versions.diff,
-    versions.tag,
-    versions.restore,
-    versions.fork,
-    expire.expire,
-    care.check,
-    care.gc,
-    care.upgrade,
-    care.rebuild_index,
+VOLUME_COMMANDS = {
+    "create": "volumes:create",
+    "list": "volumes:list_",
+    "delete": "volumes:delete",
+    "rename": "volumes:rename",
+    "info": "volumes:info",
+    "ls": "files:ls",
+    "get": "files:get",
+    "put": "files:put",
+    "cp": "files:cp",
+    "mv": "files:mv",
+    "rm": "files:rm",
+    "mount": "mounts:mount",
+    "umount": "mounts:umount",
+    "commit": "mounts:commit",
+    "reload": "mounts:reload",
+    "status": "mounts:status",
+    "overlays": "overlays:overlays",
+    "log": "history:log",
+    "diff": "versions:diff",
+    "tag": "versions:tag",
+    "restore": "versions:restore",
+    "fork": "versions:fork",
+    "expire": "expire:expire",
+    "check": "care:check",
+    "gc": "care:gc",
+    "upgrade": "care:upgrade",
+    "rebuild-index": "care:rebuild_index",
+}
+OTHER_COMMANDS = {
+    "run": "running:run",
+    "serve": "serving:serve",
+    "bucket": "buckets:group",
+    "dict": "dicts:group",
+    "queue": "queues:group",
+    "secret": "secrets:group",
+    "nfs": "nfs:group",
+    "cache": "caches:group",
+    "environment": "environments:group",
+    "config": "environments:config",
+}
+
+
+_commands = OnDemand()
+
+
+@click.group(
+    PROGRAM,
+    cls=InOrder,
+    commands=_commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-@click.group(PROGRAM, cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 @store_option
 @click.version_option(package_name=PROGRAM, message="%(prog)s %(version)s")
 def cli() -> None:
     """Volumes: trees of files with history, mounted where you like, committed when you say."""
 
 
-@cli.group("volume", cls=InOrder)
+@cli.group("volume", cls=InOrder, commands=OnDemand(VOLUME_COMMANDS))
 @store_option
 def volume() -> None:
     """The same commands, as in `modal volume`."""
@@ -91,16 +93,7 @@ def completion(shell: str) -> None:
         answer(line)
 
 
-for _command in COMMANDS:
-    cli.add_command(_command)
-    volume.add_command(_command)
-cli.add_command(running.run)
-cli.add_command(serving.serve)
-for _group in (buckets.group, dicts.group, queues.group, secrets.group, nfs.group):
-    cli.add_command(_group)
-cli.add_command(caches.group)
-cli.add_command(environments.group)
-cli.add_command(environments.config)
+_commands.add(VOLUME_COMMANDS | OTHER_COMMANDS)
 
 
 def main() -> NoReturn:
