@@ -1,4 +1,4 @@
-"""bucket mount umount status ls: buckets as file systems, and what is in them."""
+"""bucket mount umount status ls: buckets as file systems, and their contents."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 PLAN = ("endpoint", "region", "style", "profile", "role_arn", "unsigned", "requester_pays")
-"""Options that say how a bucket is opened, with ``secret``."""
+"""The options that say how a bucket is opened, besides ``secret``."""
 
 
 @click.group("bucket", cls=InOrder)
@@ -44,7 +44,7 @@ def group() -> None:
 
 
 def bucket_options(command: F) -> F:
-    """How a bucket is opened."""
+    """Add the options that say how a bucket is opened."""
     for option in reversed(
         (
             click.option(
@@ -103,7 +103,7 @@ def bucket_options(command: F) -> F:
 def mount(
     url: str, mountpoint: str, metadata_ttl: float, timeout: float | None, **options: Any
 ) -> None:
-    """Mount a bucket, or a folder of one; return when the mount answers.
+    """Mount a bucket, or a folder of one, and return when the mount answers.
 
     URL is s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://ACCOUNT/CONTAINER/PREFIX.
     """
@@ -130,7 +130,7 @@ def mount(
 )
 @timeout_option
 def umount(mountpoint: str, force: bool, timeout: float | None) -> None:
-    """Unmount a bucket. What was closed is in it already."""
+    """Unmount a bucket. Files that were closed are in the bucket already."""
     from volfs.control.mount_client import get_mount
     from volfs.control.mount_liveness import look_at
     from volfs.errors import MountError
@@ -161,9 +161,10 @@ _STATUS = (
 @click.argument("mountpoint", required=False, type=click.Path())
 @json_option
 def status(mountpoint: str | None, as_json: bool) -> None:
-    """Show mounts of buckets: what is open and not uploaded yet, and keys that are no paths.
+    """Show the mounts of buckets: files that are open or not uploaded yet, and keys that are no
+    paths.
 
-    `volfs status` shows them among the others, also those whose daemon died.
+    `volfs status` also shows them, and those whose daemon died.
     """
     from volfs.control.mount_client import get_mount, list_mounts
 
@@ -177,7 +178,7 @@ def status(mountpoint: str | None, as_json: bool) -> None:
 
 
 def _ask_all(mounts: list[MountClient]) -> Iterator[MountStatus]:
-    """One that hangs must not keep the others waiting."""
+    """Ask all mounts at the same time, so that one that hangs does not keep the others waiting."""
     from concurrent.futures import ThreadPoolExecutor
 
     from volfs.control.mount_liveness import look_at
@@ -243,7 +244,7 @@ def ls(url: str, recursive: bool, as_json: bool, **options: Any) -> None:
 def _iter_names(
     bucket: Bucket, *, recursive: bool
 ) -> Iterator[tuple[str, str, int | None, int | None]]:
-    """Names as keys have them, also those that are no paths."""
+    """The names in a listing as the keys have them, including keys that are no paths."""
     after, is_first = None, True
     while is_first or after is not None:
         page = bucket.list_page("", delimiter=not recursive, after=after)
@@ -263,14 +264,15 @@ def _as_file(info: ObjectInfo) -> tuple[str, str, int | None, int | None]:
 
 
 def _take_plan(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that say how a bucket is opened; the others stay."""
+    """Take the options that say how a bucket is opened out of ``options``."""
     return {name: options.pop(name) for name in (*PLAN, "secret")}
 
 
 def make_plan(
     url: str, *, secret: str | None = None, metadata_ttl: float = 1.0, **options: Any
 ) -> BucketPlan:
-    """InvalidError for an address that can be none; NotFoundError for the secret."""
+    """The plan for a bucket's mount. InvalidError for an address that is not possible;
+    NotFoundError for the secret."""
     from volfs.buckets.address import check_bucket_address, parse_bucket_address
     from volfs.daemon.mount_options import BucketPlan
     from volfs_cli.secret_values import read_secrets

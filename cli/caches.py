@@ -1,4 +1,4 @@
-"""cache: what is kept on this machine of what lies in buckets."""
+"""cache: the copies of buckets' data on this machine."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def group() -> None:
 @group.command("status")
 @json_option
 def status(as_json: bool) -> None:
-    """Show where the cache is, what it takes, and how large it may become."""
+    """Show the place of the cache, its size, and its largest size."""
     from volfs.buckets.cache_account import Usage
     from volfs.buckets.disk_cache import DiskCache
     from volfs.errors import LocalFileError
@@ -58,7 +58,7 @@ def status(as_json: bool) -> None:
 @group.command("clear")
 @json_option
 def clear(as_json: bool) -> None:
-    """Delete all that is in the cache. Mounts go on, and fetch again what they need."""
+    """Delete everything in the cache. Mounts go on, and fetch again what they need."""
     from volfs.buckets.disk_cache import DiskCache
 
     cache = DiskCache()
@@ -72,7 +72,7 @@ def clear(as_json: bool) -> None:
 
 @contextmanager
 def _naming(path: str) -> Iterator[None]:
-    """What the system says, with the name of the cache."""
+    """Let the system's errors name the cache."""
     from volfs.errors import LocalFileError
 
     try:

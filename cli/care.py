@@ -23,7 +23,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 class Duration(click.ParamType[float]):
-    """Seconds, or a number with s, m, h, d or w after it."""
+    """A time in seconds, or a number with s, m, h, d or w after it."""
 
     name = "duration"
 
@@ -48,7 +48,7 @@ class Duration(click.ParamType[float]):
 @click.option("--undelete", is_flag=True, help="Bring back what gc has put into quarantine.")
 @json_option
 def gc(dry_run: bool, grace: float, undelete: bool, as_json: bool) -> None:
-    """Remove what no version, no tag and no mount needs any more."""
+    """Remove objects that no version, no tag and no mount needs any more."""
     if undelete and dry_run:
         raise click.UsageError("--undelete and --dry-run exclude each other")
     if undelete:
@@ -222,7 +222,7 @@ def _print_check(result: CheckReport) -> None:
 
 
 def _show_versions(problem: Problem) -> str:
-    """``version 3``, ``versions 3, 5-9``."""
+    """The versions of a problem as text: ``version 3``, ``versions 3, 5-9``."""
     runs: list[list[int]] = []
     for version in problem.versions:
         if runs and version == runs[-1][1] + 1:
@@ -248,11 +248,11 @@ def _show_versions(problem: Problem) -> str:
 )
 @json_option
 def upgrade(rewrite: bool, grace: float, as_json: bool) -> None:
-    """Bring a store of a former volfs to today's format; that volfs will refuse it.
+    """Bring a store of a former volfs to today's format, which that volfs will refuse.
 
-    Nobody may have the store open when it begins. Each volume gets a version in which
-    nothing is changed but what is counted. With --rewrite the disk needs room for
-    everything once more until the grace is over.
+    No process may have the store open when it begins. Each volume gets a version in which only
+    counts and sums change. With --rewrite the disk needs room for all data once more until the
+    grace is over.
     """
     from volfs.volume.upgrade import upgrade_store
 
@@ -272,7 +272,7 @@ def upgrade(rewrite: bool, grace: float, as_json: bool) -> None:
 @verb("rebuild-index", bare=True, has_names=False)
 @json_option
 def rebuild_index(as_json: bool) -> None:
-    """Make the index again from the packs; nobody may use the store meanwhile."""
+    """Make the index again from the packs. No process may use the store meanwhile."""
     from volfs.daemon.sessions.mend import make_missing_leases
     from volfs.volume.recovery import rebuild_store
 

@@ -62,7 +62,7 @@ add_delete(group, _objects, "Dict")
 @click.argument("name")
 @click.argument("key")
 def get(name: str, key: str, env: str | None) -> None:
-    """Print the value of a key, which is a string; None if there is no entry."""
+    """Print the value of a key, which is a string. Print None if there is no entry."""
     write_text(str(_open(name, env).get(key)))
 
 
@@ -75,9 +75,10 @@ def get(name: str, key: str, env: str | None) -> None:
 def items(
     name: str, n: int, everything: bool, as_repr: bool, as_json: bool, env: str | None
 ) -> None:
-    """Print up to N entries (20), in no order; with --json all, as repr() what JSON cannot hold.
+    """Print up to N entries (20), in no order. With --json print all; values that JSON cannot hold
+    appear as repr().
 
-    Values are made again here: look only into Dicts of those you trust.
+    The values are unpickled here, so look only into Dicts of people whom you trust.
     """
     pairs = _open(name, env).items()
     if as_json:

@@ -1,4 +1,4 @@
-"""environment and config: what divides names, and which of them is meant by default."""
+"""environment and config: the environments that divide names, and the default one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ _LIST = (
 @verb(group, "list", bare=True, has_names=False)
 @json_option
 def list_(as_json: bool) -> None:
-    """List the environments of the store, and what is in them. The active one is in force."""
+    """List the environments of the store with their contents. The active one is the one in
+    force."""
     from volfs.api.environments import KnownEnvironments
 
     active = environment()
@@ -83,7 +84,7 @@ def create(name: str) -> None:
 @name_argument
 @click.option("--set-name", metavar="NEW", required=True, help="Its new name.")
 def update(name: str, set_name: str) -> None:
-    """Give an environment another name, with all that is in it. Mounts and ids stay."""
+    """Rename an environment, with everything in it. Mounts and ids stay."""
     from volfs.api.environments import KnownEnvironments
 
     with closing(open_client()) as client:
@@ -95,9 +96,9 @@ def update(name: str, set_name: str) -> None:
 @name_argument
 @yes_option
 def delete(name: str, yes: bool) -> None:
-    """Delete an environment with all that is in it, for ever.
+    """Delete an environment with everything in it, for ever.
 
-    Refused while a volume of it is mounted, or has changes that are not committed.
+    Refused while a volume in it is mounted, or has changes that are not committed.
     """
     from volfs.api.environments import KnownEnvironments
 
@@ -127,7 +128,7 @@ config = make_group("config", "What is in force where no argument and no variabl
 @config.command("set-environment", no_args_is_help=True)
 @name_argument
 def set_environment(name: str) -> None:
-    """Let names belong to this environment where neither -e nor a variable names one."""
+    """Set the environment that names belong to if neither -e nor a variable names one."""
     from volfs.store.location import save_environment
 
     say(f"Default environment set to {name} in {save_environment(name)}")

@@ -1,4 +1,4 @@
-"""expire: taking versions out of a history, by rules that say which ones stay."""
+"""expire: removing versions from a history, by rules that say which ones stay."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def keep_options(command: F) -> F:
 def expire(
     volume: str, within: str | None, dry_run: bool, as_json: bool, **counts: int | None
 ) -> None:
-    """Remove the versions that no rule keeps. The space comes back with `volfs gc`.
+    """Remove the versions that no rule keeps. `volfs gc` frees their space.
 
-    The newest version stays, and what is tagged, mounted or being read.
+    The newest version stays, and so does any version that is tagged, mounted or being read.
     """
     from volfs.volume.expire import expire_versions, judge_versions
 

@@ -99,7 +99,7 @@ def _list(
 def opened_version(
     store: Store, record: VolumeRecord, at: str | None
 ) -> Iterator[tuple[Reader, Snapshot]]:
-    """The version that a user named; for the block nothing of it is removed."""
+    """Open the version that a user named. Nothing of it is removed while the block runs."""
     from volfs.volume.history import get_version
     from volfs.volume.leases import held_version
     from volfs.volume.version_reader import Reader
@@ -120,7 +120,8 @@ def _size(entry: Entry) -> int:
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @at_option("A version or tag; the newest if none is named.")
 def get(volume: str, remote_path: str, local_destination: str, force: bool, at: str | None) -> None:
-    """Download a file, or a directory with all below; to stdout where the destination is '-'."""
+    """Download a file, or a directory with everything below it; to stdout if the destination is
+    '-'."""
     from volfs.model.names import parse_path
 
     path = parse_path(remote_path)
@@ -139,7 +140,8 @@ def download(
     destination: str,
     force: bool,
 ) -> None:
-    """To a local path, or to stdout where that is ``-``, or to the descriptor that it means."""
+    """Download to a local path, to stdout for ``-``, or to the descriptor that a path such as
+    /dev/fd/3 means."""
     from volfs.volume.output import opened_descriptor, write_content
 
     name = "/dev/stdout" if destination == "-" else destination
@@ -170,7 +172,8 @@ def _get(
 
 
 class TargetExistsError(click.ClickException):
-    """A usage error, as on Modal, though not one that --help would explain."""
+    """A usage error, as on Modal. Its message does not refer to --help, which would not explain
+    it."""
 
     exit_code = 2
 
@@ -181,9 +184,10 @@ class TargetExistsError(click.ClickException):
 @click.argument("remote_path", default="/")
 @force_option
 def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
-    """Upload a file, or the contents of a directory, as one version; stdin where it is '-'.
+    """Upload a file, or the contents of a directory, as one version; from stdin if LOCAL_PATH is
+    '-'.
 
-    A REMOTE_PATH that ends in '/' is the directory to put it into.
+    If REMOTE_PATH ends in '/', it is the directory to put the file into.
     """
     from volfs.errors import EntryExistsError
     from volfs.model.names import parse_path
@@ -209,7 +213,7 @@ def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
 
 
 def get_stdin() -> BinaryIO:
-    """UsageError where the caller has closed it."""
+    """The standard input. UsageError if the caller has closed it."""
     from volfs.system.descriptors import can_read
 
     if not can_read(sys.stdin.fileno()):
@@ -218,9 +222,9 @@ def get_stdin() -> BinaryIO:
 
 
 def choose_remote(local_path: str, remote_path: str) -> str:
-    """Where something is put: into a directory where the path ends in ``/``.
+    """The path of an upload. A path that ends in ``/`` is the directory for it.
 
-    UsageError for what stdin has no name for.
+    UsageError for stdin, which has no name to use there.
     """
     if not remote_path.endswith("/"):
         return remote_path
@@ -240,7 +244,7 @@ def note_skipped(skipped: list[str]) -> None:
 @click.argument("paths", nargs=-1, required=True)
 @click.option("-r", "--recursive", is_flag=True, help="Copy directories recursively.")
 def cp(volume: str, paths: tuple[str, ...], recursive: bool) -> None:
-    """Copy within a volume: PATHS are the sources, the last one the destination."""
+    """Copy within a volume. PATHS are the sources, and the last one is the destination."""
     if len(paths) < 2:
         raise click.UsageError("cp needs a source and a destination")
     *sources, last = paths
@@ -275,7 +279,7 @@ def mv(volume: str, source: str, destination: str) -> None:
 @click.argument("remote_path")
 @click.option("-r", "--recursive", is_flag=True, help="Delete directory recursively.")
 def rm(volume: str, remote_path: str, recursive: bool) -> None:
-    """Delete a file, or with -r a directory and all below. Older versions keep it."""
+    """Delete a file, or with -r a directory and everything below it. Older versions keep it."""
     from volfs.model.names import parse_path
     from volfs.volume.edit import Edit
 

@@ -1,4 +1,4 @@
-"""umount --force: ends a mount, with its daemon or without."""
+"""umount --force: ending a mount, with or without its daemon."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from volfs.errors import VolfsError
 
 TIMEOUT = 10.0
-"""Seconds for the daemon to do it, where nothing else is said; and as many to obey a signal."""
+"""The seconds that the daemon has for it by default. It has as many again to obey a signal."""
 STORE_ANSWERS = 3.0
 _LOOK = 0.05
 
 
 def find_mount(target: str) -> MountClient:
-    """The mount that a command means, though neither daemon nor store may answer. MountError."""
+    """The mount that a command means, even if neither the daemon nor the store answers.
+    MountError."""
     from volfs.control.mount_client import list_mounts
     from volfs.daemon.named_mounts import find_targets
 
     if "/" in target or target in (".", ".."):
-        return _get_only(target, find_targets(target, "", MAIN))  # a path needs none
+        return _get_only(target, find_targets(target, "", MAIN))  # a path needs no store
     number = _look_up(target)
     if number is None:
         raise _explain_silence(target)
@@ -46,9 +47,9 @@ def _get_only(target: str, found: list[MountClient]) -> MountClient:
 
 
 def _look_up(name: str) -> int | None:
-    """The kernel's number of the mount that a name means in the store; None if that is silent.
+    """The kernel's number of the mount that a name means; None if the store does not answer.
 
-    In a child: a store whose disk hangs keeps whoever opens it.
+    A child process asks, because a store whose disk hangs blocks the process that opens it.
     """
     from volfs.system.children import ask_child
 
@@ -90,7 +91,8 @@ def _explain_silence(target: str) -> VolfsError:
 def unmount_by_force(
     mount: MountClient, *, discard: bool, number: int, timeout: float | None
 ) -> None:
-    """Ask, then tell, then end it. Says on the standard error what was not done. MountError."""
+    """Ask the daemon to unmount, then send it a signal, then end the mount without it. What was
+    not done is reported on stderr. MountError."""
     from volfs.errors import NoAnswerError, VolfsError
 
     try:
@@ -103,9 +105,10 @@ def unmount_by_force(
 
 
 def _tell(mount: MountClient, why: VolfsError) -> None:
-    """The daemon has answered that it cannot: a signal detaches what is in use, too.
+    """Send the daemon a signal after it answered that it cannot unmount. The signal detaches a
+    mount even if it is in use.
 
-    But not where a copy of the mount was named, which is not the daemon's to unmount.
+    No signal is sent if the target is a copy of the mount, because the daemon cannot unmount that.
     """
     from volfs.control.force import list_inside
 
@@ -149,7 +152,7 @@ def _end(mount: MountClient, why: VolfsError) -> None:
 
 
 def _tell_inside(paths: list[str]) -> None:
-    """What was mounted in the mount went with it."""
+    """Report the mounts inside the mount, which went with it."""
     for path in paths:
         say(
             f"volfs: umount: {path}: was mounted inside, and is not mounted there any more",

@@ -1,4 +1,4 @@
-"""Take what was given on the command line out of what ``ps`` shows."""
+"""Hiding what was given on the command line from ``ps``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from volfs.system.arguments import find_arguments
 
 
 def hide_values() -> None:
-    """Erase what follows ``=`` in this process's arguments, where the kernel looks for them.
+    """Erase the values after ``=`` in this process's arguments, at the place where the kernel
+    reads them.
 
-    Until here they could be seen, for as long as Python takes to start. Does
-    nothing on systems that do not tell where that is.
+    Until then the values can be seen, for as long as Python takes to start. Does nothing on
+    systems that do not tell that place.
     """
     arguments, at = find_arguments(), 0
     for argument in bytes(arguments).split(b"\0"):

@@ -1,4 +1,4 @@
-"""log: what happened to a volume."""
+"""log: the history of a volume."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ _LOG = (
 def log(volume: str, everything: bool, limit: int | None, as_json: bool) -> None:
     """Show the versions of a volume, newest first.
 
-    Of background commits in a row only the newest and the tagged ones are
-    shown, with the number of those folded away before them.
+    In a row of background commits only the newest and the tagged ones are shown, with the number
+    of hidden ones before them.
     """
     from volfs.volume.history import Folded, fold_automatic, iter_history, list_tags_by_version
 

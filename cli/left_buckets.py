@@ -1,4 +1,4 @@
-"""overlays of buckets: what their mounts have not uploaded."""
+"""Overlays of buckets: files that their mounts have not uploaded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from volfs_cli.terminal import say
 
 
 def list_rows() -> list[tuple[Any, ...]]:
-    """As the rows of ``volfs overlays``."""
+    """The rows for ``volfs overlays``."""
     from volfs.daemon.buckets.leftovers import list_left
 
     return [
@@ -34,7 +34,8 @@ def list_rows() -> list[tuple[Any, ...]]:
 
 
 def upload_if_bucket(name: str, secret: str | None, *, replaces: bool, as_json: bool) -> bool:
-    """Upload what is left under that name; False if that is nothing of a bucket."""
+    """Upload the files that a dead mount left under a name. False if no bucket's mount left
+    anything under it."""
     from volfs.daemon.buckets.leftovers import find_left, upload_left
 
     if find_left(name) is None:

@@ -1,4 +1,4 @@
-"""The command ``volfs``: its groups, and how every error becomes one line and a status."""
+"""The command ``volfs``: its groups. Every error becomes one line and an exit status here."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def cli() -> None:
 @cli.group("volume", cls=InOrder, commands=OnDemand(VOLUME_COMMANDS))
 @store_option
 def volume() -> None:
-    """The same commands, as in `modal volume`."""
+    """The commands for volumes, under the names of `modal volume`."""
 
 
 @cli.command("completion")
@@ -97,7 +97,7 @@ _commands.add(VOLUME_COMMANDS | OTHER_COMMANDS)
 
 
 def main() -> NoReturn:
-    """Run the command line; never returns."""
+    """Run the command line. This never returns."""
     speak_utf8()
     instruction = os.environ.get(COMPLETE)
     if instruction:
@@ -115,7 +115,8 @@ def main() -> NoReturn:
 
 
 def _complete(instruction: str) -> int:
-    """Answer a shell that completes. The variable is set by its script, or by mistake."""
+    """Answer a shell's request for completions. The shell's script sets the variable, or a user
+    has set it by mistake."""
     status = shell_complete(cli, {}, PROGRAM, COMPLETE, instruction)
     if status:
         wrong = f"{COMPLETE}={instruction}: only the script of `volfs completion` sets this"
@@ -124,21 +125,23 @@ def _complete(instruction: str) -> int:
 
 
 def _settle_in() -> None:
-    """Put right what a starter may have left: see ``volfs.daemon.surroundings``."""
+    """Repair what the process that started us may have left broken: see
+    ``volfs.daemon.surroundings``."""
     import signal
 
     from volfs.daemon.surroundings import open_standard_files
 
     open_standard_files()
     for name, number, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
-        if getattr(sys, name) is None:  # it was closed
+        if getattr(sys, name) is None:  # the stream was closed
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, no command has an exit status
-    os.umask(os.umask(0) & ~0o700)  # what we make we must be able to use
+    # While SIGCHLD is ignored, no command has an exit status.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.umask(os.umask(0) & ~0o700)  # we must be able to use what we make
 
 
 def run(args: list[str]) -> int:
-    """The exit status of a command. Errors are printed, in one line each."""
+    """Run a command and return its exit status. Each error is printed in one line."""
     from volfs.errors.fault_points import check_environment
 
     try:
@@ -173,7 +176,7 @@ def _report(verb: str, error: Exception) -> int:
         import traceback
 
         say_lines("".join(traceback.format_exception(error)).rstrip("\n"), err=True)
-    said = describe_error(error).replace("\n\n", " ")  # Modal's messages have paragraphs
+    said = describe_error(error).replace("\n\n", " ")  # Modal's messages have several paragraphs
     if isinstance(error, VolfsError):
         return _fail(verb, said, error.exit_status)
     if isinstance(error, OSError) and error.strerror:
@@ -183,7 +186,8 @@ def _report(verb: str, error: Exception) -> int:
 
 
 def _explain(error: OSError) -> str:
-    """An error of the system in a line; what has no file is mostly a limit, or the directory."""
+    """An error of the system in one line. An error without a file comes mostly from a limit, or
+    from the working directory."""
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -199,12 +203,13 @@ def _fail(verb: str, why: str, status: int) -> int:
 
 
 def _join(text: str) -> str:
-    """Click's messages may have several lines."""
+    """A message of click in one line."""
     return " ".join(text.split())
 
 
 def _verb(args: list[str]) -> str:
-    """The command's name for messages, with its group's; empty if none was recognised."""
+    """The command's name for messages, with that of its group; empty if no command was
+    recognised."""
     words, said = iter(args), list[str]()
     group: click.Group = cli
     for word in words:
@@ -220,13 +225,14 @@ def _verb(args: list[str]) -> str:
 
 
 def _usage(error: click.UsageError) -> str:
-    """What is wrong with the arguments, and where to read on."""
+    """The usage error, and a hint where to read on."""
     command = error.ctx.command_path if error.ctx else PROGRAM
     return f"{error.format_message().rstrip('.')}; see {command} --help"
 
 
 def _be_quiet() -> int:
-    """Whoever read our output has gone; nothing more can be said, not even at exit."""
+    """Send all later output to nowhere, because the reader of our output has gone. Even Python's
+    flush at exit must not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return BROKEN_PIPE
 

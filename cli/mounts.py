@@ -73,7 +73,7 @@ target_argument = click.argument(
 )
 @timeout_option
 def mount(volume: str, mountpoint: str, timeout: float | None, **options: Any) -> None:
-    """Mount a volume's newest version; return when the mount answers."""
+    """Mount a volume's newest version, and return when the mount answers."""
     from volfs.daemon.mount_options import MountOptions
     from volfs.errors import MountError
 
@@ -100,14 +100,14 @@ def mount(volume: str, mountpoint: str, timeout: float | None, **options: Any) -
 def umount(target: str, discard: bool, force: bool, timeout: float | None) -> None:
     """Commit what is left, then unmount.
 
-    Of a mount whose daemon died, only the mount point is freed: what was not
-    committed stays, see `volfs overlays`.
+    If the daemon of a mount has died, only the mount point is freed. The uncommitted changes stay:
+    see `volfs overlays`.
     """
     end_mount(target, discard=discard, force=force, timeout=timeout)
 
 
 def end_mount(target: str, *, discard: bool, force: bool, timeout: float | None) -> None:
-    """Unmount what a command's argument means, and say what became of it."""
+    """Unmount the mount that a command's argument means, and say what became of it."""
     if force:
         forced = find_mount(target)
         number = _choose_number(target, forced.mount)
@@ -129,14 +129,16 @@ def _get_target(target: str) -> MountClient:
 
 
 def _store_for(target: str) -> str:
-    """The store in force, where it matters: a path needs none, nor that its address is right."""
+    """The store in force, if the target may be a volume's name. A path needs no store, so a wrong
+    address of the store does not matter then."""
     from volfs.daemon.named_mounts import may_be_name
 
     return store_url() if may_be_name(target) else ""
 
 
 def _choose_number(target: str, mount: MountPoint) -> int:
-    """Which mount point a path names, 0 for a volume's name. MountError for a path inside."""
+    """The number of the mount point that a path names; 0 for a volume's name. MountError for a
+    path inside a mount."""
     from volfs.control.mounts import resolve_mount_path
     from volfs.errors import MountError
 
@@ -148,7 +150,7 @@ def _choose_number(target: str, mount: MountPoint) -> int:
 
 
 def _say_which(target: str, mount: MountClient) -> None:
-    """Which mount was meant, where the target is not its name, nor a path that just leads there."""
+    """Say which mount was meant, if the target is a path that does not simply lead to it."""
     from volfs.control.mounts import leads_to, resolve_mount_path
 
     path = resolve_mount_path(target)
@@ -172,7 +174,8 @@ def _say_what_goes(mount: MountClient) -> None:
 
 
 def _take_away(mount: MountPoint) -> bool:
-    """Unmount what has no daemon, and raise MountError: nothing was committed. False if it has."""
+    """Unmount a mount that has no daemon, and raise MountError, because nothing was committed.
+    False if it has a daemon."""
     from volfs.control.mount_liveness import is_dead
     from volfs.daemon.launch import clear_dead_mount
     from volfs.errors import MountError
@@ -187,7 +190,7 @@ def _take_away(mount: MountPoint) -> bool:
 
 
 def commit_options(command: F) -> F:
-    """What every command that commits an overlay can be told."""
+    """The options of every command that commits an overlay."""
     message = click.option("-m", "--message", default="", help="What changed, for the log.")
     on_conflict = click.option(
         "--on-conflict",
@@ -206,7 +209,7 @@ def commit_options(command: F) -> F:
 def commit(
     target: str, message: str, on_conflict: str, as_json: bool, timeout: float | None
 ) -> None:
-    """Publish a mount's changes as the next version."""
+    """Commit a mount's changes as the next version."""
     mount = _get_target(target)
     result = mount.commit(message, on_conflict, timeout)
     _say_which(target, mount)
@@ -235,7 +238,7 @@ def print_commit(result: CommitResult, as_json: bool) -> None:
 @timeout_option
 @json_option
 def reload(target: str, wait: float, touch: bool, as_json: bool, timeout: float | None) -> None:
-    """Show a mount the newest version. Exit status 16 while files are open."""
+    """Let a mount show the newest version. Exit status 16 while files are open."""
     import msgspec
 
     mount = _get_target(target)
@@ -270,7 +273,7 @@ _STATUS = (
     _ENVIRONMENT,
 )
 _REQUESTS = Column("Requests")
-"""In JSON only: a row has it last, by operation."""
+"""A column for JSON only. It is the last in a row, and has the requests by operation."""
 
 
 @verb("status", bare=True)
@@ -307,13 +310,13 @@ def status(target: str | None, of_requests: bool, as_json: bool) -> None:
 
 
 def _choose_rows(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """All of them, or with ``-e`` those of that environment."""
+    """All rows, or with ``-e`` those of that environment."""
     named, at = named_environment(), _STATUS.index(_ENVIRONMENT)
     return [row for row in rows if named in (None, row[at])]
 
 
 def _ask_all(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
-    """One that hangs must not keep the others waiting."""
+    """Ask all mounts at the same time, so that one that hangs does not keep the others waiting."""
     from concurrent.futures import ThreadPoolExecutor
 
     from volfs.control.mount_liveness import look_at
@@ -330,7 +333,7 @@ def _ask_all(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
 
 
 def _find_own_store() -> str:
-    """The store in force, by the path that daemons say; empty where its address is none."""
+    """The store in force, as daemons write its path; empty if it has no valid address."""
     from volfs.errors import NotAStoreError
     from volfs.store.address import find_local_path
 
@@ -343,7 +346,8 @@ def _find_own_store() -> str:
 
 
 def _sort_by_store(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """First those of the store in force, last those that do not say whose they are."""
+    """Sort rows: first those of the store in force, last those of mounts that do not name their
+    store."""
     at, own = _STATUS.index(_STORE), _find_own_store()
     return sorted(rows, key=lambda row: (row[at] is None, row[at] != own, row[at] or ""))
 
@@ -351,12 +355,12 @@ def _sort_by_store(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 def _silent(
     mount: MountPoint, seen: Liveness, store: str, known: dict[tuple[int, int], SessionInfo]
 ) -> tuple[Any, ...]:
-    """Of a mount that says nothing: what the store in force knows of it."""
+    """The row of a mount that does not answer, from the store in force."""
     from volfs.control.mount_liveness import State, is_stopped
 
     session, state, pid = known.get(mount.device), seen.state, seen.pid
     if session and not session.alive and (state, session.mountpoint) != (State.DEAD, mount.path):
-        session = None  # what it had is another mount's number by now
+        session = None  # the session's mount has ended, and another one has its number now
     if session and session.alive:
         pid = pid or session.pid
         state = State.STOPPED if is_stopped(pid) else state

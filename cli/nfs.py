@@ -52,7 +52,8 @@ def _open(name: str, env: str | None) -> NetworkFileSystem:
 
 @contextmanager
 def _opened(name: str, env: str | None) -> Iterator[tuple[Store, VolumeRecord]]:
-    """NotFoundError; InvalidError for a Volume's name."""
+    """Open the volume behind a network file system. NotFoundError; InvalidError for a Volume's
+    name."""
     _open(name, env).info()
     with opened_store() as store:
         yield store, store.refs.get_volume(name, environment())
@@ -108,7 +109,7 @@ def delete(name: str, yes: bool, env: str | None) -> None:
 @click.argument("path", default="/")
 @json_option
 def ls(volume: str, path: str, env: str | None, as_json: bool) -> None:
-    """List a directory, one file, or what a pattern matches ('*', '**', '?', '[…]')."""
+    """List a directory, one file, or the matches of a pattern ('*', '**', '?', '[…]')."""
     found = _open(volume, env).listdir(path)
     if not as_json and not sys.stdout.isatty():
         print_paths([os.fsencode(entry.path) for entry in found])
@@ -138,7 +139,7 @@ def get(
 ) -> None:
     """Download a file, a directory, or the files that a pattern matches; to stdout with '-'.
 
-    Files of a pattern keep their paths below the destination.
+    The files of a pattern keep their paths below the destination.
     """
     from volfs.model.names import parse_path
 
@@ -152,7 +153,7 @@ def get(
 
 
 def _choose(volume: str, remote: str, local: str, env: str | None) -> list[tuple[str, str]]:
-    """What is downloaded, and where to."""
+    """The paths to download, and the local path of each."""
     if not {*"*?["} & {*remote}:
         return [(remote, local)]
     matched = _open(volume, env).listdir(remote)
@@ -165,9 +166,9 @@ def _choose(volume: str, remote: str, local: str, env: str | None) -> list[tuple
 @click.argument("local_path", type=click.Path())
 @click.argument("remote_path", default="/")
 def put(volume: str, local_path: str, remote_path: str, env: str | None) -> None:
-    """Upload a file, or the contents of a directory; files that are there are overwritten.
+    """Upload a file, or the contents of a directory. Files that exist are overwritten.
 
-    A REMOTE_PATH that ends in '/' is the directory to put it into.
+    If REMOTE_PATH ends in '/', it is the directory to put the file into.
     """
     from volfs.model.names import parse_path
     from volfs.volume.commit import CommitNote
@@ -191,7 +192,7 @@ def put(volume: str, local_path: str, remote_path: str, env: str | None) -> None
 @click.argument("remote_path")
 @click.option("-r", "--recursive", is_flag=True, help="Delete directory recursively.")
 def rm(volume: str, remote_path: str, recursive: bool, env: str | None) -> None:
-    """Delete a file, or with -r a directory and all below."""
+    """Delete a file, or with -r a directory and everything below it."""
     from volfs.model.names import parse_path
     from volfs.volume.commit import CommitNote
     from volfs.volume.edit import Edit

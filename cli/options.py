@@ -1,4 +1,5 @@
-"""Options that several commands share, and the two that click cannot parse by itself."""
+"""The options that several commands share, and two kinds of arguments that click cannot parse by
+itself."""
 
 from __future__ import annotations
 
@@ -17,14 +18,15 @@ DEFAULT_INTERVAL = 5.0
 
 
 class InOrder(click.Group):
-    """Lists commands as they were added, volumes before files before mounts."""
+    """A group that lists commands in the order in which they were added: volumes, files,
+    mounts."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
 class VolumeCommand(click.Command):
-    """A command; ``--auto-commit`` may stand without its number, before any argument."""
+    """A command in which ``--auto-commit`` may stand without its number, before any argument."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args and self.no_args_is_help:
@@ -33,7 +35,8 @@ class VolumeCommand(click.Command):
 
 
 def _spell_out(args: list[str]) -> list[str]:
-    """A bare ``--auto-commit`` with its default: click would take the next argument for it."""
+    """The arguments with the default after a bare ``--auto-commit``, because click would take the
+    next argument for its value."""
     spelled: list[str] = []
     for at, arg in enumerate(args):
         if arg == "--":
@@ -51,7 +54,7 @@ def _is_number(text: str) -> bool:
 
 
 class Seconds(click.ParamType[float]):
-    """A length of time, not negative."""
+    """A number of seconds, not negative."""
 
     name = "seconds"
 
@@ -64,7 +67,7 @@ class Seconds(click.ParamType[float]):
 
 
 class Count(click.IntRange):
-    """How many, at most; what no machine has is as many as there are."""
+    """A largest number of things. A number that no machine can hold means all of them."""
 
     def __init__(self) -> None:
         super().__init__(min=0)
@@ -79,7 +82,7 @@ def auto_commit_option(help: str) -> Callable[[F], F]:
 
 
 def timeout_option(command: F) -> F:
-    """How long to wait for a daemon; what it was asked for, it may do all the same."""
+    """The seconds to wait for a daemon's answer. The daemon may do its work all the same."""
     return click.option(
         "--timeout",
         type=Seconds(),
@@ -109,9 +112,11 @@ def at_option(help: str) -> Callable[[F], F]:
 def verb(
     name: str, *, bare: bool = False, has_names: bool = True
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command with the options that all have. ``bare`` ones do something without arguments.
+    """Make a command with the options that all commands have. A ``bare`` command works without
+    arguments.
 
-    Those without ``has_names`` are about the whole store: no environment has a meaning there.
+    A command without ``has_names`` is about the whole store, so an environment has no meaning
+    there.
     """
 
     def decorate(function: Callable[..., Any]) -> click.Command:

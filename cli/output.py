@@ -1,6 +1,6 @@
-"""What commands print: tables on a terminal, plain lines elsewhere, JSON where asked.
+"""The output of commands: tables on a terminal, plain lines elsewhere, JSON on request.
 
-A plain listing has one line per row and a tab between columns, no header.
+A plain listing has one line per row, a tab between columns, and no header.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _WIDEST = 1 << 30
-"""Columns of a terminal that cuts nothing."""
+"""The columns of a terminal that is wide enough for any table."""
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def show_value(value: object) -> str:
-    """Any value, so that none looks like two, or like another."""
+    """A value as text, escaped so that different values look different, and each is one value."""
     return show(str(value))
 
 
 class Column(NamedTuple):
-    """A title, and how a value is shown; its JSON key is the title in snake_case."""
+    """A title, and the function that shows a value. The JSON key is the title in snake_case."""
 
     title: str
     show: Callable[[Any], str] = show_value
@@ -47,14 +47,14 @@ def json_option(command: F) -> F:
 
 
 def print_overridden(rows: Iterable[tuple[str, str, str]], *, err: bool = False) -> None:
-    """Changes of others that a commit replaced: path, what they had done, what we did."""
+    """Print the changes of others that a commit replaced: the path, what they did, what we did."""
     for path, theirs, ours in rows:
         did = f"others {theirs} it, we {ours} it; theirs stays in the history"
         say(f"overridden: {show(path)}: {did}", err=err)
 
 
 def note_overridden(published: Published) -> None:
-    """Say on stderr what somebody published a moment before us, and is replaced now."""
+    """Say on stderr which changes others committed a moment before us, and are replaced now."""
     from volfs.model.names import join_path
 
     rows = ((as_text(join_path(it.path)), it.theirs, it.ours) for it in published.overridden)
@@ -64,7 +64,7 @@ def note_overridden(published: Published) -> None:
 def print_listing(
     columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, as_json: bool, title: str = ""
 ) -> None:
-    """Rows of values, one for each column; times are nanoseconds and sizes bytes."""
+    """Print rows with one value for each column. Times are nanoseconds, and sizes are bytes."""
     if as_json:
         print_json([row_as_json(columns, row) for row in rows])
     elif sys.stdout.isatty():
@@ -75,7 +75,7 @@ def print_listing(
 
 
 def _show_row(columns: Sequence[Column], row: Sequence[Any]) -> list[str]:
-    """Nothing in a value looks like another column or row."""
+    """The texts of a row, escaped so that no value looks like another column or row."""
     pairs = zip(columns, row, strict=True)
     return [show_line(column.show(value)) for column, value in pairs]
 
@@ -94,7 +94,8 @@ def print_json(value: object) -> None:
 
 
 def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str) -> None:
-    """On a terminal too narrow for its words, a line for each value: none is cut."""
+    """Print a table. If the terminal is too narrow for its words, print a line for each value, so
+    that none is cut."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -113,7 +114,8 @@ def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title
 
 
 def _print_blocks(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str) -> None:
-    """Each row as the lines of its values that are not empty, with a line between two rows."""
+    """Print each row as the lines of its values, without empty ones, and an empty line between two
+    rows."""
     if title:
         answer(title)
     for number, row in enumerate(rows):
@@ -123,7 +125,7 @@ def _print_blocks(columns: Sequence[Column], rows: Sequence[Sequence[Any]], titl
 
 
 def print_facts(columns: Sequence[Column], row: Sequence[Any], *, as_json: bool) -> None:
-    """One object: a line for each fact."""
+    """Print one object: a line for each fact."""
     if as_json:
         print_json(row_as_json(columns, row))
     else:
@@ -131,7 +133,7 @@ def print_facts(columns: Sequence[Column], row: Sequence[Any], *, as_json: bool)
 
 
 def _print_lines(columns: Sequence[Column], row: Sequence[Any], *, empty: bool = True) -> None:
-    """A line for each value: its title and itself."""
+    """Print a line for each value, with its title."""
     width = max(len(column.title) for column in columns) + 1
     for column, value in zip(columns, _show_row(columns, row), strict=True):
         if value or empty:
@@ -139,7 +141,7 @@ def _print_lines(columns: Sequence[Column], row: Sequence[Any], *, empty: bool =
 
 
 def show_size(size: int | None) -> str:
-    """As Modal shows it: ``12 B``, ``1.5 KiB``, ``2.0 GiB``."""
+    """A size as Modal shows it: ``12 B``, ``1.5 KiB``, ``2.0 GiB``."""
     if size is None:
         return "-"
     if size < 1024:
@@ -153,7 +155,7 @@ def show_size(size: int | None) -> str:
 
 
 def show_growth(size: int) -> str:
-    """By how much something has grown: ``+1.5 KiB``, ``-12 B``, ``0 B``."""
+    """The growth of a size: ``+1.5 KiB``, ``-12 B``, ``0 B``."""
     sign = "+" if size > 0 else "-" if size < 0 else ""
     return sign + show_size(abs(size))
 
@@ -175,7 +177,7 @@ def show_seconds(seconds: float | None) -> str:
 
 
 def show_age(seconds: float) -> str:
-    """In the largest unit that fits: ``12 s``, ``3 h``."""
+    """An age in the largest unit that fits: ``12 s``, ``3 h``."""
     for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= unit:
             return f"{seconds / unit:.0f} {name}"
@@ -193,17 +195,17 @@ def _local(nanoseconds: int) -> datetime:
 
 
 def one_line(text: str) -> str:
-    """A message, as it fits into a listing: spaces for its line feeds."""
+    """A message for a listing, with spaces in place of its line feeds."""
     return " ".join(text.split())
 
 
 def as_text(path: bytes) -> str:
-    """A path for JSON: bytes that are no UTF-8 as lone surrogates, as Python has them."""
+    """A path for JSON. Bytes that are not UTF-8 become lone surrogates, as in Python."""
     return to_text(path)
 
 
 def print_paths(paths: Sequence[bytes]) -> None:
-    """Bare paths, byte for byte."""
+    """Print bare paths, byte for byte."""
     sys.stdout.flush()
     out = sys.stdout.buffer
     with naming_output():
@@ -213,7 +215,7 @@ def print_paths(paths: Sequence[bytes]) -> None:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask before something that cannot be undone, as Modal's client does."""
+    """Ask before an action that cannot be undone, as Modal's client does."""
     if yes:
         return
     question = show_line(question)

@@ -1,4 +1,4 @@
-"""overlays: what mounts have not committed, and what dead ones left of it."""
+"""overlays: the uncommitted changes of mounts, and those that dead mounts left."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ _OVERLAYS = (
 @json_option
 @click.pass_context
 def overlays(context: click.Context, as_json: bool) -> None:
-    """List uncommitted changes of mounts, alive and dead; adopt, commit or discard dead ones'."""
+    """List uncommitted changes of mounts, alive and dead. Adopt, commit, export, rebase or discard
+    those of dead ones."""
     if context.invoked_subcommand is None:
         _list(as_json)
 
@@ -99,14 +100,16 @@ def _as_row(found: OverlayInfo) -> tuple[Any, ...]:
 
 @contextmanager
 def _store_of(name: str) -> Iterator[Store]:
-    """The store with that overlay. UsageError where ``-e`` says another environment than its."""
+    """The store, for a command on the overlay. UsageError if ``-e`` names another environment than
+    the overlay's."""
     with opened_store() as store:
         _check_environment(store, name)
         yield store
 
 
 def _check_environment(store: Store, name: str) -> None:
-    """What is not known to belong to an environment belongs to ``main``, as in the list."""
+    """Raise UsageError if ``-e`` names another environment than the overlay's. An overlay whose
+    environment is unknown belongs to ``main``, as in the list."""
     from volfs.daemon.sessions.inspect import describe_session
     from volfs.daemon.sessions.locate import located
 
@@ -123,7 +126,7 @@ def _check_environment(store: Store, name: str) -> None:
 @name_argument
 @click.argument("mountpoint", type=click.Path())
 def adopt(name: str, mountpoint: str) -> None:
-    """Mount what a dead mount left, with its uncommitted changes, at another place."""
+    """Mount the uncommitted changes that a dead mount left, at another place."""
     from volfs.daemon.launch import mount
     from volfs.daemon.sessions.commit import make_adoption
 
@@ -137,9 +140,9 @@ def adopt(name: str, mountpoint: str) -> None:
 @secret_option
 @commit_options
 def commit(name: str, message: str, on_conflict: Any, as_json: bool, secret: str | None) -> None:
-    """Publish what a dead mount left as the next version, then remove it.
+    """Commit the changes that a dead mount left as the next version, then remove them.
 
-    What a bucket's mount left is uploaded.
+    The changes that a bucket's mount left are uploaded.
     """
     from volfs_cli.left_buckets import upload_if_bucket
 
@@ -157,7 +160,7 @@ def commit(name: str, message: str, on_conflict: Any, as_json: bool, secret: str
 @verb("discard")
 @name_argument
 def discard(name: str) -> None:
-    """Drop what a dead mount left. There is no way back."""
+    """Drop the changes that a dead mount left. They cannot be brought back."""
     from volfs_cli.left_buckets import discard_if_bucket
 
     if discard_if_bucket(name):
@@ -187,7 +190,8 @@ def _say_what_goes(session: SessionInfo, store: str) -> None:
 @secret_option
 @json_option
 def export(name: str, directory: str, force: bool, as_json: bool, secret: str | None) -> None:
-    """Write the files that a dead mount left to a directory, whatever it stood on."""
+    """Write the files that a dead mount left to a directory, even if their base version is
+    gone."""
     from volfs_cli.left_buckets import export_if_bucket
 
     if export_if_bucket(name, directory, secret, force=force, as_json=as_json):
@@ -221,7 +225,7 @@ def _print_exported(done: Exported, as_json: bool) -> None:
 
 
 def _ranges(missing: Sequence[tuple[int, int]]) -> str:
-    """Ranges of bytes, the last ones not in them."""
+    """Ranges of bytes as text. The end of each range is not in it."""
     shown = ", ".join(f"{start}-{end}" for start, end in missing[:8])
     more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
     return f"bytes {shown}{more} are missing"
@@ -255,7 +259,8 @@ def _exported_as_json(done: Exported) -> dict[str, Any]:
 )
 @json_option
 def rebase(name: str, onto: str, leave_out: bool, as_json: bool) -> None:
-    """Put what a dead mount left onto another version, where the one it stood on is gone."""
+    """Put the changes that a dead mount left onto another version, if their base version is
+    gone."""
     from volfs.daemon.sessions.rebase import NeededError, rebase_overlay
 
     with _store_of(name) as store:

@@ -1,4 +1,4 @@
-"""``volfs run`` of an App's file: what `modal run` takes, and what comes of it."""
+"""``volfs run`` for an App's file: the options of `modal run`, and their effect."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import click
 
 @dataclass(frozen=True)
 class ProgramOptions:
-    """Options of ``volfs run`` that only an App has."""
+    """The options of ``volfs run`` that are only for an App."""
 
     variables: Sequence[str]
-    """Of commands: an App's file says what it has."""
+    """Variables for commands. They are refused here, because an App's file sets its own."""
     detach: bool
     quiet: bool
     write_result: str | None
     name: str | None
     timestamps: bool
-    """Accepted: each line comes as it is printed, and bears no time."""
+    """Accepted without effect: each line is printed when it comes, without a time."""
     interactive: bool
 
 
 def run_program(command: Sequence[str], is_module: bool, options: ProgramOptions) -> None:
-    """Import and call it. UsageError; what the program raises is printed."""
+    """Import the program and call it. UsageError; errors of the program are printed."""
     from volfs.api.apps.entrypoint import run_file, run_module
 
     _prepare(options)

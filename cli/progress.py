@@ -1,4 +1,4 @@
-"""Progress bars on a terminal, for long work: rate and time left."""
+"""Progress bars on a terminal for long work, with rate and time left."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Report]:
-    """A report that draws on stderr, or does nothing where that is no terminal."""
+    """A report that draws a bar on stderr. If stderr is no terminal, it does nothing."""
     if sys.stderr.isatty():
         with _bar(what) as report:
             yield report

@@ -99,9 +99,9 @@ add_delete(group, _objects, "Queue")
 @click.argument("n", type=Count(), default=1)
 @partition_option
 def peek(name: str, n: int, partition: str | None, env: str | None) -> None:
-    """Print the next N items (1); they stay.
+    """Print the next N items (1). They stay in the queue.
 
-    Items are made again here: look only into Queues of those you trust.
+    The items are unpickled here, so look only into Queues of people whom you trust.
     """
     for item in islice(_open(name, env).iterate(partition=partition), n):
         answer(show(str(item)))

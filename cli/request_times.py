@@ -1,4 +1,5 @@
-"""What was asked of mounts, by operation: how often, how often in vain, and how long it took."""
+"""The requests to mounts, by operation: their number, the number of failures, and the time they
+took."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _COLUMNS = (
 def print_requests(
     mounts: Iterable[tuple[str, Mapping[str, RequestTimes]]], *, as_json: bool
 ) -> None:
-    """A row for each operation of each mount, the one that took longest in all first."""
+    """Print a row for each operation of each mount. Operations that took the most time in total
+    come first."""
     rows = [row for mountpoint, requests in mounts for row in _iter_rows(mountpoint, requests)]
     print_listing(_COLUMNS, rows, as_json=as_json)
 
@@ -39,7 +41,7 @@ def _iter_rows(
 
 
 def find_bound(histogram: list[int], percent: int) -> int:
-    """Microseconds that so many of a hundred requests took less than: a power of two."""
+    """The time in microseconds, a power of two, below which ``percent`` of the requests stayed."""
     wanted = -(-sum(histogram) * percent // 100)
     seen = 0
     for power, count in enumerate(histogram):
@@ -50,7 +52,8 @@ def find_bound(histogram: list[int], percent: int) -> int:
 
 
 def to_json(requests: Mapping[str, RequestTimes]) -> dict[str, dict[str, Any]]:
-    """Of a histogram what is not empty: how many took less than so long, and no less than half."""
+    """The requests of a mount by operation. The histogram has the number of requests below each
+    time and not below half of it; empty counts are left out."""
     return {name: _to_json(times) for name, times in requests.items()}
 
 

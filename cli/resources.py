@@ -1,4 +1,4 @@
-"""What the groups dict, queue and secret have in common."""
+"""The parts that the groups dict, queue and secret have in common."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def make_group(name: str, help: str) -> click.Group:
 def verb(
     group: click.Group, name: str, *, bare: bool = False, has_names: bool = True
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """A command of the group, with ``--store``, and, where it ``has_names``, with ``-e``, which
-    is given as ``env``."""
+    """Make a command of the group, with ``--store``, and with ``-e`` if it ``has_names``. The
+    environment is given as ``env``."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         make = click.command(name, no_args_is_help=not bare)
@@ -45,7 +45,7 @@ def verb(
 
 
 def open_client() -> Client:
-    """For the store of the running command."""
+    """A client for the store of the running command."""
     from volfs.api.client import Client
 
     return Client(store_url())
@@ -54,7 +54,7 @@ def open_client() -> Client:
 def add_create(
     group: click.Group, find_objects: Callable[[], NamedResources[Any]], noun: str
 ) -> None:
-    """``create NAME``: silent, and nothing if it is there."""
+    """Add ``create NAME``. It prints nothing, and does nothing if the resource exists."""
 
     def create(name: str, env: str | None) -> None:
         with noting_new(environment()):
@@ -69,7 +69,7 @@ def add_create(
 def add_list(
     group: click.Group, find_objects: Callable[[], NamedResources[Any]], noun: str
 ) -> None:
-    """``list``: Name, Created at, Created by."""
+    """Add ``list``, with the columns of ``FACTS``."""
 
     def list_(env: str | None, as_json: bool) -> None:
         rows = [row_of(handle) for handle in list_handles(find_objects(), env)]
@@ -84,7 +84,7 @@ def list_handles(objects: NamedResources[Any], env: str | None) -> list[Any]:
 
 
 def row_of(handle: Any) -> tuple[Any, ...]:
-    """What ``FACTS`` shows."""
+    """The values for the columns of ``FACTS``."""
     resource = handle._resource()
     return resource.name, resource.created_ns, resource.created_by
 
@@ -92,7 +92,7 @@ def row_of(handle: Any) -> tuple[Any, ...]:
 def add_delete(
     group: click.Group, find_objects: Callable[[], NamedResources[Any]], noun: str
 ) -> None:
-    """``delete NAME``: asks first."""
+    """Add ``delete NAME``, which asks first."""
 
     def delete(name: str, allow_missing: bool, yes: bool, env: str | None) -> None:
         what = f"the {noun} '{name}'{in_words(environment())}"

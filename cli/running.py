@@ -45,7 +45,7 @@ _COMMAND = {"allow_interspersed_args": False}
 
 
 class RunCommand(click.Command):
-    """A command whose last arguments are another command, perhaps after ``--``."""
+    """A command whose last arguments are another command, possibly after ``--``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)
@@ -121,11 +121,10 @@ class RunCommand(click.Command):
 @click.option("-i", "--interactive", is_flag=True, hidden=True)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], is_module: bool, **options: Any) -> NoReturn:
-    """Run COMMAND in a container that has volumes, or an App: FILE.py[::NAME] [ARGS].
+    """Run COMMAND in a container that has volumes, or run an App: FILE.py[::NAME] [ARGS].
 
-    The container sees this machine's files and processes, and each volume at its
-    PATH, as the volume's newest version with an overlay of its own. The exit status
-    is the command's.
+    The container sees this machine's files and processes. It sees each volume at its PATH, as the
+    volume's newest version with an overlay of its own. The exit status is that of the command.
     """
     hide_values()
     _end_on_signals()
@@ -143,7 +142,7 @@ def run(command: tuple[str, ...], is_module: bool, **options: Any) -> NoReturn:
 def _take_environment(
     given: Sequence[str], variables: Sequence[str], is_program: bool
 ) -> Sequence[str]:
-    """Let the environment that is named be in force, here and in what is run; the variables.
+    """Put the named environment in force, here and in what is run, and return the variables.
 
     For a command, ``--env WORD`` is more likely a variable that lacks its value.
     """
@@ -154,7 +153,8 @@ def _take_environment(
 
 
 def _is_program(word: str) -> bool:
-    """Whether it names an App's file: FILE.py or FILE.py::NAME. What follows ``--`` is none."""
+    """Whether a word names an App's file: FILE.py or FILE.py::NAME. A word after ``--`` does
+    not."""
     after_dashes = click.get_current_context().meta[_AFTER_DASHES]
     file, colon, name = word.rpartition(":")
     if colon and file.endswith(".py") and not after_dashes:
@@ -199,7 +199,8 @@ def _run_command(
 
 
 def _close(container: Container, status: int) -> None:
-    """Where the command failed, its status counts, and an error here is only said."""
+    """Close the container. If the command failed, its status counts, and an error of closing is
+    only reported."""
     from volfs.errors import VolfsError
 
     try:
@@ -217,7 +218,7 @@ def _close(container: Container, status: int) -> None:
 
 
 def _end_on_signals() -> None:
-    """A signal ends this process by an exception: what it has mounted goes with it."""
+    """Let a signal end this process by an exception, so that its mounts are removed."""
 
     def leave(number: int, frame: Any) -> NoReturn:
         sys.exit(128 + number)
@@ -244,7 +245,8 @@ def _make_spec(
     workdir: str | None,
     share_tmp: bool,
 ) -> ContainerSpec:
-    """Of what the options say, checked before anything is created or forked."""
+    """The spec of the container, from the options. It is checked before anything is created or
+    forked."""
     from volfs.containers.container import ContainerSpec, check_spec
 
     mounts = tuple(map(_parse_volume, volumes))
@@ -262,7 +264,8 @@ def _make_spec(
 
 
 def _find_workdir(workdir: str, volumes: Sequence[str]) -> str:
-    """From here if it is relative. Where it is no volume's, it is a directory of the host."""
+    """The working directory, relative to the current one. It must be in a volume, or be a
+    directory of the host."""
     place = Path.cwd() / workdir
     if not place.is_dir() and not any(place.is_relative_to(path) for path in volumes):
         raise click.UsageError(f"--workdir {workdir}: no such directory")
@@ -283,7 +286,8 @@ def _parse_volume(text: str) -> VolumeMount:
 
 
 def _parse_bucket(text: str, secret: str | None) -> BucketMount:
-    """The path is what follows the last ``:/``; an address may have others."""
+    """The bucket and the path of an option. The path follows the last ``:/``, because an address
+    may contain others."""
     from volfs.containers.container import BucketMount
     from volfs_cli.buckets import make_plan
 
@@ -302,7 +306,8 @@ def _parse_variable(text: str) -> tuple[str, str]:
 
 
 def _prepare(mounts: Sequence[VolumeMount], create: bool, fork: bool) -> tuple[VolumeMount, ...]:
-    """The mounts, of volumes that are there now; of forks, which are named on stderr."""
+    """The mounts, once missing volumes are created and forks are made. Forks are named on
+    stderr."""
     from volfs.volume.volumes import create_volume, fork_volume
 
     prepared = []

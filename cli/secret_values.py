@@ -1,4 +1,4 @@
-"""The values of secrets that are named on the command line."""
+"""The values of the secrets that the command line names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from volfs_cli.stores import environment, store_url
 
 
 def read_secrets(names: Sequence[str]) -> dict[str, str]:
-    """Of the store and environment in force; NotFoundError. No store is asked without names."""
+    """The variables of the named secrets, from the store and environment in force. NotFoundError.
+    Without names no store is opened."""
     if not names:
         return {}
     from volfs.api.client import client_of

@@ -1,4 +1,4 @@
-"""secret list create delete rotate-key. No message here has a value in it."""
+"""secret list create delete rotate-key. No message of this module contains a value."""
 
 from __future__ import annotations
 
@@ -67,10 +67,11 @@ def create(
     force: bool,
     env: str | None,
 ) -> None:
-    """Keep values under a name. `KEY=-` reads the value from an editor, or from the standard input.
+    """Store values under a name. `KEY=-` reads the value from an editor, or from the standard
+    input.
 
-    Values on the command line are in the history of the shell, and until volfs
-    has started in the list of processes; files and `-` are not.
+    Values on the command line are in the history of the shell, and in the list of processes until
+    volfs has started. Values from files and from `-` are not.
     """
     hide_values()
     values = _read_positionals(keyvalues)
@@ -114,7 +115,7 @@ def _read_positionals(items: Sequence[str]) -> dict[str, str]:
     for number, item in enumerate(items, 1):
         key, equals, value = item.partition("=")
         if not equals:
-            # It may be a value whose key was forgotten.
+            # The item may be a value whose key was forgotten, so the message does not show it.
             raise click.UsageError(
                 f"Each item should be of the form KEY=VALUE; item {number} is not"
             )
@@ -128,7 +129,7 @@ def _ask(key: str) -> str:
         if len(value) > MAX:
             raise click.UsageError(f"the value of '{key}' is longer than {MAX >> 20} MiB")
         return value.removesuffix("\n")
-    # A line, not a key: what was typed a moment too early counts.
+    # The prompt reads a line and not a key, so that a line that was typed too early counts.
     notice = f"Pressing enter will open an external editor for editing '{show(key)}'..."
     click.prompt(notice, default="", show_default=False, prompt_suffix="")
     value = click.edit("")
@@ -171,7 +172,7 @@ add_delete(group, _objects, "Secret")
 def rotate_key() -> None:
     """Seal all Secrets of the store with a new key, and forget the old one.
 
-    A file that VOLFS_SECRET_KEY_FILE names keeps its old keys, for other stores.
+    If VOLFS_SECRET_KEY_FILE names the file, it keeps its old keys, for other stores.
     """
     from volfs.services.secrets import Secrets
 

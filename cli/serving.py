@@ -1,4 +1,4 @@
-"""serve: the endpoints of an App answer HTTP on this machine."""
+"""serve: let the endpoints of an App answer HTTP on this machine."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from volfs.api.serving.serving import Events, Why
 
 _LIFELINE, _AGAIN = "VOLFS_SERVE_LIFELINE", "VOLFS_SERVE_AGAIN"
-"""What the process that serves is told by the one that starts it again after a change."""
+"""Variables that the starting process sets for the serving one: the descriptor of a pipe, and
+whether this is a start after a change."""
 _CHANGED = 75
-"""The status with which it asks for that."""
+"""The exit status with which the serving process asks to be started again."""
 
 
 @click.command("serve", no_args_is_help=True)
@@ -43,9 +44,8 @@ _CHANGED = 75
 def serve(app: str, reload: bool, **options: Any) -> NoReturn:
     """Serve the web endpoints of an App: FILE.py[::NAME].
 
-    The asgi_app, wsgi_app, fastapi_endpoint and web_server functions of the file answer
-    HTTP, each at a port of its own, which is printed. They run in containers, as calls do.
-    Ctrl-C ends it.
+    The asgi_app, wsgi_app, fastapi_endpoint and web_server functions of the file answer HTTP, each
+    at a port of its own, which is printed. They run in containers, as calls do. Ctrl-C ends it.
     """
     os.environ["VOLFS_STORE"] = store_url()
     if named := named_environment():
@@ -73,7 +73,8 @@ def _serve(app: str, lifeline: str | None, **options: Any) -> int:
 
 
 def _start_again_and_again() -> int:
-    """A process for each state of the program, so that nothing is left of the former one."""
+    """Start a process for each state of the program, so that nothing is left of the former one.
+    Return the last exit status."""
     status, again = _CHANGED, False
     while status == _CHANGED:
         status = _start(again)
@@ -82,7 +83,8 @@ def _start_again_and_again() -> int:
 
 
 def _start(again: bool) -> int:
-    """Its exit status. Signals are passed on to it; if this process dies, it ends."""
+    """Run one serving process, and return its exit status. Signals are passed on to it. If this
+    process dies, the serving one ends."""
     reader, writer = os.pipe()
     environment = {**os.environ, _LIFELINE: str(reader), **({_AGAIN: "1"} if again else {})}
     command = [sys.executable, *UTF8, "-m", "volfs_cli.main", *sys.argv[1:]]
@@ -97,7 +99,8 @@ def _start(again: bool) -> int:
 
 
 def _pass_on(started: list[subprocess.Popen[bytes]]) -> None:
-    """Ctrl-C goes to both of us, and SIGTERM perhaps only to this one."""
+    """Pass signals on. A terminal sends Ctrl-C to both processes, but SIGTERM may come only to
+    this one."""
 
     def tell(number: int, _: object) -> None:
         for process in started:

@@ -1,4 +1,4 @@
-"""Which store and which environment a command works on, and opening them."""
+"""The store and the environment that a command works on, and opening them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENVIRONMENT_HELP = (
 
 
 def store_option(command: F) -> F:
-    """``--store``, before the verb or after it; the later one counts."""
+    """Add ``--store``, which may stand before or after the verb. The later one counts."""
     option = click.option(
         "--store",
         metavar="PATH",
@@ -44,23 +44,23 @@ def _remember(context: click.Context, option: click.Parameter, value: str | None
 
 
 def store_url() -> str:
-    """The store of the running command; a directory as an absolute path."""
+    """The store of the running command. A directory becomes an absolute path."""
     named: str | None = click.get_current_context().meta.get(_KEY)
     return choose_store(named)
 
 
 def env_option(command: F) -> F:
-    """``-e``: which environment the names of a command belong to."""
+    """Add ``-e``, the environment that the names of a command belong to."""
     return _make_env_option(expose=False)(command)
 
 
 def given_env_option(command: F) -> F:
-    """As ``env_option``, for a command with an argument ``env``."""
+    """Add ``-e`` as ``env_option`` does, to a command with an argument ``env``."""
     return _make_env_option(expose=True)(command)
 
 
 def take_environment(words: Sequence[str]) -> list[str]:
-    """Those that have a ``=``; another one is the environment in force from now on."""
+    """The words that contain ``=``. Any other word is the environment in force from now on."""
     for word in words:
         if "=" not in word:
             click.get_current_context().meta[_ENVIRONMENT] = word
@@ -89,18 +89,19 @@ def _remember_environment(
 
 
 def named_environment() -> str | None:
-    """What ``-e`` says. InvalidNameError."""
+    """The environment of ``-e``; None without ``-e``. InvalidNameError."""
     named: str | None = click.get_current_context().meta.get(_ENVIRONMENT)
     return None if named is None else check_environment(named)
 
 
 def environment() -> str:
-    """The one in force for the running command. InvalidError."""
+    """The environment in force for the running command. InvalidError."""
     return named_environment() or choose_environment()
 
 
 def environment_for(target: str) -> str:
-    """The one in force, where it matters: a path needs none, nor that it has a proper name."""
+    """The environment in force, if the target may be a volume's name. A path needs no environment,
+    so a wrong name of it does not matter then."""
     from volfs.daemon.named_mounts import may_be_name
 
     return environment() if may_be_name(target) else MAIN
@@ -109,7 +110,7 @@ def environment_for(target: str) -> str:
 def parse_name(said: str) -> tuple[str, str]:
     """The environment and the name of a volume that is given as NAME or ENV/NAME.
 
-    UsageError where ``-e`` says another one.
+    UsageError if ``-e`` names another environment.
     """
     inner, name = split_name(said)
     if inner is None:
@@ -121,19 +122,20 @@ def parse_name(said: str) -> tuple[str, str]:
 
 
 def parse_other(said: str, where: str) -> tuple[str, str]:
-    """As ``parse_name``, of a second name: it is in the environment of the first unless it says."""
+    """As ``parse_name``, for a second name. It is in the environment of the first, unless it names
+    its own."""
     inner, name = split_name(said)
     return (where, said) if inner is None else (check_environment(inner), name)
 
 
 def in_words(where: str) -> str:
-    """What follows a name in a message: nothing in ``main``."""
+    """The environment as words after a name in a message; nothing for ``main``."""
     return "" if where == MAIN else f" in environment '{where}'"
 
 
 @contextmanager
 def noting_new(where: str) -> Iterator[None]:
-    """Say on stderr that the block makes an environment, by making something in it."""
+    """Say on stderr if the block makes an environment by making something in it."""
     is_new = where != MAIN and where not in _list_environments()
     yield
     if is_new:
@@ -164,7 +166,7 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
 
 @contextmanager
 def opened_volume(name: str) -> Iterator[tuple[Store, VolumeRecord]]:
-    """The store, and the volume of that name, which may be ENV/NAME."""
+    """The store, and the volume with this name, which may be ENV/NAME."""
     where, alone = parse_name(name)
     with opened_store() as store:
         yield store, store.refs.get_volume(alone, where)
@@ -173,10 +175,10 @@ def opened_volume(name: str) -> Iterator[tuple[Store, VolumeRecord]]:
 def complete_version(
     context: click.Context, argument: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Tags and the newest versions of the volume that was named before; none on any error."""
+    """The tags and newest versions of the volume that was named before; none on any error."""
     from itertools import islice
 
-    # Where an option lacks its value, as one to be completed does, no argument is parsed.
+    # If an option lacks its value, as the one to be completed does, click parses no argument.
     name = context.params.get("volume") or "".join(context.args[:1])
     try:
         with context.scope(cleanup=False), opened_volume(name) as (store, record):
@@ -190,8 +192,8 @@ def complete_version(
 def complete_volume(
     context: click.Context, argument: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Names of volumes that begin so, in the environment in force or in the one that is begun
-    with; none where the store cannot be read."""
+    """The names of volumes that begin with the word, in the environment in force or in the one
+    that the word names. None if the store cannot be read."""
     try:
         with context.scope(cleanup=False), opened_store() as store:
             inner = split_name(incomplete)[0]
@@ -206,7 +208,7 @@ def complete_volume(
 def complete_environment(
     context: click.Context, option: click.Parameter, incomplete: str
 ) -> list[str]:
-    """Names of environments that begin so; none on any error."""
+    """The names of environments that begin with the word; none on any error."""
     try:
         with context.scope(cleanup=False):
             known = _list_environments()

@@ -1,4 +1,4 @@
-"""The only way to the terminal, and to what stands for one: nothing goes there as it is."""
+"""The only way to the terminal, and to files in its place. All text is escaped on the way."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ OUTPUT = "standard output"
 
 
 def say(line: object, *, err: bool = False) -> None:
-    """Print one line. What in it does not print is shown escaped, a line feed too.
+    """Print one line. Characters that do not print are shown escaped, including line feeds.
 
-    Whoever closed stdout wants to hear nothing: that is no failure of what was done.
+    If the reader has closed stdout, nothing is printed. That is no failure of the command.
     """
     if not err and not _takes_output():
         return
@@ -27,22 +27,22 @@ def say(line: object, *, err: bool = False) -> None:
 
 
 def answer(line: object) -> None:
-    """Print one line of what was asked for: where it cannot be had, the command has failed.
+    """Print one line of a command's answer. If it cannot be printed, the command has failed.
 
-    The OSError names the output. Shown as by ``say``.
+    The OSError names the output. Characters are shown as by ``say``.
     """
     write_line(show_line(str(line)))
 
 
 def write_line(text: str) -> None:
-    """As ``answer``, of text whose parts are shown already."""
+    """Print a line as ``answer`` does, if its parts are escaped already."""
     with naming_output():
         click.echo(text)
 
 
 @contextmanager
 def naming_output() -> Iterator[None]:
-    """An OSError of the block is one of the standard output."""
+    """Let an OSError of the block name the standard output."""
     try:
         yield
     except OSError as error:
@@ -50,13 +50,14 @@ def naming_output() -> Iterator[None]:
 
 
 def say_lines(text: str, *, err: bool = False) -> None:
-    """Print text whose lines are its own, a traceback for example; each as ``say`` does."""
+    """Print a text of several lines, such as a traceback, each line as ``say`` does."""
     for line in text.split("\n"):
         say(line, err=err)
 
 
 def write_text(text: str) -> None:
-    """Print what somebody keeps: on a terminal as ``say_lines`` does, else byte for byte."""
+    """Print a text that the reader may store: on a terminal as ``say_lines`` does, else byte for
+    byte."""
     if sys.stdout.isatty():
         say_lines(text)
         return
@@ -75,14 +76,17 @@ def _takes_output() -> bool:
 
     try:
         return can_write(sys.stdout.fileno())
-    except (OSError, ValueError):  # a stream without a file, or a closed one, answers itself
+    except (
+        OSError,
+        ValueError,
+    ):  # If the stream has no file, or is closed, the write itself will fail.
         return True
 
 
 def speak_utf8() -> None:
-    """Text of the system is UTF-8 to this program, whatever the locale says.
+    """Treat text of the system as UTF-8 in this program, whatever the locale says.
 
-    Where Python took the locale's encoding, it starts again. A stream that cannot
+    If Python has taken the locale's encoding, the program starts again. A stream that cannot
     encode a character shows it escaped.
     """
     is_utf8 = sys.flags.utf8_mode or sys.getfilesystemencoding().lower() == "utf-8"
@@ -93,12 +97,12 @@ def speak_utf8() -> None:
 
 
 def _let_escape(stream: Any) -> None:
-    if stream is not None:  # whoever started us closed it
+    if stream is not None:  # None if the caller has closed it
         stream.reconfigure(errors="backslashreplace")
 
 
 def take_logs() -> None:
-    """What modules log above INFO is said, as any message is."""
+    """Print the warnings and errors that modules log, in the form of all messages."""
     import logging
 
     class Saying(logging.Handler):

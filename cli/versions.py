@@ -1,4 +1,4 @@
-"""diff tag restore fork: what can be done with the versions of a volume."""
+"""diff tag restore fork: working with the versions of a volume."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ _STAT = (
 @click.option("--stat", is_flag=True, help="Only count files, directories and bytes.")
 @json_option
 def diff(volume: str, old: str, new: str, stat: bool, as_json: bool) -> None:
-    """Show which paths differ from version A to version B (the newest if not named).
+    """Show the paths that differ between version A and version B (the newest if not named).
 
-    A added, D deleted, M modified, T another type of file, U attributes alone.
+    A means added, D deleted, M modified, T another type of file, U only attributes.
     """
     from volfs.model.changes import iter_changes, tally_changes
 
@@ -78,7 +78,7 @@ def diff(volume: str, old: str, new: str, stat: bool, as_json: bool) -> None:
 
 
 def _print_changes(changes: Iterable[Change]) -> None:
-    """A letter and a path on each line."""
+    """Print a letter and a path on each line."""
     from volfs.model.names import show_path
 
     for change in changes:
@@ -177,9 +177,9 @@ def _tag_row(store: Store, record: VolumeRecord, name: str, version: int) -> tup
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("-m", "--message", default="", help="For the log; says what was restored if empty.")
 def restore(volume: str, version: str, paths: tuple[str, ...], message: str) -> None:
-    """Make a new version that is equal to an old one, or has the PATHs of the old one.
+    """Make a new version that equals an old one, or that has the PATHs from the old one.
 
-    A directory is restored with all below; what came into it since is removed.
+    A directory is restored with everything below it; what was added to it since is removed.
     """
     from volfs.model.names import parse_path
     from volfs.volume.history import get_version
@@ -205,9 +205,9 @@ def _describe_restored(old: int, published: Published) -> str:
 @click.argument("new_name", metavar="NEW|ENV/NEW")
 @at_option("The version or tag to begin with; the newest if none is named.")
 def fork(volume: str, new_name: str, at: str | None) -> None:
-    """Make a new volume of a version of another, at once and without copying anything.
+    """Make a new volume from a version of another, at once and without a copy.
 
-    It is in the environment of that, unless ENV/NEW names one.
+    The new volume is in the same environment, unless ENV/NAME names another.
     """
     from volfs.volume.history import get_version
     from volfs.volume.volumes import fork_volume

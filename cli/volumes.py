@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 )
 @auto_commit_option("Let mounts of it commit in the background by default (5 if no number).")
 def create(name: str, version: int, auto_commit: float | None) -> None:
-    """Create an empty volume, and the store with it if there is none."""
+    """Create an empty volume, and the store if there is none."""
     from volfs.model.names import check_volume_name
     from volfs.model.profile import get_profile
     from volfs.volume.volumes import create_volume
 
-    # Before the store is made for it.
+    # This check comes before the store is made.
     where = environment()
     check_volume_name(name)
     get_profile(version)
@@ -119,7 +119,7 @@ def delete(name: str, allow_missing: bool, yes: bool) -> None:
 @click.argument("new_name", metavar="NEW_NAME|ENV/NEW_NAME")
 @yes_option
 def rename(old_name: str, new_name: str, yes: bool) -> None:
-    """Give a volume another name, or move it to another environment.
+    """Rename a volume, or move it to another environment.
 
     Its id, its history and its mounts stay.
     """
@@ -156,7 +156,7 @@ _INFO = (
 @volume_argument("name")
 @json_option
 def info(name: str, as_json: bool) -> None:
-    """Say what is known of a volume: its newest version, its size, its mounts."""
+    """Show the facts about a volume: its newest version, its size, its mounts."""
     with opened_volume(name) as (store, record):
         row = _describe(store, record)
     print_facts(_INFO, row, as_json=as_json)

@@ -319,9 +319,7 @@ class Container:
                 if not client.is_alive():
                     raise MountError("its daemon died; `volfs overlays` shows what it has left")
                 if isinstance(mount, BucketMount):
-                    client.unmount(
-                        at_end="commit"
-                    )  # Files that were closed are in the bucket already.
+                    client.unmount(at_end="commit")  # closed files are uploaded already
                 else:
                     end(client)
             except VolfsError as error:

@@ -72,9 +72,7 @@ class Launcher(Companion):
     def _explain(self) -> MountError:
         """The error to raise, with the last line of the launcher's standard error."""
         assert self._process.stderr is not None
-        os.set_blocking(
-            self._process.stderr.fileno(), False
-        )  # Its children may have the stream open too, so that it need not end.
+        os.set_blocking(self._process.stderr.fileno(), False)  # its children may hold it open
         said = (self._process.stderr.read() or b"").decode(errors="replace").splitlines()
         return MountError(f"volumes cannot be mounted: {said[-1] if said else 'no answer'}")
 
