@@ -81,7 +81,7 @@ class Collector:
         self._total = 0
         self.swept: list[PackUse] = []
         self.starved: list[PackUse] = []
-        """Packs whose live objects could not be copied for want of room."""
+        """Packs whose live objects could not be copied, because there was no room."""
 
     # --- mark and plan ---------------------------------------------------
 

@@ -102,7 +102,7 @@ class Mender:
     # --- objects ---------------------------------------------------------
 
     def scan(self, report: Report) -> None:
-        """Index objects that are not indexed, or whose entries cannot be read."""
+        """Index objects that have no index entry, or one that leads to nothing readable."""
         rows = self._index.list_packs()
         total, done, reported = sum(row.durable for row in rows), 0, 0
         for row in rows:
