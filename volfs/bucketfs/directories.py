@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from volfs.bucketfs.listing import FIRST as FIRST_PAGE
-from volfs.bucketfs.listing import ListedPage, Token
+from volfs.bucketfs.listing import ListedPage, PageToken
 from volfs.bucketfs.looking import Looking
 from volfs.bucketfs.names import Facts
 from volfs.bucketfs.nodes import AnyNode, DirectoryNode
@@ -16,7 +16,7 @@ FIRST = 2
 """Entries before those of the bucket: the directory itself, and the one above."""
 
 
-class Entry(NamedTuple):
+class ListedName(NamedTuple):
     """A name, and what the bucket said of it at some moment; None for what it has not got yet."""
 
     name: bytes
@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     as_of: float
 
 
-class Mark(NamedTuple):
+class PageStart(NamedTuple):
     """Where a page begins: the number of its first entry, and what to ask for.
 
     ``carried`` are files of pages before it of which is not known yet whether there is a
@@ -33,16 +33,16 @@ class Mark(NamedTuple):
 
     first: int
     start: bytes
-    token: Token
-    carried: tuple[Entry, ...] = ()
+    token: PageToken
+    carried: tuple[ListedName, ...] = ()
 
 
 class Window(NamedTuple):
     """The entries of one page, and where the next one begins."""
 
-    mark: Mark
-    entries: list[Entry]
-    next: Mark | None
+    mark: PageStart
+    entries: list[ListedName]
+    next: PageStart | None
 
     @property
     def first(self) -> int:
@@ -66,7 +66,7 @@ class DirectoryHandle:
 
     def __init__(self, node: DirectoryNode) -> None:
         self.node = node
-        self.marks = [Mark(FIRST, b"", FIRST_PAGE)]
+        self.marks = [PageStart(FIRST, b"", FIRST_PAGE)]
         self.window: Window | None = None
 
 
@@ -101,7 +101,7 @@ class Directories:
     def rewind(self, number: int) -> None:
         """Begin a new listing."""
         handle = self.handle(number)
-        handle.marks, handle.window = [Mark(FIRST, b"", FIRST_PAGE)], None
+        handle.marks, handle.window = [PageStart(FIRST, b"", FIRST_PAGE)], None
 
     def get_after(self, number: int) -> int:
         """The number of the first entry behind the page that is being read."""
@@ -123,7 +123,7 @@ class Directories:
             window = await self._load(handle, window.next)
         return window
 
-    async def _load(self, handle: DirectoryHandle, mark: Mark) -> Window:
+    async def _load(self, handle: DirectoryHandle, mark: PageStart) -> Window:
         node, since = handle.node, self.state.since()
         page = await self.looking.get_page(node, mark.start, mark.token, since)
         carried, hidden = _carry(mark.carried, page)
@@ -132,7 +132,7 @@ class Directories:
         following = None
         if page.end is not None:
             after = mark.first + len(entries)
-            following = Mark(after, page.end, Token(page.next, page.as_of), carried)
+            following = PageStart(after, page.end, PageToken(page.next, page.as_of), carried)
         handle.window = Window(mark, entries, following)
         return handle.window
 
@@ -149,25 +149,31 @@ class Directories:
         return None if node is None else Listed(name, node, as_of)
 
 
-def _carry(carried: tuple[Entry, ...], page: ListedPage) -> tuple[tuple[Entry, ...], list[bytes]]:
+def _carry(
+    carried: tuple[ListedName, ...], page: ListedPage
+) -> tuple[tuple[ListedName, ...], list[bytes]]:
     """What is still in doubt behind a page, and which files it shows to be directories."""
     still = [one for one in carried if not page.covers(one.name + b"/")]
-    new = [Entry(n, page.names[n], page.as_of) for n in sorted(page.doubtful & page.names.keys())]
+    new = [
+        ListedName(n, page.names[n], page.as_of) for n in sorted(page.doubtful & page.names.keys())
+    ]
     return (*still, *new), [one.name for one in carried if one.name in page.names]
 
 
-def _merge(node: DirectoryNode, page: ListedPage, carried: tuple[Entry, ...]) -> list[Entry]:
+def _merge(
+    node: DirectoryNode, page: ListedPage, carried: tuple[ListedName, ...]
+) -> list[ListedName]:
     """The names of a page in their order, with those that the bucket has not got yet, and
     with those that the page has freed from doubt; without those that are in doubt."""
     found = {
-        name: Entry(name, None, page.as_of)
+        name: ListedName(name, None, page.as_of)
         for name in node.pending
         if page.covers(name) and name in node.children
     }
     found |= {one.name: one for one in carried if page.covers(one.name + b"/")}
     for name, facts in page.names.items():
         if name not in page.doubtful:
-            found[name] = Entry(name, facts, page.as_of)
+            found[name] = ListedName(name, facts, page.as_of)
     return sorted(found.values(), key=lambda one: one.name + b"/" * _is_directory(one.facts))
 
 

@@ -29,7 +29,7 @@ class Known(NamedTuple):
     """When the bucket was asked, by a clock that never goes back."""
 
 
-class Token(NamedTuple):
+class PageToken(NamedTuple):
     """What a page is asked for by, and when that was told.
 
     A service may mean by it a key that was the next one then, so it says nothing of keys that
@@ -40,7 +40,7 @@ class Token(NamedTuple):
     as_of: float
 
 
-FIRST = Token(None, inf)
+FIRST = PageToken(None, inf)
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class ListedPage:
     doubtful: frozenset[bytes]
     """Files of which a later page may tell that there is a directory of the same name."""
     next: str | None
-    token: Token
+    token: PageToken
     """What was asked for."""
     first: bytes | None
     """The first of its parts; None if it has none."""
@@ -87,7 +87,7 @@ class Listing:
     """By their starts."""
     starts: list[bytes] = field(default_factory=lambda: [b""])
     """Where pages begin, sorted."""
-    tokens: dict[bytes, Token] = field(default_factory=lambda: {b"": FIRST})
+    tokens: dict[bytes, PageToken] = field(default_factory=lambda: {b"": FIRST})
     """What to ask for the page that begins there."""
     points: dict[bytes, Known] = field(default_factory=dict)
     """What was asked about single names, the oldest first."""
@@ -148,7 +148,7 @@ class Listing:
     # --- learning --------------------------------------------------------
 
     def add_page(
-        self, start: bytes, token: Token, found: PageNames, next: str | None, as_of: float
+        self, start: bytes, token: PageToken, found: PageNames, next: str | None, as_of: float
     ) -> ListedPage:
         """Keep a page that was asked for at ``as_of``, with what was changed here since."""
         end = None if next is None else found.end
@@ -172,7 +172,7 @@ class Listing:
             del self.tokens[gone]
         self.starts[first:last] = [] if page.end is None else [page.end]
         if page.end is not None:
-            self.tokens[page.end] = Token(page.next, page.as_of)
+            self.tokens[page.end] = PageToken(page.next, page.as_of)
 
     def add_point(self, name: bytes, facts: Facts | None, as_of: float) -> None:
         """Keep what was asked about one name."""

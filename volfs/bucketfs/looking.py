@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import trio
 
-from volfs.bucketfs.listing import Known, ListedPage, Token
+from volfs.bucketfs.listing import Known, ListedPage, PageToken
 from volfs.bucketfs.names import DIRECTORY, Facts, PageNames, find_name, read_page, to_facts
 from volfs.bucketfs.nodes import DirectoryNode
 from volfs.bucketfs.state import BucketState
@@ -67,7 +67,7 @@ class Looking:
                 await self.get_page(directory, start, directory.listing.tokens[start], since)
 
     async def get_page(
-        self, directory: DirectoryNode, start: bytes, token: Token, since: float
+        self, directory: DirectoryNode, start: bytes, token: PageToken, since: float
     ) -> ListedPage:
         """The page of a directory that begins there, no older than ``since``."""
         while True:
@@ -84,7 +84,7 @@ class Looking:
 
     # --- requests --------------------------------------------------------
 
-    async def _list(self, directory: DirectoryNode, start: bytes, token: Token) -> None:
+    async def _list(self, directory: DirectoryNode, start: bytes, token: PageToken) -> None:
         (names, after), asked = await self._ask_about(
             directory, lambda key: _load_page(self.bucket, key, start, token.text)
         )
