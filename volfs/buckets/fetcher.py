@@ -293,9 +293,8 @@ class Fetcher:
     def _fail(self, flight: Flight, error: BaseException) -> None:
         with self._turn:
             self._leave(flight)
-            self._drop_ahead(
-                flight.target.content
-            )  # It would fail, too, each flight after a while.
+            # Read-ahead would fail, too, each flight after a while.
+            self._drop_ahead(flight.target.content)
         flight.fail(error)
 
     def _leave(self, flight: Flight) -> None:
