@@ -24,6 +24,9 @@ class ListedName(NamedTuple):
     as_of: float
 
 
+Names = tuple[ListedName, ...]
+
+
 class PageStart(NamedTuple):
     """Where a page begins: the number of its first entry, and what to ask for.
 
@@ -34,7 +37,7 @@ class PageStart(NamedTuple):
     first: int
     start: bytes
     token: PageToken
-    carried: tuple[ListedName, ...] = ()
+    carried: Names = ()
 
 
 class Window(NamedTuple):
