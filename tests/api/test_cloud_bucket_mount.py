@@ -1,4 +1,4 @@
-"""``volfs.CloudBucketMount``: what it takes, and what it says before it can be mounted."""
+"""``volfs.CloudBucketMount``: what it takes, and what it says before it is mounted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 import volfs as modal
 
-unimplemented = modal.exception.UnimplementedError
 deprecated = modal.exception.DeprecationError
 
 
@@ -56,16 +55,9 @@ def test_what_is_wrong_is_said_when_it_is_to_be_mounted() -> None:
     with pytest.raises(
         ValueError, match=r"^Credentials required in order to use Requester Pays\.$"
     ):
-        modal.CloudBucketMount("data", requester_pays=True).check_mountable()
+        modal.CloudBucketMount("data", requester_pays=True).make_plan()
     with pytest.raises(ValueError, match=r"^key_prefix will be prefixed to all object paths"):
-        modal.CloudBucketMount("data", key_prefix="no/slash").check_mountable()
-
-
-def test_mounting_comes_later() -> None:
-    secret = modal.Secret.from_name("never-looked-at")
-    bucket = modal.CloudBucketMount("data", key_prefix="a/", secret=secret, requester_pays=True)
-    with pytest.raises(unimplemented, match=r"bucket data \(s3\): .* cannot be mounted yet"):
-        bucket.check_mountable()
+        modal.CloudBucketMount("data", key_prefix="no/slash").make_plan()
 
 
 def test_names_of_other_documents() -> None:
@@ -77,7 +69,7 @@ def test_names_of_other_documents() -> None:
     with pytest.warns(deprecated, match="from_azure_blob_storage"):
         azure = bucket.from_azure_blob_storage("account", "container")
     assert s3 == bucket("data", key_prefix="a/", read_only=True)
-    assert gcs == bucket("data", "https://storage.googleapis.com")
+    assert gcs == bucket("data", "https://storage.googleapis.com", read_only=False)
     endpoint = "https://account.blob.core.windows.net"
     assert azure == bucket("container", endpoint, read_only=True)
     assert [each.bucket_type for each in (s3, gcs, azure)] == ["s3", "gcp", "azure"]

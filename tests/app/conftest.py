@@ -25,6 +25,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VOLFS_STORE", str(directory / "store"))
         patch.setenv("VOLFS_RUNTIME_DIR", str(directory / "run"))
+        patch.setenv("VOLFS_STATE_DIR", str(directory / "state"))
+        patch.setenv("VOLFS_CACHE_DIR", str(directory / "cache"))
         for name in ("VOLFS_ENVIRONMENT", "MODAL_ENVIRONMENT", "VOLFS_SECRET_KEY_FILE"):
             patch.delenv(name, raising=False)
         yield directory

@@ -18,7 +18,7 @@ from tests.harness.mounted import wait_until
 from tests.harness.waits import drop_waits
 from volfs.control.mount_client import list_mounts
 from volfs.control.mounts import list_mount_points
-from volfs.exception import FunctionTimeoutError, InvalidError, UnimplementedError
+from volfs.exception import FunctionTimeoutError, InvalidError
 
 pytestmark = pytest.mark.fuse
 
@@ -189,14 +189,6 @@ def test_two_handles_of_one_volume() -> None:
     again = modal.Volume.from_name("data")
     function = app.function(volumes={"/a": shop.volume, "/b": again})(shop.double)
     with app.run(), pytest.raises(InvalidError, match="same Volume"):
-        function.remote(1)
-
-
-def test_a_bucket_cannot_be_mounted_yet() -> None:
-    app = modal.App("bucket")
-    bucket = modal.CloudBucketMount("b")
-    function = app.function(volumes={"/s3": bucket})(shop.double)
-    with app.run(), pytest.raises(UnimplementedError, match="bucket b"):
         function.remote(1)
 
 

@@ -10,9 +10,10 @@ import pytest
 
 import volfs
 from tests.api.conftest import store
+from tests.spec.buckets import gcs, google, s3, seaweed
 from tests.spec.setting import Setting, Shell
 
-__all__ = ["store"]
+__all__ = ["gcs", "google", "s3", "seaweed", "store"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,6 +28,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(path)
     monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("VOLFS_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setitem(sys.modules, "modal", volfs)
     return path
 

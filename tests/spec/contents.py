@@ -19,8 +19,3 @@ def names(volume: modal.Volume) -> set[str]:
 def upload(volume: modal.Volume, local: Path, path: str) -> None:
     with volume.batch_upload(force=True) as batch:
         batch.put_file(local, path)
-
-
-def volume_for_bucket(bucket_name: str, **_: object) -> modal.Volume:
-    """What stands where a bucket would."""
-    return modal.Volume.from_name(bucket_name, create_if_missing=True)

@@ -20,7 +20,6 @@ VERDICTS = {
     "as on Modal",
     "declared",
     "layout",
-    "needs buckets",
 }
 _HEAD = "| block | lines | verdict | what it showed |\n|---|---|---|---|\n"
 

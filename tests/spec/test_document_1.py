@@ -8,7 +8,8 @@ import pytest
 
 import volfs as modal
 from tests.spec.blocks import BLOCKS
-from tests.spec.contents import names, read, upload, volume_for_bucket
+from tests.spec.buckets import Buckets
+from tests.spec.contents import names, read, upload
 from tests.spec.setting import Setting, Shell
 
 
@@ -171,47 +172,38 @@ def test_fan_out(setting: Setting) -> None:
 
 
 @pytest.mark.fuse
-@pytest.mark.block(27, "needs buckets")
-def test_buckets_of_s3(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By default it can be written, too; with a Volume in its place a file is read, and written"""
-    modal.Secret.objects.create("aws-creds", {"AWS_ACCESS_KEY_ID": "id"})
-    setting.run(27)
-    assert not setting["s3_mount"].read_only
-    for name in ("read_from_s3", "write_to_s3"):
-        with pytest.raises(modal.exception.UnimplementedError, match="my-bucket"):
-            setting[name].remote()
-    monkeypatch.setattr(modal, "CloudBucketMount", volume_for_bucket)
-    setting.renew_app()
-    bucket = volume_for_bucket("my-bucket")
-    upload(bucket, setting.write("file.txt", "read"), "path/to/file.txt")
-    upload(bucket, setting.write("other.txt"), "output/other.txt")
+@pytest.mark.block(27, "as on Modal")
+def test_buckets_of_s3(setting: Setting, s3: Buckets) -> None:
+    """A file is read, another one is in the bucket; the "read-only mount" can be written, too"""
+    modal.Secret.objects.create("aws-creds", s3.secret)
+    s3.put("my-bucket", {"path/to/file.txt": "read"})
     setting.run(27)
     assert setting["read_from_s3"].remote() == "read"
+    with pytest.raises(FileNotFoundError):  # a folder begins with its first object, or by mkdir
+        setting["write_to_s3"].remote()
+    s3.put("my-bucket", {"output/other.txt": "other"})
+    setting.renew_app()
+    setting.run(27)
     setting["write_to_s3"].remote()
-    setting.stop()
-    assert read(bucket, "output/result.txt") == "data"
+    assert s3.read("my-bucket", "output/result.txt") == "data"
+    assert not setting["s3_mount"].read_only
 
 
 @pytest.mark.fuse
-@pytest.mark.block(28, "needs buckets")
-def test_a_bucket_of_gcs(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without an endpoint it is one of S3; with a Volume in its place all files are processed"""
-    modal.Secret.objects.create("gcp-creds", {"GOOGLE_ACCESS_KEY_ID": "id"})
+@pytest.mark.block(28, "as written, beyond Modal")
+def test_a_bucket_of_gcs(setting: Setting, google: Buckets) -> None:
+    """All files are processed; without an endpoint, it is the secret that says it is Google's"""
+    modal.Secret.objects.create("gcp-creds", google.secret)
+    google.put("my-gcs-bucket", {"data/a": "a", "data/b": "b"})
     setting.define("""
         done = modal.Queue.from_name("done", create_if_missing=True)
-        process = done.put
+
+        def process(path):
+            done.put((path, Path(path).read_text()))
     """)
     setting.run(28)
-    assert setting["gcs_mount"].bucket_type == "s3"
-    with pytest.raises(modal.exception.UnimplementedError, match="my-gcs-bucket"):
-        setting["process_from_gcs"].remote()
-    monkeypatch.setattr(modal, "CloudBucketMount", volume_for_bucket)
-    setting.renew_app()
-    for name in ("a", "b"):
-        upload(volume_for_bucket("my-gcs-bucket"), setting.write("uploaded"), f"data/{name}")
-    setting.run(28)
     setting["process_from_gcs"].remote()
-    assert sorted(setting["done"].iterate()) == ["/gcs/data/a", "/gcs/data/b"]
+    assert sorted(setting["done"].iterate()) == [("/gcs/data/a", "a"), ("/gcs/data/b", "b")]
 
 
 @pytest.mark.block(29, "as written")
@@ -224,23 +216,15 @@ def test_secret_commands(shell: Shell) -> None:
 
 
 @pytest.mark.fuse
-@pytest.mark.block(30, "needs buckets")
-def test_a_pipeline(
-    setting: Setting, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """With a Volume in the bucket's place: all files, in their order, and their status printed"""
-    modal.Secret.objects.create("aws-creds", {"AWS_ACCESS_KEY_ID": "id"})
+@pytest.mark.block(30, "as written")
+def test_a_pipeline(setting: Setting, s3: Buckets, capfd: pytest.CaptureFixture[str]) -> None:
+    """All files of the bucket, in their order, are in the volume, and their status is printed"""
+    modal.Secret.objects.create("aws-creds", s3.secret)
     setting.define("transform = str.upper")
     files = ["c.txt", "a.txt", "b.txt"]
-    setting.run(30)
-    with pytest.raises(modal.exception.UnimplementedError, match="input-data"):
-        setting["coordinator"].remote(files)
-    monkeypatch.setattr(modal, "CloudBucketMount", volume_for_bucket)
-    setting.renew_app()
-    for name in files:
-        upload(volume_for_bucket("input-data"), setting.write("uploaded", name), name)
+    s3.put("input-data", {name: name for name in files})
     setting.run(30)
     assert setting["coordinator"].remote(files) == files
     assert [read(setting["data_vol"], name) for name in files] == ["C.TXT", "A.TXT", "B.TXT"]
     assert "c.txt: completed\na.txt: completed\nb.txt: completed\n" in capfd.readouterr().out
-    assert list(setting["task_queue"].iterate()) == [*files, *files]
+    assert list(setting["task_queue"].iterate()) == files

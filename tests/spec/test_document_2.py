@@ -9,7 +9,8 @@ import pytest
 
 import volfs as modal
 from tests.harness.mounted import wait_until
-from tests.spec.contents import names, read, upload, volume_for_bucket
+from tests.spec.buckets import Buckets
+from tests.spec.contents import names, read, upload
 from tests.spec.declared import check_accepted, find_attributes, find_classes
 from tests.spec.setting import Setting, Shell
 
@@ -168,37 +169,38 @@ def test_cloud_bucket_mount_is_declared() -> None:
     check_accepted(modal.CloudBucketMount, find_classes(39)["CloudBucketMount"])
 
 
-class VolumesForBuckets:
-    """What stands where buckets would."""
-
-    from_s3_bucket = staticmethod(volume_for_bucket)
-    from_gcs_bucket = staticmethod(volume_for_bucket)
-
-
 @BEYOND
 @pytest.mark.fuse
-@pytest.mark.block(40, "needs buckets")
-def test_buckets(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The functions are told; with a Volume in S3's place it is read and written"""
-    for name in ("aws-credentials", "gcp-credentials"):
-        modal.Secret.objects.create(name, {"KEY": "value"})
+@pytest.mark.block(40, "as written, beyond Modal")
+def test_buckets(
+    setting: Setting, s3: Buckets, google: Buckets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results are beside what was read; the second bucket is read-only unless told: EROFS"""
+    modal.Secret.objects.create("aws-credentials", s3.secret)
+    modal.Secret.objects.create("gcp-credentials", google.secret)
+    s3.put("my-data-bucket", {"input/data.csv": "12345", "output/other": "other"})
+    google.put("my-gcs-bucket", {"backup/earlier": "earlier"})
     setting.define("""
         def analyze_data(data):
             return {"size": len(data)}
     """)
     setting.run(40)
-    assert (setting["s3_mount"].read_only, setting["gcs_mount"].read_only) == (False, True)
-    for name in ("process_s3_data", "backup_to_gcs"):
-        with pytest.raises(modal.exception.UnimplementedError, match="bucket"):
-            setting[name].remote()
-    monkeypatch.setattr(modal, "CloudBucketMount", VolumesForBuckets)
-    bucket = volume_for_bucket("my-data-bucket")
-    upload(bucket, setting.write("data.csv", "12345"), "input/data.csv")
-    upload(bucket, setting.write("other"), "output/other")
-    setting.run(40)
     setting["process_s3_data"].remote()
-    setting.stop()
-    assert read(bucket, "output/results.json") == '{"size": 5}'
+    assert s3.read("my-data-bucket", "output/results.json") == '{"size": 5}'
+    with pytest.raises(FileNotFoundError):  # of the container's own /tmp, which is empty
+        setting["backup_to_gcs"].remote()
+    setting.define("""
+        @app.function(cloud_bucket_mounts={"/gcs-data": gcs_mount})
+        def back_up():
+            Path("/tmp/data").mkdir()
+            Path("/tmp/data/new").write_text("new")
+            try:
+                backup_to_gcs.local()
+            finally:
+                print(os.listdir("/gcs-data/backup"))
+    """)
+    with pytest.raises(OSError, match="Read-only file system"):
+        setting["back_up"].remote()
 
 
 @BEYOND

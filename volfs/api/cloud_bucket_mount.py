@@ -1,38 +1,36 @@
-"""``volfs.CloudBucketMount``: a bucket in ``volumes=``, in Modal's shape.
-
-What it says is checked here; to mount one takes the distributed engine.
-"""
+"""``volfs.CloudBucketMount``: a bucket in ``volumes=``, in Modal's shape."""
 
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from typing import ClassVar, Self
 
+from volfs.api.bucket_plans import (
+    GOOGLE,
+    BucketRequest,
+    BucketType,
+    UsualEndpoint,
+    make_bucket_plan,
+    tell_type,
+)
 from volfs.api.deprecated import warn_of
 from volfs.api.mount_rules import VOLUME
-from volfs.api.secret import Secret
-from volfs.errors import UnimplementedError
+from volfs.api.secret import Secret, read_environment
+from volfs.daemon.mount_options import BucketPlan
+from volfs.errors import InvalidError
 
 log = logging.getLogger(__name__)
-
-BucketType = Literal["s3", "r2", "gcp", "azure"]
-_GCS = "https://storage.googleapis.com"
-_TYPES: dict[str, BucketType] = {
-    "r2.cloudflarestorage.com": "r2",
-    "storage.googleapis.com": "gcp",
-    "blob.core.windows.net": "azure",
-}
-"""By the end of the endpoint's host."""
 
 
 @dataclass(frozen=True)
 class CloudBucketMount:
     """A bucket, or what is below a prefix in it, to be mounted in containers.
 
-    Any values are taken; ``check_mountable`` looks at them when a container
-    is about to start. ``secret`` has the credentials; without, the bucket is public.
+    Any values are taken; they are looked at when a container is about to start.
+    ``secret`` has the credentials. Without one they are looked for where AWS's, Google's and
+    Azure's own tools look, and where there are none the bucket is public.
     """
 
     mounts_as: ClassVar[str] = VOLUME
@@ -49,27 +47,45 @@ class CloudBucketMount:
     @property
     def bucket_type(self) -> BucketType:
         """What the endpoint's host says; S3 where that says nothing."""
-        if self.bucket_endpoint_url is None:
-            return "s3"
-        host = urlsplit(self.bucket_endpoint_url).hostname or ""
-        for end, bucket_type in _TYPES.items():
-            if host.endswith(end):
-                return bucket_type
-        log.info("unrecognized bucket endpoint URL %r: taken for S3", self.bucket_endpoint_url)
-        return "s3"
+        told = tell_type(self.bucket_endpoint_url)
+        if told is None and self.bucket_endpoint_url is not None:
+            log.info("unrecognized bucket endpoint URL %r: taken for S3", self.bucket_endpoint_url)
+        return told or "s3"
 
     def check_mountable(self) -> None:
-        """What a container calls before it mounts this. ValueError; UnimplementedError."""
+        """Check the arguments before a container starts. ValueError, in Modal's words;
+        InvalidError."""
+        if self.secret is not None and not isinstance(self.secret, Secret):
+            raise InvalidError(
+                f"CloudBucketMount: secret= is a {type(self.secret).__name__}, and no Secret"
+            )
+        for name in ("bucket_name", "bucket_endpoint_url", "key_prefix", "oidc_auth_role_arn"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and (value is not None or name == "bucket_name"):
+                raise InvalidError(
+                    f"CloudBucketMount: {name}= is a {type(value).__name__}, and no str"
+                )
         if self.requester_pays and not self.secret:
             raise ValueError("Credentials required in order to use Requester Pays.")
         if self.key_prefix and not self.key_prefix.endswith("/"):
             raise ValueError(
                 "key_prefix will be prefixed to all object paths, so it must end in a '/'"
             )
-        raise UnimplementedError(
-            f"bucket {self.bucket_name} ({self.bucket_type}): buckets cannot be mounted yet; "
-            "copy what you need into a Volume"
+
+    def make_plan(self) -> BucketPlan:
+        """Make what a daemon needs to open the bucket. Raises what ``check_mountable`` raises;
+        NotFoundError for the secret; InvalidError for a wrong name or endpoint."""
+        self.check_mountable()
+        request = BucketRequest(
+            self.bucket_name,
+            self.bucket_endpoint_url,
+            self.key_prefix or "",
+            self.oidc_auth_role_arn,
+            self.requester_pays,
+            self.force_path_style,
         )
+        secret = None if self.secret is None else read_environment([self.secret])
+        return make_bucket_plan(request, secret, os.environ)
 
     # --- from other documents than Modal's ---------------------------------
 
@@ -97,7 +113,9 @@ class CloudBucketMount:
     ) -> Self:
         """A bucket of Google's, likewise."""
         _warn("from_gcs_bucket")
-        return cls(bucket_name, _GCS, key_prefix or None, secret, read_only=read_only)
+        return cls(
+            bucket_name, UsualEndpoint(GOOGLE), key_prefix or None, secret, read_only=read_only
+        )
 
     @classmethod
     def from_azure_blob_storage(
@@ -111,7 +129,7 @@ class CloudBucketMount:
     ) -> Self:
         """A container of an account at Azure, likewise."""
         _warn("from_azure_blob_storage")
-        endpoint = f"https://{account_name}.blob.core.windows.net"
+        endpoint = UsualEndpoint(f"https://{account_name}.blob.core.windows.net")
         return cls(container_name, endpoint, key_prefix or None, secret, read_only=read_only)
 
 

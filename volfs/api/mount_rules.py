@@ -36,7 +36,7 @@ def validate_mounts(kind: str, mapping: Mapping[str | PurePosixPath, Any]) -> Pa
             raise InvalidError(
                 f"Object of type {type(what)} mounted at '{path}' is not usable as a {_SAID[kind]}."
             )
-    _check_paths(kind, pairs)
+    check_places(kind, pairs)
     _check_once(kind, pairs, id)
     return pairs
 
@@ -46,7 +46,7 @@ def check_distinct(kind: str, pairs: Pairs) -> None:
     _check_once(kind, pairs, lambda handle: handle.object_id)
 
 
-def _check_paths(kind: str, pairs: Pairs) -> None:
+def check_places(kind: str, pairs: Pairs) -> None:
     """Raise InvalidError if two entries have one canonical path. They differ in the mapping, for
     example by a slash at the end."""
     for path, places in _group(pairs, lambda pair: pair[0]).items():

@@ -79,13 +79,20 @@ class Staging:
     def finish(self) -> bool:
         """The mount has ended: whether something of it stays."""
         if self._path is None:
-            return bool(self.left)
+            return self._has_left()
         stays = any(self._path.glob(f"*{JOURNAL}"))
         if not stays:
             remove_staging(self._path)
         os.close(self._lock)
         self._path = None
-        return stays or bool(self.left)
+        return stays or self._has_left()
+
+    def _has_left(self) -> bool:
+        """Whether what uploads left is still there, and was not uploaded by name since."""
+        parent = self._parent
+        return (
+            parent is not None and bool(self.left) and (parent / BUCKETS / self.left_name).exists()
+        )
 
     def _make_left(self) -> tuple[Path, int]:
         """The directory of what is left: another one while somebody is at the former."""

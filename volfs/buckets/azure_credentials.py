@@ -26,6 +26,7 @@ RESOURCE = "https://storage.azure.com"
 AUTHORITY = "https://login.microsoftonline.com"
 INSTANCE = "http://169.254.169.254"
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+BLOB_ENDPOINT = "AZURE_STORAGE_BLOB_ENDPOINT"
 _FORM = {"content-type": "application/x-www-form-urlencoded"}
 _KEYS = ("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCESS_KEY")
 _SIGNED = (
@@ -132,11 +133,12 @@ def find_azure_signer(account: str, options: BucketOptions) -> Signer:
 
 
 def read_connection_string(text: str | None) -> dict[str, str]:
-    """The key or the signature in a connection string, by the names of environment variables."""
+    """What a connection string has, by the names of environment variables."""
     parts = dict(part.split("=", 1) for part in (text or "").split(";") if "=" in part)
     names = {
         "AccountKey": "AZURE_STORAGE_ACCOUNT_KEY",
         "SharedAccessSignature": "AZURE_STORAGE_SAS_TOKEN",
+        "BlobEndpoint": BLOB_ENDPOINT,
     }
     return {name: parts[part] for part, name in names.items() if parts.get(part)}
 

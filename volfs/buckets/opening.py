@@ -13,7 +13,7 @@ from volfs.buckets.access import Bucket
 from volfs.buckets.address import AZ, GS, HOST, PATH, BucketAddress, parse_bucket_address
 from volfs.buckets.aws_credentials import find_keys, find_profile_setting
 from volfs.buckets.azure import AzureDoor
-from volfs.buckets.azure_credentials import find_azure_signer
+from volfs.buckets.azure_credentials import BLOB_ENDPOINT, find_azure_signer, read_connection_string
 from volfs.buckets.gcs import GcsDoor
 from volfs.buckets.google_credentials import find_google_signer
 from volfs.buckets.http_door import BucketPlace
@@ -52,14 +52,15 @@ def _open_door(address: BucketAddress, options: BucketOptions) -> Door:
 def _open_gcs(address: BucketAddress, options: BucketOptions) -> Door:
     """Open a bucket of Google's. Unless Accept-Encoding has gzip, Google unpacks objects that are
     stored packed."""
-    wire = Wire(address.endpoint or GOOGLE_ROOT)
+    root = address.endpoint or find_google_endpoint(options)
+    wire = Wire(root)
     extra = {"accept-encoding": "gzip"}
     project = options.find("GOOGLE_CLOUD_PROJECT")
     if options.requester_pays:
         if not project:
             raise InvalidError(f"{address.name}: set GOOGLE_CLOUD_PROJECT, which is to pay")
         extra["x-goog-user-project"] = project
-    base = urlsplit(address.endpoint or GOOGLE_ROOT).path
+    base = urlsplit(root).path.rstrip("/")
     place = BucketPlace(address.name, f"{base}/{address.bucket}")
     return GcsDoor(place, wire, find_google_signer(options), extra)
 
@@ -67,7 +68,7 @@ def _open_gcs(address: BucketAddress, options: BucketOptions) -> Door:
 def _open_azure(address: BucketAddress, options: BucketOptions) -> Door:
     """Open a container of Azure's. The account is in the host's name, except for emulators, which
     have it in the path."""
-    endpoint = address.endpoint or f"https://{address.account}.blob.core.windows.net"
+    endpoint = address.endpoint or find_azure_endpoint(address.account, options)
     parts = urlsplit(endpoint)
     in_host = (parts.hostname or "").startswith(f"{address.account}.")
     in_path = parts.path.strip("/") == address.account
@@ -75,6 +76,33 @@ def _open_azure(address: BucketAddress, options: BucketOptions) -> Door:
     place = BucketPlace(address.name, f"{parts.path}{account}/{address.bucket}")
     signer = find_azure_signer(address.account, options)
     return AzureDoor(place, Wire(endpoint), signer)
+
+
+def find_google_endpoint(options: BucketOptions) -> str:
+    """Find the endpoint of Google: an emulator, by the name that Google's clients use, or the
+    service itself."""
+    found = options.find("STORAGE_EMULATOR_HOST")
+    if found is None:
+        return GOOGLE_ROOT
+    return _check_url(found if "://" in found else f"http://{found}", "STORAGE_EMULATOR_HOST")
+
+
+def find_azure_endpoint(account: str, options: BucketOptions) -> str:
+    """Find the endpoint of an account: by the names that Azure's command line uses, or at Azure."""
+    for source in (options.secret or {}, options.environ):
+        told = read_connection_string(source.get("AZURE_STORAGE_CONNECTION_STRING"))
+        for name in (BLOB_ENDPOINT, "AZURE_STORAGE_SERVICE_ENDPOINT"):
+            found = {**source, **told}.get(name)
+            if found:
+                return _check_url(found, name)
+    return f"https://{account}.blob.core.windows.net"
+
+
+def _check_url(url: str, name: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise InvalidError(f"{name}: it is no https://HOST or http://HOST:PORT")
+    return url.rstrip("/")
 
 
 def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:

@@ -12,6 +12,7 @@ from typing import Any
 from volfs.api import mount_rules
 from volfs.api.apps.building import Recipe
 from volfs.api.apps.notes import note
+from volfs.api.cloud_bucket_mount import CloudBucketMount
 from volfs.api.resource import ResourceHandle
 from volfs.api.secret import Secret
 from volfs.containers.container import AUTO_COMMIT
@@ -89,7 +90,9 @@ class Options:
         note_ignored(noted)
         changed = {
             "image": image,
-            "volumes": _join(mount_rules.VOLUME, self.volumes, volumes, cloud_bucket_mounts),
+            "volumes": _join(
+                mount_rules.VOLUME, self.volumes, _beside(volumes, cloud_bucket_mounts)
+            ),
             "network_file_systems": _join(
                 mount_rules.NETWORK_FILE_SYSTEM, self.network_file_systems, network_file_systems
             ),
@@ -117,8 +120,10 @@ class Options:
         return bool(self.volumes or self.network_file_systems)
 
     def list_handles(self) -> list[ResourceHandle]:
-        """The handles on the store's resources that containers get."""
-        given = (*self.volumes.values(), *self.network_file_systems.values(), *self.secrets)
+        """The handles on the store's resources that containers get, and on buckets' secrets."""
+        volumes = self.volumes.values()
+        keys = (what.secret for what in volumes if isinstance(what, CloudBucketMount))
+        given = (*volumes, *self.network_file_systems.values(), *self.secrets, *keys)
         return [what for what in given if isinstance(what, ResourceHandle)]
 
     def to_pool_options(self, name: str) -> PoolOptions:
@@ -167,6 +172,19 @@ def check_secrets(secrets: Sequence[Secret] | None) -> tuple[Secret, ...]:
 def check_env(env: Mapping[str, str | None] | None) -> dict[str, str]:
     """The variables, without those that are None."""
     return Secret.from_dict(env)._read() if env else {}
+
+
+def _beside(
+    volumes: Mapping[str | PurePosixPath, Any] | None,
+    buckets: Mapping[str | PurePosixPath, Any] | None,
+) -> dict[Any, Any]:
+    """Check and join volumes and buckets. InvalidError where both name the same place."""
+    given = [
+        mount_rules.validate_mounts(mount_rules.VOLUME, each) for each in (volumes, buckets) if each
+    ]
+    pairs = [pair for each in given for pair in each]
+    mount_rules.check_places(mount_rules.VOLUME, pairs)
+    return dict(pairs)
 
 
 def _join(kind: str, *given: Mapping[str | PurePosixPath, Any] | None) -> dict[Any, Any]:

@@ -23,7 +23,7 @@ from volfs.api.mount_rules import (
 )
 from volfs.api.resource import ResourceHandle
 from volfs.api.secret import read_environment
-from volfs.containers.container import ContainerSpec, VolumeMount
+from volfs.containers.container import AnyMount, BucketMount, ContainerSpec, VolumeMount
 from volfs.containers.launching import share_launcher
 from volfs.containers.messages import IMAGE, Start
 from volfs.containers.worker_container import Running
@@ -43,7 +43,7 @@ def start_container(name: str, options: Options, service: bytes) -> Running:
     store = _find_store(mounted)
     paths = [*image.import_paths, *_get_import_paths()]
     spec = ContainerSpec(
-        mounts=tuple(_make_mount(path, handle) for path, handle in mounted),
+        mounts=tuple(_make_mount(path, what) for path, what in mounted),
         binds=image.binds,
         environment=_make_environment(options, image, store),
         workdir=image.workdir,
@@ -62,14 +62,15 @@ def _check(kind: str, mapping: object) -> Pairs:
     ]
     for _, what in pairs:
         if isinstance(what, CloudBucketMount):
-            what.check_mountable()
+            what.check_mountable()  # what is wrong with it, before anything is looked up
     check_distinct(kind, [pair for pair in pairs if isinstance(pair[1], ResourceHandle)])
     return pairs
 
 
 def _find_store(mounted: Pairs) -> str:
-    """The store that all mounts are in."""
-    stores = {_to_absolute(handle.client.url) for _, handle in mounted}
+    """The store that all volumes are in."""
+    handles = [what for _, what in mounted if isinstance(what, ResourceHandle)]
+    stores = {_to_absolute(handle.client.url) for handle in handles}
     if len(stores) > 1:
         raise InvalidError(f"a container's volumes must be in one store, not in {sorted(stores)}")
     return stores.pop() if stores else _to_absolute(find_client().url)
@@ -79,7 +80,13 @@ def _to_absolute(url: str) -> str:
     return parse_address(url).text
 
 
-def _make_mount(path: str, handle: ResourceHandle) -> VolumeMount:
+def _make_mount(path: str, what: ResourceHandle | CloudBucketMount) -> AnyMount:
+    if isinstance(what, CloudBucketMount):
+        return BucketMount(what.make_plan(), path, what.read_only)
+    return _make_volume_mount(path, what)
+
+
+def _make_volume_mount(path: str, handle: ResourceHandle) -> VolumeMount:
     object_id = handle.object_id
     with handle.client.store() as store:
         record = get_record(store, object_id)

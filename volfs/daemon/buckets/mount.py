@@ -21,6 +21,7 @@ from volfs.daemon.mount_options import BucketPlan, MountOptions
 from volfs.daemon.serving import Served
 from volfs.daemon.task_guard import surviving
 from volfs.daemon.whereabouts import Whereabouts
+from volfs.errors import MountError
 from volfs.fuse.bucket_ops import BucketOperations
 from volfs.fuse.notices import forget
 from volfs.store.clock import now_ns
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 NOTE_USES = 60.0
 LOOK_AGAIN, NAMES_MAX = 0.5, 100_000
+NOT_UPLOADED = "not all that was written is uploaded; `volfs overlays` lists it, and uploads it"
 REQUESTS = 2000
 """The most requests at a time. Programs that close files wait for uploads, and other programs must
 not wait for them."""
@@ -82,6 +84,8 @@ class ServedBucket(Served):
         with surviving("the directory of what was written"):
             if self.files.end(discards=discards):
                 log.info("ended; `volfs overlays` lists what was not uploaded")
+                if not discards:
+                    self.service.last_error = MountError(NOT_UPLOADED)
             else:
                 log.info("ended")
 
