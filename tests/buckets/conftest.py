@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.buckets.credential_service import CredentialService
 from tests.harness.bucket_servers import (
     azure_bucket,
     azurite,
@@ -52,3 +53,10 @@ def bucket(request: pytest.FixtureRequest) -> Bucket:
     """An empty folder of a bucket of each kind of service."""
     found: Bucket = request.getfixturevalue(request.param)
     return found
+
+
+@pytest.fixture
+def service() -> Iterator[CredentialService]:
+    found = CredentialService()
+    yield found
+    found.close()

@@ -1,103 +1,27 @@
-"""Whose credentials sign, that they are renewed in time, and that nothing ever shows them."""
+"""Whose credentials of AWS sign, where requests go, and that credentials are renewed in time."""
 
 from __future__ import annotations
 
-import io
 import json
-import logging
-import os
 import stat
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.buckets.credential_service import SECRET, CredentialService, keys_of, write_aws
 from tests.harness.bucket_servers import create_s3_bucket, environment_of
 from tests.harness.fault_proxy import Fault, proxied
-from tests.harness.gcs_fake import GcsFake
-from tests.harness.servers import AzuriteServer, SeaweedServer
-from volfs.buckets.access import Bucket
+from tests.harness.servers import SeaweedServer
 from volfs.buckets.address import BucketAddress
-from volfs.buckets.aws_credentials import find_keys
-from volfs.buckets.azure_credentials import SasSigner, find_azure_signer
 from volfs.buckets.credentials import EARLY, Keys, Renewed, Token
-from volfs.buckets.google_credentials import find_google_signer
 from volfs.buckets.opening import find_endpoint, find_region, open_bucket, place_bucket
 from volfs.buckets.options import BucketOptions
-from volfs.buckets.wire import WireRequest
-from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError, VolfsError
+from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError
 
-SECRET = "hush-hush-hush"
-NO_MACHINE = {"AWS_EC2_METADATA_DISABLED": "true"}
-
-
-class Service:
-    """A service of credentials on loopback: answers by path, and what it was asked."""
-
-    def __init__(self) -> None:
-        self.answers: dict[str, tuple[int, str]] = {}
-        self.asked: list[tuple[str, str, dict[str, str], str]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
-        self._server.service = self  # type: ignore[attr-defined]
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-        self.host = f"127.0.0.1:{self._server.server_address[1]}"
-        self.endpoint = f"http://{self.host}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
-
-    def _serve(self) -> None:
-        service: Service = self.server.service  # type: ignore[attr-defined]
-        body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
-        path = self.path.partition("?")[0]
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        service.asked.append((self.command, self.path, headers, body))
-        status, text = service.answers.get(path, (404, ""))
-        self.send_response(status)
-        self.send_header("content-length", str(len(text.encode())))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    do_GET = do_PUT = do_POST = _serve  # noqa: N815 - http.server's names
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    found = Service()
-    yield found
-    found.close()
-
-
-def keys_of(
-    environ: dict[str, str], secret: dict[str, str] | None = None, **options: object
-) -> Keys | None:
-    found = find_keys(
-        BucketOptions(secret=secret, environ={**NO_MACHINE, **environ}, **options),  # type: ignore[arg-type]
-        "us-east-1",
-    )
-    return None if found is None else found(False)
-
-
-def write_aws(home: Path, name: str, text: str) -> dict[str, str]:
-    (home / ".aws").mkdir(exist_ok=True)
-    (home / ".aws" / name).write_text(text)
-    return {"HOME": str(home)}
-
-
-# --- AWS: where keys come from --------------------------------------------------
+# --- AWS: where keys come from -----------------------------------------------
 
 
 def test_the_order_in_which_keys_are_found(tmp_path: Path) -> None:
@@ -175,7 +99,7 @@ STS = """<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc
 </AssumeRoleWithWebIdentityResponse>"""
 
 
-def test_the_role_of_a_web_identity(tmp_path: Path, service: Service) -> None:
+def test_the_role_of_a_web_identity(tmp_path: Path, service: CredentialService) -> None:
     (tmp_path / "token").write_text(f"{SECRET}\n")
     environ = {
         "AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token"),
@@ -208,7 +132,7 @@ GIVEN = {"AccessKeyId": "HERE", "SecretAccessKey": "s", "Token": "t"}
 GIVEN["Expiration"] = "2036-01-01T00:00:00Z"
 
 
-def test_what_a_container_and_a_machine_have(service: Service) -> None:
+def test_what_a_container_and_a_machine_have(service: CredentialService) -> None:
     wanted = Keys("HERE", "s", "t", 2082758400.0)
     service.answers["/keys"] = (200, json.dumps(GIVEN))
     container = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{service.endpoint}/keys"}
@@ -231,7 +155,7 @@ def test_what_a_container_and_a_machine_have(service: Service) -> None:
     assert service.asked[-1][2]["x-aws-ec2-metadata-token"] == "TOKEN"
 
 
-# --- AWS: where requests go -----------------------------------------------------
+# --- AWS: where requests go --------------------------------------------------
 
 
 def test_where_requests_go(tmp_path: Path) -> None:
@@ -277,7 +201,7 @@ def test_where_a_bucket_is(
 
 
 def test_no_library_looks_around(
-    seaweed: SeaweedServer, service: Service, monkeypatch: pytest.MonkeyPatch
+    seaweed: SeaweedServer, service: CredentialService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What this process has in its environment changes nothing that options do not have."""
     name = create_s3_bucket(seaweed)
@@ -291,7 +215,7 @@ def test_no_library_looks_around(
     assert service.asked == []
 
 
-# --- renewal --------------------------------------------------------------------
+# --- renewal -----------------------------------------------------------------
 
 
 def test_keys_are_renewed_before_they_end() -> None:
@@ -371,169 +295,3 @@ def test_keys_that_ended_are_renewed_and_the_request_sent_again(
         make_program(tmp_path, f"print({json.dumps(told | {'SessionToken': ''})!r}, end=' ')")
         bucket.get("x")
         bucket.close()
-
-
-# --- Google ---------------------------------------------------------------------
-
-
-def test_tokens_of_a_service_account_are_renewed(gcs: GcsFake, tmp_path: Path) -> None:
-    path = tmp_path / "key.json"
-    path.write_text(gcs.make_account())
-    options = BucketOptions(environ={"GOOGLE_APPLICATION_CREDENTIALS": str(path)}, deadline=5)
-    bucket = open_bucket(BucketAddress("gs", "renewing", endpoint=gcs.endpoint), options)
-    bucket.door.create_bucket(5.0)  # type: ignore[attr-defined]
-    bucket.put("x", b"x")
-    before = len(gcs.tokens)
-    gcs.token_life = 1
-    bucket.get("x")
-    assert len(gcs.tokens) == before
-    gcs.token_life = 3600
-    bucket.close()
-
-
-def test_what_google_is_shown(tmp_path: Path, service: Service) -> None:
-    nobody = {"HOME": str(tmp_path), "GCE_METADATA_HOST": service.host}
-    request = WireRequest("GET", "/x", {}, {})
-
-    def shown(environ: dict[str, str], secret: dict[str, str] | None = None) -> str:
-        signer = find_google_signer(BucketOptions(secret=secret, environ=environ))
-        return signer.sign(request, "h").headers.get("authorization", "")
-
-    assert shown(nobody) == ""
-    token = {"access_token": "of-the-machine", "expires_in": 3600}
-    path = "/computeMetadata/v1/instance/service-accounts/default/token"
-    service.answers[path] = (200, json.dumps(token))
-    assert shown(nobody) == "Bearer of-the-machine"
-    assert service.asked[-1][2]["metadata-flavor"] == "Google"
-    assert shown(nobody, {}) == ""
-    pair = {"GOOGLE_ACCESS_KEY_ID": "GOOG1", "GOOGLE_ACCESS_KEY_SECRET": "s"}
-    assert "GOOG4-HMAC-SHA256 Credential=GOOG1/" in shown(nobody, pair)
-    for values in (
-        {"GOOGLE_ACCESS_KEY_ID": "GOOG1"},
-        {"GOOGLE_APPLICATION_CREDENTIALS_JSON": SECRET},
-        {"GOOGLE_APPLICATION_CREDENTIALS_JSON": "[]"},
-        {"GOOGLE_APPLICATION_CREDENTIALS_JSON": json.dumps({"type": "external_account"})},
-        {
-            "GOOGLE_APPLICATION_CREDENTIALS_JSON": json.dumps(
-                {"type": "service_account", "client_email": "x", "private_key": SECRET}
-            )
-        },
-    ):
-        with pytest.raises(InvalidError) as caught:
-            shown(nobody, values)
-        assert SECRET not in "".join(traceback.format_exception(caught.value))
-    with pytest.raises(InvalidError, match="cannot be read"):
-        shown(nobody | {"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "none")})
-
-
-# --- Azure ----------------------------------------------------------------------
-
-
-def test_what_azure_is_shown(tmp_path: Path, service: Service) -> None:
-    request = WireRequest("GET", "/x", {}, {})
-
-    def sign(values: dict[str, str]) -> WireRequest:
-        return find_azure_signer("account", BucketOptions(secret=values)).sign(request, "h")
-
-    assert "authorization" not in sign({}).headers
-    signed = sign({"AZURE_STORAGE_CONNECTION_STRING": "AccountName=account;AccountKey=c2VjcmV0"})
-    assert signed.headers["authorization"].startswith("SharedKey account:")
-    assert sign({"AZURE_STORAGE_SAS_TOKEN": "?sv=1&sig=a%2Bb%3D"}).query == {
-        "sv": "1",
-        "sig": "a+b=",
-    }
-    (tmp_path / "token").write_text("assertion")
-    service.answers["/tenant/oauth2/v2.0/token"] = (
-        200,
-        json.dumps({"access_token": "of-azure", "expires_in": 3600}),
-    )
-    identity = {
-        "AZURE_TENANT_ID": "tenant",
-        "AZURE_CLIENT_ID": "client",
-        "AZURE_AUTHORITY_HOST": service.endpoint,
-    }
-    path = str(tmp_path / "token")
-    for proof in ({"AZURE_CLIENT_SECRET": "s"}, {"AZURE_FEDERATED_TOKEN_FILE": path}):
-        assert sign(identity | proof).headers["authorization"] == "Bearer of-azure"
-    assert "client_assertion=assertion" in service.asked[-1][3]
-    for values in (
-        {"AZURE_STORAGE_KEY": f"{SECRET}!"},
-        {"AZURE_STORAGE_SAS_TOKEN": SECRET},
-    ):
-        with pytest.raises(InvalidError) as caught:
-            sign(values)
-        assert SECRET not in "".join(traceback.format_exception(caught.value))
-
-
-def test_azure_refuses_in_our_words(azurite: AzuriteServer, azure_bucket: Bucket) -> None:
-    azure_bucket.put("there", b"x")
-    name = azure_bucket.door.describe().rpartition("/")[2]
-
-    def open_as(secret: dict[str, str], container: str = name) -> Bucket:
-        address = BucketAddress("az", container, account=azurite.account, endpoint=azurite.endpoint)
-        return open_bucket(address, BucketOptions(secret=secret, deadline=5))
-
-    # Azure itself says AuthenticationFailed, and then its key is told to be wrong.
-    with pytest.raises(StoreDeniedError, match="AuthorizationFailure"):
-        open_as({"AZURE_STORAGE_KEY": "d3Jvbmc="}).head("there")
-    with pytest.raises(StoreDeniedError):
-        open_as({}).get("there")
-    with pytest.raises(VolfsError, match="no such bucket"):
-        open_as({"AZURE_STORAGE_KEY": azurite.key}, "no-such-box").get("there")
-
-
-# --- nothing shows them ---------------------------------------------------------
-
-
-def test_nothing_shows_a_secret(
-    seaweed: SeaweedServer,
-    gcs: GcsFake,
-    azurite: AzuriteServer,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    """Every way that this file knows to make something speak, and all that it says."""
-    caplog.set_level(logging.DEBUG)
-    name = create_s3_bucket(seaweed)
-    secrets = {
-        "AWS_ACCESS_KEY_ID": seaweed.access_key,
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_SESSION_TOKEN": f"{SECRET}-token",
-        "GOOGLE_ACCESS_KEY_ID": gcs.access_key,
-        "GOOGLE_ACCESS_KEY_SECRET": SECRET,
-        "AZURE_STORAGE_SAS_TOKEN": f"sv=2021-12-02&sig={SECRET}",
-    }
-    said = io.StringIO()
-    options = BucketOptions(secret=secrets, environ=secrets, deadline=1)
-    addresses = [
-        BucketAddress("s3", name, endpoint=seaweed.endpoint),
-        BucketAddress("s3", name, endpoint="http://127.0.0.1:9"),
-        BucketAddress("s3", name, endpoint="http://no-such-host.invalid"),
-        BucketAddress("gs", "bucket", endpoint=gcs.endpoint),
-        BucketAddress("az", "box", account=azurite.account, endpoint=azurite.endpoint),
-        BucketAddress("az", "box", account=azurite.account, endpoint="http://127.0.0.1:9"),
-    ]
-    for address in addresses:
-        bucket = open_bucket(address, options)
-        said.write(f"{bucket!r} {options!r} {address!r} {address.text} {bucket.door!r}\n")
-        for ask in (
-            lambda b: b.get("x"),
-            lambda b: b.head("x"),
-            lambda b: b.put("x", b"x", create=True),
-            lambda b: b.list_page(""),
-            lambda b: b.copy("x", "y"),
-            lambda b: b.delete_many(["x"]),
-            lambda b: b.open_multipart("x"),
-        ):
-            try:
-                ask(bucket)
-            except VolfsError as error:
-                said.write("".join(traceback.format_exception(error)) + repr(error))
-        bucket.close()
-    shown = [Keys("AK", SECRET, SECRET), Token(SECRET), SasSigner(f"sig={SECRET}")]
-    said.write(repr(shown))
-    said.write(Path(f"/proc/{os.getpid()}/cmdline").read_text())
-    said.write(caplog.text)
-    said.write("".join(capfd.readouterr()))
-    assert "StoreDeniedError" in said.getvalue()
-    assert SECRET not in said.getvalue()

@@ -7,7 +7,7 @@ from hypothesis import settings
 
 from tests.crash.children import is_long
 from tests.vfs.conftest import small_pages
-from tests.vfs.test_machine import PROFILE, Machine, TwoMounts
+from tests.vfs.machine.machine import PROFILE, MountMachine, TwoMounts
 
 pytestmark = pytest.mark.crash
 
@@ -17,7 +17,7 @@ LIVES = 5000 if is_long() else 50
 LONGER = settings(PROFILE, max_examples=LIVES, stateful_step_count=50)
 
 
-class OneForLonger(Machine):
+class OneForLonger(MountMachine):
     pass
 
 

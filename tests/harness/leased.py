@@ -25,6 +25,8 @@ class RecordingObjects:
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._objects, name)
+        if not callable(call):
+            return call
 
         def ask(oid: Oid, *arguments: int) -> Any:
             self.asked.add(oid)

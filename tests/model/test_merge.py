@@ -1,14 +1,10 @@
-"""Merging: one test for each rule, then what must hold for any two changes."""
+"""Merging: one test for each rule."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.harness.memory import MemoryObjects
 from tests.model.builders import (
@@ -23,48 +19,14 @@ from tests.model.builders import (
     read_records,
     read_volume,
 )
-from tests.model.strategies import volumes
+from tests.model.merging import Paths, merge, merge_paths
 from volfs.errors import LimitError
 from volfs.model.entry import Entry, FileKind, replace
 from volfs.model.manifest import Snapshot
-from volfs.model.merge import Merged, OverriddenChange, merge_snapshots
 from volfs.model.objects import Kind
-from volfs.model.profile import PROFILES, Profile
+from volfs.model.profile import Profile
 
-Paths = Mapping[str, bytes | int | None]
-Records = Mapping[int, bytes]
-
-
-class Result(NamedTuple):
-    paths: dict[str, bytes | int | None]
-    records: dict[int, bytes]
-    overridden: list[tuple[str, str, str]]
-    """Path, what they had done, what we had done."""
-
-
-def merge(
-    store: MemoryObjects,
-    base: Snapshot,
-    ours: Snapshot,
-    theirs: Snapshot,
-    profile: Profile = PROFILES[2],
-) -> Merged:
-    return merge_snapshots(store.get_tree, store.put, base, ours, theirs, profile)
-
-
-def merge_paths(
-    base: Paths, ours: Paths, theirs: Paths, *records: Records, profile: Profile = PROFILES[2]
-) -> Result:
-    """Merge what ``build`` makes of dicts; ``records`` are those of base, ours and theirs."""
-    store = MemoryObjects()
-    sides = zip((base, ours, theirs), records or ({}, {}, {}), strict=True)
-    merged = merge(store, *(build(store, paths, held) for paths, held in sides), profile=profile)
-    overridden = [(b"/".join(o.path).decode(), o.theirs, o.ours) for o in merged.overridden]
-    snapshot = merged.snapshot
-    return Result(read_paths(store, snapshot), read_records(store, snapshot), overridden)
-
-
-# --- files ------------------------------------------------------------------
+# --- files -------------------------------------------------------------------
 
 
 def test_changed_on_one_side_only_that_side() -> None:
@@ -126,7 +88,7 @@ def test_removed_by_both_is_no_conflict() -> None:
     assert merge_paths({"a": b"1", "b": b""}, {"b": b""}, {"b": b""}) == ({"b": b""}, {}, [])
 
 
-# --- directories ------------------------------------------------------------
+# --- directories -------------------------------------------------------------
 
 
 def test_a_directory_on_both_sides_name_by_name() -> None:
@@ -244,8 +206,7 @@ def test_what_was_overridden_is_in_order_of_paths() -> None:
     assert [path for path, _, _ in merged.overridden] == ["b", "d/e/a", "z"]
 
 
-# --- hard links -------------------------------------------------------------
-
+# --- hard links --------------------------------------------------------------
 
 LINKED: Paths = {"a": 1, "b": 1}
 
@@ -352,7 +313,7 @@ def test_a_directory_of_links_that_we_moved_and_they_removed_stays() -> None:
     assert merge_paths(base, {"z": b""}, moved, {1: b"x"}, {}, {1: b"x"}) == (moved, {1: b"x"}, [])
 
 
-# --- limits -----------------------------------------------------------------
+# --- limits ------------------------------------------------------------------
 
 SMALL = Profile(1, max_inodes=10, max_entries=4)
 
@@ -389,7 +350,7 @@ def test_too_many_inodes() -> None:
         merge_paths(base, ours, fits | {"y/9": b""}, profile=SMALL)
 
 
-# --- cost -------------------------------------------------------------------
+# --- cost --------------------------------------------------------------------
 
 
 def test_cost_follows_the_changes(store: MemoryObjects) -> None:
@@ -416,171 +377,3 @@ def test_directories_deeper_than_pythons_calls(store: MemoryObjects) -> None:
 
     merged = merge(store, deep(b"z"), deep(b"a"), deep(b"b"))
     assert (merged.snapshot.totals.directories, merged.snapshot.totals.files) == (depth, 2)
-
-
-# --- properties -------------------------------------------------------------
-
-
-def prepare(*sides: Volume) -> tuple[MemoryObjects, list[Snapshot]]:
-    store = MemoryObjects()
-    return store, [build_volume(store, side) for side in sides]
-
-
-def without_times(volume: Volume) -> Volume:
-    def strip(node: Entry | Directory) -> Entry | Directory:
-        if isinstance(node, Entry):
-            return node
-        return Directory({name: strip(n) for name, n in node.names.items()}, node.mode)
-
-    root = strip(volume.root)
-    assert isinstance(root, Directory)
-    return Volume(root, volume.records)
-
-
-@given(volumes(), volumes())
-def test_nothing_of_theirs_gives_ours(base: Volume, ours: Volume) -> None:
-    store, (b, o) = prepare(base, ours)
-    assert merge(store, b, o, b) == Merged(o, [])
-
-
-@given(volumes(), volumes())
-def test_nothing_of_ours_gives_theirs(base: Volume, theirs: Volume) -> None:
-    store, (b, t) = prepare(base, theirs)
-    assert merge(store, b, b, t) == Merged(t, [])
-
-
-@given(volumes(), volumes())
-def test_the_same_on_both_sides_gives_it(base: Volume, side: Volume) -> None:
-    store, (b, s) = prepare(base, side)
-    assert merge(store, b, s, s) == Merged(s, [])
-
-
-@given(volumes(), volumes(), volumes())
-@settings(max_examples=50)
-def test_any_merge_is_a_sound_volume(base: Volume, ours: Volume, theirs: Volume) -> None:
-    """Totals and link counts equal a recount: ``read_volume`` compares them."""
-    store, snapshots = prepare(base, ours, theirs)
-    merged = merge(store, *snapshots).snapshot
-    volume = read_volume(store, merged)
-    assert build_volume(store, volume) == merged
-
-
-def files_of(node: Directory, above: tuple[bytes, ...] = ()) -> dict[tuple[bytes, ...], Entry]:
-    files: dict[tuple[bytes, ...], Entry] = {}
-    for name, below in node.names.items():
-        if isinstance(below, Directory):
-            files |= files_of(below, (*above, name))
-        else:
-            files[*above, name] = below
-    return files
-
-
-def seen_as(volume: Volume) -> dict[tuple[bytes, ...], object]:
-    """Path → what one sees there: a file's content, through its group if it has one."""
-    return {
-        path: volume.records[entry.group].inline if entry.group else entry.inline
-        for path, entry in files_of(volume.root).items()
-    }
-
-
-@given(volumes(), volumes(), volumes())
-@settings(max_examples=50)
-def test_a_file_that_only_one_side_changed_is_never_lost(
-    base: Volume, ours: Volume, theirs: Volume
-) -> None:
-    """By content. Links are left out: a name of a group may change through another one."""
-    base, ours, theirs = map(without_groups, (base, ours, theirs))
-    store, snapshots = prepare(base, ours, theirs)
-    merged, overridden = merge(store, *snapshots)
-    result = seen_as(read_volume(store, merged))
-    before, mine, other = map(seen_as, (base, ours, theirs))
-    lost = {item.path for item in overridden}
-    hidden = {path for path in other if any(path[: len(up)] == up for up in lost)}
-    for path in before.keys() | mine.keys() | other.keys():
-        was, our, their = before.get(path), mine.get(path), other.get(path)
-        if our != was:
-            assert result.get(path) == our or our is None
-        elif their != was and path not in hidden:
-            blocked = any(path[:depth] in result for depth in range(1, len(path)))
-            assert result.get(path) == their or blocked or below_file(path, mine)
-
-
-def below_file(path: tuple[bytes, ...], files: Mapping[tuple[bytes, ...], object]) -> bool:
-    return any(up[: len(path)] == path for up in files)
-
-
-def without_groups(volume: Volume) -> Volume:
-    def strip(directory: Directory) -> Directory:
-        names: dict[bytes, Entry | Directory] = {}
-        for name, node in directory.names.items():
-            if isinstance(node, Directory):
-                names[name] = strip(node)
-            elif node.group:
-                names[name] = file_entry(name, b"was %d" % node.group)
-            else:
-                names[name] = node
-        return directory._replace(names=names)
-
-    return Volume(strip(volume.root))
-
-
-PATHS = ["a", "b", "d/a", "d/b", "d/e/a", "d/e/b", "f/a", "f/b"]
-
-
-@given(
-    st.dictionaries(st.sampled_from(PATHS), st.sampled_from([b"1", b"2"])),
-    st.dictionaries(st.sampled_from(PATHS), st.none() | st.sampled_from([b"3", b"4"])),
-    st.dictionaries(st.sampled_from(PATHS), st.none() | st.sampled_from([b"5", b"6"])),
-)
-@settings(max_examples=60)
-def test_disjoint_paths_commute_and_both_survive(
-    base: dict[str, bytes], ours: dict[str, bytes | None], theirs: dict[str, bytes | None]
-) -> None:
-    theirs = {path: content for path, content in theirs.items() if path not in ours}
-    mine, other, both = (
-        {path: c for path, c in (base | edits).items() if c is not None}
-        for edits in (ours, theirs, ours | theirs)
-    )
-    one, two = merge_paths(base, mine, other), merge_paths(base, other, mine)
-    assert one == two
-    assert one.overridden == []
-    assert files_only(one.paths) == both
-
-
-def files_only(paths: Paths) -> dict[str, object]:
-    return {path: content for path, content in paths.items() if content is not None}
-
-
-@given(
-    st.dictionaries(st.sampled_from(PATHS), st.sampled_from([1, 2]), min_size=2),
-    st.dictionaries(st.sampled_from(PATHS), st.sampled_from([1, 2])),
-    st.dictionaries(st.sampled_from(PATHS), st.sampled_from([1, 2])),
-    st.sampled_from([b"x", b"ours"]),
-    st.sampled_from([b"x", b"theirs"]),
-)
-@settings(max_examples=50)
-def test_links_that_one_side_changed_are_never_lost(
-    base: dict[str, int], ours: dict[str, int], theirs: dict[str, int], mine: bytes, other: bytes
-) -> None:
-    """What we wrote through any name of a group that we have is in the merged volume."""
-
-    def records(paths: Mapping[str, int], content: bytes) -> Records:
-        return dict.fromkeys(paths.values(), content)
-
-    merged = merge_paths(
-        base, ours, theirs, records(base, b"x"), records(ours, mine), records(theirs, other)
-    )
-    if mine == b"ours":
-        groups = set(ours.values())
-        assert groups <= set(merged.records)
-        assert {merged.records[group] for group in groups} <= {b"ours"}
-
-
-@given(volumes(), volumes(), volumes())
-def test_overridden_is_what_both_changed(base: Volume, ours: Volume, theirs: Volume) -> None:
-    store, snapshots = prepare(base, ours, theirs)
-    overridden = merge(store, *snapshots).overridden
-    assert overridden == sorted(set(overridden))
-    assert all(isinstance(item, OverriddenChange) and item.path for item in overridden)
-    words = {"created", "modified", "removed"}
-    assert {item.theirs for item in overridden} | {item.ours for item in overridden} <= words

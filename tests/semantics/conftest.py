@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.harness.fixtures import each_alone, mounted, mounts, shared
+from tests.harness.mounted import Mounted, Mounts
 
 __all__ = ["each_alone", "mounted", "mounts", "shared"]
+
+
+@pytest.fixture
+def pair(mounts: Mounts) -> tuple[Mounted, Mounted]:
+    """Two mounts of one volume."""
+    return mounts.mount(), mounts.mount()

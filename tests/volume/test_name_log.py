@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
 from tests.harness.damage import spoil_rows
-from tests.volume.test_gc import flip
-from tests.volume.test_repair import (
+from tests.volume.index_rows import flip
+from tests.volume.repairing import (
     Whole,
     find_damage,
     lose_index,
-    make_whole,
     name_log,
+    names_of,
     reopened,
     repair,
     spoil_line,
@@ -29,18 +27,6 @@ from volfs.volume.check import check_store
 from volfs.volume.gc import collect_garbage
 from volfs.volume.recovery import rebuild_store, repair_store
 from volfs.volume.volumes import create_volume, delete_volume, rename_volume
-
-
-@pytest.fixture
-def whole(tmp_path: Path) -> Iterator[Whole]:
-    store, volume = make_whole(tmp_path / "whole")
-    yield store, volume
-    store.close()
-
-
-def names_of(store: Store) -> object:
-    """What only the index and the name log tell."""
-    return [(v.id, v.name, store.refs.list_tags(v.id)) for v in store.refs.list_volumes()]
 
 
 def give_names(store: Store, volume: VolumeRecord) -> object:

@@ -13,9 +13,8 @@ import pytest
 
 from tests.crash.children import first_seed, is_long
 from tests.harness.damage import damage_object, spoil_rows
+from tests.volume.repairing import Whole, find_damage, name_log, names_of, reopened, repair
 from tests.volume.shortcuts import publish_files
-from tests.volume.test_name_log import names_of
-from tests.volume.test_repair import Whole, find_damage, name_log, reopened, repair
 from volfs.errors import DataError, NotFoundError
 from volfs.store.contract.refs import Head
 from volfs.store.contract.store import Store

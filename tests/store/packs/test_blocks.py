@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.store.embedded.test_embedded import VOLUME, add, data_pack, list_damage, noise
+from tests.store.embedded.published import VOLUME, add, data_pack, list_damage, noise
 from volfs.errors import DamagedObjectError
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import RECORD_HEADER_SIZE, Codec, find_stored_problem
