@@ -47,8 +47,7 @@ def check_distinct(kind: str, pairs: Pairs) -> None:
 
 
 def check_places(kind: str, pairs: Pairs) -> None:
-    """Raise InvalidError if two entries have one canonical path. They differ in the mapping, for
-    example by a slash at the end."""
+    """Raise InvalidError if two entries have one canonical path, as ``/a`` and ``/a/`` have."""
     for path, places in _group(pairs, lambda pair: pair[0]).items():
         if len(places) > 1:
             raise InvalidError(f"{kind} {path}: more than one is to be mounted there.")

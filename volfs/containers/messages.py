@@ -19,7 +19,7 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class Service(Protocol):
-    """What a container runs: a function, or an instance of a class."""
+    """The code that a container runs: a function, or an instance of a class."""
 
     def start(self) -> Iterator[Any]:
         """What to do before the first call. Iterating does it. Coroutines among the items are to

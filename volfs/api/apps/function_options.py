@@ -120,7 +120,8 @@ class Options:
         return bool(self.volumes or self.network_file_systems)
 
     def list_handles(self) -> list[ResourceHandle]:
-        """The handles on the store's resources that containers get, and on buckets' secrets."""
+        """The handles on the store's resources that containers get, including the secrets of
+        buckets."""
         volumes = self.volumes.values()
         keys = (what.secret for what in volumes if isinstance(what, CloudBucketMount))
         given = (*volumes, *self.network_file_systems.values(), *self.secrets, *keys)
@@ -178,7 +179,7 @@ def _beside(
     volumes: Mapping[str | PurePosixPath, Any] | None,
     buckets: Mapping[str | PurePosixPath, Any] | None,
 ) -> dict[Any, Any]:
-    """Check and join volumes and buckets. InvalidError where both name the same place."""
+    """Check volumes and buckets, and join them. InvalidError if both name the same place."""
     given = [
         mount_rules.validate_mounts(mount_rules.VOLUME, each) for each in (volumes, buckets) if each
     ]

@@ -62,7 +62,7 @@ def _check(kind: str, mapping: object) -> Pairs:
     ]
     for _, what in pairs:
         if isinstance(what, CloudBucketMount):
-            what.check_mountable()  # what is wrong with it, before anything is looked up
+            what.check_mountable()  # wrong arguments are told before anything is looked up
     check_distinct(kind, [pair for pair in pairs if isinstance(pair[1], ResourceHandle)])
     return pairs
 
