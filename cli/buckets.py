@@ -260,7 +260,7 @@ def _as_file(info: ObjectInfo) -> tuple[str, str, int | None, int | None]:
     return info.key, "file", info.mtime_ns, info.size
 
 
-# --- how it is opened ---------------------------------------------------------
+# --- opening a bucket ---------------------------------------------------------
 
 
 def _take_plan(options: dict[str, Any]) -> dict[str, Any]:

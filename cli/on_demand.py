@@ -11,8 +11,8 @@ import click
 class OnDemand(MutableMapping[str, click.Command]):
     """Commands by name, in the order in which they were added.
 
-    A command that is not loaded yet is known by its place: ``module:attribute`` in
-    ``volfs_cli``. To load all modules takes longer than most commands run.
+    A command that is not loaded yet is known by its place: ``module:attribute`` in ``volfs_cli``.
+    Loading all modules would take longer than most commands run.
     """
 
     def __init__(self, places: Mapping[str, str] = {}) -> None:

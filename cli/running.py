@@ -228,7 +228,7 @@ def _end_on_signals() -> None:
             signal.signal(number, leave)
 
 
-# --- what is asked for ------------------------------------------------------
+# --- reading the options ----------------------------------------------------
 
 
 def _make_spec(

@@ -69,7 +69,7 @@ def _serve(app: str, lifeline: str | None, **options: Any) -> int:
     return _CHANGED if why == "changed" else 0
 
 
-# --- the process that starts it ---------------------------------------------
+# --- the process that starts the serving one --------------------------------
 
 
 def _start_again_and_again() -> int:

@@ -115,7 +115,7 @@ class BatchUpload:
         at = _parse(PurePosixPath(remote_path))
         self._directories.append(_LocalDirectory(os.fsencode(top), at, recursive, pattern))
 
-    # --- the end of the block --------------------------------------------
+    # --- ending the block ------------------------------------------------
 
     def __enter__(self) -> Self:
         return self

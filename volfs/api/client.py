@@ -64,7 +64,7 @@ class Client:
             with _lock:
                 self._borrowers -= 1
 
-    # --- as Modal's ------------------------------------------------------
+    # --- methods of Modal's Client ---------------------------------------
 
     @blocking_class
     @classmethod
@@ -112,7 +112,7 @@ class Client:
             store.close()
 
 
-# --- one of each store in a process; forks ----------------------------------
+# --- one client of each store in a process; forks ---------------------------
 
 _clients: dict[str, Client] = {}
 _clients_made: WeakSet[Client] = WeakSet()

@@ -143,7 +143,7 @@ class Dict(NamedHandle):
     def __contains__(self, key: Any) -> bool:
         return self.contains(key)
 
-    # --- many ------------------------------------------------------------
+    # --- all keys --------------------------------------------------------
 
     @blocking
     def update(self, other: Mapping[Any, Any] | None = None, /, **kwargs: Any) -> None:

@@ -57,7 +57,7 @@ class NetworkFileSystem(NamedHandle):
     def _open(cls, client: Client, *, create: bool = False) -> KnownResources:
         return KnownVolumes(client, kind=NETWORK)
 
-    # --- which -----------------------------------------------------------
+    # --- making handles --------------------------------------------------
 
     @classmethod
     def persist(cls, label: str, *, environment_name: str | None = None) -> Self:
@@ -79,7 +79,7 @@ class NetworkFileSystem(NamedHandle):
     create_deployed: ClassVar[Twin[..., str]]
     delete: ClassVar[Twin[..., None]]
 
-    # --- looking ---------------------------------------------------------
+    # --- reading ---------------------------------------------------------
 
     @blocking_iterator
     def read_file(self, path: str) -> Iterator[bytes]:

@@ -153,7 +153,7 @@ class ResourceHandle(HasDashboard, OlderConstructors):
     def _resources(self, *, create: bool = False) -> KnownResources:
         return self._open(self.client, create=create)
 
-    # --- looking it up ---------------------------------------------------
+    # --- looking the resource up -----------------------------------------
 
     @blocking
     def hydrate(self, client: Client | None = None) -> Self:

@@ -164,7 +164,7 @@ class Secret(ResourceHandle):
         """
         return cls._from_values(lambda: _read_dotenv(path, filename), "from_dotenv")
 
-    # --- looking, changing -----------------------------------------------
+    # --- reading, changing -----------------------------------------------
 
     def _hydrate(self) -> None:
         if self._values is None:

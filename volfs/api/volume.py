@@ -107,7 +107,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
         handle._is_read_only = False
         return handle
 
-    # --- which -----------------------------------------------------------
+    # --- making handles --------------------------------------------------
 
     @classmethod
     def from_name(
@@ -164,7 +164,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
 
     rename: ClassVar[Twin[..., None]]
 
-    # --- how it is mounted -----------------------------------------------
+    # --- mounting in containers ------------------------------------------
 
     @property
     def mount_choice(self) -> MountChoice:
@@ -220,7 +220,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
         restore, arguments = super().__reduce__()
         return restore, arguments, {"_choice": self._choice, "_is_read_only": self._is_read_only}
 
-    # --- its contents ----------------------------------------------------
+    # --- contents --------------------------------------------------------
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Store, VolumeRecord]]:

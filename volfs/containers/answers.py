@@ -80,7 +80,7 @@ class Answer:
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
 
-    # --- filling it ------------------------------------------------------
+    # --- filling an answer -----------------------------------------------
 
     def work_on(
         self,
@@ -125,7 +125,7 @@ class Answer:
             except Exception:  # noqa: BLE001 - the other listeners, and those who wait, must be told
                 traceback.print_exc()
 
-    # --- using it --------------------------------------------------------
+    # --- using an answer -------------------------------------------------
 
     @property
     def is_done(self) -> bool:

@@ -77,7 +77,7 @@ class Launcher(Companion):
         return MountError(f"volumes cannot be mounted: {said[-1] if said else 'no answer'}")
 
 
-# --- the one that a process's containers share --------------------------------
+# --- the launcher that a process's containers share ---------------------------
 
 _lock = threading.Lock()
 _shared: dict[tuple[int, str], Launcher] = {}

@@ -15,7 +15,7 @@ from volfs.containers.pickling import dump, load
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-# --- to a container ---------------------------------------------------------
+# --- messages to a container ------------------------------------------------
 
 
 class Service(Protocol):
@@ -82,7 +82,7 @@ class HandleRequest:
     call_id: str
 
 
-# --- from a container -------------------------------------------------------
+# --- messages from a container ----------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -352,7 +352,7 @@ class Pool:
         timer.daemon = True
         timer.start()
 
-    # --- the end ---------------------------------------------------------
+    # --- ending the pool -------------------------------------------------
 
     def close(self) -> int:
         """End all containers, also those that run calls, and return the number of calls that this

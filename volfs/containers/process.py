@@ -137,7 +137,7 @@ def _unblocking() -> list[str]:
     return ["/usr/bin/env", f"--default-signal={names}", "--"]
 
 
-# --- the thread that starts them --------------------------------------------
+# --- the thread that starts commands ----------------------------------------
 
 
 class _Starter:

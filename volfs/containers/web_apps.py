@@ -136,7 +136,7 @@ def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
         loop.call_soon_threadsafe(event.set)
 
 
-# --- making them ------------------------------------------------------------
+# --- making applications ----------------------------------------------------
 
 
 def make_app(endpoint: Endpoint, function: Callable[..., Any]) -> App:

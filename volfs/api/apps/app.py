@@ -183,7 +183,7 @@ class App(AppFacts):
             )
         return _by_name.get(name) or App(name)._in(environment_name)
 
-    # --- what it has -----------------------------------------------------
+    # --- contents of an app ----------------------------------------------
 
     @property
     def image(self) -> Any:

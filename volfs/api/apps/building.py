@@ -184,7 +184,7 @@ def _copy_file(item: Local, target: Path) -> None:
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-# --- one within another -----------------------------------------------------
+# --- binds within binds -----------------------------------------------------
 
 
 def join_binds(binds: tuple[Bind, ...], new: Bind) -> tuple[Bind, ...]:

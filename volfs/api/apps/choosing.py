@@ -109,7 +109,7 @@ def _to_signature(user_class: type, known: dict[str, Parameter]) -> list[inspect
     ]
 
 
-# --- which --------------------------------------------------------------------
+# --- choosing -----------------------------------------------------------------
 
 
 class Runnables(NamedTuple):

@@ -94,7 +94,7 @@ def _endpoint(endpoint: Endpoint) -> Callable[[F], F]:
     return mark
 
 
-# --- several containers -----------------------------------------------------
+# --- several containers for one call ----------------------------------------
 
 
 def clustered(*, size: int, rdma: bool = False) -> Callable[[F], F]:

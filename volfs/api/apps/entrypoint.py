@@ -120,7 +120,7 @@ def import_module(name: str) -> types.ModuleType:
     return module
 
 
-# --- its arguments ----------------------------------------------------------
+# --- arguments --------------------------------------------------------------
 
 
 def make_command(runnable: Runnable, name: str) -> click.Command:

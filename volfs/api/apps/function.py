@@ -185,7 +185,7 @@ class Function(FunctionFacts, Generic[P, R]):
             is_unlimited=is_unlimited,
         )
 
-    # --- many ------------------------------------------------------------
+    # --- many calls ------------------------------------------------------
 
     @blocking_iterator
     def map(

@@ -39,7 +39,7 @@ class Image(DockerSteps, ImageFacts):
     def __reduce__(self) -> tuple[Any, ...]:
         return Image, ()  # a function may refer to an image, and does not need it in a container
 
-    # --- where it begins -------------------------------------------------
+    # --- first steps -----------------------------------------------------
 
     @staticmethod
     def debian_slim(python_version: str | None = None, force_build: bool = False) -> Image:
@@ -112,7 +112,7 @@ class Image(DockerSteps, ImageFacts):
 
     from_id = from_name
 
-    # --- steps, done once ------------------------------------------------
+    # --- steps that are done once ----------------------------------------
 
     def run_commands(
         self,
@@ -169,7 +169,7 @@ class Image(DockerSteps, ImageFacts):
         )
         return self._with(RunFunction(raw_f, tuple(args), dict(kwargs or {}), options, force_build))
 
-    # --- what containers are given ---------------------------------------
+    # --- settings and files of containers --------------------------------
 
     def env(self, vars: Mapping[str, str]) -> Image:
         """Set variables. A function's Secrets replace them. InvalidError."""

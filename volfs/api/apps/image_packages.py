@@ -197,7 +197,7 @@ class PackageSteps(ImageSteps):
             arguments += [option, ",".join(names)] if names else []
         return self._with(Project("poetry", tuple(files), tuple(arguments), _to_given(**given)))
 
-    # --- what is only noted ----------------------------------------------
+    # --- methods that are only noted -------------------------------------
 
     def apt_install(self, *packages: NAMES, **_: Any) -> Self:
         """Noted, not done: containers have the packages of this machine."""

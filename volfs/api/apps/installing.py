@@ -169,7 +169,7 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> None:
         raise ImageBuildError(f"image: {Path(command[0]).name} {' '.join(command[1:3])} …: {said}")
 
 
-# --- what the files say -----------------------------------------------------
+# --- reading requirements ---------------------------------------------------
 
 
 def read_local(path: Path) -> str:

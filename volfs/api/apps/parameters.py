@@ -99,7 +99,7 @@ class _Kind(NamedTuple):
     collect: Callable[[Iterable[Any]], Any] | None = None
 
 
-# --- a function's -------------------------------------------------------------
+# --- parameters of a function -------------------------------------------------
 
 
 def read_parameters(raw: Callable[..., Any], *, skip: int = 0) -> Parameters:
@@ -185,7 +185,7 @@ def _evaluate(annotation: Any, raw: Callable[..., Any]) -> Any:
         return _EMPTY
 
 
-# --- one ----------------------------------------------------------------------
+# --- one parameter ------------------------------------------------------------
 
 
 def _make_option(parameter: inspect.Parameter, kind: _Kind) -> click.Option:

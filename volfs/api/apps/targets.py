@@ -182,7 +182,7 @@ def _get_runner(target: Target) -> Connection:
     return this_process.runner
 
 
-# --- who is known -----------------------------------------------------------
+# --- known targets ----------------------------------------------------------
 
 _targets: weakref.WeakValueDictionary[str, Target] = weakref.WeakValueDictionary()
 _by_name: weakref.WeakValueDictionary[tuple[str | None, str], Target] = (

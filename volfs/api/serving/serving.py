@@ -136,7 +136,7 @@ def _watching(settings: Settings, events: Events) -> Iterator[Callable[[], None]
         yield look_for_files
 
 
-# --- while it serves --------------------------------------------------------
+# --- serving ----------------------------------------------------------------
 
 
 def _serve_sites(sites: list[Site], settings: Settings, events: Events, say: Say) -> Why:
