@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ from tests.harness.gcs_fake import GcsFake
 from tests.harness.servers import AzuriteServer, SeaweedServer
 from tests.harness.waits import drop_waits
 from volfs.buckets.access import Bucket
+from volfs.control.mount_client import list_mounts
 from volfs.daemon.buckets.leftovers import list_left, upload_left
 from volfs.exception import InvalidError, NotFoundError
 
@@ -197,11 +199,18 @@ def test_what_is_not_uploaded_at_the_end_is_told(
     assert data.text("refused") == b"kept"
 
 
-def test_a_retry_after_a_death_sees_what_was_closed(data: Data) -> None:
+@pytest.mark.noisy("its daemon died")
+def test_a_retry_sees_what_was_closed(data: Data) -> None:
+    """After the death of a container, and after that of the daemon of a warm one."""
     app = modal.App("dies")
-    retries = modal.Retries(1, initial_delay=0.0)
-    die = make(app, bucket_shop.die_once, "die", volumes={"/s3": data.mount()}, retries=retries)
+    options: dict[str, Any] = {"volumes": {"/s3": data.mount()}, "max_containers": 1}
+    options["retries"] = modal.Retries(1, initial_delay=0.0)
+    die = make(app, bucket_shop.die_once, "die", **options)
     with app.run():
+        assert die.remote("/s3/progress") == "half"
+        source = f"s3://{data.name}/"
+        (mount,) = [one for one in list_mounts() if one.mount.source.startswith(source)]
+        os.kill(mount.status().pid, signal.SIGKILL)
         assert die.remote("/s3/progress") == "half"
 
 

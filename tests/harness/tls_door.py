@@ -37,11 +37,6 @@ def answering_as(host: str, upstream: str, folder: Path) -> Iterator[Path]:
         yield certificate
 
 
-def is_alone() -> bool:
-    """Whether nobody but the tests sees what is mounted here."""
-    return os.readlink("/proc/self/ns/mnt") != os.readlink(f"/proc/{os.getppid()}/ns/mnt")
-
-
 @contextmanager
 def _named(host: str, place: str, folder: Path) -> Iterator[None]:
     hosts = folder / "hosts"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import volfs as modal
-from tests.harness.tls_door import answering_as, is_alone
+from tests.harness.mount_namespace import are_mounts_isolated
+from tests.harness.tls_door import answering_as
 from tests.spec.blocks import BLOCKS
 from tests.spec.buckets import Buckets
 from tests.spec.contents import names, read
@@ -212,7 +213,9 @@ def test_a_bucket_of_s3(setting: Setting, s3: Buckets) -> None:
 
 @pytest.mark.fuse
 @pytest.mark.noisy("means nothing on one machine")
-@pytest.mark.skipif(not is_alone(), reason="it changes /etc/hosts, where nobody else may see it")
+@pytest.mark.skipif(
+    not are_mounts_isolated(), reason="it changes /etc/hosts, where nobody else may see it"
+)
 @pytest.mark.block(12, "as written")
 def test_a_bucket_of_r2(setting: Setting, s3: Buckets, tmp_path: Path) -> None:
     """A container mounts it from the host that the block names, by HTTPS; a file is there"""

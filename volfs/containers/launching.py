@@ -20,6 +20,8 @@ from volfs.errors import MountError
 # The imports make many objects and no garbage. Collection would take a tenth of the time.
 _PROGRAM = "import gc; gc.disable(); from volfs.daemon.launcher import main; main()"
 
+_MOUNT = b"mount"
+
 
 class Launcher(Companion):
     """A process that runs ``volfs.daemon.launcher``. Threads may share it. It is a context
@@ -43,14 +45,24 @@ class Launcher(Companion):
         """Ask for mounts. ``signs`` is the descriptor of their signs. Returns the descriptor of a
         pipe for ``read_answer``."""
         reader, writer = os.pipe()
+        body = self._write_down(request)
         try:
-            socket.send_fds(self._line, [request], [writer, signs])
+            socket.send_fds(self._line, [_MOUNT], [writer, signs, body])
         except OSError as error:
             os.close(reader)
             raise self._explain() from error
         finally:
+            os.close(body)
             os.close(writer)
         return reader
+
+    def _write_down(self, request: bytes) -> int:
+        """Write a request to memory, and return its descriptor. The credentials of many buckets
+        are longer than a message on the line may be."""
+        memory = os.memfd_create("volfs-mounts", os.MFD_CLOEXEC)
+        with open(memory, "wb", closefd=False) as file:
+            file.write(request)
+        return memory
 
     def read_answer(self, reader: int) -> bytes:
         """The launcher's answer, which comes once everything is mounted or has failed.

@@ -1,10 +1,11 @@
 """A process that starts the daemons of mounts on request, until its owner has ended or hung up.
 
 Its arguments are two descriptors: a socket, and the pidfd of its owner, the process for which it
-mounts. Each message on the socket is a JSON list of ``MountOptions`` with two descriptors. The
-first is a pipe: when all these mounts answer or have failed, it gets a list with null or a
-``Failure`` for each. The second is the memory with the signs of these mounts. Modules are loaded
-once for all mounts, by a process that has one thread and no store open.
+mounts. Each message on the socket is a request for mounts, with three descriptors. The first is a
+pipe: when all these mounts answer or have failed, it gets a list with null or a ``Failure`` for
+each. The second is the memory with the signs of these mounts. The third is memory with a JSON list
+of ``MountOptions``, which may have credentials and any length. Modules are loaded once for all
+mounts, by a process that has one thread and no store open.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from volfs.daemon.launch import Starting, check_options, start_daemon, wait_for_
 from volfs.daemon.mount_options import MountOptions
 from volfs.model.text_json import decode_json, encode_json
 
-REQUEST_MAX = 1 << 18
+MESSAGE_MAX, DESCRIPTORS = 64, 3
 Started = Starting | Failure
 
 
@@ -33,11 +34,11 @@ def main() -> None:
     gc.freeze()
     with socket.socket(fileno=line) as requests:
         while owner not in select.select([line, owner], [], [])[0]:
-            body, given, flags, _ = socket.recv_fds(requests, REQUEST_MAX, 2)
-            if not body:
+            message, given, _, _ = socket.recv_fds(requests, MESSAGE_MAX, DESCRIPTORS)
+            if not message:
                 break
             try:
-                _begin(requests, _check_whole(body, flags), given, owner)
+                _begin(requests, given, owner)
             except Exception:  # noqa: BLE001 - other requests must still be served
                 traceback.print_exc()
             for descriptor in given:
@@ -45,17 +46,11 @@ def main() -> None:
             _forget_the_dead()
 
 
-def _check_whole(body: bytes, flags: int) -> bytes:
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-        raise ValueError(f"a request of more than {REQUEST_MAX} bytes")
-    return body
-
-
-def _begin(requests: socket.socket, body: bytes, given: list[int], owner: int) -> None:
-    pipe, signs = given
+def _begin(requests: socket.socket, given: list[int], owner: int) -> None:
+    pipe, signs, memory = given
     if os.fork() == 0:
         requests.close()
-        _answer(body, pipe, owner, signs)
+        _answer(memory, pipe, owner, signs)
 
 
 def _forget_the_dead() -> None:
@@ -64,11 +59,13 @@ def _forget_the_dead() -> None:
             pass
 
 
-def _answer(body: bytes, pipe: int, owner: int, signs: int) -> NoReturn:
+def _answer(memory: int, pipe: int, owner: int, signs: int) -> NoReturn:
     """Start the mounts of one request and report. In a process of its own, so that a mount that
     hangs keeps no other one waiting."""
     try:
-        requests = decode_json(body, list[MountOptions])
+        with open(memory, "rb") as file:
+            file.seek(0)
+            requests = decode_json(file.read(), list[MountOptions])
         started = [_start(replace(one, while_fd=owner, sign_fd=signs)) for one in requests]
         with os.fdopen(pipe, "wb") as file:
             file.write(encode_json([_wait(one) for one in started]))
