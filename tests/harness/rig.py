@@ -17,11 +17,13 @@ from typing import Any
 
 import trio
 
+from volfs.daemon.assemble import fill_state, make_view
 from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path as VolumePath
 from volfs.model.objects import Buffer, Oid
 from volfs.model.profile import Profile, get_profile
 from volfs.sessions.facts import FACTS
+from volfs.store.contract.leases import Lease
 from volfs.store.contract.objects import Objects, Upload
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
@@ -34,11 +36,12 @@ from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.kernel import Kernel
 from volfs.vfs.namespace import Namespace
 from volfs.vfs.overlay import Overlay
+from volfs.vfs.records import Recorded
 from volfs.vfs.scratch import Scratch
 from volfs.vfs.state import MountState, SpaceUsage
-from volfs.vfs.view import Miss, View
+from volfs.vfs.view import Miss
 from volfs.volume.commit import CommitNote, Published
-from volfs.volume.leases import keep_version, new_lease
+from volfs.volume.leases import new_lease
 from volfs.volume.version_reader import Reader
 
 _groups = itertools.count(0x1000)
@@ -64,8 +67,9 @@ class ColdObjects:
 class HookedStore:
     """A store that says when a commit has been sealed and begins to publish, and when it has."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, is_cold: bool = False) -> None:
         self._store = store
+        self._is_cold = is_cold
         self.on_upload: Callable[[], None] = lambda: None
         self.on_published: Callable[[], None] = lambda: None
         self.refs = self
@@ -73,6 +77,11 @@ class HookedStore:
     def __getattr__(self, name: str) -> Any:
         refs = self._store.refs
         return getattr(refs if hasattr(refs, name) else self._store, name)
+
+    def objects_of(self, volume_id: str) -> Objects:
+        objects = self._store.objects_of(volume_id)
+        cold: Any = ColdObjects(objects)
+        return cold if self._is_cold else objects
 
     def open_upload(self, volume_id: str) -> Upload:
         self.on_upload()
@@ -90,6 +99,17 @@ class InlineBridge(Bridge):
         return call(*arguments)
 
 
+class CheckedBridge(InlineBridge):
+    """Operations are settled as the rig settles its own: a miss must have changed nothing."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__(rig.state.view)
+        self._rig = rig
+
+    async def settle(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        return self._rig.settle(operation, *arguments, **options)
+
+
 class Rig:
     """One mount without a kernel. ``directory`` outlives it, as a session's does."""
 
@@ -105,37 +125,18 @@ class Rig:
         read_only: bool = False,
         profile: Profile | None = None,
     ) -> None:
-        self.store = HookedStore(store)
+        self.store = HookedStore(store, is_cold=cold)
         self.strict = True
         """Whether to look if an attempt that missed an object changed something."""
         self.notices: list[KernelNotice] = []
-        scratch = directory / "scratch"
-        scratch.mkdir(parents=True, exist_ok=True)
-        self.catalog = Catalog(directory / "catalog", must_exist=(directory / FACTS).exists())
-        self.scratch = Scratch(scratch)
-        known = store.leases.find(str(directory))
-        base = self.catalog.find_base(known.over if known else b"")
-        if base is None:
-            head = store.refs.get_head(volume.id)
-            snapshot = (
-                Reader(store.objects_of(volume.id).load_object)
-                .load_manifest(head.manifest)
-                .snapshot
-            )
-        else:
-            head, snapshot = base.head, base.snapshot
-        left = store.leases.find(str(directory)) if base is not None else None
-        onward = volume.is_network
-        lease = (
-            left
-            or keep_version(
-                store.leases,
-                new_lease(store.leases, str(directory), volume.id, onward=onward),
-                lambda: head,
-            )[1]
-        )
-        objects = ColdObjects(store.objects_of(volume.id)) if cold else store.objects_of(volume.id)
-        view = View(objects, head, snapshot, sub_path)
+        self.known: Counter[int] = Counter()
+        """How often the kernel was told of an inode."""
+        self._open_session(directory)
+        recorded = self._read_left(store.leases.find(str(directory)))
+        blank = new_lease(store.leases, str(directory), volume.id)
+        # A HookedStore is a store to whoever uses one.
+        hooked: Any = self.store
+        view, lease = make_view(hooked, volume, blank, "head", sub_path, recorded)
         self.state = MountState(
             view,
             profile or get_profile(volume.profile),
@@ -145,28 +146,27 @@ class Rig:
             random=lambda: next(_groups),
             read_only=read_only,
         )
-        root = self.settle(view.find_root, snapshot)
-        assert root is not None
-        self.state.inodes.add(root, None, b"")
-        self.scratch.open_arenas()
-        if base is not None:
-            self.catalog.load(self.state, self.catalog.read())
-            self.settle(self.state.recount_usage)
+        trio.run(fill_state, self.state, CheckedBridge(self), self.catalog, recorded)
         self.names = Namespace(self.state)
         self.files = Files(self.state)
-        kernel = Kernel(lambda: None, lambda files: None, list, self.notices.extend)
         self.committer = Committer(
-            self.state,
-            InlineBridge(view),
-            self.store,  # type: ignore[arg-type]
-            volume,
-            self.catalog,
-            kernel,
-            lease,
+            self.state, InlineBridge(view), hooked, volume, self.catalog, self._make_kernel(), lease
         )
         trio.run(self.committer.begin_lease)
-        self.known: Counter[int] = Counter()
-        """How often the kernel was told of an inode."""
+
+    def _open_session(self, directory: Path) -> None:
+        scratch = directory / "scratch"
+        scratch.mkdir(parents=True, exist_ok=True)
+        self.catalog = Catalog(directory / "catalog", must_exist=(directory / FACTS).exists())
+        self.scratch = Scratch(scratch)
+
+    def _read_left(self, lease: Lease | None) -> Recorded | None:
+        """What a former mount of the session left, if it left anything to stand on."""
+        base = self.catalog.find_base(lease.over if lease else b"")
+        return self.catalog.read() if base else None
+
+    def _make_kernel(self) -> Kernel:
+        return Kernel(lambda: None, lambda files: None, list, self.notices.extend)
 
     # --- driving ---------------------------------------------------------
 

@@ -83,7 +83,7 @@ async def open_rooms(
     )
     follows = volume.is_network and options.at is None
     sign = None if follows else _open_sign(options, volume)
-    view, lease = _make_view(store, volume, blank, options.at or "head", sub_path, recorded)
+    view, lease = make_view(store, volume, blank, options.at or "head", sub_path, recorded)
     state = MountState(
         view,
         get_profile(volume.profile),
@@ -95,7 +95,7 @@ async def open_rooms(
         follows=follows,
     )
     bridge = Bridge(view)
-    await _fill(state, bridge, catalog, recorded)
+    await fill_state(state, bridge, catalog, recorded)
     state.settle_sign()
     session.write_facts(make_facts(options, volume, view.head.version))
     committer = Committer(state, bridge, store, volume, catalog, kernel, lease)
@@ -117,7 +117,7 @@ def _open_sign(options: MountOptions, volume: VolumeRecord) -> memoryview | None
     return open_sign(options.sign_fd, options.sign_at)
 
 
-def _make_view(
+def make_view(
     store: Store,
     volume: VolumeRecord,
     blank: Lease,
@@ -174,7 +174,7 @@ def make_sub_path(store: Store, volume: VolumeRecord, path: VolumePath) -> None:
             edit.commit(CommitNote(f"make {to_text(join_path(path))}"))
 
 
-async def _fill(
+async def fill_state(
     state: MountState, bridge: Bridge, catalog: Catalog | None, recorded: Recorded | None
 ) -> None:
     """Add the root inode, and load the overlay that a former daemon left."""
