@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from volfs.buckets.cache_account import remove
-from volfs.errors import LocalFileError
+from volfs.errors import InvalidError, LocalFileError
 from volfs.model.sizes import parse_size
 from volfs.system.locks import try_lock
 from volfs.system.trusted_path import open_trusted
+from volfs.system.user_directories import find_user_directory
 
 NAMED_DIRECTORY, NAMED_SIZE = "VOLFS_CACHE_DIR", "VOLFS_CACHE_SIZE"
 DIRECTORY = "buckets"
@@ -42,10 +43,10 @@ def choose_cache_directory() -> Path:
         return Path(os.path.abspath(named))
     if os.geteuid() == 0:
         return Path("/var/cache/volfs")
-    base = os.environ.get("XDG_CACHE_HOME")
-    if base and os.path.isabs(base):
-        return Path(os.path.normpath(base)) / "volfs"
-    return Path(os.path.abspath(Path("~").expanduser())) / ".cache" / "volfs"
+    found = find_user_directory("XDG_CACHE_HOME", ".cache")
+    if found is None:
+        raise InvalidError(f"no home directory, and no {NAMED_DIRECTORY}: nowhere for a cache")
+    return found
 
 
 def choose_cache_size(directory: Path) -> int:

@@ -6,21 +6,24 @@ import os
 import tomllib
 from pathlib import Path
 
-from volfs.errors import InvalidError, InvalidNameError
+from volfs.errors import InvalidError, InvalidNameError, NotAStoreError
 from volfs.model.names import MAIN, check_environment
 from volfs.store.address import parse_address
 from volfs.system.files import replace_file
+from volfs.system.user_directories import find_user_directory
 
 ENVIRONMENT_VARIABLES = ("VOLFS_ENVIRONMENT", "MODAL_ENVIRONMENT")
 ENVIRONMENT_KEY = "environment"
 
 
 def default_store() -> str:
-    """The directory of the store if nobody names another."""
+    """The directory of the store if nobody names another. NotAStoreError without a home."""
     if os.geteuid() == 0:
         return "/var/lib/volfs"
-    data = os.environ.get("XDG_DATA_HOME")
-    return str((Path(data) if data else Path.home() / ".local/share") / "volfs")
+    data = find_user_directory("XDG_DATA_HOME", ".local/share")
+    if data is None:
+        raise NotAStoreError("no home directory, and no VOLFS_STORE: name a store")
+    return str(data)
 
 
 def choose_store(named: str | None = None) -> str:
@@ -59,11 +62,8 @@ def config_file() -> Path | None:
     directory."""
     if named := os.environ.get("VOLFS_CONFIG_PATH"):
         return Path(named)
-    config = os.environ.get("XDG_CONFIG_HOME")
-    try:
-        return (Path(config) if config else Path.home() / ".config") / "volfs" / "config.toml"
-    except RuntimeError:
-        return None
+    config = find_user_directory("XDG_CONFIG_HOME", ".config")
+    return None if config is None else config / "config.toml"
 
 
 def load_config() -> dict[str, str]:
@@ -113,8 +113,4 @@ def state_directory() -> Path | None:
         return Path(named)
     if os.geteuid() == 0:
         return Path("/var/lib/volfs-state")
-    state = os.environ.get("XDG_STATE_HOME")
-    try:
-        return (Path(state) if state else Path.home() / ".local/state") / "volfs"
-    except RuntimeError:
-        return None
+    return find_user_directory("XDG_STATE_HOME", ".local/state")

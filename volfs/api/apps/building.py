@@ -19,9 +19,10 @@ from typing import ClassVar, Protocol
 
 from volfs.api.apps.patterns import fits, parse_patterns
 from volfs.containers.container import Bind
-from volfs.errors import NotFoundError
+from volfs.errors import InvalidError, NotFoundError
 from volfs.system.directories import OpenTree, empty_directory
 from volfs.system.locks import locked_directory
+from volfs.system.user_directories import find_user_directory
 from volfs.volume.local_listing import Local, iter_files, local_errors, opened_file
 
 Ignore = tuple[str, ...] | Callable[[Path], bool]
@@ -269,5 +270,7 @@ def _empty(path: Path) -> None:
 
 
 def _find_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "volfs" / "images"
+    base = find_user_directory("XDG_CACHE_HOME", ".cache")
+    if base is None:
+        raise InvalidError("no home directory, and no XDG_CACHE_HOME: nowhere to keep images")
+    return base / "images"

@@ -123,11 +123,12 @@ def _parse(line: str) -> Pattern:
 def _to_expression(pattern: str) -> re.Pattern[str]:
     """Of the shell's signs: ``**`` for any number of directories, ``*``, ``?``, ``[…]``, ``\\``."""
     found = re.findall(r"\*\*/|\*\*|\*|\?|\[[^\]]+\]|\\.|.", pattern, re.DOTALL)
-    return re.compile("".join(map(_translate, found)), re.DOTALL)
+    end = ".*" if found[-1] == "**" else _translate(found[-1])
+    return re.compile("".join(map(_translate, found[:-1])) + end, re.DOTALL)
 
 
 def _translate(part: str) -> str:
-    meanings = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    meanings = {"**/": "(?:.*/)?", "**": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
     if part in meanings:
         return meanings[part]
     if len(part) > 1 and part.startswith("["):
