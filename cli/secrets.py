@@ -170,11 +170,11 @@ add_delete(group, _objects, "Secret")
 
 @verb(group, "rotate-key", bare=True, has_names=False)
 def rotate_key() -> None:
-    """Seal all Secrets of the store with a new key, and forget the old one.
+    """Encrypt all Secrets of the store with a new key, and forget the old one.
 
     If VOLFS_SECRET_KEY_FILE names the file, it keeps its old keys, for other stores.
     """
     from volfs.services.secrets import Secrets
 
     count, path = Secrets(open_client().tables()).rotate_key()
-    say(f"Sealed {plural(count, 'secret')} with a new key in {path}.")
+    say(f"Encrypted {plural(count, 'secret')} with a new key in {path}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -277,3 +278,53 @@ def test_a_module_has_its_name_alone_or_shares_its_subject() -> None:
     shared = _list_rooms_of((module.stem, module) for module in rooms)
     assert {n: rooms for n, rooms in shared.items() if n not in known} == {}
     assert known <= shared.keys(), "a name that is listed here is nobody's, or one room's"
+
+
+# --- one word, one thing ------------------------------------------------------
+
+GLOSSARY = ROOT / "docs" / "glossary.md"
+ONLY_IN = {
+    r"hold|held|holds": ("volfs/store/", "volfs/volume/leases.py", "tests/", "cli/"),
+    r"seal|sealed|unseal": ("volfs/vfs/", "volfs/model/extents.py", "volfs/daemon/sessions/"),
+    r"doomed": ("volfs/store/embedded/",),
+    r"anchor|anchored": ("volfs/store/", "volfs/fuse/", "volfs/daemon/"),
+}
+"""Words of the glossary that code is tempted to use for a second thing, and the rooms of the first:
+names of functions, arguments and attributes."""
+
+
+def _list_glossary() -> list[str]:
+    """The words that the tables define; of ``condemned, doomed`` both."""
+    rows = [line.split("|")[1].strip() for line in GLOSSARY.read_text().splitlines() if "|" in line]
+    words = [word for row in rows if not row.startswith("---") for word in row.split(", ")]
+    return [word for word in words if word != "word"]
+
+
+def test_the_glossary_has_one_row_for_a_word() -> None:
+    """Of two things that one word means elsewhere, too, the second says what it is of."""
+    words = _list_glossary()
+    assert len(words) > 100
+    assert sorted(words) == sorted(set(words))
+
+
+def _iter_names(module: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse((ROOT / module).read_bytes())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, node.lineno
+        elif isinstance(node, ast.arg):
+            yield node.arg, node.lineno
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.attr, node.lineno
+
+
+@pytest.mark.parametrize("words", ONLY_IN)
+def test_a_word_names_one_thing(words: str) -> None:
+    known = re.compile(f"_*({words})")
+    found = {
+        f"{module}:{line}: {name}"
+        for module in MODULES
+        if not str(module).startswith(ONLY_IN[words])
+        for name, line in _iter_names(module)
+        if known.fullmatch(name)
+    }
+    assert found == set()

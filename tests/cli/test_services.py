@@ -151,7 +151,7 @@ def test_secret_create(volfs: Command) -> None:
     volfs("secret", "create", "t", "A=1")
     assert volfs("secret", "list").lines[0].split("\t")[3] == "-"
     assert volfs("secret", "rotate-key").lines == [
-        f"Sealed 2 secrets with a new key in {volfs.store}.secret-key."
+        f"Encrypted 2 secrets with a new key in {volfs.store}.secret-key."
     ]
     assert run_python(volfs, READ) == "{'D': '2'}\n"
 

@@ -31,7 +31,7 @@ WAYS = {
     "the clone, by number": "",
     "the clone, by path": "import volfs.fuse.mount_anchor as a; a._INODE_HANDLE = 0",
     "a path": "import volfs.fuse.mount_anchor as a; a._OPEN_TREE = -1; a._INODE_HANDLE = 0",
-    "no way": "import volfs.fuse.mount_anchor as a; a.Anchor._enter = lambda self: None",
+    "no way": "import volfs.fuse.mount_anchor as a; a.MountAnchor._enter = lambda self: None",
 }
 """How the daemon gets at its files: what a kernel or user lacks is taken away."""
 SIZE = 1 << 20

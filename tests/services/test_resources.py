@@ -10,7 +10,7 @@ from tests.services.conftest import Clock, count_rows
 from volfs.errors import AlreadyExistsError, InvalidError, NotFoundError
 from volfs.services.dicts import Dicts
 from volfs.services.resources import DICT, EPHEMERAL_NS, QUEUE, Resources
-from volfs.services.service_tables import DOOMED, ENTRIES, EPHEMERAL, NAMES, RESOURCES, VALUES
+from volfs.services.service_tables import ENTRIES, EPHEMERAL, NAMES, REMAINS, RESOURCES, VALUES
 from volfs.store.tables import TableStore
 
 
@@ -72,19 +72,19 @@ def test_deleting_leaves_nothing(tables: TableStore, dicts: Resources) -> None:
     with pytest.raises(NotFoundError):
         dicts.delete("a", "main")
     dicts.delete_by_id(dicts.get("b", "main").id)
-    assert count_rows(tables, RESOURCES, NAMES, ENTRIES, VALUES, DOOMED) == 0
+    assert count_rows(tables, RESOURCES, NAMES, ENTRIES, VALUES, REMAINS) == 0
 
 
-def test_what_a_crash_left_doomed_is_removed_by_the_next(
+def test_what_a_crash_left_as_remains_is_removed_by_the_next(
     tables: TableStore, dicts: Resources
 ) -> None:
     made = dicts.create("a", "main")
     rows = Dicts(tables)
     rows.put(made.id, b"k", b"v" * 5000, ttl=None, only_new=False)
     # As far as the first transaction of a deletion gets.
-    tables.durable.change(lambda txn: txn.put(DOOMED, made.id.encode(), b""))
+    tables.durable.change(lambda txn: txn.put(REMAINS, made.id.encode(), b""))
     dicts.create("b", "main")
-    assert count_rows(tables, ENTRIES, VALUES, DOOMED) == 0
+    assert count_rows(tables, ENTRIES, VALUES, REMAINS) == 0
 
 
 def test_ephemeral_ones_are_not_listed_and_lapse(

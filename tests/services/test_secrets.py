@@ -1,4 +1,4 @@
-"""Sealing, key files, rotation."""
+"""Encryption, key files, rotation."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def key_file(tables: TableStore) -> Path:
     return Path(tables.url + ".secret-key")
 
 
-def find_sealed(tables: TableStore, secret_id: str) -> EncryptedSecret:
+def find_encrypted(tables: TableStore, secret_id: str) -> EncryptedSecret:
     row = tables.durable.read(lambda txn: txn.find(SECRETS, secret_id.encode()))
     assert row is not None
     return msgspec.msgpack.decode(row, type=EncryptedSecret)
 
 
-def put_sealed(tables: TableStore, secret_id: str, sealed: EncryptedSecret) -> None:
-    row = msgspec.msgpack.encode(sealed)
+def put_encrypted(tables: TableStore, secret_id: str, encrypted: EncryptedSecret) -> None:
+    row = msgspec.msgpack.encode(encrypted)
     tables.durable.change(lambda txn: txn.put(SECRETS, secret_id.encode(), row))
 
 
@@ -102,7 +102,7 @@ def test_deleting_leaves_nothing(tables: TableStore, rows: Secrets) -> None:
     made = rows.create("s", "main", VALUES)
     rows.note_use(made.id)
     rows.delete("s", "main")
-    assert count_rows(tables, SECRETS) == 1, "which key seals"
+    assert count_rows(tables, SECRETS) == 1, "which key encrypts"
     assert count_rows(tables, USES) == 0
     with pytest.raises(NotFoundError):
         rows.read(made.id)
@@ -125,15 +125,15 @@ def test_bad_values() -> None:
         assert "canary" not in str(caught.value)
 
 
-# --- sealing ----------------------------------------------------------------
+# --- encryption ----------------------------------------------------------------
 
 
 def test_every_sealing_has_its_own_key_and_nonce(tables: TableStore, rows: Secrets) -> None:
     one, two = (rows.create(name, "main", VALUES).id for name in "ab")
-    first = find_sealed(tables, one)
+    first = find_encrypted(tables, one)
     rows.update(one, VALUES)
-    again = find_sealed(tables, one)
-    other = find_sealed(tables, two)
+    again = find_encrypted(tables, one)
+    other = find_encrypted(tables, two)
     assert (first.version, again.version) == (1, 2)
     for part in ("wrapped", "content"):
         assert (
@@ -143,29 +143,29 @@ def test_every_sealing_has_its_own_key_and_nonce(tables: TableStore, rows: Secre
 
 def test_sealed_bytes_belong_to_their_secret_and_version(tables: TableStore, rows: Secrets) -> None:
     one, two = (rows.create(name, "main", VALUES).id for name in "ab")
-    old = find_sealed(tables, one)
-    put_sealed(tables, two, old)
+    old = find_encrypted(tables, one)
+    put_encrypted(tables, two, old)
     with pytest.raises(DamagedObjectError, match="altered, or moved"):
         rows.read(two)
-    put_sealed(tables, one, msgspec.structs.replace(old, version=2))
+    put_encrypted(tables, one, msgspec.structs.replace(old, version=2))
     with pytest.raises(DamagedObjectError):
         rows.read(one)
 
 
 def test_each_altered_byte_is_noticed(tables: TableStore, rows: Secrets) -> None:
     made = rows.create("s", "main", {"A": "b"}).id
-    sealed = find_sealed(tables, made)
+    encrypted = find_encrypted(tables, made)
     for field in ("wrapped", "content"):
-        data = getattr(sealed, field)
+        data = getattr(encrypted, field)
         for at in range(len(data)):
             bad = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
-            put_sealed(tables, made, msgspec.structs.replace(sealed, **{field: bad}))
+            put_encrypted(tables, made, msgspec.structs.replace(encrypted, **{field: bad}))
             with pytest.raises(DamagedObjectError):
                 rows.read(made)
-        put_sealed(tables, made, msgspec.structs.replace(sealed, **{field: b""}))
+        put_encrypted(tables, made, msgspec.structs.replace(encrypted, **{field: b""}))
         with pytest.raises(DamagedObjectError):
             rows.read(made)
-    put_sealed(tables, made, sealed)
+    put_encrypted(tables, made, encrypted)
     assert rows.read(made) == {"A": "b"}
 
 
@@ -289,14 +289,14 @@ def test_two_at_once_agree_on_one_key(tmp_path: Path) -> None:
 
 def test_rotation(tables: TableStore, rows: Secrets, key_file: Path) -> None:
     ids = [rows.create(name, "main", {"A": name}).id for name in "abc"]
-    old, content = load_keys(key_file), find_sealed(tables, ids[0]).content
+    old, content = load_keys(key_file), find_encrypted(tables, ids[0]).content
     assert rows.rotate_key() == (3, key_file)
     new = load_keys(key_file)
     assert len(new.keys) == 1
     assert new.ids != old.ids
     assert stat.S_IMODE(key_file.stat().st_mode) == 0o600
     assert [rows.read(each) for each in ids] == [{"A": "a"}, {"A": "b"}, {"A": "c"}]
-    assert find_sealed(tables, ids[0]).content == content, "only keys are sealed anew"
+    assert find_encrypted(tables, ids[0]).content == content, "only keys are encrypted anew"
     rows.create("d", "main", VALUES)
 
 

@@ -34,21 +34,21 @@ def remove_tree(directory: bytes) -> None:
 
 
 def guard(line: socket.socket, owner: int, kill_members: Callable[[str], None]) -> None:
-    held: dict[bytes, int] = {}
+    guarded: dict[bytes, int] = {}
     sources: list[socket.socket | int] = [line, owner]
     # Messages from before the owner's end are read even after it.
     while select.select(sources, (), ())[0] != [owner]:
         name, descriptors, _, _ = socket.recv_fds(line, NAME_MAX, 1)
         if descriptors:
-            held[name] = descriptors[0]
+            guarded[name] = descriptors[0]
         elif name:
-            descriptor = held.pop(name, None)
+            descriptor = guarded.pop(name, None)
             if descriptor is not None:
                 os.close(descriptor)
         else:  # the owner is about to end
             sources.remove(line)
-    directories = [name for name in held if name.startswith(b"/")]
-    for name in held.keys() - directories:
+    directories = [name for name in guarded if name.startswith(b"/")]
+    for name in guarded.keys() - directories:
         kill_members(name.decode())
     for directory in directories:
         remove_tree(directory)

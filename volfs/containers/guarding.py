@@ -28,7 +28,7 @@ class Guard(Companion):
     def add(self, members: Members) -> None:
         self._guarded.add(members.namespace)
         with suppress(OSError):  # If the guard has been killed, the members run on unguarded.
-            socket.send_fds(self._line, [members.namespace.encode()], [members.held])
+            socket.send_fds(self._line, [members.namespace.encode()], [members.descriptor])
 
     def remove(self, members: Members) -> None:
         """Stop guarding members. May be called again."""

@@ -18,17 +18,17 @@ class Members:
 
     def __init__(self, pid: int) -> None:
         """FileNotFoundError if the process has ended."""
-        self.held = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self.namespace = str(Path(f"/proc/self/fd/{self.held}").readlink())
+        self.descriptor = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self.namespace = str(Path(f"/proc/self/fd/{self.descriptor}").readlink())
 
     def kill(self) -> None:
         """Send SIGKILL to all processes, return when there are none, and release the namespace."""
-        if self.held >= 0:
+        if self.descriptor >= 0:
             kill_members(self.namespace)
             self.close()
 
     def close(self) -> None:
         """Release the namespace, which ends with its last process."""
-        if self.held >= 0:
-            os.close(self.held)
-            self.held = -1
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1

@@ -18,7 +18,7 @@ from volfs.control.mounts import MountPoint, list_mount_points, open_place
 from volfs.daemon.attached import describe_mount, find_nested
 from volfs.errors import MountError
 from volfs.fuse import mounting
-from volfs.fuse.mount_anchor import Anchor
+from volfs.fuse.mount_anchor import MountAnchor
 from volfs.model.text import show
 from volfs.system.mountinfo import read_mount_table
 from volfs.system.proc import read_mount_number
@@ -35,14 +35,14 @@ class Whereabouts:
         """The path at which it was mounted."""
         self.device = (0, 0)
         self.number = 0
-        self.anchor = Anchor(self._enter)
+        self.anchor = MountAnchor(self._enter)
 
     def begin(self) -> None:
         """Note the mount that has just been made at the path. MountError if it is gone."""
         try:
             with open_place(self.mountpoint) as place:
                 self.number = read_mount_number(place)
-                self.anchor.hold(place)
+                self.anchor.clone(place)
         except OSError as error:
             raise MountError(f"{show(self.mountpoint)}: {error.strerror}") from error
         found = next((m for m in list_mount_points() if m.number == self.number), None)

@@ -28,7 +28,7 @@ _GONE = (errno.ENOTCONN, errno.ECONNABORTED)
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
-class Anchor:
+class MountAnchor:
     """A way into one mount. ``enter_by_path`` opens the mount's root with O_PATH, if we cannot
     clone."""
 
@@ -37,7 +37,7 @@ class Anchor:
         self._clone = -1
         self._lock = threading.Lock()
 
-    def hold(self, place: int) -> None:
+    def clone(self, place: int) -> None:
         """Clone the mount that a descriptor is in, if we may."""
         self._clone = _clone_mount(place)
 

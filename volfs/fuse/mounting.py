@@ -21,7 +21,7 @@ from volfs.fuse.device import (
     mount_by_call,
     mount_by_program,
 )
-from volfs.fuse.mount_anchor import Anchor
+from volfs.fuse.mount_anchor import MountAnchor
 from volfs.fuse.mountable import Mountable
 from volfs.fuse.negotiation import Negotiation, read_wanted, show_features
 from volfs.fuse.notices import forget
@@ -146,7 +146,7 @@ def unmount(mountpoint: str, *, lazy: bool = False) -> bool:
     return done.returncode == 0
 
 
-def make_kernel(anchor: Anchor, find_attached: Callable[[], list[Attached]]) -> Kernel:
+def make_kernel(anchor: MountAnchor, find_attached: Callable[[], list[Attached]]) -> Kernel:
     return Kernel(anchor.drain, anchor.write_back, find_attached, forget, anchor.find_shown)
 
 

@@ -100,7 +100,7 @@ class Environments:
     def begin_rename(self, old: str, new: str) -> None:
         """Move all resources of ``old`` to ``new``. The caller then moves the volumes.
 
-        This may be repeated until ``end_rename``. Secrets are sealed anew: StoreDeniedError
+        This may be repeated until ``end_rename``. Secrets are encrypted anew: StoreDeniedError
         without their key. AlreadyExistsError if something of the new name exists; ConflictError if
         that environment is being renamed from another one.
         """

@@ -1,6 +1,7 @@
-"""The key file, and sealing with it: each secret has a random key, which a key of the file seals.
+"""The key file. Each secret is encrypted with a random key of its own, and that key with a key
+of the file.
 
-The file has one key on each line, the newest first. The newest key seals. Without the file no
+The file has one key on each line, the newest first. The newest key encrypts. Without the file no
 stored secret can be read, so the file is not in the store.
 """
 
@@ -31,7 +32,7 @@ _FILE_MAX = 1 << 20
 
 
 class Key:
-    """32 secret bytes, and a public id by which a sealed secret names its key."""
+    """32 secret bytes, and a public id by which an encrypted secret names its key."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
@@ -91,34 +92,34 @@ class KeyRing(NamedTuple):
     def ids(self) -> list[bytes]:
         return [key.id for key in self.keys]
 
-    def seal(self, data: bytes, context: bytes, version: int) -> EncryptedSecret:
-        """Seal a secret. It can be opened only with the same ``context``, which says whose it
+    def encrypt(self, data: bytes, context: bytes, version: int) -> EncryptedSecret:
+        """Encrypt a secret. It can be opened only with the same ``context``, which says whose it
         is."""
         secret = secrets.token_bytes(_KEY_SIZE)
         about = context + b"\0%d" % version
         wrapped = self.keys[0].encrypt(secret, about)
         return EncryptedSecret(version, self.keys[0].id, wrapped, Key(secret).encrypt(data, about))
 
-    def open(self, sealed: EncryptedSecret, context: bytes) -> bytes:
-        """Open a sealed secret. DamagedObjectError; StoreDeniedError if the file does not have the
+    def decrypt(self, encrypted: EncryptedSecret, context: bytes) -> bytes:
+        """Decrypt a secret. DamagedObjectError; StoreDeniedError if the file does not have the
         key."""
-        about = sealed.about(context)
-        secret = self._get(sealed.key).decrypt(sealed.wrapped, about)
-        return Key(secret).decrypt(sealed.content, about)
+        about = encrypted.about(context)
+        secret = self._get(encrypted.key).decrypt(encrypted.wrapped, about)
+        return Key(secret).decrypt(encrypted.content, about)
 
-    def rewrap(self, sealed: EncryptedSecret, context: bytes) -> EncryptedSecret:
-        """The same secret, with its own key sealed by the newest key of the file."""
-        about = sealed.about(context)
-        secret = self._get(sealed.key).decrypt(sealed.wrapped, about)
+    def rewrap(self, encrypted: EncryptedSecret, context: bytes) -> EncryptedSecret:
+        """The same secret, with its own key encrypted by the newest key of the file."""
+        about = encrypted.about(context)
+        secret = self._get(encrypted.key).decrypt(encrypted.wrapped, about)
         wrapped = self.keys[0].encrypt(secret, about)
-        return msgspec.structs.replace(sealed, key=self.keys[0].id, wrapped=wrapped)
+        return msgspec.structs.replace(encrypted, key=self.keys[0].id, wrapped=wrapped)
 
     def _get(self, key_id: bytes) -> Key:
         for key in self.keys:
             if key.id == key_id:
                 return key
         raise StoreDeniedError(
-            f"{self.path} has not the key {key_id.hex()} that this secret is sealed with; "
+            f"{self.path} has not the key {key_id.hex()} that this secret is encrypted with; "
             "name the right file in VOLFS_SECRET_KEY_FILE"
         )
 
@@ -171,7 +172,7 @@ def _open_at_once(path: str, flags: int) -> int:
 def _check_private(path: Path, status: os.stat_result) -> None:
     """StoreDeniedError unless only this user and root can know the key.
 
-    Otherwise somebody else could create the file first, and would know everything that it seals.
+    Otherwise somebody else could create the file first, and would know everything that it encrypts.
     """
     if not stat.S_ISREG(status.st_mode):
         raise StoreDeniedError(f"{path}: a key file is a regular file")

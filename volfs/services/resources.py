@@ -2,8 +2,8 @@
 
 A name belongs to an environment: the same name in two environments is two resources. An
 *ephemeral* resource has no name, and is removed when its owner has not renewed it for a while.
-What a removed resource contained is *doomed*: it cannot be reached any more, and later calls
-remove it in pieces.
+What a removed resource contained are its *remains*: they cannot be reached any more, and later
+calls remove them in pieces.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from volfs.model.names import check_environment
 from volfs.model.text import from_stored, to_stored
 from volfs.services.service_tables import (
     COUNTS,
-    DOOMED,
     ENTRIES,
     EPHEMERAL,
     ITEMS,
     NAMES,
     PARTITIONS,
+    REMAINS,
     RESOURCES,
     VALUES,
 )
@@ -142,7 +142,7 @@ class Resources:
                 also(txn, new)
             return new
 
-        remove_doomed(self._store)
+        sweep_remains(self._store)
         return self._tables.change(act)
 
     def create_ephemeral(self, environment: str) -> Resource:
@@ -228,7 +228,7 @@ class Resources:
             self._remove(txn, get_resource(txn, known.decode(), self._kind), also)
 
         self._tables.change(act, adds=None)
-        remove_doomed(self._store)
+        sweep_remains(self._store)
 
     def delete_by_id(self, resource_id: str, *, also: Also | None = None) -> None:
         """As ``delete``. NotFoundError."""
@@ -237,7 +237,7 @@ class Resources:
             self._remove(txn, get_resource(txn, resource_id, self._kind), also)
 
         self._tables.change(act, adds=None)
-        remove_doomed(self._store)
+        sweep_remains(self._store)
 
     def _remove(self, txn: Changing, resource: Resource, also: Also | None = None) -> None:
         key = resource.id.encode()
@@ -245,7 +245,7 @@ class Resources:
         txn.delete(EPHEMERAL, key)
         if resource.name:
             txn.delete(NAMES, self._key(resource.name, resource.environment))
-        txn.put(DOOMED, key, b"")
+        txn.put(REMAINS, key, b"")
         if also is not None:
             also(txn, resource)
 
@@ -262,7 +262,7 @@ class Resources:
                     txn.put(EPHEMERAL, key, news.encode())
 
         self._tables.change(act, adds=None)
-        remove_doomed(self._store)
+        sweep_remains(self._store)
 
 
 def name_row(resource: Resource) -> bytes:
@@ -309,14 +309,14 @@ def encode_resource(resource: Resource) -> bytes:
 # --- what removed resources leave -------------------------------------------
 
 
-def remove_doomed(store: TableStore) -> None:
+def sweep_remains(store: TableStore) -> None:
     """Remove what deleted resources contained, in short transactions."""
-    doomed = store.durable.read(lambda txn: txn.scan(DOOMED, b"\0", b"\xff", EVERYTHING))
-    for key, _ in doomed:
+    remains = store.durable.read(lambda txn: txn.scan(REMAINS, b"\0", b"\xff", EVERYTHING))
+    for key, _ in remains:
         for tables, names in _contents(store):
             for name in names:
                 _remove_all(tables, name, key)
-        _forget_doomed(store.durable, key)
+        _forget_remains(store.durable, key)
 
 
 def _contents(store: TableStore) -> tuple[tuple[Tables, tuple[str, ...]], ...]:
@@ -331,5 +331,5 @@ def _remove_all(tables: Tables, name: str, prefix: bytes) -> None:
         pass
 
 
-def _forget_doomed(tables: Tables, key: bytes) -> None:
-    tables.change(lambda txn: txn.delete(DOOMED, key), adds=None)
+def _forget_remains(tables: Tables, key: bytes) -> None:
+    tables.change(lambda txn: txn.delete(REMAINS, key), adds=None)

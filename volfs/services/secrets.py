@@ -43,7 +43,7 @@ T = TypeVar("T")
 KEY_MAX = 16_384
 VALUE_MAX = 32_768
 CURRENT = b"current-key"
-"""The row that names the key that seals. A process with an older file has to read the file
+"""The row that names the key that encrypts. A process with an older file has to read the file
 again."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TIME = struct.Struct("<Q")
@@ -53,7 +53,7 @@ _content = msgspec.msgpack.Decoder(dict[str, str])
 
 
 class KeyChangedError(StoreDeniedError):
-    """The file that was read does not have the key that seals: it was rotated, or belongs to
+    """The file that was read does not have the key that encrypts: it was rotated, or belongs to
     others."""
 
 
@@ -118,7 +118,7 @@ class Secrets:
                 resource = get_resource(txn, secret_id, SECRET)
                 self._check_current(txn, keys)
                 old = self._get(txn, resource)
-                kept = {} if replace else self._open(keys, resource, old)
+                kept = {} if replace else self._decrypt(keys, resource, old)
                 self._put(txn, keys, resource, {**kept, **values}, old.version + 1)
 
             self._tables.change(act)
@@ -126,13 +126,13 @@ class Secrets:
         self._with_keys(make)
 
     def move(self, txn: Changing, old: Resource, new: Resource) -> None:
-        """Seal the Secret ``old`` anew as ``new``. StoreDeniedError without the key."""
+        """Encrypt the Secret ``old`` anew as ``new``. StoreDeniedError without the key."""
         keys = load_keys(self._path)
-        sealed = self._get(txn, old)
-        self._put(txn, keys, new, self._open(keys, old, sealed), sealed.version + 1)
+        encrypted = self._get(txn, old)
+        self._put(txn, keys, new, self._decrypt(keys, old, encrypted), encrypted.version + 1)
 
     def delete(self, name: str, environment: str) -> None:
-        """Remove a Secret with its sealed bytes. NotFoundError."""
+        """Remove a Secret with its encrypted bytes. NotFoundError."""
 
         def also(txn: Changing, resource: Resource) -> None:
             for table in (SECRETS, USES):
@@ -149,14 +149,14 @@ class Secrets:
             resource = get_resource(txn, secret_id, SECRET)
             return resource, self._get(txn, resource)
 
-        resource, sealed = self._tables.read(look)
+        resource, encrypted = self._tables.read(look)
         while True:
             try:
-                return self._open(load_keys(self._path), resource, sealed)
+                return self._decrypt(load_keys(self._path), resource, encrypted)
             except StoreDeniedError:
                 # If the key was rotated between the two looks, the row is another one now.
-                before, (resource, sealed) = sealed, self._tables.read(look)
-                if sealed == before:
+                before, (resource, encrypted) = encrypted, self._tables.read(look)
+                if encrypted == before:
                     raise
 
     def check_keys(self, secret_id: str, required: list[str]) -> None:
@@ -180,10 +180,10 @@ class Secrets:
     # --- keys ------------------------------------------------------------
 
     def rotate_key(self) -> tuple[int, Path]:
-        """Seal the keys of all Secrets with a new key. Returns how many, and the key file.
+        """Encrypt the keys of all Secrets with a new key. Returns how many, and the key file.
 
-        The file gets the new key before that key seals. It keeps the old keys until nothing needs
-        them. A file that was named keeps them for ever, because other stores may need them.
+        The file gets the new key before that key encrypts. It keeps the old keys until nothing
+        needs them. A file that was named keeps them for ever, because other stores may need them.
         """
         path = self._path
         with locked(path):
@@ -238,25 +238,27 @@ class Secrets:
     ) -> None:
         self._check_current(txn, keys)
         txn.put(SECRETS, CURRENT, keys.ids[0])
-        sealed = keys.seal(_encode_values(values), _context(resource), version)
-        txn.put(SECRETS, resource.id.encode(), _encoder.encode(sealed))
+        encrypted = keys.encrypt(_encode_values(values), _context(resource), version)
+        txn.put(SECRETS, resource.id.encode(), _encoder.encode(encrypted))
 
     def _check_current(self, txn: Reading, keys: KeyRing) -> None:
         current = txn.find(SECRETS, CURRENT)
         if current is not None and current not in keys.ids:
             raise KeyChangedError(
-                f"{keys.path} has not the key {current.hex()} that seals the secrets of this "
+                f"{keys.path} has not the key {current.hex()} that encrypts the secrets of this "
                 "store; name the right file in VOLFS_SECRET_KEY_FILE"
             )
 
     def _get(self, txn: Reading, resource: Resource) -> EncryptedSecret:
         row = txn.find(SECRETS, resource.id.encode())
         if row is None:
-            raise DamagedObjectError(f"Secret {resource.id}: what was sealed is missing")
+            raise DamagedObjectError(f"Secret {resource.id}: what was encrypted is missing")
         return _decode(row)
 
-    def _open(self, keys: KeyRing, resource: Resource, sealed: EncryptedSecret) -> dict[str, str]:
-        values = _content.decode(keys.open(sealed, _context(resource)))
+    def _decrypt(
+        self, keys: KeyRing, resource: Resource, encrypted: EncryptedSecret
+    ) -> dict[str, str]:
+        values = _content.decode(keys.decrypt(encrypted, _context(resource)))
         return {name: from_stored(value) for name, value in values.items()}
 
 
@@ -266,7 +268,7 @@ def _encode_values(values: Mapping[str, str]) -> bytes:
 
 
 def _context(resource: Resource) -> bytes:
-    """Whose secret it is. Sealed bytes cannot be opened under another name or id."""
+    """Whose secret it is. Encrypted bytes cannot be opened under another name or id."""
     return "\0".join((resource.id, resource.environment, resource.name)).encode()
 
 
@@ -274,4 +276,4 @@ def _decode(row: bytes) -> EncryptedSecret:
     try:
         return _decoder.decode(row)
     except msgspec.MsgspecError as error:
-        raise DamagedObjectError(f"a sealed secret: {error}") from error
+        raise DamagedObjectError(f"an encrypted secret: {error}") from error

@@ -6,14 +6,14 @@ from __future__ import annotations
 from volfs.store.registry import open_tables
 from volfs.store.tables import TableNames, TableStore
 
-RESOURCES, NAMES, EPHEMERAL, DOOMED = "resources", "resource-names", "ephemeral", "doomed"
+RESOURCES, NAMES, EPHEMERAL, REMAINS = "resources", "resource-names", "ephemeral", "doomed"
 ENTRIES, VALUES = "dict-entries", "dict-values"
 ENVIRONMENTS = "environments"
 PARTITIONS, ITEMS, COUNTS = "queue-partitions", "queue-items", "queue-counts"
 SECRETS, USES = "secrets", "secret-uses"
 
 ALL = TableNames(
-    durable=(RESOURCES, NAMES, EPHEMERAL, DOOMED, ENTRIES, VALUES, SECRETS, USES, ENVIRONMENTS),
+    durable=(RESOURCES, NAMES, EPHEMERAL, REMAINS, ENTRIES, VALUES, SECRETS, USES, ENVIRONMENTS),
     volatile=(PARTITIONS, ITEMS, COUNTS),
 )
 

@@ -54,14 +54,14 @@ class LocalDirectory:
     def opened(self) -> Iterator[int]:
         """The directory's descriptor for a ``with`` block. OSError; ESTALE if another directory is
         there by now."""
-        held = self.tree.hold(self)
+        retained = self.tree.retain(self)
         try:
-            yield held.fd
+            yield retained.fd
         finally:
-            self.tree.release(held)
+            self.tree.release(retained)
 
 
-class _HeldDirectory:
+class _RetainedDirectory:
     __slots__ = ("fd", "users")
 
     def __init__(self, fd: int) -> None:
@@ -77,12 +77,12 @@ class OpenTree:
         taken over."""
         self.top = LocalDirectory(self, path, None, b"")
         fd = os.open(path, OPEN_NAMED_DIRECTORY) if fd is None else fd
-        self._top = _HeldDirectory(fd)
+        self._top = _RetainedDirectory(fd)
         self._top.users = 1
         self.top.identity = identify(os.fstat(fd))
         self._lock = threading.Lock()
         self._kept = _choose_kept()
-        self._open: OrderedDict[LocalDirectory, _HeldDirectory] = OrderedDict()
+        self._open: OrderedDict[LocalDirectory, _RetainedDirectory] = OrderedDict()
 
     def __enter__(self) -> OpenTree:
         return self
@@ -92,13 +92,13 @@ class OpenTree:
 
     def close(self) -> None:
         with self._lock:
-            for held in (self._top, *self._open.values()):
-                fd, held.fd = held.fd, -1
+            for retained in (self._top, *self._open.values()):
+                fd, retained.fd = retained.fd, -1
                 if fd >= 0:
                     os.close(fd)
             self._open.clear()
 
-    def hold(self, directory: LocalDirectory) -> _HeldDirectory:
+    def retain(self, directory: LocalDirectory) -> _RetainedDirectory:
         """The descriptor of a directory, which stays open until ``release``."""
         with self._lock:
             known = self._open.get(directory)
@@ -111,33 +111,33 @@ class OpenTree:
             while here.above is not None and here not in self._open:
                 missing.append(here)
                 here = here.above
-            held = self._take(here)
+            retained = self._take(here)
             for below in reversed(missing):
                 try:
-                    self._open[below] = _HeldDirectory(_open_below(below, held.fd))
+                    self._open[below] = _RetainedDirectory(_open_below(below, retained.fd))
                 finally:
-                    held.users -= 1
-                held = self._take(below)
+                    retained.users -= 1
+                retained = self._take(below)
                 self._trim()
-            return held
+            return retained
 
-    def release(self, held: _HeldDirectory) -> None:
+    def release(self, retained: _RetainedDirectory) -> None:
         with self._lock:
-            held.users -= 1
+            retained.users -= 1
 
-    def _take(self, directory: LocalDirectory) -> _HeldDirectory:
-        held = self._top
+    def _take(self, directory: LocalDirectory) -> _RetainedDirectory:
+        retained = self._top
         if directory.above is not None:
-            held = self._open[directory]
+            retained = self._open[directory]
             self._open.move_to_end(directory)
-        held.users += 1
-        return held
+        retained.users += 1
+        return retained
 
     def _trim(self) -> None:
         """Close the descriptor that was unused for the longest time, if there are too many."""
         if len(self._open) <= self._kept:
             return
-        idle = next((one for one, held in self._open.items() if not held.users), None)
+        idle = next((one for one, retained in self._open.items() if not retained.users), None)
         if idle is not None:
             os.close(self._open.pop(idle).fd)
 

@@ -45,12 +45,12 @@ def inspect_overlay(catalog: Path, scratch: Path) -> Leftover:
     except DataError as error:
         return Leftover(0, 0, name_places(str(error)))
     dirty = [ino for ino, inode in recorded.inodes.items() if inode.dirty]
-    held = sum(
+    own_bytes = sum(
         p.end - p.start for ino in dirty for p in recorded.pieces.get(ino, ()) if p.source >= 0
     )
     problem = _find_problem(recorded, scratch)
     base, is_clean = recorded.base, not (recorded.inodes or problem)
-    return Leftover(len(dirty), held, problem, is_clean, base.version if base else None, base)
+    return Leftover(len(dirty), own_bytes, problem, is_clean, base.version if base else None, base)
 
 
 def inspect_apart(session: Path) -> Leftover:

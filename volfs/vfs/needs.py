@@ -21,12 +21,12 @@ def find_needs(state: MountState) -> tuple[Need, ...]:
     needs = set(snapshot_needs(state.view.snapshot))
     overlay = state.overlay
     for inode in (*overlay.uncommitted().values(), *overlay.orphans.values()):
-        for held in _held(inode):
-            needs.update(entry_needs(_lies_on(held)))
+        for changed in _iter_changed(inode):
+            needs.update(entry_needs(_lies_on(changed)))
     return tuple(sorted(needs))
 
 
-def _held(inode: Inode) -> Iterator[Inode]:
+def _iter_changed(inode: Inode) -> Iterator[Inode]:
     """The file itself, or the inodes that a directory's changed names mean."""
     if isinstance(inode, Directory):
         children = (inode.children[name] for name in inode.changed)

@@ -181,13 +181,13 @@ class Overlay:
 
     # --- seal ------------------------------------------------------------
 
-    def seal(self, held: Collection[int] = ()) -> SealedGeneration:
+    def seal(self, withheld: Collection[int] = ()) -> SealedGeneration:
         """Close the generation, and return everything dirty as data. Synchronous, O(changes).
 
-        Files that are ``held`` are in it by name only. Their content stays dirty.
+        Files that are ``withheld`` are in it by name only. Their content stays dirty.
         """
         assert self.sealed is None, "one commit at a time"
-        kept = self.find_held(held)
+        kept = self.find_withheld(withheld)
         self.late = {ino: file for ino, file in self.late.items() if ino in self.dirty} | kept
         dirty = {ino: (each, each.stamp) for ino, each in self.dirty.items() if ino not in kept}
         self.sealed = SealedGeneration(Delta(), self.scratch.seal(), dirty)
@@ -195,9 +195,9 @@ class Overlay:
         self.dirty = dict(kept)
         return self.sealed
 
-    def find_held(self, held: Collection[int]) -> dict[int, File]:
-        """Those of the files ``held`` whose content is dirty."""
-        files = (self.dirty.get(ino) for ino in held)
+    def find_withheld(self, withheld: Collection[int]) -> dict[int, File]:
+        """Those of the files ``withheld`` whose content is dirty."""
+        files = (self.dirty.get(ino) for ino in withheld)
         return {f.ino: f for f in files if isinstance(f, File) and f.extents is not None}
 
     def restore(self) -> None:
@@ -287,10 +287,12 @@ def _before(file: File) -> Entry:
 class _Sealing:
     """One seal: builds the delta from the dirty inodes."""
 
-    def __init__(self, sealed: SealedGeneration, sub_path: Path, held: Mapping[int, File]) -> None:
+    def __init__(
+        self, sealed: SealedGeneration, sub_path: Path, withheld: Mapping[int, File]
+    ) -> None:
         self.sealed = sealed
         self.sub_path = sub_path
-        self.held = held
+        self.withheld = withheld
         self.nodes: dict[int, DirectoryDelta] = {}
 
     def run(self) -> None:
@@ -299,7 +301,7 @@ class _Sealing:
                 self.add_directory(inode)
             elif isinstance(inode, File):
                 self.add_file(inode)
-        for file in self.held.values():
+        for file in self.withheld.values():
             if file.entry.group:
                 self.sealed.delta.records[file.entry.group] = _before(file)
 
@@ -344,7 +346,7 @@ class _Sealing:
         """Bind a file in the delta. A file whose content must be written first is bound later."""
         if file.entry.group:
             node.names[name] = Entry(name, FileKind(file.entry.kind), group=file.entry.group)
-        elif file.ino in self.held:
+        elif file.ino in self.withheld:
             node.names[name] = replace(_before(file), name=name)
         elif file.extents is None:
             node.names[name] = replace(file.entry, name=name)

@@ -122,7 +122,7 @@ class Sharing:
         """
         self._next = _Round()
         overlay = self._committer.state.overlay
-        held = self._files.list_written() - self._closing.keys()
-        if not overlay.dirty.keys() - overlay.find_held(held).keys():
+        withheld = self._files.list_written() - self._closing.keys()
+        if not overlay.dirty.keys() - overlay.find_withheld(withheld).keys():
             return None
-        return overlay.seal(held)
+        return overlay.seal(withheld)

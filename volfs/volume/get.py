@@ -126,7 +126,7 @@ class _Target:
     ) -> None:
         self.directory = directory
         self.entry = entry
-        self.parent = parent.hold() if parent else None
+        self.parent = parent.retain() if parent else None
         self.users = 1
         self.lock = threading.Lock()
 
@@ -134,7 +134,7 @@ class _Target:
     def shown(self) -> bytes:
         return self.directory.path
 
-    def hold(self) -> _Target:
+    def retain(self) -> _Target:
         with self.lock:
             self.users += 1
         return self
@@ -269,7 +269,7 @@ class _Get:
 
     def submit(self, batch: list[tuple[Path, Entry, bytes]], target: _Target) -> None:
         if batch:
-            self.waiting.append(self.pool.submit(self.write_batch, batch, target.hold()))
+            self.waiting.append(self.pool.submit(self.write_batch, batch, target.retain()))
         self.settle(BATCHES_AHEAD)
 
     def settle(self, left: int) -> None:

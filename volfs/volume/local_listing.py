@@ -141,17 +141,17 @@ def _open(item: Local) -> int:
         return os.open(item.local, OPEN_NAMED)
     # There is no context manager here, because for small files it would cost the most.
     tree = item.directory.tree
-    held = tree.hold(item.directory)
+    retained = tree.retain(item.directory)
     try:
         if item.follow:
-            return open_link_target(item.name, held.fd, OPEN_NAMED)
-        return os.open(item.name, OPEN_FILE, dir_fd=held.fd)
+            return open_link_target(item.name, retained.fd, OPEN_NAMED)
+        return os.open(item.name, OPEN_FILE, dir_fd=retained.fd)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # The file is a link or a socket by now.
             raise _changed(item) from error
         raise
     finally:
-        tree.release(held)
+        tree.release(retained)
 
 
 def read_link(item: Local) -> bytes:

@@ -83,7 +83,7 @@ class _Request:
         self._receive = receive
         self._send = send
         self._answer: Answer | None = None
-        self._held: Message | None = None
+        self._beginning: Message | None = None
         """The beginning of the response, held back until more of it comes, because it may still be
         replaced."""
         self._status = 0
@@ -120,7 +120,7 @@ class _Request:
     def _take(self, message: Message, answer: Answer) -> None:
         """Take a message of the container's application."""
         if message["type"] == "http.response.start":
-            self._held = message
+            self._beginning = message
             return
         if message["type"] == "http.response.body" and not message.get("more_body"):
             # The application may go on after its response, but the end of the response means that
@@ -130,9 +130,9 @@ class _Request:
         self._pass(message)
 
     def _pass_held(self) -> None:
-        held, self._held = self._held, None
-        if held is not None:
-            self._pass(held)
+        beginning, self._beginning = self._beginning, None
+        if beginning is not None:
+            self._pass(beginning)
 
     def _pass(self, message: Message) -> None:
         """Send a message to the client. It is no error if the client has gone: the application is
@@ -150,7 +150,7 @@ class _Request:
     def _fail(self, kind: str, error: Exception) -> None:
         """Log an error. The client learns only that the server failed."""
         self._report.failed(self._site.name, error)
-        self._held = None
+        self._beginning = None
         if kind == "websocket":
             self._pass({"type": "websocket.close", "code": 1011})
         elif not self._status:

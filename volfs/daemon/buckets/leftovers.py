@@ -92,7 +92,7 @@ def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> 
     On an error the files that are not uploaded yet stay. OverriddenError if ``replaces`` is False
     and others have written one of the objects.
     """
-    with _held(name) as left:
+    with _taken(name) as left:
         bucket = open_planned(_make_plan(left, secret))
         files = size = 0
         try:
@@ -115,7 +115,7 @@ def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> 
 
 def discard_left(name: str) -> None:
     """Remove a directory with all files in it."""
-    with _held(name) as left:
+    with _taken(name) as left:
         remove_staging(left.path)
 
 
@@ -128,7 +128,7 @@ def export_left(
     A file that lies over an object needs that object. Without it there is only a problem to
     report.
     """
-    with _held(name) as left:
+    with _taken(name) as left:
         tree = open_output(os.path.abspath(os.fsencode(output)), force=force)
         tree.close()
         bucket = open_planned(_make_plan(left, secret))
@@ -179,7 +179,7 @@ def _find_age(path: Path) -> float:
 
 
 @contextmanager
-def _held(name: str) -> Iterator[BucketLeft]:
+def _taken(name: str) -> Iterator[BucketLeft]:
     """Hold a directory, so that nobody else touches it during the block. NotFoundError;
     MountError."""
     left = find_left(name)

@@ -32,16 +32,16 @@ def delete_all_with_overlays(store: Store, records: Sequence[VolumeRecord]) -> N
     _delete(store, [(record, record.is_network) for record in records])
 
 
-def _delete(store: Store, doomed: Sequence[tuple[VolumeRecord, bool]]) -> None:
+def _delete(store: Store, chosen: Sequence[tuple[VolumeRecord, bool]]) -> None:
     with ExitStack() as stack:
-        clean = [pair for record, _ in doomed for pair in _take_clean(stack, store, record)]
+        clean = [pair for record, _ in chosen for pair in _take_clean(stack, store, record)]
         names = {seen.name for seen, _ in clean}
-        for record, network in doomed:
+        for record, network in chosen:
             check_deletable(store, record, network=network, besides=names)
         for seen, session in clean:
             end_session(store, session)
             _clear_mount(seen)
-        for record, network in doomed:
+        for record, network in chosen:
             delete_volume(store, record.name, network=network, environment=record.environment)
 
 

@@ -28,7 +28,7 @@ def alone(directory: Path) -> Iterator[None]:
         os.close(fd)
 
 
-class HeldPack:
+class LockedPack:
     """The lock of a pack, held as long as this object lives: nobody writes to the pack
     meanwhile."""
 
@@ -41,17 +41,17 @@ class HeldPack:
             os.close(fd)
 
 
-def hold_pack(packs: Packs, pack: int, durable: int) -> HeldPack | None:
+def lock_pack(packs: Packs, pack: int, durable: int) -> LockedPack | None:
     """Lock a pack. None if somebody else has it, or if its row has changed. A pack without a file
     needs no lock."""
     with store_errors(f"pack {pack}"):
         try:
             fd = os.open(pack_path(packs.directory, pack), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return HeldPack(-1) if durable else None
-    held = HeldPack(fd)
+            return LockedPack(-1) if durable else None
+    locked = LockedPack(fd)
     row = packs.index.find_pack(pack) if try_lock(fd) else None
     if row is None or row.durable != durable:
-        held.close()
+        locked.close()
         return None
-    return held
+    return locked

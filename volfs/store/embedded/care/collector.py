@@ -15,7 +15,7 @@ from volfs.model.progress import Report, report_bytes
 from volfs.store.checked_lmdb.environment import Transaction
 from volfs.store.contract.care import GcOptions, GcReport, Live
 from volfs.store.elapsed import begin_wait
-from volfs.store.embedded.care.caretaker import HeldPack, alone, hold_pack
+from volfs.store.embedded.care.caretaker import LockedPack, alone, lock_pack
 from volfs.store.embedded.care.purge import find_due, find_size, purge, tidy_names
 from volfs.store.embedded.data.pack_writer import PACK_TARGET
 from volfs.store.embedded.data.packs import Packs
@@ -54,10 +54,10 @@ def collect(
 
 
 class Victim(NamedTuple):
-    """A pack that is held, and what becomes of the objects in it."""
+    """A locked pack, and what becomes of the objects in it."""
 
     use: PackUse
-    held: HeldPack
+    lock: LockedPack
     moved: list[Moved]
     dead: list[Row]
 
@@ -123,10 +123,10 @@ class Collector:
         return self._options.renew and is_former_pack(self._packs.source, pack)
 
     def _is_busy(self, use: PackUse) -> bool:
-        held = hold_pack(self._packs, use.pack, use.durable)
-        if held is not None:
-            held.close()
-        return held is None
+        locked = lock_pack(self._packs, use.pack, use.durable)
+        if locked is not None:
+            locked.close()
+        return locked is None
 
     # --- sweep -----------------------------------------------------------
 
@@ -166,9 +166,9 @@ class Collector:
             victims: list[Victim] = []
             try:
                 for number, use in enumerate(group, 1):
-                    held = hold_pack(self._packs, use.pack, use.durable)
-                    if held is not None:
-                        victims.append(Victim(use, held, [], []))
+                    locked = lock_pack(self._packs, use.pack, use.durable)
+                    if locked is not None:
+                        victims.append(Victim(use, locked, [], []))
                         self._copy(copier, victims[-1], rows[use.pack])
                         report_bytes(self._report, self._copied + copier.copied, self._total)
                     dead = sum(len(victim.dead) for victim in victims)
@@ -178,7 +178,7 @@ class Collector:
                         report_bytes(self._report, self._copied, self._total)
             finally:
                 for victim in victims:
-                    victim.held.close()
+                    victim.lock.close()
 
     def _copy(self, copier: Copier, victim: Victim, rows: list[Row]) -> None:
         for oid, row in rows:
@@ -199,7 +199,7 @@ class Collector:
         copier.settle()
         self.swept += [victim.use for victim in swept]
         for victim in victims:
-            victim.held.close()
+            victim.lock.close()
         victims.clear()
 
     def _move(self, copier: Copier, victims: list[Victim]) -> list[Victim]:

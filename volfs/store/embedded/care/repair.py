@@ -13,7 +13,7 @@ from volfs.model.progress import Report, report_bytes
 from volfs.store.clock import Steady
 from volfs.store.contract.care import Damage, RepairReport
 from volfs.store.elapsed import Wait
-from volfs.store.embedded.care.caretaker import alone, hold_pack
+from volfs.store.embedded.care.caretaker import alone, lock_pack
 from volfs.store.embedded.care.damage import list_unknown
 from volfs.store.embedded.care.name_check import mend_name_log
 from volfs.store.embedded.care.ref_repair import RefMender
@@ -185,14 +185,14 @@ class Mender:
         rows = self._index.read_rows(self._damaged)
         for pack in sorted(self._damaged):
             row = self._index.find_pack(pack)
-            held = row and hold_pack(self._packs, pack, row.durable)
-            if not held:
+            locked = row and lock_pack(self._packs, pack, row.durable)
+            if not locked:
                 self._count(busy_packs=1)
                 continue
             try:
                 self._rewrite(pack, rows[pack])
             finally:
-                held.close()
+                locked.close()
 
     def _rewrite(self, pack: int, rows: list[Row]) -> None:
         index, quarantine = self._index, self._index.quarantine

@@ -39,7 +39,7 @@ PACK_TARGET = 64 << 20
 
 
 @dataclass(slots=True)
-class _Held:
+class _AppendedPack:
     """A pack that is open for appending, with its lock. It outlives its ``PackWriter``."""
 
     fd: int
@@ -71,8 +71,8 @@ class PackWriter:
 
     def __init__(self, fd: int, row: PackRow) -> None:
         self.pack, self.kind, durable = row
-        self._held = _Held(fd, durable)
-        weakref.finalize(self, self._held.drop)
+        self._file = _AppendedPack(fd, durable)
+        weakref.finalize(self, self._file.drop)
         self.end = max(self.durable, PACK_HEADER_SIZE)
         self.is_new = self.durable == 0
         """Whether the file's name in the directory may not be durable yet."""
@@ -83,7 +83,7 @@ class PackWriter:
 
     @property
     def durable(self) -> int:
-        return self._held.durable
+        return self._file.durable
 
     def append(self, packed: Packed) -> int:
         """Write one record, and return the offset of its stored bytes. After an error nothing has
@@ -92,12 +92,12 @@ class PackWriter:
         StoreReplacedError if somebody cut the pack: the record would make the pack as long as it
         should be, with zeros in place of the bytes that were cut off.
         """
-        if os.fstat(self._held.fd).st_size < self.end:
+        if os.fstat(self._file.fd).st_size < self.end:
             raise refuse_pack(self.pack)
         was_torn, self._torn = self._torn, True
         header = encode_record_header(packed.header)
         with store_errors(f"pack {self.pack}"):
-            write_parts(self._held.fd, [header, *packed.parts], self.end)
+            write_parts(self._file.fd, [header, *packed.parts], self.end)
         self._torn = was_torn
         offset = self.end + len(header)
         self.end = offset + packed.header.stored
@@ -105,7 +105,7 @@ class PackWriter:
 
     def cut(self, durable: int) -> None:
         """Give back to the disk the bytes after the published length. OSError."""
-        self._held.cut(durable)
+        self._file.cut(durable)
 
     def sync(self) -> None:
         """Make everything that was appended durable.
@@ -117,28 +117,28 @@ class PackWriter:
             raise StoreUnavailableError(
                 f"pack {self.pack}: writing it to the disk failed; start the change again"
             )
-        self._held.offered = True
+        self._file.offered = True
         if self._synced == self.end:
             return
         self._failed = True
         with store_errors(f"pack {self.pack}"):
-            os.fdatasync(self._held.fd)
+            os.fdatasync(self._file.fd)
         self._failed = False
         self._synced = self.end
 
     def settle(self) -> None:
         """Confirm that the index has recorded the end."""
-        self._held.durable, self._held.offered, self.is_new = self.end, False, False
+        self._file.durable, self._file.offered, self.is_new = self.end, False, False
 
     def is_in_place(self, directory: Path) -> bool:
         """Whether the file that is written to is in place, and nobody cut it short. StoreError."""
-        state, file = os.fstat(self._held.fd), find_file(directory, self.pack)
+        state, file = os.fstat(self._file.fd), find_file(directory, self.pack)
         is_same = file is not None and file.identity == (state.st_dev, state.st_ino)
         return is_same and state.st_size >= self.end
 
     def is_whole(self, directory: Path) -> bool:
         """As ``is_in_place``, and nobody has linked the file elsewhere."""
-        return os.fstat(self._held.fd).st_nlink == 1 and self.is_in_place(directory)
+        return os.fstat(self._file.fd).st_nlink == 1 and self.is_in_place(directory)
 
     @property
     def is_reusable(self) -> bool:
@@ -147,7 +147,7 @@ class PackWriter:
 
     def close(self) -> None:
         """Release the lock."""
-        self._held.close()
+        self._file.close()
 
 
 def _is_former(fd: int, row: PackRow) -> bool:
