@@ -105,7 +105,7 @@ def opened_version(
     from volfs.volume.version_reader import Reader
 
     reader = Reader(store.objects_of(record.id).load_object)
-    with held_version(store, record, lambda: get_version(store, record, at or "head")) as head:
+    with held_version(store, record, lambda: get_version(store.refs, record, at or "head")) as head:
         yield reader, reader.load_manifest(head.manifest).snapshot
 
 

@@ -50,7 +50,7 @@ def log(volume: str, everything: bool, limit: int | None, as_json: bool) -> None
     from volfs.volume.history import Folded, fold_automatic, iter_history, list_tags_by_version
 
     with opened_volume(volume) as (store, record):
-        versions, tags = iter_history(store, record), list_tags_by_version(store, record)
+        versions, tags = iter_history(store, record), list_tags_by_version(store.refs, record)
         shown = (Folded(v, 0) for v in versions) if everything else fold_automatic(versions, tags)
         rows = [(*_log_row(item), tags.get(item.info.version, [])) for item in islice(shown, limit)]
     if not as_json:

@@ -154,9 +154,9 @@ def _make_tag(store: Store, record: VolumeRecord, name: str, version: str, force
     from volfs.errors import AlreadyExistsError
     from volfs.volume.history import create_tag, get_version
 
-    head = get_version(store, record, version)
+    head = get_version(store.refs, record, version)
     try:
-        create_tag(store, record, name, head, move=force)
+        create_tag(store.refs, record, name, head, move=force)
     except AlreadyExistsError as error:
         raise AlreadyExistsError(f"{error}; --force moves it") from None
     return head
@@ -166,7 +166,7 @@ def _tag_row(store: Store, record: VolumeRecord, name: str, version: int) -> tup
     from volfs.volume.history import get_version, load_manifest
 
     manifest = load_manifest(
-        store.objects_of(record.id), get_version(store, record, str(version)).manifest
+        store.objects_of(record.id), get_version(store.refs, record, str(version)).manifest
     )
     return name, version, manifest.created_ns, manifest.message
 
@@ -187,7 +187,7 @@ def restore(volume: str, version: str, paths: tuple[str, ...], message: str) -> 
 
     wanted = [parse_path(path) for path in paths]
     with opened_volume(volume) as (store, record):
-        old = get_version(store, record, version)
+        old = get_version(store.refs, record, version)
         published = restore_version(store, record, old, wanted, message=message)
     note_overridden(published)
     say(_describe_restored(old.version, published))
@@ -214,7 +214,7 @@ def fork(volume: str, new_name: str, at: str | None) -> None:
 
     with opened_volume(volume) as (store, record):
         to, name = parse_other(new_name, record.environment)
-        head = get_version(store, record, at or "head")
+        head = get_version(store.refs, record, at or "head")
         with noting_new(to):
             fork_volume(store, record, name, head, to)
     said = f"from version {head.version} of '{record.full_name}'"

@@ -165,7 +165,7 @@ class Restore(StoreOperation):
 
     def act(self, store: Store) -> None:
         volume = store.refs.get_volume(self.volume)
-        old = get_version(store, volume, str(self.version))
+        old = get_version(store.refs, volume, str(self.version))
         restore_version(store, volume, old, [parse_path(path) for path in self.paths])
 
     def expect(self, model: Model) -> None:
@@ -187,7 +187,7 @@ class Fork(StoreOperation):
 
     def act(self, store: Store) -> None:
         volume = store.refs.get_volume(self.volume)
-        fork_volume(store, volume, self.name, get_version(store, volume, str(self.version)))
+        fork_volume(store, volume, self.name, get_version(store.refs, volume, str(self.version)))
 
     def expect(self, model: Model) -> None:
         model[self.name] = History({0: {}, 1: model[self.volume].versions[self.version]})
@@ -212,7 +212,7 @@ class Tag(StoreOperation):
 
     def act(self, store: Store) -> None:
         volume = store.refs.get_volume(self.volume)
-        create_tag(store, volume, self.tag, get_head(store, volume, self.version), move=True)
+        create_tag(store.refs, volume, self.tag, get_head(store, volume, self.version), move=True)
 
     def expect(self, model: Model) -> None:
         model[self.volume].tags[self.tag] = self.version
@@ -297,7 +297,7 @@ def patch(files: Files, changes: dict[str, bytes | None]) -> Files:
 
 
 def get_head(store: Store, volume: VolumeRecord, version: int) -> Head:
-    return get_version(store, volume, str(version))
+    return get_version(store.refs, volume, str(version))
 
 
 # --- choosing ---------------------------------------------------------------

@@ -63,7 +63,7 @@ def _write_versions(rig: Rig, store: Store, volume: VolumeRecord) -> None:
     rig.make(parse_path("link"), FileKind.SYMLINK, target=b"dir/1024")
     rig.write(parse_path("dir/300000"), b"changed", 100_000)
     rig.commit(message="two")
-    create_tag(store, volume, "second", store.refs.get_head(volume.id))
+    create_tag(store.refs, volume, "second", store.refs.get_head(volume.id))
     rig.mkdir(parse_path("many"))
     for number in range(600):
         rig.make(parse_path(f"many/{number}"))

@@ -295,7 +295,7 @@ def test_versions_have_them(mounts: Mounts, mounted: Mounted) -> None:
     mounted.commit()
     assert show(mounts.mount(at=str(first)).path) == wanted
     restore_version(
-        mounts.store, mounts.volume, get_version(mounts.store, mounts.volume, str(first))
+        mounts.store, mounts.volume, get_version(mounts.store.refs, mounts.volume, str(first))
     )
     mounted.reload()
     assert show(mounted.path) == wanted

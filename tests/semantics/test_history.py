@@ -55,7 +55,7 @@ def history(mounts: Mounts) -> Mounts:
 
 
 def find(mounts: Mounts, text: str) -> Head:
-    return get_version(mounts.store, mounts.volume, text)
+    return get_version(mounts.store.refs, mounts.volume, text)
 
 
 def left(mounts: Mounts) -> list[int]:
@@ -95,7 +95,7 @@ def test_diff(history: Mounts) -> None:
 
 def test_naming_versions(history: Mounts) -> None:
     """``head`` (the newest), its number, a tag, and any of these with ``~N`` say which."""
-    create_tag(history.store, history.volume, "third", find(history, "3"))
+    create_tag(history.store.refs, history.volume, "third", find(history, "3"))
     found = [find(history, text).version for text in ("head", "2", "third", "third~2", "~1")]
     assert found == [4, 2, 3, 1, 3]
 
@@ -131,7 +131,7 @@ def test_renames_are_two_changes(history: Mounts) -> None:
 def test_names_of_tags(history: Mounts, name: str) -> None:
     """Its name is like a volume's, but not a number and not ``head``."""
     with pytest.raises(InvalidNameError):
-        create_tag(history.store, history.volume, name, find(history, "4"))
+        create_tag(history.store.refs, history.volume, name, find(history, "4"))
 
 
 def test_restore_without_a_change(history: Mounts) -> None:
@@ -163,10 +163,10 @@ def test_restored_hard_links(history: Mounts) -> None:
 def test_tag(history: Mounts) -> None:
     """``tag``: tags name versions of one volume."""
     history.create("other")
-    create_tag(history.store, history.volume, "release", find(history, "2"))
+    create_tag(history.store.refs, history.volume, "release", find(history, "2"))
     assert find(history, "release").version == 2
     with pytest.raises(NotFoundError):
-        get_version(history.store, history.store.refs.get_volume("other"), "release")
+        get_version(history.store.refs, history.store.refs.get_volume("other"), "release")
 
 
 def test_restore(history: Mounts) -> None:
@@ -208,9 +208,9 @@ def test_fork(history: Mounts) -> None:
 @pytest.mark.parametrize("name", ["2", "release", "head~2"])
 def test_mount_at(history: Mounts, name: str) -> None:
     """``mount --at``: pinned, read-only."""
-    create_tag(history.store, history.volume, "release", find(history, "2"))
+    create_tag(history.store.refs, history.volume, "release", find(history, "2"))
     pinned = history.mount(at=name)
-    create_tag(history.store, history.volume, "release", find(history, "4"), move=True)
+    create_tag(history.store.refs, history.volume, "release", find(history, "4"), move=True)
     assert (pinned.path / "last").read_text() == "2"
     with fails(errno.EROFS):
         (pinned.path / "f").touch()
@@ -257,7 +257,7 @@ def test_rules_of_periods_and_age(history: Mounts) -> None:
 
 def test_tagged_versions_stay(history: Mounts) -> None:
     """Never a tagged version."""
-    create_tag(history.store, history.volume, "release", find(history, "2"))
+    create_tag(history.store.refs, history.volume, "release", find(history, "2"))
     assert expire(history) == [4, 2]
 
 

@@ -39,7 +39,7 @@ def begin(store: Store, volume: VolumeRecord, version: str) -> Lease:
     return keep_version(
         store.leases,
         new_lease(store.leases, "s", volume.id),
-        lambda: get_version(store, volume, version),
+        lambda: get_version(store.refs, volume, version),
     )[1]
 
 
@@ -53,7 +53,7 @@ def test_what_no_rule_keeps_goes(store: Store, long: VolumeRecord) -> None:
 
 
 def test_the_newest_the_tagged_and_the_mounted_stay(store: Store, long: VolumeRecord) -> None:
-    create_tag(store, long, "v1", get_version(store, long, "2"))
+    create_tag(store.refs, long, "v1", get_version(store.refs, long, "2"))
     begin(store, long, "4")
     verdicts, removed = expire_versions(store, long, KeepRules(tagged=True))
     assert removed == [1, 3, 5]
@@ -89,7 +89,7 @@ def test_other_volumes_are_left_alone(store: Store, long: VolumeRecord) -> None:
     other = create_volume(store, "other")
     for number in range(3):
         publish_files(store, other, {"f": b"%d" % number})
-    create_tag(store, other, "v", get_version(store, other, "1"))
+    create_tag(store.refs, other, "v", get_version(store.refs, other, "1"))
     expire_versions(store, long, KeepRules(last=1))
     assert left(store, other) == [3, 2, 1]
     assert left(store, long) == [6]
@@ -112,7 +112,7 @@ def test_a_mount_that_follows_keeps_what_is_newer(store: Store, long: VolumeReco
     keep_version(
         store.leases,
         new_lease(store.leases, "s", long.id, onward=True),
-        lambda: get_version(store, long, "4"),
+        lambda: get_version(store.refs, long, "4"),
     )
     _, removed = expire_versions(store, long, KeepRules(tagged=True))
     assert (removed, left(store, long)) == ([1, 2, 3], [6, 5, 4])
@@ -126,7 +126,7 @@ def test_a_dead_mount_follows_no_more(store: Store, long: VolumeRecord, alive: b
     keep_version(
         store.leases,
         new_lease(store.leases, "s", long.id, onward=True),
-        lambda: get_version(store, long, "4"),
+        lambda: get_version(store.refs, long, "4"),
     )
     with (session / "lock").open("w") as lock:
         if alive:
@@ -146,7 +146,7 @@ def test_old_versions_of_a_network_file_system(
     monkeypatch.setattr(expire, "THINNED", KeepRules(last=2))
     for number in range(6):
         publish_files(store, volume, {"f": b"%d" % number}, CommitNote(auto=number != 1))
-    create_tag(store, volume, "v", get_version(store, volume, "4"))
+    create_tag(store.refs, volume, "v", get_version(store.refs, volume, "4"))
     assert expire.thin_history(store, volume) == [1, 3]
     assert left(store, volume) == [6, 5, 4, 2]
 
@@ -161,7 +161,7 @@ def test_what_is_tagged_after_the_verdict_stays(store: Store, long: VolumeRecord
 
         def __getattr__(self, name: str) -> object:
             if name == "remove_versions":
-                create_tag(store, long, "v", get_version(store, long, "2"))
+                create_tag(store.refs, long, "v", get_version(store.refs, long, "2"))
             return getattr(store.refs if hasattr(store.refs, name) else store, name)
 
     _, removed = expire_versions(Tagging(), long, KeepRules(last=1))  # type: ignore[arg-type]

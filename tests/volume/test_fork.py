@@ -16,7 +16,7 @@ BIG = noise(200_000)
 
 
 def fork(store: Store, volume: VolumeRecord, name: str = "copy", at: str = "head") -> VolumeRecord:
-    return fork_volume(store, volume, name, get_version(store, volume, at))
+    return fork_volume(store, volume, name, get_version(store.refs, volume, at))
 
 
 def test_a_fork_has_what_the_version_had(store: Store, volume: VolumeRecord) -> None:
@@ -25,7 +25,7 @@ def test_a_fork_has_what_the_version_had(store: Store, volume: VolumeRecord) -> 
     copy = fork(store, volume, at="1")
     assert read_file(store, copy, "a") == BIG
     assert list_paths(store, copy) == ["a", "d/", "d/f"]
-    old = load_manifest(store.objects_of(volume.id), get_version(store, volume, "1").manifest)
+    old = load_manifest(store.objects_of(volume.id), get_version(store.refs, volume, "1").manifest)
     assert (
         load_manifest(store.objects_of(volume.id), store.refs.get_head(copy.id).manifest).snapshot
         == old.snapshot
@@ -37,7 +37,7 @@ def test_a_fork_says_where_it_came_from(store: Store, volume: VolumeRecord) -> N
     copy = fork(store, volume)
     (info,) = iter_history(store, copy)
     assert (info.version, info.message) == (1, "fork of data at version 1")
-    first, second = (get_version(store, copy, text).manifest for text in ("0", "1"))
+    first, second = (get_version(store.refs, copy, text).manifest for text in ("0", "1"))
     assert load_manifest(store.objects_of(volume.id), second).parent == first
     assert load_manifest(store.objects_of(volume.id), first).snapshot.totals.inodes == 0
 
@@ -80,7 +80,7 @@ def test_deleting_either_leaves_the_other_whole(
 def test_tags_and_other_versions_stay_behind(store: Store, volume: VolumeRecord) -> None:
     for number in range(3):
         publish_files(store, volume, {"a": b"%d" % number})
-    create_tag(store, volume, "v", store.refs.get_head(volume.id))
+    create_tag(store.refs, volume, "v", store.refs.get_head(volume.id))
     copy = fork(store, volume, at="v")
     assert store.refs.list_tags(copy.id) == []
     assert [head.version for head in store.refs.iter_versions(copy.id)] == [1, 0]
@@ -92,7 +92,7 @@ def test_a_fork_of_a_fork_and_of_nothing(store: Store, volume: VolumeRecord) -> 
     assert read_file(store, again, "a") == BIG
     empty = fork(store, volume, "empty", at="0")
     assert list_paths(store, empty) == []
-    restore_version(store, again, get_version(store, again, "0"))
+    restore_version(store, again, get_version(store.refs, again, "0"))
     assert list_paths(store, again) == []
 
 
@@ -103,7 +103,7 @@ def test_what_is_refused(store: Store, volume: VolumeRecord) -> None:
         fork(store, volume, "data")
     with pytest.raises(InvalidNameError):
         fork(store, volume, "a/b")
-    old = get_version(store, volume, "1")
+    old = get_version(store.refs, volume, "1")
     store.refs.remove_versions(volume.id, [1])
     with pytest.raises(NotFoundError, match="version 1 "):
         fork_volume(store, volume, "copy", old)

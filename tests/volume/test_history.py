@@ -50,31 +50,31 @@ def test_a_new_volume_has_no_history(store: Store, volume: VolumeRecord) -> None
 
 
 def test_versions_are_named_by_number_or_head(store: Store, busy: VolumeRecord) -> None:
-    assert get_version(store, busy, "head") == store.refs.get_head(busy.id)
-    assert [get_version(store, busy, text).version for text in ("0", "3", "03")] == [0, 3, 3]
+    assert get_version(store.refs, busy, "head") == store.refs.get_head(busy.id)
+    assert [get_version(store.refs, busy, text).version for text in ("0", "3", "03")] == [0, 3, 3]
     for text in ("7", "-1", "x", "", "3.0", "٣", "9" * 30):
         with pytest.raises(NotFoundError, match="no version"):
-            get_version(store, busy, text)
+            get_version(store.refs, busy, text)
 
 
 def name(store: Store, volume: VolumeRecord, *texts: str) -> list[int]:
-    return [get_version(store, volume, text).version for text in texts]
+    return [get_version(store.refs, volume, text).version for text in texts]
 
 
 def test_versions_are_named_by_tags(store: Store, busy: VolumeRecord) -> None:
-    create_tag(store, busy, "v1", get_version(store, busy, "2"))
-    create_tag(store, busy, "4a", get_version(store, busy, "head~2"))
+    create_tag(store.refs, busy, "v1", get_version(store.refs, busy, "2"))
+    create_tag(store.refs, busy, "4a", get_version(store.refs, busy, "head~2"))
     assert name(store, busy, "v1", "4a", "HEAD", "Head") == [2, 4, 6, 6]
-    assert list_tags_by_version(store, busy) == {2: ["v1"], 4: ["4a"]}
+    assert list_tags_by_version(store.refs, busy) == {2: ["v1"], 4: ["4a"]}
 
 
 def test_versions_are_named_by_their_distance(store: Store, busy: VolumeRecord) -> None:
-    create_tag(store, busy, "v", get_version(store, busy, "4"))
+    create_tag(store.refs, busy, "v", get_version(store.refs, busy, "4"))
     assert name(store, busy, "~", "~1", "~0", "head~2", "HEAD~6") == [5, 5, 6, 4, 0]
     assert name(store, busy, "v~1", "3~3", "v~") == [3, 0, 3]
     for text in ("head~7", "0~1", "v~5", "~x", "~-1", "head~1~1", "none~1", "head~" + "9" * 30):
         with pytest.raises(NotFoundError, match="no version"):
-            get_version(store, busy, text)
+            get_version(store.refs, busy, text)
 
 
 def test_distances_count_what_is_there(store: Store, busy: VolumeRecord) -> None:
@@ -85,16 +85,16 @@ def test_distances_count_what_is_there(store: Store, busy: VolumeRecord) -> None
 @pytest.mark.parametrize("tag", ["7", "007", "head", "HEAD", "", "a b", "a~1", "x" * 65, "\u00e9"])
 def test_what_is_no_tag(store: Store, busy: VolumeRecord, tag: str) -> None:
     with pytest.raises(InvalidNameError, match="invalid tag"):
-        create_tag(store, busy, tag, store.refs.get_head(busy.id))
+        create_tag(store.refs, busy, tag, store.refs.get_head(busy.id))
 
 
 def test_a_tag_is_moved_only_on_purpose(store: Store, busy: VolumeRecord) -> None:
-    one, two = (get_version(store, busy, text) for text in ("1", "2"))
-    create_tag(store, busy, "v", one)
+    one, two = (get_version(store.refs, busy, text) for text in ("1", "2"))
+    create_tag(store.refs, busy, "v", one)
     with pytest.raises(AlreadyExistsError):
-        create_tag(store, busy, "v", two)
-    create_tag(store, busy, "v", two, move=True)
-    assert get_version(store, busy, "v") == two
+        create_tag(store.refs, busy, "v", two)
+    create_tag(store.refs, busy, "v", two, move=True)
+    assert get_version(store.refs, busy, "v") == two
 
 
 def test_tagged_versions_are_not_folded(store: Store, busy: VolumeRecord) -> None:

@@ -34,7 +34,7 @@ def expire_all(store: Store, volume: VolumeRecord) -> list[int]:
 
 
 def read_held(store: Store, volume: VolumeRecord, path: Path) -> Iterator[bytes]:
-    with held_version(store, volume, lambda: get_version(store, volume, "1")) as head:
+    with held_version(store, volume, lambda: get_version(store.refs, volume, "1")) as head:
         reader = Reader(store.objects_of(volume.id).load_object)
         entry = reader.get_path(reader.load_manifest(head.manifest).snapshot, path)
         yield from map(bytes, iter_content_bytes(reader, store.objects_of(volume.id), entry))
@@ -87,8 +87,8 @@ def test_a_diff_of_versions_that_are_to_expire(store: Store, volume: VolumeRecor
     publish_files(store, volume, {f"d{n}": None for n in range(1, 9)})
     reader = Reader(store.objects_of(volume.id).load_object)
     with (
-        held_version(store, volume, lambda: get_version(store, volume, "1")) as a,
-        held_version(store, volume, lambda: get_version(store, volume, "2")) as b,
+        held_version(store, volume, lambda: get_version(store.refs, volume, "1")) as a,
+        held_version(store, volume, lambda: get_version(store.refs, volume, "2")) as b,
     ):
         before, after = (reader.load_manifest(head.manifest).snapshot for head in (a, b))
         changes = iter_changes(reader.get_tree, before, after)
@@ -112,14 +112,14 @@ def test_an_edit_whose_base_is_to_expire(store: Store, old: VolumeRecord) -> Non
 
 
 def test_a_fork_of_a_version_that_was_expired(store: Store, old: VolumeRecord) -> None:
-    first = get_version(store, old, "1")
+    first = get_version(store.refs, old, "1")
     assert expire_all(store, old) == [1]
     with pytest.raises(NotFoundError, match="version 1 is not there any more"):
         fork_volume(store, old, "fork", first)
 
 
 def test_the_head_is_found_again_if_it_was_expired(store: Store, old: VolumeRecord) -> None:
-    found = iter([get_version(store, old, "1"), get_version(store, old, "head")])
+    found = iter([get_version(store.refs, old, "1"), get_version(store.refs, old, "head")])
     assert expire_all(store, old) == [1]
     with held_version(store, old, lambda: next(found)) as head:
         assert head.version == 2

@@ -87,7 +87,7 @@ def test_heads_and_histories_are_made_from_manifests(whole: Whole) -> None:
     """JuiceFS #714: losing the database loses nothing."""
     store, volume = whole
     rename_volume(store, "data", "renamed")
-    create_tag(store, volume, "release", get_version(store, volume, "1"))
+    create_tag(store.refs, volume, "release", get_version(store.refs, volume, "1"))
     volume = store.refs.get_volume("renamed")
     v1 = create_volume(store, "other", profile=1, auto_commit=2.5, chunk_bits=13)
     publish_files(store, v1, {"x": noise(CHUNK)})

@@ -34,14 +34,14 @@ CHUNK = 1 << 16
 
 
 def at(store: Store, volume: VolumeRecord, version: int) -> Snapshot:
-    head = get_version(store, volume, str(version))
+    head = get_version(store.refs, volume, str(version))
     return load_manifest(store.objects_of(volume.id), head.manifest).snapshot
 
 
 def restore(
     store: Any, volume: VolumeRecord, version: int, *paths: str, message: str = ""
 ) -> Published:
-    old = get_version(store, volume, str(version))
+    old = get_version(store.refs, volume, str(version))
     return restore_version(
         store, volume, old, [parse_path(path) for path in paths], message=message
     )
@@ -172,7 +172,7 @@ def test_a_version_that_was_expired(
     """After it was found: its objects may be garbage by now."""
     for data in (b"1", b"2", b"3"):
         publish_files(store, volume, {"a": data})
-    old = get_version(store, volume, "1")
+    old = get_version(store.refs, volume, "1")
     store.refs.remove_versions(volume.id, [1])
     with pytest.raises(NotFoundError, match="version 1 is not there any more"):
         restore_version(store, volume, old, [parse_path(path) for path in paths])

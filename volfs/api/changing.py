@@ -87,7 +87,7 @@ class Changeable:
         self._check_writable()
         wanted = [parse_path(path) for path in paths]
         with self._opened() as (store, record), path_errors(FileNotFoundError):
-            old = get_version(store, record, str(version))
+            old = get_version(store.refs, record, str(version))
             return to_commit(restore_version(store, record, old, wanted, message=message))
 
     @contextmanager

@@ -86,7 +86,7 @@ class VolumeAt(Readable):
 
     def _find_head(self, store: Store, record: VolumeRecord) -> Head:
         if self._head is None:
-            self._head = get_version(store, record, str(self._named))
+            self._head = get_version(store.refs, record, str(self._named))
         return self._head
 
 
@@ -104,7 +104,7 @@ class Historical(Readable):
     def log(self, max_versions: int | None = None) -> list[VersionInfo]:
         """The versions, newest first, without the empty one with which the volume began."""
         with self._opened() as (store, record):
-            tags = list_tags_by_version(store, record)
+            tags = list_tags_by_version(store.refs, record)
             rows = islice(iter_history(store, record), max_versions)
             return [_describe(row, tags.get(row.version, [])) for row in rows]
 
@@ -125,8 +125,8 @@ class Historical(Readable):
         ``move`` is False; NotFoundError.
         """
         with self._opened() as (store, record):
-            head = get_version(store, record, str(version))
-            create_tag(store, record, name, head, move=move)
+            head = get_version(store.refs, record, str(version))
+            create_tag(store.refs, record, name, head, move=move)
             return head.version
 
     @blocking

@@ -239,7 +239,7 @@ class Volume(ResourceHandle, OlderNames, Historical):
         """
         check_name("Volume", new_name)
         with self._opened() as (store, record):
-            head = get_version(store, record, str(version))
+            head = get_version(store.refs, record, str(version))
             made = fork_volume(store, record, new_name, head, environment_name)
         return self._of(to_resource(made), self.client)
 

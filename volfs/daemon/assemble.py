@@ -140,7 +140,7 @@ def make_view(
             kind=blank.kind,
         )
     lease = msgspec.structs.replace(blank, onward=volume.is_network and at == "head")
-    head, lease = keep_version(store.leases, lease, lambda: get_version(store, volume, at))
+    head, lease = keep_version(store.leases, lease, lambda: get_version(store.refs, volume, at))
     manifest = Reader(store.objects_of(volume.id).load_object).load_manifest(head.manifest)
     return View(store.objects_of(volume.id), head, manifest.snapshot, sub_path), lease
 

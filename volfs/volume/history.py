@@ -12,7 +12,7 @@ from volfs.model.manifest import Manifest, decode_manifest
 from volfs.model.names import check_tag_name, is_head, is_tag_name
 from volfs.model.objects import Oid
 from volfs.store.contract.objects import Objects
-from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.refs import Head, Refs, VolumeRecord
 from volfs.store.contract.store import Store
 
 
@@ -98,7 +98,7 @@ def load_manifest(objects: Objects, oid: Oid) -> Manifest:
 # --- naming versions --------------------------------------------------------
 
 
-def get_version(store: Store, volume: VolumeRecord, text: str) -> Head:
+def get_version(refs: Refs, volume: VolumeRecord, text: str) -> Head:
     """The version that a user named: a number, a tag, or ``head``. NotFoundError.
 
     ``~N`` after the name means the Nth version before it, of those that are still there. ``~N``
@@ -106,11 +106,9 @@ def get_version(store: Store, volume: VolumeRecord, text: str) -> Head:
     """
     name, tilde, back = text.partition("~")
     steps = _parse_number(back or "1") if tilde else 0
-    head = _find_named(store, volume, name or ("head" if tilde else ""))
+    head = _find_named(refs, volume, name or ("head" if tilde else ""))
     if head is not None and steps > 0:
-        before = (
-            each for each in store.refs.iter_versions(volume.id) if each.version < head.version
-        )
+        before = (each for each in refs.iter_versions(volume.id) if each.version < head.version)
         head = next(islice(before, steps - 1, None), None)
     if head is None or steps < 0:
         raise NotFoundError(
@@ -120,13 +118,13 @@ def get_version(store: Store, volume: VolumeRecord, text: str) -> Head:
     return head
 
 
-def _find_named(store: Store, volume: VolumeRecord, name: str) -> Head | None:
+def _find_named(refs: Refs, volume: VolumeRecord, name: str) -> Head | None:
     if is_head(name):
-        return store.refs.get_head(volume.id)
+        return refs.get_head(volume.id)
     number = _parse_number(name)
-    tags = dict(store.refs.list_tags(volume.id)) if number < 0 and is_tag_name(name) else {}
+    tags = dict(refs.list_tags(volume.id)) if number < 0 and is_tag_name(name) else {}
     version = tags.get(name) if number < 0 else number
-    manifest = None if version is None else store.refs.find_version(volume.id, version)
+    manifest = None if version is None else refs.find_version(volume.id, version)
     return None if version is None or manifest is None else Head(version, manifest)
 
 
@@ -136,19 +134,19 @@ def _parse_number(text: str) -> int:
 
 
 def create_tag(
-    store: Store, volume: VolumeRecord, tag: str, head: Head, *, move: bool = False
+    refs: Refs, volume: VolumeRecord, tag: str, head: Head, *, move: bool = False
 ) -> None:
     """Give a version a tag. InvalidNameError; AlreadyExistsError if the tag names another version;
     NotFoundError.
 
     With ``move`` the tag may name another version before.
     """
-    store.refs.put_tag(volume.id, check_tag_name(tag), head.version, move=move)
+    refs.put_tag(volume.id, check_tag_name(tag), head.version, move=move)
 
 
-def list_tags_by_version(store: Store, volume: VolumeRecord) -> dict[int, list[str]]:
+def list_tags_by_version(refs: Refs, volume: VolumeRecord) -> dict[int, list[str]]:
     """The tags of each version that has tags."""
     tags: dict[int, list[str]] = {}
-    for name, version in store.refs.list_tags(volume.id):
+    for name, version in refs.list_tags(volume.id):
         tags.setdefault(version, []).append(name)
     return tags

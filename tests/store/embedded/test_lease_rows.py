@@ -10,11 +10,13 @@ import msgspec
 import pytest
 from blake3 import blake3
 
+from tests.store.embedded.published import VOLUME, add
+from volfs.errors import HeadMovedError
+from volfs.model.objects import Kind
 from volfs.store.contract.leases import Lease, LeaseKind
-from volfs.store.contract.refs import VolumeRecord
+from volfs.store.contract.refs import Head
 from volfs.store.embedded.engine import EmbeddedStore, open_embedded
 
-VOLUME = VolumeRecord("vo-" + "0" * 22, "data", 2, 20, 1, "me")
 FIRST: dict[str, Any] = {
     "session": "data-1",
     "volume_id": VOLUME.id,
@@ -67,3 +69,14 @@ def test_a_former_volfs_reads_a_row_of_today(store: EmbeddedStore) -> None:
         ((_, row),) = txn.list_all(table)
     former = msgspec.defstruct("Former", [(name, Any) for name in FIRST])
     assert msgspec.structs.asdict(msgspec.msgpack.decode(row, type=former)) == FIRST
+
+
+def test_lease_and_head_move_in_the_same_step(store: EmbeddedStore) -> None:
+    head = store.refs.get_head(VOLUME.id)
+    add(store, b"theirs")
+    lease = Lease("data-1", VOLUME.id, (0,), (), 7)
+    with store.open_upload(VOLUME.id) as upload:
+        new = Head(1, upload.put_object(Kind.MANIFEST, b"m"))
+        with pytest.raises(HeadMovedError):
+            store.refs.publish(upload, VOLUME.id, head, new, lease=lease)
+    assert store.leases.list_all() == [], "a swap that was lost puts no lease"

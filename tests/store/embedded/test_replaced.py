@@ -71,7 +71,7 @@ CHANGES: dict[str, Change] = {
     "rename": lambda s: rename_volume(s, "data", "renamed"),
     "delete": lambda s: delete_volume(s, "spare"),
     "expire": lambda s: s.refs.remove_versions(volume_id(s), [2]),
-    "restore": lambda s: restore_version(s, data(s), get_version(s, data(s), "2")),
+    "restore": lambda s: restore_version(s, data(s), get_version(s.refs, data(s), "2")),
     "tag": lambda s: s.refs.put_tag(volume_id(s), "second", 2),
     "untag": lambda s: s.refs.delete_tag(volume_id(s), "first"),
     "lease": lambda s: s.leases.put(Lease("session", volume_id(s), (1,))),

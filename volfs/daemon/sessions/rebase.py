@@ -152,7 +152,7 @@ class _Rebase:
         the head if it is missing."""
         load = Reader(self.objects.load_object).load_manifest
         for _ in range(2):
-            head = get_version(self.store, self.volume, onto)
+            head = get_version(self.store.refs, self.volume, onto)
             snapshot = load(head.manifest).snapshot
             view = View(self.objects, head, snapshot, self.sub_path)
             if settle(self.make_state(view), view.find_root, snapshot) is not None:
