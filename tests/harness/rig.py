@@ -29,8 +29,8 @@ from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
-from volfs.vfs.checkout import KernelNotice
-from volfs.vfs.committer import Committer, Reloaded, write_flush
+from volfs.vfs.checkout_plan import KernelNotice
+from volfs.vfs.committer import Committer, Reloaded
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.kernel import Kernel
@@ -39,6 +39,7 @@ from volfs.vfs.overlay import Overlay
 from volfs.vfs.records import Recorded
 from volfs.vfs.scratch import Scratch
 from volfs.vfs.state import MountState, SpaceUsage
+from volfs.vfs.thread_work import write_flush
 from volfs.vfs.view import Miss
 from volfs.volume.commit import CommitNote, Published
 from volfs.volume.leases import new_lease

@@ -19,11 +19,11 @@ from volfs.errors import MissingObjectError, StoreUnavailableError, UnsupportedF
 from volfs.model.objects import Oid
 from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE, add_checksum
 from volfs.vfs.catalog import Catalog
-from volfs.vfs.checkout import KernelNotice
-from volfs.vfs.committer import commit_generation
+from volfs.vfs.checkout_plan import KernelNotice
 from volfs.vfs.kernel import Kernel
 from volfs.vfs.leftover import inspect_overlay
 from volfs.vfs.records import BASE_KEY, FORMER_BASE_KEY
+from volfs.vfs.thread_work import commit_generation
 from volfs.vfs.view import View
 from volfs.volume.commit import CommitNote, DeltaBase
 from volfs.volume.version_reader import Reader

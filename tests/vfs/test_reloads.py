@@ -10,7 +10,7 @@ from tests.harness.rig import Rig, check_books, list_tree
 from volfs.errors import (
     StaleInodeError,
 )
-from volfs.vfs.checkout import KernelNotice
+from volfs.vfs.checkout_plan import KernelNotice
 
 
 def test_an_inode_left_behind_is_stale_until_it_is_forgotten(rig: Rig, other: Rig) -> None:

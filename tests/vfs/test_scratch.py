@@ -14,7 +14,7 @@ from tests.vfs.conftest import NewRig
 from volfs.errors import DamagedObjectError
 from volfs.model.extents import STRETCH
 from volfs.model.names import Path as VolumePath
-from volfs.vfs.committer import write_flush
+from volfs.vfs.thread_work import write_flush
 
 PAGE = 4096
 DATA = random.Random(11).randbytes(1 << 20)

@@ -16,7 +16,7 @@ from volfs.control.mounts import MountPoint, list_mount_points, list_mounts_besi
 from volfs.daemon.busy import describe_process, inside
 from volfs.model.text import show, to_bytes
 from volfs.system.namespaces import find_namespace, list_pids
-from volfs.vfs.checkout import Attached
+from volfs.vfs.checkout_plan import Attached
 
 Device = tuple[int, int]
 _LAYERS = re.compile(r"[,:=]")

@@ -26,7 +26,7 @@ from volfs.fuse.mountable import Mountable
 from volfs.fuse.negotiation import Negotiation, read_wanted, show_features
 from volfs.fuse.notices import forget
 from volfs.system import libc
-from volfs.vfs.checkout import Attached
+from volfs.vfs.checkout_plan import Attached
 from volfs.vfs.kernel import Kernel
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pyfuse3
 
 from volfs.errors import MountError
-from volfs.vfs.checkout import KernelNotice
+from volfs.vfs.checkout_plan import KernelNotice
 
 
 def forget(notices: list[KernelNotice]) -> None:

@@ -34,7 +34,7 @@ from volfs.model.names import NAME_MAX, show_path
 from volfs.store.contract.care import Space
 from volfs.vfs.aio import Bridge
 from volfs.vfs.caller import ROOT, Caller
-from volfs.vfs.checkout import KernelNotice
+from volfs.vfs.checkout_plan import KernelNotice
 from volfs.vfs.data_bytes import find_data
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode

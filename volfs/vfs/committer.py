@@ -7,9 +7,7 @@ the order in which they were prepared.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import msgspec
@@ -17,7 +15,6 @@ import trio
 
 from volfs.errors import DamagedObjectError, OutOfSpaceError, VolfsError, VolumeBusyError
 from volfs.errors.fault_points import reached
-from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, show_path
 from volfs.model.text import show
@@ -25,17 +22,16 @@ from volfs.store.contract.leases import Lease
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.vfs.aio import Bridge
-from volfs.vfs.catalog import Catalog, Flush
-from volfs.vfs.checkout import Attached, KernelNotice, apply_checkout, find_torn, plan_checkout
+from volfs.vfs.catalog import Catalog
+from volfs.vfs.checkout import apply_checkout
+from volfs.vfs.checkout_plan import Attached, KernelNotice, find_torn, plan_checkout
 from volfs.vfs.kernel import Kernel
 from volfs.vfs.needs import find_needs
 from volfs.vfs.overlay import SealedGeneration
-from volfs.vfs.scratch import Scratch, Summed
 from volfs.vfs.state import Mappable, MountState
+from volfs.vfs.thread_work import commit_generation, load_head, write_flush
 from volfs.vfs.touching import list_arrived, touch_arrived
-from volfs.volume.commit import CommitNote, DeltaBase, Published, commit_delta
-from volfs.volume.content_writer import ContentWriter, ReadScratch
-from volfs.volume.leases import keep_version
+from volfs.volume.commit import CommitNote, DeltaBase, Published
 from volfs.volume.version_reader import Reader
 
 log = logging.getLogger(__name__)
@@ -297,7 +293,7 @@ class Committer:
             await self._drain()
             self._check_idle()
             head, snapshot, wide = await self.bridge.run(
-                _load_head, self.store, self.volume, self.lease
+                load_head, self.store, self.volume, self.lease
             )
             self._note_lease(wide)
             # From the last look at open files to the swap nothing is awaited.
@@ -423,44 +419,3 @@ class Committer:
             told = "; ".join(f"{show(one.path)}: {one.what}" for one in torn[:5])
             raise VolumeBusyError(f"{ATTACHED}: {told}")
         return apply_checkout(self.state, plan)
-
-
-def write_flush(
-    scratch: Scratch, catalog: Catalog, flush: Flush, committed: int = 0
-) -> list[Summed]:
-    """Write scratch, then the records that refer to it. In a thread. OutOfSpaceError;
-    StoreError."""
-    scratch.sync(committed)
-    reached("flush.synced")
-    summed = scratch.sum_up(flush.works, committed)
-    catalog.write(flush, summed, committed)
-    reached("flush.recorded")
-    return summed
-
-
-def _load_head(store: Store, volume: VolumeRecord, lease: Lease) -> tuple[Head, Snapshot, Lease]:
-    """The newest version, and a lease that includes it."""
-    head, wide = keep_version(store.leases, lease, lambda: store.refs.get_head(volume.id))
-    manifest = Reader(store.objects_of(volume.id).load_object).load_manifest(head.manifest)
-    return head, manifest.snapshot, wide
-
-
-def commit_generation(
-    store: Store,
-    volume: VolumeRecord,
-    base: DeltaBase,
-    sealed: SealedGeneration,
-    read_scratch: ReadScratch,
-    note: CommitNote,
-) -> Published:
-    """Write the content of the sealed files, then commit. In a thread. The mount's state is not
-    touched."""
-    with store.open_upload(volume.id) as upload, ThreadPoolExecutor(os.cpu_count()) as pool:
-        writer = ContentWriter(store.objects_of(volume.id), upload, volume.chunk_bits, pool)
-        for file in sealed.files:
-            sealed.writing = file
-            content = writer.write(file.base, file.extents, read_scratch)
-            file.written = with_content(file.entry, content)
-            file.place(file.written)
-        sealed.writing = None
-        return commit_delta(store, upload, volume, base, sealed.delta, note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from volfs.vfs.checkout import Attached, KernelNotice
+from volfs.vfs.checkout_plan import Attached, KernelNotice
 from volfs.vfs.refused import Pages
 from volfs.vfs.state import Mappable
 

@@ -11,7 +11,7 @@ from volfs.model.entry import replace
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path
 from volfs.model.tree import GetTree
-from volfs.vfs.checkout import KernelNotice
+from volfs.vfs.checkout_plan import KernelNotice
 from volfs.vfs.inode import Directory, File, Inode
 from volfs.vfs.state import MountState
 

@@ -26,7 +26,7 @@ from volfs.fuse.bucket_ops import BucketOperations
 from volfs.fuse.notices import forget
 from volfs.store.clock import now_ns
 from volfs.store.location import state_directory
-from volfs.vfs.checkout import KernelNotice
+from volfs.vfs.checkout_plan import KernelNotice
 
 log = logging.getLogger(__name__)
 

@@ -41,8 +41,8 @@ from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.vfs.bases import is_there, keep_what_is_there, recorded_needs
 from volfs.vfs.catalog import Catalog, Flush
-from volfs.vfs.checkout import apply_checkout, plan_checkout
-from volfs.vfs.committer import write_flush
+from volfs.vfs.checkout import apply_checkout
+from volfs.vfs.checkout_plan import plan_checkout
 from volfs.vfs.left_content import Sources
 from volfs.vfs.left_tree import read_left_tree
 from volfs.vfs.needs import find_needs
@@ -52,6 +52,7 @@ from volfs.vfs.replay import ContentPlan, Needed, Replay, plan_contents, settle
 from volfs.vfs.salvage import Salvaged, ScratchReader
 from volfs.vfs.scratch import Scratch
 from volfs.vfs.state import MountState
+from volfs.vfs.thread_work import write_flush
 from volfs.vfs.view import View
 from volfs.volume.history import get_version
 from volfs.volume.leases import new_lease, snapshot_needs

@@ -1,0 +1,62 @@
+"""The blocking parts of flush, commit and reload. They run in threads, and do not touch the mount's
+state."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from volfs.errors.fault_points import reached
+from volfs.model.entry import with_content
+from volfs.model.manifest import Snapshot
+from volfs.store.contract.leases import Lease
+from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.store import Store
+from volfs.vfs.catalog import Catalog, Flush
+from volfs.vfs.overlay import SealedGeneration
+from volfs.vfs.scratch import Scratch, Summed
+from volfs.volume.commit import CommitNote, DeltaBase, Published, commit_delta
+from volfs.volume.content_writer import ContentWriter, ReadScratch
+from volfs.volume.leases import keep_version
+from volfs.volume.version_reader import Reader
+
+
+def write_flush(
+    scratch: Scratch, catalog: Catalog, flush: Flush, committed: int = 0
+) -> list[Summed]:
+    """Write scratch, then the records that refer to it. In a thread. OutOfSpaceError;
+    StoreError."""
+    scratch.sync(committed)
+    reached("flush.synced")
+    summed = scratch.sum_up(flush.works, committed)
+    catalog.write(flush, summed, committed)
+    reached("flush.recorded")
+    return summed
+
+
+def load_head(store: Store, volume: VolumeRecord, lease: Lease) -> tuple[Head, Snapshot, Lease]:
+    """The newest version, and a lease that includes it."""
+    head, wide = keep_version(store.leases, lease, lambda: store.refs.get_head(volume.id))
+    manifest = Reader(store.objects_of(volume.id).load_object).load_manifest(head.manifest)
+    return head, manifest.snapshot, wide
+
+
+def commit_generation(
+    store: Store,
+    volume: VolumeRecord,
+    base: DeltaBase,
+    sealed: SealedGeneration,
+    read_scratch: ReadScratch,
+    note: CommitNote,
+) -> Published:
+    """Write the content of the sealed files, then commit. In a thread. The mount's state is not
+    touched."""
+    with store.open_upload(volume.id) as upload, ThreadPoolExecutor(os.cpu_count()) as pool:
+        writer = ContentWriter(store.objects_of(volume.id), upload, volume.chunk_bits, pool)
+        for file in sealed.files:
+            sealed.writing = file
+            content = writer.write(file.base, file.extents, read_scratch)
+            file.written = with_content(file.entry, content)
+            file.place(file.written)
+        sealed.writing = None
+        return commit_delta(store, upload, volume, base, sealed.delta, note)
