@@ -176,6 +176,7 @@ def test_buckets(
     setting: Setting, s3: Buckets, google: Buckets, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Results are beside what was read; the second bucket is read-only unless told: EROFS"""
+    monkeypatch.setenv("VOLFS_SHARE_TMP", "0")  # as with users: `/tmp/data` is the container's
     modal.Secret.objects.create("aws-credentials", s3.secret)
     modal.Secret.objects.create("gcp-credentials", google.secret)
     s3.put("my-data-bucket", {"input/data.csv": "12345", "output/other": "other"})
