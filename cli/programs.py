@@ -41,11 +41,8 @@ def run_program(command: Sequence[str], is_module: bool, options: ProgramOptions
 def _prepare(options: ProgramOptions) -> None:
     if options.interactive:
         raise click.UsageError("-i: a container has no terminal of its own here")
-    if (
-        options.write_result is not None
-        and not Path(options.write_result).absolute().parent.is_dir()
-    ):
-        raise click.UsageError(f"-w {options.write_result}: no such directory")
+    if options.write_result is not None:
+        _check_place(Path(options.write_result))
     if options.variables:
         raise click.UsageError("--env KEY=VALUE is for commands; an App's file says it")
     if options.quiet:
@@ -55,6 +52,7 @@ def _prepare(options: ProgramOptions) -> None:
 
 
 def _check_place(path: Path) -> None:
+    """UsageError before the program runs if its result cannot be written."""
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise click.UsageError(f"-w {path}: {'is a' if path.is_dir() else 'no such'} directory")
 

@@ -257,6 +257,11 @@ def test_the_command(file: Path, place: Path) -> None:
     said, status = run("-w", "out", "office.py::greet", "--name", "Ada")
     assert (said.splitlines()[0], status) == ("hello Ada 1", 2)
     assert said.splitlines()[1].endswith("got NoneType; see volfs run --help")
+    for place, why in ((".", "is a directory"), ("none/out", "no such directory")):
+        said, status = run("-w", place, "office.py::greet", "--name", "Ada")
+        assert status == 2
+        assert f"-w {place}: {why}" in said
+        assert "hello" not in said
     said, status = run("office.py::Clerk", "-h")
     assert status == 0
     shown = ("Works here.", "--desk", "--fast / --no-fast", "[default: (Ida)]")
