@@ -233,7 +233,7 @@ def test_what_the_kernel_offers_is_called_in_one_place(name: str) -> None:
     assert callers == CALLED_IN[name]
 
 
-MODAL_HAS_TWO = {"StreamWriter", "VolumeCreateOptions"}
+MODAL_HAS_TWO = {"StreamWriter"}
 """Modal names two of its own classes so."""
 SAME_ON_ANOTHER_FLOOR = {
     *("care", "commit", "environments", "history"),

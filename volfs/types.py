@@ -14,12 +14,11 @@ from volfs.api.apps.observed import (
     FunctionCurrentStats,
     InputInfo,
     InputStatus,
-    VolumeCreateOptions,
 )
 from volfs.api.dict import DictInfo
 from volfs.api.queue import QueueInfo
 from volfs.api.secret import SecretInfo
-from volfs.api.volume import VolumeInfo
+from volfs.api.volume import VolumeCreateOptions, VolumeInfo
 from volfs.volume.listing import FileEntry, FileEntryType
 
 __all__ = [

@@ -180,8 +180,9 @@ def test_sync_commits_unless_the_background_does_not() -> None:
         assert shop.volume.exists("sync1.txt")
         assert not shop.volume.exists("sync2.txt")
     assert shop.volume.exists("sync2.txt")
-    with pytest.raises(InvalidError, match="auto_commit must be positive"):
-        app.function(auto_commit=-1)
+    for option in ("auto_commit", "lanes", "max_inputs"):
+        with pytest.raises(InvalidError, match=f"{option} must be positive"):
+            app.function(**{option: -1})
 
 
 def test_two_handles_of_one_volume() -> None:

@@ -56,6 +56,20 @@ def test_a_write_that_failed_leaves_the_file_as_it_was(
     assert list_version(store, volume)[b"d", b"f"][-1] == b"x" * 5000
 
 
+def test_a_removed_file_keeps_a_path_for_messages(rig: Rig) -> None:
+    """Otherwise the log tells of a request for it as of one for the root."""
+    rig.mkdir((b"d",))
+    rig.write((b"d", b"f"), b"x")
+    file = rig.get((b"d", b"f"))
+    assert (rig.get(()).path, file.path) == ((), (b"d", b"f"))
+    handle = rig.open((b"d", b"f"))
+    rig.unlink((b"d", b"f"))
+    rig.rmdir((b"d",))
+    assert file.path == (b"f",)
+    assert rig.files.open_paths() == [b"f"]
+    rig.files.release(handle)
+
+
 def test_objects_that_were_fetched_for_nothing_are_let_go(rig: Rig) -> None:
     """Two operations missed the same one, or the one that asked for it failed."""
     view = rig.state.view

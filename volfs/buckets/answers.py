@@ -85,7 +85,8 @@ TABLE: dict[FailureKind, Row] = {
         errors.StoreDeniedError, "this machine's clock differs from the service's; set the clock"
     ),
     FailureKind.PAYER: Row(
-        errors.StoreDeniedError, "who reads this bucket pays for it; say that the requester pays"
+        errors.StoreDeniedError,
+        "the requester pays for reads of this bucket; set requester_pays",
     ),
     FailureKind.ARCHIVED: Row(
         errors.StoreDeniedError, "the object is in an archive; have the service restore it first"

@@ -66,14 +66,16 @@ class HttpDoor:
         """
         path = f"{self._place.path}/{encode_path(key)}"
         request = WireRequest(method, path, query or {}, self._extra | (headers or {}), body)
+        try:
+            return self._sign_and_send(request, timeout)
+        except RequestFailure as failure:
+            if failure.kind is not FailureKind.EXPIRED or not self._signer.renew():
+                raise
+        return self._sign_and_send(request, timeout)
+
+    def _sign_and_send(self, request: WireRequest, timeout: float) -> Reply:
         reply = self._wire.send(self._signer.sign(request, self._wire.host), timeout)
-        if 200 <= reply.status < 300:
-            self._seen = True
-            return reply
-        failure = self._to_failure(reply)
-        if failure.kind is FailureKind.EXPIRED and self._signer.renew():
-            reply = self._wire.send(self._signer.sign(request, self._wire.host), timeout)
-            if 200 <= reply.status < 300:
-                return reply
-            failure = self._to_failure(reply)
-        raise failure
+        if not 200 <= reply.status < 300:
+            raise self._to_failure(reply)
+        self._seen = True
+        return reply

@@ -142,7 +142,7 @@ class Files:
     def open_paths(self) -> list[bytes]:
         """The paths of open files, each once, sorted."""
         files = {handle.file for handle in self._handles.values()}
-        return sorted(b"/".join(file.path) or file.name for file in files)
+        return sorted(b"/".join(file.path) for file in files)
 
     def list_written(self) -> set[int]:
         """The inode numbers of files that are open for writing."""

@@ -43,12 +43,15 @@ class Inode:
 
     @property
     def path(self) -> Path:
-        """The names from the mount's root to this inode. Empty if it is bound nowhere."""
+        """The names from the mount's root to this inode; of a removed inode, the names from where
+        the removal cut it off. Only the root's path is empty."""
         names: list[bytes] = []
         here: Inode = self
         while here.parent is not None:
             names.append(here.name)
             here = here.parent
+        if here.ino != ROOT_INO:
+            names.append(here.name)
         return tuple(reversed(names))
 
 

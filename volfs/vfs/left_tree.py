@@ -182,10 +182,10 @@ class _Building:
         """Yield the names that a directory brought with it when it was moved."""
         waiting = [(path, directory, known)]
         while waiting:
-            here, entry, but = waiting.pop()
+            here, entry, hidden = waiting.pop()
             try:
                 below = iter_entries(self.reader.get_tree, entry.tree)
-                whole = [self.resolve(e) for e in below if e.name not in but]
+                whole = [self.resolve(e) for e in below if e.name not in hidden]
             except DataError as error:
                 self.tree.unknown.append(Unknown(here, f"names in it are {explain(error)}"))
                 continue

@@ -14,7 +14,7 @@ from volfs.model.delta import Delta, DirectoryDelta
 from volfs.model.entry import Entry, FileKind, replace, with_content
 from volfs.model.extents import ExtentMap
 from volfs.model.names import Path
-from volfs.vfs.inode import Directory, File, Inode
+from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.scratch import Scratch
 
 
@@ -204,7 +204,7 @@ class Overlay:
         """Make the sealed changes ordinary ones again, because the commit failed."""
         assert self.sealed is not None
         for ino, (inode, _) in self.sealed.dirty.items():
-            if inode.parent is not None or inode.ino == 1:
+            if inode.parent is not None or inode.ino == ROOT_INO:
                 self.dirty.setdefault(ino, inode)
         self.sealed = None
         self.scratch.end_commit(has_failed=True)

@@ -10,7 +10,7 @@ _HOMES = {
     "FileEntry": "volfs.volume.listing:FileEntry",
     "FileEntryType": "volfs.volume.listing:FileEntryType",
     "Volume": "volfs.api.volume:Volume",
-    "VolumeCreateOptions": "volfs.types:VolumeCreateOptions",
+    "VolumeCreateOptions": "volfs.api.volume:VolumeCreateOptions",
     "VolumeInfo": "volfs.api.volume:VolumeInfo",
     "VolumeManager": "volfs.api.volume:VolumeObjects",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from volfs.api.apps.standins import StandIn
 
@@ -84,12 +84,6 @@ class FunctionCurrentStats:
     num_total_runners: int
     num_running_inputs: int
     input_headroom: int
-
-
-class VolumeCreateOptions(TypedDict, total=False):
-    """Options for ``create_options=``."""
-
-    experimental_options: dict[str, Any]
 
 
 _WHY = "volfs does not count or bill this"
