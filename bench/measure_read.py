@@ -53,11 +53,11 @@ def _measure_in_order(place: Workplace, volume: str, kind: str) -> Iterator[Figu
             for who, path in (("disk", place.plain / "big"), ("ours", mount.path / "big")):
                 if can_drop_caches():
                     drop_caches()
-                    cold[who].append(_read_rate(path))
+                    cold[who].append(read_rate(path))
                 else:
-                    _read_rate(path)
-                warm[who].append(_read_rate(path))
-                large[who].append(_read_rate(path, STEP))
+                    read_rate(path)
+                warm[who].append(read_rate(path))
+                large[who].append(read_rate(path, STEP))
     if cold["ours"]:
         yield ratio_figure(
             f"cold read, {kind} data: volfs / disk", cold["ours"], cold["disk"], GOOD
@@ -114,7 +114,7 @@ def _measure_pages(place: Workplace, volume: str) -> Iterator[Figure]:
     """Pages at random that the kernel has not got from us, from packs that it has."""
     ours, disk = [], []
     for _ in range(place.sizes.runs):
-        _read_rate(place.plain / "big")
+        read_rate(place.plain / "big")
         with place.mounted(volume) as mount:
             for who, path in ((disk, place.plain / "big"), (ours, mount.path / "big")):
                 who.append(_page_rate(path, place.sizes.reads))
@@ -122,7 +122,7 @@ def _measure_pages(place: Workplace, volume: str) -> Iterator[Figure]:
     yield median_figure("  random pages read, disk, in memory", disk, "1/s")
 
 
-def _read_rate(path: Path, size_of_buffer: int = BUFFER) -> float:
+def read_rate(path: Path, size_of_buffer: int = BUFFER) -> float:
     """MiB/s of reading a file in order with one buffer."""
     buffer = bytearray(size_of_buffer)
     with path.open("rb", buffering=0) as file:

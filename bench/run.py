@@ -24,6 +24,7 @@ sys.path[0:0] = [str(ROOT)]
 from bench.figures import Figure, format_table, show_row  # noqa: E402
 from bench.machine import describe_machine  # noqa: E402
 from bench.measure_big import measure_big_file, measure_rewrites  # noqa: E402
+from bench.measure_buckets import measure_buckets  # noqa: E402
 from bench.measure_commit import measure_commit, measure_rounds  # noqa: E402
 from bench.measure_containers import measure_containers  # noqa: E402
 from bench.measure_init import measure_init  # noqa: E402
@@ -56,6 +57,7 @@ MEASURES: dict[str, Callable[[Workplace], Iterator[Figure]]] = {
     "requests": measure_requests,
     "init": measure_init,
     "services": measure_services,
+    "buckets": measure_buckets,
 }
 SPACE = {False: 8 << 30, True: 1 << 30}
 

@@ -198,20 +198,22 @@ class Staged:
     def remove(self) -> None:
         """The bytes are in the bucket, or nobody's."""
         self.close()
+        stem = os.fspath(self.stem)  # Path objects cost more than the two calls.
         for suffix in (DATA, JOURNAL):
             with suppress(OSError):
-                self.stem.with_suffix(suffix).unlink()
+                os.unlink(stem + suffix)  # noqa: PTH108
 
 
 def create_staged(stem: Path, key: str, base: Facts | None) -> Staged:
     """A new one, over an object or over none. OutOfSpaceError."""
     about = About(key) if base is None else About(key, base.etag, base.size, base.mtime_ns)
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    flags, place = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, os.fspath(stem)
     with keeping():
-        data = os.open(stem.with_suffix(DATA), flags, 0o600)
+        data = os.open(place + DATA, flags, 0o600)
         try:
-            os.ftruncate(data, about.size)
-            journal = os.open(stem.with_suffix(JOURNAL), flags | os.O_APPEND, 0o600)
+            if about.size:
+                os.ftruncate(data, about.size)
+            journal = os.open(place + JOURNAL, flags | os.O_APPEND, 0o600)
         except BaseException:
             os.close(data)
             raise

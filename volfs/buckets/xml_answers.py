@@ -15,6 +15,9 @@ from volfs.buckets.answers import FailureKind, RequestFailure
 
 DETAIL_MAX = 300
 _SECRET = re.compile(r"(AWSAccessKeyId|StringToSign|SignatureProvided|CanonicalRequest)", re.I)
+_NAMESPACE = re.compile(rb"^(\s*(?:<\?[^>]*\?>)?\s*<\w+) xmlns=(?:\"[^\"]*\"|'[^']*')")
+"""The default namespace of a root element."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Said(NamedTuple):
@@ -34,11 +37,13 @@ class Said(NamedTuple):
 
 def parse(body: bytes) -> Element:
     """The root element, without namespaces. ``RequestFailure`` if the body is no XML."""
+    body = _NAMESPACE.sub(rb"\1", body, count=1)
     try:
         root = ElementTree.fromstring(body)
     except ElementTree.ParseError as error:
         raise RequestFailure(FailureKind.SHORT, f"the answer is no XML: {error}") from None
-    for element in root.iter():
+    # A page of a listing has 7,000 elements. They are only visited if any has a namespace.
+    for element in root.iter() if b"xmlns" in body else ():
         if element.tag.startswith("{"):
             element.tag = element.tag.partition("}")[2]
     return root
@@ -89,5 +94,5 @@ def parse_http_time(text: str | None) -> int:
 def _to_ns(moment: datetime) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    seconds = int(moment.replace(microsecond=0).timestamp())
-    return seconds * 10**9 + moment.microsecond * 1000
+    since = moment - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 10**9 + since.microseconds * 1000
