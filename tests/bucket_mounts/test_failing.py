@@ -6,9 +6,11 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.bucket_mounts.mounted import BucketMounts
@@ -16,6 +18,8 @@ from tests.harness.calls import fails
 from tests.harness.disks import fill, memory_disk
 from tests.harness.fault_proxy import Fault, FaultProxy, proxied
 from tests.harness.mounted import Mounted, wait_until
+from volfs.bucketfs.staged import create_staged
+from volfs.bucketfs.staging import StagingFacts
 from volfs.daemon.buckets import leftovers
 from volfs.errors import MountError
 
@@ -159,3 +163,52 @@ def test_a_full_disk_is_heard(mounts: BucketMounts, tmp_path: Path) -> None:
             file.write(b"fits again")
         assert mounts.bucket.get("f")[1][-10:] == b"fits again"
         mounted.unmount()
+
+
+def test_export_stays_in_its_directory(mounts: BucketMounts, tmp_path: Path) -> None:
+    """Neither a key nor a link in the directory leads out of it; one bad file costs no other."""
+    mounts.mounts.create("unused")
+    place = mounts.state / "buckets/planted"
+    place.mkdir(parents=True)
+    facts = StagingFacts(mounts.plan().address)
+    (place / "bucket.json").write_bytes(msgspec.json.encode(facts))
+    (place / "lock").touch()
+    absolute = tmp_path / "absolute"
+    keys = (f"{absolute}", "../above", "d/../../above", "link/f", "d/file", "f", "gone")
+    for number, key in enumerate(keys):
+        staged = create_staged(place / str(number), key, None)
+        staged.write(0, key.encode())
+        staged.close()
+    (place / "6.data").unlink()
+    out, outside = tmp_path / "out", tmp_path / "outside"
+    out.mkdir()
+    outside.mkdir()
+    (out / "link").symlink_to(outside)
+    (out / "f").write_text("former")
+    said = mounts.volfs("overlays", "export", "planted", out, "--force", check=False)
+    assert (out / "d/file").read_text() == "d/file"
+    assert (out / "f").read_text() == "f"  # a file that was there is replaced
+    assert not absolute.exists()
+    assert not (tmp_path / "above").exists()
+    assert os.listdir(outside) == []
+    assert all(text in said for text in ("../above", "d/../../above", "link", "6.data")), said
+    shutil.rmtree(place)
+
+
+def test_an_export_to_a_full_disk_ends(mounts: BucketMounts, tmp_path: Path) -> None:
+    """It says so, and no part of a file stays."""
+    mounts.mounts.create("unused")
+    mounted = mounts.mount()
+    descriptor = os.open(mounted.path / "big", os.O_WRONLY | os.O_CREAT)
+    os.write(descriptor, BIG)
+    name = leftovers.list_left()[0].name
+    mounted.kill()
+    with fails(errno.ENOTCONN):
+        os.close(descriptor)
+    with memory_disk(tmp_path, 4 << 20) as disk:
+        said = mounts.volfs("overlays", "export", name, disk / "out", check=False)
+        assert "No space left" in said
+        assert os.listdir(disk / "out") == []
+    mounts.volfs("overlays", "export", name, tmp_path / "out")
+    assert (tmp_path / "out/big").read_bytes() == BIG
+    mounts.volfs("overlays", "discard", name)

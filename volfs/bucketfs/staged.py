@@ -79,6 +79,11 @@ class Staged:
     def base(self) -> Facts | None:
         return self.about.base
 
+    @property
+    def mtime_ns(self) -> int:
+        """When its bytes were written last."""
+        return os.fstat(self._data).st_mtime_ns
+
     # --- changing --------------------------------------------------------
 
     def touch(self) -> None:
@@ -227,21 +232,33 @@ def create_staged(stem: Path, key: str, base: Facts | None) -> Staged:
 
 
 def load_staged(stem: Path) -> Staged:
-    """What a daemon left. DamagedObjectError where the journal does not say of what it is."""
-    records = list(_iter_records(stem.with_suffix(JOURNAL).read_bytes()))
+    """What a daemon left. DamagedObjectError where the journal does not say of what it is, or
+    where one of the two files cannot be read."""
     try:
+        records = list(_iter_records(stem.with_suffix(JOURNAL).read_bytes()))
         abouts = [msgspec.json.decode(more, type=About) for *_, more in records if more]
         about, first = abouts[-1], abouts[0]
+        data, journal = _open_both(stem)
+    except OSError as error:
+        raise DamagedObjectError(f"{error.filename}: {error.strerror}") from error
     except (ValueError, IndexError) as error:
         raise DamagedObjectError(f"{stem.name}: its journal does not say what it is") from error
-    data = os.open(stem.with_suffix(DATA), os.O_RDWR | os.O_CLOEXEC)
-    journal = os.open(stem.with_suffix(JOURNAL), os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
     staged = Staged(data, journal, stem, about)
     staged._kept = first.size
     staged.size = os.fstat(data).st_size
     for kind, offset, length, _ in records:
         staged._replay(kind, offset, length)
     return staged
+
+
+def _open_both(stem: Path) -> tuple[int, int]:
+    data = os.open(stem.with_suffix(DATA), os.O_RDWR | os.O_CLOEXEC)
+    try:
+        journal = stem.with_suffix(JOURNAL)
+        return data, os.open(journal, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+    except BaseException:
+        os.close(data)
+        raise
 
 
 def _iter_records(journal: bytes) -> Iterator[tuple[int, int, int, bytes]]:

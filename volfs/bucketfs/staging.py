@@ -118,9 +118,18 @@ class Staging:
 
 def iter_stems(path: Path) -> Iterator[Path]:
     """The staged files of a directory, oldest first."""
-    journals = list(path.glob(f"*{JOURNAL}"))
-    for journal in sorted(journals, key=lambda place: (place.stat().st_mtime_ns, place.name)):
+    for _, journal in list_journals(path):
         yield journal.with_suffix("")
+
+
+def list_journals(path: Path) -> list[tuple[int, Path]]:
+    """The journals of a directory with their times, oldest first. A living mount may remove some
+    meanwhile."""
+    found = list[tuple[int, Path]]()
+    for journal in path.glob(f"*{JOURNAL}"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append((journal.stat().st_mtime_ns, journal))
+    return sorted(found)
 
 
 def remove_staging(path: Path) -> None:

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from volfs.bucketfs.staged import JOURNAL, Staged, load_staged
-from volfs.bucketfs.staging import BUCKETS, FACTS, LOCK, StagingFacts, iter_stems, remove_staging
+from volfs.bucketfs.staged import Staged, load_staged
+from volfs.bucketfs.staging import (
+    BUCKETS,
+    FACTS,
+    LOCK,
+    StagingFacts,
+    iter_stems,
+    list_journals,
+    remove_staging,
+)
 from volfs.bucketfs.uploads import ReadObject, make_source, upload
 from volfs.buckets.access import Bucket
 from volfs.buckets.objects import Data
@@ -32,10 +39,13 @@ from volfs.errors import (
     OverriddenError,
     VolfsError,
 )
-from volfs.model.text import describe_error
+from volfs.model.entry import Entry, FileKind
+from volfs.model.names import parse_path
+from volfs.model.text import describe_error, show
+from volfs.store.clock import now_ns
 from volfs.store.location import state_directory
 from volfs.system.locks import holding, is_locked
-from volfs.volume.local_tree import open_output
+from volfs.volume.local_tree import LocalTree, is_end, open_output
 
 log = logging.getLogger(__name__)
 
@@ -92,23 +102,19 @@ def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> 
     On an error the files that are not uploaded yet stay. OverriddenError if ``replaces`` is False
     and others have written one of the objects.
     """
-    with _taken(name) as left:
-        bucket = open_planned(_make_plan(left, secret))
+    with _taken(name) as left, _opened(left, secret) as bucket:
+        if not replaces:
+            _check_unchanged(left, bucket)
         files = size = 0
-        try:
-            if not replaces:
-                _check_unchanged(left, bucket)
-            for staged in _iter_staged(left.path):
-                key = staged.about.key
-                try:
-                    upload(bucket, key, make_source(staged, _reader(bucket, staged)), True)
-                except BaseException:
-                    staged.close()
-                    raise
-                files, size = files + 1, size + staged.size
-                staged.remove()
-        finally:
-            bucket.close()
+        for staged in _iter_staged(left.path):
+            key = staged.about.key
+            try:
+                upload(bucket, key, make_source(staged, _reader(bucket, staged)), True)
+            except BaseException:
+                staged.close()
+                raise
+            files, size = files + 1, size + staged.size
+            staged.remove()
         remove_staging(left.path)
         return files, size
 
@@ -128,22 +134,21 @@ def export_left(
     A file that lies over an object needs that object. Without it there is only a problem to
     report.
     """
-    with _taken(name) as left:
+    with _taken(name) as left, _opened(left, secret) as bucket, ExitStack() as stack:
         tree = open_output(os.path.abspath(os.fsencode(output)), force=force)
-        tree.close()
-        bucket = open_planned(_make_plan(left, secret))
+        stack.callback(tree.close)
         files, size, problems = 0, 0, list[str]()
-        try:
-            for staged in _iter_staged(left.path):
-                try:
-                    _write_out(Path(output) / staged.about.key, staged, _reader(bucket, staged))
-                    files, size = files + 1, size + staged.size
-                except VolfsError as error:
-                    problems.append(f"{staged.about.key}: {describe_error(error)}")
-                finally:
-                    staged.close()
-        finally:
-            bucket.close()
+        for staged in _iter_staged(left.path, problems):
+            try:
+                _write_out(tree, staged, _reader(bucket, staged))
+                files, size = files + 1, size + staged.size
+            except VolfsError as error:
+                if isinstance(error, LocalFileError) and is_end(error):
+                    raise
+                problems.append(f"{show(staged.about.key)}: {describe_error(error)}")
+            finally:
+                staged.close()
+        tree.sync()
         return files, size, problems
 
 
@@ -152,15 +157,16 @@ def export_left(
 
 def _describe(path: Path, *, is_held: bool = False) -> BucketLeft:
     files, size, problem = 0, 0, ""
+    alive = not is_held and is_locked(path / LOCK)
     for stem in iter_stems(path):
         try:
             staged = load_staged(stem)
-        except (OSError, DamagedObjectError) as error:
-            files, problem = files + 1, str(error)
+        except DamagedObjectError as error:
+            if not alive:  # a living mount may have removed it just now
+                files, problem = files + 1, str(error)
             continue
         files, size = files + staged.is_dirty, size + staged.size * staged.is_dirty
         staged.close()
-    alive = not is_held and is_locked(path / LOCK)
     return BucketLeft(
         path.name, path, _load_facts(path), alive, files, size, _find_age(path), problem
     )
@@ -174,8 +180,8 @@ def _load_facts(path: Path) -> StagingFacts:
 
 
 def _find_age(path: Path) -> float:
-    times = [place.stat().st_mtime for place in path.glob(f"*{JOURNAL}")]
-    return max(0.0, time.time() - max(times, default=time.time()))
+    newest = max((when for when, _ in list_journals(path)), default=now_ns())
+    return max(0.0, (now_ns() - newest) / 1e9)
 
 
 @contextmanager
@@ -208,10 +214,28 @@ def _make_plan(left: BucketLeft, secret: dict[str, str] | None) -> BucketPlan:
     )
 
 
-def _iter_staged(path: Path) -> Iterator[Staged]:
-    """Yield the files that are not uploaded. The caller closes or removes each."""
+@contextmanager
+def _opened(left: BucketLeft, secret: dict[str, str] | None) -> Iterator[Bucket]:
+    bucket = open_planned(_make_plan(left, secret))
+    try:
+        yield bucket
+    finally:
+        bucket.close()
+
+
+def _iter_staged(path: Path, problems: list[str] | None = None) -> Iterator[Staged]:
+    """Yield the files that are not uploaded. The caller closes or removes each.
+
+    What cannot be read is added to ``problems``. Without them it is a DamagedObjectError.
+    """
     for stem in list(iter_stems(path)):
-        staged = load_staged(stem)
+        try:
+            staged = load_staged(stem)
+        except DamagedObjectError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+            continue
         if staged.is_dirty:
             yield staged
         else:
@@ -230,26 +254,26 @@ def _reader(bucket: Bucket, staged: Staged) -> ReadObject | None:
 
 
 def _check_unchanged(left: BucketLeft, bucket: Bucket) -> None:
-    for stem in iter_stems(left.path):
-        staged = load_staged(stem)
+    for staged in _iter_staged(left.path):
         staged.close()
         try:
             etag: str | None = bucket.head(staged.about.key).etag
         except ObjectNotFoundError:
             etag = None
-        if staged.is_dirty and etag != (staged.base and staged.base.etag):
+        if etag != (staged.base and staged.base.etag):
             raise OverriddenError(f"{staged.about.key}: others have written it since")
 
 
-def _write_out(target: Path, staged: Staged, read_object: ReadObject | None) -> None:
+def _write_out(tree: LocalTree, staged: Staged, read_object: ReadObject | None) -> None:
+    """Write one file below the output directory, whole or not at all. LocalFileError;
+    InvalidPathError for a key that would lead elsewhere."""
+    path = parse_path(staged.about.key)
+    for depth in range(1, len(path)):
+        tree.make_directory(path[:depth])
     source = make_source(staged, read_object)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("xb") as file:
-            for start in range(0, source.size, _BLOCK):
-                file.write(source.read(start, min(start + _BLOCK, source.size)))
-    except OSError as error:
-        raise LocalFileError(f"{target}: {error.strerror}") from error
-    except VolfsError:
-        target.unlink()
-        raise
+    parts = (
+        (start, source.read(start, min(start + _BLOCK, source.size)))
+        for start in range(0, source.size, _BLOCK)
+    )
+    entry = Entry(b"", FileKind.FILE, 0o644, os.geteuid(), os.getegid(), mtime_ns=staged.mtime_ns)
+    tree.write_file(path, entry, source.size, parts)
