@@ -46,6 +46,8 @@ class _CredentialHandler(BaseHTTPRequestHandler):
         service.asked.append((self.command, self.path, headers, body))
         status, text = service.answers.get(path, (404, ""))
         self.send_response(status)
+        kind = "application/json" if text.startswith("{") else "text/xml"
+        self.send_header("content-type", kind)
         self.send_header("content-length", str(len(text.encode())))
         self.end_headers()
         self.wfile.write(text.encode())

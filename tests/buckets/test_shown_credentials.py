@@ -56,6 +56,7 @@ def test_what_google_is_shown(tmp_path: Path, service: CredentialService) -> Non
     token = {"access_token": "of-the-machine", "expires_in": 3600}
     path = "/computeMetadata/v1/instance/service-accounts/default/token"
     service.answers[path] = (200, json.dumps(token))
+    service.answers[path.removesuffix("token")] = (200, json.dumps({"email": "default"}))
     assert shown(nobody) == "Bearer of-the-machine"
     assert service.asked[-1][2]["metadata-flavor"] == "Google"
     assert shown(nobody, {}) == ""

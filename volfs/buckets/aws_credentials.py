@@ -1,35 +1,52 @@
 """The keys that sign requests to S3: those of a secret, or the first that AWS's tools would find.
 
-The order is: the secret; the role of a web identity, if one is asked for; the environment; a
-profile; the roles of the container and of the machine. A profile that was named comes before the
-environment.
+botocore finds them. This module says where it may look, and translates what it says.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
-from volfs.buckets.credentials import Keys, Renewed
-from volfs.buckets.metadata import QUICK, ask, ask_json
-from volfs.buckets.options import BucketOptions
-from volfs.buckets.profiles import (
-    Settings,
-    load_profile,
-    read_keys,
-    run_credential_process,
+from botocore import exceptions as trouble
+
+from volfs.buckets.aws_session import (
+    AwsSession,
+    list_secret_sources,
+    list_sources,
+    make_web_identity,
 )
-from volfs.buckets.xml_answers import get_text, parse, parse_error
-from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError
+from volfs.buckets.credentials import Keys, Renewed
+from volfs.buckets.hushing import hushed
+from volfs.buckets.options import BucketOptions
+from volfs.errors import (
+    InvalidError,
+    StoreDeniedError,
+    StoreUnavailableError,
+    VolfsError,
+)
 
 GetKeys = Callable[[bool], Keys]
-SESSION = "volfs"
-INSTANCE = "http://169.254.169.254"
-CONTAINER = "http://169.254.170.2"
-TOKEN_SECONDS = 21600
-_LOOPBACK = ("localhost", "127.0.0.1", "::1", "169.254.170.2", "169.254.170.23", "fd00:ec2::23")
+_TOKEN_FILE = "AWS_WEB_IDENTITY_TOKEN_FILE"
+_SIGN_ON = (
+    trouble.SSOError,
+    trouble.SSOTokenLoadError,
+    trouble.TokenRetrievalError,
+    trouble.UnauthorizedSSOTokenError,
+)
+_SETTINGS = (
+    trouble.InvalidConfigError,
+    trouble.InfiniteLoopConfigError,
+    trouble.PartialCredentialsError,
+    trouble.UnknownCredentialError,
+    trouble.InvalidIMDSEndpointError,
+    trouble.MissingDependencyException,
+)
+_UNREACHED = (trouble.ConnectionError, trouble.HTTPClientError)
+_UNREADABLE = (LookupError, ValueError, TypeError, AttributeError, RuntimeError)
 
 
 def find_keys(options: BucketOptions, region: str) -> GetKeys | None:
@@ -38,189 +55,135 @@ def find_keys(options: BucketOptions, region: str) -> GetKeys | None:
     InvalidError if something names credentials and has none: half a pair, or a profile without
     keys.
     """
-    if options.role_arn:
-        return _assume(options.secret or options.environ, options, options.role_arn, region)
-    if options.secret is not None:
-        return _find_in(options.secret, "the secret", options, region)
-    if options.profile is None:
-        found = _find_in(options.environ, "the environment", options, region)
-        if found is not None:
-            return found
-    settings = load_profile(options.environ, options.profile)
-    if settings is not None:
-        found = _find_in_profile(settings, options, region)
-        if found is not None:
-            return found
-    if options.profile is not None:
-        raise InvalidError(f"profile {options.profile}: it has no keys, and no credential_process")
-    return _find_on_machine(options.environ)
+    found = _load(options, region)
+    if found is None:
+        if options.profile is not None:
+            raise InvalidError(f"profile {options.profile}: it has no keys, and no source of keys")
+        return None
+    waiting = [found]
+
+    def ask() -> Keys:
+        credentials = waiting.pop() if waiting else _load(options, region)
+        if credentials is None:
+            raise StoreDeniedError("credentials: they are no longer where they were found")
+        return _freeze(credentials, options)
+
+    return Renewed(ask)
 
 
 def find_profile_setting(options: BucketOptions, name: str) -> str | None:
     """A setting of the profile that the credentials come from. None with a secret."""
     if options.secret is not None:
         return None
-    return (load_profile(options.environ, options.profile) or {}).get(name)
+    with translated(options):
+        session = AwsSession(options, "auto")
+        if name == "endpoint_url":
+            return session.find_service_in_profile("s3")
+        found: str | None = session.get_scoped_config().get(name)
+        return found
 
 
-def _find_in(
-    values: Mapping[str, str], where: str, options: BucketOptions, region: str
-) -> GetKeys | None:
-    access, secret = values.get("AWS_ACCESS_KEY_ID"), values.get("AWS_SECRET_ACCESS_KEY")
-    if access and secret:
-        return _always(Keys(access, secret, values.get("AWS_SESSION_TOKEN") or ""))
-    if access or secret:
+def _load(options: BucketOptions, region: str) -> Any:
+    """Credentials of botocore's, of the first source that has any. They are looked for anew each
+    time, so that a file or a program can have new ones."""
+    with translated(options):
+        for source in _list(options, region):
+            found = source.load()
+            if found is not None:
+                return found
+    return None
+
+
+def _list(options: BucketOptions, region: str) -> list[Any]:
+    session = AwsSession(options, region)
+    if options.role_arn:
+        return [_make_role(session, options, options.role_arn)]
+    if options.secret is not None:
+        _check_pair(options.secret, "the secret")
+        return list_secret_sources(session, options.secret)
+    if options.profile is None:
+        _check_pair(options.environ, "the environment")
+    return list_sources(session)
+
+
+def _check_pair(values: Mapping[str, str], where: str) -> None:
+    if bool(values.get("AWS_ACCESS_KEY_ID")) != bool(values.get("AWS_SECRET_ACCESS_KEY")):
         raise InvalidError(
             f"{where} has only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; give both"
         )
-    role = values.get("AWS_ROLE_ARN")
-    if role and values.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
-        return _assume(values, options, role, region)
-    return None
 
 
-def _find_in_profile(settings: Settings, options: BucketOptions, region: str) -> GetKeys | None:
-    access, secret = settings.get("aws_access_key_id"), settings.get("aws_secret_access_key")
-    if access and secret:
-        return _always(Keys(access, secret, settings.get("aws_session_token", "")))
-    command = settings.get("credential_process")
-    if command:
-        return Renewed(lambda: run_credential_process(command))
-    role, path = settings.get("role_arn"), settings.get("web_identity_token_file")
-    if role and path:
-        session = settings.get("role_session_name", SESSION)
-        return _assume_by_file(Path(path), role, session, find_sts(options, region))
-    for name in ("sso_session", "sso_start_url", "source_profile", "credential_source"):
-        if name in settings:
-            raise InvalidError(
-                f"the profile has {name}, which volfs does not know; let a credential_process "
-                "give the keys: 'aws configure export-credentials --format process'"
-            )
-    return None
-
-
-# --- web identity -------------------------------------------------------------
-
-
-def _assume(values: Mapping[str, str], options: BucketOptions, role: str, region: str) -> GetKeys:
-    session = values.get("AWS_ROLE_SESSION_NAME") or SESSION
-    path = values.get("AWS_WEB_IDENTITY_TOKEN_FILE") or options.environ.get(
-        "AWS_WEB_IDENTITY_TOKEN_FILE"
-    )
-    sts = find_sts(options, region)
+def _make_role(session: AwsSession, options: BucketOptions, role: str) -> Any:
+    values = options.environ if options.secret is None else options.secret
+    name = values.get("AWS_ROLE_SESSION_NAME")
+    path = values.get(_TOKEN_FILE) or options.environ.get(_TOKEN_FILE)
     if path:
-        return _assume_by_file(Path(path), role, session, sts)
+        return make_web_identity(session, role, name, path)
     token = values.get("MODAL_IDENTITY_TOKEN") or options.environ.get("MODAL_IDENTITY_TOKEN")
     if not token:
         raise InvalidError(
             f"role {role}: there is no token to take it with; set AWS_WEB_IDENTITY_TOKEN_FILE"
         )
-    return Renewed(lambda: assume_role(sts, role, session, token))
+    return make_web_identity(session, role, name, "MODAL_IDENTITY_TOKEN", token)
 
 
-def _assume_by_file(path: Path, role: str, session: str, sts: str) -> GetKeys:
-    def get() -> Keys:
+def _freeze(credentials: Any, options: BucketOptions) -> Keys:
+    """The keys as they are now."""
+    with translated(options):
+        frozen = credentials.get_frozen_credentials()
+        # AWS's own command line reads this attribute, too: botocore has no other name for it.
+        expiry: datetime | None = getattr(credentials, "_expiry_time", None)
+        expires = None if expiry is None else expiry.timestamp()
+        return Keys(frozen.access_key, frozen.secret_key, frozen.token or "", expires)
+
+
+# --- errors -------------------------------------------------------------------
+
+
+@contextmanager
+def translated(options: BucketOptions) -> Iterator[None]:
+    """Raise errors of botocore's as errors of volfs, without anything that a service or a program
+    has said."""
+    with hushed():
         try:
-            token = path.read_text("ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise StoreDeniedError(f"{path}: the token cannot be read: {error}") from None
-        return assume_role(sts, role, session, token)
-
-    return Renewed(get)
-
-
-def find_sts(options: BucketOptions, region: str) -> str:
-    found = options.find("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL")
-    if found:
-        return found.rstrip("/")
-    return (
-        "https://sts.amazonaws.com" if region == "auto" else f"https://sts.{region}.amazonaws.com"
-    )
+            yield
+        except VolfsError:
+            raise
+        except trouble.ProfileNotFound as error:
+            raise _say_missing(error, options) from None
+        except (trouble.BotoCoreError, trouble.ClientError, OSError, *_UNREADABLE) as error:
+            raise _to_error(error, options) from None
 
 
-def assume_role(sts: str, role: str, session: str, token: str) -> Keys:
-    """Keys for a role, for an hour. StoreDeniedError, StoreUnavailableError."""
-    form = {
-        "Action": "AssumeRoleWithWebIdentity",
-        "Version": "2011-06-15",
-        "RoleArn": role,
-        "RoleSessionName": session,
-        "WebIdentityToken": token,
-    }
-    kind = {"content-type": "application/x-www-form-urlencoded", "accept": "application/xml"}
-    reply = ask("POST", f"{sts}/", kind, urlencode(form).encode())
-    if reply.status != 200:
-        code = parse_error(reply.body).code or f"HTTP {reply.status}"
-        raise StoreDeniedError(f"role {role}: {urlsplit(sts).netloc} refused: {code}")
-    found = parse(reply.body).find(".//Credentials")
-    if found is None:
-        raise StoreDeniedError(f"role {role}: the answer has no credentials")
-    expires = datetime.fromisoformat(get_text(found, "Expiration")).timestamp()
-    return Keys(
-        get_text(found, "AccessKeyId"),
-        get_text(found, "SecretAccessKey"),
-        get_text(found, "SessionToken"),
-        expires,
-    )
+def _say_missing(error: trouble.ProfileNotFound, options: BucketOptions) -> InvalidError:
+    files = AwsSession(options, "auto")
+    config = files.get_config_variable("config_file")
+    shared = files.get_config_variable("credentials_file")
+    return InvalidError(f"profile {error.kwargs['profile']}: neither {config} nor {shared} has it")
 
 
-# --- what the machine has -----------------------------------------------------
-
-
-def _find_on_machine(environ: Mapping[str, str]) -> GetKeys | None:
-    relative = environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-    full = environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-    if relative or full:
-        return Renewed(lambda: _ask_container(environ, relative, full or ""))
-    if environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
-        return None
-    root = (environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or INSTANCE).rstrip("/")
-    keys = Renewed(lambda: ask_instance(root))
-    try:
-        keys()
-    except (StoreUnavailableError, StoreDeniedError):
-        return None
-    return keys
-
-
-def _ask_container(environ: Mapping[str, str], relative: str | None, full: str) -> Keys:
-    url = f"{CONTAINER}{relative}" if relative else full
-    parts = urlsplit(url)
-    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
-        raise InvalidError(
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI: keys go over https://, or stay on this machine"
+def _to_error(error: Exception, options: BucketOptions) -> VolfsError:
+    name = options.profile or options.environ.get("AWS_PROFILE") or "default"
+    if isinstance(error, (trouble.ConfigParseError, UnicodeDecodeError)):
+        path = getattr(error, "kwargs", {}).get("path", f"profile {name}")
+        return InvalidError(f"{path}: this is no file of sections and settings")
+    if isinstance(error, _SIGN_ON):
+        return StoreDeniedError(
+            f"profile {name}: nobody is signed on, or no longer; run "
+            f"'aws sso login --profile {name}'"
         )
-    path = environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-    try:
-        token = Path(path).read_text().strip() if path else None
-    except OSError as error:
-        raise StoreDeniedError(f"{path}: the token cannot be read: {error.strerror}") from None
-    token = token or environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
-    told = ask_json("GET", url, {"authorization": token} if token else {}, timeout=QUICK)
-    return _read(told, "the container's role")
+    if isinstance(error, _SETTINGS):
+        return InvalidError(f"profile {name}: {error}")
+    return _to_refusal(error)
 
 
-def ask_instance(root: str) -> Keys:
-    """The keys of a machine's role, by version 2 of the metadata service."""
-    path = f"{root}/latest/meta-data/iam/security-credentials/"
-    ttl = {"x-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
-    reply = ask("PUT", f"{root}/latest/api/token", ttl, timeout=QUICK)
-    if reply.status != 200:
-        raise StoreDeniedError("the machine's metadata: it gives no token")
-    token = {"x-aws-ec2-metadata-token": reply.text}
-    role = ask("GET", path, token, timeout=QUICK)
-    if role.status != 200:
-        raise StoreDeniedError("the machine's metadata: the machine has no role")
-    name = role.text.splitlines()[0] if role.text else ""
-    return _read(ask_json("GET", path + name, token, timeout=QUICK), "the machine's role")
-
-
-def _read(told: Mapping[str, object], what: str) -> Keys:
-    try:
-        return read_keys(told, "Token")
-    except (KeyError, ValueError, TypeError):
-        raise StoreDeniedError(f"{what}: the answer has no keys") from None
-
-
-def _always(keys: Keys) -> GetKeys:
-    return lambda fresh: keys
+def _to_refusal(error: Exception) -> VolfsError:
+    if isinstance(error, trouble.ClientError):
+        code = error.response.get("Error", {}).get("Code", "no reason")
+        return StoreDeniedError(f"credentials: {error.operation_name} was refused: {code}")
+    if isinstance(error, _UNREACHED):
+        host = urlsplit(str(error.kwargs.get("endpoint_url") or "")).netloc or "their service"
+        return StoreUnavailableError(f"credentials: no answer ({host})")
+    if isinstance(error, OSError):
+        return StoreDeniedError(f"{error.filename}: cannot be read: {error.strerror}")
+    return StoreDeniedError(f"credentials: the answer has no valid keys ({type(error).__name__})")

@@ -14,8 +14,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from volfs.buckets.credentials import Renewed, Token
-from volfs.buckets.google_credentials import read_token
-from volfs.buckets.metadata import QUICK, ask_json
+from volfs.buckets.metadata import QUICK, ask_json, read_token
 from volfs.buckets.options import BucketOptions
 from volfs.buckets.signing import NoSigner, Signer, TokenSigner
 from volfs.buckets.wire import WireRequest, encode_query

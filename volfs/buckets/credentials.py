@@ -11,7 +11,8 @@ from typing import Generic, Protocol, TypeVar
 from volfs.errors import VolfsError
 
 EARLY = 300.0
-"""Seconds before their end at which credentials are renewed."""
+"""Seconds before their end at which credentials are renewed, or half of their life if that is
+shorter."""
 AGAIN = 30.0
 """Seconds between two attempts to renew credentials that are still valid."""
 
@@ -53,6 +54,7 @@ class Renewed(Generic[C]):
         self._lock = threading.Lock()
         self._current: C | None = None
         self._failed = float("-inf")
+        self._asked = float("-inf")
 
     def __call__(self, fresh: bool = False) -> C:
         """The credentials that are valid now. With ``fresh``, the source is asked again."""
@@ -67,7 +69,9 @@ class Renewed(Generic[C]):
     def _renew(self, current: C | None) -> C:
         """Ask the source. If it fails, credentials that have not expired yet stay in use."""
         try:
+            asked = self._clock()
             self._current = self._source()
+            self._asked = asked
         except VolfsError:
             self._failed = self._clock()
             if current is None or current.expires is None or current.expires <= self._clock():
@@ -81,4 +85,5 @@ class Renewed(Generic[C]):
         now = self._clock()
         if now >= current.expires:
             return True
-        return now >= current.expires - EARLY and now - self._failed >= AGAIN
+        early = min(EARLY, (current.expires - self._asked) / 2)
+        return now >= current.expires - early and now - self._failed >= AGAIN

@@ -1,36 +1,36 @@
-"""Credentials for Google: a pair of HMAC keys, a service account, a user's login, or the
-machine."""
+"""Credentials for Google: a pair of HMAC keys, what google-auth can read from a file, or the
+machine's account."""
 
 from __future__ import annotations
 
-import base64
 import json
-import time
 from collections.abc import Callable, Mapping
+from datetime import UTC
 from pathlib import Path
-from typing import Any, cast
-from urllib.parse import urlencode
+from typing import Any
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from google.auth import aws, external_account_authorized_user, identity_pool, pluggable
+from google.auth.compute_engine import Credentials as MachineCredentials
+from google.auth.credentials import Credentials
+from google.auth.exceptions import GoogleAuthError
+from google.auth.impersonated_credentials import Credentials as ImpersonatedCredentials
+from google.oauth2.credentials import Credentials as UserCredentials
+from google.oauth2.service_account import Credentials as AccountCredentials
 
+from volfs.buckets.aws_credentials import find_keys
 from volfs.buckets.credentials import Keys, Renewed, Token
-from volfs.buckets.metadata import QUICK, ask_json
+from volfs.buckets.google_request import LimitedRequest
+from volfs.buckets.hushing import hushed
 from volfs.buckets.options import BucketOptions
-from volfs.buckets.signing import GOOGLE, KeySigner, NoSigner, Signer, TokenSigner
+from volfs.buckets.signing import GoogleKeySigner, NoSigner, Signer, TokenSigner
 from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError
 
-SCOPE = "https://www.googleapis.com/auth/devstorage.read_write"
+SCOPES = ["https://www.googleapis.com/auth/devstorage.read_write"]
 TOKEN_URI = "https://oauth2.googleapis.com/token"
-GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-LIFE = 3600
-METADATA_HOST = "metadata.google.internal"
-_TOKEN_PATH = "/computeMetadata/v1/instance/service-accounts/default/token"
 _LOGIN = Path(".config/gcloud/application_default_credentials.json")
-_FORM = {"content-type": "application/x-www-form-urlencoded"}
+_AWS = "urn:ietf:params:aws:token-type:aws4_request"
 
-GetToken = Callable[[bool], Token]
+Info = dict[str, Any]
 
 
 def find_google_signer(options: BucketOptions) -> Signer:
@@ -40,13 +40,13 @@ def find_google_signer(options: BucketOptions) -> Signer:
     values = options.environ if options.secret is None else options.secret
     keys = find_hmac_keys(values)
     if keys is not None:
-        return KeySigner(lambda fresh: keys, GOOGLE, "auto")
+        return GoogleKeySigner(keys)
     text = values.get("GOOGLE_APPLICATION_CREDENTIALS_JSON")
     if text:
-        return TokenSigner(read_account(text, "GOOGLE_APPLICATION_CREDENTIALS_JSON"))
+        return _sign_as(read_credentials(text, "GOOGLE_APPLICATION_CREDENTIALS_JSON", options))
     if options.secret is not None:
         return NoSigner()
-    return _find_around(options.environ)
+    return _find_around(options)
 
 
 def find_hmac_keys(values: Mapping[str, str]) -> Keys | None:
@@ -65,20 +65,20 @@ def find_hmac_keys(values: Mapping[str, str]) -> Keys | None:
     return None
 
 
-def _find_around(environ: Mapping[str, str]) -> Signer:
+def _find_around(options: BucketOptions) -> Signer:
     """The signer of a file that the environment names, of the user's login, or of the machine;
     else no signer."""
+    environ = options.environ
     named = environ.get("GOOGLE_APPLICATION_CREDENTIALS")
     path = Path(named) if named else Path(environ.get("HOME") or "/nonexistent") / _LOGIN
     try:
-        return TokenSigner(read_account(path.read_text("utf-8"), str(path)))
+        return _sign_as(read_credentials(path.read_text("utf-8"), str(path), options))
     except (OSError, UnicodeDecodeError):
         if named:
             raise InvalidError(
                 f"GOOGLE_APPLICATION_CREDENTIALS={named}: the file cannot be read"
             ) from None
-    host = environ.get("GCE_METADATA_HOST") or METADATA_HOST
-    token = Renewed(lambda: ask_machine(host))
+    token = Renewed(ask(MachineCredentials(scopes=SCOPES), options))  # type: ignore[no-untyped-call]
     try:
         token()
     except (StoreUnavailableError, StoreDeniedError):
@@ -86,62 +86,99 @@ def _find_around(environ: Mapping[str, str]) -> Signer:
     return TokenSigner(token)
 
 
-def read_account(text: str, where: str) -> GetToken:
-    """A function that returns tokens for the account in a file of Google's. InvalidError."""
-    try:
-        account: Any = json.loads(text)
-        kind = account["type"]
-        if kind == "service_account":
-            email, uri = account["client_email"], account.get("token_uri") or TOKEN_URI
-            key = _load_key(account["private_key"], where)
-            return Renewed(lambda: ask_for_account(email, key, uri))
-        if kind == "authorized_user":
-            form = {name: account[name] for name in ("client_id", "client_secret", "refresh_token")}
-            return Renewed(lambda: _ask_token(TOKEN_URI, form | {"grant_type": "refresh_token"}))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        # The cause is left out, because it may show a part of the text.
-        raise InvalidError(f"{where}: this is no JSON key of a service account") from None
-    raise InvalidError(f"{where}: type {kind!r} is not known; use a key of a service account")
+def _sign_as(source: Callable[[], Token]) -> Signer:
+    return TokenSigner(Renewed(source))
 
 
-def _load_key(pem: str, where: str) -> RSAPrivateKey:
-    try:
-        return cast(RSAPrivateKey, serialization.load_pem_private_key(pem.encode(), None))
-    except (ValueError, TypeError):
-        raise InvalidError(f"{where}: private_key is no key that can be read") from None
+def read_credentials(text: str, where: str, options: BucketOptions) -> Callable[[], Token]:
+    """A function that asks for a token as the file says. InvalidError."""
+    with hushed():
+        try:
+            info: Any = json.loads(text)
+            make = _MAKERS.get(info["type"])
+            found = None if make is None else make(info, options)
+        except (ValueError, LookupError, TypeError, AttributeError, GoogleAuthError):
+            # The cause is left out, because it may show a part of the text.
+            raise InvalidError(f"{where}: these are no credentials of Google's in JSON") from None
+    if found is None:
+        raise InvalidError(f"{where}: its type is not known; use one of {', '.join(_MAKERS)}")
+    return ask(found, options)
 
 
-def ask_for_account(email: str, key: RSAPrivateKey, uri: str) -> Token:
-    """A token for a service account. StoreDeniedError, StoreUnavailableError."""
-    now = int(time.time())
-    claims = {"iss": email, "scope": SCOPE, "aud": uri, "iat": now, "exp": now + LIFE}
-    body = b".".join(_encode(part) for part in ({"alg": "RS256", "typ": "JWT"}, claims))
-    signature = key.sign(body, padding.PKCS1v15(), hashes.SHA256())
-    assertion = body + b"." + _encode_bytes(signature)
-    return _ask_token(uri, {"grant_type": GRANT, "assertion": assertion.decode()})
+def ask(credentials: Credentials, options: BucketOptions) -> Callable[[], Token]:
+    """A function that asks for a token. StoreDeniedError, StoreUnavailableError."""
+    request = LimitedRequest(options.environ)
+
+    def get() -> Token:
+        with hushed():
+            try:
+                credentials.refresh(request)  # type: ignore[no-untyped-call]
+            except (GoogleAuthError, ValueError, LookupError, TypeError, OSError) as error:
+                # Its words may be those of the service, and have anything in them.
+                raise StoreDeniedError(
+                    f"credentials: Google gives no token ({type(error).__name__})"
+                ) from None
+        expiry = credentials.expiry
+        expires = None if expiry is None else expiry.replace(tzinfo=UTC).timestamp()
+        return Token(str(credentials.token), expires)
+
+    return get
 
 
-def _ask_token(uri: str, form: Mapping[str, str]) -> Token:
-    return read_token(ask_json("POST", uri, _FORM, urlencode(form).encode()))
+# --- kinds of credentials -----------------------------------------------------
 
 
-def ask_machine(host: str) -> Token:
-    """The token of this machine, if it is one of Google's."""
-    url = f"http://{host}{_TOKEN_PATH}"
-    return read_token(ask_json("GET", url, {"metadata-flavor": "Google"}, timeout=QUICK))
+def _make_account(info: Info, options: BucketOptions) -> Any:
+    info = {"token_uri": TOKEN_URI} | info
+    return AccountCredentials.from_service_account_info(info, scopes=SCOPES)  # type: ignore[no-untyped-call]
 
 
-def read_token(told: Mapping[str, Any]) -> Token:
-    """A token from an answer of OAuth. StoreDeniedError."""
-    try:
-        return Token(str(told["access_token"]), time.time() + float(told["expires_in"]))
-    except (KeyError, ValueError, TypeError):
-        raise StoreDeniedError("credentials: the answer has no access_token") from None
+def _make_user(info: Info, options: BucketOptions) -> Any:
+    return UserCredentials.from_authorized_user_info(info)  # type: ignore[no-untyped-call]
 
 
-def _encode(part: Mapping[str, object]) -> bytes:
-    return _encode_bytes(json.dumps(part, separators=(",", ":")).encode())
+def _make_external(info: Info, options: BucketOptions) -> Any:
+    """Credentials of an identity that another service vouches for."""
+    if info["subject_token_type"] == _AWS:
+        plain = {key: value for key, value in info.items() if key != "credential_source"}
+        supplier = _AwsSupplier(options)
+        return aws.Credentials.from_info(  # type: ignore[no-untyped-call]
+            plain, scopes=SCOPES, aws_security_credentials_supplier=supplier
+        )
+    kind = pluggable if "executable" in info["credential_source"] else identity_pool
+    return kind.Credentials.from_info(info, scopes=SCOPES)
 
 
-def _encode_bytes(data: bytes) -> bytes:
-    return base64.urlsafe_b64encode(data).rstrip(b"=")
+def _make_external_user(info: Info, options: BucketOptions) -> Any:
+    return external_account_authorized_user.Credentials.from_info(info, scopes=SCOPES)  # type: ignore[no-untyped-call]
+
+
+def _make_impersonated(info: Info, options: BucketOptions) -> Any:
+    return ImpersonatedCredentials.from_impersonated_service_account_info(info, scopes=SCOPES)  # type: ignore[no-untyped-call]
+
+
+_MAKERS: dict[str, Callable[[Info, BucketOptions], Any]] = {
+    "service_account": _make_account,
+    "authorized_user": _make_user,
+    "external_account": _make_external,
+    "external_account_authorized_user": _make_external_user,
+    "impersonated_service_account": _make_impersonated,
+}
+
+
+class _AwsSupplier(aws.AwsSecurityCredentialsSupplier):
+    """AWS's keys for google-auth, from where this bucket's options say."""
+
+    def __init__(self, options: BucketOptions) -> None:
+        self._options = options
+        self._region = options.find("AWS_REGION", "AWS_DEFAULT_REGION") or "us-east-1"
+
+    def get_aws_security_credentials(self, context: Any, request: Any) -> Any:
+        get = find_keys(self._options, self._region)
+        if get is None:
+            raise StoreDeniedError("credentials: Google asks for keys of AWS's, and there are none")
+        keys = get(False)
+        return aws.AwsSecurityCredentials(keys.access_key, keys.secret_key, keys.token or None)
+
+    def get_aws_region(self, context: Any, request: Any) -> str:
+        return self._region

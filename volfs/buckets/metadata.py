@@ -1,13 +1,15 @@
-"""Short requests to services that give credentials: a machine's metadata, STS, OAuth."""
+"""Short requests to the services that give tokens for Azure: the machine's metadata, OAuth."""
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 from volfs.buckets.answers import RequestFailure
+from volfs.buckets.credentials import Token
 from volfs.buckets.wire import Reply, Wire, WireRequest
 from volfs.errors import StoreDeniedError, StoreUnavailableError
 
@@ -58,3 +60,11 @@ def ask_json(
     if not isinstance(found, dict):
         raise StoreDeniedError(f"credentials: the answer of {host} is no JSON object")
     return found
+
+
+def read_token(told: Mapping[str, Any]) -> Token:
+    """A token from an answer of OAuth. StoreDeniedError."""
+    try:
+        return Token(str(told["access_token"]), time.time() + float(told["expires_in"]))
+    except (KeyError, ValueError, TypeError):
+        raise StoreDeniedError("credentials: the answer has no access_token") from None

@@ -1,4 +1,8 @@
-"""Signatures: version 4 of AWS, which Google uses with other names, and bearer tokens."""
+"""Signers of requests: Google's pairs of keys, bearer tokens, and none.
+
+Google's signatures are version 4 of AWS's, with names of Google's in all places. botocore has
+AWS's names only.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +11,14 @@ import hmac
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from volfs.buckets.credentials import Keys, Token
 from volfs.buckets.wire import WireRequest, encode_query
 
-
-class Words(NamedTuple):
-    """The names that one family of services uses in signatures and headers."""
-
-    algorithm: str
-    prefix: str
-    """The beginning of the family's header names."""
-    secret: str
-    service: str
-    end: str
-
-
-AWS = Words("AWS4-HMAC-SHA256", "x-amz-", "AWS4", "s3", "aws4_request")
-GOOGLE = Words("GOOG4-HMAC-SHA256", "x-goog-", "GOOG4", "storage", "goog4_request")
-
+ALGORITHM = "GOOG4-HMAC-SHA256"
+REGION = "auto"
+SCOPE = ("storage", "goog4_request")
 NOTHING = hashlib.sha256(b"").hexdigest()
 
 
@@ -46,65 +38,58 @@ class Signer(Protocol):
         """The URL of an object in a form that the service itself can read, for a copy."""
 
 
-class KeySigner:
-    """Signs requests with a pair of keys, by version 4."""
+class RenewableSigner:
+    """Signs with credentials that a function gives, and that may be renewed."""
 
-    def __init__(self, get_keys: Callable[[bool], Keys], words: Words, region: str) -> None:
-        self._get_keys = get_keys
-        self._words = words
-        self.region = region
+    def __init__(self, get: Callable[[bool], object]) -> None:
+        self._get = get
 
     @property
     def signs(self) -> bool:
         return True
 
     def renew(self) -> bool:
-        old = self._get_keys(False)
-        return self._get_keys(True) != old
+        old = self._get(False)
+        return self._get(True) != old
 
     def vouch(self, url: str) -> str:
         return url
 
+
+class GoogleKeySigner(RenewableSigner):
+    """Signs requests with a pair of HMAC keys of Google's."""
+
+    def __init__(self, keys: Keys) -> None:
+        super().__init__(lambda fresh: keys)
+        self._keys = keys
+
     def sign(self, request: WireRequest, host: str) -> WireRequest:
-        keys, words = self._get_keys(False), self._words
         date = _write_date(int(time.time()))
         payload = hashlib.sha256(request.body).hexdigest() if len(request.body) else NOTHING
         headers = request.headers | {
             "host": host,
-            f"{words.prefix}date": date,
-            f"{words.prefix}content-sha256": payload,
+            "x-goog-date": date,
+            "x-goog-content-sha256": payload,
         }
-        if keys.token:
-            headers[f"{words.prefix}security-token"] = keys.token
         names, canonical = _canonical(request, headers, payload)
-        scope = f"{date[:8]}/{self.region}/{words.service}/{words.end}"
+        scope = "/".join((date[:8], REGION, *SCOPE))
         digest = hashlib.sha256(canonical.encode()).hexdigest()
-        text = f"{words.algorithm}\n{date}\n{scope}\n{digest}"
-        key = _signing_key(words, keys.secret_key, date[:8], self.region)
+        text = f"{ALGORITHM}\n{date}\n{scope}\n{digest}"
+        key = _signing_key(self._keys.secret_key, date[:8])
         signature = hmac.new(key, text.encode(), "sha256").hexdigest()
         headers["authorization"] = (
-            f"{words.algorithm} Credential={keys.access_key}/{scope}, "
+            f"{ALGORITHM} Credential={self._keys.access_key}/{scope}, "
             f"SignedHeaders={names}, Signature={signature}"
         )
         return request._replace(headers=headers)
 
 
-class TokenSigner:
+class TokenSigner(RenewableSigner):
     """Adds a token that a service has issued."""
 
     def __init__(self, get_token: Callable[[bool], Token]) -> None:
+        super().__init__(get_token)
         self._get_token = get_token
-
-    @property
-    def signs(self) -> bool:
-        return True
-
-    def renew(self) -> bool:
-        old = self._get_token(False)
-        return self._get_token(True) != old
-
-    def vouch(self, url: str) -> str:
-        return url
 
     def sign(self, request: WireRequest, host: str) -> WireRequest:
         token = self._get_token(False).token
@@ -143,8 +128,8 @@ def _write_date(seconds: int) -> str:
 
 
 @lru_cache(maxsize=16)
-def _signing_key(words: Words, secret: str, day: str, region: str) -> bytes:
-    key = f"{words.secret}{secret}".encode()
-    for part in (day, region, words.service, words.end):
+def _signing_key(secret: str, day: str) -> bytes:
+    key = f"GOOG4{secret}".encode()
+    for part in (day, REGION, *SCOPE):
         key = hmac.new(key, part.encode(), "sha256").digest()
     return key
