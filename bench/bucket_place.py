@@ -81,8 +81,9 @@ class BucketPlace:
             assert sum(pool.map(read, range(0, size, PART))) == size
 
     def list_raw(self, folder: str) -> int:
-        """How many objects a folder has."""
-        return len(obstore.list_with_delimiter(self.store, f"{folder}/")["objects"])
+        """How many objects a folder has, without its marker."""
+        found = obstore.list_with_delimiter(self.store, f"{folder}/")["objects"]
+        return sum(info["path"] != folder for info in found)
 
     # --- mounts ----------------------------------------------------------
 

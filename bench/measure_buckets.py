@@ -60,7 +60,7 @@ def _measure_reads(place: Workplace, bucket: BucketPlace) -> Iterator[Figure]:
             _read_by(who, bucket, found)
         with place.mounted(volume) as mount:
             read_rate(mount.path / "object")
-            _drop()
+            _drop_of(mount.path / "object")
             found.setdefault("volume", []).append(read_rate(mount.path / "object"))
     yield from _report_reads(found)
 
@@ -72,7 +72,7 @@ def _upload(bucket: BucketPlace, path: Path) -> None:
 
 
 def _read_by(who: str, bucket: BucketPlace, found: Samples) -> None:
-    """Cold; of volfs also from its cache, after the kernel has dropped its pages."""
+    """Cold; of volfs also from its cache, after the kernel has dropped the file's pages."""
     with bucket.mounted(who) as path:
         _drop()
         found.setdefault(who, []).append(read_rate(path / "object"))
@@ -87,7 +87,7 @@ def _drop() -> None:
 
 
 def _drop_of(path: Path) -> None:
-    """Let the kernel forget the pages of one file, and not those of the disk cache below it."""
+    """Let the kernel forget a file's pages, and not those of the disk cache or the packs."""
     with path.open("rb") as file:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
