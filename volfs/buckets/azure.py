@@ -18,6 +18,8 @@ from volfs.buckets.http_door import HttpDoor
 from volfs.buckets.objects import AbandonedUpload, Condition, Data, ObjectHead, ObjectInfo, Page
 from volfs.buckets.wire import Reply, encode_path
 from volfs.buckets.xml_answers import get_text, iter_texts, parse, parse_http_time
+from volfs.errors import InvalidOperationError
+from volfs.model.text import show
 
 MARK = "x-ms-meta-volfsmark"
 """The part after ``meta-`` must be a name as programming languages have them."""
@@ -28,6 +30,21 @@ _CONTAINER = {"restype": "container"}
 
 class AzureDoor(HttpDoor):
     """The door to one container."""
+
+    def _send(
+        self,
+        method: str,
+        key: str,
+        timeout: float,
+        query: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+        body: Data = b"",
+    ) -> Reply:
+        """Refuse a backslash, because Azure takes it for a slash: the request would be about
+        another blob. InvalidOperationError."""
+        if "\\" in key:
+            raise InvalidOperationError(f"{show(key)}: Azure takes a backslash for a slash")
+        return super()._send(method, key, timeout, query, headers, body)
 
     def create_bucket(self, timeout: float) -> None:
         """Make the container. Only tests use this."""
