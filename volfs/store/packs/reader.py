@@ -270,9 +270,10 @@ class ObjectReader:
         if front is None:
             return None
         view = memoryview(front)
-        if view[:RECORD_HEADER_SIZE] != encode_record_header(entry.header(oid)):
-            # Only the id can prove the object now, and that takes the whole object.
-            self._read_whole(oid, place, self._packs.read_at)
+        is_ours = view[:RECORD_HEADER_SIZE] == encode_record_header(entry.header(oid))
+        # Only the id can prove the object otherwise, and that takes the whole object.
+        if not is_ours and self._read_whole(oid, place, read) is None:
+            return None
         stored = view[RECORD_HEADER_SIZE:]
         table = BlockTable(oid, entry.raw, entry.block_bits, entry.stored, stored)
         self._tables.put(oid, table, table.size)
