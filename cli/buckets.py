@@ -68,7 +68,9 @@ def bucket_options(command: F) -> F:
             click.option("--profile", metavar="NAME", help="A profile of AWS's files."),
             click.option("--role-arn", metavar="ARN", help="Take this role by web identity."),
             click.option("--unsigned", is_flag=True, help="Send no credentials."),
-            click.option("--requester-pays", is_flag=True, help="Pay for what is asked."),
+            click.option(
+                "--requester-pays", is_flag=True, help="Pay for the requests, as the bucket wants."
+            ),
         )
     ):
         command = option(command)
@@ -86,7 +88,7 @@ def bucket_options(command: F) -> F:
     default=1.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long listings are believed.",
+    help="How long listings are reused before they are asked for again.",
 )
 @click.option("--foreground", is_flag=True, help="Stay; do not go to the background.")
 @click.option("--allow-other", is_flag=True, help="Let other users in, as the modes allow.")

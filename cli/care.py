@@ -37,13 +37,13 @@ class Duration(click.ParamType[float]):
 
 
 @verb("gc", bare=True, has_names=False)
-@click.option("-n", "--dry-run", is_flag=True, help="Tell what would be done, and do nothing.")
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option(
     "--grace",
     type=Duration(),
     metavar="DURATION",
     default="1d",
-    help="How long what is removed stays in quarantine: seconds, or 30m, 12h, 7d. Default: 1d.",
+    help="How long removed data stays in quarantine: seconds, or 30m, 12h, 7d. Default: 1d.",
 )
 @click.option("--undelete", is_flag=True, help="Bring back what gc has put into quarantine.")
 @json_option
@@ -113,12 +113,12 @@ def _print_gc(result: GcReport, dry_run: bool) -> None:
 @click.option(
     "--repair",
     is_flag=True,
-    help="First index what is stored, and drop from the index what is not.",
+    help="First index stored objects, and drop missing ones from the index.",
 )
 @click.option(
     "--accept",
     is_flag=True,
-    help="Accept that the store is older than what was acknowledged here; it is told no more.",
+    help="Accept that the store is older than acknowledged here; no later check reports that.",
 )
 @json_option
 @click.pass_context

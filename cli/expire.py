@@ -52,13 +52,13 @@ def keep_options(command: F) -> F:
     "--keep-within",
     "within",
     metavar="DURATION",
-    help="Keep what is not older than this, such as 36h, 2w or 1y6m, counted from the newest.",
+    help="Keep versions up to this age, such as 36h, 2w or 1y6m, counted from the newest.",
 )
 @click.option(
     "--keep-tagged",
     "tagged",
     is_flag=True,
-    help="Keep tagged versions. They always stay; alone, it says that nothing else need to.",
+    help="Keep tagged versions, which always stay. Given alone, it removes all others.",
 )
 @click.option("--dry-run", is_flag=True, help="Remove nothing; list what would be.")
 @json_option
@@ -74,16 +74,16 @@ def expire(
     rules = _make_rules(within, counts)
     with opened_volume(volume) as (store, record):
         if dry_run:
-            verdicts = judge_versions(store, record, rules)
-            removed = {verdict.info.version for verdict in verdicts if not verdict.is_kept}
+            decisions = judge_versions(store, record, rules)
+            removed = {decision.info.version for decision in decisions if not decision.is_kept}
         else:
-            verdicts, versions = expire_versions(store, record, rules)
+            decisions, versions = expire_versions(store, record, rules)
             removed = set(versions)
     if dry_run or as_json:
-        rows = [_row(verdict, removed, as_json) for verdict in verdicts]
+        rows = [_row(decision, removed, as_json) for decision in decisions]
         print_listing(_COLUMNS, rows, as_json=as_json)
     would = "Would expire" if dry_run else "Expired"
-    kept = len(verdicts) - len(removed)
+    kept = len(decisions) - len(removed)
     say(f"{would} {plural(len(removed), 'version')}, {kept} stay.", err=dry_run or as_json)
 
 
@@ -96,7 +96,7 @@ def _make_rules(within: str | None, counts: dict[str, Any]) -> KeepRules:
     return rules
 
 
-def _row(verdict: KeepDecision, removed: set[int], as_json: bool) -> tuple[Any, ...]:
-    info = verdict.info
+def _row(decision: KeepDecision, removed: set[int], as_json: bool) -> tuple[Any, ...]:
+    info = decision.info
     message = info.message if as_json else one_line(info.message)
-    return info.version, info.created_ns, message, info.version not in removed, verdict.reasons
+    return info.version, info.created_ns, message, info.version not in removed, decision.reasons

@@ -60,7 +60,7 @@ target_argument = click.argument(
 @click.argument("mountpoint", type=click.Path())
 @click.option("--foreground", is_flag=True, help="Stay; do not go to the background.")
 @click.option("--read-only", is_flag=True, help="Writes fail with EROFS.")
-@at_option("Show this version or tag, for ever; read-only.")
+@at_option("Always show this version or tag; read-only.")
 @click.option("--sub-path", metavar="DIR", help="Show only this directory of the volume.")
 @click.option("--allow-other", is_flag=True, help="Let other users in, as the modes allow.")
 @click.option("--nonempty", is_flag=True, help="Mount over a directory that is not empty.")
@@ -197,7 +197,7 @@ def commit_options(command: F) -> F:
         type=click.Choice(("override", "fail")),
         default="override",
         show_default=True,
-        help="Where others committed changes to the same file: replace theirs, or refuse.",
+        help="If others committed changes to the same file: replace theirs, or refuse.",
     )
     return message(on_conflict(json_option(command)))
 
@@ -284,7 +284,7 @@ _REQUESTS = Column("Requests")
     "--requests",
     "of_requests",
     is_flag=True,
-    help="Show what was asked of them, and how long it took.",
+    help="Show the requests to each mount, and how long they took.",
 )
 @json_option
 def status(target: str | None, of_requests: bool, as_json: bool) -> None:

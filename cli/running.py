@@ -80,7 +80,11 @@ class RunCommand(click.Command):
 @click.option("--create", is_flag=True, help="Create the volumes that are missing.")
 @click.option("--fork", is_flag=True, help="Change a fork of each volume, not the volume.")
 @click.option(
-    "--secret", "secret_names", metavar="NAME", multiple=True, help="Its values as variables."
+    "--secret",
+    "secret_names",
+    metavar="NAME",
+    multiple=True,
+    help="Give the Secret's values as variables.",
 )
 @click.option(
     "-e",
@@ -108,13 +112,17 @@ class RunCommand(click.Command):
     "--auto-commit",
     type=Seconds(),
     metavar="SECONDS",
-    help="Between commits in the background; 0 is none. Default: the volume's, else 5.",
+    help="Time between commits in the background; 0: none. Default: the volume's, else 5.",
 )
 @click.option("--share-tmp", is_flag=True, help="See this machine's /tmp and /var/tmp.")
 @click.option("--workdir", metavar="DIR", help="Where the command starts; default: here.")
 @click.option("-m", "is_module", is_flag=True, help="COMMAND is an App's module: PACKAGE.APP.")
-@click.option("-w", "--write-result", metavar="FILE", help="App: write its str or bytes there.")
-@click.option("-q", "--quiet", is_flag=True, help="App: no notes, only what it says itself.")
+@click.option(
+    "-w", "--write-result", metavar="FILE", help="App: write its result, str or bytes, to FILE."
+)
+@click.option(
+    "-q", "--quiet", is_flag=True, help="App: print only the App's own output, without notes."
+)
 @click.option("-d", "--detach", is_flag=True, help="App: go on when the terminal is closed.")
 @click.option("-n", "--name", metavar="NAME", help="App: its name, if the file gives none.")
 @click.option("--timestamps", is_flag=True, hidden=True)

@@ -36,7 +36,7 @@ _CHANGED = 75
     type=click.IntRange(0, 65535),
     default=8000,
     show_default=True,
-    help="Of the first endpoint; the others have the next ones. 0: any that are free.",
+    help="Port of the first endpoint; the others get the next ones. 0: any free ports.",
 )
 @click.option("--reload/--no-reload", default=True, help="Start again when a file changes.")
 @click.option("--timeout", type=Seconds(), metavar="SECONDS", help="End after so long.")

@@ -175,7 +175,9 @@ def _tag_row(store: Store, record: VolumeRecord, name: str, version: int) -> tup
 @volume_argument()
 @version_argument("version")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@click.option("-m", "--message", default="", help="For the log; says what was restored if empty.")
+@click.option(
+    "-m", "--message", default="", help="A message for the log. Default: what was restored."
+)
 def restore(volume: str, version: str, paths: tuple[str, ...], message: str) -> None:
     """Make a new version that equals an old one, or that has the PATHs from the old one.
 

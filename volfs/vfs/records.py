@@ -156,7 +156,7 @@ def decode_base(row: bytes) -> StoredBase:
         raise DamagedObjectError(f"what the overlay stands on: {error}") from error
     check_entry(base.root)
     if not base.root.is_directory or {len(base.manifest), len(base.links)} - {0, 32}:
-        raise DamagedObjectError("the overlay stands on nothing that can be")
+        raise DamagedObjectError("the overlay's base is not a possible one")
     return base
 
 
@@ -185,7 +185,7 @@ def decode_record(recorded: Recorded, key: bytes, row: bytes) -> None:
     """
     kind, number, rest = key[:1], int.from_bytes(key[1 : 1 + _NUMBER], "big"), key[1 + _NUMBER :]
     if (number > _LIMIT and kind != GROUPS) or len(key) < 1 + _NUMBER:
-        raise DamagedObjectError(f"a record {key!r} that means nothing")
+        raise DamagedObjectError(f"the record {key!r} has an unknown form")
     if kind == INODES and not rest:
         recorded.inodes[number] = _decode_inode(row)
     elif kind == NAMES and is_entry_name(rest) and len(row) == _NUMBER:
@@ -201,7 +201,7 @@ def decode_record(recorded: Recorded, key: bytes, row: bytes) -> None:
     elif kind == GROUPS and number and not rest and len(row) == _NUMBER:
         recorded.numbers[number] = int.from_bytes(row, "big")
     else:
-        raise DamagedObjectError(f"a record {key!r} that means nothing")
+        raise DamagedObjectError(f"the record {key!r} has an unknown form")
 
 
 def _decode_inode(row: bytes) -> StoredInode:

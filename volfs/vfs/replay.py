@@ -39,7 +39,7 @@ class Way(enum.Enum):
     KEEP = "the store has all of it"
     GATHER = "the store has the parts that are needed: they are copied to scratch"
     ATTRIBUTES = "the version's content, for ours is not there and was not changed"
-    MISSING = "it cannot have it"
+    MISSING = "the store lacks parts that the file needs"
 
 
 class Needed(NamedTuple):
