@@ -101,7 +101,7 @@ class ReplacedStoreLife:
         """A copy of an index that nobody changes meanwhile."""
         store = self.mounts.store
         assert isinstance(store, EmbeddedStore)
-        with store._engine.environment.write(reserve=0, told=False):
+        with store._engine.environment.write(reserve=0, is_noted=False):
             replacing.copy(self.replaceable.real, self.replaceable.backup)
         self.mounts.close_store()
 

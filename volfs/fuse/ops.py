@@ -35,7 +35,7 @@ from volfs.store.contract.care import Space
 from volfs.vfs.aio import Bridge
 from volfs.vfs.caller import ROOT, Caller
 from volfs.vfs.checkout_plan import KernelNotice
-from volfs.vfs.data_bytes import find_data
+from volfs.vfs.data_bytes import measure_data
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.namespace import Namespace
@@ -406,7 +406,7 @@ class Operations(Mountable):
         return await self._describe(inode)
 
     async def _describe(self, inode: Inode) -> EntryAttributes:
-        data = await self.bridge.settle(find_data, self.state.view.reader.get_list, inode)
+        data = await self.bridge.settle(measure_data, self.state.view.reader.get_list, inode)
         return _attributes(inode, self.kept, data)
 
     def _absent(self) -> EntryAttributes:

@@ -9,7 +9,7 @@ from volfs.model.extents import BASE, ExtentMap
 from volfs.vfs.inode import File, Inode
 
 
-def find_data(get: GetList, inode: Inode) -> int:
+def measure_data(get: GetList, inode: Inode) -> int:
     """The bytes of data of a file, exact also before a commit. Miss.
 
     Content that cannot be read counts as data as a whole.

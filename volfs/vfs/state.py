@@ -14,7 +14,7 @@ from volfs.model.objects import NO_OID, Oid
 from volfs.model.profile import Profile
 from volfs.model.tree import count_entries, find_entry, iter_entries
 from volfs.store.lru import LruMap
-from volfs.vfs.data_bytes import counted_data, find_data
+from volfs.vfs.data_bytes import counted_data, measure_data
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode, InodeTable
 from volfs.vfs.overlay import Overlay
 from volfs.vfs.refused import Refused
@@ -250,7 +250,7 @@ class MountState:
         totals = _totals_of(inode.entry if inode else None)
         if not isinstance(inode, File):
             return totals
-        inode.counted = find_data(self.view.reader.get_list, inode)
+        inode.counted = measure_data(self.view.reader.get_list, inode)
         return totals if inode.entry.group else totals._replace(data=inode.counted)
 
     def _iter_groups(self, tree: Oid) -> Iterator[int]:

@@ -137,11 +137,11 @@ def _check_version(
     notices += _find_future(volume, head, manifest.created_ns)
     tree = walk.check_root(manifest.root)
     links = walk.check_tree(Oid(manifest.links))
-    for fault in tree.faults:
-        yield show_path(fault.path), fault.problem, fault.oid
-    for fault in links.faults:
-        yield f"(hard links) {show_path(fault.path)}", fault.problem, fault.oid
-    if not tree.faults and not links.faults:
+    for defect in tree.defects:
+        yield show_path(defect.path), defect.problem, defect.oid
+    for defect in links.defects:
+        yield f"(hard links) {show_path(defect.path)}", defect.problem, defect.oid
+    if not tree.defects and not links.defects:
         for problem in _check_links(walk, manifest, tree.groups):
             yield "(hard links)", problem, None
 
@@ -202,8 +202,8 @@ def _check_lease(walk: TreeCheck, lease: Lease) -> Iterator[Located]:
     place = f"(mount {lease.session})"
     for need in lease.needs:
         if need.kind is Kind.TREE:
-            for fault in walk.check_tree(need.oid).faults:
-                yield f"{place} {show_path(fault.path)}", fault.problem, fault.oid
+            for defect in walk.check_tree(need.oid).defects:
+                yield f"{place} {show_path(defect.path)}", defect.problem, defect.oid
         else:
             for problem, oid in walk.check_content(need):
                 yield place, problem, oid
@@ -223,7 +223,7 @@ class Defect(NamedTuple):
 class TreeFindings(NamedTuple):
     """The findings about one tree and all below it."""
 
-    faults: tuple[Defect, ...]
+    defects: tuple[Defect, ...]
     groups: Counter[int]
     """The number of names below it that each link group has. Never changed."""
 
@@ -266,9 +266,9 @@ class TreeCheck:
 
     def check_root(self, root: Entry) -> TreeFindings:
         """Check a version's root directory: its sums, and everything below."""
-        verdict = self.check_tree(root.tree)
+        findings = self.check_tree(root.tree)
         own = tuple(self._check_sums((), root))
-        return TreeFindings(own + verdict.faults, verdict.groups) if own else verdict
+        return TreeFindings(own + findings.defects, findings.groups) if own else findings
 
     def check_tree(self, root: Oid) -> TreeFindings:
         """The findings on a tree. Depth first and without recursion, because trees may be deep."""
@@ -302,26 +302,26 @@ class TreeCheck:
             tree = self._reader.get_tree(oid)
         except DataError as error:
             return TreeFindings((Defect((), f"directory: {error}", oid),), CLEAN.groups)
-        faults: list[Defect] = []
+        defects: list[Defect] = []
         groups: Counter[int] = Counter()
         for page in tree.pages:
-            faults += self._check_page(page)
+            defects += self._check_page(page)
             groups.update(self._known(Oid(page.oid)).groups)
         for entry in tree.entries.values():
-            faults += self._check_entry(entry)
+            defects += self._check_entry(entry)
             if entry.group:
                 groups[entry.group] += 1
             elif entry.root and entry.is_directory:
                 groups.update(self._known(entry.tree).groups)
-        return TreeFindings(tuple(faults[:PATHS_KEPT]), groups) if faults or groups else CLEAN
+        return TreeFindings(tuple(defects[:PATHS_KEPT]), groups) if defects or groups else CLEAN
 
     def _known(self, oid: Oid) -> TreeFindings:
         cycle = Defect((), "directory: it contains itself", oid)
         return self.done.get(oid, TreeFindings((cycle,), CLEAN.groups))
 
     def _check_page(self, page: PageRef) -> Iterator[Defect]:
-        verdict = self._known(Oid(page.oid))
-        yield from verdict.faults
+        findings = self._known(Oid(page.oid))
+        yield from findings.defects
         tree = self._find_tree(Oid(page.oid))
         if tree is None:
             return
@@ -337,8 +337,8 @@ class TreeCheck:
         path = (entry.name,)
         if entry.is_directory:
             if entry.root:
-                for fault in self._known(entry.tree).faults:
-                    yield Defect(path + fault.path, fault.problem, fault.oid)
+                for defect in self._known(entry.tree).defects:
+                    yield Defect(path + defect.path, defect.problem, defect.oid)
             yield from self._check_sums(path, entry)
         elif entry.kind == FileKind.FILE and not entry.group:
             for problem, oid in self._content.check(entry):

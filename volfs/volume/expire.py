@@ -67,9 +67,9 @@ def expire_versions(
     stays, too.
     """
     drop_stale_leases(store)
-    verdicts = judge_versions(store, volume, rules)
-    unkept = [verdict.info.version for verdict in verdicts if not verdict.is_kept]
-    return verdicts, store.refs.remove_versions(volume.id, unkept)
+    decisions = judge_versions(store, volume, rules)
+    unkept = [decision.info.version for decision in decisions if not decision.is_kept]
+    return decisions, store.refs.remove_versions(volume.id, unkept)
 
 
 def thin_history(store: Store, volume: VolumeRecord) -> list[int]:
@@ -79,10 +79,12 @@ def thin_history(store: Store, volume: VolumeRecord) -> list[int]:
     versions as in every expiry.
     """
     drop_stale_leases(store)
-    verdicts = [verdict for verdict in judge_versions(store, volume, THINNED) if verdict.info.auto]
-    doubted = [verdict for verdict in verdicts if verdict.reasons == (IN_DOUBT,)]
-    unkept = [verdict for verdict in verdicts if not verdict.is_kept]
-    gone = [verdict.info.version for verdict in (*unkept, *doubted[THINNED_DOUBTS:])]
+    decisions = [
+        decision for decision in judge_versions(store, volume, THINNED) if decision.info.auto
+    ]
+    doubted = [decision for decision in decisions if decision.reasons == (IN_DOUBT,)]
+    unkept = [decision for decision in decisions if not decision.is_kept]
+    gone = [decision.info.version for decision in (*unkept, *doubted[THINNED_DOUBTS:])]
     return store.refs.remove_versions(volume.id, gone)
 
 

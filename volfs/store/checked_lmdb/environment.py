@@ -283,13 +283,13 @@ class LmdbEnvironment:
         return int(self._env.info()["num_readers"])
 
     @contextmanager
-    def write(self, reserve: int = RESERVE, *, told: bool = True) -> Iterator[Transaction]:
+    def write(self, reserve: int = RESERVE, *, is_noted: bool = True) -> Iterator[Transaction]:
         """A transaction for writing. It is durable when the block has ended, and undone if the
         block raises.
 
         OutOfSpaceError before anything is touched, if the disk has fewer than ``reserve`` free
         bytes: a map larger than the disk must never be what finds that out. A transaction need not
-        be ``told`` if an older index without it would lack nothing.
+        be ``is_noted`` if an older index without it would lack nothing.
         """
         self.check_usable()
         self.check_writable()
@@ -303,24 +303,24 @@ class LmdbEnvironment:
             self._check_space(max(reserve, _SHORT))
             raise
         self._prove_after()
-        if told:
+        if is_noted:
             self._when_acknowledged(self._last)
 
-    def free(self, act: Callable[[Transaction], T], *, told: bool = True) -> T:
+    def free(self, act: Callable[[Transaction], T], *, is_noted: bool = True) -> T:
         """Run ``act``, which makes room, in a transaction as ``write`` has.
 
         No reserve holds it up. On a full disk the ballast is given up for it, and ``act`` runs
         again from its beginning.
         """
         try:
-            return self._free(act, told)
+            return self._free(act, is_noted)
         except OutOfSpaceError:
             if not self.spend_ballast():
                 raise
-        return self._free(act, told)
+        return self._free(act, is_noted)
 
-    def _free(self, act: Callable[[Transaction], T], told: bool) -> T:
-        with self.write(reserve=0, told=told) as txn:
+    def _free(self, act: Callable[[Transaction], T], is_noted: bool) -> T:
+        with self.write(reserve=0, is_noted=is_noted) as txn:
             return act(txn)
 
     def spend_ballast(self) -> bool:

@@ -20,12 +20,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from volfs.store.anchor import anchored
-from volfs.store.checked_lmdb.pages import DATA, find_open
+from volfs.store.checked_lmdb.pages import DATA, LOCK, find_open
 from volfs.store.thaw import wait_until_thawed
 from volfs.system.libc import libc
 from volfs.system.proc import iter_mappings
 
-LOCK_FILE = "lock.mdb"
 BRIEF = 0.001
 """Seconds after which a transaction makes the table writable again before it ends."""
 _POPULATE_WRITE = 23
@@ -42,7 +41,7 @@ class ReaderTable:
     is older than 5.14, or if the mapping is not found."""
 
     def __init__(self, directory: Path, count_readers: Callable[[], int]) -> None:
-        self._address, self._mapped = _find_mapping(directory / LOCK_FILE)
+        self._address, self._mapped = _find_mapping(directory / LOCK)
         self._count_readers = count_readers
         # Not the lock file, because closing that file would release LMDB's own locks on it.
         self._data = _open_data(directory) if self._mapped else -1
@@ -81,11 +80,11 @@ class ReaderTable:
 def wait_until_writable(directory: Path) -> None:
     """Make the lock file writable before an environment is opened, which reads it with the
     interpreter's lock held."""
-    if any(True for _ in find_open(directory / LOCK_FILE)):
+    if any(True for _ in find_open(directory / LOCK)):
         return  # Closing the file again would release the locks of LMDB in this process.
     with (
         suppress(OSError, ValueError),
-        (directory / LOCK_FILE).open("r+b") as file,
+        (directory / LOCK).open("r+b") as file,
         mmap.mmap(file.fileno(), _PAGE) as mapped,
     ):
         wait_until_thawed(file.fileno())
@@ -114,7 +113,7 @@ def _find_mapping(file: Path) -> tuple[int, int]:
     try:
         inode = file.stat().st_ino
         for mapping in iter_mappings():
-            if mapping.inode == inode and mapping.path.endswith(LOCK_FILE.encode()):
+            if mapping.inode == inode and mapping.path.endswith(LOCK.encode()):
                 return mapping.start, mapping.end - mapping.start
     except OSError:
         pass

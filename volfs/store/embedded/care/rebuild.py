@@ -16,6 +16,7 @@ from volfs.errors.fault_points import reached
 from volfs.model.progress import Report
 from volfs.store.anchor import name_places
 from volfs.store.checked_lmdb.environment import LmdbEnvironment, store_errors
+from volfs.store.checked_lmdb.pages import DATA, LOCK
 from volfs.store.checked_lmdb.whole_tables import copy_tables, empty_tables
 from volfs.store.contract.care import RebuildReport
 from volfs.store.embedded.data.index import Index
@@ -31,7 +32,7 @@ from volfs.store.packs.rows import PackRow
 from volfs.system.files import remove_file, sync_directory
 
 NEW = "index.new"
-DATA, LOCK, OLD = "data.mdb", "lock.mdb", "data.mdb.old"
+OLD = f"{DATA}.old"
 _REBUILT = frozenset((b"objects", b"packs", b"counters"))
 _REFS = frozenset((b"volumes", b"names", b"heads", b"versions"))
 """Tables that belong together, and can be made again from manifests."""

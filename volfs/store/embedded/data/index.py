@@ -63,7 +63,7 @@ class Index(LocalIndex):
 
         ``is_taken`` tells whether an id has a file: then the index has forgotten that id.
         """
-        with self.environment.write(reserve, told=False) as txn:
+        with self.environment.write(reserve, is_noted=False) as txn:
             pack = self._count(txn, _NEXT) or 1
             while is_taken(pack):
                 pack += 1
@@ -90,7 +90,7 @@ class Index(LocalIndex):
         with self.environment.read() as txn:
             row = self._find_identity(txn)
         if row is None:
-            with self.environment.write(reserve=0, told=False) as txn:
+            with self.environment.write(reserve=0, is_noted=False) as txn:
                 row = self._find_identity(txn) or (os.urandom(16), 0)
                 txn.put(_IDENTITY, _IDENTITY_ROW.pack(*row), db=self._counters)
         return row
@@ -98,7 +98,7 @@ class Index(LocalIndex):
     def begin_epoch(self) -> None:
         """Begin a new epoch for an index that is made anew, whose transactions count from the
         beginning."""
-        with self.environment.write(told=False) as txn:
+        with self.environment.write(is_noted=False) as txn:
             row = self._find_identity(txn)
             if row is not None:
                 row = row[0], row[1] + 1

@@ -28,7 +28,7 @@ class LeaseRows:
 
     def put(self, lease: Lease) -> None:
         # No reserve, because reading a store must go on when its disk is full.
-        with self._environment.write(reserve=0, told=False) as txn:
+        with self._environment.write(reserve=0, is_noted=False) as txn:
             self.put_in(txn, lease)
 
     def put_in(self, txn: Transaction, lease: Lease) -> None:
@@ -68,7 +68,7 @@ class LeaseRows:
             if expected is None or self._find_in(txn, session) == expected:
                 txn.delete(_key(session), db=self._leases)
 
-        self._environment.free(drop, told=False)
+        self._environment.free(drop, is_noted=False)
 
     def _find_in(self, txn: Transaction, session: str) -> Lease | None:
         # Leases are compared decoded, because a former volfs wrote rows with fewer fields.

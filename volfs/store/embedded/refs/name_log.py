@@ -53,11 +53,11 @@ class NameLog:
         self._prove = prove
         """Raises StoreReplacedError if the path no longer leads to the store's file."""
 
-    def add(self, naming: Naming, all_now: Iterable[Naming], *, takes: bool = False) -> None:
+    def add(self, naming: Naming, all_now: Iterable[Naming], *, is_removal: bool = False) -> None:
         """Make a naming durable. If there is no log yet, write ``all_now`` before it. StoreError.
 
-        A naming that ``takes`` a name away may have to make room on a full disk. Then it is left
-        out, and the name would come back if the index were lost.
+        A removal may have to make room on a full disk. Then it is left out, and the name would
+        come back if the index were lost.
         """
         self._prove()
         try:
@@ -66,7 +66,7 @@ class NameLog:
             else:
                 self.replace((*all_now, naming))
         except OutOfSpaceError:
-            if not takes:
+            if not is_removal:
                 raise
         reached("names.logged")
 

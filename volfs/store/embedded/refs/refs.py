@@ -127,7 +127,7 @@ class RefRows:
             with txn.cursor(table) as cursor:
                 while cursor.set_range(key + b"/") and cursor.key().startswith(key + b"/"):
                     cursor.delete()
-        self.log_name(txn, Naming(record.id), takes=True)
+        self.log_name(txn, Naming(record.id), is_removal=True)
 
     def find_in(self, txn: Transaction, name: str, environment: str) -> VolumeRecord:
         """The record of a volume, as of the transaction. NotFoundError."""
@@ -312,17 +312,17 @@ class RefRows:
 
     # --- the name log ----------------------------------------------------
 
-    def log_name(self, txn: Transaction, naming: Naming, *, takes: bool = False) -> None:
+    def log_name(self, txn: Transaction, naming: Naming, *, is_removal: bool = False) -> None:
         """Write a naming to the log. This is the last step of a transaction that gives a name or a
         tag, or ``takes`` it away."""
-        self.log.add(naming, self.iter_namings(txn), takes=takes)
+        self.log.add(naming, self.iter_namings(txn), is_removal=is_removal)
 
     def _log_original(self, txn: Transaction, volume_id: str) -> None:
         """Log the volume's name, because version 0 is being removed, which alone told the name
         given at creation."""
         row = txn.get(volume_id.encode(), db=self._volumes)
         if row is not None:
-            self.log_name(txn, naming_of(_decode_record(row)), takes=True)
+            self.log_name(txn, naming_of(_decode_record(row)), is_removal=True)
 
     def log_all_names(self, txn: Transaction, gone: Iterable[str] = ()) -> bool:
         """Rewrite the log to say what the index says, in few lines, and which volumes were

@@ -52,7 +52,7 @@ class Tags:
         def delete(txn: Transaction) -> None:
             if not (is_tag_name(tag) and txn.delete(_key(volume_id, tag), db=self._tags)):
                 raise NotFoundError(f"no tag {tag}")
-            self._refs.log_name(txn, Naming(volume_id, tag=tag), takes=True)
+            self._refs.log_name(txn, Naming(volume_id, tag=tag), is_removal=True)
 
         # The objects that the tag keeps may be what fills the disk.
         self._environment.free(delete)
