@@ -240,39 +240,39 @@ async def _commit_now_and_then(service: MountControl, interval: float) -> None:
 # --- the end ----------------------------------------------------------------
 
 
-async def _finish(built: ServedVolume) -> None:
+async def _finish(served: ServedVolume) -> None:
     """Commit what is left and remove the session. What is not committed stays in the session."""
-    service = built.service
-    built.session.forget_device()
+    service = served.service
+    served.session.forget_device()
     # The mount is gone, and its path may be somebody else's now.
-    built.committer.kernel = NO_KERNEL
+    served.committer.kernel = NO_KERNEL
     try:
-        stays = await _commit_last(built)
+        stays = await _commit_last(served)
     except Exception as error:  # noqa: BLE001 - whoever waits for the end gets the error
         service.last_error = to_own(error)
-        log_error(f"last commit, the overlay {_say_left(built.session)}", error)
-        built.session.note_place()
+        log_error(f"last commit, the overlay {_say_left(served.session)}", error)
+        served.session.note_place()
         return
     if stays:
-        log.info("ended; the overlay %s", _say_left(built.session))
-        built.session.note_place()
+        log.info("ended; the overlay %s", _say_left(served.session))
+        served.session.note_place()
         return
     with surviving("removing the session"):
-        end_session(built.committer.store, built.session)
+        end_session(served.committer.store, served.session)
         log.info("ended")
 
 
-async def _commit_last(built: ServedVolume) -> bool:
+async def _commit_last(served: ServedVolume) -> bool:
     """Commit what is left, or discard it. Whether the overlay is to stay, although nothing has
     failed."""
-    committer, service = built.committer, built.service
+    committer, service = served.committer, served.service
     if committer.catalog is None or service.at_end == "discard":
         return False
     await committer.flush()
-    if built.state.overlay.is_clean:
+    if served.state.overlay.is_clean:
         return False
     if service.at_end == "keep":
-        service.left = session_name(committer.store, built.session.path)
+        service.left = session_name(committer.store, served.session.path)
         return True
     await service.commit(CommitNote("unmount"))
     return False

@@ -66,33 +66,33 @@ class Served(ABC):
 
 
 async def serve_mount(
-    built: Served, stack: AsyncExitStack, ending: Ending, ready: Callable[[], None]
+    served: Served, stack: AsyncExitStack, ending: Ending, ready: Callable[[], None]
 ) -> None:
     """Mount, call ``ready`` when the mount answers, and serve until the mount is gone."""
-    options = built.options
+    options = served.options
     request = MountRequest(
-        options.mountpoint, built.source, built.is_read_only, options.allow_other
+        options.mountpoint, served.source, served.is_read_only, options.allow_other
     )
-    with _unless_failed(built):
-        mount(built.operations, request)
-        _begin(built.service.place, request)
-    ending.tell_mounted(built.service.place.number)
-    stack.push(_make_exit(built.service))
+    with _unless_failed(served):
+        mount(served.operations, request)
+        _begin(served.service.place, request)
+    ending.tell_mounted(served.service.place.number)
+    stack.push(_make_exit(served.service))
     async with trio.open_nursery() as servers:
         try:
-            await _serve(built, servers, ending, ready)
+            await _serve(served, servers, ending, ready)
         finally:
             with trio.CancelScope(shield=True):
-                await built.finish()
-            built.service.finished.set()
+                await served.finish()
+            served.service.finished.set()
 
 
 @contextmanager
-def _unless_failed(built: Served) -> Iterator[None]:
+def _unless_failed(served: Served) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        built.drop_new()
+        served.drop_new()
         raise
 
 
@@ -121,16 +121,16 @@ def _begin(place: Whereabouts, request: MountRequest) -> None:
 
 
 async def _serve(
-    built: Served, servers: trio.Nursery, ending: Ending, ready: Callable[[], None]
+    served: Served, servers: trio.Nursery, ending: Ending, ready: Callable[[], None]
 ) -> None:
     """Serve the kernel until the mount is gone. The control server, in ``servers``, outlives
     it."""
-    service = built.service
+    service = served.service
     with ExitStack() as gone:
         async with trio.open_nursery() as nursery:
 
             async def serve_kernel() -> None:
-                await serve_fuse(built.requests)
+                await serve_fuse(served.requests)
                 ending.tell_gone()
                 nursery.cancel_scope.cancel()
 
@@ -141,13 +141,13 @@ async def _serve(
             socket = Bound(socket_path(service.device))
             gone.callback(_remove_socket, socket)
             with surviving("noting the device: the mount is not found by its volume's name"):
-                built.note_device(service.device)
+                served.note_device(service.device)
             servers.start_soon(serve, make_listener(socket), service.handle, service.finished)
             nursery.start_soon(_leave_when_asked, service, ending)
             nursery.start_soon(_let_go_when_nowhere, service.place)
-            if built.options.while_fd is not None:
-                nursery.start_soon(_leave_when_readable, service, built.options.while_fd)
-            built.start_background(nursery)
+            if served.options.while_fd is not None:
+                nursery.start_soon(_leave_when_readable, service, served.options.while_fd)
+            served.start_background(nursery)
             ready()
 
 
