@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from volfs.bucketfs.names import Facts
 from volfs.bucketfs.staged import JOURNAL, Staged, create_staged, load_staged
 from volfs.bucketfs.uploads import PART, choose_part, make_source
-from volfs.errors import DamagedObjectError, FileTooLargeError
+from volfs.errors import DamagedObjectError, FileTooLargeError, LocalFileError
 
 BASE = bytes(range(1, 256)) * 4
 
@@ -84,3 +85,22 @@ def test_an_object_has_few_enough_parts(size: int) -> None:
     part = choose_part(size)
     assert part >= PART
     assert -(-size // part) <= 10_000
+
+
+def test_what_a_failed_write_left_behind_the_end_is_gone(tmp_path: Path) -> None:
+    """The disk takes a part of a write and refuses the rest. Then a write leaves a hole there."""
+    staged = create_staged(tmp_path / "1", "key", None)
+    staged.write(0, b"begin")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(LocalFileError):
+            staged.write(5, b"x" * 4000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    staged.write(3000, b"end")
+    assert read(staged, b"") == b"begin" + bytes(2995) + b"end"
+    found = load_staged(tmp_path / "1")
+    assert read(found, b"") == b"begin" + bytes(2995) + b"end"
+    found.close()
+    staged.remove()

@@ -250,7 +250,7 @@ import os, pathlib, sys
 from volfs.store.embedded.place import layout
 def fail(*arguments, **options): raise OSError(28, "No space left on device")
 step = {what!r}
-if step == "index": layout.Environment = fail
+if step == "index": layout.LmdbEnvironment = fail
 elif step == "format": layout._write_format = fail
 else:
     make = pathlib.Path.mkdir

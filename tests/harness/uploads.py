@@ -12,4 +12,4 @@ def die_with(upload: Upload) -> None:
     assert isinstance(upload, PackUpload)
     assert isinstance(upload._sink, FileSink)
     for writer in upload._sink.list_writers():
-        writer._held.close()
+        writer._file.close()

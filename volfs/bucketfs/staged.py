@@ -102,12 +102,21 @@ class Staged:
         _check_size(end)
         with keeping():
             self._change()
-            _write_all(self._data, data, offset)
-            if offset < self._kept:
-                self._note(_WRITTEN, offset, len(data))
-                self._written.add(offset, end)
+            try:
+                _write_all(self._data, data, offset)
+                if offset < self._kept:
+                    self._note(_WRITTEN, offset, len(data))
+                    self._written.add(offset, end)
+            except OSError:
+                self._cut_back()
+                raise
         self.size = max(self.size, end)
         return len(data)
+
+    def _cut_back(self) -> None:
+        """Drop what a failed write left beyond the end: a later write further on would show it
+        where zeros belong."""
+        os.ftruncate(self._data, self.size)
 
     def truncate(self, size: int) -> None:
         """Cut it off or let it grow by zeros."""
