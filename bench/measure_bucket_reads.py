@@ -23,8 +23,8 @@ from obstore.store import S3Store
 from tests.harness.bucket_servers import create_s3_bucket, open_s3_bucket
 from tests.harness.servers import SeaweedServer
 from volfs.buckets.access import Bucket
-from volfs.buckets.cached_bucket import CachedBucket, CachedObject, open_cached_bucket
-from volfs.buckets.disk_cache import DiskCache
+from volfs.buckets.cache.cached_bucket import CachedBucket, CachedObject, open_cached_bucket
+from volfs.buckets.cache.disk_cache import DiskCache
 
 MIB = 1 << 20
 STEP = MIB

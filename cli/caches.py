@@ -39,8 +39,8 @@ def group() -> None:
 @json_option
 def status(as_json: bool) -> None:
     """Show the place of the cache, its size, and its largest size."""
-    from volfs.buckets.cache_account import Usage
-    from volfs.buckets.disk_cache import DiskCache
+    from volfs.buckets.cache.cache_account import Usage
+    from volfs.buckets.cache.disk_cache import DiskCache
     from volfs.errors import LocalFileError
 
     cache, usage, problem = DiskCache(), Usage(0, 0), ""
@@ -59,7 +59,7 @@ def status(as_json: bool) -> None:
 @json_option
 def clear(as_json: bool) -> None:
     """Delete everything in the cache. Mounts go on, and fetch again what they need."""
-    from volfs.buckets.disk_cache import DiskCache
+    from volfs.buckets.cache.disk_cache import DiskCache
 
     cache = DiskCache()
     with _naming(str(cache.place.path)):

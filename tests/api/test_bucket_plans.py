@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import volfs as modal
 from volfs.api.bucket_plans import BucketRequest, UsualEndpoint, make_bucket_plan
 from volfs.buckets.address import parse_bucket_address
-from volfs.buckets.doors import find_azure_endpoint, find_google_endpoint
+from volfs.buckets.doors.doors import find_azure_endpoint, find_google_endpoint
 from volfs.buckets.options import BucketOptions
 from volfs.errors import InvalidError
 

@@ -6,8 +6,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from volfs.buckets.aws_credentials import find_keys
-from volfs.buckets.credentials import Keys
+from volfs.buckets.credentials.aws_credentials import find_keys
+from volfs.buckets.credentials.credentials import Keys
 from volfs.buckets.options import BucketOptions
 
 SECRET = "hush-hush-hush"

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from volfs.buckets.access import Bucket, iter_objects
-from volfs.buckets.azure import AzureDoor
+from volfs.buckets.doors.azure import AzureDoor
 from volfs.buckets.multipart import Multipart
 from volfs.errors import (
     InvalidError,

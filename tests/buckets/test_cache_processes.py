@@ -14,8 +14,8 @@ import pytest
 from tests.buckets.cache_sizes import measure_disk
 from tests.buckets.gates import Gate
 from tests.harness.disk import mounted_disk
-from volfs.buckets.cached_bucket import CachedBucket
-from volfs.buckets.disk_cache import DiskCache
+from volfs.buckets.cache.cached_bucket import CachedBucket
+from volfs.buckets.cache.disk_cache import DiskCache
 from volfs.buckets.objects import ObjectInfo
 
 MIB = 1 << 20
@@ -24,8 +24,8 @@ USER = """
 import random, sys
 from contextlib import suppress
 from pathlib import Path
-from volfs.buckets.cache_layout import BLOCK, make_content
-from volfs.buckets.disk_cache import DiskCache
+from volfs.buckets.cache.cache_layout import BLOCK, make_content
+from volfs.buckets.cache.disk_cache import DiskCache
 place, seed, limit = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 chance, cache = random.Random(seed), DiskCache(place, limit)
 whole = {number: random.Random(number).randbytes(number * 700_000 + 5) for number in range(1, 7)}

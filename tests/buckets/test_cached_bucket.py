@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from tests.buckets.gates import Gate
 from volfs.buckets.access import open_memory_bucket
-from volfs.buckets.cache_layout import BLOCK
-from volfs.buckets.cached_bucket import CachedBucket, CachedObject, CacheSource
-from volfs.buckets.disk_cache import DiskCache
-from volfs.buckets.fetcher import AHEAD
+from volfs.buckets.cache.cache_layout import BLOCK
+from volfs.buckets.cache.cached_bucket import CachedBucket, CachedObject, CacheSource
+from volfs.buckets.cache.disk_cache import DiskCache
+from volfs.buckets.cache.fetcher import AHEAD
 from volfs.buckets.objects import ObjectInfo
 from volfs.errors import (
     ObjectChangedError,

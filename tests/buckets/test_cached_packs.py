@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.buckets.gates import Gate
-from volfs.buckets.cache_layout import BLOCK
-from volfs.buckets.cached_bucket import CachedBucket
-from volfs.buckets.cached_packs import CachedPacks
-from volfs.buckets.disk_cache import DiskCache
+from volfs.buckets.cache.cache_layout import BLOCK
+from volfs.buckets.cache.cached_bucket import CachedBucket
+from volfs.buckets.cache.cached_packs import CachedPacks
+from volfs.buckets.cache.disk_cache import DiskCache
 from volfs.buckets.objects import ObjectInfo
 from volfs.errors import DamagedObjectError, MissingObjectError, ObjectNotFoundError
 from volfs.store.packs.source import PackSource

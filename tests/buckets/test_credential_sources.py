@@ -21,11 +21,11 @@ from tests.buckets.credential_service import SECRET, CredentialService, keys_of,
 from tests.harness.bucket_servers import create_s3_bucket
 from tests.harness.servers import MotoServer
 from volfs.buckets.address import BucketAddress
-from volfs.buckets.aws_credentials import find_keys
-from volfs.buckets.credentials import Keys, Renewed, Token
-from volfs.buckets.doors import find_endpoint
-from volfs.buckets.google_credentials import find_google_signer
-from volfs.buckets.hushing import LIBRARIES, hushed
+from volfs.buckets.credentials.aws_credentials import find_keys
+from volfs.buckets.credentials.credentials import Keys, Renewed, Token
+from volfs.buckets.credentials.google_credentials import find_google_signer
+from volfs.buckets.credentials.hushing import LIBRARIES, hushed
+from volfs.buckets.doors.doors import find_endpoint
 from volfs.buckets.opening import open_bucket
 from volfs.buckets.options import BucketOptions
 from volfs.buckets.wire import WireRequest

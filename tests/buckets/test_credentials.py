@@ -16,8 +16,8 @@ from tests.harness.bucket_servers import create_s3_bucket, environment_of
 from tests.harness.fault_proxy import Fault, proxied
 from tests.harness.servers import SeaweedServer
 from volfs.buckets.address import BucketAddress
-from volfs.buckets.credentials import EARLY, Keys, Renewed, Token
-from volfs.buckets.doors import find_endpoint, find_region, place_bucket
+from volfs.buckets.credentials.credentials import EARLY, Keys, Renewed, Token
+from volfs.buckets.doors.doors import find_endpoint, find_region, place_bucket
 from volfs.buckets.opening import open_bucket
 from volfs.buckets.options import BucketOptions
 from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from tests.buckets.cache_sizes import measure_disk
 from tests.harness.disks import ext4_disk, fill, find_free, memory_disk
-from volfs.buckets.cache_layout import BLOCK, SEGMENT, Content, make_content
-from volfs.buckets.cache_place import choose_cache_directory, choose_cache_size
-from volfs.buckets.disk_cache import DiskCache
+from volfs.buckets.cache.cache_layout import BLOCK, SEGMENT, Content, make_content
+from volfs.buckets.cache.cache_place import choose_cache_directory, choose_cache_size
+from volfs.buckets.cache.disk_cache import DiskCache
 from volfs.errors import InvalidError, LocalFileError
 
 MIB = 1 << 20

@@ -26,7 +26,7 @@ from volfs import errors
 from volfs.buckets import wire
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.buckets.address import BucketAddress
-from volfs.buckets.doors import place_bucket
+from volfs.buckets.doors.doors import place_bucket
 from volfs.buckets.opening import open_bucket
 from volfs.buckets.options import BucketOptions
 

@@ -18,9 +18,9 @@ from tests.harness.gcs_fake import GcsFake
 from tests.harness.servers import AzuriteServer, SeaweedServer
 from volfs.buckets.access import Bucket
 from volfs.buckets.address import BucketAddress
-from volfs.buckets.azure_credentials import SasSigner, find_azure_signer
-from volfs.buckets.credentials import Keys, Token
-from volfs.buckets.google_credentials import find_google_signer
+from volfs.buckets.credentials.azure_credentials import SasSigner, find_azure_signer
+from volfs.buckets.credentials.credentials import Keys, Token
+from volfs.buckets.credentials.google_credentials import find_google_signer
 from volfs.buckets.opening import open_bucket
 from volfs.buckets.options import BucketOptions
 from volfs.buckets.wire import WireRequest

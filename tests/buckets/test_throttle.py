@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from volfs.buckets.access import Bucket
 from volfs.buckets.answers import TABLE, FailureKind, RequestFailure, to_error
-from volfs.buckets.memory import MemoryDoor
+from volfs.buckets.doors.memory import MemoryDoor
 from volfs.buckets.throttle import (
     FIRST,
     IN_A_ROW,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volfs.buckets.xml_answers import get_text, parse, parse_time
+from volfs.buckets.doors.xml_answers import get_text, parse, parse_time
 
 KEY = 'a xmlns="b" &lt;c xmlns="d"&gt;'
 

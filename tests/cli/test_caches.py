@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from volfs.buckets.cache_layout import make_content
-from volfs.buckets.disk_cache import DiskCache
+from volfs.buckets.cache.cache_layout import make_content
+from volfs.buckets.cache.disk_cache import DiskCache
 from volfs_cli.main import run
 
 pytestmark = pytest.mark.usefixtures("place")

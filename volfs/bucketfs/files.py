@@ -25,7 +25,7 @@ Buffer = bytes | bytearray | memoryview
 
 
 class BucketObjectReader(Protocol):
-    """An open object: ``volfs.buckets.cached_bucket.CachedObject``."""
+    """An open object: ``volfs.buckets.cache.cached_bucket.CachedObject``."""
 
     def read_at(self, offset: int, length: int) -> Buffer: ...
 

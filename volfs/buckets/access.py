@@ -11,7 +11,7 @@ from itertools import islice
 from volfs.buckets.address import KEY_MAX
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.calls import DEADLINE, RequestSender
-from volfs.buckets.memory import MemoryDoor
+from volfs.buckets.doors.memory import MemoryDoor
 from volfs.buckets.multipart import Multipart
 from volfs.buckets.objects import (
     ALWAYS,

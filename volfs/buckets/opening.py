@@ -23,7 +23,7 @@ def open_bucket(address: BucketAddress | str, options: BucketOptions | None = No
     InvalidError for an address or a profile that cannot be valid, or if the extra is missing.
     """
     check_installed()
-    from volfs.buckets.doors import open_door
+    from volfs.buckets.doors.doors import open_door
 
     if isinstance(address, str):
         address = parse_bucket_address(address)

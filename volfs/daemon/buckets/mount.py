@@ -12,8 +12,8 @@ from volfs.bucketfs.mount import BucketFiles
 from volfs.bucketfs.staging import Staging, StagingFacts
 from volfs.bucketfs.state import BucketState, Rules
 from volfs.buckets.address import parse_bucket_address
-from volfs.buckets.cached_bucket import CachedBucket, open_cached_bucket
-from volfs.buckets.disk_cache import DiskCache
+from volfs.buckets.cache.cached_bucket import CachedBucket, open_cached_bucket
+from volfs.buckets.cache.disk_cache import DiskCache
 from volfs.daemon.buckets.control import BucketControl
 from volfs.daemon.buckets.leftovers import clear_ended
 from volfs.daemon.buckets.opening import check_bucket, open_planned

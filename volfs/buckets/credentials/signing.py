@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
-from volfs.buckets.credentials import Keys, Token
+from volfs.buckets.credentials.credentials import Keys, Token
 from volfs.buckets.wire import WireRequest, encode_query
 
 ALGORITHM = "GOOG4-HMAC-SHA256"

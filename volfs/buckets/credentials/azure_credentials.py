@@ -13,10 +13,10 @@ from email.utils import format_datetime
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
-from volfs.buckets.credentials import Renewed, Token
-from volfs.buckets.metadata import QUICK, ask_json, read_token
+from volfs.buckets.credentials.credentials import Renewed, Token
+from volfs.buckets.credentials.metadata import QUICK, ask_json, read_token
+from volfs.buckets.credentials.signing import NoSigner, Signer, TokenSigner
 from volfs.buckets.options import BucketOptions
-from volfs.buckets.signing import NoSigner, Signer, TokenSigner
 from volfs.buckets.wire import WireRequest, encode_query
 from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError
 

@@ -7,8 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from volfs.buckets.disk_cache import DiskCache
-from volfs.buckets.parts import ArrivedPart
+from volfs.buckets.cache.disk_cache import DiskCache
+from volfs.buckets.cache.parts import ArrivedPart
 
 BACKLOG = 128 << 20
 """The most bytes that wait to be written. Read-ahead has less memory, and waits for its turn.

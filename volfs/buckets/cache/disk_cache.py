@@ -19,9 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from volfs.buckets.cache_account import Account, Usage, measure
-from volfs.buckets.cache_file import OPEN, Buffer, CacheFile, Piece
-from volfs.buckets.cache_layout import (
+from volfs.buckets.cache.cache_account import Account, Usage, measure
+from volfs.buckets.cache.cache_file import OPEN, Buffer, CacheFile, Piece
+from volfs.buckets.cache.cache_layout import (
     BLOCK,
     PAGE,
     CachedSegment,
@@ -30,7 +30,7 @@ from volfs.buckets.cache_layout import (
     pack_sums,
     read_sums,
 )
-from volfs.buckets.cache_place import CachePlace, choose_cache_directory, choose_cache_size
+from volfs.buckets.cache.cache_place import CachePlace, choose_cache_directory, choose_cache_size
 from volfs.errors import LocalFileError
 from volfs.model.ranges import Range
 

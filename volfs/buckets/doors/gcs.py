@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from xml.etree.ElementTree import Element
 
+from volfs.buckets.doors.s3 import Decoder, S3Door
+from volfs.buckets.doors.xml_answers import get_text
 from volfs.buckets.objects import Condition, ObjectInfo
-from volfs.buckets.s3 import Decoder, S3Door
-from volfs.buckets.xml_answers import get_text
 
 DELETERS = 8
 _MATCH = "x-goog-if-generation-match"

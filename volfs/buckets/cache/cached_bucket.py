@@ -16,14 +16,14 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from volfs.buckets.access import Bucket
-from volfs.buckets.cache_file import Buffer
-from volfs.buckets.cache_layout import BLOCK, Content, make_content
-from volfs.buckets.cache_writer import CacheWriter
+from volfs.buckets.cache.cache_file import Buffer
+from volfs.buckets.cache.cache_layout import BLOCK, Content, make_content
+from volfs.buckets.cache.cache_writer import CacheWriter
+from volfs.buckets.cache.disk_cache import DiskCache
+from volfs.buckets.cache.fetcher import FetchedObject, Fetcher
+from volfs.buckets.cache.parts import ArrivedPart, Assembly
 from volfs.buckets.calls import DEADLINE
-from volfs.buckets.disk_cache import DiskCache
-from volfs.buckets.fetcher import FetchedObject, Fetcher
 from volfs.buckets.objects import ObjectInfo
-from volfs.buckets.parts import ArrivedPart, Assembly
 from volfs.errors import StoreError, StoreUnavailableError
 from volfs.model.ranges import LAST_WINDOW, MIB, Range, ReadAhead, join_ranges, round_out, subtract
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from volfs.buckets.cache_layout import PAGE
+from volfs.buckets.cache.cache_layout import PAGE
 from volfs.system.directories import remove_tree
 
 _RECORD = struct.Struct("<8sQ")

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from volfs.buckets.answers import RequestFailure
-from volfs.buckets.credentials import Token
+from volfs.buckets.credentials.credentials import Token
 from volfs.buckets.wire import Reply, Wire, WireRequest
 from volfs.errors import StoreDeniedError, StoreUnavailableError
 

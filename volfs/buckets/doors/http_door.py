@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from volfs.buckets.answers import FailureKind, RequestFailure
+from volfs.buckets.credentials.signing import Signer
 from volfs.buckets.objects import Data
-from volfs.buckets.signing import Signer
 from volfs.buckets.wire import Reply, Wire, WireRequest, encode_path
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from volfs.buckets.cache_account import remove
+from volfs.buckets.cache.cache_account import remove
 from volfs.errors import InvalidError, LocalFileError
 from volfs.model.sizes import parse_size
 from volfs.system.locks import try_lock

@@ -11,7 +11,7 @@ import os
 import weakref
 from typing import NamedTuple, TypeAlias
 
-from volfs.buckets.cache_layout import BLOCK, PAGE, CachedSegment, read_sums
+from volfs.buckets.cache.cache_layout import BLOCK, PAGE, CachedSegment, read_sums
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Piece: TypeAlias = tuple[int, Buffer]

@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from botocore import exceptions as trouble
 
-from volfs.buckets.aws_session import (
+from volfs.buckets.credentials.aws_session import (
     AwsSession,
     list_secret_sources,
     list_sources,
     make_web_identity,
 )
-from volfs.buckets.credentials import Keys, Renewed
-from volfs.buckets.hushing import hushed
+from volfs.buckets.credentials.credentials import Keys, Renewed
+from volfs.buckets.credentials.hushing import hushed
 from volfs.buckets.options import BucketOptions
 from volfs.errors import (
     InvalidError,

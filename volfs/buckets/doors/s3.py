@@ -9,19 +9,19 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from volfs.buckets.answers import FailureKind, RequestFailure
-from volfs.buckets.bodies import check_span, cut_span, digest, is_whole, to_lost
-from volfs.buckets.http_door import BucketPlace, HttpDoor
-from volfs.buckets.objects import AbandonedUpload, Condition, Data, ObjectHead, ObjectInfo, Page
-from volfs.buckets.s3_codes import to_failure
-from volfs.buckets.signing import Signer
-from volfs.buckets.wire import Reply, Wire, encode_path
-from volfs.buckets.xml_answers import (
+from volfs.buckets.credentials.signing import Signer
+from volfs.buckets.doors.bodies import check_span, cut_span, digest, is_whole, to_lost
+from volfs.buckets.doors.http_door import BucketPlace, HttpDoor
+from volfs.buckets.doors.s3_codes import to_failure
+from volfs.buckets.doors.xml_answers import (
     get_text,
     iter_texts,
     parse,
     parse_http_time,
     parse_time,
 )
+from volfs.buckets.objects import AbandonedUpload, Condition, Data, ObjectHead, ObjectInfo, Page
+from volfs.buckets.wire import Reply, Wire, encode_path
 
 MARK = "volfs-mark"
 _UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from volfs.buckets.cache_file import Buffer, Piece
-from volfs.buckets.cache_layout import Content
+from volfs.buckets.cache.cache_file import Buffer, Piece
+from volfs.buckets.cache.cache_layout import Content
 from volfs.model.intervals import Intervals
 from volfs.model.ranges import Range
 

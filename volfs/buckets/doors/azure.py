@@ -12,12 +12,12 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from volfs.buckets.answers import FailureKind, RequestFailure
-from volfs.buckets.azure_codes import to_failure
-from volfs.buckets.bodies import check_span, cut_span, digest, to_lost
-from volfs.buckets.http_door import HttpDoor
+from volfs.buckets.doors.azure_codes import to_failure
+from volfs.buckets.doors.bodies import check_span, cut_span, digest, to_lost
+from volfs.buckets.doors.http_door import HttpDoor
+from volfs.buckets.doors.xml_answers import get_text, iter_texts, parse, parse_http_time
 from volfs.buckets.objects import AbandonedUpload, Condition, Data, ObjectHead, ObjectInfo, Page
 from volfs.buckets.wire import Reply, encode_path
-from volfs.buckets.xml_answers import get_text, iter_texts, parse, parse_http_time
 from volfs.errors import InvalidOperationError
 from volfs.model.text import show
 

@@ -10,17 +10,21 @@ import ssl
 from urllib.parse import urlsplit
 
 from volfs.buckets.address import AZ, GS, HOST, PATH, BucketAddress
-from volfs.buckets.aws_credentials import find_keys, find_profile_setting
-from volfs.buckets.aws_signing import AwsSigner
-from volfs.buckets.azure import AzureDoor
-from volfs.buckets.azure_credentials import BLOB_ENDPOINT, find_azure_signer, read_connection_string
-from volfs.buckets.gcs import GcsDoor
-from volfs.buckets.google_credentials import find_google_signer
-from volfs.buckets.http_door import BucketPlace
+from volfs.buckets.credentials.aws_credentials import find_keys, find_profile_setting
+from volfs.buckets.credentials.aws_signing import AwsSigner
+from volfs.buckets.credentials.azure_credentials import (
+    BLOB_ENDPOINT,
+    find_azure_signer,
+    read_connection_string,
+)
+from volfs.buckets.credentials.google_credentials import find_google_signer
+from volfs.buckets.credentials.signing import NoSigner, Signer
+from volfs.buckets.doors.azure import AzureDoor
+from volfs.buckets.doors.gcs import GcsDoor
+from volfs.buckets.doors.http_door import BucketPlace
+from volfs.buckets.doors.s3 import S3Door
 from volfs.buckets.objects import Door
 from volfs.buckets.options import BucketOptions
-from volfs.buckets.s3 import S3Door
-from volfs.buckets.signing import NoSigner, Signer
 from volfs.buckets.wire import Wire
 from volfs.errors import InvalidError
 

@@ -15,9 +15,9 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import NamedTuple
 
-from volfs.buckets.cache_file import Buffer, Piece
-from volfs.buckets.cache_layout import BLOCK, Content
-from volfs.buckets.parts import ArrivedPart, Parts
+from volfs.buckets.cache.cache_file import Buffer, Piece
+from volfs.buckets.cache.cache_layout import BLOCK, Content
+from volfs.buckets.cache.parts import ArrivedPart, Parts
 from volfs.errors import StoreTimeoutError, StoreUnavailableError
 from volfs.model.ranges import GAP, LONGEST, Range, cut_range, subtract
 

@@ -17,12 +17,12 @@ from google.auth.impersonated_credentials import Credentials as ImpersonatedCred
 from google.oauth2.credentials import Credentials as UserCredentials
 from google.oauth2.service_account import Credentials as AccountCredentials
 
-from volfs.buckets.aws_credentials import find_keys
-from volfs.buckets.credentials import Keys, Renewed, Token
-from volfs.buckets.google_request import LimitedRequest
-from volfs.buckets.hushing import hushed
+from volfs.buckets.credentials.aws_credentials import find_keys
+from volfs.buckets.credentials.credentials import Keys, Renewed, Token
+from volfs.buckets.credentials.google_request import LimitedRequest
+from volfs.buckets.credentials.hushing import hushed
+from volfs.buckets.credentials.signing import GoogleKeySigner, NoSigner, Signer, TokenSigner
 from volfs.buckets.options import BucketOptions
-from volfs.buckets.signing import GoogleKeySigner, NoSigner, Signer, TokenSigner
 from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError
 
 SCOPES = ["https://www.googleapis.com/auth/devstorage.read_write"]

@@ -7,9 +7,9 @@ import hashlib
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 
-from volfs.buckets.aws_credentials import GetKeys
-from volfs.buckets.hushing import hushed
-from volfs.buckets.signing import RenewableSigner
+from volfs.buckets.credentials.aws_credentials import GetKeys
+from volfs.buckets.credentials.hushing import hushed
+from volfs.buckets.credentials.signing import RenewableSigner
 from volfs.buckets.wire import WireRequest
 
 _PAYLOAD = "volfs-payload"
