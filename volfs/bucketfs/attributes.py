@@ -1,4 +1,5 @@
-"""What is told of an inode: attributes, and for how long they are believed. Pure."""
+"""What the kernel is told of an inode: its attributes, and for how long it may believe them.
+Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ class Attributes(NamedTuple):
 
 
 def describe(state: BucketState, node: AnyNode, as_of: float | None = None) -> Attributes:
-    """``as_of``: when the bucket was asked; None for what is ours to say."""
+    """``as_of`` is when the bucket was asked; None for facts that this mount decides."""
     rules = state.rules
     is_directory = isinstance(node, DirectoryNode)
     age = 0.0 if as_of is None else state.clock() - as_of

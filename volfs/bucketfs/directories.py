@@ -1,4 +1,4 @@
-"""Directories as they are read: page by page, so that a million names take no room."""
+"""Directories are read page by page, so that a million names take no room."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from volfs.bucketfs.state import BucketState
 from volfs.errors import StaleHandleError
 
 FIRST = 2
-"""Entries before those of the bucket: the directory itself, and the one above."""
+"""The entries before those of the bucket: the directory itself, and the one above it."""
 
 
 class ListedName(NamedTuple):
-    """A name, and what the bucket said of it at some moment; None for what it has not got yet."""
+    """A name, and what the bucket said of it at some moment; None if the bucket does not have it
+    yet."""
 
     name: bytes
     facts: Facts | None
@@ -28,10 +29,10 @@ Names = tuple[ListedName, ...]
 
 
 class PageStart(NamedTuple):
-    """Where a page begins: the number of its first entry, and what to ask for.
+    """Where a page begins: the number of its first entry, and the token to ask with.
 
-    ``carried`` are files of pages before it of which is not known yet whether there is a
-    directory of the same name: ``a-b`` comes before ``a/``.
+    ``carried`` are files of earlier pages for which a later page may show a directory of the same
+    name: in a bucket ``a-b`` comes before ``a/``.
     """
 
     first: int
@@ -57,7 +58,7 @@ class Window(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """One entry of a listing, and since when it is believed to be so."""
+    """One entry of a listing, and the time since which it is believed."""
 
     name: bytes
     node: AnyNode
@@ -65,7 +66,7 @@ class Listed(NamedTuple):
 
 
 class DirectoryHandle:
-    """An open directory: where its pages began, and the one that is being read."""
+    """An open directory: where its pages began, and the page that is being read."""
 
     def __init__(self, node: DirectoryNode) -> None:
         self.node = node
@@ -74,7 +75,7 @@ class DirectoryHandle:
 
 
 class Directories:
-    """Opening and reading them."""
+    """Opening and reading directories."""
 
     def __init__(self, state: BucketState, looking: Looking) -> None:
         self.state = state
@@ -95,7 +96,7 @@ class Directories:
         return self._handles[number]
 
     def release(self, number: int) -> None:
-        """Raises nothing."""
+        """Close the directory. Raises nothing."""
         handle = self._handles.pop(number, None)
         if handle is not None:
             handle.node.opens -= 1
@@ -112,7 +113,8 @@ class Directories:
         return FIRST if window is None else window.after
 
     async def get_window(self, number: int, at: int) -> Window | None:
-        """The page that has entry ``at``, of ``FIRST`` and more; None behind the last one."""
+        """The page that has entry ``at``, which is at least ``FIRST``; None behind the last
+        page."""
         handle = self.handle(number)
         window = handle.window
         if window is None or at < window.first:
@@ -140,7 +142,7 @@ class Directories:
         return handle.window
 
     def bind(self, number: int, window: Window, at: int) -> Listed | None:
-        """An entry of a window with its inode; None if it was removed since."""
+        """An entry of a window with its inode; None if the name was removed since."""
         name, facts, as_of = window.entries[at - window.first]
         directory = self.handle(number).node
         change = directory.listing.changes.get(name)
@@ -155,7 +157,8 @@ class Directories:
 def _carry(
     carried: tuple[ListedName, ...], page: ListedPage
 ) -> tuple[tuple[ListedName, ...], list[bytes]]:
-    """What is still in doubt behind a page, and which files it shows to be directories."""
+    """The files that are still in doubt behind a page, and the files that it shows to be
+    directories."""
     still = [one for one in carried if not page.covers(one.name + b"/")]
     new = [
         ListedName(n, page.names[n], page.as_of) for n in sorted(page.doubtful & page.names.keys())
@@ -166,8 +169,8 @@ def _carry(
 def _merge(
     node: DirectoryNode, page: ListedPage, carried: tuple[ListedName, ...]
 ) -> list[ListedName]:
-    """The names of a page in their order, with those that the bucket has not got yet, and
-    with those that the page has freed from doubt; without those that are in doubt."""
+    """The names of a page in their order, with names that the bucket does not have yet, with names
+    that this page frees from doubt, and without names that are in doubt."""
     found = {
         name: ListedName(name, None, page.as_of)
         for name in node.pending

@@ -1,4 +1,5 @@
-"""Open files: which bytes a handle reads. A handle is of one object, by its ETag, to its end."""
+"""Open files, and the bytes that a handle reads. A handle reads one object, by its ETag, to its
+end."""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ class Handles:
         return self._handles[number]
 
     def add(self, node: FileNode, flags: int) -> int:
-        """Open a file; from now on it is the object that it is now."""
+        """Open a file. From now on the handle reads the object that the file is now."""
         handle = FileHandle(node, flags)
         if handle.may_write:
             self.state.check_writable()
@@ -84,7 +85,7 @@ class Handles:
         return self._last
 
     def remove(self, number: int) -> FileNode:
-        """Close it. What was written to it is for others to see to."""
+        """Close a handle. The caller sees to what was written."""
         handle = self.get(number)
         del self._handles[number]
         node = handle.node
@@ -96,7 +97,7 @@ class Handles:
         return node
 
     def get_reader(self, node: FileNode) -> BucketObjectReader:
-        """The object of a file that is open, or written."""
+        """The object of a file that is open, or that was written to."""
         if node.reader is None:
             facts = node.facts
             assert facts is not None, "the bucket has none of it"
@@ -104,13 +105,14 @@ class Handles:
         return node.reader
 
     def list_paths(self) -> list[bytes]:
-        """Where the open files are, each once."""
+        """The paths of the open files, each once."""
         return sorted({join_path(handle.node.path) for handle in self._handles.values()})
 
     # --- reading ---------------------------------------------------------
 
     async def read(self, number: int, offset: int, size: int) -> Buffer:
-        """StaleInodeError where the object was replaced, and these bytes are not cached."""
+        """Read bytes. StaleInodeError if the object was replaced and these bytes are not
+        cached."""
         handle = self.get(number)
         if not handle.may_read:
             raise NotPermittedError("opened for writing alone")
@@ -122,7 +124,7 @@ class Handles:
         return await self.read_object(node, offset, size)
 
     async def read_object(self, node: FileNode, offset: int, size: int) -> Buffer:
-        """Bytes of the object that the file is, or was before it was written to."""
+        """Read bytes of the object that the file is, or was before it was written to."""
         reader = self.get_reader(node)
         ready = reader.read_ready(offset, size)
         if ready is not None:
@@ -134,7 +136,7 @@ class Handles:
             raise StaleInodeError(f"{show(node.name)}: {error}") from error
 
     def _doubt(self, node: FileNode) -> None:
-        """The name is to be looked up again at its next use."""
+        """Let the name be looked up again at its next use."""
         if node.parent is not None:
             node.parent.listing.doubt(node.name)
 

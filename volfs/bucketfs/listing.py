@@ -16,13 +16,13 @@ from typing import NamedTuple
 from volfs.bucketfs.names import Facts, PageNames
 
 PAGES = 64
-"""Pages at most that are kept of one directory."""
+"""The most pages that are kept of one directory."""
 POINTS = 4096
-"""Names at most that were looked up alone, of one directory."""
+"""The most names of one directory that are kept after single lookups."""
 
 
 class Known(NamedTuple):
-    """The answer about a name: ``facts`` is None where there is none of it."""
+    """The answer about a name. ``facts`` is None if nothing has the name."""
 
     facts: Facts | None
     as_of: float
@@ -30,10 +30,10 @@ class Known(NamedTuple):
 
 
 class PageToken(NamedTuple):
-    """What a page is asked for by, and when that was told.
+    """What a page is asked for with, and when the bucket gave it.
 
-    A service may mean by it a key that was the next one then, so it says nothing of keys that
-    have come before that since.
+    A service may mean by the token the key that came next at that moment. So the token says
+    nothing of keys that were made before that key since.
     """
 
     text: str | None
@@ -45,19 +45,19 @@ FIRST = PageToken(None, inf)
 
 @dataclass(slots=True)
 class ListedPage:
-    """One page. Its parts lie after ``start`` and, unless it is the last one, up to ``end``."""
+    """One page. Its parts lie after ``start``, and up to ``end`` unless it is the last page."""
 
     start: bytes
     end: bytes | None
     as_of: float
     names: dict[bytes, Facts]
     doubtful: frozenset[bytes]
-    """Files of which a later page may tell that there is a directory of the same name."""
+    """Files for which a later page may show a directory of the same name."""
     next: str | None
     token: PageToken
-    """What was asked for."""
+    """The token that the page was asked for with."""
     first: bytes | None
-    """The first of its parts; None if it has none."""
+    """The first part of the page; None if it has none."""
 
     def covers(self, part: bytes) -> bool:
         return self.start < part and (self.end is None or part <= self.end)
@@ -66,14 +66,14 @@ class ListedPage:
         return self.names.get(name)
 
     def get_time(self, part: bytes) -> float:
-        """As of when it says what is so of a part."""
+        """The moment for which the page says what is true of a part."""
         is_listed = self.first is not None and part >= self.first
         return self.as_of if is_listed else min(self.as_of, self.token.as_of)
 
 
 @dataclass(slots=True)
 class NamedChange:
-    """What this mount has done to a name: as if it was asked for at ``as_of``."""
+    """What this mount has done to a name, as if the bucket had been asked at ``as_of``."""
 
     facts: Facts | None
     as_of: float
@@ -81,24 +81,24 @@ class NamedChange:
 
 @dataclass(slots=True)
 class Listing:
-    """Of one directory."""
+    """What is known of one directory."""
 
     pages: dict[bytes, ListedPage] = field(default_factory=dict)
-    """By their starts."""
+    """The pages by their starts."""
     starts: list[bytes] = field(default_factory=lambda: [b""])
     """Where pages begin, sorted."""
     tokens: dict[bytes, PageToken] = field(default_factory=lambda: {b"": FIRST})
-    """What to ask for the page that begins there."""
+    """The token with which to ask for the page that begins there."""
     points: dict[bytes, Known] = field(default_factory=dict)
-    """What was asked about single names, the oldest first."""
+    """The answers about single names, the oldest first."""
     changes: dict[bytes, NamedChange] = field(default_factory=dict)
     asking: int = 0
-    """Requests about this directory that are on their way."""
+    """The requests about this directory that are on their way."""
 
     # --- looking ---------------------------------------------------------
 
     def find(self, name: bytes, since: float) -> Known | None:
-        """What is known of a name, asked for at ``since`` or later; None if that is too old."""
+        """What is known of a name, from a request at ``since`` or later; None if nothing is."""
         change, point = self.changes.get(name), self.points.get(name)
         known = [Known(change.facts, change.as_of)] if change else []
         known += [point] if point else []
@@ -108,7 +108,8 @@ class Listing:
         return newest if newest is not None and newest.as_of >= since else None
 
     def _find_in_pages(self, name: bytes) -> Known | None:
-        """A name is a directory if its part with ``/`` is there, else a file, else nothing."""
+        """A name is a directory if its part with ``/`` is on a page, else a file if its part is,
+        else nothing."""
         part = name + b"/"
         inner = self._find_page(part)
         if inner is not None and (found := inner.find(name)) and found.is_directory:
@@ -118,7 +119,7 @@ class Listing:
             return None
         found = outer.find(name)
         if inner is None:
-            return None  # there may be a directory
+            return None  # A later page may show a directory of that name.
         time = outer.as_of if found is not None else outer.get_time(name)
         return Known(found, min(inner.get_time(part), time))
 
@@ -127,20 +128,20 @@ class Listing:
         return page if page is not None and page.covers(part) else None
 
     def _find_start(self, part: bytes) -> bytes:
-        """Where the page begins that a part is on, if pages are as they were."""
+        """The start of the page that has a part, if pages begin where they began."""
         return self.starts[max(0, bisect_left(self.starts, part) - 1)]
 
     def choose_page(self, name: bytes, since: float) -> bytes | None:
-        """The start of a page that is to be asked for to know of a name; None for the name alone.
+        """The start of the page to ask for about a name; None to ask about the name alone.
 
-        A page that is young enough and does not say is no page to ask for again.
+        A page that is young enough and does not tell is not asked for again.
         """
         start = self._find_start(name)
         page = self.pages.get(start)
         return start if page is None or page.as_of < since else None
 
     def has_besides(self, name: bytes) -> bool:
-        """Whether there is, or was when pages were asked for, another name."""
+        """Whether the directory has another name, or had one when its pages were asked for."""
         return any(other != name for page in self.pages.values() for other in page.names) or any(
             other != name and change.facts is not None for other, change in self.changes.items()
         )
@@ -150,7 +151,7 @@ class Listing:
     def add_page(
         self, start: bytes, token: PageToken, found: PageNames, next: str | None, as_of: float
     ) -> ListedPage:
-        """Keep a page that was asked for at ``as_of``, with what was changed here since."""
+        """Keep a page that was asked for at ``as_of``, with this mount's own changes since."""
         end = None if next is None else found.end
         doubtful = frozenset(found.doubtful)
         page = ListedPage(start, end, as_of, found.names, doubtful, next, token, found.first)
@@ -164,7 +165,7 @@ class Listing:
         return page
 
     def _mark(self, start: bytes, page: ListedPage) -> None:
-        """Where the next page begins; what began between the two before begins no more."""
+        """Note where the next page begins. Starts between the two are dropped."""
         first = bisect_right(self.starts, start)
         last = len(self.starts) if page.end is None else bisect_right(self.starts, page.end)
         for gone in self.starts[first:last]:
@@ -175,7 +176,7 @@ class Listing:
             self.tokens[page.end] = PageToken(page.next, page.as_of)
 
     def add_point(self, name: bytes, facts: Facts | None, as_of: float) -> None:
-        """Keep what was asked about one name."""
+        """Keep the answer about one name."""
         change = self.changes.get(name)
         if change is not None and change.as_of >= as_of:
             return
@@ -185,14 +186,15 @@ class Listing:
             del self.points[next(iter(self.points))]
 
     def note(self, name: bytes, facts: Facts | None, now: float) -> None:
-        """This mount has changed a name: the bucket has it so at this moment."""
+        """Note that this mount has changed a name: the bucket has it so at this moment."""
         self.points.pop(name, None)
         for page in self.pages.values():
             _put(page, name, facts)
         self.changes[name] = NamedChange(facts, now)
 
     def doubt(self, name: bytes) -> None:
-        """What is known of a name was seen to be wrong: it is asked about alone."""
+        """Note that an answer about a name was seen to be wrong, so that the name is asked about
+        alone."""
         self.points.pop(name, None)
         self.changes.pop(name, None)
         for page in self.pages.values():
@@ -200,14 +202,14 @@ class Listing:
                 page.as_of = -inf
 
     def settle(self, since: float) -> None:
-        """Drop changes that no request on its way can be older than, and that are too old."""
+        """Drop changes that are too old, if every request on its way is younger."""
         if not self.asking:
             gone = [name for name, change in self.changes.items() if change.as_of < since]
             for name in gone:
                 del self.changes[name]
 
     def forget_all(self) -> None:
-        """Nothing is believed any more: the directory has other keys now."""
+        """Forget everything, because the directory has other keys now."""
         self.pages.clear()
         self.points.clear()
         self.changes.clear()

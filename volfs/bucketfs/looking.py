@@ -1,4 +1,4 @@
-"""Asking the bucket about names: one request for all who want to know the same."""
+"""Asking the bucket about names, with one request for all who want to know the same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from volfs.errors import ObjectNotFoundError, StoreError, VolfsError
 
 T = TypeVar("T")
 PAGE = 1000
-"""Names that are asked for with one request."""
+"""The most names that one request asks for."""
 THREADS = 64
 
 
@@ -28,14 +28,15 @@ class Asker:
         self.limiter = trio.CapacityLimiter(threads)
 
     async def run(self, call: Callable[..., T], *arguments: object) -> T:
-        """Cancelled, it leaves the thread behind: a bucket that is silent keeps no end waiting."""
+        """Run a call in a thread. If cancelled, leave the thread behind: a silent bucket must not
+        delay an end."""
         return await trio.to_thread.run_sync(
             call, *arguments, limiter=self.limiter, abandon_on_cancel=True
         )
 
 
 class _Flight:
-    """A request on its way, for those who come to want the same."""
+    """A request on its way, which others who want the same wait for."""
 
     def __init__(self) -> None:
         self.landed = trio.Event()
@@ -43,7 +44,7 @@ class _Flight:
 
 
 class Looking:
-    """What is known of names, and finding out."""
+    """What is known of names, and the requests that find it out."""
 
     def __init__(self, state: BucketState, bucket: Bucket, asker: Asker) -> None:
         self.state = state
@@ -55,7 +56,7 @@ class Looking:
         """What the bucket says of a name, no older than the mount's rules allow."""
         since = self.state.since()
         if find_name(name.decode("utf-8", "surrogateescape")) is None:
-            return Known(None, self.state.clock())  # no key can say so
+            return Known(None, self.state.clock())  # No key can have such a name.
         while True:
             known = directory.listing.find(name, since)
             if known is not None:
@@ -79,7 +80,7 @@ class Looking:
             )
 
     async def is_empty(self, directory: DirectoryNode) -> bool:
-        """Whether the bucket has nothing in a directory at this moment, but its marker."""
+        """Whether the bucket has nothing in a directory at this moment, except its marker."""
         return await self.asker.run(_is_empty, self.bucket, directory.key)
 
     # --- requests --------------------------------------------------------
@@ -101,7 +102,8 @@ class Looking:
     async def _ask_about(
         self, directory: DirectoryNode, ask: Callable[[str], T]
     ) -> tuple[T, float]:
-        """What is answered, and when it was asked; of a directory that is renamed, once more."""
+        """The answer, and when it was asked for. If the directory was renamed meanwhile, ask once
+        more."""
         listing = directory.listing
         while True:
             key, asked = directory.key, self.state.clock()
@@ -137,10 +139,12 @@ class Looking:
 def _load_page(
     bucket: Bucket, prefix: str, start: bytes, token: str | None
 ) -> tuple[PageNames, str | None]:
-    """One page with something on it, and what to ask for the next one."""
+    """Load one page with at least one entry, and the token for the next one."""
     page = bucket.list_page(prefix, after=token, limit=PAGE)
     names = read_page(prefix, page)
-    while page.next is not None and names.end <= start:  # nothing, or the marker alone
+    while (
+        page.next is not None and names.end <= start
+    ):  # The page has nothing, or the marker alone.
         if names.names:
             raise StoreError(f"{prefix}: the service lists keys out of order: {names.end!r}")
         page = bucket.list_page(prefix, after=page.next, limit=PAGE)
@@ -149,7 +153,7 @@ def _load_page(
 
 
 def _load_point(bucket: Bucket, prefix: str, name: bytes) -> tuple[Facts | None, list[str]]:
-    """What one name is, and what it hides."""
+    """Load what one name is, and what it hides."""
     key = prefix + name.decode()
     try:
         file = to_facts(bucket.head(key))

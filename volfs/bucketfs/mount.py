@@ -1,4 +1,4 @@
-"""All that the kernel can ask of a bucket's mount, over one state."""
+"""Everything that the kernel can ask of a bucket's mount, over one state."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BucketFiles:
     # --- inodes ----------------------------------------------------------
 
     async def lookup(self, parent: int, name: bytes) -> tuple[AnyNode | None, float]:
-        """The inode of a name, or None, and since when that is believed."""
+        """The inode of a name, or None, and the time since which that is believed."""
         directory = self.state.get_directory(parent)
         if name in (b".", b".."):
             up = directory if name == b"." else directory.parent or directory
@@ -55,9 +55,9 @@ class BucketFiles:
         return self.state.bind(directory, name, known.facts), known.as_of
 
     async def look_again(self, ino: int) -> tuple[AnyNode, float | None]:
-        """An inode as it is now. StaleInodeError where its name is another's by now, or gone.
+        """An inode as it is now. StaleInodeError if its name is gone or belongs to another inode.
 
-        A file that is open stays what it was opened as.
+        An open file stays the one that was opened.
         """
         node = self.state.get(ino)
         if not isinstance(node, FileNode) or node.opens or node.is_ours or node.parent is None:
@@ -70,7 +70,8 @@ class BucketFiles:
     # --- files -----------------------------------------------------------
 
     async def open(self, ino: int, flags: int) -> tuple[int, bool]:
-        """A new handle, and whether the pages that the kernel may have of the file are its."""
+        """Open a file: a new handle, and whether the kernel may keep the pages that it has of the
+        file."""
         node = self.state.get_file(ino)
         if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
             self.state.check_writable()
@@ -79,7 +80,7 @@ class BucketFiles:
         return self._add_handle(node, flags)
 
     async def create(self, parent: int, name: bytes, flags: int) -> tuple[int, bool, FileNode]:
-        """A file that is there now, and a handle of it."""
+        """Create a file: its inode, and a handle."""
         exclusive = bool(flags & os.O_EXCL)
         node = await self.naming.create(parent, name, exclusive=exclusive)
         if flags & os.O_TRUNC and node.size:
@@ -102,7 +103,7 @@ class BucketFiles:
     # --- what is on its way ----------------------------------------------
 
     def list_dirty(self) -> list[FileNode]:
-        """Files with something that the bucket has not got."""
+        """The files with bytes that the bucket does not have."""
         return [node for node in self.state.written if node.staged and node.staged.is_dirty]
 
     @property
@@ -110,7 +111,7 @@ class BucketFiles:
         return sum(node.size for node in self.list_dirty())
 
     async def upload_all(self) -> None:
-        """Upload what is written and not closed; what fails is logged."""
+        """Upload what is written and not closed. Failures are logged."""
         async with trio.open_nursery() as nursery:
             for node in self.list_dirty():
                 nursery.start_soon(self._upload_quietly, node)
@@ -120,7 +121,7 @@ class BucketFiles:
             await self.writing.save(node)
 
     def end(self, *, discards: bool) -> bool:
-        """The mount is gone: whether something that is not uploaded stays."""
+        """End the mount. Whether something stays that is not uploaded."""
         for node in list(self.state.written):
             staged = node.staged
             if staged is not None and (discards or not staged.is_dirty or node.parent is None):

@@ -1,7 +1,7 @@
 """Keys of a bucket as names of files and directories. Pure.
 
-A directory is a prefix that ends with ``/``, whether or not there is an object of just that
-key, its *marker*. Not every key is a path: those that are none are *hidden*.
+A directory is a prefix that ends with ``/``. An object of just that key is its *marker*, which may
+be missing. Keys that are no paths are *hidden*.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from volfs.errors import InvalidOperationError, NameTooLongError
 from volfs.model.names import NAME_MAX
 
 KEY_MAX = 1024
-"""Bytes of a key, by the rules of all services."""
+"""The longest key in bytes, by the rules of all services."""
 _PLACES = ("", ".", "..")
 
 
 class Facts(NamedTuple):
-    """What is known of a name: of a file its object's size, time and ETag."""
+    """What is known of a name: for a file, its object's size, time and ETag."""
 
     size: int
     mtime_ns: int
@@ -37,19 +37,20 @@ class PageNames(NamedTuple):
     """The names of one page of a directory's listing."""
 
     names: dict[bytes, Facts]
-    """In the order of the listing. Where a name is both, the directory."""
+    """Names in the order of the listing. A name that is both a file and a directory is a
+    directory."""
     end: bytes
-    """The last of its parts: names, those of directories with their ``/``."""
+    """The last part: a name, with its ``/`` if it is a directory."""
     hidden: list[str]
     """Keys that are no paths, and files that a directory of the same name hides."""
     first: bytes | None
-    """The first of them; None if there is none."""
+    """The first part; None if there is none."""
     doubtful: list[bytes]
-    """Files of which a later page may tell that there is a directory of the same name."""
+    """Files for which a later page may show a directory of the same name."""
 
 
 def find_name(part: str) -> bytes | None:
-    """The name that a part of a key is; None for what can be none."""
+    """The name that a part of a key stands for; None if it can stand for none."""
     if part in _PLACES or "\0" in part or "/" in part:
         return None
     try:
@@ -60,7 +61,7 @@ def find_name(part: str) -> bytes | None:
 
 
 def to_part(name: bytes) -> str:
-    """The part of a key that a new name is. InvalidOperationError, NameTooLongError."""
+    """The part of a key for a new name. InvalidOperationError, NameTooLongError."""
     if len(name) > NAME_MAX:
         raise NameTooLongError(f"a name of {len(name)} bytes: {NAME_MAX} are allowed")
     try:
@@ -73,14 +74,14 @@ def to_part(name: bytes) -> str:
 
 
 def check_key(key: str) -> str:
-    """The key, if services take one so long. NameTooLongError."""
+    """Return the key if services accept its length. NameTooLongError."""
     if len(key.encode()) > KEY_MAX:
         raise NameTooLongError(f"a key of more than {KEY_MAX} bytes: {key[:80]}…")
     return key
 
 
 def read_page(prefix: str, page: Page) -> PageNames:
-    """What a page of the listing of the directory ``prefix`` says."""
+    """The names on a page of the listing of the directory ``prefix``."""
     cut, hidden, found = len(prefix), list[str](), list[tuple[bytes, bytes, Facts]]()
     for key in page.prefixes:
         name = find_name(key[cut:-1])
@@ -103,7 +104,7 @@ def read_page(prefix: str, page: Page) -> PageNames:
 
 
 def _choose(found: list[tuple[bytes, bytes, Facts]]) -> tuple[dict[bytes, Facts], list[bytes]]:
-    """Each name once, and which files a directory hides."""
+    """Each name once, and the files that a directory hides."""
     directories = {name for _, name, facts in found if facts.is_directory}
     names = {
         name: facts for _, name, facts in found if facts.is_directory or name not in directories
@@ -121,7 +122,7 @@ def _find_ends(page: Page, cut: int) -> tuple[bytes | None, bytes]:
 
 
 def _find_doubtful(names: dict[bytes, Facts], end: bytes) -> list[bytes]:
-    """Files ``a`` where the page ends before ``a/``: then its last part begins with ``a``."""
+    """Files ``a`` for which the page ends before ``a/``: then its last part begins with ``a``."""
     beginnings = (end[:length] for length in range(1, len(end) + 1))
     return [
         name

@@ -1,7 +1,7 @@
-"""Changes of names: each is one request of the bucket or a few, and done when it returns.
+"""Changes of names. Each is one request to the bucket or a few, and is done when it returns.
 
-An operation looks, asks the bucket, and then, without an ``await``, notes what is so now. The
-kernel lets nobody else change the same names meanwhile.
+An operation looks, asks the bucket, and then notes the new state without an ``await``. Meanwhile
+the kernel lets nobody else change the same names.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from volfs.model.text import show
 
 
 class FileNaming:
-    """Making and removing names, and what else is changed of an inode."""
+    """Making and removing names, and changing attributes of inodes."""
 
     def __init__(
         self, state: BucketState, bucket: Bucket, looking: Looking, writing: Writing, turns: Turns
@@ -43,7 +43,7 @@ class FileNaming:
         self.run = looking.asker.run
 
     async def find(self, directory: DirectoryNode, name: bytes) -> AnyNode | None:
-        """The inode of a name, as the bucket has it or somebody here is about to make it."""
+        """The inode of a name that the bucket has, or that somebody here is about to make."""
         own = directory.children.get(name)
         if isinstance(own, FileNode) and own.is_ours:
             return own
@@ -59,9 +59,10 @@ class FileNaming:
     # --- making ----------------------------------------------------------
 
     async def create(self, parent: int, name: bytes, *, exclusive: bool) -> FileNode:
-        """A file of that name. With ``exclusive`` there was none before, here and elsewhere.
+        """Create a file. With ``exclusive`` the name must be new, here and in the bucket.
 
-        Else others see it when it is closed. EntryExistsError, IsADirectoryInVolumeError.
+        Without it, others see the file when it is closed. EntryExistsError,
+        IsADirectoryInVolumeError.
         """
         directory, key = self._check_new(parent, name)
         found = await self.find(directory, name)
@@ -92,7 +93,8 @@ class FileNaming:
         return node
 
     async def make_directory(self, parent: int, name: bytes) -> DirectoryNode:
-        """By its marker. EntryExistsError also where somebody else makes it at this moment."""
+        """Make a directory by its marker. EntryExistsError, also if somebody else makes it at this
+        moment."""
         directory, key = self._check_new(parent, name)
         if await self.find(directory, name) is not None:
             raise EntryExistsError(show(name))
@@ -117,7 +119,7 @@ class FileNaming:
     # --- removing --------------------------------------------------------
 
     async def unlink(self, parent: int, name: bytes) -> None:
-        """Who has it open keeps it, as far as its object is cached."""
+        """Remove a file. Handles keep it as far as its object is cached."""
         self.state.check_writable()
         directory = self.state.get_directory(parent)
         node = await self.get(directory, name)
@@ -128,7 +130,7 @@ class FileNaming:
             self.state.nodes.detach(node)
 
     async def remove_object(self, directory: DirectoryNode, name: bytes, node: FileNode) -> None:
-        """Take a file's name out of the bucket. The directory stays one."""
+        """Remove a file's object from the bucket, and keep its directory."""
         if node.facts is not None:
             await self.keep_directory(directory, name)
             await self.run(self.bucket.delete, directory.key + name.decode())
@@ -136,12 +138,13 @@ class FileNaming:
         self.state.note(directory, name, None)
 
     async def keep_directory(self, directory: DirectoryNode, name: bytes) -> None:
-        """Let a directory be there when a name goes out of it that may be its last."""
+        """Keep a directory alive by a marker before its last name may go."""
         if directory.parent is not None and not directory.listing.has_besides(name):
             await self.run(_keep_directory, self.bucket, directory.key, name.decode())
 
     async def remove_directory(self, parent: int, name: bytes) -> None:
-        """DirectoryNotEmptyError, also where the bucket has keys in it that are no paths."""
+        """Remove a directory. DirectoryNotEmptyError, also if the bucket has keys in it that are
+        no paths."""
         self.state.check_writable()
         directory = self.state.get_directory(parent)
         node = await self.get(directory, name)
@@ -169,9 +172,11 @@ class FileNaming:
         mtime_ns: int | None = None,
         atime_ns: int | None = None,
     ) -> AnyNode:
-        """Owner and mode are the same for all files: NotPermittedError for others.
+        """Set attributes. NotPermittedError for another owner or mode, which are the same for all
+        files.
 
-        A size is in the bucket when this returns, unless somebody has the file open for it.
+        A new size is in the bucket when this returns, unless somebody has the file open for
+        writing.
         """
         self.state.check_writable()
         node, rules = self.state.get(ino), self.state.rules
@@ -193,7 +198,7 @@ class FileNaming:
             return
         self.writing.truncate(node, size)
         if not is_open:
-            node.opens += 1  # it stays what it is until it is uploaded
+            node.opens += 1  # The file keeps this time until it is uploaded.
             try:
                 await self.writing.save(node)
             finally:
@@ -202,7 +207,7 @@ class FileNaming:
 
 
 def _keep_directory(bucket: Bucket, prefix: str, name: str) -> None:
-    """Make a directory's marker, unless it has that, or another name."""
+    """Make a directory's marker, unless the directory has it or another name."""
     page = bucket.list_page(prefix, limit=3)
     found = {*page.prefixes, *(info.key for info in page.objects)}
     if page.next is None and not found - {prefix + name, f"{prefix}{name}/"}:

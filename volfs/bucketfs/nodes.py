@@ -1,8 +1,8 @@
-"""Inodes of a bucket's mount: what the kernel has a number for. Pure.
+"""Inodes of a bucket's mount: everything that the kernel has a number for. Pure.
 
-An inode is known by its place, and its key is that of the place: renaming a directory gives
-new keys to all that is below. A file whose object was replaced while it is open is another
-file: its place gets a new inode, and the old one is *left*, for its handles alone.
+An inode is known by its place, and its key follows from the place: renaming a directory gives new
+keys to everything below it. If the object of an open file is replaced, the place gets a new inode,
+and the old inode is *left* to its handles alone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ _DERIVED = 1 << 61
 
 
 class Node:
-    """What files and directories have in common. ``parent`` is None once it is nowhere."""
+    """What files and directories have in common. ``parent`` is None if the node has no place any
+    more."""
 
     __slots__ = ("atime_ns", "ino", "lookups", "mtime_ns", "name", "opens", "parent")
 
@@ -36,12 +37,12 @@ class Node:
         self.lookups = 0
         self.opens = 0
         self.mtime_ns: int | None = None
-        """What it was set to, or what it is by our own writing; else the object's."""
+        """The time that was set, or that of our own writing; None means the object's."""
         self.atime_ns: int | None = None
 
     @property
     def path(self) -> tuple[bytes, ...]:
-        """Names from the mount's root; of what is nowhere, its last name alone."""
+        """The names from the mount's root. A node without a place has its last name alone."""
         names: list[bytes] = []
         here: Node = self
         while here.parent is not None:
@@ -50,7 +51,7 @@ class Node:
         return tuple(reversed(names)) or ((self.name,) if self.name else ())
 
     def is_below(self, directory: DirectoryNode) -> bool:
-        """Whether it is that directory, or in it at any depth."""
+        """Whether the node is that directory, or is in it at any depth."""
         here: Node | None = self
         while here is not None:
             if here is directory:
@@ -60,7 +61,7 @@ class Node:
 
 
 class FileNode(Node):
-    """A file. ``facts`` are those of its object; None while the bucket has none of it."""
+    """A file. ``facts`` are those of its object; None while the bucket does not have it."""
 
     __slots__ = ("facts", "reader", "shown", "staged", "writers")
 
@@ -70,13 +71,13 @@ class FileNode(Node):
         super().__init__(ino, parent, name)
         self.facts = facts
         self.reader: BucketObjectReader | None = None
-        """The object, open, as long as a handle is."""
+        """The open object, as long as there is a handle."""
         self.writers = 0
-        """Handles that may write."""
+        """The number of handles that may write."""
         self.staged: Staged | None = None
         """What was written, while there is something."""
         self.shown = ""
-        """The ETag whose bytes the kernel may have pages of."""
+        """The ETag of the bytes of which the kernel may have pages."""
 
     @property
     def key(self) -> str:
@@ -90,12 +91,12 @@ class FileNode(Node):
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is what we make it, whatever the bucket says: somebody here writes it."""
+        """Whether the file is what this mount makes it, because somebody here writes it."""
         return bool(self.writers) or self.staged is not None
 
 
 class DirectoryNode(Node):
-    """A directory. ``children`` are the loaded ones: the bucket has others."""
+    """A directory. ``children`` are the loaded ones; the bucket may have others."""
 
     __slots__ = ("children", "listing", "pending")
 
@@ -103,16 +104,16 @@ class DirectoryNode(Node):
         super().__init__(ino, parent, name)
         self.children: dict[bytes, FileNode | DirectoryNode] = {}
         self.pending: set[bytes] = set()
-        """Names of files that were made here, and that the bucket has not got yet."""
+        """The names of files that were made here and that the bucket does not have yet."""
         self.listing = Listing()
 
     @property
     def key(self) -> str:
-        """What the keys of all that is in it begin with; empty of the root."""
+        """The beginning of all keys in the directory; empty for the root."""
         return "".join(name.decode() + "/" for name in self.path)
 
     def iter_below(self) -> Iterator[FileNode | DirectoryNode]:
-        """All that is loaded below it."""
+        """Everything loaded below the directory."""
         for child in list(self.children.values()):
             yield child
             if isinstance(child, DirectoryNode):
@@ -141,7 +142,7 @@ class NodeTable:
         return self._by_ino.get(ino)
 
     def list_idle(self, most: int) -> list[AnyNode]:
-        """So many of those that the kernel alone keeps, the oldest first."""
+        """The oldest inodes that only the kernel keeps, at most so many."""
         idle = (
             node
             for node in self._by_ino.values()
@@ -150,7 +151,8 @@ class NodeTable:
         return list(islice(idle, most))
 
     def add(self, parent: DirectoryNode, name: bytes, facts: Facts | None) -> AnyNode:
-        """A new inode at a place that has none. Its number is that of the place, if it is free."""
+        """Add an inode at a place that has none. Its number is that of the place, if the number is
+        free."""
         is_directory = facts is not None and facts.is_directory
         ino = self._choose(parent, name, is_directory)
         node: AnyNode
@@ -163,7 +165,8 @@ class NodeTable:
         return node
 
     def _choose(self, parent: DirectoryNode, name: bytes, is_directory: bool) -> int:
-        """A name has the same number each time it is looked up, as long as nothing else has it."""
+        """The number of a place, which is the same at each lookup as long as no other inode has
+        it."""
         hashed: int = xxh3_64_intdigest(name + b"/" * is_directory, seed=parent.ino)
         ino = _DERIVED | hashed % _DERIVED
         while ino in self._by_ino:
@@ -172,21 +175,22 @@ class NodeTable:
         return ino
 
     def detach(self, node: AnyNode) -> None:
-        """Take it from its place; what has it open or knows it has it still."""
+        """Take an inode from its place. Handles and the kernel still have it."""
         if node.parent is not None and node.parent.children.get(node.name) is node:
             del node.parent.children[node.name]
         node.parent = None
         self.drop_if_idle(node)
 
     def move(self, node: AnyNode, parent: DirectoryNode, name: bytes) -> None:
-        """Put it at another place, which has no inode."""
+        """Move an inode to a place that has none."""
         if node.parent is not None and node.parent.children.get(node.name) is node:
             del node.parent.children[node.name]
         node.parent, node.name = parent, name
         parent.children[name] = node
 
     def drop_if_idle(self, node: AnyNode) -> None:
-        """Forget what nobody knows and nobody has open, and directories that stay empty so."""
+        """Forget an inode that nobody knows or has open, and directories that become empty by
+        this."""
         while not (node.lookups or node.opens or node.ino == ROOT_INO):
             if _has_more(node):
                 return
@@ -200,5 +204,5 @@ class NodeTable:
 
 
 def _has_more(node: AnyNode) -> bool:
-    """Whether there is more to it than what the bucket has."""
+    """Whether the inode has something that the bucket does not have."""
     return node.staged is not None if isinstance(node, FileNode) else bool(node.children)

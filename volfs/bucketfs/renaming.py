@@ -1,7 +1,7 @@
-"""Renaming: a copy by the service, then a delete. Others may see both for a moment.
+"""Renaming: the service copies, then the old key is deleted. Others may see both for a moment.
 
-A directory's objects are copied before the first is deleted, so what fails half way has lost
-nothing: the copies are taken back.
+All objects of a directory are copied before the first is deleted, so a failure half way loses
+nothing: the copies are removed again.
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ from volfs.model.text import describe_error, show
 log = logging.getLogger(__name__)
 
 OBJECTS_MAX = 10_000
-"""Of a directory: with more, programs such as ``mv`` copy and delete by themselves."""
+"""The most objects of a directory that is renamed. With more, programs such as ``mv`` copy and
+delete by themselves."""
 COPY_MAX = 5 << 30
-"""Bytes that a service copies with one request."""
+"""The largest object that a service copies with one request, in bytes."""
 COPIES_AT_ONCE = 16
 _TRIES = 3
 
@@ -50,7 +51,7 @@ class RenamedPlace:
 
 
 class Renaming:
-    """Renaming, over what makes and removes names."""
+    """Renaming, built on the making and removing of names."""
 
     def __init__(self, naming: FileNaming) -> None:
         self.naming = naming
@@ -62,7 +63,7 @@ class Renaming:
     async def rename(
         self, parent: int, name: bytes, new_parent: int, new_name: bytes, *, replaces: bool
     ) -> None:
-        """CrossDeviceError for what is too large, so that ``mv`` copies it."""
+        """Rename. CrossDeviceError for what is too large, so that ``mv`` copies it."""
         self.state.check_writable()
         source = RenamedPlace(self.state.get_directory(parent), name)
         target = RenamedPlace(self.state.get_directory(new_parent), new_name)
@@ -119,7 +120,8 @@ class Renaming:
     async def _copy(
         self, node: FileNode, source: RenamedPlace, target: RenamedPlace, *, replaces: bool
     ) -> tuple[Facts, bool]:
-        """The copy's facts, and whether it has the bytes of the object that is open."""
+        """Copy an object: the copy's facts, and whether it has the bytes of the object that is
+        open."""
         pinned = node.facts
         assert pinned is not None
         if pinned.size > COPY_MAX:
@@ -135,7 +137,7 @@ class Renaming:
         return to_facts(found), not needs_proof or etag == pinned.etag
 
     def _follow(self, node: FileNode, facts: Facts) -> None:
-        """An inode is of another key now, and its object has another ETag, perhaps."""
+        """Give an inode its new key, and perhaps a new ETag."""
         node.shown = facts.etag if node.shown else ""
         mtime_ns = (
             node.mtime_ns if node.mtime_ns is not None else node.facts and node.facts.mtime_ns
@@ -172,7 +174,7 @@ class Renaming:
     def _follow_all(
         self, top: DirectoryNode, cut: int, pairs: Sequence[tuple[ObjectInfo, ObjectInfo]]
     ) -> None:
-        """Give all that is loaded below a directory what its copies are."""
+        """Give everything loaded below a directory the facts of its copies."""
         copies = {after.key[cut:]: (before, after) for before, after in pairs}
         top.listing.forget_all()
         for below in top.iter_below():
@@ -187,7 +189,7 @@ class Renaming:
             if pair[0].etag == below.facts.etag or not (below.opens or below.is_ours):
                 self._follow(below, to_facts(pair[1]))
             elif not below.is_ours:
-                self.state.nodes.detach(below)  # others had replaced what is open here
+                self.state.nodes.detach(below)  # Others had replaced the object that is open here.
 
 
 # --- in threads ---------------------------------------------------------------
@@ -196,7 +198,7 @@ class Renaming:
 def _copy_object(
     bucket: Bucket, source: str, target: str, create: bool, needs_proof: bool
 ) -> tuple[ObjectInfo, str]:
-    """The copy, and the ETag of what was copied, if ``needs_proof``."""
+    """Copy an object: the copy, and the ETag of the source if ``needs_proof``."""
     if not needs_proof:
         return bucket.copy(source, target, create=create), ""
     for attempt in range(_TRIES):
@@ -208,7 +210,7 @@ def _copy_object(
 
 
 def _copy_tree(bucket: Bucket, old: str, new: str) -> list[tuple[ObjectInfo, ObjectInfo]]:
-    """Copy all that is below a prefix; or nothing, and say why."""
+    """Copy everything below a prefix, or nothing."""
     found = list(islice(iter_objects(bucket, old), OBJECTS_MAX + 1))
     if len(found) > OBJECTS_MAX or any(info.size > COPY_MAX for info in found):
         raise CrossDeviceError(f"{old}: too much for the service to copy")
@@ -216,7 +218,7 @@ def _copy_tree(bucket: Bucket, old: str, new: str) -> list[tuple[ObjectInfo, Obj
     done: list[str] = []
 
     def copy(info: ObjectInfo, target: str) -> ObjectInfo:
-        is_marker = target.endswith("/") and not info.size  # some services do not copy these
+        is_marker = target.endswith("/") and not info.size  # Some services do not copy markers.
         copied = bucket.put(target, b"") if is_marker else bucket.copy(info.key, target)
         done.append(target)
         return copied
@@ -234,7 +236,8 @@ def _copy_tree(bucket: Bucket, old: str, new: str) -> list[tuple[ObjectInfo, Obj
 
 
 def _delete_tree(bucket: Bucket, keys: Sequence[str]) -> None:
-    """Markers last, the inner ones first: some services keep a directory that has something."""
+    """Delete everything below a prefix, markers last and inner ones first, because some services
+    keep a directory that has something."""
     bucket.delete_many([key for key in keys if not key.endswith("/")])
     bucket.delete_many([key for key in reversed(keys) if key.endswith("/")])
 

@@ -1,8 +1,8 @@
-"""What was written to a file and is not in the bucket yet: its bytes in a local file.
+"""Bytes that were written to a file and are not in the bucket yet, in a local file.
 
-Beside the bytes lies a *journal*, which says of which key they are, over which object they
-were written, and which bytes of it they are instead of. It is appended to with each write, so
-that the bytes of a daemon that was killed are known to the last one.
+Beside the bytes lies a *journal*. It says which key they belong to, which object they were written
+over, and which bytes of that object they replace. Each write appends to it, so everything that a
+killed daemon had written is known.
 """
 
 from __future__ import annotations
@@ -22,16 +22,17 @@ from volfs.errors import DamagedObjectError, FileTooLargeError, LocalFileError, 
 from volfs.model.intervals import Intervals
 
 OBJECT_MAX = 5 << 40
-"""Bytes of an object, by the rules of the services."""
+"""The largest object in bytes, by the rules of the services."""
 DATA, JOURNAL = ".data", ".journal"
 _WRITTEN, _CUT, _ABOUT, _STATE = 1, 2, 3, 4
 _SAVED, _CHANGED = 0, 1
 _HEAD = struct.Struct("<BQQ")
-"""What it is, and two numbers: where and how much was written; or the bytes that follow."""
+"""A record's head: its kind and two numbers, the place and the length of what was written; or the
+length of the bytes that follow."""
 
 
 class About(msgspec.Struct):
-    """Of which key, over which object. Without an ETag, over none."""
+    """The key, and the object that was written over. Without an ETag there was no object."""
 
     key: str
     etag: str = ""
@@ -52,7 +53,8 @@ class StagedPiece(NamedTuple):
 
 
 class Staged:
-    """One file's bytes. Only the trio thread changes it; threads read what they were told of."""
+    """The bytes of one file. Only the trio thread changes them. Other threads read ranges that
+    they are told."""
 
     def __init__(self, data: int, journal: int, stem: Path, about: About) -> None:
         self._data = data
@@ -61,15 +63,16 @@ class Staged:
         self.about = about
         self.size = about.size
         self._kept = about.size
-        """Up to here the object's bytes count, where nothing was written over them."""
+        """Below this offset the object's bytes count, except where others were written over
+        them."""
         self._written = Intervals()
         self._noted = os.fstat(journal).st_size
         self.stamp = 0
         """Grows with each change."""
         self.saved = 0
-        """The stamp that the bucket has."""
+        """The stamp of the bytes that the bucket has."""
         self.failed: int | None = None
-        """The stamp whose upload failed."""
+        """The stamp of the bytes whose upload failed."""
 
     @property
     def is_dirty(self) -> bool:
@@ -81,13 +84,13 @@ class Staged:
 
     @property
     def mtime_ns(self) -> int:
-        """When its bytes were written last."""
+        """When the bytes were last written."""
         return os.fstat(self._data).st_mtime_ns
 
     # --- changing --------------------------------------------------------
 
     def touch(self) -> None:
-        """Let it be uploaded, though no byte is new."""
+        """Let the file be uploaded although no byte is new."""
         with keeping():
             self._change()
 
@@ -97,7 +100,7 @@ class Staged:
         self.stamp += 1
 
     def write(self, offset: int, data: bytes) -> int:
-        """OutOfSpaceError, FileTooLargeError."""
+        """Write bytes, and return their number. OutOfSpaceError, FileTooLargeError."""
         end = offset + len(data)
         _check_size(end)
         with keeping():
@@ -119,7 +122,7 @@ class Staged:
         os.ftruncate(self._data, self.size)
 
     def truncate(self, size: int) -> None:
-        """Cut it off or let it grow by zeros."""
+        """Cut the file, or extend it by zeros."""
         _check_size(size)
         with keeping():
             self._change()
@@ -130,16 +133,17 @@ class Staged:
         self.size = size
 
     def rename(self, key: str) -> None:
-        """It is to be uploaded under another key."""
+        """Let the file be uploaded under another key."""
         self._note_about(msgspec.structs.replace(self.about, key=key))
 
     def rebase(self, facts: Facts) -> None:
-        """The bucket has another object with the same bytes as the one that it lay over."""
+        """Lay the bytes over another object of the bucket, which has the same bytes as the former
+        one."""
         etag, size, mtime_ns = facts.etag, facts.size, facts.mtime_ns
         self._note_about(About(self.about.key, etag, size, mtime_ns))
 
     def settle(self, facts: Facts, stamp: int) -> None:
-        """The bucket has what was there at ``stamp``; what was written since lies over that."""
+        """Note that the bucket has the bytes of ``stamp``. Later writes lie over them."""
         self.saved = stamp
         self.failed = None
         self.rebase(facts)
@@ -158,7 +162,7 @@ class Staged:
             if os.write(self._journal, record) != len(record):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
-            os.ftruncate(self._journal, self._noted)  # half a record would hide the next ones
+            os.ftruncate(self._journal, self._noted)  # Half a record would hide the next ones.
             raise
         self._noted += len(record)
 
@@ -173,7 +177,7 @@ class Staged:
     # --- reading ---------------------------------------------------------
 
     def find_pieces(self, start: int, end: int) -> list[StagedPiece]:
-        """Whose bytes a range has, in order."""
+        """The pieces of a range, in order."""
         end = min(end, self.size)
         if start >= end:
             return []
@@ -189,13 +193,13 @@ class Staged:
         return pieces
 
     def read(self, start: int, end: int) -> bytes:
-        """Local bytes; zeros where the file was never written. Any thread."""
+        """Read local bytes; zeros where nothing was written. May be called by any thread."""
         with keeping():
             data = os.pread(self._data, end - start, start)
         return data + bytes(end - start - len(data))
 
     def read_ready(self, start: int, end: int) -> bytes | None:
-        """The same, from the page cache; None if that would have to wait."""
+        """As ``read``, from the page cache; None if that would have to wait."""
         buffer = bytearray(end - start)
         try:
             os.preadv(self._data, [buffer], start, os.RWF_NOWAIT)
@@ -210,7 +214,7 @@ class Staged:
         os.close(self._journal)
 
     def remove(self) -> None:
-        """The bytes are in the bucket, or nobody's."""
+        """Remove both files. The bucket has the bytes, or nobody wants them."""
         self.close()
         stem = os.fspath(self.stem)  # Path objects cost more than the two calls.
         for suffix in (DATA, JOURNAL):
@@ -219,7 +223,7 @@ class Staged:
 
 
 def create_staged(stem: Path, key: str, base: Facts | None) -> Staged:
-    """A new one, over an object or over none. OutOfSpaceError."""
+    """Stage a file over an object or over none. OutOfSpaceError."""
     about = About(key) if base is None else About(key, base.etag, base.size, base.mtime_ns)
     flags, place = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, os.fspath(stem)
     with keeping():
@@ -241,8 +245,11 @@ def create_staged(stem: Path, key: str, base: Facts | None) -> Staged:
 
 
 def load_staged(stem: Path) -> Staged:
-    """What a daemon left. DamagedObjectError where the journal does not say of what it is, or
-    where one of the two files cannot be read."""
+    """Load what a daemon left.
+
+    DamagedObjectError if the journal does not say what it belongs to, or if one of the two files
+    cannot be read.
+    """
     try:
         records = list(_iter_records(stem.with_suffix(JOURNAL).read_bytes()))
         abouts = [msgspec.json.decode(more, type=About) for *_, more in records if more]
@@ -271,7 +278,7 @@ def _open_both(stem: Path) -> tuple[int, int]:
 
 
 def _iter_records(journal: bytes) -> Iterator[tuple[int, int, int, bytes]]:
-    """What a journal says; the last record may have been cut off."""
+    """The records of a journal. The last record may have been cut off."""
     at = 0
     while at + _HEAD.size <= len(journal):
         kind, offset, length = _HEAD.unpack_from(journal, at)
@@ -296,7 +303,7 @@ def _write_all(descriptor: int, data: bytes, offset: int) -> None:
 
 @contextmanager
 def keeping() -> Iterator[None]:
-    """What the local disk refuses, as our errors."""
+    """Raise our errors for what the local disk refuses."""
     try:
         yield
     except OSError as error:

@@ -1,8 +1,8 @@
-"""The directory with what one mount has written and not uploaded.
+"""The directory with everything that one mount has written and not uploaded.
 
 It is made at the first write, and its lock is held as long as the mount lives. What an upload
-leaves behind is moved to a directory of its own, whose lock nobody holds: to be uploaded or
-discarded by name, as what a dead daemon left is.
+leaves behind is moved to a directory of its own, whose lock nobody holds. It can be uploaded or
+discarded by name, like what a dead daemon left.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BUCKETS, FACTS, LOCK = "buckets", "bucket.json", "lock"
 
 
 class StagingFacts(msgspec.Struct):
-    """Of which bucket and mount; without secrets."""
+    """The bucket and the mount point. There are no secrets in it."""
 
     address: str
     mountpoint: str = ""
@@ -39,7 +39,7 @@ class StagingFacts(msgspec.Struct):
 
 
 class Staging:
-    """``parent``: where such directories are; None where nobody is at home."""
+    """``parent`` is the directory that has such directories; None if no place is safe."""
 
     def __init__(self, parent: Path | None, name: str, facts: StagingFacts) -> None:
         self._parent = parent
@@ -49,12 +49,12 @@ class Staging:
         self._lock = -1
         self._last = 0
         self.left_name = ""
-        """What the directory of the newest of these is called."""
+        """The name of the newest directory of this mount."""
         self.left = 0
-        """Files that were left, since the mount began."""
+        """The number of files that were left since the mount began."""
 
     def create(self, key: str, base: Facts | None) -> Staged:
-        """Bytes for a file that is about to be written. OutOfSpaceError, LocalFileError."""
+        """Stage a file that is about to be written. OutOfSpaceError, LocalFileError."""
         if self._path is None:
             made = self._make(self.name)
             assert made is not None, "a name that nobody else has"
@@ -63,7 +63,7 @@ class Staging:
         return create_staged(self._path / f"{self._last}", key, base)
 
     def leave(self, staged: Staged) -> None:
-        """Keep what could not be uploaded, for who asks for it by name."""
+        """Keep what could not be uploaded, so that it can be asked for by name."""
         path, lock = self._make_left()
         self.left_name = path.name
         try:
@@ -77,7 +77,7 @@ class Staging:
         self.left += 1
 
     def finish(self) -> bool:
-        """The mount has ended: whether something of it stays."""
+        """End. Whether something of the mount stays."""
         if self._path is None:
             return self._has_left()
         stays = any(self._path.glob(f"*{JOURNAL}"))
@@ -88,19 +88,20 @@ class Staging:
         return stays or self._has_left()
 
     def _has_left(self) -> bool:
-        """Whether what uploads left is still there, and was not uploaded by name since."""
+        """Whether files that uploads left are still there, and were not uploaded by name since."""
         parent = self._parent
         return (
             parent is not None and bool(self.left) and (parent / BUCKETS / self.left_name).exists()
         )
 
     def _make_left(self) -> tuple[Path, int]:
-        """The directory of what is left: another one while somebody is at the former."""
+        """The directory for what is left. A new one is made while somebody works on the former
+        one."""
         names = (f"{self.name}.left{number or ''}" for number in count())
         return next(filter(None, map(self._make, names)))
 
     def _make(self, name: str) -> tuple[Path, int] | None:
-        """The directory, and its lock, taken; None if somebody has that."""
+        """The directory with its lock taken; None if somebody else has the lock."""
         if self._parent is None:
             raise LocalFileError("no home directory, and no VOLFS_STATE_DIR: nowhere to write to")
         path = self._parent / BUCKETS / name
@@ -117,7 +118,7 @@ class Staging:
 
 
 def iter_stems(path: Path) -> Iterator[Path]:
-    """The staged files of a directory, oldest first."""
+    """The staged files of a directory, the oldest first."""
     for _, journal in list_journals(path):
         yield journal.with_suffix("")
 
@@ -133,7 +134,7 @@ def list_journals(path: Path) -> list[tuple[int, Path]]:
 
 
 def remove_staging(path: Path) -> None:
-    """Delete a directory with all in it; best effort."""
+    """Delete a directory and everything in it, as far as that is possible."""
     for place in list(path.iterdir()):
         with contextlib.suppress(OSError):
             place.unlink()

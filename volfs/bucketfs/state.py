@@ -1,4 +1,4 @@
-"""The state of a bucket's mount: owned by the trio thread, changed without an ``await``."""
+"""The state of a bucket's mount. The trio thread owns it, and changes it without an ``await``."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from volfs.model.text import show
 log = logging.getLogger(__name__)
 
 HIDDEN_COUNTED, HIDDEN_LOGGED = 100_000, 20
-"""Keys that are no paths: how many are told apart, and how many the log names."""
+"""How many keys that are no paths are told apart, and how many the log names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a mount is to be like."""
+    """The rules of a mount."""
 
     metadata_ttl: float = 1.0
-    """Seconds for which what the bucket said is believed."""
+    """Seconds for which an answer of the bucket is believed."""
     read_only: bool = False
     uid: int = 0
     gid: int = 0
 
 
 class BucketState:
-    """``clock`` never goes back and counts seconds; ``now_ns`` is the time of day."""
+    """``clock`` counts seconds and never goes back. ``now_ns`` is the time of day."""
 
     def __init__(self, rules: Rules, clock: Callable[[], float], now_ns: Callable[[], int]) -> None:
         self.rules = rules
@@ -44,13 +44,13 @@ class BucketState:
         self.nodes = NodeTable()
         self.open_files = 0
         self.written: set[FileNode] = set()
-        """Files with bytes that are staged."""
+        """The files with staged bytes."""
         self._hidden: set[int] = set()
 
     # --- finding ---------------------------------------------------------
 
     def get(self, ino: int) -> AnyNode:
-        """StaleInodeError for one that was forgotten."""
+        """The inode of a number. StaleInodeError if it was forgotten."""
         node = self.nodes.find(ino)
         if node is None:
             raise StaleInodeError(f"inode {ino}")
@@ -73,17 +73,17 @@ class BucketState:
             raise ReadOnlyMountError("the mount is read-only")
 
     def since(self) -> float:
-        """What was asked for then or later is believed by an operation that begins now."""
+        """The moment from which on an answer is young enough for an operation that begins now."""
         return self.clock() - self.rules.metadata_ttl
 
     # --- what the kernel knows -------------------------------------------
 
     def remember(self, node: AnyNode) -> None:
-        """The kernel was given it once more."""
+        """Count that the kernel was given the inode once more."""
         node.lookups += 1
 
     def forget(self, ino: int, lookups: int) -> None:
-        """Raises nothing."""
+        """Count that the kernel forgets. Raises nothing."""
         node = self.nodes.find(ino)
         if node is not None:
             node.lookups = max(0, node.lookups - lookups)
@@ -92,9 +92,9 @@ class BucketState:
     # --- what the bucket says --------------------------------------------
 
     def bind(self, parent: DirectoryNode, name: bytes, facts: Facts | None) -> AnyNode | None:
-        """The inode of a name of which the bucket says this; None where nothing is.
+        """The inode of a name of which the bucket says this; None if there is nothing.
 
-        What somebody writes here is what is written here.
+        A file that somebody here writes stays what it is here.
         """
         node = parent.children.get(name)
         if node is None:
@@ -125,12 +125,12 @@ class BucketState:
     def _replace(
         self, node: AnyNode, parent: DirectoryNode, name: bytes, facts: Facts | None
     ) -> AnyNode | None:
-        """Leave an inode to those who have it, and give its place to what is there now."""
+        """Leave an inode to its handles, and give its place to a new inode."""
         self.nodes.detach(node)
         return None if facts is None else self.nodes.add(parent, name, facts)
 
     def note(self, parent: DirectoryNode, name: bytes, facts: Facts | None) -> None:
-        """This mount has changed a name in the bucket."""
+        """Note that this mount has changed a name in the bucket."""
         now = self.clock()
         parent.listing.note(name, facts, now)
         parent.mtime_ns = self.now_ns()
@@ -138,12 +138,12 @@ class BucketState:
             parent.listing.settle(now - self.rules.metadata_ttl)
 
     def note_directory(self, directory: DirectoryNode) -> None:
-        """Something is in it, so it is there for others, too."""
+        """Note that something is in a directory, so that others see the directory, too."""
         if directory.parent is not None:
             self.note(directory.parent, directory.name, DIRECTORY)
 
     def note_hidden(self, keys: list[str]) -> None:
-        """Keys that are no paths; each counts once."""
+        """Count keys that are no paths, each once."""
         for key in keys:
             if len(self._hidden) < HIDDEN_COUNTED and hash(key) not in self._hidden:
                 self._hidden.add(hash(key))

@@ -1,7 +1,7 @@
-"""Who works on what: an upload and a rename of one file take turns.
+"""Uploads and renames of one file take turns.
 
-The kernel lets one operation at a time change a name. What it does not know is that a file is
-uploaded when it is closed, and that a directory's rename gives new keys to all that is below.
+The kernel lets one operation at a time change a name. But it does not know that a file is uploaded
+when it is closed, and that renaming a directory gives new keys to everything below.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class Turns:
 
     @asynccontextmanager
     async def alone(self, *nodes: AnyNode | None) -> AsyncIterator[None]:
-        """Nobody else works on these, nor on what is below or above them, during the block."""
+        """Let nobody else work on these inodes, or on inodes below or above them, during the
+        block."""
         wanted = [node for node in nodes if node is not None]
         while any(self._conflicts(node) for node in wanted):
             await self._changed.wait()

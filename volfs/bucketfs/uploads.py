@@ -23,17 +23,17 @@ from volfs.errors import (
 log = logging.getLogger(__name__)
 
 WHOLE_MAX = 16 << 20
-"""Bytes up to which an object is put with one request."""
+"""The largest object that is put with one request, in bytes."""
 PART = 8 << 20
 PARTS_AT_ONCE = 4
 _ROUND = 1 << 20
 
 ReadObject = Callable[[int, int], Data]
-"""Bytes of the object that a file lay over: from an offset, so many."""
+"""A read of the object that a file lay over: offset and length in bytes."""
 
 
 class UploadSource(NamedTuple):
-    """What is uploaded: a file's bytes as they were divided when the upload began."""
+    """A file's bytes as they were divided when the upload began."""
 
     staged: Staged
     pieces: list[StagedPiece]
@@ -41,7 +41,7 @@ class UploadSource(NamedTuple):
     read_object: ReadObject | None
 
     def read(self, start: int, end: int) -> bytearray:
-        """Bytes from both places. StoreError, ObjectChangedError."""
+        """Read bytes from both places. StoreError, ObjectChangedError."""
         found = bytearray()
         for piece in self.pieces:
             first, last = max(start, piece.start), min(end, piece.end)
@@ -65,14 +65,15 @@ class UploadSource(NamedTuple):
 
 
 def make_source(staged: Staged, read_object: ReadObject | None) -> UploadSource:
-    """To be called by the thread that changes the file."""
+    """The source of an upload. Only the thread that changes the file may make it."""
     return UploadSource(staged, staged.find_pieces(0, staged.size), staged.size, read_object)
 
 
 def upload(bucket: Bucket, key: str, source: UploadSource, is_checked: bool) -> Facts:
-    """Write an object whole; it is there when this returns. StoreError.
+    """Upload an object whole. It is there when this returns. StoreError.
 
-    With ``is_checked``, the log says so if another object is replaced than was written over.
+    With ``is_checked``, the log says so if the replaced object is another than the file was
+    written over.
     """
     if source.size > WHOLE_MAX:
         return _put_parts(bucket, key, source, is_checked)
@@ -113,7 +114,7 @@ def _put_parts(bucket: Bucket, key: str, source: UploadSource, is_checked: bool)
 
 
 def choose_part(size: int) -> int:
-    """Bytes of each part: few enough parts of whatever can be an object."""
+    """The size of each part in bytes: every object has few enough parts."""
     least = -(-size // PARTS_MAX)
     return max(PART, -(-least // _ROUND) * _ROUND)
 

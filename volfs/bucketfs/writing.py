@@ -1,7 +1,7 @@
 """Writing: bytes are staged, and uploaded when a file is closed or synced.
 
-A file that is being uploaded may be written meanwhile: what the upload takes is what was there
-when it began or later, and what came later is uploaded by the next close.
+A file may be written while it is uploaded. The upload has at least the bytes that were there when
+it began. Later bytes are uploaded by the next close.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ log = logging.getLogger(__name__)
 
 LIGHT = 1 << 20
 HEAVY_AT_ONCE = 8
-"""Uploads of more than ``LIGHT`` bytes: each has some parts in memory."""
+"""How many uploads of more than ``LIGHT`` bytes run at once, because each has some parts in
+memory."""
 
 
 class Writing:
-    """What is written in one mount."""
+    """Everything that is written in one mount."""
 
     def __init__(
         self, state: BucketState, bucket: Bucket, handles: Handles, staging: Staging, turns: Turns
@@ -44,7 +45,7 @@ class Writing:
         self._heavy = trio.CapacityLimiter(HEAVY_AT_ONCE)
 
     def stage(self, node: FileNode) -> Staged:
-        """Where the bytes of a file go that is about to change."""
+        """The staged file for a file that is about to change."""
         self.state.check_writable()
         if node.staged is None:
             node.staged = self.staging.create(node.key, node.facts)
@@ -54,7 +55,7 @@ class Writing:
     # --- reading ---------------------------------------------------------
 
     async def read(self, number: int, offset: int, size: int) -> Buffer:
-        """Bytes of a file as it is here. StaleInodeError where they were the object's."""
+        """The bytes of a file as it is here. StaleInodeError if its object was replaced."""
         handle = self.handles.get(number)
         node, staged = handle.node, handle.node.staged
         if staged is None:
@@ -76,7 +77,7 @@ class Writing:
     # --- writing ---------------------------------------------------------
 
     def write(self, number: int, offset: int, data: bytes) -> int:
-        """OutOfSpaceError where the local disk is full."""
+        """Write bytes. OutOfSpaceError if the local disk is full."""
         handle = self.handles.get(number)
         if not handle.may_write:
             raise NotPermittedError("opened for reading alone")
@@ -87,7 +88,7 @@ class Writing:
         return done
 
     def truncate(self, node: FileNode, size: int) -> None:
-        """A file of this size, which is staged even if it has that size already."""
+        """Set the size of a file. It is staged even if it has that size already."""
         staged = self.stage(node)
         staged.truncate(size)
         node.mtime_ns = self.state.now_ns()
@@ -95,15 +96,15 @@ class Writing:
     # --- uploading -------------------------------------------------------
 
     async def flush(self, handle: FileHandle, *, always: bool = False) -> None:
-        """Return when what was written is in the bucket; raise what keeps it from there.
+        """Return when what was written is in the bucket, or raise what prevents it.
 
-        The close of who only reads is no reason to upload what others write.
+        A handle that only reads uploads nothing when it is closed.
         """
         if handle.may_write or always:
             await self.save(handle.node)
 
     async def save(self, node: FileNode) -> None:
-        """The same of a file, open or not."""
+        """As ``flush``, for a file that is open or not."""
         while node.staged is not None and node.staged.is_dirty and node.parent is not None:
             async with self.turns.alone(node):
                 if node.staged is not None and node.staged.is_dirty and node.parent is not None:
@@ -113,7 +114,8 @@ class Writing:
     async def upload(self, node: FileNode, key: str, *, is_checked: bool = True) -> None:
         """Upload what is staged. The caller has the file's turn.
 
-        With ``is_checked``, the log says so if what it replaces is not what was there before.
+        With ``is_checked``, the log says so if the replaced object is another than was there
+        before.
         """
         staged, parent, name = node.staged, node.parent, node.name
         assert staged is not None
@@ -127,7 +129,7 @@ class Writing:
             raise
         staged.settle(facts, stamp)
         close_reader(node)
-        node.facts, node.shown = facts, facts.etag  # the kernel has what was written
+        node.facts, node.shown = facts, facts.etag  # The kernel has the pages that were written.
         if node.parent is parent and node.name == name and key == node.key:
             parent.pending.discard(name)
             self.state.note(parent, name, facts)
@@ -147,22 +149,22 @@ class Writing:
     # --- the end of a file -----------------------------------------------
 
     async def release(self, number: int) -> None:
-        """The last of a handle. What its closes could not upload is left; raises nothing."""
+        """End with the last handle. What its closes could not upload is left. Raises nothing."""
         await self.end(self.handles.remove(number))
 
     async def end(self, node: FileNode) -> None:
-        """If nobody has it open: upload what came after the last close, through a mapping say,
-        and drop the bytes."""
+        """If nobody has the file open, upload what came after the last close, through a mapping
+        for example, and drop the bytes."""
         if not node.opens and node.staged is not None:
             await self._end(node, node.staged)
         self.state.nodes.drop_if_idle(node)
 
     async def _end(self, node: FileNode, staged: Staged) -> None:
         if staged.is_dirty and staged.failed != staged.stamp:
-            with suppress(VolfsError):  # it is logged, and left
+            with suppress(VolfsError):  # The failure is logged, and the bytes are left.
                 await self.save(node)
         if node.opens or node.staged is not staged:
-            return  # somebody has opened it meanwhile
+            return  # Somebody has opened the file meanwhile.
         node.staged = None
         self.state.written.discard(node)
         close_reader(node)
@@ -172,7 +174,7 @@ class Writing:
             staged.remove()
 
     def _leave(self, node: FileNode, staged: Staged) -> None:
-        """The name has again what the bucket has; the bytes are kept under another."""
+        """Give the name back to the bucket's object, and keep the bytes under another name."""
         try:
             self.staging.leave(staged)
             kept = f"volfs overlays commit {self.staging.left_name}"
