@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import Command
 from tests.harness.damage import spoil_rows
 from tests.volume.shortcuts import noise
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.registry import open_store
 
 

@@ -17,7 +17,7 @@ from volfs.daemon.sessions.mend import make_missing_leases, mend_leases
 from volfs.errors import DamagedObjectError
 from volfs.model.retention import KeepRules
 from volfs.sessions.facts import SessionFacts, encode_facts
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.volume.check import check_store
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage

@@ -9,7 +9,7 @@ import pytest
 from tests.harness.mounted import Mounted, Mounts, wait_until
 from volfs.errors import NotFoundError
 from volfs.sessions.liveness import drop_stale_leases
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 
 pytestmark = pytest.mark.fuse
 

@@ -9,7 +9,7 @@ from tests.harness.rig import Rig, list_tree
 from volfs.model.entry import Entry
 from volfs.model.objects import Kind, Oid
 from volfs.model.tree import iter_entries, iter_objects
-from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.lease import Lease, Need
 from volfs.store.contract.objects import Objects
 from volfs.store.contract.store import Store
 from volfs.volume.leases import entry_needs, snapshot_needs

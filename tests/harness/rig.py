@@ -23,7 +23,7 @@ from volfs.model.names import Path as VolumePath
 from volfs.model.objects import Buffer, Oid
 from volfs.model.profile import Profile, get_profile
 from volfs.sessions.facts import FACTS
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.objects import Objects, Upload
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store

@@ -17,7 +17,7 @@ import pytest
 
 from volfs.model.objects import Kind, Oid, compute_oid
 from volfs.store.contract.care import Damage
-from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.lease import Lease, Need
 from volfs.store.contract.objects import Upload
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store

@@ -29,7 +29,7 @@ from volfs.model.objects import Kind, Oid, compute_oid
 from volfs.model.progress import Progress
 from volfs.model.references import Reference
 from volfs.store.contract.care import GcOptions, GcReport
-from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.lease import Lease, Need
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 

@@ -14,7 +14,7 @@ from tests.store.contract import (
 )
 from volfs.errors import HeadMovedError, NotFoundError, VolumeInUseError
 from volfs.model.objects import Kind
-from volfs.store.contract.leases import LeaseKind
+from volfs.store.contract.lease import LeaseKind
 from volfs.store.contract.refs import Head
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store

@@ -13,7 +13,7 @@ from tests.harness.rig import Rig
 from tests.vfs.conftest import NewRig
 from volfs.errors import OutOfSpaceError
 from volfs.model.objects import Kind
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume.commit import CommitNote

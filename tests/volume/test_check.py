@@ -15,7 +15,7 @@ from volfs.model.objects import Kind, Oid
 from volfs.model.progress import Progress
 from volfs.model.references import iter_references
 from volfs.model.tree import build_tree
-from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.lease import Lease, Need
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store

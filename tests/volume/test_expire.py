@@ -11,7 +11,7 @@ from volfs.errors import UserError
 from volfs.model.retention import KeepRules
 from volfs.sessions.facts import SessionFacts, encode_facts
 from volfs.sessions.places import sessions_directory
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume import expire

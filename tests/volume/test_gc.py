@@ -15,7 +15,7 @@ from tests.volume.shortcuts import head_snapshot, list_paths, noise, publish_fil
 from tests.volume.test_edit import link_twice
 from volfs.model.objects import Oid
 from volfs.model.progress import Progress
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume.check import check_store
@@ -122,7 +122,7 @@ COMMIT = """
     import random, sys
     from tests.volume.shortcuts import put_bytes
     from volfs.errors import MissingObjectError, NotFoundError
-    from volfs.store.contract.leases import Lease
+    from volfs.store.contract.lease import Lease
     from volfs.store.registry import open_store
     from volfs.volume.commit import CommitNote
     from volfs.volume.edit import Edit

@@ -16,7 +16,7 @@ from volfs.sessions.facts import SessionFacts, encode_facts
 from volfs.sessions.info import list_store_sessions
 from volfs.sessions.liveness import drop_stale_leases
 from volfs.sessions.places import find_session_path, session_name, sessions_directory
-from volfs.store.contract.leases import Lease, LeaseKind, Need
+from volfs.store.contract.lease import Lease, LeaseKind, Need
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume.check import check_store

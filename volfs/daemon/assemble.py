@@ -18,7 +18,7 @@ from volfs.model.profile import get_profile
 from volfs.model.text import to_text
 from volfs.sessions.places import session_name
 from volfs.store.clock import now_ns
-from volfs.store.contract.leases import Lease, LeaseKind
+from volfs.store.contract.lease import Lease, LeaseKind
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.vfs.aio import Bridge

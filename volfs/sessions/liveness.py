@@ -8,7 +8,8 @@ from volfs.errors import DamagedObjectError
 from volfs.sessions.facts import LOCK
 from volfs.sessions.info import list_inner_sessions, load_session
 from volfs.sessions.places import find_session_path
-from volfs.store.contract.leases import Lease, LeaseKind, Leases
+from volfs.store.contract.lease import Lease, LeaseKind
+from volfs.store.contract.leases import Leases
 from volfs.store.contract.store import Store
 from volfs.system.locks import holding, is_locked
 

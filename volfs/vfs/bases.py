@@ -14,7 +14,7 @@ import msgspec
 from volfs.errors import BaseGoneError, DataError, MissingObjectError
 from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.references import Reference, iter_references, walk_references
-from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.lease import Lease, Need
 from volfs.store.contract.objects import Objects
 from volfs.store.contract.store import Store
 from volfs.vfs.records import Recorded, StoredBase

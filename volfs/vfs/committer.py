@@ -18,7 +18,7 @@ from volfs.errors.fault_points import reached
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, show_path
 from volfs.model.text import show
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.vfs.aio import Bridge

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from volfs.model.entry import Entry
-from volfs.store.contract.leases import Need
+from volfs.store.contract.lease import Need
 from volfs.vfs.inode import Directory, File, Inode
 from volfs.vfs.state import MountState
 from volfs.volume.leases import entry_needs, snapshot_needs

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from volfs.errors.fault_points import reached
 from volfs.model.entry import with_content
 from volfs.model.manifest import Snapshot
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.vfs.catalog import Catalog, Flush

@@ -27,7 +27,7 @@ from volfs.model.tree import PageRef, Tree
 from volfs.sessions.liveness import list_damaged_leases
 from volfs.store.clock import now_ns
 from volfs.store.contract.care import Damage
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume.content_check import ContentCheck, Found

@@ -24,7 +24,7 @@ from volfs.model.objects import Kind
 from volfs.model.profile import get_profile
 from volfs.model.text import cut_stored
 from volfs.store.clock import now_ns
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.objects import Upload
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store

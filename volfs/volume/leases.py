@@ -19,7 +19,8 @@ from volfs.model.manifest import Snapshot
 from volfs.model.objects import Kind
 from volfs.model.references import iter_entry_references
 from volfs.store.clock import unique_ns
-from volfs.store.contract.leases import Lease, LeaseKind, Leases, Need
+from volfs.store.contract.lease import Lease, LeaseKind, Need
+from volfs.store.contract.leases import Leases
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 

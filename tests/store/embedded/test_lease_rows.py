@@ -13,7 +13,7 @@ from blake3 import blake3
 from tests.store.embedded.published import VOLUME, add
 from volfs.errors import HeadMovedError
 from volfs.model.objects import Kind
-from volfs.store.contract.leases import Lease, LeaseKind
+from volfs.store.contract.lease import Lease, LeaseKind
 from volfs.store.contract.refs import Head
 from volfs.store.embedded.engine import EmbeddedStore, open_embedded
 

@@ -16,7 +16,7 @@ from volfs.errors import StoreReplacedError, fault_points
 from volfs.model.pack import PackKind
 from volfs.model.retention import KeepRules
 from volfs.store.checked_lmdb.environment import LmdbEnvironment
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store, open_tables

@@ -20,7 +20,7 @@ from volfs.sessions.facts import CATALOG, LOCK
 from volfs.sessions.info import SessionInfo, list_inner_sessions, load_session
 from volfs.sessions.liveness import list_damaged_leases
 from volfs.sessions.places import find_session_path
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.store import Store
 from volfs.system.locks import holding, is_locked
 from volfs.vfs.bases import find_present, is_there, recorded_needs

@@ -36,7 +36,7 @@ from volfs.model.profile import get_profile
 from volfs.sessions.info import get_session
 from volfs.sessions.places import session_name
 from volfs.store.clock import now_ns
-from volfs.store.contract.leases import Lease, Need
+from volfs.store.contract.lease import Lease, Need
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.vfs.bases import is_there, keep_what_is_there, recorded_needs

@@ -9,7 +9,7 @@ from volfs.model.objects import Oid
 from volfs.model.progress import Report, report_nothing
 from volfs.model.references import Reference
 from volfs.store.clock import Moment, Steady
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head, VolumeRecord
 
 

@@ -3,66 +3,10 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-import msgspec
-
-from volfs.model.references import Reference
-
-if TYPE_CHECKING:
-    from volfs.store.contract.refs import Head
-
-Need = Reference
-"""An object that somebody relies on, together with everything below it."""
-
-
-class LeaseKind(Enum):
-    """What ends a lease."""
-
-    KEPT = "kept"
-    """The lease ends with its session's directory, because an overlay stands on what it keeps."""
-    RENEWED = "renewed"
-    """The lease ends with its session's life, because a read-only mount leaves nothing behind."""
-
-
-class Lease(msgspec.Struct, frozen=True):
-    """What a session relies on. gc keeps the needs, whatever versions there are.
-
-    A mount's view may be a tree that no version has (docs/decisions/0009), and its overlay may
-    stand on content of views that the mount has left. Both are needs.
-    """
-
-    session: str
-    """The name of the session, as ``sessions/places.py`` makes it. Each session has one lease."""
-    volume_id: str
-    versions: tuple[int, ...] = ()
-    """The versions that the session shows or stands on. They count as mounted."""
-    needs: tuple[Need, ...] = ()
-    began_ns: int = 0
-    """When this life of the session began. No two lives have equal leases."""
-    over: bytes = b""
-    """The stamp that the catalog had when the last published changes were sealed. While the
-    catalog still has this stamp, everything that it has recorded is published."""
-    onward: bool = False
-    """Whether every version from the oldest of ``versions`` on stays, because the session follows
-    the head."""
-    host: str = ""
-    """The host of the session: the value of ``Leases.host`` there."""
-    place: str = ""
-    """The session's mount point, for people. Empty if it is not known."""
-    kind: LeaseKind = LeaseKind.KEPT
-
-    def may_be_judged_at(self, host: str) -> bool:
-        """Whether a process at this host can see if the session lives. No other host may drop the
-        lease."""
-        return self.host == host
-
-    def has(self, version: int) -> bool:
-        """Whether this lease keeps a version."""
-        if self.onward and self.versions:
-            return version >= min(self.versions)
-        return version in self.versions
+from volfs.store.contract.lease import Lease
+from volfs.store.contract.refs import Head
 
 
 class Leases(Protocol):

@@ -9,7 +9,7 @@ import msgspec
 
 from volfs.model.names import MAIN, join_name
 from volfs.model.objects import Oid
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.objects import Upload
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head
 from volfs.store.embedded.opened import Engine
 from volfs.store.embedded.refs.holds import PREFIX_SIZE

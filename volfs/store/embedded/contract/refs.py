@@ -9,7 +9,7 @@ from volfs.errors.fault_points import reached
 from volfs.model.names import MAIN
 from volfs.model.objects import Kind, Oid
 from volfs.store.checked_lmdb.environment import Transaction
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.objects import Upload
 from volfs.store.contract.refs import Head, Tag, VolumeRecord
 from volfs.store.embedded.opened import Engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from volfs.store.checked_lmdb.environment import LmdbEnvironment
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.embedded.refs.holds import Holds
 from volfs.store.embedded.refs.refs import RefRows
 

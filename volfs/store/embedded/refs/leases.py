@@ -11,7 +11,7 @@ from volfs.errors import DamagedObjectError
 from volfs.model.text import from_stored, to_bytes, to_stored
 from volfs.store.checked_lmdb.checksum import CHECKSUM_SIZE
 from volfs.store.checked_lmdb.environment import LmdbEnvironment, Table, Transaction
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.embedded.refs.refs import RefRows
 
 _encoder = msgspec.msgpack.Encoder()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from volfs.errors.fault_points import reached
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.contract.objects import Upload
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.refs.leases import LeaseRows

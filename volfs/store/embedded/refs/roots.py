@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from volfs.model.objects import Kind
 from volfs.model.references import Reference
 from volfs.store.checked_lmdb.environment import Transaction
-from volfs.store.contract.leases import Lease
+from volfs.store.contract.lease import Lease
 from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.refs.holds import Holds
 from volfs.store.embedded.refs.leases import LeaseRows
