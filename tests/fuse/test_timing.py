@@ -18,7 +18,7 @@ pytestmark = pytest.mark.fuse
 __all__ = ["volfs"]
 
 FORGED = "a\n\x1b[2J b"
-LINE = re.compile(r" DEBUG volfs\.fuse\.guard: (\w+) (.*): (\d+) us, (\w+)$")
+LINE = re.compile(r" DEBUG volfs\.fuse\.request_guard: (\w+) (.*): (\d+) us, (\w+)$")
 
 
 def use(here: Path) -> None:
