@@ -94,17 +94,15 @@ def test_the_last_step_hangs(mounts: Mounts) -> None:
     assert mounts.sessions == []
 
 
-@pytest.mark.parametrize("apart", [False, True], ids=["overlay there too", "overlay apart"])
-def test_a_store_on_a_file_system_that_hangs(mounts: Mounts, tmp_path: Path, apart: bool) -> None:
-    """That of another daemon, which is stopped."""
+def test_a_store_on_a_file_system_that_hangs(mounts: Mounts) -> None:
+    """The file system is that of another daemon, which is stopped. The overlay is on it, too."""
     mounts.expect(HUNG)
     beneath = mounts.mount()
     url = str(beneath.path / "store")
     store = open_store(url, create=True)
     create_volume(store, "data")
     store.close()
-    options = {"store": url} | ({"sessions": tmp_path / "sessions"} if apart else {})
-    mounted = mounts.mount(**options)
+    mounted = mounts.mount(store=url)
     write(mounted.path / "f", b"x" * 100_000)
     beneath.signal(signal.SIGSTOP)
     try:
@@ -114,7 +112,7 @@ def test_a_store_on_a_file_system_that_hangs(mounts: Mounts, tmp_path: Path, apa
     finally:
         beneath.signal(signal.SIGCONT)
     wait_until(lambda: not os.path.exists(f"/proc/{mounted.pid}"), "every thread's end")
-    again = mounts.mount(mounted.path, **options)
+    again = mounts.mount(mounted.path, store=url)
     assert (again.path / "f").read_bytes() == b"x" * 100_000
     again.unmount()
 
