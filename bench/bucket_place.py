@@ -28,6 +28,19 @@ PART, THREADS = 8 * MIB, 4
 UP_SECONDS = 60.0
 
 
+def open_raw(server: SeaweedServer, name: str) -> S3Store:
+    """A bucket of the server as obstore reaches it."""
+    return S3Store(
+        name,
+        endpoint=server.endpoint,
+        access_key_id=server.access_key,
+        secret_access_key=server.secret_key,
+        region="us-east-1",
+        client_options={"allow_http": True},
+        virtual_hosted_style_request=False,
+    )
+
+
 class BucketPlace:
     """A context manager. ``store`` sends raw requests."""
 
@@ -40,15 +53,7 @@ class BucketPlace:
             "VOLFS_STATE_DIR": str(self.folder / "state"),
             "VOLFS_CACHE_DIR": str(self.folder / "cache"),
         }
-        self.store = S3Store(
-            self.name,
-            endpoint=self.server.endpoint,
-            access_key_id=self.server.access_key,
-            secret_access_key=self.server.secret_key,
-            region="us-east-1",
-            client_options={"allow_http": True},
-            virtual_hosted_style_request=False,
-        )
+        self.store = open_raw(self.server, self.name)
 
     def __enter__(self) -> Self:
         return self

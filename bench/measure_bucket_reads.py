@@ -20,6 +20,7 @@ from pathlib import Path
 import obstore
 from obstore.store import S3Store
 
+from bench.bucket_place import open_raw
 from tests.harness.bucket_servers import create_s3_bucket, open_s3_bucket
 from tests.harness.servers import SeaweedServer
 from volfs.buckets.access import Bucket
@@ -72,15 +73,7 @@ class Bench:
         self.bucket = open_s3_bucket(self.server, self.name)
         upload(self.bucket, size)
         self.info = self.bucket.head("object")
-        self.store = S3Store(
-            self.name,
-            endpoint=self.server.endpoint,
-            access_key_id=self.server.access_key,
-            secret_access_key=self.server.secret_key,
-            region="us-east-1",
-            client_options={"allow_http": True},
-            virtual_hosted_style_request=False,
-        )
+        self.store = open_raw(self.server, self.name)
         self.rounds = 0
 
     def open_cold(self, limit: int) -> CachedBucket:

@@ -27,7 +27,6 @@ from volfs_cli.stores import env_option, store_option
 if TYPE_CHECKING:
     from volfs.buckets.access import Bucket
     from volfs.buckets.objects import ObjectInfo
-    from volfs.control.mount_client import MountClient
     from volfs.control.protocol import MountStatus
     from volfs.daemon.mount_options import BucketPlan
 
@@ -169,26 +168,16 @@ def status(mountpoint: str | None, as_json: bool) -> None:
     `volfs status` also shows them, and those whose daemon died.
     """
     from volfs.control.mount_client import get_mount, list_mounts
+    from volfs.control.mount_liveness import look_at_all
 
     asked = list_mounts() if mountpoint is None else [get_mount(mountpoint)]
-    rows = [_as_row(said) for said in _ask_all(asked) if said.bucket is not None]
+    answered = (seen.status for seen in look_at_all(asked))
+    rows = [_as_row(said) for said in answered if said is not None and said.bucket is not None]
     if mountpoint is not None and not rows:
         from volfs.errors import NotFoundError
 
         raise NotFoundError(f"{mountpoint}: no bucket is mounted there")
     print_listing(_STATUS, rows, as_json=as_json)
-
-
-def _ask_all(mounts: list[MountClient]) -> Iterator[MountStatus]:
-    """Ask all mounts at the same time, so that one that hangs does not keep the others waiting."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from volfs.control.mount_liveness import look_at
-
-    with ThreadPoolExecutor(max(1, min(len(mounts), 16))) as pool:
-        for seen in pool.map(look_at, mounts):
-            if seen.status is not None:
-                yield seen.status
 
 
 def _as_row(said: MountStatus) -> tuple[Any, ...]:

@@ -293,9 +293,9 @@ def status(target: str | None, of_requests: bool, as_json: bool) -> None:
     from volfs.daemon.named_mounts import find_targets
 
     if target is None:
-        rows = _choose_rows(_ask_all(list_mounts()))
+        rows = _choose_rows(_make_rows(list_mounts()))
     else:
-        rows = _ask_all(find_targets(target, _store_for(target), environment_for(target)))
+        rows = _make_rows(find_targets(target, _store_for(target), environment_for(target)))
     rows = _sort_by_store(rows)
     if of_requests:
         print_requests(
@@ -315,15 +315,12 @@ def _choose_rows(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     return [row for row in rows if named in (None, row[at])]
 
 
-def _ask_all(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
-    """Ask all mounts at the same time, so that one that hangs does not keep the others waiting."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from volfs.control.mount_liveness import look_at
+def _make_rows(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
+    """The rows of all mounts."""
+    from volfs.control.mount_liveness import look_at_all
     from volfs.daemon.named_mounts import list_known_sessions
 
-    with ThreadPoolExecutor(max(1, min(len(mounts), 16))) as pool:
-        seen = list(pool.map(look_at, mounts))
+    seen = list(look_at_all(mounts))
     store = _find_own_store()
     known = {} if all(one.status for one in seen) else list_known_sessions(store)
     return [

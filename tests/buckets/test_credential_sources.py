@@ -3,10 +3,7 @@ service vouches for at another. And the packages that know them."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import logging
 import subprocess
 import sys
 import threading
@@ -18,61 +15,33 @@ from urllib.parse import parse_qs
 import pytest
 
 from tests.buckets.credential_service import SECRET, CredentialService, keys_of, write_aws
+from tests.buckets.identities import (
+    CHAIN,
+    FUTURE,
+    FUTURE_SECONDS,
+    ROLE,
+    SSO,
+    external_account,
+    give_role_credentials,
+    role_answer,
+    sign_on,
+)
 from tests.harness.bucket_servers import create_s3_bucket
 from tests.harness.servers import MotoServer
 from volfs.buckets.address import BucketAddress
 from volfs.buckets.credentials.aws_credentials import find_keys
 from volfs.buckets.credentials.credentials import Keys, Renewed, Token
 from volfs.buckets.credentials.google_credentials import find_google_signer
-from volfs.buckets.credentials.hushing import LIBRARIES, hushed
 from volfs.buckets.doors.doors import find_endpoint
 from volfs.buckets.opening import open_bucket
 from volfs.buckets.options import BucketOptions
 from volfs.buckets.wire import WireRequest
-from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError, VolfsError
+from volfs.errors import InvalidError, StoreDeniedError, StoreUnavailableError
 
-FUTURE = "2036-01-01T00:00:00Z"
-FUTURE_SECONDS = 2082758400.0
-ROLE = "arn:aws:iam::123456789012:role/reader"
 REQUEST = WireRequest("GET", "/x", {}, {})
 
 
 # --- single sign-on -------------------------------------------------------------
-
-
-SSO = """[profile dev]
-sso_session = corp
-sso_account_id = 123456789012
-sso_role_name = Reader
-[sso-session corp]
-sso_start_url = https://corp.example/start
-sso_region = eu-west-1
-[profile old]
-sso_start_url = https://corp.example/start
-sso_region = eu-west-1
-sso_account_id = 123456789012
-sso_role_name = Reader
-[profile on-top]
-role_arn = arn:aws:iam::123456789012:role/reader
-source_profile = dev
-"""
-
-
-def sign_on(home: Path, key: str, **more: str) -> Path:
-    """What ``aws sso login`` leaves: a token in a file that has the name's digest as its name."""
-    folder = home / ".aws" / "sso" / "cache"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{hashlib.sha1(key.encode()).hexdigest()}.json"
-    start = "https://corp.example/start"
-    told = {"startUrl": start, "region": "eu-west-1", "accessToken": SECRET, "expiresAt": FUTURE}
-    path.write_text(json.dumps(told | more))
-    return path
-
-
-def give_role_credentials(service: CredentialService, name: str = "SSO") -> None:
-    told = {"accessKeyId": name, "secretAccessKey": "s", "sessionToken": "t"}
-    told["expiration"] = int(FUTURE_SECONDS * 1000)  # type: ignore[assignment]
-    service.answers["/federation/credentials"] = (200, json.dumps({"roleCredentials": told}))
 
 
 def test_single_sign_on(tmp_path: Path, service: CredentialService) -> None:
@@ -120,35 +89,6 @@ def test_a_token_of_single_sign_on_is_renewed(tmp_path: Path, service: Credentia
 # --- chains of roles ------------------------------------------------------------
 
 
-CHAIN = """[profile base]
-aws_access_key_id = BASE
-aws_secret_access_key = hush-hush-hush
-[profile middle]
-role_arn = arn:aws:iam::123456789012:role/middle
-source_profile = base
-[profile top]
-role_arn = arn:aws:iam::123456789012:role/top
-source_profile = middle
-role_session_name = on-top
-[profile around]
-role_arn = arn:aws:iam::123456789012:role/around
-credential_source = Environment
-[profile code]
-role_arn = arn:aws:iam::123456789012:role/code
-source_profile = base
-mfa_serial = arn:aws:iam::123456789012:mfa/me
-[profile circle]
-role_arn = arn:aws:iam::123456789012:role/circle
-source_profile = circle2
-[profile circle2]
-role_arn = arn:aws:iam::123456789012:role/circle
-source_profile = circle
-[profile nothing]
-role_arn = arn:aws:iam::123456789012:role/nothing
-source_profile = nobody
-"""
-
-
 def test_a_role_on_a_role_on_keys(tmp_path: Path, moto: MotoServer) -> None:
     environ = write_aws(tmp_path, "config", CHAIN)
     environ |= {"AWS_ENDPOINT_URL": moto.endpoint, "AWS_REGION": "us-east-1"}
@@ -187,15 +127,6 @@ def test_the_whole_chain_is_asked_for(tmp_path: Path, service: CredentialService
     give_role_credentials(service)
     assert keys_of(environ, profile="on-top") == Keys("ROLE", "s", "t", FUTURE_SECONDS)
     assert "Credential=SSO/" in service.asked[-1][2]["authorization"]
-
-
-def role_answer(name: str, verb: str = "AssumeRole") -> str:
-    return (
-        f'<{verb}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{verb}Result>'
-        f"<Credentials><AccessKeyId>{name}</AccessKeyId><SecretAccessKey>s</SecretAccessKey>"
-        f"<SessionToken>t</SessionToken><Expiration>{FUTURE}</Expiration></Credentials>"
-        f"</{verb}Result></{verb}Response>"
-    )
 
 
 def test_chains_that_lead_nowhere(tmp_path: Path, service: CredentialService) -> None:
@@ -303,17 +234,6 @@ def test_missing_services_are_given_up_soon(tmp_path: Path) -> None:
 # --- Google ---------------------------------------------------------------------
 
 
-def external_account(service: CredentialService, token: Path, **more: object) -> str:
-    info: dict[str, object] = {
-        "type": "external_account",
-        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p",
-        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
-        "token_url": f"{service.endpoint}/sts",
-        "credential_source": {"file": str(token)},
-    }
-    return json.dumps(info | more)
-
-
 def show_google(environ: dict[str, str], secret: dict[str, str] | None = None) -> str:
     signer = find_google_signer(BucketOptions(secret=secret, environ=environ))
     return signer.sign(REQUEST, "h").headers.get("authorization", "")
@@ -403,83 +323,6 @@ def test_a_file_that_somebody_renews(tmp_path: Path) -> None:
     write("TWO")
     assert get(False).access_key == "ONE"
     assert get(True).access_key == "TWO"
-
-
-# --- nothing shows them -----------------------------------------------------------
-
-
-def test_libraries_show_no_secret(
-    tmp_path: Path,
-    service: CredentialService,
-    caplog: pytest.LogCaptureFixture,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    """All sources give the secret, and all logs of all libraries are on."""
-    caplog.set_level(logging.DEBUG)
-    for library in LIBRARIES:
-        caplog.set_level(logging.DEBUG, library)
-    environ = write_aws(tmp_path, "config", CHAIN + SSO)
-    environ |= dict.fromkeys(
-        ("AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL_SSO", "AWS_ENDPOINT_URL"), service.endpoint
-    )
-    sign_on(tmp_path, "corp")
-    (tmp_path / "token").write_text(SECRET)
-    web = environ | {"AWS_WEB_IDENTITY_TOKEN_FILE": str(tmp_path / "token")}
-    told = {"accessKeyId": "K", "secretAccessKey": SECRET, "sessionToken": SECRET}
-    told["expiration"] = int(FUTURE_SECONDS * 1000)  # type: ignore[assignment]
-    service.answers["/federation/credentials"] = (200, json.dumps({"roleCredentials": told}))
-    machine = {"AccessKeyId": "K", "SecretAccessKey": SECRET, "Token": SECRET, "Expiration": FUTURE}
-    service.answers["/keys"] = (200, json.dumps(machine))
-    container = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{service.endpoint}/keys"}
-    container |= {"AWS_CONTAINER_AUTHORIZATION_TOKEN": SECRET}
-    token = {"access_token": SECRET, "expires_in": 3600, "token_type": "Bearer"}
-    token["issued_token_type"] = "urn:ietf:params:oauth:token-type:access_token"
-    service.answers["/sts"] = (200, json.dumps(token))
-    google = {"GOOGLE_APPLICATION_CREDENTIALS_JSON": external_account(service, tmp_path / "token")}
-    said = io.StringIO()
-
-    def say(options: BucketOptions, scheme: str = "s3") -> None:
-        """Open a bucket, and send a request that is refused."""
-        address = BucketAddress(scheme, "bucket", endpoint=service.endpoint)
-        try:
-            bucket = open_bucket(address, options)
-            said.write(f"{bucket!r} {bucket.door!r} {vars(bucket.door)!r} {options!r}\n")
-            bucket.get("x")
-        except VolfsError as error:
-            said.write("".join(traceback.format_exception(error)) + repr(error))
-
-    for verb in ("AssumeRole", "AssumeRoleWithWebIdentity"):
-        answer = role_answer("K", verb).replace(">s<", f">{SECRET}<").replace(">t<", f">{SECRET}<")
-        service.answers["/"] = (200, answer)
-        for options in (
-            BucketOptions(environ=environ, profile="dev", deadline=1),
-            BucketOptions(environ=environ, profile="top", deadline=1),
-            BucketOptions(environ=environ, profile="on-top", deadline=1),
-            BucketOptions(environ=web, role_arn=ROLE, deadline=1),
-            BucketOptions(environ=container, deadline=1),
-        ):
-            say(options)
-    say(BucketOptions(secret=google, environ={}, deadline=1), "gs")
-    said.write(caplog.text + "".join(capfd.readouterr()))
-    assert any(SECRET in str(asked) for asked in service.asked)
-    assert "bucket" in said.getvalue()
-    assert SECRET not in said.getvalue()
-
-
-def test_logs_of_others_are_not_touched(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    loggers = [logging.getLogger(f"{library}.of_a_test") for library in LIBRARIES]
-    with hushed():
-        for logger in loggers:
-            logger.debug("ours")
-        other = threading.Thread(target=lambda: loggers[0].debug("of another thread"))
-        other.start()
-        other.join()
-    for logger in loggers:
-        logger.debug("theirs")
-    assert "ours" not in caplog.messages
-    assert caplog.messages.count("theirs") == len(LIBRARIES)
-    assert "of another thread" in caplog.messages
 
 
 # --- the extra --------------------------------------------------------------------
