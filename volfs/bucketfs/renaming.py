@@ -15,6 +15,7 @@ from volfs.bucketfs.files import close_reader
 from volfs.bucketfs.names import DIRECTORY, Facts, check_key, to_facts, to_part
 from volfs.bucketfs.naming import FileNaming
 from volfs.bucketfs.nodes import AnyNode, DirectoryNode, FileNode
+from volfs.bucketfs.uploads import IfReplaced
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.buckets.objects import ObjectInfo
 from volfs.errors import (
@@ -97,7 +98,7 @@ class Renaming:
     ) -> None:
         follows = True
         if node.staged is not None and node.staged.is_dirty:
-            await self.naming.writing.upload(node, target.key, is_checked=False)
+            await self.naming.writing.upload(node, target.key, IfReplaced.OVERWRITE)
             facts = node.facts
         else:
             facts, follows = await self._copy(node, source, target, replaces=replaces)

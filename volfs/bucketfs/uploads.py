@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from enum import Enum, auto
 from typing import NamedTuple
 
 from volfs.bucketfs.names import Facts, to_facts
@@ -16,6 +17,7 @@ from volfs.errors import (
     ObjectChangedError,
     ObjectExistsError,
     ObjectNotFoundError,
+    OverriddenError,
     StoreError,
     StoreUnavailableError,
 )
@@ -30,6 +32,16 @@ _ROUND = 1 << 20
 
 ReadObject = Callable[[int, int], Data]
 """A read of the object that a file lay over: offset and length in bytes."""
+
+
+class IfReplaced(Enum):
+    """What an upload does if the bucket has another object than the file was written over."""
+
+    OVERWRITE = auto()
+    LOG = auto()
+    """Overwrite that object, and say so in the log."""
+    REFUSE = auto()
+    """Raise OverriddenError, and leave that object."""
 
 
 class UploadSource(NamedTuple):
@@ -69,20 +81,20 @@ def make_source(staged: Staged, read_object: ReadObject | None) -> UploadSource:
     return UploadSource(staged, staged.find_pieces(0, staged.size), staged.size, read_object)
 
 
-def upload(bucket: Bucket, key: str, source: UploadSource, is_checked: bool) -> Facts:
-    """Upload an object whole. It is there when this returns. StoreError.
+def upload(bucket: Bucket, key: str, source: UploadSource, if_replaced: IfReplaced) -> Facts:
+    """Upload an object whole. It is there when this returns. StoreError; OverriddenError.
 
-    With ``is_checked``, the log says so if the replaced object is another than the file was
-    written over.
+    One request puts an object on a condition that the service keeps. An upload in parts looks at
+    the bucket just before it completes, so somebody else may still write in between.
     """
     if source.size > WHOLE_MAX:
-        return _put_parts(bucket, key, source, is_checked)
+        return _put_parts(bucket, key, source, if_replaced)
     data = source.read(0, source.size)
-    if is_checked:
+    if if_replaced is not IfReplaced.OVERWRITE:
         try:
             return to_facts(_put_checked(bucket, key, data, source.staged.base))
         except (ObjectExistsError, ObjectChangedError):
-            _say_replaced(key)
+            _meet_another(key, if_replaced)
     return to_facts(bucket.put(key, data))
 
 
@@ -92,7 +104,7 @@ def _put_checked(bucket: Bucket, key: str, data: Data, base: Facts | None) -> Ob
     return bucket.put(key, data, etag=base.etag)
 
 
-def _put_parts(bucket: Bucket, key: str, source: UploadSource, is_checked: bool) -> Facts:
+def _put_parts(bucket: Bucket, key: str, source: UploadSource, if_replaced: IfReplaced) -> Facts:
     size = choose_part(source.size)
     starts = range(0, source.size, size)
     with bucket.open_multipart(key) as parts:
@@ -108,8 +120,9 @@ def _put_parts(bucket: Bucket, key: str, source: UploadSource, is_checked: bool)
         finally:
             pool.shutdown(cancel_futures=True)
         base = source.staged.base
+        is_checked = if_replaced is not IfReplaced.OVERWRITE
         if is_checked and _find(bucket, key) != (base and base.etag):
-            _say_replaced(key)
+            _meet_another(key, if_replaced)
         return to_facts(parts.complete())
 
 
@@ -126,5 +139,7 @@ def _find(bucket: Bucket, key: str) -> str | None:
         return None
 
 
-def _say_replaced(key: str) -> None:
+def _meet_another(key: str, if_replaced: IfReplaced) -> None:
+    if if_replaced is IfReplaced.REFUSE:
+        raise OverriddenError(f"{key}: somebody else wrote it meanwhile")
     log.warning("%s: somebody else wrote it meanwhile, and is overwritten", key)

@@ -18,7 +18,7 @@ from volfs.bucketfs.staged import Staged
 from volfs.bucketfs.staging import Staging
 from volfs.bucketfs.state import BucketState
 from volfs.bucketfs.turns import Turns
-from volfs.bucketfs.uploads import UploadSource, make_source, upload
+from volfs.bucketfs.uploads import IfReplaced, UploadSource, make_source, upload
 from volfs.buckets.access import Bucket
 from volfs.errors import NotPermittedError, VolfsError
 from volfs.model.text import describe_error
@@ -111,18 +111,16 @@ class Writing:
                     await self.upload(node, node.key)
                     return
 
-    async def upload(self, node: FileNode, key: str, *, is_checked: bool = True) -> None:
-        """Upload what is staged. The caller has the file's turn.
-
-        With ``is_checked``, the log says so if the replaced object is another than was there
-        before.
-        """
+    async def upload(
+        self, node: FileNode, key: str, if_replaced: IfReplaced = IfReplaced.LOG
+    ) -> None:
+        """Upload what is staged. The caller has the file's turn."""
         staged, parent, name = node.staged, node.parent, node.name
         assert staged is not None
         assert parent is not None
         stamp, source = staged.stamp, self._make_source(node, staged)
         try:
-            facts = await self._send(key, source, is_checked)
+            facts = await self._send(key, source, if_replaced)
         except VolfsError as error:
             staged.failed = stamp
             log.error("%s: not uploaded: %s", key, describe_error(error))
@@ -139,12 +137,12 @@ class Writing:
             return make_source(staged, None)
         return make_source(staged, self.handles.get_reader(node).read_at)
 
-    async def _send(self, key: str, source: UploadSource, is_checked: bool) -> Facts:
+    async def _send(self, key: str, source: UploadSource, if_replaced: IfReplaced) -> Facts:
         run = self.handles.asker.run
         if source.size <= LIGHT:
-            return await run(upload, self.bucket, key, source, is_checked)
+            return await run(upload, self.bucket, key, source, if_replaced)
         async with self._heavy:
-            return await run(upload, self.bucket, key, source, is_checked)
+            return await run(upload, self.bucket, key, source, if_replaced)
 
     # --- the end of a file -----------------------------------------------
 

@@ -25,7 +25,7 @@ from volfs.bucketfs.staging import (
     list_journals,
     remove_staging,
 )
-from volfs.bucketfs.uploads import ReadObject, make_source, upload
+from volfs.bucketfs.uploads import IfReplaced, ReadObject, make_source, upload
 from volfs.buckets.access import Bucket
 from volfs.buckets.objects import Data
 from volfs.daemon.buckets.opening import open_planned
@@ -104,12 +104,13 @@ def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> 
     """
     with _taken(name) as left, _opened(left, secret) as bucket:
         if not replaces:
-            _check_unchanged(left, bucket)
+            _check_unchanged(left, bucket)  # so that most conflicts stop it before it has begun
+        if_replaced = IfReplaced.LOG if replaces else IfReplaced.REFUSE
         files = size = 0
         for staged in _iter_staged(left.path):
             key = staged.about.key
             try:
-                upload(bucket, key, make_source(staged, _reader(bucket, staged)), True)
+                upload(bucket, key, make_source(staged, _reader(bucket, staged)), if_replaced)
             except BaseException:
                 staged.close()
                 raise
