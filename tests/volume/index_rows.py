@@ -44,3 +44,10 @@ def forget(store: Store, oid: Oid) -> None:
 def find_chunk(store: Store, volume: VolumeRecord, path: bytes) -> Oid:
     reader = Reader(store.objects_of(volume.id).load_object)
     return Oid(reader.get_path(head_snapshot(store, volume), (path,)).extents[0].oid)
+
+
+def spoil_counters(store: Store) -> None:
+    environment, _ = rows(store)
+    counters = environment.open_table(b"counters")  # type: ignore[attr-defined]
+    with environment.write() as txn:  # type: ignore[attr-defined]
+        txn.raw.put(b"next-pack", b"no row", db=counters.raw)

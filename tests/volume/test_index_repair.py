@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.harness.damage import spoil_rows
-from tests.volume.index_rows import find_chunk, flip, forget, rows
+from tests.volume.index_rows import find_chunk, flip, forget, rows, spoil_counters
 from tests.volume.repairing import CHUNK, Whole, find_damage, name_log, reopened, repair
 from tests.volume.shortcuts import (
     noise,
@@ -15,7 +15,6 @@ from tests.volume.shortcuts import (
 from volfs.errors import DamagedObjectError, DataError
 from volfs.model.objects import Kind, compute_oid
 from volfs.model.retention import KeepRules
-from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.expire import expire_versions
@@ -120,13 +119,6 @@ def test_a_head_that_was_lost_is_set_to_the_newest_version(whole: Whole) -> None
     assert repair(store).mended_heads == 1
     assert store.refs.get_head(volume.id) == head
     assert check_store(store).is_clean
-
-
-def spoil_counters(store: Store) -> None:
-    environment, _ = rows(store)
-    counters = environment.open_table(b"counters")  # type: ignore[attr-defined]
-    with environment.write() as txn:  # type: ignore[attr-defined]
-        txn.raw.put(b"next-pack", b"no row", db=counters.raw)
 
 
 def test_counters_that_were_damaged_are_made_anew(whole: Whole) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.volume.index_rows import flip, rows
+from tests.volume.index_rows import flip, rows, spoil_counters
 from tests.volume.repairing import (
     CHUNK,
     Whole,
@@ -27,7 +27,6 @@ from tests.volume.shortcuts import (
     put_bytes,
     read_file,
 )
-from tests.volume.test_index_repair import spoil_counters
 from volfs.errors import DamagedObjectError, DataError, StoreUnavailableError
 from volfs.model.objects import Kind
 from volfs.model.progress import Progress

@@ -163,12 +163,12 @@ def _is_changed(state: MountState, directory: Directory) -> bool:
     parent = directory.parent
     if parent is None or directory.is_made:
         return directory.is_made
-    before = state.in_view(parent, directory.name)
+    before = state.find_in_view(parent, directory.name)
     return (
         before is None
         or not same_but_times(without_content(before), without_content(directory.entry))
         or any(
-            child is not None or state.in_view(directory, name) is not None
+            child is not None or state.find_in_view(directory, name) is not None
             for name, child in directory.children.items()
             if name in directory.changed
         )

@@ -321,7 +321,9 @@ class Namespace:
 
     def _needs_whiteout(self, directory: Directory, name: bytes) -> bool:
         """Whether the view has the name, or may have it once a commit under way is done."""
-        return self.overlay.sealed is not None or self.state.in_view(directory, name) is not None
+        return (
+            self.overlay.sealed is not None or self.state.find_in_view(directory, name) is not None
+        )
 
     def _bind(self, parent: Directory, name: bytes, inode: Inode) -> None:
         self.overlay.bind(parent, name, inode)

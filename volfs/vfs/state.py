@@ -170,7 +170,7 @@ class MountState:
         file.aliases.add((directory, name))
         return file
 
-    def in_view(self, directory: Directory, name: bytes) -> Entry | None:
+    def find_in_view(self, directory: Directory, name: bytes) -> Entry | None:
         """The entry that the view has under a name, whatever the overlay says. Miss."""
         return find_entry(self.view.reader.get_tree, directory.entry.tree, name)
 
@@ -180,7 +180,7 @@ class MountState:
             count = count_entries(self.view.reader.get_tree, directory.entry.tree)
             for name in directory.changed:
                 count += directory.children[name] is not None
-                count -= self.in_view(directory, name) is not None
+                count -= self.find_in_view(directory, name) is not None
             directory.count = count
         return directory.count
 
@@ -197,7 +197,7 @@ class MountState:
                 continue  # The inode was removed while its commit was under way.
             if isinstance(inode, Directory):
                 for name in inode.changed:
-                    now, before = inode.children[name], self.in_view(inode, name)
+                    now, before = inode.children[name], self.find_in_view(inode, name)
                     usage.move(_totals_of(before), self._count_anew(now))
                     groups[now.entry.group if now else 0] += 1
                     groups[before.group if before else 0] -= 1
@@ -206,7 +206,7 @@ class MountState:
             elif inode.entry.group:
                 groups[inode.entry.group] += 0
             elif inode.parent is not None and inode.name not in inode.parent.changed:
-                before = self.in_view(inode.parent, inode.name)
+                before = self.find_in_view(inode.parent, inode.name)
                 usage.move(_totals_of(before), self._count_anew(inode))
         for tree in [tree for tree, more in trees.items() if more and tree]:
             for group in self._iter_groups(tree):

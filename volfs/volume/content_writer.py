@@ -23,6 +23,8 @@ from volfs.volume.version_reader import Reader, read_range
 CLEAN_MIN = 64 * 1024
 """A window with fewer unchanged bytes is written again, because they are not worth a second
 extent."""
+DATA = 0
+"""The source of a run that must be stored. Its pieces say where their bytes are."""
 HOLE_MIN = 4096
 """A hole of fewer bytes is stored as zeros with what is beside it."""
 HOLES_MAX = 512
@@ -152,7 +154,7 @@ class _Source:
             pieces, lambda piece: piece.source == ZERO and piece.end - piece.start >= shortest
         ):
             members = list(group)
-            yield Piece(members[0].start, members[-1].end, ZERO if hole else 0, 0)
+            yield Piece(members[0].start, members[-1].end, ZERO if hole else DATA, 0)
 
     def cut_at_holes(self, run: Piece) -> Iterator[Piece]:
         """Yield the data and holes of a run of the base; any other run as it is."""
@@ -177,7 +179,7 @@ class _Source:
         for data, group in groupby(self.extents.iter_pieces(start, end), key=self.must_store):
             if data:
                 members = list(group)
-                yield Piece(members[0].start, members[-1].end, 0, 0)
+                yield Piece(members[0].start, members[-1].end, DATA, 0)
             else:
                 yield from group
 

@@ -41,6 +41,8 @@ from volfs.volume.local_listing import (
 )
 from volfs.volume.progress import ProgressTally
 
+LOCAL = 0
+"""The source of the bytes of a local file, where others have the number of an arena."""
 STREAM_MODE = 0o644
 _NULL = os.makedev(1, 3)
 
@@ -102,7 +104,7 @@ class LocalContent:
         if size <= INLINE_MAX:
             entry = set_content(entry, size, inline=bytes(read_at(0, 0, size)) if size else b"")
         else:
-            pieces = [Piece(start, end, 0, start) for start, end in iter_data(fd, status)]
+            pieces = [Piece(start, end, LOCAL, start) for start, end in iter_data(fd, status)]
             entry = self.writer.write(entry, ExtentMap(size, pieces), read_at)
         if os.pread(fd, 1, size):
             raise _WrongSizeError
