@@ -165,10 +165,13 @@ class Gap(NamedTuple):
     torn: bool
 
 
-def iter_records(read_at: ReadAt, size: int) -> Iterator[Record | Gap]:
-    """All of a pack's records after its header, and the gaps, in order of offset."""
+def iter_records(
+    read_at: ReadAt, size: int, start: int = PACK_HEADER_SIZE
+) -> Iterator[Record | Gap]:
+    """All records from ``start`` on, which is the end of a pack's header, and the gaps, in order
+    of offset."""
     pending: list[Gap] = []
-    offset = min(PACK_HEADER_SIZE, size)
+    offset = min(start, size)
     while offset < size:
         found = _read_record(read_at, offset, size)
         if isinstance(found, Record):

@@ -38,7 +38,7 @@ class Naming(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, fro
     """The environment that the name is in."""
 
 
-class Line(NamedTuple):
+class NameLine(NamedTuple):
     number: int
     """The number of the line in the file, from 1 on."""
     naming: Naming | None
@@ -109,7 +109,7 @@ class NameLog:
         after = damaged[-1] + 1 if damaged else 0
         return _gather(line.naming for line in lines[after:] if line.naming)
 
-    def list_lines(self) -> list[Line]:
+    def list_lines(self) -> list[NameLine]:
         """The lines, oldest first, without torn ones. A torn line tells of nothing that
         happened."""
         with store_errors(f"{self._path}"):
@@ -119,7 +119,7 @@ class NameLog:
                 return []
         # A whole line is followed by two line feeds, or by one and the end of the file.
         is_whole = [not row for row in rows[1:]] + [False]
-        lines = [Line(at, _find(row)) for at, row in enumerate(rows, 1)]
+        lines = [NameLine(at, _find(row)) for at, row in enumerate(rows, 1)]
         return [
             line
             for line, row, whole in zip(lines, rows, is_whole, strict=True)
