@@ -170,6 +170,17 @@ def test_known_objects_are_not_written_again(store: Store, volume: str) -> None:
         assert (upload.new_objects, upload.new_bytes) == (1, 3000)
 
 
+def test_an_upload_relies_on_what_is_there_only(store: Store, volume: str) -> None:
+    (known,) = add(store, volume, b"known")
+    unknown = compute_oid(Kind.CHUNK, b"unknown")
+    with store.open_upload(volume) as upload:
+        assert [upload.rely_on(oid) for oid in (known, unknown)] == [True, False]
+        assert upload.put_object(Kind.CHUNK, b"unknown") == unknown
+        assert upload.rely_on(unknown)
+        assert upload.new_objects == 1
+        publish_next(store, volume, upload)
+
+
 def test_an_upload_of_a_manifest_alone(store: Store, volume: str) -> None:
     with store.open_upload(volume) as upload:
         head = publish_next(store, volume, upload)

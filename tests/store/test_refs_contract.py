@@ -121,6 +121,20 @@ def test_versions_newest_first_across_many(store: Store, volume: str) -> None:
     assert [head.version for head in store.refs.iter_versions(make_record(2).id)] == [0]
 
 
+def test_a_replica_leaves_numbers_out(store: Store, volume: str) -> None:
+    """A later number may follow. The same or an earlier one never does."""
+    with store.open_upload(volume) as upload:
+        for number in (7, 7, 3):
+            head = store.refs.get_head(volume)
+            new = Head(number, upload.put_object(Kind.MANIFEST, b"%d" % number))
+            if number > head.version:
+                store.refs.publish(upload, volume, head, new)
+            else:
+                with pytest.raises(ValueError, match="cannot follow"):
+                    store.refs.publish(upload, volume, head, new)
+    assert list_versions(store, volume) == [7, 0]
+
+
 def test_removed_versions_are_gone_and_the_others_stay(store: Store, volume: str) -> None:
     store.refs.create_volume(make_record(2), b"m")
     for _ in range(6):

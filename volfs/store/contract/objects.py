@@ -59,6 +59,13 @@ class Upload(Protocol):
         """Keep an object. An object that the store has is not written again. OutOfSpaceError;
         StoreError."""
 
+    def rely_on(self, oid: Oid) -> bool:
+        """Whether the store, or this upload, has the object whole.
+
+        If so, the object counts as put: the upload is published only while the object is there.
+        What the object refers to is not looked at.
+        """
+
     def load_object(self, oid: Oid) -> bytes:
         """As ``Objects.load_object``, and it also finds what this upload has put."""
 

@@ -164,6 +164,9 @@ class Refs(Protocol):
     ) -> None:
         """The one compare-and-swap: make the upload durable, then move the head.
 
+        ``new.version`` is the next number, or a later one: a replica lacks what was expired in its
+        original.
+
         When this returns, everything that ``upload`` put is durable and can be found, ``new`` is a
         version, and ``lease`` is the lease of its session. The lease is durable before the head
         moves, or together with it. It never keeps less than the head needs.

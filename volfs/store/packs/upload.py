@@ -60,9 +60,24 @@ class PackUpload:
 
     def put_object(self, kind: Kind, data: Buffer) -> Oid:
         oid = compute_oid(kind, data)
-        if not self._has(oid):
+        if not self.rely_on(oid):
             self._append(pack_object(kind, oid, data))
         return oid
+
+    def rely_on(self, oid: Oid) -> bool:
+        if oid in self._new:
+            return True
+        is_indexed = self._places.contains(oid)
+        is_whole = is_indexed and self._is_whole(oid)
+        with self._lock:
+            if is_whole:
+                self._known.add(oid)
+            else:
+                self._known.discard(oid)
+            if is_indexed and not is_whole:
+                # The stored object cannot be read any more. Putting it again repairs it.
+                self._replaced.add(oid)
+            return is_whole
 
     def load_object(self, oid: Oid) -> bytes:
         entry = self._new.get(oid)
@@ -104,22 +119,6 @@ class PackUpload:
         self._sink.prove(relied)
 
     # --- inside ----------------------------------------------------------
-
-    def _has(self, oid: Oid) -> bool:
-        """Whether the object need not be written. If so, the upload relies on it from now on."""
-        if oid in self._new:
-            return True
-        is_indexed = self._places.contains(oid)
-        is_whole = is_indexed and self._is_whole(oid)
-        with self._lock:
-            if is_whole:
-                self._known.add(oid)
-            else:
-                self._known.discard(oid)
-            if is_indexed and not is_whole:
-                # The stored object cannot be read any more. Putting it again repairs it.
-                self._replaced.add(oid)
-            return is_whole
 
     def _is_whole(self, oid: Oid) -> bool:
         try:

@@ -128,6 +128,6 @@ class EmbeddedRefs:
         shares: Collection[int] = (),
         lease: Lease | None = None,
     ) -> None:
-        if new.version != expected.version + 1:
+        if new.version <= expected.version:
             raise ValueError(f"version {new.version} cannot follow {expected.version}")
         self._publisher.run(upload, HeadMove(volume_id, expected, new, shares), lease)
