@@ -27,6 +27,7 @@ from volfs_cli.stores import env_option, store_option
 if TYPE_CHECKING:
     from volfs.buckets.access import Bucket
     from volfs.buckets.objects import ObjectInfo
+    from volfs.control.mount_liveness import Liveness
     from volfs.control.protocol import MountStatus
     from volfs.daemon.mount_options import BucketPlan
 
@@ -132,14 +133,8 @@ def mount(
 @timeout_option
 def umount(mountpoint: str, force: bool, timeout: float | None) -> None:
     """Unmount a bucket. Files that were closed are in the bucket already."""
-    from volfs.control.mount_client import get_mount
-    from volfs.control.mount_liveness import look_at
-    from volfs.errors import MountError
-
     place = mountpoint if "/" in mountpoint else f"./{mountpoint}"  # never a volume's name
-    said = look_at(get_mount(place)).status
-    if said is not None and said.bucket is None:
-        raise MountError(f"{mountpoint}: a volume is mounted there; `volfs umount` ends that")
+    _look_at_bucket(place)
     end_mount(place, discard=False, force=force, timeout=timeout)
 
 
@@ -167,17 +162,36 @@ def status(mountpoint: str | None, as_json: bool) -> None:
 
     `volfs status` also shows them, and those whose daemon died.
     """
-    from volfs.control.mount_client import get_mount, list_mounts
+    from volfs.control.mount_client import list_mounts
     from volfs.control.mount_liveness import look_at_all
+    from volfs.errors import MountError
 
-    asked = list_mounts() if mountpoint is None else [get_mount(mountpoint)]
-    answered = (seen.status for seen in look_at_all(asked))
+    if mountpoint is None:
+        answered = [seen.status for seen in look_at_all(list_mounts())]
+    else:
+        seen = _look_at_bucket(mountpoint)
+        answered = [seen.status]
+        if seen.status is None:
+            raise MountError(
+                f"{mountpoint}: its daemon is {seen.state.value}; `volfs bucket umount "
+                f"{mountpoint}` ends the mount"
+            )
     rows = [_as_row(said) for said in answered if said is not None and said.bucket is not None]
-    if mountpoint is not None and not rows:
-        from volfs.errors import NotFoundError
-
-        raise NotFoundError(f"{mountpoint}: no bucket is mounted there")
     print_listing(_STATUS, rows, as_json=as_json)
+
+
+def _look_at_bucket(mountpoint: str) -> Liveness:
+    """What is known of the mount at a path. NotFoundError; MountError if it is a volume's."""
+    from volfs.control.mount_client import get_mount
+    from volfs.control.mount_liveness import look_at
+    from volfs.errors import MountError
+
+    seen = look_at(get_mount(mountpoint, "bucket"))
+    if seen.status is not None and seen.status.bucket is None:
+        raise MountError(
+            f"{mountpoint}: a volume is mounted there; `volfs status` and `volfs umount` are for it"
+        )
+    return seen
 
 
 def _as_row(said: MountStatus) -> tuple[Any, ...]:

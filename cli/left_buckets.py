@@ -40,12 +40,21 @@ def upload_if_bucket(name: str, secret: str | None, *, replaces: bool, as_json: 
 
     if find_left(name) is None:
         return False
-    files, size = upload_left(name, _read(secret), replaces=replaces)
+    files, size, problems = upload_left(name, _read(secret), replaces=replaces)
     if as_json:
-        print_json({"uploaded": files, "bytes": size})
+        print_json({"uploaded": files, "bytes": size, "problems": problems})
     else:
         say(f"Uploaded {plural(files, 'file')} ({show_size(size)}).")
+    _end_with(problems, f"overlays commit: {name}", as_json=as_json)
     return True
+
+
+def _end_with(problems: list[str], what: str, *, as_json: bool) -> None:
+    """Say what could not be done, and end with status 1 if there is anything."""
+    for problem in () if as_json else problems:
+        say(f"volfs: {what}: {problem}", err=True)
+    if problems:
+        raise click.exceptions.Exit(1)
 
 
 def discard_if_bucket(name: str) -> bool:
@@ -72,10 +81,7 @@ def export_if_bucket(
         print_json({"files": files, "bytes": size, "problems": problems})
     else:
         say(f"Exported {plural(files, 'file')} ({show_size(size)}) to {show(directory)}.")
-        for problem in problems:
-            say(f"volfs: overlays export: {problem}", err=True)
-    if problems:
-        raise click.exceptions.Exit(1)
+    _end_with(problems, "overlays export", as_json=as_json)
     return True
 
 

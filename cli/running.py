@@ -296,13 +296,16 @@ def _parse_volume(text: str) -> VolumeMount:
 def _parse_bucket(text: str, secret: str | None) -> BucketMount:
     """The bucket and the path of an option. The path follows the last ``:/``, because an address
     may contain others."""
+    from volfs.buckets.address import hide_keys
     from volfs.containers.container import BucketMount
     from volfs_cli.buckets import make_plan
 
     said, mode = (text[:-3], text[-2:]) if text.endswith((":ro", ":rw")) else (text, "rw")
     url, colon, path = said.rpartition(":/")
     if not colon or "://" not in url:
-        raise click.UsageError(f"--bucket {text}: use s3://BUCKET/PREFIX:/PATH, or …:/PATH:ro")
+        raise click.UsageError(
+            f"--bucket {hide_keys(text)}: use s3://BUCKET/PREFIX:/PATH, or …:/PATH:ro"
+        )
     return BucketMount(make_plan(url, secret=secret), f"/{path}", read_only=mode == "ro")
 
 

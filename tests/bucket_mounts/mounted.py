@@ -52,16 +52,22 @@ class BucketMounts:
 
     def volfs(self, *arguments: object, check: bool = True) -> str:
         """What the command line prints; what it says on the other stream if it fails."""
-        done = subprocess.run(
+        done = self.run(*arguments)
+        assert (done.returncode == 0) == check, (done.stdout, done.stderr)
+        return done.stdout if check else done.stderr
+
+    def run(
+        self, *arguments: object, environ: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """What becomes of a command of the command line."""
+        return subprocess.run(
             [sys.executable, "-m", "volfs", *map(str, arguments)],
-            env=self.mounts.environment,
+            env=self.mounts.environment | dict(environ or {}),
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert (done.returncode == 0) == check, (done.stdout, done.stderr)
-        return done.stdout if check else done.stderr
 
     def close(self) -> None:
         self.mounts.close()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from volfs.buckets.address import (
     BucketAddress,
     check_bucket_address,
+    hide_keys,
     is_bucket_address,
     parse_bucket_address,
 )
@@ -61,6 +62,10 @@ def test_what_an_address_means(text: str, address: BucketAddress) -> None:
         ("gs://data?region=x", "not known; an address may have endpoint"),
         ("s3://data?endpoint=localhost:9000", "use https://HOST"),
         ("s3://data?endpoint=http://h:x", "not a URL"),
+        ("s3://data?endpoint=http://h:99999", "not a URL"),
+        ("s3://data?endpoint=http://[bad", "not a URL"),
+        ("s3://data?endpoint=http://a b", "use https://HOST"),
+        ("s3://data?endpoint=http://:80", "use https://HOST"),
         ("s3://data?endpoint=ftp://h", "use https://HOST"),
         ("s3://data?endpoint=http://h/%3Fx", "no '?'"),
         ("s3://data/a%00b", "no NUL"),
@@ -76,6 +81,11 @@ def test_what_is_refused(text: str, said: str) -> None:
     "text",
     [
         "s3://AKIA:hush@data/x",
+        "s3://AKIA:hu/hush@data/x",
+        "s3://AKIA:hush/+@data",
+        "gs://GOOG:hush/a@data",
+        "s3://data?endpoint=AKIA:hush@host",
+        "s3://hush@data",
         "s3://data?secret_access_key=hush",
         "s3://data?endpoint=https://user:hush@host",
         "az://account:hush@x/box",
@@ -87,6 +97,7 @@ def test_a_secret_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(InvalidError) as caught:
         parse_bucket_address(text)
     assert "hush" not in str(caught.value)
+    assert "hush" not in hide_keys(text)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=80))

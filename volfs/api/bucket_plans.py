@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
-from volfs.buckets.address import AZ, GS, PATH, S3, BucketAddress, check_bucket_address
+from volfs.buckets.address import AZ, GS, PATH, S3, BucketAddress, check_bucket_address, hide_keys
 from volfs.daemon.mount_options import BucketPlan
 from volfs.errors import InvalidError
 
@@ -99,8 +99,8 @@ def tell_type(endpoint: str | None) -> BucketType | None:
 def _check_name(name: str) -> None:
     if "/" in name:
         raise InvalidError(
-            f"CloudBucketMount: bucket_name={name!r}: give the bucket's name alone; key_prefix= "
-            "has the folder, and bucket_endpoint_url= says where the service is"
+            f"CloudBucketMount: bucket_name={hide_keys(name)!r}: give the bucket's name alone; "
+            "key_prefix= has the folder, and bucket_endpoint_url= says where the service is"
         )
 
 

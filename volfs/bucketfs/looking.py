@@ -55,7 +55,8 @@ class Looking:
     async def find(self, directory: DirectoryNode, name: bytes) -> Known:
         """What the bucket says of a name, no older than the mount's rules allow."""
         since = self.state.since()
-        if find_name(name.decode("utf-8", "surrogateescape")) is None:
+        part = name.decode("utf-8", "surrogateescape")
+        if find_name(part) is None or self.bucket.find_flaw(directory.key + part):
             return Known(None, self.state.clock())  # No key can have such a name.
         while True:
             known = directory.listing.find(name, since)

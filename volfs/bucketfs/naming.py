@@ -20,6 +20,7 @@ from volfs.buckets.objects import ObjectInfo
 from volfs.errors import (
     DirectoryNotEmptyError,
     EntryExistsError,
+    InvalidOperationError,
     IsADirectoryInVolumeError,
     NoEntryError,
     NotADirectoryInVolumeError,
@@ -114,7 +115,16 @@ class FileNaming:
     def _check_new(self, parent: int, name: bytes) -> tuple[DirectoryNode, str]:
         self.state.check_writable()
         directory = self.state.get_directory(parent)
-        return directory, check_key(directory.key + to_part(name))
+        return directory, self.make_key(directory, name)
+
+    def make_key(self, directory: DirectoryNode, name: bytes) -> str:
+        """The key of a new name. InvalidOperationError, NameTooLongError if the service can have
+        no such key."""
+        key = check_key(directory.key + to_part(name))
+        flaw = self.bucket.find_flaw(key)
+        if flaw:
+            raise InvalidOperationError(f"{show(name)}: {flaw}")
+        return key
 
     # --- removing --------------------------------------------------------
 

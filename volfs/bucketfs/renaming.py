@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from volfs.bucketfs.files import close_reader
-from volfs.bucketfs.names import DIRECTORY, Facts, check_key, to_facts, to_part
+from volfs.bucketfs.names import DIRECTORY, Facts, check_key, to_facts
 from volfs.bucketfs.naming import FileNaming
 from volfs.bucketfs.nodes import AnyNode, DirectoryNode, FileNode
 from volfs.bucketfs.uploads import IfReplaced
@@ -45,10 +45,10 @@ _TRIES = 3
 class RenamedPlace:
     """A name in a directory, and its key."""
 
-    def __init__(self, directory: DirectoryNode, name: bytes) -> None:
+    def __init__(self, directory: DirectoryNode, name: bytes, key: str) -> None:
         self.directory = directory
         self.name = name
-        self.key = check_key(directory.key + to_part(name))
+        self.key = key
 
 
 class Renaming:
@@ -66,8 +66,7 @@ class Renaming:
     ) -> None:
         """Rename. CrossDeviceError for what is too large, so that ``mv`` copies it."""
         self.state.check_writable()
-        source = RenamedPlace(self.state.get_directory(parent), name)
-        target = RenamedPlace(self.state.get_directory(new_parent), new_name)
+        source, target = self._place(parent, name), self._place(new_parent, new_name)
         node = await self.naming.get(source.directory, name)
         there = await self.naming.find(target.directory, new_name)
         if there is node:
@@ -84,6 +83,10 @@ class Renaming:
                 raise NotADirectoryInVolumeError(show(new_name))
             async with self.turns.alone(node, there):
                 await self._rename_directory(node, source, target, there)
+
+    def _place(self, parent: int, name: bytes) -> RenamedPlace:
+        directory = self.state.get_directory(parent)
+        return RenamedPlace(directory, name, self.naming.make_key(directory, name))
 
     # --- files -----------------------------------------------------------
 

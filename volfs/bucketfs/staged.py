@@ -20,6 +20,7 @@ import msgspec
 from volfs.bucketfs.names import Facts
 from volfs.errors import DamagedObjectError, FileTooLargeError, LocalFileError, OutOfSpaceError
 from volfs.model.intervals import Intervals
+from volfs.model.text import show
 
 OBJECT_MAX = 5 << 40
 """The largest object in bytes, by the rules of the services."""
@@ -254,11 +255,16 @@ def load_staged(stem: Path) -> Staged:
         records = list(_iter_records(stem.with_suffix(JOURNAL).read_bytes()))
         abouts = [msgspec.json.decode(more, type=About) for *_, more in records if more]
         about, first = abouts[-1], abouts[0]
-        data, journal = _open_both(stem)
     except OSError as error:
         raise DamagedObjectError(f"{error.filename}: {error.strerror}") from error
     except (ValueError, IndexError) as error:
         raise DamagedObjectError(f"{stem.name}: its journal does not say what it is") from error
+    try:
+        data, journal = _open_both(stem)
+    except OSError as error:
+        raise DamagedObjectError(
+            f"{show(about.key)}: {error.filename}: {error.strerror}"
+        ) from error
     staged = Staged(data, journal, stem, about)
     staged._kept = first.size
     staged.size = os.fstat(data).st_size

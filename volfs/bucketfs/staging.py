@@ -20,7 +20,7 @@ from volfs.bucketfs.names import Facts
 from volfs.bucketfs.staged import DATA, JOURNAL, Staged, create_staged, keeping
 from volfs.errors import LocalFileError
 from volfs.system.files import replace_file
-from volfs.system.locks import try_lock
+from volfs.system.locks import leads_to, try_lock
 
 BUCKETS, FACTS, LOCK = "buckets", "bucket.json", "lock"
 
@@ -56,9 +56,7 @@ class Staging:
     def create(self, key: str, base: Facts | None) -> Staged:
         """Stage a file that is about to be written. OutOfSpaceError, LocalFileError."""
         if self._path is None:
-            made = self._make(self.name)
-            assert made is not None, "a name that nobody else has"
-            self._path, self._lock = made
+            self._path, self._lock = self._make_first(self.name)
         self._last += 1
         return create_staged(self._path / f"{self._last}", key, base)
 
@@ -97,24 +95,44 @@ class Staging:
     def _make_left(self) -> tuple[Path, int]:
         """The directory for what is left. A new one is made while somebody works on the former
         one."""
-        names = (f"{self.name}.left{number or ''}" for number in count())
+        return self._make_first(f"{self.name}.left")
+
+    def _make_first(self, name: str) -> tuple[Path, int]:
+        """The first directory of this name, or of the name with a number, that nobody else has.
+
+        Others may have even a new one for a moment: they look whether it is worth keeping.
+        """
+        names = (f"{name}{number or ''}" for number in count())
         return next(filter(None, map(self._make, names)))
 
     def _make(self, name: str) -> tuple[Path, int] | None:
-        """The directory with its lock taken; None if somebody else has the lock."""
+        """The directory with its lock taken. None if somebody else has the lock, or has removed
+        the directory meanwhile."""
         if self._parent is None:
             raise LocalFileError("no home directory, and no VOLFS_STATE_DIR: nowhere to write to")
         path = self._parent / BUCKETS / name
         with keeping():
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if not try_lock(lock):
-                os.close(lock)
+            lock = _take_lock(path / LOCK)
+            if lock is None:
                 return None
             if not (path / FACTS).exists():
                 facts = msgspec.json.encode(self._facts)
                 replace_file(path / FACTS, facts, beside=f"{FACTS}.new", durable=False)
         return path, lock
+
+
+def _take_lock(path: Path) -> int | None:
+    """Make a lock file and take its lock. None if somebody else has it, or has removed the file or
+    its directory."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
+    if try_lock(lock) and leads_to(path, lock):
+        return lock
+    os.close(lock)
+    return None
 
 
 def iter_stems(path: Path) -> Iterator[Path]:

@@ -14,13 +14,14 @@ from volfs.buckets.access import Bucket
 from volfs.buckets.multipart import PARTS_MAX
 from volfs.buckets.objects import Data, ObjectInfo
 from volfs.errors import (
+    BaseObjectLostError,
     ObjectChangedError,
     ObjectExistsError,
     ObjectNotFoundError,
     OverriddenError,
-    StoreError,
     StoreUnavailableError,
 )
+from volfs.model.text import show
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +68,9 @@ class UploadSource(NamedTuple):
         try:
             data = self.read_object(start, end - start)
         except (ObjectChangedError, ObjectNotFoundError) as error:
-            raise StoreError(
-                f"{self.staged.about.key}: the object that it was written over is another one "
-                f"by now: {error}"
+            raise BaseObjectLostError(
+                f"{show(self.staged.about.key)}: the object that it was written over is another "
+                "one by now"
             ) from error
         if len(data) != end - start:
             raise StoreUnavailableError(f"{self.staged.about.key}: the object ended too early")

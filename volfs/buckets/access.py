@@ -175,6 +175,10 @@ class Bucket:
 
     # --- names ------------------------------------------------------------------
 
+    def find_flaw(self, key: str) -> str:
+        """Why the service can have no object of this key, however long it is. Empty if it can."""
+        return self.door.find_flaw(self.prefix + key)
+
     def _name(self, key: str) -> str:
         """The key in the whole bucket. InvalidPathError."""
         name = self.prefix + key

@@ -26,6 +26,11 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 KEY_MAX = 1024
 
+_KEYS = re.compile(r"[^/]*:.*@", re.DOTALL)
+"""A user and a key, which may have slashes in it, as some other programs take them."""
+_USER = re.compile(r"^([A-Za-z0-9+.-]*://)?.*@", re.DOTALL)
+_OPTIONS = re.compile(r"\?.*", re.DOTALL)
+_HOST = re.compile(r"[^\s/?#@\\%<>\"{}|^`,;!$&'()*+=\x00-\x1f\x7f]+")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 _NAMES: Mapping[str, tuple[re.Pattern[str], str]] = {
     S3: (re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{1,254}"), "letters, digits, '-', '.' and '_'"),
@@ -76,6 +81,8 @@ def parse_bucket_address(text: str) -> BucketAddress:
         known = f"{scheme}:// is not known" if scheme else "a bucket's address is a URL"
         raise InvalidError(f"{known}; use s3://BUCKET, gs://BUCKET or az://ACCOUNT/CONTAINER")
     body, _, query = match[2].partition("?")
+    if _KEYS.match(body):
+        raise _with_keys(scheme)
     where, _, prefix = body.partition("/")
     account = ""
     if scheme == AZ:
@@ -95,7 +102,7 @@ def check_bucket_address(address: BucketAddress) -> BucketAddress:
         prefix += "/"
     if "\0" in prefix or len(prefix.encode("utf-8", "surrogateescape")) >= KEY_MAX:
         raise InvalidError(f"{address.name}: a prefix has no NUL and fewer than {KEY_MAX} bytes")
-    endpoint = address.endpoint and _check_endpoint(address.endpoint)
+    endpoint = address.endpoint and check_endpoint(address.endpoint)
     if address.region is not None and not _REGION.fullmatch(address.region):
         raise InvalidError(f"{address.name}: region={address.region!r} is no name of a region")
     if address.style not in (None, PATH, HOST):
@@ -103,12 +110,16 @@ def check_bucket_address(address: BucketAddress) -> BucketAddress:
     return address._replace(prefix=prefix, endpoint=endpoint)
 
 
+def _with_keys(scheme: str) -> InvalidError:
+    return InvalidError(
+        f"{scheme}://…@…: an address has no user and no key in it; give keys by the "
+        "environment, a profile or a secret"
+    )
+
+
 def _check_names(address: BucketAddress) -> None:
     if "@" in address.bucket or "@" in address.account:
-        raise InvalidError(
-            f"{address.scheme}://…@…: an address has no user and no key in it; give keys by the "
-            "environment, a profile or a secret"
-        )
+        raise _with_keys(address.scheme)
     if address.scheme == AZ and not _ACCOUNT.fullmatch(address.account):
         raise InvalidError(
             f"az://{address.account}: an account's name is 3 to 24 small letters and digits; "
@@ -135,16 +146,24 @@ def _parse_options(scheme: str, query: str) -> dict[str, str]:
     return options
 
 
-def _check_endpoint(endpoint: str) -> str:
+def check_endpoint(endpoint: str, name: str = "endpoint=") -> str:
+    """An endpoint without a ``/`` at its end. ``name`` is what named it. InvalidError."""
     try:
         parts = urlsplit(endpoint)
         _ = parts.port
     except ValueError:
-        raise InvalidError("endpoint=: not a URL; use https://HOST or https://HOST:PORT") from None
+        raise InvalidError(f"{name}: not a URL; use https://HOST or https://HOST:PORT") from None
     if parts.username is not None or parts.password is not None:
-        raise InvalidError("endpoint=: an endpoint has no user and no password in it")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidError(f"endpoint={endpoint!r}: use https://HOST or http://HOST:PORT")
+        raise InvalidError(f"{name}: an endpoint has no user and no password in it")
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(parts.hostname or ""):
+        shown = "" if "@" in endpoint else f"{endpoint!r}: "
+        raise InvalidError(f"{name}: {shown}use https://HOST or http://HOST:PORT")
     if parts.query or parts.fragment:
-        raise InvalidError("endpoint=: an endpoint has no '?' and no '#'")
+        raise InvalidError(f"{name}: an endpoint has no '?' and no '#'")
     return endpoint.rstrip("/")
+
+
+def hide_keys(text: str) -> str:
+    """A text that should be an address, for a message: without a user and a key, and without
+    options."""
+    return _OPTIONS.sub("?…", _USER.sub(r"\1…@", text))

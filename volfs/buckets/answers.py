@@ -40,6 +40,8 @@ class FailureKind(Enum):
     REFUSED = "refused"
     NO_HOST = "no-host"
     TLS = "tls"
+    NO_TLS = "no-tls"
+    ONLY_TLS = "only-tls"
     AWAY = "away"
 
 
@@ -126,6 +128,12 @@ TABLE: dict[FailureKind, Row] = {
     ),
     FailureKind.TLS: Row(
         errors.StoreError, "the host's certificate is not trusted; check the endpoint"
+    ),
+    FailureKind.NO_TLS: Row(
+        errors.StoreError, "the host speaks no TLS at this port; use endpoint=http://HOST:PORT"
+    ),
+    FailureKind.ONLY_TLS: Row(
+        errors.StoreError, "the host speaks TLS at this port; use endpoint=https://HOST:PORT"
     ),
     FailureKind.AWAY: Row(
         errors.StoreUnavailableError,

@@ -74,6 +74,9 @@ class Door(Protocol):
     def identify(self) -> str:
         """A name that no other bucket has, wherever it is. Caches use it."""
 
+    def find_flaw(self, key: str) -> str:
+        """Why the service can have no object of this key, however long it is. Empty if it can."""
+
     def close(self) -> None: ...
 
     def head(self, key: str, timeout: float) -> ObjectHead: ...

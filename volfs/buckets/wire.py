@@ -31,6 +31,10 @@ SAFE = "-_.~"
 
 _SIGNATURE = re.compile(r"(?i)([?&](?:sig|x-amz-signature|x-goog-signature)=)[^&\s]*")
 _NO_BODY = (204, 304)
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL")
+"""What OpenSSL says of an answer that is no TLS."""
+_ALERT = repr("\x15\x03")[1:-1]
+"""How an error shows the alert of a host that speaks TLS, where an answer of HTTP should be."""
 
 
 class WireRequest(NamedTuple):
@@ -92,6 +96,7 @@ class Wire:
         self.host = parts.netloc
         self.is_secure = parts.scheme == "https"
         self.root = f"{parts.scheme}://{parts.netloc}"
+        self._answered = False
         self._pool = urllib3.connection_from_url(
             self.root,
             maxsize=CONNECTIONS,
@@ -134,6 +139,7 @@ class Wire:
             answer.close()
             raise
         answer.release_conn()
+        self._answered = True
         return Reply(answer.status, answer.headers, body)
 
     def _read(self, answer: urllib3.BaseHTTPResponse, end: float) -> bytes:
@@ -152,21 +158,37 @@ class Wire:
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     def _to_failure(self, error: trouble.HTTPError) -> RequestFailure:
-        return RequestFailure(_kind_of(error), f"{self.root}{_say(error)}")
+        kind = _kind_of(error)
+        hint = self._hint() if kind is FailureKind.RESET and not self._answered else ""
+        return RequestFailure(kind, f"{self.root}{_say(error)}{hint}")
+
+    def _hint(self) -> str:
+        """What may be wrong with a host that ends every connection."""
+        if self.is_secure:
+            return "; if it speaks no TLS, use endpoint=http://"
+        return "; if it speaks TLS, use endpoint=https://"
 
 
 def _kind_of(error: trouble.HTTPError) -> FailureKind:
-    if isinstance(error, trouble.NameResolutionError):
+    if isinstance(error, (trouble.NameResolutionError, trouble.LocationValueError)):
         return FailureKind.NO_HOST
     if isinstance(error, trouble.NewConnectionError):
         return FailureKind.REFUSED
     if isinstance(error, trouble.TimeoutError):
         return FailureKind.TIMEOUT
     if isinstance(error, trouble.SSLError):
-        return FailureKind.TLS if "CERTIFICATE" in str(error).upper() else FailureKind.RESET
+        return _kind_of_tls(str(error).upper())
+    if _ALERT in str(error):
+        return FailureKind.ONLY_TLS
     if isinstance(error, trouble.IncompleteRead):
         return FailureKind.SHORT
     return FailureKind.SHORT if "IncompleteRead" in str(error) else FailureKind.RESET
+
+
+def _kind_of_tls(said: str) -> FailureKind:
+    if any(reason in said for reason in _NO_TLS):
+        return FailureKind.NO_TLS
+    return FailureKind.TLS if "CERTIFICATE" in said else FailureKind.RESET
 
 
 def _say(error: trouble.HTTPError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import TypeVar
 
@@ -146,14 +147,17 @@ class MountClient:
         return next((problem for problem in found if isinstance(problem, MountError)), found[0])
 
 
-def get_mount(mountpoint: str) -> MountClient:
+def get_mount(mountpoint: str, what: str = "volume") -> MountClient:
     """The mount that a path means. NotFoundError; MountError if it is not a mount of volfs.
 
-    This opens no store, so it works whatever has happened to the mount's own store.
+    ``what`` should be mounted there, for the message. This opens no store, so it works whatever
+    has happened to the mount's own store.
     """
     found = find_meant(mountpoint)
     if found is None:
-        raise NotFoundError(f"{resolve_mount_path(mountpoint)}: no volume is mounted there")
+        place = resolve_mount_path(mountpoint)
+        why = "" if os.path.lexists(place) else ", and there is no such directory"
+        raise NotFoundError(f"{place}: no {what} is mounted there{why}")
     if found.fs_type != FS_TYPE:
         raise MountError(f"{mountpoint}: mounted, but not by volfs")
     return MountClient(found)

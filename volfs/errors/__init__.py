@@ -295,6 +295,13 @@ class StoreDeniedError(StoreError):
     code = "store-denied"
 
 
+class BaseObjectLostError(StoreError):
+    """A file lies over an object of a bucket that was replaced or deleted, so nobody can make the
+    file whole."""
+
+    code = "base-object-lost"
+
+
 class StoreReplacedError(StoreError):
     """The store at its address is not the one that was opened."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,8 +35,9 @@ def is_locked(path: Path) -> bool:
 
 
 @contextmanager
-def holding(path: Path) -> Iterator[bool]:
-    """Try to hold a file's exclusive lock for the block. Yields whether it is held.
+def holding(path: Path, patience: float = 0.0) -> Iterator[bool]:
+    """Try to hold a file's exclusive lock for the block, for ``patience`` seconds. Yields whether
+    it is held.
 
     False also if there is no such file.
     """
@@ -44,9 +47,18 @@ def holding(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield try_lock(descriptor)
+        yield _try_for(descriptor, patience)
     finally:
         os.close(descriptor)
+
+
+def _try_for(descriptor: int, seconds: float) -> bool:
+    end, pause = time.monotonic() + seconds, threading.Event()
+    while not try_lock(descriptor):
+        if time.monotonic() >= end:
+            return False
+        pause.wait(0.01)
+    return True
 
 
 @contextmanager

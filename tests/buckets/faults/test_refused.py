@@ -133,14 +133,16 @@ def test_a_host_that_nothing_listens_at(name: str) -> None:
             _open_at(f"http://127.0.0.1:{port}").head("x")
 
 
-def test_a_host_that_has_no_address() -> None:
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "a..b", "a" * 70, "exa_mple.invalid"])
+def test_a_host_that_has_no_address(host: str) -> None:
     with pytest.raises(errors.StoreUnavailableError, match="name is not known"):
-        _open_at("http://no-such-host.invalid").head("x")
+        _open_at(f"http://{host}").head("x")
 
 
-def test_a_host_that_speaks_no_tls(proxy: FaultProxy) -> None:
-    with pytest.raises(errors.StoreError):
-        _open_at(proxy.endpoint.replace("http:", "https:"), deadline=1.0).head("x")
+def test_a_host_that_speaks_no_tls(proxy: FaultProxy, seaweed: SeaweedServer) -> None:
+    for plain in (proxy.endpoint, seaweed.endpoint):
+        with pytest.raises(errors.StoreError, match="no TLS at this port; use endpoint=http:"):
+            _open_at(plain.replace("http:", "https:"), deadline=1.0).head("x")
 
 
 def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
@@ -156,6 +158,8 @@ def test_a_certificate_that_nobody_vouches_for(tmp_path: Path) -> None:
         endpoint = f"https://127.0.0.1:{server.server_address[1]}"
         with pytest.raises(errors.StoreError, match="certificate is not trusted"):
             _open_at(endpoint, deadline=1.0).get("x")
+        with pytest.raises(errors.StoreError, match=r"speaks TLS.*use endpoint=https:"):
+            _open_at(endpoint.replace("https:", "http:"), deadline=1.0).get("x")
         with pytest.raises(errors.ObjectNotFoundError):
             _open_at(endpoint, AWS_CA_BUNDLE=str(certificate)).get("x")
         with pytest.raises(errors.InvalidError, match="AWS_CA_BUNDLE"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,11 +26,20 @@ MARK = "x-ms-meta-volfsmark"
 """The part after ``meta-`` must be a name as programming languages have them."""
 DELETERS = 8
 COPY_POLL = 0.2
+SEGMENTS_MAX = 254
 _CONTAINER = {"restype": "container"}
+_CONTROL = re.compile("[\x00-\x1f\x7f\x81]")
 
 
 class AzureDoor(HttpDoor):
     """The door to one container."""
+
+    def find_flaw(self, key: str) -> str:
+        if "\\" in key:
+            return "Azure takes a backslash for a slash"
+        if _CONTROL.search(key):
+            return "Azure takes no control character in a key"
+        return f"Azure takes at most {SEGMENTS_MAX} names in a key" if _is_deep(key) else ""
 
     def _send(
         self,
@@ -40,10 +50,11 @@ class AzureDoor(HttpDoor):
         headers: dict[str, str] | None = None,
         body: Data = b"",
     ) -> Reply:
-        """Refuse a backslash, because Azure takes it for a slash: the request would be about
-        another blob. InvalidOperationError."""
-        if "\\" in key:
-            raise InvalidOperationError(f"{show(key)}: Azure takes a backslash for a slash")
+        """Refuse keys that Azure cannot have, because it takes some of them for other keys.
+        InvalidOperationError."""
+        flaw = self.find_flaw(key)
+        if flaw:
+            raise InvalidOperationError(f"{show(key)}: {flaw}")
         return super()._send(method, key, timeout, query, headers, body)
 
     def create_bucket(self, timeout: float) -> None:
@@ -152,6 +163,10 @@ class AzureDoor(HttpDoor):
 
     def _to_failure(self, reply: Reply) -> RequestFailure:
         return to_failure(reply, signed=self._signer.signs)
+
+
+def _is_deep(key: str) -> bool:
+    return key.rstrip("/").count("/") >= SEGMENTS_MAX
 
 
 def _require(condition: Condition) -> dict[str, str]:

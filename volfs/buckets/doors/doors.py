@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from urllib.parse import urlsplit
 
-from volfs.buckets.address import AZ, GS, HOST, PATH, BucketAddress
+from volfs.buckets.address import AZ, GS, HOST, PATH, BucketAddress, check_endpoint
 from volfs.buckets.credentials.aws_credentials import find_keys, find_profile_setting
 from volfs.buckets.credentials.aws_signing import AwsSigner
 from volfs.buckets.credentials.azure_credentials import (
@@ -80,7 +80,8 @@ def find_google_endpoint(options: BucketOptions) -> str:
     found = options.find("STORAGE_EMULATOR_HOST")
     if found is None:
         return GOOGLE_ROOT
-    return _check_url(found if "://" in found else f"http://{found}", "STORAGE_EMULATOR_HOST")
+    url = found if "://" in found else f"http://{found}"
+    return check_endpoint(url, "STORAGE_EMULATOR_HOST")
 
 
 def find_azure_endpoint(account: str, options: BucketOptions) -> str:
@@ -90,15 +91,8 @@ def find_azure_endpoint(account: str, options: BucketOptions) -> str:
         for name in (BLOB_ENDPOINT, "AZURE_STORAGE_SERVICE_ENDPOINT"):
             found = {**source, **told}.get(name)
             if found:
-                return _check_url(found, name)
+                return check_endpoint(found, name)
     return f"https://{account}.blob.core.windows.net"
-
-
-def _check_url(url: str, name: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise InvalidError(f"{name}: it is no https://HOST or http://HOST:PORT")
-    return url.rstrip("/")
 
 
 def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:
@@ -150,12 +144,7 @@ def find_endpoint(address: BucketAddress, options: BucketOptions) -> str | None:
     found = found or find_profile_setting(options, "endpoint_url")
     if found is None:
         return None
-    parts = urlsplit(found)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        raise InvalidError(
-            f"{address.name}: AWS_ENDPOINT_URL is no https://HOST or http://HOST:PORT"
-        )
-    return found.rstrip("/")
+    return check_endpoint(found, "AWS_ENDPOINT_URL")
 
 
 def find_region(address: BucketAddress, options: BucketOptions, endpoint: str | None) -> str:
@@ -181,7 +170,8 @@ def place_bucket(address: BucketAddress, endpoint: str | None, region: str) -> t
     """Scheme and host of a bucket's requests, and the beginning of their paths."""
     domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     parts = urlsplit(endpoint or f"https://s3.{region}.{domain}")
-    style = address.style or (HOST if endpoint is None and "." not in address.bucket else PATH)
+    fits_host = endpoint is None and not {".", ":", "_"} & set(address.bucket)
+    style = address.style or (HOST if fits_host else PATH)
     if style == HOST:
         return f"{parts.scheme}://{address.bucket}.{parts.netloc}", parts.path
     return f"{parts.scheme}://{parts.netloc}", f"{parts.path}/{address.bucket}"

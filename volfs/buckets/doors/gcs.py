@@ -17,12 +17,18 @@ from volfs.buckets.objects import Condition, ObjectInfo
 
 DELETERS = 8
 _MATCH = "x-goog-if-generation-match"
+_RESERVED = ".well-known/acme-challenge/"
 
 
 class GcsDoor(S3Door):
     """The door to one bucket of Google's."""
 
     family = "x-goog-"
+
+    def find_flaw(self, key: str) -> str:
+        if "\n" in key or "\r" in key:
+            return "Google takes no line break in a key"
+        return "Google keeps such keys for itself" if key.startswith(_RESERVED) else ""
 
     def delete_many(self, keys: Sequence[str], timeout: float) -> None:
         """Send one request for each key, some of them at once: the interface has no request for

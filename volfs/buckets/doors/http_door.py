@@ -44,6 +44,9 @@ class HttpDoor:
     def identify(self) -> str:
         return f"{self._wire.root}{self._place.path}"
 
+    def find_flaw(self, key: str) -> str:
+        return ""
+
     def close(self) -> None:
         self._wire.close()
 

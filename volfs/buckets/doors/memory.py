@@ -51,6 +51,10 @@ class MemoryDoor:
     def identify(self) -> str:
         return f"memory:{self._token}"
 
+    def find_flaw(self, key: str) -> str:
+        """Empty: a dict takes every key."""
+        return ""
+
     def close(self) -> None:
         """Do nothing: nothing is held open."""
 

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
-from volfs.bucketfs.staged import Staged, load_staged
+from volfs.bucketfs.staged import DATA, Staged, load_staged
 from volfs.bucketfs.staging import (
     BUCKETS,
     FACTS,
@@ -31,12 +32,15 @@ from volfs.buckets.objects import Data
 from volfs.daemon.buckets.opening import open_planned
 from volfs.daemon.mount_options import BucketPlan
 from volfs.errors import (
+    BaseObjectLostError,
     DamagedObjectError,
     LocalFileError,
     MountError,
     NotFoundError,
     ObjectNotFoundError,
     OverriddenError,
+    StoreTimeoutError,
+    StoreUnavailableError,
     VolfsError,
 )
 from volfs.model.entry import Entry, FileKind
@@ -50,6 +54,10 @@ from volfs.volume.local_tree import LocalTree, is_end, open_output
 log = logging.getLogger(__name__)
 
 _BLOCK = 8 << 20
+PATIENCE = 2.0
+"""Seconds for those who only look at a directory, and hold its lock for a moment."""
+SHOWN = 5
+"""How many keys a message names."""
 
 
 @dataclass(frozen=True)
@@ -96,28 +104,54 @@ def clear_ended() -> None:
                     remove_staging(path)
 
 
-def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> tuple[int, int]:
-    """Upload all files of a directory, then remove it. Returns how many files and bytes.
+class Moved(NamedTuple):
+    """How many files and bytes went where they should go, and what the others prevented."""
 
-    On an error the files that are not uploaded yet stay. OverriddenError if ``replaces`` is False
-    and others have written one of the objects.
+    files: int
+    bytes: int
+    problems: list[str]
+
+
+def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> Moved:
+    """Upload all files of a directory. Each that is in the bucket is removed here, and the others
+    stay, with a problem each.
+
+    OverriddenError before anything is uploaded if ``replaces`` is False and others have written
+    one of the objects. StoreUnavailableError if the bucket does not answer, because then the next
+    file would wait in vain, too.
     """
     with _taken(name) as left, _opened(left, secret) as bucket:
         if not replaces:
-            _check_unchanged(left, bucket)  # so that most conflicts stop it before it has begun
+            _check_unchanged(left, bucket)
         if_replaced = IfReplaced.LOG if replaces else IfReplaced.REFUSE
-        files = size = 0
-        for staged in _iter_staged(left.path):
-            key = staged.about.key
-            try:
-                upload(bucket, key, make_source(staged, _reader(bucket, staged)), if_replaced)
-            except BaseException:
-                staged.close()
-                raise
+        files, size, problems = 0, 0, list[str]()
+        for staged in _iter_staged(left.path, problems):
+            problem = _upload_one(bucket, staged, if_replaced)
+            if problem:
+                problems.append(problem)
+                continue
             files, size = files + 1, size + staged.size
             staged.remove()
-        remove_staging(left.path)
-        return files, size
+        if not problems:
+            remove_staging(left.path)
+        return Moved(files, size, problems)
+
+
+def _upload_one(bucket: Bucket, staged: Staged, if_replaced: IfReplaced) -> str:
+    """Upload a file; or close it, and return why it cannot be uploaded."""
+    key = staged.about.key
+    try:
+        upload(bucket, key, make_source(staged, _reader(bucket, staged)), if_replaced)
+    except (StoreUnavailableError, StoreTimeoutError):
+        staged.close()
+        raise
+    except VolfsError as error:
+        staged.close()
+        return _explain(staged, error)
+    except BaseException:
+        staged.close()
+        raise
+    return ""
 
 
 def discard_left(name: str) -> None:
@@ -126,9 +160,7 @@ def discard_left(name: str) -> None:
         remove_staging(left.path)
 
 
-def export_left(
-    name: str, output: str, secret: dict[str, str] | None, *, force: bool
-) -> tuple[int, int, list[str]]:
+def export_left(name: str, output: str, secret: dict[str, str] | None, *, force: bool) -> Moved:
     """Write the files of a directory to ``output``, by their keys. Returns their number, their
     bytes, and problems.
 
@@ -146,11 +178,11 @@ def export_left(
             except VolfsError as error:
                 if isinstance(error, LocalFileError) and is_end(error):
                     raise
-                problems.append(f"{show(staged.about.key)}: {describe_error(error)}")
+                problems.append(_explain(staged, error))
             finally:
                 staged.close()
         tree.sync()
-        return files, size, problems
+        return Moved(files, size, problems)
 
 
 # --- inside -------------------------------------------------------------------
@@ -192,7 +224,7 @@ def _taken(name: str) -> Iterator[BucketLeft]:
     left = find_left(name)
     if left is None:
         raise NotFoundError(f"no overlay {name}; `volfs overlays` lists them")
-    with holding(left.path / LOCK) as held:
+    with holding(left.path / LOCK, PATIENCE) as held:
         if not held:
             raise MountError(
                 f"{name}: mounted at {left.facts.mountpoint}, by a living daemon "
@@ -224,17 +256,15 @@ def _opened(left: BucketLeft, secret: dict[str, str] | None) -> Iterator[Bucket]
         bucket.close()
 
 
-def _iter_staged(path: Path, problems: list[str] | None = None) -> Iterator[Staged]:
+def _iter_staged(path: Path, problems: list[str]) -> Iterator[Staged]:
     """Yield the files that are not uploaded. The caller closes or removes each.
 
-    What cannot be read is added to ``problems``. Without them it is a DamagedObjectError.
+    What cannot be read is added to ``problems``.
     """
     for stem in list(iter_stems(path)):
         try:
             staged = load_staged(stem)
         except DamagedObjectError as error:
-            if problems is None:
-                raise
             problems.append(str(error))
             continue
         if staged.is_dirty:
@@ -254,15 +284,33 @@ def _reader(bucket: Bucket, staged: Staged) -> ReadObject | None:
     return read
 
 
+def _explain(staged: Staged, error: VolfsError) -> str:
+    """Why nothing became of a file, and what is left to do."""
+    if isinstance(error, BaseObjectLostError):
+        data = staged.stem.with_suffix(DATA)
+        return f"{error}; its new bytes are in {data}, with zeros where that object's were"
+    return f"{show(staged.about.key)}: {describe_error(error)}"
+
+
 def _check_unchanged(left: BucketLeft, bucket: Bucket) -> None:
-    for staged in _iter_staged(left.path):
+    """Look before the first upload whether others have written any of the objects.
+    OverriddenError."""
+    written = []
+    for staged in _iter_staged(left.path, []):
         staged.close()
         try:
             etag: str | None = bucket.head(staged.about.key).etag
         except ObjectNotFoundError:
             etag = None
         if etag != (staged.base and staged.base.etag):
-            raise OverriddenError(f"{staged.about.key}: others have written it since")
+            written.append(show(staged.about.key))
+    written.sort()
+    if written:
+        more = f" and {len(written) - SHOWN} more" if len(written) > SHOWN else ""
+        raise OverriddenError(
+            f"{', '.join(written[:SHOWN])}{more}: others have written since; "
+            "--on-conflict override replaces theirs"
+        )
 
 
 def _write_out(tree: LocalTree, staged: Staged, read_object: ReadObject | None) -> None:
