@@ -24,7 +24,8 @@ from volfs.buckets.objects import (
     Page,
 )
 from volfs.buckets.writing import put_marked
-from volfs.errors import InvalidPathError, ObjectChangedError
+from volfs.errors import InvalidPathError, ObjectChangedError, VolfsError
+from volfs.system.world import REAL, World
 
 PAGE = 1000
 
@@ -32,11 +33,14 @@ PAGE = 1000
 class Bucket:
     """One bucket, or one folder of it. Errors are those of the table in ``answers``."""
 
-    def __init__(self, door: Door, prefix: str = "", deadline: float = DEADLINE) -> None:
+    def __init__(
+        self, door: Door, prefix: str = "", deadline: float = DEADLINE, world: World = REAL
+    ) -> None:
         self.door = door
         self.prefix = prefix
         self.deadline = deadline
-        self._caller = RequestSender(door.describe(), deadline)
+        self.world = world
+        self._caller = RequestSender(door.describe(), deadline, world)
 
     def __repr__(self) -> str:
         return f"<Bucket {self.door.describe()}/{self.prefix}>"
@@ -134,6 +138,40 @@ class Bucket:
         else:
             info = put_marked(self._caller, self.door, name, data, Condition(create, etag))
         return self._strip(info)
+
+    # --- one request, sent once ---------------------------------------------------
+    # Who must know what became of each request sends it by these. The failure is raised as it
+    # is, because it says whether the request may have been carried out; ``to_error`` makes the
+    # error of the table.
+
+    def create_once(self, key: str, data: Data, seconds: float) -> ObjectInfo:
+        """Send one create-only write, whose answer may take ``seconds``. ``RequestFailure``."""
+        name = self._name(key)
+        return self._strip(
+            self._caller.send_once(
+                "PUT",
+                key,
+                lambda t: self.door.put(name, data, Condition(create=True), "", t),
+                seconds,
+            )
+        )
+
+    def get_once(self, key: str, seconds: float) -> Data:
+        """Ask once for a whole object. ``RequestFailure``."""
+        name = self._name(key)
+        return self._caller.send_once(
+            "GET", key, lambda t: self.door.get(name, None, None, t), seconds
+        )[1]
+
+    def wait(self, seconds: float) -> None:
+        """Wait between two requests. StoreError as soon as the bucket is closed."""
+        self._caller.wait(seconds)
+
+    def to_error(self, failure: RequestFailure, verb: str, key: str) -> VolfsError:
+        """The error of volfs for a request that failed."""
+        return self._caller.to_error(failure, verb, key)
+
+    # --- copies and deletions -------------------------------------------------------
 
     def copy(self, source: str, target: str, *, create: bool = False) -> ObjectInfo:
         """Let the service copy an object within the bucket. ObjectNotFoundError,

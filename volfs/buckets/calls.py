@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from volfs.buckets.answers import FailureKind, RequestFailure, to_error
 from volfs.buckets.throttle import Outage, Throttle, pause_before
 from volfs.errors import StoreError, StoreUnavailableError, VolfsError
+from volfs.system.world import REAL, World
 
 T = TypeVar("T")
 Send = Callable[[float], T]
@@ -28,26 +28,28 @@ UPLOAD_RATE = 256 * 1024
 class Deadline:
     """The end of a call, by a clock that nobody sets."""
 
-    def __init__(self, seconds: float) -> None:
-        self._end = time.monotonic() + seconds
+    def __init__(self, seconds: float, world: World = REAL) -> None:
+        self._world = world
+        self._end = world.now() + seconds
 
     @property
     def left(self) -> float:
-        return max(0.0, self._end - time.monotonic())
+        return max(0.0, self._end - self._world.now())
 
 
 class RequestSender:
     """Sends the requests of one bucket: throttled, repeated, and only in its own process."""
 
-    def __init__(self, name: str, deadline: float) -> None:
+    def __init__(self, name: str, deadline: float, world: World = REAL) -> None:
         self._name = name
         self._deadline = deadline
+        self._world = world
         self._process = os.getpid()
         self._closed = threading.Event()
         self._answered = False
         """Whether the service has ever answered anything."""
-        self.throttle = Throttle()
-        self.outage = Outage()
+        self.throttle = Throttle(world.now, world.wait_for)
+        self.outage = Outage(world.now)
 
     def close(self) -> None:
         """End all waiting. Calls after this are errors."""
@@ -84,10 +86,8 @@ class RequestSender:
         nevertheless. If it returns something, that is the answer; None means that the request may
         be sent again.
         """
-        self.check_process()
-        deadline = Deadline(self._deadline + size / UPLOAD_RATE)
-        if not self.outage.may_try():
-            raise RequestFailure(FailureKind.AWAY)
+        self._check_may_try()
+        deadline = Deadline(self._deadline + size / UPLOAD_RATE, self._world)
         attempt = 1
         while True:
             try:
@@ -96,16 +96,35 @@ class RequestSender:
                 found = self._consider(failure, decide)
                 if found is not None:
                     return found
-                pause = pause_before(attempt, failure.wait)
+                pause = pause_before(attempt, failure.wait, self._world.uniform)
                 if not self._is_worth(failure, attempt) or pause >= deadline.left:
                     self._judge(failure)
                     raise
-                self._wait(pause)
+                self.wait(pause)
                 attempt += 1
                 continue
             self.outage.succeed()
             self._answered = True
             return reply
+
+    def send_once(self, verb: str, key: str, send: Send[T], seconds: float) -> T:
+        """The answer to a request that is sent once and never repeated. ``RequestFailure``, whose
+        error ``to_error`` makes; StoreError as from ``check_process``."""
+        self._check_may_try()
+        try:
+            reply = self._send(send, Deadline(seconds, self._world))
+        except RequestFailure as failure:
+            self._consider(failure, None)
+            self._judge(failure)
+            raise
+        self.outage.succeed()
+        self._answered = True
+        return reply
+
+    def _check_may_try(self) -> None:
+        self.check_process()
+        if not self.outage.may_try():
+            raise RequestFailure(FailureKind.AWAY)
 
     def check_process(self) -> None:
         """Raise StoreError in a child of the process that opened the bucket, and after
@@ -149,6 +168,7 @@ class RequestSender:
         else:
             self.outage.succeed()
 
-    def _wait(self, seconds: float) -> None:
-        if self._closed.wait(seconds):
+    def wait(self, seconds: float) -> None:
+        """Wait between two requests. StoreError as soon as the bucket is closed."""
+        if self._world.pause(seconds, self._closed):
             raise StoreError(f"{self._name}: the bucket is closed")

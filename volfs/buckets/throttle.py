@@ -20,13 +20,17 @@ IN_A_ROW, WITHIN, PROBE = 3, 10.0, 5.0
 PAUSE_FIRST, PAUSE_MOST = 0.1, 5.0
 
 Clock = Callable[[], float]
+WaitFor = Callable[[threading.Condition, Callable[[], bool], float], bool]
 
 
 class Throttle:
     """A limit on the requests of one bucket that are on their way."""
 
-    def __init__(self, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, clock: Clock = time.monotonic, wait_for: WaitFor = threading.Condition.wait_for
+    ) -> None:
         self._clock = clock
+        self._wait_for = wait_for
         self._turn = threading.Condition()
         self._limit = FIRST
         self._flying = 0
@@ -47,7 +51,7 @@ class Throttle:
     def slot(self, seconds: float) -> Iterator[None]:
         """Wait for a place among the requests, and keep it for the block. TimeoutError."""
         with self._turn:
-            if not self._turn.wait_for(self._has_room, seconds):
+            if not self._wait_for(self._turn, self._has_room, seconds):
                 raise TimeoutError
             self._flying += 1
         try:
@@ -121,7 +125,9 @@ class Outage:
             self._failed = now
 
 
-def pause_before(attempt: int, asked: float | None) -> float:
+def pause_before(
+    attempt: int, asked: float | None, uniform: Callable[[float, float], float] = random.uniform
+) -> float:
     """Seconds before an attempt (2, 3 …): random, and up to twice as many each time."""
     most = min(PAUSE_MOST, PAUSE_FIRST * 2 ** min(attempt - 1, 16))
-    return max(random.uniform(most / 2, most), min(asked or 0.0, 2 * PAUSE_MOST))
+    return max(uniform(most / 2, most), min(asked or 0.0, 2 * PAUSE_MOST))

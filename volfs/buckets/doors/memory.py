@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from volfs.buckets.answers import FailureKind, RequestFailure
@@ -37,8 +37,9 @@ class _Upload(NamedTuple):
 class MemoryDoor:
     """The door to objects in a dict. An ETag never comes twice."""
 
-    def __init__(self, name: str = "memory") -> None:
+    def __init__(self, name: str = "memory", clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._name = name
+        self._clock_ns = clock_ns
         self._token = secrets.token_hex(16)
         self._lock = threading.Lock()
         self._objects: dict[str, _Stored] = {}
@@ -120,7 +121,7 @@ class MemoryDoor:
     def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
         with self._lock:
             upload = f"upload-{next(self._numbers)}"
-            self._uploads[upload] = _Upload(AbandonedUpload(key, upload, time.time_ns()), {})
+            self._uploads[upload] = _Upload(AbandonedUpload(key, upload, self._clock_ns()), {})
         return upload
 
     def put_part(self, key: str, upload: str, number: int, data: Data, timeout: float) -> str:
@@ -169,7 +170,7 @@ class MemoryDoor:
 
     def _store(self, key: str, data: bytes, mark: str) -> ObjectInfo:
         etag = f'"{next(self._numbers):032x}"'
-        info = ObjectInfo(key, len(data), time.time_ns(), etag)
+        info = ObjectInfo(key, len(data), self._clock_ns(), etag)
         self._objects[key] = _Stored(info, data, mark)
         return info
 

@@ -1,0 +1,141 @@
+"""Seeded schedules: who goes on, what becomes of a request, who dies."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Sequence
+
+from tests.sim.door import Request
+from tests.sim.faults import DISTURBANCES, Fate, Weather
+from tests.sim.simulation import Client, Simulation
+from tests.sim.tasks import Died, Task
+
+MOST_STEPS = 5000
+"""A schedule that takes more does not end."""
+STORMY_STEPS = 600
+"""After so many steps, nothing is disturbed any more, so that all can end."""
+STALL = 60.0
+"""How many seconds may pass at once while anybody can go on."""
+LIVES = 4
+
+
+class ScheduleError(AssertionError):
+    """A schedule in which something was wrong: its seed, and what happened."""
+
+    def __init__(self, seed: int, sim: Simulation, cause: BaseException) -> None:
+        lines = "\n".join(sim.trace)
+        super().__init__(
+            f"seed {seed}: {type(cause).__name__}: {cause}\n"
+            f"again: VOLFS_SEED={seed} VOLFS_ROUNDS=1\n{lines}"
+        )
+        self.seed = seed
+        self.cause = cause
+
+
+class Scheduler:
+    """Moves a simulation until all its clients are done."""
+
+    def __init__(
+        self,
+        sim: Simulation,
+        seed: int,
+        *,
+        kinds: Sequence[Fate] = DISTURBANCES,
+        deaths: bool = True,
+    ) -> None:
+        self.sim = sim
+        self.chance = random.Random(f"schedule {seed}")
+        self.weather = Weather(self.chance, kinds, deaths)
+
+    def run(self) -> None:
+        """Run to the end. Requests that are still on their way arrive or get lost then."""
+        for step in range(MOST_STEPS):
+            if all(client.is_done for client in self.sim.clients):
+                break
+            self._step(is_calm=step >= STORMY_STEPS)
+            for client in self.sim.clients:
+                self._check(client)
+        else:
+            raise AssertionError(f"not over after {MOST_STEPS} steps")
+        while self.sim.flying:
+            index = self.chance.randrange(len(self.sim.flying))
+            if self.chance.random() < 0.5:
+                self.sim.land(index)
+            else:
+                del self.sim.flying[index]
+
+    def _step(self, *, is_calm: bool) -> None:
+        if not is_calm and self.chance.random() < self.weather.death and self._kill():
+            return
+        if self.sim.flying and self.chance.random() < self.weather.landing:
+            self.sim.land(self.chance.randrange(len(self.sim.flying)))
+            return
+        task = self._choose_task()
+        if isinstance(task.wait, Request):
+            fate = self._choose_fate(task.wait) if not is_calm else Fate.DONE
+            self.sim.settle(task, fate)
+        else:
+            self.sim.run(task)
+
+    def _choose_fate(self, request: Request) -> Fate:
+        return self.weather.choose(self.chance, writes=request.writes)
+
+    def _choose_task(self) -> Task:
+        """One of the tasks that can go on. Of those that sleep, only the first to wake can, most
+        of the time: time passes for all."""
+        tasks = [task for client in self.sim.clients for task in client.tasks if not task.is_over]
+        ready, asleep = [], []
+        for task in tasks:
+            wait = task.wait
+            assert wait is not None
+            if isinstance(wait, Request) or wait.is_so():
+                ready.append(task)
+            elif wait.until is not None:
+                asleep.append((wait.until, task))
+        asleep.sort(key=lambda pair: pair[0])
+        start = self.sim.now if ready else asleep[0][0] if asleep else 0.0
+        asleep = [pair for pair in asleep if pair[0] <= start + STALL]
+        if asleep and (not ready or self.chance.random() < 0.2):
+            return self.chance.choice(asleep)[1] if self.chance.random() < 0.1 else asleep[0][1]
+        stuck = ", ".join(f"{task.name} {task.wait.what}" for task in tasks if task.wait)
+        assert ready, f"nobody can go on: {stuck}"
+        return self.chance.choice(ready)
+
+    def _kill(self) -> bool:
+        alive = [
+            client for client in self.sim.clients if not client.is_done and client.lives < LIVES
+        ]
+        if not alive:
+            return False
+        client = self.chance.choice(alive)
+        keep = self.chance.random() < 0.7
+        self.sim.kill(client, keep_disk=keep, arrives=self.chance.choice((True, False, None)))
+        self.sim.revive(client)
+        return True
+
+    def _check(self, client: Client) -> None:
+        error = client.main.error
+        if error is not None and not isinstance(error, Died):
+            raise error
+
+
+def count_schedules(short: int) -> int:
+    """How many schedules to run. ``VOLFS_ROUNDS`` says another number; ``VOLFS_PROVE=long`` is a
+    hundred times as many."""
+    named = os.environ.get("VOLFS_ROUNDS")
+    if named:
+        return int(named)
+    return short * 100 if os.environ.get("VOLFS_PROVE") == "long" else short
+
+
+def first_seed() -> int:
+    return int(os.environ.get("VOLFS_SEED", "1"))
+
+
+def run_schedules(count: int, run: Callable[[int], Simulation]) -> int:
+    """Run schedules of a series of seeds. The number of steps of all."""
+    steps = 0
+    for seed in range(first_seed(), first_seed() + count):
+        steps += len(run(seed).trace)
+    return steps

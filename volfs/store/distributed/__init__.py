@@ -1,0 +1,8 @@
+"""The engine whose store is a bucket. docs/distributed.md says how it works.
+
+Everything that changes is a *log*: numbered objects, each made once and never overwritten with
+other content. The only thing that is asked of a bucket is "create this object if it is absent".
+
+``log/``      one log: append, read, find the end.
+``place/``    the names of objects, and the making and the examination of a store.
+"""
