@@ -9,9 +9,14 @@ import struct
 from typing import NamedTuple
 
 from blake3 import blake3
-from xxhash import xxh3_64_intdigest
 
-from volfs.errors import DamagedObjectError, UnsupportedFormatError
+from volfs.errors import DamagedObjectError
+from volfs.model.logs.whole_bytes import (
+    CHECKSUM_SIZE,
+    add_checksum,
+    check_not_encrypted,
+    check_whole,
+)
 from volfs.model.objects import Buffer
 from volfs.model.pack import Record, iter_records
 
@@ -23,13 +28,11 @@ LINE_LIMIT = 16 << 20
 NO_LINE = bytes(DIGEST_SIZE)
 """The digest in line 0, which has no line before it."""
 
-_NAME = b"VOLFSLN"
-_MAGIC = _NAME + b"1"
+_MAGIC = b"VOLFSLN1"
 _HEADER = struct.Struct("<8s16s32sQIIIHH")
 _DIGESTED = 72
 """The part of the header that the digest covers. It is equal in the whole and the slim form."""
-_CHECKSUM = struct.Struct("<Q")
-_SMALLEST = LINE_HEADER_SIZE + _CHECKSUM.size
+_SMALLEST = LINE_HEADER_SIZE + CHECKSUM_SIZE
 
 
 class Line(NamedTuple):
@@ -67,9 +70,7 @@ def encode_line(line: Line) -> bytes:
     problem = _find_line_problem(line)
     if problem:
         raise ValueError(f"line: {problem}")
-    parts = (_encode_header(line), line.body, line.records)
-    whole = b"".join(parts)
-    return whole + _CHECKSUM.pack(xxh3_64_intdigest(whole))
+    return add_checksum((_encode_header(line), line.body, line.records))
 
 
 def _find_line_problem(line: Line) -> str | None:
@@ -96,14 +97,9 @@ def decode_line(data: Buffer) -> Line:
     later version, or an encrypted one.
     """
     view = memoryview(data)
-    _check_whole(view)
-    magic, nonce, prev, era, body, written, here, key, reserved = _HEADER.unpack_from(view)
-    if magic != _MAGIC:
-        raise UnsupportedFormatError(
-            f"line: version {magic[7:]!r}; this volfs reads {_MAGIC[7:]!r}"
-        )
-    if key:
-        raise UnsupportedFormatError("line: it is encrypted; this volfs reads no encrypted lines")
+    check_whole(view, _MAGIC, _SMALLEST, "line")
+    _, nonce, prev, era, body, written, here, key, reserved = _HEADER.unpack_from(view)
+    check_not_encrypted(key, "line")
     if reserved or here not in (written, 0) or body + written > LINE_LIMIT:
         raise DamagedObjectError("line: impossible header")
     if len(view) != _SMALLEST + body + here:
@@ -111,15 +107,6 @@ def decode_line(data: Buffer) -> Line:
     first = LINE_HEADER_SIZE + body
     records = view[first : first + here]
     return Line(nonce, prev, era, bytes(view[LINE_HEADER_SIZE:first]), records, written - here)
-
-
-def _check_whole(view: memoryview) -> None:
-    """DamagedObjectError unless the bytes are a line of some version, as it was written."""
-    if len(view) < _SMALLEST or view[: len(_NAME)] != _NAME:
-        raise DamagedObjectError(f"line: {len(view)} bytes that are no line of volfs")
-    (checksum,) = _CHECKSUM.unpack(view[-_CHECKSUM.size :])
-    if checksum != xxh3_64_intdigest(view[: -_CHECKSUM.size]):
-        raise DamagedObjectError("line: checksum")
 
 
 def digest_line(line: Line) -> bytes:

@@ -1,0 +1,485 @@
+"""A volume's log against a slow model: which lines may follow, and what they leave behind.
+
+The model keeps everything in sets and lists and looks at all of it each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.model.logs.volumes import (
+    FACTS,
+    begin,
+    make_logged,
+    make_segment,
+    manifest_of,
+    name_pack,
+)
+from volfs.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    HeadMovedError,
+    NotFoundError,
+    VolfsError,
+)
+from volfs.model.logs.version_table import BLOCK_SIZE, VersionRow, to_ranges
+from volfs.model.logs.volume_changes import (
+    VOLUME_CHANGES,
+    PacksAdopted,
+    PacksFenced,
+    VersionPublished,
+    VersionsExpired,
+    VersionTagged,
+    VolumeChange,
+    VolumeDeleted,
+    VolumeForked,
+    VolumeNamed,
+)
+from volfs.model.logs.volume_checkpoint import (
+    HistoryRow,
+    Kept,
+    decode_checkpoint,
+    decode_history,
+    encode_checkpoint,
+    encode_history,
+    has_full_block,
+    make_checkpoint,
+    restore_state,
+)
+from volfs.model.logs.volume_log import Rider, VolumeState, apply
+from volfs.model.objects import Kind, compute_oid
+from volfs.model.references import Reference
+
+DIGEST = b"d" * 32
+PACKS = st.integers(0, 7)
+TAGS = st.sampled_from(["a", "b", "c"])
+SESSIONS = st.sampled_from(["", "one", "two"])
+FIRST = (0, BLOCK_SIZE - 3)
+"""The first versions, so that a few more begin another block."""
+
+
+@dataclass
+class SlowVolume:
+    """What a volume is after its lines, without any cleverness."""
+
+    number: int = 0
+    era: int = 0
+    head: int = FIRST[-1]
+    versions: dict[int, int] = field(default_factory=lambda: dict.fromkeys(FIRST, 0))
+    """The line of each version that is there."""
+    tags: dict[str, int] = field(default_factory=dict)
+    packs: dict[str, bool] = field(default_factory=dict)
+    """Whether each pack is open."""
+    forks: dict[str, int] = field(default_factory=dict)
+    riders: dict[str, list[Rider]] = field(default_factory=dict)
+    name: str = FACTS.name
+    is_deleted: bool = False
+
+
+class VolumeMachine(RuleBasedStateMachine):
+    """Any changes, right and wrong. After each line: state, checkpoint and replay agree."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow = SlowVolume()
+        self.lines: list[tuple[int, tuple[VolumeChange, ...]]] = []
+        self.state: VolumeState | None = None
+
+    @initialize()
+    def create(self) -> None:
+        self.lines = [(0, (begin(*FIRST),))]
+        self.state = apply(None, 0, 0, self.lines[0][1])
+        self.restored = self.state
+
+    def offer(self, change: VolumeChange, is_right: bool, era: int | None = None) -> bool:
+        """Apply a change that must be accepted or refused. True if it was accepted."""
+        assert self.state is not None
+        before = self.state
+        era = self.slow.era if era is None else era
+        number = self.slow.number + 1
+        (decoded,) = VOLUME_CHANGES.decode(VOLUME_CHANGES.encode([change]))
+        assert decoded == change
+        if not is_right or self.slow.is_deleted:
+            with pytest.raises((NotFoundError, ConflictError, AlreadyExistsError)):
+                apply(before, number, era, (change,))
+            return False
+        self.state = apply(before, number, era, (change,))
+        self.restored = apply(self.restored, number, era, (change,))
+        self.lines.append((era, (change,)))
+        self.slow.number, self.slow.era = number, era
+        return True
+
+    @rule(
+        step=st.sampled_from([1, 1, 1, 1, 0, 2]),
+        new=st.sets(PACKS, max_size=2),
+        relies=st.sets(PACKS, max_size=2),
+        share=st.sampled_from([None, None, 0, BLOCK_SIZE - 3, BLOCK_SIZE]),
+        session=SESSIONS,
+        upto=st.integers(0, 20),
+    )
+    def publish(
+        self,
+        step: int,
+        new: set[int],
+        relies: set[int],
+        share: int | None,
+        session: str,
+        upto: int,
+    ) -> None:
+        slow = self.slow
+        version = slow.head + step
+        needs = ((Kind.TREE, manifest_of(version)),)
+        shares = () if share is None else (share,)
+        change = VersionPublished(
+            version,
+            manifest_of(version),
+            session,
+            b"over",
+            needs,
+            upto,
+            tuple(map(make_logged, sorted(new))),
+            tuple(map(name_pack, sorted(relies))),
+            shares,
+        )
+        is_right = (
+            step == 1
+            and all(slow.packs.get(name_pack(each), True) for each in new)
+            and all(slow.packs.get(name_pack(each), False) for each in relies)
+            and all(each in slow.versions for each in shares)
+        )
+        if self.offer(change, is_right):
+            slow.head = version
+            slow.versions[version] = slow.number
+            slow.packs.update((name_pack(each), True) for each in new)
+            if session:
+                kept = [each for each in slow.riders.get(session, []) if each.line > upto]
+                rider = Rider(slow.number, version, b"over", (Reference(*needs[0]),))
+                slow.riders[session] = [*kept, rider]
+
+    @rule(versions=st.sets(st.integers(-4, 1) | st.sampled_from([0, 1]), min_size=1, max_size=3))
+    def expire(self, versions: set[int]) -> None:
+        """Negative numbers count from the head."""
+        slow = self.slow
+        chosen = {each if each > 0 else max(slow.head + each, 0) for each in versions}
+        if 0 in versions and slow.head > 0 and len(versions) % 2:
+            chosen = chosen - {slow.head} or {0}
+        is_right = all(
+            each in slow.versions and each != slow.head and each not in slow.tags.values()
+            for each in chosen
+        )
+        if self.offer(VersionsExpired(to_ranges(chosen)), is_right):
+            for each in chosen:
+                del slow.versions[each]
+
+    @rule(tag=TAGS, back=st.integers(-1, 3), move=st.booleans())
+    def tag(self, tag: str, back: int, move: bool) -> None:
+        slow = self.slow
+        version = max(slow.head - back, 0)
+        is_free = slow.tags.get(tag, version) == version or move
+        if self.offer(VersionTagged(tag, version, move), version in slow.versions and is_free):
+            slow.tags[tag] = version
+
+    @rule(tag=TAGS)
+    def untag(self, tag: str) -> None:
+        if self.offer(VersionTagged(tag), tag in self.slow.tags):
+            del self.slow.tags[tag]
+
+    @rule(number=st.integers(3, 6), back=st.integers(-1, 2))
+    def fork(self, number: int, back: int) -> None:
+        slow = self.slow
+        volume, version = f"vo-{number:022}", max(slow.head - back, 0)
+        is_right = version in slow.versions and volume not in slow.forks
+        if self.offer(VolumeForked(volume, version), is_right):
+            slow.forks[volume] = version
+
+    @rule(
+        rise=st.sampled_from([1, 1, 1, 5, 0, -1]),
+        closed=st.sets(PACKS, max_size=3),
+        gone=st.sets(PACKS, max_size=1),
+        copied=st.booleans(),
+        ended=SESSIONS,
+        settled=st.integers(3, 6),
+    )
+    def fence(
+        self,
+        rise: int,
+        closed: set[int],
+        gone: set[int],
+        copied: bool,
+        ended: str,
+        settled: int,
+    ) -> None:
+        slow = self.slow
+        shut = {name_pack(each) for each in closed}
+        away = {name_pack(each) for each in gone}
+        copy = make_logged(100 + slow.number)
+        change = PacksFenced(
+            tuple(sorted(shut)),
+            (copy,) if copied else (),
+            tuple((name, (copy.name,)) for name in sorted(shut)) if copied else (),
+            tuple(away),
+            (f"vo-{settled:022}",),
+            (ended,),
+        )
+        is_right = (
+            rise > 0
+            and all(slow.packs.get(name, False) for name in shut)
+            and not any(slow.packs.get(name, False) for name in away - shut)
+        )
+        if self.offer(change, is_right, max(slow.era + rise, 0)):
+            slow.packs.update(dict.fromkeys(shut, False))
+            slow.packs.update({copy.name: True} if copied else {})
+            for name in away:
+                slow.packs.pop(name, None)
+            slow.forks.pop(f"vo-{settled:022}", None)
+            slow.riders.pop(ended, None)
+
+    @rule(packs=st.sets(PACKS, min_size=1, max_size=2))
+    def adopt(self, packs: set[int]) -> None:
+        names = sorted(map(name_pack, packs))
+        is_right = all(self.slow.packs.get(name) is False for name in names)
+        if self.offer(PacksAdopted(tuple(names), 3), is_right):
+            self.slow.packs.update(dict.fromkeys(names, True))
+
+    @rule(name=st.sampled_from(["x", "y"]))
+    def name(self, name: str) -> None:
+        if self.offer(VolumeNamed(name, "prod"), True):
+            self.slow.name = name
+
+    @precondition(lambda self: self.slow.number > 15)
+    @rule()
+    def delete(self) -> None:
+        if self.offer(VolumeDeleted(), True):
+            self.slow.is_deleted = True
+            self.slow.versions, self.slow.tags = {}, {}
+
+    @rule(shift=st.sampled_from([-1, 0, 2]), rise=st.sampled_from([0, 1, -1]))
+    def come_late(self, shift: int, rise: int) -> None:
+        """Another number, or another era without a fence, cannot follow."""
+        assert self.state is not None
+        number, era = self.slow.number + 1 + shift, self.slow.era + rise
+        if shift or rise:
+            with pytest.raises((ConflictError, NotFoundError)):
+                apply(self.state, number, era, (VolumeNamed("late", "main"),))
+
+    @rule()
+    def restart(self) -> None:
+        """The state is lost: from here on it is made of a checkpoint and the lines after it."""
+        assert self.state is not None
+        history = 0
+        while has_full_block(self.state, history):
+            history += 1
+        made = make_checkpoint(self.state, DIGEST, Kept(history))
+        self.restored = restore_state(decode_checkpoint(encode_checkpoint(made)))
+        assert make_checkpoint(load_all(self.restored, self.state), DIGEST, Kept(history)) == made
+
+    @invariant()
+    def they_agree(self) -> None:
+        slow, state = self.slow, self.state
+        if state is None:
+            return
+        assert state.facts is not None
+        assert (state.number, state.era, state.facts.name) == (slow.number, slow.era, slow.name)
+        assert state.is_deleted == slow.is_deleted
+        rows = {version: row.line for version, row in state.versions.rows.items()}
+        assert rows == slow.versions
+        assert list(state.versions.iter_newest()) == sorted(slow.versions, reverse=True)
+        assert dict(state.tags) == slow.tags
+        assert {n: fork.version for n, fork in state.forks.items()} == slow.forks
+        assert {n: row.is_open for n, row in state.packs.packs.items()} == slow.packs
+        assert {n: list(riders) for n, riders in state.riders.items()} == slow.riders
+        assert load_all(self.restored, state) == state
+
+    def teardown(self) -> None:
+        again: VolumeState | None = None
+        for number, (era, changes) in enumerate(self.lines):
+            again = apply(again, number, era, changes)
+        assert again == self.state
+
+
+def load_all(state: VolumeState, whole: VolumeState) -> VolumeState:
+    """The state with all its blocks in memory, read from history segments made of ``whole``."""
+    versions = state.versions
+    for block in sorted(versions.unread):
+        rows = [
+            HistoryRow(version, row.line, row.manifest, f"version {version}".encode())
+            for version, row in sorted(whole.versions.rows.items())
+            if version // BLOCK_SIZE == block
+        ]
+        read = decode_history(encode_history(rows), block)
+        versions = versions.with_block(
+            block, [(row.version, VersionRow(row.manifest, row.line)) for row in read]
+        )
+    return state._replace(versions=versions)
+
+
+TestVolumeMachine = VolumeMachine.TestCase
+TestVolumeMachine.settings = settings(max_examples=40, stateful_step_count=30)
+
+
+# --- refusals, by name -------------------------------------------------------------
+
+
+def start(*changes: VolumeChange, **fields: Any) -> VolumeState:
+    state = apply(None, 0, 3, (begin(0, 1, **fields),))
+    for change in changes:
+        era = state.era + isinstance(change, PacksFenced)
+        state = apply(state, state.number + 1, era, (change,))
+    return state
+
+
+REFUSED: dict[str, tuple[Callable[[], VolumeState], VolumeChange, type[VolfsError], str]] = {
+    "the head moved": (
+        start,
+        VersionPublished(1, manifest_of(1)),
+        HeadMovedError,
+        "the head is version 1, not 0",
+    ),
+    "a shared version is gone": (
+        lambda: start(VersionsExpired(((0, 0),))),
+        VersionPublished(2, manifest_of(2), shares=(0,)),
+        NotFoundError,
+        "version 0 is not there any more",
+    ),
+    "a closed pack": (
+        lambda: start(PacksFenced((name_pack(1),)), packs=(make_logged(1),)),
+        VersionPublished(2, manifest_of(2), relies=(name_pack(1),)),
+        ConflictError,
+        "is not open: put its objects again",
+    ),
+    "a pack that nobody named": (
+        start,
+        VersionPublished(2, manifest_of(2), relies=(name_pack(9),)),
+        ConflictError,
+        "is not open",
+    ),
+    "a closed pack as a new one": (
+        lambda: start(packs=(make_logged(1),), closed=(name_pack(1),)),
+        VersionPublished(2, manifest_of(2), packs=(make_logged(1),)),
+        ConflictError,
+        "closed, or another",
+    ),
+    "the head expires": (start, VersionsExpired(((0, 1),)), ConflictError, "the head stays"),
+    "a tagged version expires": (
+        lambda: start(VersionTagged("a", 0), VersionTagged("b", 0), VersionTagged("a")),
+        VersionsExpired(((0, 0),)),
+        ConflictError,
+        "a tag names it",
+    ),
+    "a version expires twice": (
+        lambda: start(VersionsExpired(((0, 0),))),
+        VersionsExpired(((0, 0),)),
+        NotFoundError,
+        "version 0",
+    ),
+    "ranges out of order": (
+        lambda: start(VersionPublished(2, b"m" * 32), VersionPublished(3, b"m" * 32)),
+        VersionsExpired(((1, 1), (0, 0))),
+        ConflictError,
+        "cannot expire",
+    ),
+    "a taken tag": (
+        lambda: start(VersionTagged("a", 0)),
+        VersionTagged("a", 1),
+        AlreadyExistsError,
+        "it names version 0",
+    ),
+    "no such tag": (start, VersionTagged("a"), NotFoundError, "no tag a"),
+    "an open pack cannot be gone": (
+        lambda: start(packs=(make_logged(1),)),
+        PacksFenced(gone=(name_pack(1),)),
+        ConflictError,
+        "cannot be gone",
+    ),
+    "a forward to a closed pack": (
+        lambda: start(packs=(make_logged(1), make_logged(2)), closed=(name_pack(2),)),
+        PacksFenced((name_pack(1),), (), ((name_pack(1), (name_pack(2),)),)),
+        ConflictError,
+        "not open",
+    ),
+    "deleted": (
+        lambda: start(VolumeDeleted()),
+        VolumeNamed("x", "main"),
+        NotFoundError,
+        "it was deleted",
+    ),
+    "created twice": (start, begin(0), ConflictError, "creates a volume that is there"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str) -> None:
+    make, change, error, words = REFUSED[case]
+    state = make()
+    era = state.era + isinstance(change, PacksFenced)
+    with pytest.raises(error, match=words):
+        apply(state, state.number + 1, era, (change,))
+
+
+def test_a_line_is_whole_or_nothing() -> None:
+    state = start()
+    good, bad = VersionTagged("a", 0), VersionTagged("b", 7)
+    with pytest.raises(NotFoundError):
+        apply(state, 1, 3, (good, bad))
+    assert not state.tags
+    assert dict(apply(state, 1, 3, (good, VersionTagged("b", 0))).tags) == {"a": 0, "b": 0}
+
+
+def test_a_fence_is_alone_in_its_line_and_nothing_else_raises_the_era() -> None:
+    state = start()
+    assert apply(state, 1, 9, (PacksFenced(),)).era == 9
+    for era, changes in (
+        (4, (PacksFenced(), VersionTagged("a", 0))),
+        (4, (VersionTagged("a", 0),)),
+        (3, (PacksFenced(),)),
+        (2, (PacksFenced(),)),
+        (2, (VersionTagged("a", 0),)),
+        (3, ()),
+    ):
+        with pytest.raises(ConflictError):
+            apply(state, 1, era, changes)
+
+
+def test_a_log_begins_with_a_creation() -> None:
+    for number, changes in (
+        (1, (begin(0),)),
+        (0, ()),
+        (0, (VersionTagged("a", 0),)),
+        (0, (VolumeDeleted(), begin(0))),
+        (0, (begin(1, 0),)),
+    ):
+        with pytest.raises((ConflictError, NotFoundError)):
+            apply(None, number, 0, changes)
+
+
+def test_a_fork_that_never_came_is_deleted_from_its_beginning() -> None:
+    state = apply(None, 0, 5, (VolumeDeleted(),))
+    assert (state.is_deleted, state.facts, state.era) == (True, None, 5)
+    with pytest.raises(NotFoundError, match="it was deleted"):
+        apply(state, 1, 5, (VersionTagged("a", 0),))
+    made = encode_checkpoint(make_checkpoint(state, DIGEST))
+    assert restore_state(decode_checkpoint(made)) == state
+
+
+def test_a_fork_has_the_packs_of_its_source_as_they_were() -> None:
+    one, two = make_logged(1), make_logged(2)
+    state = start(
+        packs=(one, two),
+        closed=(one.name,),
+        forwards=((one.name, (two.name,)),),
+        segments=(make_segment(3),),
+    )
+    assert state.packs.is_open(two.name)
+    assert state.packs.is_closed(one.name)
+    assert dict(state.packs.forwards) == {one.name: (two.name,)}
+    assert state.segments == (make_segment(3),)
+    made = encode_checkpoint(make_checkpoint(state, DIGEST))
+    assert restore_state(decode_checkpoint(made)) == state
+    assert compute_oid(Kind.MANIFEST, b"version 1") == state.versions.rows[1].manifest

@@ -1,0 +1,158 @@
+"""The changes in the lines of a volume's log. Layout: docs/format.md, "The log of a volume"."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from volfs.model.logs.change_codec import ChangeCodec
+from volfs.model.logs.volume_facts import Count, VolumeFacts, VolumeId, VolumeName
+from volfs.model.objects import Kind
+
+RandomName = Annotated[str, Meta(pattern=r"\A[a-z2-7]{26}\Z")]
+"""The name of a pack, a segment or a piece."""
+OidField = Annotated[bytes, Meta(min_length=32, max_length=32)]
+TagName = Annotated[str, Meta(min_length=1, max_length=64)]
+Forward = tuple[RandomName, tuple[RandomName, ...]]
+"""A pack, and the packs that its live records were copied to."""
+
+
+class LoggedPack(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A pack that a volume reads from."""
+
+    name: RandomName
+    length: Count
+    footer: Count
+    """Where the footer begins."""
+    count: Count
+    """How many records there are."""
+
+
+class LoggedSegment(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """An index segment that a volume reads, its own or one of the volume it was forked from."""
+
+    volume: VolumeId
+    name: RandomName
+    length: Count
+    directory: Count
+    """Where the part that describes the others begins."""
+    count: Count
+    """How many objects it has places of."""
+
+
+class _Change(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class VolumeCreated(_Change, tag="created", frozen=True):
+    """The volume begins, with these versions. The other fields are those of a fork."""
+
+    facts: VolumeFacts
+    manifests: Annotated[tuple[tuple[Count, OidField], ...], Meta(min_length=1)]
+    """Versions and the ids of their manifests, ascending."""
+    source: str = ""
+    """The id of the volume that this one was forked from; empty if it was not."""
+    source_line: Count = 0
+    """The line with the change ``forked`` in the log of the source."""
+    packs: tuple[LoggedPack, ...] = ()
+    closed: tuple[RandomName, ...] = ()
+    """Those of ``packs`` that are closed."""
+    forwards: tuple[Forward, ...] = ()
+    segments: tuple[LoggedSegment, ...] = ()
+
+
+class VersionPublished(_Change, tag="published", frozen=True):
+    """The head moves. What the new version needs is in ``packs`` and ``relies``, in the records of
+    lines, or below older versions."""
+
+    version: Count
+    manifest: OidField
+    session: str = ""
+    """The session whose lease this change adds to; empty if there is none."""
+    over: bytes = b""
+    """The stamp of the session's catalog when the published changes were sealed."""
+    needs: tuple[tuple[Kind, OidField], ...] = ()
+    """What the session relies on from now on, besides the new version."""
+    upto: Count = 0
+    """The session's lease has its changes up to this line of this log."""
+    packs: tuple[LoggedPack, ...] = ()
+    """Packs that this log does not know yet."""
+    relies: tuple[RandomName, ...] = ()
+    """Packs of this log in which objects were found that were not stored again."""
+    shares: tuple[Count, ...] = ()
+    """Versions that the new one has parts of."""
+    segments: tuple[LoggedSegment, ...] = ()
+    """Index segments of ``packs``, if those are many."""
+
+
+class VersionsExpired(_Change, tag="expired", frozen=True):
+    versions: Annotated[tuple[tuple[Count, Count], ...], Meta(min_length=1)]
+    """The first and the last of versions that follow each other, ascending."""
+
+
+class VersionTagged(_Change, tag="tagged", frozen=True):
+    """A tag names a version, or none any more."""
+
+    tag: TagName
+    version: Annotated[int, Meta(ge=-1)] = -1
+    """-1 for none."""
+    move: bool = False
+    """Whether the tag may have named another version."""
+
+
+class VolumeForked(_Change, tag="forked", frozen=True):
+    """A volume is about to begin that has a version of this one."""
+
+    volume: VolumeId
+    version: Count
+
+
+class PacksFenced(_Change, tag="fenced", frozen=True):
+    """gc raises the era. It has condemned the packs ``closed``: nothing may rely on them any
+    more."""
+
+    closed: tuple[RandomName, ...] = ()
+    packs: tuple[LoggedPack, ...] = ()
+    """Packs that gc has written, to which ``forwards`` lead."""
+    forwards: tuple[Forward, ...] = ()
+    gone: tuple[RandomName, ...] = ()
+    """Packs that were deleted."""
+    settled: tuple[VolumeId, ...] = ()
+    """Forks whose logs are there."""
+    ended: tuple[str, ...] = ()
+    """Sessions without a lease: what their lines need does not count any more."""
+
+
+class PacksAdopted(_Change, tag="adopted", frozen=True):
+    """Packs that were closed may be relied on again, because gc returned them in a line of its
+    log."""
+
+    packs: Annotated[tuple[RandomName, ...], Meta(min_length=1)]
+    returned: Count
+
+
+class VolumeNamed(_Change, tag="named", frozen=True):
+    """The volume has another name, for the day on which the catalog is lost."""
+
+    name: VolumeName
+    environment: VolumeName
+
+
+class VolumeDeleted(_Change, tag="deleted", frozen=True):
+    """The log ends."""
+
+
+VolumeChange = (
+    VolumeCreated
+    | VersionPublished
+    | VersionsExpired
+    | VersionTagged
+    | VolumeForked
+    | PacksFenced
+    | PacksAdopted
+    | VolumeNamed
+    | VolumeDeleted
+)
+VOLUME_CHANGES: ChangeCodec[VolumeChange] = ChangeCodec("line of a volume", VolumeChange)

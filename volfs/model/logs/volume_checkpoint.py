@@ -1,0 +1,278 @@
+"""The state of a volume's log as bytes, so that not every line has to be read.
+
+A *checkpoint* has the state after one line, except what is long and never changes: full blocks of
+versions are in *history segments*, and packs by the thousands in *pieces* of the table of packs.
+Layouts: docs/format.md, "Beside a log".
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
+from typing import Annotated, NamedTuple, TypeVar
+
+import msgspec
+from immutables import Map
+from msgspec import Meta
+
+from volfs.errors import DamagedObjectError
+from volfs.model.logs.pack_table import PackInUse, PackTable
+from volfs.model.logs.version_table import BLOCK_SIZE, VersionRow, VersionTable, mark_expired
+from volfs.model.logs.volume_changes import (
+    Forward,
+    LoggedPack,
+    LoggedSegment,
+    OidField,
+    RandomName,
+    TagName,
+)
+from volfs.model.logs.volume_facts import Count, VolumeFacts, VolumeId
+from volfs.model.logs.volume_log import PendingFork, Rider, VolumeState
+from volfs.model.objects import Buffer, Kind, Oid, compute_oid
+from volfs.model.references import Reference
+
+CHECKPOINT_MAGIC = b"VOLFSCP1"
+PIECE_MAGIC = b"VOLFSPT1"
+HISTORY_MAGIC = b"VOLFSHS1"
+PIECE_SIZE = 8192
+"""Packs in a piece."""
+
+Decoded = TypeVar("Decoded")
+PieceRow = tuple[LoggedPack, Count]
+"""A pack, and the line that named it first."""
+RiderRow = tuple[Count, Count, bytes, tuple[tuple[Kind, OidField], ...]]
+
+
+class VolumeCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The state of a volume after line ``number``."""
+
+    number: Count
+    era: Count
+    digest: OidField
+    """The digest of that line. Who reads on, or appends, needs it."""
+    facts: VolumeFacts | None
+    is_deleted: bool
+    head: Annotated[int, Meta(ge=-1)]
+    history: Count
+    """How many history segments there are. They have the first blocks of versions."""
+    rows: tuple[tuple[Count, OidField, Count], ...]
+    """The versions that no history segment has: number, manifest, line."""
+    expired: tuple[Count, ...]
+    """From version 0 on, by turns: how many versions are there, and how many have expired."""
+    tags: tuple[tuple[TagName, Count], ...]
+    forks: tuple[tuple[VolumeId, Count, Count], ...]
+    """Id, version and line of each pending fork."""
+    riders: tuple[tuple[str, tuple[RiderRow, ...]], ...]
+    pieces: tuple[RandomName, ...]
+    packs: tuple[PieceRow, ...]
+    """Packs that no piece has."""
+    gone: tuple[RandomName, ...]
+    """Packs that a piece has, and the state has no more."""
+    closed: tuple[RandomName, ...]
+    forwards: tuple[Forward, ...]
+    segments: tuple[LoggedSegment, ...]
+    """The segments that lines have named."""
+    merged: tuple[LoggedSegment, ...] = ()
+    """Segments that have the places of all objects up to this line."""
+
+
+class HistoryRow(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A version in a history segment."""
+
+    version: Count
+    line: Count
+    manifest: OidField
+    content: bytes = b""
+    """The manifest itself. Empty if the version had expired."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_checkpoints = msgspec.msgpack.Decoder(VolumeCheckpoint)
+_pieces = msgspec.msgpack.Decoder(tuple[PieceRow, ...])
+_histories = msgspec.msgpack.Decoder(tuple[HistoryRow, ...])
+
+
+# --- from a state -----------------------------------------------------------
+
+
+class Kept(NamedTuple):
+    """What lies beside the log already, and a checkpoint need not have again."""
+
+    history: int = 0
+    """The number of history segments."""
+    pieces: Mapping[str, tuple[PieceRow, ...]] = {}
+    """Pieces, by name."""
+    merged: tuple[LoggedSegment, ...] = ()
+    """Segments that have the places of all objects up to the checkpoint's line."""
+
+
+NOTHING_KEPT = Kept()
+
+
+def has_full_block(state: VolumeState, history: int) -> bool:
+    """Whether the next history segment after the first ``history`` ones can be written."""
+    return state.versions.head + 1 >= (history + 1) * BLOCK_SIZE
+
+
+def find_next_piece(state: VolumeState, kept: Kept) -> tuple[PieceRow, ...]:
+    """The oldest packs that no piece has, if there are enough for another piece; else nothing."""
+    rows = _list_loose(state, kept)
+    return rows[:PIECE_SIZE] if len(rows) >= PIECE_SIZE else ()
+
+
+def make_checkpoint(
+    state: VolumeState, digest: bytes, kept: Kept = NOTHING_KEPT
+) -> VolumeCheckpoint:
+    """The checkpoint of a state after a line with this digest. Equal states give equal ones."""
+    known = state.packs.packs
+    first = kept.history * BLOCK_SIZE
+    rows = [(v, *row) for v, row in state.versions.rows.items() if v >= first]
+    pieced = (pack.name for rows_ in kept.pieces.values() for pack, _ in rows_)
+    return VolumeCheckpoint(
+        number=state.number,
+        era=state.era,
+        digest=digest,
+        facts=state.facts,
+        is_deleted=state.is_deleted,
+        head=state.versions.head,
+        history=kept.history,
+        rows=tuple(sorted(rows)),
+        expired=tuple(_iter_runs(state.versions)),
+        tags=tuple(sorted(state.tags.items())),
+        forks=tuple(sorted((name, *fork) for name, fork in state.forks.items())),
+        riders=tuple(sorted(state.riders.items())),
+        pieces=tuple(sorted(kept.pieces)),
+        packs=_list_loose(state, kept),
+        gone=tuple(sorted(name for name in pieced if name not in known)),
+        closed=tuple(sorted(name for name, row in known.items() if not row.is_open)),
+        forwards=tuple(sorted(state.packs.forwards.items())),
+        segments=state.segments,
+        merged=kept.merged,
+    )
+
+
+def _list_loose(state: VolumeState, kept: Kept) -> tuple[PieceRow, ...]:
+    """The packs that no piece has, oldest first."""
+    pieced = {pack.name for rows in kept.pieces.values() for pack, _ in rows}
+    loose = [row for name, row in state.packs.packs.items() if name not in pieced]
+    loose.sort(key=lambda row: (row.line, row.pack.name))
+    return tuple((row.pack, row.line) for row in loose)
+
+
+def _iter_runs(versions: VersionTable) -> Iterator[int]:
+    end = 0
+    for first, last in versions.iter_expired():
+        yield from (first - end, last - first + 1)
+        end = last + 1
+
+
+def encode_checkpoint(checkpoint: VolumeCheckpoint) -> bytes:
+    return _encoder.encode(checkpoint)
+
+
+def encode_piece(rows: Iterable[PieceRow]) -> bytes:
+    return _encoder.encode(tuple(rows))
+
+
+def encode_history(rows: Iterable[HistoryRow]) -> bytes:
+    return _encoder.encode(tuple(rows))
+
+
+# --- to a state -------------------------------------------------------------
+
+
+def decode_checkpoint(data: Buffer) -> VolumeCheckpoint:
+    """DamagedObjectError for everything that no volfs writes."""
+    return _decode("checkpoint", _checkpoints, data)
+
+
+def decode_piece(data: Buffer) -> tuple[PieceRow, ...]:
+    """DamagedObjectError."""
+    return _decode("piece of the table of packs", _pieces, data)
+
+
+def decode_history(data: Buffer, block: int) -> tuple[HistoryRow, ...]:
+    """The rows of a block of versions, ascending. DamagedObjectError."""
+    rows = _decode("history segment", _histories, data)
+    versions = [row.version for row in rows]
+    if versions != sorted(set(versions)) or any(v // BLOCK_SIZE != block for v in versions):
+        raise DamagedObjectError(f"history segment {block}: other versions")
+    for row in rows:
+        if row.content and compute_oid(Kind.MANIFEST, row.content) != row.manifest:
+            raise DamagedObjectError(f"history segment {block}: version {row.version}")
+    return rows
+
+
+def _decode(what: str, decoder: msgspec.msgpack.Decoder[Decoded], data: Buffer) -> Decoded:
+    try:
+        return decoder.decode(data)
+    except (ValueError, RecursionError) as error:
+        raise DamagedObjectError(f"{what}: {error}") from error
+
+
+def restore_state(
+    checkpoint: VolumeCheckpoint, pieces: Iterable[Iterable[PieceRow]] = ()
+) -> VolumeState:
+    """The state that a checkpoint was made of; blocks of history segments are not in memory.
+
+    ``pieces`` are those that the checkpoint names. DamagedObjectError if it contradicts itself.
+    """
+    versions = _restore_versions(checkpoint)
+    counts = Counter(version for _, version in checkpoint.tags)
+    if not all(map(versions.has, counts)):
+        raise DamagedObjectError("checkpoint: a tag names a version that is not there")
+    return VolumeState(
+        number=checkpoint.number,
+        era=checkpoint.era,
+        facts=checkpoint.facts,
+        versions=versions,
+        tags=Map(checkpoint.tags),
+        tagged=Map(counts),
+        forks=Map({name: PendingFork(*fork) for name, *fork in checkpoint.forks}),
+        riders=Map({name: tuple(map(_to_rider, rows)) for name, rows in checkpoint.riders}),
+        packs=_restore_packs(checkpoint, pieces),
+        segments=checkpoint.segments,
+        is_deleted=checkpoint.is_deleted,
+    )
+
+
+def _restore_versions(checkpoint: VolumeCheckpoint) -> VersionTable:
+    rows = {v: VersionRow(Oid(oid), line) for v, oid, line in checkpoint.rows}
+    first = checkpoint.history * BLOCK_SIZE
+    table = VersionTable(
+        checkpoint.head,
+        Map(rows),
+        mark_expired(Map(), _iter_ranges(checkpoint.expired)),
+        frozenset(range(checkpoint.history)),
+    )
+    there = sum(1 for _ in takewhile(lambda version: version >= first, table.iter_newest()))
+    if first > table.head + 1 or len(rows) != there or not all(map(table.has, rows)):
+        raise DamagedObjectError("checkpoint: other versions than it says")
+    return table
+
+
+def _iter_ranges(runs: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    at = 0
+    for there, expired in zip(runs[::2], runs[1::2], strict=False):
+        at += there
+        yield at, at + expired - 1
+        at += expired
+
+
+def _to_rider(row: RiderRow) -> Rider:
+    line, version, over, needs = row
+    return Rider(line, version, over, tuple(Reference(kind, Oid(oid)) for kind, oid in needs))
+
+
+def _restore_packs(checkpoint: VolumeCheckpoint, pieces: Iterable[Iterable[PieceRow]]) -> PackTable:
+    rows = {row[0].name: row for piece in (*pieces, checkpoint.packs) for row in piece}
+    closed, gone = set(checkpoint.closed), set(checkpoint.gone)
+    if not (closed | gone) <= rows.keys() or closed & gone:
+        raise DamagedObjectError("checkpoint: it closes packs that it does not have")
+    packs = {
+        name: PackInUse(pack, line, name not in closed)
+        for name, (pack, line) in rows.items()
+        if name not in gone
+    }
+    return PackTable(Map(packs), Map(checkpoint.forwards))
