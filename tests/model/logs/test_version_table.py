@@ -14,6 +14,7 @@ from volfs.model.logs.version_table import (
     HistoryMiss,
     VersionRow,
     VersionTable,
+    make_table,
     to_ranges,
 )
 
@@ -36,8 +37,7 @@ def test_it_is_a_set_of_versions(added: set[int], removals: list[set[int]]) -> N
     assert {version for version in range(max(added) + 3) if table.has(version)} == there
     assert list(table.iter_newest()) == sorted(there, reverse=True)
     assert set(table.rows) == there
-    absent = set(range(max(added) + 1)) - there
-    assert list(table.iter_expired()) == list(to_ranges(absent))
+    assert list(table.iter_ranges()) == list(to_ranges(there))
     for below in (0, 1, BLOCK_SIZE, max(added), max(added) + 5):
         assert list(table.iter_newest(below)) == sorted(v for v in there if v < below)[::-1]
     assert not table.has(-1)
@@ -51,8 +51,9 @@ def test_ranges(versions: list[int]) -> None:
 
 
 def test_a_block_that_is_not_in_memory() -> None:
-    table = VersionTable(BLOCK_SIZE, unread=frozenset({0}))
-    table = table._replace(rows=table.rows.set(BLOCK_SIZE, ROW)).remove(((5, 5),))
+    rows = {BLOCK_SIZE: ROW}
+    table = make_table(BLOCK_SIZE, [(0, BLOCK_SIZE)], rows, BLOCK_SIZE).remove(((5, 5),))
+    assert table.unread == {0}
     assert table.find(BLOCK_SIZE) == ROW
     assert table.find(5) is None
     assert list(table.iter_newest())[:2] == [BLOCK_SIZE, BLOCK_SIZE - 1]
@@ -65,8 +66,16 @@ def test_a_block_that_is_not_in_memory() -> None:
     assert not loaded.unread
 
 
-def test_a_million_expired_versions_are_passed_by_blocks() -> None:
-    table = VersionTable().add(0, ROW).add(1_000_000, ROW)
-    assert list(table.iter_newest()) == [1_000_000, 0]
-    assert len(table.expired) == 1_000_000 // BLOCK_SIZE + 1
-    assert list(table.iter_expired()) == [(1, 999_999)]
+def test_a_block_whose_versions_all_expired_need_not_be_read() -> None:
+    table = make_table(BLOCK_SIZE, [(3, 4), (BLOCK_SIZE, BLOCK_SIZE)], {BLOCK_SIZE: ROW}, 1024)
+    assert table.unread == {0}
+    assert table.remove(((3, 3),)).unread == {0}
+    gone = table.remove(((3, 4),))
+    assert (gone.unread, set(gone.there)) == (frozenset(), {1})
+
+
+def test_numbers_that_are_left_out_cost_nothing() -> None:
+    table = VersionTable().add(0, ROW).add(1 << 62, ROW)
+    assert list(table.iter_newest()) == [1 << 62, 0]
+    assert len(table.there) == 2
+    assert list(table.iter_ranges()) == [(0, 0), (1 << 62, 1 << 62)]

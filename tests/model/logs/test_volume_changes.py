@@ -45,6 +45,7 @@ ALL: dict[str, VolumeChange] = {
     "published": VersionPublished(
         2,
         A,
+        1,
         "m.data-1",
         b"\1",
         ((Kind.TREE, B),),
@@ -89,12 +90,12 @@ GOLDEN = {
         "6161616161616161ce00011170ce000101d0cd05dc"
     ),
     "published": (
-        "919ba97075626c697368656402c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-        "aaaaaaaaaaa86d2e646174612d31c40101919202c420bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
-        "bbbbbbbbbbbbbbbbbbbbbbbb059194ba6261616161616161616161616161616161616161616161616161"
-        "cd1389cd0fa00a91ba636161616161616161616161616161616161616161616161616191019195b9766f"
-        "2d30303030303030303030303030303030303030303031ba646161616161616161616161616161616161"
-        "6161616161616161ce00011170ce000101d0cd05dc"
+        "919ca97075626c697368656402c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        "aaaaaaaaaa01a86d2e646174612d31c40101919202c420bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+        "bbbbbbbbbbbbbbbbbbbbbbbbbb059194ba62616161616161616161616161616161616161616161616161"
+        "61cd1389cd0fa00a91ba636161616161616161616161616161616161616161616161616191019195b976"
+        "6f2d30303030303030303030303030303030303030303031ba6461616161616161616161616161616161"
+        "616161616161616161ce00011170ce000101d0cd05dc"
     ),
     "expired": "9192a765787069726564929200009203cd0384",
     "tagged": "9194a6746167676564a772656c6561736502c3",
@@ -140,10 +141,10 @@ BAD = {
     "bytes behind it": VOLUME_CHANGES.encode([VolumeDeleted()]) + b"\0",
     "more fields": msgspec.msgpack.encode([["deleted", 1]]),
     "a field too few": msgspec.msgpack.encode([["named", "x"]]),
-    "a negative version": msgspec.msgpack.encode([["published", -1, A]]),
+    "a negative version": msgspec.msgpack.encode([["published", -1, A, 0]]),
     "a tag of version -2": msgspec.msgpack.encode([["tagged", "a", -2]]),
-    "a short manifest": msgspec.msgpack.encode([["published", 1, A[1:]]]),
-    "an impossible kind": msgspec.msgpack.encode([["published", 1, A, "", b"", [[9, A]]]]),
+    "a short manifest": msgspec.msgpack.encode([["published", 1, A[1:], 0]]),
+    "an impossible kind": msgspec.msgpack.encode([["published", 1, A, 0, "", b"", [[9, A]]]]),
     "a pack's name": msgspec.msgpack.encode([["adopted", ["../../etc/passwd"], 1]]),
     "a pack's name and more": msgspec.msgpack.encode([["adopted", [name_pack(1) + "\n"], 1]]),
     "a volume's id": msgspec.msgpack.encode([["forked", "vo-1/../2", 1]]),
@@ -175,9 +176,9 @@ def test_damaged_bodies_never_raise_anything_else(what: str, data: st.DataObject
 @pytest.mark.parametrize(
     "change",
     [
-        VersionPublished(-1, A),
-        VersionPublished(1, b"short"),
-        VersionPublished(1, A, packs=(LoggedPack("no name", 1, 1, 1),)),
+        VersionPublished(-1, A, 0),
+        VersionPublished(1, b"short", 0),
+        VersionPublished(1, A, 0, packs=(LoggedPack("no name", 1, 1, 1),)),
         VolumeNamed("", "main"),
         VolumeNamed("\ud800", "main"),
         VersionTagged("t" * 65, 1),
@@ -203,7 +204,7 @@ def measure_growth(state: VolumeState) -> int:
     """The bytes that the states after some lines have allocated at most."""
     tracemalloc.start()
     head = state.versions.head
-    published = VersionPublished(head + 1, A, packs=(make_logged(1 << 40),))
+    published = VersionPublished(head + 1, A, head, packs=(make_logged(1 << 40),))
     state = apply(state, 2, 0, (published,))
     state = apply(state, 3, 0, (VersionsExpired(((head - 1, head),)), VersionTagged("a", 5)))
     apply(state, 4, 1, (PacksFenced((name_pack(1), name_pack(2))),))

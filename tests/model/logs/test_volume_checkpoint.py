@@ -27,8 +27,8 @@ from volfs.model.logs.volume_checkpoint import (
     encode_checkpoint,
     encode_history,
     encode_piece,
+    find_next_block,
     find_next_piece,
-    has_full_block,
     make_checkpoint,
     restore_state,
 )
@@ -40,7 +40,7 @@ DIGEST = b"d" * 32
 def make_state() -> VolumeState:
     state = apply(None, 0, 0, (begin(0, 1, packs=(make_logged(1), make_logged(2))),))
     state = apply(state, 1, 4, (PacksFenced((name_pack(1),)),))
-    published = VersionPublished(2, manifest_of(2), "s", b"o", packs=(make_logged(3),))
+    published = VersionPublished(2, manifest_of(2), 1, "s", b"o", packs=(make_logged(3),))
     return apply(state, 2, 4, (published, VersionsExpired(((0, 0),)), VersionTagged("a", 1)))
 
 
@@ -48,8 +48,8 @@ def test_pieces_take_the_oldest_packs_and_leave_the_rest() -> None:
     many = tuple(map(make_logged, range(PIECE_SIZE)))
     state = apply(None, 0, 0, (begin(packs=many[:-1]),))
     assert find_next_piece(state, Kept()) == ()
-    state = apply(state, 1, 0, (VersionPublished(1, b"m" * 32, packs=(many[-1],)),))
-    later = VersionPublished(2, b"m" * 32, packs=(make_logged(PIECE_SIZE),))
+    state = apply(state, 1, 0, (VersionPublished(1, b"m" * 32, 0, packs=(many[-1],)),))
+    later = VersionPublished(2, b"m" * 32, 1, packs=(make_logged(PIECE_SIZE),))
     state = apply(state, 2, 0, (later,))
     piece = find_next_piece(state, Kept())
     assert [pack for pack, _ in piece] == [*sorted(many[:-1], key=lambda p: p.name), many[-1]]
@@ -69,8 +69,11 @@ def test_pieces_take_the_oldest_packs_and_leave_the_rest() -> None:
 
 def test_full_blocks_are_in_history_segments() -> None:
     state = apply(None, 0, 0, (begin(*range(BLOCK_SIZE + 1)),))
-    assert has_full_block(state, 0)
-    assert not has_full_block(state, 1)
+    assert find_next_block(state, 0) == 0
+    assert find_next_block(state, 1) is None
+    late = apply(state, 1, 0, (VersionPublished(9000, b"m" * 32, BLOCK_SIZE),))
+    assert find_next_block(late, 1) == 1
+    assert find_next_block(late, 2) is None
     made = make_checkpoint(state, DIGEST, Kept(1))
     assert made.rows == ((BLOCK_SIZE, manifest_of(BLOCK_SIZE), 0),)
     assert len(encode_checkpoint(made)) < 300
@@ -100,7 +103,8 @@ BAD_CHECKPOINTS: dict[str, dict[str, object]] = {
     "a row too few": {"rows": ()},
     "a row of an expired version": {"rows": ((0, b"m" * 32, 0), (1, b"m" * 32, 0))},
     "a row after the head": {"rows": ((1, b"m" * 32, 0), (7, b"m" * 32, 0))},
-    "another head": {"head": 3},
+    "another head": {"head": 1},
+    "runs after the head": {"runs": (0, 1, 3)},
     "more history than versions": {"history": 1},
     "a tag of nothing": {"tags": (("a", 0),)},
     "closed and not there": {"closed": (name_pack(9),)},
@@ -138,12 +142,12 @@ def test_every_cut_of_a_checkpoint_is_damage() -> None:
 
 
 def test_a_long_history_makes_no_long_checkpoint() -> None:
-    """100,000 versions of which every second has expired, in less than 1 MiB."""
-    state = apply(None, 0, 0, (begin(*range(0, 100_000, 2)),))
-    made = make_checkpoint(state, DIGEST, Kept(100_000 // BLOCK_SIZE))
+    """50,000 numbers of versions of which every second is left out."""
+    state = apply(None, 0, 0, (begin(*range(0, 50_000, 2)),))
+    made = make_checkpoint(state, DIGEST, Kept(50_000 // BLOCK_SIZE))
     data = encode_checkpoint(made)
-    assert len(data) < 128 << 10
-    assert restore_state(decode_checkpoint(data)).versions.expired == state.versions.expired
+    assert len(data) < 64 << 10
+    assert restore_state(decode_checkpoint(data)).versions.there == state.versions.there
 
 
 def test_the_types_of_rows_are_those_that_are_said() -> None:

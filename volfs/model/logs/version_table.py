@@ -1,13 +1,14 @@
 """The versions of a volume, as an immutable value.
 
-Which versions there are is known from the head and the expired ones alone. Manifests are known for
-those whose *block* is in memory: a block is 1,024 versions, and full blocks also lie in history
-segments. So a history of any length can be used before it was read.
+Which versions there are is always known: a bit for each. Manifests are known for those whose
+*block* is in memory: a block is 1,024 numbers of versions, and full blocks also lie in history
+segments. So a history of any length can be used before it was read. Numbers may be left out, as
+many as one likes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from immutables import Map
@@ -15,7 +16,6 @@ from immutables import Map
 from volfs.model.objects import Oid
 
 BLOCK_SIZE = 1024
-_ALL = (1 << BLOCK_SIZE) - 1
 
 Range = tuple[int, int]
 """The first and the last of versions that follow each other."""
@@ -41,14 +41,14 @@ class VersionTable(NamedTuple):
     head: int = -1
     rows: Map[int, VersionRow] = Map()
     """The versions that are there, of all blocks that are in memory."""
-    expired: Map[int, int] = Map()
-    """For each block with expired versions: bit n stands for its version n."""
+    there: Map[int, int] = Map()
+    """For each block with versions: bit n says whether its version n is there."""
     unread: frozenset[int] = frozenset()
     """The blocks that are not in memory."""
 
     def has(self, version: int) -> bool:
         block, place = divmod(version, BLOCK_SIZE)
-        return 0 <= version <= self.head and not self.expired.get(block, 0) >> place & 1
+        return bool(self.there.get(block, 0) >> place & 1)
 
     def find(self, version: int) -> VersionRow | None:
         """The row of a version, or None. HistoryMiss."""
@@ -60,20 +60,15 @@ class VersionTable(NamedTuple):
 
     def iter_newest(self, below: int | None = None) -> Iterator[int]:
         """The versions that are there, newest first, from the one before ``below``."""
-        version = self.head if below is None else min(below - 1, self.head)
-        while version >= 0:
-            block = version // BLOCK_SIZE
-            if self.expired.get(block, 0) == _ALL:
-                version = block * BLOCK_SIZE - 1
-                continue
-            if self.has(version):
-                yield version
-            version -= 1
+        for block in sorted(self.there, reverse=True):
+            for first, last in reversed(list(_iter_set(self.there[block], block * BLOCK_SIZE))):
+                end = last if below is None else min(last, below - 1)
+                yield from range(end, first - 1, -1)
 
     def add(self, version: int, row: VersionRow) -> VersionTable:
-        """The table with a version that is newer than the head. Those in between are expired."""
-        expired = mark_expired(self.expired, [(self.head + 1, version - 1)])
-        return self._replace(head=version, rows=self.rows.set(version, row), expired=expired)
+        """The table with a version that is newer than the head."""
+        there = _mark(self.there, [(version, version)])
+        return self._replace(head=version, rows=self.rows.set(version, row), there=there)
 
     def remove(self, ranges: Sequence[Range]) -> VersionTable:
         """The table without the versions of these ranges, which are there."""
@@ -81,18 +76,25 @@ class VersionTable(NamedTuple):
         for first, last in ranges:
             for version in range(first, last + 1):
                 rows.pop(version, None)
-        return self._replace(rows=rows.finish(), expired=mark_expired(self.expired, ranges))
+        there = self.there.mutate()
+        for block, mask in _iter_masks(ranges):
+            there[block] &= ~mask
+            if not there[block]:
+                del there[block]
+        return self._replace(
+            rows=rows.finish(), there=(left := there.finish()), unread=_keep(self.unread, left)
+        )
 
     def with_block(self, block: int, rows: Iterable[tuple[int, VersionRow]]) -> VersionTable:
         """The table with one more block in memory. Rows of expired versions are ignored."""
         known = {version: row for version, row in rows if self.has(version)}
         return self._replace(rows=self.rows.update(known), unread=self.unread - {block})
 
-    def iter_expired(self) -> Iterator[Range]:
-        """The expired versions as ranges, ascending. No two of them touch."""
+    def iter_ranges(self) -> Iterator[Range]:
+        """The versions that are there as ranges, ascending. No two of them touch."""
         pending: Range | None = None
-        for block in sorted(self.expired):
-            for first, last in _iter_marked(self.expired[block], block * BLOCK_SIZE):
+        for block in sorted(self.there):
+            for first, last in _iter_set(self.there[block], block * BLOCK_SIZE):
                 if pending and pending[1] == first - 1:
                     pending = (pending[0], last)
                     continue
@@ -103,7 +105,21 @@ class VersionTable(NamedTuple):
             yield pending
 
 
-def _iter_marked(mask: int, at: int) -> Iterator[Range]:
+def make_table(
+    head: int, ranges: Iterable[Range], rows: Mapping[int, VersionRow], first: int
+) -> VersionTable:
+    """A table of the versions of ``ranges``. The rows of versions from ``first`` on, the beginning
+    of a block, are in memory."""
+    there = _mark(Map(), ranges)
+    unread = frozenset(block for block in there if block * BLOCK_SIZE < first)
+    return VersionTable(head, Map(rows), there, unread)
+
+
+def _keep(unread: frozenset[int], there: Map[int, int]) -> frozenset[int]:
+    return unread if all(map(there.__contains__, unread)) else unread & frozenset(there)
+
+
+def _iter_set(mask: int, at: int) -> Iterator[Range]:
     """The runs of bits that are set, counted from ``at``."""
     while mask:
         clear = (mask & -mask).bit_length() - 1
@@ -115,16 +131,20 @@ def _iter_marked(mask: int, at: int) -> Iterator[Range]:
         at += run
 
 
-def mark_expired(expired: Map[int, int], ranges: Iterable[Range]) -> Map[int, int]:
-    """The bits of expired versions with those of more of them. An empty range is ignored."""
-    marks = expired.mutate()
+def _mark(there: Map[int, int], ranges: Iterable[Range]) -> Map[int, int]:
+    marks = there.mutate()
+    for block, mask in _iter_masks(ranges):
+        marks[block] = marks.get(block, 0) | mask
+    return marks.finish()
+
+
+def _iter_masks(ranges: Iterable[Range]) -> Iterator[tuple[int, int]]:
+    """For each block that a range touches: the bits of the range's versions in it."""
     for first, last in ranges:
         for block in range(first // BLOCK_SIZE, last // BLOCK_SIZE + 1):
             start = max(first - block * BLOCK_SIZE, 0)
-            count = min(last - block * BLOCK_SIZE, BLOCK_SIZE - 1) - start + 1
-            if count > 0:
-                marks[block] = marks.get(block, 0) | (1 << count) - 1 << start
-    return marks.finish()
+            end = min(last - block * BLOCK_SIZE, BLOCK_SIZE - 1)
+            yield block, (1 << end + 1 - start) - 1 << start
 
 
 def to_ranges(versions: Iterable[int]) -> tuple[Range, ...]:

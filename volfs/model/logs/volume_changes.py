@@ -69,6 +69,8 @@ class VersionPublished(_Change, tag="published", frozen=True):
 
     version: Count
     manifest: OidField
+    after: Count
+    """The head before."""
     session: str = ""
     """The session whose lease this change adds to; empty if there is none."""
     over: bytes = b""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import takewhile
 from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
@@ -18,7 +17,7 @@ from msgspec import Meta
 
 from volfs.errors import DamagedObjectError
 from volfs.model.logs.pack_table import PackInUse, PackTable
-from volfs.model.logs.version_table import BLOCK_SIZE, VersionRow, VersionTable, mark_expired
+from volfs.model.logs.version_table import BLOCK_SIZE, VersionRow, VersionTable, make_table
 from volfs.model.logs.volume_changes import (
     Forward,
     LoggedPack,
@@ -55,11 +54,11 @@ class VolumeCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unkn
     is_deleted: bool
     head: Annotated[int, Meta(ge=-1)]
     history: Count
-    """How many history segments there are. They have the first blocks of versions."""
+    """The blocks of versions before this one are in history segments."""
     rows: tuple[tuple[Count, OidField, Count], ...]
     """The versions that no history segment has: number, manifest, line."""
-    expired: tuple[Count, ...]
-    """From version 0 on, by turns: how many versions are there, and how many have expired."""
+    runs: tuple[Count, ...]
+    """From version 0 on, by turns: how many versions are there, and how many are not."""
     tags: tuple[tuple[TagName, Count], ...]
     forks: tuple[tuple[VolumeId, Count, Count], ...]
     """Id, version and line of each pending fork."""
@@ -100,7 +99,8 @@ class Kept(NamedTuple):
     """What lies beside the log already, and a checkpoint need not have again."""
 
     history: int = 0
-    """The number of history segments."""
+    """The blocks of versions before this one are in history segments, as far as they have any
+    versions."""
     pieces: Mapping[str, tuple[PieceRow, ...]] = {}
     """Pieces, by name."""
     merged: tuple[LoggedSegment, ...] = ()
@@ -110,9 +110,12 @@ class Kept(NamedTuple):
 NOTHING_KEPT = Kept()
 
 
-def has_full_block(state: VolumeState, history: int) -> bool:
-    """Whether the next history segment after the first ``history`` ones can be written."""
-    return state.versions.head + 1 >= (history + 1) * BLOCK_SIZE
+def find_next_block(state: VolumeState, history: int) -> int | None:
+    """The first block from ``history`` on that has versions and will get no more of them."""
+    versions = state.versions
+    blocks = [block for block in versions.there if block >= history]
+    first = min(blocks, default=None)
+    return first if first is not None and first < versions.head // BLOCK_SIZE else None
 
 
 def find_next_piece(state: VolumeState, kept: Kept) -> tuple[PieceRow, ...]:
@@ -138,7 +141,7 @@ def make_checkpoint(
         head=state.versions.head,
         history=kept.history,
         rows=tuple(sorted(rows)),
-        expired=tuple(_iter_runs(state.versions)),
+        runs=tuple(_iter_runs(state.versions)),
         tags=tuple(sorted(state.tags.items())),
         forks=tuple(sorted((name, *fork) for name, fork in state.forks.items())),
         riders=tuple(sorted(state.riders.items())),
@@ -161,10 +164,13 @@ def _list_loose(state: VolumeState, kept: Kept) -> tuple[PieceRow, ...]:
 
 
 def _iter_runs(versions: VersionTable) -> Iterator[int]:
-    end = 0
-    for first, last in versions.iter_expired():
-        yield from (first - end, last - first + 1)
-        end = last + 1
+    end, absent = 0, 0
+    for first, last in versions.iter_ranges():
+        if first:
+            yield from (end - absent, first - end)
+        end, absent = last + 1, first
+    if versions.there:
+        yield end - absent
 
 
 def encode_checkpoint(checkpoint: VolumeCheckpoint) -> bytes:
@@ -240,24 +246,22 @@ def restore_state(
 def _restore_versions(checkpoint: VolumeCheckpoint) -> VersionTable:
     rows = {v: VersionRow(Oid(oid), line) for v, oid, line in checkpoint.rows}
     first = checkpoint.history * BLOCK_SIZE
-    table = VersionTable(
-        checkpoint.head,
-        Map(rows),
-        mark_expired(Map(), _iter_ranges(checkpoint.expired)),
-        frozenset(range(checkpoint.history)),
-    )
-    there = sum(1 for _ in takewhile(lambda version: version >= first, table.iter_newest()))
-    if first > table.head + 1 or len(rows) != there or not all(map(table.has, rows)):
+    ranges = list(_iter_ranges(checkpoint.runs))
+    if (ranges and ranges[-1][1] > checkpoint.head) or first > checkpoint.head + 1:
+        raise DamagedObjectError("checkpoint: versions after its head")
+    table = make_table(checkpoint.head, ranges, rows, first)
+    wanted = sum(last + 1 - max(start, first) for start, last in ranges if last >= first)
+    if len(rows) != wanted or not all(v >= first and table.has(v) for v in rows):
         raise DamagedObjectError("checkpoint: other versions than it says")
     return table
 
 
-def _iter_ranges(runs: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    at = 0
-    for there, expired in zip(runs[::2], runs[1::2], strict=False):
-        at += there
-        yield at, at + expired - 1
-        at += expired
+def _iter_ranges(runs: Iterable[int]) -> Iterator[tuple[int, int]]:
+    at, is_there = 0, True
+    for length in runs:
+        if is_there and length:
+            yield at, at + length - 1
+        at, is_there = at + length, not is_there
 
 
 def _to_rider(row: RiderRow) -> Rider:

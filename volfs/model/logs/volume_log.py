@@ -207,8 +207,10 @@ def _fork(state: VolumeState, change: VolumeForked) -> VolumeState:
 
 def _publish(state: VolumeState, change: VersionPublished) -> VolumeState:
     head = state.versions.head
-    if change.version != head + 1:
-        raise HeadMovedError(f"the head is version {head}, not {change.version - 1}")
+    if change.after != head:
+        raise HeadMovedError(f"the head is version {head}, not {change.after}")
+    if change.version <= head:
+        raise ConflictError(f"version {change.version} cannot follow version {head}")
     for version in change.shares:
         check_version(state, version)
     state.packs.check_open(change.relies)
