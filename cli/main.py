@@ -51,6 +51,7 @@ VOLUME_COMMANDS = {
 OTHER_COMMANDS = {
     "run": "running:run",
     "serve": "serving:serve",
+    "store": "bucket_stores:group",
     "bucket": "buckets:group",
     "dict": "dicts:group",
     "queue": "queues:group",

@@ -31,6 +31,15 @@ def open_bucket(address: BucketAddress | str, options: BucketOptions | None = No
     return Bucket(open_door(address, options), address.prefix, options.deadline)
 
 
+def find_hidden_endpoint(address: BucketAddress, options: BucketOptions) -> str | None:
+    """The endpoint that the environment or a profile names for an address that names none. None if
+    requests go where the address alone leads."""
+    check_installed()
+    from volfs.buckets.doors.doors import find_said_endpoint
+
+    return None if address.endpoint else find_said_endpoint(address, options)
+
+
 def check_installed() -> None:
     """InvalidError that says what to install, if anything is missing that buckets need."""
     for name in _NEEDED:

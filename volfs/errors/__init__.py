@@ -17,6 +17,7 @@
     │   ├── AlreadyExistsError
     │   │   └── ObjectExistsError        a create-only write to a bucket was refused
     │   ├── NotAStoreError             a folder that is no volfs store
+    │   ├── UnfitBucketError           a bucket that cannot be a store
     │   ├── LocalFileError             a file outside the volume, in put and get
     │   ├── RequestSizeError           more than one call may carry
     │   └── SerializationError, DeserializationError
@@ -116,6 +117,12 @@ class ObjectExistsError(AlreadyExistsError):
 
 class NotAStoreError(UserError):
     code = "not-a-store"
+
+
+class UnfitBucketError(UserError):
+    """The service of a bucket does not do what a store relies on."""
+
+    code = "unfit-bucket"
 
 
 class LocalFileError(UserError):

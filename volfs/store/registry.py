@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from volfs.buckets.address import SCHEMES
 from volfs.errors import NotAStoreError
 from volfs.model.progress import Report, report_nothing
 from volfs.store.address import parse_address
@@ -92,6 +93,11 @@ def _find_engine(engines: dict[str, T], url: str) -> tuple[T, str]:
     scheme, location = parse_address(url)
     engine = engines.get(scheme)
     if engine is None:
+        if scheme in SCHEMES:
+            raise NotAStoreError(
+                f"store {url}: this volfs keeps no volumes in a bucket yet; it only makes and "
+                "probes such stores: see `volfs store --help`. Name a directory"
+            )
         known = ", ".join(sorted(engines))
         raise NotAStoreError(f"store {url}: unknown scheme {scheme}; known: a directory, {known}")
     return engine, location

@@ -39,7 +39,7 @@ def check(bucket: Bucket, told: dict[bytes, int]) -> None:
     assert {line.body: number for number, line in lines} == told
 
 
-@pytest.mark.parametrize("server", ["seaweed_bucket", "moto_bucket", "azure_bucket", "gcs_bucket"])
+@pytest.mark.parametrize("server", ["seaweed_bucket", "azure_bucket", "gcs_bucket"])
 def test_racing_writers(server: str, request: pytest.FixtureRequest) -> None:
     bucket: Bucket = request.getfixturevalue(server)
     told: dict[bytes, int] = {}

@@ -74,6 +74,17 @@ def _open_azure(address: BucketAddress, options: BucketOptions) -> Door:
     return AzureDoor(place, Wire(endpoint), signer)
 
 
+def find_said_endpoint(address: BucketAddress, options: BucketOptions) -> str | None:
+    """The endpoint that the options name for an address without one. None for the usual one."""
+    if address.scheme == GS:
+        found = find_google_endpoint(options)
+        return None if found == GOOGLE_ROOT else found
+    if address.scheme == AZ:
+        found = find_azure_endpoint(address.account, options)
+        return None if found == _azure_root(address.account) else found
+    return find_endpoint(address, options)
+
+
 def find_google_endpoint(options: BucketOptions) -> str:
     """Find the endpoint of Google: an emulator, by the name that Google's clients use, or the
     service itself."""
@@ -92,6 +103,10 @@ def find_azure_endpoint(account: str, options: BucketOptions) -> str:
             found = {**source, **told}.get(name)
             if found:
                 return check_endpoint(found, name)
+    return _azure_root(account)
+
+
+def _azure_root(account: str) -> str:
     return f"https://{account}.blob.core.windows.net"
 
 

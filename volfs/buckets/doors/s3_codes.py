@@ -67,6 +67,7 @@ STATUSES: dict[int, FailureKind] = {
     412: FailureKind.CHANGED,
     416: FailureKind.BAD_RANGE,
     429: FailureKind.BUSY,
+    501: FailureKind.INVALID,
     503: FailureKind.BUSY,
     507: FailureKind.FULL,
 }
