@@ -125,12 +125,12 @@ class BucketRig:
         names, at = [], 2
         try:
             while (window := await directories.get_window(number, at)) is not None:
-                for entry in range(at, window.after):
-                    listed = directories.bind(number, window, entry)
-                    if listed is not None:
-                        slash = "/" * isinstance(listed.node, DirectoryNode)
+                for listed in window.entries[at - window.first :]:
+                    node = directories.bind(directories.handle(number).node, listed)
+                    if node is not None:
+                        slash = "/" * isinstance(node, DirectoryNode)
                         names.append(listed.name.decode() + slash)
-                        self.state.remember(listed.node)
+                        self.state.remember(node)
                 at = window.after
         finally:
             directories.release(number)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 import pytest
+import trio
 
 from tests.bucketfs.conftest import NewRig
 from tests.bucketfs.rig import BucketRig
 from volfs.bucketfs.listing import PAGES
 from volfs.bucketfs.nodes import ROOT_INO
-from volfs.buckets.objects import ObjectInfo, Page
+from volfs.buckets.objects import ObjectInfo, Page, TellNext
 from volfs.errors import EntryExistsError, StoreUnavailableError
 
 NAMES = 200_000
@@ -38,12 +40,12 @@ async def test_many_names_take_no_memory(rig: BucketRig, monkeypatch: pytest.Mon
     directories, nodes = rig.files.directories, rig.state.nodes
     number, at, count = directories.open(ROOT_INO), 2, 0
     while (window := await directories.get_window(number, at)) is not None:
-        for entry in range(at, window.after):
-            listed = directories.bind(number, window, entry)
-            assert listed is not None
+        for listed in window.entries[at - window.first :]:
+            node = directories.bind(rig.state.nodes.root, listed)
+            assert node is not None
             assert listed.name == b"%07d" % count
             count += 1
-            nodes.drop_if_idle(listed.node)  # as where the kernel has forgotten it
+            nodes.drop_if_idle(node)  # as where the kernel has forgotten it
         at = window.after
         rig.now += 0.1
     assert count == NAMES
@@ -58,10 +60,58 @@ async def test_many_names_take_no_memory(rig: BucketRig, monkeypatch: pytest.Mon
     # Going back in a listing begins at the page that has the entry.
     window = await directories.get_window(number, 100_500)
     assert window is not None
-    listed = directories.bind(number, window, 100_500)
+    listed = window.entries[100_500 - window.first]
     assert listed is not None
     assert listed.name == b"0100498"
     directories.release(number)
+
+
+async def test_a_quick_reader_does_not_wait_for_the_next_page(
+    rig: BucketRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, third, told = list[str | None](), threading.Event(), threading.Event()
+
+    def list_page(prefix: str, *, tell: TellNext, **options: Any) -> Page:
+        token = options.get("after")
+        asked.append(token)
+        if token == "2000":
+            third.set()
+        page = make_page(prefix, **options)
+        if token is None:
+            tell(page.next)
+            told.set()
+        return page
+
+    monkeypatch.setattr(rig.bucket, "list_page", list_page)
+    directories = rig.files.directories
+    number, at = directories.open(ROOT_INO), 2
+    for _ in range(2):
+        window = await directories.get_window(number, at)
+        assert window is not None
+        at = window.after
+    assert told.is_set()
+    await trio.to_thread.run_sync(third.wait)  # Nobody has asked for that page yet.
+    asked.clear()
+    for _ in range(10):  # A slow reader has no page asked for that would be too old.
+        rig.now += 1.1
+        window = await directories.get_window(number, at)
+        assert window is not None
+        at = window.after
+    assert len(asked) == 10
+    directories.release(number)
+
+
+async def test_what_was_listed_a_moment_ago_is_not_listed_again(new_rig: NewRig) -> None:
+    rig = new_rig(keys={f"d/{number:04}": b"x" for number in range(2500)})
+    assert len(await rig.list("d")) == 2500
+    first = rig.bucket.asked["list"]
+    assert first == 3 + 1  # and one to find the directory
+    rig.now += 0.9
+    assert len(await rig.list("d")) == 2500
+    assert rig.bucket.asked == {"list": first}
+    rig.now += 0.2
+    assert len(await rig.list("d")) == 2500
+    assert rig.bucket.asked == {"list": 2 * first}
 
 
 async def test_lookups_ask_once_and_are_believed(new_rig: NewRig) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bucketfs.rig import BucketRig
-from volfs.bucketfs import looking
+from volfs.bucketfs import paging
 from volfs.bucketfs.nodes import DirectoryNode, FileNode
 from volfs.buckets.access import iter_objects
 from volfs.errors import (
@@ -214,7 +214,7 @@ def test_the_bucket_and_the_mount_are_as_the_model(
             await walk.step()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(looking, "PAGE", page)
+        patch.setattr(paging, "PAGE", page)
         trio.run(run)
     assert not list(place.glob("**/*.data"))
 

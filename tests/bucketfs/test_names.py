@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bucketfs.rig import BucketRig
-from volfs.bucketfs import looking
+from volfs.bucketfs import paging
 from volfs.bucketfs.names import find_name, to_part
 from volfs.bucketfs.nodes import DirectoryNode, FileNode
 from volfs.errors import InvalidOperationError, NameTooLongError
@@ -77,7 +77,7 @@ def test_what_is_listed_is_what_is_looked_up(keys: set[str], page: int, ttl: flo
             assert await rig.find(path + "absent") is None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(looking, "PAGE", page)
+        patch.setattr(paging, "PAGE", page)
         trio.run(look)
 
 

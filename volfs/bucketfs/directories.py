@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from bisect import insort
+from math import inf
 from typing import NamedTuple
 
 from volfs.bucketfs.listing import FIRST as FIRST_PAGE
 from volfs.bucketfs.listing import ListedPage, PageToken
 from volfs.bucketfs.looking import Looking
-from volfs.bucketfs.names import Facts
+from volfs.bucketfs.names import Facts, sort_names
 from volfs.bucketfs.nodes import AnyNode, DirectoryNode
 from volfs.bucketfs.state import BucketState
 from volfs.errors import StaleHandleError
 
+QUICK = 0.5
+"""A reader that takes less than this part of ``metadata_ttl`` for a page has the next page asked
+for in advance."""
 FIRST = 2
 """The entries before those of the bucket: the directory itself, and the one above it."""
 
@@ -57,14 +62,6 @@ class Window(NamedTuple):
         return self.mark.first + len(self.entries)
 
 
-class Listed(NamedTuple):
-    """One entry of a listing, and the time since which it is believed."""
-
-    name: bytes
-    node: AnyNode
-    as_of: float
-
-
 class DirectoryHandle:
     """An open directory: where its pages began, and the page that is being read."""
 
@@ -72,6 +69,8 @@ class DirectoryHandle:
         self.node = node
         self.marks = [PageStart(FIRST, b"", FIRST_PAGE)]
         self.window: Window | None = None
+        self.loaded = -inf
+        """When the window was loaded."""
 
 
 class Directories:
@@ -130,7 +129,9 @@ class Directories:
 
     async def _load(self, handle: DirectoryHandle, mark: PageStart) -> Window:
         node, since = handle.node, self.state.since()
-        page = await self.looking.get_page(node, mark.start, mark.token, since)
+        page = await self.looking.get_page(
+            node, mark.start, mark.token, since, chained=self._is_quick(handle, mark)
+        )
         carried, hidden = _carry(mark.carried, page)
         self.state.note_hidden([node.key + name.decode() for name in hidden])
         entries = _merge(node, page, mark.carried)
@@ -138,20 +139,24 @@ class Directories:
         if page.end is not None:
             after = mark.first + len(entries)
             following = PageStart(after, page.end, PageToken(page.next, page.as_of), carried)
-        handle.window = Window(mark, entries, following)
+        handle.window, handle.loaded = Window(mark, entries, following), self.state.clock()
         return handle.window
 
-    def bind(self, number: int, window: Window, at: int) -> Listed | None:
-        """An entry of a window with its inode; None if the name was removed since."""
-        name, facts, as_of = window.entries[at - window.first]
-        directory = self.handle(number).node
+    def _is_quick(self, handle: DirectoryHandle, mark: PageStart) -> bool:
+        """Whether the reader will probably want the page behind this one while that is still
+        believed."""
+        ttl = self.state.rules.metadata_ttl
+        return ttl > 0 and (mark.first == FIRST or self.state.clock() - handle.loaded < ttl * QUICK)
+
+    def bind(self, directory: DirectoryNode, listed: ListedName) -> AnyNode | None:
+        """The inode of an entry of a window; None if the name was removed since."""
+        name, facts, as_of = listed
         change = directory.listing.changes.get(name)
         if change is not None and change.as_of > as_of:
             facts = change.facts
         if facts is None and name not in directory.pending:
             return None
-        node = self.state.bind(directory, name, facts)
-        return None if node is None else Listed(name, node, as_of)
+        return self.state.bind(directory, name, facts)
 
 
 def _carry(
@@ -171,16 +176,26 @@ def _merge(
 ) -> list[ListedName]:
     """The names of a page in their order, with names that the bucket does not have yet, with names
     that this page frees from doubt, and without names that are in doubt."""
-    found = {
-        name: ListedName(name, None, page.as_of)
+    as_of, hidden = page.as_of, page.doubtful
+    entries = [
+        ListedName(name, facts, as_of)
+        for name, facts in sort_names(page.names).items()
+        if name not in hidden
+    ]
+    more = [
+        ListedName(name, None, as_of)
         for name in node.pending
         if page.covers(name) and name in node.children
-    }
-    found |= {one.name: one for one in carried if page.covers(one.name + b"/")}
-    for name, facts in page.names.items():
-        if name not in page.doubtful:
-            found[name] = ListedName(name, facts, page.as_of)
-    return sorted(found.values(), key=lambda one: one.name + b"/" * _is_directory(one.facts))
+    ]
+    more += [one for one in carried if page.covers(one.name + b"/")]
+    for one in more:
+        if one.name in hidden or one.name not in page.names:
+            insort(entries, one, key=_get_part)
+    return entries
+
+
+def _get_part(one: ListedName) -> bytes:
+    return one.name + b"/" if _is_directory(one.facts) else one.name
 
 
 def _is_directory(facts: Facts | None) -> bool:

@@ -9,15 +9,14 @@ from typing import TypeVar
 import trio
 
 from volfs.bucketfs.listing import Known, ListedPage, PageToken
-from volfs.bucketfs.names import DIRECTORY, Facts, PageNames, find_name, read_page, to_facts
+from volfs.bucketfs.names import DIRECTORY, Facts, find_name, to_facts
 from volfs.bucketfs.nodes import DirectoryNode
+from volfs.bucketfs.paging import PageRequests
 from volfs.bucketfs.state import BucketState
 from volfs.buckets.access import Bucket
 from volfs.errors import ObjectNotFoundError, StoreError, VolfsError
 
 T = TypeVar("T")
-PAGE = 1000
-"""The most names that one request asks for."""
 THREADS = 64
 
 
@@ -50,6 +49,7 @@ class Looking:
         self.state = state
         self.bucket = bucket
         self.asker = asker
+        self.pages = PageRequests(bucket, asker.limiter, state.clock)
         self._flights: dict[Hashable, _Flight] = {}
 
     async def find(self, directory: DirectoryNode, name: bytes) -> Known:
@@ -69,16 +69,34 @@ class Looking:
                 await self.get_page(directory, start, directory.listing.tokens[start], since)
 
     async def get_page(
-        self, directory: DirectoryNode, start: bytes, token: PageToken, since: float
+        self,
+        directory: DirectoryNode,
+        start: bytes,
+        token: PageToken,
+        since: float,
+        *,
+        chained: bool = False,
     ) -> ListedPage:
-        """The page of a directory that begins there, no older than ``since``."""
+        """The page of a directory that begins there, no older than ``since``. With ``chained`` the
+        next page is asked for ahead."""
         while True:
             page = directory.listing.pages.get(start)
             if page is not None and page.as_of >= since and page.token == token:
+                if chained:
+                    self._begin_next(directory, page)
                 return page
             await self._share(
-                (directory, "page", start, token), lambda: self._list(directory, start, token)
+                (directory, "page", start, token),
+                lambda: self._list(directory, start, token, since, chained),
             )
+
+    def _begin_next(self, directory: DirectoryNode, page: ListedPage) -> None:
+        """Ask for the page behind another one, unless it is known."""
+        if page.end is None:
+            return
+        there = directory.listing.pages.get(page.end)
+        if there is None or there.token.text != page.next or there.as_of < self.state.since():
+            self.pages.begin(directory.key, page.next)
 
     async def is_empty(self, directory: DirectoryNode) -> bool:
         """Whether the bucket has nothing in a directory at this moment, except its marker."""
@@ -86,11 +104,26 @@ class Looking:
 
     # --- requests --------------------------------------------------------
 
-    async def _list(self, directory: DirectoryNode, start: bytes, token: PageToken) -> None:
-        (names, after), asked = await self._ask_about(
-            directory, lambda key: _load_page(self.bucket, key, start, token.text)
-        )
-        directory.listing.add_page(start, token, names, after, asked)
+    async def _list(
+        self, directory: DirectoryNode, start: bytes, token: PageToken, since: float, chained: bool
+    ) -> None:
+        """Ask for a page with at least one entry, unless it was asked for ahead."""
+        listing, text, key = directory.listing, token.text, directory.key
+        listing.asking += 1
+        try:
+            while True:
+                (names, after), asked = await self.pages.take(key, text, since, chained=chained)
+                if directory.key != key:  # It was renamed meanwhile.
+                    key, text = directory.key, token.text
+                elif after is None or names.end > start:
+                    break
+                elif names.names:
+                    raise StoreError(f"{key}: the service lists keys out of order: {names.end!r}")
+                else:  # The page has nothing, or the marker alone.
+                    text = after
+        finally:
+            listing.asking -= 1
+        listing.add_page(start, token, names, after, asked)
         self.state.note_hidden(names.hidden)
 
     async def _ask(self, directory: DirectoryNode, name: bytes) -> None:
@@ -135,22 +168,6 @@ class Looking:
 
 
 # --- in threads ---------------------------------------------------------------
-
-
-def _load_page(
-    bucket: Bucket, prefix: str, start: bytes, token: str | None
-) -> tuple[PageNames, str | None]:
-    """Load one page with at least one entry, and the token for the next one."""
-    page = bucket.list_page(prefix, after=token, limit=PAGE)
-    names = read_page(prefix, page)
-    while (
-        page.next is not None and names.end <= start
-    ):  # The page has nothing, or the marker alone.
-        if names.names:
-            raise StoreError(f"{prefix}: the service lists keys out of order: {names.end!r}")
-        page = bucket.list_page(prefix, after=page.next, limit=PAGE)
-        names = read_page(prefix, page)
-    return names, page.next
 
 
 def _load_point(bucket: Bucket, prefix: str, name: bytes) -> tuple[Facts | None, list[str]]:

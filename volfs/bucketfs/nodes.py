@@ -167,8 +167,8 @@ class NodeTable:
     def _choose(self, parent: DirectoryNode, name: bytes, is_directory: bool) -> int:
         """The number of a place, which is the same at each lookup as long as no other inode has
         it."""
-        hashed: int = xxh3_64_intdigest(name + b"/" * is_directory, seed=parent.ino)
-        ino = _DERIVED | hashed % _DERIVED
+        part = name + b"/" if is_directory else name
+        ino = _DERIVED | xxh3_64_intdigest(part, parent.ino) % _DERIVED
         while ino in self._by_ino:
             self._last += 1
             ino = self._last

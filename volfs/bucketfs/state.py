@@ -34,7 +34,8 @@ class Rules:
 
 
 class BucketState:
-    """``clock`` counts seconds and never goes back. ``now_ns`` is the time of day."""
+    """``clock`` counts seconds and never goes back; any thread calls it. ``now_ns`` is the time of
+    day."""
 
     def __init__(self, rules: Rules, clock: Callable[[], float], now_ns: Callable[[], int]) -> None:
         self.rules = rules

@@ -22,6 +22,7 @@ from volfs.buckets.objects import (
     Door,
     ObjectInfo,
     Page,
+    TellNext,
 )
 from volfs.buckets.writing import put_marked
 from volfs.errors import InvalidPathError, ObjectChangedError, VolfsError
@@ -102,19 +103,21 @@ class Bucket:
         delimiter: bool = True,
         after: str | None = None,
         limit: int = PAGE,
+        tell: TellNext | None = None,
     ) -> Page:
         """One request's worth of the keys below ``prefix``. ``after`` is the last page's ``next``.
 
+        ``tell`` may be called with the page's ``next`` before its entries are read.
         With ``delimiter``, keys that have a ``/`` after the prefix are listed as prefixes.
         """
         name = self.prefix + prefix
         page = self._caller.ask(
-            "LIST", prefix, lambda t: self.door.list_page(name, delimiter, after, limit, t)
+            "LIST", prefix, lambda t: self.door.list_page(name, delimiter, after, limit, t, tell)
         )
         if not self.prefix:
             return page
         cut = len(self.prefix)
-        objects = [self._strip(info) for info in page.objects]
+        objects = [ObjectInfo(i.key[cut:], i.size, i.mtime_ns, i.etag) for i in page.objects]
         return Page(objects, [found[cut:] for found in page.prefixes], page.next)
 
     # --- writing ----------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 Data: TypeAlias = bytes | bytearray | memoryview
@@ -58,6 +58,7 @@ class AbandonedUpload(NamedTuple):
 
 
 BATCH = 1000
+TellNext = Callable[[str | None], None]
 
 
 class Door(Protocol):
@@ -101,8 +102,15 @@ class Door(Protocol):
         """Delete up to ``BATCH`` objects, whether or not they are there."""
 
     def list_page(
-        self, prefix: str, delimiter: bool, after: str | None, limit: int, timeout: float
-    ) -> Page: ...
+        self,
+        prefix: str,
+        delimiter: bool,
+        after: str | None,
+        limit: int,
+        timeout: float,
+        tell: TellNext | None = None,
+    ) -> Page:
+        """A page of keys. ``tell`` may be called with its ``next`` before its entries are read."""
 
     def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
         """Begin an upload, and return its name."""

@@ -232,15 +232,18 @@ class BucketOperations(Mountable):
         window = await directories.get_window(fh, at)
         if window is None:
             return False
-        for number in range(at, window.after):
-            listed = directories.bind(fh, window, number)
-            if listed is None:
+        directory = directories.handle(fh).node
+        attributes = EntryAttributes()
+        _fill_same(attributes, self.state.rules.uid, self.state.rules.gid)
+        for number, listed in enumerate(window.entries[at - window.first :], at + 1):
+            node = directories.bind(directory, listed)
+            if node is None:
                 continue
-            attributes = _to_entry(describe(self.state, listed.node, listed.as_of))
-            if not pyfuse3.readdir_reply(token, FileNameT(listed.name), attributes, number + 1):
-                self.state.nodes.drop_if_idle(listed.node)
+            _fill(attributes, describe(self.state, node, listed.as_of))
+            if not pyfuse3.readdir_reply(token, FileNameT(listed.name), attributes, number):
+                self.state.nodes.drop_if_idle(node)
                 return False
-            self.state.remember(listed.node)
+            node.lookups += 1
         return True
 
     def _reply_dots(self, fh: int, at: int, token: ReaddirToken) -> bool:
@@ -279,16 +282,24 @@ class BucketOperations(Mountable):
 
 def _to_entry(said: Attributes) -> EntryAttributes:
     attributes = EntryAttributes()
-    attributes.st_ino = said.ino
+    _fill_same(attributes, said.uid, said.gid)
+    _fill(attributes, said)
+    return attributes
+
+
+def _fill_same(attributes: EntryAttributes, uid: int, gid: int) -> None:
+    """Fill in what is the same for all inodes."""
     attributes.generation = 0
-    attributes.entry_timeout = attributes.attr_timeout = said.kept
-    attributes.st_mode = said.mode
-    attributes.st_uid, attributes.st_gid = said.uid, said.gid
-    attributes.st_mtime_ns = attributes.st_ctime_ns = said.mtime_ns
-    attributes.st_atime_ns = said.atime_ns
+    attributes.st_uid, attributes.st_gid = uid, gid
     attributes.st_blksize = BLOCK
     attributes.st_nlink = 1
-    attributes.st_size = said.size
-    attributes.st_blocks = -(-said.size // 512)
     attributes.st_rdev = 0
-    return attributes
+
+
+def _fill(attributes: EntryAttributes, said: Attributes) -> None:
+    ino, mode, _, _, size, mtime_ns, atime_ns, kept = said
+    attributes.st_ino, attributes.st_mode = ino, mode
+    attributes.entry_timeout = attributes.attr_timeout = kept
+    attributes.st_mtime_ns = attributes.st_ctime_ns = mtime_ns
+    attributes.st_atime_ns = atime_ns
+    attributes.st_size, attributes.st_blocks = size, -(-size // 512)

@@ -17,7 +17,15 @@ from volfs.buckets.doors.azure_codes import to_failure
 from volfs.buckets.doors.bodies import check_span, cut_span, digest, to_lost
 from volfs.buckets.doors.http_door import HttpDoor
 from volfs.buckets.doors.xml_answers import get_text, iter_texts, parse, parse_http_time
-from volfs.buckets.objects import AbandonedUpload, Condition, Data, ObjectHead, ObjectInfo, Page
+from volfs.buckets.objects import (
+    AbandonedUpload,
+    Condition,
+    Data,
+    ObjectHead,
+    ObjectInfo,
+    Page,
+    TellNext,
+)
 from volfs.buckets.wire import Reply, encode_path
 from volfs.errors import InvalidOperationError
 from volfs.model.text import show
@@ -122,7 +130,13 @@ class AzureDoor(HttpDoor):
     # --- listings ---------------------------------------------------------------
 
     def list_page(
-        self, prefix: str, delimiter: bool, after: str | None, limit: int, timeout: float
+        self,
+        prefix: str,
+        delimiter: bool,
+        after: str | None,
+        limit: int,
+        timeout: float,
+        tell: TellNext | None = None,
     ) -> Page:
         query = _CONTAINER | {"comp": "list", "maxresults": str(limit)}
         query |= {"prefix": prefix} if prefix else {}

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from xml.etree.ElementTree import Element
 
-from volfs.buckets.doors.s3 import Decoder, S3Door
-from volfs.buckets.doors.xml_answers import get_text
-from volfs.buckets.objects import Condition, ObjectInfo
+from volfs.buckets.doors.s3 import S3Door
+from volfs.buckets.doors.s3_listing import GENERATION
+from volfs.buckets.objects import Condition
 
 DELETERS = 8
 _MATCH = "x-goog-if-generation-match"
@@ -24,6 +23,7 @@ class GcsDoor(S3Door):
     """The door to one bucket of Google's."""
 
     family = "x-goog-"
+    tag = GENERATION
 
     def find_flaw(self, key: str) -> str:
         if "\n" in key or "\r" in key:
@@ -46,10 +46,6 @@ class GcsDoor(S3Door):
 
     def _read_etag(self, headers: Mapping[str, str]) -> str:
         return _to_etag(headers.get("x-goog-generation", ""))
-
-    def _read_entry(self, entry: Element, decode: Decoder) -> ObjectInfo:
-        info = super()._read_entry(entry, decode)
-        return info._replace(etag=_to_etag(get_text(entry, "Generation")))
 
 
 def _to_etag(generation: str) -> str:

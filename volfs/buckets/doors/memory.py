@@ -20,6 +20,7 @@ from volfs.buckets.objects import (
     ObjectHead,
     ObjectInfo,
     Page,
+    TellNext,
 )
 
 
@@ -101,7 +102,13 @@ class MemoryDoor:
             self.delete(key, timeout)
 
     def list_page(
-        self, prefix: str, delimiter: bool, after: str | None, limit: int, timeout: float
+        self,
+        prefix: str,
+        delimiter: bool,
+        after: str | None,
+        limit: int,
+        timeout: float,
+        tell: TellNext | None = None,
     ) -> Page:
         with self._lock:
             names = sorted((key for key in self._objects if key.startswith(prefix)), key=_by_bytes)

@@ -13,14 +13,22 @@ from volfs.buckets.credentials.signing import Signer
 from volfs.buckets.doors.bodies import check_span, cut_span, digest, is_whole, to_lost
 from volfs.buckets.doors.http_door import BucketPlace, HttpDoor
 from volfs.buckets.doors.s3_codes import to_failure
+from volfs.buckets.doors.s3_listing import ETAG, quote_etag, read_listing
 from volfs.buckets.doors.xml_answers import (
     get_text,
-    iter_texts,
     parse,
     parse_http_time,
     parse_time,
 )
-from volfs.buckets.objects import AbandonedUpload, Condition, Data, ObjectHead, ObjectInfo, Page
+from volfs.buckets.objects import (
+    AbandonedUpload,
+    Condition,
+    Data,
+    ObjectHead,
+    ObjectInfo,
+    Page,
+    TellNext,
+)
 from volfs.buckets.wire import Reply, Wire, encode_path
 
 MARK = "volfs-mark"
@@ -36,6 +44,8 @@ class S3Door(HttpDoor):
     more."""
 
     family = "x-amz-"
+    tag = ETAG
+    """The element of a listing's entry that says which object it is."""
     reopen: Reopen | None = None
     """Opens the bucket in another region. None if the user named the region."""
 
@@ -122,18 +132,19 @@ class S3Door(HttpDoor):
     # --- listings ---------------------------------------------------------------
 
     def list_page(
-        self, prefix: str, delimiter: bool, after: str | None, limit: int, timeout: float
+        self,
+        prefix: str,
+        delimiter: bool,
+        after: str | None,
+        limit: int,
+        timeout: float,
+        tell: TellNext | None = None,
     ) -> Page:
         query = {"list-type": "2", "encoding-type": "url", "max-keys": str(limit)}
         query |= {"prefix": prefix} if prefix else {}
         query |= {"delimiter": "/"} if delimiter else {}
         query |= {"continuation-token": after} if after is not None else {}
-        root = parse(self._send("GET", "", timeout, query).body)
-        decode = _decoder(root)
-        objects = [self._read_entry(entry, decode) for entry in root.iterfind("Contents")]
-        prefixes = [decode(text) for text in iter_texts(root, "CommonPrefixes/Prefix")]
-        more = get_text(root, "IsTruncated") == "true"
-        return Page(objects, prefixes, get_text(root, "NextContinuationToken") if more else None)
+        return read_listing(self._send("GET", "", timeout, query).body, self.tag, tell)
 
     # --- uploads in parts -------------------------------------------------------
 
@@ -191,14 +202,6 @@ class S3Door(HttpDoor):
 
     def _read_etag(self, headers: Mapping[str, str]) -> str:
         return quote_etag(headers.get("etag", ""))
-
-    def _read_entry(self, entry: Element, decode: Decoder) -> ObjectInfo:
-        return ObjectInfo(
-            decode(get_text(entry, "Key")),
-            int(get_text(entry, "Size") or 0),
-            parse_time(get_text(entry, "LastModified")),
-            quote_etag(get_text(entry, "ETag")),
-        )
 
     # --- requests ---------------------------------------------------------------
 
@@ -293,11 +296,6 @@ class S3Door(HttpDoor):
         for error in root.iterfind("Error"):
             if get_text(error, "Code") != "NoSuchKey":
                 raise self._to_failure(reply)
-
-
-def quote_etag(text: str) -> str:
-    """The ETag as headers have it: some services leave the quotes out of listings."""
-    return text if not text or text.startswith(('"', "W/")) else f'"{text}"'
 
 
 class Decoder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from contextlib import AsyncExitStack
 
 import trio
@@ -126,7 +127,7 @@ async def build_bucket(
     address = parse_bucket_address(plan.address)
     await trio.to_thread.run_sync(check_bucket, bucket)
     rules = Rules(plan.metadata_ttl, options.read_only, os.geteuid(), os.getegid())
-    state = BucketState(rules, trio.current_time, now_ns)
+    state = BucketState(rules, time.monotonic, now_ns)
     cached = open_cached_bucket(bucket)
     stack.callback(cached.close)
     files = BucketFiles(state, bucket, cached.open, make_staging(options, plan))
