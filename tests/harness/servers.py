@@ -52,17 +52,26 @@ class Server:
         self._name = name
         self._ports = ports
         self._process: subprocess.Popen[bytes] | None = None
+        self._command_line: list[str] = []
         self.endpoint = ""
 
     def start(self, command: Callable[[list[int]], list[str]], health: str = "/") -> None:
         for _ in range(ATTEMPTS):
             ports = find_free_ports(self._ports)
             self.endpoint = f"http://127.0.0.1:{ports[0]}"
-            self._process = self._begin(command(ports))
+            self._command_line = command(ports)
+            self._process = self._begin(self._command_line)
             if self._is_up(self.endpoint + health):
                 return
             self.close()
         raise RuntimeError(f"{self._name} does not start: {self._read_log()}")
+
+    def start_again(self, health: str = "/") -> None:
+        """Begin the server once more after ``close``, at the same ports and with what it had."""
+        assert self._process is None
+        self._process = self._begin(self._command_line)
+        if not self._is_up(self.endpoint + health):
+            raise RuntimeError(f"{self._name} does not start again: {self._read_log()}")
 
     def close(self) -> None:
         if self._process is not None:

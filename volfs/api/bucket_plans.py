@@ -41,7 +41,10 @@ _OF_SERVICES: Mapping[BucketType, tuple[str, ...]] = {
     ),
 }
 """The variables by which a secret is known to be for a service."""
-_TAKEN = re.compile(r"(AWS|GOOGLE|AZURE)_.*|HOME|GCE_METADATA_HOST|STORAGE_EMULATOR_HOST")
+_TAKEN = re.compile(
+    r"(AWS|GOOGLE|AZURE)_.*|HOME|GCE_METADATA_HOST|STORAGE_EMULATOR_HOST"
+    r"|(?i:(https?|all|no)_proxy)"
+)
 _TOKEN = "MODAL_IDENTITY_TOKEN"
 _ACCOUNT_NAME = re.compile(r"(?:^|;)\s*AccountName=([^;]+)", re.IGNORECASE)
 

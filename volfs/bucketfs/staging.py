@@ -21,6 +21,7 @@ from volfs.bucketfs.staged import DATA, JOURNAL, Staged, create_staged, keeping
 from volfs.errors import LocalFileError
 from volfs.system.files import replace_file
 from volfs.system.locks import leads_to, try_lock
+from volfs.system.trusted_path import open_trusted
 
 BUCKETS, FACTS, LOCK = "buckets", "bucket.json", "lock"
 
@@ -52,6 +53,12 @@ class Staging:
         """The name of the newest directory of this mount."""
         self.left = 0
         """The number of files that were left since the mount began."""
+
+    def check(self) -> None:
+        """Raise LocalFileError if nothing may be written here."""
+        if self._parent is not None:
+            with keeping():
+                find_place(self._parent)
 
     def create(self, key: str, base: Facts | None) -> Staged:
         """Stage a file that is about to be written. OutOfSpaceError, LocalFileError."""
@@ -110,8 +117,8 @@ class Staging:
         the directory meanwhile."""
         if self._parent is None:
             raise LocalFileError("no home directory, and no VOLFS_STATE_DIR: nowhere to write to")
-        path = self._parent / BUCKETS / name
         with keeping():
+            path = find_place(self._parent, create=True) / name
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = _take_lock(path / LOCK)
             if lock is None:
@@ -120,6 +127,28 @@ class Staging:
                 facts = msgspec.json.encode(self._facts)
                 replace_file(path / FACTS, facts, beside=f"{FACTS}.new", durable=False)
         return path, lock
+
+
+def find_place(state: Path, *, create: bool = False) -> Path:
+    """The directory of all that is not uploaded, below the state directory; it may be missing.
+
+    Whoever can change it decides what is uploaded, and under which keys. LocalFileError if others
+    can. OSError.
+    """
+    path = Path(os.path.abspath(state)) / BUCKETS
+
+    def refuse(why: str) -> LocalFileError:
+        return LocalFileError(
+            f"{path} is not safe for what is written to buckets: {why}; or set VOLFS_STATE_DIR to "
+            "a directory of your own that others cannot change"
+        )
+
+    try:
+        os.close(open_trusted(path, {os.geteuid()}, refuse, create=create))
+    except FileNotFoundError:
+        if create:
+            raise
+    return path
 
 
 def _take_lock(path: Path) -> int | None:

@@ -42,6 +42,7 @@ class FailureKind(Enum):
     TLS = "tls"
     NO_TLS = "no-tls"
     ONLY_TLS = "only-tls"
+    PROXY = "proxy"
     AWAY = "away"
 
 
@@ -134,6 +135,11 @@ TABLE: dict[FailureKind, Row] = {
     ),
     FailureKind.ONLY_TLS: Row(
         errors.StoreError, "the host speaks TLS at this port; use endpoint=https://HOST:PORT"
+    ),
+    FailureKind.PROXY: Row(
+        errors.StoreUnavailableError,
+        "the HTTP proxy does not let it through; check https_proxy, http_proxy and no_proxy",
+        again=True,
     ),
     FailureKind.AWAY: Row(
         errors.StoreUnavailableError,

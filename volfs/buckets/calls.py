@@ -25,6 +25,9 @@ UPLOAD_RATE = 256 * 1024
 """Bytes per second. A slower upload is given up."""
 
 
+_WRONG_PLACE = (FailureKind.REFUSED, FailureKind.NO_HOST, FailureKind.PROXY)
+
+
 class Deadline:
     """The end of a call, by a clock that nobody sets."""
 
@@ -152,8 +155,9 @@ class RequestSender:
 
     def _is_worth(self, failure: RequestFailure, attempt: int) -> bool:
         """Whether to ask again. An endpoint that never answered is more likely wrong than away."""
-        self._answered = self._answered or failure.status != 0
-        if failure.kind in (FailureKind.REFUSED, FailureKind.NO_HOST) and not self._answered:
+        is_answer = failure.status != 0 and failure.kind is not FailureKind.PROXY
+        self._answered = self._answered or is_answer
+        if failure.kind in _WRONG_PLACE and not self._answered:
             return attempt < FIRST_ATTEMPTS
         return failure.row.again
 

@@ -8,7 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote, urlsplit
 
 import urllib3
@@ -16,6 +16,7 @@ from urllib3 import exceptions as trouble
 
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.objects import Data
+from volfs.buckets.proxies import HttpProxy
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for making a connection, and for each piece of a body that is sent."""
@@ -91,20 +92,24 @@ logging.getLogger("urllib3.connectionpool").addFilter(_NoSignatures())
 class Wire:
     """The connections to one host. ``root`` is ``https://HOST:PORT``, without a path."""
 
-    def __init__(self, root: str, *, trust: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, root: str, *, trust: ssl.SSLContext | None = None, proxy: HttpProxy | None = None
+    ) -> None:
         parts = urlsplit(root)
         self.host = parts.netloc
         self.is_secure = parts.scheme == "https"
         self.root = f"{parts.scheme}://{parts.netloc}"
         self._answered = False
-        self._pool = urllib3.connection_from_url(
-            self.root,
-            maxsize=CONNECTIONS,
-            block=False,
-            retries=False,
-            socket_options=_socket_options(),
+        options = {
+            "maxsize": CONNECTIONS,
+            "block": False,
+            "retries": False,
+            "socket_options": _socket_options(),
             **({"ssl_context": trust} if trust and self.is_secure else {}),
-        )
+        }
+        self._pool, self._extra = _open_pool(self.root, proxy, options)
+        # A proxy of plain HTTP gets whole URLs. For TLS it only makes a tunnel.
+        self._before = self.root if proxy is not None and not self.is_secure else ""
 
     def close(self) -> None:
         self._pool.close()
@@ -122,13 +127,14 @@ class Wire:
         end = time.monotonic() + TOTAL * timeout + len(request.body) / RATE
         answer = self._pool.urlopen(
             request.method,
-            request.target,
+            self._before + request.target,
             # urllib3 accepts pieces of any buffer, but its types allow only bytes.
             body=cast("Iterator[bytes]", _iter_pieces(request.body, end))
             if len(request.body)
             else None,
-            headers=_with_length(request),
+            headers=_with_length(request) | self._extra,
             redirect=False,
+            assert_same_host=False,  # The host of a whole URL is not that of the proxy.
             preload_content=False,
             decode_content=False,
             timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout),
@@ -169,7 +175,21 @@ class Wire:
         return "; if it speaks TLS, use endpoint=https://"
 
 
+def _open_pool(
+    root: str, proxy: HttpProxy | None, options: dict[str, Any]
+) -> tuple[urllib3.HTTPConnectionPool, dict[str, str]]:
+    """The connections to a host, and the headers that go with each request."""
+    if proxy is None:
+        return urllib3.connection_from_url(root, **options), {}
+    shown = urllib3.make_headers(proxy_basic_auth=proxy.user) if proxy.user else {}
+    manager = urllib3.ProxyManager(proxy.url, proxy_headers=shown, **options)
+    is_secure = root.startswith("https:")
+    return manager.connection_from_url(root), {} if is_secure else dict(shown)
+
+
 def _kind_of(error: trouble.HTTPError) -> FailureKind:
+    if isinstance(error, trouble.ProxyError):
+        return FailureKind.PROXY
     if isinstance(error, (trouble.NameResolutionError, trouble.LocationValueError)):
         return FailureKind.NO_HOST
     if isinstance(error, trouble.NewConnectionError):
@@ -194,6 +214,9 @@ def _kind_of_tls(said: str) -> FailureKind:
 def _say(error: trouble.HTTPError) -> str:
     """What the system said, without the URL, which may have a signature in it."""
     cause = error.__cause__ or error.__context__
+    if isinstance(error, trouble.ProxyError):
+        said = str(error.original_error)
+        return f": {said}" if said.startswith("Tunnel connection failed") else ""
     if isinstance(cause, (socket.gaierror, ssl.SSLError, OSError)) and cause.strerror:
         return f": {cause.strerror}"
     return ""

@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.configprovider import (
@@ -39,6 +40,7 @@ from botocore.utils import (
 )
 
 from volfs.buckets.options import BucketOptions
+from volfs.buckets.proxies import find_proxy
 from volfs.errors import InvalidError, StoreDeniedError
 
 SESSION = "volfs"
@@ -51,8 +53,6 @@ _LIMITS = Config(
     connect_timeout=5,
     read_timeout=10,
     retries={"total_max_attempts": 2, "mode": "standard"},
-    # An empty mapping: variables of HTTP proxies have no effect.
-    proxies={},
     defaults_mode="legacy",
     ignore_configured_endpoint_urls=True,
 )
@@ -110,8 +110,16 @@ class AwsSession(Session):  # type: ignore[misc]
         config = _LIMITS.merge(given["config"]) if given.get("config") else _LIMITS
         region = region_name or config.region_name or self.region
         endpoint = given.get("endpoint_url") or self.find_service(service_name)
+        host = endpoint or f"https://{service_name}.{region}.amazonaws.com"
+        config = config.merge(Config(proxies=self._find_proxies(host)))
         given |= {"config": config, "endpoint_url": endpoint}
         return super().create_client(service_name, region, **given)
+
+    def _find_proxies(self, url: str) -> dict[str, str]:
+        """The proxy for a service, as botocore takes it. With an empty mapping botocore does not
+        look at this process's environment."""
+        proxy = find_proxy(url, self.options.environ)
+        return {} if proxy is None else {urlsplit(url).scheme: proxy.whole_url}
 
     def create_nested(self, service_name: str, **given: Any) -> Any:
         return create_nested_client(self, service_name, **given)

@@ -125,7 +125,7 @@ def find_azure_signer(account: str, options: BucketOptions) -> Signer:
     token = first(values, "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_SAS_KEY")
     if token:
         return SasSigner(token)
-    signer = _find_identity(values)
+    signer = _find_identity(values, options.environ)
     if signer is None and options.secret is None:
         signer = _find_machine(values)
     return signer or PublicSigner()
@@ -146,7 +146,7 @@ def first(values: Mapping[str, str], *names: str) -> str | None:
     return next((values[name] for name in names if values.get(name)), None)
 
 
-def _find_identity(values: Mapping[str, str]) -> Signer | None:
+def _find_identity(values: Mapping[str, str], environ: Mapping[str, str]) -> Signer | None:
     """The signer of a service principal, by its secret or by the token of a workload."""
     tenant, client = values.get("AZURE_TENANT_ID"), values.get("AZURE_CLIENT_ID")
     secret, path = values.get("AZURE_CLIENT_SECRET"), values.get("AZURE_FEDERATED_TOKEN_FILE")
@@ -158,7 +158,8 @@ def _find_identity(values: Mapping[str, str]) -> Signer | None:
         proof = {"client_secret": secret} if secret else _read_assertion(path or "")
         form = {"client_id": client, "grant_type": "client_credentials"} | proof
         body = urlencode(form | {"scope": f"{RESOURCE}/.default"}).encode()
-        return read_token(ask_json("POST", f"{host}/{tenant}/oauth2/v2.0/token", _FORM, body))
+        url = f"{host}/{tenant}/oauth2/v2.0/token"
+        return read_token(ask_json("POST", url, _FORM, body, environ=environ))
 
     return AzureTokenSigner(Renewed(get))
 

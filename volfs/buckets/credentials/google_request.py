@@ -11,6 +11,7 @@ import urllib3
 from google.auth.exceptions import TransportError
 from google.auth.transport.urllib3 import Request
 
+from volfs.buckets.proxies import HttpProxy, find_proxy
 from volfs.errors import StoreUnavailableError
 
 QUICK = 1.0
@@ -29,7 +30,8 @@ class LimitedRequest(Request):
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__(urllib3.PoolManager(retries=False))  # type: ignore[no-untyped-call]
+        super().__init__(_open_manager(None))  # type: ignore[no-untyped-call]
+        self._environ = environ
         self._machine = environ.get("GCE_METADATA_HOST") or METADATA_HOST
 
     def __call__(
@@ -44,6 +46,7 @@ class LimitedRequest(Request):
         is_machine = urlsplit(url).path.startswith(_METADATA_PATH)
         url = self._place(url) if is_machine else url
         limit = QUICK if is_machine else PATIENT
+        self.http = _open_manager(None if is_machine else find_proxy(url, self._environ))
         host = urlsplit(url).netloc
         try:
             reply = super().__call__(url, method, body, headers, limit, **given)  # type: ignore[no-untyped-call]
@@ -57,3 +60,10 @@ class LimitedRequest(Request):
         """The URL at the machine that the options name. google-auth takes it from this process's
         environment."""
         return urlunsplit(urlsplit(url)._replace(netloc=self._machine))
+
+
+def _open_manager(proxy: HttpProxy | None) -> urllib3.PoolManager:
+    if proxy is None:
+        return urllib3.PoolManager(retries=False)
+    shown = urllib3.make_headers(proxy_basic_auth=proxy.user) if proxy.user else None
+    return urllib3.ProxyManager(proxy.url, proxy_headers=shown, retries=False)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from volfs.buckets.answers import RequestFailure
 from volfs.buckets.credentials.credentials import Token
+from volfs.buckets.proxies import find_proxy
 from volfs.buckets.wire import Reply, Wire, WireRequest
 from volfs.errors import StoreDeniedError, StoreUnavailableError
 
@@ -26,12 +27,13 @@ def ask(
     body: bytes = b"",
     *,
     timeout: float = PATIENT,
+    environ: Mapping[str, str] | None = None,
 ) -> Reply:
     """An answer, whatever its status. StoreUnavailableError names the host, and nothing else of
     the URL."""
     parts = urlsplit(url)
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    wire = Wire(f"{parts.scheme}://{parts.netloc}")
+    wire = Wire(f"{parts.scheme}://{parts.netloc}", proxy=find_proxy(url, environ or {}))
     try:
         return wire.send(WireRequest(method, target, {}, dict(headers or {}), body), timeout)
     except RequestFailure as failure:
@@ -47,9 +49,11 @@ def ask_json(
     body: bytes = b"",
     *,
     timeout: float = PATIENT,
+    environ: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The JSON object in an answer. StoreDeniedError, StoreUnavailableError."""
-    reply = ask(method, url, headers, body, timeout=timeout)
+    """The JSON object in an answer. ``environ`` says by which proxy to ask. StoreDeniedError,
+    StoreUnavailableError."""
+    reply = ask(method, url, headers, body, timeout=timeout, environ=environ)
     host = urlsplit(url).netloc
     if reply.status != 200:
         raise StoreDeniedError(f"credentials: {host} refused with HTTP {reply.status}")

@@ -25,6 +25,7 @@ from volfs.buckets.doors.http_door import BucketPlace
 from volfs.buckets.doors.s3 import S3Door
 from volfs.buckets.objects import Door
 from volfs.buckets.options import BucketOptions
+from volfs.buckets.proxies import find_proxy
 from volfs.buckets.wire import Wire
 from volfs.errors import InvalidError
 
@@ -49,7 +50,7 @@ def _open_gcs(address: BucketAddress, options: BucketOptions) -> Door:
     """Open a bucket of Google's. Unless Accept-Encoding has gzip, Google unpacks objects that are
     stored packed."""
     root = address.endpoint or find_google_endpoint(options)
-    wire = Wire(root)
+    wire = Wire(root, proxy=find_proxy(root, options.environ))
     extra = {"accept-encoding": "gzip"}
     project = options.find("GOOGLE_CLOUD_PROJECT")
     if options.requester_pays:
@@ -71,7 +72,8 @@ def _open_azure(address: BucketAddress, options: BucketOptions) -> Door:
     account = "" if in_host or in_path else f"/{address.account}"
     place = BucketPlace(address.name, f"{parts.path}{account}/{address.bucket}")
     signer = find_azure_signer(address.account, options)
-    return AzureDoor(place, Wire(endpoint), signer)
+    wire = Wire(endpoint, proxy=find_proxy(endpoint, options.environ))
+    return AzureDoor(place, wire, signer)
 
 
 def find_said_endpoint(address: BucketAddress, options: BucketOptions) -> str | None:
@@ -122,7 +124,7 @@ def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:
         root, path = place_bucket(address, endpoint, place)
         return (
             BucketPlace(address.name, path),
-            Wire(root, trust=trust),
+            Wire(root, trust=trust, proxy=find_proxy(root, options.environ)),
             _make_signer(options, place),
         )
 

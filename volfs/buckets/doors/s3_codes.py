@@ -62,6 +62,7 @@ STATUSES: dict[int, FailureKind] = {
     401: FailureKind.BAD_KEY,
     403: FailureKind.DENIED,
     404: FailureKind.NO_OBJECT,
+    407: FailureKind.PROXY,
     408: FailureKind.TIMEOUT,
     409: FailureKind.RACE,
     412: FailureKind.CHANGED,

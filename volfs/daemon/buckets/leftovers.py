@@ -18,10 +18,10 @@ import msgspec
 
 from volfs.bucketfs.staged import DATA, Staged, load_staged
 from volfs.bucketfs.staging import (
-    BUCKETS,
     FACTS,
     LOCK,
     StagingFacts,
+    find_place,
     iter_stems,
     list_journals,
     remove_staging,
@@ -82,11 +82,12 @@ class BucketLeft:
 
 
 def list_left() -> list[BucketLeft]:
-    """The directories with files in them, oldest first, those of living mounts included."""
-    state = state_directory()
-    if state is None or not (state / BUCKETS).is_dir():
+    """The directories with files in them, oldest first, those of living mounts included.
+    LocalFileError if others could have put them there."""
+    place = _find_place()
+    if place is None or not place.is_dir():
         return []
-    found = [_describe(path) for path in (state / BUCKETS).iterdir() if path.is_dir()]
+    found = [_describe(path) for path in place.iterdir() if path.is_dir()]
     return sorted((one for one in found if one.files), key=lambda one: -one.age)
 
 
@@ -96,15 +97,15 @@ def find_left(name: str) -> BucketLeft | None:
 
 def clear_ended() -> None:
     """Remove the directories of daemons that died with nothing to upload. Raises nothing."""
-    state = state_directory()
-    with suppress(OSError):
-        for path in (state / BUCKETS).iterdir() if state else ():
+    with suppress(OSError, LocalFileError):
+        place = _find_place()
+        for path in place.iterdir() if place else ():
             with holding(path / LOCK) as held:
                 if held and not _describe(path, is_held=True).files:
                     remove_staging(path)
 
 
-class Moved(NamedTuple):
+class LeftReport(NamedTuple):
     """How many files and bytes went where they should go, and what the others prevented."""
 
     files: int
@@ -112,7 +113,7 @@ class Moved(NamedTuple):
     problems: list[str]
 
 
-def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> Moved:
+def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> LeftReport:
     """Upload all files of a directory. Each that is in the bucket is removed here, and the others
     stay, with a problem each.
 
@@ -134,7 +135,7 @@ def upload_left(name: str, secret: dict[str, str] | None, *, replaces: bool) -> 
             staged.remove()
         if not problems:
             remove_staging(left.path)
-        return Moved(files, size, problems)
+        return LeftReport(files, size, problems)
 
 
 def _upload_one(bucket: Bucket, staged: Staged, if_replaced: IfReplaced) -> str:
@@ -160,7 +161,9 @@ def discard_left(name: str) -> None:
         remove_staging(left.path)
 
 
-def export_left(name: str, output: str, secret: dict[str, str] | None, *, force: bool) -> Moved:
+def export_left(
+    name: str, output: str, secret: dict[str, str] | None, *, force: bool
+) -> LeftReport:
     """Write the files of a directory to ``output``, by their keys. Returns their number, their
     bytes, and problems.
 
@@ -182,10 +185,18 @@ def export_left(name: str, output: str, secret: dict[str, str] | None, *, force:
             finally:
                 staged.close()
         tree.sync()
-        return Moved(files, size, problems)
+        return LeftReport(files, size, problems)
 
 
 # --- inside -------------------------------------------------------------------
+
+
+def _find_place() -> Path | None:
+    state = state_directory()
+    try:
+        return None if state is None else find_place(state)
+    except OSError as error:
+        raise LocalFileError(f"{state}: {error.strerror}") from error
 
 
 def _describe(path: Path, *, is_held: bool = False) -> BucketLeft:
