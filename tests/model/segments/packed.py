@@ -16,7 +16,7 @@ from volfs.model.segments.footer import (
     encode_footer,
     find_footer_size,
 )
-from volfs.model.segments.packs_named import NamedPack, make_pack_name
+from volfs.model.segments.packs_named import NamedPack
 from volfs.model.segments.segment import SegmentDirectory
 
 CHUNK = Kind.CHUNK
@@ -39,7 +39,7 @@ def make_footer(records: list[PlacedRecord]) -> Footer:
 
 
 def name_pack(footer: Footer, seed: int) -> NamedPack:
-    name = make_pack_name(random.Random(seed).randbytes(17))
+    name = f"{random.Random(seed).getrandbits(100):a<26x}"[:26]
     return NamedPack(name, footer.start + find_footer_size(len(footer)), footer.start, len(footer))
 
 

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from volfs.buckets.access import Bucket
 from volfs.buckets.cache.cache_file import Buffer
-from volfs.buckets.cache.cache_layout import BLOCK, Content, make_content
+from volfs.buckets.cache.cache_layout import BLOCK, SEGMENT, Content, make_content
 from volfs.buckets.cache.cache_writer import CacheWriter
 from volfs.buckets.cache.disk_cache import DiskCache
 from volfs.buckets.cache.fetcher import FetchedObject, Fetcher
@@ -28,6 +28,9 @@ from volfs.errors import StoreError, StoreUnavailableError
 from volfs.model.ranges import LAST_WINDOW, MIB, Range, ReadAhead, join_ranges, round_out, subtract
 
 MEMORY = 96 * MIB
+_IMMUTABLE = "immutable"
+"""Stands for the ETag of an object that never changes."""
+_DRAIN = 5.0
 _TRIES = 3
 """Attempts to get a body that comes too short."""
 
@@ -91,7 +94,7 @@ class CachedBucket:
         """
         self.check_process()
         etag = None if is_immutable else info.etag or None
-        said = "immutable" if is_immutable else etag or f"none:{secrets.token_hex(16)}"
+        said = _IMMUTABLE if is_immutable else etag or f"none:{secrets.token_hex(16)}"
         target = FetchedObject(info.key, etag, self._name(info, said))
         with self._lock:
             self._users[target.content] += 1
@@ -106,6 +109,17 @@ class CachedBucket:
         content, end = self._name(info, info.etag), offset + len(data)
         if info.etag and len(data) and not offset % BLOCK and (end == info.size or not end % BLOCK):
             self.writer.offer(ArrivedPart(content, offset, data, is_read=True))
+
+    def write(self, info: ObjectInfo, data: Buffer) -> bool:
+        """Write an immutable object that was put just now to the disk cache. Whether it is there.
+
+        Waits for the disk.
+        """
+        content, view = self._name(info, _IMMUTABLE), memoryview(data)
+        return all(
+            self.disk.write(content, at, view[at : at + SEGMENT])
+            for at in range(0, len(view), SEGMENT)
+        )
 
     def _name(self, info: ObjectInfo, etag: str) -> Content:
         return make_content(self._place, self._prefix + info.key, etag, info.size)
@@ -142,6 +156,14 @@ class CachedBucket:
                 return
             del self._users[target.content]
         self.fetcher.drop_ahead(target.content)
+
+    def fetch_anew(self, target: FetchedObject, start: int, end: int) -> None:
+        """Fetch a range past every cache, and put it into the disk cache in the place of what was
+        cached. ``start`` and ``end`` are where blocks begin or the object ends."""
+        data = self._fetch(target, start, end)
+        self.writer.drain(_DRAIN)  # What is on its way to the disk is as wrong.
+        self.fetcher.drop_ahead(target.content)
+        self.disk.write(target.content, start, data)
 
     # --- for the fetcher -------------------------------------------------
 
@@ -231,6 +253,11 @@ class CachedObject:
         end = min(offset + length, self.size)
         if offset < end:
             self._ask_ahead((offset, end))
+
+    def fetch_anew(self, offset: int, length: int) -> None:
+        """Fetch these bytes once more, past every cache, because what was cached is wrong."""
+        whole = round_out(offset, offset + length, self.size, BLOCK)
+        self._bucket.fetch_anew(self._target, *whole)
 
     def close(self) -> None:
         """End read-ahead. May be called again."""

@@ -53,6 +53,16 @@ class CachedPacks:
         """Expect scattered reads of a pack: nothing is to be read ahead."""
         self._get_open(pack).expect_scattered()
 
+    def fetch_anew(self, pack: int, offset: int, length: int) -> None:
+        """Fetch these bytes once more, past every cache, because what was cached is wrong."""
+        self._get_open(pack).fetch_anew(offset, length)
+
+    def keep(self, pack: int, data: Buffer) -> bool:
+        """Keep all bytes of a pack that was put just now, so that nobody needs to fetch them.
+        Whether they are kept. Waits for the disk."""
+        info = self._find(pack)
+        return info is not None and self._bucket.write(info, data)
+
     def get_size(self, pack: int) -> int:
         """The length of a pack in bytes. MissingObjectError if there is no such pack."""
         return self._get_open(pack).size
@@ -65,9 +75,10 @@ class CachedPacks:
             file.close()
 
     def close(self) -> None:
-        """Let go of all packs."""
+        """Let go of all packs, and of the bucket."""
         for pack in list(self._open):
             self.forget(pack)
+        self._bucket.close()
 
     def _get_open(self, pack: int) -> CachedObject:
         with self._lock:

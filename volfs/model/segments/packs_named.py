@@ -9,9 +9,6 @@ from typing import NamedTuple
 from volfs.errors import DamagedObjectError
 from volfs.model.objects import Buffer
 
-ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
-NAME_SIZE = 26
-"""Characters of a pack's name: 130 random bits."""
 NAME_MAX = 64
 _ROW = struct.Struct("<BQQI")
 
@@ -19,7 +16,7 @@ _ROW = struct.Struct("<BQQI")
 class NamedPack(NamedTuple):
     """A pack in a bucket, or a line that has records in itself.
 
-    A pack's name is ``make_pack_name``; a line's is its volume's id, ``/``, and its number.
+    A pack's name is random; a line's is its volume's id, ``/``, and its number.
     """
 
     name: str
@@ -32,12 +29,6 @@ class NamedPack(NamedTuple):
     @property
     def is_line(self) -> bool:
         return "/" in self.name
-
-
-def make_pack_name(random: bytes) -> str:
-    """A new name from 17 random bytes."""
-    number = int.from_bytes(random, "little")
-    return "".join(ALPHABET[number >> 5 * n & 31] for n in range(NAME_SIZE))
 
 
 def name_line(volume_id: str, number: int) -> str:

@@ -29,10 +29,10 @@ DIRECTORY_MAGIC = b"VOLFSSD1"
 
 
 class NamedSegment(NamedTuple):
-    """What a state says of a segment. ``name`` has the volume that the segment was made for, so
+    """What a state says of a segment. The key has the volume that the segment was made for, so
     forks can share it."""
 
-    name: str
+    key: str
     length: int
     directory: int
     """Where the directory begins."""

@@ -4,5 +4,6 @@ Everything that changes is a *log*: numbered objects, each made once and never o
 other content. The only thing that is asked of a bucket is "create this object if it is absent".
 
 ``log/``      one log: append, read, find the end.
+``data/``     objects: packs on their way to the bucket, and the places of those that are there.
 ``place/``    the names of objects, and the making and the examination of a store.
 """

@@ -49,7 +49,9 @@ def scan_pack(packs: PackSource, row: PackRow, *, read_data: bool) -> Iterator[D
         yield _in_pack(row, item.offset, item.header.oid, problem) if problem else item
 
 
-def scan_records(packs: PackSource, pack: int, size: int) -> Iterator[Record | Gap]:
+def scan_records(
+    packs: PackSource, pack: int, size: int, start: int = PACK_HEADER_SIZE
+) -> Iterator[Record | Gap]:
     def read_at(offset: int, length: int) -> bytes:
         try:
             return packs.read_at(pack, offset, length)
@@ -57,7 +59,7 @@ def scan_records(packs: PackSource, pack: int, size: int) -> Iterator[Record | G
             # The disk cannot read a sector here. Zeros fail every checksum, and the scan goes on.
             return bytes(length)
 
-    return iter_records(read_at, size)
+    return iter_records(read_at, size, start)
 
 
 def _find_header_problem(packs: PackSource, row: PackRow) -> str | None:

@@ -1,0 +1,51 @@
+"""The data path of an open store in a bucket, wired together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from volfs.buckets.access import Bucket
+from volfs.buckets.cache.cached_bucket import open_cached_bucket
+from volfs.buckets.cache.cached_packs import CachedPacks
+from volfs.buckets.cache.disk_cache import DiskCache
+from volfs.store.distributed.data.bucket_objects import BucketObjects
+from volfs.store.distributed.data.bucket_packs import BucketPacks, OpenPacks
+from volfs.store.distributed.data.bucket_sink import BucketSink
+from volfs.store.distributed.data.bucket_upload import BucketUpload
+from volfs.store.distributed.data.place_finder import PlaceFinder, VolumePlaces
+from volfs.store.distributed.data.place_rows import PlaceRows
+from volfs.store.distributed.data.volume_packs import VolumeLog
+
+
+class BucketData:
+    """Objects and uploads of one store. Thread-safe.
+
+    ``directory`` is this machine's cache of the store. It may be deleted at any time.
+    """
+
+    def __init__(self, bucket: Bucket, directory: Path, open_packs: OpenPacks) -> None:
+        self._rows = PlaceRows(directory / "index")
+        self._spools = directory / "spool"
+        self.packs = BucketPacks(bucket, open_packs, self._rows)
+        self.finder = PlaceFinder(self.packs)
+
+    def objects_of(self, log: VolumeLog) -> BucketObjects:
+        return BucketObjects(VolumePlaces(self.finder, log), self.packs)
+
+    def open_upload(self, log: VolumeLog, objects: BucketObjects) -> BucketUpload:
+        return BucketUpload(log, objects, self.finder, self._spools)
+
+    def open_sink(self) -> BucketSink:
+        """Packs for copies of records, as gc and repair make them."""
+        return BucketSink(self.packs, self._spools)
+
+    def close(self) -> None:
+        self.packs.close()
+        self._rows.close()
+
+
+def open_cached_packs(bucket: Bucket, disk: DiskCache | None = None) -> OpenPacks:
+    """Packs that are read through memory and the disk cache that all processes of this user
+    share."""
+    cached = open_cached_bucket(bucket, disk)
+    return lambda find: CachedPacks(cached, find)

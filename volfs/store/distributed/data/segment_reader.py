@@ -1,0 +1,94 @@
+"""Look-ups in the index segments of a bucket: a directory once, then one block for an object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from volfs.model.objects import Oid
+from volfs.model.segments.id_filter import IdFilter
+from volfs.model.segments.packs_named import NamedPack
+from volfs.model.segments.segment import NamedSegment, SegmentBlock, SegmentDirectory
+from volfs.store.distributed.data.bucket_packs import BucketPacks
+from volfs.store.distributed.data.volume_packs import as_pack
+from volfs.store.lru import LruMap
+
+DIRECTORY_BYTES = 64 << 20
+BLOCK_BYTES = 16 << 20
+FILTER_BYTES = 64 << 20
+"""The most bytes of a volume's filters that are loaded. Beyond them only some ids are asked for."""
+SAMPLE = 16
+"""One of so many ids is asked for without a filter; a hit brings the footer of its pack, and with
+it the neighbours."""
+
+
+class SegmentReader:
+    """Reads segments through the caches. Thread-safe. Errors are those of ``read_verified``."""
+
+    def __init__(self, packs: BucketPacks) -> None:
+        self._packs = packs
+        self._directories: LruMap[str, SegmentDirectory] = LruMap(DIRECTORY_BYTES)
+        self._blocks: LruMap[tuple[str, int], SegmentBlock] = LruMap(BLOCK_BYTES)
+        self._filters: LruMap[str, IdFilter] = LruMap(FILTER_BYTES)
+
+    def find(self, segment: NamedSegment, oid: Oid) -> NamedPack | None:
+        """The pack that has an object, by this segment."""
+        directory = self.load_directory(segment)
+        number = directory.find_block(oid)
+        if number is None:
+            return None
+        entry = self._load_block(segment, directory, number).find(oid)
+        return None if entry is None else directory.get_pack(entry)
+
+    def find_if_likely(
+        self, segments: Sequence[NamedSegment], segment: NamedSegment, oid: Oid
+    ) -> NamedPack | None:
+        """As ``find``, for an object that is probably new. It may miss one that is there.
+
+        ``segments`` are all that are asked: together they tell whether filters are worth it.
+        """
+        if sum(each.entries for each in segments) * 9 // 8 > FILTER_BYTES:
+            return None if oid[-1] % SAMPLE else self.find(segment, oid)
+        if not self._load_filter(segment).may_have(oid):
+            return None
+        return self.find(segment, oid)
+
+    def load_directory(self, segment: NamedSegment) -> SegmentDirectory:
+        found = self._directories.find(segment.key)
+        if found is None:
+            start = segment.directory
+            found = self._packs.read_verified(
+                self._get_number(segment),
+                start,
+                segment.length - start,
+                lambda data: SegmentDirectory(data, start),
+            )
+            self._directories.put(segment.key, found, found.size)
+        return found
+
+    def _load_block(
+        self, segment: NamedSegment, directory: SegmentDirectory, number: int
+    ) -> SegmentBlock:
+        found = self._blocks.find((segment.key, number))
+        if found is None:
+            pack = self._get_number(segment)
+            self._packs.expect_scattered(pack)
+            place = directory.locate_block(number)
+            found = self._packs.read_verified(
+                pack, *place, lambda data: directory.decode_block(number, data)
+            )
+            self._blocks.put((segment.key, number), found, found.size)
+        return found
+
+    def _load_filter(self, segment: NamedSegment) -> IdFilter:
+        found = self._filters.find(segment.key)
+        if found is None:
+            directory = self.load_directory(segment)
+            size = directory.start - directory.filter
+            found = self._packs.read_verified(
+                self._get_number(segment), directory.filter, size, directory.decode_filter
+            )
+            self._filters.put(segment.key, found, size)
+        return found
+
+    def _get_number(self, segment: NamedSegment) -> int:
+        return self._packs.numbers.get_number(as_pack(segment))
