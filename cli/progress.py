@@ -12,10 +12,13 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Report]:
-    """A report that draws a bar on stderr. If stderr is no terminal, it does nothing."""
+def progress_bar(what: str, things: str = "files") -> Iterator[Report]:
+    """A report that draws a bar on stderr. If stderr is no terminal, it does nothing.
+
+    ``things`` are what the report counts beside bytes.
+    """
     if sys.stderr.isatty():
-        with _bar(what) as report:
+        with _bar(what, things) as report:
             yield report
     else:
         from volfs.model.progress import report_nothing
@@ -24,7 +27,7 @@ def progress_bar(what: str) -> Iterator[Report]:
 
 
 @contextmanager
-def _bar(what: str) -> Iterator[Report]:
+def _bar(what: str, things: str) -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -41,15 +44,17 @@ def _bar(what: str) -> Iterator[Report]:
         DownloadColumn(binary_units=True),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[files]}"),
+        TextColumn("{task.fields[counted]}"),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, files="")
+        task = bar.add_task(what, total=None, counted="")
 
         def report(progress: Progress) -> None:
-            files = f"{progress.files}/{progress.files_total} files" if progress.files_total else ""
+            counted = (
+                f"{progress.files}/{progress.files_total} {things}" if progress.files_total else ""
+            )
             bar.update(
-                task, completed=progress.bytes, total=progress.bytes_total or None, files=files
+                task, completed=progress.bytes, total=progress.bytes_total or None, counted=counted
             )
 
         yield report

@@ -8,6 +8,8 @@ import secrets
 import socket
 import string
 
+from blake3 import blake3
+
 from volfs.model.manifest import AUTHOR_MAX
 from volfs.model.text import cut_stored
 
@@ -18,6 +20,12 @@ _LENGTH = 22
 def make_id(prefix: str) -> str:
     """A new id: the prefix, ``-``, and 22 random base62 characters."""
     return f"{prefix}-" + "".join(secrets.choice(_BASE62) for _ in range(_LENGTH))
+
+
+def derive_id(prefix: str, purpose: str, origin: str) -> str:
+    """The id of a thing that exists once for each ``origin``, the id of another thing."""
+    digest = blake3(f"{purpose} {origin}".encode()).digest()
+    return f"{prefix}-" + "".join(_BASE62[byte % len(_BASE62)] for byte in digest[:_LENGTH])
 
 
 def default_author() -> str:

@@ -53,7 +53,7 @@ def create_volume(
         auto_commit=auto_commit,
         environment=check_environment(environment),
     )
-    store.refs.create_volume(record, encode_manifest(_first_manifest(record)))
+    store.refs.create_volume(record, encode_manifest(make_first_version(record)))
     return record
 
 
@@ -70,7 +70,7 @@ def create_ephemeral_volume(
         created_by=default_author(),
         environment=environment,
     )
-    store.refs.create_volume(record, encode_manifest(_first_manifest(record)))
+    store.refs.create_volume(record, encode_manifest(make_first_version(record)))
     return record
 
 
@@ -105,7 +105,7 @@ def _fork_manifests(
     store: Store, source: VolumeRecord, record: VolumeRecord, at: Head
 ) -> tuple[bytes, bytes]:
     """The manifests of the versions 0 and 1 of a fork."""
-    first = _first_manifest(record)
+    first = make_first_version(record)
     empty = encode_manifest(first)
     forked = msgspec.structs.replace(
         load_manifest(store.objects_of(source.id), at.manifest),
@@ -121,7 +121,8 @@ def _fork_manifests(
     return empty, encode_manifest(forked)
 
 
-def _first_manifest(record: VolumeRecord) -> Manifest:
+def make_first_version(record: VolumeRecord) -> Manifest:
+    """Version 0 of a new volume: an empty directory, and a message that tells the record."""
     manifest = make_first_manifest(
         record.id,
         nonce=secrets.token_bytes(16),

@@ -1,0 +1,229 @@
+"""The members of an exported volume. Layout: docs/format.md, "An exported volume"."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple, TypeVar
+
+import msgspec
+from xxhash import xxh3_64_hexdigest
+
+from volfs.errors import DamagedObjectError, UnsupportedFormatError
+from volfs.model.names import was_environment, was_volume_name
+from volfs.model.objects import OID_SIZE, Oid
+from volfs.store.contract.refs import Head, VolumeRecord
+
+FORMAT = 1
+VOLUME, END = "volume.json", "end.json"
+PACKS, VERSIONS = "packs/", "versions/"
+MEMBER_MAX = 256 << 20
+"""Bytes of the largest member that is read. Each member is read into memory."""
+
+T = TypeVar("T")
+
+
+class _Version(msgspec.Struct, forbid_unknown_fields=True):
+    version: int
+    manifest: str
+
+    def to_head(self) -> Head:
+        oid = bytes.fromhex(self.manifest)
+        if self.version < 0 or len(oid) != OID_SIZE:
+            raise ValueError(f"version {self.version}: an impossible number or manifest")
+        return Head(self.version, Oid(oid))
+
+
+class _Volume(msgspec.Struct, forbid_unknown_fields=True):
+    format: int
+    volume: VolumeRecord
+    versions: list[_Version]
+    since: _Version | None
+    first: str | None
+
+
+class _Reached(msgspec.Struct, forbid_unknown_fields=True):
+    version: int
+
+
+class _End(msgspec.Struct, forbid_unknown_fields=True):
+    tags: dict[str, int]
+
+
+class ExportedVolume(NamedTuple):
+    """What the first member says."""
+
+    record: VolumeRecord
+    versions: list[Head]
+    """The versions that the file has, oldest first."""
+    since: Head | None
+    """The version that the file continues: a replica needs it."""
+    first: bytes | None
+    """The manifest of version 0, if the original still had it."""
+
+
+class PackMember(NamedTuple):
+    name: str
+    data: bytes
+
+
+class VersionMember(NamedTuple):
+    version: int
+
+
+class EndMember(NamedTuple):
+    tags: dict[str, int]
+
+
+Member = PackMember | VersionMember | EndMember
+
+# --- writing ----------------------------------------------------------------
+
+
+def encode_volume(volume: ExportedVolume) -> bytes:
+    """The first member."""
+    record, versions, since, first = volume
+    return _encode_json(
+        VOLUME,
+        _Volume(
+            FORMAT,
+            record,
+            [_from_head(head) for head in versions],
+            since and _from_head(since),
+            None if first is None else first.hex(),
+        ),
+    )
+
+
+def encode_pack(number: int, data: bytes) -> bytes:
+    return _encode_member(f"{PACKS}{number:08}", data)
+
+
+def encode_version(version: int) -> bytes:
+    return _encode_json(f"{VERSIONS}{version}.json", _Reached(version))
+
+
+def encode_end(tags: dict[str, int]) -> bytes:
+    """The last member, and the end of the tar."""
+    return _encode_json(END, _End(tags)) + bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _from_head(head: Head) -> _Version:
+    return _Version(head.version, head.manifest.hex())
+
+
+def _encode_json(name: str, value: msgspec.Struct) -> bytes:
+    text = msgspec.json.encode(value)
+    return _encode_member(name, b"%b\nxxh3 %b\n" % (text, xxh3_64_hexdigest(text).encode()))
+
+
+def _encode_member(name: str, data: bytes) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.size = len(data)
+    info.mode = 0o600
+    return info.tobuf(tarfile.USTAR_FORMAT) + data + bytes(-len(data) % tarfile.BLOCKSIZE)
+
+
+# --- reading ----------------------------------------------------------------
+
+
+class ExportedReader:
+    """An exported volume, read from a file or a pipe, once and in order.
+
+    DamagedObjectError for a file that no volfs wrote, or that is damaged or cut short;
+    UnsupportedFormatError for one of a newer volfs.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._members = _iter_tar(file)
+        name, data = next(self._members, ("", b""))
+        if name != VOLUME:
+            raise DamagedObjectError("this is no volume that `volfs export` wrote")
+        self.volume = _decode_volume(data)
+
+    def __iter__(self) -> Iterator[Member]:
+        """The members after the first. The last one is an ``EndMember``."""
+        for name, data in self._members:
+            member = _decode_member(name, data)
+            yield member
+            if isinstance(member, EndMember):
+                return
+        raise DamagedObjectError("the file is cut short: it has no end")
+
+
+def _iter_tar(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    try:
+        with tarfile.open(fileobj=file, mode="r|", bufsize=1 << 20) as tar:
+            for info in tar:
+                yield info.name, _read_member(tar, info)
+    except tarfile.TarError as error:
+        raise DamagedObjectError(f"this is no whole tar: {error}") from error
+
+
+def _read_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    if not info.isreg() or info.size > MEMBER_MAX:
+        raise DamagedObjectError(f"{info.name!r}: no volfs writes such a member")
+    file = tar.extractfile(info)
+    assert file is not None, "the member is a regular file"
+    data = file.read()
+    if len(data) != info.size:
+        raise DamagedObjectError(f"the file is cut short in {info.name!r}")
+    return data
+
+
+def _decode_volume(data: bytes) -> ExportedVolume:
+    _check_format(data)
+    said = _decode_json(VOLUME, data, _Volume)
+    try:
+        versions = [version.to_head() for version in said.versions]
+        since = None if said.since is None else said.since.to_head()
+        first = None if said.first is None else bytes.fromhex(said.first)
+    except ValueError as error:
+        raise DamagedObjectError(f"{VOLUME}: {error}") from error
+    _check_order([since, *versions] if since else versions)
+    _check_record(said.volume)
+    return ExportedVolume(said.volume, versions, since, first)
+
+
+class _Format(msgspec.Struct):
+    format: int
+
+
+def _check_format(data: bytes) -> None:
+    """UnsupportedFormatError for a later format, whatever else it has."""
+    said = _decode_json(VOLUME, data, _Format)
+    if said.format != FORMAT:
+        raise UnsupportedFormatError(
+            f"an exported volume of format {said.format}; this volfs reads {FORMAT}"
+        )
+
+
+def _check_order(versions: list[Head]) -> None:
+    numbers = [head.version for head in versions]
+    if sorted(set(numbers)) != numbers:
+        raise DamagedObjectError(f"{VOLUME}: the versions are not in order")
+
+
+def _check_record(record: VolumeRecord) -> None:
+    if not (was_volume_name(record.name) and was_environment(record.environment)):
+        raise DamagedObjectError(f"{VOLUME}: no volume is called {record.full_name!r}")
+
+
+def _decode_member(name: str, data: bytes) -> Member:
+    if name.startswith(PACKS):
+        return PackMember(name, data)
+    if name.startswith(VERSIONS):
+        return VersionMember(_decode_json(name, data, _Reached).version)
+    if name == END:
+        return EndMember(_decode_json(name, data, _End).tags)
+    raise DamagedObjectError(f"{name!r}: no volfs writes such a member")
+
+
+def _decode_json(name: str, data: bytes, kind: type[T]) -> T:
+    text, _, seal = data.partition(b"\n")
+    if seal != b"xxh3 %b\n" % xxh3_64_hexdigest(text).encode():
+        raise DamagedObjectError(f"{name}: checksum")
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise DamagedObjectError(f"{name}: {error}") from error
