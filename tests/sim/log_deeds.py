@@ -10,7 +10,7 @@ from tests.sim.faults import DISTURBANCES, Fate
 from tests.sim.scheduler import ScheduleError, Scheduler
 from tests.sim.simulation import Client, Simulation
 from volfs.errors import StoreError, StoreUncertainError
-from volfs.model.logs.line import Line, decode_line, digest_line
+from volfs.model.logs.line import NO_LINE, Line, decode_line, digest_line
 from volfs.store.distributed.log.log import NO_NUMBER, Log
 from volfs.store.distributed.place.object_keys import catalog_log
 
@@ -74,7 +74,7 @@ class Appender:
 
     def _do(self, log: Log, reader: Reader, name: bytes) -> None:
         while True:
-            line = log.make_line(reader.line, name)
+            line = log.make_line(reader.digest, 0, name)
             number = reader.number + 1
             found = log.append(number, line)
             if found.nonce == line.nonce:
@@ -93,6 +93,10 @@ class Reader:
         self._names: set[bytes] = set()
         self.number = NO_NUMBER
         self.line: Line | None = None
+
+    @property
+    def digest(self) -> bytes:
+        return NO_LINE if self.line is None else digest_line(self.line)
 
     def has(self, name: bytes) -> bool:
         return name in self._names

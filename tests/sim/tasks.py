@@ -46,7 +46,7 @@ class Task:
         self.is_dead = False
         self._work = work
         self._turns = turns
-        self._go = threading.Semaphore(0)
+        self._go = _make_signal()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._has_begun = False
 
@@ -99,7 +99,7 @@ class Turns:
 
     def __init__(self) -> None:
         self.current: Task | None = None
-        self._back = threading.Semaphore(0)
+        self._back = _make_signal()
 
     def give_back(self) -> None:
         self._back.release()
@@ -111,3 +111,10 @@ class Turns:
         """The task that runs now. AssertionError outside of one."""
         assert self.current is not None, "the scheduler itself sends no request"
         return self.current
+
+
+def _make_signal() -> threading.Lock:
+    """A lock that one thread releases and another acquires: quicker than a semaphore."""
+    signal = threading.Lock()
+    signal.acquire()
+    return signal

@@ -10,7 +10,7 @@ from tests.sim.simulation import Client, Simulation
 from volfs.errors import AlreadyExistsError, StoreError
 from volfs.store.distributed.creation import create_store, examine_store
 
-SCHEDULES = 60
+SCHEDULES = 40
 KINDS = [fate for fate in DISTURBANCES if fate not in (Fate.LATE, Fate.ECHO)]
 """A creation that arrives after its deletion looks like a service that deletes late."""
 

@@ -26,11 +26,11 @@ from volfs.errors import (
     StoreUnavailableError,
     StoreUncertainError,
 )
-from volfs.model.logs.line import Line, digest_line, encode_line
+from volfs.model.logs.line import NO_LINE, Line, digest_line, encode_line
 from volfs.store.distributed.log.appending import Appending
 from volfs.store.distributed.log.log import NO_NUMBER, Log
 
-SCHEDULES = 2000
+SCHEDULES = 1400
 T = TypeVar("T")
 
 
@@ -201,7 +201,7 @@ class Lone:
     def live(self, client: Client) -> None:
         self.log = Log(client.bucket, PLACE, 20.0)
         try:
-            self.log.append(0, self.log.make_line(None, b"first"))
+            self.log.append(0, self.log.make_line(NO_LINE, 0, b"first"))
         except StoreError as error:
             self.error = error
         self._then(self.log)
@@ -213,7 +213,7 @@ def test_an_append_in_doubt_is_remembered(late: bool) -> None:
 
     def again(log: Log) -> None:
         client.world.pause(10.0, threading.Event())  # until the service is tried again
-        line = log.make_line(None, b"second")
+        line = log.make_line(NO_LINE, 0, b"second")
         told.append(log.append(0, line).body)
 
     told: list[bytes] = []
@@ -265,7 +265,7 @@ def test_a_service_that_is_away_is_told_at_once_and_nothing_is_in_doubt() -> Non
                 client.bucket.get("x")
         log = Log(client.bucket, PLACE)
         try:
-            log.append(0, log.make_line(None, b"first"))
+            log.append(0, log.make_line(NO_LINE, 0, b"first"))
         except StoreUnavailableError as error:
             told.append(error)
         assert log.doubts == frozenset()
@@ -285,7 +285,8 @@ def fill(sim: Simulation, count: int) -> list[Line]:
     """Lines that are there before anybody reads."""
     log, lines = Log(sim.direct_bucket(), PLACE), list[Line]()
     for number in range(count):
-        lines.append(log.make_line(lines[-1] if lines else None, str(number).encode()))
+        prev = digest_line(lines[-1]) if lines else NO_LINE
+        lines.append(log.make_line(prev, 0, str(number).encode()))
         assert log.append(number, lines[-1]) is lines[-1]
     return lines
 
@@ -334,12 +335,12 @@ def test_a_log_that_somebody_has_changed() -> None:
     with pytest.raises(DamagedObjectError, match=PLACE.line(1)):
         list(log.read_after(NO_NUMBER))
     with pytest.raises(DamagedObjectError, match=PLACE.line(1)):
-        log.append(1, log.make_line(lines[0], b""))
+        log.append(1, log.make_line(digest_line(lines[0]), 0, b""))
     bucket.delete(PLACE.line(1))
     with pytest.raises(DamagedObjectError, match=f"{PLACE.line(1)}: the line is gone"):
         list(log.read_to_end(NO_NUMBER))
     with pytest.raises(ValueError, match="follows"):
-        log.append(1, log.make_line(None, b""))
+        log.append(1, log.make_line(NO_LINE, 0, b""))
 
 
 def test_the_newest_checkpoint_is_the_first_of_a_listing() -> None:

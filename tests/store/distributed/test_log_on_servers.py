@@ -9,7 +9,7 @@ from tests.harness.fault_proxy import Fault, proxied
 from tests.harness.servers import SeaweedServer
 from tests.store.contract import run_threads
 from volfs.buckets.access import Bucket
-from volfs.model.logs.line import digest_line
+from volfs.model.logs.line import NO_LINE, digest_line
 from volfs.store.distributed.log.log import NO_NUMBER, Log
 from volfs.store.distributed.place.object_keys import catalog_log
 
@@ -21,7 +21,8 @@ def append_all(bucket: Bucket, writer: int) -> dict[bytes, int]:
     """Append some lines, each until it is there; their numbers."""
     log, number, line, done = Log(bucket, PLACE), NO_NUMBER, None, dict[bytes, int]()
     while len(done) < EACH:
-        mine = log.make_line(line, f"{writer} {len(done)}".encode(), b"records" * writer)
+        prev = NO_LINE if line is None else digest_line(line)
+        mine = log.make_line(prev, 0, f"{writer} {len(done)}".encode(), b"records" * writer)
         there = log.append(number + 1, mine)
         if there.nonce == mine.nonce:
             number, line = number + 1, mine

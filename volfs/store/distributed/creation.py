@@ -8,6 +8,7 @@ import msgspec
 
 from volfs.buckets.access import Bucket
 from volfs.errors import AlreadyExistsError, NotAStoreError, ObjectExistsError
+from volfs.model.logs.line import NO_LINE
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import FACTS, GC, PROBES, gc_log
 from volfs.store.distributed.place.probe import check_canary, check_fit
@@ -21,6 +22,7 @@ from volfs.store.identity import make_id
 
 NO_CHANGES = msgspec.msgpack.encode([])
 """The body of a line that changes nothing."""
+JUST_NOW = "another has made a store there just now"
 OURS = (PROBES, f"{GC}/")
 """The folders that the making of a store leaves behind if it dies."""
 
@@ -38,7 +40,7 @@ def create_store(bucket: Bucket, url: str) -> StoreFacts:
     check_fit(bucket)
     log = Log(bucket, gc_log())
     # Without any change, so that the first condemnation has an era above 0.
-    log.append(0, log.make_line(None, NO_CHANGES))
+    log.append(0, log.make_line(NO_LINE, 0, NO_CHANGES))
     facts = StoreFacts(
         FORMAT,
         make_id("st"),
@@ -49,7 +51,7 @@ def create_store(bucket: Bucket, url: str) -> StoreFacts:
     try:
         bucket.put(FACTS, encode_facts(facts), create=True)
     except ObjectExistsError:
-        raise AlreadyExistsError(f"{url}: another has made a store there just now") from None
+        raise AlreadyExistsError(f"{url}: {JUST_NOW}") from None
     return facts
 
 
@@ -65,9 +67,12 @@ def examine_store(bucket: Bucket, url: str) -> StoreFacts:
 
 
 def _check_empty(bucket: Bucket, url: str) -> None:
-    """NotAStoreError if there are objects that are not ours."""
+    """NotAStoreError if there are objects that are not ours. AlreadyExistsError if a store was
+    made meanwhile."""
     page = bucket.list_page("")
     keys = [info.key for info in page.objects] + page.prefixes
+    if FACTS in keys:
+        raise AlreadyExistsError(f"{url}: {JUST_NOW}")
     others = [key for key in keys if key not in OURS]
     if others:
         raise NotAStoreError(

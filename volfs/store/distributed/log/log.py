@@ -57,15 +57,9 @@ class Log:
 
     # --- writing -------------------------------------------------------------------
 
-    def make_line(
-        self, previous: Line | None, body: bytes, records: Buffer = b"", era: int | None = None
-    ) -> Line:
-        """A new line that follows ``previous``, with a nonce of its own. Its era is that of
-        ``previous``, unless a higher one is given."""
-        nonce = self._world.random_bytes(NONCE_SIZE)
-        prev = NO_LINE if previous is None else digest_line(previous)
-        before = 0 if previous is None else previous.era
-        return Line(nonce, prev, before if era is None else era, body, records)
+    def make_line(self, prev: bytes, era: int, body: bytes, records: Buffer = b"") -> Line:
+        """A new line, with a nonce of its own. ``prev`` is the digest of the line before."""
+        return Line(self._world.random_bytes(NONCE_SIZE), prev, era, body, records)
 
     def append(self, number: int, line: Line) -> Line:
         """Try to make ``line`` the line of this number, and return the line that has it.

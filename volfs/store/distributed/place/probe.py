@@ -15,7 +15,14 @@ from typing import NamedTuple
 
 from volfs.buckets.access import Bucket
 from volfs.buckets.answers import FailureKind, RequestFailure
-from volfs.errors import ObjectNotFoundError, StoreError, UnfitBucketError, VolfsError
+from volfs.errors import (
+    ObjectNotFoundError,
+    StoreError,
+    StoreTimeoutError,
+    StoreUnavailableError,
+    UnfitBucketError,
+    VolfsError,
+)
 from volfs.store.distributed.place.object_keys import PROBES, make_random_name
 
 RACES, RACERS = 4, 8
@@ -143,6 +150,8 @@ class _Probe:
         key = self._new_key()
         try:
             outcome = self._create(key, b"first")
+        except (StoreUnavailableError, StoreTimeoutError):
+            raise
         except StoreError as error:
             self._put(key, b"first")  # Raises what is wrong beside the condition.
             return f"the service refuses to create an object only if it is absent ({error})"
