@@ -212,6 +212,7 @@ def test_the_bucket_and_the_mount_are_as_the_model(
             if chance.random() < 0.3:
                 forget_all(rig)
             await walk.step()
+        rig.files.end(discards=False)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(paging, "PAGE", page)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from volfs.bucketfs.staged import load_staged
-from volfs.bucketfs.staging import BUCKETS, LOCK, Staging, StagingFacts, iter_stems
+from volfs.bucketfs.names import Facts
+from volfs.bucketfs.staged import StagedPiece, load_staged
+from volfs.bucketfs.staging import BUCKETS, LOCK, SPARE, Staging, StagingFacts, iter_stems
 from volfs.daemon.buckets.leftovers import clear_ended, find_left
 
 
@@ -63,3 +64,28 @@ def test_mounts_begin_while_others_clear(tmp_path: Path, monkeypatch: pytest.Mon
         over.set()
         thread.join()
     assert len(list((tmp_path / BUCKETS).iterdir())) == 100
+
+
+def test_files_of_what_is_uploaded_are_used_again(tmp_path: Path) -> None:
+    staging = Staging(tmp_path, "bucket", StagingFacts("memory"))
+    place = tmp_path / BUCKETS / staging.name
+    for number in range(5):
+        staged = staging.create(f"key-{number}", Facts(9, 1, '"e"') if number % 2 else None)
+        assert staged.find_pieces(0, 9) == ([StagedPiece(False, 0, 9)] if number % 2 else [])
+        staged.write(number, b"x" * 3)
+        assert load_staged(staged.stem).about.key == f"key-{number}"
+        assert staged.read(0, number + 3) == bytes(number) + b"xxx"
+        staging.remove(staged)
+        assert list(iter_stems(place)) == []  # An empty journal stands for nothing.
+    assert len(list(place.glob("*.data"))) == 1
+    left = staging.create("left", None)
+    left.write(0, b"left")
+    many = [staging.create(f"many-{number}", None) for number in range(SPARE + 2)]
+    for staged in many:
+        staging.remove(staged)
+    assert len(list(place.glob("*.data"))) == SPARE + 1
+    staging.leave(left)
+    assert staging.finish()
+    assert not place.exists()
+    (stem,) = iter_stems(tmp_path / BUCKETS / staging.left_name)
+    assert load_staged(stem).read(0, 4) == b"left"

@@ -49,3 +49,19 @@ async def test_the_end_of_the_session_is_told(pipe: tuple[int, int]) -> None:
         return False
 
     assert not await make_wait(pipe[0], wait_in_loop)()
+
+
+async def test_a_busy_process_looks_once(pipe: tuple[int, int]) -> None:
+    looks = 0
+
+    def is_busy() -> bool:
+        nonlocal looks
+        looks += 1
+        return True
+
+    async def wait_in_loop() -> bool:
+        os.write(pipe[1], b"x")
+        return True
+
+    assert await make_wait(pipe[0], wait_in_loop, is_busy)()
+    assert looks == 1

@@ -67,7 +67,7 @@ class Staged:
         """Below this offset the object's bytes count, except where others were written over
         them."""
         self._written = Intervals()
-        self._noted = os.fstat(journal).st_size
+        self._noted = os.lseek(journal, 0, os.SEEK_END)
         self.stamp = 0
         """Grows with each change."""
         self.saved = 0
@@ -147,18 +147,21 @@ class Staged:
         """Note that the bucket has the bytes of ``stamp``. Later writes lie over them."""
         self.saved = stamp
         self.failed = None
-        self.rebase(facts)
-        if not self.is_dirty:
-            with keeping():
-                self._note(_STATE, _SAVED, 0)
+        etag, size, mtime_ns = facts.etag, facts.size, facts.mtime_ns
+        about = About(self.about.key, etag, size, mtime_ns)
+        self._note_about(about, b"" if self.is_dirty else _HEAD.pack(_STATE, _SAVED, 0))
 
-    def _note_about(self, about: About) -> None:
+    def _note_about(self, about: About, more: bytes = b"") -> None:
+        """Note what the file is, and the records that follow."""
         self.about = about
+        said = msgspec.json.encode(about)
         with keeping():
-            self._note(_ABOUT, 0, 0, msgspec.json.encode(about))
+            self._append(_HEAD.pack(_ABOUT, 0, len(said)) + said + more)
 
-    def _note(self, kind: int, offset: int, length: int, more: bytes = b"") -> None:
-        record = _HEAD.pack(kind, offset, length or len(more)) + more
+    def _note(self, kind: int, offset: int, length: int) -> None:
+        self._append(_HEAD.pack(kind, offset, length))
+
+    def _append(self, record: bytes) -> None:
         try:
             if os.write(self._journal, record) != len(record):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -214,6 +217,20 @@ class Staged:
         os.close(self._data)
         os.close(self._journal)
 
+    def empty(self) -> StagedPair | None:
+        """Empty both files for another use: the bucket has the bytes, or nobody wants them. None
+        if that fails; then the files are removed.
+
+        A journal without a record stands for nothing, so it is emptied first.
+        """
+        try:
+            os.ftruncate(self._journal, 0)
+            os.ftruncate(self._data, 0)
+        except OSError:
+            self.remove()
+            return None
+        return StagedPair(self._data, self._journal, self.stem)
+
     def remove(self) -> None:
         """Remove both files. The bucket has the bytes, or nobody wants them."""
         self.close()
@@ -223,26 +240,45 @@ class Staged:
                 os.unlink(stem + suffix)  # noqa: PTH108
 
 
-def create_staged(stem: Path, key: str, base: Facts | None) -> Staged:
-    """Stage a file over an object or over none. OutOfSpaceError."""
-    about = About(key) if base is None else About(key, base.etag, base.size, base.mtime_ns)
+class StagedPair(NamedTuple):
+    """The two files of a staged file, open and empty."""
+
+    data: int
+    journal: int
+    stem: Path
+
+
+def create_pair(stem: Path) -> StagedPair:
+    """Create both files. OutOfSpaceError."""
     flags, place = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, os.fspath(stem)
     with keeping():
         data = os.open(place + DATA, flags, 0o600)
         try:
-            if about.size:
-                os.ftruncate(data, about.size)
             journal = os.open(place + JOURNAL, flags | os.O_APPEND, 0o600)
         except BaseException:
             os.close(data)
             raise
-    staged = Staged(data, journal, stem, about)
+    return StagedPair(data, journal, stem)
+
+
+def begin_staged(pair: StagedPair, key: str, base: Facts | None) -> Staged:
+    """Stage a file over an object or over none, in files that are empty. OutOfSpaceError."""
+    about = About(key) if base is None else About(key, base.etag, base.size, base.mtime_ns)
+    staged = Staged(*pair, about)
     try:
+        with keeping():
+            if about.size:
+                os.ftruncate(pair.data, about.size)
         staged._note_about(about)
     except BaseException:
         staged.remove()
         raise
     return staged
+
+
+def create_staged(stem: Path, key: str, base: Facts | None) -> Staged:
+    """Stage a file in new files. OutOfSpaceError."""
+    return begin_staged(create_pair(stem), key, base)
 
 
 def load_staged(stem: Path) -> Staged:

@@ -17,12 +17,23 @@ from pathlib import Path
 import msgspec
 
 from volfs.bucketfs.names import Facts
-from volfs.bucketfs.staged import DATA, JOURNAL, Staged, create_staged, keeping
+from volfs.bucketfs.staged import (
+    DATA,
+    JOURNAL,
+    About,
+    Staged,
+    StagedPair,
+    begin_staged,
+    create_pair,
+    keeping,
+)
 from volfs.errors import LocalFileError
 from volfs.system.files import replace_file
 from volfs.system.locks import leads_to, try_lock
 from volfs.system.trusted_path import open_trusted
 
+SPARE = 64
+"""The most staged files that are kept, empty, for the next ones."""
 BUCKETS, FACTS, LOCK = "buckets", "bucket.json", "lock"
 
 
@@ -49,6 +60,7 @@ class Staging:
         self._path: Path | None = None
         self._lock = -1
         self._last = 0
+        self._spare: list[StagedPair] = []
         self.left_name = ""
         """The name of the newest directory of this mount."""
         self.left = 0
@@ -64,8 +76,23 @@ class Staging:
         """Stage a file that is about to be written. OutOfSpaceError, LocalFileError."""
         if self._path is None:
             self._path, self._lock = self._make_first(self.name)
+        pair = self._spare.pop() if self._spare else self._create_pair(self._path)
+        return begin_staged(pair, key, base)
+
+    def _create_pair(self, path: Path) -> StagedPair:
         self._last += 1
-        return create_staged(self._path / f"{self._last}", key, base)
+        return create_pair(path / f"{self._last}")
+
+    def remove(self, staged: Staged) -> None:
+        """Remove a staged file. The bucket has the bytes, or nobody wants them.
+
+        Its two files are kept for the next one: creating files takes longer than all else that
+        staging does, the more so the more files were deleted a moment ago.
+        """
+        if len(self._spare) >= SPARE:
+            staged.remove()
+        elif (pair := staged.empty()) is not None:
+            self._spare.append(pair)
 
     def leave(self, staged: Staged) -> None:
         """Keep what could not be uploaded, so that it can be asked for by name."""
@@ -85,6 +112,8 @@ class Staging:
         """End. Whether something of the mount stays."""
         if self._path is None:
             return self._has_left()
+        while self._spare:
+            Staged(*self._spare.pop(), About("")).remove()
         stays = any(self._path.glob(f"*{JOURNAL}"))
         if not stays:
             remove_staging(self._path)
@@ -176,7 +205,9 @@ def list_journals(path: Path) -> list[tuple[int, Path]]:
     found = list[tuple[int, Path]]()
     for journal in path.glob(f"*{JOURNAL}"):
         with contextlib.suppress(FileNotFoundError):
-            found.append((journal.stat().st_mtime_ns, journal))
+            facts = journal.stat()
+            if facts.st_size:  # An empty one is kept for the next file.
+                found.append((facts.st_mtime_ns, journal))
     return sorted(found)
 
 

@@ -169,7 +169,7 @@ class Writing:
         if staged.is_dirty and node.parent is not None:
             self._leave(node, staged)
         else:
-            staged.remove()
+            self.staging.remove(staged)
 
     def _leave(self, node: FileNode, staged: Staged) -> None:
         """Give the name back to the bucket's object, and keep the bytes under another name."""

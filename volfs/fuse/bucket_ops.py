@@ -65,6 +65,9 @@ class BucketOperations(Mountable):
     def list_open(self) -> list[bytes]:
         return self.files.handles.list_paths()
 
+    def is_busy(self) -> bool:
+        return self.files.asker.limiter.borrowed_tokens > 0
+
     # --- inodes ----------------------------------------------------------
 
     @guarded

@@ -19,3 +19,7 @@ class Mountable(pyfuse3.Operations):
     def list_open(self) -> list[bytes]:
         """The paths of open files."""
         raise NotImplementedError
+
+    def is_busy(self) -> bool:
+        """Whether other threads of this process work for the mount at this moment."""
+        return False

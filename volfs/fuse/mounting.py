@@ -63,7 +63,7 @@ def mount(operations: Mountable, request: MountRequest) -> None:
             _agreeing.append(Negotiation(device, wanted))
             device = _agreeing[0].descriptor
         _begin_session(operations, request, device)
-        polling.install(device, lambda: _has_agreed(operations))
+        polling.install(device, lambda: _has_agreed(operations), operations.is_busy)
     except BaseException as error:
         _stop_agreeing()
         if device is not None:

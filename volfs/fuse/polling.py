@@ -28,12 +28,16 @@ Wait = Callable[[], Awaitable[bool]]
 _wait_in_loop: Wait = pyfuse3._wait_fuse_readable  # type: ignore[attr-defined]
 
 
-def install(device: int | None, prepare: Callable[[], bool] = lambda: True) -> None:
+def install(
+    device: int | None,
+    prepare: Callable[[], bool] = lambda: True,
+    is_busy: Callable[[], bool] = lambda: False,
+) -> None:
     """Let pyfuse3's session, which has just been mounted, wait as ``make_wait`` does.
 
     ``prepare`` is called before each wait, until it returns True.
     """
-    wait = make_wait(_find_device() if device is None else device, _wait_in_loop)
+    wait = make_wait(_find_device() if device is None else device, _wait_in_loop, is_busy)
 
     async def wait_prepared() -> bool:
         if prepare():
@@ -43,9 +47,13 @@ def install(device: int | None, prepare: Callable[[], bool] = lambda: True) -> N
     pyfuse3._wait_fuse_readable = wait_prepared  # type: ignore[attr-defined]
 
 
-def make_wait(device: int, wait_in_loop: Wait) -> Wait:
+def make_wait(device: int, wait_in_loop: Wait, is_busy: Callable[[], bool] = lambda: False) -> Wait:
     """Make an awaitable that is True once ``device`` can be read, and False if ``wait_in_loop``
-    is."""
+    is.
+
+    While ``is_busy``, there is one look alone: each look hands the interpreter to a thread that
+    wants it, and waits to get it back.
+    """
     poller = select.poll()
     poller.register(device, select.POLLIN)
     served = 0
@@ -55,9 +63,11 @@ def make_wait(device: int, wait_in_loop: Wait) -> Wait:
         served += 1
         if served % FAIRNESS:
             deadline = time.perf_counter() + PATIENCE
-            while time.perf_counter() < deadline:
+            while True:
                 if poller.poll(0):
                     return True
+                if is_busy() or time.perf_counter() >= deadline:
+                    break
         while await wait_in_loop():
             # Another task may have taken the request since the loop saw it. A read would then
             # block the only thread until somebody uses the mount again.
