@@ -11,6 +11,7 @@ from volfs.errors import DamagedObjectError, InvalidError, UnsupportedFormatErro
 from volfs.model.objects import Buffer
 
 Change = TypeVar("Change")
+Content = TypeVar("Content")
 _encoder = msgspec.msgpack.Encoder()
 _loose = msgspec.msgpack.Decoder(list[list[Any]])
 
@@ -59,3 +60,11 @@ class ChangeCodec(Generic[Change]):
                     f"{self._log}: a change named {name!r}, which this volfs does not know; "
                     "use a newer volfs"
                 )
+
+
+def decode_content(what: str, decoder: msgspec.msgpack.Decoder[Content], data: Buffer) -> Content:
+    """Decode what is kept beside a log. DamagedObjectError for everything that no volfs writes."""
+    try:
+        return decoder.decode(data)
+    except (ValueError, RecursionError) as error:
+        raise DamagedObjectError(f"{what}: {error}") from error

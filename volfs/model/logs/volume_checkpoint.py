@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, NamedTuple
 
 import msgspec
 from immutables import Map
 from msgspec import Meta
 
 from volfs.errors import DamagedObjectError
+from volfs.model.logs.change_codec import decode_content
 from volfs.model.logs.pack_table import PackInUse, PackTable
 from volfs.model.logs.version_table import BLOCK_SIZE, VersionRow, VersionTable, make_table
 from volfs.model.logs.volume_changes import (
@@ -37,7 +38,6 @@ HISTORY_MAGIC = b"VOLFSHS1"
 PIECE_SIZE = 8192
 """Packs in a piece."""
 
-Decoded = TypeVar("Decoded")
 PieceRow = tuple[LoggedPack, Count]
 """A pack, and the line that named it first."""
 RiderRow = tuple[Count, Count, bytes, tuple[tuple[Kind, OidField], ...]]
@@ -190,17 +190,17 @@ def encode_history(rows: Iterable[HistoryRow]) -> bytes:
 
 def decode_checkpoint(data: Buffer) -> VolumeCheckpoint:
     """DamagedObjectError for everything that no volfs writes."""
-    return _decode("checkpoint", _checkpoints, data)
+    return decode_content("checkpoint", _checkpoints, data)
 
 
 def decode_piece(data: Buffer) -> tuple[PieceRow, ...]:
     """DamagedObjectError."""
-    return _decode("piece of the table of packs", _pieces, data)
+    return decode_content("piece of the table of packs", _pieces, data)
 
 
 def decode_history(data: Buffer, block: int) -> tuple[HistoryRow, ...]:
     """The rows of a block of versions, ascending. DamagedObjectError."""
-    rows = _decode("history segment", _histories, data)
+    rows = decode_content("history segment", _histories, data)
     versions = [row.version for row in rows]
     if versions != sorted(set(versions)) or any(v // BLOCK_SIZE != block for v in versions):
         raise DamagedObjectError(f"history segment {block}: other versions")
@@ -208,13 +208,6 @@ def decode_history(data: Buffer, block: int) -> tuple[HistoryRow, ...]:
         if row.content and compute_oid(Kind.MANIFEST, row.content) != row.manifest:
             raise DamagedObjectError(f"history segment {block}: version {row.version}")
     return rows
-
-
-def _decode(what: str, decoder: msgspec.msgpack.Decoder[Decoded], data: Buffer) -> Decoded:
-    try:
-        return decoder.decode(data)
-    except (ValueError, RecursionError) as error:
-        raise DamagedObjectError(f"{what}: {error}") from error
 
 
 def restore_state(

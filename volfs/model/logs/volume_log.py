@@ -12,8 +12,8 @@ force (E3), is not known from this log. Whoever publishes looks at the logs that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 from immutables import Map
@@ -24,6 +24,7 @@ from volfs.errors import (
     HeadMovedError,
     NotFoundError,
 )
+from volfs.model.logs.maps import without
 from volfs.model.logs.pack_table import PackTable
 from volfs.model.logs.version_table import VersionRow, VersionTable
 from volfs.model.logs.volume_changes import (
@@ -42,8 +43,6 @@ from volfs.model.logs.volume_changes import (
 from volfs.model.logs.volume_facts import VolumeFacts
 from volfs.model.objects import Oid
 from volfs.model.references import Reference
-
-Known = TypeVar("Known")
 
 
 class PendingFork(NamedTuple):
@@ -275,13 +274,6 @@ def _fence(state: VolumeState, change: PacksFenced) -> VolumeState:
     packs = packs.forward(change.forwards).remove(change.gone)
     return state._replace(
         packs=packs,
-        forks=_without(state.forks, change.settled),
-        riders=_without(state.riders, change.ended),
+        forks=without(state.forks, change.settled),
+        riders=without(state.riders, change.ended),
     )
-
-
-def _without(known: Map[str, Known], names: Iterable[str]) -> Map[str, Known]:
-    left = known.mutate()
-    for name in names:
-        left.pop(name, None)
-    return left.finish()
