@@ -21,8 +21,8 @@ from volfs.errors import (
 )
 from volfs.model.logs.catalog_log import (
     CATALOG_CHANGES,
+    NO_NAMES,
     CatalogChange,
-    CatalogState,
     NameChanged,
     NameGiven,
     NameRemoved,
@@ -63,7 +63,7 @@ class CatalogMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.state = self.restored = CatalogState()
+        self.state = self.restored = NO_NAMES
         self.names: dict[str, tuple[str, str]] = {}
         self.settings: dict[str, str] = {}
         self.lines: list[tuple[CatalogChange, ...]] = []
@@ -149,7 +149,7 @@ class CatalogMachine(RuleBasedStateMachine):
         assert self.state.find("nobody", "main") is None
 
     def teardown(self) -> None:
-        again = CatalogState()
+        again = NO_NAMES
         for number, changes in enumerate(self.lines):
             again = apply(again, number, 0, changes)
         assert again == self.state
@@ -160,7 +160,7 @@ TestCatalogMachine.settings = settings(max_examples=20, stateful_step_count=25)
 
 
 def test_a_line_is_whole_or_nothing() -> None:
-    state = apply(CatalogState(), 0, 0, (NameGiven(FACTS),))
+    state = apply(None, 0, 0, (NameGiven(FACTS),))
     twice = (NameChanged(FACTS.id, "x", "main"), NameGiven(FACTS))
     for changes in (twice, ()):
         with pytest.raises((AlreadyExistsError, ConflictError)):
@@ -176,7 +176,7 @@ def test_what_is_no_catalog_is_refused() -> None:
         data = msgspec.msgpack.encode([3, DIGEST, volumes, []])
         with pytest.raises(DamagedObjectError, match="two volumes of one name or id"):
             decode_catalog(data)
-    data = encode_catalog(apply(CatalogState(), 0, 0, (NameGiven(FACTS),)), DIGEST)
+    data = encode_catalog(apply(None, 0, 0, (NameGiven(FACTS),)), DIGEST)
     for bad in (data[:-1], data + b"\0", b"", b"\xc0"):
         with pytest.raises(DamagedObjectError):
             decode_catalog(bad)

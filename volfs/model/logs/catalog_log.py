@@ -58,7 +58,7 @@ CATALOG_CHANGES: ChangeCodec[CatalogChange] = ChangeCodec("line of the catalog",
 
 
 class CatalogState(NamedTuple):
-    """The catalog after a line. Before line 0 its number is -1."""
+    """The catalog after a line."""
 
     number: int = -1
     volumes: Map[str, VolumeFacts] = Map()
@@ -72,14 +72,19 @@ class CatalogState(NamedTuple):
         return None if volume is None else self.volumes[volume]
 
 
+NO_NAMES = CatalogState()
+"""The catalog before its first line."""
+
+
 def apply(
-    state: CatalogState, number: int, era: int, changes: Sequence[CatalogChange]
+    state: CatalogState | None, number: int, era: int, changes: Sequence[CatalogChange]
 ) -> CatalogState:
-    """The state after one more line.
+    """The state after one more line. Without a state, the line is the first one.
 
     AlreadyExistsError if a name is taken; NotFoundError if a volume has no name; ConflictError for
     every other line that cannot follow. The state stays as it was.
     """
+    state = NO_NAMES if state is None else state
     if number != state.number + 1 or era or not changes:
         raise ConflictError(f"line {number} of era {era} cannot follow line {state.number}")
     state = state._replace(number=number)

@@ -32,10 +32,6 @@ class _Change(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
     pass
 
 
-class GcBegun(_Change, tag="begun", frozen=True):
-    """Line 0: there is a store."""
-
-
 class PacksCondemned(_Change, tag="condemned", frozen=True):
     """No line of this era or a later one may rely on these packs."""
 
@@ -60,7 +56,7 @@ class PacksReturned(_Change, tag="returned", frozen=True):
     packs: Annotated[tuple[RandomName, ...], Meta(min_length=1)]
 
 
-GcChange = GcBegun | PacksCondemned | PacksDoomed | PacksReturned
+GcChange = PacksCondemned | PacksDoomed | PacksReturned
 GC_CHANGES: ChangeCodec[GcChange] = ChangeCodec("line of gc", GcChange)
 
 
@@ -98,19 +94,17 @@ def list_condemned(lines: Iterable[Sequence[GcChange]]) -> frozenset[str]:
 
 
 def apply(state: GcState | None, number: int, era: int, changes: Sequence[GcChange]) -> GcState:
-    """The state after one more line, which has one change. ConflictError if it cannot follow."""
+    """The state after one more line. ConflictError if it cannot follow.
+
+    Line 0 has no change, and every other line has one.
+    """
     before = -1 if state is None else state.number
-    if number != before + 1 or era != number or len(changes) != 1:
+    if number != before + 1 or era != number or len(changes) != min(number, 1):
         raise ConflictError(f"line {number} of era {era} cannot follow line {before} of gc")
-    (change,) = changes
-    if state is None or isinstance(change, GcBegun):
-        if state is not None or not isinstance(change, GcBegun):
-            raise ConflictError(f"line {number} of gc begins the log, or does not")
+    if state is None:
         return GcState(0)
-    return _apply_change(state._replace(number=number), change)
-
-
-def _apply_change(state: GcState, change: GcChange) -> GcState:
+    state = state._replace(number=number)
+    (change,) = changes
     match change:
         case PacksCondemned():
             return _condemn(state, change)
@@ -118,8 +112,6 @@ def _apply_change(state: GcState, change: GcChange) -> GcState:
             return _doom(_take_back(state, returned), packs)
         case PacksReturned(packs):
             return _take_back(state, packs)
-        case GcBegun():
-            raise ConflictError("gc begins twice")
 
 
 def _condemn(state: GcState, change: PacksCondemned) -> GcState:
