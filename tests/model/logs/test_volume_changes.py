@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.model.logs.volumes import FACTS, OTHER, begin, make_logged, make_segment, name_pack
+from tests.model.test_pack import make_record
 from volfs.errors import DamagedObjectError, InvalidError, UnsupportedFormatError
+from volfs.model.logs.line import NO_LINE, Line, encode_line
 from volfs.model.logs.volume_changes import (
+    NO_RECORDS,
     VOLUME_CHANGES,
+    CarriedRecords,
     LoggedPack,
     PacksAdopted,
     PacksFenced,
@@ -25,6 +29,8 @@ from volfs.model.logs.volume_changes import (
     VolumeDeleted,
     VolumeForked,
     VolumeNamed,
+    carry,
+    name_line_pack,
 )
 from volfs.model.logs.volume_log import VolumeState, apply
 from volfs.model.objects import Kind
@@ -54,6 +60,7 @@ ALL: dict[str, VolumeChange] = {
         (name_pack(2),),
         (1,),
         (make_segment(3),),
+        CarriedRecords(2, 400, 138),
     ),
     "expired": VersionsExpired(((0, 0), (3, 900))),
     "tagged": VersionTagged("release", 2, True),
@@ -73,12 +80,12 @@ ALL: dict[str, VolumeChange] = {
 }
 GOLDEN = {
     "created": (
-        "9199a76372656174656498b9766f2d30303030303030303030303030303030303030303031a464617461"
+        "919aa76372656174656498b9766f2d30303030303030303030303030303030303030303031a464617461"
         "0214cf17979cfe362a0000a76d6540686f7374c0a46d61696e919200c420aaaaaaaaaaaaaaaaaaaaaaaa"
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa00090909090"
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa0009090909093000000"
     ),
     "a fork created": (
-        "9199a76372656174656498b9766f2d30303030303030303030303030303030303030303031a464617461"
+        "919aa76372656174656498b9766f2d30303030303030303030303030303030303030303031a464617461"
         "0214cf17979cfe362a0000a76d6540686f7374cb4004000000000000a470726f64929200c420aaaaaaaa"
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa9201c420bbbbbbbbbbbbbbbbbbbb"
         "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb9766f2d30303030303030303030303030303030"
@@ -87,15 +94,15 @@ GOLDEN = {
         "616161616161616161616161616161616161616161619192ba6261616161616161616161616161616161"
         "61616161616161616191ba63616161616161616161616161616161616161616161616161619195b9766f"
         "2d30303030303030303030303030303030303030303031ba646161616161616161616161616161616161"
-        "6161616161616161ce00011170ce000101d0cd05dc"
+        "6161616161616161ce00011170ce000101d0cd05dc93000000"
     ),
     "published": (
-        "919ca97075626c697368656402c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+        "919da97075626c697368656402c420aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
         "aaaaaaaaaa01a86d2e646174612d31c40101919202c420bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
         "bbbbbbbbbbbbbbbbbbbbbbbbbb059194ba62616161616161616161616161616161616161616161616161"
         "61cd1389cd0fa00a91ba636161616161616161616161616161616161616161616161616191019195b976"
         "6f2d30303030303030303030303030303030303030303031ba6461616161616161616161616161616161"
-        "616161616161616161ce00011170ce000101d0cd05dc"
+        "616161616161616161ce00011170ce000101d0cd05dc9302cd0190cc8a"
     ),
     "expired": "9192a765787069726564929200009203cd0384",
     "tagged": "9194a6746167676564a772656c6561736502c3",
@@ -182,12 +189,29 @@ def test_damaged_bodies_never_raise_anything_else(what: str, data: st.DataObject
         VolumeNamed("", "main"),
         VolumeNamed("\ud800", "main"),
         VersionTagged("t" * 65, 1),
-        begin().__class__(replace(FACTS, id="data"), ((0, A),)),
+        VolumeCreated(replace(FACTS, id="data"), ((0, A),)),
     ],
 )
 def test_what_no_reader_would_accept_is_not_written(change: VolumeChange) -> None:
     with pytest.raises(InvalidError, match="line of a volume"):
         VOLUME_CHANGES.encode([change])
+
+
+@pytest.mark.parametrize("more", [*range(0, 300, 7), 65_000, 65_300])
+def test_a_change_says_where_the_records_of_its_line_begin(more: int) -> None:
+    """Whatever length that gives the change itself."""
+    records = make_record(b"one") + make_record(b"two")
+    change = carry(VersionPublished(1, A, 0, "", bytes(more)), 2, len(records))
+    line = Line(b"n" * 16, NO_LINE, 0, VOLUME_CHANGES.encode([change]), records)
+    data = encode_line(line)
+    state = apply(None, 0, 0, (begin(),))
+    state = apply(state, 1, 0, (change,))
+    pack = state.packs.packs[name_line_pack(FACTS.id, 1)].pack
+    assert (pack.length, pack.footer, pack.count) == (len(data), line.first_record, 2)
+    assert data[pack.footer : pack.length - 8] == records
+    assert carry(change, 0, 0).carried == NO_RECORDS
+    relying = VersionPublished(2, A, 1, relies=(pack.name,))
+    assert apply(state, 2, 0, (relying,)).versions.head == 2
 
 
 # --- what a line costs -------------------------------------------------------------

@@ -19,7 +19,7 @@ from msgspec import Meta
 from volfs.errors import ConflictError, DamagedObjectError
 from volfs.model.logs.change_codec import ChangeCodec, decode_content
 from volfs.model.logs.maps import without
-from volfs.model.logs.volume_changes import Forward, LoggedPack, RandomName
+from volfs.model.logs.volume_changes import Forward, LoggedPack, PackName
 from volfs.model.logs.volume_facts import Count
 from volfs.model.objects import Buffer
 
@@ -35,7 +35,7 @@ class _Change(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_field
 class PacksCondemned(_Change, tag="condemned", frozen=True):
     """No line of this era or a later one may rely on these packs."""
 
-    packs: Annotated[tuple[RandomName, ...], Meta(min_length=1)]
+    packs: Annotated[tuple[PackName, ...], Meta(min_length=1)]
     copies: tuple[LoggedPack, ...] = ()
     """Packs that gc has written, to which ``forwards`` lead."""
     forwards: tuple[Forward, ...] = ()
@@ -46,14 +46,14 @@ class PacksCondemned(_Change, tag="condemned", frozen=True):
 class PacksDoomed(_Change, tag="doomed", frozen=True):
     """``packs`` will be deleted. ``returned`` are in use, and may be opened again."""
 
-    packs: tuple[RandomName, ...]
-    returned: tuple[RandomName, ...] = ()
+    packs: tuple[PackName, ...]
+    returned: tuple[PackName, ...] = ()
 
 
 class PacksReturned(_Change, tag="returned", frozen=True):
     """Somebody wants condemned packs back."""
 
-    packs: Annotated[tuple[RandomName, ...], Meta(min_length=1)]
+    packs: Annotated[tuple[PackName, ...], Meta(min_length=1)]
 
 
 GcChange = PacksCondemned | PacksDoomed | PacksReturned
@@ -163,9 +163,9 @@ class GcCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
 
     number: Count
     digest: Annotated[bytes, Meta(min_length=32, max_length=32)]
-    condemned: tuple[tuple[RandomName, Count], ...]
-    dooms: tuple[tuple[RandomName, Count], ...]
-    returned: tuple[tuple[RandomName, Count], ...]
+    condemned: tuple[tuple[PackName, Count], ...]
+    dooms: tuple[tuple[PackName, Count], ...]
+    returned: tuple[tuple[PackName, Count], ...]
     copies: tuple[tuple[Count, Copies], ...]
 
 

@@ -1,6 +1,7 @@
 """The packs of a volume, as an immutable value.
 
-A pack is *open* or *closed*. A closed pack is read as ever, but nothing new may rely on it.
+A pack is *open* or *closed*. A closed pack is read as ever, but nothing new may rely on it. A line
+with records is a pack, too.
 """
 
 from __future__ import annotations

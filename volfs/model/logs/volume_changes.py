@@ -8,26 +8,42 @@ import msgspec
 from msgspec import Meta
 
 from volfs.model.logs.change_codec import ChangeCodec
+from volfs.model.logs.line import LINE_HEADER_SIZE
 from volfs.model.logs.volume_facts import Count, VolumeFacts, VolumeId, VolumeName
 from volfs.model.objects import Kind
 
 RandomName = Annotated[str, Meta(pattern=r"\A[a-z2-7]{26}\Z")]
 """The name of a pack, a segment or a piece."""
+PackName = Annotated[str, Meta(pattern=r"\A([a-z2-7]{26}|(vo|sv)-[0-9A-Za-z]{22}/[0-9a-f]{16})\Z")]
+"""The name of a pack. A line with records counts as one: its name is the id of its volume, ``/``,
+and its number in 16 hexadecimal digits."""
 OidField = Annotated[bytes, Meta(min_length=32, max_length=32)]
 TagName = Annotated[str, Meta(min_length=1, max_length=64)]
-Forward = tuple[RandomName, tuple[RandomName, ...]]
+Forward = tuple[PackName, tuple[PackName, ...]]
 """A pack, and the packs that its live records were copied to."""
 
 
 class LoggedPack(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
     """A pack that a volume reads from."""
 
-    name: RandomName
+    name: PackName
     length: Count
     footer: Count
-    """Where the footer begins."""
+    """Where the footer begins. In a line: where its records begin."""
     count: Count
     """How many records there are."""
+
+
+class CarriedRecords(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The records that the line itself has."""
+
+    count: Count
+    start: Count
+    """Where in the line they begin."""
+    length: Count
+
+
+NO_RECORDS = CarriedRecords(0, 0, 0)
 
 
 class LoggedSegment(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -57,10 +73,11 @@ class VolumeCreated(_Change, tag="created", frozen=True):
     source_line: Count = 0
     """The line with the change ``forked`` in the log of the source."""
     packs: tuple[LoggedPack, ...] = ()
-    closed: tuple[RandomName, ...] = ()
+    closed: tuple[PackName, ...] = ()
     """Those of ``packs`` that are closed."""
     forwards: tuple[Forward, ...] = ()
     segments: tuple[LoggedSegment, ...] = ()
+    carried: CarriedRecords = NO_RECORDS
 
 
 class VersionPublished(_Change, tag="published", frozen=True):
@@ -81,12 +98,13 @@ class VersionPublished(_Change, tag="published", frozen=True):
     """The session's lease has its changes up to this line of this log."""
     packs: tuple[LoggedPack, ...] = ()
     """Packs that this log does not know yet."""
-    relies: tuple[RandomName, ...] = ()
+    relies: tuple[PackName, ...] = ()
     """Packs of this log in which objects were found that were not stored again."""
     shares: tuple[Count, ...] = ()
     """Versions that the new one has parts of."""
     segments: tuple[LoggedSegment, ...] = ()
     """Index segments of ``packs``, if those are many."""
+    carried: CarriedRecords = NO_RECORDS
 
 
 class VersionsExpired(_Change, tag="expired", frozen=True):
@@ -115,12 +133,12 @@ class PacksFenced(_Change, tag="fenced", frozen=True):
     """gc raises the era. It has condemned the packs ``closed``: nothing may rely on them any
     more."""
 
-    closed: tuple[RandomName, ...] = ()
+    closed: tuple[PackName, ...] = ()
     packs: tuple[LoggedPack, ...] = ()
     """Packs that gc has written, to which ``forwards`` lead."""
     forwards: tuple[Forward, ...] = ()
-    gone: tuple[RandomName, ...] = ()
-    """Packs that were deleted."""
+    gone: tuple[PackName, ...] = ()
+    """Packs that were deleted, and lines without their records."""
     settled: tuple[VolumeId, ...] = ()
     """Forks whose logs are there."""
     ended: tuple[str, ...] = ()
@@ -131,7 +149,7 @@ class PacksAdopted(_Change, tag="adopted", frozen=True):
     """Packs that were closed may be relied on again, because gc returned them in a line of its
     log."""
 
-    packs: Annotated[tuple[RandomName, ...], Meta(min_length=1)]
+    packs: Annotated[tuple[PackName, ...], Meta(min_length=1)]
     returned: Count
 
 
@@ -158,3 +176,24 @@ VolumeChange = (
     | VolumeDeleted
 )
 VOLUME_CHANGES: ChangeCodec[VolumeChange] = ChangeCodec("line of a volume", VolumeChange)
+
+
+def name_line_pack(volume: str, number: int) -> str:
+    """The name by which a line with records counts as a pack."""
+    return f"{volume}/{number:016x}"
+
+
+def carry(
+    change: VolumeCreated | VersionPublished, count: int, length: int
+) -> VolumeCreated | VersionPublished:
+    """The change as it is in a line with these records and no other change.
+
+    The change says where the records begin, and by that how long it is itself.
+    """
+    start = -1
+    while start != change.carried.start:
+        start = change.carried.start
+        begins = LINE_HEADER_SIZE + len(VOLUME_CHANGES.encode([change]))
+        carried = CarriedRecords(count, begins, length) if count else NO_RECORDS
+        change = msgspec.structs.replace(change, carried=carried)
+    return change

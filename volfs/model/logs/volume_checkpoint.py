@@ -24,6 +24,7 @@ from volfs.model.logs.volume_changes import (
     LoggedPack,
     LoggedSegment,
     OidField,
+    PackName,
     RandomName,
     TagName,
 )
@@ -66,9 +67,9 @@ class VolumeCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unkn
     pieces: tuple[RandomName, ...]
     packs: tuple[PieceRow, ...]
     """Packs that no piece has."""
-    gone: tuple[RandomName, ...]
+    gone: tuple[PackName, ...]
     """Packs that a piece has, and the state has no more."""
-    closed: tuple[RandomName, ...]
+    closed: tuple[PackName, ...]
     forwards: tuple[Forward, ...]
     segments: tuple[LoggedSegment, ...]
     """The segments that lines have named."""

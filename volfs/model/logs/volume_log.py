@@ -28,6 +28,8 @@ from volfs.model.logs.maps import without
 from volfs.model.logs.pack_table import PackTable
 from volfs.model.logs.version_table import VersionRow, VersionTable
 from volfs.model.logs.volume_changes import (
+    CarriedRecords,
+    LoggedPack,
     LoggedSegment,
     PacksAdopted,
     PacksFenced,
@@ -39,8 +41,10 @@ from volfs.model.logs.volume_changes import (
     VolumeDeleted,
     VolumeForked,
     VolumeNamed,
+    name_line_pack,
 )
 from volfs.model.logs.volume_facts import VolumeFacts
+from volfs.model.logs.whole_bytes import CHECKSUM_SIZE
 from volfs.model.objects import Oid
 from volfs.model.references import Reference
 
@@ -170,6 +174,7 @@ def _apply_change(state: VolumeState, change: VolumeChange) -> VolumeState:
 
 def _create(state: VolumeState, change: VolumeCreated) -> VolumeState:
     packs = PackTable().add(change.packs, 0).turn(change.closed, is_open=False)
+    packs = packs.add(_list_carried(change.facts.id, 0, change.carried), 0)
     versions = VersionTable()
     for version, manifest in change.manifests:
         if version <= versions.head:
@@ -214,12 +219,22 @@ def _publish(state: VolumeState, change: VersionPublished) -> VolumeState:
         check_version(state, version)
     state.packs.check_open(change.relies)
     row = VersionRow(Oid(change.manifest), state.number)
+    volume = state.facts.id if state.facts else ""
+    carried = _list_carried(volume, state.number, change.carried)
     return state._replace(
         versions=state.versions.add(change.version, row),
-        packs=state.packs.add(change.packs, state.number),
+        packs=state.packs.add((*change.packs, *carried), state.number),
         segments=state.segments + change.segments,
         riders=_ride(state, change) if change.session else state.riders,
     )
+
+
+def _list_carried(volume: str, number: int, carried: CarriedRecords) -> list[LoggedPack]:
+    """The line as a pack, if it has records."""
+    if not carried.count:
+        return []
+    length = carried.start + carried.length + CHECKSUM_SIZE
+    return [LoggedPack(name_line_pack(volume, number), length, carried.start, carried.count)]
 
 
 def _ride(state: VolumeState, change: VersionPublished) -> Map[str, tuple[Rider, ...]]:

@@ -60,6 +60,16 @@ class Tag(NamedTuple):
     version: int
 
 
+def describe_missing(name: str, environment: str) -> str:
+    """The message for a name that no volume has."""
+    if environment == MAIN:
+        return f"{name}: no such volume; `volfs list` shows what there is"
+    return (
+        f"{name}: no such volume in environment '{environment}'; "
+        f"`volfs list -e {environment}` shows what there is"
+    )
+
+
 class Refs(Protocol):
     """The volumes of a store. Each change happens as a whole, and durably, or not at all."""
 

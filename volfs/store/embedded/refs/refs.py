@@ -18,7 +18,7 @@ from volfs.model.names import MAIN, join_name
 from volfs.model.objects import OID_SIZE, Oid
 from volfs.model.text import from_stored, to_stored
 from volfs.store.checked_lmdb.environment import LmdbEnvironment, Table, Transaction
-from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.contract.refs import Head, VolumeRecord, describe_missing
 from volfs.store.embedded.refs.holds import PREFIX_SIZE
 from volfs.store.embedded.refs.name_log import NameLog, Naming
 
@@ -136,7 +136,7 @@ class RefRows:
         is_possible = "/" not in name + environment and 0 < len(key) <= KEY_MAX
         volume_id = txn.get(key, db=self._names) if is_possible else None
         if volume_id is None:
-            raise NotFoundError(_describe_missing(name, environment))
+            raise NotFoundError(describe_missing(name, environment))
         row = txn.get(volume_id, db=self._volumes)
         if row is None:
             raise DamagedObjectError(f"volume {said}: its record {volume_id.decode()} is missing")
@@ -362,15 +362,6 @@ def name_key(record: VolumeRecord) -> bytes:
 def naming_of(record: VolumeRecord) -> Naming:
     """The naming of a volume, for the name log."""
     return Naming(record.id, name=record.name, environment=record.environment)
-
-
-def _describe_missing(name: str, environment: str) -> str:
-    if environment == MAIN:
-        return f"{name}: no such volume; `volfs list` shows what there is"
-    return (
-        f"{name}: no such volume in environment '{environment}'; "
-        f"`volfs list -e {environment}` shows what there is"
-    )
 
 
 def decode_tag(key: bytes, row: bytes) -> Naming:
