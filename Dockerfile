@@ -38,7 +38,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY volfs volfs
 COPY cli cli
-RUN python3 -m venv /opt/volfs && /opt/volfs/bin/pip install --no-cache-dir '.[mount,buckets]'
+RUN python3 -m venv /opt/volfs && /opt/volfs/bin/pip install --no-cache-dir '.[mount,buckets,redis]'
 
 FROM debian:bookworm-slim
 RUN apt-get update \

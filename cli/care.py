@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -142,18 +142,53 @@ def check(
         missed = store.care.find_missed()
         if accept:
             store.care.accept_missed()
+    tables = _check_tables()
     if as_json:
         mended = {"leases": [lease._asdict() for lease in leases]}
         repairs = {} if repaired is None else {"repaired": repaired._asdict() | mended}
-        print_json(_check_as_json(result) | {"missed": missed or None} | repairs)
+        found = {"missed": missed or None} | ({"tables": tables._asdict()} if tables else {})
+        print_json(_check_as_json(result) | found | repairs)
     else:
         if repaired is not None:
             _print_repair(repaired, leases)
         _print_check(result)
         if accept:
             say("Accepted: the store is older." if missed else "Accepted: nothing.")
-    if not result.is_clean:
+        _print_tables(tables)
+    if not result.is_clean or (tables and tables.error):
         context.exit(1)
+
+
+class TablesCheck(NamedTuple):
+    """What a look at the server of Dicts and Queues has found."""
+
+    address: str
+    warnings: list[str]
+    error: str | None
+
+
+def _check_tables() -> TablesCheck | None:
+    """Look at the server that ``VOLFS_TABLES`` names; None if it names none."""
+    from volfs.errors import VolfsError
+    from volfs.store.redis.address import find_address
+    from volfs.store.redis.care import find_risks
+
+    address = find_address()
+    if address is None:
+        return None
+    try:
+        return TablesCheck(address.text, find_risks(address), None)
+    except VolfsError as error:
+        return TablesCheck(address.text, [], str(error))
+
+
+def _print_tables(tables: TablesCheck | None) -> None:
+    if tables is None:
+        return
+    for warning in tables.warnings:
+        answer(f"tables {tables.address}: warning: {warning}")
+    if tables.error:
+        answer(tables.error)
 
 
 def _print_leases(leases: list[MendedLease]) -> None:

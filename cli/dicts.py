@@ -12,6 +12,7 @@ from volfs.model.text import show_line
 from volfs_cli.options import Count, yes_option
 from volfs_cli.output import Column, confirm, json_option, print_json, print_listing
 from volfs_cli.resources import (
+    TABLES_HELP,
     add_create,
     add_delete,
     add_list,
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from volfs.api.resource import NamedResources
 
 SHOWN_MAX = 80
-group = make_group("dict", "Dicts: maps of keys to values that all processes share.")
+group = make_group(
+    "dict", f"Dicts: maps of keys to values that all processes share.\n\n{TABLES_HELP}"
+)
 
 
 def _objects() -> NamedResources[Any]:

@@ -20,6 +20,7 @@ from volfs_cli.output import (
 )
 from volfs_cli.resources import (
     FACTS,
+    TABLES_HELP,
     add_create,
     add_delete,
     list_handles,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from volfs.api.resource import NamedResources
 
 TOTAL_MAX = 100_000
-group = make_group("queue", "Queues: first in, first out, between processes.")
+group = make_group("queue", f"Queues: first in, first out, between processes.\n\n{TABLES_HELP}")
 partition_option = click.option("-p", "--partition", metavar="P", help="The partition.")
 
 

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 FACTS = (Column("Name"), Column("Created at", show_time), Column("Created by"))
 
 
+TABLES_HELP = (
+    "They are kept in the store or, if VOLFS_TABLES is redis://[user:password@]host[:port][/db], "
+    "on that server. VOLFS_TABLES_PASSWORD and VOLFS_TABLES_PASSWORD_FILE give its password."
+)
+
+
 def make_group(name: str, help: str) -> click.Group:
     return store_option(InOrder(name, help=help, no_args_is_help=True))
 

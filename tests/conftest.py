@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from tests.harness.forked import close_server
 from tests.harness.mount_namespace import isolate_mounts
+from tests.harness.redis_server import RedisServer
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
@@ -33,6 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["VOLFS_CACHE_DIR"] = str(Path(_state.name) / "cache")
     # Tests and what they run in containers meet in directories of the machine's /tmp.
     os.environ["VOLFS_SHARE_TMP"] = "1"
+    for name in ("VOLFS_TABLES", "VOLFS_TABLES_PASSWORD", "VOLFS_TABLES_PASSWORD_FILE"):
+        os.environ.pop(name, None)
     isolate_mounts()
     config.addinivalue_line("markers", "damaged: leaves the store damaged on purpose")
     config.addinivalue_line("markers", "noisy(*texts): expects log records above INFO with these")
@@ -71,3 +74,22 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 def volume(store: Store) -> VolumeRecord:
     """A new volume in the store, with chunks of 64 KiB so that little data makes many."""
     return create_volume(store, "data", chunk_bits=16)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server for all tests of this process. Who uses it empties it first."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["store", "redis"])
+def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the Dicts and Queues of the test are kept: each test of this runs with both."""
+    if request.param == "redis":
+        server = request.getfixturevalue("redis_server")
+        server.client.flushall()
+        monkeypatch.setenv("VOLFS_TABLES", server.url)
+    place: str = request.param
+    return place

@@ -15,6 +15,8 @@ import volfs as modal
 from tests.api.conftest import ROOT, finish, start
 from volfs.store.registry import open_store
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 
 @pytest.fixture
 def d() -> modal.Dict:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -19,7 +21,8 @@ from volfs.api.client import Client, in_environment
 from volfs.api.environments import KnownEnvironments
 from volfs.api.secret import read_environment
 from volfs.services.environments import Environments
-from volfs.services.service_tables import open_services
+
+on_both = pytest.mark.usefixtures("kept")
 
 not_found = modal.exception.NotFoundError
 exists = modal.exception.AlreadyExistsError
@@ -55,6 +58,7 @@ def remove(kind: Any, name: str, environment: str | None) -> None:
     delete(name, environment_name=environment)
 
 
+@on_both
 @kinds
 def test_a_name_in_two_environments(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     main, prod = make(kind, "x", None), make(kind, "x", "prod")
@@ -137,6 +141,7 @@ def test_volumes_stay_in_their_environment() -> None:
         find(modal.NetworkFileSystem, "y", "prod")
 
 
+@on_both
 @pytest.mark.parametrize("kind", KINDS[:4], ids=lambda kind: kind.__name__)
 def test_ephemeral_ones_make_no_environment(kind: Any) -> None:
     with kind.ephemeral(environment_name="prod") as made:
@@ -146,6 +151,7 @@ def test_ephemeral_ones_make_no_environment(kind: Any) -> None:
         modal.Environment.from_name("prod").hydrate()
 
 
+@on_both
 def test_environments() -> None:
     objects = modal.Environment.objects
     assert [one.name for one in objects.list()] == ["main"]
@@ -199,6 +205,7 @@ def test_functions_of_the_module(store: Path, tmp_path: Path) -> None:
             asyncio.run(module.delete_environment.aio(name))
 
 
+@on_both
 def test_a_renamed_environment_has_all_it_had(store: Path) -> None:
     ids = {kind: make(kind, kind.__name__, "prod") for kind in KINDS}
     secret = modal.Secret.from_name("Secret", environment_name="prod").hydrate()
@@ -229,20 +236,26 @@ def test_renaming_without_the_key_changes_nothing(store: Path, tmp_path: Path) -
     assert find(modal.Volume, "x", "live")
 
 
-def test_renaming_that_has_begun_is_finished_first(store: Path) -> None:
+@on_both
+@pytest.mark.parametrize("died_before_the_server", [False, True])
+def test_renaming_that_has_begun_is_finished_first(
+    store: Path, died_before_the_server: bool
+) -> None:
     volume, made = make(modal.Volume, "x", "prod"), make(modal.Dict, "d", "prod")
     make(modal.Dict, "d", "dev")
-    tables = open_services(str(store))
-    Environments(tables).begin_rename("prod", "live")
+    client = Client(str(store))
+    tables, shared = client.tables(), client.shared()
+    Environments(tables, tables if died_before_the_server else shared).begin_rename("prod", "live")
     with pytest.raises(modal.exception.ConflictError, match="is being renamed from 'prod'"):
-        Environments(tables).begin_rename("dev", "live")
-    tables.close()
+        Environments(tables, shared).begin_rename("dev", "live")
+    client.close()
     known = KnownEnvironments(Client(str(store)))
     with pytest.raises(exists):
         known.rename("dev", "live")
-    assert (find(modal.Volume, "x", "prod"), find(modal.Dict, "d", "live")) == (volume, made)
+    assert find(modal.Volume, "x", "prod") == volume
+    assert died_before_the_server or find(modal.Dict, "d", "live") == made
     known.rename("prod", "live")
-    assert find(modal.Volume, "x", "live") == volume
+    assert (find(modal.Volume, "x", "live"), find(modal.Dict, "d", "live")) == (volume, made)
     known.rename("live", "prod")
     assert find(modal.Dict, "d", "prod") == made
 
@@ -326,12 +339,17 @@ class Machine(RuleBasedStateMachine):
 
 
 def test_no_operation_touches_another_environment(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, kept: str
 ) -> None:
+    def make_client() -> Client:
+        if kept == "redis":
+            redis.Redis.from_url(os.environ["VOLFS_TABLES"]).flushall()
+        return Client(str(tmp_path_factory.mktemp("environments") / "store"))
+
     class Here(Machine):
-        make_client = staticmethod(
-            lambda: Client(str(tmp_path_factory.mktemp("environments") / "store"))
-        )
+        pass
+
+    Here.make_client = staticmethod(make_client)
 
     run = Here.TestCase
     run.settings = settings(

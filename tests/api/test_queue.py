@@ -14,6 +14,8 @@ import volfs as modal
 from tests.api.conftest import finish, start
 from volfs.services import queues
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 
 @pytest.fixture
 def q() -> modal.Queue:

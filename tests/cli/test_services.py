@@ -14,6 +14,9 @@ import pytest
 
 from tests.cli.conftest import Command
 
+on_both = pytest.mark.usefixtures("kept")
+"""Runs with Dicts and Queues in the store, and on a server."""
+
 CANARY = "cAnArY-5f1d7e"
 ABORTED = "Aborted: no interactive terminal detected. Rerun with --yes (-y) to skip confirmation."
 
@@ -39,6 +42,7 @@ def run_python(volfs: Command, code: str) -> str:
 # --- all three --------------------------------------------------------------
 
 
+@on_both
 @pytest.mark.parametrize("kind", ["dict", "queue", "secret"])
 def test_listing_and_deleting(volfs: Command, kind: str) -> None:
     values = ["A=b"] if kind == "secret" else []
@@ -65,6 +69,7 @@ def test_listing_and_deleting(volfs: Command, kind: str) -> None:
     assert volfs(kind, "list", "--store", volfs.store).lines == volfs(kind, "list").lines
 
 
+@on_both
 @pytest.mark.parametrize("kind", ["dict", "queue"])
 def test_create_is_silent_and_may_be_repeated(volfs: Command, kind: str) -> None:
     for _ in range(2):
@@ -84,6 +89,7 @@ def test_bare_groups_and_commands_show_help(volfs: Command, kind: str) -> None:
 # --- dict -------------------------------------------------------------------
 
 
+@on_both
 def test_dict_get_items_clear(volfs: Command) -> None:
     volfs("dict", "create", "d")
     run_python(volfs, "modal.Dict.from_name('d').update({'k': 'v' * 90, 'l': [1], 'm': {1, 2}})")
@@ -108,6 +114,7 @@ def test_dict_get_items_clear(volfs: Command) -> None:
 # --- queue ------------------------------------------------------------------
 
 
+@on_both
 def test_queue_peek_len_clear(volfs: Command) -> None:
     volfs("queue", "create", "q")
     run_python(

@@ -94,7 +94,7 @@ class Server:
                 stderr=log,
                 cwd=self.folder,
                 env=_plain_environment(),
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def _is_up(self, url: str) -> bool:
@@ -202,7 +202,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

@@ -24,9 +24,9 @@ from tests.volume.shortcuts import noise, publish_files, read_file
 from volfs.errors import OutOfSpaceError, StoreDeniedError
 from volfs.model.objects import Kind
 from volfs.model.retention import KeepRules
-from volfs.services.dicts import Dicts
+from volfs.services.opening import open_services
 from volfs.services.resources import DICT, Resources
-from volfs.services.service_tables import open_services
+from volfs.services.table_dicts import TableDicts
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
@@ -172,7 +172,7 @@ def test_entries_of_dicts_expire_by_a_clock_that_nobody_sets(tmp_path: Path) -> 
     was seen to have expired does not come back."""
     clock = Clock()
     tables = open_services(str(tmp_path / "services"), create=True)
-    dicts, of = Dicts(tables, clock.moment), Resources(tables, DICT).create("d", "main").id
+    dicts, of = TableDicts(tables, clock.moment), Resources(tables, DICT).create("d", "main").id
     dicts.put(of, b"k", b"v", ttl=60, only_new=False)
     clock.error = 10**9
     assert dicts.find(of, b"k") == b"v"

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.services.conftest import Clock, count_rows
+from tests.services.conftest import (
+    PLACES,
+    Clock,
+    Kept,
+    MakeTables,
+    count_rows,
+    in_a_store,
+    open_dicts,
+)
 from volfs.errors import (
     DamagedObjectError,
     InvalidError,
@@ -20,24 +28,25 @@ from volfs.errors import (
     StoreDeniedError,
 )
 from volfs.services import dicts
-from volfs.services.dicts import INLINE_MAX, Dicts, row_key
+from volfs.services.dicts import Dicts
 from volfs.services.lifetimes import IDLE_NS, OVERDUE_NS, SLACK_NS, DictEntry, Flag, decode_entry
 from volfs.services.resources import DICT, Resources
 from volfs.services.service_tables import ENTRIES, VALUES
+from volfs.services.table_dicts import INLINE_MAX, row_key
 from volfs.store.clock import Steady, uptime_ns
 from volfs.store.elapsed import Wait
-from volfs.store.tables import Tables, TableStore
+from volfs.store.tables import Tables
 
 DAY = 24 * 3600
 
 
 @pytest.fixture
-def rows(tables: TableStore, clock: Clock) -> Dicts:
-    return Dicts(tables, clock.moment)
+def rows(tables: Kept, clock: Clock) -> Dicts:
+    return open_dicts(tables, clock)
 
 
 @pytest.fixture
-def of(tables: TableStore) -> str:
+def of(tables: Kept) -> str:
     return Resources(tables, DICT).create("d", "main").id
 
 
@@ -93,9 +102,8 @@ def test_values_of_all_sizes(rows: Dicts, of: str, size: int) -> None:
     assert rows.find(of, key) is None
 
 
-def test_a_value_that_shrinks_leaves_nothing_apart(
-    rows: Dicts, of: str, tables: TableStore
-) -> None:
+@in_a_store
+def test_a_value_that_shrinks_leaves_nothing_apart(rows: Dicts, of: str, tables: Kept) -> None:
     put(rows, of, b"k", b"v" * 5000)
     put(rows, of, b"k", b"v")
     assert count_rows(tables, ENTRIES) == 1
@@ -119,7 +127,7 @@ def test_swap(rows: Dicts, of: str) -> None:
     assert rows.find(of, b"k") == b"2"
 
 
-def test_dicts_are_apart(tables: TableStore, rows: Dicts, of: str) -> None:
+def test_dicts_are_apart(tables: Kept, rows: Dicts, of: str) -> None:
     other = Resources(tables, DICT).create("other", "main").id
     put(rows, of, b"k", b"1")
     put(rows, other, b"k", b"2")
@@ -130,7 +138,7 @@ def test_dicts_are_apart(tables: TableStore, rows: Dicts, of: str) -> None:
     assert count_rows(tables, ENTRIES, VALUES) == 1
 
 
-def test_a_deleted_dict_is_gone_for_everybody(tables: TableStore, rows: Dicts, of: str) -> None:
+def test_a_deleted_dict_is_gone_for_everybody(tables: Kept, rows: Dicts, of: str) -> None:
     Resources(tables, DICT).delete("d", "main")
     calls = [
         lambda: rows.find(of, b"k"),
@@ -201,9 +209,7 @@ def test_a_ttl_must_make_sense(rows: Dicts, of: str, ttl: float) -> None:
         put(rows, of, b"k", ttl=ttl)
 
 
-def test_what_expired_is_swept_by_writing(
-    rows: Dicts, of: str, clock: Clock, tables: TableStore
-) -> None:
+def test_what_expired_is_swept_by_writing(rows: Dicts, of: str, clock: Clock, tables: Kept) -> None:
     for number in range(50):
         put(rows, of, b"old %d" % number, b"v" * 2000, ttl=1)
     clock.pass_(2)
@@ -216,9 +222,10 @@ def test_what_expired_is_swept_by_writing(
 # --- clocks -----------------------------------------------------------------
 
 
+@in_a_store
 @pytest.mark.parametrize("error", [-(10**9), 3600, 10**9, 10**11])
 def test_a_clock_that_is_set_hides_and_removes_nothing(
-    rows: Dicts, of: str, clock: Clock, tables: TableStore, error: int
+    rows: Dicts, of: str, clock: Clock, tables: Kept, error: int
 ) -> None:
     for number in range(20):
         put(rows, of, b"idle %d" % number)
@@ -237,6 +244,7 @@ def test_a_clock_that_is_set_hides_and_removes_nothing(
     assert rows.count(of) == 22
 
 
+@in_a_store
 @pytest.mark.parametrize("error", [0, 10**9, -(10**9)])
 @pytest.mark.parametrize("up", [0, 10**7])
 def test_another_run_or_machine_counts_for_half_of_a_term_at_most(
@@ -256,7 +264,7 @@ def test_another_run_or_machine_counts_for_half_of_a_term_at_most(
 
 @pytest.mark.parametrize("look", ["find", "contains", "count", "only_new", "swap", "sweep"])
 def test_what_was_seen_to_be_gone_stays_gone(
-    rows: Dicts, of: str, clock: Clock, tables: TableStore, look: str
+    rows: Dicts, of: str, clock: Clock, tables: Kept, look: str
 ) -> None:
     put(rows, of, b"k", b"v" * 2000, ttl=60)
     clock.pass_(60)
@@ -274,6 +282,7 @@ def test_what_was_seen_to_be_gone_stays_gone(
     assert count_rows(tables, VALUES) == 0
 
 
+@in_a_store
 def test_two_containers_that_name_different_runs_of_the_machine(
     rows: Dicts, of: str, clock: Clock
 ) -> None:
@@ -288,9 +297,10 @@ def test_two_containers_that_name_different_runs_of_the_machine(
     assert not rows.contains(of, b"lock")
 
 
+@in_a_store
 @pytest.mark.parametrize("error", [-(10**8), 0, 10**9])
 def test_entries_of_an_older_volfs_begin_a_term_when_they_are_first_seen(
-    rows: Dicts, of: str, clock: Clock, tables: TableStore, error: int
+    rows: Dicts, of: str, clock: Clock, tables: Kept, error: int
 ) -> None:
     def put_older(key: bytes, seconds: float, flags: Flag) -> None:
         row = DictEntry(clock() + int(seconds * 1e9), None, flags, key, b"v").encode()
@@ -325,6 +335,7 @@ class Frozen:
         raise StoreDeniedError("it is on a read-only file system")
 
 
+@in_a_store
 def test_time_goes_on_for_whoever_reads_a_store_that_cannot_be_written(
     rows: Dicts, of: str, clock: Clock
 ) -> None:
@@ -369,6 +380,7 @@ def test_an_update_is_whole_or_not_at_all(rows: Dicts, of: str) -> None:
     assert set(rows.iter_keys(of)) == {key for key, _ in items[:10_000]}
 
 
+@pytest.mark.parametrize("place", PLACES)
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(
@@ -381,13 +393,11 @@ def test_an_update_is_whole_or_not_at_all(rows: Dicts, of: str) -> None:
     )
 )
 def test_does_what_a_dict_does(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, bytes, bytes]]
+    place: str, make_tables: MakeTables, steps: list[tuple[str, bytes, bytes]]
 ) -> None:
-    from volfs.services.service_tables import open_services
-
-    store = open_services(str(tmp_path_factory.mktemp("s") / "store"), create=True)
     clock, model = Clock(), dict[bytes, bytes]()
-    rows, of = Dicts(store, clock.moment), Resources(store, DICT).create("d", "main").id
+    store = make_tables(place, clock)
+    rows, of = open_dicts(store, clock), Resources(store, DICT).create("d", "main").id
     for step, key, value in steps:
         if step == "put":
             put(rows, of, key, value)

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.services.conftest import Clock, count_rows
+from tests.services.conftest import (
+    PLACES,
+    Clock,
+    Kept,
+    MakeTables,
+    count_rows,
+    in_a_store,
+    open_queues,
+)
 from volfs.errors import (
     DamagedObjectError,
     InvalidError,
@@ -17,19 +25,19 @@ from volfs.errors import (
     ResourceExhaustedError,
 )
 from volfs.services import queues
-from volfs.services.queues import TTL_MAX, Queues, QueueUsage, decode_partition
+from volfs.services.queues import TTL_MAX, Queues, QueueUsage
 from volfs.services.resources import QUEUE, Resources
-from volfs.services.service_tables import COUNTS, ITEMS, PARTITIONS, open_services
-from volfs.store.tables import TableStore
+from volfs.services.service_tables import COUNTS, ITEMS, PARTITIONS
+from volfs.services.table_queues import decode_partition
 
 
 @pytest.fixture
-def rows(tables: TableStore, clock: Clock) -> Queues:
-    return Queues(tables, clock)
+def rows(tables: Kept, clock: Clock) -> Queues:
+    return open_queues(tables, clock)
 
 
 @pytest.fixture
-def of(tables: TableStore) -> str:
+def of(tables: Kept) -> str:
     return Resources(tables, QUEUE).create("q", "main").id
 
 
@@ -37,7 +45,8 @@ def put(rows: Queues, of: str, *items: bytes, partition: bytes = b"", ttl: float
     return rows.put(of, partition, items, ttl, "Queue.put")
 
 
-def test_a_partition_byte_by_byte(rows: Queues, of: str, tables: TableStore, clock: Clock) -> None:
+@in_a_store
+def test_a_partition_byte_by_byte(rows: Queues, of: str, tables: Kept, clock: Clock) -> None:
     put(rows, of, b"one", b"three", partition=b"p", ttl=1)
     rows.take(of, b"p", 1)
     key = of.encode() + b"\x01p"
@@ -73,7 +82,7 @@ def test_partitions_are_apart(rows: Queues, of: str) -> None:
     assert rows.get_usage(of) == QueueUsage(0, 0)
 
 
-def test_clear_all_leaves_no_row(tables: TableStore, rows: Queues, of: str) -> None:
+def test_clear_all_leaves_no_row(tables: Kept, rows: Queues, of: str) -> None:
     other = Resources(tables, QUEUE).create("other", "main").id
     for name in (b"", b"x", b"y"):
         put(rows, of, b"1", partition=name)
@@ -96,7 +105,7 @@ def test_peeking_takes_nothing(rows: Queues, of: str) -> None:
     assert rows.peek(of, b"none", 0, 1) == ([], 0)
 
 
-def test_a_deleted_queue_is_gone_for_everybody(tables: TableStore, rows: Queues, of: str) -> None:
+def test_a_deleted_queue_is_gone_for_everybody(tables: Kept, rows: Queues, of: str) -> None:
     put(rows, of, b"1", partition=b"p")
     Resources(tables, QUEUE).delete("q", "main")
     assert count_rows(tables, PARTITIONS, ITEMS, COUNTS, volatile=True) == 0
@@ -144,7 +153,7 @@ def test_the_last_ttl_counts(rows: Queues, of: str, clock: Clock) -> None:
 
 
 def test_expired_partitions_are_swept_by_new_ones(
-    rows: Queues, of: str, clock: Clock, tables: TableStore
+    rows: Queues, of: str, clock: Clock, tables: Kept
 ) -> None:
     for number in range(20):
         put(rows, of, b"x", b"y", partition=b"old%d" % number, ttl=1)
@@ -201,6 +210,7 @@ def test_too_many_partitions(
         put(rows, of, b"x", partition=b"y")
 
 
+@pytest.mark.parametrize("place", PLACES)
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(
@@ -213,10 +223,11 @@ def test_too_many_partitions(
     )
 )
 def test_does_what_deques_do(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, bytes, int]]
+    place: str, make_tables: MakeTables, steps: list[tuple[str, bytes, int]]
 ) -> None:
-    store = open_services(str(tmp_path_factory.mktemp("s") / "store"), create=True)
-    rows, of = Queues(store), Resources(store, QUEUE).create("q", "main").id
+    clock = Clock()
+    store = make_tables(place, clock)
+    rows, of = open_queues(store, clock), Resources(store, QUEUE).create("q", "main").id
     model: dict[bytes, deque[bytes]] = {name: deque() for name in (b"", b"a", b"ab")}
     for serial, (step, partition, count) in enumerate(steps):
         mine = model[partition]

@@ -6,16 +6,14 @@ import struct
 
 import pytest
 
-from tests.services.conftest import Clock, count_rows
+from tests.services.conftest import Clock, Kept, count_rows
 from volfs.errors import AlreadyExistsError, InvalidError, NotFoundError
-from volfs.services.dicts import Dicts
 from volfs.services.resources import DICT, EPHEMERAL_NS, QUEUE, Resources
 from volfs.services.service_tables import ENTRIES, EPHEMERAL, NAMES, REMAINS, RESOURCES, VALUES
-from volfs.store.tables import TableStore
 
 
 @pytest.fixture
-def dicts(tables: TableStore, clock: Clock) -> Resources:
+def dicts(tables: Kept, clock: Clock) -> Resources:
     return Resources(tables, DICT, clock, clock.moment)
 
 
@@ -29,7 +27,7 @@ def test_a_resource_is_found_by_name_and_id(dicts: Resources) -> None:
         dicts.create("n", "main")
 
 
-def test_names_belong_to_environments_and_kinds(tables: TableStore, dicts: Resources) -> None:
+def test_names_belong_to_environments_and_kinds(tables: Kept, dicts: Resources) -> None:
     queues = Resources(tables, QUEUE)
     ids = {
         dicts.create("n", "main").id,
@@ -60,8 +58,8 @@ def test_newest_first(dicts: Resources, clock: Clock) -> None:
     assert dicts.list_all("mai") == []
 
 
-def test_deleting_leaves_nothing(tables: TableStore, dicts: Resources) -> None:
-    rows = Dicts(tables)
+def test_deleting_leaves_nothing(tables: Kept, dicts: Resources) -> None:
+    rows = tables.dicts()
     for name in ("a", "b"):
         made = dicts.create(name, "main")
         rows.put(made.id, b"small", b"v", ttl=None, only_new=False)
@@ -76,10 +74,10 @@ def test_deleting_leaves_nothing(tables: TableStore, dicts: Resources) -> None:
 
 
 def test_what_a_crash_left_as_remains_is_removed_by_the_next(
-    tables: TableStore, dicts: Resources
+    tables: Kept, dicts: Resources
 ) -> None:
     made = dicts.create("a", "main")
-    rows = Dicts(tables)
+    rows = tables.dicts()
     rows.put(made.id, b"k", b"v" * 5000, ttl=None, only_new=False)
     # As far as the first transaction of a deletion gets.
     tables.durable.change(lambda txn: txn.put(REMAINS, made.id.encode(), b""))
@@ -88,7 +86,7 @@ def test_what_a_crash_left_as_remains_is_removed_by_the_next(
 
 
 def test_ephemeral_ones_are_not_listed_and_lapse(
-    tables: TableStore, dicts: Resources, clock: Clock
+    tables: Kept, dicts: Resources, clock: Clock
 ) -> None:
     first = dicts.create_ephemeral("main")
     assert dicts.list_all("main") == []
@@ -108,7 +106,7 @@ def test_ephemeral_ones_are_not_listed_and_lapse(
 
 
 def test_a_clock_that_is_set_and_other_runs_end_no_ephemeral_resource(
-    tables: TableStore, dicts: Resources, clock: Clock
+    tables: Kept, dicts: Resources, clock: Clock
 ) -> None:
     made = dicts.create_ephemeral("main")
     for error in (10**9, -(10**9), 0):
@@ -129,7 +127,7 @@ def test_a_clock_that_is_set_and_other_runs_end_no_ephemeral_resource(
 
 
 def test_an_ephemeral_resource_of_an_older_volfs(
-    tables: TableStore, dicts: Resources, clock: Clock
+    tables: Kept, dicts: Resources, clock: Clock
 ) -> None:
     made = dicts.create_ephemeral("main")
     row = struct.pack("<Q16s", clock.up + EPHEMERAL_NS, clock.run.to_bytes(16, "big"))

@@ -6,6 +6,7 @@ import os
 import resource
 import stat
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,11 +32,18 @@ from volfs.services.keys import (
     make_key,
     replace_key_file,
 )
+from volfs.services.opening import TableServices, open_services
 from volfs.services.secrets import CURRENT, Secrets, check_values
 from volfs.services.service_tables import SECRETS, USES
-from volfs.store.tables import TableStore
 
 VALUES = {"API_KEY": "value of the key", "EMPTY": ""}
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Iterator[TableServices]:
+    kept = open_services(str(tmp_path / "store"), create=True)
+    yield kept
+    kept.close()
 
 
 @pytest.fixture(autouse=True)
@@ -44,22 +52,22 @@ def own_key_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def rows(tables: TableStore, clock: Clock) -> Secrets:
+def rows(tables: TableServices, clock: Clock) -> Secrets:
     return Secrets(tables, clock)
 
 
 @pytest.fixture
-def key_file(tables: TableStore) -> Path:
+def key_file(tables: TableServices) -> Path:
     return Path(tables.url + ".secret-key")
 
 
-def find_encrypted(tables: TableStore, secret_id: str) -> EncryptedSecret:
+def find_encrypted(tables: TableServices, secret_id: str) -> EncryptedSecret:
     row = tables.durable.read(lambda txn: txn.find(SECRETS, secret_id.encode()))
     assert row is not None
     return msgspec.msgpack.decode(row, type=EncryptedSecret)
 
 
-def put_encrypted(tables: TableStore, secret_id: str, encrypted: EncryptedSecret) -> None:
+def put_encrypted(tables: TableServices, secret_id: str, encrypted: EncryptedSecret) -> None:
     row = msgspec.msgpack.encode(encrypted)
     tables.durable.change(lambda txn: txn.put(SECRETS, secret_id.encode(), row))
 
@@ -98,7 +106,7 @@ def test_uses_are_noted(rows: Secrets, clock: Clock) -> None:
     assert rows.find_last_use(made.id) == clock.now
 
 
-def test_deleting_leaves_nothing(tables: TableStore, rows: Secrets) -> None:
+def test_deleting_leaves_nothing(tables: TableServices, rows: Secrets) -> None:
     made = rows.create("s", "main", VALUES)
     rows.note_use(made.id)
     rows.delete("s", "main")
@@ -128,7 +136,7 @@ def test_bad_values() -> None:
 # --- encryption ----------------------------------------------------------------
 
 
-def test_every_sealing_has_its_own_key_and_nonce(tables: TableStore, rows: Secrets) -> None:
+def test_every_sealing_has_its_own_key_and_nonce(tables: TableServices, rows: Secrets) -> None:
     one, two = (rows.create(name, "main", VALUES).id for name in "ab")
     first = find_encrypted(tables, one)
     rows.update(one, VALUES)
@@ -141,7 +149,9 @@ def test_every_sealing_has_its_own_key_and_nonce(tables: TableStore, rows: Secre
         )
 
 
-def test_sealed_bytes_belong_to_their_secret_and_version(tables: TableStore, rows: Secrets) -> None:
+def test_sealed_bytes_belong_to_their_secret_and_version(
+    tables: TableServices, rows: Secrets
+) -> None:
     one, two = (rows.create(name, "main", VALUES).id for name in "ab")
     old = find_encrypted(tables, one)
     put_encrypted(tables, two, old)
@@ -152,7 +162,7 @@ def test_sealed_bytes_belong_to_their_secret_and_version(tables: TableStore, row
         rows.read(one)
 
 
-def test_each_altered_byte_is_noticed(tables: TableStore, rows: Secrets) -> None:
+def test_each_altered_byte_is_noticed(tables: TableServices, rows: Secrets) -> None:
     made = rows.create("s", "main", {"A": "b"}).id
     encrypted = find_encrypted(tables, made)
     for field in ("wrapped", "content"):
@@ -287,7 +297,7 @@ def test_two_at_once_agree_on_one_key(tmp_path: Path) -> None:
 # --- rotation ---------------------------------------------------------------
 
 
-def test_rotation(tables: TableStore, rows: Secrets, key_file: Path) -> None:
+def test_rotation(tables: TableServices, rows: Secrets, key_file: Path) -> None:
     ids = [rows.create(name, "main", {"A": name}).id for name in "abc"]
     old, content = load_keys(key_file), find_encrypted(tables, ids[0]).content
     assert rows.rotate_key() == (3, key_file)
@@ -311,7 +321,7 @@ def test_rotation_keeps_old_keys_in_a_named_file(
 
 @pytest.mark.parametrize("step", [1, 2])
 def test_a_rotation_that_dies_loses_nothing(
-    rows: Secrets, tables: TableStore, monkeypatch: pytest.MonkeyPatch, step: int
+    rows: Secrets, tables: TableServices, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     made = rows.create("a", "main", VALUES)
     calls = []
@@ -334,7 +344,7 @@ def test_a_rotation_that_dies_loses_nothing(
     assert rows.read(made.id) == {**VALUES, "B": "c"}
 
 
-def test_many_rotate_and_seal_at_once(rows: Secrets, key_file: Path, tables: TableStore) -> None:
+def test_many_rotate_and_seal_at_once(rows: Secrets, key_file: Path, tables: TableServices) -> None:
     made = rows.create("a", "main", VALUES).id
     works = [
         (lambda _: rows.rotate_key(), 5),

@@ -12,11 +12,11 @@ from weakref import WeakSet
 
 from volfs.api.twins import blocking, blocking_class
 from volfs.errors import UnimplementedError
-from volfs.services.service_tables import open_services
+from volfs.services.opening import SharedStore, TableServices, open_services, open_shared
 from volfs.store.contract.store import Store
 from volfs.store.location import choose_environment, choose_store
+from volfs.store.redis.address import describe_variables, find_address
 from volfs.store.registry import open_store
-from volfs.store.tables import TableStore
 
 _SERVERS = {"stub", "get_stub", "get_input_plane_metadata", "verify", "from_oauth_credentials"}
 
@@ -29,7 +29,8 @@ class Client:
         """``store`` is a directory or a URL. The default is ``VOLFS_STORE``, else the user's own
         store."""
         self.url = choose_store(store)
-        self._tables: TableStore | None = None
+        self._tables: TableServices | None = None
+        self._shared: dict[tuple[str | None, ...], SharedStore] = {}
         self._store: Store | None = None
         self._borrowers = 0
         with _lock:
@@ -38,7 +39,7 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self.url!r})"
 
-    def tables(self, *, create: bool = False) -> TableStore:
+    def tables(self, *, create: bool = False) -> TableServices:
         """The tables of the store. With ``create``, a store is made if there is none.
 
         NotAStoreError; UnsupportedFormatError; StoreError.
@@ -48,6 +49,22 @@ class Client:
         if self._tables is None:
             self._tables = open_services(self.url, create=create)
         return self._tables
+
+    def shared(self, *, create: bool = False) -> SharedStore:
+        """Where the Dicts and Queues of the store are: its tables, or what ``VOLFS_TABLES`` names.
+
+        Errors as of ``tables``; InvalidError for an address that is none; ConflictError if the
+        server keeps those of another store.
+        """
+        said = describe_variables()
+        if said[0] is None:
+            return self.tables(create=create)
+        opened = self._shared.get(said)
+        if opened is None:
+            address, store = find_address(), self.tables(create=create)
+            opened = store if address is None else open_shared(address, store)
+            self._shared[said] = opened
+        return opened
 
     @contextmanager
     def store(self, *, create: bool = False) -> Iterator[Store]:
@@ -101,6 +118,9 @@ class Client:
 
     def close(self) -> None:
         tables, self._tables = self._tables, None
+        shared, self._shared = self._shared, {}
+        for opened in shared.values():
+            opened.close()
         if tables is not None:
             tables.close()
         with _lock:

@@ -29,6 +29,7 @@ class Dict(NamedHandle):
 
     _kind = DICT
     _info = DictInfo
+    _is_shared = True
     objects: ClassVar[NamedResources[Dict]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -211,7 +212,7 @@ class Dict(NamedHandle):
 
     def _rows(self) -> Dicts:
         self._resource()
-        return Dicts(self.client.tables())
+        return self.client.shared().dicts()
 
     def _key(self, key: Any) -> bytes:
         return dump(key, f"a key of {self._said()}")

@@ -84,7 +84,8 @@ class KnownEnvironments:
             return [record for record in store.refs.list_volumes() if not is_ephemeral(record)]
 
     def _rows(self, *, create: bool = False) -> Environments:
-        return Environments(self._client.tables(create=create))
+        store = self._client.tables(create=create)
+        return Environments(store, self._client.shared())
 
     # --- changing --------------------------------------------------------
 

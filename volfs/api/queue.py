@@ -34,6 +34,7 @@ class Queue(NamedHandle):
 
     _kind = QUEUE
     _info = QueueInfo
+    _is_shared = True
     objects: ClassVar[NamedResources[Queue]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -217,7 +218,7 @@ class Queue(NamedHandle):
 
     def _rows(self) -> Queues:
         self._resource()
-        return Queues(self.client.tables())
+        return self.client.shared().queues()
 
     def _load(self, item: bytes) -> Any:
         return load(item, f"an item of {self._said()}")

@@ -21,6 +21,8 @@ from volfs.services.resources import (
     Resource,
     ResourceKind,
     Resources,
+    ResourceStore,
+    ServiceStore,
     decode_resource,
     encode_resource,
     name_row,
@@ -29,9 +31,11 @@ from volfs.services.secrets import Secrets
 from volfs.services.service_tables import ENVIRONMENTS, NAMES, RESOURCES
 from volfs.store.clock import now_ns
 from volfs.store.identity import default_author
-from volfs.store.tables import Changing, Reading, TableStore
+from volfs.store.tables import Changing, Reading
 
 KINDS = (DICT, QUEUE, SECRET)
+SHARED = (DICT, QUEUE)
+"""The kinds that may be kept apart from the store."""
 
 
 class EnvironmentRow(msgspec.Struct, frozen=True):
@@ -51,8 +55,12 @@ _decoder = msgspec.msgpack.Decoder(EnvironmentRow)
 class Environments:
     """The environments of a store, as far as its tables know them."""
 
-    def __init__(self, store: TableStore, now: Clock = now_ns) -> None:
+    def __init__(
+        self, store: ServiceStore, shared: ResourceStore | None = None, now: Clock = now_ns
+    ) -> None:
+        """``shared`` is where Dicts and Queues are, if that is not ``store``."""
         self._store = store
+        self._shared = shared or store
         self._tables = store.durable
         self._now = now
 
@@ -66,7 +74,7 @@ class Environments:
         left out."""
         found: dict[str, dict[ResourceKind, list[str]]] = {}
         for kind in KINDS:
-            for environment, name in Resources(self._store, kind).list_names():
+            for environment, name in self._open(kind).list_names():
                 found.setdefault(environment, {}).setdefault(kind, []).append(name)
         return found
 
@@ -93,29 +101,36 @@ class Environments:
                 if kind == SECRET:
                     Secrets(self._store).delete(one, name)
                 else:
-                    Resources(self._store, kind).delete(one, name)
+                    self._open(kind).delete(one, name)
+
+    def _open(self, kind: ResourceKind) -> Resources:
+        return Resources(self._shared if kind in SHARED else self._store, kind)
 
     # --- renaming --------------------------------------------------------
 
     def begin_rename(self, old: str, new: str) -> None:
         """Move all resources of ``old`` to ``new``. The caller then moves the volumes.
 
-        This may be repeated until ``end_rename``. Secrets are encrypted anew: StoreDeniedError
+        What is kept apart from the store is moved after what is in it. This may be repeated until
+        ``end_rename``. Secrets are encrypted anew: StoreDeniedError
         without their key. AlreadyExistsError if something of the new name exists; ConflictError if
         that environment is being renamed from another one.
         """
         check_environment(new, is_new=True)
+        apart = self._shared is not self._store
+        taken = apart and self._shared.durable.read(lambda txn: _has_named(txn, new))
 
         def act(txn: Changing) -> None:
             before = _find(txn, new)
-            _check_goal(txn, before, old, new)
+            _check_goal(txn, before, old, new, taken)
             origin = _find(txn, old) or before or EnvironmentRow(old, self._now(), default_author())
-            for resource in _list_in(txn, old):
-                self._move(txn, resource, new)
+            self._move_all(txn, old, new)
             txn.delete(ENVIRONMENTS, old.encode())
             _put(txn, msgspec.structs.replace(origin, name=new, former=old))
 
         self._tables.change(act)
+        if apart:
+            self._shared.durable.change(lambda txn: self._move_all(txn, old, new))
 
     def end_rename(self, new: str) -> None:
         """The volumes have been moved: forget the former name."""
@@ -126,6 +141,10 @@ class Environments:
                 _put(txn, msgspec.structs.replace(row, former=""))
 
         self._tables.change(act)
+
+    def _move_all(self, txn: Changing, old: str, new: str) -> None:
+        for resource in _list_in(txn, old):
+            self._move(txn, resource, new)
 
     def _move(self, txn: Changing, resource: Resource, environment: str) -> None:
         moved = msgspec.structs.replace(resource, environment=environment)
@@ -139,7 +158,7 @@ class Environments:
             Secrets(self._store).move(txn, resource, moved)
 
 
-def _check_goal(txn: Reading, row: EnvironmentRow | None, old: str, new: str) -> None:
+def _check_goal(txn: Reading, row: EnvironmentRow | None, old: str, new: str, taken: bool) -> None:
     if row is not None and row.former == old:
         return  # The rename goes on.
     if row is not None and row.former:
@@ -147,8 +166,12 @@ def _check_goal(txn: Reading, row: EnvironmentRow | None, old: str, new: str) ->
             f"Environment '{new}' is being renamed from '{row.former}'; finish that first: "
             f"volfs environment update {row.former} --set-name {new}"
         )
-    if row is not None or new == MAIN or any(one.name for one in _list_in(txn, new)):
+    if row is not None or new == MAIN or taken or _has_named(txn, new):
         raise AlreadyExistsError(f"Environment '{new}' already exists")
+
+
+def _has_named(txn: Reading, environment: str) -> bool:
+    return any(one.name for one in _list_in(txn, environment))
 
 
 def _list_in(txn: Reading, environment: str) -> list[Resource]:

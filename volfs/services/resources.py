@@ -11,25 +11,15 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from volfs.errors import AlreadyExistsError, DamagedObjectError, InvalidNameError, NotFoundError
 from volfs.model.names import check_environment
 from volfs.model.text import from_stored, to_stored
-from volfs.services.service_tables import (
-    COUNTS,
-    ENTRIES,
-    EPHEMERAL,
-    ITEMS,
-    NAMES,
-    PARTITIONS,
-    REMAINS,
-    RESOURCES,
-    VALUES,
-)
-from volfs.store.clock import Moment, Steady, now_ns, read_moment
+from volfs.services.service_tables import EPHEMERAL, NAMES, REMAINS, RESOURCES
+from volfs.store.clock import Moment, Steady, now_ns
 from volfs.store.elapsed import Wait, begin_wait, decode_wait, look_again
 from volfs.store.identity import default_author, make_id
 from volfs.store.tables import Changing, Reading, Tables, TableStore, end_of
@@ -44,13 +34,29 @@ In another run of the machine it is kept for at least half as long, because the 
 a store may disagree about which run it is.
 """
 EVERYTHING = 1 << 30
-_PIECE = 1000
 _KEY_MAX = 500
 """The longest key of a table in bytes. The keys of valid names are shorter."""
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,64}")
 _OLDER = struct.Struct("<Q16s")
 _NEVER = (1 << 63) - 1
 _APP_ID = re.compile(r"ap-[a-zA-Z0-9]{22}")
+
+
+class ResourceStore(Protocol):
+    """Where resources are kept: rows that say which there are, and what they contain."""
+
+    @property
+    def durable(self) -> Tables: ...
+
+    def read_moment(self) -> Moment:
+        """Now, by the clocks that tell how long an ephemeral resource has not been renewed."""
+
+    def remove_contents(self, resource_id: str) -> None:
+        """Remove what a resource contained whose row is gone. It may be repeated."""
+
+
+class ServiceStore(TableStore, ResourceStore, Protocol):
+    """The tables of a store, with resources in them."""
 
 
 class ResourceKind(NamedTuple):
@@ -101,16 +107,16 @@ class Resources:
 
     def __init__(
         self,
-        store: TableStore,
+        store: ResourceStore,
         kind: ResourceKind,
         now: Clock = now_ns,
-        moment: Callable[[], Moment] = read_moment,
+        moment: Callable[[], Moment] | None = None,
     ) -> None:
         self._store = store
         self._tables = store.durable
         self._kind = kind
         self._now = now
-        self._moment = moment
+        self._moment = moment or store.read_moment
 
     # --- making ----------------------------------------------------------
 
@@ -309,26 +315,12 @@ def encode_resource(resource: Resource) -> bytes:
 # --- what removed resources leave -------------------------------------------
 
 
-def sweep_remains(store: TableStore) -> None:
-    """Remove what deleted resources contained, in short transactions."""
+def sweep_remains(store: ResourceStore) -> None:
+    """Remove what deleted resources contained."""
     remains = store.durable.read(lambda txn: txn.scan(REMAINS, b"\0", b"\xff", EVERYTHING))
     for key, _ in remains:
-        for tables, names in _contents(store):
-            for name in names:
-                _remove_all(tables, name, key)
+        store.remove_contents(key.decode())
         _forget_remains(store.durable, key)
-
-
-def _contents(store: TableStore) -> tuple[tuple[Tables, tuple[str, ...]], ...]:
-    return (store.durable, (ENTRIES, VALUES)), (store.volatile, (PARTITIONS, ITEMS, COUNTS))
-
-
-def _remove_all(tables: Tables, name: str, prefix: bytes) -> None:
-    end = end_of(prefix)
-    if not tables.read(lambda txn: txn.scan(name, prefix, end, 1)):
-        return
-    while tables.change(lambda txn: txn.delete_range(name, prefix, end, _PIECE), adds=None):
-        pass
 
 
 def _forget_remains(tables: Tables, key: bytes) -> None:

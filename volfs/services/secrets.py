@@ -33,11 +33,12 @@ from volfs.services.resources import (
     Clock,
     Resource,
     Resources,
+    ServiceStore,
     get_resource,
 )
 from volfs.services.service_tables import SECRETS, USES
 from volfs.store.clock import now_ns
-from volfs.store.tables import Changing, Reading, TableStore, end_of
+from volfs.store.tables import Changing, Reading, end_of
 
 T = TypeVar("T")
 KEY_MAX = 16_384
@@ -75,7 +76,7 @@ def check_values(values: Mapping[str, str]) -> None:
 class Secrets:
     """The Secrets of a store."""
 
-    def __init__(self, store: TableStore, now: Clock = now_ns) -> None:
+    def __init__(self, store: ServiceStore, now: Clock = now_ns) -> None:
         self._store = store
         self._tables = store.durable
         self._now = now
