@@ -16,7 +16,7 @@ from volfs.store.embedded.contract.care import EmbeddedCare
 from volfs.store.embedded.contract.leases import EmbeddedLeases
 from volfs.store.embedded.contract.refs import EmbeddedRefs
 from volfs.store.embedded.opened import Engine
-from volfs.store.embedded.place.handle import Identity, identify
+from volfs.store.embedded.place.handle import Identity, find_intact
 from volfs.store.embedded.place.layout import create_store
 
 
@@ -73,7 +73,7 @@ def open_embedded(location: str, create: bool) -> EmbeddedStore:
     with _lock:
         if create:
             create_store(address)
-        engine = _find_engine(address)
+        engine = find_intact(_engines, address)
         if engine is None:
             engine = Engine(address)
             _engines[engine.handle.identity] = engine
@@ -83,16 +83,6 @@ def open_embedded(location: str, create: bool) -> EmbeddedStore:
             engine.compare_at(address)
         engine.handles += 1
         return EmbeddedStore(engine, address)
-
-
-def _find_engine(address: Path) -> Engine | None:
-    """The engine that has the present files of the directory open, or None. An engine whose files
-    were replaced ends with its handles."""
-    try:
-        engine = _engines.get(identify(address.stat()))
-    except OSError:
-        return None  # The caller opens the directory, and reports the error.
-    return engine if engine is not None and engine.is_intact else None
 
 
 def _let_go(engine: Engine, address: Path) -> None:

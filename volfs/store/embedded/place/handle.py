@@ -11,9 +11,10 @@ address leads to are compared with those that are open (docs/decisions/0023-proo
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from volfs.errors import StoreReplacedError
 from volfs.store.anchor import DIRECTORY, anchored, find_place
@@ -26,6 +27,24 @@ Identity = tuple[int, int]
 
 def identify(state: os.stat_result) -> Identity:
     return state.st_dev, state.st_ino
+
+
+class _Intact(Protocol):
+    @property
+    def is_intact(self) -> bool: ...
+
+
+T = TypeVar("T", bound=_Intact)
+
+
+def find_intact(opened: Mapping[Identity, T], address: Path) -> T | None:
+    """What has the present files of a directory open, or None. Whoever has files open that were
+    replaced is left to end with its handles."""
+    try:
+        found = opened.get(identify(address.stat()))
+    except OSError:
+        return None  # The caller opens the directory, and reports the error.
+    return found if found is not None and found.is_intact else None
 
 
 class _Known(NamedTuple):

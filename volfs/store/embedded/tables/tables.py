@@ -28,7 +28,7 @@ from volfs.store.checked_lmdb.environment import (
     store_errors,
 )
 from volfs.store.clock import read_boot
-from volfs.store.embedded.place.handle import Identity, Proof, StoreHandle, identify
+from volfs.store.embedded.place.handle import Identity, Proof, StoreHandle, find_intact
 from volfs.store.embedded.place.layout import INDEX, create_store, open_handle, why_former
 from volfs.store.embedded.tables.signals import FutexSignal, Signals
 from volfs.store.owner import make_directory, open_for_owner
@@ -290,7 +290,7 @@ def open_embedded_tables(location: str, names: TableNames, create: bool) -> Embe
     with _lock:
         if create:
             create_store(address)
-        known = _find_engine(address)
+        known = find_intact(_engines, address)
         engine = known or OpenTables(address)
         engine.durable.add_names(names.durable)
         engine.volatile.add_names(names.volatile)
@@ -299,16 +299,6 @@ def open_embedded_tables(location: str, names: TableNames, create: bool) -> Embe
         _engines[engine.handle.identity] = engine
         engine.handles += 1
         return EmbeddedTableStore(engine, address)
-
-
-def _find_engine(address: Path) -> OpenTables | None:
-    """The tables that have the present files of the directory open, or None. Others end with their
-    handles."""
-    try:
-        engine = _engines.get(identify(address.stat()))
-    except OSError:
-        return None  # The caller opens the directory, and reports the error.
-    return engine if engine is not None and engine.is_intact else None
 
 
 _held = ExitStack()
