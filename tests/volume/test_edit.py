@@ -26,7 +26,7 @@ from volfs.model.entry import Entry, FileKind, replace
 from volfs.model.names import parse_path
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
-from volfs.volume.commit import CommitNote, DeltaBase, commit_delta
+from volfs.volume.commit import CommitNote, CommitTarget, DeltaBase, commit_delta
 from volfs.volume.edit import Edit
 from volfs.volume.version_reader import Reader
 
@@ -163,7 +163,8 @@ def link_twice(store: Store, volume: VolumeRecord) -> None:
         directory.names[name] = Entry(name, FileKind.FILE, group=7)
     delta = Delta(DirectoryDelta(names={b"d": directory}), {7: record})
     with Edit(store, volume) as edit:
-        commit_delta(store, edit.upload, volume, DeltaBase(edit.base), delta, CommitNote())
+        target = CommitTarget(store, edit.upload, volume)
+        commit_delta(target, DeltaBase(edit.base), delta, CommitNote())
 
 
 def test_a_moved_hard_link_stays_one_and_a_copied_one_does_not(

@@ -62,12 +62,7 @@ async def open_rooms(
     what the overlay stands on; DataError if something is damaged; StoreError.
     """
     sub_path = parse_path(options.sub_path or "")
-    session.scratch.mkdir(mode=0o700, exist_ok=True)
-    scratch, catalog = Scratch(session.scratch), None
-    stack.callback(scratch.close)
-    if not options.is_read_only:
-        catalog = Catalog(session.catalog, must_exist=session.has_begun)
-        stack.callback(catalog.close)
+    scratch, catalog = _open_overlay(options, stack, session)
     name = session_name(store, session.path)
     left = store.leases.find(name)
     base = catalog.find_base(left.over if left else b"") if catalog else None
@@ -101,6 +96,20 @@ async def open_rooms(
     committer = Committer(state, bridge, store, volume, catalog, kernel, lease)
     await committer.begin_lease()
     return committer
+
+
+def _open_overlay(
+    options: MountOptions, stack: AsyncExitStack, session: OpenSession
+) -> tuple[Scratch, Catalog | None]:
+    """The session's files, which ``stack`` closes. A read-only mount has no catalog."""
+    session.scratch.mkdir(mode=0o700, exist_ok=True)
+    scratch = Scratch(session.scratch)
+    stack.callback(scratch.close)
+    if options.is_read_only:
+        return scratch, None
+    catalog = Catalog(session.catalog, must_exist=session.has_begun)
+    stack.callback(catalog.close)
+    return scratch, catalog
 
 
 def choose_auto_commit(options: MountOptions, volume: VolumeRecord) -> float | None:

@@ -15,7 +15,7 @@ from volfs.store.contract.store import Store
 from volfs.vfs.catalog import Catalog, Flush
 from volfs.vfs.overlay import SealedGeneration
 from volfs.vfs.scratch import Scratch, Summed
-from volfs.volume.commit import CommitNote, DeltaBase, Published, commit_delta
+from volfs.volume.commit import CommitNote, CommitTarget, DeltaBase, Published, commit_delta
 from volfs.volume.content_writer import ContentWriter, ReadScratch
 from volfs.volume.leases import keep_version
 from volfs.volume.version_reader import Reader
@@ -59,4 +59,4 @@ def commit_generation(
             file.written = with_content(file.entry, content)
             file.place(file.written)
         sealed.writing = None
-        return commit_delta(store, upload, volume, base, sealed.delta, note)
+        return commit_delta(CommitTarget(store, upload, volume), base, sealed.delta, note)

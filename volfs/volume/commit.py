@@ -84,15 +84,18 @@ class DeltaBase:
     """The head that must still be there. None: any head, with which others' changes are merged."""
 
 
+class CommitTarget(NamedTuple):
+    """Where a commit goes: an upload of objects for one volume of a store."""
+
+    store: Store
+    upload: Upload
+    volume: VolumeRecord
+
+
 def commit_delta(
-    store: Store,
-    upload: Upload,
-    volume: VolumeRecord,
-    base: DeltaBase,
-    delta: Delta,
-    note: CommitNote,
+    target: CommitTarget, base: DeltaBase, delta: Delta, note: CommitNote
 ) -> Published:
-    """Make ``delta`` the next version. The content that it names has been put into ``upload``.
+    """Make ``delta`` the next version. The target's upload has the content that it names.
 
     NotFoundError if the volume, or what ``base`` names, is gone by then. HeadMovedError if the
     head is not the one that ``base`` asks for; then nothing is merged. OverriddenError if ``note``
@@ -101,7 +104,7 @@ def commit_delta(
     is published.
     """
     check_message(note.message)
-    return _Commit(store, upload, volume, base, delta, note).run()
+    return _Commit(target, base, delta, note).run()
 
 
 class _Merged(NamedTuple):
@@ -116,21 +119,14 @@ class _Commit:
     """One call of ``commit_delta``."""
 
     def __init__(
-        self,
-        store: Store,
-        upload: Upload,
-        volume: VolumeRecord,
-        base: DeltaBase,
-        delta: Delta,
-        note: CommitNote,
+        self, target: CommitTarget, base: DeltaBase, delta: Delta, note: CommitNote
     ) -> None:
-        self._store = store
-        self._upload = upload
-        self._volume = volume
+        self._target = target
+        self._store, self._upload, self._volume = target
         self._base = base
         self._note = note
-        self._reader = Reader(upload.load_object)
-        applied = apply_delta(self._reader.get_tree, upload.put_object, base.snapshot, delta)
+        self._reader = Reader(self._upload.load_object)
+        applied = apply_delta(self._reader.get_tree, self._upload.put_object, base.snapshot, delta)
         self._local = applied.snapshot
         self._directories = applied.directories
         self._lease = base.lease and msgspec.structs.replace(
@@ -184,9 +180,7 @@ class _Commit:
         # tree durable, which the mount shows from now on.
         lease = self._widen(head.version + 1)
         new = publish_snapshot(
-            self._store,
-            self._upload,
-            self._volume,
+            self._target,
             head,
             merged.snapshot,
             self._note,
@@ -215,9 +209,7 @@ class _Commit:
 
 
 def publish_snapshot(
-    store: Store,
-    upload: Upload,
-    volume: VolumeRecord,
+    target: CommitTarget,
     head: Head,
     snapshot: Snapshot,
     note: CommitNote,
@@ -229,6 +221,7 @@ def publish_snapshot(
 
     The errors of ``Refs.publish``.
     """
+    store, upload, volume = target
     data = encode_manifest(make_manifest(volume, head, snapshot, note))
     new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, data))
     try:

@@ -30,7 +30,7 @@ from volfs.model.tree import GetTree, count_entries, find_entry, iter_entries
 from volfs.store.clock import now_ns
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
-from volfs.volume.commit import CommitNote, DeltaBase, Published, commit_delta
+from volfs.volume.commit import CommitNote, CommitTarget, DeltaBase, Published, commit_delta
 from volfs.volume.content_writer import ContentWriter
 from volfs.volume.leases import held_version
 from volfs.volume.version_reader import Reader
@@ -319,7 +319,7 @@ class Edit:
         """
         delta.records.update(self.records)
         base = DeltaBase(self.base, self.shares, only_on=self.head if exact else None)
-        return commit_delta(self.store, self.upload, self.volume, base, delta, note)
+        return commit_delta(CommitTarget(self.store, self.upload, self.volume), base, delta, note)
 
     # --- inside ----------------------------------------------------------
 

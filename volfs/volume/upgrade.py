@@ -16,7 +16,7 @@ from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store, upgrade_format
 from volfs.volume.adding_sums import add_sums, has_sums
-from volfs.volume.commit import CommitNote, publish_snapshot
+from volfs.volume.commit import CommitNote, CommitTarget, publish_snapshot
 from volfs.volume.gc import DEFAULT_GRACE, collect_garbage
 from volfs.volume.version_reader import Reader
 
@@ -76,6 +76,7 @@ def convert_volume(
             wanted = add_sums(reader, upload.put_object, snapshot, report)
             reached("upgrade.converted")
             note, shares = CommitNote(MESSAGE), (head.version,)
-            new = publish_snapshot(store, upload, volume, head, wanted, note, shares=shares)
+            target = CommitTarget(store, upload, volume)
+            new = publish_snapshot(target, head, wanted, note, shares=shares)
         if new is not None:
             return new.version
