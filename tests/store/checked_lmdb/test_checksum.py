@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volfs.errors import DamagedObjectError
+from volfs.errors import DamagedObjectError, StoreError
 from volfs.store.checked_lmdb.checksum import add_checksum, strip_checksum
+from volfs.store.checked_lmdb.environment import LmdbEnvironment
 
 
 def test_layout_is_that_of_the_format() -> None:
@@ -38,3 +41,20 @@ def test_the_row_of_another_key_is_damage(key: bytes, row: bytes) -> None:
 def test_less_than_a_checksum_is_damage(stored: bytes) -> None:
     with pytest.raises(DamagedObjectError):
         strip_checksum(b"key", stored)
+
+
+def test_a_row_alone_is_what_a_transaction_finds(tmp_path: Path) -> None:
+    environment = LmdbEnvironment(tmp_path)
+    sums = environment.open_table(b"sums")
+    plain = environment.open_table(b"plain", has_checksums=False)
+    with environment.write() as txn:
+        for table in (sums, plain):
+            txn.put(b"key", b"row", db=table)
+        txn.raw.put(b"bad", b"a row without its checksum", db=sums.raw)
+    assert [environment.find_row(b"key", table) for table in (sums, plain)] == [b"row"] * 2
+    assert environment.find_row(b"absent", sums) is None
+    with pytest.raises(DamagedObjectError):
+        environment.find_row(b"bad", sums)
+    environment.close()
+    with pytest.raises(StoreError, match="closed"):
+        environment.find_row(b"key", sums)

@@ -44,14 +44,12 @@ class LocalIndex:
 
     def find_entry(self, oid: Oid) -> IndexEntry | None:
         """The place of an object, or None if it is not indexed."""
-        with self.environment.read() as txn:
-            row = txn.get(oid, db=self._objects)
+        row = self.environment.find_row(oid, self._objects)
         return None if row is None else decode_entry(oid, row)
 
     def contains(self, oid: Oid) -> bool:
         """Whether the object is indexed. A condemned object is not."""
-        with self.environment.read() as txn:
-            return txn.get(oid, db=self._objects) is not None
+        return self.environment.find_row(oid, self._objects) is not None
 
     def iter_rows(self) -> Iterator[Row]:
         """Every object id and its undecoded entry, by id, in short transactions."""

@@ -18,6 +18,10 @@ from volfs.model.pack import (
 )
 
 _ENTRY = struct.Struct("<IQIIQBBBB")
+_CODECS: dict[int, Codec] = {codec.value: codec for codec in Codec}
+_KINDS: dict[int, Kind] = {kind.value: kind for kind in Kind}
+"""Looked up, because a call of the class takes longer, and every first read of an object decodes
+an entry."""
 _PACK_ID = struct.Struct(">I")
 _PACK_ROW = struct.Struct("<BQ")
 KEY_SIZE = _PACK_ID.size
@@ -75,7 +79,11 @@ def decode_entry(oid: Oid, row: bytes) -> IndexEntry:
         problem = find_length_problem(codec, raw, stored, bits)
         if problem or offset < PACK_HEADER_SIZE + RECORD_HEADER_SIZE:
             raise ValueError(problem or f"offset {offset}")
-        return IndexEntry(pack, offset, stored, raw, checksum, Codec(codec), Kind(kind), bits)
+        return IndexEntry(pack, offset, stored, raw, checksum, _CODECS[codec], _KINDS[kind], bits)
+    except KeyError as error:
+        raise DamagedObjectError(
+            f"index entry of object {oid.hex()}: unknown codec or kind {error}"
+        ) from error
     except (struct.error, ValueError) as error:
         raise DamagedObjectError(f"index entry of object {oid.hex()}: {error}") from error
 

@@ -44,10 +44,13 @@ class Index(LocalIndex):
     def find_entry(self, oid: Oid) -> IndexEntry | None:
         """The place of an object. A condemned object is found, too, by readers that began before
         gc."""
-        with self.environment.read() as txn:
-            row = txn.get(oid, db=self._objects)
-            if row is None:
-                return self.quarantine.find_entry(txn, oid)
+        row = self.environment.find_row(oid, self._objects)
+        if row is None:
+            # Looked up once more, because both tables are to be seen at the same moment.
+            with self.environment.read() as txn:
+                row = txn.get(oid, db=self._objects)
+                if row is None:
+                    return self.quarantine.find_entry(txn, oid)
         return decode_entry(oid, row)
 
     def is_lost(self, oid: Oid) -> bool:
