@@ -7,10 +7,11 @@ without the others, from a disk or by a ranged GET.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from operator import sub
 from typing import NamedTuple
 
-from xxhash import xxh3_64, xxh3_64_intdigest
+from xxhash import xxh3_64_intdigest
 
 from volfs.errors import DamagedObjectError
 from volfs.model.objects import Buffer, Oid
@@ -20,6 +21,8 @@ BLOCK_BITS = range(12, 21)
 
 _LINE = struct.Struct("<IQ")
 _SUM = struct.Struct("<Q")
+_DIGEST = struct.Struct("<4xQ")
+"""The checksum in a line."""
 
 
 class Span(NamedTuple):
@@ -47,6 +50,18 @@ def find_blocks_problem(raw: int, stored: int, bits: int) -> str | None:
     return None if 0 < content <= raw else f"{stored} bytes stored for {raw} in blocks"
 
 
+@lru_cache
+def _ends_in(count: int) -> struct.Struct:
+    """What reads the ends in the lines of a table."""
+    return struct.Struct("<" + "I8x" * count)
+
+
+@lru_cache
+def _ends_of_raw_blocks(raw: int, bits: int) -> tuple[int, ...]:
+    size = 1 << bits
+    return (*range(size, raw, size), raw)
+
+
 def encode_table(oid: Oid, blocks: list[Buffer]) -> bytes:
     """The table of an object that is stored in these blocks."""
     table = bytearray()
@@ -58,9 +73,7 @@ def encode_table(oid: Oid, blocks: list[Buffer]) -> bytes:
 
 
 def _sum_table(oid: Oid, lines: Buffer) -> int:
-    digest = xxh3_64(oid)
-    digest.update(lines)
-    return digest.intdigest()
+    return xxh3_64_intdigest(b"".join((oid, lines)))
 
 
 class BlockTable:
@@ -81,7 +94,9 @@ class BlockTable:
         self._check_ends(stored - size)
 
     def _check_ends(self, content: int) -> None:
-        ends = struct.unpack("<" + "I8x" * self.count, self._lines)
+        ends = _ends_in(self.count).unpack(self._lines)
+        if content == self._raw and ends == _ends_of_raw_blocks(self._raw, self._bits):
+            return
         lengths = list(map(sub, ends, (0, *ends[:-1])))
         last = self.count - 1
         if min(lengths) <= 0 or max(lengths) > 1 << self._bits or lengths[-1] > self.raw_size(last):
@@ -115,6 +130,14 @@ class BlockTable:
         if not verified and xxh3_64_intdigest(stored) != checksum:
             raise DamagedObjectError(f"block {block} does not match its checksum")
         return stored
+
+    def check_raw_blocks(self, first: int, data: Buffer) -> None:
+        """Verify blocks that are stored raw and follow each other. DamagedObjectError."""
+        view, size = memoryview(data), 1 << self._bits
+        for block, at in enumerate(range(0, len(view), size), first):
+            (checksum,) = _DIGEST.unpack_from(self._lines, block * _LINE.size)
+            if xxh3_64_intdigest(view[at : at + size]) != checksum:
+                raise DamagedObjectError(f"block {block} does not match its checksum")
 
     def whole(self) -> Span:
         return self.find_blocks(0, self.count - 1)

@@ -33,15 +33,17 @@ class LruMap(Generic[K, V]):
         if weight > self._limit:
             return
         with self._lock:
-            self._forget(key)
+            former = self._items.pop(key, None)
             self._items[key] = (value, weight)
-            self._weight += weight
+            self._weight += weight if former is None else weight - former[1]
             while self._weight > self._limit:
                 self._weight -= self._items.popitem(last=False)[1][1]
 
     def forget(self, key: K) -> None:
         with self._lock:
-            self._forget(key)
+            item = self._items.pop(key, None)
+            if item is not None:
+                self._weight -= item[1]
 
     def list_values(self) -> list[V]:
         with self._lock:
@@ -51,8 +53,3 @@ class LruMap(Generic[K, V]):
         with self._lock:
             self._items.clear()
             self._weight = 0
-
-    def _forget(self, key: K) -> None:
-        item = self._items.pop(key, None)
-        if item is not None:
-            self._weight -= item[1]

@@ -36,14 +36,15 @@ ReadPack = Callable[[int, int, int], Buffer | None]
 class _Place:
     """An index entry, and which parts of its record were verified since it was looked up."""
 
-    __slots__ = ("content", "entry", "is_plain", "is_stale", "seen", "verified")
+    __slots__ = ("entry", "is_plain", "is_stale", "seen", "start", "verified")
 
     def __init__(self, entry: IndexEntry) -> None:
         self.entry = entry
         in_blocks = entry.codec is Codec.BLOCKS
-        self.content = table_size(entry.raw, entry.block_bits) if in_blocks else 0
-        """Where the content begins in the stored bytes."""
-        self.is_plain = entry.codec is not Codec.ZSTD and entry.stored - self.content == entry.raw
+        table = table_size(entry.raw, entry.block_bits) if in_blocks else 0
+        self.start = entry.offset + table
+        """Where the content begins in the pack, behind the table if there is one."""
+        self.is_plain = entry.codec is not Codec.ZSTD and entry.stored - table == entry.raw
         """Whether the object's bytes are stored raw and in one run."""
         self.verified = False
         """Whether the whole record was verified."""
@@ -94,7 +95,9 @@ class ObjectReader:
         return self._demand(oid, offset, length)
 
     def read_object_ready(self, oid: Oid, offset: int, length: int) -> Buffer | None:
-        place = self._locate(oid)
+        place = self._places.find(oid)
+        if place is None or place.is_stale:
+            place = self._locate(oid)
         if not place.is_plain and self._is_long_to_decode(oid, place.entry, offset, length):
             return None
         return self._read(oid, place, offset, length, self._packs.read_ready)
@@ -200,12 +203,14 @@ class ObjectReader:
             if not 0 <= offset <= offset + length <= entry.raw:
                 raise DamagedObjectError(f"{length} bytes at {offset} of an object of {entry.raw}")
             if place.is_plain and place.has_seen(offset, length):
-                data = read(entry.pack, entry.offset + place.content + offset, length)
-                if place.has_seen(offset, length):
-                    return data  # Asked again: the pack may have been opened anew, as another file.
+                data = read(entry.pack, place.start + offset, length)
+                if not place.is_stale:
+                    return data  # Else the pack was opened anew, as another file.
             if length == entry.raw:
                 return self._read_whole(oid, place, read)
             if length and entry.codec is Codec.BLOCKS:
+                if place.is_plain:
+                    return self._read_raw_blocks(oid, place, offset, length, read)
                 return self._read_blocks(oid, place, offset, length, read)
             return self._read_part(oid, place, offset, length, read)
         except DataError as error:
@@ -236,61 +241,56 @@ class ObjectReader:
 
     # --- blocks ----------------------------------------------------------
 
+    def _read_raw_blocks(
+        self, oid: Oid, place: _Place, offset: int, length: int, read: ReadPack
+    ) -> Buffer | None:
+        """A range of an object whose blocks are stored raw. Where they are is known without the
+        table, so both are read at the same time."""
+        entry, bits = place.entry, place.entry.block_bits
+        first, last = offset >> bits, (offset + length - 1) >> bits
+        start, end = first << bits, min((last + 1) << bits, entry.raw)
+        table = self._tables.find(oid) if place.seen else None
+        if table is None:
+            self._packs.expect_scattered(entry.pack)
+            self._packs.prefetch(entry.pack, place.start + start, end - start)
+            table = self._load_table(oid, place, read)
+            if table is None:
+                return None
+        data = read(entry.pack, place.start + start, end - start)
+        if data is None:
+            return None
+        # Blocks that were seen before are verified again, because the pack may be another file
+        # since.
+        table.check_raw_blocks(first, data)
+        place.seen |= ((1 << (last - first + 1)) - 1) << first
+        return memoryview(data)[offset - start : offset - start + length]
+
     def _read_blocks(
         self, oid: Oid, place: _Place, offset: int, length: int, read: ReadPack
     ) -> Buffer | None:
-        if not place.seen:
-            self._packs.expect_scattered(place.entry.pack)
-            if place.is_plain:
-                # The place of raw blocks is known without the table, so both are read at the same
-                # time.
-                self._packs.prefetch(place.entry.pack, *_find_place(place, offset, length))
-        table = self._find_table(oid, place, read)
+        table = self._tables.find(oid) if place.seen else None
         if table is None:
-            return None
+            self._packs.expect_scattered(place.entry.pack)
+            table = self._load_table(oid, place, read)
+            if table is None:
+                return None
         span = table.find_span(offset, length)
         skip = offset - (span.first << place.entry.block_bits)
-        if place.is_plain:
-            data = self._read_raw_span(place, table, span, read)
-        elif length <= PART and span.first == span.last:
+        if length <= PART and span.first == span.last:
             data = self._read_front(oid, place, table, span, skip + length, read)
         else:
             data = self._read_decoded(oid, place, table, span, read)
         return None if data is None else memoryview(data)[skip : skip + length]
 
-    def _find_table(self, oid: Oid, place: _Place, read: ReadPack) -> BlockTable | None:
-        """The table of a record. It is read together with the header, which tells whose table it
-        is."""
-        table = self._tables.find(oid)
+    def _load_table(self, oid: Oid, place: _Place, read: ReadPack) -> BlockTable | None:
+        """The table of a record, whose checksum tells whose table it is, too."""
         entry = place.entry
-        if table is not None and place.seen:
-            return table
-        start = entry.offset - RECORD_HEADER_SIZE
-        front = read(entry.pack, start, RECORD_HEADER_SIZE + place.content)
-        if front is None:
+        stored = read(entry.pack, entry.offset, place.start - entry.offset)
+        if stored is None:
             return None
-        view = memoryview(front)
-        is_ours = view[:RECORD_HEADER_SIZE] == encode_record_header(entry.header(oid))
-        # Only the id can prove the object otherwise, and that takes the whole object.
-        if not is_ours and self._read_whole(oid, place, read) is None:
-            return None
-        stored = view[RECORD_HEADER_SIZE:]
         table = BlockTable(oid, entry.raw, entry.block_bits, entry.stored, stored)
         self._tables.put(oid, table, table.size)
         return table
-
-    def _read_raw_span(
-        self, place: _Place, table: BlockTable, span: Span, read: ReadPack
-    ) -> Buffer | None:
-        data = self._read_span(place, span.start, span.end, read)
-        if data is None:
-            return None
-        # Blocks that were seen before are verified again, because the pack may be another file
-        # since.
-        for block in range(span.first, span.last + 1):
-            table.cut(block, span, data)
-            place.seen |= 1 << block
-        return data
 
     def _read_decoded(
         self, oid: Oid, place: _Place, table: BlockTable, span: Span, read: ReadPack
@@ -337,16 +337,7 @@ class ObjectReader:
         return data if data is not None and len(data) >= end else None
 
     def _read_span(self, place: _Place, start: int, end: int, read: ReadPack) -> Buffer | None:
-        entry = place.entry
-        return read(entry.pack, entry.offset + place.content + start, end - start)
-
-
-def _find_place(place: _Place, offset: int, length: int) -> tuple[int, int]:
-    """Where the blocks that have these bytes of an object lie in its pack, and their length."""
-    bits = place.entry.block_bits
-    start = offset >> bits << bits
-    end = min(((offset + length - 1 >> bits) + 1) << bits, place.entry.raw)
-    return place.entry.offset + place.content + start, end - start
+        return read(place.entry.pack, place.start + start, end - start)
 
 
 def _must(data: Buffer | None) -> Buffer:

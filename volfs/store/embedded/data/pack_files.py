@@ -133,23 +133,29 @@ class PackReader:
         """
         if not self._can_refuse:
             return None
-        fd, data = self._get_open(pack).fd, bytearray(length)
+        file = self._open.find(pack) or self._get_open(pack)
+        fd, data = file.fd, bytearray(length)
         try:
-            is_there = _read_present(fd, data, offset)
-            if not is_there and length <= PATIENT_LENGTH:
-                # The kernel has begun to read the missing bytes.
-                is_there = self._patience.wait_for(lambda: _read_present(fd, data, offset))
+            if _read_present(fd, data, offset):
+                return data
+            # The kernel has begun to read the missing bytes.
+            if length <= PATIENT_LENGTH and self._patience.wait_for(
+                lambda: _read_present(fd, data, offset)
+            ):
+                return data
         except OSError as error:
             # ``read_at`` will meet any other failure, and name it.
             self._can_refuse = error.errno != errno.EOPNOTSUPP
-            return None
-        return data if is_there else None
+        return None
 
     def prefetch(self, pack: int, offset: int, length: int) -> None:
         """Let the kernel begin to read. It does so without a thread of ours."""
         file = self._get_open(pack)
-        with store_errors(f"pack {pack}"):
+        try:
             os.posix_fadvise(file.fd, offset, length, os.POSIX_FADV_WILLNEED)
+        except OSError:
+            with store_errors(f"pack {pack}"):
+                raise
 
     def expect_scattered(self, pack: int) -> None:
         """Turn off the kernel's read-ahead for a pack whose blocks are read here and there."""
