@@ -40,6 +40,7 @@ from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
 from volfs.vfs.namespace import Namespace
 from volfs.vfs.state import MountState
+from volfs.vfs.view import Miss
 
 FOREVER = 1e9
 """Seconds that the kernel may keep what it was told, because we tell it what to forget."""
@@ -261,7 +262,10 @@ class Operations(Mountable):
 
     @guarded
     async def read(self, fh: FileHandleT, off: int, size: int) -> bytes:
-        segments = await self.bridge.settle(self.files.locate, fh, off, size)
+        try:
+            segments = self.files.locate(fh, off, size)
+        except Miss:
+            segments = await self.bridge.settle(self.files.locate, fh, off, size)
         if not segments:
             return b""
         data = self.files.read_ready(segments)

@@ -147,6 +147,9 @@ def find_slices(get: GetList, entry: Entry, offset: int, length: int) -> list[Sl
     not inline."""
     if not entry.root:
         return _cut(entry.extents, _ends(entry.extents), offset, length)
+    leaf, start, stop = _find_leaf(get, Oid(entry.root), offset)
+    if leaf is not None and not leaf.crowded and offset + length <= stop:
+        return _cut(leaf.extents, leaf.ends, offset - start, length)
     slices: list[Slice] = []
     end = offset + length
     while offset < end:

@@ -160,7 +160,7 @@ class Files:
 
     def locate(self, number: int, offset: int, length: int) -> list[Segment]:
         """Find where the bytes of a read are. Bytes in scratch are read at once. Miss."""
-        handle = self.handle(number)
+        handle = self._handles.get(number) or self.handle(number)
         file = handle.file
         end = min(offset + length, file.entry.size)
         if end <= offset:
@@ -193,6 +193,9 @@ class Files:
         if entry.inline:
             return [Segment(end - offset, None, 0, entry.inline[offset:end])]
         slices = find_slices(self.state.view.reader.get_list, entry, offset, end - offset)
+        if len(slices) == 1 and slices[0].oid:
+            oid, at, size = slices[0]
+            return [Segment(size, oid, at, None)]
         return [Segment(part.length, part.oid or None, part.offset, None) for part in slices]
 
     def _prefetch(self, handle: Handle, file: File, end: int) -> None:
@@ -212,6 +215,9 @@ class Files:
 
     def read_ready(self, segments: list[Segment]) -> Buffer | None:
         """The bytes, or None if that would wait for a disk, a network or much decoding."""
+        length, oid, offset, _ = segments[0]
+        if oid is not None and len(segments) == 1:
+            return self.objects.read_object_ready(oid, offset, length)
         return _join(segments, self.objects.read_object_ready)
 
     def read_waiting(self, segments: list[Segment]) -> Buffer:

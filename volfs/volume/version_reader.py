@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 from volfs.errors import DamagedObjectError, NoEntryError, NotADirectoryInVolumeError
-from volfs.model.content import ChunkList, decode_chunk_list, find_slices
+from volfs.model.content import ChunkList, GetList, decode_chunk_list, find_slices
 from volfs.model.entry import Entry, FileKind
 from volfs.model.links import resolve_link
 from volfs.model.manifest import Manifest, Snapshot, decode_manifest
@@ -54,12 +54,10 @@ class Reader:
         self.load = load
         self.trees: DecodedCache[Tree] = DecodedCache(load, decode_tree, TREE_BYTES)
         self.lists: DecodedCache[ChunkList] = DecodedCache(load, decode_chunk_list, LIST_BYTES)
+        self.get_list: GetList = self.lists.get
 
     def get_tree(self, oid: Oid) -> Tree:
         return self.trees.get(oid) if oid else EMPTY_TREE
-
-    def get_list(self, oid: Oid) -> ChunkList:
-        return self.lists.get(oid)
 
     def load_manifest(self, oid: Oid) -> Manifest:
         return decode_manifest(self.load(oid))
