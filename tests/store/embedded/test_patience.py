@@ -25,6 +25,14 @@ def test_a_fast_disk_is_waited_for() -> None:
         assert disk.asked == after
 
 
+def test_more_bytes_are_waited_for_longer() -> None:
+    patience = Patience(moment=0)
+    assert not patience.wait_for(Disk(after=9).is_there)
+    large = Disk(after=9)
+    assert patience.wait_for(large.is_there, length=1 << 40)
+    assert large.asked == 9
+
+
 def test_a_slow_disk_is_asked_now_and_then_and_believed_when_it_is_fast() -> None:
     patience = Patience(moment=0)
     for _ in range(GIVE_UP):

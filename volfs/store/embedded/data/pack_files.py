@@ -16,8 +16,9 @@ from volfs.store.embedded.data.patience import Patience
 from volfs.store.lru import LruMap
 
 OPEN_FILES = 256
-PATIENT_LENGTH = 64 << 10
-"""A disk returns no more bytes than this before a thread could."""
+PATIENT_LENGTH = 160 << 10
+"""A block that zstd has not made smaller than this is left to a thread. Most blocks are much
+smaller."""
 READS = 3
 """Attempts to read bytes when the disk fails, because bytes that a repair cannot read are lost for
 good."""
@@ -140,7 +141,7 @@ class PackReader:
                 return data
             # The kernel has begun to read the missing bytes.
             if length <= PATIENT_LENGTH and self._patience.wait_for(
-                lambda: _read_present(fd, data, offset)
+                lambda: _read_present(fd, data, offset), length
             ):
                 return data
         except OSError as error:

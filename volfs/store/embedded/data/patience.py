@@ -11,6 +11,8 @@ from time import perf_counter
 
 MOMENT = 250e-6
 """Seconds that handing the work to a thread costs."""
+PER_BYTE = 2e-9
+"""Seconds more for each byte, which a thread would wait for as well."""
 GIVE_UP = 8
 """After this many pieces in a row that took longer, the disk counts as slow."""
 RETRY = 64
@@ -26,18 +28,19 @@ class Patience:
         self._late = 0
         self._skipped = 0
 
-    def wait_for(self, is_there: Callable[[], bool]) -> bool:
-        """Whether ``is_there`` becomes true within a moment. It is asked again and again."""
+    def wait_for(self, is_there: Callable[[], bool], length: int = 0) -> bool:
+        """Whether ``is_there``, which is asked again and again, becomes true within the moment
+        that a disk needs for ``length`` bytes."""
         if self._late >= GIVE_UP:
             self._skipped += 1
             if self._skipped % RETRY:
                 return False
-        in_time = self._look(is_there)
+        in_time = self._look(is_there, self._moment + length * PER_BYTE)
         self._late = 0 if in_time else self._late + 1
         return in_time
 
-    def _look(self, is_there: Callable[[], bool]) -> bool:
-        deadline = perf_counter() + self._moment
+    def _look(self, is_there: Callable[[], bool], moment: float) -> bool:
+        deadline = perf_counter() + moment
         while not is_there():
             if perf_counter() >= deadline:
                 return False
