@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,6 +68,17 @@ def reopen(store: EmbeddedStore) -> EmbeddedStore:
     path = store.url
     store.close()
     return open_embedded(path, create=False)
+
+
+def test_blocks_are_compressed_better_than_by_the_level_alone() -> None:
+    make = random.Random(7)
+    words = [make.randbytes(make.randrange(2, 6)).hex().encode() for _ in range(4000)]
+    data = b" ".join(make.choices(words, k=1 << 18))[: 1 << 20]
+    oid = compute_oid(Kind.CHUNK, data)
+    plain = zstandard.ZstdCompressor(level=1)
+    cut = (data[at : at + ZSTD] for at in range(0, len(data), ZSTD))
+    by_level = sum(len(plain.compress(block)) for block in cut)
+    assert pack_object(Kind.CHUNK, oid, data).header.stored < 0.96 * by_level
 
 
 @pytest.mark.parametrize("content", CONTENTS)

@@ -23,6 +23,9 @@ PROBE = 64 << 10
 RAW_BITS = 14
 ZSTD_BITS = 18
 _LEVEL = 1
+_HASH_LOG = 15
+"""zstd remembers 2^15 places of a block. At this level it would remember 2^14, which blocks of
+256 KiB fill too soon: their frames become larger, and are compressed no faster."""
 _SMALLEST = 64
 """A frame costs about 12 bytes. An object smaller than this hardly ever saves an eighth."""
 
@@ -33,6 +36,11 @@ class _PerThread(threading.local):
 
     def __init__(self) -> None:
         self.compressor = zstandard.ZstdCompressor(level=_LEVEL)
+        self.block_compressor = zstandard.ZstdCompressor(
+            compression_params=zstandard.ZstdCompressionParameters.from_level(
+                _LEVEL, source_size=1 << ZSTD_BITS, hash_log=_HASH_LOG
+            )
+        )
         self.decompressor = zstandard.ZstdDecompressor()
 
 
@@ -88,7 +96,7 @@ def _compress_blocks(data: Buffer) -> list[Buffer]:
 
 
 def _compress_block(block: Buffer) -> Buffer:
-    frame = _mine.compressor.compress(block)
+    frame = _mine.block_compressor.compress(block)
     is_sound = len(frame) < len(block) and _mine.decompressor.decompress(frame) == block
     return frame if is_sound else block
 
