@@ -20,13 +20,12 @@ from volfs.model.logs.line import NO_LINE, Line, decode_line, digest_line, encod
 from volfs.model.objects import Kind, Oid
 from volfs.model.segments.packs_named import NamedPack, name_line
 from volfs.model.segments.segment import NamedSegment
-from volfs.model.segments.segment_writer import build_segment
 from volfs.store.contract.care import Damage
 from volfs.store.contract.objects import Upload
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.distributed.data.bucket_data import BucketData, open_cached_packs
 from volfs.store.distributed.data.bucket_objects import BucketObjects
-from volfs.store.distributed.data.bucket_upload import BucketUpload
+from volfs.store.distributed.data.bucket_upload import BucketUpload, Shipment
 from volfs.store.distributed.data.volume_packs import find_key
 
 MIB = 1 << 20
@@ -45,6 +44,12 @@ class Said(msgspec.Struct):
     manifest: bytes = b""
 
 
+def say(shipment: Shipment, manifest: bytes) -> Said:
+    """What the line of a publication says."""
+    packs, segments, relies, *_ = shipment
+    return Said(list(packs), list(relies), segments=list(segments), manifest=manifest)
+
+
 class StandInPacks:
     """``VolumePacks``."""
 
@@ -61,6 +66,9 @@ class StandInPacks:
     def list_segments(self) -> Sequence[NamedSegment]:
         return self.segments
 
+    def has_pack(self, name: str) -> bool:
+        return name in self.packs
+
     def is_open(self, name: str) -> bool:
         return name in self.packs and name not in self.closed
 
@@ -69,8 +77,10 @@ class StandInPacks:
             self.tail = []
         for pack in [*said.packs, *([line] if line.records else [])]:
             self.packs[pack.name] = pack
-            self.tail.append(pack.name)
-        self.segments = [*self.segments, *said.segments]
+        # A segment that comes with packs has all of them.
+        tail = [] if said.segments else said.packs
+        self.tail += [pack.name for pack in [*tail, *([line] if line.records else [])]]
+        self.segments = said.segments if said.covered else [*self.segments, *said.segments]
         self.closed |= set(said.closed)
         for name in said.gone:
             self.packs.pop(name, None)
@@ -156,21 +166,15 @@ class StandInStore:
         return self._objects[volume]
 
     def open_upload(self, volume: str) -> BucketUpload:
-        return self.data.open_upload(self.log_of(volume), self.objects_of(volume))
+        return self.data.open_upload(volume, self.log_of(volume), self.objects_of(volume))
 
     def write_segment(self, volume: str) -> NamedSegment:
-        """A segment of the whole tail, named by a line, as a checkpoint makes one."""
+        """Segments of all that there is, named by a line, as a checkpoint makes them. The
+        last one."""
         log = self.log_of(volume)
-        data = bytearray()
-        tail = log.packs.list_tail()
-        sources = [(pack, self.data.finder.load_footer(pack)) for pack in tail]
-        writer = build_segment(data.extend, sources)
-        start = writer.finish()
-        key = f"v/{volume}/x/{os.urandom(8).hex()}"
-        self.bucket.put(key, bytes(data))
-        segment = NamedSegment(key, len(data), start, writer.count)
-        log.append(Said(segments=[segment], covered=True))
-        return segment
+        segments = self.data.segments.cover_tail(volume, log.packs)
+        log.append(Said(segments=segments, covered=True))
+        return segments[-1]
 
     def close(self) -> None:
         self.data.close()
@@ -198,7 +202,7 @@ class StandInRefs:
 
     def _publish(self, upload: BucketUpload, volume: str, manifest: Oid) -> None:
         shipment = upload.ship()
-        said = Said(list(shipment.packs), list(shipment.relies), manifest=manifest)
+        said = say(shipment, manifest)
         log = self._store.log_of(volume)
         upload.arrive(*log.append(said, shipment.records, shipment.record_count))
 

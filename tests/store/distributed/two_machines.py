@@ -9,7 +9,7 @@ import pytest
 
 from tests.store.contract import noise
 from tests.store.distributed.counted import CountedDoor
-from tests.store.distributed.stand_in import Said, StandInStore
+from tests.store.distributed.stand_in import StandInStore, say
 from volfs.buckets.access import Bucket
 from volfs.model.objects import Kind, Oid
 from volfs.model.segments.packs_named import NamedPack
@@ -60,7 +60,7 @@ def put_all(upload: BucketUpload, datas: Iterable[bytes]) -> dict[Oid, bytes]:
 def append(store: StandInStore, upload: BucketUpload) -> tuple[Shipment, NamedPack]:
     """Publish what an upload has, and return what its line names, and the line."""
     shipment = upload.ship()
-    said = Said(list(shipment.packs), list(shipment.relies), manifest=bytes(32))
+    said = say(shipment, bytes(32))
     line, data = store.log_of(VOLUME).append(said, shipment.records, shipment.record_count)
     upload.arrive(line, data)
     return shipment, line

@@ -4,6 +4,7 @@ Imports go downward::
 
     bucket_data         everything below, wired together
     bucket_upload       what one publication brings: packs, and records for its line
+    segment_making      index segments, made and put
     bucket_sink         the packs of an upload: spooled, and put as they fill
     bucket_objects      objects by id
     place_finder        the place of an object: rows, then footers, then segments

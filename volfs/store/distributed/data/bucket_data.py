@@ -14,6 +14,7 @@ from volfs.store.distributed.data.bucket_sink import BucketSink
 from volfs.store.distributed.data.bucket_upload import BucketUpload
 from volfs.store.distributed.data.place_finder import PlaceFinder, VolumePlaces
 from volfs.store.distributed.data.place_rows import PlaceRows
+from volfs.store.distributed.data.segment_making import SegmentMaker
 from volfs.store.distributed.data.volume_packs import VolumeLog
 
 
@@ -28,12 +29,13 @@ class BucketData:
         self._spools = directory / "spool"
         self.packs = BucketPacks(bucket, open_packs, self._rows)
         self.finder = PlaceFinder(self.packs)
+        self.segments = SegmentMaker(self.finder, self._spools)
 
     def objects_of(self, log: VolumeLog) -> BucketObjects:
         return BucketObjects(VolumePlaces(self.finder, log), self.packs)
 
-    def open_upload(self, log: VolumeLog, objects: BucketObjects) -> BucketUpload:
-        return BucketUpload(log, objects, self.finder, self._spools)
+    def open_upload(self, volume_id: str, log: VolumeLog, objects: BucketObjects) -> BucketUpload:
+        return BucketUpload(volume_id, log, objects, self.finder, self._spools)
 
     def open_sink(self) -> BucketSink:
         """Packs for copies of records, as gc and repair make them."""

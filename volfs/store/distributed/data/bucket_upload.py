@@ -16,10 +16,12 @@ from volfs.errors.fault_points import reached
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.segments.footer import walk_records
 from volfs.model.segments.packs_named import NamedPack
+from volfs.model.segments.segment import NamedSegment
 from volfs.store.distributed.data.bucket_objects import BucketObjects
 from volfs.store.distributed.data.bucket_sink import BucketSink, PutPack
 from volfs.store.distributed.data.pack_numbers import PackNumber
 from volfs.store.distributed.data.place_finder import OpenPlaces, PlaceFinder
+from volfs.store.distributed.data.segment_making import SegmentMaker
 from volfs.store.distributed.data.volume_packs import VolumeLog
 from volfs.store.packs.codec import Packed, pack_object
 from volfs.store.packs.entries import open_entry
@@ -30,10 +32,17 @@ MUCH = 64 << 20
 """Stored bytes from which on it pays to ask the bucket whether it has an object."""
 
 
+MANY = 64
+"""Packs from which on an upload brings an index segment of them, so that no reader needs all of
+their footers."""
+
+
 class Shipment(NamedTuple):
     """What a line has to name, all of which is in the bucket, and what it has to carry."""
 
     packs: tuple[NamedPack, ...]
+    segments: tuple[NamedSegment, ...]
+    """Index segments that have all of ``packs``, if those are many."""
     relies: tuple[str, ...]
     """Packs, and lines, that have objects which were known and not put."""
     records: bytes
@@ -45,8 +54,18 @@ class BucketUpload(PackUpload):
     """``store.contract.objects.Upload``, for one volume."""
 
     def __init__(
-        self, log: VolumeLog, objects: BucketObjects, finder: PlaceFinder, directory: Path
+        self,
+        volume_id: str,
+        log: VolumeLog,
+        objects: BucketObjects,
+        finder: PlaceFinder,
+        directory: Path,
     ) -> None:
+        self._volume_id = volume_id
+        self._maker = SegmentMaker(finder, directory)
+        self._segment: NamedSegment | None = None
+        """The segment of the packs ``_covered``."""
+        self._covered: tuple[NamedPack, ...] = ()
         self.era = 0
         """The era up to which the publisher has made the checks that a new era asks for."""
         self._log = log
@@ -82,6 +101,7 @@ class BucketUpload(PackUpload):
             relied = {entry.pack for oid, entry in self._relied.items() if oid in self._known}
             return Shipment(
                 packs,
+                self._list_segments(packs),
                 tuple(sorted(self._get_name(number) for number in relied)),
                 b"".join(spool.read_records() for spool in spools),
                 sum(len(spool.records) for spool in spools),
@@ -112,6 +132,7 @@ class BucketUpload(PackUpload):
                 self._finder.put_rows(line, records)
             reached("publish.moved")
             self._relied.clear()
+            self._segment = None
             self._release()
 
     # --- inside ----------------------------------------------------------
@@ -137,6 +158,15 @@ class BucketUpload(PackUpload):
             entry = self._relied[oid]
             if not volume.is_open(self._get_name(entry.pack)):
                 self._put_known(oid, entry)
+
+    def _list_segments(self, packs: tuple[NamedPack, ...]) -> tuple[NamedSegment, ...]:
+        if len(packs) <= MANY:
+            return ()
+        if self._segment is None or self._covered != packs:
+            sources = [(put.pack, put.footer) for put in self._bucket_sink.list_put()]
+            self._segment = self._maker.build(self._volume_id, sources)
+            self._covered = packs
+        return (self._segment,)
 
     def _put_known(self, oid: Oid, entry: IndexEntry) -> None:
         """Put an object that was relied on, from where it is."""

@@ -35,7 +35,7 @@ class PlaceFinder:
 
     def __init__(self, packs: BucketPacks) -> None:
         self.packs = packs
-        self._segments = SegmentReader(packs)
+        self.segments = SegmentReader(packs)
         self._footers: LruMap[NamedPack, Footer] = LruMap(FOOTER_BYTES)
 
     def list_known(self, oid: Oid) -> list[IndexEntry]:
@@ -57,7 +57,7 @@ class PlaceFinder:
         """As ``search``, for an object that is probably new. It may miss one that is there."""
         segments = volume.list_segments()
         for segment in reversed(segments):
-            pack = self._segments.find_if_likely(segments, segment, oid)
+            pack = self.segments.find_if_likely(segments, segment, oid)
             if pack is not None:
                 return self._find_in(pack, oid)
         return None
@@ -94,7 +94,7 @@ class PlaceFinder:
         damage: DataError | None = None
         for segment in reversed(volume.list_segments()):
             try:
-                pack = self._segments.find(segment, oid)
+                pack = self.segments.find(segment, oid)
                 found = None if pack is None else self._find_in(pack, oid)
             except DataError as error:
                 damage = error
@@ -207,12 +207,18 @@ class OpenPlaces:
         volume = self._log.packs
         found = self._find_open(volume, self._finder.list_known(oid))
         if found is None and self._looks_further:
-            likely = self._finder.search_if_likely(volume, oid)
+            likely = self._find_likely(volume, oid)
             found = self._find_open(volume, [likely] if likely is not None else [])
         return found
 
     def contains(self, oid: Oid) -> bool:
         return self.find_entry(oid) is not None
+
+    def _find_likely(self, volume: VolumePacks, oid: Oid) -> IndexEntry | None:
+        try:
+            return self._finder.search_if_likely(volume, oid)
+        except DataError:
+            return None  # What cannot be looked up is put again.
 
     def _find_open(self, volume: VolumePacks, entries: list[IndexEntry]) -> IndexEntry | None:
         numbers = self._finder.packs.numbers

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from volfs.model.objects import Oid
 from volfs.model.segments.id_filter import IdFilter
 from volfs.model.segments.packs_named import NamedPack
-from volfs.model.segments.segment import NamedSegment, SegmentBlock, SegmentDirectory
+from volfs.model.segments.segment import (
+    NamedSegment,
+    SegmentBlock,
+    SegmentDirectory,
+    SegmentEntry,
+)
 from volfs.store.distributed.data.bucket_packs import BucketPacks
 from volfs.store.distributed.data.volume_packs import as_pack
 from volfs.store.lru import LruMap
@@ -16,6 +22,7 @@ DIRECTORY_BYTES = 64 << 20
 BLOCK_BYTES = 16 << 20
 FILTER_BYTES = 64 << 20
 """The most bytes of a volume's filters that are loaded. Beyond them only some ids are asked for."""
+BLOCKS_AT_ONCE = 64
 SAMPLE = 16
 """One of so many ids is asked for without a filter; a hit brings the footer of its pack, and with
 it the neighbours."""
@@ -65,6 +72,15 @@ class SegmentReader:
             self._directories.put(segment.key, found, found.size)
         return found
 
+    def iter_entries(self, segment: NamedSegment) -> Iterator[SegmentEntry]:
+        """All entries, by many blocks at a time, none of which is remembered."""
+        directory, number = self.load_directory(segment), self._get_number(segment)
+        for first in range(0, directory.blocks, BLOCKS_AT_ONCE):
+            blocks = range(first, min(first + BLOCKS_AT_ONCE, directory.blocks))
+            yield from self._packs.read_verified(
+                number, *_span(directory, blocks), partial(_decode_blocks, directory, blocks)
+            )
+
     def _load_block(
         self, segment: NamedSegment, directory: SegmentDirectory, number: int
     ) -> SegmentBlock:
@@ -92,3 +108,19 @@ class SegmentReader:
 
     def _get_number(self, segment: NamedSegment) -> int:
         return self._packs.numbers.get_number(as_pack(segment))
+
+
+def _span(directory: SegmentDirectory, blocks: range) -> tuple[int, int]:
+    """Where these blocks begin in the segment, and their length."""
+    start, _ = directory.locate_block(blocks[0])
+    last, length = directory.locate_block(blocks[-1])
+    return start, last + length - start
+
+
+def _decode_blocks(directory: SegmentDirectory, blocks: range, data: bytes) -> list[SegmentEntry]:
+    start, _ = directory.locate_block(blocks[0])
+    found: list[SegmentEntry] = []
+    for number in blocks:
+        at, length = directory.locate_block(number)
+        found += directory.decode_block(number, data[at - start : at - start + length])
+    return found

@@ -115,7 +115,7 @@ class Spool:
         """Move from memory to a file, if the disk can be used."""
         file = -1
         try:
-            file = _open_nameless(self._directory)
+            file = open_nameless(self._directory)
             write_parts(file, [self._memory], 0)
         except OSError:
             self._has_room = False
@@ -148,7 +148,7 @@ class Spool:
             os.close(file)
 
 
-def _open_nameless(directory: Path) -> int:
+def open_nameless(directory: Path) -> int:
     """A new file without a name. OSError."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     flags = os.O_RDWR | os.O_TMPFILE | os.O_EXCL | os.O_CLOEXEC

@@ -22,6 +22,9 @@ class VolumePacks(Protocol):
     def list_segments(self) -> Sequence[NamedSegment]:
         """The index segments, oldest first."""
 
+    def has_pack(self, name: str) -> bool:
+        """Whether the volume still has a pack of this name, open or closed."""
+
     def is_open(self, name: str) -> bool:
         """Whether something new may rely on the objects of a pack of this volume.
 
