@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from tests.sim.tasks import Wait
 from volfs.buckets.answers import RequestFailure
 from volfs.buckets.doors.memory import MemoryDoor
-from volfs.buckets.objects import AbandonedUpload, Condition, Data, ObjectHead, ObjectInfo, Page
+from volfs.buckets.objects import (
+    AbandonedUpload,
+    Condition,
+    Data,
+    ObjectHead,
+    ObjectInfo,
+    Page,
+    TellNext,
+)
 
 if TYPE_CHECKING:
     from tests.sim.simulation import Client
@@ -97,13 +105,20 @@ class SimDoor:
         self._ask("DELETE", what, timeout, lambda: self._objects.delete_many(many, timeout))
 
     def list_page(
-        self, prefix: str, delimiter: bool, after: str | None, limit: int, timeout: float
+        self,
+        prefix: str,
+        delimiter: bool,
+        after: str | None,
+        limit: int,
+        timeout: float,
+        tell: TellNext | None = None,
+        begin: str | None = None,
     ) -> Page:
         return self._ask(
             "LIST",
             prefix,
             timeout,
-            lambda: self._objects.list_page(prefix, delimiter, after, limit, timeout),
+            lambda: self._objects.list_page(prefix, delimiter, after, limit, timeout, tell, begin),
         )
 
     def begin_multipart(self, key: str, mark: str, timeout: float) -> str:

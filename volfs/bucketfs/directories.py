@@ -12,6 +12,7 @@ from volfs.bucketfs.looking import Looking
 from volfs.bucketfs.names import Facts, sort_names
 from volfs.bucketfs.nodes import AnyNode, DirectoryNode
 from volfs.bucketfs.state import BucketState
+from volfs.bucketfs.walks import Walks
 from volfs.errors import StaleHandleError
 
 QUICK = 0.5
@@ -79,6 +80,7 @@ class Directories:
     def __init__(self, state: BucketState, looking: Looking) -> None:
         self.state = state
         self.looking = looking
+        self.walks = Walks(state, looking)
         self._handles: dict[int, DirectoryHandle] = {}
         self._last = 0
 
@@ -129,6 +131,8 @@ class Directories:
 
     async def _load(self, handle: DirectoryHandle, mark: PageStart) -> Window:
         node, since = handle.node, self.state.since()
+        if mark.token is FIRST_PAGE:
+            await self.walks.prepare(node, since)
         page = await self.looking.get_page(
             node, mark.start, mark.token, since, chained=self._is_quick(handle, mark)
         )

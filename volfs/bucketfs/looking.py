@@ -50,6 +50,7 @@ class Looking:
         self.bucket = bucket
         self.asker = asker
         self.pages = PageRequests(bucket, asker.limiter, state.clock)
+        state.on_change.append(self.pages.forget)
         self._flights: dict[Hashable, _Flight] = {}
 
     async def find(self, directory: DirectoryNode, name: bytes) -> Known:

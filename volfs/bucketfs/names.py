@@ -75,6 +75,11 @@ def to_part(name: bytes) -> str:
     return part
 
 
+def is_touched(prefix: str, directory: str, name: str) -> bool:
+    """Whether a change of a name in a directory changes what is listed below a prefix."""
+    return prefix == directory or prefix.startswith(f"{directory}{name}/")
+
+
 def check_key(key: str) -> str:
     """Return the key if services accept its length. NameTooLongError."""
     if len(key.encode()) > KEY_MAX:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import outcome
 import trio
 
-from volfs.bucketfs.names import PageNames, read_page
+from volfs.bucketfs.names import PageNames, is_touched, read_page
 from volfs.buckets.access import Bucket
 
 PAGE = 1000
@@ -81,6 +81,13 @@ class PageRequests:
                 return
             request = self._keep(PageRequest(prefix, token, self._clock()))
         self._send(request)
+
+    def forget(self, directory: str, name: str) -> None:
+        """Forget pages that were asked for before this mount changed a name."""
+        if self._ahead:
+            with self._lock:
+                for key in [key for key in self._ahead if is_touched(key[0], directory, name)]:
+                    del self._ahead[key]
 
     def _chain(self, request: PageRequest) -> None:
         with self._lock:

@@ -46,6 +46,8 @@ class BucketState:
         self.open_files = 0
         self.written: set[FileNode] = set()
         """The files with staged bytes."""
+        self.on_change: list[Callable[[str, str], None]] = []
+        """Called with the key of a directory and a name in it that this mount has changed."""
         self._hidden: set[int] = set()
 
     # --- finding ---------------------------------------------------------
@@ -134,6 +136,8 @@ class BucketState:
         """Note that this mount has changed a name in the bucket."""
         now = self.clock()
         parent.listing.note(name, facts, now)
+        for tell in self.on_change:
+            tell(parent.key, name.decode())
         parent.mtime_ns = self.now_ns()
         if not len(parent.listing.changes) % 256:
             parent.listing.settle(now - self.rules.metadata_ttl)

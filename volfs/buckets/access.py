@@ -104,15 +104,20 @@ class Bucket:
         after: str | None = None,
         limit: int = PAGE,
         tell: TellNext | None = None,
+        begin: str | None = None,
     ) -> Page:
         """One request's worth of the keys below ``prefix``. ``after`` is the last page's ``next``.
+        Without it, ``begin`` is a key behind which to begin; some services ignore it.
 
         ``tell`` may be called with the page's ``next`` before its entries are read.
         With ``delimiter``, keys that have a ``/`` after the prefix are listed as prefixes.
         """
         name = self.prefix + prefix
+        start = None if begin is None else self.prefix + begin
         page = self._caller.ask(
-            "LIST", prefix, lambda t: self.door.list_page(name, delimiter, after, limit, t, tell)
+            "LIST",
+            prefix,
+            lambda t: self.door.list_page(name, delimiter, after, limit, t, tell, start),
         )
         if not self.prefix:
             return page

@@ -109,8 +109,10 @@ class Door(Protocol):
         limit: int,
         timeout: float,
         tell: TellNext | None = None,
+        begin: str | None = None,
     ) -> Page:
-        """A page of keys. ``tell`` may be called with its ``next`` before its entries are read."""
+        """A page of keys, of those behind ``begin`` if the service can. ``tell`` may be called with
+        its ``next`` before its entries are read."""
 
     def begin_multipart(self, key: str, mark: str, timeout: float) -> str:
         """Begin an upload, and return its name."""

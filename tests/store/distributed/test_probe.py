@@ -10,7 +10,7 @@ import pytest
 from volfs.buckets.access import Bucket
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.doors.memory import MemoryDoor
-from volfs.buckets.objects import ALWAYS, Condition, Data, ObjectInfo, Page
+from volfs.buckets.objects import ALWAYS, Condition, Data, ObjectInfo, Page, TellNext
 from volfs.errors import (
     AlreadyExistsError,
     NotAStoreError,
@@ -92,7 +92,14 @@ class WritesAndRefuses(MemoryDoor):
 
 class ListsLate(MemoryDoor):
     def list_page(
-        self, prefix: str, delimiter: bool, after: str | None, limit: int, timeout: float
+        self,
+        prefix: str,
+        delimiter: bool,
+        after: str | None,
+        limit: int,
+        timeout: float,
+        tell: TellNext | None = None,
+        begin: str | None = None,
     ) -> Page:
         return Page([], [], None)
 
@@ -157,7 +164,7 @@ def test_services_that_cannot_be_a_store(door: type[MemoryDoor], problem: str) -
 
 def test_who_may_not_write_is_told_that() -> None:
     class ReadOnly(MemoryDoor):
-        def put(self, *_: object) -> ObjectInfo:  # type: ignore[override]
+        def put(self, *_: object) -> ObjectInfo:
             raise RequestFailure(FailureKind.DENIED, status=403)
 
     with pytest.raises(StoreDeniedError, match="credentials may not do that"):

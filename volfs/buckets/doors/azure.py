@@ -137,6 +137,7 @@ class AzureDoor(HttpDoor):
         limit: int,
         timeout: float,
         tell: TellNext | None = None,
+        begin: str | None = None,
     ) -> Page:
         query = _CONTAINER | {"comp": "list", "maxresults": str(limit)}
         query |= {"prefix": prefix} if prefix else {}

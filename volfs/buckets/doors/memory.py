@@ -7,7 +7,7 @@ import itertools
 import secrets
 import threading
 import time
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -109,12 +109,15 @@ class MemoryDoor:
         limit: int,
         timeout: float,
         tell: TellNext | None = None,
+        begin: str | None = None,
     ) -> Page:
         with self._lock:
             names = sorted((key for key in self._objects if key.startswith(prefix)), key=_by_bytes)
             objects: list[ObjectInfo] = []
             prefixes: list[str] = []
-            at = 0 if after is None else bisect_left(names, _by_bytes(after), key=_by_bytes)
+            at = 0 if begin is None else bisect_right(names, _by_bytes(begin), key=_by_bytes)
+            if after is not None:
+                at = bisect_left(names, _by_bytes(after), key=_by_bytes)
             while at < len(names) and len(objects) + len(prefixes) < limit:
                 head, slash, _ = names[at][len(prefix) :].partition("/")
                 if delimiter and slash:

@@ -139,11 +139,13 @@ class S3Door(HttpDoor):
         limit: int,
         timeout: float,
         tell: TellNext | None = None,
+        begin: str | None = None,
     ) -> Page:
         query = {"list-type": "2", "encoding-type": "url", "max-keys": str(limit)}
         query |= {"prefix": prefix} if prefix else {}
         query |= {"delimiter": "/"} if delimiter else {}
         query |= {"continuation-token": after} if after is not None else {}
+        query |= {"start-after": begin} if begin is not None and after is None else {}
         return read_listing(self._send("GET", "", timeout, query).body, self.tag, tell)
 
     # --- uploads in parts -------------------------------------------------------
