@@ -178,9 +178,10 @@ def test_a_folder_at_a_time(bucket: Bucket) -> None:
     assert below.prefixes == ["b/2/"]
     assert [info.key for info in bucket.list_page("b/", delimiter=False).objects] == keys[1:6]
     assert bucket.list_page("none/") == ([], [], None)
-    # Some services cannot begin behind a key, and begin at the first one.
-    late = [info.key for info in bucket.list_page("", delimiter=False, begin="b/2/").objects]
-    assert late in (["b/2/x", "b/2/y", "b/3", "b0", "c/d"], sorted(keys))
+    # Some services cannot begin behind a key, and begin at the first one; SeaweedFS has ``b-c``
+    # behind ``b/``.
+    late = {info.key for info in bucket.list_page("", delimiter=False, begin="b/2/").objects}
+    assert late - {"b-c"} == {"b/2/x", "b/2/y", "b/3", "b0", "c/d"} or late == set(keys)
 
 
 def test_page_by_page(bucket: Bucket) -> None:
