@@ -258,6 +258,47 @@ def test_a_sequential_reader_finds_all_there(cached: Open, limit: int) -> None:
     assert len(gate.asked) < 20
 
 
+def test_readers_who_all_wait_for_one_flight_do_not_end_read_ahead(cached: Open) -> None:
+    """As the kernel reads: several requests at once, and none finds its bytes in memory."""
+    data = DATA * 3
+    gate = Gate(data)
+    bucket, thing = open_gate(cached, gate, limit=0, memory=24 * MIB)
+    with ThreadPoolExecutor(4) as pool:
+        for at in range(0, len(data), 4 * MIB):
+            reads = [pool.submit(thing.read_at, at + n * MIB, MIB) for n in range(4)]
+            for number, read in enumerate(reads):
+                start = at + number * MIB
+                assert bytes(read.result()) == data[start : start + MIB]
+    assert bucket.fetched <= len(data) + 8 * MIB
+    assert len(gate.asked) < 60, "most requests are those of read-ahead"
+
+
+def test_what_nobody_came_for_does_not_end_read_ahead(cached: Open) -> None:
+    """Readers who went elsewhere leave bytes in memory that they have not read."""
+    data = DATA * 4
+    _, thing = open_gate(cached, gate := Gate(data), limit=0, memory=48 * MIB)
+    for place in range(6):
+        start = place * 25 * MIB
+        for at in range(start, start + 3 * MIB, MIB):
+            thing.read_at(at, MIB)
+    gate.asked.clear()
+    start = 4 * MIB
+    for at in range(start, start + 96 * MIB, MIB):
+        assert bytes(thing.read_at(at, MIB)) == data[at : at + MIB]
+    assert len(gate.asked) < 72, "again by larger requests, ahead of the reader"
+
+
+def test_who_wants_what_waits_for_memory_gets_it(cached: Open) -> None:
+    """Nobody has read what fills the memory, and the threads are idle."""
+    bucket, thing = open_gate(cached, Gate(DATA), limit=0, memory=8 * MIB, deadline=3.0)
+    thing.prefetch(0, 8 * MIB)
+    assert bytes(thing.read_at(0, 10)) == DATA[:10]
+    assert bytes(thing.read_at(4 * MIB, 10)) == DATA[4 * MIB : 4 * MIB + 10]
+    assert bucket.fetched == 8 * MIB
+    thing.prefetch(16 * MIB, 4 * MIB)
+    assert bytes(thing.read_at(17 * MIB, 10)) == DATA[17 * MIB : 17 * MIB + 10]
+
+
 # --- errors -------------------------------------------------------------------
 
 

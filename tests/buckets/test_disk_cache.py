@@ -19,6 +19,7 @@ from volfs.buckets.cache.cache_layout import BLOCK, SEGMENT, Content, make_conte
 from volfs.buckets.cache.cache_place import choose_cache_directory, choose_cache_size
 from volfs.buckets.cache.disk_cache import DiskCache
 from volfs.errors import InvalidError, LocalFileError
+from volfs.system.slabs import Slabs
 
 MIB = 1 << 20
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount and chown")
@@ -31,6 +32,16 @@ def make_object(size: int, seed: int = 0) -> tuple[Content, bytes]:
 def put(cache: DiskCache, content: Content, data: bytes, step: int = 4 * MIB) -> bool:
     parts = range(0, len(data), step)
     return all(cache.write(content, at, data[at : at + step]) for at in parts)
+
+
+def put_past_the_page_cache(cache: DiskCache, content: Content, data: bytes) -> None:
+    """As a large answer is written, which is in memory that begins where a page does."""
+    slabs = Slabs(8 * MIB, kept=1)
+    for at in range(0, len(data), 8 * MIB):
+        part = data[at : at + 8 * MIB]
+        view = slabs.take(len(part))
+        view[:] = part
+        assert cache.write(content, at, view)
 
 
 def get(cache: DiskCache, content: Content, data: bytes, start: int, end: int) -> bool:
@@ -334,3 +345,40 @@ def test_where_it_lies_and_how_large_it_is(tmp_path: Path, monkeypatch: pytest.M
     assert choose_cache_directory() == Path("/home/somebody/.cache/volfs")
     monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
     assert choose_cache_directory() == Path("/caches/volfs")
+
+
+@pytest.mark.parametrize("size", [16 * MIB, 9 * MIB + 5, 40 * MIB + 4097])
+def test_large_parts_are_written_past_the_page_cache(cache: DiskCache, size: int) -> None:
+    content, data = make_object(size)
+    assert put(cache, content, data[: 3 * BLOCK])
+    assert get(cache, content, data, 0, 3 * BLOCK), "a reader has the file open"
+    put_past_the_page_cache(cache, content, data)
+    assert get(cache, content, data, 0, size)
+    other = DiskCache(cache.place.path.parent, 256 * MIB)
+    assert get(other, content, data, 0, size)
+    assert not other.damaged
+    assert abs(cache.measure().size - measure_disk(cache.place.path)) <= 8192
+
+
+@root_only
+def test_a_disk_without_direct_writes_is_written_through_the_page_cache(tmp_path: Path) -> None:
+    with memory_disk(tmp_path, 64 * MIB) as disk:
+        cache = DiskCache(disk, 48 * MIB)
+        content, data = make_object(9 * MIB + 5)
+        put_past_the_page_cache(cache, content, data)
+        assert get(cache, content, data, 0, len(data))
+
+
+@root_only
+def test_a_disk_that_fills_up_during_large_writes_loses_no_bytes(tmp_path: Path) -> None:
+    with ext4_disk(tmp_path, 48 * MIB) as disk:
+        cache = DiskCache(disk, 1024 * MIB)
+        content, data = make_object(64 * MIB)
+        slabs = Slabs(8 * MIB, kept=1)
+        for at in range(0, len(data), 8 * MIB):
+            view = slabs.take(8 * MIB)
+            view[:] = data[at : at + 8 * MIB]
+            cache.write(content, at, view)
+        for at in range(0, len(data), MIB):
+            get(cache, content, data, at, at + MIB)
+        assert get(cache, content, data, 56 * MIB, 64 * MIB), "what was written last is there"

@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator, Mapping
+from http.client import HTTPResponse
 from typing import Any, NamedTuple, cast
 from urllib.parse import quote, urlsplit
 
@@ -17,6 +18,7 @@ from urllib3 import exceptions as trouble
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.objects import Data
 from volfs.buckets.proxies import HttpProxy
+from volfs.system.slabs import Slabs
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for making a connection, and for each piece of a body that is sent."""
@@ -29,6 +31,10 @@ RATE = 256 * 1024
 """Bytes per second. An upload or an answer may take the time of its bytes at this rate in
 addition."""
 SAFE = "-_.~"
+SLABS = Slabs(8 << 20, kept=16)
+"""The memory for the bytes of large ranges."""
+SLAB_LEAST = SLABS.size // 2
+"""Fewer bytes would leave too much of a slab unused."""
 
 _SIGNATURE = re.compile(r"(?i)([?&](?:sig|x-amz-signature|x-goog-signature)=)[^&\s]*")
 _NO_BODY = (204, 304)
@@ -57,7 +63,12 @@ class Reply(NamedTuple):
     status: int
     headers: Mapping[str, str]
     """Header names in any case."""
-    body: bytes
+    data: Data
+    """The body, as it was received."""
+
+    @property
+    def body(self) -> bytes:
+        return bytes(self.data)
 
     @property
     def text(self) -> str:
@@ -120,6 +131,8 @@ class Wire:
             return self._send(request, timeout)
         except trouble.HTTPError as error:
             raise self._to_failure(error) from None
+        except TimeoutError as error:
+            raise RequestFailure(FailureKind.TIMEOUT, f"{self.root}: {error}") from None
         except OSError as error:
             raise RequestFailure(FailureKind.RESET, f"{self.root}: {error}") from None
 
@@ -140,13 +153,35 @@ class Wire:
             timeout=urllib3.Timeout(connect=min(CONNECT_TIMEOUT, timeout), read=timeout),
         )
         try:
-            body = b"" if request.method == "HEAD" else self._read(answer, end)
+            body = self._read_body(request, answer, end)
         except BaseException:
             answer.close()
             raise
         answer.release_conn()
         self._answered = True
         return Reply(answer.status, answer.headers, body)
+
+    def _read_body(
+        self, request: WireRequest, answer: urllib3.BaseHTTPResponse, end: float
+    ) -> Data:
+        if request.method == "HEAD":
+            return b""
+        length = answer.headers.get("content-length")
+        source = _find_plain(answer) if "range" in request.headers else None
+        if source is not None and SLAB_LEAST <= int(length or 0) <= SLABS.size:
+            return self._receive(source, int(length or 0), end)
+        return self._read(answer, end)
+
+    def _receive(self, source: HTTPResponse, length: int, end: float) -> memoryview:
+        """A body of this length. The system writes it to where it stays, so nothing copies it."""
+        body, got = SLABS.take(length), 0
+        while got < length and (count := source.fp.readinto1(body[got:])):
+            got += count
+            self._check_pace(got, end)
+        source.close()  # The connection stays.
+        if got < length:
+            raise RequestFailure(FailureKind.SHORT, f"{self.root}: {got} of {length} bytes came")
+        return body
 
     def _read(self, answer: urllib3.BaseHTTPResponse, end: float) -> bytes:
         chunks: list[bytes] = []
@@ -155,13 +190,14 @@ class Wire:
         while chunk := answer.read1(CHUNK, decode_content=False):
             chunks.append(chunk)
             got += len(chunk)
-            if time.monotonic() > end + got / RATE:
-                raise RequestFailure(
-                    FailureKind.TIMEOUT, f"{self.root}: the answer comes too slowly"
-                )
+            self._check_pace(got, end)
         if length is not None and got < int(length) and answer.status not in _NO_BODY:
             raise RequestFailure(FailureKind.SHORT, f"{self.root}: {got} of {length} bytes came")
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _check_pace(self, got: int, end: float) -> None:
+        if time.monotonic() > end + got / RATE:
+            raise RequestFailure(FailureKind.TIMEOUT, f"{self.root}: the answer comes too slowly")
 
     def _to_failure(self, error: trouble.HTTPError) -> RequestFailure:
         kind = _kind_of(error)
@@ -185,6 +221,14 @@ def _open_pool(
     manager = urllib3.ProxyManager(proxy.url, proxy_headers=shown, **options)
     is_secure = root.startswith("https:")
     return manager.connection_from_url(root), {} if is_secure else dict(shown)
+
+
+def _find_plain(answer: urllib3.BaseHTTPResponse) -> HTTPResponse | None:
+    """The answer as the standard library has it, if the body is sent in one piece."""
+    source = getattr(answer, "_original_response", None)
+    if not isinstance(source, HTTPResponse) or source.chunked or source.isclosed():
+        return None
+    return source
 
 
 def _kind_of(error: trouble.HTTPError) -> FailureKind:

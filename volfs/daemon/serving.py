@@ -136,7 +136,7 @@ async def _serve(
 
             nursery.start_soon(serve_kernel)
             await trio.to_thread.run_sync(service.place.anchor.drain)  # The mount answers now.
-            raise_read_ahead(service.device)
+            raise_read_ahead(service.device, served.operations.read_ahead_kib)
             make_runtime_directory()
             socket = Bound(socket_path(service.device))
             gone.callback(_remove_socket, socket)

@@ -43,6 +43,9 @@ _BY_LISTING = frozenset(("readdir", "fsyncdir", "releasedir"))
 class BucketOperations(Mountable):
     """The handlers of one bucket's mount."""
 
+    # The fetcher reads ahead. More requests at once would only put more memory between the copy
+    # that a reader gets and the processor's caches.
+    read_ahead_kib = 1024
     supports_dot_lookup = True
     enable_writeback_cache = False
     enable_acl = False

@@ -10,6 +10,8 @@ from volfs.fuse.negotiation import NONE, Features
 class Mountable(pyfuse3.Operations):
     """The handlers of one mount. ``describe`` says for the log what a request was about."""
 
+    read_ahead_kib = 4096
+    """How much the kernel reads ahead of a sequential reader."""
     granted: Features = NONE
     """The features that INIT agreed on. They are set before the second request."""
 

@@ -31,7 +31,6 @@ from volfs.vfs.kernel import Kernel
 
 log = logging.getLogger(__name__)
 
-READ_AHEAD_KIB = 4096
 _agreeing: list[Negotiation] = []
 """The INIT of the session. pyfuse3 has one session in a process."""
 _begun: list[MountRequest] = []
@@ -150,11 +149,11 @@ def make_kernel(anchor: MountAnchor, find_attached: Callable[[], list[Attached]]
     return Kernel(anchor.drain, anchor.write_back, find_attached, forget, anchor.find_shown)
 
 
-def raise_read_ahead(device: tuple[int, int]) -> None:
+def raise_read_ahead(device: tuple[int, int], kib: int) -> None:
     """Let the kernel read ahead in large requests, if we may set that."""
     path = Path(f"/sys/class/bdi/{device[0]}:{device[1]}/read_ahead_kb")
     try:
-        path.write_text(str(READ_AHEAD_KIB))
+        path.write_text(str(kib))
     except OSError as error:
         log.info("read-ahead stays as it is: %s", error)
 

@@ -78,7 +78,8 @@ class ReadAhead:
     """What to read ahead in one file, told by the reads of it. Not thread-safe.
 
     Only who reads on from where a read ended gets anything. The window doubles each time
-    that it is moved, up to the limit; it is moved when half of it has been read.
+    that it is moved, up to the limit; it is moved when half of it has been read. What is asked for
+    then ends where requests of the greatest length end.
     """
 
     __slots__ = ("_size", "_streams")
@@ -125,7 +126,10 @@ class ReadAhead:
 
     def _move(self, stream: _Stream, limit: int) -> Range | None:
         window = min(stream.window, limit)
-        start, end = max(stream.at, stream.ahead), min(self._size, stream.at + window)
+        start, end = max(stream.at, stream.ahead), stream.at + window
+        if stream.ahead and window >= 2 * LONGEST:
+            end -= end % LONGEST  # Otherwise the last request would be a short one.
+        end = min(self._size, end)
         if end <= start or (stream.ahead - stream.at) * 2 > window:
             return None
         stream.ahead = end

@@ -21,6 +21,8 @@ _WRITE_AND_WAIT = 7
 _INODE_HANDLE = 0x81
 """The type of a file handle with an inode's number and generation, as FUSE makes it."""
 _SET_NAME = 15
+_POPULATE_WRITE = 23
+"""Advice of madvise(2), since Linux 5.14."""
 
 
 class _FileHandle(ctypes.Structure):
@@ -118,3 +120,8 @@ def tune_allocator(parameter: int, value: int) -> None:
     mallopt = getattr(libc, "mallopt", None)
     if mallopt is not None:
         mallopt(parameter, value)
+
+
+def populate(memory: ctypes.Array[ctypes.c_ubyte], length: int) -> None:
+    """Have the kernel provide the first pages of some memory now. OSError if it cannot."""
+    call("madvise", ctypes.byref(memory), ctypes.c_size_t(length), _POPULATE_WRITE)

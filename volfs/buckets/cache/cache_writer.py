@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 
 from volfs.buckets.cache.disk_cache import DiskCache
 from volfs.buckets.cache.parts import ArrivedPart
 
 BACKLOG = 128 << 20
-"""The most bytes that wait to be written. Read-ahead has less memory, and waits for its turn.
-Bytes that somebody wants do not wait, and are not kept if they find no room here."""
+"""The most bytes that wait to be written. Bytes that find no room here are not kept, because no
+reader waits for the disk."""
 STUCK = 5.0
 """If one part takes more seconds than this, the disk counts as hanging, and gets nothing until it
 answers."""
@@ -24,9 +23,8 @@ class CacheWriter:
     """The writer of one disk cache. Thread-safe. Its thread begins with the first part, and ends
     with ``close``."""
 
-    def __init__(self, disk: DiskCache, when_done: Callable[[], None]) -> None:
+    def __init__(self, disk: DiskCache) -> None:
         self._disk = disk
-        self._when_done = when_done
         self._turn = threading.Condition()
         self._waiting: deque[ArrivedPart] = deque()
         self._size = 0
@@ -96,7 +94,7 @@ class CacheWriter:
                 part = self._waiting.popleft() if self._waiting else None
                 self._began = time.monotonic()
             if part is not None:
-                part.is_on_disk = self._disk.write(part.content, part.start, part.data)
+                self._disk.write(part.content, part.start, part.data)
                 part.is_leaving = False
             self._note_uses()
             with self._turn:
@@ -104,7 +102,6 @@ class CacheWriter:
                 if part is not None:
                     self._size -= len(part.data)
                 self._turn.notify_all()
-            self._when_done()
 
     def _note_uses(self) -> None:
         if time.monotonic() - self._noted > _NOTES:

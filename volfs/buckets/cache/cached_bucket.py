@@ -16,18 +16,28 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from volfs.buckets.access import Bucket
-from volfs.buckets.cache.cache_file import Buffer
+from volfs.buckets.cache.cache_file import Buffer, Piece
 from volfs.buckets.cache.cache_layout import BLOCK, SEGMENT, Content, make_content
 from volfs.buckets.cache.cache_writer import CacheWriter
 from volfs.buckets.cache.disk_cache import DiskCache
-from volfs.buckets.cache.fetcher import FetchedObject, Fetcher
+from volfs.buckets.cache.fetcher import AHEAD_FIRST, FetchedObject, Fetcher, Flight
 from volfs.buckets.cache.parts import ArrivedPart, Assembly
 from volfs.buckets.calls import DEADLINE
 from volfs.buckets.objects import ObjectInfo
+from volfs.buckets.wire import SLABS
 from volfs.errors import StoreError, StoreUnavailableError
-from volfs.model.ranges import LAST_WINDOW, MIB, Range, ReadAhead, join_ranges, round_out, subtract
+from volfs.model.ranges import (
+    LAST_WINDOW,
+    LONGEST,
+    MIB,
+    Range,
+    ReadAhead,
+    join_ranges,
+    round_out,
+    subtract,
+)
 
-MEMORY = 96 * MIB
+MEMORY = 48 * MIB
 _IMMUTABLE = "immutable"
 """Stands for the ETag of an object that never changes."""
 _DRAIN = 5.0
@@ -75,10 +85,10 @@ class CachedBucket:
             memory=memory,
             count_slots=count_slots,
             keep=self._keep,
-            count_leaving=lambda: self.writer.size,
             narrow=self._narrow,
+            when_idle=SLABS.clear,
         )
-        self.writer = CacheWriter(disk, self.fetcher.wake)
+        self.writer = CacheWriter(disk)
         self._lock = threading.Lock()
         self._users: Counter[Content] = Counter()
         self._streams = 0
@@ -138,10 +148,9 @@ class CachedBucket:
     # --- for the objects -------------------------------------------------
 
     def choose_window(self) -> int:
-        """The longest window of a stream. All streams together may use a quarter of the room that
-        keeps their bytes."""
-        room = self.disk.limit if self.writer.is_usable else 3 * self._memory
-        return min(LAST_WINDOW, room // 4 // max(1, self._streams))
+        """The longest window of a stream. All streams together may use two thirds of the memory, so
+        that their bytes are still there when they are read."""
+        return min(LAST_WINDOW, self._memory * 2 // 3 // max(1, self._streams))
 
     def add_streams(self, change: int) -> None:
         """Change the number of streams that are read ahead."""
@@ -281,22 +290,32 @@ class CachedObject:
 
     def _fetch(self, start: int, end: int) -> Buffer:
         """The bytes, from the disk as far as it has them, and the rest from the bucket."""
-        found, content = Assembly(start, end), self._target.content
-        for piece in self._bucket.disk.read_present(content, start, end):
-            found.add(*piece)
-        gaps = [round_out(*gap, self.size, BLOCK) for gap in found.list_gaps()]
-        pieces, flights = self._bucket.fetcher.want(self._target, _join(gaps))
-        with self._lock:
-            if any(flight.was_wanted for flight in flights):
-                self._ahead.note_lost(start)
+        found, fetcher = Assembly(start, end), self._bucket.fetcher
+        # Bytes that are on their way already need no look at the disk.
+        sources = fetcher.join(self._target, start, end) or self._ask(found)
+        pieces, flights = sources
         for piece in pieces:
             found.add(*piece)
         until = time.monotonic() + self._bucket.deadline
         for flight in flights:
             found.add(flight.start, flight.wait(max(0.0, until - time.monotonic())))
+        if flights:
+            fetcher.find(self._target.content, start, end)  # The bytes count as read.
         whole = found.find_whole()
         assert whole is not None, "what was asked for did not come"
         return whole
+
+    def _ask(self, found: Assembly) -> tuple[list[Piece], list[Flight]]:
+        """Add what the disk has. Returns the sources of the rest."""
+        content = self._target.content
+        for piece in self._bucket.disk.read_present(content, found.start, found.end):
+            found.add(*piece)
+        gaps = [round_out(*gap, self.size, BLOCK) for gap in found.list_gaps()]
+        sources = self._bucket.fetcher.want(self._target, _join(gaps))
+        with self._lock:
+            if any(flight.was_wanted for flight in sources[1]):
+                self._ahead.note_lost(found.start)
+        return sources
 
     def _read_ahead(self, start: int, end: int) -> None:
         if self._is_scattered:
@@ -308,13 +327,13 @@ class CachedObject:
                 self._bucket.add_streams(change)
                 self._streams += change
         if window is not None and self._is_open:
-            self._ask_ahead(window)
+            self._ask_ahead(window, AHEAD_FIRST if change > 0 else LONGEST)
 
-    def _ask_ahead(self, window: Range) -> None:
+    def _ask_ahead(self, window: Range, longest: int = AHEAD_FIRST) -> None:
         # A fetching thread leaves out what is on the disk, because this thread may not wait for
         # the disk.
         whole = round_out(*window, self.size, BLOCK)
-        self._bucket.fetcher.read_ahead(self._target, [whole])
+        self._bucket.fetcher.read_ahead(self._target, [whole], longest)
 
 
 def _join(ranges: Sequence[Range]) -> list[Range]:

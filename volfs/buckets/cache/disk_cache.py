@@ -8,6 +8,7 @@ bytes that it does not have are fetched, and bytes that it cannot store are not 
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import resource
@@ -33,6 +34,7 @@ from volfs.buckets.cache.cache_layout import (
 from volfs.buckets.cache.cache_place import CachePlace, choose_cache_directory, choose_cache_size
 from volfs.errors import LocalFileError
 from volfs.model.ranges import Range
+from volfs.system.slabs import is_aligned
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -44,6 +46,8 @@ PAUSE = 5.0
 OVERHEAD = 3 * PAGE + 512
 """Bytes that a new file takes beside its blocks: its page, its map of extents, its directory,
 its name."""
+DIRECT_LEAST = 1 << 20
+"""Fewer bytes are written through the page cache."""
 _WRITE = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -251,7 +255,7 @@ def _write_segment(account: Account, segment: CachedSegment, start: int, data: m
             fd = _make_file(account, segment)
         elif os.fstat(fd).st_size != segment.file_size:  # Making room has evicted this file, too.
             return _write_segment(account, segment, start, data)
-        _write_all(fd, data, start)
+        _write_blocks(fd, data, start)
         _write_all(fd, memoryview(pack_sums(sums)), segment.find_sums_offset(first))
         return True
     finally:
@@ -294,6 +298,34 @@ def _make_file(account: Account, segment: CachedSegment) -> int:
         os.unlink(segment.name, dir_fd=account.root)
         raise
     return fd
+
+
+def _write_blocks(fd: int, data: memoryview, offset: int) -> None:
+    """Write blocks, large ones past the page cache. OSError.
+
+    The kernel has the pages that were just read in the mount's own cache. A second copy of them
+    would cost memory, and most of the time that a write takes.
+    """
+    whole = len(data) // PAGE * PAGE
+    done = 0
+    if whole >= DIRECT_LEAST and is_aligned(data):
+        done = _write_direct(fd, data[:whole], offset)
+    _write_all(fd, data[done:], offset + done)
+
+
+def _write_direct(fd: int, data: memoryview, offset: int) -> int:
+    """Write from memory to the disk. How many bytes were written; 0 if the file system cannot."""
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags | os.O_DIRECT)
+        done = os.pwrite(fd, data, offset)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return 0
+    finally:
+        fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+    return done - done % PAGE
 
 
 def _write_all(fd: int, data: memoryview, offset: int) -> None:

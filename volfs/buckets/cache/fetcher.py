@@ -22,11 +22,10 @@ from volfs.errors import StoreTimeoutError, StoreUnavailableError
 from volfs.model.ranges import GAP, LONGEST, Range, cut_range, subtract
 
 THREADS = 48
-AHEAD = 12
+AHEAD = 10
 """The most flights of read-ahead at once, so that wanted ones seldom wait for a place."""
-AHEAD_PART = 4 << 20
-"""The most bytes of one flight of read-ahead. Small flights bring the first bytes sooner, and
-several go at once."""
+AHEAD_FIRST = LONGEST // 2
+"""The most bytes of a flight of the first read-ahead of a reader, whose bytes come sooner."""
 IDLE = 10.0
 
 
@@ -41,7 +40,7 @@ class FetchedObject(NamedTuple):
 class Flight:
     """One request for a range of an object."""
 
-    __slots__ = ("_bytes", "end", "is_wanted", "start", "target", "was_wanted")
+    __slots__ = ("_bytes", "end", "is_flying", "is_wanted", "start", "target", "was_wanted")
 
     def __init__(self, target: FetchedObject, start: int, end: int, *, is_wanted: bool) -> None:
         self.target = target
@@ -50,6 +49,8 @@ class Flight:
         self.is_wanted = self.was_wanted = is_wanted
         """Whether somebody waits for the flight, and whether that was so when the flight was
         made."""
+        self.is_flying = False
+        """Whether it was decided which bytes to ask for."""
         self._bytes: Future[Buffer] = Future()
 
     def wait(self, seconds: float) -> Buffer:
@@ -88,19 +89,19 @@ class Fetcher:
         memory: int,
         count_slots: Callable[[], int] = lambda: THREADS,
         keep: Callable[[ArrivedPart], object] = lambda part: None,
-        count_leaving: Callable[[], int] = lambda: 0,
         narrow: Callable[[FetchedObject, Range], Range | None] = lambda target, whole: whole,
+        when_idle: Callable[[], object] = lambda: None,
     ) -> None:
         self._fetch = fetch
         self._memory = memory
         self._count_slots = count_slots
         self._keep = keep
         """Accepts a part to write it to the disk, if it can."""
-        self._count_leaving = count_leaving
-        """Counts the bytes that wait to be written to the disk."""
         self._narrow = narrow
         """Returns the part of a range that is not cached yet, in one piece. None if all is
         cached."""
+        self._when_idle = when_idle
+        """Called when nothing has been asked for in some time."""
         self._turn = threading.Condition()
         self._parts = Parts(memory)
         self._flights: dict[Content, list[Flight]] = {}
@@ -116,12 +117,29 @@ class Fetcher:
     # --- asking ----------------------------------------------------------
 
     def find(self, content: Content, start: int, end: int) -> list[Piece]:
-        """Pieces that are in memory and have some of these bytes."""
+        """Pieces that are in memory and have some of these bytes. The bytes count as read."""
         with self._turn:
-            found = list(self._parts.find(content, start, end))
-            if found and self._ahead:
-                self._turn.notify()
+            found = self._parts.find(content, start, end)
+            self._pass_on()
         return found
+
+    def join(
+        self, target: FetchedObject, start: int, end: int
+    ) -> tuple[list[Piece], list[Flight]] | None:
+        """The sources of these bytes, as ``want`` returns them, if nothing new has to be asked for.
+        None if that is not so."""
+        with self._turn:
+            pieces = self._parts.find(target.content, start, end)
+            there = [(at, at + len(data)) for at, data in pieces]
+            near = self._find_flights(target, subtract([(start, end)], there))
+            flights = [flight for flight in near if flight.is_flying]
+            coming = [(flight.start, flight.end) for flight in flights]
+            if subtract([(start, end)], there, coming):
+                return None
+            for flight in flights:
+                self._promote(flight)
+            self._pass_on()
+        return pieces, flights
 
     def want(
         self, target: FetchedObject, ranges: Sequence[Range]
@@ -137,14 +155,17 @@ class Fetcher:
             new = self._add(target, missing, LONGEST, is_wanted=True)
         return pieces, flights + new
 
-    def read_ahead(self, target: FetchedObject, ranges: Sequence[Range]) -> None:
-        """Fetch these ranges when nothing wanted is in the way. Nobody gets the errors."""
+    def read_ahead(
+        self, target: FetchedObject, ranges: Sequence[Range], longest: int = AHEAD_FIRST
+    ) -> None:
+        """Fetch these ranges when nothing wanted is in the way, by flights that are no longer than
+        ``longest`` and end at its multiples. Nobody gets the errors."""
         with self._turn:
             there = [
                 one for each in ranges for one in self._parts.list_there(target.content, *each)
             ]
             missing = [r for r in subtract(ranges, there) if not self._extend(target, *r)]
-            self._add(target, missing, AHEAD_PART, is_wanted=False)
+            self._add(target, missing, longest, is_wanted=False)
 
     def drop_ahead(self, content: Content) -> None:
         """Drop read-ahead of an object that nobody reads any more. Flights on their way still
@@ -152,12 +173,7 @@ class Fetcher:
         with self._turn:
             self._drop_ahead(content)
             self._parts.forget(content)
-
-    def wake(self) -> None:
-        """Look again for memory, because there may be some now."""
-        with self._turn:
-            if self._ahead:
-                self._turn.notify()
+            self._pass_on()
 
     def close(self) -> None:
         """End the threads when they are done. Flights that have not begun fail for those who
@@ -181,7 +197,7 @@ class Fetcher:
         last = self._ahead[-1] if self._ahead else None
         if last is None or last.target.content != target.content:
             return False
-        if not last.end <= start <= last.end + GAP or end - last.start > LONGEST:
+        if not last.end <= start <= last.end + GAP or end - last.start > AHEAD_FIRST:
             return False
         if self._find_flights(target, [(last.end, end)]):
             return False
@@ -207,57 +223,74 @@ class Fetcher:
         new = [
             Flight(target, *part, is_wanted=is_wanted)
             for one in left
-            for part in cut_range(one, longest, BLOCK)
+            for part in cut_range(one, longest, BLOCK if is_wanted else longest)
         ]
         flights.extend(new)
         if not flights:
             del self._flights[target.content]
         (self._wanted if is_wanted else self._ahead).extend(new)
-        self._start_threads(len(new))
+        self._start_threads()
         return new
 
-    def _start_threads(self, count: int) -> None:
-        waiting = len(self._wanted) + min(len(self._ahead), AHEAD)
+    def _start_threads(self) -> None:
+        places = max(0, self._count_places() - self._flying)
+        waiting = len(self._wanted) + min(len(self._ahead), places)
         for _ in range(min(waiting - self._idle, THREADS - self._threads)):
             self._threads += 1
             threading.Thread(target=self._run, name="fetch", daemon=True).start()
-        self._turn.notify(count)
+        self._turn.notify(waiting)
 
     # --- flying ----------------------------------------------------------
 
     def _run(self) -> None:
-        while (flight := self._take()) is not None:
+        flight = self._take()
+        while flight is not None:
             try:
                 self._fly(flight)
             finally:
-                with self._turn:
-                    self._flying -= 1
-                    self._turn.notify()
+                flight = self._take(is_back=True)
+        if not self._threads:
+            self._when_idle()
 
-    def _take(self) -> Flight | None:
-        """The next flight. None if there was none for some time."""
+    def _take(self, *, is_back: bool = False) -> Flight | None:
+        """The next flight. None if there was none for some time. ``is_back`` says that this thread
+        has ended a flight."""
         with self._turn:
-            self._idle += 1
-            try:
-                found = self._turn.wait_for(self._may_fly, IDLE)
-            finally:
-                self._idle -= 1
-            if not found or self._is_closed:
+            self._flying -= is_back
+            if not self._may_fly():
+                self._idle += 1
+                try:
+                    found = self._turn.wait_for(self._may_fly, IDLE)
+                finally:
+                    self._idle -= 1
+                if not found:
+                    self._threads -= 1
+                    return None
+            if self._is_closed:
                 self._threads -= 1
                 return None
             self._flying += 1
             flight = (self._wanted or self._ahead).popleft()
             self._flying_size += flight.end - flight.start
+            self._pass_on()
             return flight
+
+    def _pass_on(self) -> None:
+        """Wake a thread if there is something for it. It wakes the next one."""
+        if self._idle and (self._wanted or self._ahead) and self._may_fly():
+            self._turn.notify()
 
     def _may_fly(self) -> bool:
         if self._wanted or self._is_closed:
             return True
-        if not self._ahead or self._flying >= min(AHEAD, max(1, self._count_slots() * 3 // 4)):
+        if not self._ahead or self._flying >= self._count_places():
             return False
-        size = self._ahead[0].end - self._ahead[0].start
-        needed = self._flying_size + self._parts.count_needed() + self._count_leaving()
-        return needed + size <= self._memory or not needed
+        held = self._flying_size + self._parts.unread_size
+        return held + self._ahead[0].end - self._ahead[0].start <= self._memory or not held
+
+    def _count_places(self) -> int:
+        """How many flights there may be, so that read-ahead leaves places to others."""
+        return min(AHEAD, max(1, self._count_slots() * 3 // 4))
 
     def _fly(self, flight: Flight) -> None:
         target = flight.target
@@ -265,6 +298,7 @@ class Fetcher:
             if not flight.is_wanted and not self._shorten(flight):
                 return
             start, end = flight.start, flight.end
+            flight.is_flying = True
             data = self._fetch(target, start, end)
         except BaseException as error:  # noqa: BLE001  it belongs to the threads that wait
             self._fail(flight, error)

@@ -18,33 +18,32 @@ _Key: TypeAlias = tuple[Content, int]
 class ArrivedPart:
     """Bytes that have arrived, in one piece."""
 
-    __slots__ = ("content", "data", "is_leaving", "is_on_disk", "is_read", "start")
+    __slots__ = ("arrived", "content", "data", "is_leaving", "is_read", "start")
 
     def __init__(self, content: Content, start: int, data: Buffer, *, is_read: bool) -> None:
         self.content = content
         self.start = start
         self.data = data
         self.is_read = is_read
-        """Whether somebody has read the bytes. Bytes of read-ahead are still waited for."""
+        """Whether nobody is expected to read the bytes any more."""
         self.is_leaving = False
         """Whether the bytes are waiting to be written to the disk."""
-        self.is_on_disk = False
+        self.arrived = 0
+        """How many bytes had arrived with this part."""
 
     @property
     def end(self) -> int:
         return self.start + len(self.data)
 
-    @property
-    def is_needed(self) -> bool:
-        """Whether dropping the part would mean to fetch it again."""
-        return self.is_leaving or not (self.is_read or self.is_on_disk)
-
 
 class Parts:
     """The parts in one process, up to a limit of bytes. Not thread-safe.
 
-    Parts that are on the disk or were read are dropped first. Among equals, the least recently
-    used goes first.
+    Parts that were read go first, then those that were read and wait for the disk, then those that
+    were not read. Among equals, the least recently used goes first.
+
+    A part that was not read by the time that ``limit`` other bytes have arrived counts as read,
+    because its reader has gone elsewhere: nothing is read ahead so far.
     """
 
     def __init__(self, limit: int) -> None:
@@ -52,23 +51,34 @@ class Parts:
         self._size = 0
         self._parts: OrderedDict[_Key, ArrivedPart] = OrderedDict()
         self._starts: dict[Content, list[int]] = {}
+        self._unread: dict[_Key, ArrivedPart] = {}
+        self._unread_size = 0
+        self._arrived = 0
 
     def add(self, part: ArrivedPart) -> None:
         self._drop(part.content, part.start)
+        self._arrived += len(part.data)
+        self._give_up_old()
         if len(part.data) > self._limit:
             return
-        while self._size + len(part.data) > self._limit:
+        while self._size + len(part.data) > self._limit or self._has_many_read():
             self._drop_one()
+        part.arrived = self._arrived
         self._parts[part.content, part.start] = part
         insort(self._starts.setdefault(part.content, []), part.start)
         self._size += len(part.data)
+        if not part.is_read:
+            self._unread[part.content, part.start] = part
+            self._unread_size += len(part.data)
 
-    def find(self, content: Content, start: int, end: int) -> Iterator[Piece]:
+    def find(self, content: Content, start: int, end: int) -> list[Piece]:
         """Parts that have some of these bytes. A part may have other bytes beside them."""
-        for part in self._iter_parts(content, start, end):
+        found = list(self._iter_parts(content, start, end))
+        for part in found:
             self._parts.move_to_end((content, part.start))
-            part.is_read = part.is_read or end >= part.end
-            yield part.start, part.data
+            if end >= part.end:
+                self._note_read(part)
+        return [(part.start, part.data) for part in found]
 
     def list_there(self, content: Content, start: int, end: int) -> list[Range]:
         """The ranges of parts that have some of these bytes. The parts do not count as used."""
@@ -83,27 +93,49 @@ class Parts:
             if part.end > start:
                 yield part
 
-    def count_needed(self) -> int:
-        """Bytes that will be read, and that are neither on the disk nor on their way there."""
-        parts = self._parts.values()
-        return sum(len(part.data) for part in parts if part.is_needed and not part.is_leaving)
+    @property
+    def unread_size(self) -> int:
+        """Bytes that somebody is expected to read."""
+        return self._unread_size
 
     def forget(self, content: Content) -> None:
         """Drop the parts of an object that nobody reads any more, except those on their way to the
         disk."""
         for start in list(self._starts.get(content, [])):
-            if not self._parts[content, start].is_leaving:
+            part = self._parts[content, start]
+            self._note_read(part)
+            if not part.is_leaving:
                 self._drop(content, start)
+
+    def _note_read(self, part: ArrivedPart) -> None:
+        part.is_read = True
+        if self._unread.pop((part.content, part.start), None) is not None:
+            self._unread_size -= len(part.data)
+
+    def _give_up_old(self) -> None:
+        while oldest := next(iter(self._unread.values()), None):
+            if self._arrived - oldest.arrived < self._limit:
+                return
+            self._note_read(oldest)
+
+    def _has_many_read(self) -> bool:
+        """Whether parts that were read take more than a quarter of the room. The kernel has their
+        bytes as well, and memory that is used again soon is still in the processor's caches."""
+        return self._size - self._unread_size > self._limit // 4
 
     def _drop_one(self) -> None:
         parts = self._parts.values()
-        least = next((part for part in parts if not part.is_needed), next(iter(parts)))
+        free = (part for part in parts if part.is_read and not part.is_leaving)
+        least = next(free, None) or next((part for part in parts if part.is_read), None)
+        least = least or next(iter(parts))
         self._drop(least.content, least.start)
 
     def _drop(self, content: Content, start: int) -> None:
         part = self._parts.pop((content, start), None)
         if part is None:
             return
+        if self._unread.pop((content, start), None) is not None:
+            self._unread_size -= len(part.data)
         self._size -= len(part.data)
         starts = self._starts[content]
         starts.remove(start)
@@ -115,27 +147,27 @@ class Assembly:
     """One range of an object, put together from pieces, which may overlap."""
 
     def __init__(self, start: int, end: int) -> None:
-        self._start = start
-        self._end = end
+        self.start = start
+        self.end = end
         self._whole: Buffer | None = None
         self._data: bytearray | None = None
         self._there = Intervals()
 
     def add(self, start: int, data: Buffer) -> None:
-        low, high = max(start, self._start), min(start + len(data), self._end)
+        low, high = max(start, self.start), min(start + len(data), self.end)
         if low >= high or self._there.covers(low, high):
             return
         self._there.add(low, high)
         piece = memoryview(data)[low - start : high - start]
-        if (low, high) == (self._start, self._end):
+        if (low, high) == (self.start, self.end):
             self._whole = piece  # The piece is used as it is, without a copy.
             return
         if self._data is None:
-            self._data = bytearray(self._end - self._start)
-        self._data[low - self._start : high - self._start] = piece
+            self._data = bytearray(self.end - self.start)
+        self._data[low - self.start : high - self.start] = piece
 
     def list_gaps(self) -> list[Range]:
-        return list(self._there.find_gaps(self._start, self._end))
+        return list(self._there.find_gaps(self.start, self.end))
 
     def find_whole(self) -> Buffer | None:
         """All bytes. None while any are missing."""

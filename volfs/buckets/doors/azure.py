@@ -85,8 +85,8 @@ class AzureDoor(HttpDoor):
         reply = self._send("GET", key, timeout, headers=headers)
         if span is None or reply.status != 206:
             _check_sum(reply)
-            return _read_info(key, reply.headers, len(reply.body)), cut_span(reply.body, span)
-        return _read_info(key, reply.headers, check_span(reply, span)), reply.body
+            return _read_info(key, reply.headers, len(reply.data)), cut_span(reply.data, span)
+        return _read_info(key, reply.headers, check_span(reply, span)), reply.data
 
     def put(
         self, key: str, data: Data, condition: Condition, mark: str, timeout: float
@@ -215,5 +215,5 @@ def _read_name(entry: Element) -> str:
 
 def _check_sum(reply: Reply) -> None:
     stated = reply.headers.get("content-md5")
-    if stated and reply.status == 200 and digest(reply.body) != stated:
+    if stated and reply.status == 200 and digest(reply.data) != stated:
         raise RequestFailure(FailureKind.SHORT, "the bytes are not those that the service has")

@@ -23,9 +23,9 @@ def is_whole(reply: Reply) -> bool:
     """Whether the bytes match the ETag, if the ETag is a digest of them."""
     etag = reply.headers.get("etag", "").strip('"')
     encrypted = reply.headers.get("x-amz-server-side-encryption", "AES256") != "AES256"
-    if not _MD5.fullmatch(etag) or encrypted or not reply.body:
+    if not _MD5.fullmatch(etag) or encrypted or not reply.data:
         return True
-    return hashlib.md5(reply.body, usedforsecurity=False).hexdigest() == etag
+    return hashlib.md5(reply.data, usedforsecurity=False).hexdigest() == etag
 
 
 def to_lost(failure: RequestFailure, condition: Condition) -> RequestFailure:
@@ -38,7 +38,7 @@ def to_lost(failure: RequestFailure, condition: Condition) -> RequestFailure:
     return failure
 
 
-def cut_span(body: bytes, span: tuple[int, int] | None) -> Data:
+def cut_span(body: Data, span: tuple[int, int] | None) -> Data:
     """The bytes of a span, if a service does not know ranges and sends the whole object."""
     if span is None:
         return body
@@ -55,6 +55,6 @@ def check_span(reply: Reply, span: tuple[int, int]) -> int:
     if not (first.isdecimal() and last.isdecimal() and size.isdecimal()):
         raise RequestFailure(FailureKind.SHORT, f"the answer has no range: {stated!r}")
     wanted = min(span[0] + span[1], int(size)) - span[0]
-    if int(first) != span[0] or len(reply.body) != wanted:
-        raise RequestFailure(FailureKind.SHORT, f"{len(reply.body)} of {wanted} bytes came")
+    if int(first) != span[0] or len(reply.data) != wanted:
+        raise RequestFailure(FailureKind.SHORT, f"{len(reply.data)} of {wanted} bytes came")
     return int(size)

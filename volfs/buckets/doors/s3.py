@@ -77,9 +77,9 @@ class S3Door(HttpDoor):
         if reply.status != 206 and not is_whole(reply):
             self._compare(reply, self._send("GET", key, timeout, headers=headers))
         if span is None or reply.status != 206:
-            return self._read_info(key, reply, len(reply.body)), cut_span(reply.body, span)
+            return self._read_info(key, reply, len(reply.data)), cut_span(reply.data, span)
         size = check_span(reply, span)
-        return self._read_info(key, reply, size), reply.body
+        return self._read_info(key, reply, size), reply.data
 
     def put(
         self, key: str, data: Data, condition: Condition, mark: str, timeout: float
@@ -262,7 +262,7 @@ class S3Door(HttpDoor):
         """Compare two answers. An ETag that is no digest of the bytes does no harm if the same
         bytes come twice."""
         same = self._read_etag(first.headers) == self._read_etag(second.headers)
-        if not same or first.body != second.body:
+        if not same or first.data != second.data:
             raise RequestFailure(FailureKind.SHORT, "the bytes are not those that the service has")
 
     def _exists(self, key: str, timeout: float) -> bool:
