@@ -232,7 +232,7 @@ def test_a_fork_is_a_volume_with_two_versions(store: Store, volume: str) -> None
     assert store.refs.get_head(fork.id) == (1, compute_oid(Kind.MANIFEST, b"with x"))
     assert store.refs.find_version(fork.id, 0) == compute_oid(Kind.MANIFEST, b"empty")
     assert list_versions(store, fork.id) == [1, 0]
-    assert store.objects_of(volume).load_object(store.refs.get_head(fork.id).manifest) == b"with x"
+    assert store.objects_of(fork.id).load_object(store.refs.get_head(fork.id).manifest) == b"with x"
 
 
 def test_a_fork_that_is_refused_changes_nothing(store: Store, volume: str) -> None:

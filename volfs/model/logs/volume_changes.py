@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -178,14 +178,15 @@ VolumeChange = (
 VOLUME_CHANGES: ChangeCodec[VolumeChange] = ChangeCodec("line of a volume", VolumeChange)
 
 
+Carrying = TypeVar("Carrying", VolumeCreated, VersionPublished)
+
+
 def name_line_pack(volume: str, number: int) -> str:
     """The name by which a line with records counts as a pack."""
     return f"{volume}/{number:016x}"
 
 
-def carry(
-    change: VolumeCreated | VersionPublished, count: int, length: int
-) -> VolumeCreated | VersionPublished:
+def carry(change: Carrying, count: int, length: int) -> Carrying:
     """The change as it is in a line with these records and no other change.
 
     The change says where the records begin, and by that how long it is itself.

@@ -1,0 +1,10 @@
+"""Refs in a bucket: each change is one line of a volume's log, or of the catalog, or of both.
+
+Imports go downward::
+
+bucket_refs                     the contract, without publishing
+volume_names                    which volume has which name: the catalog
+volume_logs                     the logs of volumes, by id
+log_rules, line_records, facts_of_records
+                                what lines mean; objects in lines; facts in lines
+"""

@@ -1,0 +1,253 @@
+"""The distributed engine's ``Refs``, without ``publish``, which needs uploads.
+
+Each change is one line, so two writers never overwrite each other: who was late decides anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from volfs.buckets.access import Bucket
+from volfs.errors import (
+    AlreadyExistsError,
+    ConflictError,
+    NotFoundError,
+    StoreError,
+    VolfsError,
+    VolumeInUseError,
+)
+from volfs.model.logs.version_table import to_ranges
+from volfs.model.logs.volume_changes import (
+    VersionsExpired,
+    VersionTagged,
+    VolumeChange,
+    VolumeCreated,
+    VolumeDeleted,
+    VolumeForked,
+    VolumeNamed,
+    carry,
+)
+from volfs.model.logs.volume_log import VolumeState
+from volfs.model.names import MAIN
+from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.store.contract.lease import Lease
+from volfs.store.contract.refs import Head, Tag, VolumeRecord, describe_missing
+from volfs.store.distributed.refs.facts_of_records import to_facts, to_record
+from volfs.store.distributed.refs.line_records import encode_records
+from volfs.store.distributed.refs.volume_logs import VolumeLogs, require
+from volfs.store.distributed.refs.volume_names import VolumeNames
+
+_log = logging.getLogger(__name__)
+
+
+class BucketRefs:
+    """``store.contract.refs.Refs``, except ``publish``. Thread-safe.
+
+    ``list_leases`` gives the leases that are in force.
+    """
+
+    def __init__(self, bucket: Bucket, list_leases: Callable[[], list[Lease]]) -> None:
+        self.logs = VolumeLogs(bucket)
+        self._names = VolumeNames(bucket, lambda volume: self.logs.find(volume) is not None)
+        self._list_leases = list_leases
+
+    # --- volumes ---------------------------------------------------------
+
+    def create_volume(self, record: VolumeRecord, manifest: bytes) -> None:
+        created = VolumeCreated(to_facts(record), _number((manifest,)))
+        self._begin(record, created, (manifest,), 0)
+
+    def fork_volume(
+        self, record: VolumeRecord, manifests: tuple[bytes, bytes], source: str, version: int
+    ) -> None:
+        self._check_free(record)
+        changes = [VolumeForked(record.id, version)]
+        state = self._change(source, lambda _: changes)
+        created = _make_fork(record, manifests, state)
+        self._begin(record, created, manifests, state.era)
+
+    def _begin(
+        self, record: VolumeRecord, created: VolumeCreated, manifests: Sequence[bytes], era: int
+    ) -> None:
+        """Begin a volume's log, then give the volume its name. The log ends if the name is
+        taken."""
+        self._check_free(record)
+        records = encode_records((Kind.MANIFEST, manifest) for manifest in manifests)
+        carried = carry(created, len(manifests), len(records))
+        if not self.logs.begin(record.id, [carried], records, era):
+            raise _explain_taken(record, created)
+        if _is_named(record):
+            try:
+                self._names.give(created.facts)
+            except AlreadyExistsError:
+                self._change(record.id, lambda _: [VolumeDeleted()])
+                raise
+
+    def _check_free(self, record: VolumeRecord) -> None:
+        if _is_named(record):
+            self._names.check_free(to_facts(record))
+
+    def get_volume(self, name: str, environment: str = MAIN) -> VolumeRecord:
+        state = self.logs.find(name)
+        if state is not None and state.facts is not None:
+            record = to_record(state.facts)
+            if not _is_named(record) and record.environment == environment:
+                return record
+        facts = self._names.get(name, environment)
+        if self.logs.find(facts.id) is None:
+            raise NotFoundError(describe_missing(name, environment))
+        return to_record(facts)
+
+    def find_volume_by_id(self, volume_id: str) -> VolumeRecord | None:
+        state = self.logs.find(volume_id)
+        if state is None or state.facts is None:
+            return None
+        return to_record(self._names.find_by_id(volume_id) or state.facts)
+
+    def list_volumes(self) -> list[VolumeRecord]:
+        records = map(to_record, self._names.list_all())
+        return sorted(records, key=lambda record: (-record.created_ns, record.name))
+
+    def rename_volume(
+        self, old: str, new: str, environment: str = MAIN, to: str | None = None
+    ) -> None:
+        facts = self._names.rename(old, new, environment, to or environment)
+        self._note_name(facts.id, new, to or environment)
+
+    def rename_environment(self, old: str, new: str) -> None:
+        for facts in self._names.rename_environment(old, new):
+            self._note_name(facts.id, facts.name, new)
+
+    def _note_name(self, volume_id: str, name: str, environment: str) -> None:
+        """Tell the volume's log its name, for the day on which the catalog is lost. The volume has
+        the name already, so a failure changes nothing."""
+        try:
+            self._change(volume_id, lambda _: [VolumeNamed(name, environment)])
+        except (StoreError, NotFoundError) as error:
+            _log.info("%s: its log does not have its new name: %s", volume_id, error)
+
+    def delete_volume(self, name: str, environment: str = MAIN) -> None:
+        record = self.get_volume(name, environment)
+        for lease in self._list_leases():
+            if lease.volume_id == record.id:
+                raise VolumeInUseError(
+                    f"{record.full_name}: the mount {lease.session} is beginning, or died as it "
+                    "began; `volfs overlays` shows it"
+                )
+        self._change(record.id, lambda _: [VolumeDeleted()])
+        self._names.remove(record.id)
+
+    # --- versions --------------------------------------------------------
+
+    def get_head(self, volume_id: str) -> Head:
+        return _head_of(self.logs.get(volume_id))
+
+    def guess_head(self, volume_id: str) -> Head:
+        return _head_of(self.logs.guess(volume_id))
+
+    def find_head_ready(self, volume_id: str) -> Head | None:
+        return None
+
+    def find_version(self, volume_id: str, version: int) -> Oid | None:
+        state = self.logs.find(volume_id)
+        row = None if state is None else state.versions.find(version)
+        return None if row is None else row.manifest
+
+    def iter_versions(self, volume_id: str) -> Iterator[Head]:
+        state = self.logs.find(volume_id)
+        if state is not None:
+            for version in state.versions.iter_newest():
+                yield Head(version, state.versions.rows[version].manifest)
+
+    def remove_versions(self, volume_id: str, versions: Collection[int]) -> list[int]:
+        removed: list[int] = []
+
+        def decide(state: VolumeState) -> Sequence[VolumeChange]:
+            removed[:] = sorted(self._choose_removed(state, volume_id, set(versions)))
+            return [VersionsExpired(to_ranges(removed))] if removed else []
+
+        self._change(volume_id, decide)
+        return removed
+
+    def _choose_removed(
+        self, state: VolumeState, volume_id: str, versions: set[int]
+    ) -> Iterator[int]:
+        """Those of the versions that nothing keeps."""
+        leases = [lease for lease in self._list_leases() if lease.volume_id == volume_id]
+        for version in versions:
+            is_kept = version == state.versions.head or version in state.tagged
+            is_kept = is_kept or any(lease.has(version) for lease in leases)
+            if state.versions.has(version) and not is_kept:
+                yield version
+
+    # --- tags ------------------------------------------------------------
+
+    def put_tag(self, volume_id: str, tag: str, version: int, *, move: bool = False) -> None:
+        def decide(state: VolumeState) -> Sequence[VolumeChange]:
+            is_so = state.tags.get(tag) == version
+            return [] if is_so else [VersionTagged(tag, version, move)]
+
+        self._change(volume_id, decide)
+
+    def list_tags(self, volume_id: str) -> list[Tag]:
+        state = self.logs.find(volume_id)
+        return [] if state is None else [Tag(*item) for item in sorted(state.tags.items())]
+
+    def delete_tag(self, volume_id: str, tag: str) -> None:
+        def decide(state: VolumeState) -> Sequence[VolumeChange]:
+            if tag not in state.tags:
+                raise NotFoundError(f"no tag {tag}")
+            return [VersionTagged(tag)]
+
+        self._change(volume_id, decide)
+
+    # --- inside ----------------------------------------------------------
+
+    def _change(
+        self, volume_id: str, decide: Callable[[VolumeState], Sequence[VolumeChange]]
+    ) -> VolumeState:
+        """Change a living volume by what its newest state asks for. NotFoundError."""
+        state = self.logs.open(volume_id).change(lambda state: decide(require(volume_id, state)))
+        assert state is not None
+        return state
+
+
+def _explain_taken(record: VolumeRecord, created: VolumeCreated) -> VolfsError:
+    """Why the first line of a new volume is another's."""
+    if created.source:
+        return ConflictError(f"{record.full_name}: the fork took too long; fork again")
+    return AlreadyExistsError(f"volume {record.id}: already exists")
+
+
+def _is_named(record: VolumeRecord) -> bool:
+    """Whether the volume has a name of its own. An ephemeral one is not in the catalog."""
+    return record.name != record.id
+
+
+def _head_of(state: VolumeState) -> Head:
+    head = state.versions.head
+    return Head(head, state.versions.rows[head].manifest)
+
+
+def _number(manifests: Sequence[bytes]) -> tuple[tuple[int, Oid], ...]:
+    oids = (compute_oid(Kind.MANIFEST, manifest) for manifest in manifests)
+    return tuple(enumerate(oids))
+
+
+def _make_fork(
+    record: VolumeRecord, manifests: Sequence[bytes], source: VolumeState
+) -> VolumeCreated:
+    """The beginning of a fork: it reads from all that its source reads from at this line."""
+    assert source.facts is not None
+    rows = sorted(source.packs.packs.values(), key=lambda row: (row.line, row.pack.name))
+    return VolumeCreated(
+        to_facts(record),
+        _number(manifests),
+        source.facts.id,
+        source.number,
+        packs=tuple(row.pack for row in rows),
+        closed=tuple(row.pack.name for row in rows if not row.is_open),
+        forwards=tuple(sorted(source.packs.forwards.items())),
+        segments=source.segments,
+    )

@@ -1,0 +1,16 @@
+"""The meaning of the lines of each kind of log, in the form that a replica asks for."""
+
+from __future__ import annotations
+
+from volfs.model.logs import catalog_log, volume_log
+from volfs.model.logs.catalog_log import CATALOG_CHANGES, NO_NAMES, CatalogChange, CatalogState
+from volfs.model.logs.volume_changes import VOLUME_CHANGES, VolumeChange
+from volfs.model.logs.volume_log import VolumeState
+from volfs.store.distributed.log.replica import Rules
+
+VOLUME_RULES: Rules[VolumeState | None, VolumeChange] = Rules(
+    VOLUME_CHANGES, volume_log.apply, None
+)
+CATALOG_RULES: Rules[CatalogState, CatalogChange] = Rules(
+    CATALOG_CHANGES, catalog_log.apply, NO_NAMES
+)
