@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from itertools import accumulate, chain
 from operator import sub
 from typing import NamedTuple
 
@@ -50,26 +51,29 @@ def find_blocks_problem(raw: int, stored: int, bits: int) -> str | None:
     return None if 0 < content <= raw else f"{stored} bytes stored for {raw} in blocks"
 
 
-@lru_cache
-def _ends_in(count: int) -> struct.Struct:
-    """What reads the ends in the lines of a table."""
-    return struct.Struct("<" + "I8x" * count)
-
-
-@lru_cache
-def _ends_of_raw_blocks(raw: int, bits: int) -> tuple[int, ...]:
-    size = 1 << bits
-    return (*range(size, raw, size), raw)
-
-
 def encode_table(oid: Oid, blocks: list[Buffer]) -> bytes:
     """The table of an object that is stored in these blocks."""
-    table = bytearray()
-    end = 0
-    for block in blocks:
-        end += len(block)
-        table += _LINE.pack(end, xxh3_64_intdigest(block))
-    return bytes(table) + _SUM.pack(_sum_table(oid, table))
+    ends, sums = accumulate(map(len, blocks)), map(xxh3_64_intdigest, blocks)
+    lines = _lines_of(len(blocks)).pack(*chain.from_iterable(zip(ends, sums, strict=True)))
+    return lines + _SUM.pack(_sum_table(oid, lines))
+
+
+@lru_cache
+def _lines_of(count: int) -> struct.Struct:
+    return struct.Struct("<" + "IQ" * count)
+
+
+def _pick_ends(lines: bytes) -> bytes:
+    """The bytes of all ends in the lines of a table: first their lowest bytes, then the next
+    ones."""
+    return b"".join([lines[byte :: _LINE.size] for byte in range(_LINE.size - _SUM.size)])
+
+
+@lru_cache
+def _ends_of_raw_blocks(raw: int, bits: int) -> bytes:
+    """What ``_pick_ends`` returns if all blocks of an object are stored raw."""
+    size = 1 << bits
+    return _pick_ends(b"".join(_LINE.pack(end, 0) for end in (*range(size, raw, size), raw)))
 
 
 def _sum_table(oid: Oid, lines: Buffer) -> int:
@@ -94,9 +98,11 @@ class BlockTable:
         self._check_ends(stored - size)
 
     def _check_ends(self, content: int) -> None:
-        ends = _ends_in(self.count).unpack(self._lines)
-        if content == self._raw and ends == _ends_of_raw_blocks(self._raw, self._bits):
+        if content == self._raw:
+            if _pick_ends(self._lines) != _ends_of_raw_blocks(self._raw, self._bits):
+                raise DamagedObjectError("its raw blocks do not follow each other")
             return
+        ends = struct.unpack("<" + "I8x" * self.count, self._lines)
         lengths = list(map(sub, ends, (0, *ends[:-1])))
         last = self.count - 1
         if min(lengths) <= 0 or max(lengths) > 1 << self._bits or lengths[-1] > self.raw_size(last):

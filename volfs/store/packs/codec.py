@@ -20,7 +20,9 @@ from volfs.model.pack import Codec, RecordHeader
 from volfs.model.record_blocks import BlockTable, Span, encode_table
 
 PROBE = 64 << 10
-RAW_BITS = 14
+UNDIVIDED = 16 << 10
+"""A chunk of up to this size has no blocks."""
+RAW_BITS = 13
 ZSTD_BITS = 18
 _LEVEL = 1
 _HASH_LOG = 15
@@ -57,7 +59,7 @@ class Packed(NamedTuple):
 
 def pack_object(kind: Kind, oid: Oid, data: Buffer) -> Packed:
     """Choose the stored form of an object, and make it."""
-    if kind is not Kind.CHUNK or len(data) <= 1 << RAW_BITS:
+    if kind is not Kind.CHUNK or len(data) <= UNDIVIDED:
         codec, stored = compress(data)
         return _pack(kind, oid, data, codec, 0, (stored,))
     if len(data) <= 1 << ZSTD_BITS:
@@ -73,7 +75,7 @@ def pack_object(kind: Kind, oid: Oid, data: Buffer) -> Packed:
 
 def is_former_form(header: RecordHeader) -> bool:
     """Whether a chunk is stored in one piece that would be stored in blocks today."""
-    limit = 1 << (RAW_BITS if header.codec is Codec.RAW else ZSTD_BITS)
+    limit = UNDIVIDED if header.codec is Codec.RAW else 1 << ZSTD_BITS
     return header.kind is Kind.CHUNK and header.codec is not Codec.BLOCKS and header.raw > limit
 
 

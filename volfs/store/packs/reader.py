@@ -18,7 +18,8 @@ from volfs.store.packs.source import PackSource, Places
 
 PLACES = 1 << 17
 """About 50 MB at most. With chunks of 1 MiB they reach 128 GiB of files."""
-TABLE_BYTES = 8 << 20
+TABLE_BYTES = 16 << 20
+"""Tables of 8 GiB of content that is stored raw."""
 DECODED_BYTES = 64 << 20
 INLINE_DECODE_MAX = 128 << 10
 """Decoding more bytes than this takes longer than handing the work to a thread, and threads decode
