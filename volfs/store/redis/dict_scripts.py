@@ -14,6 +14,9 @@ SWEPT = 8
 
 _ENTRIES = """
 local values, expiries = KEYS[2], KEYS[3]
+-- A value of another type ends the script here, before it has changed anything.
+redis.call('HLEN', values)
+redis.call('ZCARD', expiries)
 local function erase(key)
   redis.call('ZREM', expiries, key)
   redis.call('HDEL', values, key)

@@ -28,6 +28,11 @@ local partitions, items, state, bell, changes, watch =
   KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local name = ARGV[2]
 local tag = string.match(KEYS[1], '^{.-}')
+-- A value of another type ends the script here, before it has changed anything.
+redis.call('ZCARD', partitions)
+redis.call('LLEN', items)
+redis.call('HLEN', state)
+redis.call('LLEN', bell)
 local function is_live()
   local expires = tonumber(redis.call('ZSCORE', partitions, name))
   return expires and expires > now
@@ -42,7 +47,7 @@ local function sweep(limit)
 end
 local function tell(stream, watched)
   if redis.call('DEL', watched) == 1 then
-    redis.call('XADD', stream, 'MAXLEN', 1, '*', 'changed', '')
+    redis.pcall('XADD', stream, 'MAXLEN', 1, '*', 'changed', '')
     redis.call('PEXPIRE', stream, watch_ms)
   end
 end
@@ -73,7 +78,7 @@ local ttl, most, room, crowd = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(AR
 local first, count, bytes = 8, #ARGV - 7, 0
 for i = first, #ARGV do bytes = bytes + #ARGV[i] end
 if not is_live() then
-  erase(name)
+  if redis.call('ZSCORE', partitions, name) then erase(name) end
   sweep(2)
   if redis.call('ZCARD', partitions) >= tonumber(crowd) then sweep(-1) end
   local others = redis.call('ZCARD', partitions)

@@ -55,6 +55,7 @@ _KINDS: dict[str, tuple[Make, str]] = {
     "TRYAGAIN": (StoreUnavailableError, "the server asks to try again in a moment"),
 }
 _TEXTS: tuple[tuple[str, Make, str], ...] = (
+    ("no password is set", StoreDeniedError, "the server has no password, and one was given"),
     ("without any password", StoreDeniedError, "the server has no password, and one was given"),
     ("invalid password", StoreDeniedError, f"the server refuses the password; {_PASSWORD}"),
     ("DB index", InvalidError, "the server has no database of this number; see `databases`"),
@@ -62,6 +63,33 @@ _TEXTS: tuple[tuple[str, Make, str], ...] = (
     ("unknown command", StoreError, "the server lacks a command; it must be Redis 7.0 or newer"),
     ("Script attempted to access", StoreError, _CLUSTER),
 )
+
+
+_WORDS = {
+    "AskError": "ASK",
+    "AuthenticationError": "WRONGPASS",
+    "BusyLoadingError": "LOADING",
+    "ClusterCrossSlotError": "CROSSSLOT",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MasterDownError": "MASTERDOWN",
+    "MovedError": "MOVED",
+    "NoPermissionError": "NOPERM",
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "TryAgainError": "TRYAGAIN",
+}
+"""The first words of errors that the library makes classes of, and then takes away."""
+
+
+def find_answer(error: Exception) -> str | None:
+    """The error answer of the server that the library has made an error of; None if the error is
+    not the server's."""
+    text, word = str(error), _WORDS.get(type(error).__name__)
+    if word is not None:
+        return f"{'NOAUTH' if 'Authentication required' in text else word} {text}"
+    answers = {"ResponseError", "AuthenticationWrongNumberOfArgsError"}
+    is_answer = any(kind.__name__ in answers for kind in type(error).__mro__)
+    return text if is_answer or any(part in text for part, *_ in _TEXTS) else None
 
 
 def say_refusal(address: TablesAddress, text: str) -> VolfsError:
@@ -72,6 +100,9 @@ def say_refusal(address: TablesAddress, text: str) -> VolfsError:
 
 
 def _find_kind(text: str) -> tuple[Make, str] | None:
+    found = next(((make, why) for part, make, why in _TEXTS if part in text), None)
+    if found is not None:
+        return found
     word = text.partition(" ")[0]
     if word == "NOPERM":
         return StoreDeniedError, f"the user may not do this: {text.partition(' ')[2]}"
@@ -79,10 +110,7 @@ def _find_kind(text: str) -> tuple[Make, str] | None:
         return _KINDS[word]
     # An error in a script begins with that of the command that failed.
     inner = next((one for one in _KINDS if f"-{one} " in text), None)
-    if inner is not None:
-        return _KINDS[inner]
-    found = ((make, why) for part, make, why in _TEXTS if part in text)
-    return next(found, None)
+    return None if inner is None else _KINDS[inner]
 
 
 def say_unreachable(address: TablesAddress, error: Exception) -> StoreError:

@@ -41,6 +41,11 @@ return answer
 # key, and its value behind a '+', or '-' if the row is to go.
 _APPLY_BODY = """
 if ARGV[1] ~= '' and (redis.call('GET', KEYS[1]) or '0') ~= ARGV[1] then return 0 end
+for i = 2, #KEYS, 2 do
+  -- A value of another type ends the script here, before it has changed anything.
+  redis.call('HLEN', KEYS[i])
+  redis.call('ZCARD', KEYS[i + 1])
+end
 for i = 2, #ARGV, 3 do
   local rows, key, value = tonumber(ARGV[i]) * 2, ARGV[i + 1], ARGV[i + 2]
   if value == '-' then

@@ -23,7 +23,7 @@ from volfs.errors import (
     UnsupportedFormatError,
 )
 from volfs.store.redis.address import TablesAddress
-from volfs.store.redis.server_errors import say_refusal, say_unreachable
+from volfs.store.redis.server_errors import find_answer, say_refusal, say_unreachable
 
 CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
@@ -88,9 +88,10 @@ class TableServer:
             return connection.read_response()
         except errors.NoScriptError:
             raise
-        except errors.ResponseError as error:
-            raise say_refusal(self.address, str(error)) from None
         except (errors.RedisError, OSError) as error:
+            answer = find_answer(error)
+            if answer is not None:
+                raise say_refusal(self.address, answer) from None
             connection.disconnect()
             raise self._say_lost(error, changes) from None
         except BaseException:
@@ -148,19 +149,13 @@ class TableServer:
         errors = self._library.exceptions
         try:
             connection.connect()
-        except (errors.AuthenticationError, errors.ResponseError) as error:
-            connection.disconnect()
-            raise say_refusal(self.address, str(error)) from None
         except (errors.RedisError, OSError, ValueError) as error:
             connection.disconnect()
-            raise self._say_no_connection(error) from None
+            answer = find_answer(error)
+            if answer is not None:
+                raise say_refusal(self.address, answer) from None
+            raise say_unreachable(self.address, error) from None
         return connection
-
-    def _say_no_connection(self, error: Exception) -> Exception:
-        # The library makes a ConnectionError of some answers to AUTH and SELECT.
-        text = str(error)
-        known = say_refusal(self.address, text)
-        return say_unreachable(self.address, error) if type(known) is StoreError else known
 
     def _make(self) -> Any:
         address, library = self.address, self._library.connection
