@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.harness.redis_server import need_redis
 from tests.harness.waits import drop_waits
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,8 @@ def place(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.fuse
 @pytest.mark.parametrize("example", list(find_examples()), ids=lambda example: example.name)
 def test_example_does_what_the_document_says(example: Example, place: Path) -> None:
+    if any("redis-server" in step.command for step in example.steps):
+        need_redis()
     home = place / "home"
     home.mkdir()
     environment = {
