@@ -47,6 +47,8 @@ class Rule:
     method: str = ".*"
     key: str = ""
     """A pattern that is searched for in the path and the query, as they are sent."""
+    header: str = ""
+    """A pattern that is searched for in the request's headers, each as ``name: value``."""
     count: int | None = None
     skip: int = 0
     """How many requests that fit are let pass first."""
@@ -116,10 +118,11 @@ class FaultProxy:
 
     # --- for the handlers -------------------------------------------------------
 
-    def choose(self, method: str, path: str) -> Rule | None:
+    def choose(self, method: str, path: str, headers: str) -> Rule | None:
         with self._lock:
             for rule in self.rules:
                 fits = _fits(method, rule.method) and re.search(rule.key, path)
+                fits = fits and re.search(rule.header, headers)
                 if fits and self._applies(rule):
                     return rule
         return None
@@ -211,7 +214,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         proxy = self.server.proxy
-        rule = proxy.choose(self.command, self.path)
+        headers = "\n".join(f"{k.lower()}: {v}" for k, v in self.headers.items())
+        rule = proxy.choose(self.command, self.path, headers)
         size = int(self.headers.get("content-length") or 0)
         slow = rule is not None and rule.fault is Fault.SLOW
         body = self._read_slowly(size, rule.seconds) if rule and slow else self.rfile.read(size)

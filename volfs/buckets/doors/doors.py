@@ -130,7 +130,8 @@ def _open_s3(address: BucketAddress, options: BucketOptions) -> Door:
 
     extra = {"x-amz-request-payer": "requester"} if options.requester_pays else {}
     door = S3Door(*reopen(region), extra)
-    if not is_region_said(address, options):
+    if address.region is None:
+        # A region of the environment is about most buckets, and perhaps not about this one.
         door.reopen = reopen
     return door
 
@@ -167,11 +168,6 @@ def find_endpoint(address: BucketAddress, options: BucketOptions) -> str | None:
 def find_region(address: BucketAddress, options: BucketOptions, endpoint: str | None) -> str:
     """The region that signatures name."""
     return _find_said(address, options) or (REGION if is_amazon(endpoint) else AUTO)
-
-
-def is_region_said(address: BucketAddress, options: BucketOptions) -> bool:
-    """Whether the user named the region. A region that was only assumed may be wrong."""
-    return _find_said(address, options) is not None
 
 
 def _find_said(address: BucketAddress, options: BucketOptions) -> str | None:
