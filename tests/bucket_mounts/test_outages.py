@@ -23,7 +23,7 @@ from volfs.daemon.buckets import leftovers
 
 pytestmark = pytest.mark.fuse
 DEADLINE = 2.0
-SLACK = 20.0
+SLACK = 40.0
 """Seconds that a loaded machine may take in addition. They are far fewer than a hang would."""
 BIG = os.urandom(3 << 20)
 

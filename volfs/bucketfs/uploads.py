@@ -11,7 +11,7 @@ from typing import NamedTuple
 from volfs.bucketfs.names import Facts, to_facts
 from volfs.bucketfs.staged import Staged, StagedPiece
 from volfs.buckets.access import Bucket
-from volfs.buckets.multipart import PARTS_MAX
+from volfs.buckets.multipart import PARTS_MAX, Multipart
 from volfs.buckets.objects import Data, ObjectInfo
 from volfs.errors import (
     BaseObjectLostError,
@@ -85,8 +85,8 @@ def make_source(staged: Staged, read_object: ReadObject | None) -> UploadSource:
 def upload(bucket: Bucket, key: str, source: UploadSource, if_replaced: IfReplaced) -> Facts:
     """Upload an object whole. It is there when this returns. StoreError; OverriddenError.
 
-    One request puts an object on a condition that the service keeps. An upload in parts looks at
-    the bucket just before it completes, so somebody else may still write in between.
+    The service keeps the condition that nobody else has written the object meanwhile. Google keeps
+    none for an upload in parts, so there somebody may still write in the last moment.
     """
     if source.size > WHOLE_MAX:
         return _put_parts(bucket, key, source, if_replaced)
@@ -120,11 +120,23 @@ def _put_parts(bucket: Bucket, key: str, source: UploadSource, if_replaced: IfRe
                 pass
         finally:
             pool.shutdown(cancel_futures=True)
-        base = source.staged.base
-        is_checked = if_replaced is not IfReplaced.OVERWRITE
-        if is_checked and _find(bucket, key) != (base and base.etag):
-            _meet_another(key, if_replaced)
-        return to_facts(parts.complete())
+        if if_replaced is IfReplaced.OVERWRITE:
+            return to_facts(parts.complete())
+        return to_facts(_complete_checked(bucket, key, parts, source.staged.base, if_replaced))
+
+
+def _complete_checked(
+    bucket: Bucket, key: str, parts: Multipart, base: Facts | None, if_replaced: IfReplaced
+) -> ObjectInfo:
+    """Complete an upload over the object that the file was written over. Look for that object
+    first, because not every service knows conditions here."""
+    if _find(bucket, key) == (base and base.etag):
+        try:
+            return parts.complete(create=base is None, etag=base and base.etag)
+        except (ObjectExistsError, ObjectChangedError):
+            pass
+    _meet_another(key, if_replaced)
+    return parts.complete()
 
 
 def choose_part(size: int) -> int:

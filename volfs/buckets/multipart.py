@@ -8,10 +8,12 @@ from types import TracebackType
 
 from volfs.buckets.answers import FailureKind, RequestFailure, to_error
 from volfs.buckets.calls import RequestSender
-from volfs.buckets.objects import Data, Door, ObjectInfo
+from volfs.buckets.objects import Condition, Data, Door, ObjectInfo
 from volfs.buckets.writing import find_head, make_mark, to_uncertain
 from volfs.errors import InvalidError, VolfsError
 
+_PERHAPS_DONE = (FailureKind.NO_UPLOAD, FailureKind.EXISTS, FailureKind.CHANGED)
+"""What a service answers to a completion that comes twice."""
 PARTS_MAX = 10_000
 PART_MIN = 5 * 1024 * 1024
 """The smallest size of a part that is not the last one, by S3's rules."""
@@ -65,8 +67,13 @@ class Multipart:
         with self._lock:
             self._parts[number] = tag
 
-    def complete(self) -> ObjectInfo:
-        """Make the object of all parts, in the order of their numbers."""
+    def complete(self, *, create: bool = False, etag: str | None = None) -> ObjectInfo:
+        """Make the object of all parts, in the order of their numbers.
+
+        ``create`` and ``etag`` as in ``Bucket.put``, as far as the service knows conditions here.
+        After ObjectExistsError and ObjectChangedError the parts are still there.
+        """
+        condition = Condition(create, etag)
         what = self._caller.name_of("COMPLETE", self._key)
         with self._lock:
             parts = sorted(self._parts.items())
@@ -76,7 +83,9 @@ class Multipart:
             info = self._caller.attempt(
                 "COMPLETE",
                 self._key,
-                lambda t: self._door.complete(self._name, self.upload, parts, self._mark, t),
+                lambda t: self._door.complete(
+                    self._name, self.upload, parts, self._mark, t, condition
+                ),
                 decide=self._decide,
             )
         except RequestFailure as failure:
@@ -95,7 +104,7 @@ class Multipart:
         """The finished object, if the upload was completed and only the answer was lost; or
         None."""
         self._in_doubt = self._in_doubt or failure.row.unclear
-        if not self._in_doubt and failure.kind is not FailureKind.NO_UPLOAD:
+        if not self._in_doubt and failure.kind not in _PERHAPS_DONE:
             return None
         try:
             head = find_head(self._caller, self._door, self._name)

@@ -121,8 +121,16 @@ class Door(Protocol):
         """Put a part, and return the text by which ``complete`` knows it."""
 
     def complete(
-        self, key: str, upload: str, parts: Sequence[tuple[int, str]], mark: str, timeout: float
-    ) -> ObjectInfo: ...
+        self,
+        key: str,
+        upload: str,
+        parts: Sequence[tuple[int, str]],
+        mark: str,
+        timeout: float,
+        condition: Condition = ALWAYS,
+    ) -> ObjectInfo:
+        """Make the object of these parts. ``condition`` holds as far as the service knows
+        conditions here."""
 
     def abort(self, key: str, upload: str, timeout: float) -> None:
         """Forget an upload, whether or not there is one."""

@@ -18,6 +18,7 @@ from volfs.buckets.doors.bodies import check_span, cut_span, digest, to_lost
 from volfs.buckets.doors.http_door import HttpDoor
 from volfs.buckets.doors.xml_answers import get_text, iter_texts, parse, parse_http_time
 from volfs.buckets.objects import (
+    ALWAYS,
     AbandonedUpload,
     Condition,
     Data,
@@ -161,12 +162,21 @@ class AzureDoor(HttpDoor):
         return name
 
     def complete(
-        self, key: str, upload: str, parts: Sequence[tuple[int, str]], mark: str, timeout: float
+        self,
+        key: str,
+        upload: str,
+        parts: Sequence[tuple[int, str]],
+        mark: str,
+        timeout: float,
+        condition: Condition = ALWAYS,
     ) -> ObjectInfo:
         listed = "".join(f"<Latest>{escape(name)}</Latest>" for _, name in parts)
         body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{listed}</BlockList>'.encode()
-        headers = {MARK: mark, "content-type": "application/xml"}
-        self._send("PUT", key, timeout, {"comp": "blocklist"}, headers, body)
+        headers = {MARK: mark, "content-type": "application/xml"} | _require(condition)
+        try:
+            self._send("PUT", key, timeout, {"comp": "blocklist"}, headers, body)
+        except RequestFailure as failure:
+            raise to_lost(failure, condition) from None
         return self.head(key, timeout).info
 
     def abort(self, key: str, upload: str, timeout: float) -> None:

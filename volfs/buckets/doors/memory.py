@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from volfs.buckets.answers import FailureKind, RequestFailure
 from volfs.buckets.objects import (
+    ALWAYS,
     BATCH,
     AbandonedUpload,
     Condition,
@@ -140,10 +141,17 @@ class MemoryDoor:
         return hashlib.blake2b(data, digest_size=16).hexdigest()
 
     def complete(
-        self, key: str, upload: str, parts: Sequence[tuple[int, str]], mark: str, timeout: float
+        self,
+        key: str,
+        upload: str,
+        parts: Sequence[tuple[int, str]],
+        mark: str,
+        timeout: float,
+        condition: Condition = ALWAYS,
     ) -> ObjectInfo:
         with self._lock:
             found = self._get_upload(key, upload).parts
+            self._check(key, condition)
             if any(number not in found for number, _ in parts):
                 raise RequestFailure(FailureKind.INVALID, "a part is missing", status=400)
             del self._uploads[upload]

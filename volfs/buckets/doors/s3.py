@@ -21,6 +21,7 @@ from volfs.buckets.doors.xml_answers import (
     parse_time,
 )
 from volfs.buckets.objects import (
+    ALWAYS,
     AbandonedUpload,
     Condition,
     Data,
@@ -32,6 +33,7 @@ from volfs.buckets.objects import (
 from volfs.buckets.wire import Reply, Wire, encode_path
 
 MARK = "volfs-mark"
+NOT_IMPLEMENTED = 501
 _UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\ufffe\uffff]")
 _XML = {"content-type": "application/xml"}
 
@@ -160,15 +162,26 @@ class S3Door(HttpDoor):
         return reply.headers.get("etag", "")
 
     def complete(
-        self, key: str, upload: str, parts: Sequence[tuple[int, str]], mark: str, timeout: float
+        self,
+        key: str,
+        upload: str,
+        parts: Sequence[tuple[int, str]],
+        mark: str,
+        timeout: float,
+        condition: Condition = ALWAYS,
     ) -> ObjectInfo:
         listed = "".join(
             f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(tag)}</ETag></Part>"
             for number, tag in parts
         )
         body = f"<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>".encode()
-        reply = self._send("POST", key, timeout, {"uploadId": upload}, _XML, body)
-        self._check_body(reply)
+        headers = _XML | self._require(key, condition, timeout)
+        try:
+            self._check_body(self._send("POST", key, timeout, {"uploadId": upload}, headers, body))
+        except RequestFailure as failure:
+            if failure.status == NOT_IMPLEMENTED and condition != ALWAYS:
+                return self.complete(key, upload, parts, mark, timeout)
+            raise to_lost(failure, condition) from None
         return self.head(key, timeout).info
 
     def abort(self, key: str, upload: str, timeout: float) -> None:

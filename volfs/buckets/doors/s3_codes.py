@@ -9,6 +9,7 @@ from volfs.buckets.wire import Reply
 CODES: dict[str, FailureKind] = {
     "NoSuchKey": FailureKind.NO_OBJECT,
     "NoSuchVersion": FailureKind.CHANGED,
+    "PreconditionFailed": FailureKind.CHANGED,
     "NoSuchBucket": FailureKind.NO_BUCKET,
     "InvalidBucketName": FailureKind.NO_BUCKET,
     "NoSuchUpload": FailureKind.NO_UPLOAD,
