@@ -22,11 +22,24 @@ from volfs.daemon.mount_options import BucketPlan
 __all__ = ["gcs", "gcs_bucket"]
 pytestmark = pytest.mark.fuse
 ODD = (
-    *("a b", " a", "a ", "100%", "%41", "%2F", "+", "a+b", "?", "a?b=c&d", "#", "a#b", ":", ";"),
-    *("&amp;", "<x>", '"', "'", "`", "$(x)", "*", "~", "a.", "...", "-rf", "@", "=", "|", "\x7f"),
-    *("\N{GRINNING FACE}", "e\u0301", "\u00e9", "\u202e", "\ufeff", "\uffff", "\U0010ffff"),
-    *("a" * 255, "\N{GRINNING FACE}" * 63, "CON", "desktop.ini", "\u2028", "\u00a0"),
+    *(
+        "a%41%2F+b?c=d&e#f",
+        " both ends ",
+        "...",
+        "-rf",
+        "<&amp;>\"'`$(x)*~:;@=|,^{}[]!",
+        "a.",
+        "\x7f",
+    ),
+    *(
+        "e\u0301",
+        "\u00e9",
+        "\N{GRINNING FACE}" * 63,
+        "a" * 255,
+        "\u202e\u2028\ufeff\uffff\U0010ffff",
+    ),
 )
+"""Names with all that URLs, headers, XML and shells care for, and Unicode in two forms."""
 BACKSLASH = "back\\slash"
 
 
@@ -72,7 +85,7 @@ def test_odd_names_of_google(gcs: GcsFake, gcs_bucket: Bucket, mounts: BucketMou
     """Google by a service account, through a mount: names, big files, and what it refuses."""
     mounted = mount_google(mounts, gcs, gcs_bucket)
     path = mounted.path
-    check_names(path, gcs_bucket, (*ODD[:24], BACKSLASH))
+    check_names(path, gcs_bucket, (*ODD[:9], BACKSLASH))
     for name in ("two\nlines", "return\r"):
         with fails(errno.EINVAL):
             os.open(path / name, os.O_CREAT | os.O_WRONLY)
