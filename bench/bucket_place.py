@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -128,12 +129,15 @@ class BucketPlace:
         )
 
     def _mount_rclone(self, path: Path) -> None:
-        keys = f"access_key_id={self.server.access_key},secret_access_key={self.server.secret_key}"
-        remote = f':s3,provider=Other,{keys},endpoint="{self.server.endpoint}",region=us-east-1'
+        # Everybody can read the arguments of a process, so the keys are in its environment.
+        keys = {
+            "RCLONE_S3_ACCESS_KEY_ID": self.server.access_key,
+            "RCLONE_S3_SECRET_ACCESS_KEY": self.server.secret_key,
+        }
+        remote = f':s3,provider=Other,endpoint="{self.server.endpoint}",region=us-east-1'
         options = ("--daemon", "--vfs-cache-mode=writes", f"--cache-dir={self.folder}/rclone-cache")
-        self._run(
-            "rclone", "mount", f"{remote}:{self.name}", str(path), *options, "--config=/dev/null"
-        )
+        what = f"{remote}:{self.name}"
+        self._run("rclone", "mount", what, str(path), *options, "--config=/dev/null", keys=keys)
         _wait_for(path)
 
     def _mount_s3fs(self, path: Path) -> None:
@@ -144,8 +148,9 @@ class BucketPlace:
         self._run("s3fs", self.name, str(path), "-o", options)
         _wait_for(path)
 
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run([find_program(program) or program, *arguments], check=True)
+    def _run(self, program: str, *arguments: str, keys: Mapping[str, str] | None = None) -> None:
+        command = [find_program(program) or program, *arguments]
+        subprocess.run(command, check=True, env=os.environ | dict(keys or {}))
 
 
 def find_program(name: str) -> str | None:
