@@ -11,9 +11,9 @@ from tests.sim.simulation import Simulation
 from tests.sim.volume_deeds import (
     RULES,
     VOLUME,
-    VolumeReplica,
+    VolumeFollower,
     make_facts,
-    make_replica,
+    make_follower,
     publish,
     run_volume,
 )
@@ -22,8 +22,8 @@ from volfs.model.logs.line import Line
 from volfs.model.logs.volume_changes import VersionTagged, VolumeChange, VolumeCreated
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.objects import Buffer
+from volfs.store.distributed.log.follower import KnownLog, Won
 from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.log.replica import Known, Won
 from volfs.store.distributed.place.object_keys import volume_log
 
 SCHEDULES = 600
@@ -36,12 +36,15 @@ def test_schedules_of_volumes() -> None:
 # --- mutations of the code ----------------------------------------------------------
 
 
-class SendsBlindly(VolumeReplica):
+KnownVolume = KnownLog[VolumeState | None]
+
+
+class SendsBlindly(VolumeFollower):
     """What was decided before a lost race is sent again, to the next number."""
 
     def propose(
         self,
-        known: Known[VolumeState | None],
+        known: KnownLog[VolumeState | None],
         changes: Sequence[VolumeChange],
         records: Buffer = b"",
         era: int | None = None,
@@ -50,18 +53,18 @@ class SendsBlindly(VolumeReplica):
             number = known.number + 1
             line = self.log.make_line(known.digest, 0, RULES.codec.encode(changes))
             there = self.log.append(number, line)
-            known = self._keep(Known(known.state, number, b"", 0))
+            known = self._keep(KnownLog(known.state, number, b"", 0))
             if there.nonce == line.nonce:
                 return Won(self.refresh(), line)
             known = self.refresh()
 
 
-class BelievesItself(VolumeReplica):
+class BelievesItself(VolumeFollower):
     """A line that got no nonce of ours counts as ours."""
 
     def propose(
         self,
-        known: Known[VolumeState | None],
+        known: KnownLog[VolumeState | None],
         changes: Sequence[VolumeChange],
         records: Buffer = b"",
         era: int | None = None,
@@ -70,10 +73,12 @@ class BelievesItself(VolumeReplica):
         return won or Won(self.known, Line(b"", b"", 0, b""))
 
 
-class LosesTheWinner(VolumeReplica):
+class LosesTheWinner(VolumeFollower):
     """After a lost race, the line that won is left out of the state."""
 
-    def _follow(self, known: Known[VolumeState | None], line: Line) -> Known[VolumeState | None]:
+    def _follow(
+        self, known: KnownLog[VolumeState | None], line: Line
+    ) -> KnownLog[VolumeState | None]:
         after = super()._follow(known, line)
         return after._replace(state=known.state) if known.number > 0 else after
 
@@ -81,7 +86,7 @@ class LosesTheWinner(VolumeReplica):
 @pytest.mark.parametrize(
     "mutant", [SendsBlindly, BelievesItself, LosesTheWinner], ids=lambda mutant: mutant.__name__
 )
-def test_mutations_of_the_replica_are_found(mutant: type[VolumeReplica]) -> None:
+def test_mutations_of_the_replica_are_found(mutant: type[VolumeFollower]) -> None:
     def find() -> None:
         for seed in range(1, 200):
             run_volume(seed, lambda log: mutant(log, RULES))
@@ -90,28 +95,28 @@ def test_mutations_of_the_replica_are_found(mutant: type[VolumeReplica]) -> None
         find()
 
 
-# --- the replica alone ----------------------------------------------------------------
+# --- the follower alone ----------------------------------------------------------------
 
 
-def make_volume() -> VolumeReplica:
-    replica = make_replica(Log(Simulation().direct_bucket(), volume_log(VOLUME)))
-    won = replica.propose(replica.known, [VolumeCreated(make_facts(VOLUME), ((0, bytes(32)),))])
+def make_volume() -> VolumeFollower:
+    follower = make_follower(Log(Simulation().direct_bucket(), volume_log(VOLUME)))
+    won = follower.propose(follower.known, [VolumeCreated(make_facts(VOLUME), ((0, bytes(32)),))])
     assert won is not None
-    return replica
+    return follower
 
 
 def test_what_the_rules_refuse_is_never_sent() -> None:
-    replica = make_volume()
-    known = replica.known
+    follower = make_volume()
+    known = follower.known
     with pytest.raises(NotFoundError):
-        replica.propose(known, [VersionTagged("t", 7)])
+        follower.propose(known, [VersionTagged("t", 7)])
     with pytest.raises(HeadMovedError):
-        replica.propose(known, [publish(known.state, bytes(32))[0].__class__(3, bytes(32), 2)])
-    assert replica.refresh() == known
+        follower.propose(known, [publish(known.state, bytes(32))[0].__class__(3, bytes(32), 2)])
+    assert follower.refresh() == known
 
 
 def test_a_change_is_decided_anew_after_a_lost_race() -> None:
-    replica, other = make_volume(), None
+    follower, other = make_volume(), None
     heads = []
 
     def decide(state: VolumeState | None) -> list[VolumeChange]:
@@ -119,34 +124,34 @@ def test_a_change_is_decided_anew_after_a_lost_race() -> None:
         assert state is not None
         heads.append(state.versions.head)
         if other is None:
-            other = make_replica(replica.log)
+            other = make_follower(follower.log)
             assert other.propose(other.known, publish(other.known.state, b"1" * 32))
         return publish(state, b"2" * 32)
 
-    state = replica.change(decide)
+    state = follower.change(decide)
     assert heads == [0, 1]
     assert state is not None
     assert state.versions.head == 2
-    assert replica.change(lambda state: []) == state
+    assert follower.change(lambda state: []) == state
 
 
 def test_a_line_that_no_volfs_would_write_is_damage() -> None:
-    replica = make_volume()
-    known = replica.known
+    follower = make_volume()
+    known = follower.known
     body = RULES.codec.encode([VersionTagged("t", 7)])
-    line = replica.log.make_line(known.digest, 0, body)
-    replica.log.append(1, line)
+    line = follower.log.make_line(known.digest, 0, body)
+    follower.log.append(1, line)
     with pytest.raises(DamagedObjectError, match=r"log/0{15}1: no volfs would have written it"):
-        replica.refresh()
+        follower.refresh()
 
 
 def test_a_process_may_begin_elsewhere_than_at_line_0() -> None:
     """At a checkpoint, say. What is read from there on must follow it."""
-    replica = make_volume()
-    here = replica.known
-    assert replica.propose(here, publish(here.state, b"1" * 32)) is not None
-    later = VolumeReplica(replica.log, RULES, lambda log: here)
-    assert later.known == replica.known
-    wrong = VolumeReplica(replica.log, RULES, lambda log: here._replace(digest=b"1" * 32))
+    follower = make_volume()
+    here = follower.known
+    assert follower.propose(here, publish(here.state, b"1" * 32)) is not None
+    later = VolumeFollower(follower.log, RULES, lambda log: here)
+    assert later.known == follower.known
+    wrong = VolumeFollower(follower.log, RULES, lambda log: here._replace(digest=b"1" * 32))
     with pytest.raises(DamagedObjectError, match="does not follow"):
         wrong.refresh()

@@ -28,19 +28,19 @@ from volfs.model.logs.volume_changes import (
 )
 from volfs.model.logs.volume_facts import VolumeFacts
 from volfs.model.logs.volume_log import VolumeState, apply
+from volfs.store.distributed.log.follower import Follower, KnownLog, LogRules
 from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.log.replica import Known, Replica, Rules
 from volfs.store.distributed.place.object_keys import volume_log
 
-VolumeReplica = Replica[VolumeState | None, VolumeChange]
-RULES: Rules[VolumeState | None, VolumeChange] = Rules(VOLUME_CHANGES, apply, None)
+VolumeFollower = Follower[VolumeState | None, VolumeChange]
+RULES: LogRules[VolumeState | None, VolumeChange] = LogRules(VOLUME_CHANGES, apply, None)
 VOLUME = "vo-" + "0" * 22
 SECONDS = (5.0, 20.0, 60.0)
-MakeReplica = Callable[[Log], VolumeReplica]
+MakeFollower = Callable[[Log], VolumeFollower]
 
 
-def make_replica(log: Log) -> VolumeReplica:
-    return Replica(log, RULES)
+def make_follower(log: Log) -> VolumeFollower:
+    return Follower(log, RULES)
 
 
 def make_facts(volume: str) -> VolumeFacts:
@@ -67,14 +67,16 @@ class Ledger:
         self.done: list[Deed] = []
         self.doubtful: list[Deed] = []
         self.refused: list[Deed] = []
-        self.seen: list[tuple[str, Known[VolumeState | None]]] = []
-        """What replicas knew at the ends of deeds."""
+        self.seen: list[tuple[str, KnownLog[VolumeState | None]]] = []
+        """What followers knew at the ends of deeds."""
 
 
 class Worker:
     """One client. Which deeds it does depends on its seed alone, and on what it sees."""
 
-    def __init__(self, name: str, seed: int, deeds: int, ledger: Ledger, make: MakeReplica) -> None:
+    def __init__(
+        self, name: str, seed: int, deeds: int, ledger: Ledger, make: MakeFollower
+    ) -> None:
         self._name = name
         self._chance = random.Random(f"{name} {seed}")
         self._left = deeds
@@ -84,25 +86,25 @@ class Worker:
         self._seconds = self._chance.choice(SECONDS)
 
     def live(self, client: Client) -> None:
-        replicas: dict[str, VolumeReplica] = {}
+        followers: dict[str, VolumeFollower] = {}
 
-        def open_replica(volume: str) -> VolumeReplica:
-            if volume not in replicas:
+        def open_follower(volume: str) -> VolumeFollower:
+            if volume not in followers:
                 log = Log(client.bucket, volume_log(volume), self._seconds)
-                replicas[volume] = self._make(log)
-            return replicas[volume]
+                followers[volume] = self._make(log)
+            return followers[volume]
 
         while self._left:
             self._left -= 1
-            self._do(open_replica)
-            for volume, replica in replicas.items():
-                if replica.is_known:
-                    self._ledger.seen.append((volume, replica.known))
+            self._do(open_follower)
+            for volume, follower in followers.items():
+                if follower.is_known:
+                    self._ledger.seen.append((volume, follower.known))
 
-    def _do(self, open_replica: Callable[[str], VolumeReplica]) -> None:
+    def _do(self, open_follower: Callable[[str], VolumeFollower]) -> None:
         deed = self._draw()
         try:
-            number = self._carry_out(deed, open_replica)
+            number = self._carry_out(deed, open_follower)
         except StoreUncertainError:
             self._ledger.doubtful.append(deed)
         except (StoreError, UserError):
@@ -119,24 +121,26 @@ class Worker:
         tag = self._chance.choice(("t", "u"))
         return Deed(kind, VOLUME, self._chance.randbytes(32), tag=tag)
 
-    def _carry_out(self, deed: Deed, open_replica: Callable[[str], VolumeReplica]) -> int:
-        replica = open_replica(deed.volume)
+    def _carry_out(self, deed: Deed, open_follower: Callable[[str], VolumeFollower]) -> int:
+        follower = open_follower(deed.volume)
         if deed.kind == "commit":
-            return self._commit(replica, deed)
+            return self._commit(follower, deed)
         if deed.kind == "fork":
-            return self._fork(replica, open_replica)
-        return change(replica, lambda state: self._decide(deed, state))
+            return self._fork(follower, open_follower)
+        return change(follower, lambda state: self._decide(deed, state))
 
-    def _commit(self, replica: VolumeReplica, deed: Deed) -> int:
+    def _commit(self, follower: VolumeFollower, deed: Deed) -> int:
         """As a publisher does: the head is guessed, and after a lost race it is merged anew."""
-        known = replica.known
+        known = follower.known
         while True:
-            won = replica.propose(known, publish(known.state, deed.oid))
+            won = follower.propose(known, publish(known.state, deed.oid))
             if won is not None:
                 return won.known.number
-            known = replica.known
+            known = follower.known
 
-    def _fork(self, replica: VolumeReplica, open_replica: Callable[[str], VolumeReplica]) -> int:
+    def _fork(
+        self, follower: VolumeFollower, open_follower: Callable[[str], VolumeFollower]
+    ) -> int:
         self._forks += 1
         new = f"vo-{self._name}{self._forks:021d}"
         made: list[VolumeChange] = []
@@ -150,8 +154,8 @@ class Worker:
             made[:] = [VolumeCreated(make_facts(new), manifests, VOLUME, number)]
             return [VolumeForked(new, version)]
 
-        number = change(replica, decide)
-        created = open_replica(new)
+        number = change(follower, decide)
+        created = open_follower(new)
         if created.propose(created.known, made) is None:
             raise ConflictError("another has taken line 0")
         return number
@@ -175,18 +179,18 @@ class Worker:
 
 
 def change(
-    replica: VolumeReplica, decide: Callable[[VolumeState | None], Sequence[VolumeChange]]
+    follower: VolumeFollower, decide: Callable[[VolumeState | None], Sequence[VolumeChange]]
 ) -> int:
     """Make a change; the number of its line, or -1 if there was nothing to change."""
-    known = replica.refresh()
+    known = follower.refresh()
     while True:
         changes = decide(known.state)
         if not changes:
             return -1
-        won = replica.propose(known, changes)
+        won = follower.propose(known, changes)
         if won is not None:
             return won.known.number
-        known = replica.known
+        known = follower.known
 
 
 def publish(state: VolumeState | None, oid: bytes) -> list[VolumeChange]:
@@ -281,11 +285,11 @@ def judge_version(history: History, version: int, deed: Deed) -> None:
     assert any(first <= version <= end for first, end in expired), f"vanished: {deed}"
 
 
-def run_volume(seed: int, make: MakeReplica = make_replica) -> Simulation:
+def run_volume(seed: int, make: MakeFollower = make_follower) -> Simulation:
     """One schedule: a volume is there, and two to four clients change it. ``ScheduleError``."""
     chance = random.Random(f"volume {seed}")
     sim, ledger = Simulation(seed), Ledger()
-    made = make_replica(Log(sim.direct_bucket(), volume_log(VOLUME)))
+    made = make_follower(Log(sim.direct_bucket(), volume_log(VOLUME)))
     assert made.propose(made.known, [VolumeCreated(make_facts(VOLUME), ((0, bytes(32)),))])
     for name in "abcd"[: chance.randint(2, 4)]:
         worker = Worker(name, seed, chance.randint(1, 4), ledger, make)

@@ -36,7 +36,7 @@ INSTEAD = (
 _REFUSED = (FailureKind.EXISTS, FailureKind.CHANGED)
 
 
-class Outcome(Enum):
+class ProbeOutcome(Enum):
     """What a client was told of its creation of an object."""
 
     CREATED = "it was created"
@@ -85,7 +85,7 @@ def check_canary(bucket: Bucket, key: str, data: bytes) -> None:
     """Create an object again that is there, with the same bytes. UnfitBucketError if the service
     lets that through: then it would let other lines be overwritten, too."""
     outcome = try_to_create(bucket, key, data)
-    if outcome is Outcome.CREATED:
+    if outcome is ProbeOutcome.CREATED:
         raise unfit(bucket, f"{key} was created again, although it was there")
 
 
@@ -93,19 +93,19 @@ def unfit(bucket: Bucket, problem: str) -> UnfitBucketError:
     return UnfitBucketError(f"{bucket.door.describe()}: {problem}; {INSTEAD}")
 
 
-def try_to_create(bucket: Bucket, key: str, data: bytes) -> Outcome:
+def try_to_create(bucket: Bucket, key: str, data: bytes) -> ProbeOutcome:
     """Create an object, and try again while no answer tells. StoreError if none ever does."""
     for attempt in range(ATTEMPTS):
         try:
             bucket.create_once(key, data, SECONDS)
         except RequestFailure as failure:
             if failure.kind in _REFUSED:
-                return Outcome.REFUSED
+                return ProbeOutcome.REFUSED
             if attempt == ATTEMPTS - 1 or not failure.row.again:
                 raise bucket.to_error(failure, "PUT", key) from None
             bucket.wait(bucket.world.uniform(0.1, 1.0))
         else:
-            return Outcome.CREATED
+            return ProbeOutcome.CREATED
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -155,14 +155,14 @@ class _Probe:
         except StoreError as error:
             self._put(key, b"first")  # Raises what is wrong beside the condition.
             return f"the service refuses to create an object only if it is absent ({error})"
-        if outcome is Outcome.REFUSED and self._get(key) != b"first":
+        if outcome is ProbeOutcome.REFUSED and self._get(key) != b"first":
             return "the service refuses to create an object that is absent"
         return ""
 
     def _check_second(self) -> str:
         key = self._new_key()
         self._create(key, b"first")
-        if self._create(key, b"second") is Outcome.CREATED:
+        if self._create(key, b"second") is ProbeOutcome.CREATED:
             return "the service ignores the condition that an object is absent"
         return "" if self._get(key) == b"first" else "a refused write has changed the object"
 
@@ -230,7 +230,7 @@ class _Probe:
             raise self._bucket.to_error(failure, "PUT", key) from None
         return True
 
-    def _create(self, key: str, data: bytes) -> Outcome:
+    def _create(self, key: str, data: bytes) -> ProbeOutcome:
         self.requests += 1
         return try_to_create(self._bucket, key, data)
 

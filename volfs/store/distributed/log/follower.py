@@ -21,7 +21,7 @@ State = TypeVar("State")
 Change = TypeVar("Change")
 
 
-class Rules(NamedTuple, Generic[State, Change]):
+class LogRules(NamedTuple, Generic[State, Change]):
     """What the lines of one kind of log mean."""
 
     codec: ChangeCodec[Change]
@@ -32,7 +32,7 @@ class Rules(NamedTuple, Generic[State, Change]):
     """The state before line 0."""
 
 
-class Known(NamedTuple, Generic[State]):
+class KnownLog(NamedTuple, Generic[State]):
     """A log up to one of its lines. Immutable."""
 
     state: State
@@ -45,11 +45,11 @@ class Known(NamedTuple, Generic[State]):
 class Won(NamedTuple, Generic[State]):
     """A line of ours that is in the log."""
 
-    known: Known[State]
+    known: KnownLog[State]
     line: Line
 
 
-class Replica(Generic[State, Change]):
+class Follower(Generic[State, Change]):
     """One log as this process knows it. Thread-safe; no lock is held during a request.
 
     ``begin`` says what a process knows that has read nothing: the newest checkpoint, say.
@@ -58,17 +58,17 @@ class Replica(Generic[State, Change]):
     def __init__(
         self,
         log: Log,
-        rules: Rules[State, Change],
-        begin: Callable[[Log], Known[State]] | None = None,
+        rules: LogRules[State, Change],
+        begin: Callable[[Log], KnownLog[State]] | None = None,
     ) -> None:
         self.log = log
         self._rules = rules
         self._begin = begin
         self._lock = threading.Lock()
-        self._known: Known[State] | None = None
+        self._known: KnownLog[State] | None = None
 
     @property
-    def known(self) -> Known[State]:
+    def known(self) -> KnownLog[State]:
         """What is known, which may be out of date. A request is sent only if nothing was ever
         read."""
         return self.refresh() if self._known is None else self._known
@@ -78,11 +78,11 @@ class Replica(Generic[State, Change]):
         """Whether anything was read yet."""
         return self._known is not None
 
-    def refresh(self) -> Known[State]:
+    def refresh(self) -> KnownLog[State]:
         """Read to the end of the log. StoreError; DataError."""
         known = self._known
         if known is None:
-            known = self._begin(self.log) if self._begin else Known(self._rules.beginning)
+            known = self._begin(self.log) if self._begin else KnownLog(self._rules.beginning)
             lines = self.log.read_to_end(known.number, _digest_of(known))
         else:
             lines = self.log.read_after(known.number, _digest_of(known))
@@ -92,7 +92,7 @@ class Replica(Generic[State, Change]):
 
     def propose(
         self,
-        known: Known[State],
+        known: KnownLog[State],
         changes: Sequence[Change],
         records: Buffer = b"",
         era: int | None = None,
@@ -111,7 +111,7 @@ class Replica(Generic[State, Change]):
             self._keep(self._follow(known, there))
             self.refresh()
             return None
-        won = Known(state, number, digest_line(line), era)
+        won = KnownLog(state, number, digest_line(line), era)
         self._keep(won)
         return Won(won, line)
 
@@ -133,7 +133,7 @@ class Replica(Generic[State, Change]):
 
     # --- inside --------------------------------------------------------------------
 
-    def _follow(self, known: Known[State], line: Line) -> Known[State]:
+    def _follow(self, known: KnownLog[State], line: Line) -> KnownLog[State]:
         """What is known after one more line. DataError for a line that cannot follow."""
         number = known.number + 1
         key = self.log.place.line(number)
@@ -144,9 +144,9 @@ class Replica(Generic[State, Change]):
             state = self._rules.apply(known.state, number, line.era, changes)
         except UserError as error:
             raise DamagedObjectError(f"{key}: no volfs would have written it: {error}") from None
-        return Known(state, number, digest_line(line), line.era)
+        return KnownLog(state, number, digest_line(line), line.era)
 
-    def _keep(self, known: Known[State]) -> Known[State]:
+    def _keep(self, known: KnownLog[State]) -> KnownLog[State]:
         """Remember what was read, unless another thread has read further. What is known then."""
         with self._lock:
             if self._known is None or known.number > self._known.number:
@@ -154,5 +154,5 @@ class Replica(Generic[State, Change]):
             return self._known
 
 
-def _digest_of(known: Known[State]) -> bytes | None:
+def _digest_of(known: KnownLog[State]) -> bytes | None:
     return None if known.number == NO_NUMBER else known.digest
