@@ -85,10 +85,10 @@ class PublishingRefs(BucketRefs):
         records = encode_records(upload.objects.values())
         bare = VersionPublished(new.version, new.manifest, expected.version, shares=tuple(shares))
         change = carry(bare, len(upload.objects), len(records))
-        replica = self.logs.open(volume_id)
-        known = replica.refresh()
+        follower = self.logs.open(volume_id)
+        known = follower.refresh()
         _check_head(known.state, expected)
-        if replica.propose(known, [change], records) is None:
+        if follower.propose(known, [change], records) is None:
             raise HeadMovedError("another line was first")
 
 

@@ -1,4 +1,4 @@
-"""The meaning of the lines of each kind of log, in the form that a replica asks for."""
+"""The meaning of the lines of each kind of log, in the form that a follower asks for."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from volfs.model.logs import catalog_log, volume_log
 from volfs.model.logs.catalog_log import CATALOG_CHANGES, NO_NAMES, CatalogChange, CatalogState
 from volfs.model.logs.volume_changes import VOLUME_CHANGES, VolumeChange
 from volfs.model.logs.volume_log import VolumeState
-from volfs.store.distributed.log.replica import Rules
+from volfs.store.distributed.log.follower import LogRules
 
-VOLUME_RULES: Rules[VolumeState | None, VolumeChange] = Rules(
+VOLUME_RULES: LogRules[VolumeState | None, VolumeChange] = LogRules(
     VOLUME_CHANGES, volume_log.apply, None
 )
-CATALOG_RULES: Rules[CatalogState, CatalogChange] = Rules(
+CATALOG_RULES: LogRules[CatalogState, CatalogChange] = LogRules(
     CATALOG_CHANGES, catalog_log.apply, NO_NAMES
 )

@@ -12,12 +12,12 @@ from volfs.errors import NotFoundError
 from volfs.model.logs.volume_changes import VolumeChange
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.objects import Buffer
+from volfs.store.distributed.log.follower import Follower, KnownLog
 from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.log.replica import Known, Replica
 from volfs.store.distributed.place.object_keys import volume_log
 from volfs.store.distributed.refs.log_rules import VOLUME_RULES
 
-VolumeReplica = Replica[VolumeState | None, VolumeChange]
+VolumeFollower = Follower[VolumeState | None, VolumeChange]
 _ID = re.compile(r"(?:vo|sv)-[0-9A-Za-z]{22}")
 
 
@@ -27,18 +27,18 @@ class VolumeLogs:
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
         self._lock = threading.Lock()
-        self._replicas: dict[str, VolumeReplica] = {}
+        self._followers: dict[str, VolumeFollower] = {}
 
-    def open(self, volume_id: str) -> VolumeReplica:
+    def open(self, volume_id: str) -> VolumeFollower:
         """The log of a volume, whether or not there is one. NotFoundError if no volume can have
         the id."""
         with self._lock:
-            if volume_id not in self._replicas:
+            if volume_id not in self._followers:
                 if not _ID.fullmatch(volume_id):
                     raise NotFoundError(_describe_gone(volume_id))
                 log = Log(self._bucket, volume_log(volume_id))
-                self._replicas[volume_id] = Replica(log, VOLUME_RULES)
-            return self._replicas[volume_id]
+                self._followers[volume_id] = Follower(log, VOLUME_RULES)
+            return self._followers[volume_id]
 
     def find(self, volume_id: str) -> VolumeState | None:
         """The newest state of a volume. None if there is no such volume, or none any more."""
@@ -62,14 +62,14 @@ class VolumeLogs:
         self, volume_id: str, changes: Sequence[VolumeChange], records: Buffer, era: int = 0
     ) -> bool:
         """Write the first line of a log. False if there is one already."""
-        nothing: Known[VolumeState | None] = Known(None)
+        nothing: KnownLog[VolumeState | None] = KnownLog(None)
         return self.open(volume_id).propose(nothing, changes, records, era) is not None
 
     def _forget(self, volume_id: str) -> None:
         """Remember nothing of a volume that is not there, unless it is in doubt."""
         with self._lock:
-            if volume_id in self._replicas and not self._replicas[volume_id].log.doubts:
-                del self._replicas[volume_id]
+            if volume_id in self._followers and not self._followers[volume_id].log.doubts:
+                del self._followers[volume_id]
 
 
 def require(volume_id: str, state: VolumeState | None) -> VolumeState:

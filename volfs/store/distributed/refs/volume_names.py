@@ -20,8 +20,8 @@ from volfs.model.logs.catalog_log import (
 from volfs.model.logs.volume_facts import VolumeFacts
 from volfs.model.names import join_name
 from volfs.store.contract.refs import describe_missing
+from volfs.store.distributed.log.follower import Follower
 from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.log.replica import Replica
 from volfs.store.distributed.place.object_keys import catalog_log
 from volfs.store.distributed.refs.log_rules import CATALOG_RULES
 
@@ -30,7 +30,7 @@ class VolumeNames:
     """The catalog of a store. Thread-safe. ``is_alive`` asks the log of a volume."""
 
     def __init__(self, bucket: Bucket, is_alive: Callable[[str], bool]) -> None:
-        self._replica = Replica(Log(bucket, catalog_log()), CATALOG_RULES)
+        self._follower = Follower(Log(bucket, catalog_log()), CATALOG_RULES)
         self._is_alive = is_alive
 
     def list_all(self) -> list[VolumeFacts]:
@@ -56,7 +56,7 @@ class VolumeNames:
                 return []
             return [*self._free(state, facts.name, facts.environment), NameGiven(facts)]
 
-        self._replica.change(decide)
+        self._follower.change(decide)
 
     def rename(self, old: str, new: str, environment: str, to: str) -> VolumeFacts:
         """Give a living volume another name, and return its facts. NotFoundError;
@@ -71,7 +71,7 @@ class VolumeNames:
             freed = self._free(state, new, to)
             return [*freed, NameChanged(facts.id, new, to)]
 
-        self._replica.change(decide)
+        self._follower.change(decide)
         return renamed[0]
 
     def rename_environment(self, old: str, new: str) -> list[VolumeFacts]:
@@ -87,7 +87,7 @@ class VolumeNames:
                 changes.append(NameChanged(facts.id, facts.name, new))
             return changes
 
-        self._replica.change(decide)
+        self._follower.change(decide)
         return moved
 
     def remove(self, volume_id: str) -> None:
@@ -96,10 +96,10 @@ class VolumeNames:
         def decide(state: CatalogState) -> list[CatalogChange]:
             return [NameRemoved(volume_id)] if volume_id in state.volumes else []
 
-        self._replica.change(decide)
+        self._follower.change(decide)
 
     def _read(self) -> CatalogState:
-        return self._replica.refresh().state
+        return self._follower.refresh().state
 
     def _free(self, state: CatalogState, name: str, environment: str) -> list[CatalogChange]:
         """The changes after which a name is free. AlreadyExistsError if a living volume has it."""
