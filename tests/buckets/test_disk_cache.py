@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -382,3 +383,15 @@ def test_a_disk_that_fills_up_during_large_writes_loses_no_bytes(tmp_path: Path)
         for at in range(0, len(data), MIB):
             get(cache, content, data, at, at + MIB)
         assert get(cache, content, data, 56 * MIB, 64 * MIB), "what was written last is there"
+
+
+def test_threads_of_one_process_wait_for_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only for other processes a writer waits a short time; what its own threads write is kept."""
+    monkeypatch.setattr("volfs.buckets.cache.cache_place.LOCK_WAIT", 0.0)
+    cache, data = DiskCache(tmp_path, 1 << 30), bytes(8 << 20)
+    contents = [make_content("b", f"pack-{number}", "e", len(data)) for number in range(24)]
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(pool.map(lambda content: cache.write(content, 0, data), contents))
+    assert all(kept)

@@ -63,6 +63,9 @@ class DiskCache:
         """How many blocks this process has met that were not what was stored."""
         self._open: OrderedDict[CachedSegment, CacheFile] = OrderedDict()
         self._mutex = threading.Lock()
+        self._writing = threading.Lock()
+        """Threads of this process wait for each other here. For other processes they wait a short
+        time only."""
         self._open_max = min(OPEN_MAX, max(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 8))
         self._not_before = 0.0
         self._said = ""
@@ -184,7 +187,7 @@ class DiskCache:
         if not self.is_usable:
             return False
         try:
-            with self.place.locked() as (root, lock):
+            with self._writing, self.place.locked() as (root, lock):
                 account = Account(root, lock, self.limit)
                 view = memoryview(data)
                 for segment, low, high in iter_segments(content, start, start + len(view)):
