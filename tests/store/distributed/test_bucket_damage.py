@@ -78,6 +78,7 @@ def test_damage_on_the_way_is_not_noticed(
     read_all(there, put)
     assert len(come) >= 30
     # The cache has the right bytes now.
+    assert there.data.packs._packs._bucket.writer.drain(60)  # type: ignore[attr-defined]
     there.close()
     door.damage = lambda key, span, data: bytes(len(data))
     again = StandInStore(here.bucket, there.local)
