@@ -24,7 +24,9 @@ from volfs.model.logs.gc_log import (
 )
 
 DIGEST = b"d" * 32
-PACKS = st.lists(st.integers(0, 5).map(name_pack), max_size=3)
+NAMES_OF_PACKS = st.sampled_from([name_pack(number) for number in range(3)])
+PACKS = st.lists(NAMES_OF_PACKS, max_size=2)
+SOME_PACKS = st.lists(NAMES_OF_PACKS, min_size=1, max_size=2)
 ALL: list[GcChange] = [
     PacksCondemned((name_pack(1),), (make_logged(2),), ((name_pack(1), (name_pack(2),)),), 5),
     PacksDoomed((name_pack(1),), (name_pack(3),)),
@@ -78,7 +80,7 @@ class GcMachine(RuleBasedStateMachine):
         self.lines.append((change,))
         return number
 
-    @rule(packs=PACKS.filter(bool), copied=st.booleans(), swept=st.integers(0, 8))
+    @rule(packs=SOME_PACKS, copied=st.booleans(), swept=st.integers(0, 8))
     def condemn(self, packs: list[str], copied: bool, swept: int) -> None:
         copies = (make_logged(100),) if copied else ()
         forwards = ((packs[0], (copies[0].name,)),) if copied else ()
@@ -104,7 +106,7 @@ class GcMachine(RuleBasedStateMachine):
                 fate = "doomed" if each in packs else "returned"
                 self.events[each].append((fate, number))
 
-    @rule(packs=PACKS.filter(bool))
+    @rule(packs=SOME_PACKS)
     def give_back(self, packs: list[str]) -> None:
         is_right = len(set(packs)) == len(packs) and all(map(self.is_condemned, packs))
         number = self.offer(PacksReturned(tuple(packs)), is_right)

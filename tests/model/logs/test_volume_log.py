@@ -58,7 +58,8 @@ from volfs.model.objects import Kind, compute_oid
 from volfs.model.references import Reference
 
 DIGEST = b"d" * 32
-PACKS = st.integers(0, 7)
+PACKS = st.integers(0, 4)
+PICKS = st.sampled_from([0, 1, 1, 2, 3, 9])
 TAGS = st.sampled_from(["a", "b", "c"])
 SESSIONS = st.sampled_from(["", "one", "two"])
 FIRST = (0, BLOCK_SIZE - 3)
@@ -117,11 +118,11 @@ class VolumeMachine(RuleBasedStateMachine):
         return True
 
     @rule(
-        step=st.sampled_from([1, 1, 1, 1, 0, 2, 3 * BLOCK_SIZE]),
+        step=st.sampled_from([1, 1, 1, 1, 1, 1, 0, 2, 3 * BLOCK_SIZE]),
         stale=st.sampled_from([0, 0, 0, 0, 1]),
         new=st.sets(PACKS, max_size=2),
-        relies=st.sets(PACKS, max_size=2),
-        share=st.sampled_from([None, None, 0, BLOCK_SIZE - 3, BLOCK_SIZE]),
+        relies=st.sets(PACKS, max_size=1),
+        share=st.sampled_from([None, None, None, 0, BLOCK_SIZE - 3, BLOCK_SIZE]),
         session=SESSIONS,
         upto=st.integers(0, 20),
     )
@@ -167,13 +168,15 @@ class VolumeMachine(RuleBasedStateMachine):
                 rider = Rider(slow.number, version, b"over", (Reference(*needs[0]),))
                 slow.riders[session] = [*kept, rider]
 
-    @rule(versions=st.sets(st.integers(-4, 1) | st.sampled_from([0, 1]), min_size=1, max_size=3))
-    def expire(self, versions: set[int]) -> None:
-        """Negative numbers count from the head."""
+    def choose(self, pick: int) -> int:
+        """One of the newest versions that are there, or one that never was."""
+        newest = sorted(self.slow.versions, reverse=True)
+        return newest[pick % len(newest)] if newest and pick < 9 else self.slow.head + 2
+
+    @rule(picks=st.sets(PICKS, min_size=1, max_size=2))
+    def expire(self, picks: set[int]) -> None:
         slow = self.slow
-        chosen = {each if each > 0 else max(slow.head + each, 0) for each in versions}
-        if 0 in versions and slow.head > 0 and len(versions) % 2:
-            chosen = chosen - {slow.head} or {0}
+        chosen = set(map(self.choose, picks))
         is_right = all(
             each in slow.versions and each != slow.head and each not in slow.tags.values()
             for each in chosen
@@ -182,10 +185,10 @@ class VolumeMachine(RuleBasedStateMachine):
             for each in chosen:
                 del slow.versions[each]
 
-    @rule(tag=TAGS, back=st.integers(-1, 3), move=st.booleans())
-    def tag(self, tag: str, back: int, move: bool) -> None:
+    @rule(tag=TAGS, pick=PICKS, move=st.booleans())
+    def tag(self, tag: str, pick: int, move: bool) -> None:
         slow = self.slow
-        version = max(slow.head - back, 0)
+        version = self.choose(pick)
         is_free = slow.tags.get(tag, version) == version or move
         if self.offer(VersionTagged(tag, version, move), version in slow.versions and is_free):
             slow.tags[tag] = version
@@ -195,10 +198,10 @@ class VolumeMachine(RuleBasedStateMachine):
         if self.offer(VersionTagged(tag), tag in self.slow.tags):
             del self.slow.tags[tag]
 
-    @rule(number=st.integers(3, 6), back=st.integers(-1, 2))
-    def fork(self, number: int, back: int) -> None:
+    @rule(number=st.integers(3, 6), pick=PICKS)
+    def fork(self, number: int, pick: int) -> None:
         slow = self.slow
-        volume, version = f"vo-{number:022}", max(slow.head - back, 0)
+        volume, version = f"vo-{number:022}", self.choose(pick)
         is_right = version in slow.versions and volume not in slow.forks
         if self.offer(VolumeForked(volume, version), is_right):
             slow.forks[volume] = version
