@@ -7,6 +7,7 @@
     │   │   ├── InvalidPathError         a path inside a volume
     │   │   └── ConflictError            somebody else was there first
     │   │       ├── HeadMovedError         a compare-and-swap was lost
+    │   │       ├── LeaseLostError         a mount's lease was revoked, and its base is gone
     │   │       ├── ObjectChangedError     an object of a bucket was replaced meanwhile
     │   │       ├── OverriddenError        ``--on-conflict fail`` refused
     │   │       ├── VolumeInUseError       mounted, or with uncommitted changes
@@ -249,6 +250,12 @@ class HeadMovedError(ConflictError):
     """Another version was published between reading the head and swapping it."""
 
     code = "head-moved"
+
+
+class LeaseLostError(ConflictError):
+    """The lease of a mount was revoked, and what its changes stand on is gone."""
+
+    code = "lease-lost"
 
 
 class ObjectChangedError(ConflictError):

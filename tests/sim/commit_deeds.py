@@ -1,0 +1,252 @@
+"""Clients that commit content to one volume, and whether every version reads byte for byte.
+
+A version is a manifest that lists the ids of chunks. Chunks are drawn from few, so that most
+commits find some that others have put. Some are too large for a line, so packs are put for them.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tests.sim.plain_packs import open_plain_packs
+from tests.sim.scheduler import ScheduleError, Scheduler
+from tests.sim.simulation import Client, Life, Simulation
+from tests.sim.volume_deeds import VOLUME, list_versions, make_facts
+from volfs.buckets.access import Bucket
+from volfs.errors import DataError, HeadMovedError, StoreError, StoreUncertainError
+from volfs.model.logs.volume_changes import VersionsExpired, VersionTagged, VolumeCreated
+from volfs.model.objects import Kind, Oid
+from volfs.store.contract.refs import Head
+from volfs.store.distributed.data.bucket_data import BucketData
+from volfs.store.distributed.data.bucket_upload import BucketUpload
+from volfs.store.distributed.log.follower import Follower
+from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.place.object_keys import volume_log
+from volfs.store.distributed.refs.log_rules import VOLUME_RULES
+from volfs.store.distributed.refs.volume_publisher import (
+    GcFacts,
+    HeadToPublish,
+    VolumePublisher,
+)
+from volfs.store.distributed.refs.volume_view import VolumeBook, VolumeView
+
+CHUNKS = [random.Random(number).randbytes(300 + number) for number in range(6)]
+LARGE = [random.Random(f"large {number}").randbytes(140 << 10) for number in range(3)]
+
+Content = tuple[bytes, ...]
+MakeCollector = Callable[[int, str], Life]
+MakePublisher = Callable[[VolumeBook, Client], VolumePublisher]
+
+
+def open_book(log: Log) -> VolumeBook:
+    return VolumeBook(Follower(log, VOLUME_RULES), VOLUME)
+
+
+def make_facts_of_gc(client: Client) -> GcFacts:
+    from tests.sim.small_gc import find_condemned
+
+    return GcFacts(
+        lambda after, upto: find_condemned(client.bucket, after, upto), lambda session: True
+    )
+
+
+def make_publisher(book: VolumeBook, client: Client) -> VolumePublisher:
+    return VolumePublisher(book, make_facts_of_gc(client), client.world)
+
+
+class Ledger:
+    """What the clients were told."""
+
+    def __init__(self) -> None:
+        self.committed: dict[int, tuple[Oid, Content]] = {}
+        """The manifest and the content of each acknowledged version."""
+        self.refused: set[Oid] = set()
+        self.expired: set[int] = set()
+        """Versions that may have been expired."""
+
+
+class Machine:
+    """What one life of a client has: the volume's log, and the data path with rows on its disk."""
+
+    def __init__(self, bucket: Bucket, directory: Path, seconds: float = 60.0) -> None:
+        self.book = open_book(Log(bucket, volume_log(VOLUME), seconds))
+        self.data = BucketData(bucket, directory, open_plain_packs(bucket))
+        self.objects = self.data.objects_of(self.book)
+
+    def close(self) -> None:
+        self.data.close()
+
+    def get_head(self) -> Head:
+        return get_head(self.book.packs)
+
+    def read(self, version: int) -> tuple[Oid, Content]:
+        """The manifest of a version, and its content. DataError."""
+        row = self.book.packs.alive.versions.find(version)
+        assert row is not None
+        listed = self.objects.load_object(row.manifest)[16:]
+        oids = [Oid(listed[at : at + 32]) for at in range(0, len(listed), 32)]
+        return row.manifest, tuple(self.objects.load_object(oid) for oid in oids)
+
+
+def get_head(view: VolumeView) -> Head:
+    versions = view.alive.versions
+    row = versions.find(versions.head)
+    assert row is not None
+    return Head(versions.head, row.manifest)
+
+
+class Committer:
+    """One client."""
+
+    def __init__(
+        self, name: str, seed: int, deeds: int, ledger: Ledger, place: Path, make: MakePublisher
+    ) -> None:
+        self._chance = random.Random(f"{name} {seed}")
+        self._left = deeds
+        self._ledger = ledger
+        self._place = place / name
+        self._make = make
+
+    def live(self, client: Client) -> None:
+        if not client.disk:
+            shutil.rmtree(self._place, ignore_errors=True)
+            client.disk["rows"] = True
+        machine = Machine(client.bucket, self._place, self._chance.choice((5.0, 60.0)))
+        try:
+            publisher = self._make(machine.book, client)
+            while self._left:
+                self._left -= 1
+                self._do(machine, publisher)
+        finally:
+            machine.close()
+
+    def _do(self, machine: Machine, publisher: VolumePublisher) -> None:
+        deed = self._chance.choice(("commit", "commit", "commit", "expire", "tag"))
+        try:
+            if deed == "commit":
+                self._commit(machine, publisher, self._draw())
+            else:
+                change = self._expire if deed == "expire" else _tag
+                machine.book.follower.change(lambda state: change(VolumeView(VOLUME, state)))
+        except (StoreError, DataError):
+            pass
+
+    def _draw(self) -> Content:
+        content = tuple(self._chance.sample(CHUNKS, self._chance.randint(1, 4)))
+        if self._chance.random() < 0.6:
+            content += (self._chance.choice(LARGE),)
+        return content
+
+    def _commit(self, machine: Machine, publisher: VolumePublisher, content: Content) -> None:
+        sent: set[Oid] = set()
+        with publisher.open_upload(machine.data, machine.objects) as upload:
+            try:
+                self._publish(machine, publisher, upload, content, sent)
+            except StoreUncertainError:
+                raise
+            except (StoreError, DataError):
+                self._ledger.refused |= sent
+                raise
+
+    def _publish(
+        self,
+        machine: Machine,
+        publisher: VolumePublisher,
+        upload: BucketUpload,
+        content: Content,
+        sent: set[Oid],
+    ) -> None:
+        """As a commit does: after a lost race, the manifest is made anew on the new head."""
+        while True:
+            head = machine.get_head()
+            manifest = self._chance.randbytes(16)
+            manifest += b"".join(upload.put_object(Kind.CHUNK, chunk) for chunk in content)
+            oid = upload.put_object(Kind.MANIFEST, manifest)
+            sent.add(oid)
+            new = Head(head.version + 1, oid)
+            try:
+                publisher.publish(upload, HeadToPublish(head, new))
+            except HeadMovedError:
+                continue
+            self._ledger.committed[new.version] = oid, content
+            return
+
+    def _expire(self, view: VolumeView) -> list[VersionsExpired]:
+        state = view.alive
+        free = [v for v in list_versions(state)[1:-1] if v not in state.tagged]
+        if not free:
+            return []
+        version = self._chance.choice(free)
+        self._ledger.expired.add(version)
+        return [VersionsExpired(((version, version),))]
+
+
+class Scripted(Committer):
+    """A client that commits what it is told."""
+
+    def __init__(
+        self, name: str, contents: list[Content], ledger: Ledger, place: Path, make: MakePublisher
+    ) -> None:
+        super().__init__(name, 0, len(contents), ledger, place, make)
+        self._contents = contents
+
+    def _do(self, machine: Machine, publisher: VolumePublisher) -> None:
+        with suppress(DataError):
+            self._commit(machine, publisher, self._contents[-self._left - 1])
+
+
+def _tag(view: VolumeView) -> list[VersionTagged]:
+    return [VersionTagged("t", view.alive.versions.head, True)]
+
+
+def judge(bucket: Bucket, ledger: Ledger, place: Path) -> None:
+    """By a machine that knows nothing: every version reads, and nobody was told a lie."""
+    machine = Machine(bucket, place / "judge")
+    try:
+        there = list_versions(machine.book.refresh().alive)
+        for version in there[1:]:
+            found = machine.read(version)
+            told = ledger.committed.get(version)
+            assert told is None or told == found, f"version {version} is not what was committed"
+            assert found[0] not in ledger.refused, f"version {version} was refused"
+        gone = set(ledger.committed) - set(there)
+        assert gone <= ledger.expired, f"acknowledged, and gone: {gone - ledger.expired}"
+    finally:
+        machine.close()
+
+
+def begin_volume(bucket: Bucket, place: Path) -> None:
+    """Line 0."""
+    book = open_book(Log(bucket, volume_log(VOLUME)))
+    made = VolumeCreated(make_facts(VOLUME), ((0, bytes(32)),))
+    assert book.follower.propose(book.follower.known, [made])
+
+
+def run_commits(
+    seed: int, make: MakePublisher = make_publisher, collect: MakeCollector | None = None
+) -> Simulation:
+    """One schedule: two or three clients commit to one volume, and gc may run beside them.
+    ``ScheduleError``."""
+    chance = random.Random(f"commits {seed}")
+    place = Path(tempfile.mkdtemp(prefix="volfs-sim-", dir="/dev/shm"))
+    sim, ledger = Simulation(seed), Ledger()
+    try:
+        begin_volume(sim.direct_bucket(), place)
+        for name in "abc"[: chance.randint(2, 3)]:
+            committer = Committer(name, seed, chance.randint(1, 4), ledger, place, make)
+            sim.add(name, committer.live)
+        for number in range(chance.randint(1, 2) if collect else 0):
+            assert collect is not None
+            sim.add(f"gc{number}", collect(chance.randint(1, 3), str(place)))
+        Scheduler(sim, seed).run()
+        judge(sim.direct_bucket(), ledger, place)
+    except Exception as error:
+        raise ScheduleError(seed, sim, error) from error
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    return sim
