@@ -38,8 +38,8 @@ ODD_KEYS = [
     "/".join(["k" * 200] * 4),
 ]
 
-CANNOT = {"seaweed_bucket": {"dot/./dot", "double//slash"}}
-"""Keys that S3 has and an emulator of it refuses, or takes for others."""
+CANNOT = {"seaweed_bucket": {"dot/./dot", "double//slash"}, "azure_bucket": {"tab\there"}}
+"""Keys that S3 has, and that an emulator of it or another service refuses or takes for others."""
 
 
 def keys_of(bucket: Bucket, prefix: str = "") -> list[str]:

@@ -36,7 +36,7 @@ PARENTS = 1000
 """The most parents whose directories are counted."""
 
 
-class Row(NamedTuple):
+class ReadInOrder(NamedTuple):
     """How many directories of one parent were listed in order, and the last one's key."""
 
     size: int
@@ -68,7 +68,7 @@ class Walks:
     def __init__(self, state: BucketState, looking: Looking) -> None:
         self._state = state
         self._looking = looking
-        self._rows: dict[str, Row] = {}
+        self._in_order: dict[str, ReadInOrder] = {}
         self._told: dict[str, Told] = {}
         self._flying: dict[str, trio.Event] = {}
         """The requests on their way, by parents."""
@@ -95,20 +95,20 @@ class Walks:
             await self._flying[parent].wait()
             if self._take(directory, since):
                 return
-        if self._rows[parent].size >= IN_ORDER and parent not in self._flying:
+        if self._in_order[parent].size >= IN_ORDER and parent not in self._flying:
             landed = self._flying[parent] = trio.Event()
             await self._ask(parent, key, landed)
             self._take(directory, since)
 
     def _count(self, parent: str, key: str) -> None:
-        row = self._rows.pop(parent, None)
-        if row is None or key < row.last:
-            row = Row(1, key)
-        elif key > row.last:
-            row = Row(row.size + 1, key)
-        self._rows[parent] = row
-        if len(self._rows) > PARENTS:
-            del self._rows[next(iter(self._rows))]
+        read = self._in_order.pop(parent, None)
+        if read is None or key < read.last:
+            read = ReadInOrder(1, key)
+        elif key > read.last:
+            read = ReadInOrder(read.size + 1, key)
+        self._in_order[parent] = read
+        if len(self._in_order) > PARENTS:
+            del self._in_order[next(iter(self._in_order))]
 
     def _take(self, directory: DirectoryNode, since: float) -> bool:
         """Give a directory what is told of it. Whether that is young enough."""
@@ -118,7 +118,7 @@ class Walks:
         answer = told.answer
         answer.left -= 1
         if told.as_of < since:  # The reader is too slow for this.
-            self._rows[answer.parent] = Row(WASTED, directory.key)
+            self._in_order[answer.parent] = ReadInOrder(WASTED, directory.key)
             return False
         directory.listing.add_page(b"", FIRST, told.names, None, told.as_of)
         self._state.note_hidden(told.names.hidden)
@@ -164,7 +164,7 @@ class Walks:
             if not any(is_touched(key, *change) for change in self._spoiled):
                 self._told[key] = Told(names, asked, answer)
         if not found:
-            self._rows[parent] = Row(WASTED, after)
+            self._in_order[parent] = ReadInOrder(WASTED, after)
 
     def _drop_old(self) -> None:
         since = self._state.since()

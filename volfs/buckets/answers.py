@@ -46,7 +46,7 @@ class FailureKind(Enum):
     AWAY = "away"
 
 
-class Row(NamedTuple):
+class FailureRow(NamedTuple):
     """One line of the table."""
 
     error: type[errors.VolfsError]
@@ -58,90 +58,94 @@ class Row(NamedTuple):
     """Whether the service may have carried out the request nevertheless."""
 
 
-TABLE: dict[FailureKind, Row] = {
-    FailureKind.NO_OBJECT: Row(errors.ObjectNotFoundError, "there is no such object"),
-    FailureKind.NO_BUCKET: Row(
+TABLE: dict[FailureKind, FailureRow] = {
+    FailureKind.NO_OBJECT: FailureRow(errors.ObjectNotFoundError, "there is no such object"),
+    FailureKind.NO_BUCKET: FailureRow(
         errors.BucketNotFoundError, "there is no such bucket; create it, or check its name"
     ),
-    FailureKind.EXISTS: Row(errors.ObjectExistsError, "an object of that name is there already"),
-    FailureKind.CHANGED: Row(
+    FailureKind.EXISTS: FailureRow(
+        errors.ObjectExistsError, "an object of that name is there already"
+    ),
+    FailureKind.CHANGED: FailureRow(
         errors.ObjectChangedError, "the object was replaced or deleted meanwhile"
     ),
-    FailureKind.BAD_RANGE: Row(errors.InvalidError, "the object ends before that range"),
-    FailureKind.NO_UPLOAD: Row(
+    FailureKind.BAD_RANGE: FailureRow(errors.InvalidError, "the object ends before that range"),
+    FailureKind.NO_UPLOAD: FailureRow(
         errors.StoreError, "the multipart upload is gone: somebody aborted it, or it is too old"
     ),
-    FailureKind.BAD_KEY: Row(
+    FailureKind.BAD_KEY: FailureRow(
         errors.StoreDeniedError,
         "the key is not known or its secret is wrong; check the credentials",
     ),
-    FailureKind.EXPIRED: Row(errors.StoreDeniedError, "the credentials have expired; renew them"),
-    FailureKind.NO_CREDENTIALS: Row(
+    FailureKind.EXPIRED: FailureRow(
+        errors.StoreDeniedError, "the credentials have expired; renew them"
+    ),
+    FailureKind.NO_CREDENTIALS: FailureRow(
         errors.StoreDeniedError,
         "no credentials were found and the bucket is not public; set AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY, or give a secret",
     ),
-    FailureKind.DENIED: Row(
+    FailureKind.DENIED: FailureRow(
         errors.StoreDeniedError, "these credentials may not do that; ask the bucket's owner"
     ),
-    FailureKind.CLOCK: Row(
+    FailureKind.CLOCK: FailureRow(
         errors.StoreDeniedError, "this machine's clock differs from the service's; set the clock"
     ),
-    FailureKind.PAYER: Row(
+    FailureKind.PAYER: FailureRow(
         errors.StoreDeniedError,
         "the requester pays for reads of this bucket; set requester_pays",
     ),
-    FailureKind.ARCHIVED: Row(
+    FailureKind.ARCHIVED: FailureRow(
         errors.StoreDeniedError, "the object is in an archive; have the service restore it first"
     ),
-    FailureKind.FULL: Row(
+    FailureKind.FULL: FailureRow(
         errors.OutOfSpaceError, "the bucket has no room left, or its quota is used up"
     ),
-    FailureKind.REGION: Row(
+    FailureKind.REGION: FailureRow(
         errors.StoreError, "the bucket is in another region; give that as region="
     ),
-    FailureKind.INVALID: Row(errors.StoreError, "the service does not take this request"),
-    FailureKind.BUSY: Row(
+    FailureKind.INVALID: FailureRow(errors.StoreError, "the service does not take this request"),
+    FailureKind.BUSY: FailureRow(
         errors.StoreUnavailableError, "the service asks for fewer requests", again=True
     ),
-    FailureKind.RACE: Row(
+    FailureKind.RACE: FailureRow(
         errors.StoreUnavailableError, "others write the same object", again=True, unclear=True
     ),
-    FailureKind.SERVER: Row(
+    FailureKind.SERVER: FailureRow(
         errors.StoreUnavailableError, "the service has a fault", again=True, unclear=True
     ),
-    FailureKind.RESET: Row(
+    FailureKind.RESET: FailureRow(
         errors.StoreUnavailableError, "the connection broke", again=True, unclear=True
     ),
-    FailureKind.TIMEOUT: Row(
+    FailureKind.TIMEOUT: FailureRow(
         errors.StoreTimeoutError, "no answer came in time", again=True, unclear=True
     ),
-    FailureKind.SHORT: Row(
+    FailureKind.SHORT: FailureRow(
         errors.StoreUnavailableError, "the answer ended too early", again=True, unclear=True
     ),
-    FailureKind.REFUSED: Row(
+    FailureKind.REFUSED: FailureRow(
         errors.StoreUnavailableError, "nothing answers there; check the endpoint", again=True
     ),
-    FailureKind.NO_HOST: Row(
+    FailureKind.NO_HOST: FailureRow(
         errors.StoreUnavailableError,
         "the host's name is not known; check the endpoint and the network",
         again=True,
     ),
-    FailureKind.TLS: Row(
+    FailureKind.TLS: FailureRow(
         errors.StoreError, "the host's certificate is not trusted; check the endpoint"
     ),
-    FailureKind.NO_TLS: Row(
+    FailureKind.NO_TLS: FailureRow(
         errors.StoreError, "the host speaks no TLS at this port; use endpoint=http://HOST:PORT"
     ),
-    FailureKind.ONLY_TLS: Row(
+    FailureKind.ONLY_TLS: FailureRow(
         errors.StoreError, "the host speaks TLS at this port; use endpoint=https://HOST:PORT"
     ),
-    FailureKind.PROXY: Row(
+    FailureKind.PROXY: FailureRow(
         errors.StoreUnavailableError,
         "the HTTP proxy does not let it through; check https_proxy, http_proxy and no_proxy",
         again=True,
     ),
-    FailureKind.AWAY: Row(
+    FailureKind.AWAY: FailureRow(
         errors.StoreUnavailableError,
         "nothing has answered for some time; the service is tried again every few seconds",
     ),
@@ -170,7 +174,7 @@ class RequestFailure(Exception):  # noqa: N818 - what is raised to users is an e
         """Where the bucket is, if it is elsewhere and the service said so."""
 
     @property
-    def row(self) -> Row:
+    def row(self) -> FailureRow:
         return TABLE[self.kind]
 
 
