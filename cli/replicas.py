@@ -93,6 +93,8 @@ def export(
     from volfs.volume.history import get_version
     from volfs.volume.replicas.exporting import Export
 
+    if as_json and file == "-":
+        raise click.UsageError("--json and the volume would both go to stdout; name a file")
     with opened_volume(volume) as (store, record), progress_bar("Exporting", "versions") as report:
         after = None if since is None else get_version(store.refs, record, since)
         exported = Export(store, record, after, newest=newest, report=report)
@@ -217,10 +219,29 @@ def _write_file(path: Path, exported: Any, force: bool) -> None:
     from volfs.system.files import replace_file
     from volfs.volume.local_listing import local_errors
 
-    if not force and os.path.lexists(path):
-        raise click.UsageError(f"{path}: is there already; --force replaces it")
     with local_errors(os.fsencode(path)):
-        replace_file(path, exported)
+        if path.is_fifo() or path.is_char_device():
+            _write_into(path, exported)
+            return
+        if os.path.lexists(path):
+            _check_replaceable(path, force)
+        replace_file(path.resolve(), exported)
+
+
+def _write_into(path: Path, exported: Any) -> None:
+    """Write into a pipe or a device, which no file may replace."""
+    from volfs.system.files import write_out
+
+    with path.open("wb", buffering=0) as out:
+        for piece in exported:
+            write_out(out, piece)
+
+
+def _check_replaceable(path: Path, force: bool) -> None:
+    if path.exists() and not path.is_file():
+        raise click.UsageError(f"{path}: is no file")
+    if not force:
+        raise click.UsageError(f"{path}: is there already; --force replaces it")
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,30 @@ def test_export_and_import(volfs: Command, model: str, there: str, tmp_path: Pat
     assert list(tmp_path.glob(".volfs-*")) == [], "no file is left beside it"
 
 
+def test_export_never_replaces_what_is_no_file(volfs: Command, model: str, tmp_path: Path) -> None:
+    device, pipe, directory = tmp_path / "null", tmp_path / "pipe", tmp_path / "directory"
+    os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    os.mkfifo(pipe)
+    directory.mkdir()
+    with (tmp_path / "read").open("wb") as file, subprocess.Popen(["cat", pipe], stdout=file):
+        volfs("export", model, pipe)
+    assert (tmp_path / "read").read_bytes()[:11] == b"volume.json"
+    volfs("export", "--force", model, device)
+    assert "is no file" in volfs("export", "--force", model, directory, status=2).err
+    assert "No space left" in volfs("export", model, "/dev/full", status=1).err
+    assert pipe.is_fifo()
+    assert device.is_char_device()
+    assert Path("/dev/full").is_char_device()
+
+
+def test_export_force_keeps_a_link(volfs: Command, model: str, tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real")
+    volfs("export", "--force", model, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_bytes()[:11] == b"volume.json"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "error"),
     [
@@ -76,6 +102,7 @@ def test_export_and_import(volfs: Command, model: str, there: str, tmp_path: Pat
         (["export", "model", "/nowhere/x"], 1, "/nowhere/x: No such file"),
         (["export", "model", "x", "--since", "7"], 1, "no version 7"),
         (["export", "model", "x", "--since", "head"], 2, "no version comes after 2"),
+        (["export", "model", "-", "--json"], 2, "would both go to stdout"),
         (["import", "/nowhere"], 1, "/nowhere: No such file"),
         (["import", "/dev/null"], 1, "no whole tar"),
         (["import", "/"], 1, "Is a directory"),

@@ -11,6 +11,8 @@ MAX_FILE_SIZE = 1 << 40
 MAX_ENTRIES = 32_768
 DEFAULT_PROFILE = 2
 DEFAULT_CHUNK_BITS = 20
+CHUNK_BITS = range(12, 27)
+"""What a volume's chunk_bits may be."""
 
 
 class Profile(NamedTuple):

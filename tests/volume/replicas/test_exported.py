@@ -23,12 +23,19 @@ from volfs.errors import (
     UnsupportedFormatError,
     VolfsError,
 )
-from volfs.store.contract.refs import VolumeRecord
+from volfs.model.manifest import decode_manifest, encode_manifest
+from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume.check import check_store
 from volfs.volume.history import create_tag, get_version
 from volfs.volume.replicas import exporting
-from volfs.volume.replicas.exported import encode_pack, encode_version
+from volfs.volume.replicas.exported import (
+    ExportedReader,
+    encode_end,
+    encode_pack,
+    encode_version,
+    encode_volume,
+)
 from volfs.volume.replicas.exporting import Export
 from volfs.volume.replicas.importing import import_volume
 from volfs.volume.replicas.replica import ReplicaName
@@ -139,6 +146,20 @@ def test_a_replica_that_went_its_own_way(store: Store, three: VolumeRecord, othe
         bring(other, export(store, three))
 
 
+def test_only_the_newest_of_a_file_with_all(
+    store: Store, three: VolumeRecord, other: Store
+) -> None:
+    data = export(store, three)
+    assert bring(other, data, newest=True).versions == [3]
+    assert read_file(other, three, "d/0") == b"text" * 9000, "that came with version 1"
+    publish_files(store, three, {"b": b"4"})
+    publish_files(store, three, {"c": noise(100_000, 5)})
+    publish_files(store, three, {"b": b"6"})
+    assert bring(other, export(store, three), newest=True).versions == [6]
+    assert read_file(other, three, "c") == noise(100_000, 5)
+    assert check_store(other, read_data=True).problems == []
+
+
 # --- damage -------------------------------------------------------------------
 
 
@@ -169,6 +190,40 @@ def test_damage_is_noticed(
     check_whole(store, three, other)
     if other.refs.find_volume_by_id(three.id) is not None:
         delete_volume(other, other.refs.list_volumes()[0].full_name)
+
+
+@pytest.mark.parametrize("extra", ["x", "export"])
+def test_what_follows_the_end_is_not_ignored(
+    store: Store, three: VolumeRecord, other: Store, extra: str
+) -> None:
+    data = export(store, three)
+    with pytest.raises(DamagedObjectError, match="follows the end"):
+        bring(other, data + (data if extra == "export" else b"x"))
+    check_whole(store, three, other)
+    assert bring(other, data + bytes(10_240)).versions == []
+
+
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_huge_member_is_not_read(other: Store, kind: bytes) -> None:
+    info = tarfile.TarInfo("volume.json")
+    info.type, info.size = kind, 1 << 50
+    with pytest.raises(DamagedObjectError, match="no volfs writes such a member"):
+        bring(other, info.tobuf(tarfile.GNU_FORMAT))
+
+
+def test_another_tar_program_may_add_attributes(
+    store: Store, three: VolumeRecord, other: Store
+) -> None:
+    again = io.BytesIO()
+    with (
+        tarfile.open(fileobj=io.BytesIO(export(store, three))) as old,
+        tarfile.open(fileobj=again, mode="w", format=tarfile.PAX_FORMAT) as new,
+    ):
+        for info in old:
+            info.mtime = 1.5
+            new.addfile(info, old.extractfile(info))
+    assert b"mtime=1.5" in again.getvalue()
+    assert bring(other, again.getvalue()).versions == [1, 2, 3]
 
 
 def members(data: bytes) -> list[tuple[str, bytes]]:
@@ -235,7 +290,61 @@ def test_a_later_format(
         bring(other, data)
 
 
-def test_a_record_with_an_impossible_name(store: Store, three: VolumeRecord, other: Store) -> None:
-    forged = msgspec.structs.replace(three, name="../x")
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"name": "../x"},
+        {"id": "../../x"},
+        {"id": ""},
+        {"id": "x" * 1000},
+        {"profile": 9},
+        {"chunk_bits": 63},
+    ],
+)
+def test_an_impossible_record(
+    store: Store, three: VolumeRecord, other: Store, facts: dict[str, object]
+) -> None:
+    data = members(export(store, three))
+    said = ExportedReader(io.BytesIO(data[0][1])).volume
+    forged = said._replace(record=msgspec.structs.replace(said.record, **facts))
     with pytest.raises(DamagedObjectError):
-        bring(other, b"".join(Export(store, forged)))
+        bring(other, encode_volume(forged) + b"".join(part for _, part in data[1:]))
+    assert other.refs.list_volumes() == []
+
+
+@pytest.mark.parametrize("tag", ["", "3", "a/b", "a\x1b[2J"])
+def test_an_impossible_tag(store: Store, three: VolumeRecord, other: Store, tag: str) -> None:
+    data = members(export(store, three))
+    with pytest.raises(DamagedObjectError, match="no tag is called"):
+        bring(other, b"".join(part for _, part in data[:-1]) + encode_end({tag: 1}))
+
+
+def test_a_manifest_of_another_version(store: Store, three: VolumeRecord, other: Store) -> None:
+    data = members(export(store, three))
+    said = ExportedReader(io.BytesIO(data[0][1])).volume
+    (_, manifest), *others = said.versions
+    forged = said._replace(versions=[Head(1, others[0].manifest), *others])
+    with pytest.raises(DamagedObjectError):
+        bring(other, encode_volume(forged) + b"".join(part for _, part in data[1:]))
+    forged = said._replace(versions=[Head(2, manifest)])
+    packs = [part for name, part in until(data, "versions/1.json") if name.startswith("packs/")]
+    parts = [encode_volume(forged), *packs, encode_version(2), encode_end({})]
+    with pytest.raises(DamagedObjectError, match="is that of version 1"):
+        bring(other, b"".join(parts))
+    assert [head.version for head in versions_of(other, three)] == [0]
+
+
+def until(found: list[tuple[str, bytes]], name: str) -> list[tuple[str, bytes]]:
+    return found[: [each for each, _ in found].index(name)]
+
+
+def test_a_first_version_with_content_that_is_nowhere(
+    store: Store, three: VolumeRecord, other: Store
+) -> None:
+    said = ExportedReader(io.BytesIO(export(store, three))).volume
+    assert said.first is not None
+    first = decode_manifest(said.first)
+    root = msgspec.structs.replace(first.root, root=b"\7" * 32)
+    forged = encode_manifest(msgspec.structs.replace(first, root=root))
+    bring(other, encode_volume(said._replace(versions=[], first=forged)) + encode_end({}))
+    assert check_store(other).problems == []

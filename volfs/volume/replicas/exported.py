@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple, TypeVar
@@ -10,8 +11,9 @@ import msgspec
 from xxhash import xxh3_64_hexdigest
 
 from volfs.errors import DamagedObjectError, UnsupportedFormatError
-from volfs.model.names import was_environment, was_volume_name
+from volfs.model.names import is_tag_name, was_environment, was_volume_name
 from volfs.model.objects import OID_SIZE, Oid
+from volfs.model.profile import CHUNK_BITS, PROFILES
 from volfs.store.contract.refs import Head, VolumeRecord
 
 FORMAT = 1
@@ -19,6 +21,9 @@ VOLUME, END = "volume.json", "end.json"
 PACKS, VERSIONS = "packs/", "versions/"
 MEMBER_MAX = 256 << 20
 """Bytes of the largest member that is read. Each member is read into memory."""
+
+_ATTRIBUTES = (tarfile.XHDTYPE, tarfile.XGLTYPE)
+_VOLUME_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 
 T = TypeVar("T")
 
@@ -135,6 +140,7 @@ class ExportedReader:
     """
 
     def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._members = _iter_tar(file)
         name, data = next(self._members, ("", b""))
         if name != VOLUME:
@@ -145,30 +151,57 @@ class ExportedReader:
         """The members after the first. The last one is an ``EndMember``."""
         for name, data in self._members:
             member = _decode_member(name, data)
-            yield member
             if isinstance(member, EndMember):
+                _check_nothing_follows(self._file)
+                yield member
                 return
+            yield member
         raise DamagedObjectError("the file is cut short: it has no end")
 
 
 def _iter_tar(file: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    """The members of a tar, up to its end. ``tarfile`` would read a header of any size into
+    memory, and would not tell what follows the end."""
+    while True:
+        info = _read_header(file)
+        if info is None:
+            return
+        if info.type in _ATTRIBUTES:  # Another tar program wrote them. They mean nothing here.
+            _read_content(file, info)
+        elif info.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
+            yield info.name, _read_content(file, info)
+        else:
+            raise DamagedObjectError(f"{info.name!r}: no volfs writes such a member")
+
+
+def _read_header(file: BinaryIO) -> tarfile.TarInfo | None:
+    """The header of the next member; None at the end."""
+    block = file.read(tarfile.BLOCKSIZE)
     try:
-        with tarfile.open(fileobj=file, mode="r|", bufsize=1 << 20) as tar:
-            for info in tar:
-                yield info.name, _read_member(tar, info)
+        return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+        return None
     except tarfile.TarError as error:
         raise DamagedObjectError(f"this is no whole tar: {error}") from error
 
 
-def _read_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    if not info.isreg() or info.size > MEMBER_MAX:
+def _read_content(file: BinaryIO, info: tarfile.TarInfo) -> bytes:
+    if not 0 <= info.size <= MEMBER_MAX:
         raise DamagedObjectError(f"{info.name!r}: no volfs writes such a member")
-    file = tar.extractfile(info)
-    assert file is not None, "the member is a regular file"
-    data = file.read()
-    if len(data) != info.size:
+    padded = info.size + -info.size % tarfile.BLOCKSIZE
+    data = file.read(padded)
+    if len(data) != padded:
         raise DamagedObjectError(f"the file is cut short in {info.name!r}")
-    return data
+    return data[: info.size]
+
+
+def _check_nothing_follows(file: BinaryIO) -> None:
+    """A tar ends with zeros."""
+    while piece := file.read(1 << 20):
+        if piece.count(0) != len(piece):
+            raise DamagedObjectError(
+                "something follows the end; if it is another exported volume, import it by itself"
+            )
 
 
 def _decode_volume(data: bytes) -> ExportedVolume:
@@ -207,6 +240,11 @@ def _check_order(versions: list[Head]) -> None:
 def _check_record(record: VolumeRecord) -> None:
     if not (was_volume_name(record.name) and was_environment(record.environment)):
         raise DamagedObjectError(f"{VOLUME}: no volume is called {record.full_name!r}")
+    # The id becomes part of the names of files.
+    if not _VOLUME_ID.fullmatch(record.id):
+        raise DamagedObjectError(f"{VOLUME}: no volume has the id {record.id!r}")
+    if record.profile not in PROFILES or record.chunk_bits not in CHUNK_BITS:
+        raise DamagedObjectError(f"{VOLUME}: no volume has such limits")
 
 
 def _decode_member(name: str, data: bytes) -> Member:
@@ -215,8 +253,15 @@ def _decode_member(name: str, data: bytes) -> Member:
     if name.startswith(VERSIONS):
         return VersionMember(_decode_json(name, data, _Reached).version)
     if name == END:
-        return EndMember(_decode_json(name, data, _End).tags)
+        return EndMember(_check_tags(_decode_json(name, data, _End).tags))
     raise DamagedObjectError(f"{name!r}: no volfs writes such a member")
+
+
+def _check_tags(tags: dict[str, int]) -> dict[str, int]:
+    for tag in tags:
+        if not is_tag_name(tag):
+            raise DamagedObjectError(f"{END}: no tag is called {tag!r}")
+    return tags
 
 
 def _decode_json(name: str, data: bytes, kind: type[T]) -> T:

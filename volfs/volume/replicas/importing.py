@@ -83,6 +83,7 @@ class _Importing:
         self._originals = [volume.since, *volume.versions] if volume.since else volume.versions
         newer = replica.find_newer(self._originals, force=options.force)
         self._wanted = set(newer[-1:] if options.newest else newer)
+        self._there = replica.find_newest(self._originals)
         self._coming = deque(volume.versions)
         self._upload: Upload | None = None
         self._pool = pool
@@ -103,11 +104,14 @@ class _Importing:
         raise AssertionError("a reader ends with an EndMember, or raises")
 
     def put_pack(self, pack: PackMember) -> None:
-        """Put the objects of a pack, if the version that comes next is wanted."""
+        """Put the objects of a pack, unless the replica has them or no version is wanted.
+
+        What a version that is not wanted has may be part of one that is.
+        """
         self._count.add_bytes(len(pack.data))
         if not self._coming:
             raise DamagedObjectError(f"{pack.name}: no version follows")
-        if self._coming[0] in self._wanted:
+        if self._coming[0].version > self._there and self._wanted.intersection(self._coming):
             upload = self._open_upload()
             list(self._pool.map(lambda record: _put_record(upload, record), _read_pack(pack)))
 

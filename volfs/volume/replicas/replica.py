@@ -7,10 +7,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from volfs.errors import ConflictError, InvalidError
+from volfs.errors import ConflictError, DamagedObjectError, InvalidError
 from volfs.model.manifest import decode_manifest, encode_manifest
 from volfs.model.names import check_environment, check_volume_name
 from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.model.references import iter_manifest_references
 from volfs.store.contract.objects import Upload
 from volfs.store.contract.refs import Head, Tag, VolumeRecord
 from volfs.store.contract.store import Store
@@ -59,6 +60,11 @@ class Replica:
             return []  # The replica is ahead.
         raise ConflictError(self._describe_parting(head))
 
+    def find_newest(self, versions: list[Head]) -> int:
+        """The number of the last of the original's ``versions`` that the replica has; -1 if it has
+        none."""
+        return next((head.version for head in reversed(versions) if self._has(head)), -1)
+
     def open_upload(self) -> Upload:
         return self.store.open_upload(self.record.id)
 
@@ -69,8 +75,10 @@ class Replica:
     def publish(self, upload: Upload, after: Head, version: Head) -> None:
         """Add a version after the replica's head ``after``. Its objects are in the upload.
 
-        HeadMovedError if the head is another one by now; the errors of ``Refs.publish``.
+        HeadMovedError if the head is another one by now; DamagedObjectError if the manifest is
+        that of another version; the errors of ``Refs.publish``.
         """
+        self._check_manifest(upload, version)
         self.store.refs.publish(upload, self.record.id, after, version)
         if after.version == 0 and after.manifest != self._first:
             # It stood in for a version 0 that the original has no more.
@@ -95,6 +103,14 @@ class Replica:
                 self.store.refs.put_tag(self.record.id, name, version)
                 new.append(name)
         return new, kept
+
+    def _check_manifest(self, upload: Upload, version: Head) -> None:
+        manifest = decode_manifest(upload.load_object(version.manifest))
+        if (manifest.volume, manifest.version) != (self.record.id, version.version):
+            raise DamagedObjectError(
+                f"the manifest of version {version.version} is that of version {manifest.version} "
+                f"of {manifest.volume}"
+            )
 
     def _has(self, version: Head) -> bool:
         found = self.store.refs.find_version(self.record.id, version.version)
@@ -150,9 +166,16 @@ def _create(
 
 
 def _tells(first: bytes, record: VolumeRecord) -> bool:
-    """Whether the manifest of version 0 tells the record, as it has to if the index is lost."""
-    told = find_record(decode_manifest(first))
-    return told is not None and told.full_name == record.full_name
+    """Whether the manifest of version 0 is empty and tells the record, as it has to if the index
+    is lost."""
+    manifest = decode_manifest(first)
+    told = find_record(manifest)
+    is_empty = not any(iter_manifest_references(manifest))
+    return is_empty and told is not None and _name(told) == _name(record)
+
+
+def _name(record: VolumeRecord) -> tuple[str, str]:
+    return record.id, record.full_name
 
 
 def _check_called(record: VolumeRecord, wanted: ReplicaName) -> None:
