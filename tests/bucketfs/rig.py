@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ from volfs.bucketfs.mount import BucketFiles
 from volfs.bucketfs.nodes import ROOT_INO, AnyNode, DirectoryNode
 from volfs.bucketfs.staging import Staging, StagingFacts
 from volfs.bucketfs.state import BucketState, Rules
-from volfs.buckets.access import Bucket, open_memory_bucket
-from volfs.buckets.objects import Data, ObjectInfo
+from volfs.buckets.access import Bucket
+from volfs.buckets.doors.memory import MemoryDoor
+from volfs.buckets.objects import Data, Door, ObjectInfo
 from volfs.errors import NoEntryError, NotADirectoryInVolumeError
 
 
@@ -53,6 +55,10 @@ class Counting(Bucket):
         self._ask("delete")
         super().delete(key)
 
+    def delete_many(self, keys: Sequence[str]) -> None:
+        self._ask("delete many")
+        super().delete_many(keys)
+
 
 class Direct:
     """An object without any cache."""
@@ -74,9 +80,16 @@ class Direct:
 class BucketRig:
     """``now`` is the clock; ``bucket`` is also what others write to."""
 
-    def __init__(self, directory: Path, *, keys: dict[str, bytes] | None = None, **rules: Any):
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        keys: Mapping[str, bytes] | None = None,
+        door: Door | None = None,
+        **rules: Any,
+    ) -> None:
         self.now = 100.0
-        self.bucket = Counting(open_memory_bucket())
+        self.bucket = Counting(Bucket(door or MemoryDoor()))
         for key, data in (keys or {}).items():
             self.others.put(key, data)
         self.state = BucketState(Rules(**rules), lambda: self.now, lambda: int(self.now * 1e9))

@@ -88,6 +88,19 @@ class Renaming:
         directory = self.state.get_directory(parent)
         return RenamedPlace(directory, name, self.naming.make_key(directory, name))
 
+    def _show(self, target: RenamedPlace, facts: Facts, there: AnyNode | None) -> None:
+        """Show a copy before the former object is deleted: it stays if that fails."""
+        if isinstance(there, DirectoryNode):
+            self._forget(there)
+        self.state.note(target.directory, target.name, facts)
+
+    def _forget(self, top: DirectoryNode) -> None:
+        """Forget all listings of a directory and of what is below it."""
+        top.listing.forget_all()
+        for below in top.iter_below():
+            if isinstance(below, DirectoryNode):
+                below.listing.forget_all()
+
     # --- files -----------------------------------------------------------
 
     async def _rename_file(
@@ -106,6 +119,7 @@ class Renaming:
         else:
             facts, follows = await self._copy(node, source, target, replaces=replaces)
         assert facts is not None
+        self._show(target, facts, there)
         if source.directory is not target.directory:
             await self.naming.keep_directory(source.directory, source.name)
         await self.run(self.bucket.delete, source.key)
@@ -114,7 +128,6 @@ class Renaming:
         target.directory.pending.discard(target.name)
         source.directory.pending.discard(source.name)
         self.state.note(source.directory, source.name, None)
-        self.state.note(target.directory, target.name, facts)
         if follows:
             self.state.nodes.move(node, target.directory, target.name)
             self._follow(node, facts)
@@ -165,13 +178,17 @@ class Renaming:
             raise DirectoryNotEmptyError(show(target.name))
         old, new = f"{source.key}/", check_key(f"{target.key}/")
         pairs = await self.run(_copy_tree, self.bucket, old, new)
+        self._show(target, DIRECTORY, there)
         if source.directory is not target.directory:
             await self.naming.keep_directory(source.directory, source.name)
-        await self.run(_delete_tree, self.bucket, [before.key for before, _ in pairs])
+        try:
+            await self.run(_delete_tree, self.bucket, [before.key for before, _ in pairs])
+        except VolfsError:
+            self._forget(node)  # Some may be deleted.
+            raise
         if there is not None:
             self.state.nodes.detach(there)
         self.state.note(source.directory, source.name, None)
-        self.state.note(target.directory, target.name, DIRECTORY)
         self.state.nodes.move(node, target.directory, target.name)
         self._follow_all(node, len(new), pairs)
 
@@ -180,10 +197,9 @@ class Renaming:
     ) -> None:
         """Give everything loaded below a directory the facts of its copies."""
         copies = {after.key[cut:]: (before, after) for before, after in pairs}
-        top.listing.forget_all()
+        self._forget(top)
         for below in top.iter_below():
             if isinstance(below, DirectoryNode):
-                below.listing.forget_all()
                 continue
             if below.staged is not None:
                 below.staged.rename(below.key)
