@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from volfs.model.text import to_text
 from volfs.store.distributed.place import object_keys
 from volfs.store.identity import make_id
 
@@ -44,6 +45,17 @@ def test_no_two_things_have_one_name() -> None:
 
 def test_a_lease_has_no_checkpoints() -> None:
     assert LOGS[-1].find_checkpoint_number(f"{1:016x}") is None
+
+
+@given(st.binary(min_size=1).map(to_text))
+def test_the_log_of_a_lease_tells_its_session(session: str) -> None:
+    """Or is named by a hash, because a key has few bytes. No two sessions have one log."""
+    lines = object_keys.lease_log(session).lines
+    assert len(lines) < 255
+    assert object_keys.find_lease_session(lines) in (session, None)
+    long = object_keys.lease_log(session + "/" * 100)
+    assert object_keys.find_lease_session(long.lines) is None
+    assert long.lines != object_keys.lease_log(long.lines.split("/")[-2]).lines
 
 
 def test_names_of_packs() -> None:

@@ -51,7 +51,8 @@ class LeaseEnded(_Change, tag="ended", frozen=True):
 
 
 class LeaseRevoked(_Change, tag="revoked", frozen=True):
-    """gc has ended the lease. The session may make another one, as if it had none."""
+    """The lease was dropped, by its session or by gc. The session may make another one, as if it
+    had none."""
 
 
 LeaseChange = LeaseMade | LeaseEnded | LeaseRevoked

@@ -28,12 +28,12 @@ from volfs.store.embedded.place.layout import (
     say_former,
 )
 from volfs.store.embedded.refs.held_leases import HeldLeases
-from volfs.store.embedded.refs.holds import Holds
 from volfs.store.embedded.refs.leases import LeaseRows
 from volfs.store.embedded.refs.name_log import NAME_LOG, NameLog
 from volfs.store.embedded.refs.refs import RefRows
 from volfs.store.embedded.refs.roots import Roots
 from volfs.store.embedded.refs.tags import Tags
+from volfs.store.holds import Holds
 
 log = logging.getLogger(__name__)
 

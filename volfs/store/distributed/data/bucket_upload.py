@@ -86,8 +86,14 @@ class BucketUpload(PackUpload):
     def rely_on(self, oid: Oid) -> bool:
         """As ``Upload.rely_on``. Who asks without the object's bytes gets a sure answer: the
         bucket is asked, too."""
+        if oid in self._new:
+            return True
         self._open.look_further()
         return self._find_open(oid)
+
+    def is_for(self, volume_id: str, finder: PlaceFinder) -> bool:
+        """Whether the upload was begun for this volume of this store."""
+        return (self._volume_id, self._finder) == (volume_id, finder)
 
     def ship(self) -> Shipment:
         """Put everything that does not fit into a line. StoreError: nothing is lost, and it may be

@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from blake3 import blake3
+
+from volfs.model.text import from_stored, to_stored
 
 DIGITS = 16
 LAST_NUMBER = (1 << 64) - 1
@@ -26,6 +28,10 @@ SECRETS = "secrets"
 VOLUMES = "v/"
 PACKS = "packs/"
 LEASES = "leases/"
+LONGEST = 200
+"""Characters of the name of a lease's log. A session whose name is longer is named by its hash."""
+HASHED = "="
+"""Begins a name that is a hash: no session's name begins so, because it is quoted."""
 PROBES = "probe/"
 """Objects that a probe makes, and deletes."""
 
@@ -80,8 +86,18 @@ def volume_log(volume_id: str) -> LogPlace:
 
 def lease_log(session: str) -> LogPlace:
     """The log of a session's lease. It has no checkpoints, because only its last line counts."""
-    spread = blake3(session.encode()).hexdigest(length=1)
-    return LogPlace(f"{LEASES}{spread}/{quote(session, safe='')}/", "")
+    stored = to_stored(session)
+    digest = blake3(stored.encode()).hexdigest()
+    name = quote(stored, safe="")
+    if len(name) > LONGEST:
+        name = HASHED + digest
+    return LogPlace(f"{LEASES}{digest[:2]}/{name}/", "")
+
+
+def find_lease_session(lines: str) -> str | None:
+    """The session whose lease has its lines in this folder. None if the name is a hash."""
+    name = lines.rstrip("/").rpartition("/")[2]
+    return None if name.startswith(HASHED) else from_stored(unquote(name))
 
 
 def volume_home(volume_id: str) -> str:

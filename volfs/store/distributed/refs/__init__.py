@@ -2,6 +2,9 @@
 
 Imports go downward::
 
+publishing_refs                 the contract
+open_volumes                    each volume's log, objects and publisher
+condemned_packs                 what gc has condemned
 bucket_refs                     the contract, without publishing
 volume_publisher                how an upload and a version become a line
 volume_names                    which volume has which name: the catalog

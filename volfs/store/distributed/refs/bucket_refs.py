@@ -47,8 +47,13 @@ class BucketRefs:
     ``list_leases`` gives the leases that are in force.
     """
 
-    def __init__(self, bucket: Bucket, list_leases: Callable[[], list[Lease]]) -> None:
-        self.logs = VolumeLogs(bucket)
+    def __init__(
+        self,
+        bucket: Bucket,
+        list_leases: Callable[[], list[Lease]],
+        logs: VolumeLogs | None = None,
+    ) -> None:
+        self.logs = VolumeLogs(bucket) if logs is None else logs
         self._names = VolumeNames(bucket, lambda volume: self.logs.find(volume) is not None)
         self._list_leases = list_leases
 
@@ -170,14 +175,19 @@ class BucketRefs:
         self._change(volume_id, decide)
         return removed
 
+    def list_held(self, volume_id: str) -> Collection[int]:
+        """The versions of a volume that are known to be held. None here: nobody holds any."""
+        return ()
+
     def _choose_removed(
         self, state: VolumeState, volume_id: str, versions: set[int]
     ) -> Iterator[int]:
         """Those of the versions that nothing keeps."""
         leases = [lease for lease in self._list_leases() if lease.volume_id == volume_id]
+        held = self.list_held(volume_id)
         for version in versions:
             is_kept = version == state.versions.head or version in state.tagged
-            is_kept = is_kept or any(lease.has(version) for lease in leases)
+            is_kept = is_kept or version in held or any(lease.has(version) for lease in leases)
             if state.versions.has(version) and not is_kept:
                 yield version
 

@@ -19,6 +19,7 @@ from volfs.model.logs.line import encode_line
 from volfs.model.logs.volume_changes import VersionPublished, carry
 from volfs.model.logs.volume_log import VolumeState, check_version
 from volfs.model.segments.packs_named import NamedPack, name_line
+from volfs.model.text import to_stored
 from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head
 from volfs.store.distributed.data.bucket_data import BucketData
@@ -53,6 +54,8 @@ class HeadToPublish(NamedTuple):
     new: Head
     shares: tuple[int, ...] = ()
     lease: Lease | None = None
+    upto: int = 0
+    """The line of the volume's log up to which the log of the lease has everything."""
 
 
 class VolumePublisher:
@@ -149,20 +152,23 @@ def check_head(state: VolumeState, publication: HeadToPublish) -> None:
     head = state.versions.head
     if head != publication.expected.version:
         raise HeadMovedError(f"the head is version {head}, not {publication.expected.version}")
+    if state.versions.rows[head].manifest != publication.expected.manifest:
+        raise HeadMovedError(f"the head, version {head}, is another than expected")
     for version in publication.shares:
         check_version(state, version)
 
 
 def make_change(shipment: Shipment, publication: HeadToPublish) -> VersionPublished:
     """The change that a line with this shipment makes."""
-    expected, new, shares, lease = publication
+    expected, new, shares, lease, upto = publication
     change = VersionPublished(
         new.version,
         bytes(new.manifest),
         expected.version,
-        session=lease.session if lease else "",
+        session=to_stored(lease.session) if lease else "",
         over=lease.over if lease else b"",
         needs=tuple((need.kind, bytes(need.oid)) for need in lease.needs) if lease else (),
+        upto=upto,
         packs=tuple(map(to_logged, shipment.packs)),
         relies=shipment.relies,
         shares=tuple(sorted(shares)),

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head
 from volfs.store.embedded.opened import Engine
-from volfs.store.embedded.refs.holds import PREFIX_SIZE
+from volfs.store.holds import PREFIX_SIZE
 
 
 class EmbeddedLeases:

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 from volfs.store.checked_lmdb.environment import LmdbEnvironment
 from volfs.store.contract.lease import Lease
-from volfs.store.embedded.refs.holds import Holds
 from volfs.store.embedded.refs.refs import RefRows
+from volfs.store.holds import Holds
 
 
 class HeldLeases:

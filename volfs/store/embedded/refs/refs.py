@@ -19,8 +19,8 @@ from volfs.model.objects import OID_SIZE, Oid
 from volfs.model.text import from_stored, to_stored
 from volfs.store.checked_lmdb.environment import LmdbEnvironment, Table, Transaction
 from volfs.store.contract.refs import Head, VolumeRecord, describe_missing
-from volfs.store.embedded.refs.holds import PREFIX_SIZE
 from volfs.store.embedded.refs.name_log import NameLog, Naming
+from volfs.store.holds import PREFIX_SIZE
 
 _HEAD = struct.Struct(f"<Q{OID_SIZE}s")
 _VERSION = struct.Struct(">Q")

@@ -10,9 +10,9 @@ from volfs.model.references import Reference
 from volfs.store.checked_lmdb.environment import Transaction
 from volfs.store.contract.lease import Lease
 from volfs.store.embedded.data.index import Index
-from volfs.store.embedded.refs.holds import Holds
 from volfs.store.embedded.refs.leases import LeaseRows
 from volfs.store.embedded.refs.refs import RefRows
+from volfs.store.holds import Holds
 
 RootsByVolume = defaultdict[str, set[Reference]]
 """The roots of each volume, by its id."""

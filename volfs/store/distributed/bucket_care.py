@@ -1,0 +1,80 @@
+"""``Care`` of a store in a bucket, as far as it is there.
+
+gc, check and repair of such a store are not: each raises a StoreError that says so. Nothing is
+removed meanwhile, so nothing can be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import NoReturn
+
+from volfs.errors import StoreError
+from volfs.model.objects import Oid
+from volfs.model.progress import Report, report_nothing
+from volfs.store.contract.care import (
+    Damage,
+    GcOptions,
+    GcReport,
+    Live,
+    Named,
+    RepairReport,
+    Space,
+    Undeleted,
+)
+from volfs.store.contract.refs import Head, VolumeRecord
+
+
+class BucketCare:
+    """``store.contract.care.Care``."""
+
+    def prove(self) -> None:
+        """Two stores never have one address: who deletes a store and makes another one has to be
+        told apart by its id, which is read when a store is opened."""
+
+    def find_missed(self) -> str:
+        return ""  # A bucket has no older copy that could be put in its place unseen.
+
+    def accept_missed(self) -> None:
+        """Nothing is ever missed."""
+
+    def find_space(self) -> Space | None:
+        return None
+
+    def iter_damage(
+        self, *, read_data: bool = True, report: Report = report_nothing
+    ) -> Iterator[Damage]:
+        _refuse("check")
+
+    def is_lost(self, oid: Oid) -> bool:
+        return False  # There was no repair that could have found it lost.
+
+    def collect(self, live: Live, options: GcOptions, report: Report = report_nothing) -> GcReport:
+        _refuse("gc")
+
+    def undelete(self) -> Undeleted:
+        _refuse("undelete")
+
+    def repair(self, report: Report = report_nothing) -> RepairReport:
+        _refuse("repair")
+
+    def iter_manifests(self) -> Iterator[tuple[Oid, bytes]]:
+        _refuse("recovery of volumes")
+
+    def recover_volume(
+        self, record: VolumeRecord, versions: Collection[Head], tags: Mapping[str, int]
+    ) -> None:
+        _refuse("recovery of volumes")
+
+    def list_named(self) -> dict[str, Named]:
+        _refuse("recovery of volumes")
+
+    def has_lost_refs(self) -> bool:
+        return False
+
+    def end_recovery(self) -> None:
+        """There is no recovery that could end."""
+
+
+def _refuse(what: str) -> NoReturn:
+    raise StoreError(f"{what} is not there yet for a store in a bucket; nothing was changed")

@@ -1,0 +1,90 @@
+"""The distributed engine: handles on open stores, and one engine for each address and process."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+from volfs.errors import StoreError
+from volfs.store.contract.care import Care
+from volfs.store.contract.leases import Leases
+from volfs.store.contract.objects import Objects, Upload
+from volfs.store.contract.refs import Refs
+from volfs.store.distributed.creation import create_store, examine_store
+from volfs.store.distributed.machine import open_local
+from volfs.store.distributed.opened import BucketEngine
+from volfs.store.distributed.place.bucket_opening import open_store_bucket
+from volfs.store.distributed.place.store_facts import find_facts
+
+
+class BucketStore:
+    """``store.contract.store.Store``: one handle on an engine."""
+
+    is_writable = True
+    """Nobody can tell without writing. Who must not write is told so by the write."""
+
+    def __init__(self, engine: BucketEngine, url: str) -> None:
+        self.url = url
+        self.local: Path = engine.local
+        self.refs: Refs = engine.refs
+        self.leases: Leases = engine.leases
+        self.care: Care = engine.care
+        self._engine = engine
+        self._closed = False
+        engine.handles += 1
+
+    def check_writable(self) -> None:
+        """Nothing is known that forbids it."""
+
+    def objects_of(self, volume_id: str) -> Objects:
+        return self._engine.volumes.open(volume_id).objects
+
+    def open_upload(self, volume_id: str) -> Upload:
+        if self._closed:
+            raise StoreError(f"store {self.url}: closed")
+        self._engine.check_usable()
+        return self._engine.volumes.open_upload(volume_id)
+
+    def close(self) -> None:
+        """Close the handle; may be repeated. The last handle in the process closes the engine."""
+        if self._closed:
+            return
+        self._closed = True
+        with _lock:
+            self._engine.handles -= 1
+            if self._engine.handles == 0:
+                _forget(self._engine)
+                self._engine.close()
+
+
+_engines: dict[tuple[int, str], BucketEngine] = {}
+"""Engines by the process that opened them and their address. A process that was forked opens its
+own."""
+_lock = threading.Lock()
+
+
+def open_distributed(url: str, create: bool) -> BucketStore:
+    """Open a handle on the store in a bucket; see ``store.registry.open_store``."""
+    with _lock:
+        key = (os.getpid(), url)
+        if key not in _engines:
+            _engines[key] = _open_engine(url, create)
+        return BucketStore(_engines[key], url)
+
+
+def _open_engine(url: str, create: bool) -> BucketEngine:
+    bucket = open_store_bucket(url)
+    try:
+        if create and find_facts(bucket, url) is None:
+            create_store(bucket, url)
+        facts = examine_store(bucket, url)
+        return BucketEngine(bucket, open_local(facts.store))
+    except BaseException:
+        bucket.close()
+        raise
+
+
+def _forget(engine: BucketEngine) -> None:
+    for key in [key for key, other in _engines.items() if other is engine]:
+        del _engines[key]
