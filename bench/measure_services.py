@@ -135,13 +135,13 @@ def _start_all(place: Workplace, stack: ExitStack) -> Iterator[ContenderPlace]:
         for name, synced in (("Redis", False), ("Redis synced", True)):
             directory = place.directory / name.replace(" ", "-")
             yield ContenderPlace(
-                name, Redis, str(stack.enter_context(_running_redis(directory, synced)))
+                name, Redis, str(stack.enter_context(running_redis(directory, synced)))
             )
     yield ContenderPlace("diskcache", Diskcache, str(place.directory / "diskcache"))
 
 
 @contextmanager
-def _running_redis(directory: Path, synced: bool) -> Iterator[int]:
+def running_redis(directory: Path, synced: bool) -> Iterator[int]:
     """The port of a server of our own."""
     directory.mkdir()
     with socket.socket() as probe:

@@ -39,6 +39,7 @@ from bench.measure_small import (  # noqa: E402
     measure_walk,
     measure_writes,
 )
+from bench.measure_tables import measure_tables  # noqa: E402
 from bench.workplace import SMOKE, Sizes, Workplace  # noqa: E402
 
 MEASURES: dict[str, Callable[[Workplace], Iterator[Figure]]] = {
@@ -57,6 +58,7 @@ MEASURES: dict[str, Callable[[Workplace], Iterator[Figure]]] = {
     "requests": measure_requests,
     "init": measure_init,
     "services": measure_services,
+    "tables": measure_tables,
     "buckets": measure_buckets,
 }
 SPACE = {False: 8 << 30, True: 1 << 30}
