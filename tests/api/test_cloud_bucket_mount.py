@@ -51,6 +51,28 @@ def test_an_unknown_host_is_taken_for_s3(caplog: pytest.LogCaptureFixture) -> No
     assert "localhost:9000" in caplog.text
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["https://me:hush@host:9000", "me:hush@host", "https://host/?sig=hush", "http://me:hu@sh@h"],
+)
+def test_a_password_in_an_endpoint_is_shown_nowhere(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    bucket = modal.CloudBucketMount("data", url, "p/", read_only=True)
+    assert bucket.bucket_type == "s3"
+    for text in (repr(bucket), f"{[bucket]}", caplog.text):
+        assert "hush" not in text
+        assert "hu@sh" not in text
+    assert "hush" not in repr(modal.CloudBucketMount("s3://AKIA:hush@data"))
+    assert repr(modal.CloudBucketMount("data", "http://h:1", "p/")) == (
+        "CloudBucketMount(bucket_name='data', bucket_endpoint_url='http://h:1', key_prefix='p/', "
+        "secret=None, oidc_auth_role_arn=None, read_only=False, requester_pays=False, "
+        "force_path_style=False)"
+    )
+    assert "bucket_name=7," in repr(modal.CloudBucketMount(7))  # type: ignore[arg-type]
+
+
 def test_what_is_wrong_is_said_when_it_is_to_be_mounted() -> None:
     with pytest.raises(
         ValueError, match=r"^Credentials required in order to use Requester Pays\.$"

@@ -99,3 +99,25 @@ def test_a_bucket_that_is_away_keeps_everything(mounts: BucketMounts) -> None:
     assert len(said.splitlines()) == 1
     facts.write_text(was)
     assert "Uploaded 5 files" in mounts.volfs("overlays", "commit", name)
+
+
+def test_commands_of_buckets_at_other_mounts(mounts: BucketMounts) -> None:
+    """A volume's mount is left alone, and a mount whose daemon died is told and ended."""
+    mounts.mounts.create()
+    volume, dead = mounts.mounts.mount(), mounts.mount()
+    dead.kill()
+    for verb in ("status", "umount"):
+        said = mounts.volfs("bucket", verb, volume.path, check=False)
+        assert f"{volume.path}: a volume is mounted there; `volfs status`" in said
+        assert len(said.splitlines()) == 1
+    (volume.path / "alive").write_bytes(b"")
+    said = mounts.volfs("bucket", "status", dead.path, check=False)
+    assert f"`volfs bucket umount {dead.path}` ends the mount" in said
+    assert len(said.splitlines()) == 1
+    assert json.loads(mounts.volfs("bucket", "status", "--json")) == []
+    said = mounts.volfs("bucket", "umount", dead.path, check=False)
+    assert f"{dead.path}: unmounted, but its daemon had died" in said
+    assert os.listdir(dead.path) == []
+    assert not dead.path.is_mount()
+    said = mounts.volfs("bucket", "status", dead.path, check=False)
+    assert "no bucket is mounted there" in said

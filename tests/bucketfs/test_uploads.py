@@ -10,6 +10,7 @@ from volfs.bucketfs.names import Facts, to_facts
 from volfs.bucketfs.staged import create_staged
 from volfs.bucketfs.uploads import WHOLE_MAX, IfReplaced, make_source, upload
 from volfs.buckets.access import Bucket, open_memory_bucket
+from volfs.buckets.objects import Data
 from volfs.errors import OverriddenError
 
 LARGE = b"x" * (WHOLE_MAX + 1)
@@ -54,3 +55,21 @@ def test_what_others_wrote_is_overwritten_and_logged(
     caplog.clear()
     assert bytes(bucket.get("key")[1]) == data
     bucket.close()
+
+
+def test_one_more_byte_uploads_the_whole_object(tmp_path: Path) -> None:
+    bucket, asked = open_memory_bucket(), list[int]()
+    base = to_facts(bucket.put("key", LARGE))
+    staged = create_staged(tmp_path / "1", "key", base)
+
+    def read_object(offset: int, length: int) -> Data:
+        asked.append(length)
+        return bucket.get_range("key", offset, length, etag=base.etag)
+
+    try:
+        staged.write(len(LARGE), b"y")
+        upload(bucket, "key", make_source(staged, read_object), IfReplaced.REFUSE)
+    finally:
+        staged.remove()
+    assert sum(asked) == len(LARGE)
+    assert bucket.get("key")[1] == LARGE + b"y"

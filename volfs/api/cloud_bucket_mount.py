@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Self
 
 from volfs.api.bucket_plans import (
@@ -18,6 +18,7 @@ from volfs.api.bucket_plans import (
 from volfs.api.deprecated import warn_of
 from volfs.api.mount_rules import VOLUME
 from volfs.api.secret import Secret, read_environment
+from volfs.buckets.address import hide_keys
 from volfs.daemon.mount_options import BucketPlan
 from volfs.errors import InvalidError
 
@@ -44,12 +45,22 @@ class CloudBucketMount:
     requester_pays: bool = False
     force_path_style: bool = False
 
+    def __repr__(self) -> str:
+        """All fields, without what may be a password or a key in the name or the endpoint."""
+        shown = {field.name: getattr(self, field.name) for field in fields(self)}
+        for name in ("bucket_name", "bucket_endpoint_url"):
+            if isinstance(shown[name], str):
+                shown[name] = hide_keys(shown[name])
+        arguments = ", ".join(f"{name}={value!r}" for name, value in shown.items())
+        return f"{type(self).__qualname__}({arguments})"
+
     @property
     def bucket_type(self) -> BucketType:
         """What the endpoint's host says; S3 where that says nothing."""
         told = tell_type(self.bucket_endpoint_url)
         if told is None and self.bucket_endpoint_url is not None:
-            log.info("unrecognized bucket endpoint URL %r: taken for S3", self.bucket_endpoint_url)
+            shown = hide_keys(self.bucket_endpoint_url)
+            log.info("unrecognized bucket endpoint URL %r: taken for S3", shown)
         return told or "s3"
 
     def check_mountable(self) -> None:
