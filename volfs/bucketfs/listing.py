@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import NamedTuple
 
+from volfs.bucketfs.inode_numbers import NameOrder
 from volfs.bucketfs.names import Facts, PageNames
 
 PAGES = 64
@@ -92,6 +93,8 @@ class Listing:
     points: dict[bytes, Known] = field(default_factory=dict)
     """The answers about single names, the oldest first."""
     changes: dict[bytes, NamedChange] = field(default_factory=dict)
+    order: NameOrder = field(default_factory=NameOrder)
+    """What the order of inode numbers follows."""
     asking: int = 0
     """The requests about this directory that are on their way."""
 
@@ -134,11 +137,18 @@ class Listing:
     def choose_page(self, name: bytes, since: float) -> bytes | None:
         """The start of the page to ask for about a name; None to ask about the name alone.
 
-        A page that is young enough and does not tell is not asked for again.
+        The last name of a page may be a directory on the page behind it. A page that is young
+        enough and does not tell is not asked for again.
         """
         start = self._find_start(name)
         page = self.pages.get(start)
-        return start if page is None or page.as_of < since else None
+        if page is None or page.as_of < since:
+            return start
+        behind = self._find_start(name + b"/")
+        if behind != page.end:
+            return None
+        following = self.pages.get(behind)
+        return behind if following is None or following.as_of < since else None
 
     def has_besides(self, name: bytes) -> bool:
         """Whether the directory has another name, or had one when its pages were asked for."""
@@ -160,6 +170,8 @@ class Listing:
                 _put(page, name, change.facts)
         self.pages[start] = page
         self._mark(start, page)
+        if end is not None:
+            self.order.cut(start, end)
         while len(self.pages) > PAGES:
             del self.pages[min(self.pages, key=lambda one: self.pages[one].as_of)]
         return page

@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from xxhash import xxh3_64_intdigest
-
+from volfs.bucketfs.inode_numbers import derive_number
 from volfs.bucketfs.listing import Listing
 from volfs.bucketfs.names import Facts
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from volfs.bucketfs.staged import Staged
 
 ROOT_INO = 1
-_DERIVED = 1 << 61
 
 
 class Node:
@@ -166,9 +164,9 @@ class NodeTable:
 
     def _choose(self, parent: DirectoryNode, name: bytes, is_directory: bool) -> int:
         """The number of a place, which is the same at each lookup as long as no other inode has
-        it."""
+        it, and the name stays in its band."""
         part = name + b"/" if is_directory else name
-        ino = _DERIVED | xxh3_64_intdigest(part, parent.ino) % _DERIVED
+        ino = derive_number(parent.ino, part, parent.listing.order.get_rank(part))
         while ino in self._by_ino:
             self._last += 1
             ino = self._last
