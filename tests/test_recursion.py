@@ -34,6 +34,7 @@ BOUNDED = {
 """By module: what calls itself, and why it ends."""
 DELEGATED = {
     "volfs/model/free_room.py": {"FreeRoom.add"},
+    "volfs/model/logs/change_codec.py": {"ChangeCodec.encode"},
     "volfs/vfs/scratch.py": {
         "Scratch.close",
         "Scratch.punch",

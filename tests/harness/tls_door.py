@@ -70,9 +70,10 @@ def _serving(place: str, context: ssl.SSLContext, upstream: str) -> Iterator[Non
     finally:
         loop.call_soon_threadsafe(ended.set)
         thread.join()
-        for task in asyncio.all_tasks(loop):
+        left = asyncio.all_tasks(loop)
+        for task in left:
             task.cancel()
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
 
 
@@ -81,7 +82,11 @@ async def _pass_on(
 ) -> None:
     parts = urlsplit(upstream)
     there, back = await asyncio.open_connection(parts.hostname, parts.port)
-    await asyncio.gather(_copy(reader, back), _copy(there, writer))
+    try:
+        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+    finally:
+        back.close()
+        writer.close()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
