@@ -22,6 +22,7 @@ from tests.store import (
     test_refs_contract,
 )
 from tests.store.contract import add, make_lease, make_record, noise
+from tests.store.distributed.counted import CountedDoor
 from tests.store.distributed.two_engines import BucketMachine
 from tests.store.test_holds_contract import heads
 from volfs.buckets.access import Bucket, iter_objects
@@ -212,3 +213,23 @@ def test_large_objects_on_two_machines(
         for number, oid in enumerate([*mine, *theirs[2:]]):
             assert machine.objects_of(volume).load_object(oid) == noise(200_000, number)
     other.close()
+
+
+def test_a_small_commit_is_one_request(tmp_path: Path) -> None:
+    """Also that of a mount, whose lease it widens; nothing is asked before."""
+    door = CountedDoor()
+    machine = BucketMachine(Bucket(door), tmp_path)
+    volume = make_record().id
+    machine.refs.create_volume(make_record(), b"manifest 0")
+    machine.leases.put(make_lease(volume, 0))
+    for lease in (None, make_lease(volume, 0, 2)):
+        with machine.open_upload(volume) as upload:
+            head = machine.refs.guess_head(volume)
+            upload.put_object(Kind.CHUNK, b"chunk %d" % head.version)
+            manifest = upload.put_object(Kind.MANIFEST, b"after %d" % head.version)
+            door.asked.clear()
+            new = Head(head.version + 1, manifest)
+            machine.refs.publish(upload, volume, head, new, lease=lease)
+        assert [asked.verb for asked in door.asked] == ["PUT"]
+    assert machine.leases.list_all() == [make_lease(volume, 0, 2)]
+    machine.close()
