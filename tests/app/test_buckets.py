@@ -195,7 +195,8 @@ def test_what_is_not_uploaded_at_the_end_is_told(
         assert f"s3://{data.name}/" in caplog.text
         assert "`volfs overlays` lists it" in caplog.text
         proxy.clear()
-        assert upload_left(left.name, environment_of(data.server), replaces=True) == (1, 4)
+        report = upload_left(left.name, environment_of(data.server), replaces=True)
+        assert report == (1, 4, [])
     assert data.text("refused") == b"kept"
 
 
