@@ -14,13 +14,13 @@ from tests.store.contract import add, make_record, noise, run_python
 from volfs.errors import AlreadyExistsError, NotAStoreError, StoreError
 from volfs.model.objects import Oid
 from volfs.store.distributed import machine
-from volfs.store.distributed.engine import BucketStore, open_distributed
+from volfs.store.distributed.bucket_engine import BucketStore, open_distributed
 
 VOLUME = make_record().id
 PUBLISH = """
     import sys
     from tests.store.contract import add
-    from volfs.store.distributed.engine import open_distributed
+    from volfs.store.distributed.bucket_engine import open_distributed
     url, volume = sys.argv[1:]
     store = open_distributed(url, False)
     (oid,) = add(store, volume, b"from another process")
