@@ -70,11 +70,14 @@ def _serving(place: str, context: ssl.SSLContext, upstream: str) -> Iterator[Non
     finally:
         loop.call_soon_threadsafe(ended.set)
         thread.join()
-        left = asyncio.all_tasks(loop)
-        for task in left:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(_end_all(asyncio.all_tasks(loop)))
         loop.close()
+
+
+async def _end_all(tasks: set[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _pass_on(
@@ -83,7 +86,8 @@ async def _pass_on(
     parts = urlsplit(upstream)
     there, back = await asyncio.open_connection(parts.hostname, parts.port)
     try:
-        await asyncio.gather(_copy(reader, back), _copy(there, writer))
+        with suppress(asyncio.CancelledError):  # The door is being closed.
+            await asyncio.gather(_copy(reader, back), _copy(there, writer))
     finally:
         back.close()
         writer.close()

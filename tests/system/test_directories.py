@@ -8,7 +8,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -62,8 +62,17 @@ def few_descriptors(number: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_depth_needs_few_descriptors(deep: Path) -> None:
+@pytest.mark.parametrize("others", [0, 300])
+def test_depth_needs_few_descriptors(deep: Path, others: int) -> None:
+    """However many files the process has open already."""
     gc.collect()  # What other tests left open must not be closed meanwhile.
+    with ExitStack() as stack:
+        for _ in range(others):
+            stack.enter_context(open(os.devnull))
+        walk_with_few_descriptors(deep)
+
+
+def walk_with_few_descriptors(deep: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with few_descriptors(before + 64), OpenTree(os.fsencode(deep)) as tree:
         found = chain(tree.top, DEPTH)

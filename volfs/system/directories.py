@@ -153,9 +153,13 @@ def _open_below(directory: LocalDirectory, above: int) -> int:
 
 
 def _choose_kept() -> int:
-    """The number of descriptors to keep: at most a quarter of what the process may have open."""
+    """The number of descriptors to keep: at most a quarter of those that the process may still
+    open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return KEPT_MAX if soft == resource.RLIM_INFINITY else max(4, min(KEPT_MAX, soft // 4))
+    if soft == resource.RLIM_INFINITY:
+        return KEPT_MAX
+    left = soft - len(os.listdir("/proc/self/fd"))
+    return max(4, min(KEPT_MAX, left // 4))
 
 
 def list_directory(fd: int) -> list[tuple[bytes, os.stat_result]]:
