@@ -168,8 +168,14 @@ def forwarder(seaweed: SeaweedServer) -> Iterator[ForwardingProxy]:
         proxy.close()
 
 
-def open_by(seaweed: SeaweedServer, name: str, endpoint: str, environ: dict[str, str]) -> Bucket:
-    options = BucketOptions(secret=secret_of(seaweed), environ=environ, deadline=3.0)
+def open_by(
+    seaweed: SeaweedServer,
+    name: str,
+    endpoint: str,
+    environ: dict[str, str],
+    deadline: float = 60.0,
+) -> Bucket:
+    options = BucketOptions(secret=secret_of(seaweed), environ=environ, deadline=deadline)
     return open_bucket(f"s3://{name}?endpoint={endpoint}&region=us-east-1", options)
 
 
@@ -191,13 +197,15 @@ def test_requests_go_by_a_proxy(seaweed: SeaweedServer, forwarder: ForwardingPro
 def test_a_proxy_that_refuses(seaweed: SeaweedServer, forwarder: ForwardingProxy) -> None:
     for scheme in ("http", "https"):
         environ = {f"{scheme}_proxy": forwarder.name("u:hush")}
-        said = _fail(open_by(seaweed, "bucket", f"{scheme}://store.invalid", environ))
+        said = _fail(open_by(seaweed, "bucket", f"{scheme}://store.invalid", environ, 3.0))
         assert "407" in said
         assert "hush" not in said
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         environ = {"https_proxy": f"http://u:hush@127.0.0.1:{holder.getsockname()[1]}"}
-        assert "hush" not in _fail(open_by(seaweed, "bucket", "https://store.invalid", environ))
+        assert "hush" not in _fail(
+            open_by(seaweed, "bucket", "https://store.invalid", environ, 3.0)
+        )
 
 
 def _fail(bucket: Bucket) -> str:
