@@ -43,8 +43,20 @@ def test_rights_for_some_requests_alone(mounts: BucketMounts, proxy: FaultProxy)
     mounts.fill({"a": b"a", "d/b": b"b", "e/c": b"c"})
     plan = mounts.plan(endpoint=proxy.endpoint, metadata_ttl=0.0)
     path = mounts.mount(plan=plan).path
+    for try_without in (try_listing_alone, try_without_listing, try_without_writing):
+        try_without(mounts, proxy, path)
+        proxy.clear()
+    try_without_deleting(proxy, path)
+    proxy.clear()
+    for key, data in {"a": b"again", "d/b": b"b", "e/c": b"c"}.items():  # nothing is lost
+        assert mounts.bucket.get(key)[1] == data
+        assert (path / key).read_bytes() == data
+    assert mounts.bucket.list_leftovers() == []
+    discard_all()
 
-    proxy.add(Fault.STATUS, method="GET|HEAD", key=OBJECT, **DENIED)  # listing alone
+
+def try_listing_alone(mounts: BucketMounts, proxy: FaultProxy, path: Path) -> None:
+    proxy.add(Fault.STATUS, method="GET|HEAD", key=OBJECT, **DENIED)
     assert sorted(os.listdir(path)) == ["a", "d", "e"]
     assert (path / "a").stat().st_size == 1
     with fails(errno.EACCES):
@@ -52,14 +64,16 @@ def test_rights_for_some_requests_alone(mounts: BucketMounts, proxy: FaultProxy)
     (path / "new").write_bytes(b"new")  # what may be written is written
     assert mounts.bucket.get("new")[1] == b"new"
 
-    proxy.clear()
-    proxy.add(Fault.STATUS, method="GET", key=LISTING, **DENIED)  # no listing
+
+def try_without_listing(mounts: BucketMounts, proxy: FaultProxy, path: Path) -> None:
+    proxy.add(Fault.STATUS, method="GET", key=LISTING, **DENIED)
     for deed in (lambda: os.listdir(path), lambda: (path / "a").stat()):
         with fails(errno.EACCES):
             deed()
 
-    proxy.clear()
-    proxy.add(Fault.STATUS, method="PUT|POST", key=OBJECT, **DENIED)  # no writing
+
+def try_without_writing(mounts: BucketMounts, proxy: FaultProxy, path: Path) -> None:
+    proxy.add(Fault.STATUS, method="PUT|POST", key=OBJECT, **DENIED)
     assert (path / "a").read_bytes() == b"a"
     for write in (
         lambda: (path / "a").write_bytes(b"x"),
@@ -74,8 +88,9 @@ def test_rights_for_some_requests_alone(mounts: BucketMounts, proxy: FaultProxy)
     assert list_keys(mounts) == ["a", "d/b", "e/c", "new"]
     assert mounts.bucket.get("a")[1] == b"a"
 
-    proxy.clear()
-    proxy.add(Fault.STATUS, method="DELETE", **DENIED)  # no deleting
+
+def try_without_deleting(proxy: FaultProxy, path: Path) -> None:
+    proxy.add(Fault.STATUS, method="DELETE", **DENIED)
     proxy.add(Fault.STATUS, method="POST", key=r"\?delete", **DENIED)
     (path / "a").write_bytes(b"again")
     for remove in (
@@ -86,12 +101,6 @@ def test_rights_for_some_requests_alone(mounts: BucketMounts, proxy: FaultProxy)
     ):
         with fails(errno.EACCES):
             remove()
-    proxy.clear()
-    for key, data in {"a": b"again", "d/b": b"b", "e/c": b"c"}.items():  # nothing is lost
-        assert mounts.bucket.get(key)[1] == data
-        assert (path / key).read_bytes() == data
-    assert mounts.bucket.list_leftovers() == []
-    discard_all()
 
 
 def test_who_may_not_list_is_told_so(mounts: BucketMounts, proxy: FaultProxy) -> None:

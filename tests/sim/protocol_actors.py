@@ -4,6 +4,8 @@ Each function gives a step function and a start. The step function has the world
 which its actor is, and gives every world and place that one request may lead to.
 """
 
+from typing import NamedTuple
+
 from tests.sim.protocol_model import (
     RULES,
     Entry,
@@ -30,7 +32,7 @@ def committer(name, vol, ver, hit="P", fly=False):
         if pc == 0:
             log = logs_get(w, vol)
             if log is None:
-                return [(w, ("done",))] + ([(w, loc)] if False else [])
+                return [(w, ("done",))]
             s = replay(log)
             if s.deleted:
                 return [(w, ("done",))]
@@ -264,174 +266,167 @@ def roots_done(found):  # found: dict vol -> (entries at a, entries at c)
     return need
 
 
+class Gc(NamedTuple):
+    """What a gc does: whether it revokes leases, and whether each log and lease is a read of its
+    own (without that there are fewer orders to visit)."""
+
+    revoke: bool
+    fine: bool
+
+
 def gc(revoke=True, fine=True):
     """ROOTS = logs, leases, logs, each read by itself. condemn, fence, ROOTS, doom, delete."""
+    how = Gc(revoke, fine)
 
     def step(w, loc):
-        pc = loc[0]
-        if pc == "done":
-            return []
-        if pc == "start":
-            out = [(w, ("a", "mark", len(w.gclog), None, None, None, ()))]
-            left = outstanding(w.gclog)  # a run that died, or whose grace is over
-            if left:
-                out.append((w, ("fence", len(w.gclog), left, len(w.gclog))))
-            return out
-        if pc == "a":  # first pass over the logs
-            _, why, g, dead, ep, names, got = loc
-            if names is None and not fine:
-                return [
-                    (
-                        w,
-                        (
-                            "b",
-                            why,
-                            g,
-                            dead,
-                            ep,
-                            w.logs if RULES["second_pass"] else (),
-                            None,
-                            frozenset(),
-                        ),
-                    )
-                ]
-            if names is None:
-                return [(w, ("a", why, g, dead, ep, tuple(v for v, _ in w.logs), ()))]
-            if names and RULES["second_pass"]:
-                return [
-                    (
-                        w,
-                        (
-                            "a",
-                            why,
-                            g,
-                            dead,
-                            ep,
-                            names[1:],
-                            (*got, (names[0], logs_get(w, names[0]))),
-                        ),
-                    )
-                ]
-            return [(w, ("b", why, g, dead, ep, got, None, frozenset()))]
-        if pc == "b":  # the leases
-            _, why, g, dead, ep, a, names, need = loc
-            out = []
-            if names is None:
-                out.append((w, ("b", why, g, dead, ep, a, tuple(s for s, _ in w.leases), need)))
-            elif names:
-                x = dict(w.leases)[names[0]]
-                more = x[-1][2] if x[-1][0] == "lease" else frozenset()
-                out.append((w, ("b", why, g, dead, ep, a, names[1:], need | more)))
-                if revoke and x[-1][0] == "lease":
-                    out.append((lease_append(w, names[0], len(x), ("revoked",)), loc))
-            else:
-                out.append((w, ("c", why, g, dead, ep, a, need, None, ())))
-            return out
-        if pc == "c":  # second pass
-            _, why, g, dead, ep, a, lease_need, names, got = loc
-            if names is None and not fine:
-                names, got = (), w.logs
-            if names is None:
-                return [
-                    (w, ("c", why, g, dead, ep, a, lease_need, tuple(v for v, _ in w.logs), ()))
-                ]
-            if names:
-                return [
-                    (
-                        w,
-                        (
-                            "c",
-                            why,
-                            g,
-                            dead,
-                            ep,
-                            a,
-                            lease_need,
-                            names[1:],
-                            (*got, (names[0], logs_get(w, names[0]))),
-                        ),
-                    )
-                ]
-            a = dict(a) if RULES["second_pass"] else dict(got)
-            found = {v: (a.get(v), c) for v, c in got}
-            need = roots_done(found) | lease_need
-            if why == "mark":
-                d = frozenset(p for p in w.packs if p not in need and p not in outstanding(w.gclog))
-                return [(w, ("condemn", g, d) if d else ("done",))]
-            doomed, back = frozenset(dead) - need, frozenset(dead) & need
-            return [(w, ("doom", g, doomed, back))]
-        if pc == "condemn":
-            _, g, d = loc
-            if len(w.gclog) != g:
-                return [(w, ("done",))]
-            return [(w._replace(gclog=(*w.gclog, ("condemn", d))), ("fence", g + 1, d, g + 1))]
-        if pc == "fence":
-            _, g, d, ep = loc
-            if not RULES["fence"]:
-                return [(w, ("a", "doom", g, d, ep, None, ()))]
-            for v, log in w.logs:
-                s = replay(log)
-                if not s.deleted and s.era < ep:
-                    return [(w, ("f1", g, d, ep, v, s.k, s.era))]
-            # pending forks whose log does not exist: take the number
-            for _, log in w.logs:
-                for n in replay(log).forks:
-                    if logs_get(w, n) is None and RULES["cancel"]:
-                        return [(w, ("cancel", g, d, ep, n))]
-            return (
-                [(w, ("a", "doom", g, d, ep, None, ()))]
-                if RULES["roots_again"]
-                else [(w, ("doom", g, d, frozenset()))]
-            )
-        if pc == "f1":
-            _, g, d, ep, v, k, old = loc
-            closes = (
-                outstanding(w.gclog[:ep], old, ep)
-                if RULES["close_all"]
-                else outstanding(w.gclog[:ep], ep - 1, ep)
-            )
-            n = append(w, v, k, Entry("fence", ep, None, closes))
-            return [(n or w, ("fence", g, d, ep))]
-        if pc == "cancel":
-            _, g, d, ep, n = loc
-            m = append(w, n, 0, Entry("del", ep, None, None))
-            return [(m or w, ("fence", g, d, ep))]
-        if pc == "doom":
-            _, g, d, back = loc
-            if not RULES["return_first"] and back:  # mutation: opens them again before gc's line
-                return adopt(w, back, g, ("doom", g, d, frozenset()))
-            if RULES["doom_cas"] and len(w.gclog) != g:
-                return [(w, ("done",))]
-            return [
-                (
-                    w._replace(gclog=(*w.gclog, ("doom", d, back))),
-                    ("delete", d, back, len(w.gclog) + 1),
-                )
-            ]
-        if pc == "delete":
-            return [
-                (
-                    w._replace(packs=w.packs - loc[1]),
-                    ("adopt", loc[2], loc[3]) if loc[2] else ("done",),
-                )
-            ]
-        if pc == "adopt":
-            return adopt(w, loc[1], loc[2], ("done",))
-        if pc == "adopt2":
-            n = append(w, "V", loc[1], Entry("adopt", loc[2], None, loc[3]))
-            return [(n, loc[5])] if n else adopt(w, loc[3], loc[4], loc[5])
-        raise AssertionError(pc)
-
-    def adopt(w, back, r, then):
-        s = replay(logs_get(w, "V"))
-        back = back & s.seen - s.opened
-        if RULES["adopt_checked"]:
-            back -= condemned_in(w, r, s.era)
-        if s.deleted or not back:
-            return [(w, then)]
-        return [(w, ("adopt2", s.k, s.era, back, r, then))]
+        return [] if loc[0] == "done" else GC_STEPS[loc[0]](how, w, loc)
 
     return step, ("start",)
+
+
+def gc_start(how, w, loc):
+    out = [(w, ("a", "mark", len(w.gclog), None, None, None, ()))]
+    left = outstanding(w.gclog)  # a run that died, or whose grace is over
+    if left:
+        out.append((w, ("fence", len(w.gclog), left, len(w.gclog))))
+    return out
+
+
+def gc_reads_logs(how, w, loc):
+    """The first pass over the logs."""
+    _, why, g, dead, ep, names, got = loc
+    both = RULES["second_pass"]
+    if names is None and not how.fine:
+        return [(w, ("b", why, g, dead, ep, w.logs if both else (), None, frozenset()))]
+    if names is None:
+        return [(w, ("a", why, g, dead, ep, tuple(v for v, _ in w.logs), ()))]
+    if names and both:
+        more = (*got, (names[0], logs_get(w, names[0])))
+        return [(w, ("a", why, g, dead, ep, names[1:], more))]
+    return [(w, ("b", why, g, dead, ep, got, None, frozenset()))]
+
+
+def gc_reads_leases(how, w, loc):
+    _, why, g, dead, ep, a, names, need = loc
+    if names is None:
+        return [(w, ("b", why, g, dead, ep, a, tuple(s for s, _ in w.leases), need))]
+    if not names:
+        return [(w, ("c", why, g, dead, ep, a, need, None, ()))]
+    x = dict(w.leases)[names[0]]
+    is_lease = x[-1][0] == "lease"
+    more = x[-1][2] if is_lease else frozenset()
+    out = [(w, ("b", why, g, dead, ep, a, names[1:], need | more))]
+    if how.revoke and is_lease:
+        out.append((lease_append(w, names[0], len(x), ("revoked",)), loc))
+    return out
+
+
+def gc_reads_logs_again(how, w, loc):
+    """The second pass over the logs, and what follows from all three."""
+    _, why, g, dead, ep, a, lease_need, names, got = loc
+    if names is None and not how.fine:
+        names, got = (), w.logs
+    if names is None:
+        return [(w, ("c", why, g, dead, ep, a, lease_need, tuple(v for v, _ in w.logs), ()))]
+    if names:
+        more = (*got, (names[0], logs_get(w, names[0])))
+        return [(w, ("c", why, g, dead, ep, a, lease_need, names[1:], more))]
+    first = dict(a) if RULES["second_pass"] else dict(got)
+    need = roots_done({v: (first.get(v), c) for v, c in got}) | lease_need
+    if why == "mark":
+        d = frozenset(p for p in w.packs if p not in need and p not in outstanding(w.gclog))
+        return [(w, ("condemn", g, d) if d else ("done",))]
+    return [(w, ("doom", g, frozenset(dead) - need, frozenset(dead) & need))]
+
+
+def gc_condemns(how, w, loc):
+    _, g, d = loc
+    if len(w.gclog) != g:
+        return [(w, ("done",))]
+    return [(w._replace(gclog=(*w.gclog, ("condemn", d))), ("fence", g + 1, d, g + 1))]
+
+
+def gc_looks_for_logs_to_fence(how, w, loc):
+    _, g, d, ep = loc
+    if not RULES["fence"]:
+        return [(w, ("a", "doom", g, d, ep, None, ()))]
+    for v, log in w.logs:
+        s = replay(log)
+        if not s.deleted and s.era < ep:
+            return [(w, ("f1", g, d, ep, v, s.k, s.era))]
+    # pending forks whose log does not exist: take the number
+    for _, log in w.logs:
+        for n in replay(log).forks:
+            if logs_get(w, n) is None and RULES["cancel"]:
+                return [(w, ("cancel", g, d, ep, n))]
+    if RULES["roots_again"]:
+        return [(w, ("a", "doom", g, d, ep, None, ()))]
+    return [(w, ("doom", g, d, frozenset()))]
+
+
+def gc_fences(how, w, loc):
+    _, g, d, ep, v, k, old = loc
+    since = old if RULES["close_all"] else ep - 1
+    closes = outstanding(w.gclog[:ep], since, ep)
+    n = append(w, v, k, Entry("fence", ep, None, closes))
+    return [(n or w, ("fence", g, d, ep))]
+
+
+def gc_cancels_a_fork(how, w, loc):
+    _, g, d, ep, n = loc
+    m = append(w, n, 0, Entry("del", ep, None, None))
+    return [(m or w, ("fence", g, d, ep))]
+
+
+def gc_dooms(how, w, loc):
+    _, g, d, back = loc
+    if not RULES["return_first"] and back:  # mutation: opens them again before gc's line
+        return gc_looks_what_to_adopt(w, back, g, ("doom", g, d, frozenset()))
+    if RULES["doom_cas"] and len(w.gclog) != g:
+        return [(w, ("done",))]
+    after = w._replace(gclog=(*w.gclog, ("doom", d, back)))
+    return [(after, ("delete", d, back, len(w.gclog) + 1))]
+
+
+def gc_deletes(how, w, loc):
+    _, d, back, r = loc
+    return [(w._replace(packs=w.packs - d), ("adopt", back, r) if back else ("done",))]
+
+
+def gc_looks_what_to_adopt(w, back, r, then):
+    s = replay(logs_get(w, "V"))
+    back = back & s.seen - s.opened
+    if RULES["adopt_checked"]:
+        back -= condemned_in(w, r, s.era)
+    if s.deleted or not back:
+        return [(w, then)]
+    return [(w, ("adopt2", s.k, s.era, back, r, then))]
+
+
+def gc_begins_to_adopt(how, w, loc):
+    return gc_looks_what_to_adopt(w, loc[1], loc[2], ("done",))
+
+
+def gc_adopts(how, w, loc):
+    _, k, era, back, r, then = loc
+    n = append(w, "V", k, Entry("adopt", era, None, back))
+    return [(n, then)] if n else gc_looks_what_to_adopt(w, back, r, then)
+
+
+GC_STEPS = {
+    "start": gc_start,
+    "a": gc_reads_logs,
+    "b": gc_reads_leases,
+    "c": gc_reads_logs_again,
+    "condemn": gc_condemns,
+    "fence": gc_looks_for_logs_to_fence,
+    "f1": gc_fences,
+    "cancel": gc_cancels_a_fork,
+    "doom": gc_dooms,
+    "delete": gc_deletes,
+    "adopt": gc_begins_to_adopt,
+    "adopt2": gc_adopts,
+}
 
 
 def dying_gc():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec.structs import replace
 
-from tests.model.logs.volumes import FACTS, OTHER
+from tests.model.logs.volumes import DIGEST, FACTS, OTHER
 from volfs.errors import (
     AlreadyExistsError,
     ConflictError,
@@ -32,7 +32,6 @@ from volfs.model.logs.catalog_log import (
     encode_catalog,
 )
 
-DIGEST = b"d" * 32
 IDS = st.sampled_from([f"vo-{number:022}" for number in range(4)])
 NAMES = st.sampled_from(["a", "b", "c"])
 ENVIRONMENTS = st.sampled_from(["main", "prod"])

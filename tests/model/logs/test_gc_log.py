@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.model.logs.volumes import make_logged, name_pack
+from tests.model.logs.volumes import DIGEST, make_logged, name_pack
 from volfs.errors import ConflictError, DamagedObjectError, UnsupportedFormatError
 from volfs.model.logs.gc_log import (
     GC_CHANGES,
@@ -23,7 +23,6 @@ from volfs.model.logs.gc_log import (
     list_condemned,
 )
 
-DIGEST = b"d" * 32
 NAMES_OF_PACKS = st.sampled_from([name_pack(number) for number in range(3)])
 PACKS = st.lists(NAMES_OF_PACKS, max_size=2)
 SOME_PACKS = st.lists(NAMES_OF_PACKS, min_size=1, max_size=2)

@@ -6,7 +6,14 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from tests.model.logs.volumes import begin, make_logged, make_segment, manifest_of, name_pack
+from tests.model.logs.volumes import (
+    DIGEST,
+    begin,
+    make_logged,
+    make_segment,
+    manifest_of,
+    name_pack,
+)
 from volfs.errors import DamagedObjectError
 from volfs.model.logs.version_table import BLOCK_SIZE
 from volfs.model.logs.volume_changes import (
@@ -33,8 +40,6 @@ from volfs.model.logs.volume_checkpoint import (
     restore_state,
 )
 from volfs.model.logs.volume_log import VolumeState, apply
-
-DIGEST = b"d" * 32
 
 
 def make_state() -> VolumeState:

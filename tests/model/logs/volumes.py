@@ -9,6 +9,8 @@ from volfs.model.logs.volume_facts import VolumeFacts
 from volfs.model.objects import Kind, Oid, compute_oid
 
 FACTS = VolumeFacts("vo-" + "0" * 21 + "1", "data", 2, 20, 1_700_000_000_000_000_000, "me@host")
+DIGEST = b"d" * 32
+"""Stands for the digest of the line after which a checkpoint was made."""
 OTHER = "vo-" + "0" * 21 + "2"
 LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
