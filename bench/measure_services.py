@@ -170,7 +170,7 @@ def running_redis(directory: Path, synced: bool) -> Iterator[int]:
 
 def _measure(place: ContenderPlace, processes: int, counts: dict[str, int]) -> dict[str, float]:
     """Operations a second of all processes together."""
-    # Forked, for the time that Python takes to start is nobody's question here.
+    # Forked, because the time that Python takes to start is not measured.
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(processes), context.Queue()
     arguments = (place, processes, counts, barrier, results)

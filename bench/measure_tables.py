@@ -111,8 +111,9 @@ def _measure(place: Workplace, port: int) -> Iterator[Figure]:
     bare = Bare(ours.queue.object_id, port)
     contenders: tuple[Contender, Contender] = (ours, bare)
     yield Figure("load when tables were measured", os.getloadavg()[0], "")
-    yield from _report("put", *_measure_calls(contenders, place.sizes.writes // 10, "put"))
-    yield from _report("get", *_measure_calls(contenders, place.sizes.writes // 10, "get"))
+    puts, gets = _measure_calls(contenders, place.sizes.writes // 10)
+    yield from _report("put", *puts)
+    yield from _report("get", *gets)
     makers: tuple[Callable[[], Contender], ...] = (
         lambda: Volfs(store, port),
         lambda: Bare(ours.queue.object_id, port),
@@ -122,16 +123,18 @@ def _measure(place: Workplace, port: int) -> Iterator[Figure]:
 
 
 def _measure_calls(
-    contenders: tuple[Contender, ...], count: int, call: str
-) -> tuple[list[float], ...]:
-    """Seconds of each call. The opposite call keeps the Queue short, and is not measured."""
-    found: tuple[list[float], ...] = tuple([] for _ in contenders)
+    contenders: tuple[Contender, ...], count: int
+) -> tuple[tuple[list[float], ...], tuple[list[float], ...]]:
+    """Seconds of each put, and of each get, which follows a put and so never waits."""
+    puts: tuple[list[float], ...] = tuple([] for _ in contenders)
+    gets: tuple[list[float], ...] = tuple([] for _ in contenders)
     for serial in range(count + WARM):
-        for one, samples in zip(contenders, found, strict=True):
-            spent = {"put": timed(partial(one.put, "x" * 64)), "get": timed(one.get)}
+        for one, put, get in zip(contenders, puts, gets, strict=True):
+            spent = timed(partial(one.put, "x" * 64)), timed(one.get)
             if serial >= WARM:
-                samples.append(spent[call])
-    return found
+                put.append(spent[0])
+                get.append(spent[1])
+    return puts, gets
 
 
 def _measure_wakes(
@@ -161,7 +164,7 @@ class _Taker:
     """A process that takes an item each time it is told to."""
 
     def __init__(self, make: Callable[[], Contender]) -> None:
-        # Forked, for the time that Python takes to start is nobody's question here.
+        # Forked, because the time that Python takes to start is not measured.
         context = multiprocessing.get_context("fork")
         self._mine, theirs = context.Pipe()
         self._process = context.Process(target=_take, args=(make, theirs), daemon=True)

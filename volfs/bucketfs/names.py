@@ -9,12 +9,11 @@ from __future__ import annotations
 from functools import partial
 from typing import NamedTuple
 
+from volfs.buckets.address import KEY_MAX
 from volfs.buckets.objects import ObjectInfo, Page
 from volfs.errors import InvalidOperationError, NameTooLongError
 from volfs.model.names import NAME_MAX
 
-KEY_MAX = 1024
-"""The longest key in bytes, by the rules of all services."""
 _PLACES = ("", ".", "..")
 
 

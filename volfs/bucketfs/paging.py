@@ -1,4 +1,4 @@
-"""Requests for pages of listings, some of them ahead of who reads them.
+"""Requests for pages of listings, some of them ahead of the reader.
 
 The token of a page is in the answer to the request before. A reader that is quick has the next page
 asked for as soon as that token is known, while the entries of the answer are still being read. So

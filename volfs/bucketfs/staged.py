@@ -140,15 +140,13 @@ class Staged:
     def rebase(self, facts: Facts) -> None:
         """Lay the bytes over another object of the bucket, which has the same bytes as the former
         one."""
-        etag, size, mtime_ns = facts.etag, facts.size, facts.mtime_ns
-        self._note_about(About(self.about.key, etag, size, mtime_ns))
+        self._note_about(_make_about(self.about.key, facts))
 
     def settle(self, facts: Facts, stamp: int) -> None:
         """Note that the bucket has the bytes of ``stamp``. Later writes lie over them."""
         self.saved = stamp
         self.failed = None
-        etag, size, mtime_ns = facts.etag, facts.size, facts.mtime_ns
-        about = About(self.about.key, etag, size, mtime_ns)
+        about = _make_about(self.about.key, facts)
         self._note_about(about, b"" if self.is_dirty else _HEAD.pack(_STATE, _SAVED, 0))
 
     def _note_about(self, about: About, more: bytes = b"") -> None:
@@ -248,6 +246,10 @@ class StagedPair(NamedTuple):
     stem: Path
 
 
+def _make_about(key: str, base: Facts) -> About:
+    return About(key, base.etag, base.size, base.mtime_ns)
+
+
 def create_pair(stem: Path) -> StagedPair:
     """Create both files. OutOfSpaceError."""
     flags, place = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, os.fspath(stem)
@@ -263,7 +265,7 @@ def create_pair(stem: Path) -> StagedPair:
 
 def begin_staged(pair: StagedPair, key: str, base: Facts | None) -> Staged:
     """Stage a file over an object or over none, in files that are empty. OutOfSpaceError."""
-    about = About(key) if base is None else About(key, base.etag, base.size, base.mtime_ns)
+    about = About(key) if base is None else _make_about(key, base)
     staged = Staged(*pair, about)
     try:
         with keeping():

@@ -153,7 +153,9 @@ class BucketState:
             if len(self._hidden) < HIDDEN_COUNTED and hash(key) not in self._hidden:
                 self._hidden.add(hash(key))
                 if len(self._hidden) <= HIDDEN_LOGGED:
-                    log.info("not shown, for it is no path or a directory has its name: %r", key)
+                    log.info(
+                        "not shown, because it is no path, or a directory has its name: %r", key
+                    )
 
     @property
     def hidden(self) -> int:

@@ -148,8 +148,8 @@ class Bucket:
         return self._strip(info)
 
     # --- one request, sent once ---------------------------------------------------
-    # Who must know what became of each request sends it by these. The failure is raised as it
-    # is, because it says whether the request may have been carried out; ``to_error`` makes the
+    # These are for callers that must know what became of each request. The failure is raised as
+    # it is, because it says whether the request may have been carried out; ``to_error`` makes the
     # error of the table.
 
     def create_once(self, key: str, data: Data, seconds: float) -> ObjectInfo:

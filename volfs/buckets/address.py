@@ -25,6 +25,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     AZ: ("endpoint",),
 }
 KEY_MAX = 1024
+"""The longest key in bytes, by the rules of all services."""
 
 _KEYS = re.compile(r"[^/]*:.*@", re.DOTALL)
 """A user and a key, which may have slashes in it, as some other programs take them."""

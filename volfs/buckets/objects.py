@@ -59,6 +59,7 @@ class AbandonedUpload(NamedTuple):
 
 BATCH = 1000
 TellNext = Callable[[str | None], None]
+"""Called with the ``next`` of a page, as soon as that is known."""
 
 
 class Door(Protocol):

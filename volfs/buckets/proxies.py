@@ -1,4 +1,4 @@
-"""HTTP proxies: by which one a request goes, as the user's environment says. PURE.
+"""HTTP proxies: which one a request goes by, as the user's environment says. Pure.
 
 The names are those that curl and most other programs know. Nobody needs a proxy to reach this
 machine or its link, so those addresses never go by one.
@@ -13,8 +13,6 @@ from urllib.parse import quote, unquote, urlsplit
 
 from volfs.errors import InvalidError
 
-VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-
 
 class HttpProxy(NamedTuple):
     """A proxy. ``url`` has no user and no password in it."""
@@ -28,7 +26,7 @@ class HttpProxy(NamedTuple):
 
     @property
     def whole_url(self) -> str:
-        """The URL with user and password. For nobody's eyes."""
+        """The URL with user and password. It must not be shown."""
         if not self.user:
             return self.url
         scheme, _, host = self.url.partition("://")

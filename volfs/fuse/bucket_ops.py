@@ -249,7 +249,7 @@ class BucketOperations(Mountable):
             if not pyfuse3.readdir_reply(token, FileNameT(listed.name), attributes, number):
                 self.state.nodes.drop_if_idle(node)
                 return False
-            node.lookups += 1
+            self.state.remember(node)
         return True
 
     def _reply_dots(self, fh: int, at: int, token: ReaddirToken) -> bool:

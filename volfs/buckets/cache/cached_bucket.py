@@ -41,6 +41,7 @@ MEMORY = 48 * MIB
 _IMMUTABLE = "immutable"
 """Stands for the ETag of an object that never changes."""
 _DRAIN = 5.0
+"""The most seconds to wait for what is on its way to the disk."""
 _TRIES = 3
 """Attempts to get a body that comes too short."""
 

@@ -134,8 +134,7 @@ class Parts:
         part = self._parts.pop((content, start), None)
         if part is None:
             return
-        if self._unread.pop((content, start), None) is not None:
-            self._unread_size -= len(part.data)
+        self._note_read(part)
         self._size -= len(part.data)
         starts = self._starts[content]
         starts.remove(start)

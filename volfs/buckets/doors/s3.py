@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import unquote_plus
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
@@ -13,7 +12,13 @@ from volfs.buckets.credentials.signing import Signer
 from volfs.buckets.doors.bodies import check_span, cut_span, digest, is_whole, to_lost
 from volfs.buckets.doors.http_door import BucketPlace, HttpDoor
 from volfs.buckets.doors.s3_codes import to_failure
-from volfs.buckets.doors.s3_listing import ETAG, quote_etag, read_listing
+from volfs.buckets.doors.s3_listing import (
+    ETAG,
+    decode_keys,
+    has_encoded_keys,
+    quote_etag,
+    read_listing,
+)
 from volfs.buckets.doors.xml_answers import (
     get_text,
     parse,
@@ -196,11 +201,11 @@ class S3Door(HttpDoor):
         query = {"uploads": "", "encoding-type": "url"} | ({"prefix": prefix} if prefix else {})
         while True:
             root = parse(self._send("GET", "", timeout, query).body)
-            decode = _decoder(root)
-            found += [_read_upload(entry, decode) for entry in root.iterfind("Upload")]
+            is_encoded = has_encoded_keys(root)
+            found += [_read_upload(entry, is_encoded) for entry in root.iterfind("Upload")]
             if get_text(root, "IsTruncated") != "true":
                 return found
-            query["key-marker"] = decode(get_text(root, "NextKeyMarker"))
+            (query["key-marker"],) = decode_keys([get_text(root, "NextKeyMarker")], is_encoded)
             query["upload-id-marker"] = get_text(root, "NextUploadIdMarker")
 
     # --- what families of services do in ways of their own ------------------------
@@ -313,23 +318,8 @@ class S3Door(HttpDoor):
                 raise self._to_failure(reply)
 
 
-class Decoder:
-    """Decodes keys that a listing has encoded because XML cannot have them."""
-
-    def __init__(self, encoded: bool) -> None:
-        self._encoded = encoded
-
-    def __call__(self, text: str) -> str:
-        return unquote_plus(text) if self._encoded else text
-
-
-def _decoder(root: Element) -> Decoder:
-    return Decoder(get_text(root, "EncodingType") == "url")
-
-
-def _read_upload(entry: Element, decode: Decoder) -> AbandonedUpload:
+def _read_upload(entry: Element, is_encoded: bool) -> AbandonedUpload:
+    (key,) = decode_keys([get_text(entry, "Key")], is_encoded)
     return AbandonedUpload(
-        decode(get_text(entry, "Key")),
-        get_text(entry, "UploadId"),
-        parse_time(get_text(entry, "Initiated")),
+        key, get_text(entry, "UploadId"), parse_time(get_text(entry, "Initiated"))
     )

@@ -54,7 +54,7 @@ def read_listing(body: bytes, tag: str = ETAG, tell: TellNext | None = None) -> 
     columns = _find_columns(entries, tag) if entries else None
     if columns is None:
         root, columns = _read_tree(body, tag)
-    is_encoded = get_text(root, "EncodingType") == "url"
+    is_encoded = has_encoded_keys(root)
     prefixes = decode_keys(list(iter_texts(root, "CommonPrefixes/Prefix")), is_encoded)
     return Page(_to_objects(columns, is_encoded), prefixes, after)
 
@@ -66,8 +66,13 @@ def _to_objects(columns: Columns, is_encoded: bool) -> list[ObjectInfo]:
     return list(map(_new_info, zip(keys, sizes, times, tags, strict=True)))
 
 
+def has_encoded_keys(root: Element) -> bool:
+    """Whether the service encoded the keys of a listing."""
+    return get_text(root, "EncodingType") == "url"
+
+
 def decode_keys(texts: Sequence[str], is_encoded: bool) -> list[str]:
-    """Keys of which the service encoded what XML cannot have."""
+    """The keys of a listing. A service encodes the characters that XML cannot have."""
     if not is_encoded:
         return list(texts)
     return [unquote_plus(text) if "%" in text or "+" in text else text for text in texts]
