@@ -45,7 +45,7 @@ def create(url: str, as_json: bool) -> None:
     with _opened(url) as bucket:
         facts = create_store(bucket, url)
     if as_json:
-        print_json(_to_json(url, facts))
+        print_json({"address": url, "store": facts.store, "service": facts.service})
     else:
         say(f"made the store {facts.store}")
 
@@ -74,7 +74,7 @@ def probe(url: str, as_json: bool) -> None:
 
     The exit status is 0 if it can. If a store is there already, its id is told.
     """
-    from volfs.store.distributed.place.probe import probe_bucket
+    from volfs.store.distributed.place.probe import probe_bucket, unfit
     from volfs.store.distributed.place.store_facts import find_facts
 
     take_logs()
@@ -83,8 +83,6 @@ def probe(url: str, as_json: bool) -> None:
         report = probe_bucket(bucket)
         _print_report(url, facts, report, as_json=as_json)
         if report.problem:
-            from volfs.store.distributed.place.probe import unfit
-
             raise unfit(bucket, report.problem)
 
 
@@ -108,10 +106,6 @@ def _print_report(
     answer(f"{plural(report.requests, 'request')} in {report.seconds:.1f} s")
     if facts is not None:
         answer(f"the store {facts.store} is there")
-
-
-def _to_json(url: str, facts: StoreFacts) -> dict[str, object]:
-    return {"address": url, "store": facts.store, "service": facts.service}
 
 
 @contextmanager

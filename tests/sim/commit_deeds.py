@@ -82,22 +82,22 @@ class Machine:
         self.data.close()
 
     def get_head(self) -> Head:
-        return get_head(self.book.packs)
+        versions = self.book.packs.alive.versions
+        row = versions.find(versions.head)
+        assert row is not None
+        return Head(versions.head, row.manifest)
 
-    def read(self, version: int) -> tuple[Oid, Content]:
-        """The manifest of a version, and its content. DataError."""
+    def list_oids(self, version: int) -> list[Oid]:
+        """The manifest of a version, and the chunks that it lists. DataError."""
         row = self.book.packs.alive.versions.find(version)
         assert row is not None
         listed = self.objects.load_object(row.manifest)[16:]
-        oids = [Oid(listed[at : at + 32]) for at in range(0, len(listed), 32)]
-        return row.manifest, tuple(self.objects.load_object(oid) for oid in oids)
+        return [row.manifest, *(Oid(listed[at : at + 32]) for at in range(0, len(listed), 32))]
 
-
-def get_head(view: VolumeView) -> Head:
-    versions = view.alive.versions
-    row = versions.find(versions.head)
-    assert row is not None
-    return Head(versions.head, row.manifest)
+    def read(self, version: int) -> tuple[Oid, Content]:
+        """The manifest of a version, and its content. DataError."""
+        manifest, *chunks = self.list_oids(version)
+        return manifest, tuple(map(self.objects.load_object, chunks))
 
 
 class Committer:
@@ -220,7 +220,7 @@ def judge(bucket: Bucket, ledger: Ledger, place: Path) -> None:
         machine.close()
 
 
-def begin_volume(bucket: Bucket, place: Path) -> None:
+def begin_volume(bucket: Bucket) -> None:
     """Line 0."""
     book = open_book(Log(bucket, volume_log(VOLUME)))
     made = VolumeCreated(make_facts(VOLUME), ((0, bytes(32)),))
@@ -236,7 +236,7 @@ def run_commits(
     place = Path(tempfile.mkdtemp(prefix="volfs-sim-", dir="/dev/shm"))
     sim, ledger = Simulation(seed), Ledger()
     try:
-        begin_volume(sim.direct_bucket(), place)
+        begin_volume(sim.direct_bucket())
         for name in "abc"[: chance.randint(2, 3)]:
             committer = Committer(name, seed, chance.randint(1, 4), ledger, place, make)
             sim.add(name, committer.live)

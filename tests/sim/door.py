@@ -29,14 +29,14 @@ class Request(Wait):
     """A request on its way. ``carry_out`` does to the objects what it asks for."""
 
     def __init__(
-        self, verb: str, key: str, carry_out: Callable[[], object], timeout: float, size: int = 0
+        self, verb: str, key: str, carry_out: Callable[[], object], timeout: float, body: bytes
     ) -> None:
         super().__init__(f"{verb} {key}")
         self.verb = verb
         self.key = key
         self.carry_out = carry_out
         self.timeout = timeout
-        self.body: bytes = b""
+        self.body = body
         self.answer: object = None
         self.failure: RequestFailure | None = None
 
@@ -64,8 +64,7 @@ class SimDoor:
     def _ask(
         self, verb: str, key: str, timeout: float, carry_out: Callable[[], T], body: bytes = b""
     ) -> T:
-        request = Request(verb, key, carry_out, timeout)
-        request.body = body
+        request = Request(verb, key, carry_out, timeout, body)
         self._client.send(request)
         if request.failure is not None:
             raise request.failure

@@ -102,8 +102,6 @@ class Simulation:
         self.trace: list[str] = []
         self.watchers: list[Callable[[Client, Request], None]] = []
         """Called with each request when it is sent."""
-        self.errors: list[BaseException] = []
-        """What a watcher found."""
 
     def wall_ns(self) -> int:
         return BEGIN_NS + int(self.now * 1e9)
@@ -118,7 +116,7 @@ class Simulation:
             watcher(client, request)
 
     def direct_bucket(self) -> Bucket:
-        """The bucket as it is, for who looks at it from outside of the simulation."""
+        """The bucket as it is, for whoever looks at it from outside of the simulation."""
         return Bucket(self.objects)
 
     # --- what can happen -----------------------------------------------------------

@@ -5,7 +5,7 @@ It has no grace and spares no orphans, so it takes everything that it may. There
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -118,16 +118,9 @@ class Collector:
         """The packs that have any object of any version. DataError."""
         view = machine.book.refresh()
         live = {
-            oid for version in list_versions(view.alive)[1:] for oid in list_oids(machine, version)
+            oid for version in list_versions(view.alive)[1:] for oid in machine.list_oids(version)
         }
         return frozenset(_iter_with(machine, view, live))
-
-
-def list_oids(machine: Machine, version: int) -> Sequence[Oid]:
-    row = machine.book.packs.alive.versions.find(version)
-    assert row is not None
-    listed = machine.objects.load_object(row.manifest)[16:]
-    return [row.manifest, *(Oid(listed[at : at + 32]) for at in range(0, len(listed), 32))]
 
 
 def _iter_with(machine: Machine, view: VolumeView, live: set[Oid]) -> Iterable[str]:

@@ -102,7 +102,7 @@ class Stage:
         collector: type[Collector] = Collector,
     ) -> None:
         self.sim, self.ledger, self.place = Simulation(), Ledger(), place
-        begin_volume(self.sim.direct_bucket(), place)
+        begin_volume(self.sim.direct_bucket())
         self.a = self.sim.add("a", Scripted("a", contents, self.ledger, place, make).live)
         self.gc = self.sim.add("gc", collector(1, str(place)).live)
 

@@ -9,9 +9,7 @@ import pytest
 from tests.sim.scheduler import ScheduleError, count_schedules, run_schedules
 from tests.sim.simulation import Simulation
 from tests.sim.volume_deeds import (
-    RULES,
     VOLUME,
-    VolumeFollower,
     make_facts,
     make_follower,
     publish,
@@ -25,6 +23,8 @@ from volfs.model.objects import Buffer
 from volfs.store.distributed.log.follower import KnownLog, Won
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import volume_log
+from volfs.store.distributed.refs.log_rules import VOLUME_RULES
+from volfs.store.distributed.refs.volume_logs import VolumeFollower
 
 SCHEDULES = 600
 
@@ -34,9 +34,6 @@ def test_schedules_of_volumes() -> None:
 
 
 # --- mutations of the code ----------------------------------------------------------
-
-
-KnownVolume = KnownLog[VolumeState | None]
 
 
 class SendsBlindly(VolumeFollower):
@@ -51,7 +48,7 @@ class SendsBlindly(VolumeFollower):
     ) -> Won[VolumeState | None] | None:
         while True:
             number = known.number + 1
-            line = self.log.make_line(known.digest, 0, RULES.codec.encode(changes))
+            line = self.log.make_line(known.digest, 0, VOLUME_RULES.codec.encode(changes))
             there = self.log.append(number, line)
             known = self._keep(KnownLog(known.state, number, b"", 0))
             if there.nonce == line.nonce:
@@ -89,7 +86,7 @@ class LosesTheWinner(VolumeFollower):
 def test_mutations_of_the_replica_are_found(mutant: type[VolumeFollower]) -> None:
     def find() -> None:
         for seed in range(1, 200):
-            run_volume(seed, lambda log: mutant(log, RULES))
+            run_volume(seed, lambda log: mutant(log, VOLUME_RULES))
 
     with pytest.raises(ScheduleError):
         find()
@@ -138,7 +135,7 @@ def test_a_change_is_decided_anew_after_a_lost_race() -> None:
 def test_a_line_that_no_volfs_would_write_is_damage() -> None:
     follower = make_volume()
     known = follower.known
-    body = RULES.codec.encode([VersionTagged("t", 7)])
+    body = VOLUME_RULES.codec.encode([VersionTagged("t", 7)])
     line = follower.log.make_line(known.digest, 0, body)
     follower.log.append(1, line)
     with pytest.raises(DamagedObjectError, match=r"log/0{15}1: no volfs would have written it"):
@@ -150,8 +147,8 @@ def test_a_process_may_begin_elsewhere_than_at_line_0() -> None:
     follower = make_volume()
     here = follower.known
     assert follower.propose(here, publish(here.state, b"1" * 32)) is not None
-    later = VolumeFollower(follower.log, RULES, lambda log: here)
+    later = VolumeFollower(follower.log, VOLUME_RULES, lambda log: here)
     assert later.known == follower.known
-    wrong = VolumeFollower(follower.log, RULES, lambda log: here._replace(digest=b"1" * 32))
+    wrong = VolumeFollower(follower.log, VOLUME_RULES, lambda log: here._replace(digest=b"1" * 32))
     with pytest.raises(DamagedObjectError, match="does not follow"):
         wrong.refresh()

@@ -28,19 +28,19 @@ from volfs.model.logs.volume_changes import (
 )
 from volfs.model.logs.volume_facts import VolumeFacts
 from volfs.model.logs.volume_log import VolumeState, apply
-from volfs.store.distributed.log.follower import Follower, KnownLog, LogRules
+from volfs.store.distributed.log.follower import Follower, KnownLog
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import volume_log
+from volfs.store.distributed.refs.log_rules import VOLUME_RULES
+from volfs.store.distributed.refs.volume_logs import VolumeFollower
 
-VolumeFollower = Follower[VolumeState | None, VolumeChange]
-RULES: LogRules[VolumeState | None, VolumeChange] = LogRules(VOLUME_CHANGES, apply, None)
 VOLUME = "vo-" + "0" * 22
 SECONDS = (5.0, 20.0, 60.0)
 MakeFollower = Callable[[Log], VolumeFollower]
 
 
 def make_follower(log: Log) -> VolumeFollower:
-    return Follower(log, RULES)
+    return Follower(log, VOLUME_RULES)
 
 
 def make_facts(volume: str) -> VolumeFacts:

@@ -1,4 +1,4 @@
-"""Time, waiting and chance, as what speaks to buckets sees them.
+"""Time, waiting, chance and threads, as code that speaks to a bucket sees them.
 
 Code that asks a ``World`` for these, and has no threads of its own, can be run by a simulation
 that decides them all.

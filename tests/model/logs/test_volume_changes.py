@@ -30,10 +30,10 @@ from volfs.model.logs.volume_changes import (
     VolumeForked,
     VolumeNamed,
     carry,
-    name_line_pack,
 )
 from volfs.model.logs.volume_log import VolumeState, apply
 from volfs.model.objects import Kind
+from volfs.model.segments.packs_named import name_line
 
 A, B = b"\xaa" * 32, b"\xbb" * 32
 ALL: dict[str, VolumeChange] = {
@@ -206,7 +206,7 @@ def test_a_change_says_where_the_records_of_its_line_begin(more: int) -> None:
     data = encode_line(line)
     state = apply(None, 0, 0, (begin(),))
     state = apply(state, 1, 0, (change,))
-    pack = state.packs.packs[name_line_pack(FACTS.id, 1)].pack
+    pack = state.packs.packs[name_line(FACTS.id, 1)].pack
     assert (pack.length, pack.footer, pack.count) == (len(data), line.first_record, 2)
     assert data[pack.footer : pack.length - 8] == records
     assert carry(change, 0, 0).carried == NO_RECORDS

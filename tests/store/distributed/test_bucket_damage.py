@@ -52,7 +52,7 @@ def test_damage_in_the_bucket_is_told_after_one_more_request(
     assert sum(offset == 0 for offset, _ in spans) == 2
     assert objects.read_object_ready(wrong.oid, 0, 250_000) is None
     read_all(there, {oid: data for oid, data in put.items() if oid != wrong.oid})
-    # Who has it in his cache reads it as ever.
+    # A machine that has it in its cache reads it as before.
     read_all(here, put)
 
 

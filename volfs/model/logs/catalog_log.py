@@ -14,8 +14,8 @@ from immutables import Map
 from msgspec import Meta
 
 from volfs.errors import AlreadyExistsError, ConflictError, DamagedObjectError, NotFoundError
-from volfs.model.logs.change_codec import ChangeCodec, decode_content
-from volfs.model.logs.volume_facts import Count, VolumeFacts, VolumeId, VolumeName
+from volfs.model.logs.change_codec import ChangeCodec, LogChange, decode_content
+from volfs.model.logs.volume_facts import Count, OidField, VolumeFacts, VolumeId, VolumeName
 from volfs.model.names import join_name
 from volfs.model.objects import Buffer
 
@@ -24,30 +24,26 @@ SettingKey = Annotated[str, Meta(min_length=1, max_length=64)]
 SettingValue = Annotated[str, Meta(max_length=4096)]
 
 
-class _Change(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class NameGiven(_Change, tag="named", frozen=True):
+class NameGiven(LogChange, tag="named", frozen=True):
     """A volume was created, and has a name from now on."""
 
     facts: VolumeFacts
 
 
-class NameChanged(_Change, tag="renamed", frozen=True):
+class NameChanged(LogChange, tag="renamed", frozen=True):
     volume: VolumeId
     name: VolumeName
     environment: VolumeName
 
 
-class NameRemoved(_Change, tag="removed", frozen=True):
+class NameRemoved(LogChange, tag="removed", frozen=True):
     """A volume was deleted, and its name is free."""
 
     volume: VolumeId
 
 
-class SettingChosen(_Change, tag="setting", frozen=True):
-    """A setting of the store has another value. The empty value is none."""
+class SettingChosen(LogChange, tag="setting", frozen=True):
+    """A setting of the store has another value. An empty value removes the setting."""
 
     key: SettingKey
     value: SettingValue
@@ -140,7 +136,7 @@ class CatalogCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unk
     """The catalog after line ``number``."""
 
     number: Count
-    digest: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    digest: OidField
     """The digest of that line."""
     volumes: tuple[VolumeFacts, ...]
     settings: tuple[tuple[SettingKey, SettingValue], ...]

@@ -16,6 +16,10 @@ _encoder = msgspec.msgpack.Encoder()
 _loose = msgspec.msgpack.Decoder(list[list[Any]])
 
 
+class LogChange(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """A change of any kind of log. Its tag is its name."""
+
+
 class ChangeCodec(Generic[Change]):
     """Encodes and decodes the changes of one kind of log."""
 

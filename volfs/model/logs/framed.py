@@ -1,7 +1,7 @@
 """The bytes of what is kept beside a log: checkpoints, pieces, history segments.
 
-Layout: docs/format.md, "Beside a log". This module knows no compression; who stores the bytes
-compresses the content first.
+Layout: docs/format.md, "Beside a log". This module knows no compression; whoever stores the
+bytes compresses the content first.
 """
 
 from __future__ import annotations

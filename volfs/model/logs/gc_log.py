@@ -17,10 +17,10 @@ from immutables import Map
 from msgspec import Meta
 
 from volfs.errors import ConflictError, DamagedObjectError
-from volfs.model.logs.change_codec import ChangeCodec, decode_content
+from volfs.model.logs.change_codec import ChangeCodec, LogChange, decode_content
 from volfs.model.logs.maps import without
 from volfs.model.logs.volume_changes import Forward, LoggedPack, PackName
-from volfs.model.logs.volume_facts import Count
+from volfs.model.logs.volume_facts import Count, OidField
 from volfs.model.objects import Buffer
 
 GC_MAGIC = b"VOLFSGC1"
@@ -28,11 +28,7 @@ Copies = tuple[tuple[LoggedPack, ...], tuple[Forward, ...]]
 """Packs that gc has written, and which packs lead to them."""
 
 
-class _Change(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class PacksCondemned(_Change, tag="condemned", frozen=True):
+class PacksCondemned(LogChange, tag="condemned", frozen=True):
     """No line of this era or a later one may rely on these packs."""
 
     packs: Annotated[tuple[PackName, ...], Meta(min_length=1)]
@@ -43,14 +39,14 @@ class PacksCondemned(_Change, tag="condemned", frozen=True):
     """What was doomed in lines up to this one is deleted."""
 
 
-class PacksDoomed(_Change, tag="doomed", frozen=True):
+class PacksDoomed(LogChange, tag="doomed", frozen=True):
     """``packs`` will be deleted. ``returned`` are in use, and may be opened again."""
 
     packs: tuple[PackName, ...]
     returned: tuple[PackName, ...] = ()
 
 
-class PacksReturned(_Change, tag="returned", frozen=True):
+class PacksReturned(LogChange, tag="returned", frozen=True):
     """Somebody wants condemned packs back."""
 
     packs: Annotated[tuple[PackName, ...], Meta(min_length=1)]
@@ -143,7 +139,7 @@ def _doom(state: GcState, names: Sequence[str]) -> GcState:
 
 
 def _release(state: GcState, names: Sequence[str]) -> GcState:
-    """The state in which these packs are condemned no more."""
+    """The state in which these packs are no longer condemned."""
     if len(set(names)) < len(names):
         raise ConflictError("a pack is named twice")
     for name in names:
@@ -162,7 +158,7 @@ class GcCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
     """The log of gc after line ``number``. Lists are sorted."""
 
     number: Count
-    digest: Annotated[bytes, Meta(min_length=32, max_length=32)]
+    digest: OidField
     condemned: tuple[tuple[PackName, Count], ...]
     dooms: tuple[tuple[PackName, Count], ...]
     returned: tuple[tuple[PackName, Count], ...]

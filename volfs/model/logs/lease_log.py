@@ -9,31 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
-import msgspec
 from msgspec import Meta
 
 from volfs.errors import ConflictError
-from volfs.model.logs.change_codec import ChangeCodec
-from volfs.model.logs.volume_facts import Count, VolumeId
+from volfs.model.logs.change_codec import ChangeCodec, LogChange
+from volfs.model.logs.volume_facts import Count, OidField, VolumeId
 from volfs.model.objects import Kind
 
-OidOf = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Text = Annotated[str, Meta(max_length=8192)]
 """Text of the system, as it is stored."""
 
 
-class _Change(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class LeaseMade(_Change, tag="lease", frozen=True):
+class LeaseMade(LogChange, tag="lease", frozen=True):
     """What the session relies on from now on, instead of what the line before says."""
 
     session: Annotated[str, Meta(min_length=1, max_length=8192)]
     volume: VolumeId
-    versions: tuple[tuple[Count, OidOf], ...]
+    versions: tuple[tuple[Count, OidField], ...]
     """Versions, each with its manifest."""
-    needs: tuple[tuple[Kind, OidOf], ...]
+    needs: tuple[tuple[Kind, OidField], ...]
     upto: Count
     """What lines of the volume's log added to the lease, up to this one, is in it."""
     kind: Literal["kept", "renewed"]
@@ -46,11 +40,11 @@ class LeaseMade(_Change, tag="lease", frozen=True):
     place: Text
 
 
-class LeaseEnded(_Change, tag="ended", frozen=True):
+class LeaseEnded(LogChange, tag="ended", frozen=True):
     """The session needs nothing any more. The log ends."""
 
 
-class LeaseRevoked(_Change, tag="revoked", frozen=True):
+class LeaseRevoked(LogChange, tag="revoked", frozen=True):
     """The lease was dropped, by its session or by gc. The session may make another one, as if it
     had none."""
 

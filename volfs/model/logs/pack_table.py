@@ -1,6 +1,6 @@
 """The packs of a volume, as an immutable value.
 
-A pack is *open* or *closed*. A closed pack is read as ever, but nothing new may rely on it. A line
+A pack is *open* or *closed*. A closed pack is still read, but nothing new may rely on it. A line
 with records is a pack, too.
 """
 
@@ -37,6 +37,10 @@ class PackTable(NamedTuple):
 
     def is_closed(self, name: str) -> bool:
         return name in self.packs and not self.packs[name].is_open
+
+    def list_oldest_first(self) -> list[PackInUse]:
+        """All packs, by their lines and then by their names."""
+        return sorted(self.packs.values(), key=lambda row: (row.line, row.pack.name))
 
     def check_open(self, names: Iterable[str]) -> None:
         """ConflictError for a pack that nothing new may rely on."""

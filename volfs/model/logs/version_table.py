@@ -2,8 +2,8 @@
 
 Which versions there are is always known: a bit for each. Manifests are known for those whose
 *block* is in memory: a block is 1,024 numbers of versions, and full blocks also lie in history
-segments. So a history of any length can be used before it was read. Numbers may be left out, as
-many as one likes.
+segments. So a history of any length can be used before it was read. Any count of numbers may
+be left out.
 """
 
 from __future__ import annotations
@@ -81,9 +81,8 @@ class VersionTable(NamedTuple):
             there[block] &= ~mask
             if not there[block]:
                 del there[block]
-        return self._replace(
-            rows=rows.finish(), there=(left := there.finish()), unread=_keep(self.unread, left)
-        )
+        left = there.finish()
+        return self._replace(rows=rows.finish(), there=left, unread=_keep(self.unread, left))
 
     def with_block(self, block: int, rows: Iterable[tuple[int, VersionRow]]) -> VersionTable:
         """The table with one more block in memory. Rows of expired versions are ignored."""

@@ -7,9 +7,9 @@ from typing import Annotated, TypeVar
 import msgspec
 from msgspec import Meta
 
-from volfs.model.logs.change_codec import ChangeCodec
+from volfs.model.logs.change_codec import ChangeCodec, LogChange
 from volfs.model.logs.line import LINE_HEADER_SIZE
-from volfs.model.logs.volume_facts import Count, VolumeFacts, VolumeId, VolumeName
+from volfs.model.logs.volume_facts import Count, OidField, VolumeFacts, VolumeId, VolumeName
 from volfs.model.objects import Kind
 
 RandomName = Annotated[str, Meta(pattern=r"\A[a-z2-7]{26}\Z")]
@@ -17,7 +17,6 @@ RandomName = Annotated[str, Meta(pattern=r"\A[a-z2-7]{26}\Z")]
 PackName = Annotated[str, Meta(pattern=r"\A([a-z2-7]{26}|(vo|sv)-[0-9A-Za-z]{22}/[0-9a-f]{16})\Z")]
 """The name of a pack. A line with records counts as one: its name is the id of its volume, ``/``,
 and its number in 16 hexadecimal digits."""
-OidField = Annotated[bytes, Meta(min_length=32, max_length=32)]
 TagName = Annotated[str, Meta(min_length=1, max_length=64)]
 Forward = tuple[PackName, tuple[PackName, ...]]
 """A pack, and the packs that its live records were copied to."""
@@ -58,11 +57,7 @@ class LoggedSegment(msgspec.Struct, array_like=True, frozen=True, forbid_unknown
     """How many objects it has places of."""
 
 
-class _Change(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class VolumeCreated(_Change, tag="created", frozen=True):
+class VolumeCreated(LogChange, tag="created", frozen=True):
     """The volume begins, with these versions. The other fields are those of a fork."""
 
     facts: VolumeFacts
@@ -80,7 +75,7 @@ class VolumeCreated(_Change, tag="created", frozen=True):
     carried: CarriedRecords = NO_RECORDS
 
 
-class VersionPublished(_Change, tag="published", frozen=True):
+class VersionPublished(LogChange, tag="published", frozen=True):
     """The head moves. What the new version needs is in ``packs`` and ``relies``, in the records of
     lines, or below older versions."""
 
@@ -107,12 +102,12 @@ class VersionPublished(_Change, tag="published", frozen=True):
     carried: CarriedRecords = NO_RECORDS
 
 
-class VersionsExpired(_Change, tag="expired", frozen=True):
+class VersionsExpired(LogChange, tag="expired", frozen=True):
     versions: Annotated[tuple[tuple[Count, Count], ...], Meta(min_length=1)]
     """The first and the last of versions that follow each other, ascending."""
 
 
-class VersionTagged(_Change, tag="tagged", frozen=True):
+class VersionTagged(LogChange, tag="tagged", frozen=True):
     """A tag names a version, or none any more."""
 
     tag: TagName
@@ -122,14 +117,14 @@ class VersionTagged(_Change, tag="tagged", frozen=True):
     """Whether the tag may have named another version."""
 
 
-class VolumeForked(_Change, tag="forked", frozen=True):
+class VolumeForked(LogChange, tag="forked", frozen=True):
     """A volume is about to begin that has a version of this one."""
 
     volume: VolumeId
     version: Count
 
 
-class PacksFenced(_Change, tag="fenced", frozen=True):
+class PacksFenced(LogChange, tag="fenced", frozen=True):
     """gc raises the era. It has condemned the packs ``closed``: nothing may rely on them any
     more."""
 
@@ -145,7 +140,7 @@ class PacksFenced(_Change, tag="fenced", frozen=True):
     """Sessions without a lease: what their lines need does not count any more."""
 
 
-class PacksAdopted(_Change, tag="adopted", frozen=True):
+class PacksAdopted(LogChange, tag="adopted", frozen=True):
     """Packs that were closed may be relied on again, because gc returned them in a line of its
     log."""
 
@@ -153,14 +148,14 @@ class PacksAdopted(_Change, tag="adopted", frozen=True):
     returned: Count
 
 
-class VolumeNamed(_Change, tag="named", frozen=True):
+class VolumeNamed(LogChange, tag="named", frozen=True):
     """The volume has another name, for the day on which the catalog is lost."""
 
     name: VolumeName
     environment: VolumeName
 
 
-class VolumeDeleted(_Change, tag="deleted", frozen=True):
+class VolumeDeleted(LogChange, tag="deleted", frozen=True):
     """The log ends."""
 
 
@@ -179,11 +174,6 @@ VOLUME_CHANGES: ChangeCodec[VolumeChange] = ChangeCodec("line of a volume", Volu
 
 
 Carrying = TypeVar("Carrying", VolumeCreated, VersionPublished)
-
-
-def name_line_pack(volume: str, number: int) -> str:
-    """The name by which a line with records counts as a pack."""
-    return f"{volume}/{number:016x}"
 
 
 def carry(change: Carrying, count: int, length: int) -> Carrying:

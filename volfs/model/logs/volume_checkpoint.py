@@ -23,12 +23,11 @@ from volfs.model.logs.volume_changes import (
     Forward,
     LoggedPack,
     LoggedSegment,
-    OidField,
     PackName,
     RandomName,
     TagName,
 )
-from volfs.model.logs.volume_facts import Count, VolumeFacts, VolumeId
+from volfs.model.logs.volume_facts import Count, OidField, VolumeFacts, VolumeId
 from volfs.model.logs.volume_log import PendingFork, Rider, VolumeState
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.references import Reference
@@ -50,7 +49,7 @@ class VolumeCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unkn
     number: Count
     era: Count
     digest: OidField
-    """The digest of that line. Who reads on, or appends, needs it."""
+    """The digest of that line. Whoever reads on, or appends, needs it."""
     facts: VolumeFacts | None
     is_deleted: bool
     head: Annotated[int, Meta(ge=-1)]
@@ -159,9 +158,8 @@ def make_checkpoint(
 def _list_loose(state: VolumeState, kept: Kept) -> tuple[PieceRow, ...]:
     """The packs that no piece has, oldest first."""
     pieced = {pack.name for rows in kept.pieces.values() for pack, _ in rows}
-    loose = [row for name, row in state.packs.packs.items() if name not in pieced]
-    loose.sort(key=lambda row: (row.line, row.pack.name))
-    return tuple((row.pack, row.line) for row in loose)
+    rows = state.packs.list_oldest_first()
+    return tuple((row.pack, row.line) for row in rows if row.pack.name not in pieced)
 
 
 def _iter_runs(versions: VersionTable) -> Iterator[int]:

@@ -11,6 +11,8 @@ from volfs.model.names import MAIN
 
 Count = Annotated[int, Meta(ge=0, le=(1 << 62))]
 """A number of a version, a line or an era; a length, or a count of things."""
+OidField = Annotated[bytes, Meta(min_length=32, max_length=32)]
+"""An object id, or the digest of a line."""
 VolumeId = Annotated[str, Meta(pattern=r"\A(vo|sv)-[0-9A-Za-z]{22}\Z")]
 VolumeName = Annotated[str, Meta(min_length=1, max_length=64)]
 

@@ -41,12 +41,12 @@ from volfs.model.logs.volume_changes import (
     VolumeDeleted,
     VolumeForked,
     VolumeNamed,
-    name_line_pack,
 )
 from volfs.model.logs.volume_facts import VolumeFacts
 from volfs.model.logs.whole_bytes import CHECKSUM_SIZE
 from volfs.model.objects import Oid
 from volfs.model.references import Reference
+from volfs.model.segments.packs_named import name_line
 
 
 class PendingFork(NamedTuple):
@@ -234,7 +234,7 @@ def _list_carried(volume: str, number: int, carried: CarriedRecords) -> list[Log
     if not carried.count:
         return []
     length = carried.start + carried.length + CHECKSUM_SIZE
-    return [LoggedPack(name_line_pack(volume, number), length, carried.start, carried.count)]
+    return [LoggedPack(name_line(volume, number), length, carried.start, carried.count)]
 
 
 def _ride(state: VolumeState, change: VersionPublished) -> Map[str, tuple[Rider, ...]]:

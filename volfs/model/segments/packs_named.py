@@ -32,6 +32,7 @@ class NamedPack(NamedTuple):
 
 
 def name_line(volume_id: str, number: int) -> str:
+    """The name by which a line with records counts as a pack."""
     return f"{volume_id}/{number:016x}"
 
 

@@ -3,11 +3,14 @@
 Everything that changes is a *log*: numbered objects, each made once and never overwritten with
 other content. The only thing that is asked of a bucket is "create this object if it is absent".
 
-``engine``    one store for each address and process.
-``opened``    the parts of an open store, wired together.
-``leases/``   what sessions rely on: a log for each.
-``refs/``     volumes, versions and tags; publishing.
-``log/``      one log: append, read, find the end.
-``data/``     objects: packs on their way to the bucket, and the places of those that are there.
-``place/``    the names of objects, and the making and the examination of a store.
+``bucket_engine``    one store for each address and process.
+``opened``           the parts of an open store, wired together.
+``bucket_care``      gc, check and repair, which are not there yet.
+``machine``          what a machine has of a store.
+``creation``         the making and the examination of a store.
+``leases/``          what sessions rely on: a log for each.
+``refs/``            volumes, versions and tags; publishing.
+``data/``            objects: packs on their way to the bucket, and the places of those there.
+``log/``             one log: append, read, find the end.
+``place/``           the names of objects, the facts of a store, and the probe.
 """

@@ -29,8 +29,8 @@ class BucketCare:
     """``store.contract.care.Care``."""
 
     def prove(self) -> None:
-        """Two stores never have one address: who deletes a store and makes another one has to be
-        told apart by its id, which is read when a store is opened."""
+        """Do nothing. A store that was made anew at the address has another id, and the id is read
+        when a store is opened."""
 
     def find_missed(self) -> str:
         return ""  # A bucket has no older copy that could be put in its place unseen.

@@ -22,7 +22,7 @@ class BucketStore:
     """``store.contract.store.Store``: one handle on an engine."""
 
     is_writable = True
-    """Nobody can tell without writing. Who must not write is told so by the write."""
+    """Nobody can tell without writing. Whoever must not write is told so by the write."""
 
     def __init__(self, engine: BucketEngine, url: str) -> None:
         self.url = url

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from importlib import metadata
 
-import msgspec
-
 from volfs.buckets.access import Bucket
 from volfs.errors import AlreadyExistsError, NotAStoreError, ObjectExistsError
+from volfs.model.logs.gc_log import GC_CHANGES
 from volfs.model.logs.line import NO_LINE
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import FACTS, GC, PROBES, gc_log
@@ -20,8 +19,6 @@ from volfs.store.distributed.place.store_facts import (
 )
 from volfs.store.identity import make_id
 
-NO_CHANGES = msgspec.msgpack.encode([])
-"""The body of a line that changes nothing."""
 JUST_NOW = "another has made a store there just now"
 OURS = (PROBES, f"{GC}/")
 """The folders that the making of a store leaves behind if it dies."""
@@ -40,7 +37,7 @@ def create_store(bucket: Bucket, url: str) -> StoreFacts:
     check_fit(bucket)
     log = Log(bucket, gc_log())
     # Without any change, so that the first condemnation has an era above 0.
-    log.append(0, log.make_line(NO_LINE, 0, NO_CHANGES))
+    log.append(0, log.make_line(NO_LINE, 0, GC_CHANGES.encode(())))
     facts = StoreFacts(
         FORMAT,
         make_id("st"),

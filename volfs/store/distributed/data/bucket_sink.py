@@ -125,8 +125,8 @@ class BucketSink:
         again = PutPack(self._packs.numbers.reserve(), pack, former.footer)
         self._packs.numbers.bind(again.number, pack)
         self._packs.put(pack, memoryview(records + encode_footer(former.footer, start)))
-        self._put = {other: again if other == number else put for other, put in self._put.items()}
-        self._put = {put.number: put for put in self._put.values()}
+        puts = [put if put.number != number else again for put in self._put.values()]
+        self._put = {put.number: put for put in puts}
         self._packs.drop_spool(number)
         return again
 

@@ -30,8 +30,6 @@ from volfs.store.packs.upload import PackUpload
 
 MUCH = 64 << 20
 """Stored bytes from which on it pays to ask the bucket whether it has an object."""
-
-
 MANY = 64
 """Packs from which on an upload brings an index segment of them, so that no reader needs all of
 their footers."""
@@ -84,7 +82,7 @@ class BucketUpload(PackUpload):
         return oid
 
     def rely_on(self, oid: Oid) -> bool:
-        """As ``Upload.rely_on``. Who asks without the object's bytes gets a sure answer: the
+        """As ``Upload.rely_on``. Whoever asks without the object's bytes gets a sure answer: the
         bucket is asked, too."""
         if oid in self._new:
             return True

@@ -2,7 +2,7 @@
 
 Imports go downward::
 
-bucket_leases       the contract
-session_logs        the logs of leases, by session
-lease_lines         a lease as a line has it, and what later commits add to it
+    bucket_leases       the contract
+    session_logs        the logs of leases, by session
+    lease_lines         a lease as a line has it, and what later commits add to it
 """

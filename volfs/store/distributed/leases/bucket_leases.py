@@ -4,8 +4,8 @@ A lease is in force as soon as its line is in its log, and the versions were see
 log after that. From then on nothing removes what it needs. A commit writes no line here if its
 line in the volume's log adds to the lease all that has to be added.
 
-Who drops a lease writes ``LeaseRevoked`` and not ``LeaseEnded``, which would end the log: the next
-mount at the same place has a session of the same name.
+Whoever drops a lease writes ``LeaseRevoked`` and not ``LeaseEnded``, which would end the log: the
+next mount at the same place has a session of the same name.
 """
 
 from __future__ import annotations

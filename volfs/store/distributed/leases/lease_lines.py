@@ -14,7 +14,7 @@ from volfs.model.text import from_stored, to_stored
 from volfs.store.contract.lease import Lease, LeaseKind
 
 RENEWED_SECONDS = 48 * 3600
-"""How long a lease counts that its session renews, when nobody renews it."""
+"""The ttl of a lease that its session renews."""
 
 
 def to_made(lease: Lease, manifests: Sequence[Oid], upto: int) -> LeaseMade:

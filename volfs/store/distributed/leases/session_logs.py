@@ -8,20 +8,17 @@ from typing import NamedTuple
 
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.errors import DamagedObjectError
-from volfs.model.logs import lease_log
-from volfs.model.logs.lease_log import LEASE_CHANGES, LeaseChange, LeaseMade, LeaseState
+from volfs.model.logs.lease_log import LEASE_CHANGES, LeaseChange, LeaseMade, LeaseState, apply
 from volfs.store.distributed.log.follower import Follower, LogRules
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import (
     LEASES,
     LogPlace,
     find_lease_session,
+    lease_log,
 )
-from volfs.store.distributed.place.object_keys import lease_log as lease_place
 
-LEASE_RULES: LogRules[LeaseState | None, LeaseChange] = LogRules(
-    LEASE_CHANGES, lease_log.apply, None
-)
+LEASE_RULES: LogRules[LeaseState | None, LeaseChange] = LogRules(LEASE_CHANGES, apply, None)
 LeaseFollower = Follower[LeaseState | None, LeaseChange]
 
 
@@ -47,7 +44,7 @@ class SessionLogs:
         """The log of a session's lease, whether or not there is one."""
         with self._lock:
             if session not in self._followers:
-                log = Log(self._bucket, lease_place(session))
+                log = Log(self._bucket, lease_log(session))
                 self._followers[session] = Follower(log, LEASE_RULES)
             return self._followers[session]
 

@@ -167,8 +167,8 @@ class Appending:
         return self._bucket.to_error(failure, "PUT", self._key)
 
     def _is_worth(self, failure: RequestFailure) -> bool:
-        """Whether the next request may do better. While the service is away, only who has sent
-        something waits for it."""
+        """Whether the next request may do better. While the service is away, only an append that
+        may have been carried out waits for it."""
         if failure.kind is FailureKind.AWAY:
             return self._may_be_there
         return failure.row.again or failure.kind in _REFUSED

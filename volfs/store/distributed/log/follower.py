@@ -52,7 +52,7 @@ class Won(NamedTuple, Generic[State]):
 class Follower(Generic[State, Change]):
     """One log as this process knows it. Thread-safe; no lock is held during a request.
 
-    ``begin`` says what a process knows that has read nothing: the newest checkpoint, say.
+    ``begin`` gives what is known before anything was read: the newest checkpoint, say.
     """
 
     def __init__(
@@ -83,9 +83,9 @@ class Follower(Generic[State, Change]):
         known = self._known
         if known is None:
             known = self._begin(self.log) if self._begin else KnownLog(self._rules.beginning)
-            lines = self.log.read_to_end(known.number, _digest_of(known))
+            lines = self.log.read_to_end(known.number, known.digest)
         else:
-            lines = self.log.read_after(known.number, _digest_of(known))
+            lines = self.log.read_after(known.number, known.digest)
         for _, line in lines:
             known = self._follow(known, line)
         return self._keep(known)
@@ -152,7 +152,3 @@ class Follower(Generic[State, Change]):
             if self._known is None or known.number > self._known.number:
                 self._known = known
             return self._known
-
-
-def _digest_of(known: KnownLog[State]) -> bytes | None:
-    return None if known.number == NO_NUMBER else known.digest

@@ -1,10 +1,10 @@
 """One log: lines are appended by number, and read in order.
 
-A line is an object that is created and never overwritten, but by its own slim form. So a number is
-never free again, and what a reader has seen stays true:
+A line is an object that is created and never overwritten, except by its own slim form. So a
+number is never free again, and what a reader has seen stays true:
 
 N1  Numbers have no gaps.
-N2  Who writes line k has read line k - 1: it has the digest of that line as its ``prev``.
+N2  Whoever writes line k has read line k - 1: it has the digest of that line as its ``prev``.
 N3  A nonce is sent to one number only.
 """
 

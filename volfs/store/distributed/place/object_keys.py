@@ -131,8 +131,12 @@ def find_pack_name(key: str) -> str | None:
 def find_volume_id(key: str) -> str | None:
     """The id of the volume to which a key belongs. None for any other key."""
     home, _, _ = key.removeprefix(VOLUMES).partition("/")
-    is_ours = key.startswith(VOLUMES) and _VOLUME.fullmatch(home)
-    return home if is_ours else None
+    return home if key.startswith(VOLUMES) and is_volume_id(home) else None
+
+
+def is_volume_id(text: str) -> bool:
+    """Whether a volume can have this id."""
+    return _VOLUME.fullmatch(text) is not None
 
 
 def make_random_name(random_bytes: Callable[[int], bytes]) -> str:

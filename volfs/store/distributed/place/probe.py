@@ -137,8 +137,11 @@ class _Probe:
             ("an object is created if it is absent", self._check_condition),
             ("it is not created again", self._check_second),
             *(
-                (f"of {RACERS} creations at once, one wins (race {race + 1} of {RACES})", check)
-                for race, check in enumerate([self._check_race] * RACES)
+                (
+                    f"of {RACERS} creations at once, one wins (race {race} of {RACES})",
+                    self._check_race,
+                )
+                for race in range(1, RACES + 1)
             ),
             ("what was written is read and listed at once", self._check_reads),
             ("what was deleted is gone at once, and can be created anew", self._check_deletion),

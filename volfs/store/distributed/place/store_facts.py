@@ -10,7 +10,7 @@ from volfs.store.distributed.place.object_keys import FACTS
 
 FORMAT = 1
 FEATURES: frozenset[str] = frozenset()
-"""The features that this volfs knows. Who does not know a feature of a store must not use it."""
+"""The features that this volfs knows. It must not use a store with any other feature."""
 
 
 class StoreFacts(msgspec.Struct, frozen=True):

@@ -2,14 +2,14 @@
 
 Imports go downward::
 
-publishing_refs                 the contract
-open_volumes                    each volume's log, objects and publisher
-condemned_packs                 what gc has condemned
-bucket_refs                     the contract, without publishing
-volume_publisher                how an upload and a version become a line
-volume_names                    which volume has which name: the catalog
-volume_view                     a volume as the data path sees it
-volume_logs                     the logs of volumes, by id
-log_rules, line_records, facts_of_records
-                                what lines mean; objects in lines; facts in lines
+    publishing_refs                 the contract
+    open_volumes                    each volume's log, objects and publisher
+    condemned_packs                 what gc has condemned
+    bucket_refs                     the contract, without publishing
+    volume_publisher                how an upload and a version become a line
+    volume_names                    which volume has which name: the catalog
+    volume_view                     a volume as the data path sees it
+    volume_logs                     the logs of volumes, by id
+    log_rules, line_records, facts_of_records
+                                    what lines mean; objects in lines; facts in lines
 """

@@ -1,6 +1,6 @@
 """The distributed engine's ``Refs``, without ``publish``, which needs uploads.
 
-Each change is one line, so two writers never overwrite each other: who was late decides anew.
+Each change is one line, so two writers never overwrite each other: whoever was late decides anew.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ def _make_fork(
 ) -> VolumeCreated:
     """The beginning of a fork: it reads from all that its source reads from at this line."""
     assert source.facts is not None
-    rows = sorted(source.packs.packs.values(), key=lambda row: (row.line, row.pack.name))
+    rows = source.packs.list_oldest_first()
     return VolumeCreated(
         to_facts(record),
         _number(manifests),

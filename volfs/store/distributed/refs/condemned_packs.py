@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from volfs.errors import DamagedObjectError
-from volfs.model.logs.gc_log import GC_CHANGES, PacksCondemned
+from volfs.model.logs.gc_log import GC_CHANGES, GcChange, list_condemned
 from volfs.store.distributed.log.log import Log
 
 
 def find_condemned(log: Log, after: int, upto: int) -> frozenset[str]:
     """The packs that gc has condemned in the eras after the first number, up to the second.
     DamagedObjectError; StoreError."""
-    found: set[str] = set()
-    for number in range(after + 1, upto + 1):
-        found.update(_list_condemned(log, number))
-    return frozenset(found)
+    return list_condemned(_read_line(log, number) for number in range(after + 1, upto + 1))
 
 
-def _list_condemned(log: Log, number: int) -> list[str]:
+def _read_line(log: Log, number: int) -> tuple[GcChange, ...]:
     line = log.find_line(number)
     if line is None:
         raise DamagedObjectError(f"{log.place.line(number)}: the line of an era is gone")
-    changes = GC_CHANGES.decode(line.body)
-    condemned = [change for change in changes if isinstance(change, PacksCondemned)]
-    return [pack for change in condemned for pack in change.packs]
+    return GC_CHANGES.decode(line.body)

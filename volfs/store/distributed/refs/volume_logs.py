@@ -3,7 +3,6 @@ process."""
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Sequence
 
@@ -14,11 +13,10 @@ from volfs.model.logs.volume_log import VolumeState
 from volfs.model.objects import Buffer
 from volfs.store.distributed.log.follower import Follower, KnownLog
 from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.place.object_keys import volume_log
+from volfs.store.distributed.place.object_keys import is_volume_id, volume_log
 from volfs.store.distributed.refs.log_rules import VOLUME_RULES
 
 VolumeFollower = Follower[VolumeState | None, VolumeChange]
-_ID = re.compile(r"(?:vo|sv)-[0-9A-Za-z]{22}")
 
 
 class VolumeLogs:
@@ -34,7 +32,7 @@ class VolumeLogs:
         the id."""
         with self._lock:
             if volume_id not in self._followers:
-                if not _ID.fullmatch(volume_id):
+                if not is_volume_id(volume_id):
                     raise NotFoundError(_describe_gone(volume_id))
                 log = Log(self._bucket, volume_log(volume_id))
                 self._followers[volume_id] = Follower(log, VOLUME_RULES)

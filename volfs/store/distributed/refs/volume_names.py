@@ -1,7 +1,7 @@
 """Names of volumes: the catalog is the authority for them.
 
-A name may lead to a volume that was deleted, if the one who deleted it died before the catalog
-said so. Such a name is free.
+A name may lead to a volume that was deleted, if whoever deleted it died before the catalog said
+so. Such a name is free.
 """
 
 from __future__ import annotations

@@ -26,11 +26,11 @@ class VolumeView(NamedTuple):
         return require(self.volume_id, self.state)
 
     def list_tail(self) -> Sequence[NamedPack]:
-        """All packs, also those that a segment has: the log does not say which one has which."""
+        """All packs, also those that a segment has: the log does not say which
+        segment has which pack."""
         if self.state is None:
             return []
-        rows = sorted(self.state.packs.packs.values(), key=lambda row: (row.line, row.pack.name))
-        return [to_named(row.pack) for row in rows]
+        return [to_named(row.pack) for row in self.state.packs.list_oldest_first()]
 
     def list_segments(self) -> Sequence[NamedSegment]:
         return [] if self.state is None else [to_segment(each) for each in self.state.segments]
