@@ -21,6 +21,8 @@ from volfs_cli.terminal import say, take_logs
 if TYPE_CHECKING:
     from volfs.store.contract.refs import VolumeRecord
     from volfs.store.contract.store import Store
+    from volfs.system.files import Output
+    from volfs.volume.replicas.exporting import Export
     from volfs.volume.replicas.replica import ReplicaName
     from volfs.volume.replicas.sending import SendOptions, Sent
 
@@ -148,8 +150,8 @@ def _read_name(wanted: str | None) -> ReplicaName:
 
 @contextmanager
 def _opened_other(address: str, *, create: bool = False, quiet: bool = False) -> Iterator[Store]:
-    """The other store. With ``create`` it is made, and that is said unless ``quiet``, if it is not
-    there."""
+    """The other store. If it is not there, ``create`` makes it, and a message says so unless
+    ``quiet`` is set."""
     from volfs.errors import NotAStoreError
     from volfs.store.address import parse_address
     from volfs.store.registry import open_store
@@ -205,36 +207,33 @@ def _describe(versions: list[int]) -> str:
     return f"{plural(len(versions), 'version')}{between}"
 
 
-def _write_out(exported: Any) -> None:
-    from volfs.system.files import write_out
-
+def _write_out(exported: Export) -> None:
     if sys.stdout.isatty():
         raise click.UsageError("an exported volume is no text; redirect the output or name a file")
     sys.stdout.flush()
-    for piece in exported:
-        write_out(sys.stdout.buffer, piece)
+    _write_into(sys.stdout.buffer, exported)
 
 
-def _write_file(path: Path, exported: Any, force: bool) -> None:
+def _write_file(path: Path, exported: Export, force: bool) -> None:
     from volfs.system.files import replace_file
     from volfs.volume.local_listing import local_errors
 
     with local_errors(os.fsencode(path)):
         if path.is_fifo() or path.is_char_device():
-            _write_into(path, exported)
+            # No file may replace a pipe or a device.
+            with path.open("wb", buffering=0) as out:
+                _write_into(out, exported)
             return
         if os.path.lexists(path):
             _check_replaceable(path, force)
         replace_file(path.resolve(), exported)
 
 
-def _write_into(path: Path, exported: Any) -> None:
-    """Write into a pipe or a device, which no file may replace."""
+def _write_into(out: Output, exported: Export) -> None:
     from volfs.system.files import write_out
 
-    with path.open("wb", buffering=0) as out:
-        for piece in exported:
-            write_out(out, piece)
+    for piece in exported:
+        write_out(out, piece)
 
 
 def _check_replaceable(path: Path, force: bool) -> None:

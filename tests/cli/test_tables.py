@@ -23,7 +23,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 def test_check_looks_at_the_server(volfs: Command, server: RedisServer) -> None:
     name = server.url.partition("//")[2]
-    url = f"redis://127.0.0.1:{server.port}/0"
+    url = server.url
     volfs("create", "data")
     clean = volfs("check", VOLFS_TABLES=url)
     (line,) = clean.lines

@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 FOLDER = "many/"
@@ -52,7 +51,6 @@ class ListingServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: ListingServer
-    sizes: ClassVar[dict[str, int]] = {}
 
     def do_GET(self) -> None:
         query = urlsplit(self.path).query

@@ -28,7 +28,7 @@ def need_redis() -> None:
 
 
 class RedisServer:
-    """A server. ``kill`` and ``start`` again it as often as a test likes: the port stays."""
+    """A server. A test may kill it and start it again as often as it likes: the port stays."""
 
     def __init__(self, folder: Path, *options: str) -> None:
         need_redis()
@@ -59,7 +59,7 @@ class RedisServer:
         assert self._begin(), self._read_log()
 
     def kill(self) -> None:
-        """End the server as a power cut would, but for what the kernel still writes."""
+        """End the server as a power cut would, except that the kernel still writes what it has."""
         if self._process is not None:
             self._process.send_signal(signal.SIGKILL)
             self._process.wait()

@@ -57,13 +57,12 @@ class Client:
         server keeps those of another store.
         """
         said = describe_variables()
-        if said[0] is None:
-            return self.tables(create=create)
         opened = self._shared.get(said)
         if opened is None:
             address, store = find_address(), self.tables(create=create)
-            opened = store if address is None else open_shared(address, store)
-            self._shared[said] = opened
+            if address is None:
+                return store
+            opened = self._shared[said] = open_shared(address, store)
         return opened
 
     @contextmanager

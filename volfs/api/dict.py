@@ -29,7 +29,6 @@ class Dict(NamedHandle):
 
     _kind = DICT
     _info = DictInfo
-    _is_shared = True
     objects: ClassVar[NamedResources[Dict]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:

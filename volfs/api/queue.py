@@ -34,7 +34,6 @@ class Queue(NamedHandle):
 
     _kind = QUEUE
     _info = QueueInfo
-    _is_shared = True
     objects: ClassVar[NamedResources[Queue]]
 
     def __init__(self, *args: object, **kwargs: object) -> None:

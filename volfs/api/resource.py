@@ -80,8 +80,6 @@ class ResourceHandle(HasDashboard, OlderConstructors):
 
     _kind: ClassVar[ResourceKind]
     _info: ClassVar[type[ResourceInfo]]
-    _is_shared: ClassVar[bool] = False
-    """Whether resources of this kind may be kept on a server, apart from the store."""
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         noun = self._kind.noun
@@ -150,8 +148,9 @@ class ResourceHandle(HasDashboard, OlderConstructors):
     def _open(cls, client: Client, *, create: bool = False) -> KnownResources:
         """All resources of this kind in a store. With ``create``, a store is made if there is
         none."""
-        kept = client.shared(create=create) if cls._is_shared else client.tables(create=create)
-        return Resources(kept, cls._kind)
+        kind = cls._kind
+        kept = client.shared(create=create) if kind.is_shared else client.tables(create=create)
+        return Resources(kept, kind)
 
     def _resources(self, *, create: bool = False) -> KnownResources:
         return self._open(self.client, create=create)

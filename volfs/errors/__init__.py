@@ -27,6 +27,7 @@
     ├── StoreError                   the bytes cannot be reached or kept
     │   ├── StoreUnavailableError, StoreDeniedError, OutOfSpaceError
     │   │   └── StoreUncertainError      it is not known whether a write was done
+    │   ├── BaseObjectLostError        a file lies over an object that is gone from its bucket
     │   ├── StoreReplacedError         what is at its address is not what was opened
     │   └── StoreTimeoutError
     ├── DataError                    the bytes are there and wrong, or gone

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from volfs.errors import InvalidError, RequestSizeError
+from volfs.errors import DamagedObjectError, InvalidError, RequestSizeError
 from volfs.services.lifetimes import IDLE_NS, SLACK_NS, TERM_MAX, Flag
 
 VALUE_MAX = 100 << 20
@@ -88,3 +88,8 @@ def check_update(items: Sequence[tuple[bytes, bytes]]) -> int:
             "once"
         )
     return sum(len(value) for _, value in items)
+
+
+def lost_value(dict_id: str) -> DamagedObjectError:
+    """The error for an entry whose value is not there."""
+    return DamagedObjectError(f"Dict {dict_id}: the value of an entry is missing")

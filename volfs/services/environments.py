@@ -34,8 +34,6 @@ from volfs.store.identity import default_author
 from volfs.store.tables import Changing, Reading
 
 KINDS = (DICT, QUEUE, SECRET)
-SHARED = (DICT, QUEUE)
-"""The kinds that may be kept apart from the store."""
 
 
 class EnvironmentRow(msgspec.Struct, frozen=True):
@@ -104,7 +102,7 @@ class Environments:
                     self._open(kind).delete(one, name)
 
     def _open(self, kind: ResourceKind) -> Resources:
-        return Resources(self._shared if kind in SHARED else self._store, kind)
+        return Resources(self._shared if kind.is_shared else self._store, kind)
 
     # --- renaming --------------------------------------------------------
 
@@ -112,9 +110,9 @@ class Environments:
         """Move all resources of ``old`` to ``new``. The caller then moves the volumes.
 
         What is kept apart from the store is moved after what is in it. This may be repeated until
-        ``end_rename``. Secrets are encrypted anew: StoreDeniedError
-        without their key. AlreadyExistsError if something of the new name exists; ConflictError if
-        that environment is being renamed from another one.
+        ``end_rename``. Secrets are encrypted anew: StoreDeniedError without their key.
+        AlreadyExistsError if something of the new name exists; ConflictError if that environment
+        is being renamed from another one.
         """
         check_environment(new, is_new=True)
         apart = self._shared is not self._store

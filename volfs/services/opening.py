@@ -114,18 +114,17 @@ class RedisServices:
 
         self.server = server
         self.durable: Tables = RedisTables(server, tag)
-        self._now = now
-        self._contents = RedisContents(server, self.durable)
+        self._contents = RedisContents(server, self.durable, now)
 
     def dicts(self) -> Dicts:
         from volfs.services.redis_dicts import RedisDicts
 
-        return RedisDicts(self._contents, self._now)
+        return RedisDicts(self._contents)
 
     def queues(self) -> Queues:
         from volfs.services.redis_queues import RedisQueues
 
-        return RedisQueues(self._contents, self._now)
+        return RedisQueues(self._contents)
 
     def read_moment(self) -> Moment:
         """Now, by the server's clock, which is the same for all machines."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from volfs.errors import InvalidError, RequestSizeError
+from volfs.errors import InvalidError, RequestSizeError, ResourceExhaustedError
 
 PARTITIONS_MAX = 100_000
 PARTITION_ITEMS_MAX = 5_000
@@ -114,3 +114,10 @@ def check_items(items: Sequence[bytes], call: str) -> None:
             f"{call} request is too large: {len(items):,} items of {sum(map(len, items)):,} bytes; "
             f"a partition holds {PARTITION_ITEMS_MAX:,} items and {PARTITION_BYTES_MAX >> 20} MiB"
         )
+
+
+def too_many_partitions(queue_id: str, count: int) -> ResourceExhaustedError:
+    """The error for one partition more than a Queue may have."""
+    return ResourceExhaustedError(
+        f"Queue {queue_id} has {count:,} partitions, and cannot have more"
+    )

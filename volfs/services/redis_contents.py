@@ -8,7 +8,7 @@ the two looks, the remover may have been there before the presence, so that is t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from volfs.errors import NotFoundError
@@ -20,13 +20,19 @@ from volfs.store.redis.scripts import presence_key
 from volfs.store.redis.table_server import Script, TableServer, Word
 from volfs.store.tables import Tables
 
+_MS = 10**6
+
 
 class RedisContents:
     """Runs scripts on contents, and removes contents."""
 
-    def __init__(self, server: TableServer, rows: Tables) -> None:
+    def __init__(
+        self, server: TableServer, rows: Tables, now: Callable[[], int] | None = None
+    ) -> None:
+        """``now``, in nanoseconds since 1970, takes the place of the server's clock."""
         self.server = server
         self._rows = rows
+        self._now = now
 
     def run(
         self,
@@ -36,8 +42,10 @@ class RedisContents:
         keys: Sequence[Word],
         words: Sequence[Word],
     ) -> Any:
-        """The answer of a script. NotFoundError if the resource is gone."""
-        while (answer := self.server.run(script, keys, words)) is None:
+        """The answer of a script, which gets the time and then ``words``. NotFoundError if the
+        resource is gone."""
+        now = "" if self._now is None else self._now() // _MS
+        while (answer := self.server.run(script, keys, (now, *words))) is None:
             self._put_presence(kind, resource_id)
         return answer
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from volfs.errors import DamagedObjectError, RequestSizeError
-from volfs.services.dicts import check_size, check_update, find_term
+from volfs.errors import RequestSizeError
+from volfs.services.dicts import check_size, check_update, find_term, lost_value
 from volfs.services.lifetimes import IDLE_NS, SLACK_NS, Flag
 from volfs.services.redis_contents import RedisContents
 from volfs.services.resources import DICT
@@ -26,10 +26,8 @@ _IDLE, _TERM = IDLE_NS // _MS, (IDLE_NS + SLACK_NS) // _MS
 class RedisDicts:
     """``dicts.Dicts`` on a server."""
 
-    def __init__(self, contents: RedisContents, now: Callable[[], int] | None = None) -> None:
-        """``now``, in nanoseconds since 1970, takes the place of the server's clock."""
+    def __init__(self, contents: RedisContents) -> None:
         self._contents = contents
-        self._now = now
 
     # --- one key ---------------------------------------------------------
 
@@ -99,13 +97,12 @@ class RedisDicts:
                 return
 
     def _run(self, script: Script, dict_id: str, *words: Word) -> Any:
-        now = "" if self._now is None else self._now() // _MS
-        return self._contents.run(script, DICT, dict_id, dict_keys(dict_id), (now, *words))
+        return self._contents.run(script, DICT, dict_id, dict_keys(dict_id), words)
 
 
 def _get_value(dict_id: str, answer: list[bytes | None]) -> bytes | None:
     if not answer:
         return None
     if answer[0] is None:
-        raise DamagedObjectError(f"Dict {dict_id}: the value of an entry is missing")
+        raise lost_value(dict_id)
     return answer[0]

@@ -6,12 +6,11 @@ while it waits, or whose wait is cancelled, takes nothing with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from volfs.errors import ResourceExhaustedError
 from volfs.services import queues
-from volfs.services.queues import QueueUsage, check_items, check_ttl
+from volfs.services.queues import QueueUsage, check_items, check_ttl, too_many_partitions
 from volfs.services.redis_contents import RedisContents
 from volfs.services.resources import QUEUE
 from volfs.services.signal_wait import wait_for
@@ -20,18 +19,14 @@ from volfs.store.redis.bells import Bell, ChangeStream
 from volfs.store.redis.queue_scripts import queue_keys
 from volfs.store.redis.table_server import Script, Word
 
-_MS = 10**6
-_BELL, _CHANGES = 4, 5
 _DONE, _CROWDED = 1, 2
 
 
 class RedisQueues:
     """``queues.Queues`` on a server."""
 
-    def __init__(self, contents: RedisContents, now: Callable[[], int] | None = None) -> None:
-        """``now``, in nanoseconds since 1970, takes the place of the server's clock."""
+    def __init__(self, contents: RedisContents) -> None:
         self._contents = contents
-        self._now = now
 
     # --- putting and taking ----------------------------------------------
 
@@ -76,9 +71,7 @@ class RedisQueues:
         words: list[Word] = [*limits, int(room is not None), *items]
         outcome, *rest = self._run(queue_scripts.PUT, queue_id, partition, *words)
         if outcome == _CROWDED:
-            raise ResourceExhaustedError(
-                f"Queue {queue_id} has {rest[0]:,} partitions, and cannot have more"
-            )
+            raise too_many_partitions(queue_id, rest[0])
         if room is not None and outcome != _DONE:
             room.seen = rest[0]
         return bool(outcome == _DONE)
@@ -91,7 +84,7 @@ class RedisQueues:
     def take_waiting(
         self, queue_id: str, partition: bytes, limit: int, seconds: float | None
     ) -> list[bytes]:
-        bell = Bell(self._contents.server, queue_keys(queue_id, partition)[_BELL])
+        bell = Bell(self._contents.server, queue_keys(queue_id, partition).bell)
         return wait_for(lambda: self.take(queue_id, partition, limit) or None, bell, seconds) or []
 
     # --- looking ---------------------------------------------------------
@@ -142,9 +135,8 @@ class RedisQueues:
         self._run(queue_scripts.CLEAR_ALL, queue_id, b"")
 
     def _stream(self, queue_id: str, partition: bytes) -> ChangeStream:
-        return ChangeStream(self._contents.server, queue_keys(queue_id, partition)[_CHANGES])
+        return ChangeStream(self._contents.server, queue_keys(queue_id, partition).changes)
 
     def _run(self, script: Script, queue_id: str, partition: bytes, *words: Word) -> Any:
-        now = "" if self._now is None else self._now() // _MS
         keys = queue_keys(queue_id, partition)
-        return self._contents.run(script, QUEUE, queue_id, keys, (now, partition, *words))
+        return self._contents.run(script, QUEUE, queue_id, keys, (partition, *words))

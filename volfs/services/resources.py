@@ -64,11 +64,13 @@ class ResourceKind(NamedTuple):
 
     prefix: str
     noun: str
+    is_shared: bool = False
+    """Whether its resources may be kept on a table server, apart from the store."""
 
 
 DICT, QUEUE, SECRET = (
-    ResourceKind("di", "Dict"),
-    ResourceKind("qu", "Queue"),
+    ResourceKind("di", "Dict", is_shared=True),
+    ResourceKind("qu", "Queue", is_shared=True),
     ResourceKind("st", "Secret"),
 )
 VOLUME, NETWORK = ResourceKind("vo", "Volume"), ResourceKind("sv", "NetworkFileSystem")

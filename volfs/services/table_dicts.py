@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-from volfs.errors import DamagedObjectError, OutOfSpaceError, StoreDeniedError
-from volfs.services.dicts import check_size, check_update, find_term
+from volfs.errors import OutOfSpaceError, StoreDeniedError
+from volfs.services.dicts import check_size, check_update, find_term, lost_value
 from volfs.services.lifetimes import (
     IDLE_NS,
     SLACK_NS,
@@ -61,7 +61,6 @@ class TableDicts:
     # --- one key ---------------------------------------------------------
 
     def find(self, dict_id: str, key: bytes) -> bytes | None:
-        """The value, or None. This is a use of the entry: it puts off its expiry."""
         found = self._tables.read(lambda txn: self._look(txn, dict_id, key))
         if found is None:
             return None
@@ -73,8 +72,6 @@ class TableDicts:
         return value
 
     def contains(self, dict_id: str, key: bytes) -> bool:
-        """Whether ``find`` would find a value. This is not a use of the entry."""
-
         def look(txn: Reading) -> SeenRow | None:
             get_resource(txn, dict_id, DICT)
             return self._find_entry(txn, row_key(dict_id, key))
@@ -88,10 +85,6 @@ class TableDicts:
     def put(
         self, dict_id: str, key: bytes, value: bytes, *, ttl: float | None, only_new: bool
     ) -> bool:
-        """Put a value, with ``only_new`` only if the key has none. Whether it was written.
-
-        ``ttl``, in seconds, replaces the expiry of unused entries. RequestSizeError; InvalidError.
-        """
         check_size(len(value), "Dict.put")
         term = find_term(ttl)
 
@@ -107,8 +100,6 @@ class TableDicts:
         return self._tables.change(act, adds=len(value))
 
     def swap(self, dict_id: str, key: bytes, expected: bytes | None, value: bytes) -> bool:
-        """Put a value if the present one is ``expected`` (None: if there is none). Whether it was
-        written."""
         check_size(len(value), "Dict.put")
 
         def act(txn: Changing) -> bool:
@@ -123,8 +114,6 @@ class TableDicts:
         return self._tables.change(act, adds=len(value))
 
     def pop(self, dict_id: str, key: bytes) -> bytes | None:
-        """Remove an entry. Returns the value that it had, or None."""
-
         def act(txn: Changing) -> bytes | None:
             found = self._look(txn, dict_id, key)
             self._erase(txn, row_key(dict_id, key))
@@ -135,8 +124,6 @@ class TableDicts:
     # --- many ------------------------------------------------------------
 
     def update(self, dict_id: str, items: Sequence[tuple[bytes, bytes]]) -> None:
-        """Put all or none. RequestSizeError for more than ``UPDATE_MAX`` entries, or too many
-        bytes."""
         size = check_update(items)
 
         def act(txn: Changing) -> None:
@@ -151,14 +138,10 @@ class TableDicts:
         return sum(1 for _ in self._iter_entries(dict_id))
 
     def iter_keys(self, dict_id: str) -> Iterator[bytes]:
-        """All keys, in no order. An entry that is put or removed meanwhile may or may not be among
-        them."""
         for entry in self._iter_entries(dict_id):
             yield entry.key
 
     def iter_items(self, dict_id: str) -> Iterator[tuple[bytes, bytes]]:
-        """All keys and values, with the rules of ``iter_keys``. This is not a use of the
-        entries."""
         for entry in self._iter_entries(dict_id):
             if entry.flags & Flag.APART:
                 key = entry.key
@@ -169,7 +152,6 @@ class TableDicts:
                 yield entry.key, entry.value
 
     def clear(self, dict_id: str) -> None:
-        """Remove all entries at once."""
         first = dict_id.encode()
 
         def act(txn: Changing) -> None:
@@ -226,7 +208,7 @@ class TableDicts:
             return seen, seen.entry.value
         value = txn.find(VALUES, at)
         if value is None:
-            raise DamagedObjectError(f"Dict {dict_id}: the value of an entry is missing")
+            raise lost_value(dict_id)
         return seen, value
 
     def _find_entry(self, txn: Reading, at: bytes) -> SeenRow | None:

@@ -7,9 +7,9 @@ import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from volfs.errors import DamagedObjectError, ResourceExhaustedError
+from volfs.errors import DamagedObjectError
 from volfs.services import queues
-from volfs.services.queues import QueueUsage, check_items, check_ttl
+from volfs.services.queues import QueueUsage, check_items, check_ttl, too_many_partitions
 from volfs.services.resources import EVERYTHING, QUEUE, Clock, get_resource
 from volfs.services.service_tables import COUNTS, ITEMS, PARTITIONS
 from volfs.services.signal_wait import wait_for
@@ -55,11 +55,6 @@ class TableQueues:
     def put(
         self, queue_id: str, partition: bytes, items: Sequence[bytes], ttl: float, call: str
     ) -> bool:
-        """Append all items or none. False if there is no room now.
-
-        RequestSizeError, which names ``call``, if the items could never fit; InvalidError for the
-        ttl; ResourceExhaustedError for too many partitions.
-        """
         check_items(items, call)
         check_ttl(ttl)
         at = row_key(queue_id, partition)
@@ -91,7 +86,6 @@ class TableQueues:
         call: str,
         seconds: float | None,
     ) -> bool:
-        """As ``put``, but wait for room. False if there was none within ``seconds``."""
         room = self._signal(b"room", row_key(queue_id, partition))
 
         def look() -> bool | None:
@@ -100,8 +94,6 @@ class TableQueues:
         return wait_for(look, room, seconds) or False
 
     def take(self, queue_id: str, partition: bytes, limit: int) -> list[bytes]:
-        """Remove and return the first items, at most ``limit``. An empty list if there are
-        none."""
         at = row_key(queue_id, partition)
 
         def act(txn: Changing) -> list[bytes]:
@@ -117,8 +109,6 @@ class TableQueues:
     def take_waiting(
         self, queue_id: str, partition: bytes, limit: int, seconds: float | None
     ) -> list[bytes]:
-        """As ``take``, but wait for a first item. An empty list if none came within
-        ``seconds``."""
         items = self._signal(b"items", row_key(queue_id, partition))
         return wait_for(lambda: self.take(queue_id, partition, limit) or None, items, seconds) or []
 
@@ -136,10 +126,6 @@ class TableQueues:
     def peek(
         self, queue_id: str, partition: bytes, position: int, limit: int
     ) -> tuple[list[bytes], int]:
-        """The items from a position on, and the position after them. Nothing is removed.
-
-        A position whose item is gone means the first item that exists.
-        """
         at = row_key(queue_id, partition)
 
         def look(txn: Reading) -> tuple[list[bytes], int]:
@@ -154,8 +140,6 @@ class TableQueues:
     def peek_waiting(
         self, queue_id: str, partition: bytes, position: int, limit: int, seconds: float
     ) -> tuple[list[bytes], int]:
-        """As ``peek``, but wait for a first item. No items if none came within ``seconds``."""
-
         def look() -> tuple[list[bytes], int] | None:
             found = self.peek(queue_id, partition, position, limit)
             return found if found[0] else None
@@ -164,8 +148,6 @@ class TableQueues:
         return wait_for(look, arrivals, seconds) or ([], position)
 
     def count(self, queue_id: str, partition: bytes) -> int:
-        """How many items a partition has."""
-
         def look(txn: Reading) -> int:
             self._check(queue_id)
             row = self._find(txn, row_key(queue_id, partition))
@@ -174,7 +156,6 @@ class TableQueues:
         return self._tables.read(look)
 
     def get_usage(self, queue_id: str) -> QueueUsage:
-        """How many partitions have items, and how many items there are."""
         first = queue_id.encode()
 
         def look(txn: Reading) -> QueueUsage:
@@ -188,7 +169,6 @@ class TableQueues:
     # --- removing --------------------------------------------------------
 
     def clear(self, queue_id: str, partition: bytes) -> None:
-        """Remove the items of one partition."""
         at = row_key(queue_id, partition)
 
         def act(txn: Changing) -> None:
@@ -202,7 +182,6 @@ class TableQueues:
         self._signal(b"room", at).wake()
 
     def clear_all(self, queue_id: str) -> None:
-        """Remove all partitions."""
         first = queue_id.encode()
 
         def act(txn: Changing) -> list[bytes]:
@@ -246,9 +225,7 @@ class TableQueues:
             self._sweep(txn, queue_id, queue_id.encode(), limit=EVERYTHING)
         count = self._count_partitions(txn, queue_id)
         if count >= queues.PARTITIONS_MAX:
-            raise ResourceExhaustedError(
-                f"Queue {queue_id} has {count:,} partitions, and cannot have more"
-            )
+            raise too_many_partitions(queue_id, count)
         txn.put(COUNTS, queue_id.encode(), _COUNT.pack(count + 1))
         return _NEW
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from io import BufferedRWPair
 
 import pytest
 
@@ -40,16 +41,16 @@ class MovingServer:
             with connection, connection.makefile("rwb") as stream:
                 self._answer_all(stream)
 
-    def _answer_all(self, stream: object) -> None:
-        while line := stream.readline():  # type: ignore[attr-defined]
+    def _answer_all(self, stream: BufferedRWPair) -> None:
+        while line := stream.readline():
             words = []
             for _ in range(int(line[1:])):
-                size = int(stream.readline()[1:])  # type: ignore[attr-defined]
-                words.append(stream.read(size + 2)[:-2])  # type: ignore[attr-defined]
+                size = int(stream.readline()[1:])
+                words.append(stream.read(size + 2)[:-2])
             is_script = words[0] == b"EVALSHA"
             self.scripts += is_script
-            stream.write(self.answer if is_script else b"+OK\r\n")  # type: ignore[attr-defined]
-            stream.flush()  # type: ignore[attr-defined]
+            stream.write(self.answer if is_script else b"+OK\r\n")
+            stream.flush()
 
 
 @pytest.fixture

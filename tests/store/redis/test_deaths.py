@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.redis_server import RedisServer
-from volfs.errors import StoreError
+from volfs.errors import NotFoundError, StoreError
 from volfs.services.opening import RedisServices
 from volfs.services.resources import DICT, QUEUE, Resources
 from volfs.store.redis.address import parse_address
@@ -195,6 +195,6 @@ def test_a_resource_that_goes_while_it_is_first_used(kept: RedisServices) -> Non
             return found
 
     contents._rows = Removing()  # type: ignore[assignment]
-    with pytest.raises(Exception, match="deleted"):
+    with pytest.raises(NotFoundError, match="deleted"):
         kept.dicts().put(of, b"k", b"v", ttl=None, only_new=False)
     assert kept.server.call("KEYS", f"{{{of}}}:*") == []

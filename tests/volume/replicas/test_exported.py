@@ -101,7 +101,7 @@ def test_what_follows_a_version(store: Store, three: VolumeRecord, other: Store)
     assert len(later) < len(whole) / 2
     with pytest.raises(ConflictError, match="no replica of it"):
         bring(other, later)
-    bring(other, export(store, three, newest=True))
+    assert bring(other, export(store, three, newest=True)).versions == [3]
     delete_volume(other, three.name)
     first = Export(store, three)
     first.versions = first.versions[:2]

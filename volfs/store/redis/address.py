@@ -83,8 +83,7 @@ def parse_address(text: str) -> TablesAddress:
         raise _wrong("it has a '#', or an '@' after the host")
     options = _parse_options(parts.query)
     place = _parse_socket(parts) if parts.scheme == "unix" else _parse_host(parts, port)
-    db = options["db"] if "db" in options else place.pop("db")
-    place.pop("db", None)
+    db = options.get("db", place["db"])
     if not re.fullmatch("[0-9]{1,9}", db):
         raise _wrong("the database is no number")
     return TablesAddress(

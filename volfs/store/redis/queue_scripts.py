@@ -4,8 +4,8 @@
 each partition there are ``{ID}:items:NAME``, a list; ``{ID}:state:NAME``, a hash with the number
 after the last item (``tail``) and the bytes of all items (``size``); and what others wait for:
 
-- ``{ID}:bell:NAME``, a list with a token for each of the first items. Who waits for an item takes
-  a token, and then the item. A token for which there is no item does no harm.
+- ``{ID}:bell:NAME``, a list with a token for each of the first items. Whoever waits for an item
+  takes a token, and then the item. A token for which there is no item does no harm.
 - ``{ID}:changes:NAME``, a stream that is added to if ``{ID}:watch:NAME`` says that somebody waits
   for room, or for an item to look at.
 
@@ -13,6 +13,8 @@ The server forgets a partition by itself a minute after it has expired.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from volfs.store.redis.scripts import make_script, presence_key
 
@@ -194,9 +196,21 @@ return {1}
 )
 
 
-def queue_keys(queue_id: str, partition: bytes) -> list[bytes]:
-    """The keys of the scripts above."""
+class QueueKeys(NamedTuple):
+    """The keys of the scripts above, in their order."""
+
+    presence: bytes
+    partitions: bytes
+    items: bytes
+    state: bytes
+    bell: bytes
+    changes: bytes
+    watch: bytes
+
+
+def queue_keys(queue_id: str, partition: bytes) -> QueueKeys:
+    """The keys of a Queue and of one of its partitions."""
     tag = f"{{{queue_id}}}:".encode()
     parts = (b"items:", b"state:", b"bell:", b"changes:", b"watch:")
-    shared = [presence_key(queue_id).encode(), tag + b"partitions"]
-    return shared + [tag + part + partition for part in parts]
+    shared = presence_key(queue_id).encode(), tag + b"partitions"
+    return QueueKeys(*shared, *(tag + part + partition for part in parts))

@@ -23,7 +23,7 @@ BATCH = 64
 _BATCHES_AHEAD = 8
 
 Tell = Callable[[int], None]
-"""Called with the bytes of each object that was sent, from any thread."""
+"""Called with the size in bytes of each chunk that was sent, from any thread."""
 
 
 class ChunkSender:
@@ -69,9 +69,13 @@ class ChunkSender:
 
     # --- inside ----------------------------------------------------------
 
+    @property
+    def _current(self) -> Upload:
+        """The upload into which chunks go now: the version's own, or a savepoint's."""
+        return self._upload if self._edit is None else self._edit.upload
+
     def _submit(self) -> None:
-        into = self._upload if self._edit is None else self._edit.upload
-        self._waiting.append(self._pool.submit(self._send_batch, self._batch, into))
+        self._waiting.append(self._pool.submit(self._send_batch, self._batch, self._current))
         self._batch = []
 
     def _send_batch(self, batch: list[Oid], into: Upload) -> list[Oid]:
@@ -91,8 +95,7 @@ class ChunkSender:
             self._unsaved += self._waiting.popleft().result()
 
     def _is_full(self) -> bool:
-        upload = self._upload if self._edit is None else self._edit.upload
-        return upload.new_bytes >= SAVE_BYTES or len(self._unsaved) >= SAVE_CHUNKS
+        return self._current.new_bytes >= SAVE_BYTES or len(self._unsaved) >= SAVE_CHUNKS
 
     def _turn(self) -> None:
         """Go on with a new savepoint."""

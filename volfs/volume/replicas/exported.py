@@ -265,8 +265,8 @@ def _check_tags(tags: dict[str, int]) -> dict[str, int]:
 
 
 def _decode_json(name: str, data: bytes, kind: type[T]) -> T:
-    text, _, seal = data.partition(b"\n")
-    if seal != b"xxh3 %b\n" % xxh3_64_hexdigest(text).encode():
+    text, _, checksum = data.partition(b"\n")
+    if checksum != b"xxh3 %b\n" % xxh3_64_hexdigest(text).encode():
         raise DamagedObjectError(f"{name}: checksum")
     try:
         return msgspec.json.decode(text, type=kind)

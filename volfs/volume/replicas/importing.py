@@ -155,16 +155,18 @@ class _Importing:
         self._versions.append(head.version)
 
     def _rely_on_all(self, upload: Upload, head: Head, after: Head) -> None:
-        """DamagedObjectError if the file lacks an object of the version that the replica lacks,
-        too."""
+        """Rely on each object that the version has and the replica's head lacks.
+
+        DamagedObjectError if one is neither in the file nor in the replica.
+        """
         load, old = upload.load_object, self._replica.load
         try:
             for found in iter_new_objects(load, head.manifest, old, after.manifest):
                 if not upload.rely_on(found.oid):
-                    raise MissingObjectError(f"object {found.oid.hex()}")
+                    raise MissingObjectError(f"object {found.oid.hex()} is not in the store")
         except MissingObjectError as error:
             raise DamagedObjectError(
-                f"the file does not have all of version {head.version}: {error} is missing"
+                f"the file does not have all of version {head.version}: {error}"
             ) from error
 
 
@@ -174,11 +176,12 @@ def _read_pack(pack: PackMember) -> list[Record]:
         decode_pack_header(view[:PACK_HEADER_SIZE])
     except DataError as error:
         raise DamagedObjectError(f"{pack.name}: {error}") from error
-    found = list(iter_records(lambda at, length: view[at : at + length], len(view)))
-    for item in found:
+    records = []
+    for item in iter_records(lambda at, length: view[at : at + length], len(view)):
         if not isinstance(item, Record):
             raise DamagedObjectError(f"{pack.name} at {item.offset}: {item.problem}")
-    return [item for item in found if isinstance(item, Record)]
+        records.append(item)
+    return records
 
 
 def _put_record(upload: Upload, record: Record) -> None:

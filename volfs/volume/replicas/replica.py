@@ -43,8 +43,8 @@ class Replica:
         """Those of the original's ``versions``, in ascending order, that follow on the replica's
         head.
 
-        ConflictError if the replica has gone its own way. With ``force`` it counts as not, if its
-        head is a version that the original has no more.
+        ConflictError if the replica has gone its own way, or may have: the original has expired
+        the version of the replica's head. With ``force``, that second case is no error.
         """
         head = self.head
         numbered = dict(versions)

@@ -23,7 +23,7 @@ class SendOptions(NamedTuple):
     newest: bool = False
     """Whether only the newest version is sent."""
     force: bool = False
-    """Whether versions may follow on one that the original has no more."""
+    """Whether versions are added although the original has expired the replica's newest one."""
 
 
 ALL = SendOptions()

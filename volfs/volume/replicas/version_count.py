@@ -10,7 +10,7 @@ from volfs.model.progress import Progress, Report
 class VersionCount:
     """How many versions are done, of how many, and the bytes that were sent. Thread-safe.
 
-    Nobody knows the bytes in all before the last version was compared.
+    The total of bytes is unknown until the last version has been compared.
     """
 
     def __init__(self, report: Report) -> None:
