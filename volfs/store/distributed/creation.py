@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import metadata
 
 from volfs.buckets.access import Bucket
-from volfs.errors import AlreadyExistsError, NotAStoreError, ObjectExistsError
+from volfs.errors import AlreadyExistsError, NotAStoreError, ObjectExistsError, ObjectNotFoundError
 from volfs.model.logs.gc_log import GC_CHANGES
 from volfs.model.logs.line import NO_LINE
 from volfs.store.distributed.log.log import Log
@@ -14,6 +14,7 @@ from volfs.store.distributed.place.probe import check_canary, check_fit
 from volfs.store.distributed.place.store_facts import (
     FORMAT,
     StoreFacts,
+    decode_facts,
     encode_facts,
     find_facts,
 )
@@ -55,11 +56,14 @@ def create_store(bucket: Bucket, url: str) -> StoreFacts:
 def examine_store(bucket: Bucket, url: str) -> StoreFacts:
     """The facts of the store that is in the bucket, after the *canary* has shown that the service
     still refuses what it must refuse. NotAStoreError; UnfitBucketError; StoreError."""
-    facts = find_facts(bucket, url)
-    if facts is None:
-        raise NotAStoreError(f"{url}: there is no store; make one with `volfs store create {url}`")
-    _, data = bucket.get(FACTS)
-    check_canary(bucket, FACTS, bytes(data))
+    try:
+        data = bytes(bucket.get(FACTS)[1])
+    except ObjectNotFoundError:
+        raise NotAStoreError(
+            f"{url}: there is no store; make one with `volfs store create {url}`"
+        ) from None
+    facts = decode_facts(data, url)
+    check_canary(bucket, FACTS, data)
     return facts
 
 
