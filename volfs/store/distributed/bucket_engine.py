@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
-from volfs.errors import StoreError
+from volfs.errors import AlreadyExistsError, StoreError
 from volfs.store.contract.care import Care
 from volfs.store.contract.leases import Leases
 from volfs.store.contract.objects import Objects, Upload
@@ -77,7 +78,8 @@ def _open_engine(url: str, create: bool) -> BucketEngine:
     bucket = open_store_bucket(url)
     try:
         if create and find_facts(bucket, url) is None:
-            create_store(bucket, url)
+            with suppress(AlreadyExistsError):  # Somebody else made it at this moment.
+                create_store(bucket, url)
         facts = examine_store(bucket, url)
         return BucketEngine(bucket, open_local(facts.store))
     except BaseException:

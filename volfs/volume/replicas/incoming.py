@@ -23,7 +23,7 @@ from volfs.store.contract.store import Store
 from volfs.store.identity import derive_id
 from volfs.volume.commit import CommitNote
 from volfs.volume.edit import Edit
-from volfs.volume.volumes import delete_volume, make_first_version
+from volfs.volume.volumes import delete_volume, list_environments_of, make_first_version
 
 _SUFFIX = ".incoming"
 _NAME_MAX = 64
@@ -63,10 +63,11 @@ class IncomingVolume:
         return record
 
     def _choose_name(self) -> str:
-        """The replica's name with the suffix, or the id if a volume has that name."""
+        """The replica's name with the suffix, or the id if a volume of its environment has that
+        name."""
         name = self._replica.name[: _NAME_MAX - len(_SUFFIX)] + _SUFFIX
-        taken = {v.name for v in self._store.refs.list_volumes()}
-        return _make_id(self._replica.id) if name in taken else name
+        is_taken = self._replica.environment in list_environments_of(self._store, name)
+        return _make_id(self._replica.id) if is_taken else name
 
 
 def save_chunks(edit: Edit, chunks: Sequence[Oid]) -> None:

@@ -144,9 +144,9 @@ class _Sending:
                     self._send_object(found, upload, chunks)
                 chunks.finish()
             reached("send.put")
+            self._replica.publish(upload, after, version)
             self.new_objects += upload.new_objects
             self.new_bytes += upload.new_bytes
-            self._replica.publish(upload, after, version)
         self.versions.append(version.version)
         self._count.add_version()
 

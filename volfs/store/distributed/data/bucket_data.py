@@ -10,7 +10,6 @@ from volfs.buckets.cache.cached_packs import CachedPacks
 from volfs.buckets.cache.disk_cache import DiskCache
 from volfs.store.distributed.data.bucket_objects import BucketObjects
 from volfs.store.distributed.data.bucket_packs import BucketPacks, OpenPacks
-from volfs.store.distributed.data.bucket_sink import BucketSink
 from volfs.store.distributed.data.bucket_upload import BucketUpload
 from volfs.store.distributed.data.place_finder import PlaceFinder, VolumePlaces
 from volfs.store.distributed.data.place_rows import PlaceRows
@@ -36,10 +35,6 @@ class BucketData:
 
     def open_upload(self, volume_id: str, log: VolumeLog, objects: BucketObjects) -> BucketUpload:
         return BucketUpload(volume_id, log, objects, self.finder, self._spools)
-
-    def open_sink(self) -> BucketSink:
-        """Packs for copies of records, as gc and repair make them."""
-        return BucketSink(self.packs, self._spools)
 
     def close(self) -> None:
         self.packs.close()
