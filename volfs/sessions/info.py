@@ -14,7 +14,7 @@ from typing import NamedTuple
 from volfs.errors import NotFoundError
 from volfs.sessions.device import find_device
 from volfs.sessions.facts import FACTS, LOCK, REMOVED, SessionFacts, decode_facts
-from volfs.sessions.places import find_session_path, sessions_directory
+from volfs.sessions.places import find_session_path, session_name, sessions_directory
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.system.locks import is_locked
@@ -24,6 +24,8 @@ class SessionInfo(NamedTuple):
     """One mount's life. A dead session is an overlay that was left behind."""
 
     name: str
+    """The name in the session's lease. For whoever lists a directory without its store, the name
+    of the directory."""
     path: Path
     volume_id: str
     volume: str
@@ -49,8 +51,9 @@ def list_sessions(directory: Path) -> list[SessionInfo]:
 
 
 def list_inner_sessions(store: Store) -> list[SessionInfo]:
-    """The sessions in the store's own directory."""
-    return list_sessions(sessions_directory(store))
+    """The sessions in the store's own directory, under their names in leases."""
+    sessions = list_sessions(sessions_directory(store))
+    return [s._replace(name=session_name(store, s.path)) for s in sessions]
 
 
 def list_store_sessions(store: Store) -> list[SessionInfo]:
@@ -76,11 +79,15 @@ def list_volume_sessions(store: Store, record: VolumeRecord) -> list[SessionInfo
 
 
 def get_session(store: Store, name: str) -> SessionInfo:
-    """The session of this name. NotFoundError, also for a directory that is no session's."""
+    """The session of this name, from which the machine may be left out.
+
+    NotFoundError, also for a directory that is no session's.
+    """
+    names = (name, session_name(store, find_session_path(store, name)))
     # Sessions outside are found through leases, one of which may be damaged.
     for find in (list_inner_sessions, list_store_sessions):
         for session in find(store):
-            if session.name == name:
+            if session.name in names:
                 return session
     raise NotFoundError(f"no overlay {name}; `volfs overlays` lists them")
 

@@ -20,7 +20,7 @@ from volfs.errors import LocalFileError, MountError, NotFoundError
 from volfs.sessions.facts import CATALOG, LOCK
 from volfs.sessions.info import SessionInfo, get_session, load_session
 from volfs.sessions.notes import forget_note
-from volfs.sessions.places import sessions_directory
+from volfs.sessions.places import session_name, sessions_directory
 from volfs.store.contract.store import Store
 from volfs.system.locks import holding
 
@@ -140,11 +140,11 @@ def _copy_here(store: Store, session: SessionInfo) -> str:
     directory.mkdir(mode=0o700, exist_ok=True)
     place = _find_free(directory, session)
     if place.exists():
-        return place.name
+        return session_name(store, place)
     copy_session(session.path, place)
     # A mount at that place need not bring the overlay once more.
     forget_note(directory / session.name)
-    return place.name
+    return session_name(store, place)
 
 
 def _find_free(directory: Path, session: SessionInfo) -> Path:
