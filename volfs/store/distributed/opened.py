@@ -9,7 +9,7 @@ from pathlib import Path
 
 from volfs.buckets.access import Bucket
 from volfs.errors import StoreError
-from volfs.store.distributed.bucket_care import BucketCare
+from volfs.store.distributed.care.bucket_care import BucketCare
 from volfs.store.distributed.data.bucket_data import BucketData, open_cached_packs
 from volfs.store.distributed.data.bucket_packs import OpenPacks
 from volfs.store.distributed.leases.bucket_leases import BucketLeases
