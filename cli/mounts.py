@@ -331,13 +331,13 @@ def _make_rows(mounts: list[MountClient]) -> list[tuple[Any, ...]]:
 
 def _find_own_store() -> str:
     """The store in force, as daemons write its path; empty if it has no valid address."""
-    from volfs.errors import NotAStoreError
+    from volfs.errors import UserError
     from volfs.store.address import find_local_path
 
     try:
         url = store_url()
         place = find_local_path(url)
-    except NotAStoreError:
+    except UserError:
         return ""
     return os.path.realpath(place) if place else url
 

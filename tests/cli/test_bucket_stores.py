@@ -66,8 +66,16 @@ def test_what_is_refused(volfs: Command, seaweed: SeaweedServer) -> None:
     assert (
         "gopher:// is not known; use s3://" in volfs("store", "create", "gopher://x", status=2).err
     )
-    assert "no volumes in a bucket yet" in volfs("list", "--store", whole, status=1, **keys).err
-    assert "no volumes in a bucket yet" in volfs("create", "v", VOLFS_STORE=whole, status=1).err
+    none = volfs("list", "--store", whole, status=1, **keys).err
+    made_by = f"`volfs store create '{whole.replace('?', '/?')}'`"
+    assert f"there is no store; make one with {made_by}" in none
+    assert "check the credentials" in volfs("create", "v", "--store", whole, status=1, **wrong).err
+    assert (
+        "no such bucket; create it" in volfs("create", "v", "--store", gone, status=1, **keys).err
+    )
+    assert "region='a b'" in volfs("list", VOLFS_STORE="s3://bucket?region=a b", status=2).err
+    closed = volfs("rebuild-index", "--store", whole, status=1, **keys).err
+    assert "rebuild-index cannot be had of a store in a bucket yet" in closed
 
 
 def test_a_service_that_knows_no_condition(volfs: Command, seaweed: SeaweedServer) -> None:

@@ -12,10 +12,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import trio
+from blake3 import blake3
 
 from volfs.buckets.address import parse_bucket_address
+from volfs.buckets.cache.cache_place import choose_cache_directory
 from volfs.control.daemon_wait import DaemonWait
 from volfs.control.mount_liveness import is_dead
 from volfs.control.mounts import FS_TYPE, find_mount_point, resolve_mount_path
@@ -40,11 +43,14 @@ from volfs.fuse.mounting import check_fuse, unmount
 from volfs.fuse.request_guard import log_requests
 from volfs.model.names import check_environment, check_volume_name
 from volfs.model.text_json import decode_json, encode_json
-from volfs.store.address import find_local_path
+from volfs.store.address import find_local_path, parse_address
 from volfs.store.location import state_directory
 from volfs.system.proc import list_descriptors
 
 log = logging.getLogger(__name__)
+
+FOLDER_MAX = 64
+"""The longest folder of a bucket that is part of a log's name."""
 
 
 class Starting(NamedTuple):
@@ -126,13 +132,17 @@ def check_options(options: MountOptions) -> MountOptions:
 
 
 def _check_store(options: MountOptions, mountpoint: str) -> str:
-    """The absolute address of the store. MountError if the store and the mount lie in each
-    other."""
-    local = find_local_path(options.store)
-    # The address is not resolved, because what it leads to is compared with what was opened.
-    store = options.store if local is None else os.path.abspath(local)
-    _check_apart(mountpoint, os.path.realpath(store))
-    return store
+    """The absolute address of the store. MountError if the mount lies in what its daemon needs, or
+    contains it: the store, or for a bucket what this machine has of it."""
+    address = parse_address(options.store)
+    if address.local_path is not None:
+        # The address is not resolved, because what it leads to is compared with what was opened.
+        _check_apart(mountpoint, "store", address.local_path)
+        return address.text
+    for directory in (state_directory(), choose_cache_directory()):
+        if directory is not None:
+            _check_apart(mountpoint, "directory", directory)
+    return address.text
 
 
 def clear_dead_mount(mountpoint: str) -> None:
@@ -152,12 +162,12 @@ def clear_dead_mount(mountpoint: str) -> None:
     clear_dead_mount(mountpoint)
 
 
-def _check_apart(mountpoint: str, store: str) -> None:
-    """MountError if the store lies below the mount, where it would wait for itself, or the mount
-    in the store."""
-    for inner, outer in ((mountpoint, store), (store, mountpoint)):
-        if os.path.commonpath((inner, outer)) == outer and os.path.isabs(inner):
-            raise MountError(f"{mountpoint}: the store {store} and the mount lie in each other")
+def _check_apart(mountpoint: str, what: str, needed: Path) -> None:
+    """MountError if a directory that the daemon needs lies below the mount, where the daemon would
+    wait for itself, or the mount in the directory."""
+    place = os.path.realpath(needed)
+    if os.path.commonpath((mountpoint, place)) in (mountpoint, place):
+        raise MountError(f"{mountpoint}: the {what} {place} and the mount lie in each other")
 
 
 # --- the daemon's side ------------------------------------------------------
@@ -205,14 +215,24 @@ def _choose_log(options: MountOptions) -> Path:
     Buckets have no directory, so their logs are beside the user's notes.
     """
     if options.bucket is not None:
-        address = parse_bucket_address(options.bucket.address)
-        name = f"{address.scheme}-{address.bucket}"
-        return (state_directory() or runtime_directory()) / "logs" / f"{name}.log"
-    logs = Path(options.store) / "logs"
+        return _place_log_of_bucket(options.bucket.address, "")
+    name = options.full_name.replace("/", "@")  # No volume's name contains an "@".
+    store = find_local_path(options.store)
+    if store is None:
+        return _place_log_of_bucket(options.store, f"@{name}")
+    logs = store / "logs"
     there = logs if logs.exists() else logs.parent
     is_writable = os.access(there, os.W_OK, effective_ids=True)
-    name = options.full_name.replace("/", "@")  # No volume's name contains an "@".
     return (logs if is_writable else runtime_directory() / "logs") / f"{name}.log"
+
+
+def _place_log_of_bucket(url: str, ending: str) -> Path:
+    address = parse_bucket_address(url)
+    folder = quote(address.prefix.rstrip("/"), safe="") if ending else ""
+    if len(folder) > FOLDER_MAX:
+        folder = blake3(folder.encode()).hexdigest(length=16)
+    name = "-".join(filter(None, (address.scheme, address.account, address.bucket, folder)))
+    return (state_directory() or runtime_directory()) / "logs" / f"{name}{ending}.log"
 
 
 def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:

@@ -32,6 +32,7 @@ from volfs.sessions.info import SessionInfo, list_sessions, list_volume_sessions
 from volfs.store.address import find_local_path
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
+from volfs.store.distributed.machine import find_local
 from volfs.store.registry import open_store
 from volfs.volume.volumes import list_environments_of
 
@@ -92,7 +93,7 @@ def find_targets(target: str, store: str, environment: str = MAIN) -> list[Mount
 
 
 def list_known_sessions(store: str) -> dict[tuple[int, int], SessionInfo]:
-    """The sessions in the directory of a store, which is not opened, by their mounts' devices.
+    """The sessions of this machine in a store, which is not opened, by their mounts' devices.
 
     This is all that can be known of mounts that do not answer. It may be incomplete.
     """
@@ -100,7 +101,7 @@ def list_known_sessions(store: str) -> dict[tuple[int, int], SessionInfo]:
 
     def read() -> None:
         with suppress(OSError, VolfsError):
-            place = find_local_path(store)
+            place = find_local_path(store) or find_local(store)
             known.extend(list_sessions(place / SESSIONS) if place else ())
 
     reading = Thread(target=read, daemon=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from volfs.buckets.address import SCHEMES, parse_bucket_address
 from volfs.errors import NotAStoreError
 
 FILE = "file"
@@ -40,14 +41,20 @@ class Address(NamedTuple):
 
 
 def parse_address(text: str) -> Address:
-    """Take an address apart. NotAStoreError for a ``file:`` URL of another machine, or one that
-    names no directory."""
+    """Take an address apart. That of a bucket gets the one form that it has.
+
+    NotAStoreError for a ``file:`` URL of another machine, or one that names no directory;
+    InvalidError for an address of a bucket that cannot be valid.
+    """
     if _FILE.match(text):
         return Address(FILE, _parse_file(text))
     match = _SCHEME.match(text)
-    if match is not None:
-        return Address(match[1].lower(), text[match.end() :])
-    return Address(FILE, _check_path(text, text))
+    if match is None:
+        return Address(FILE, _check_path(text, text))
+    scheme = match[1].lower()
+    if scheme in SCHEMES:
+        text = parse_bucket_address(text).text
+    return Address(scheme, text.partition("://")[2])
 
 
 def find_local_path(text: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""A message when opening a store takes long, because its disk may hang."""
+"""A message when opening a store takes long, because its disk or its service may hang."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from volfs.model.text import show_line
+from volfs.store.address import Address
 
 log = logging.getLogger(__name__)
 
@@ -17,9 +18,9 @@ WORD_AFTER = 3.0
 
 
 @contextmanager
-def speaking_of(url: str) -> Iterator[None]:
+def speaking_of(address: Address) -> Iterator[None]:
     """Say once that the store does not answer, if the block takes long."""
-    timer = threading.Timer(WORD_AFTER, _say, (url,))
+    timer = threading.Timer(WORD_AFTER, _say, (address,))
     timer.daemon = True
     timer.start()
     try:
@@ -28,8 +29,9 @@ def speaking_of(url: str) -> Iterator[None]:
         timer.cancel()
 
 
-def _say(url: str) -> None:
-    words = f"waiting for the store {url}: its disk or file system does not answer"
+def _say(address: Address) -> None:
+    what = "service" if address.local_path is None else "disk or file system"
+    words = f"waiting for the store {address.text}: its {what} does not answer"
     if log.hasHandlers():
         log.warning("%s", show_line(words))
     elif sys.stderr is not None:

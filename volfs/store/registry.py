@@ -6,66 +6,82 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from volfs.buckets.address import SCHEMES
-from volfs.errors import NotAStoreError
+from volfs.errors import NotAStoreError, StoreError
 from volfs.model.progress import Report, report_nothing
-from volfs.store.address import parse_address
+from volfs.store.address import FILE, Address, parse_address
 from volfs.store.contract.care import RebuildReport
 from volfs.store.contract.store import Store
 from volfs.store.opening import speaking_of
 from volfs.store.tables import TableNames, TableStore
 
 T = TypeVar("T")
-OpenEngine = Callable[[str, bool], Store]
-"""``(location, create)``: the address without its scheme, and whether to make the store."""
+OpenEngine = Callable[[Address, bool], Store]
+"""``(address, create)``: where the store is, and whether to make it."""
 
-RebuildEngine = Callable[[str, Report], RebuildReport]
+RebuildEngine = Callable[[Address, Report], RebuildReport]
 
 # Engines are imported late: code that only names a store, such as handles in containers, needs no
 # engine, and code that opens a store needs one part of one engine.
 
 
-def _rebuild_embedded(location: str, report: Report) -> RebuildReport:
-    from volfs.store.embedded.care.rebuild import rebuild_embedded
-
-    return rebuild_embedded(location, report)
-
-
-def _open_embedded(location: str, create: bool) -> Store:
+def _open_embedded(address: Address, create: bool) -> Store:
     from volfs.store.embedded.engine import open_embedded
 
-    return open_embedded(location, create)
+    return open_embedded(address.location, create)
+
+
+def _open_distributed(address: Address, create: bool) -> Store:
+    from volfs.store.distributed.bucket_engine import open_distributed
+
+    return open_distributed(address.text, create)
+
+
+ENGINES: dict[str, OpenEngine] = {
+    FILE: _open_embedded,
+    **dict.fromkeys(SCHEMES, _open_distributed),
+}
+
+
+def _rebuild_embedded(address: Address, report: Report) -> RebuildReport:
+    from volfs.store.embedded.care.rebuild import rebuild_embedded
+
+    return rebuild_embedded(address.location, report)
 
 
 REBUILDERS: dict[str, RebuildEngine] = {
-    "file": _rebuild_embedded,
+    FILE: _rebuild_embedded,
 }
 
 
-def _upgrade_embedded(location: str) -> bool:
+def _upgrade_embedded(address: Address) -> bool:
     from volfs.store.embedded.place.layout import upgrade_embedded
 
-    return upgrade_embedded(location)
+    return upgrade_embedded(address.location)
 
 
-UPGRADERS: dict[str, Callable[[str], bool]] = {
-    "file": _upgrade_embedded,
+def _upgrade_distributed(address: Address) -> bool:
+    """There is one format only, and whoever opens the store checks that it has this one."""
+    _open_distributed(address, False).close()
+    return False
+
+
+UPGRADERS: dict[str, Callable[[Address], bool]] = {
+    FILE: _upgrade_embedded,
+    **dict.fromkeys(SCHEMES, _upgrade_distributed),
 }
 
-ENGINES: dict[str, OpenEngine] = {
-    "file": _open_embedded,
-}
 
-
-def _open_embedded_tables(location: str, names: TableNames, create: bool) -> TableStore:
+def _open_embedded_tables(address: Address, names: TableNames, create: bool) -> TableStore:
     from volfs.store.embedded.tables.tables import open_embedded_tables
 
-    return open_embedded_tables(location, names, create)
+    return open_embedded_tables(address.location, names, create)
 
 
-OpenTables = Callable[[str, TableNames, bool], TableStore]
+OpenTables = Callable[[Address, TableNames, bool], TableStore]
 TABLES: dict[str, OpenTables] = {
-    "file": _open_embedded_tables,
+    FILE: _open_embedded_tables,
 }
+_REBUILDING, _TABLES = "rebuild-index", "Dicts, Queues, Secrets and environments"
 
 
 def open_store(url: str, *, create: bool = False) -> Store:
@@ -76,31 +92,31 @@ def open_store(url: str, *, create: bool = False) -> Store:
     UnsupportedFormatError if a newer volfs made the store. StoreError if the store cannot be
     reached, or was opened before this process was forked.
     """
-    engine, location = _find_engine(ENGINES, url)
-    with speaking_of(url):
-        return engine(location, create)
+    engine, address = _find_engine(ENGINES, url)
+    with speaking_of(address):
+        return engine(address, create)
 
 
 def open_tables(url: str, names: TableNames, *, create: bool = False) -> TableStore:
     """Open tables of the store at an address. Errors as for ``open_store``."""
-    engine, location = _find_engine(TABLES, url)
-    with speaking_of(url):
-        return engine(location, names, create)
+    engine, address = _find_engine(TABLES, url, _TABLES)
+    with speaking_of(address):
+        return engine(address, names, create)
 
 
-def _find_engine(engines: dict[str, T], url: str) -> tuple[T, str]:
-    """The engine that serves the address, and the address without its scheme. NotAStoreError."""
-    scheme, location = parse_address(url)
-    engine = engines.get(scheme)
+def _find_engine(engines: dict[str, T], url: str, what: str = "") -> tuple[T, Address]:
+    """The engine that serves an address, and the address. NotAStoreError; StoreError if the
+    address is that of a bucket, and ``what`` is not there for buckets."""
+    address = parse_address(url)
+    engine = engines.get(address.scheme)
+    if engine is None and address.scheme in SCHEMES:
+        raise StoreError(f"store {url}: {what} cannot be had of a store in a bucket yet")
     if engine is None:
-        if scheme in SCHEMES:
-            raise NotAStoreError(
-                f"store {url}: this volfs keeps no volumes in a bucket yet; it only makes and "
-                "probes such stores: see `volfs store --help`. Name a directory"
-            )
-        known = ", ".join(sorted(engines))
-        raise NotAStoreError(f"store {url}: unknown scheme {scheme}; known: a directory, {known}")
-    return engine, location
+        known = ", ".join(sorted(ENGINES))
+        raise NotAStoreError(
+            f"store {url}: unknown scheme {address.scheme}; known: a directory, {known}"
+        )
+    return engine, address
 
 
 def upgrade_format(url: str) -> bool:
@@ -109,9 +125,9 @@ def upgrade_format(url: str) -> bool:
     This takes a moment only, because the content is read as it is. A former volfs refuses the
     store from then on. StoreUnavailableError if anybody has the store open; NotAStoreError.
     """
-    upgrade, location = _find_engine(UPGRADERS, url)
-    with speaking_of(url):
-        return upgrade(location)
+    upgrade, address = _find_engine(UPGRADERS, url)
+    with speaking_of(address):
+        return upgrade(address)
 
 
 def rebuild_index(url: str, report: Report = report_nothing) -> RebuildReport:
@@ -120,5 +136,5 @@ def rebuild_index(url: str, report: Report = report_nothing) -> RebuildReport:
     StoreUnavailableError if anybody has the store open; NotAStoreError. Until it ends, and
     wherever it dies, the former index stays in its place.
     """
-    rebuild, location = _find_engine(REBUILDERS, url)
-    return rebuild(location, report)
+    rebuild, address = _find_engine(REBUILDERS, url, _REBUILDING)
+    return rebuild(address, report)

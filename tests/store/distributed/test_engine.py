@@ -102,5 +102,5 @@ def test_the_directory_of_a_machine(
     assert store.local.stat().st_mode & 0o777 == 0o700
     assert machine.read_machine(store.local) == store.leases.host
     monkeypatch.setenv("VOLFS_STATE_DIR", str(tmp_path / "another"))
-    elsewhere = machine.open_local(store.local.name)
+    elsewhere = machine.open_local(store.local.name, store.url)
     assert machine.read_machine(elsewhere) != store.leases.host

@@ -7,6 +7,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from volfs.buckets.address import parse_bucket_address
 from volfs.errors import AlreadyExistsError, StoreError
 from volfs.store.contract.care import Care
 from volfs.store.contract.leases import Leases
@@ -67,6 +68,7 @@ _lock = threading.Lock()
 
 def open_distributed(url: str, create: bool) -> BucketStore:
     """Open a handle on the store in a bucket; see ``store.registry.open_store``."""
+    url = parse_bucket_address(url).text
     with _lock:
         key = (os.getpid(), url)
         if key not in _engines:
@@ -81,10 +83,20 @@ def _open_engine(url: str, create: bool) -> BucketEngine:
             with suppress(AlreadyExistsError):  # Somebody else made it at this moment.
                 create_store(bucket, url)
         facts = examine_store(bucket, url)
-        return BucketEngine(bucket, open_local(facts.store))
+        return BucketEngine(bucket, open_local(facts.store, url))
     except BaseException:
         bucket.close()
         raise
+
+
+def _begin_anew() -> None:
+    """In a child after a fork: another thread may have had the lock. The engines of the parent are
+    kept and never used, because to end them would end what the parent uses."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _forget(engine: BucketEngine) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import metadata
+from shlex import quote
 
 from volfs.buckets.access import Bucket
 from volfs.errors import AlreadyExistsError, NotAStoreError, ObjectExistsError, ObjectNotFoundError
@@ -60,7 +61,7 @@ def examine_store(bucket: Bucket, url: str) -> StoreFacts:
         data = bytes(bucket.get(FACTS)[1])
     except ObjectNotFoundError:
         raise NotAStoreError(
-            f"{url}: there is no store; make one with `volfs store create {url}`"
+            f"{url}: there is no store; make one with `volfs store create {quote(url)}`"
         ) from None
     facts = decode_facts(data, url)
     check_canary(bucket, FACTS, data)

@@ -10,14 +10,16 @@ from pathlib import Path
 from volfs.errors import LocalFileError
 from volfs.store.identity import make_id
 from volfs.store.location import state_directory
+from volfs.system.files import replace_file
 
 STORES = "stores"
 MACHINE = "machine"
+ADDRESS = "address"
 HOLDS = "holds"
 CACHE = "cache"
 
 
-def open_local(store_id: str) -> Path:
+def open_local(store_id: str, url: str) -> Path:
     """This machine's directory of a store; it is made if it is not there. LocalFileError."""
     state = state_directory()
     if state is None:
@@ -26,9 +28,34 @@ def open_local(store_id: str) -> Path:
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (directory / HOLDS).touch(mode=0o600)
+        _note_address(directory / ADDRESS, url)
     except OSError as error:
         raise LocalFileError(f"{directory}: {error.strerror}") from error
     return directory
+
+
+def find_local(url: str) -> Path | None:
+    """This machine's directory of the store that was last opened at an address, found without
+    asking the bucket. None if there is none."""
+    state = state_directory()
+    try:
+        found = list((state / STORES).iterdir()) if state else []
+    except OSError:
+        return None
+    return next((each for each in found if _read_address(each / ADDRESS) == url), None)
+
+
+def _note_address(file: Path, url: str) -> None:
+    """Note by which address a store was opened last. Only a hint."""
+    if _read_address(file) != url:
+        replace_file(file, url.encode("utf-8", "surrogateescape"), durable=False)
+
+
+def _read_address(file: Path) -> str | None:
+    try:
+        return file.read_text("utf-8", "surrogateescape")
+    except OSError:
+        return None
 
 
 def read_machine(local: Path) -> str:
