@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volfs.errors import NotAStoreError
+from volfs.errors import InvalidError, NotAStoreError
 from volfs.store.address import Address, find_local_path, parse_address
 from volfs.store.location import choose_store
 from volfs.store.registry import open_store
@@ -75,12 +75,17 @@ def test_what_names_no_directory(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_buckets_have_no_path() -> None:
-    for text in ("s3://bucket/prefix", "S3://bucket/prefix"):
+def test_buckets_have_no_path_and_one_form() -> None:
+    for text in ("s3://bucket/prefix", "S3://bucket/prefix/"):
         address = parse_address(text)
-        assert address == Address("s3", "bucket/prefix")
+        assert address == Address("s3", "bucket/prefix/")
         assert address.local_path is None
-        assert address.text == "s3://bucket/prefix"
+        assert address.text == "s3://bucket/prefix/"
+    options = ("region=r", "endpoint=http://one:80/")
+    forms = {choose_store(f"s3://b?{'&'.join(said)}") for said in (options, options[::-1])}
+    assert forms == {"s3://b/?endpoint=http://one:80&region=r"}
+    with pytest.raises(InvalidError, match="no user and no key"):
+        parse_address("s3://key:secret@bucket")
 
 
 paths = st.binary(min_size=1, max_size=40).filter(lambda b: b"\0" not in b)
