@@ -82,8 +82,8 @@ def test_buckets_have_no_path_and_one_form() -> None:
         assert address.local_path is None
         assert address.text == "s3://bucket/prefix/"
     options = ("region=r", "endpoint=http://one:80/")
-    forms = {choose_store(f"s3://b?{'&'.join(said)}") for said in (options, options[::-1])}
-    assert forms == {"s3://b/?endpoint=http://one:80&region=r"}
+    forms = {choose_store(f"s3://bucket?{'&'.join(said)}") for said in (options, options[::-1])}
+    assert forms == {"s3://bucket/?endpoint=http://one:80&region=r"}
     with pytest.raises(InvalidError, match="no user and no key"):
         parse_address("s3://key:secret@bucket")
 
