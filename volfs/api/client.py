@@ -11,8 +11,9 @@ from typing import Any
 from weakref import WeakSet
 
 from volfs.api.twins import blocking, blocking_class
-from volfs.errors import UnimplementedError
+from volfs.errors import InvalidError, UnimplementedError
 from volfs.services.opening import SharedStore, TableServices, open_services, open_shared
+from volfs.store.address import find_local_path
 from volfs.store.contract.store import Store
 from volfs.store.location import choose_environment, choose_store
 from volfs.store.redis.address import describe_variables, find_address
@@ -53,15 +54,25 @@ class Client:
     def shared(self, *, create: bool = False) -> SharedStore:
         """Where the Dicts and Queues of the store are: its tables, or what ``VOLFS_TABLES`` names.
 
-        Errors as of ``tables``; InvalidError for an address that is none; ConflictError if the
-        server keeps those of another store.
+        Errors as of ``tables``; InvalidError for an address that is none, or if the store keeps no
+        Dicts and nothing is named; ConflictError if the server keeps those of another store.
         """
+        found = self.find_shared(create=create)
+        if found is None:
+            raise InvalidError(
+                f"store {self.url}: its Dicts and Queues are on a Redis or Valkey server; name it, "
+                "as in VOLFS_TABLES=redis://HOST"
+            )
+        return found
+
+    def find_shared(self, *, create: bool = False) -> SharedStore | None:
+        """As ``shared``; None if the store keeps no Dicts and nothing is named."""
         said = describe_variables()
         opened = self._shared.get(said)
         if opened is None:
             address, store = find_address(), self.tables(create=create)
             if address is None:
-                return store
+                return store if store.keeps_contents else None
             opened = self._shared[said] = open_shared(address, store)
         return opened
 
@@ -69,16 +80,19 @@ class Client:
     def store(self, *, create: bool = False) -> Iterator[Store]:
         """Lend the volumes' store to a ``with`` block. Errors as of ``tables``.
 
-        The store stays open for the next block, but not across a fork: a block must not fork.
+        The store stays open for the next block. A block must not fork, unless its child leaves the
+        store of the block alone.
         """
+        process = os.getpid()
         with _lock:
             store = self._store = self._store or open_store(self.url, create=create)
             self._borrowers += 1
         try:
             yield store
         finally:
-            with _lock:
-                self._borrowers -= 1
+            if process == os.getpid():  # A child has lent nothing.
+                with _lock:
+                    self._borrowers -= 1
 
     # --- methods of Modal's Client ---------------------------------------
 
@@ -152,14 +166,27 @@ _held = ExitStack()
 
 
 def _before_fork() -> None:
-    """Close the stores that nobody is using, because a child can do nothing with an open one."""
+    """Close the stores that a child could do nothing with: those in directories, for a process
+    cannot open one that it has inherited. Those that are in use stay open all the same."""
     _held.enter_context(_lock)
     for client in _clients_made:
-        if not client._borrowers:
+        if not client._borrowers and find_local_path(client.url) is not None:
             client._close_store()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_held.close, after_in_child=_held.close)
+def _after_fork_in_child() -> None:
+    """Forget stores in buckets without closing them, because the parent still uses them. The child
+    opens its own."""
+    for client in _clients_made:
+        client._borrowers = 0
+        if find_local_path(client.url) is None:
+            client._store = None
+    _held.close()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_held.close, after_in_child=_after_fork_in_child
+)
 
 
 _of_app: ContextVar[str | None] = ContextVar("volfs.environment", default=None)

@@ -85,7 +85,7 @@ class KnownEnvironments:
 
     def _rows(self, *, create: bool = False) -> Environments:
         store = self._client.tables(create=create)
-        return Environments(store, self._client.shared())
+        return Environments(store, self._client.find_shared())
 
     # --- changing --------------------------------------------------------
 

@@ -77,11 +77,17 @@ def _open_embedded_tables(address: Address, names: TableNames, create: bool) -> 
     return open_embedded_tables(address.location, names, create)
 
 
+def _open_distributed_tables(address: Address, names: TableNames, create: bool) -> TableStore:
+    from volfs.store.distributed.table_store import open_bucket_tables
+
+    return open_bucket_tables(address.text, names, create)
+
+
 OpenTables = Callable[[Address, TableNames, bool], TableStore]
 TABLES: dict[str, OpenTables] = {
     FILE: _open_embedded_tables,
+    **dict.fromkeys(SCHEMES, _open_distributed_tables),
 }
-_REBUILDING, _TABLES = "rebuild-index", "Dicts, Queues, Secrets and environments"
 
 
 def open_store(url: str, *, create: bool = False) -> Store:
@@ -99,7 +105,7 @@ def open_store(url: str, *, create: bool = False) -> Store:
 
 def open_tables(url: str, names: TableNames, *, create: bool = False) -> TableStore:
     """Open tables of the store at an address. Errors as for ``open_store``."""
-    engine, address = _find_engine(TABLES, url, _TABLES)
+    engine, address = _find_engine(TABLES, url)
     with speaking_of(address):
         return engine(address, names, create)
 
@@ -136,5 +142,5 @@ def rebuild_index(url: str, report: Report = report_nothing) -> RebuildReport:
     StoreUnavailableError if anybody has the store open; NotAStoreError. Until it ends, and
     wherever it dies, the former index stays in its place.
     """
-    rebuild, address = _find_engine(REBUILDERS, url, _REBUILDING)
+    rebuild, address = _find_engine(REBUILDERS, url, "rebuild-index")
     return rebuild(address, report)

@@ -89,6 +89,11 @@ class TableStore(Protocol):
     durable: Tables
     volatile: Tables
 
+    @property
+    def keeps_contents(self) -> bool:
+        """Whether Dicts and Queues can be kept here. If not, the volatile tables are empty and
+        refuse changes, there are no signals, and durable tables are for what changes seldom."""
+
     def signal(self, name: bytes) -> Signal:
         """The signal of this name. Two names may, rarely, share one."""
 

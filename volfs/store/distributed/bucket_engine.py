@@ -32,6 +32,7 @@ class BucketStore:
         self.refs: Refs = engine.refs
         self.leases: Leases = engine.leases
         self.care: Care = engine.care
+        self.tables = engine.tables
         self._engine = engine
         self._closed = False
         engine.handles += 1

@@ -22,6 +22,7 @@ from volfs.store.distributed.refs.open_volumes import OpenVolumes
 from volfs.store.distributed.refs.publishing_refs import PublishingRefs
 from volfs.store.distributed.refs.volume_logs import VolumeLogs
 from volfs.store.distributed.refs.volume_publisher import GcFacts
+from volfs.store.distributed.tables.bucket_tables import LogTables
 from volfs.store.holds import Holds
 
 
@@ -42,6 +43,7 @@ class BucketEngine:
             data = BucketData(bucket, local / CACHE, packs or open_cached_packs(bucket))
             stack.callback(data.close)
             self.volumes = OpenVolumes(logs, data, facts, bucket.world)
+            self.tables = LogTables(bucket)
             self.refs = PublishingRefs(bucket, logs, self.volumes, self.leases)
             self.care = BucketCare()
             self._closing = stack.pop_all()

@@ -253,6 +253,8 @@ def _forget_after_restart(directory: Path) -> None:
 class EmbeddedTableStore:
     """``store.tables.TableStore``: one handle on the tables."""
 
+    keeps_contents = True
+
     def __init__(self, engine: OpenTables, address: Path) -> None:
         self._address = address
         self.url = str(engine.path)
