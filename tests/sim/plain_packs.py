@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from volfs.buckets.access import Bucket
 from volfs.buckets.objects import ObjectInfo
-from volfs.errors import DamagedObjectError, MissingObjectError, ObjectNotFoundError
+from volfs.errors import MissingObjectError, ObjectNotFoundError, StoreUnavailableError
 from volfs.model.objects import Buffer
 from volfs.store.distributed.data.bucket_packs import OpenPacks
 
@@ -27,7 +27,8 @@ class PlainPacks:
         except ObjectNotFoundError:
             raise MissingObjectError(f"pack {pack}: {info.key} is gone") from None
         if len(data) != length:
-            raise DamagedObjectError(f"pack {pack}: too short")
+            # As of a service that ends too early: whoever knows the pack looks at its length.
+            raise StoreUnavailableError(f"pack {pack}: too short")
         return data
 
     def read_ready(self, pack: int, offset: int, length: int) -> Buffer | None:

@@ -66,3 +66,26 @@ def _is_wanted(use: PackUse) -> bool:
     if use.live_objects:
         return use.is_former or use.dead_bytes > use.live_bytes
     return use.dead_bytes > 0 or use.dead_objects > 0
+
+
+def limit_plan(plan: CollectionPlan, packs: int, rewritten: int | None) -> CollectionPlan:
+    """The plan cut down to so many packs, and to so many bytes of copies if that is not None.
+
+    Packs whose rewriting frees the most for what it copies come first. The rest is for the next
+    plan.
+    """
+    left = rewritten
+    chosen = []
+    for use in sorted(plan.rewrite, key=_rate_rewriting):
+        if left is not None:
+            if use.live_bytes > left:
+                continue
+            left -= use.live_bytes
+        chosen.append(use)
+    drop = plan.drop[:packs]
+    kept = set(chosen[: packs - len(drop)])
+    return plan._replace(drop=drop, rewrite=tuple(use for use in plan.rewrite if use in kept))
+
+
+def _rate_rewriting(use: PackUse) -> tuple[float, int]:
+    return use.live_bytes / max(use.dead_bytes, 1), use.pack

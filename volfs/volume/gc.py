@@ -79,7 +79,7 @@ class Mark:
             return None
         # A successful read proves nothing, because the place of an object is remembered for a
         # while.
-        if not objects.contains(oid):
+        if not objects.is_there(oid):
             # The object is not marked as seen, because a commit may put it again, with what is
             # below it.
             self._check_lost(oid)

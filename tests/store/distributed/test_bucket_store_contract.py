@@ -28,7 +28,6 @@ from tests.store.test_holds_contract import heads
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.errors import NotFoundError, StoreError
 from volfs.model.objects import Kind, Oid
-from volfs.store.contract.care import GcOptions
 from volfs.store.contract.refs import Head
 from volfs.store.contract.store import Store
 
@@ -42,10 +41,8 @@ SUITES = (
     test_holds_contract,
 )
 LATER = {
-    # gc and check are not there yet.
+    # check is not there yet.
     "test_check_ends_with_all_bytes_seen",
-    "test_gc_keeps_what_is_held_though_its_volume_is_gone",
-    "test_holding_what_is_not_there_keeps_nothing",
     # These open the store by its address, in other processes: see tests/cli.
     "test_what_another_process_published_is_seen",
     "test_a_process_that_died_before_publish_left_nothing",
@@ -191,10 +188,8 @@ def test_processes_of_a_machine_see_its_holds(
 def test_what_is_not_there_yet_says_so(store: Store, volume: str) -> None:
     care = store.care
     for call in (
-        lambda: care.collect(None, GcOptions(0, 0)),  # type: ignore[arg-type]
         care.iter_damage,
         care.repair,
-        care.undelete,
         care.iter_manifests,
     ):
         with pytest.raises(StoreError, match="is not there yet for a store in a bucket"):

@@ -58,6 +58,8 @@ class GcOptions(NamedTuple):
     """The time by a clock that nobody sets. Without it, gc believes ``now_ns``."""
     renew: bool = False
     """Whether gc rewrites packs of a former volfs, however much of each is in use."""
+    max_rewrite: int | None = None
+    """The most bytes of objects in use that gc copies. The rest is for the next run."""
 
     @property
     def moment(self) -> Moment:

@@ -18,6 +18,10 @@ class Objects(Protocol):
     def contains(self, oid: Oid) -> bool:
         """Whether the object is published and not removed by gc. The object is not read."""
 
+    def is_there(self, oid: Oid) -> bool:
+        """As ``contains``, but True as well for an object that gc has put aside, if it counts as
+        soon as somebody needs it. Whoever marks what is in use asks this."""
+
     def load_object(self, oid: Oid) -> bytes:
         """All canonical bytes of an object. MissingObjectError; DamagedObjectError; StoreError."""
 

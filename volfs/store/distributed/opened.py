@@ -10,7 +10,8 @@ from pathlib import Path
 from volfs.buckets.access import Bucket
 from volfs.errors import StoreError
 from volfs.store.distributed.care.bucket_care import BucketCare
-from volfs.store.distributed.data.bucket_data import BucketData, open_cached_packs
+from volfs.store.distributed.care.gc_parts import GcParts
+from volfs.store.distributed.data.bucket_data import SPOOLS, BucketData, open_cached_packs
 from volfs.store.distributed.data.bucket_packs import OpenPacks
 from volfs.store.distributed.leases.bucket_leases import BucketLeases
 from volfs.store.distributed.leases.session_logs import SessionLogs
@@ -45,7 +46,9 @@ class BucketEngine:
             self.volumes = OpenVolumes(logs, data, facts, bucket.world)
             self.tables = LogTables(bucket)
             self.refs = PublishingRefs(bucket, logs, self.volumes, self.leases)
-            self.care = BucketCare()
+            self.care = BucketCare(
+                GcParts(bucket, logs, self.leases, data.finder, local / CACHE / SPOOLS)
+            )
             self._closing = stack.pop_all()
 
     def check_usable(self) -> None:

@@ -89,6 +89,9 @@ class ObjectReader:
     def contains(self, oid: Oid) -> bool:
         return self._index.contains(oid)
 
+    def is_there(self, oid: Oid) -> bool:
+        return self._index.contains(oid)
+
     def load_object(self, oid: Oid) -> bytes:
         return bytes(self._demand(oid, 0, None))
 

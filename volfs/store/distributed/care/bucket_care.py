@@ -1,7 +1,6 @@
 """``Care`` of a store in a bucket, as far as it is there.
 
-gc, check and repair of such a store are not: each raises a StoreError that says so. Nothing is
-removed meanwhile, so nothing can be missing.
+check and repair of such a store are not: each raises a StoreError that says so.
 """
 
 from __future__ import annotations
@@ -23,10 +22,16 @@ from volfs.store.contract.care import (
     Undeleted,
 )
 from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.distributed.care.bucket_collector import BucketCollector
+from volfs.store.distributed.care.gc_parts import GcParts
+from volfs.store.distributed.care.undeletion import undelete
 
 
 class BucketCare:
     """``store.contract.care.Care``."""
+
+    def __init__(self, parts: GcParts) -> None:
+        self._parts = parts
 
     def prove(self) -> None:
         """Do nothing. A store that was made anew at the address has another id, and the id is read
@@ -50,10 +55,10 @@ class BucketCare:
         return False  # There was no repair that could have found it lost.
 
     def collect(self, live: Live, options: GcOptions, report: Report = report_nothing) -> GcReport:
-        _refuse("gc")
+        return BucketCollector(self._parts, live, options, report).run()
 
     def undelete(self) -> Undeleted:
-        _refuse("undelete")
+        return undelete(self._parts)
 
     def repair(self, report: Report = report_nothing) -> RepairReport:
         _refuse("repair")

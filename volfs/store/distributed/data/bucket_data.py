@@ -16,6 +16,8 @@ from volfs.store.distributed.data.place_rows import PlaceRows
 from volfs.store.distributed.data.segment_making import SegmentMaker
 from volfs.store.distributed.data.volume_packs import VolumeLog
 
+SPOOLS = "spool"
+
 
 class BucketData:
     """Objects and uploads of one store. Thread-safe.
@@ -25,7 +27,7 @@ class BucketData:
 
     def __init__(self, bucket: Bucket, directory: Path, open_packs: OpenPacks) -> None:
         self._rows = PlaceRows(directory / "index")
-        self._spools = directory / "spool"
+        self._spools = directory / SPOOLS
         self.packs = BucketPacks(bucket, open_packs, self._rows)
         self.finder = PlaceFinder(self.packs)
         self.segments = SegmentMaker(self.finder, self._spools)

@@ -48,6 +48,9 @@ class BucketObjects(ObjectReader):
         if self._is_known(oid):
             super().prefetch(oid)
 
+    def is_there(self, oid: Oid) -> bool:
+        return self._found.is_there(oid)
+
     def is_whole(self, oid: Oid, entry: IndexEntry) -> bool:
         """Whether the bucket has the object's pack. Its bytes are not fetched for this."""
         try:

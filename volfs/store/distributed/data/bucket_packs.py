@@ -6,7 +6,7 @@ with records and index segments are read in the same way: each is an immutable o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol, TypeVar
 
 from volfs.buckets.access import Bucket
@@ -117,12 +117,15 @@ class BucketPacks:
 
     def _check_length(self, pack: int, error: StoreUnavailableError) -> None:
         """DamagedObjectError if reading fails because the bucket's object is not as long as the
-        pack."""
+        pack. MissingObjectError if it is a line without its records: gc has taken them away."""
         wanted = self.numbers.get_pack(pack)
         try:
             size = self.bucket.head(find_key(wanted.name)).size
         except (ObjectNotFoundError, StoreUnavailableError):
             return
+        if wanted.is_line and size < wanted.length:
+            self.note_gone(pack)
+            raise MissingObjectError(f"pack {pack}: the records of the line are gone") from error
         if size != wanted.length:
             raise DamagedObjectError(
                 f"pack {pack}: it has {size} bytes instead of {wanted.length}"
@@ -173,6 +176,11 @@ class BucketPacks:
         named = self.numbers.find_pack(pack)
         if named is not None:
             self.rows.forget_pack(named)
+
+    def forget_named(self, names: Collection[str]) -> None:
+        """Forget packs that were deleted just now, and lines whose records were taken away."""
+        for number in self.numbers.list_named(names):
+            self.note_gone(number)
 
     # --- spools ----------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Collection
 
 from volfs.errors import MissingObjectError
 from volfs.model.segments.packs_named import NamedPack
@@ -67,6 +68,11 @@ class PackNumbers:
 
     def find_pack(self, number: int) -> NamedPack | None:
         return self._packs.get(number)
+
+    def list_named(self, names: Collection[str]) -> list[PackNumber]:
+        """The numbers of all packs that have one of these names."""
+        with self._lock:
+            return [number for pack, number in self._numbers.items() if pack.name in names]
 
     def note_gone(self, number: int) -> None:
         """Note that the bucket does not have this pack any more. No name is used twice, so it will

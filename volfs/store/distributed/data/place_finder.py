@@ -183,7 +183,29 @@ class VolumePlaces:
         return known[0] if known else None
 
     def contains(self, oid: Oid) -> bool:
-        return (self.find_ready(oid) or self.finder.search(self.log.packs, oid)) is not None
+        """Whether an open pack of the volume has the object. What gc has closed is put aside."""
+        return self._is_in(oid, self._is_open)
+
+    def is_there(self, oid: Oid) -> bool:
+        """Whether any pack of the volume has the object, and is in the bucket."""
+        return self._is_in(oid, lambda pack: self._is_open(pack) or self._is_stored(pack))
+
+    def _is_open(self, pack: int) -> bool:
+        return self.log.packs.is_open(self.finder.packs.numbers.get_pack(pack).name)
+
+    def _is_stored(self, pack: int) -> bool:
+        name = self.finder.packs.numbers.get_pack(pack).name
+        return self.log.packs.has_pack(name) and self.finder.packs.is_there(pack)
+
+    def _is_in(self, oid: Oid, is_wanted: Callable[[int], bool]) -> bool:
+        """Whether a pack that is wanted has the object."""
+        if any(is_wanted(entry.pack) for entry in self.finder.list_known(oid)):
+            return True
+        found = self.finder.search(self.log.packs, oid)
+        if found is None or is_wanted(found.pack):
+            return found is not None
+        # What was found is the latest place. It came with others, which are known by now.
+        return any(is_wanted(entry.pack) for entry in self.finder.list_known(oid))
 
 
 class OpenPlaces:

@@ -53,13 +53,23 @@ class BucketLeases:
         return None if made is None else to_lease(made, self._list_riders(made))
 
     def list_all(self) -> list[Lease]:
-        found: list[Lease] = []
+        found = (to_lease(made, self._list_riders(made)) for made in self.list_in_force())
+        return sorted(found, key=lambda lease: lease.session)
+
+    def list_in_force(self) -> list[LeaseMade]:
+        """The lines of all leases that are in force, without what commits have added.
+        DamagedObjectError for one that cannot be read; StoreError."""
+        found: list[LeaseMade] = []
         for newest in self.sessions.list_newest():
             if newest.damage is not None:
                 raise newest.damage
             if newest.lease is not None:
-                found.append(to_lease(newest.lease, self._list_riders(newest.lease)))
-        return sorted(found, key=lambda lease: lease.session)
+                found.append(newest.lease)
+        return found
+
+    def list_held_here(self) -> frozenset[bytes]:
+        """The first bytes of the ids of the manifests that processes of this machine hold."""
+        return self._holds.list_held()
 
     def drop(self, session: str, expected: Lease | None = None) -> None:
         def decide(state: LeaseState | None) -> Sequence[LeaseChange]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from volfs.errors import DataError, OutOfSpaceError
 from volfs.errors.fault_points import reached
-from volfs.model.collection import CollectionPlan, PackUse, plan_collection
+from volfs.model.collection import CollectionPlan, PackUse, limit_plan, plan_collection
 from volfs.model.objects import Oid
 from volfs.model.progress import Report, report_bytes
 from volfs.store.checked_lmdb.environment import Transaction
@@ -93,12 +94,15 @@ class Collector:
         self._survey = self._survey_packs()
         wanted = plan_collection(self._survey)
         busy = {use.pack for use in (*wanted.drop, *wanted.rewrite) if self._is_busy(use)}
-        plan = plan_collection(use._replace(is_busy=use.pack in busy) for use in self._survey)
+        plan = self._plan(use._replace(is_busy=use.pack in busy) for use in self._survey)
         if self._options.dry_run:
             self.swept = [*plan.drop, *plan.rewrite]
         due = find_due(self._packs, self._options)
         self._due = (len(due), sum(self._find_size(item.pack) for item in due))
         return plan
+
+    def _plan(self, uses: Iterable[PackUse]) -> CollectionPlan:
+        return limit_plan(plan_collection(uses), sys.maxsize, self._options.max_rewrite)
 
     def _keep_new_roots(self, txn: Transaction | None = None) -> None:
         """Mark what can be reached by now. Within ``txn`` nothing can be added to that."""
