@@ -177,7 +177,10 @@ class BucketCollector:
         # What was doomed before is deleted by now.
         swept = max(_state(known).dooms.values(), default=0)
         line = PacksCondemned(tuple(sorted(packs)), copies.packs, copies.forwards, swept)
-        return self._append(known, line, "gc.condemned")
+        known = self._append(known, line)
+        reached("gc.condemned")
+        report_bytes(self._report, 0, 0)
+        return known
 
     def fence(self, gc: GcState, found: FoundRoots) -> bool:
         """G6: close in every log what is condemned. False if a fork is on its way, and nothing may
@@ -205,7 +208,10 @@ class BucketCollector:
         """
         used = self.look_again(_state(known), due)
         line = PacksDoomed(tuple(sorted(due - used)), tuple(sorted(due & used)))
-        return self._append(known, line, "gc.doomed")
+        known = self._append(known, line)
+        reached("gc.doomed")
+        report_bytes(self._report, 0, 0)
+        return known
 
     def look_again(self, gc: GcState, due: frozenset[str]) -> frozenset[str]:
         """G7: those of the packs that are in use after all. Every log was fenced before."""
@@ -220,7 +226,7 @@ class BucketCollector:
 
     # --- inside ----------------------------------------------------------------------
 
-    def _append(self, known: KnownGc, change: GcChange, point: str) -> KnownGc:
+    def _append(self, known: KnownGc, change: GcChange) -> KnownGc:
         """Append a line to the log of gc at the next number, or not at all.
 
         ConflictError if an undelete has that number: whoever wants packs back gets them.
@@ -229,8 +235,6 @@ class BucketCollector:
         if won is None:
             self._refuse_after_undelete(known.number + 1)
             raise OvertakenError
-        reached(point)
-        report_bytes(self._report, 0, 0)
         return won.known
 
     def _refuse_after_undelete(self, number: int) -> None:
