@@ -10,18 +10,11 @@ import click
 
 from volfs.model.names import MAIN
 from volfs.model.text import show
-from volfs_cli.mounts import end_mount
+from volfs_cli.columns import Column
+from volfs_cli.listings import listing_options, print_listing
+from volfs_cli.mounts import CHANGES, STATE, end_mount
 from volfs_cli.options import InOrder, Seconds, timeout_option
-from volfs_cli.output import (
-    Column,
-    json_option,
-    print_listing,
-    print_paths,
-    show_count,
-    show_flag,
-    show_size,
-    show_time,
-)
+from volfs_cli.output import print_paths, show_count, show_flag, show_size, show_time
 from volfs_cli.stores import env_option, store_option
 
 if TYPE_CHECKING:
@@ -139,23 +132,25 @@ def umount(mountpoint: str, force: bool, timeout: float | None) -> None:
 
 
 _STATUS = (
-    Column("Bucket"),
-    Column("Mountpoint"),
+    Column("Bucket", cut="middle"),
+    Column("Mountpoint", cut="middle"),
+    STATE,
     Column("State"),
-    Column("PID", show_count),
-    Column("Open files", show_count),
+    CHANGES,
+    Column("PID", show_count, rank=3),
+    Column("Open files", show_count, rank=1),
     Column("Dirty files", show_count),
     Column("Dirty bytes", show_size),
-    Column("Left files", show_count),
-    Column("Hidden keys", show_count),
-    Column("Read-only", show_flag),
-    Column("Unreachable since", lambda time: show_time(time) if time else "-"),
+    Column("Left files", show_count, rank=2, colour=lambda count: "red" if count else ""),
+    Column("Hidden keys", show_count, rank=4),
+    Column("Read-only", show_flag, rank=5),
+    Column("Unreachable since", lambda time: show_time(time) if time else "-", rank=6),
 )
 
 
 @group.command("status")
 @click.argument("mountpoint", required=False, type=click.Path())
-@json_option
+@listing_options(*_STATUS)
 def status(mountpoint: str | None, as_json: bool) -> None:
     """Show the mounts of buckets: files that are open or not uploaded yet, and keys that are no
     paths.
@@ -214,9 +209,9 @@ def _as_row(said: MountStatus) -> tuple[Any, ...]:
 
 
 _LISTING = (
-    Column("Filename"),
-    Column("Type"),
-    Column("Created/Modified", lambda time: show_time(time) if time else "-"),
+    Column("Filename", cut="middle"),
+    Column("Type", rank=2),
+    Column("Created/Modified", lambda time: show_time(time) if time else "-", rank=1),
     Column("Size", show_size),
 )
 
@@ -225,7 +220,7 @@ _LISTING = (
 @click.argument("url")
 @click.option("-r", "--recursive", is_flag=True, help="All objects below it, by their keys.")
 @bucket_options
-@json_option
+@listing_options(*_LISTING)
 @store_option
 @env_option
 def ls(url: str, recursive: bool, as_json: bool, **options: Any) -> None:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import click
 
+from volfs_cli.columns import Column
 from volfs_cli.options import InOrder
 from volfs_cli.output import (
-    Column,
     json_option,
     plural,
     print_facts,

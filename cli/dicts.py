@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from volfs.model.text import show_line
+from volfs_cli.columns import Column
+from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.options import Count, yes_option
-from volfs_cli.output import Column, confirm, json_option, print_json, print_listing
+from volfs_cli.output import confirm, print_json
 from volfs_cli.resources import (
     TABLES_HELP,
     add_create,
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from volfs.api.resource import NamedResources
 
 SHOWN_MAX = 80
+_ITEMS = (Column("Key", cut="end"), Column("Value", cut="end"))
+_AS_REPR = (Column("Key", show_line, cut="end"), Column("Value", show_line, cut="end"))
 group = make_group(
     "dict", f"Dicts: maps of keys to values that all processes share.\n\n{TABLES_HELP}"
 )
@@ -74,7 +78,7 @@ def get(name: str, key: str, env: str | None) -> None:
 @click.argument("n", type=Count(), default=20)
 @click.option("-a", "--all", "everything", is_flag=True, help="All entries, however many.")
 @click.option("-r", "--repr", "as_repr", is_flag=True, help="Show repr() of keys and values.")
-@json_option
+@listing_options(*_ITEMS)
 def items(
     name: str, n: int, everything: bool, as_repr: bool, as_json: bool, env: str | None
 ) -> None:
@@ -94,10 +98,7 @@ def items(
     ]
     if next(pairs, None) is not None:
         rows.append(("...", "..."))
-    columns = Column("Key", show_line), Column("Value", show_line)
-    if not as_repr:
-        columns = Column("Key"), Column("Value")
-    print_listing(columns, rows, as_json=False)
+    print_listing(_AS_REPR if as_repr else _ITEMS, rows, as_json=False)
 
 
 def _cut(value: Any, as_repr: bool) -> str:

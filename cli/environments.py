@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from volfs_cli.columns import Column
+from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.options import yes_option
 from volfs_cli.output import (
-    Column,
     confirm,
     json_option,
     plural,
     print_json,
-    print_listing,
     show_count,
     show_flag,
     show_time,
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 group = make_group("environment", "Environments: each has names of its own.")
 name_argument = click.argument("name", shell_complete=complete_environment)
 _LIST = (
-    Column("Name"),
+    Column("Name", cut="middle"),
     Column("Active", show_flag),
-    Column("Created at", lambda ns: show_time(ns) if ns else "-"),
-    Column("Created by"),
+    Column("Created at", lambda ns: show_time(ns) if ns else "-", rank=2),
+    Column("Created by", rank=3),
     Column("Volumes", show_count),
-    Column("Network file systems", show_count),
-    Column("Dicts", show_count),
-    Column("Queues", show_count),
-    Column("Secrets", show_count),
+    Column("Network file systems", show_count, rank=4),
+    Column("Dicts", show_count, rank=1),
+    Column("Queues", show_count, rank=1),
+    Column("Secrets", show_count, rank=1),
 )
 
 
 @verb(group, "list", bare=True, has_names=False)
-@json_option
+@listing_options(*_LIST)
 def list_(as_json: bool) -> None:
     """List the environments of the store with their contents. The active one is the one in
     force."""

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from volfs_cli.columns import Column
+from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.options import verb, volume_argument
-from volfs_cli.output import (
-    Column,
-    json_option,
-    one_line,
-    plural,
-    print_listing,
-    show_count,
-    show_time,
-)
+from volfs_cli.output import one_line, plural, show_count, show_time
 from volfs_cli.stores import opened_volume
 from volfs_cli.terminal import say
 
@@ -28,10 +22,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 _PERIODS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months"}
 _COLUMNS = (
     Column("Version", show_count),
-    Column("Created at", show_time),
-    Column("Message"),
-    Column("Kept", lambda kept: "kept" if kept else "expired"),
-    Column("Reasons", ", ".join),
+    Column("Created at", show_time, rank=1),
+    Column("Message", cut="end"),
+    Column(
+        "Kept",
+        lambda kept: "kept" if kept else "expired",
+        colour=lambda kept: "" if kept else "red",
+    ),
+    Column("Reasons", ", ".join, cut="end"),
 )
 
 
@@ -61,7 +59,7 @@ def keep_options(command: F) -> F:
     help="Keep tagged versions, which always stay. Given alone, it removes all others.",
 )
 @click.option("--dry-run", is_flag=True, help="Remove nothing; list what would be.")
-@json_option
+@listing_options(*_COLUMNS)
 def expire(
     volume: str, within: str | None, dry_run: bool, as_json: bool, **counts: int | None
 ) -> None:

@@ -9,19 +9,19 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from volfs.model.text import cut_stored, show
+from volfs_cli.columns import Column
+from volfs_cli.listings import has_choice, listing_options, print_listing
 from volfs_cli.options import at_option, verb, volume_argument
 from volfs_cli.output import (
-    Column,
     as_text,
-    json_option,
     note_overridden,
-    print_listing,
     print_paths,
+    show_count,
     show_size,
     show_time,
 )
@@ -47,6 +47,32 @@ KINDS = {
     6: "character device",
     7: "block device",
 }
+FILES = (
+    Column("Filename", cut="middle"),
+    Column("Type", rank=2),
+    Column("Created/Modified", show_time, rank=1),
+    Column("Size", show_size),
+)
+_LONG = (
+    Column("Mode", rank=2),
+    Column("Links", show_count, rank=5),
+    Column("Owner", rank=3),
+    Column("Size", show_size, rank=1),
+    Column("Created/Modified", show_time, rank=4),
+    Column("Filename", cut="middle"),
+    Column("Target", cut="middle"),
+)
+_SYMLINK = 3
+_FORMATS = {
+    1: 0o100000,
+    2: 0o040000,
+    _SYMLINK: 0o120000,
+    4: 0o010000,
+    5: 0o140000,
+    6: 0o020000,
+    7: 0o060000,
+}
+"""The file type bits that a mode of each kind has."""
 force_option = click.option("-f", "--force", is_flag=True, help="Overwrite existing files.")
 
 
@@ -54,32 +80,42 @@ force_option = click.option("-f", "--force", is_flag=True, help="Overwrite exist
 @volume_argument()
 @click.argument("path", default="/")
 @at_option("A version or tag; the newest if none is named.")
-@json_option
-def ls(volume: str, path: str, at: str | None, as_json: bool) -> None:
+@click.option("-l", "--long", "is_long", is_flag=True, help="Also modes, owners, links, targets.")
+@listing_options(*FILES, *_LONG)
+def ls(volume: str, path: str, at: str | None, is_long: bool, as_json: bool) -> None:
     """List a directory of the newest version, or name one file."""
     from volfs.model.names import join_path, parse_path
 
     with opened_volume(volume) as (store, record):
         found = _list(store, record, at, parse_path(path))
-    if not as_json and not sys.stdout.isatty():
+    if not (as_json or is_long or has_choice() or sys.stdout.isatty()):
         print_paths([join_path(place) for place, _ in found])
         return
-    columns = (
-        Column("Filename"),
-        Column("Type"),
-        Column("Created/Modified", show_time),
-        Column("Size", show_size),
-    )
-    rows = [
-        (as_text(join_path(place)), KINDS[entry.kind], entry.mtime_ns, _size(entry))
-        for place, entry in found
-    ]
     print_listing(
-        columns,
-        rows,
+        _LONG if is_long else FILES,
+        [(_as_long_row if is_long else _as_row)(place, entry) for place, entry in found],
         as_json=as_json,
         title=f"Directory listing of '{show(path)}' in '{volume}'",
     )
+
+
+def _as_row(path: Path, entry: Entry) -> tuple[Any, ...]:
+    from volfs.model.names import join_path
+
+    return as_text(join_path(path)), KINDS[entry.kind], entry.mtime_ns, _size(entry)
+
+
+def _as_long_row(path: Path, entry: Entry) -> tuple[Any, ...]:
+    """The values of ``_LONG``. Owners are numbers, because a volume's users are those of other
+    machines."""
+    import stat
+
+    name, _, mtime_ns, size = _as_row(path, entry)
+    mode = stat.filemode(_FORMATS[entry.kind] | entry.mode)
+    is_link = entry.kind == _SYMLINK
+    target = as_text(entry.inline) if is_link else ""
+    links = entry.subdirectories + 2 if entry.is_directory else entry.links
+    return mode, links, f"{entry.uid}:{entry.gid}", size, mtime_ns, name, target
 
 
 def _list(

@@ -7,16 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from volfs_cli.columns import Column
+from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.options import Count, verb, volume_argument
-from volfs_cli.output import (
-    Column,
-    json_option,
-    one_line,
-    print_listing,
-    show_count,
-    show_size,
-    show_time,
-)
+from volfs_cli.output import one_line, show_count, show_size, show_time
 from volfs_cli.stores import opened_volume
 
 if TYPE_CHECKING:
@@ -25,14 +19,14 @@ if TYPE_CHECKING:
 _LOG = (
     Column("Version", show_count),
     Column("Created at", show_time),
-    Column("Message"),
-    Column("Author"),
-    Column("Files", show_count),
-    Column("Directories", show_count),
-    Column("Bytes", show_size),
-    Column("Auto", lambda auto: "auto" if auto else ""),
-    Column("Folded", lambda hidden: f"+{hidden}" if hidden else ""),
-    Column("Tags", ", ".join),
+    Column("Message", cut="end"),
+    Column("Author", rank=3, cut="end"),
+    Column("Files", show_count, rank=5),
+    Column("Directories", show_count, rank=6),
+    Column("Bytes", show_size, rank=4),
+    Column("Auto", lambda auto: "auto" if auto else "", rank=2),
+    Column("Folded", lambda hidden: f"+{hidden}" if hidden else "", rank=1),
+    Column("Tags", ", ".join, cut="end", colour=lambda _: "cyan"),
 )
 
 
@@ -40,7 +34,7 @@ _LOG = (
 @volume_argument()
 @click.option("--all", "everything", is_flag=True, help="Show each background commit.")
 @click.option("--limit", type=Count(), help="Show at most so many.")
-@json_option
+@listing_options(*_LOG)
 def log(volume: str, everything: bool, limit: int | None, as_json: bool) -> None:
     """Show the versions of a volume, newest first.
 

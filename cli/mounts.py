@@ -10,7 +10,9 @@ import click
 
 from volfs.model.names import MAIN, split_name
 from volfs.model.text import show
+from volfs_cli.columns import Column
 from volfs_cli.forcing import find_mount, unmount_by_force
+from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.options import (
     Seconds,
     at_option,
@@ -20,18 +22,16 @@ from volfs_cli.options import (
     volume_argument,
 )
 from volfs_cli.output import (
-    Column,
     json_option,
     plural,
     print_json,
-    print_listing,
     print_overridden,
     show_count,
     show_flag,
     show_seconds,
     show_size,
 )
-from volfs_cli.request_times import print_requests, to_json
+from volfs_cli.request_times import COLUMNS_OF_REQUESTS, print_requests, to_json
 from volfs_cli.stores import (
     complete_volume,
     environment_for,
@@ -254,23 +254,54 @@ def reload(target: str, wait: float, touch: bool, as_json: bool, timeout: float 
         say(f"Reloaded from version {result.before} to {result.version}{touched}.")
 
 
-_STORE = Column("Store", lambda store: show(store or "-"))
-_ENVIRONMENT = Column("Environment", lambda environment: environment or "-")
+def colour_state(state: str) -> str:
+    """What does not work is red."""
+    return "" if state == "alive" else "red"
+
+
+def _show_changes(files: int | None, size: int | None) -> str:
+    return f"{plural(files, 'file')}, {show_size(size)}" if files else ""
+
+
+def _show_version(version: int | None, head: int | None) -> str:
+    if version is None:
+        return "-"
+    return str(version) if head in (None, version) else f"{version} of {head}"
+
+
+def _colour_version(version: int | None, head: int | None) -> str:
+    return "" if head in (None, version) else "yellow"
+
+
+STATE = Column(
+    "State", lambda state: "" if state == "alive" else state, of=("state",), colour=colour_state
+)
+"""For terminals: of mounts in any other state than the usual one."""
+CHANGES = Column("Changes", _show_changes, of=("dirty_files", "dirty_bytes"))
+_STORE = Column("Store", lambda store: show(store or "-"), rank=5, cut="middle")
+_ENVIRONMENT = Column("Environment", lambda environment: environment or "-", rank=6)
 _STATUS = (
-    Column("Volume"),
-    Column("Mountpoint"),
+    Column("Volume", cut="middle"),
+    Column("Mountpoint", cut="middle"),
     Column("State"),
     Column("Version", show_count),
     Column("Head", show_count),
-    Column("PID", show_count),
+    Column("PID", show_count, rank=2),
     Column("Dirty files", show_count),
     Column("Dirty bytes", show_size),
     Column("Open files", show_count),
-    Column("Read-only", show_flag),
-    Column("Auto-commit", show_seconds),
+    Column("Read-only", show_flag, rank=4),
+    Column("Auto-commit", show_seconds, rank=3),
     _STORE,
-    Column("Volume ID", lambda volume_id: volume_id or "-"),
+    Column("Volume ID", lambda volume_id: volume_id or "-", rank=7),
     _ENVIRONMENT,
+)
+_ON_TERMINAL = (
+    *_STATUS[:2],
+    STATE,
+    Column("Version", _show_version, of=("version", "head"), colour=_colour_version),
+    CHANGES,
+    *_STATUS[2:],
 )
 _REQUESTS = Column("Requests")
 """A column for JSON only. It is the last in a row, and has the requests by operation."""
@@ -286,7 +317,7 @@ _REQUESTS = Column("Requests")
     is_flag=True,
     help="Show the requests to each mount, and how long they took.",
 )
-@json_option
+@listing_options(*_STATUS, *COLUMNS_OF_REQUESTS)
 def status(target: str | None, of_requests: bool, as_json: bool) -> None:
     """Show mounts, those of the store in force first: version, uncommitted changes, open files."""
     from volfs.control.mount_client import list_mounts
@@ -306,7 +337,7 @@ def status(target: str | None, of_requests: bool, as_json: bool) -> None:
             (*_STATUS, _REQUESTS), [(*row[:-1], to_json(row[-1])) for row in rows], as_json=True
         )
     else:
-        print_listing(_STATUS, [row[:-1] for row in rows], as_json=False)
+        print_listing(_ON_TERMINAL, [row[:-1] for row in rows], as_json=False)
 
 
 def _choose_rows(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -12,23 +12,18 @@ from typing import TYPE_CHECKING
 import click
 
 from volfs.model.text import show
+from volfs_cli.columns import Column
 from volfs_cli.files import (
+    FILES,
     choose_remote,
     download,
     get_stdin,
     note_skipped,
     opened_version,
 )
+from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.options import volume_argument, yes_option
-from volfs_cli.output import (
-    Column,
-    confirm,
-    json_option,
-    print_listing,
-    print_paths,
-    show_size,
-    show_time,
-)
+from volfs_cli.output import confirm, print_paths, show_time
 from volfs_cli.progress import progress_bar
 from volfs_cli.resources import make_group, open_client, verb
 from volfs_cli.stores import environment, in_words, noting_new, opened_store, store_url
@@ -41,6 +36,11 @@ if TYPE_CHECKING:
     from volfs.volume.listing import FileEntry
 
 group = make_group("nfs", "Network file systems: files that all mounts share at once.")
+_LIST = (
+    Column("Name", cut="middle"),
+    Column("Location", cut="middle", rank=2),
+    Column("Created at", show_time, rank=1),
+)
 _TYPES = {"DIRECTORY": "dir", "SYMLINK": "link", "UNSPECIFIED": "device"}
 
 
@@ -60,7 +60,7 @@ def _opened(name: str, env: str | None) -> Iterator[tuple[Store, VolumeRecord]]:
 
 
 @verb(group, "list", bare=True)
-@json_option
+@listing_options(*_LIST)
 def list_(env: str | None, as_json: bool) -> None:
     """List network file systems, newest first."""
     from volfs.api.known_volumes import KnownVolumes
@@ -70,10 +70,9 @@ def list_(env: str | None, as_json: bool) -> None:
     found = []
     with suppress(NotAStoreError):
         found = KnownVolumes(open_client(), kind=NETWORK).list_all(environment())
-    columns = (Column("Name"), Column("Location"), Column("Created at", show_time))
     rows = [(resource.name, store_url(), resource.created_ns) for resource in found]
     print_listing(
-        columns, rows, as_json=as_json, title=f"Network file systems{in_words(environment())}"
+        _LIST, rows, as_json=as_json, title=f"Network file systems{in_words(environment())}"
     )
 
 
@@ -107,22 +106,16 @@ def delete(name: str, yes: bool, env: str | None) -> None:
 @verb(group, "ls")
 @volume_argument()
 @click.argument("path", default="/")
-@json_option
+@listing_options(*FILES)
 def ls(volume: str, path: str, env: str | None, as_json: bool) -> None:
     """List a directory, one file, or the matches of a pattern ('*', '**', '?', '[…]')."""
     found = _open(volume, env).listdir(path)
     if not as_json and not sys.stdout.isatty():
         print_paths([os.fsencode(entry.path) for entry in found])
         return
-    columns = (
-        Column("Filename"),
-        Column("Type"),
-        Column("Created/Modified", show_time),
-        Column("Size", show_size),
-    )
     rows = [(entry.path, _show_type(entry), entry.mtime * 10**9, entry.size) for entry in found]
     title = f"Directory listing of '{show(path)}' in '{volume}'"
-    print_listing(columns, rows, as_json=as_json, title=title)
+    print_listing(FILES, rows, as_json=as_json, title=title)
 
 
 def _show_type(entry: FileEntry) -> str:

@@ -1,19 +1,16 @@
-"""The output of commands: tables on a terminal, plain lines elsewhere, JSON on request.
-
-A plain listing has one line per row, a tab between columns, and no header.
-"""
+"""The output of commands: values as text, facts, JSON, questions. Listings: ``listings.py``."""
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from volfs.model.text import show, show_line, to_text
-from volfs_cli.terminal import answer, naming_output, say, write_line
+from volfs_cli.columns import Column
+from volfs_cli.terminal import naming_output, say, write_line
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,25 +18,7 @@ if TYPE_CHECKING:
     from volfs.volume.commit import Published
 
 F = TypeVar("F", bound=Callable[..., Any])
-_WIDEST = 1 << 30
-"""The columns of a terminal that is wide enough for any table."""
 _UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
-
-
-def show_value(value: object) -> str:
-    """A value as text, escaped so that different values look different, and each is one value."""
-    return show(str(value))
-
-
-class Column(NamedTuple):
-    """A title, and the function that shows a value. The JSON key is the title in snake_case."""
-
-    title: str
-    show: Callable[[Any], str] = show_value
-
-    @property
-    def key(self) -> str:
-        return re.sub(r"[^a-zA-Z0-9]+", "_", self.title).lower()
 
 
 def json_option(command: F) -> F:
@@ -61,23 +40,10 @@ def note_overridden(published: Published) -> None:
     print_overridden(rows, err=True)
 
 
-def print_listing(
-    columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, as_json: bool, title: str = ""
-) -> None:
-    """Print rows with one value for each column. Times are nanoseconds, and sizes are bytes."""
-    if as_json:
-        print_json([row_as_json(columns, row) for row in rows])
-    elif sys.stdout.isatty():
-        _print_table(columns, rows, title)
-    else:
-        for row in rows:
-            write_line("\t".join(_show_row(columns, row)))
-
-
-def _show_row(columns: Sequence[Column], row: Sequence[Any]) -> list[str]:
+def show_row(columns: Sequence[Column], row: Sequence[Any]) -> list[str]:
     """The texts of a row, escaped so that no value looks like another column or row."""
     pairs = zip(columns, row, strict=True)
-    return [show_line(column.show(value)) for column, value in pairs]
+    return [show_line(c.show(*value) if c.of else c.show(value)) for c, value in pairs]
 
 
 def row_as_json(columns: Sequence[Column], row: Sequence[Any]) -> dict[str, Any]:
@@ -93,49 +59,18 @@ def print_json(value: object) -> None:
     write_line(json.dumps(value, indent=2))
 
 
-def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str) -> None:
-    """Print a table. If the terminal is too narrow for its words, print a line for each value, so
-    that none is cut."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    table = Table(title=Text(show_line(title)) if title else None)
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.show in _NUMBERS else "left")
-    for row in rows:
-        table.add_row(*map(Text, _show_row(columns, row)))
-    endless = console.options.update(width=_WIDEST)
-    if console.measure(table, options=endless).minimum <= console.width:
-        console.print(table)
-    else:
-        _print_blocks(columns, rows, title)
-
-
-def _print_blocks(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title: str) -> None:
-    """Print each row as the lines of its values, without empty ones, and an empty line between two
-    rows."""
-    if title:
-        answer(title)
-    for number, row in enumerate(rows):
-        if number or title:
-            answer("")
-        _print_lines(columns, row, empty=False)
-
-
 def print_facts(columns: Sequence[Column], row: Sequence[Any], *, as_json: bool) -> None:
     """Print one object: a line for each fact."""
     if as_json:
         print_json(row_as_json(columns, row))
     else:
-        _print_lines(columns, row)
+        print_lines(columns, row)
 
 
-def _print_lines(columns: Sequence[Column], row: Sequence[Any], *, empty: bool = True) -> None:
+def print_lines(columns: Sequence[Column], row: Sequence[Any], *, empty: bool = True) -> None:
     """Print a line for each value, with its title."""
     width = max(len(column.title) for column in columns) + 1
-    for column, value in zip(columns, _show_row(columns, row), strict=True):
+    for column, value in zip(columns, show_row(columns, row), strict=True):
         if value or empty:
             write_line(f"{column.title + ':':<{width}} {value}")
 
@@ -231,4 +166,4 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-_NUMBERS = (show_size, show_growth, show_count)
+NUMBERS = (show_size, show_growth, show_count)

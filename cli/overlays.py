@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from volfs.model.names import MAIN, split_name
-from volfs_cli.mounts import commit_options, print_commit
+from volfs_cli.columns import Column
+from volfs_cli.listings import listing_options, print_listing
+from volfs_cli.mounts import colour_state, commit_options, print_commit
 from volfs_cli.options import verb
 from volfs_cli.output import (
-    Column,
     as_text,
     json_option,
     plural,
     print_json,
-    print_listing,
     show_age,
     show_count,
     show_size,
@@ -40,22 +40,22 @@ secret_option = click.option(
 )
 _OVERLAYS = (
     Column("Name"),
-    Column("Volume"),
-    Column("Mountpoint"),
-    Column("State"),
-    Column("Version", show_count),
-    Column("Age", show_age),
-    Column("Files", show_count),
-    Column("Bytes", show_size),
-    Column("Problem"),
-    Column("Environment"),
+    Column("Volume", rank=4, cut="middle"),
+    Column("Mountpoint", cut="middle"),
+    Column("State", colour=colour_state),
+    Column("Version", show_count, rank=5),
+    Column("Age", show_age, rank=2),
+    Column("Files", show_count, rank=1),
+    Column("Bytes", show_size, rank=3),
+    Column("Problem", cut="end", colour=lambda _: "red"),
+    Column("Environment", rank=6),
 )
 
 
 @click.group("overlays", invoke_without_command=True)
 @store_option
 @env_option
-@json_option
+@listing_options(*_OVERLAYS)
 @click.pass_context
 def overlays(context: click.Context, as_json: bool) -> None:
     """List uncommitted changes of mounts, alive and dead. Adopt, commit, export, rebase or discard

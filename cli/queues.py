@@ -8,16 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from volfs.model.text import show
+from volfs_cli.columns import Column
+from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.options import Count, yes_option
-from volfs_cli.output import (
-    Column,
-    confirm,
-    json_option,
-    print_json,
-    print_listing,
-    row_as_json,
-    show_count,
-)
+from volfs_cli.output import confirm, print_json, row_as_json, show_count
 from volfs_cli.resources import (
     FACTS,
     TABLES_HELP,
@@ -60,7 +54,7 @@ _LIST = (
 
 
 @verb(group, "list", bare=True)
-@json_option
+@listing_options(*_LIST)
 def list_(env: str | None, as_json: bool) -> None:
     """List the Queues of the environment, newest first."""
     rows = [

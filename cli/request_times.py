@@ -6,18 +6,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from volfs_cli.output import Column, print_listing, show_count
+from volfs_cli.columns import Column
+from volfs_cli.listings import print_listing
+from volfs_cli.output import show_count
 
 if TYPE_CHECKING:
     from volfs.control.protocol import RequestTimes
 
-_COLUMNS = (
-    Column("Mountpoint"),
+COLUMNS_OF_REQUESTS = (
+    Column("Mountpoint", cut="middle"),
     Column("Operation"),
     Column("Requests", show_count),
     Column("Errors", show_count),
-    Column("Mean us", show_count),
-    Column("P50 us", show_count),
+    Column("Mean us", show_count, rank=1),
+    Column("P50 us", show_count, rank=2),
     Column("P99 us", show_count),
 )
 
@@ -28,7 +30,7 @@ def print_requests(
     """Print a row for each operation of each mount. Operations that took the most time in total
     come first."""
     rows = [row for mountpoint, requests in mounts for row in _iter_rows(mountpoint, requests)]
-    print_listing(_COLUMNS, rows, as_json=as_json)
+    print_listing(COLUMNS_OF_REQUESTS, rows, as_json=as_json)
 
 
 def _iter_rows(

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from volfs_cli.columns import Column
+from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.options import InOrder, yes_option
-from volfs_cli.output import Column, confirm, json_option, print_listing, show_time
+from volfs_cli.output import confirm, show_time
 from volfs_cli.stores import (
     environment,
     given_env_option,
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
     from volfs.api.client import Client
     from volfs.api.resource import NamedResources
 
-FACTS = (Column("Name"), Column("Created at", show_time), Column("Created by"))
+FACTS = (
+    Column("Name", cut="middle"),
+    Column("Created at", show_time, rank=1),
+    Column("Created by", rank=2),
+)
 
 
 TABLES_HELP = (
@@ -82,7 +88,7 @@ def add_list(
         print_listing(FACTS, rows, as_json=as_json)
 
     list_.__doc__ = f"List the {noun}s of the environment, newest first."
-    verb(group, "list", bare=True)(json_option(list_))
+    verb(group, "list", bare=True)(listing_options(*FACTS)(list_))
 
 
 def list_handles(objects: NamedResources[Any], env: str | None) -> list[Any]:

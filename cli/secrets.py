@@ -13,8 +13,10 @@ import click
 from volfs.model.names import MAIN
 from volfs.model.text import show
 from volfs.system.small_files import MAX, read_small
+from volfs_cli.columns import Column
 from volfs_cli.hiding import hide_values
-from volfs_cli.output import Column, json_option, json_time, plural, print_listing, show_time
+from volfs_cli.listings import listing_options, print_listing
+from volfs_cli.output import json_time, plural, show_time
 from volfs_cli.resources import (
     FACTS,
     add_delete,
@@ -43,7 +45,7 @@ _LIST = (*FACTS, Column("Last used at"))
 
 
 @verb(group, "list", bare=True)
-@json_option
+@listing_options(*_LIST)
 def list_(env: str | None, as_json: bool) -> None:
     """List the Secrets of the environment, newest first. Shows no values."""
     missing, show = (None, json_time) if as_json else ("-", show_time)

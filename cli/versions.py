@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from volfs_cli.columns import Column
 from volfs_cli.files import KINDS, opened_version
+from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.options import at_option, verb, version_argument, volume_argument
 from volfs_cli.output import (
-    Column,
     as_text,
-    json_option,
     note_overridden,
     one_line,
     print_json,
-    print_listing,
     show_count,
     show_growth,
     show_size,
@@ -34,11 +33,11 @@ if TYPE_CHECKING:
 
 _DIFF = (
     Column("Change"),
-    Column("Path"),
-    Column("Type"),
-    Column("Old size", show_size),
-    Column("Size", show_size),
-    Column("Attributes", ", ".join),
+    Column("Path", cut="middle"),
+    Column("Type", rank=2),
+    Column("Old size", show_size, rank=3),
+    Column("Size", show_size, rank=1),
+    Column("Attributes", ", ".join, rank=4),
 )
 _STAT = (
     Column("Change"),
@@ -53,7 +52,7 @@ _STAT = (
 @version_argument("old", metavar="A")
 @version_argument("new", metavar="[B]", default="head")
 @click.option("--stat", is_flag=True, help="Only count files, directories and bytes.")
-@json_option
+@listing_options(*_DIFF, *_STAT)
 def diff(volume: str, old: str, new: str, stat: bool, as_json: bool) -> None:
     """Show the paths that differ between version A and version B (the newest if not named).
 
@@ -105,8 +104,8 @@ def _size(entry: Entry | None) -> int | None:
 _TAGS = (
     Column("Tag"),
     Column("Version", show_count),
-    Column("Created at", show_time),
-    Column("Message"),
+    Column("Created at", show_time, rank=1),
+    Column("Message", cut="end"),
 )
 
 
@@ -116,7 +115,7 @@ _TAGS = (
 @version_argument("version", required=False)
 @click.option("-d", "--delete", metavar="NAME", help="Take this tag away.")
 @click.option("-f", "--force", is_flag=True, help="Move a tag that names another version.")
-@json_option
+@listing_options(*_TAGS)
 def tag(
     volume: str,
     name: str | None,

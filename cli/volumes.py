@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from volfs.model.text import show
+from volfs_cli.columns import Column
+from volfs_cli.listings import has_choice, listing_options, print_listing
 from volfs_cli.options import auto_commit_option, verb, volume_argument, yes_option
 from volfs_cli.output import (
-    Column,
     confirm,
     json_option,
     print_facts,
-    print_listing,
     show_count,
     show_seconds,
     show_size,
@@ -63,16 +63,16 @@ def create(name: str, version: int, auto_commit: float | None) -> None:
 
 
 _LIST = (
-    Column("Name"),
+    Column("Name", cut="middle"),
     Column("Created at", show_time),
-    Column("Created by"),
+    Column("Created by", rank=1),
     Column("Environment"),
 )
 
 
 @verb("list", bare=True)
 @click.option("--all-environments", is_flag=True, help="Of all environments, with a column for it.")
-@json_option
+@listing_options(*_LIST)
 def list_(all_environments: bool, as_json: bool) -> None:
     """List the volumes of the environment, newest first."""
     from volfs.volume.volumes import is_ephemeral
@@ -88,7 +88,7 @@ def list_(all_environments: bool, as_json: bool) -> None:
         for record in named
         if where in (None, record.environment)
     ]
-    if as_json or all_environments:
+    if as_json or all_environments or has_choice():
         print_listing(_LIST, rows, as_json=as_json)
     else:
         print_listing(_LIST[:3], [row[:3] for row in rows], as_json=False)

@@ -110,22 +110,34 @@ def test_delete_asks_and_without_a_terminal_refuses(volfs: Command) -> None:
 
 def test_on_a_terminal_the_answer_counts_and_tables_are_drawn(volfs: Command) -> None:
     volfs("create", "v")
-    assert "│ v " in on_terminal(volfs, "list")
+    assert on_terminal(volfs, "list").splitlines()[0].split()[0] == "Name"
     assert "Aborted!" in on_terminal(volfs, "delete", "v", answer=b"n\n", status=1)
     on_terminal(volfs, "delete", "v", answer=b"y\n")
     assert volfs("list").lines == []
 
 
-def test_on_a_narrow_terminal_no_value_is_cut(volfs: Command) -> None:
-    """A column of a few characters would show two mount points, or names, as one."""
+def test_a_terminal_gets_the_columns_that_it_has_room_for(volfs: Command) -> None:
     names = [f"{'long' * 15}-{number}" for number in range(2)]
     for name in names:
         volfs("create", name)
-    volfs.environment["COLUMNS"] = "80"
-    rows = on_terminal(volfs, "list").replace("\r", "").split("\n\n")
-    assert [row.splitlines()[0] for row in rows] == [f"Name:       {it}" for it in names[::-1]]
-    volfs.environment["COLUMNS"] = "200"
-    assert all(f"│ {name} │" in on_terminal(volfs, "list") for name in names)
+
+    def look(width: int, *options: str) -> list[str]:
+        volfs.environment["COLUMNS"] = str(width)
+        return on_terminal(volfs, "list", *options).replace("\r", "").splitlines()
+
+    title, *rows = look(80)
+    assert title.split() == ["Name", "Created", "at", "Created", "by"]
+    assert all(len(row) <= 80 and "…" in row for row in rows)
+    assert [row.split()[0][-6:] for row in rows] == ["long-1", "long-0"]
+    title, *rows = look(60)
+    assert (title.split(), max(map(len, rows))) == (["Name", "Created", "at"], 60)
+    assert look(20)[0].split() == ["Name:", names[1]]
+    for whole in (look(200), look(40, "--wide"), look(40, "-o", "Name")):
+        assert [row.split()[0] for row in whole] == ["Name", names[1], names[0]]
+    assert volfs("list", "-o", "created_by,name").lines[0].split("\t")[1] == names[1]
+    assert volfs("list", "-o", "name", "--json").json == [{"name": name} for name in names[::-1]]
+    wrong = volfs("list", "-o", "size", status=2).err
+    assert "no column 'size'; there are name,created_at,created_by,environment" in wrong
 
 
 def on_terminal(volfs: Command, *args: str, answer: bytes = b"", status: int = 0) -> str:
@@ -146,7 +158,7 @@ def on_terminal(volfs: Command, *args: str, answer: bytes = b"", status: int = 0
             output += part
     os.close(ours)
     assert process.returncode == status, output
-    return output.decode()
+    return re.sub(r"\x1b\[[0-9;]*m", "", output.decode())
 
 
 def test_a_session_keeps_a_volume_from_being_deleted(volfs: Command) -> None:
