@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from volfs.model.text import show
-from volfs_cli.options import InOrder
+from volfs_cli.helping import InOrder
 from volfs_cli.output import json_option, plural, print_json
 from volfs_cli.terminal import answer, say, take_logs
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group("store", cls=InOrder, no_args_is_help=True)
 def group() -> None:
-    """Stores: make one in a bucket or a directory, and find out whether a bucket can be one."""
+    """Stores: make one, or find out whether a bucket can be one."""
 
 
 @group.command("create", no_args_is_help=True)

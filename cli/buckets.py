@@ -11,9 +11,10 @@ import click
 from volfs.model.names import MAIN
 from volfs.model.text import show
 from volfs_cli.columns import Column
+from volfs_cli.helping import InOrder
 from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.mounts import CHANGES, STATE, end_mount
-from volfs_cli.options import InOrder, Seconds, timeout_option
+from volfs_cli.options import Seconds, timeout_option
 from volfs_cli.output import print_paths, show_count, show_flag, show_size, show_time
 from volfs_cli.stores import env_option, store_option
 
@@ -33,7 +34,7 @@ PLAN = ("endpoint", "region", "style", "profile", "role_arn", "unsigned", "reque
 @store_option
 @env_option
 def group() -> None:
-    """Buckets: mount s3://BUCKET/PREFIX and its like as a directory, or list it."""
+    """Buckets: mount or list s3://BUCKET/PREFIX and its like."""
 
 
 def bucket_options(command: F) -> F:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import click
 
 from volfs_cli.columns import Column
-from volfs_cli.options import InOrder
+from volfs_cli.helping import InOrder
 from volfs_cli.output import (
     json_option,
     plural,
@@ -32,7 +32,7 @@ _FACTS = (
 
 @click.group("cache", cls=InOrder, no_args_is_help=True)
 def group() -> None:
-    """The disk cache of buckets: copies, which may be deleted at any time."""
+    """The disk cache of buckets: copies that may be deleted."""
 
 
 @group.command("status")

@@ -48,7 +48,7 @@ class Duration(click.ParamType[float]):
 @click.option("--undelete", is_flag=True, help="Bring back what gc has put into quarantine.")
 @json_option
 def gc(dry_run: bool, grace: float, undelete: bool, as_json: bool) -> None:
-    """Remove objects that no version, no tag and no mount needs any more."""
+    """Remove what no version, no tag and no mount needs any more."""
     if undelete and dry_run:
         raise click.UsageError("--undelete and --dry-run exclude each other")
     if undelete:
@@ -125,7 +125,10 @@ def _print_gc(result: GcReport, dry_run: bool) -> None:
 def check(
     context: click.Context, read_data: bool, repair: bool, accept: bool, as_json: bool
 ) -> None:
-    """Read every stored byte and follow every version; exit 1 if anything is wrong."""
+    """Verify every stored byte and every version.
+
+    The exit status is 1 if anything is wrong.
+    """
     from volfs.volume.check import check_store
     from volfs.volume.recovery import repair_store
 
@@ -283,11 +286,11 @@ def _show_versions(problem: Problem) -> str:
 )
 @json_option
 def upgrade(rewrite: bool, grace: float, as_json: bool) -> None:
-    """Bring a store of a former volfs to today's format, which that volfs will refuse.
+    """Bring a store of a former volfs to today's format.
 
-    No process may have the store open when it begins. Each volume gets a version in which only
-    counts and sums change. With --rewrite the disk needs room for all data once more until the
-    grace is over.
+    The former volfs will refuse it. No process may have the store open when it begins. Each volume
+    gets a version in which only counts and sums change. With --rewrite the disk needs room for all
+    data once more until the grace is over.
     """
     from volfs.volume.upgrade import upgrade_store
 

@@ -156,8 +156,10 @@ def _size(entry: Entry) -> int:
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
 @at_option("A version or tag; the newest if none is named.")
 def get(volume: str, remote_path: str, local_destination: str, force: bool, at: str | None) -> None:
-    """Download a file, or a directory with everything below it; to stdout if the destination is
-    '-'."""
+    """Download a file, or a directory with everything below it.
+
+    If the destination is '-', the bytes go to stdout.
+    """
     from volfs.model.names import parse_path
 
     path = parse_path(remote_path)
@@ -220,10 +222,10 @@ class TargetExistsError(click.ClickException):
 @click.argument("remote_path", default="/")
 @force_option
 def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
-    """Upload a file, or the contents of a directory, as one version; from stdin if LOCAL_PATH is
-    '-'.
+    """Upload a file, or the contents of a directory, as one version.
 
-    If REMOTE_PATH ends in '/', it is the directory to put the file into.
+    If LOCAL_PATH is '-', the bytes are read from stdin. If REMOTE_PATH ends in '/', it is the
+    directory to put the file into.
     """
     from volfs.errors import EntryExistsError
     from volfs.model.names import parse_path
@@ -315,7 +317,10 @@ def mv(volume: str, source: str, destination: str) -> None:
 @click.argument("remote_path")
 @click.option("-r", "--recursive", is_flag=True, help="Delete directory recursively.")
 def rm(volume: str, remote_path: str, recursive: bool) -> None:
-    """Delete a file, or with -r a directory and everything below it. Older versions keep it."""
+    """Delete a file, or with -r a directory with all below it.
+
+    Older versions keep it.
+    """
     from volfs.model.names import parse_path
     from volfs.volume.edit import Edit
 

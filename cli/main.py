@@ -11,8 +11,8 @@ import click
 from click.shell_completion import get_completion_class, shell_complete
 
 from volfs.model.text import describe_error
+from volfs_cli.helping import InOrder, InSections
 from volfs_cli.on_demand import OnDemand
-from volfs_cli.options import InOrder
 from volfs_cli.stores import store_option
 from volfs_cli.terminal import OUTPUT, answer, say, say_lines, speak_utf8
 
@@ -64,6 +64,7 @@ OTHER_COMMANDS = {
     "cache": "caches:group",
     "environment": "environments:group",
     "config": "environments:config",
+    "help": "helping:help_",
 }
 
 
@@ -72,7 +73,7 @@ _commands = OnDemand()
 
 @click.group(
     PROGRAM,
-    cls=InOrder,
+    cls=InSections,
     commands=_commands,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -85,7 +86,7 @@ def cli() -> None:
 @cli.group("volume", cls=InOrder, commands=OnDemand(VOLUME_COMMANDS))
 @store_option
 def volume() -> None:
-    """The commands for volumes, under the names of `modal volume`."""
+    """The same commands, under the names of `modal volume`."""
 
 
 @cli.command("completion")

@@ -73,7 +73,10 @@ target_argument = click.argument(
 )
 @timeout_option
 def mount(volume: str, mountpoint: str, timeout: float | None, **options: Any) -> None:
-    """Mount a volume's newest version, and return when the mount answers."""
+    """Mount the newest version of a volume.
+
+    The command returns when the mount answers, and leaves a daemon in the background.
+    """
     from volfs.daemon.mount_options import MountOptions
     from volfs.errors import MountError
 
@@ -319,7 +322,10 @@ _REQUESTS = Column("Requests")
 )
 @listing_options(*_STATUS, *COLUMNS_OF_REQUESTS)
 def status(target: str | None, of_requests: bool, as_json: bool) -> None:
-    """Show mounts, those of the store in force first: version, uncommitted changes, open files."""
+    """Show mounts: versions, uncommitted changes, open files.
+
+    Mounts of the store in force come first.
+    """
     from volfs.control.mount_client import list_mounts
     from volfs.daemon.named_mounts import find_targets
 

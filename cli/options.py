@@ -17,14 +17,6 @@ AUTO_COMMIT = "--auto-commit"
 DEFAULT_INTERVAL = 5.0
 
 
-class InOrder(click.Group):
-    """A group that lists commands in the order in which they were added: volumes, files,
-    mounts."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
-
-
 class VolumeCommand(click.Command):
     """A command in which ``--auto-commit`` may stand without its number, before any argument."""
 

@@ -11,6 +11,7 @@ import click
 
 from volfs.model.names import MAIN, split_name
 from volfs_cli.columns import Column
+from volfs_cli.helping import InOrder
 from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.mounts import colour_state, commit_options, print_commit
 from volfs_cli.options import verb
@@ -52,14 +53,16 @@ _OVERLAYS = (
 )
 
 
-@click.group("overlays", invoke_without_command=True)
+@click.group("overlays", cls=InOrder, invoke_without_command=True)
 @store_option
 @env_option
 @listing_options(*_OVERLAYS)
 @click.pass_context
 def overlays(context: click.Context, as_json: bool) -> None:
-    """List uncommitted changes of mounts, alive and dead. Adopt, commit, export, rebase or discard
-    those of dead ones."""
+    """List uncommitted changes of mounts, alive and dead.
+
+    Those of dead mounts can be adopted, committed, exported, rebased or discarded.
+    """
     if context.invoked_subcommand is None:
         _list(as_json)
 

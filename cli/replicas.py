@@ -49,7 +49,7 @@ def _send_options(command: F) -> F:
 def push(
     volume: str, other: str, wanted: str | None, newest: bool, force: bool, as_json: bool
 ) -> None:
-    """Copy a volume to another store, or bring its copy there up to date."""
+    """Copy a volume to another store, or update its copy there."""
     options = _read_options(wanted, newest, force)
     with (
         opened_volume(volume) as (store, record),
@@ -67,7 +67,7 @@ def push(
 def pull(
     volume: str, other: str, wanted: str | None, newest: bool, force: bool, as_json: bool
 ) -> None:
-    """Copy a volume from another store, or bring the copy here up to date."""
+    """Copy a volume from another store, or update the copy here."""
     options = _read_options(wanted, newest, force)
     where, name = parse_name(volume)
     with _opened_other(other) as source, opened_store(create=True) as store:
@@ -91,7 +91,10 @@ def pull(
 def export(
     volume: str, file: str, since: str | None, newest: bool, force: bool, as_json: bool
 ) -> None:
-    """Write the versions of a volume to one file, or to stdout if FILE is '-'."""
+    """Write the versions of a volume to one file.
+
+    If FILE is '-', they go to stdout.
+    """
     from volfs.volume.history import get_version
     from volfs.volume.replicas.exporting import Export
 
@@ -119,7 +122,10 @@ def export(
 @_send_options
 @json_option
 def import_(file: str, wanted: str | None, newest: bool, force: bool, as_json: bool) -> None:
-    """Copy a volume from a file that `volfs export` wrote; from stdin if FILE is '-'."""
+    """Copy a volume from a file of `volfs export`.
+
+    If FILE is '-', stdin is read.
+    """
     from volfs.volume.replicas.importing import import_volume
 
     options = _read_options(wanted, newest, force)

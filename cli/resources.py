@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from volfs_cli.columns import Column
+from volfs_cli.helping import InOrder
 from volfs_cli.listings import listing_options, print_listing
-from volfs_cli.options import InOrder, yes_option
+from volfs_cli.options import yes_option
 from volfs_cli.output import confirm, show_time
 from volfs_cli.stores import (
     environment,

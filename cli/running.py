@@ -129,10 +129,11 @@ class RunCommand(click.Command):
 @click.option("-i", "--interactive", is_flag=True, hidden=True)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def run(command: tuple[str, ...], is_module: bool, **options: Any) -> NoReturn:
-    """Run COMMAND in a container that has volumes, or run an App: FILE.py[::NAME] [ARGS].
+    """Run a command in a container that has volumes, or run an App.
 
-    The container sees this machine's files and processes. It sees each volume at its PATH, as the
-    volume's newest version with an overlay of its own. The exit status is that of the command.
+    An App is FILE.py[::NAME] [ARGS]. The container sees this machine's files and processes. It sees
+    each volume at its PATH, as the volume's newest version with an overlay of its own. The exit
+    status is that of the command.
     """
     hide_values()
     _end_on_signals()

@@ -54,7 +54,7 @@ _STAT = (
 @click.option("--stat", is_flag=True, help="Only count files, directories and bytes.")
 @listing_options(*_DIFF, *_STAT)
 def diff(volume: str, old: str, new: str, stat: bool, as_json: bool) -> None:
-    """Show the paths that differ between version A and version B (the newest if not named).
+    """Show the paths that differ between two versions.
 
     A means added, D deleted, M modified, T another type of file, U only attributes.
     """
@@ -178,7 +178,7 @@ def _tag_row(store: Store, record: VolumeRecord, name: str, version: int) -> tup
     "-m", "--message", default="", help="A message for the log. Default: what was restored."
 )
 def restore(volume: str, version: str, paths: tuple[str, ...], message: str) -> None:
-    """Make a new version that equals an old one, or that has the PATHs from the old one.
+    """Make a new version that equals an old one, or has its PATHs.
 
     A directory is restored with everything below it; what was added to it since is removed.
     """
@@ -206,9 +206,10 @@ def _describe_restored(old: int, published: Published) -> str:
 @click.argument("new_name", metavar="NEW|ENV/NEW")
 @at_option("The version or tag to begin with; the newest if none is named.")
 def fork(volume: str, new_name: str, at: str | None) -> None:
-    """Make a new volume from a version of another, at once and without a copy.
+    """Make a new volume from a version of another.
 
-    The new volume is in the same environment, unless ENV/NAME names another.
+    That takes no time, and copies nothing. The new volume is in the same environment, unless
+    ENV/NAME names another.
     """
     from volfs.volume.history import get_version
     from volfs.volume.volumes import fork_volume

@@ -156,7 +156,7 @@ _INFO = (
 @volume_argument("name")
 @json_option
 def info(name: str, as_json: bool) -> None:
-    """Show the facts about a volume: its newest version, its size, its mounts."""
+    """Show the facts about a volume: version, size, mounts."""
     with opened_volume(name) as (store, record):
         row = _describe(store, record)
     print_facts(_INFO, row, as_json=as_json)

@@ -330,14 +330,15 @@ def test_volume_group_mirrors_everything(volfs: Command, data: Path) -> None:
     assert volfs("volume", "ls", "v", "--env", "main").lines == ["d"]
     assert volfs("volume", "list", "-e", "main").lines == volfs("list").lines
     others = {"volume", "dict", "queue", "secret", "nfs", "run", "completion"}
-    others |= {"environment", "config", "serve", "store", "bucket", "cache"}
+    others |= {"environment", "config", "serve", "store", "bucket", "cache", "help"}
     assert verbs(volfs("--help")) - verbs(volfs("volume", "--help")) == others
     assert error(volfs("volume", "rm", "v", "x", status=1)).startswith("volfs: rm: x: no such")
 
 
 def verbs(help_text: Result) -> set[str]:
-    commands = help_text.lines[help_text.lines.index("Commands:") + 1 :]
-    return {line.split()[0] for line in commands if line[2:3].strip()}
+    begin = next(i for i, line in enumerate(help_text.lines) if line in ("Commands:", "Every day:"))
+    indented = (line for line in help_text.lines[begin + 1 :] if line.startswith("  "))
+    return {line.split()[0] for line in indented if line[2:3].strip()}
 
 
 def test_the_store_is_named_before_or_after_the_verb(volfs: Command, tmp_path: Path) -> None:
