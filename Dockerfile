@@ -35,7 +35,7 @@ RUN apt-get update \
         gcc libc6-dev libfuse3-dev pkg-config python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY setup.py pyproject.toml README.md LICENSE ./
 COPY volfs volfs
 COPY cli cli
 RUN python3 -m venv /opt/volfs && /opt/volfs/bin/pip install --no-cache-dir '.[mount,buckets,redis]'
