@@ -27,6 +27,7 @@ from volfs_cli.output import (
 )
 from volfs_cli.progress import progress_bar
 from volfs_cli.stores import opened_volume
+from volfs_cli.targets import get_named_version
 from volfs_cli.terminal import say
 
 if TYPE_CHECKING:
@@ -136,12 +137,13 @@ def opened_version(
     store: Store, record: VolumeRecord, at: str | None
 ) -> Iterator[tuple[Reader, Snapshot]]:
     """Open the version that a user named. Nothing of it is removed while the block runs."""
-    from volfs.volume.history import get_version
     from volfs.volume.leases import held_version
     from volfs.volume.version_reader import Reader
 
     reader = Reader(store.objects_of(record.id).load_object)
-    with held_version(store, record, lambda: get_version(store.refs, record, at or "head")) as head:
+    with held_version(
+        store, record, lambda: get_named_version(store, record, at or "head")
+    ) as head:
         yield reader, reader.load_manifest(head.manifest).snapshot
 
 

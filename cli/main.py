@@ -38,7 +38,7 @@ VOLUME_COMMANDS = {
     "status": "mounts:status",
     "overlays": "overlays:overlays",
     "log": "history:log",
-    "diff": "versions:diff",
+    "diff": "comparing:diff",
     "tag": "versions:tag",
     "restore": "versions:restore",
     "fork": "versions:fork",

@@ -37,6 +37,7 @@ from volfs_cli.stores import (
     environment_for,
     named_environment,
     parse_name,
+    store_for,
     store_url,
 )
 from volfs_cli.terminal import say
@@ -128,15 +129,7 @@ def end_mount(target: str, *, discard: bool, force: bool, timeout: float | None)
 def _get_target(target: str) -> MountClient:
     from volfs.daemon.named_mounts import get_target
 
-    return get_target(target, _store_for(target), environment_for(target))
-
-
-def _store_for(target: str) -> str:
-    """The store in force, if the target may be a volume's name. A path needs no store, so a wrong
-    address of the store does not matter then."""
-    from volfs.daemon.named_mounts import may_be_name
-
-    return store_url() if may_be_name(target) else ""
+    return get_target(target, store_for(target), environment_for(target))
 
 
 def _choose_number(target: str, mount: MountPoint) -> int:
@@ -332,7 +325,7 @@ def status(target: str | None, of_requests: bool, as_json: bool) -> None:
     if target is None:
         rows = _choose_rows(_make_rows(list_mounts()))
     else:
-        rows = _make_rows(find_targets(target, _store_for(target), environment_for(target)))
+        rows = _make_rows(find_targets(target, store_for(target), environment_for(target)))
     rows = _sort_by_store(rows)
     if of_requests:
         print_requests(

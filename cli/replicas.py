@@ -16,6 +16,7 @@ from volfs_cli.options import verb, volume_argument
 from volfs_cli.output import json_option, plural, print_json, show_size
 from volfs_cli.progress import progress_bar
 from volfs_cli.stores import complete_version, opened_store, opened_volume, parse_name
+from volfs_cli.targets import get_named_version
 from volfs_cli.terminal import say, take_logs
 
 if TYPE_CHECKING:
@@ -95,13 +96,12 @@ def export(
 
     If FILE is '-', they go to stdout.
     """
-    from volfs.volume.history import get_version
     from volfs.volume.replicas.exporting import Export
 
     if as_json and file == "-":
         raise click.UsageError("--json and the volume would both go to stdout; name a file")
     with opened_volume(volume) as (store, record), progress_bar("Exporting", "versions") as report:
-        after = None if since is None else get_version(store.refs, record, since)
+        after = None if since is None else get_named_version(store, record, since)
         exported = Export(store, record, after, newest=newest, report=report)
         if file == "-":
             _write_out(exported)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import click
 from click.core import ParameterSource
 
+from volfs.model.text import show
 from volfs.store.location import ENVIRONMENT_VARIABLES
 from volfs_cli.hiding import hide_values
 from volfs_cli.options import Seconds
@@ -193,18 +194,37 @@ def _run_command(
 ) -> int:
     from volfs.containers.launching import Launcher
 
+    forks: list[str] = []
+    message = f"run: {_describe_command(command)}"
     with Launcher() if volumes or buckets else nullcontext() as launcher:
         from volfs.containers.attending import attend, signals_held
         from volfs.containers.container import Container
 
-        container = Container(_make_spec(volumes, buckets, **options), store_url(), launcher)
+        container = Container(
+            _make_spec(volumes, buckets, forks, message, **options), store_url(), launcher
+        )
     status = 1
     try:
         with signals_held():
             status = attend(container.start(command))
     finally:
         _close(container, status)
+        _say_what_next(forks)
     return status
+
+
+def _describe_command(command: Sequence[str]) -> str:
+    """The command for the log of its volumes. Values after ``=`` may be secret, and a log is for
+    ever."""
+    words = (f"{name}{equals and '=…'}" for name, equals, _ in (w.partition("=") for w in command))
+    return show(" ".join(words))
+
+
+def _say_what_next(forks: Sequence[str]) -> None:
+    """Say what can be done with the forks that the command has changed."""
+    for fork in forks:
+        say(f"To see what changed:  volfs diff {fork} 1", err=True)
+        say(f"To drop it:           volfs delete -y {fork}", err=True)
 
 
 def _close(container: Container, status: int) -> None:
@@ -243,6 +263,8 @@ def _end_on_signals() -> None:
 def _make_spec(
     volumes: Sequence[str],
     buckets: Sequence[str],
+    forks: list[str],
+    message: str,
     *,
     bucket_secret: str | None,
     create: bool,
@@ -255,7 +277,7 @@ def _make_spec(
     share_tmp: bool,
 ) -> ContainerSpec:
     """The spec of the container, from the options. It is checked before anything is created or
-    forked."""
+    forked. The names of forks are added to ``forks``."""
     from volfs.containers.container import ContainerSpec, check_spec
 
     mounts = tuple(map(_parse_volume, volumes))
@@ -264,11 +286,18 @@ def _make_spec(
     workdir = _find_workdir(workdir, places) if workdir else None
     environment = read_secrets(secret_names) | dict(map(_parse_variable, variables))
     spec = ContainerSpec(
-        (*mounts, *of_buckets), (), environment, workdir, commit, auto_commit, share_tmp
+        (*mounts, *of_buckets),
+        (),
+        environment,
+        workdir,
+        commit,
+        auto_commit,
+        share_tmp,
+        message=message,
     )
     check_spec(spec)
     if create or fork:
-        return replace(spec, mounts=(*_prepare(mounts, create, fork), *of_buckets))
+        return replace(spec, mounts=(*_prepare(mounts, create, fork, forks), *of_buckets))
     return spec
 
 
@@ -317,7 +346,9 @@ def _parse_variable(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _prepare(mounts: Sequence[VolumeMount], create: bool, fork: bool) -> tuple[VolumeMount, ...]:
+def _prepare(
+    mounts: Sequence[VolumeMount], create: bool, fork: bool, forks: list[str]
+) -> tuple[VolumeMount, ...]:
     """The mounts, once missing volumes are created and forks are made. Forks are named on
     stderr."""
     from volfs.volume.volumes import create_volume, fork_volume
@@ -334,5 +365,6 @@ def _prepare(mounts: Sequence[VolumeMount], create: bool, fork: bool) -> tuple[V
                 fork_volume(store, source, name, store.refs.get_head(source.id))
                 say(f"Changes of {mount.full_name} go to its fork {name}.", err=True)
                 mount = replace(mount, name=name)
+                forks.append(mount.full_name)
             prepared.append(mount)
     return tuple(prepared)

@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from volfs.errors import InvalidNameError
 from volfs.model.names import MAIN, check_environment, split_name
 from volfs.store.location import choose_environment, choose_store
+from volfs_cli.targets import ask_for_volume, explain_no_volume, find_mount_here, is_path
 from volfs_cli.terminal import say, take_logs
 
 if TYPE_CHECKING:
+    from volfs.control.mount_client import MountClient
+    from volfs.control.protocol import MountStatus
     from volfs.store.contract.refs import VolumeRecord
     from volfs.store.contract.store import Store
 
@@ -99,6 +103,14 @@ def environment() -> str:
     return named_environment() or choose_environment()
 
 
+def store_for(target: str) -> str:
+    """The store in force, if the target may be a volume's name. A path needs no store, so a wrong
+    address of the store does not matter then."""
+    from volfs.daemon.named_mounts import may_be_name
+
+    return store_url() if may_be_name(target) else ""
+
+
 def environment_for(target: str) -> str:
     """The environment in force, if the target may be a volume's name. A path needs no environment,
     so a wrong name of it does not matter then."""
@@ -166,10 +178,60 @@ def opened_store(*, create: bool = False) -> Iterator[Store]:
 
 @contextmanager
 def opened_volume(name: str) -> Iterator[tuple[Store, VolumeRecord]]:
-    """The store, and the volume with this name, which may be ENV/NAME."""
-    where, alone = parse_name(name)
+    """The store, and the volume with this name, which may be ENV/NAME, or with this mount point.
+
+    A mount point means the volume in the store that it is mounted from, whatever store is in
+    force.
+    """
+    found = _find_mounted(name) or _find_named(name)
     with opened_store() as store:
-        yield store, store.refs.get_volume(alone, where)
+        yield store, _get_record(store, found)
+
+
+def _find_mounted(name: str) -> MountStatus | None:
+    """The volume at a path, and let its store be in force. NotFoundError for a path where none is
+    mounted; None for a word that is no path."""
+    from volfs.control.mount_client import get_mount
+
+    return _take_mounted(get_mount(name)) if is_path(name) else None
+
+
+def _take_mounted(mount: MountClient) -> MountStatus:
+    said = ask_for_volume(mount)
+    click.get_current_context().meta[_KEY] = said.store
+    return said
+
+
+def _find_named(name: str) -> MountStatus | tuple[str, str]:
+    """The environment and the name that a word says; or the volume of a mount at the path that the
+    word is, if the store in force has no such volume."""
+    from volfs.errors import NotAStoreError, NotFoundError
+
+    here = find_mount_here(name)
+    if here is None:
+        return parse_name(name)
+    try:
+        where, alone = parse_name(name)
+        with opened_store() as store:
+            store.refs.get_volume(alone, where)
+    except (NotFoundError, InvalidNameError, NotAStoreError):
+        return _take_mounted(here)
+    return where, alone
+
+
+def _get_record(store: Store, found: MountStatus | tuple[str, str]) -> VolumeRecord:
+    from volfs.errors import NotFoundError
+
+    if isinstance(found, tuple):
+        where, alone = found
+        try:
+            return store.refs.get_volume(alone, where)
+        except NotFoundError as error:
+            raise explain_no_volume(store, alone, str(error)) from None
+    record = store.refs.find_volume_by_id(found.volume_id)
+    if record is None:
+        raise NotFoundError(f"{found.mountpoint}: its volume was deleted")
+    return record
 
 
 def complete_version(

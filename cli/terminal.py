@@ -40,6 +40,12 @@ def write_line(text: str) -> None:
         click.echo(text)
 
 
+def write_coloured(text: str, colour: str) -> None:
+    """As ``write_line``, coloured on a terminal unless ``NO_COLOR`` is set."""
+    plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR")
+    write_line(text if plain else click.style(text, fg=colour))
+
+
 @contextmanager
 def naming_output() -> Iterator[None]:
     """Let an OSError of the block name the standard output."""

@@ -137,6 +137,9 @@ def test_get_and_ls_of_a_version(volfs: Command, v: str, tmp_path: Path) -> None
 def test_restore_of_all(volfs: Command, v: str) -> None:
     assert volfs("restore", v, "first").lines == ["Restored version 1 as version 4."]
     assert volfs("diff", v, "1").lines == []
+    assert volfs("restore", v, "1", "d/a", "d/gone").lines == [
+        "Nothing to restore: version 4 has d/a, d/gone already."
+    ]
     assert volfs("log", v, "--json").json[0]["message"] == "restore version 1"
     again = volfs("restore", v, "1").lines
     assert again == ["Nothing to restore: version 4 has all of that already."]

@@ -108,6 +108,8 @@ class ContainerSpec:
     share_tmp: bool = False
     """Whether the container sees the machine's /tmp and /var/tmp. VOLFS_SHARE_TMP=1 has the same
     effect."""
+    message: str = ""
+    """What runs in the container, as the log of its volumes says it."""
     visible: tuple[str, ...] = ()
     """Paths below /tmp and /var/tmp that the container sees in any case, besides those that this
     process uses."""
@@ -275,6 +277,7 @@ class Container:
             auto_commit_else=AUTO_COMMIT,
             at_end=_AT_END[self.spec.commit],
             sign_at=number,
+            message=self.spec.message,
             environment=mount.environment,
         )
 

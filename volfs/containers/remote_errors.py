@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import pickle
+import sysconfig
 import traceback
 from dataclasses import dataclass
-from types import FunctionType
+from pathlib import Path
+from types import FunctionType, TracebackType
 
 from volfs.containers.pickling import dump
 from volfs.errors import RemoteError
+
+_OWN = (
+    "<frozen",
+    f"{Path(__file__).absolute().parents[1]}/",
+    f"{sysconfig.get_path('stdlib')}/",
+)
+"""How the paths of the files begin that are not the user's, unless they are installed packages."""
+_INSTALLED = ("site-packages", "dist-packages")
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is shown, not caught
@@ -33,12 +43,27 @@ class _Fault:
 def dump_fault(error: BaseException) -> bytes:
     """The bytes of an error. ``load_fault`` makes the error from them in another process."""
     said = "".join(traceback.format_exception_only(error)).strip()
-    trace = "".join(traceback.format_exception(error))
+    trace = "".join(traceback.format_exception(type(error), error, skip_own(error.__traceback__)))
     try:
         pickled = dump(_keep(error), "an error") if isinstance(error, Exception) else b""
     except Exception:  # noqa: BLE001 - the error's class decides how it is pickled
         pickled = b""
     return pickle.dumps(_Fault(pickled, said, trace))
+
+
+def skip_own(trace: TracebackType | None) -> TracebackType | None:
+    """The part of a traceback from the first frame of the user's program on; all of it if it has
+    none."""
+    here = trace
+    while here is not None and is_own_file(here.tb_frame.f_code.co_filename):
+        here = here.tb_next
+    return here or trace
+
+
+def is_own_file(file: str) -> bool:
+    """Whether a source file is one of volfs, or of the library of Python."""
+    is_installed = any(name in file for name in _INSTALLED) and not file.startswith(_OWN[1])
+    return file.startswith(_OWN) and not is_installed
 
 
 def _keep(error: Exception) -> object:

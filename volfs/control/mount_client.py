@@ -16,6 +16,7 @@ from volfs.control.mounts import (
     resolve_mount_path,
 )
 from volfs.control.protocol import (
+    ChangesResult,
     CommitResult,
     MountStatus,
     ReloadResult,
@@ -63,6 +64,10 @@ class MountClient:
 
     def status(self) -> MountStatus:
         return self._call(Request("status"), MountStatus, STATUS_TIMEOUT)
+
+    def list_changes(self) -> ChangesResult:
+        """What is not committed. MountError."""
+        return self._call(Request("changes"), ChangesResult, None)
 
     def commit(
         self, message: str = "", on_conflict: str = "override", timeout: float | None = None

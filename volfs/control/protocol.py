@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 
 class Request(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """``verb`` is one of ``status commit reload unmount renew``; the other fields are for some
-    verbs."""
+    """``verb`` is one of ``status changes commit reload unmount renew``; the other fields are for
+    some verbs."""
 
     verb: str
     message: str = ""
@@ -121,6 +121,26 @@ class CommitResult(msgspec.Struct):
     new_objects: int
     new_bytes: int
     overridden: list[dict[str, str]]
+
+
+class UncommittedChange(msgspec.Struct):
+    """One path that a mount has changed and not committed. A size is None for a directory, and
+    where the path is absent."""
+
+    letter: str
+    """The value of a ``ChangeKind``."""
+    path: str
+    kind: int
+    old_size: int | None
+    size: int | None
+    attributes: list[str]
+
+
+class ChangesResult(msgspec.Struct):
+    """The answer to ``changes``: the version that they lie on, and what is not committed."""
+
+    version: int
+    changes: list[UncommittedChange]
 
 
 class ReloadResult(msgspec.Struct):

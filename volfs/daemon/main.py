@@ -174,7 +174,7 @@ def _wire(
 
     async def sync_root() -> None:
         if auto_commit:
-            await service.commit(CommitNote("sync", auto=True))
+            await service.commit(CommitNote(options.message or "sync", auto=True))
 
     if follows:
         operations: Operations = NetworkOperations(committer, sync_root)
@@ -195,6 +195,7 @@ def _wire(
         pinned=options.at is not None,
         session=identify_session(session.path),
         find_overlay=session.find_place,
+        message=options.message,
     )
     return ServedVolume(options, session, committer, operations, service)
 
@@ -274,7 +275,7 @@ async def _commit_last(served: ServedVolume) -> bool:
     if service.at_end == "keep":
         service.left = session_name(committer.store, served.session.path)
         return True
-    await service.commit(CommitNote("unmount"))
+    await service.commit(service.last_note)
     return False
 
 

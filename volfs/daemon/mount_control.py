@@ -12,11 +12,13 @@ import msgspec
 import trio
 
 from volfs.control.protocol import (
+    ChangesResult,
     CommitResult,
     MountStatus,
     ReloadResult,
     RenewResult,
     Request,
+    UncommittedChange,
 )
 from volfs.daemon.busy import describe_holders, find_holders
 from volfs.daemon.mount_options import AtEnd
@@ -33,8 +35,10 @@ from volfs.errors import (
     VolumeBusyError,
 )
 from volfs.fuse.ops import Operations
+from volfs.model.changes import Change
+from volfs.model.manifest import MESSAGE_MAX
 from volfs.model.names import join_path, show_path
-from volfs.model.text import to_text
+from volfs.model.text import cut_stored, to_text
 from volfs.store.contract.refs import VolumeRecord
 from volfs.vfs.committer import BUSY, Committer
 from volfs.volume.commit import CommitNote, OnConflict, Published
@@ -63,6 +67,7 @@ class MountControl(Unmounting):
         pinned: bool,
         session: str,
         find_overlay: Callable[[], Path | None],
+        message: str = "",
     ) -> None:
         """``session`` is its id as ``identify_session`` makes it.
 
@@ -80,6 +85,8 @@ class MountControl(Unmounting):
         """Threads of their own, so that a disk that hangs takes no others."""
         self.session = session
         self.find_overlay = find_overlay
+        self.message = cut_stored(message, MESSAGE_MAX)
+        """What works in the mount, for the log; empty if nobody said."""
 
     async def run(self, call: Callable[..., Any], *arguments: object) -> Any:
         return await self.committer.bridge.run(call, *arguments)
@@ -89,6 +96,8 @@ class MountControl(Unmounting):
         match request.verb:
             case "status":
                 return await self.status()
+            case "changes":
+                return await self._list_changes()
             case "commit":
                 return await self._commit(request)
             case "reload":
@@ -155,6 +164,10 @@ class MountControl(Unmounting):
 
         return bool(await self._ask_store(is_replaced, self.committer.volume.id))
 
+    async def _list_changes(self) -> ChangesResult:
+        version, changes = await self.committer.list_uncommitted()
+        return ChangesResult(version, list(map(_to_uncommitted, changes)))
+
     # --- commit ----------------------------------------------------------
 
     async def _commit(self, request: Request) -> CommitResult:
@@ -173,7 +186,7 @@ class MountControl(Unmounting):
         if state.overlay.is_clean:
             result = CommitResult(False, state.view.head.version, 0, 0, [])
         else:
-            result = to_result(await self.commit(CommitNote(auto=True)))
+            result = to_result(await self.commit(CommitNote(self.message, auto=True)))
         state.settle_sign()
         return result
 
@@ -264,7 +277,12 @@ class MountControl(Unmounting):
         if not committer.state.read_only:
             await committer.write_back()
             if not committer.state.overlay.is_clean:
-                await self.commit(CommitNote("unmount"))
+                await self.commit(self.last_note)
+
+    @property
+    def last_note(self) -> CommitNote:
+        """What the commit at the end says of itself."""
+        return CommitNote(self.message or "unmount")
 
     async def save_at_signal(self) -> None:
         with surviving("recording the overlay at the end"):
@@ -272,6 +290,17 @@ class MountControl(Unmounting):
         with surviving("commit at the end"):
             if self.at_end == "commit":
                 await self._commit_rest()
+
+
+def _to_uncommitted(change: Change) -> UncommittedChange:
+    return UncommittedChange(
+        change.kind.value,
+        to_text(join_path(change.path)),
+        change.entry.kind,
+        change.old_size,
+        change.new_size,
+        change.attributes,
+    )
 
 
 def to_result(published: Published) -> CommitResult:

@@ -66,6 +66,8 @@ class MountOptions:
     ``launch`` chooses it."""
     log_level: str | None = None
     """The level; None: that of ``VOLFS_LOG_LEVEL``, else ``info``."""
+    message: str = ""
+    """What works in the mount: the message of the commits that nobody asks for by name."""
     environment: str = MAIN
     """The environment of the volume's name."""
     bucket: BucketPlan | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from heapq import merge
 from itertools import groupby
+from typing import Protocol
 
 from volfs.model.diff import PathChange, diff_directories
 from volfs.model.entry import Entry
@@ -51,6 +52,19 @@ class Change:
         return entry
 
     @property
+    def is_directory(self) -> bool:
+        return self.entry.is_directory
+
+    @property
+    def old_size(self) -> int | None:
+        """The size before; None for a directory, and for what was not there."""
+        return _find_size(self.old)
+
+    @property
+    def new_size(self) -> int | None:
+        return _find_size(self.new)
+
+    @property
     def attributes(self) -> list[str]:
         """The attributes that differ, by the names that users know."""
         if not (self.old and self.new):
@@ -82,14 +96,27 @@ def iter_changes(get: GetTree, old: Snapshot, new: Snapshot) -> Iterator[Change]
             yield Change(kind, path, a, b)
 
 
-def tally_changes(changes: Iterable[Change]) -> dict[ChangeKind, ChangeTally]:
+class Changed(Protocol):
+    """What is counted of a change."""
+
+    @property
+    def kind(self) -> ChangeKind: ...
+    @property
+    def is_directory(self) -> bool: ...
+    @property
+    def old_size(self) -> int | None: ...
+    @property
+    def new_size(self) -> int | None: ...
+
+
+def tally_changes(changes: Iterable[Changed]) -> dict[ChangeKind, ChangeTally]:
     """How many changes of each kind there are. Each name of a hard-linked file counts."""
     tallies = {kind: ChangeTally() for kind in ChangeKind}
     for change in changes:
         tally = tallies[change.kind]
-        tally.directories += change.entry.is_directory
-        tally.files += not change.entry.is_directory
-        tally.bytes += _size(change.new) - _size(change.old)
+        tally.directories += change.is_directory
+        tally.files += not change.is_directory
+        tally.bytes += (change.new_size or 0) - (change.old_size or 0)
     return tallies
 
 
@@ -106,8 +133,8 @@ def find_kind(old: Entry | None, new: Entry | None) -> ChangeKind | None:
     return ChangeKind.ATTRIBUTES if _attributes(old) != _attributes(new) else None
 
 
-def _size(entry: Entry | None) -> int:
-    return entry.size if entry is not None and not entry.is_directory else 0
+def _find_size(entry: Entry | None) -> int | None:
+    return None if entry is None or entry.is_directory else entry.size
 
 
 def _content(entry: Entry) -> tuple[object, ...]:

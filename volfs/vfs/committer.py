@@ -15,6 +15,7 @@ import trio
 
 from volfs.errors import DamagedObjectError, OutOfSpaceError, VolfsError, VolumeBusyError
 from volfs.errors.fault_points import reached
+from volfs.model.changes import Change
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, show_path
 from volfs.model.text import show
@@ -31,6 +32,7 @@ from volfs.vfs.overlay import SealedGeneration
 from volfs.vfs.state import Mappable, MountState
 from volfs.vfs.thread_work import commit_generation, load_head, write_flush
 from volfs.vfs.touching import list_arrived, touch_arrived
+from volfs.vfs.uncommitted import list_uncommitted, take_uncommitted
 from volfs.volume.commit import CommitNote, DeltaBase, Published
 from volfs.volume.version_reader import Reader
 
@@ -219,6 +221,18 @@ class Committer:
                 await self.bridge.run(self.state.scratch.delete, dropped)
             reached("settle.dropped")
             self.lease = lease
+
+    # --- looking ---------------------------------------------------------
+
+    async def list_uncommitted(self) -> tuple[int, list[Change]]:
+        """The version that the mount shows, and its changes that are not committed. StoreError;
+        DataError."""
+        if not self.state.read_only:
+            await self.write_back()
+        async with self._lock:
+            found = take_uncommitted(self.state)
+            load = self.store.objects_of(self.volume.id).load_object
+            return found.version, await self.bridge.run(list_uncommitted, load, found)
 
     # --- lease -----------------------------------------------------------
 

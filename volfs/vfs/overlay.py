@@ -195,6 +195,13 @@ class Overlay:
         self.dirty = dict(kept)
         return self.sealed
 
+    def describe(self) -> SealedGeneration:
+        """Everything uncommitted as a seal would return it. Nothing is sealed."""
+        dirty = {ino: (each, each.stamp) for ino, each in self.uncommitted().items()}
+        found = SealedGeneration(Delta(), 0, dirty)
+        _Sealing(found, self.sub_path, {}).run()
+        return found
+
     def find_withheld(self, withheld: Collection[int]) -> dict[int, File]:
         """Those of the files ``withheld`` whose content is dirty."""
         files = (self.dirty.get(ino) for ino in withheld)

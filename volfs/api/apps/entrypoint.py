@@ -19,6 +19,7 @@ from volfs.api.apps.choosing import Runnable, choose
 from volfs.api.apps.origins import import_path
 from volfs.containers.loop import Loop
 from volfs.containers.pickling import send_by_value
+from volfs.containers.remote_errors import RemoteTraceback, is_own_file
 from volfs.model.text import show_line
 
 HELP = ["-h", "--help"]
@@ -73,8 +74,10 @@ def printing_errors() -> Iterator[None]:
 def print_error(error: Exception) -> None:
     """Print the traceback of an error. Control characters in it are shown escaped, so that the
     terminal obeys none."""
-    trace = _skip_own(error.__traceback__)
-    for part in traceback.format_exception(type(error), error, trace):
+    told = traceback.TracebackException(type(error), error, _skip_own(error.__traceback__))
+    if isinstance(error.__cause__, RemoteTraceback):  # What happened here is only the call.
+        told.stack[:] = [frame for frame in told.stack if not is_own_file(frame.filename)]
+    for part in told.format():
         for line in part.rstrip("\n").split("\n"):
             print(show_line(line), file=sys.stderr)
 

@@ -50,6 +50,7 @@ def start_container(name: str, options: Options, service: bytes) -> Running:
         auto_commit=options.auto_commit,
         share_tmp=options.share_tmp,
         visible=tuple(paths),
+        message=f"{name}()",
     )
     start = Start(service, paths, options.lanes)
     return Running(name, spec, store, start, serve, launcher)

@@ -43,7 +43,7 @@ class BucketControl(Unmounting):
                 return self.status()
             case "unmount":
                 return await self.unmount(request)
-            case "commit" | "reload":
+            case "changes" | "commit" | "reload":
                 raise MountError(
                     f"{show(self.mountpoint)}: a bucket has no versions: what is written is there "
                     "once it is closed, and what others write is seen by itself"
