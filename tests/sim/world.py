@@ -56,6 +56,9 @@ class SimWorld:
                 raise task.error
         return [cast(T, task.result) for task in tasks]
 
+    def begin(self, name: str, work: Callable[[], None]) -> None:
+        self._client.begin_task(work)
+
     def uniform(self, low: float, high: float) -> float:
         return self._sim.chance.uniform(low, high)
 

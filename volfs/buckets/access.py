@@ -252,11 +252,14 @@ class Bucket:
             raise ObjectChangedError(f"{self._caller.name_of('GET', key)}: the object was replaced")
 
 
-def iter_objects(bucket: Bucket, prefix: str = "") -> Iterator[ObjectInfo]:
-    """Every object below a prefix, in the order of the keys' bytes."""
+def iter_objects(
+    bucket: Bucket, prefix: str = "", *, begin: str | None = None
+) -> Iterator[ObjectInfo]:
+    """Every object below a prefix, in the order of the keys' bytes. With ``begin``, those up to
+    that key may be left out."""
     after: str | None = None
     while True:
-        page = bucket.list_page(prefix, delimiter=False, after=after)
+        page = bucket.list_page(prefix, delimiter=False, after=after, begin=begin)
         yield from page.objects
         if page.next is None:
             return

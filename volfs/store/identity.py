@@ -34,4 +34,10 @@ def default_author() -> str:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = str(os.getuid())
-    return cut_stored(f"{user}@{socket.gethostname()}", AUTHOR_MAX)
+    return cut_stored(f"{user}@{find_host_name()}", AUTHOR_MAX)
+
+
+def find_host_name() -> str:
+    """The name that the system of this host has; it may be any bytes, and other hosts may have
+    it."""
+    return socket.gethostname()

@@ -18,6 +18,9 @@ from volfs.model.logs.lease_log import (
     LeaseRevoked,
     LeaseState,
     apply,
+    begin_at,
+    is_over,
+    is_overdue,
 )
 from volfs.model.objects import Kind
 
@@ -34,13 +37,14 @@ LEASE = LeaseMade(
     True,
     "host",
     "/mnt/data",
+    "box",
 )
 GOLDEN = (
-    "939da56c65617365a86d2e646174612d31b9766f2d303030303030303030303030303030303030303030"
+    "939ea56c65617365a86d2e646174612d31b9766f2d303030303030303030303030303030303030303030"
     "31919201c420c872a07f4ba8b5b1a7bd0555070f4671cae060b7d6ea09e07134fcb6994ba2d6919202c4"
     "2052014f2aede32530b5cee798960c38243acf7443f11abf703d6624ead94a6e4b05a772656e65776564"
-    "ce0002a300cf17979cfe362a0000c4020102c3a4686f7374a92f6d6e742f6461746191a5656e64656491"
-    "a77265766f6b6564"
+    "ce0002a300cf17979cfe362a0000c4020102c3a4686f7374a92f6d6e742f64617461a3626f7891a5656e"
+    "64656491a77265766f6b6564"
 )
 
 
@@ -59,7 +63,8 @@ def test_the_newest_line_counts(names: list[str]) -> None:
         if name != "lease":
             change = LeaseEnded() if name == "ended" else LeaseRevoked()
         line = 0 if state is None else state.number + 1
-        may_follow = last != "ended" if name == "lease" else last == "lease"
+        # A lease of the life whose lease was revoked does not follow.
+        may_follow = last != "revoked" if name == "lease" else last == "lease"
         if not may_follow:
             with pytest.raises(ConflictError):
                 apply(state, line, 0, (change,))
@@ -86,7 +91,37 @@ def test_what_cannot_follow() -> None:
     revoked = apply(state, 1, 0, (LeaseRevoked(),))
     assert revoked.in_force is None
     assert revoked.lease == LEASE
-    assert apply(revoked, 2, 0, (LEASE,)).in_force == LEASE
+    with pytest.raises(ConflictError, match="revoked"):
+        apply(revoked, 2, 0, (LEASE,))
+    another_life = replace(LEASE, began_ns=LEASE.began_ns + 1)
+    assert apply(revoked, 2, 0, (another_life,)).in_force == another_life
+    assert apply(apply(state, 1, 0, (LeaseEnded(),)), 2, 0, (LEASE,)).in_force == LEASE
+
+
+def test_the_newest_line_alone_tells_the_state() -> None:
+    """Because the lines before it may have been deleted."""
+    assert begin_at(7, (LEASE,)) == LeaseState(7, LEASE, LEASE)
+    for last in (LeaseEnded(), LeaseRevoked()):
+        state = begin_at(7, (last,))
+        assert state.in_force is None
+        assert apply(state, 8, 0, (LEASE,)).in_force == LEASE
+        with pytest.raises(ConflictError):
+            apply(state, 8, 0, (LeaseEnded(),))
+    for changes in ((), (LEASE, LEASE)):
+        with pytest.raises(ConflictError):
+            begin_at(7, changes)
+
+
+TIMES = st.integers(0, 1 << 62)
+
+
+@given(TIMES, TIMES, st.integers(0, 1 << 40))
+def test_a_lease_is_overdue_after_its_ttl(written_ns: int, now_ns: int, ttl: int) -> None:
+    age = now_ns - written_ns
+    assert is_overdue(replace(LEASE, ttl=ttl), written_ns, now_ns) == (0 < ttl * 10**9 < age)
+    assert not is_over(LEASE, written_ns, now_ns)
+    assert is_over(LeaseEnded(), written_ns, now_ns)
+    assert is_over(LeaseRevoked(), written_ns, now_ns) == (age > 30 * 86_400 * 10**9)
 
 
 def test_other_bytes_are_refused() -> None:

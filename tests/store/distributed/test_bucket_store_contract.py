@@ -27,9 +27,11 @@ from tests.store.distributed.two_engines import BucketMachine
 from tests.store.test_holds_contract import heads
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.errors import NotFoundError, StoreError
+from volfs.model.logs.lease_log import LeaseChange
 from volfs.model.objects import Kind, Oid
 from volfs.store.contract.refs import Head
 from volfs.store.contract.store import Store
+from volfs.store.distributed.leases.session_log import KnownLease
 
 __all__ = ["heads"]
 
@@ -142,15 +144,15 @@ def test_a_lease_whose_version_goes_while_it_is_put(
     add(store, volume, b"2")
     former = make_lease(volume, 2)
     store.leases.put(former)
-    follower = store.engine.leases.sessions.open(former.session)
-    change = follower.change
+    log = store.engine.leases.sessions.open(former.session)
+    append = log.append
 
-    def expire_meanwhile(decide: object) -> object:
-        monkeypatch.setattr(follower, "change", change)
+    def expire_meanwhile(known: KnownLease, change: LeaseChange) -> KnownLease | None:
+        monkeypatch.setattr(log, "append", append)
         assert store.refs.remove_versions(volume, [1]) == [1]
-        return change(decide)  # type: ignore[arg-type]
+        return append(known, change)
 
-    monkeypatch.setattr(follower, "change", expire_meanwhile)
+    monkeypatch.setattr(log, "append", expire_meanwhile)
     with pytest.raises(NotFoundError, match="version 1"):
         store.leases.put(make_lease(volume, 1, 2))
     assert store.leases.find(former.session) == former

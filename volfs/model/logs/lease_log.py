@@ -1,7 +1,7 @@
 """The log of one session's lease. The newest line counts, and no other.
 
-A lease is *in force* while the newest line is a lease. Layout: docs/format.md, "The log of a
-lease".
+A lease is *in force* while the newest line is a lease. gc deletes old logs, so nobody needs the
+lines before the newest. Layout: docs/format.md, "The log of a lease".
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from volfs.model.objects import Kind
 
 Text = Annotated[str, Meta(max_length=8192)]
 """Text of the system, as it is stored."""
+REVOKED_STAYS = 30 * 24 * 3600
+"""Seconds for which the log of a revoked lease stays, so that its session can read what became of
+the lease."""
+_NS = 1_000_000_000
 
 
 class LeaseMade(LogChange, tag="lease", frozen=True):
@@ -38,15 +42,17 @@ class LeaseMade(LogChange, tag="lease", frozen=True):
     onward: bool
     host: Text
     place: Text
+    host_name: Text = ""
+    """The name that the system of the host has, for people."""
 
 
 class LeaseEnded(LogChange, tag="ended", frozen=True):
-    """The session needs nothing any more. The log ends."""
+    """The session needs nothing any more. A later life of the session may go on in this log."""
 
 
 class LeaseRevoked(LogChange, tag="revoked", frozen=True):
-    """The lease was dropped, by its session or by gc. The session may make another one, as if it
-    had none."""
+    """Somebody has taken the lease from its session: gc, or a person. This life of the session has
+    lost it. A later life may make another lease, as if there had been none."""
 
 
 LeaseChange = LeaseMade | LeaseEnded | LeaseRevoked
@@ -58,12 +64,21 @@ class LeaseState(NamedTuple):
 
     number: int
     last: LeaseChange
-    lease: LeaseMade
-    """The newest lease, whether or not it is in force."""
+    lease: LeaseMade | None
+    """The newest lease, whether or not it is in force. None if it is not known."""
 
     @property
     def in_force(self) -> LeaseMade | None:
         return self.lease if self.last is self.lease else None
+
+
+def begin_at(number: int, changes: Sequence[LeaseChange]) -> LeaseState:
+    """The state after a line that is the newest, whatever came before it. ConflictError for a line
+    that no log of a lease has."""
+    if len(changes) != 1:
+        raise ConflictError(f"line {number} of a lease has {len(changes)} changes")
+    (last,) = changes
+    return LeaseState(number, last, last if isinstance(last, LeaseMade) else None)
 
 
 def apply(
@@ -75,20 +90,37 @@ def apply(
         raise ConflictError(f"line {number} of era {era} cannot follow line {before} of a lease")
     (change,) = changes
     if isinstance(change, LeaseMade):
-        _check_same(state, change)
+        if state is not None and state.lease is not None:
+            _check_same(state.last, state.lease, change)
         return LeaseState(number, change, change)
     if state is None or state.in_force is None:
         raise ConflictError(f"line {number}: no lease is in force that could end")
     return state._replace(number=number, last=change)
 
 
-def _check_same(state: LeaseState | None, lease: LeaseMade) -> None:
-    """A lease follows leases of its own session that it has not ended itself."""
-    if state is None:
-        return
-    if isinstance(state.last, LeaseEnded):
-        raise ConflictError(f"session {lease.session}: its log has ended")
-    if (lease.session, lease.volume) != (state.lease.session, state.lease.volume):
+def _check_same(last: LeaseChange, former: LeaseMade, lease: LeaseMade) -> None:
+    """A lease follows leases of its own session. A life whose lease was revoked makes no more."""
+    if (lease.session, lease.volume) != (former.session, former.volume):
         raise ConflictError(f"session {lease.session}: the log of another session")
-    if isinstance(state.last, LeaseMade) and lease.upto < state.lease.upto:
+    if isinstance(last, LeaseRevoked) and lease.began_ns == former.began_ns:
+        raise ConflictError(f"session {lease.session}: its lease was revoked")
+    if last is former and lease.upto < former.upto:
         raise ConflictError(f"session {lease.session}: a lease that is older than the last one")
+
+
+# --- what gc does with leases ---------------------------------------------------
+# Both times of a comparison are those of the store's clock, which may be wrong. A wrong judgement
+# costs a mount its lease, and never a version its content.
+
+
+def is_overdue(lease: LeaseMade, written_ns: int, now_ns: int) -> bool:
+    """Whether gc may revoke a lease whose line was written then: its session should have renewed
+    it, and has not for the whole ttl."""
+    return lease.ttl > 0 and now_ns - written_ns > lease.ttl * _NS
+
+
+def is_over(last: LeaseChange, written_ns: int, now_ns: int) -> bool:
+    """Whether gc may delete a log whose newest line was written then."""
+    if isinstance(last, LeaseRevoked):
+        return now_ns - written_ns > REVOKED_STAYS * _NS
+    return isinstance(last, LeaseEnded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,7 +19,8 @@ class LeaseKind(Enum):
     KEPT = "kept"
     """The lease ends with its session's directory, because an overlay stands on what it keeps."""
     RENEWED = "renewed"
-    """The lease ends with its session's life, because a read-only mount leaves nothing behind."""
+    """The lease ends with its session's life, because a read-only mount leaves nothing behind. Its
+    session renews it now and then."""
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -47,6 +49,13 @@ class Lease(msgspec.Struct, frozen=True):
     place: str = ""
     """The session's mount point, for people. Empty if it is not known."""
     kind: LeaseKind = LeaseKind.KEPT
+    host_name: str = ""
+    """The name that the system of the host has, for people."""
+
+    @property
+    def is_hold(self) -> bool:
+        """Whether this is the lease of an operation that reads, and of no mount."""
+        return self.kind is LeaseKind.RENEWED and not self.place
 
     def may_be_judged_at(self, host: str) -> bool:
         """Whether a process at this host can see if the session lives. No other host may drop the
@@ -58,3 +67,11 @@ class Lease(msgspec.Struct, frozen=True):
         if self.onward and self.versions:
             return version >= min(self.versions)
         return version in self.versions
+
+
+class SeenLease(NamedTuple):
+    """A lease, and when its session was heard of."""
+
+    lease: Lease
+    renewed_ns: int | None
+    """When the lease was put or renewed last, by the store's clock. None if nothing tells."""

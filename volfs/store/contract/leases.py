@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from volfs.store.contract.lease import Lease
+from volfs.store.contract.lease import Lease, SeenLease
 from volfs.store.contract.refs import Head
 
 
@@ -25,15 +25,34 @@ class Leases(Protocol):
     def pause(self) -> float:
         """Seconds that a mount waits between two leases that only give something up."""
 
+    @property
+    def renewal(self) -> float:
+        """Seconds after which a session renews its lease, if that is a renewed one."""
+
     def put(self, lease: Lease) -> None:
         """Make a session's lease, or replace the former one. The lease is durable on return.
 
-        NotFoundError if one of its ``versions`` is not there. What a lease needs must be reachable
-        when it is put: from one of its versions, from the lease that it replaces, or from what
-        ``publish`` publishes with it.
+        NotFoundError if one of its ``versions`` is not there. LeaseLostError if this life of the
+        session had a lease, and somebody else has ended it: see ``renew``. What a lease needs must
+        be reachable when it is put: from one of its versions, from the lease that it replaces, or
+        from what ``publish`` publishes with it.
+        """
+
+    def renew(self, lease: Lease) -> None:
+        """Say that a session lives, which has put this lease.
+
+        LeaseLostError if somebody else has ended the lease. Then nothing keeps what it needs. A
+        lease of another ``began_ns`` may be put: it keeps its versions, if they are still there.
         """
 
     def find(self, session: str) -> Lease | None: ...
+
+    def list_seen(self) -> list[SeenLease]:
+        """As ``list_all``, with the time at which each lease was renewed last."""
+
+    def revoke(self, session: str, expected: Lease) -> bool:
+        """End the lease of a session that lives nowhere, or on another host, if it is still this
+        one. Whether it was. If the session lives after all, it has lost its lease."""
 
     def list_all(self) -> list[Lease]:
         """The leases of all volumes, by session. Leases of deleted volumes are among them."""
@@ -61,7 +80,13 @@ class Leases(Protocol):
 
         A hold ends with the process at the latest, and may outlast this handle. After taking the
         hold, check that the version is there: only then it stays.
+
+        Other hosts may not know of a hold before it has lasted for some time. What they expire
+        meanwhile can be read for the grace of a gc.
         """
+
+    def judge_hold(self, lease: Lease) -> bool | None:
+        """Whether a lease of this host belongs to a running hold. None if it is a session's."""
 
     def list_held(self, volume_id: str) -> list[int]:
         """The versions of a volume that are known to be held by anybody, ascending."""

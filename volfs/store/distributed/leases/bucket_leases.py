@@ -1,104 +1,132 @@
-"""The distributed engine's ``Leases``: a log for each session, and locks of this machine's kernel.
+"""The distributed engine's ``Leases``: a log for each session, and holds that may become leases.
 
 A lease is in force as soon as its line is in its log, and the versions were seen in the volume's
 log after that. From then on nothing removes what it needs. A commit writes no line here if its
 line in the volume's log adds to the lease all that has to be added.
 
-Whoever drops a lease writes ``LeaseRevoked`` and not ``LeaseEnded``, which would end the log: the
-next mount at the same place has a session of the same name.
+Whoever drops a lease writes ``LeaseEnded``. ``LeaseRevoked`` is for leases that somebody takes from
+their sessions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
-from volfs.errors import NotFoundError
-from volfs.model.logs.lease_log import LeaseChange, LeaseMade, LeaseRevoked, LeaseState
+from volfs.errors import ConflictError, LeaseLostError, NotFoundError
+from volfs.model.logs.lease_log import LeaseChange, LeaseEnded, LeaseMade, LeaseRevoked
 from volfs.model.logs.volume_log import Rider, VolumeState
 from volfs.model.objects import Oid
-from volfs.store.contract.lease import Lease
+from volfs.store.contract.lease import Lease, SeenLease
 from volfs.store.contract.refs import Head
+from volfs.store.distributed.leases.bucket_holds import BucketHolds
 from volfs.store.distributed.leases.lease_lines import ride, to_lease, to_made
-from volfs.store.distributed.leases.session_logs import SessionLogs
+from volfs.store.distributed.leases.session_log import KnownLease, SessionLog, find_made
+from volfs.store.distributed.leases.session_logs import NewestLine, SessionLogs
 from volfs.store.distributed.refs.volume_logs import VolumeLogs, require
 from volfs.store.holds import PREFIX_SIZE, Holds
 
 PAUSE = 60.0
 """Seconds that a mount waits between two leases that only give something up."""
+RENEWAL = 6 * 3600.0
+"""Seconds between two lines of a session that has nothing new to say."""
 
 
 class BucketLeases:
-    """``store.contract.leases.Leases``. Thread-safe.
-
-    A hold is seen by the processes of this machine. Others do not see it: what they expire stays
-    readable for the grace of a gc.
-    """
+    """``store.contract.leases.Leases``. Thread-safe."""
 
     pause = PAUSE
+    renewal = RENEWAL
 
     def __init__(self, sessions: SessionLogs, volumes: VolumeLogs, holds: Holds, host: str) -> None:
         self.host = host
         self.sessions = sessions
         self._volumes = volumes
-        self._holds = holds
+        self._holds = BucketHolds(self, holds, sessions.bucket.world)
 
     # --- Leases ------------------------------------------------------------------
 
     def put(self, lease: Lease) -> None:
         self._put(lease, {})
 
+    def renew(self, lease: Lease) -> None:
+        log = self.sessions.open(lease.session)
+        before = _find_own(log, lease.began_ns) or log.look()
+        made = find_made(before)
+        if made is None or made.began_ns != lease.began_ns:
+            raise LeaseLostError("the lease was lost: somebody else has ended it")
+        _write(log, before, made)
+
     def find(self, session: str) -> Lease | None:
-        made = self._find_in_force(session)
+        made = find_made(self.sessions.open(session).look())
         return None if made is None else to_lease(made, self._list_riders(made))
 
     def list_all(self) -> list[Lease]:
-        found = (to_lease(made, self._list_riders(made)) for made in self.list_in_force())
-        return sorted(found, key=lambda lease: lease.session)
+        return [seen.lease for seen in self.list_seen()]
+
+    def list_seen(self) -> list[SeenLease]:
+        found = [
+            SeenLease(to_lease(made, self._list_riders(made)), newest.written_ns)
+            for newest, made in self._iter_in_force()
+        ]
+        return sorted(found, key=lambda seen: seen.lease.session)
 
     def list_in_force(self) -> list[LeaseMade]:
         """The lines of all leases that are in force, without what commits have added.
         DamagedObjectError for one that cannot be read; StoreError."""
-        found: list[LeaseMade] = []
+        return [made for _, made in self._iter_in_force()]
+
+    def _iter_in_force(self) -> Iterator[tuple[NewestLine, LeaseMade]]:
         for newest in self.sessions.list_newest():
             if newest.damage is not None:
                 raise newest.damage
             if newest.lease is not None:
-                found.append(newest.lease)
-        return found
+                yield newest, newest.lease
 
     def list_held_here(self) -> frozenset[bytes]:
         """The first bytes of the ids of the manifests that processes of this machine hold."""
-        return self._holds.list_held()
+        return self._holds.holds.list_held()
+
+    def revoke(self, session: str, expected: Lease) -> bool:
+        return self._end(session, expected, LeaseRevoked())
 
     def drop(self, session: str, expected: Lease | None = None) -> None:
-        def decide(state: LeaseState | None) -> Sequence[LeaseChange]:
-            made = _in_force(state)
-            if made is None:
-                return []
-            is_it = expected is None or to_lease(made, self._list_riders(made)) == expected
-            return [LeaseRevoked()] if is_it else []
-
-        self.sessions.open(session).change(decide)
+        self._end(session, expected, LeaseEnded())
 
     def list_damaged(self) -> list[str | None]:
         newest = self.sessions.list_newest()
         return [each.session for each in newest if each.damage is not None]
 
+    def _end(self, session: str, expected: Lease | None, change: LeaseChange) -> bool:
+        """Write a line that ends a lease, if it is still the expected one. Whether it was."""
+        log = self.sessions.open(session)
+        while True:
+            known = log.look()
+            made = find_made(known)
+            if made is None:
+                return False
+            if expected is not None and to_lease(made, self._list_riders(made)) != expected:
+                return False
+            if log.append(known, change) is not None:
+                return True
+
     # --- publishing --------------------------------------------------------------
 
-    def is_in_force(self, session: str) -> bool:
-        """Whether the session's lease is in force. The bucket is asked."""
-        return self._find_in_force(session) is not None
+    def is_in_force(self, lease: Lease) -> bool:
+        """Whether the lease that this process has put for a session is in force. The bucket is
+        asked."""
+        return self.sessions.open(lease.session).is_ours()
 
     def put_before(self, lease: Lease, new: Head) -> int:
         """Make sure that a lease is in force once ``new`` is a version, at the latest. Return the
         newest line of the volume's log whose changes are in the line of the lease.
 
         Nothing is written if the line that publishes ``new`` adds to the lease what has to be
-        added. NotFoundError for a version that is not there.
+        added. NotFoundError for a version that is not there; LeaseLostError.
         """
-        made = self._find_known(lease.session)
+        log = self.sessions.open(lease.session)
+        made = find_made(log.owned or log.seen)
         if made is not None:
             state = self._volumes.open(made.volume).known.state
             known = to_lease(made, _riders_in(state, made))
@@ -107,28 +135,59 @@ class BucketLeases:
         return self._put(lease, {new.version: new.manifest}).upto
 
     def _put(self, lease: Lease, coming: Mapping[int, Oid]) -> LeaseMade:
-        """Put a lease; ``coming`` are versions that are not there yet. NotFoundError."""
-        state = self._read_volume(lease)
-        follower = self.sessions.open(lease.session)
-        before = _in_force(follower.refresh().state)
-        upto = -1 if state is None else state.number
-        made = to_made(lease, _find_manifests(state, lease, coming), upto)
-        follower.change(lambda _: [made])
-        try:
-            _find_manifests(self._read_volume(lease), lease, coming)
-        except NotFoundError:
-            former = LeaseRevoked() if before is None else _repeat(before, state, upto)
-            follower.change(lambda _: [former])
-            raise
+        """Put a lease; ``coming`` are versions that are not there yet. NotFoundError;
+        LeaseLostError.
+
+        What is known of the volume is enough to begin with, because the volume's log is read once
+        the line is there.
+        """
+        log = self.sessions.open(lease.session)
+        before = _find_own(log, lease.began_ns) or log.look()
+        state = self._guess_volume(lease, coming, before)
+        made = to_made(lease, _find_manifests(state, lease, coming), _number_of(state))
+        _write(log, before, made, partial(self._check_versions, log, before, lease, coming))
         return made
+
+    def _check_versions(
+        self, log: SessionLog, before: KnownLease, lease: Lease, coming: Mapping[int, Oid]
+    ) -> None:
+        """Look for the versions of a lease that has just been put. If one is gone, the former
+        lease is put again. NotFoundError."""
+        state = self._read_volume(lease)
+        try:
+            _find_manifests(state, lease, coming)
+        except NotFoundError:
+            made = find_made(before)
+            former = LeaseEnded() if made is None else _repeat(made, state)
+            assert log.owned is not None
+            log.append(log.owned, former)
+            raise
+
+    def _guess_volume(
+        self, lease: Lease, coming: Mapping[int, Oid], before: KnownLease
+    ) -> VolumeState | None:
+        """A state of the lease's volume that has its versions, and is not older than what the
+        former lease says. NotFoundError if there is none."""
+        made = find_made(before)
+        known = self._volumes.open(lease.volume_id).known
+        if made is None or known.number >= made.upto:
+            try:
+                _find_manifests(known.state, lease, coming)
+                return require(lease.volume_id, known.state) if lease.versions else known.state
+            except NotFoundError:
+                pass  # What is known may be out of date.
+        return self._read_volume(lease)
 
     # --- holds -------------------------------------------------------------------
 
     def hold(self, volume_id: str, head: Head) -> AbstractContextManager[None]:
-        return self._holds.hold(head.manifest)
+        return self._holds.hold(volume_id, head)
+
+    def judge_hold(self, lease: Lease) -> bool | None:
+        return self._holds.judge(lease)
 
     def list_held(self, volume_id: str) -> list[int]:
-        held = self._holds.list_held()
+        held = self._holds.holds.list_held()
         if not held:
             return []
         state = self._volumes.find(volume_id)
@@ -139,14 +198,6 @@ class BucketLeases:
         return sorted(each for each in versions if rows[each].manifest[:PREFIX_SIZE] in held)
 
     # --- inside ------------------------------------------------------------------
-
-    def _find_in_force(self, session: str) -> LeaseMade | None:
-        return _in_force(self.sessions.open(session).refresh().state)
-
-    def _find_known(self, session: str) -> LeaseMade | None:
-        """The lease of a session as this process knows it, without a request."""
-        follower = self.sessions.open(session)
-        return _in_force(follower.known.state) if follower.is_known else None
 
     def _list_riders(self, made: LeaseMade) -> Sequence[Rider]:
         """What lines of the volume's log add to a lease, also if the volume was deleted."""
@@ -159,8 +210,30 @@ class BucketLeases:
         return require(lease.volume_id, state) if lease.versions else state
 
 
-def _in_force(state: LeaseState | None) -> LeaseMade | None:
-    return None if state is None else state.in_force
+def _find_own(log: SessionLog, began_ns: int) -> KnownLease | None:
+    """The newest line of this process, if it is a lease of this life of the session."""
+    made = find_made(log.owned)
+    return log.owned if made is not None and made.began_ns == began_ns else None
+
+
+def _write(
+    log: SessionLog,
+    before: KnownLease,
+    made: LeaseMade,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Write a lease after the line ``before``, and make sure that it counts. ``check`` is called
+    beside that. LeaseLostError if this life of the session has had a lease and lost it."""
+    if before is log.owned:
+        log.continue_with(made)
+        checks: list[Callable[[], None]] = [partial(log.check_stays, before), check]
+        log.world.gather(checks)
+        return
+    try:
+        log.append_next(before, made)
+    except ConflictError as error:
+        raise LeaseLostError(f"the lease was lost: {error}") from None
+    check()
 
 
 def _riders_in(state: VolumeState | None, made: LeaseMade) -> Sequence[Rider]:
@@ -181,8 +254,12 @@ def _find_manifests(
     return found
 
 
-def _repeat(former: LeaseMade, state: VolumeState | None, upto: int) -> LeaseMade:
+def _repeat(former: LeaseMade, state: VolumeState | None) -> LeaseMade:
     """A former lease once more, with what was added to it, after one that was refused."""
     lease = to_lease(former, _riders_in(state, former))
     manifests = {version: Oid(manifest) for version, manifest in former.versions}
-    return to_made(lease, _find_manifests(state, lease, manifests), upto)
+    return to_made(lease, _find_manifests(state, lease, manifests), _number_of(state))
+
+
+def _number_of(state: VolumeState | None) -> int:
+    return -1 if state is None else state.number

@@ -33,6 +33,7 @@ def to_made(lease: Lease, manifests: Sequence[Oid], upto: int) -> LeaseMade:
         lease.onward,
         to_stored(lease.host),
         to_stored(lease.place),
+        to_stored(lease.host_name),
     )
 
 
@@ -49,6 +50,7 @@ def to_lease(made: LeaseMade, riders: Iterable[Rider]) -> Lease:
         from_stored(made.host),
         from_stored(made.place),
         LeaseKind(made.kind),
+        from_stored(made.host_name),
     )
     for rider in riders:
         if rider.line > made.upto:

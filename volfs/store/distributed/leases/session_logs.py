@@ -1,4 +1,4 @@
-"""The logs of leases, by session. What is known of them is in the memory of this process."""
+"""The logs of leases, by session, and the newest line of each as a listing finds it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.errors import DamagedObjectError
-from volfs.model.logs.lease_log import LEASE_CHANGES, LeaseChange, LeaseMade, LeaseState, apply
-from volfs.store.distributed.log.follower import Follower, LogRules
+from volfs.model.logs.lease_log import LeaseChange, LeaseMade
+from volfs.store.distributed.leases.session_log import KnownLease, SessionLog, begin
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import (
     LEASES,
@@ -18,53 +18,77 @@ from volfs.store.distributed.place.object_keys import (
     lease_log,
 )
 
-LEASE_RULES: LogRules[LeaseState | None, LeaseChange] = LogRules(LEASE_CHANGES, apply, None)
-LeaseFollower = Follower[LeaseState | None, LeaseChange]
+AT_ONCE = 64
+"""How many lines are asked for at once."""
+JUST_NOW = 1 << 62
+"""Stands for the time of a line that was written while the leases were listed."""
 
 
 class NewestLine(NamedTuple):
     """The newest line of a lease's log, as a listing of all leases found it."""
 
+    place: LogPlace
+    number: int
+    written_ns: int
+    """When it was written, by the store's clock."""
     session: str | None
     """None if the names of the log's objects do not tell it."""
-    lease: LeaseMade | None
-    """None if no lease is in force."""
+    known: KnownLease | None
+    """None if the line is damaged."""
     damage: DamagedObjectError | None = None
+
+    @property
+    def last(self) -> LeaseChange | None:
+        return None if self.known is None or self.known.state is None else self.known.state.last
+
+    @property
+    def lease(self) -> LeaseMade | None:
+        """The lease that is in force. None if none is."""
+        return self.last if isinstance(self.last, LeaseMade) else None
 
 
 class SessionLogs:
     """The logs of a store's leases. Thread-safe. Each log is there once in a process."""
 
     def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
+        self.bucket = bucket
         self._lock = threading.Lock()
-        self._followers: dict[str, LeaseFollower] = {}
+        self._logs: dict[str, SessionLog] = {}
 
-    def open(self, session: str) -> LeaseFollower:
+    def open(self, session: str) -> SessionLog:
         """The log of a session's lease, whether or not there is one."""
         with self._lock:
-            if session not in self._followers:
-                log = Log(self._bucket, lease_log(session))
-                self._followers[session] = Follower(log, LEASE_RULES)
-            return self._followers[session]
+            if session not in self._logs:
+                self._logs[session] = SessionLog(self.bucket, lease_log(session))
+            return self._logs[session]
+
+    def forget(self, session: str) -> None:
+        """Remember nothing of a session that never comes back."""
+        with self._lock:
+            self._logs.pop(session, None)
 
     def list_newest(self) -> list[NewestLine]:
         """The newest line of each log. One listing, and a request for each log. StoreError."""
-        newest: dict[str, int] = {}
-        for info in iter_objects(self._bucket, LEASES):
+        newest: dict[str, tuple[int, int]] = {}
+        for info in iter_objects(self.bucket, LEASES):
             folder = info.key.rpartition("/")[0] + "/"
             number = LogPlace(folder, "").find_number(info.key)
             if number is not None:
-                newest[folder] = max(number, newest.get(folder, 0))
-        reads = [partial(self._read, folder, number) for folder, number in newest.items()]
-        return self._bucket.world.gather(reads)
+                newest[folder] = max((number, info.mtime_ns), newest.get(folder, (-1, 0)))
+        reads = [partial(self._read, folder, *found) for folder, found in newest.items()]
+        found: list[NewestLine] = []
+        for at in range(0, len(reads), AT_ONCE):
+            found += self.bucket.world.gather(reads[at : at + AT_ONCE])
+        return found
 
-    def _read(self, folder: str, number: int) -> NewestLine:
-        session = find_lease_session(folder)
+    def _read(self, folder: str, number: int, written_ns: int) -> NewestLine:
+        session, place = find_lease_session(folder), LogPlace(folder, "")
         try:
-            line = Log(self._bucket, LogPlace(folder, "")).find_line(number)
-            changes = LEASE_CHANGES.decode(line.body) if line is not None else ()
+            line = Log(self.bucket, place).find_line(number)
+            if line is not None:
+                return NewestLine(place, number, written_ns, session, begin(place, number, line))
+            # gc deletes a line if there is a later one, or if the lease is over.
+            known = SessionLog(self.bucket, place).look()
+            return NewestLine(place, known.number, JUST_NOW, session, known)
         except DamagedObjectError as error:
-            return NewestLine(session, None, error)
-        last = changes[-1] if changes else None
-        return NewestLine(session, last if isinstance(last, LeaseMade) else None)
+            return NewestLine(place, number, written_ns, session, None, error)

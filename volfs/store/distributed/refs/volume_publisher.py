@@ -43,8 +43,8 @@ class GcFacts(NamedTuple):
 
     find_condemned: Callable[[int, int], Collection[str]]
     """The packs that gc has condemned in the eras after the first number, up to the second."""
-    is_in_force: Callable[[str], bool]
-    """Whether the lease of a session is in force."""
+    is_in_force: Callable[[Lease], bool]
+    """Whether a lease that this process has put is still in force."""
 
 
 class HeadToPublish(NamedTuple):
@@ -133,7 +133,7 @@ class VolumePublisher:
         """LeaseLostError if what the change stands on is kept by nothing any more."""
         if lease is None or all(map(state.versions.has, lease.versions)):
             return
-        if not self._facts.is_in_force(lease.session):
+        if not self._facts.is_in_force(lease):
             raise LeaseLostError(
                 "the lease of this mount was revoked, and the version that the changes stand on is "
                 "gone; the changes are kept: see `volfs overlays`"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
@@ -96,14 +97,21 @@ def _refuse(session: str, error: DamagedObjectError) -> DamagedObjectError:
 
 
 def _encode(lease: Lease) -> bytes:
-    session, place = to_stored(lease.session), to_stored(lease.place)
-    return _encoder.encode(msgspec.structs.replace(lease, session=session, place=place))
+    return _encoder.encode(_convert(lease, to_stored))
 
 
 def _decode(row: bytes) -> Lease:
     try:
-        lease = _decoder.decode(row)
-        session, place = from_stored(lease.session), from_stored(lease.place)
-        return msgspec.structs.replace(lease, session=session, place=place)
+        return _convert(_decoder.decode(row), from_stored)
     except ValueError as error:
         raise DamagedObjectError(f"lease: {error}") from error
+
+
+def _convert(lease: Lease, convert: Callable[[str], str]) -> Lease:
+    """The lease with its texts of the system as they are stored, or back."""
+    return msgspec.structs.replace(
+        lease,
+        session=convert(lease.session),
+        place=convert(lease.place),
+        host_name=convert(lease.host_name),
+    )
