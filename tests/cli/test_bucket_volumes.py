@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 
@@ -71,7 +72,8 @@ def test_a_volume_on_two_machines(machines: tuple[Machine, Machine]) -> None:
     assert f"mounted at {there.mountpoint}; unmount it first" in refused
     there("umount", "data")
     other = there("delete", "data", "--yes", status=1).err
-    assert f"mounted on {left['name'].partition('.')[0]} at {here.mountpoint}; unmount it" in other
+    assert f"mounted on {gethostname()} at {here.mountpoint}; unmount it there" in other
+    assert f"`volfs overlays forget {left['name']}`" in other
     here("umount", here.mountpoint)
     assert len(there("log", "data").lines) == 2
     there("delete", "data", "--yes")

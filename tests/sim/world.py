@@ -56,7 +56,7 @@ class SimWorld:
                 raise task.error
         return [cast(T, task.result) for task in tasks]
 
-    def begin(self, name: str, work: Callable[[], None]) -> None:
+    def start(self, work: Callable[[], None]) -> None:
         self._client.begin_task(work)
 
     def uniform(self, low: float, high: float) -> float:

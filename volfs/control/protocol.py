@@ -104,6 +104,8 @@ class MountStatus(msgspec.Struct):
     """The kernel's requests by operation."""
     environment: str = MAIN
     """The environment of the volume's name."""
+    lease_lost: str = ""
+    """Why nothing keeps what the mount shows; empty if its lease does."""
     bucket: BucketStatus | None = None
     """If it is a bucket and no volume: ``volume`` has its address then, and ``version`` is 0."""
 

@@ -96,6 +96,8 @@ class ServedVolume(Served):
             return
         if self.committer.catalog is not None:
             nursery.start_soon(_flush_now_and_then, self.committer)
+        else:
+            nursery.start_soon(_settle_now_and_then, self.committer)
         if self.service.auto_commit:
             nursery.start_soon(_commit_now_and_then, self.service, self.service.auto_commit)
 
@@ -213,6 +215,14 @@ async def _flush_now_and_then(committer: Committer) -> None:
             with surviving("lease"):
                 await committer.settle_lease()
             settled = trio.current_time()
+
+
+async def _settle_now_and_then(committer: Committer) -> None:
+    """Renew the lease of a mount that has no overlay, and let go of what it has left."""
+    while True:
+        await trio.sleep(max(FLUSH_INTERVAL, committer.store.leases.pause))
+        with surviving("lease"):
+            await committer.settle_lease()
 
 
 async def _share_now_and_then(committer: Committer, sharing: Sharing) -> None:

@@ -129,6 +129,7 @@ class MountControl(Unmounting):
             session=self.session,
             requests=self.list_requests(),
             environment=named.environment,
+            lease_lost=self.committer.keeper.lost,
         )
 
     async def _find_named(self) -> VolumeRecord:

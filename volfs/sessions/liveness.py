@@ -77,12 +77,16 @@ def list_fresh_leases(store: Store) -> list[Lease]:
 
 
 def is_stale(store: Store, lease: Lease) -> bool:
-    """Whether nobody needs a lease: its session was removed, or is dead and was read-only.
+    """Whether nobody needs a lease: its session was removed, or is dead and was read-only, or it is
+    that of a hold that has ended.
 
     A session that only another host can judge counts as alive.
     """
     if not lease.may_be_judged_at(store.leases.host):
         return False
+    is_held = store.leases.judge_hold(lease)
+    if is_held is not None:
+        return not is_held
     path = find_session_path(store, lease.session)
     if not path.is_dir():
         # If the directory around it cannot be seen either, nothing is known.

@@ -40,8 +40,9 @@ class World(Protocol):
         Raises the error of the first call that failed, when all have ended.
         """
 
-    def begin(self, name: str, work: Callable[[], None]) -> None:
-        """Begin a task that nobody waits for, and that ends with the process at the latest."""
+    def start(self, work: Callable[[], None]) -> None:
+        """Do something beside the caller. ``work`` raises nothing. The end of the process does not
+        wait for it."""
 
     def uniform(self, low: float, high: float) -> float:
         """A random number between two."""
@@ -74,8 +75,8 @@ class RealWorld:
             begun = [pool.submit(call) for call in calls]
         return [call.result() for call in begun]
 
-    def begin(self, name: str, work: Callable[[], None]) -> None:
-        threading.Thread(target=work, name=name, daemon=True).start()
+    def start(self, work: Callable[[], None]) -> None:
+        threading.Thread(target=work, name="beside", daemon=True).start()
 
     def uniform(self, low: float, high: float) -> float:
         return random.uniform(low, high)

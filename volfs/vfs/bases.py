@@ -12,10 +12,13 @@ from contextlib import suppress
 import msgspec
 
 from volfs.errors import BaseGoneError, DataError, MissingObjectError
+from volfs.model.manifest import Snapshot
 from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.references import Reference, iter_references, walk_references
+from volfs.model.tree import iter_entries
 from volfs.store.contract.lease import Lease, Need
 from volfs.store.contract.objects import Objects
+from volfs.store.contract.refs import Head
 from volfs.store.contract.store import Store
 from volfs.vfs.records import Recorded, StoredBase
 from volfs.volume.leases import entry_needs, new_lease, snapshot_needs
@@ -125,6 +128,22 @@ def is_there(objects: Objects, needs: Iterable[Need]) -> bool:
     except DataError:
         return False
     return True
+
+
+def has_all(objects: Objects, head: Head, snapshot: Snapshot, needs: Iterable[Need]) -> bool:
+    """Whether a version is this snapshot, and has all that is needed. Reads its directories until
+    everything is found."""
+    reader = Reader(objects.load_object)
+    if reader.load_manifest(head.manifest).snapshot != snapshot:
+        return False
+    missing = set(needs) - set(snapshot_needs(snapshot))
+    waiting = [tree for tree in (snapshot.root.tree, snapshot.links) if tree]
+    while missing and waiting:
+        for entry in iter_entries(reader.get_tree, waiting.pop()):
+            missing.difference_update(entry_needs(entry))
+            if entry.is_directory and entry.tree:
+                waiting.append(entry.tree)
+    return not missing
 
 
 def base_gone(name: str, problem: str) -> BaseGoneError:

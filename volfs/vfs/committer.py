@@ -10,10 +10,15 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
 import trio
 
-from volfs.errors import DamagedObjectError, OutOfSpaceError, VolfsError, VolumeBusyError
+from volfs.errors import (
+    DamagedObjectError,
+    LeaseLostError,
+    OutOfSpaceError,
+    VolfsError,
+    VolumeBusyError,
+)
 from volfs.errors.fault_points import reached
 from volfs.model.changes import Change
 from volfs.model.manifest import Snapshot
@@ -27,7 +32,7 @@ from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout import apply_checkout
 from volfs.vfs.checkout_plan import Attached, KernelNotice, find_torn, plan_checkout
 from volfs.vfs.kernel import Kernel
-from volfs.vfs.needs import find_needs
+from volfs.vfs.lease_keeper import LeaseKeeper
 from volfs.vfs.overlay import SealedGeneration
 from volfs.vfs.state import Mappable, MountState
 from volfs.vfs.thread_work import commit_generation, load_head, write_flush
@@ -79,13 +84,16 @@ class Committer:
         self.volume = volume
         self.catalog = catalog
         self.kernel = kernel
-        self.lease = self._stored = lease
-        """What this mount needs. The store has this lease, and may have more in it until
-        ``settle_lease``."""
+        self.keeper = LeaseKeeper(state, bridge, store, volume, lease)
         self._lock = trio.Lock()
         self._flush_lock = trio.Lock()
         self._last_arena = 0
         """The last arena of which everything has been committed, as of all arenas before it."""
+
+    @property
+    def lease(self) -> Lease:
+        """What this mount needs."""
+        return self.keeper.lease
 
     # --- flush -----------------------------------------------------------
 
@@ -139,9 +147,9 @@ class Committer:
         # first.
         await self.write_back()
         async with self._lock:
-            published = await self._commit_sealed(note, self.state.overlay.seal)
+            published = await self._publish(note, self.state.overlay.seal)
             assert published is not None
-            await self._settle_down(self._last_arena, self._make_lease())
+            await self._settle_down(self._last_arena, self.keeper.make())
             return published
 
     async def commit_only(self, note: CommitNote, seal: Seal) -> None:
@@ -150,7 +158,17 @@ class Committer:
         The kernel is not asked for what it holds back. The errors of ``commit``.
         """
         async with self._lock:
-            await self._commit_sealed(note, seal)
+            await self._publish(note, seal)
+
+    async def _publish(self, note: CommitNote, seal: Seal) -> Published | None:
+        """Publish what ``seal`` seals. LeaseLostError if nothing keeps what it stands on."""
+        await self.keeper.make_sure()
+        try:
+            return await self._commit_sealed(note, seal)
+        except LeaseLostError as error:
+            await self.keeper.regain(str(error))
+        await self.keeper.make_sure()
+        return await self._commit_sealed(note, seal)
 
     async def _commit_sealed(self, note: CommitNote, seal: Seal) -> Published | None:
         async with self._flush_lock:  # No flush may be half way past the seal.
@@ -181,15 +199,15 @@ class Committer:
         An error is logged, and the next call tries again.
         """
         async with self._lock:
-            await self._settle_down(self._last_arena, self._make_lease())
-            await self._leave_lease()
+            await self._settle_down(self._last_arena, self.keeper.make())
+            await self.keeper.leave()
 
     def _absorb(self, published: Published) -> int:
         """Let the view be the mount's own local tree from now on. Synchronous."""
         view, sealed = self.state.view, self.state.overlay.sealed
         assert sealed is not None
         assert published.lease is not None
-        self._note_lease(published.lease)
+        self.keeper.note_ride(published.lease)
         for directory, name, inode in sealed.bound:
             self.state.inodes.keep_number(inode, directory, name)
         last_arena = self.state.overlay.absorb(published.directories)
@@ -220,7 +238,7 @@ class Committer:
             if dropped := self.state.scratch.drop_arenas(last_arena, kept):
                 await self.bridge.run(self.state.scratch.delete, dropped)
             reached("settle.dropped")
-            self.lease = lease
+            self.keeper.lease = lease
 
     # --- looking ---------------------------------------------------------
 
@@ -238,8 +256,7 @@ class Committer:
 
     async def begin_lease(self) -> None:
         """Lease what the state needs, as it was loaded, and nothing else."""
-        self.lease = self._make_lease()
-        await self.settle_lease()
+        await self.keeper.begin()
 
     async def settle_lease(self) -> None:
         """Let the store drop needs that this mount has no more. Does nothing while a commit is
@@ -253,7 +270,7 @@ class Committer:
         except trio.WouldBlock:
             return
         try:
-            await self._put_lease()
+            await self.keeper.settle()
         finally:
             self._lock.release()
 
@@ -261,25 +278,7 @@ class Committer:
         """Put the lease again, because the store's is damaged and only the mount knows all of
         it."""
         async with self._lock:
-            await self.bridge.run(self.store.leases.put, self.lease)
-            self._stored = self.lease
-
-    async def _put_lease(self) -> None:
-        if self.lease != self._stored:
-            lease = self.lease
-            await self.bridge.run(self.store.leases.put, lease)
-            self._stored = lease
-
-    def _note_lease(self, lease: Lease) -> None:
-        """Note that the store was given this lease, if it is another one."""
-        if lease != self.lease:
-            self.lease = self._stored = lease
-
-    def _make_lease(self) -> Lease:
-        """The lease on what is needed from now on. It is made before anything is awaited after a
-        swap."""
-        versions = (self.state.view.head.version,)
-        return msgspec.structs.replace(self.lease, versions=versions, needs=find_needs(self.state))
+            await self.keeper.put_again()
 
     # --- reload ----------------------------------------------------------
 
@@ -306,24 +305,37 @@ class Committer:
             before = self.state.view.head
             await self._drain()
             self._check_idle()
-            head, snapshot, wide = await self.bridge.run(
-                load_head, self.store, self.volume, self.lease
-            )
-            self._note_lease(wide)
+            head, snapshot = await self._load_head()
             # From the last look at open files to the swap nothing is awaited.
             reached("reload.leased")
             arrived = await self._list_arrived(snapshot) if touch else []
             attached = await self._find_attached(snapshot)
             notices = await self.bridge.settle(self._swap, head, snapshot, attached)
             reached("reload.swapped")
-            lease = self._make_lease()
+            lease = self.keeper.make()
             # This comes at once: until then the kernel's caches have the version before.
             touched = await self._tell_and_touch(notices, arrived)
             reached("reload.told")
             await self.bridge.settle(self.state.recount_usage)
             await self._settle_down(0, lease)
-            await self._leave_lease()
+            await self.keeper.leave()
             return Reloaded(before, head, touched)
+
+    async def _load_head(self) -> tuple[Head, Snapshot]:
+        """The newest version, which is leased from now on. LeaseLostError if the lease was lost,
+        and changes stand on a version that is gone."""
+        load = (load_head, self.store, self.volume)
+        try:
+            await self.keeper.make_sure()
+            head, snapshot, wide = await self.bridge.run(*load, self.lease)
+        except LeaseLostError:
+            if not self.state.overlay.is_clean:
+                raise
+            # Nothing is shown any more of what the lease was for.
+            head, snapshot, wide = await self.bridge.run(*load, self.keeper.make_blank())
+        if wide != self.lease:
+            self.keeper.note_put(wide)
+        return head, snapshot
 
     async def _list_arrived(self, snapshot: Snapshot) -> list[Path]:
         reader = Reader(self.store.objects_of(self.volume.id).load_object)
@@ -374,14 +386,6 @@ class Committer:
             if other := [notice for notice in notices or () if notice.content]:
                 await self.bridge.run(self.kernel.forget, other)
             await self.bridge.settle(self.state.recount_usage)
-
-    async def _leave_lease(self) -> None:
-        """Release a version that was left at once, because read-only mounts do not settle now and
-        then."""
-        try:
-            await self._put_lease()
-        except VolfsError as error:
-            log.warning("lease: %s", error)
 
     async def _drain(self) -> None:
         """Wait for the releases of files that were closed before the call.

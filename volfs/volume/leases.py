@@ -23,6 +23,7 @@ from volfs.store.contract.lease import Lease, LeaseKind, Need
 from volfs.store.contract.leases import Leases
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
+from volfs.store.identity import find_host_name
 
 
 def new_lease(
@@ -43,6 +44,7 @@ def new_lease(
         host=leases.host,
         place=place,
         kind=kind,
+        host_name=find_host_name(),
     )
 
 

@@ -191,10 +191,14 @@ def _check_elsewhere(leases: Leases, record: VolumeRecord) -> None:
     """VolumeInUseError if a session of another host has the volume, which cannot be seen from
     here."""
     for lease in leases.list_all():
-        if lease.volume_id == record.id and not lease.may_be_judged_at(leases.host):
-            raise VolumeInUseError(
-                f"{record.full_name}: mounted on {lease.host} at {lease.place}; unmount it there"
-            )
+        is_ours = lease.may_be_judged_at(leases.host)
+        if lease.volume_id != record.id or is_ours or lease.is_hold:
+            continue
+        raise VolumeInUseError(
+            f"{record.full_name}: mounted on {lease.host_name or lease.host} at {lease.place}; "
+            f"unmount it there; if that machine never comes back, "
+            f"`volfs overlays forget {lease.session}`"
+        )
 
 
 def _check_kind(record: VolumeRecord, network: bool) -> None:

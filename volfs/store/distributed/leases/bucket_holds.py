@@ -64,7 +64,7 @@ class BucketHolds:
         life = self._world.random_bytes(_OID_SIZE)
         with self.holds.hold(head.manifest), self.holds.hold(Oid(life)):
             lasting = LastingHold(self._leases, self._make_lease(volume_id, head, life))
-            self._world.begin("hold", lambda: lasting.run(self._world))
+            self._world.start(lambda: lasting.run(self._world))
             try:
                 yield
             finally:

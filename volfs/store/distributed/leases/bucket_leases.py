@@ -21,7 +21,7 @@ from volfs.model.objects import Oid
 from volfs.store.contract.lease import Lease, SeenLease
 from volfs.store.contract.refs import Head
 from volfs.store.distributed.leases.bucket_holds import BucketHolds
-from volfs.store.distributed.leases.lease_lines import ride, to_lease, to_made
+from volfs.store.distributed.leases.lease_lines import covers, ride, to_lease, to_made
 from volfs.store.distributed.leases.session_log import KnownLease, SessionLog, find_made
 from volfs.store.distributed.leases.session_logs import NewestLine, SessionLogs
 from volfs.store.distributed.refs.volume_logs import VolumeLogs, require
@@ -130,8 +130,8 @@ class BucketLeases:
         if made is not None:
             state = self._volumes.open(made.volume).known.state
             known = to_lease(made, _riders_in(state, made))
-            if ride(known, new.version, lease.over, lease.needs) == lease:
-                return made.upto
+            if covers(ride(known, new.version, lease.over, lease.needs), lease):
+                return made.upto  # The lease gives things up once in a while, and not here.
         return self._put(lease, {new.version: new.manifest}).upto
 
     def _put(self, lease: Lease, coming: Mapping[int, Oid]) -> LeaseMade:

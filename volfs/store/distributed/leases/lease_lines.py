@@ -65,3 +65,11 @@ def ride(lease: Lease, version: int, over: bytes, needs: Iterable[Reference]) ->
     return msgspec.structs.replace(
         lease, versions=lease.versions + more, over=over, needs=lease.needs + others
     )
+
+
+def covers(wide: Lease, lease: Lease) -> bool:
+    """Whether a lease keeps all that another one of the same life keeps, and says the same
+    otherwise."""
+    has_all = all(map(wide.has, lease.versions)) and set(wide.needs) >= set(lease.needs)
+    same = msgspec.structs.replace(wide, versions=lease.versions, needs=lease.needs)
+    return has_all and same == lease

@@ -135,7 +135,8 @@ class BucketRefs:
     def delete_volume(self, name: str, environment: str = MAIN) -> None:
         record = self.get_volume(name, environment)
         for lease in self._list_leases():
-            if lease.volume_id == record.id:
+            # What a reader holds, it reads to the end, whether or not the volume is there.
+            if lease.volume_id == record.id and not lease.is_hold:
                 raise VolumeInUseError(
                     f"{record.full_name}: the mount {lease.session} is beginning, or died as it "
                     "began; `volfs overlays` shows it"
