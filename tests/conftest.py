@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.harness.bucket_servers import seaweed
 from tests.harness.forked import close_server
 from tests.harness.mount_namespace import isolate_mounts
 from tests.harness.redis_server import RedisServer
+from tests.harness.store_places import add_store_option, bucket_of_stores
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
 from volfs.volume.check import check_store
 from volfs.volume.volumes import create_volume
+
+__all__ = ["bucket_of_stores", "seaweed"]
 
 _state = tempfile.TemporaryDirectory(prefix="volfs-state-")
 _SLOW = ("volfs.control.daemon_wait", "volfs.store.opening")
@@ -26,6 +30,10 @@ _SLOW = ("volfs.control.daemon_wait", "volfs.store.opening")
 
 settings.register_profile("volfs", deadline=None)  # a busy machine decides no test
 settings.load_profile("volfs")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    add_store_option(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:

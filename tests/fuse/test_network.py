@@ -313,7 +313,7 @@ def test_a_commit_when_others_were_faster(mounts: Mounts) -> None:
 def test_with_the_python_api(mounts: Mounts) -> None:
     mounts.create("net", network=True)
     path = mount(mounts).path
-    nfs = NetworkFileSystem.from_name("net", client=Client(str(mounts.store_path)))
+    nfs = NetworkFileSystem.from_name("net", client=Client(mounts.address))
     try:
         nfs.write_file("d/f", BytesIO(b"from Python"))
         with (path / "d" / "f").open() as file:

@@ -9,18 +9,27 @@ from pathlib import Path
 import pytest
 
 from tests.harness.mounted import Mounted, Mounts
+from tests.harness.store_places import choose_place
 
 
 @pytest.fixture
-def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mounts]:
+def mounts(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Mounts]:
     """A store with the volume ``data``, and whatever the test mounts of it."""
-    found = Mounts(tmp_path)
-    monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(found.runtime))
+    found = Mounts(tmp_path, choose_place(request, tmp_path))
+    _set_environment(found, monkeypatch)
     found.create()
     try:
         yield found
     finally:
         found.close()
+
+
+def _set_environment(mounts: Mounts, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("VOLFS_RUNTIME_DIR", str(mounts.runtime))
+    for name, value in mounts.bucket.environment.items() if mounts.bucket else ():
+        patch.setenv(name, value)
 
 
 @pytest.fixture
@@ -30,11 +39,14 @@ def mounted(mounts: Mounts) -> Mounted:
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+def shared(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mounted]:
     """One mount for all tests of a file; each works in a directory of its own (``each_alone``)."""
-    mounts = Mounts(tmp_path_factory.mktemp("shared"))
+    directory = tmp_path_factory.mktemp("shared")
+    mounts = Mounts(directory, choose_place(request, directory))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VOLFS_RUNTIME_DIR", str(mounts.runtime))
+        _set_environment(mounts, patch)
         mounts.create()
         try:
             yield mounts.mount(allow_other=True)

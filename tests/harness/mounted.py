@@ -20,12 +20,15 @@ from typing import Any
 import msgspec
 
 from tests.harness.forked import Forked
+from tests.harness.store_places import BucketPlace, read_everything, skip_directory
 from volfs.control.mount_client import MountClient, get_mount
 from volfs.control.mounts import find_mount_point
 from volfs.control.protocol import CommitResult, Failure, MountStatus, ReloadResult, to_exception
+from volfs.daemon.launch import choose_log
 from volfs.daemon.mount_options import MountOptions
 from volfs.errors import VolfsError
 from volfs.model.text_json import decode_json, encode_json
+from volfs.sessions.places import sessions_directory
 from volfs.store.contract.refs import VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.registry import open_store
@@ -133,14 +136,16 @@ class Mounted:
 class Mounts:
     """The mounts of one test, over one store with one volume named ``data``."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, bucket: BucketPlace | None = None) -> None:
         self.directory = directory
-        self.store_path = directory / "store"
+        self.bucket = bucket
+        self._store_path = directory / "store"
         self.runtime = directory / "run"
         self.environment = {
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "VOLFS_RUNTIME_DIR": str(self.runtime),
+            **(bucket.environment if bucket else {}),
         }
         self.mounted: list[Mounted] = []
         self.expected: list[str] = ["waiting for the store"]  # on a machine that is busy
@@ -152,10 +157,25 @@ class Mounts:
     # --- the store -------------------------------------------------------
 
     @property
+    def address(self) -> str:
+        return self.bucket.url if self.bucket else str(self._store_path)
+
+    @property
+    def store_path(self) -> Path:
+        """The directory of the store. The test is skipped if the store is in a bucket."""
+        return skip_directory() if self.bucket else self._store_path
+
+    @store_path.setter
+    def store_path(self, path: Path) -> None:
+        if self.bucket:
+            skip_directory()
+        self._store_path = path
+
+    @property
     def store(self) -> Store:
         """The store, open in this process. Daemons are processes of their own."""
         if self._store is None:
-            self._store = open_store(str(self.store_path), create=True)
+            self._store = open_store(self.address, create=True)
         return self._store
 
     def close_store(self) -> None:
@@ -178,7 +198,7 @@ class Mounts:
 
     @property
     def sessions(self) -> list[str]:
-        directory = self.store_path / "mounts"
+        directory = sessions_directory(self.store)
         return sorted(os.listdir(directory)) if directory.exists() else []
 
     def put_sessions_in(self, directory: Path) -> None:
@@ -201,7 +221,7 @@ class Mounts:
             self.places.append(place)
         options.setdefault("log", str(self.directory / f"{place.name}.log"))
         return MountOptions(
-            **{"store": str(self.store_path), "volume": "data", "mountpoint": str(place), **options}
+            **{"store": self.address, "volume": "data", "mountpoint": str(place), **options}
         )
 
     def mount(
@@ -239,7 +259,7 @@ class Mounts:
     def adopt(self, place: Path) -> Mounted:
         """Take care of a mount that somebody else made there."""
         options = self.options(place)
-        mounted = Mounted(options, self.store_path / "logs" / f"{options.volume}.log", None)
+        mounted = Mounted(options, choose_log(options), None)
         self.mounted.append(mounted)
         return mounted
 
@@ -276,13 +296,19 @@ class Mounts:
                 subprocess.run(["umount", "-l", place], check=False)
         noise = [line for mounted in self.mounted for line in self._find_noise(mounted)]
         self.close_store()
-        store = open_store(str(self.store_path), create=True)
-        try:
-            report = check_store(store)
-        finally:
-            store.close()
         assert not left, left
         assert not noise, noise
+        store = open_store(self.address, create=True)
+        try:
+            self._check(store)
+        finally:
+            store.close()
+
+    def _check(self, store: Store) -> None:
+        if self.bucket:
+            read_everything(store)
+            return
+        report = check_store(store)
         assert report.is_clean != self.is_damaged, report
 
     def _end(self, mounted: Mounted) -> list[str]:

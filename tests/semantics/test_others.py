@@ -17,7 +17,7 @@ pytestmark = pytest.mark.fuse
 
 def test_a_name_is_of_the_store_in_force(mounts: Mounts, mounted: Mounted, tmp_path: Path) -> None:
     """Acts on mounts of that volume in that store, and on no other's."""
-    assert get_target("data", str(mounts.store_path)).mount.path == str(mounted.path)
+    assert get_target("data", mounts.address).mount.path == str(mounted.path)
     copy = tmp_path / "copy"
     shutil.copytree(mounts.store_path, copy)
     for find in (get_target, find_targets):

@@ -208,7 +208,7 @@ def _become_daemon(options: MountOptions, pipe: int) -> None:
         os._exit(status)
 
 
-def _choose_log(options: MountOptions) -> Path:
+def choose_log(options: MountOptions) -> Path:
     """The log file: in the store's directory, or in the runtime directory if that cannot be
     written.
 
@@ -242,7 +242,7 @@ def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     ending.watch()
     # Trio warns if signals were taken before it. ``Ending.begin`` takes them back.
     warnings.filterwarnings("ignore", "It looks like Trio's signal handling code", RuntimeWarning)
-    default = _choose_log(options)
+    default = choose_log(options)
     level = options.log_level or os.environ.get(LOG_LEVEL) or "info"
     start_log(options.log, level, default, foreground=options.foreground)
     log_requests()

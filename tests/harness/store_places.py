@@ -1,0 +1,81 @@
+"""Where the stores of tests are: in a directory, or with ``--store=bucket`` in a bucket.
+
+A test that looks into the directory of its store is about such stores. It is skipped when it asks
+for that directory while its store is in a bucket.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import pytest
+
+from tests.harness.bucket_servers import create_s3_bucket, secret_of
+from tests.harness.servers import SeaweedServer
+from volfs.model.objects import Kind, Oid
+from volfs.model.references import Reference, walk_references
+from volfs.store.contract.objects import Objects
+from volfs.store.contract.store import Store
+
+OPTION = "--store"
+DIRECTORY, BUCKET = "directory", "bucket"
+_numbers = itertools.count(1)
+
+
+class BucketPlace(NamedTuple):
+    """The address of a store that is not there yet, and what a process needs to reach it."""
+
+    url: str
+    environment: dict[str, str]
+
+
+def add_store_option(parser: pytest.Parser) -> None:
+    parser.addoption(
+        OPTION, choices=(DIRECTORY, BUCKET), default=DIRECTORY, help="where the stores are"
+    )
+
+
+def choose_place(request: pytest.FixtureRequest, directory: Path) -> BucketPlace | None:
+    """A place in a bucket, with what one machine has of it in ``directory``; None if stores are
+    directories."""
+    if request.config.getoption(OPTION) == DIRECTORY:
+        return None
+    server = request.getfixturevalue("seaweed")
+    assert isinstance(server, SeaweedServer)
+    environment = secret_of(server) | {
+        "VOLFS_STATE_DIR": str(directory / "state"),
+        "VOLFS_CACHE_DIR": str(directory / "cache"),
+    }
+    prefix = f"{os.getpid()}-{next(_numbers)}"
+    bucket = request.getfixturevalue("bucket_of_stores")
+    url = f"s3://{bucket}/{prefix}/?endpoint={server.endpoint}&region=us-east-1"
+    return BucketPlace(url, environment)
+
+
+def skip_directory() -> NoReturn:
+    pytest.skip("about a store in a directory")
+
+
+def read_everything(store: Store) -> None:
+    """Read every object of every version of a store. DataError for the first that is not there as
+    it was put."""
+    for record in store.refs.list_volumes():
+        objects, seen = store.objects_of(record.id), set[Oid]()
+
+        def visit(reference: Reference, objects: Objects = objects, seen: set[Oid] = seen) -> Any:
+            if reference.oid in seen:
+                return None
+            seen.add(reference.oid)
+            return objects.load_object(reference.oid)
+
+        heads = store.refs.iter_versions(record.id)
+        walk_references([Reference(Kind.MANIFEST, head.manifest) for head in heads], visit)
+
+
+@pytest.fixture(scope="session")
+def bucket_of_stores(seaweed: SeaweedServer) -> str:
+    """One bucket for all stores: each is a folder of it."""
+    return create_s3_bucket(seaweed)
