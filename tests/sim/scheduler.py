@@ -18,6 +18,8 @@ STORMY_STEPS = 600
 STALL = 60.0
 """How many seconds may pass at once while anybody can go on."""
 LIVES = 4
+STALLS = (20, 60, 200)
+"""For how many steps a client may stall while others go on."""
 
 
 class ScheduleError(AssertionError):
@@ -43,10 +45,19 @@ class Scheduler:
         *,
         kinds: Sequence[Fate] = DISTURBANCES,
         deaths: bool = True,
+        calm: float | None = None,
+        stalls: float = 0.0,
     ) -> None:
+        """``calm`` is the share of requests that nothing happens to, if chance is not to say.
+        ``stalls`` is the chance that a client stalls at a step."""
         self.sim = sim
         self.chance = random.Random(f"schedule {seed}")
         self.weather = Weather(self.chance, kinds, deaths)
+        if calm is not None:
+            self.weather.calm = calm
+        self._stalls = stalls
+        self._stalled: dict[Client, int] = {}
+        """For how many more steps clients stall."""
 
     def run(self) -> None:
         """Run to the end. Requests that are still on their way arrive or get lost then."""
@@ -84,7 +95,7 @@ class Scheduler:
     def _choose_task(self) -> Task:
         """One of the tasks that can go on. Of those that sleep, only the first to wake can, most
         of the time: time passes for all."""
-        tasks = [task for client in self.sim.clients for task in client.tasks if not task.is_over]
+        tasks = self._list_tasks()
         ready, asleep = [], []
         for task in tasks:
             wait = task.wait
@@ -101,6 +112,19 @@ class Scheduler:
         stuck = ", ".join(f"{task.name} {task.wait.what}" for task in tasks if task.wait)
         assert ready, f"nobody can go on: {stuck}"
         return self.chance.choice(ready)
+
+    def _list_tasks(self) -> list[Task]:
+        """The tasks of clients that do not stall; of all clients if no other can go on."""
+        clients = [client for client in self.sim.clients if not client.is_done]
+        if self._stalls and self.chance.random() < self._stalls:
+            self._stalled[self.chance.choice(clients)] = self.chance.choice(STALLS)
+        self._stalled = {each: left - 1 for each, left in self._stalled.items() if left > 1}
+        awake = [task for each in clients if each not in self._stalled for task in each.tasks]
+        if any(
+            isinstance(task.wait, Request) or (task.wait and task.wait.is_so()) for task in awake
+        ):
+            return [task for task in awake if not task.is_over]
+        return [task for client in clients for task in client.tasks if not task.is_over]
 
     def _kill(self) -> bool:
         alive = [

@@ -18,12 +18,14 @@ from volfs.buckets.objects import Condition, Data, ObjectInfo
 from volfs.errors import (
     AlreadyExistsError,
     ConflictError,
+    LimitError,
     NotFoundError,
     StoreError,
     VolumeInUseError,
 )
 from volfs.model.logs.volume_changes import VolumeDeleted
 from volfs.store.contract.refs import VolumeRecord
+from volfs.store.distributed.refs import bucket_refs
 
 
 class CountingDoor(MemoryDoor):
@@ -92,6 +94,19 @@ def test_a_name_of_a_deleted_volume_may_be_given_by_renaming(store: LineStore) -
     end_log(store, make_record(3).id)
     store.refs.rename_volume("volume-2", "volume-1")
     assert store.refs.get_volume("volume-1").id == TWO.id
+
+
+def test_a_fork_that_its_first_line_cannot_hold_is_not_begun(
+    store: LineStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The source does not hear of it, and the error says what helps."""
+    before = store.refs.logs.get(ONE.id)
+    monkeypatch.setattr(bucket_refs, "LINE_LIMIT", bucket_refs.ROOM_OF_MANIFESTS + 100)
+    with pytest.raises(LimitError, match=r"volume-2: a fork would .* name 1 packs .* `volfs gc`"):
+        store.refs.fork_volume(TWO, (b"a", b"b"), ONE.id, 0)
+    assert store.refs.logs.get(ONE.id) == before
+    monkeypatch.undo()
+    store.refs.fork_volume(TWO, (b"a", b"b"), ONE.id, 0)
 
 
 def test_a_deleted_volume_can_be_deleted_again_by_nobody(store: LineStore) -> None:

@@ -152,15 +152,18 @@ class BucketLeases:
         self, log: SessionLog, before: KnownLease, lease: Lease, coming: Mapping[int, Oid]
     ) -> None:
         """Look for the versions of a lease that has just been put. If one is gone, the former
-        lease is put again. NotFoundError."""
-        state = self._read_volume(lease)
+        lease is put again. If the whole volume is gone, there is nothing to say of its versions:
+        a session that had a lease keeps the new one, and any other has none. NotFoundError."""
+        made, state = find_made(before), self._volumes.open(lease.volume_id).refresh().state
+        is_there = state is not None and not state.is_deleted
         try:
+            if lease.versions:
+                require(lease.volume_id, state)
             _find_manifests(state, lease, coming)
         except NotFoundError:
-            made = find_made(before)
-            former = LeaseEnded() if made is None else _repeat(made, state)
-            assert log.owned is not None
-            log.append(log.owned, former)
+            if made is None or is_there:
+                assert log.owned is not None
+                log.append(log.owned, LeaseEnded() if made is None else _repeat(made, state))
             raise
 
     def _guess_volume(

@@ -12,13 +12,16 @@ from volfs.buckets.access import Bucket
 from volfs.errors import (
     AlreadyExistsError,
     ConflictError,
+    LimitError,
     NotFoundError,
     StoreError,
     VolfsError,
     VolumeInUseError,
 )
+from volfs.model.logs.line import LINE_LIMIT
 from volfs.model.logs.version_table import to_ranges
 from volfs.model.logs.volume_changes import (
+    VOLUME_CHANGES,
     VersionsExpired,
     VersionTagged,
     VolumeChange,
@@ -38,6 +41,8 @@ from volfs.store.distributed.refs.line_records import encode_records
 from volfs.store.distributed.refs.volume_logs import VolumeLogs, require
 from volfs.store.distributed.refs.volume_names import VolumeNames
 
+ROOM_OF_MANIFESTS = 1 << 20
+"""Bytes of a fork's first line that its own manifests may take."""
 _log = logging.getLogger(__name__)
 
 
@@ -67,8 +72,12 @@ class BucketRefs:
         self, record: VolumeRecord, manifests: tuple[bytes, bytes], source: str, version: int
     ) -> None:
         self._check_free(record)
-        changes = [VolumeForked(record.id, version)]
-        state = self._change(source, lambda _: changes)
+
+        def decide(state: VolumeState) -> Sequence[VolumeChange]:
+            _check_room(record, _make_fork(record, manifests, state))
+            return [VolumeForked(record.id, version)]
+
+        state = self._change(source, decide)
         created = _make_fork(record, manifests, state)
         self._begin(record, created, manifests, state.era)
 
@@ -222,6 +231,15 @@ class BucketRefs:
         state = self.logs.open(volume_id).change(lambda state: decide(require(volume_id, state)))
         assert state is not None
         return state
+
+
+def _check_room(record: VolumeRecord, created: VolumeCreated) -> None:
+    """LimitError if the source of a fork has more packs than the fork's first line can name."""
+    if len(VOLUME_CHANGES.encode([created])) > LINE_LIMIT - ROOM_OF_MANIFESTS:
+        raise LimitError(
+            f"{record.full_name}: a fork would have to name {len(created.packs):,} packs and lines "
+            "of its source, which are too many for one line; run `volfs gc`, and fork again"
+        )
 
 
 def _explain_taken(record: VolumeRecord, created: VolumeCreated) -> VolfsError:
