@@ -6,16 +6,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from volfs.api.filesystem.batches import Batch
-from volfs.api.filesystem.volume_access import OpenTree, VolumeAccess
+from volfs.api.filesystem.change_batch import ChangeBatch
+from volfs.api.filesystem.volume_access import OpenVersion, VolumeAccess
 
 
 class NestedCalls(threading.local):
     """The batch for the changes of this thread, and the versions that it reads."""
 
     def __init__(self) -> None:
-        self.batch: Batch | None = None
-        self._trees: dict[str, OpenTree] | None = None
+        self.batch: ChangeBatch | None = None
+        self._trees: dict[str, OpenVersion] | None = None
 
     @contextmanager
     def pinning(self) -> Iterator[None]:
@@ -31,7 +31,7 @@ class NestedCalls(threading.local):
             for tree in trees.values():
                 tree.close()
 
-    def open_tree(self, volume: str, access: VolumeAccess) -> AbstractContextManager[OpenTree]:
+    def open_tree(self, volume: str, access: VolumeAccess) -> AbstractContextManager[OpenVersion]:
         """The version of a volume to read, for a ``with`` block."""
         if self._trees is None:
             return access.open_tree(volume)

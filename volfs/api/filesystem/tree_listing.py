@@ -7,15 +7,15 @@ from contextlib import suppress
 
 from volfs.api.filesystem.file_facts import Facts, describe
 from volfs.api.filesystem.following import follow_links
-from volfs.api.filesystem.volume_access import OpenTree
-from volfs.api.filesystem.volume_urls import Place
+from volfs.api.filesystem.volume_access import OpenVersion
+from volfs.api.filesystem.volume_urls import VolumePlace
 from volfs.errors import FileSystemError, InvalidPathError, NoEntryError
 from volfs.model.entry import Entry, FileKind
 from volfs.model.names import Path, show_path
 from volfs.model.tree import iter_entries
 
 
-def find_facts(tree: OpenTree, place: Place) -> Facts:
+def find_facts(tree: OpenVersion, place: VolumePlace) -> Facts:
     """The facts of what a path names. NoEntryError."""
     where = follow_links(tree.find, place.path[:-1]) + place.path[-1:]
     entry = tree.find(where)
@@ -24,7 +24,7 @@ def find_facts(tree: OpenTree, place: Place) -> Facts:
     return describe(*place, entry, _find_target(tree, where, entry))
 
 
-def list_directory(tree: OpenTree, place: Place) -> Iterator[Facts]:
+def list_directory(tree: OpenVersion, place: VolumePlace) -> Iterator[Facts]:
     """Yield the facts of each name in a directory; for a file, those of the file itself."""
     where = tree.follow(place.path)
     top = tree.get(place.path)
@@ -36,7 +36,7 @@ def list_directory(tree: OpenTree, place: Place) -> Iterator[Facts]:
 
 
 def find_below(
-    tree: OpenTree, place: Place, maxdepth: int | None, withdirs: bool
+    tree: OpenVersion, place: VolumePlace, maxdepth: int | None, withdirs: bool
 ) -> dict[str, Facts]:
     """The facts of the files below a directory by their names, and ``withdirs`` of directories and
     of the top. Symlinks to directories are not entered."""
@@ -51,11 +51,11 @@ def find_below(
                 found[facts["name"]] = facts
             if is_directory and (maxdepth is None or depth < maxdepth):
                 name = facts["name"].rpartition("/")[2].encode("utf-8", "surrogateescape")
-                waiting.append((Place(here.volume, (*here.path, name)), depth + 1))
+                waiting.append((VolumePlace(here.volume, (*here.path, name)), depth + 1))
     return found
 
 
-def _describe_listed(tree: OpenTree, place: Place, where: Path, raw: Entry) -> Facts:
+def _describe_listed(tree: OpenVersion, place: VolumePlace, where: Path, raw: Entry) -> Facts:
     """The facts of a name in a directory. A symlink to a directory stays a link there, so that
     nobody walks in circles."""
     entry = tree.reader.resolve(tree.snapshot, raw)
@@ -65,7 +65,7 @@ def _describe_listed(tree: OpenTree, place: Place, where: Path, raw: Entry) -> F
     return describe(place.volume, (*place.path, raw.name), entry, target)
 
 
-def _find_target(tree: OpenTree, where: Path, entry: Entry) -> Entry | None:
+def _find_target(tree: OpenVersion, where: Path, entry: Entry) -> Entry | None:
     """What a symlink leads to. None for anything else, and for a link that leads nowhere."""
     if entry.kind != FileKind.SYMLINK:
         return None

@@ -31,12 +31,12 @@ from volfs.volume.version_reader import read_range
 from volfs.volume.volumes import create_volume, is_ephemeral
 
 
-class OpenTree:
+class OpenVersion:
     """A version of a volume that is held until ``close``. A context manager."""
 
-    def __init__(self, version: Version, held: ExitStack) -> None:
+    def __init__(self, version: Version, closing: ExitStack) -> None:
         self._version = version
-        self._held = held
+        self._closing = closing
         self.snapshot = version.snapshot
         self.reader = version.reader
         self.number = version.number
@@ -59,7 +59,7 @@ class OpenTree:
         return read_range(self.reader, self._version, entry, start, end - start)
 
     def close(self) -> None:
-        self._held.close()
+        self._closing.close()
 
     def __enter__(self) -> Self:
         return self
@@ -98,16 +98,16 @@ class VolumeAccess:
         with self._client.store() as store:
             self._get(store, volume)
 
-    def open_tree(self, volume: str) -> OpenTree:
+    def open_tree(self, volume: str) -> OpenVersion:
         """The version ``at`` of a volume, held. The caller closes it."""
-        with ExitStack() as held:
+        with ExitStack() as closing:
             with self._client.store() as store:
                 record = self._get(store, volume)
                 find = partial(get_version, store.refs, record, self.at)
                 with not_found_errors():
-                    head = held.enter_context(held_version(store, record, find))
+                    head = closing.enter_context(held_version(store, record, find))
                 version = open_version(self._client, store, record, head)
-            return OpenTree(version, held.pop_all())
+            return OpenVersion(version, closing.pop_all())
 
     def open_edit(self, volume: str, stack: ExitStack) -> Edit:
         """An edit of a volume. It ends with the stack."""

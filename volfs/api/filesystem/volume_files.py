@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from fsspec.spec import AbstractBufferedFile
 
 from volfs.api.filesystem.following import follow_links
-from volfs.api.filesystem.volume_access import OpenTree, file_errors
-from volfs.api.filesystem.volume_urls import Place
+from volfs.api.filesystem.volume_access import OpenVersion, file_errors
+from volfs.api.filesystem.volume_urls import VolumePlace
 from volfs.errors import EntryExistsError, IsADirectoryInVolumeError, NotSupportedError
 from volfs.model.entry import Entry, FileKind, replace
 from volfs.model.names import show_path
@@ -34,17 +34,17 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]
         self,
         fs: VolumeFileSystem,
         path: str,
-        place: Place,
-        tree: AbstractContextManager[OpenTree],
+        place: VolumePlace,
+        tree: AbstractContextManager[OpenVersion],
         **options: Any,
     ) -> None:
-        with ExitStack() as held:
-            self._tree = held.enter_context(tree)
+        with ExitStack() as closing:
+            self._tree = closing.enter_context(tree)
             with file_errors():
                 self._entry = _get_file(self._tree.get(place.path), place)
             options |= {"size": self._entry.size, "block_size": options["block_size"] or READ_BLOCK}
             super().__init__(fs, path, "rb", **options)
-            self._held = held.pop_all()
+            self._closing = closing.pop_all()
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         return bytes(self._tree.read(self._entry, start, min(end, self._entry.size)))
@@ -52,7 +52,7 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]
     def close(self) -> None:
         """Close the file, and let its version go."""
         super().close()
-        self._held.close()
+        self._closing.close()
 
 
 class WrittenFile(AbstractBufferedFile):  # type: ignore[misc]
@@ -66,7 +66,7 @@ class WrittenFile(AbstractBufferedFile):  # type: ignore[misc]
         self,
         fs: VolumeFileSystem,
         path: str,
-        place: Place,
+        place: VolumePlace,
         mode: str,
         editing: Callable[[], AbstractContextManager[Edit]],
         publish: Callable[[bool], None],
@@ -124,11 +124,11 @@ class WrittenFile(AbstractBufferedFile):  # type: ignore[misc]
             self._ended = True
             self._publish(False)
 
-    def __del__(self) -> None:
-        # A program that ends has closed its store already, and must close what it wants to keep.
+    def close(self) -> None:
+        """Publish the file, unless it is part of a transaction. FileExistsError; StoreError."""
         if sys.is_finalizing():
-            self.closed = True
-        super().__del__()
+            self.discard()  # The program has ended without closing the file, and the store is shut.
+        super().close()
 
 
 def make_file_entry() -> Entry:
@@ -139,7 +139,7 @@ def make_file_entry() -> Entry:
     )
 
 
-def _get_file(entry: Entry, place: Place) -> Entry:
+def _get_file(entry: Entry, place: VolumePlace) -> Entry:
     if entry.is_directory:
         raise IsADirectoryInVolumeError(f"{show_path(place.path)}: is a directory")
     if entry.kind != FileKind.FILE:

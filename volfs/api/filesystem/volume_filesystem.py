@@ -16,15 +16,15 @@ from typing import Any
 from fsspec.spec import AbstractFileSystem
 from fsspec.transaction import Transaction
 
-from volfs.api.filesystem.batches import Batch
+from volfs.api.filesystem.change_batch import ChangeBatch
 from volfs.api.filesystem.file_facts import Facts, describe_volumes_list
 from volfs.api.filesystem.following import follow_links
 from volfs.api.filesystem.nested_calls import NestedCalls
 from volfs.api.filesystem.tree_listing import find_below, find_facts, list_directory
-from volfs.api.filesystem.volume_access import OpenTree, VolumeAccess, file_errors
+from volfs.api.filesystem.volume_access import OpenVersion, VolumeAccess, file_errors
 from volfs.api.filesystem.volume_files import ReadFile, WrittenFile
 from volfs.api.filesystem.volume_urls import (
-    Place,
+    VolumePlace,
     find_options,
     parse_place,
     strip_scheme,
@@ -316,15 +316,15 @@ class VolumeFileSystem(AbstractFileSystem):  # type: ignore[misc]
 
     # --- inside ----------------------------------------------------------
 
-    def new_batch(self) -> Batch:
+    def new_batch(self) -> ChangeBatch:
         """A batch of changes to volumes of this store."""
         self._check_writable()
-        return Batch(self._access.open_edit)
+        return ChangeBatch(self._access.open_edit)
 
-    def _parse(self, path: str) -> Place:
+    def _parse(self, path: str) -> VolumePlace:
         return parse_place(self._strip_protocol(path))
 
-    def _parse_inside(self, path: str) -> Place:
+    def _parse_inside(self, path: str) -> VolumePlace:
         """The place of something in a volume. PermissionError for a volume itself."""
         place = self._parse(path)
         if not place.path:
@@ -345,11 +345,11 @@ class VolumeFileSystem(AbstractFileSystem):  # type: ignore[misc]
             if not exist_ok:
                 raise FileExistsError(str(error)) from None
 
-    def _tree(self, volume: str) -> AbstractContextManager[OpenTree]:
+    def _tree(self, volume: str) -> AbstractContextManager[OpenVersion]:
         """The version to read, for a ``with`` block."""
         return self._calls.open_tree(volume, self._access)
 
-    def _find_batch(self) -> tuple[Batch, bool]:
+    def _find_batch(self) -> tuple[ChangeBatch, bool]:
         """The batch for changes, and whether it is new and the caller's own."""
         batch = self.transaction.batch if self._intrans else self._calls.batch
         return (batch, False) if batch is not None else (self.new_batch(), True)
@@ -388,7 +388,7 @@ def _make_note(message: str, on_conflict: OnConflict = "override") -> CommitNote
     return CommitNote(cut_stored(f"fsspec: {message}", MESSAGE_MAX), on_conflict=on_conflict)
 
 
-def _end_batch(batch: Batch, note: CommitNote, publish: bool) -> None:
+def _end_batch(batch: ChangeBatch, note: CommitNote, publish: bool) -> None:
     """End the batch of a file. FileExistsError if the file had to be new, and somebody was
     faster."""
     if not publish:

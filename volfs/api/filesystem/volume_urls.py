@@ -16,7 +16,7 @@ _QUERY = re.compile(rf"\?({_OPTION}(?:&{_OPTION})*)\Z")
 """A question mark is otherwise a letter of a name, or of a pattern."""
 
 
-class Place(NamedTuple):
+class VolumePlace(NamedTuple):
     """A path in a volume. The empty ``volume`` is the list of all volumes."""
 
     volume: str
@@ -41,12 +41,12 @@ def find_options(url: str) -> dict[str, str]:
     return options
 
 
-def parse_place(path: str) -> Place:
+def parse_place(path: str) -> VolumePlace:
     """The place of a path for fsspec. InvalidPathError; InvalidNameError for a volume's name."""
     volume, _, inside = path.strip("/").partition("/")
     if not volume and inside:
         raise InvalidPathError(f"invalid path {path!r}: no volume")
-    return Place(check_volume_name(volume) if volume else "", parse_path(inside))
+    return VolumePlace(check_volume_name(volume) if volume else "", parse_path(inside))
 
 
 def show_place(volume: str, path: Path) -> str:

@@ -13,7 +13,7 @@ OpenEdit = Callable[[str, ExitStack], Edit]
 """A function that opens an edit of a volume, and gives its end to the stack."""
 
 
-class Batch:
+class ChangeBatch:
     """Changes to volumes that nobody sees before ``commit``. Thread-safe."""
 
     def __init__(self, open_edit: OpenEdit) -> None:
