@@ -110,6 +110,7 @@ def _print_gc(result: GcReport, dry_run: bool) -> None:
 @click.option(
     "--read-data", is_flag=True, help="Also decompress every chunk and compute its id again."
 )
+@click.option("--quick", is_flag=True, help="Do not read packs, only compare their lengths.")
 @click.option(
     "--repair",
     is_flag=True,
@@ -123,12 +124,14 @@ def _print_gc(result: GcReport, dry_run: bool) -> None:
 @json_option
 @click.pass_context
 def check(
-    context: click.Context, read_data: bool, repair: bool, accept: bool, as_json: bool
+    context: click.Context, read_data: bool, quick: bool, repair: bool, accept: bool, as_json: bool
 ) -> None:
     """Verify every stored byte and every version.
 
     The exit status is 1 if anything is wrong.
     """
+    if read_data and quick:
+        raise click.UsageError("--read-data and --quick exclude each other")
     from volfs.volume.check import check_store
     from volfs.volume.recovery import repair_store
 
@@ -141,7 +144,7 @@ def check(
             with progress_bar("Repairing") as report:
                 repaired = repair_store(store, report)
         with progress_bar("Checking") as report:
-            result = check_store(store, report, read_data=read_data)
+            result = check_store(store, report, read_data=read_data, quick=quick)
         missed = store.care.find_missed()
         if accept:
             store.care.accept_missed()
@@ -211,8 +214,9 @@ def _print_repair(result: RepairReport, leases: list[MendedLease]) -> None:
         (result.lost_objects, "objects lost"),
         (result.mended_heads, "heads mended"),
         (result.mended_counters, "counters made anew"),
+        (result.mended_logs, "logs of the bucket, or what lies beside them"),
         (result.mended_rows, "damaged rows made again or dropped"),
-        (result.mended_names, "lines of names.log, which was written anew"),
+        (result.mended_names, "names that the record of names lacked, or damaged lines of it"),
         (result.busy_packs, "damaged packs left, for somebody writes to them; repair again then"),
     ):
         if count:
@@ -241,6 +245,7 @@ def _check_as_json(result: CheckReport) -> dict[str, Any]:
             for item in result.problems
         ],
         "notices": [item._asdict() for item in result.notices],
+        "oddities": [item._asdict() for item in result.oddities],
     }
 
 
@@ -251,6 +256,8 @@ def _print_check(result: CheckReport) -> None:
         answer(f"{problem.volume}: {_show_versions(problem)}: {problem.path}: {problem.problem}")
     for notice in result.notices:
         answer(f"{notice.volume}: version {notice.version}: {notice.notice}")
+    for oddity in result.oddities:
+        answer(f"note: {oddity.where}: {oddity.what}")
     checked = (
         f"{plural(result.volumes, 'volume')}, {plural(result.versions, 'version')}, "
         f"{show_size(result.bytes)}"

@@ -28,6 +28,7 @@ from volfs.sessions.liveness import list_damaged_leases
 from volfs.store.clock import now_ns
 from volfs.store.contract.care import Damage
 from volfs.store.contract.lease import Lease
+from volfs.store.contract.objects import Objects
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.volume.content_check import ContentCheck, Found
@@ -59,6 +60,13 @@ class CheckNotice(NamedTuple):
     notice: str
 
 
+class Oddity(NamedTuple):
+    """Something odd in a store that does no harm."""
+
+    where: str
+    what: str
+
+
 @dataclass
 class CheckReport:
     volumes: int = 0
@@ -72,6 +80,8 @@ class CheckReport:
     """Problems of versions, because of that damage or in themselves."""
     notices: list[CheckNotice] = field(default_factory=list)
     """What users should know although it is no damage, and nothing can be done about it."""
+    oddities: list[Oddity] = field(default_factory=list)
+    """The same of the store: objects that nothing needs, say."""
 
     @property
     def is_clean(self) -> bool:
@@ -79,11 +89,15 @@ class CheckReport:
 
 
 def check_store(
-    store: Store, report: Report = report_nothing, *, read_data: bool = True
+    store: Store,
+    report: Report = report_nothing,
+    *,
+    read_data: bool = True,
+    quick: bool = False,
 ) -> CheckReport:
     """Read and verify everything. Never raises for what it finds; StoreError if it cannot read.
 
-    ``read_data``: see ``Care.iter_damage``.
+    ``read_data``, ``quick``: see ``Care.iter_damage``.
     """
     result = CheckReport()
 
@@ -91,7 +105,12 @@ def check_store(
         result.bytes = progress.bytes_total
         report(progress)
 
-    result.damage += store.care.iter_damage(read_data=read_data, report=note)
+    def tell(where: str, what: str) -> None:
+        result.oddities.append(Oddity(where, what))
+
+    result.damage += store.care.iter_damage(
+        read_data=read_data, quick=quick, report=note, tell=tell
+    )
     try:
         _check_versions(store, result)
     except DataError as error:
@@ -101,19 +120,15 @@ def check_store(
 
 def _check_versions(store: Store, result: CheckReport) -> None:
     walk = TreeCheck(store, {item.oid for item in result.damage if item.oid is not None})
-    found: dict[tuple[str, str, str, Oid | None], list[int]] = {}
+    found: VersionsOf = {}
     for volume in store.refs.list_volumes():
         result.volumes += 1
         walk.turn_to(volume.id)
-        for head in store.refs.iter_versions(volume.id):
-            result.versions += 1
-            problems = list(_check_version(walk, volume, head, result.notices))
-            # The objects of a version that was expired meanwhile may rightly be gone.
-            if problems and store.refs.find_version(volume.id, head.version) == head.manifest:
-                for path, problem, oid in problems:
-                    found.setdefault((volume.full_name, path, problem, oid), []).append(
-                        head.version
-                    )
+        try:
+            _check_volume(walk, store, volume, result, found)
+        except DataError as error:
+            where = f"volume {volume.full_name}"
+            result.damage.append(Damage(None, where, f"its versions were not looked at: {error}"))
     result.trees = len(walk.done)
     for (name, path, problem, oid), versions in found.items():
         result.problems.append(Problem(name, tuple(reversed(versions)), path, problem, oid))
@@ -121,6 +136,20 @@ def _check_versions(store: Store, result: CheckReport) -> None:
 
 
 Located = tuple[str, str, Oid | None]
+VersionsOf = dict[tuple[str, str, str, Oid | None], list[int]]
+"""The versions that have a problem: volume, path, problem, object."""
+
+
+def _check_volume(
+    walk: TreeCheck, store: Store, volume: VolumeRecord, result: CheckReport, found: VersionsOf
+) -> None:
+    for head in store.refs.iter_versions(volume.id):
+        result.versions += 1
+        problems = list(_check_version(walk, volume, head, result.notices))
+        # The objects of a version that was expired meanwhile may rightly be gone.
+        if problems and store.refs.find_version(volume.id, head.version) == head.manifest:
+            for path, problem, oid in problems:
+                found.setdefault((volume.full_name, path, problem, oid), []).append(head.version)
 
 
 def _check_version(
@@ -237,7 +266,7 @@ class TreeCheck:
 
     def __init__(self, store: Store, damaged: set[Oid]) -> None:
         self._store = store
-        self._objects = store.objects_of("")
+        self._objects: Objects | None = None
         self._damaged = damaged
         self._reader = Reader(self.load)
         self._content = ContentCheck(self._reader.get_list, self.find_chunk_problem)
@@ -250,6 +279,7 @@ class TreeCheck:
     def load(self, oid: Oid) -> bytes:
         if oid in self._damaged:
             raise DataError("damaged")
+        assert self._objects is not None, "no volume was turned to"
         if not self._objects.contains(oid):
             # The object may be readable for a while, but gc has removed it.
             raise MissingObjectError(f"object {oid.hex()} is not in the store")
@@ -258,6 +288,7 @@ class TreeCheck:
     def find_chunk_problem(self, oid: Oid) -> str | None:
         if oid in self._damaged:
             return "damaged chunk"
+        assert self._objects is not None, "no volume was turned to"
         return None if self._objects.contains(oid) else "missing chunk"
 
     def check_content(self, need: Reference) -> Iterator[Found]:

@@ -21,6 +21,7 @@ from volfs.model.logs.volume_changes import (
     LoggedPack,
     PacksAdopted,
     PacksFenced,
+    PacksMended,
     VersionPublished,
     VersionsExpired,
     VersionTagged,
@@ -75,6 +76,7 @@ ALL: dict[str, VolumeChange] = {
         ("m.data-1",),
     ),
     "adopted": PacksAdopted((name_pack(1),), 9),
+    "mended": PacksMended((make_logged(2),), (name_pack(1),), (name_pack(3),)),
     "named": VolumeNamed("new", "main"),
     "deleted": VolumeDeleted(),
 }
@@ -116,6 +118,11 @@ GOLDEN = {
         "303030303030303030303030303030303291a86d2e646174612d31"
     ),
     "adopted": "9193a761646f7074656491ba626161616161616161616161616161616161616161616161616109",
+    "mended": (
+        "9194a66d656e6465649194ba6361616161616161616161616161616161616161616161616161cd138acd"
+        "0fa00a91ba626161616161616161616161616161616161616161616161616191ba646161616161616161"
+        "6161616161616161616161616161616161"
+    ),
     "named": "9193a56e616d6564a36e6577a46d61696e",
     "deleted": "9191a764656c65746564",
 }

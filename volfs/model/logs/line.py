@@ -109,6 +109,23 @@ def decode_line(data: Buffer) -> Line:
     return Line(nonce, prev, era, bytes(view[LINE_HEADER_SIZE:first]), records, written - here)
 
 
+def read_unproven(data: Buffer) -> tuple[Line, Buffer] | None:
+    """What damaged bytes say of a line: its slim form, and the bytes of its records as far as they
+    are there. None if they say nothing.
+
+    Only the digest in the next line proves it.
+    """
+    view = memoryview(data)
+    if len(view) < LINE_HEADER_SIZE:
+        return None
+    _, nonce, prev, era, body, written, _, _, _ = _HEADER.unpack_from(view)
+    first = LINE_HEADER_SIZE + body
+    if len(view) < first or body + written > LINE_LIMIT:
+        return None
+    line = Line(nonce, prev, era, bytes(view[LINE_HEADER_SIZE:first]), b"", written)
+    return line, view[first : first + written]
+
+
 def digest_line(line: Line) -> bytes:
     """The digest of a line, which the next line has as its ``prev``. The slim form has the same."""
     return blake3(_encode_header(line)[:_DIGESTED]).update(line.body).digest()

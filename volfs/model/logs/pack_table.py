@@ -84,3 +84,12 @@ class PackTable(NamedTuple):
                 raise ConflictError(f"pack {name} is open: it cannot be gone")
             rows.pop(name, None)
         return self._replace(packs=rows.finish())
+
+    def drop(self, names: Iterable[str]) -> PackTable:
+        """The table without damaged packs, open or closed. ConflictError for one that is not
+        there."""
+        rows = self.packs.mutate()
+        for name in names:
+            if rows.pop(name, None) is None:
+                raise ConflictError(f"pack {name} is not there")
+        return self._replace(packs=rows.finish())

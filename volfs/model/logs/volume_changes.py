@@ -148,6 +148,17 @@ class PacksAdopted(LogChange, tag="adopted", frozen=True):
     returned: Count
 
 
+class PacksMended(LogChange, tag="mended", frozen=True):
+    """A repair has put what can be read of damaged packs into others."""
+
+    packs: tuple[LoggedPack, ...] = ()
+    """Packs that this log does not know yet."""
+    without: tuple[PackName, ...] = ()
+    """Damaged packs, and lines, from which nothing is read any more."""
+    dropped: tuple[RandomName, ...] = ()
+    """Index segments that are damaged, or gone."""
+
+
 class VolumeNamed(LogChange, tag="named", frozen=True):
     """The volume has another name, for the day on which the catalog is lost."""
 
@@ -167,6 +178,7 @@ VolumeChange = (
     | VolumeForked
     | PacksFenced
     | PacksAdopted
+    | PacksMended
     | VolumeNamed
     | VolumeDeleted
 )

@@ -33,6 +33,7 @@ from volfs.model.logs.volume_changes import (
     LoggedSegment,
     PacksAdopted,
     PacksFenced,
+    PacksMended,
     VersionPublished,
     VersionsExpired,
     VersionTagged,
@@ -157,10 +158,8 @@ def _apply_change(state: VolumeState, change: VolumeChange) -> VolumeState:
             return _untag(state, change) if change.version < 0 else _tag(state, change)
         case VolumeForked():
             return _fork(state, change)
-        case PacksFenced():
-            return _fence(state, change)
-        case PacksAdopted():
-            return state._replace(packs=state.packs.turn(change.packs, is_open=True))
+        case PacksFenced() | PacksAdopted() | PacksMended():
+            return _change_packs(state, change)
         case VolumeNamed():
             return _name(state, change)
         case VolumeDeleted():
@@ -281,7 +280,17 @@ def _untag(state: VolumeState, change: VersionTagged) -> VolumeState:
     return state._replace(tags=state.tags.delete(change.tag), tagged=tagged)
 
 
-# --- gc ---------------------------------------------------------------------
+# --- packs: gc, and repair --------------------------------------------------
+
+
+def _change_packs(
+    state: VolumeState, change: PacksFenced | PacksAdopted | PacksMended
+) -> VolumeState:
+    if isinstance(change, PacksFenced):
+        return _fence(state, change)
+    if isinstance(change, PacksMended):
+        return _mend(state, change)
+    return state._replace(packs=state.packs.turn(change.packs, is_open=True))
 
 
 def _fence(state: VolumeState, change: PacksFenced) -> VolumeState:
@@ -292,3 +301,12 @@ def _fence(state: VolumeState, change: PacksFenced) -> VolumeState:
         forks=without(state.forks, change.settled),
         riders=without(state.riders, change.ended),
     )
+
+
+def _mend(state: VolumeState, change: PacksMended) -> VolumeState:
+    known = {segment.name for segment in state.segments}
+    if not known.issuperset(change.dropped):
+        raise ConflictError(f"line {state.number} drops segments that the volume does not have")
+    packs = state.packs.drop(change.without).add(change.packs, state.number)
+    segments = tuple(each for each in state.segments if each.name not in change.dropped)
+    return state._replace(packs=packs, segments=segments)

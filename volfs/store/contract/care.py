@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from volfs.model.objects import Oid
@@ -27,6 +27,14 @@ class Damage(NamedTuple):
     where: str
     """The pack and the offset in it, or the index record, in words."""
     problem: str
+
+
+Tell = Callable[[str, str], None]
+"""``tell(where, what)``: something odd that is no damage, and that people should know."""
+
+
+def tell_nobody(where: str, what: str) -> None:
+    """The ``Tell`` of those who want no oddities."""
 
 
 class Live(Protocol):
@@ -117,7 +125,11 @@ class RepairReport(NamedTuple):
     mended_rows: int = 0
     """Rows of names, of tags, of the quarantine, and of lost objects."""
     mended_names: int = 0
-    """Damaged lines of the name log, and names and tags that the log lacked."""
+    """Damaged lines of the name log, and names and tags that the log lacked. In a bucket: names
+    that the catalog lacked."""
+    mended_logs: int = 0
+    """Logs of a bucket that can be read again, or whose checkpoints or index segments were
+    damaged."""
     busy_packs: int = 0
     """Damaged packs that somebody writes to. Repair again when nobody does."""
 
@@ -177,13 +189,21 @@ class Care(Protocol):
         """The space of the store's disk. None for a store that has no size, such as a bucket."""
 
     def iter_damage(
-        self, *, read_data: bool = True, report: Report = report_nothing
+        self,
+        *,
+        read_data: bool = True,
+        quick: bool = False,
+        report: Report = report_nothing,
+        tell: Tell = tell_nobody,
     ) -> Iterator[Damage]:
         """Read every stored byte and every index record, and yield what is wrong.
 
         The last report says how many bytes there are. All stored bytes are compared with their
         checksums. Chunks are decompressed and their ids computed only with ``read_data``; for all
-        other objects this is always done.
+        other objects this is always done. An engine may always do it for chunks, too.
+
+        With ``quick`` no record in a pack is read, and only the lengths of packs are compared.
+        ``tell`` gets what is odd and no damage, such as objects that nothing needs.
         """
 
     def is_lost(self, oid: Oid) -> bool:

@@ -17,11 +17,13 @@ from volfs.store.distributed.leases.bucket_leases import BucketLeases
 from volfs.store.distributed.leases.session_logs import SessionLogs
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.machine import CACHE, HOLDS, read_machine
+from volfs.store.distributed.mending.repair import RepairParts
 from volfs.store.distributed.place.object_keys import gc_log
 from volfs.store.distributed.refs.condemned_packs import find_condemned
 from volfs.store.distributed.refs.open_volumes import OpenVolumes
 from volfs.store.distributed.refs.publishing_refs import PublishingRefs
 from volfs.store.distributed.refs.volume_logs import VolumeLogs
+from volfs.store.distributed.refs.volume_names import VolumeNames
 from volfs.store.distributed.refs.volume_publisher import GcFacts
 from volfs.store.distributed.tables.bucket_tables import LogTables
 from volfs.store.holds import Holds
@@ -46,8 +48,10 @@ class BucketEngine:
             self.volumes = OpenVolumes(logs, data, facts, bucket.world)
             self.tables = LogTables(bucket)
             self.refs = PublishingRefs(bucket, logs, self.volumes, self.leases)
+            names = VolumeNames(bucket, lambda volume: logs.find(volume) is not None)
             self.care = BucketCare(
-                GcParts(bucket, logs, self.leases, data.finder, local / CACHE / SPOOLS)
+                GcParts(bucket, logs, self.leases, data.finder, local / CACHE / SPOOLS),
+                RepairParts(bucket, local, logs, self.volumes, names),
             )
             self._closing = stack.pop_all()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from volfs.errors import DataError
 from volfs.model.progress import Report, report_bytes
 from volfs.store.contract.care import Damage
 from volfs.store.packs.local_index import LocalIndex
@@ -12,6 +13,21 @@ from volfs.store.packs.scan import end_of, scan_pack
 from volfs.store.packs.source import PackSource
 
 PROGRESS_STEP = 16 << 20
+CheckPacks = Callable[[LocalIndex, PackSource, list[PackRow], Report], Iterator[Damage]]
+
+
+def check_lengths(
+    index: LocalIndex, packs: PackSource, rows: list[PackRow], report: Report
+) -> Iterator[Damage]:
+    """Yield which packs are gone, or shorter than their durable length. No record is read."""
+    for row in rows:
+        try:
+            size = packs.get_size(row.pack) if row.durable else 0
+            problem = f"cut short: {row.durable} bytes were durable" if size < row.durable else ""
+        except DataError as error:
+            problem = str(error)
+        if problem and index.find_pack(row.pack) is not None:
+            yield Damage(None, f"pack {row.pack}", problem)
 
 
 def check_packs(

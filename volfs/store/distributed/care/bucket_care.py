@@ -1,7 +1,4 @@
-"""``Care`` of a store in a bucket, as far as it is there.
-
-check and repair of such a store are not: each raises a StoreError that says so.
-"""
+"""``Care`` of a store in a bucket, as far as it is there."""
 
 from __future__ import annotations
 
@@ -19,19 +16,27 @@ from volfs.store.contract.care import (
     Named,
     RepairReport,
     Space,
+    Tell,
     Undeleted,
+    tell_nobody,
 )
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.distributed.care.bucket_collector import BucketCollector
 from volfs.store.distributed.care.gc_parts import GcParts
 from volfs.store.distributed.care.undeletion import undelete
+from volfs.store.distributed.mending.check import iter_damage
+from volfs.store.distributed.mending.repair import RepairParts, repair
+from volfs.store.distributed.mending.repair_notes import read_notes
 
 
 class BucketCare:
     """``store.contract.care.Care``."""
 
-    def __init__(self, parts: GcParts) -> None:
+    def __init__(self, gc: GcParts, parts: RepairParts) -> None:
+        self._gc = gc
         self._parts = parts
+        self._lost: frozenset[Oid] = frozenset()
+        """What notes of repairs say, as far as they were read."""
 
     def prove(self) -> None:
         """Do nothing. A store that was made anew at the address has another id, and the id is read
@@ -47,21 +52,31 @@ class BucketCare:
         return None
 
     def iter_damage(
-        self, *, read_data: bool = True, report: Report = report_nothing
+        self,
+        *,
+        read_data: bool = True,
+        quick: bool = False,
+        report: Report = report_nothing,
+        tell: Tell = tell_nobody,
     ) -> Iterator[Damage]:
-        _refuse("check")
+        """As promised; ids are always computed, because fetching the bytes takes longer."""
+        return iter_damage(self._parts.bucket, quick, report, tell)
 
     def is_lost(self, oid: Oid) -> bool:
-        return False  # There was no repair that could have found it lost.
+        if oid not in self._lost:
+            self._lost = read_notes(self._parts.bucket).lost
+        return oid in self._lost
 
     def collect(self, live: Live, options: GcOptions, report: Report = report_nothing) -> GcReport:
-        return BucketCollector(self._parts, live, options, report).run()
+        return BucketCollector(self._gc, live, options, report).run()
 
     def undelete(self) -> Undeleted:
-        return undelete(self._parts)
+        return undelete(self._gc)
 
     def repair(self, report: Report = report_nothing) -> RepairReport:
-        _refuse("repair")
+        return repair(self._parts, report)
+
+    # --- recovery --------------------------------------------------------
 
     def iter_manifests(self) -> Iterator[tuple[Oid, bytes]]:
         _refuse("recovery of volumes")

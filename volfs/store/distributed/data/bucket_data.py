@@ -10,6 +10,7 @@ from volfs.buckets.cache.cached_packs import CachedPacks
 from volfs.buckets.cache.disk_cache import DiskCache
 from volfs.store.distributed.data.bucket_objects import BucketObjects
 from volfs.store.distributed.data.bucket_packs import BucketPacks, OpenPacks
+from volfs.store.distributed.data.bucket_sink import BucketSink
 from volfs.store.distributed.data.bucket_upload import BucketUpload
 from volfs.store.distributed.data.place_finder import PlaceFinder, VolumePlaces
 from volfs.store.distributed.data.place_rows import PlaceRows
@@ -37,6 +38,10 @@ class BucketData:
 
     def open_upload(self, volume_id: str, log: VolumeLog, objects: BucketObjects) -> BucketUpload:
         return BucketUpload(volume_id, log, objects, self.finder, self._spools)
+
+    def open_sink(self) -> BucketSink:
+        """Packs for whoever names them itself."""
+        return BucketSink(self.packs, self._spools)
 
     def close(self) -> None:
         self.packs.close()

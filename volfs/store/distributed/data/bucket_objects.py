@@ -64,6 +64,11 @@ class BucketObjects(ObjectReader):
         except DamagedObjectError:
             if not self._fetch_anew(oid):
                 raise
+        try:
+            return super()._demand(oid, offset, length)
+        except DamagedObjectError:
+            if not self._forget_replaced(oid):
+                raise
         return super()._demand(oid, offset, length)
 
     def _fetch_anew(self, oid: Oid) -> bool:
@@ -74,6 +79,15 @@ class BucketObjects(ObjectReader):
         self.forget_pack(entry.pack)
         start = entry.offset - RECORD_HEADER_SIZE
         self._bucket_packs.fetch_anew(entry.pack, start, RECORD_HEADER_SIZE + entry.stored)
+        return True
+
+    def _forget_replaced(self, oid: Oid) -> bool:
+        """Forget the pack of an object, if a repair has put another one in its place."""
+        entry = self._found.find_entry(oid)
+        if entry is None or self._found.is_named(entry.pack):
+            return False
+        self._bucket_packs.note_gone(entry.pack)
+        self.forget_pack(entry.pack)
         return True
 
     def _is_known(self, oid: Oid) -> bool:

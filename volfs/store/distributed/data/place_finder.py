@@ -95,7 +95,9 @@ class PlaceFinder:
         for segment in reversed(volume.list_segments()):
             try:
                 pack = self.segments.find(segment, oid)
-                found = None if pack is None else self._find_in(pack, oid)
+                # A repair takes damaged packs out of the volume, and segments have them still.
+                is_there = pack is not None and volume.has_pack(pack.name)
+                found = self._find_in(pack, oid) if pack is not None and is_there else None
             except DataError as error:
                 damage = error
                 continue
@@ -178,9 +180,10 @@ class VolumePlaces:
         return found
 
     def find_ready(self, oid: Oid) -> IndexEntry | None:
-        """The place of an object if this machine knows it."""
+        """The place of an object if this machine knows it. A place in a pack that the volume does
+        not name counts as well, because bytes prove themselves."""
         known = self.finder.list_known(oid)
-        return known[0] if known else None
+        return self._choose(known) or next(iter(known), None)
 
     def contains(self, oid: Oid) -> bool:
         """Whether an open pack of the volume has the object. What gc has closed is put aside."""
@@ -206,6 +209,18 @@ class VolumePlaces:
             return found is not None
         # What was found is the latest place. It came with others, which are known by now.
         return any(is_wanted(entry.pack) for entry in self.finder.list_known(oid))
+
+    def is_named(self, number: int) -> bool:
+        """Whether the volume names a pack, as its log says now. StoreError."""
+        return self.log.refresh().has_pack(self.finder.packs.numbers.get_pack(number).name)
+
+    def _choose(self, known: list[IndexEntry]) -> IndexEntry | None:
+        """The first of the places that is in a pack of the volume."""
+        volume, numbers = self.log.packs, self.finder.packs.numbers
+        for entry in known:
+            if volume.has_pack(numbers.get_pack(entry.pack).name):
+                return entry
+        return None
 
 
 class OpenPlaces:

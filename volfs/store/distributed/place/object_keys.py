@@ -32,6 +32,8 @@ LONGEST = 200
 """Characters of the name of a lease's log. A session whose name is longer is named by its hash."""
 HASHED = "="
 """Begins a name that is a hash: no session's name begins so, because it is quoted."""
+NOTES = "repairs/"
+"""Notes of repairs."""
 PROBES = "probe/"
 """Objects that a probe makes, and deletes."""
 
@@ -126,6 +128,17 @@ def find_pack_name(key: str) -> str | None:
     """The name of the pack that is stored under this key. None for any other key."""
     name = key.rpartition("/")[2]
     return name if _RANDOM.fullmatch(name) and key == pack_key(name) else None
+
+
+def find_note_name(key: str) -> str | None:
+    """The name of the note of a repair that has this key. None for any other key."""
+    name = key.removeprefix(NOTES)
+    return name if key.startswith(NOTES) and is_random_name(name) else None
+
+
+def is_random_name(text: str) -> bool:
+    """Whether a pack, a segment or a piece can have this name."""
+    return _RANDOM.fullmatch(text) is not None
 
 
 def find_volume_id(key: str) -> str | None:

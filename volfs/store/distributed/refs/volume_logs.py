@@ -63,6 +63,12 @@ class VolumeLogs:
         nothing: KnownLog[VolumeState | None] = KnownLog(None)
         return self.open(volume_id).propose(nothing, changes, records, era) is not None
 
+    def forget_all(self) -> None:
+        """Read every log anew when it is asked for: a repair has changed how logs are read."""
+        with self._lock:
+            kept = {id_: each for id_, each in self._followers.items() if each.log.doubts}
+            self._followers = kept
+
     def _forget(self, volume_id: str) -> None:
         """Remember nothing of a volume that is not there, unless it is in doubt."""
         with self._lock:

@@ -36,6 +36,10 @@ class VolumeNames:
     def list_all(self) -> list[VolumeFacts]:
         return list(self._read().volumes.values())
 
+    def list_ids(self) -> set[str]:
+        """The ids of all volumes that have a name, as they are now."""
+        return set(self._read().volumes)
+
     def find_by_id(self, volume_id: str) -> VolumeFacts | None:
         """The facts of a volume with its present name. None if it has no name."""
         return self._read().volumes.get(volume_id)

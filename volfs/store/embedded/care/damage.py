@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from volfs.errors import DamagedObjectError
 from volfs.model.progress import Report, report_bytes
@@ -14,27 +15,33 @@ from volfs.store.embedded.data.index import Index
 from volfs.store.embedded.data.pack_files import list_files, pack_path
 from volfs.store.embedded.data.packs import Packs
 from volfs.store.embedded.refs.refs import TAGS, RefRows
-from volfs.store.packs.check import check_packs
+from volfs.store.packs.check import CheckPacks, check_lengths, check_packs
 from volfs.store.packs.entries import iter_entry_damage
 
 
-def iter_damage(packs: Packs, refs: RefRows, read_data: bool, report: Report) -> Iterator[Damage]:
-    """Yield everything that is wrong with a store."""
+def iter_damage(
+    packs: Packs, refs: RefRows, read_data: bool, report: Report, *, is_quick: bool = False
+) -> Iterator[Damage]:
+    """Yield everything that is wrong with a store. ``is_quick``: no record in a pack is read."""
     yield from _iter_environment(packs.environment)
+    look = check_lengths if is_quick else partial(check_packs, read_data=read_data)
     try:
-        yield from _iter_content(packs, refs, read_data, report)
+        yield from _iter_content(packs, refs, look, report)
     except DamagedObjectError as error:
         yield Damage(None, "index", f"the rest was not looked at: {error}")
     yield from list_name_damage(packs, refs)
 
 
-def _iter_content(packs: Packs, refs: RefRows, read_data: bool, report: Report) -> Iterator[Damage]:
+def _iter_content(
+    packs: Packs, refs: RefRows, look: CheckPacks, report: Report
+) -> Iterator[Damage]:
     files = list_files(packs.directory)
     rows = packs.index.list_readable_packs()
-    yield from check_packs(packs.index, packs.source, rows, report, read_data=read_data)
+    yield from look(packs.index, packs.source, rows, report)
     yield from _iter_unknown(packs, files)
-    by_pack = {row.pack: row for row in rows}
-    yield from iter_entry_damage(packs.index, packs.source, by_pack)
+    if look is not check_lengths:
+        by_pack = {row.pack: row for row in rows}
+        yield from iter_entry_damage(packs.index, packs.source, by_pack)
     yield from _iter_refs(packs.index, refs)
     total = sum(row.durable for row in rows)
     report_bytes(report, total, total)

@@ -19,7 +19,9 @@ from volfs.store.contract.care import (
     Named,
     RepairReport,
     Space,
+    Tell,
     Undeleted,
+    tell_nobody,
 )
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.embedded.care.collector import collect
@@ -55,9 +57,15 @@ class EmbeddedCare:
         return Space(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
 
     def iter_damage(
-        self, *, read_data: bool = True, report: Report = report_nothing
+        self,
+        *,
+        read_data: bool = True,
+        quick: bool = False,
+        report: Report = report_nothing,
+        tell: Tell = tell_nobody,
     ) -> Iterator[Damage]:
-        return iter_damage(self._engine.packs, self._engine.refs, read_data, report)
+        engine = self._engine
+        return iter_damage(engine.packs, engine.refs, read_data, report, is_quick=quick)
 
     def is_lost(self, oid: Oid) -> bool:
         return self._engine.index.is_lost(oid)

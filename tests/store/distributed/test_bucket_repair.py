@@ -1,0 +1,100 @@
+"""Objects of a bucket that are damaged: reads, the check, the repair, and the check after it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.crash.children import count_rounds, first_seed
+from tests.store.distributed.damaged_bucket import (
+    BucketDamage,
+    Outcome,
+    Scene,
+    choose_damage,
+    fill,
+    find_wrong,
+    is_whole,
+    kind_of,
+    make_scene,
+    on_machine,
+    play,
+    read_objects,
+)
+from volfs.volume.check import check_store
+
+ROUNDS = 120
+LONG = 2500
+KINDS = ("packs", "v/x")
+
+
+@pytest.fixture(scope="module")
+def scene() -> Iterator[Scene]:
+    with pytest.MonkeyPatch.context() as patch:
+        yield make_scene(patch)
+
+
+def judge(outcome: Outcome, scene: Scene) -> None:
+    """The rules of ``damaged_bucket``."""
+    what = outcome.damage.what
+    assert find_wrong(outcome.before, scene.model) == [], what
+    assert find_wrong(outcome.after, scene.model) == [], what
+    is_hurt = not is_whole(outcome.before, scene.model)
+    assert not (is_hurt and outcome.check.is_clean), f"{what}: not found"
+    assert outcome.is_stable, f"{what}: {outcome.repair}"
+    is_mended = is_whole(outcome.after, scene.model)
+    assert is_mended == outcome.check_after.is_clean, f"{what}: {outcome.check_after}"
+    assert not outcome.check_after.damage, f"{what}: {outcome.check_after}"
+    assert is_mended or not is_certain(outcome.damage, scene), what
+
+
+def is_certain(damage: BucketDamage, scene: Scene) -> bool:
+    """Whether a repair must bring back everything: nothing that is unique was lost."""
+    if all(kind_of(key) in ("v/x", "v/cp", "gc.cp", "catalog.cp") for key in damage.changes):
+        return True
+    left = damage.apply(scene.objects).values()
+    is_swap = sorted(left) == sorted(scene.objects.values())
+    return is_swap and all(kind_of(key) == "packs" for key in damage.changes)
+
+
+def test_damages(scene: Scene) -> None:
+    """Seeded damages of packs and index segments."""
+    done = 0
+    for seed in range(first_seed(), first_seed() + count_rounds(ROUNDS, LONG)):
+        damage = choose_damage(random.Random(seed), scene.objects, KINDS)
+        if damage.apply(scene.objects) != scene.objects:
+            judge(play(scene, damage), scene)
+            done += 1
+    assert done
+
+
+def test_a_whole_store_is_clean_and_a_repair_does_nothing(scene: Scene) -> None:
+    bucket = fill(scene.objects)
+    with on_machine(bucket) as store:
+        report = check_store(store)
+        assert report.is_clean, report
+        assert [item.where for item in report.oddities] == ["packs"]
+        assert not store.care.repair().has_changed
+    assert read_objects(bucket) == scene.objects
+
+
+def test_a_quick_check_reads_no_pack(scene: Scene) -> None:
+    packs = [key for key in scene.objects if kind_of(key) == "packs"]
+    changed = {**scene.objects, **{key: bytes(len(scene.objects[key])) for key in packs}}
+    with on_machine(fill(changed)) as store:
+        assert check_store(store, quick=True).damage == []
+        assert check_store(store).damage
+    shorter = {**scene.objects, **{key: scene.objects[key][:-1] for key in packs}}
+    with on_machine(fill(shorter)) as store:
+        assert {"bytes instead of" in item.problem for item in store.care.iter_damage(quick=True)}
+
+
+def test_strays_are_told_and_are_no_damage(scene: Scene) -> None:
+    changed = {**scene.objects, "notes.txt": b"mine", "v/vo-x/log/1": b"", "packs/aa/x": b"x"}
+    with on_machine(fill(changed)) as store:
+        report = check_store(store)
+        assert report.is_clean
+        told = {item.where: item.what for item in report.oddities}
+        assert set(told) == {"notes.txt", "v", "packs"}
+        assert "that volfs does not know, such as notes.txt" in told["notes.txt"]
