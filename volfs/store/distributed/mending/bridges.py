@@ -13,7 +13,6 @@ import msgspec
 
 from volfs.model.logs.catalog_log import CatalogChange, CatalogState
 from volfs.model.logs.gc_log import GcChange, GcState
-from volfs.model.logs.lease_log import LeaseChange, LeaseMade, LeaseRevoked, LeaseState
 from volfs.model.logs.line import Line
 from volfs.model.logs.version_table import VersionRow
 from volfs.model.logs.volume_changes import (
@@ -50,21 +49,6 @@ class GcBridge:
     def prepare(
         self, state: GcState | None, line: Line, changes: Sequence[GcChange]
     ) -> tuple[GcState | None, Sequence[GcChange]]:
-        return state, changes
-
-
-class LeaseBridge:
-    """``GapBridge`` of the log of a lease: only its newest line counts."""
-
-    def pass_over(self, state: LeaseState | None, number: int) -> LeaseState | None:
-        return None if state is None else state._replace(number=number)
-
-    def prepare(
-        self, state: LeaseState | None, line: Line, changes: Sequence[LeaseChange]
-    ) -> tuple[LeaseState | None, Sequence[LeaseChange]]:
-        made = changes[0] if changes else None
-        if isinstance(made, LeaseMade):
-            state = LeaseState(0, LeaseRevoked(), made)
         return state, changes
 
 

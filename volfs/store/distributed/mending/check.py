@@ -76,6 +76,10 @@ def _iter_logs(survey: StoreSurvey, tell: Tell) -> Iterator[Damage]:
             yield Damage(None, f"log {log.place.lines}", problem)
         for doubt in found.doubts if wrong else ():
             tell(log.place.lines, doubt)
+    for lease in survey.leases:
+        if lease.problem:
+            what = f"{lease.problem}; gc and expiry refuse to work until the session ends"
+            yield Damage(None, lease.key, what)
     for key in survey.noted.damaged:
         tell(key, "a note of a repair that cannot be read; the next repair writes it anew")
     if survey.objects.has_facts and not survey.objects.gc.lines:

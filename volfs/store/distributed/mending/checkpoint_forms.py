@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Generic, NamedTuple, NoReturn, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from volfs.buckets.access import Bucket
 from volfs.errors import DamagedObjectError, ObjectNotFoundError
@@ -73,15 +73,6 @@ def gc_form(bucket: Bucket) -> CheckpointForm[GcState | None]:
         return _frame(GC_MAGIC, encode_gc(known.state, known.digest))
 
     return CheckpointForm(read, encode, lambda a, b: a == b)
-
-
-def no_form() -> CheckpointForm[State]:
-    """For a log that has no checkpoints."""
-
-    def refuse(_: object) -> NoReturn:
-        raise DamagedObjectError("this log has no checkpoints")
-
-    return CheckpointForm(refuse, refuse, lambda a, b: a == b)
 
 
 def volume_form(bucket: Bucket, volume: str) -> CheckpointForm[VolumeState | None]:

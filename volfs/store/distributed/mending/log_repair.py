@@ -83,8 +83,6 @@ class LogMender:
             if found.known.state is not None and found.known.state.facts is not None:
                 form = volume_form(bucket, volume)
                 self._mend(LogToMend(objects, found, VOLUME_RULES, form, self._go_on))
-        for folder, lease in survey.leases.items():
-            self._pass_older(survey.objects.leases[folder], lease)
 
     def _mend(self, log: LogToMend[State, Change]) -> None:
         found = log.found
@@ -161,13 +159,6 @@ class LogMender:
         """Whether the last line, which is damaged, says that the volume is deleted."""
         assert state.facts is not None
         return self._survey.says_deleted(state.facts.id)
-
-    def _pass_older(self, objects: LogObjects, found: LogRemains[State]) -> None:
-        """Only the newest line of a lease counts. Older ones are needed by nobody."""
-        newest = objects.place.line(objects.end)
-        keys = {key for key, _ in found.damage} - self._survey.noted.passed - {newest}
-        self.passed |= keys
-        self.mended += bool(keys)
 
 
 def _set_nothing(state: CatalogState) -> Sequence[SettingChosen]:

@@ -18,8 +18,8 @@ def list_roots(survey: StoreSurvey, volume: str, state: VolumeState) -> list[Ref
     roots = {Reference(Kind.MANIFEST, row.manifest) for row in state.versions.rows.values()}
     for riders in state.riders.values():
         roots.update(need for rider in riders for need in rider.needs)
-    for lease in survey.leases.values():
-        made = lease.known.state.in_force if lease.known.state else None
+    for found in survey.leases:
+        made = found.lease
         if made is not None and made.volume == volume:
             roots.update(Reference(Kind.MANIFEST, Oid(oid)) for _, oid in made.versions)
             roots.update(Reference(kind, Oid(oid)) for kind, oid in made.needs)

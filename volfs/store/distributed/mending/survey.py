@@ -4,34 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from functools import cached_property, partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from volfs.buckets.access import Bucket
-from volfs.errors import DamagedObjectError, DataError
+from volfs.errors import ConflictError, DamagedObjectError, DataError
 from volfs.model.logs.catalog_log import CatalogState
 from volfs.model.logs.gc_log import GC_CHANGES, GcState, list_condemned
-from volfs.model.logs.lease_log import LeaseState
+from volfs.model.logs.lease_log import LEASE_CHANGES, LeaseMade, begin_at
 from volfs.model.logs.line import Line
 from volfs.model.logs.volume_changes import VOLUME_CHANGES, LoggedPack, VolumeCreated, VolumeDeleted
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.segments.packs_named import name_line
 from volfs.store.contract.care import Damage
-from volfs.store.distributed.leases.session_logs import LEASE_RULES
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.mending.bridges import (
     CatalogBridge,
     GcBridge,
-    LeaseBridge,
     VolumeBridge,
     VolumeClues,
 )
 from volfs.store.distributed.mending.checkpoint_forms import (
     catalog_form,
     gc_form,
-    no_form,
     volume_form,
 )
-from volfs.store.distributed.mending.found_log import FoundLine, find_line
+from volfs.store.distributed.mending.found_log import GONE, FoundLine, find_line
 from volfs.store.distributed.mending.inventory import Inventory, LogObjects, take_inventory
 from volfs.store.distributed.mending.pack_check import judge_records, read_footer
 from volfs.store.distributed.mending.repair_notes import Noted, read_notes
@@ -42,6 +39,15 @@ from volfs.store.distributed.refs.condemned_packs import find_condemned
 from volfs.store.distributed.refs.log_rules import CATALOG_RULES, GC_RULES, VOLUME_RULES
 
 State = TypeVar("State")
+
+
+class FoundLease(NamedTuple):
+    """The newest line of the log of a lease."""
+
+    key: str
+    lease: LeaseMade | None
+    """None if no lease is in force, or if it cannot be read."""
+    problem: str
 
 
 class StoreSurvey:
@@ -58,7 +64,7 @@ class StoreSurvey:
         """How each volume began."""
         self.catalog: LogRemains[CatalogState] = self._read_catalog()
         self.gc: LogRemains[GcState | None] = self._read_gc()
-        self.leases: dict[str, LogRemains[LeaseState | None]] = self._read_leases()
+        self.leases: list[FoundLease] = list(self._read_leases())
         self.volumes: dict[str, LogRemains[VolumeState | None]] = {
             volume: self._read_volume(volume) for volume in list(self.objects.volumes)
         }
@@ -81,8 +87,6 @@ class StoreSurvey:
         ]
         for volume, found in self.volumes.items():
             logs.append((self.objects.volumes[volume].log, found))  # type: ignore[arg-type]
-        for folder, lease in self.leases.items():
-            logs.append((self.objects.leases[folder], lease))  # type: ignore[arg-type]
         return logs
 
     def find_condemned(self, after: int, upto: int) -> Collection[str]:
@@ -123,15 +127,21 @@ class StoreSurvey:
             return
         self._condemned[found.number] = list_condemned([changes])
 
-    def _read_leases(self) -> dict[str, LogRemains[LeaseState | None]]:
-        found = {}
-        for folder, log in self.objects.leases.items():
-            read = Salvager(self.bucket, log, LEASE_RULES, no_form(), LeaseBridge()).run()
-            found[folder] = read
-            state = read.known.state
-            if state is not None:
+    def _read_leases(self) -> Iterator[FoundLease]:
+        """The newest line of each lease: no other counts, and gc deletes old logs."""
+        for log in self.objects.leases.values():
+            found = find_line(self.bucket, log, log.end)
+            if found.problem == GONE:
+                continue
+            try:
+                changes = LEASE_CHANGES.decode(found.line.body) if found.line else ()
+                state = begin_at(found.number, changes)
+            except (DamagedObjectError, ConflictError) as error:
+                yield FoundLease(found.key, None, found.problem or str(error))
+                continue
+            if state.lease is not None:
                 self._tell(state.lease.volume, state.lease.upto)
-        return found
+            yield FoundLease(found.key, state.in_force, "")
 
     def _read_volume(self, volume: str) -> LogRemains[VolumeState | None]:
         clues = VolumeClues(
