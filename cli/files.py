@@ -156,11 +156,22 @@ def _size(entry: Entry) -> int:
 @click.argument("remote_path")
 @click.argument("local_destination", default=".", type=click.Path())
 @click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.option("-p", "--preserve", is_flag=True, help="Keep owners, xattrs, ACLs, hard links.")
+@click.option("--tar", "as_tar", is_flag=True, help="Write a tar archive, with all attributes.")
 @at_option("A version or tag; the newest if none is named.")
-def get(volume: str, remote_path: str, local_destination: str, force: bool, at: str | None) -> None:
+def get(
+    volume: str,
+    remote_path: str,
+    local_destination: str,
+    force: bool,
+    preserve: bool,
+    as_tar: bool,
+    at: str | None,
+) -> None:
     """Download a file, or a directory with everything below it.
 
-    If the destination is '-', the bytes go to stdout.
+    If the destination is '-', the bytes go to stdout. With --tar the destination is a file, or
+    '-': volfs get data / - --tar | tar x.
     """
     from volfs.model.names import parse_path
 
@@ -169,7 +180,34 @@ def get(volume: str, remote_path: str, local_destination: str, force: bool, at: 
         opened_volume(volume) as (store, record),
         opened_version(store, record, at) as (_, snapshot),
     ):
-        download(store, record, snapshot, path, local_destination, force)
+        if as_tar:
+            download_tar(store, record, snapshot, path, local_destination, force)
+        else:
+            download(store, record, snapshot, path, local_destination, force, preserve)
+
+
+def download_tar(
+    store: Store,
+    record: VolumeRecord,
+    snapshot: Snapshot,
+    path: Path,
+    destination: str,
+    force: bool,
+) -> None:
+    """Write an archive to a file, or to stdout for ``-``."""
+    from volfs.volume.get_tar import get_tar
+    from volfs.volume.output import opened_descriptor, opened_new
+    from volfs.volume.store_places import StorePlaces
+
+    target = os.fsencode("/dev/stdout" if destination == "-" else destination)
+    sys.stdout.flush()
+    with opened_descriptor(target) as out, progress_bar("Downloading") as report:
+        if out is not None:
+            note_skipped(get_tar(store, record, snapshot, path, out, report))
+            return
+        StorePlaces(store).check_path(target)
+        with opened_new(target, force=force) as file:
+            note_skipped(get_tar(store, record, snapshot, path, file, report))
 
 
 def download(
@@ -179,6 +217,7 @@ def download(
     path: Path,
     destination: str,
     force: bool,
+    preserve: bool = False,
 ) -> None:
     """Download to a local path, to stdout for ``-``, or to the descriptor that a path such as
     /dev/fd/3 means."""
@@ -188,7 +227,7 @@ def download(
     sys.stdout.flush()
     with opened_descriptor(os.fsencode(name)) as out:
         if out is None:
-            _get(store, record, snapshot, path, destination, force)
+            _get(store, record, snapshot, path, destination, force, preserve)
         else:
             write_content(store.objects_of(record.id), snapshot, path, out)
 
@@ -200,14 +239,24 @@ def _get(
     path: Path,
     destination: str,
     force: bool,
+    preserve: bool,
 ) -> None:
     from volfs.volume.get import get_to_local
 
     with progress_bar("Downloading") as report:
         result = get_to_local(
-            store, record, snapshot, path, destination, force=force, report=report
+            store,
+            record,
+            snapshot,
+            path,
+            destination,
+            force=force,
+            preserve=preserve,
+            report=report,
         )
     note_skipped(result.skipped)
+    for note in result.notes:
+        say(f"volfs: note: {note}", err=True)
     say("Finished downloading files to local!", err=True)
 
 
@@ -216,40 +265,6 @@ class TargetExistsError(click.ClickException):
     it."""
 
     exit_code = 2
-
-
-@verb("put")
-@volume_argument()
-@click.argument("local_path", type=click.Path())
-@click.argument("remote_path", default="/")
-@force_option
-def put(volume: str, local_path: str, remote_path: str, force: bool) -> None:
-    """Upload a file, or the contents of a directory, as one version.
-
-    If LOCAL_PATH is '-', the bytes are read from stdin. If REMOTE_PATH ends in '/', it is the
-    directory to put the file into.
-    """
-    from volfs.errors import EntryExistsError
-    from volfs.model.names import parse_path
-    from volfs.volume.put import put_local, put_stream
-
-    if "*" in local_path and not os.path.lexists(local_path):
-        raise click.UsageError("Glob uploads are currently not supported")
-    remote_path = choose_remote(local_path, remote_path)
-    with opened_volume(volume) as (store, record), progress_bar("Uploading") as report:
-        try:
-            path = parse_path(remote_path)
-            if local_path == "-":
-                result = put_stream(store, record, get_stdin(), path, force=force)
-            else:
-                result = put_local(store, record, local_path, path, force=force, report=report)
-        except EntryExistsError as error:
-            hint = "" if force else "; use --force to overwrite files"
-            raise TargetExistsError(f"{error}{hint}") from error
-    note_skipped(result.skipped)
-    note_overridden(result.published)
-    what = "directory" if os.path.isdir(local_path) else "file"
-    say(f"Uploaded {what} '{show(local_path)}' to '{show(remote_path)}'")
 
 
 def get_stdin() -> BinaryIO:

@@ -27,7 +27,7 @@ VOLUME_COMMANDS = {
     "info": "volumes:info",
     "ls": "files:ls",
     "get": "files:get",
-    "put": "files:put",
+    "put": "putting:put",
     "cp": "files:cp",
     "mv": "files:mv",
     "rm": "files:rm",

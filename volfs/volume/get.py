@@ -37,6 +37,7 @@ from volfs.system.directories import (
 )
 from volfs.system.files import NEW_FILE, spare_name, write_all
 from volfs.volume.local_listing import local_errors
+from volfs.volume.local_tree import SPECIAL, KeptAttributes
 from volfs.volume.output import find_output, find_special, output_exists, write_special
 from volfs.volume.progress import ProgressTally
 from volfs.volume.store_places import StorePlaces
@@ -65,6 +66,7 @@ class GetResult:
     bytes: int = 0
     skipped: list[str] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def get_to_local(
@@ -75,10 +77,14 @@ def get_to_local(
     destination: str | os.PathLike[str],
     *,
     force: bool = False,
+    preserve: bool = False,
     report: Report = report_nothing,
 ) -> GetResult:
     """Write a file or a directory of a version to ``destination``, or into it if it is a
     directory.
+
+    With ``preserve`` owners, whole modes, extended attributes, hard links, fifos and devices are
+    kept, as far as the system allows; ``notes`` has what it did not allow.
 
     The contents of the root go into the destination itself. With ``force`` existing files are
     replaced; files that the volume does not have stay. A file is written into a device or fifo
@@ -99,11 +105,13 @@ def get_to_local(
         write_special(objects, reader, entry, output, special)
         tally.add(1, entry.size)
     else:
-        with _Get(objects, reader, snapshot, tally, result, force, places) as get:
+        kept = KeptAttributes() if preserve else None
+        with _Get(objects, reader, snapshot, tally, result, force, places, kept) as get:
             try:
                 get.run(entry, path, output)
             except VolfsError as error:
                 raise _with_count(error, tally) from error
+        result.notes = [f"{show_path(where)}: {why}" for where, why in kept.notes] if kept else []
     result.files, result.bytes = tally.files, tally.bytes
     if result.damaged:
         shown = "; ".join(result.damaged[:3])
@@ -122,10 +130,17 @@ class _Target:
     """A directory of the destination. It is finished when the last user releases it."""
 
     def __init__(
-        self, directory: LocalDirectory, entry: Entry | None, parent: _Target | None
+        self,
+        directory: LocalDirectory,
+        entry: Entry | None,
+        parent: _Target | None,
+        kept: KeptAttributes | None = None,
+        path: Path = (),
     ) -> None:
         self.directory = directory
         self.entry = entry
+        self.kept = kept
+        self.path = path
         self.parent = parent.retain() if parent else None
         self.users = 1
         self.lock = threading.Lock()
@@ -153,6 +168,9 @@ class _Target:
         if self.entry is None:
             return
         with local_errors(self.shown), self.directory.opened() as fd:
+            if self.kept is not None:
+                self.kept.set_attributes(self.path, self.entry, fd)
+                return
             os.fchmod(fd, self.entry.mode & 0o1777)
             os.utime(fd, ns=(self.entry.mtime_ns, self.entry.mtime_ns))
 
@@ -169,8 +187,14 @@ class _Get:
         result: GetResult,
         force: bool,
         places: StorePlaces,
+        kept: KeptAttributes | None,
     ) -> None:
         self.places = places
+        self.kept = kept
+        self.first: dict[int, tuple[_Target, bytes]] = {}
+        """The place of each hard-linked file, if hard links are kept."""
+        self.links: list[tuple[Path, Entry, bytes, _Target]] = []
+        """Names that become hard links, once the files are there."""
         self.objects = objects
         self.reader = reader
         self.snapshot = snapshot
@@ -199,6 +223,37 @@ class _Get:
             self.submit([(path, entry, name)], top)
             top.release()
         self.settle(0)
+        self.write_links()
+
+    def write_links(self) -> None:
+        for path, entry, name, target in self.links:
+            first, first_name = self.first[entry.group]
+            with local_errors(os.path.join(target.shown, name)), target.directory.opened() as at:
+                self.check_free(name, at, target)
+                with spare_name(at, TEMPORARY) as temporary, first.directory.opened() as source:
+                    try:
+                        link = {"src_dir_fd": source, "dst_dir_fd": at, "follow_symlinks": False}
+                        os.link(first_name, temporary, **link)  # type: ignore[arg-type]
+                    except FileNotFoundError:
+                        self.result.damaged.append(f"{show_path(path)}: as the first of its names")
+                        continue
+                    os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
+            self.tally.add(files=1)
+        for *_, target in self.links:
+            target.release()
+        for target, _ in self.first.values():
+            target.release()
+
+    def is_later_link(self, entry: Entry, path: Path, name: bytes, target: _Target) -> bool:
+        """Whether a name is to become a hard link of a file that is written. Called in the thread
+        that walks."""
+        if self.kept is None or not entry.group:
+            return False
+        if entry.group in self.first:
+            self.links.append((path, entry, name, target.retain()))
+            return True
+        self.first[entry.group] = target.retain(), name
+        return False
 
     def open_top(
         self, entry: Entry, path: Path, output: bytes, above: bytes, name: bytes
@@ -210,14 +265,14 @@ class _Get:
         parent = self.open_named(above)
         if not entry.is_directory:
             return parent
-        top = self.make_directory(entry, name, parent)
+        top = self.make_directory(entry, name, parent, path)
         parent.release()
         return top
 
     def open_named(self, path: bytes) -> _Target:
         return _Target(self.trees.enter_context(OpenTree(path)).top, None, None)
 
-    def make_directory(self, entry: Entry, name: bytes, parent: _Target) -> _Target:
+    def make_directory(self, entry: Entry, name: bytes, parent: _Target, path: Path) -> _Target:
         """Make a directory of the destination, and never one to which a symlink leads."""
         made = parent.directory.below(name)
         with local_errors(made.path):
@@ -229,7 +284,7 @@ class _Get:
                         raise output_exists(made.path) from None
             with made.opened() as fd:
                 self.places.check_outside(made.path, identify(os.fstat(fd)))
-        return _Target(made, entry, parent)
+        return _Target(made, entry, parent, self.kept, path)
 
     def walk(self, entry: Entry, path: Path, top: _Target) -> None:
         """Write a directory, depth first, so that few directories are open at once. No
@@ -243,7 +298,7 @@ class _Get:
                 target.release()
                 continue
             child, here = below
-            made = self.make_directory(child, child.name, target)
+            made = self.make_directory(child, child.name, target, here)
             stack.append((self.fill(child, here, made), made))
 
     def fill(self, entry: Entry, path: Path, target: _Target) -> Iterator[tuple[Entry, Path]]:
@@ -256,6 +311,8 @@ class _Get:
             here = (*path, child.name)
             if child.is_directory:
                 below.append((child, here))
+                continue
+            if self.is_later_link(child, here, child.name, target):
                 continue
             batch.append((here, child, child.name))
             size += child.size
@@ -288,21 +345,28 @@ class _Get:
             target.release()
 
     def write(self, path: Path, entry: Entry, name: bytes, at: int, target: _Target) -> None:
-        if entry.kind not in (FileKind.FILE, FileKind.SYMLINK):
+        if entry.kind not in (FileKind.FILE, FileKind.SYMLINK) and not self.keeps(entry):
             self.result.skipped.append(show_path(path))
             return
         with local_errors(os.path.join(target.shown, name)):
             self.check_free(name, at, target)
-            self.write_at(entry, name, at)
+            self.write_at(entry, name, at, path)
         self.tally.add(files=1)
 
-    def write_at(self, entry: Entry, name: bytes, at: int) -> None:
+    def keeps(self, entry: Entry) -> bool:
+        return self.kept is not None and entry.kind != FileKind.SOCKET
+
+    def write_at(self, entry: Entry, name: bytes, at: int, path: Path) -> None:
         """Make a file or symlink under a temporary name, then let it replace what is there."""
         with spare_name(at, TEMPORARY) as temporary:
             if entry.kind == FileKind.SYMLINK:
                 self.write_symlink(entry, temporary, at)
+            elif entry.kind == FileKind.FILE:
+                self.write_file(entry, temporary, at, path)
             else:
-                self.write_file(entry, temporary, at)
+                os.mknod(temporary, SPECIAL[FileKind(entry.kind)] | 0o600, entry.rdev, dir_fd=at)
+            if self.kept is not None and entry.kind != FileKind.FILE:
+                self.kept.set_attributes_of_name(path, entry, at, temporary)
             os.rename(temporary, name, src_dir_fd=at, dst_dir_fd=at)
 
     def check_free(self, name: bytes, at: int, target: _Target) -> None:
@@ -323,10 +387,13 @@ class _Get:
         times = (entry.mtime_ns, entry.mtime_ns)
         os.utime(name, ns=times, dir_fd=at, follow_symlinks=False)
 
-    def write_file(self, entry: Entry, name: bytes, at: int) -> None:
+    def write_file(self, entry: Entry, name: bytes, at: int, path: Path) -> None:
         fd = os.open(name, NEW_FILE, 0o600, dir_fd=at)
         try:
             self.write_bytes(entry, fd)
+            if self.kept is not None:
+                self.kept.set_attributes(path, entry, fd)
+                return
             # Set-user-id and the like are dropped, because the volume's users are not this
             # machine's.
             os.fchmod(fd, stat.S_IMODE(entry.mode) & 0o777)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -56,32 +56,48 @@ class Local(NamedTuple):
         return os.path.basename(self.local)
 
 
+class Scanned(NamedTuple):
+    """What a tree has to put, a directory before what is in it, and what cannot be put."""
+
+    found: list[Local]
+    skipped: list[str]
+    listed: dict[Path, set[bytes]]
+    """The names in each directory, also of what is not put."""
+
+
 def scan(
-    top: LocalDirectory, path: Path, places: StorePlaces | None = None
-) -> tuple[list[Local], list[str]]:
-    """List everything to put, a directory before what is in it, and what cannot be put.
+    top: LocalDirectory,
+    path: Path,
+    places: StorePlaces | None = None,
+    excluded: Callable[[Path, bool], bool] = lambda path, is_directory: False,
+) -> Scanned:
+    """List everything to put, except what is ``excluded``: paths below the top.
 
     LocalFileError, also for a directory of the store itself.
     """
     found: list[Local] = []
     skipped: list[str] = []
+    names: dict[Path, set[bytes]] = {}
     waiting = [(top, path)]
     while waiting:
         directory, above = waiting.pop()
         with local_errors(directory.path), directory.opened() as fd:
-            found.append(Local(directory.path, above, os.fstat(fd)))
+            found.append(Local(directory.path, above, os.fstat(fd), directory=directory))
             if places is not None:
                 places.check_outside(directory.path, identify(found[-1].status))
             listed = list_directory(fd)
+        names[above] = {name for name, _ in listed}
         for name, status in listed:
             shown = os.path.join(directory.path, name)
+            if excluded((*above[len(path) :], name), stat.S_ISDIR(status.st_mode)):
+                continue
             if stat.S_ISDIR(status.st_mode):
                 waiting.append((directory.below(name), (*above, name)))
             elif stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
                 found.append(Local(shown, (*above, name), status, directory=directory))
             else:
                 skipped.append(os.fsdecode(shown))
-    return found, skipped
+    return Scanned(found, skipped, names)
 
 
 def iter_files(top: LocalDirectory, path: Path, *, recursive: bool = True) -> Iterator[Local]:
@@ -134,6 +150,14 @@ def opened_file(item: Local) -> Iterator[int]:
             yield fd
         finally:
             os.close(fd)
+
+
+@contextmanager
+def opened_directory(item: Local) -> Iterator[int]:
+    """Open a listed directory for a ``with`` block. LocalFileError."""
+    assert item.directory is not None
+    with local_errors(item.local), item.directory.opened() as fd:
+        yield fd
 
 
 def _open(item: Local) -> int:

@@ -25,7 +25,7 @@ from volfs.volume.local_listing import local_errors
 TEMPORARY = b".volfs-export-"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_TYPES = {
+SPECIAL = {
     FileKind.FIFO: stat.S_IFIFO,
     FileKind.SOCKET: stat.S_IFSOCK,
     FileKind.CHARACTER: stat.S_IFCHR,
@@ -34,13 +34,53 @@ _TYPES = {
 _ENDS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
-class LocalTree:
+class KeptAttributes:
+    """Gives what is made the attributes of its entry, as far as the system allows."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[Path, str]] = []
+        """What could not be kept, by path."""
+
+    def set_attributes(self, path: Path, entry: Entry, descriptor: int) -> None:
+        owned = self.try_to(path, "owner", partial(os.fchown, descriptor, entry.uid, entry.gid))
+        for name, value in entry.xattrs:
+            what = f"attribute {os.fsdecode(name)}"
+            self.try_to(path, what, partial(os.setxattr, descriptor, name, value))
+        self.try_to(path, "mode", partial(os.fchmod, descriptor, _mode(entry, owned)))
+        times = (entry.mtime_ns, entry.mtime_ns)
+        self.try_to(path, "time", partial(os.utime, descriptor, ns=times))
+
+    def set_attributes_of_name(self, path: Path, entry: Entry, at: int, name: bytes) -> None:
+        """Set the attributes of something that cannot be opened, by name."""
+        own = partial(os.chown, name, entry.uid, entry.gid, dir_fd=at, follow_symlinks=False)
+        owned = self.try_to(path, "owner", own)
+        here = b"/proc/self/fd/%d/%s" % (at, name)
+        for key, value in entry.xattrs:
+            what = f"attribute {os.fsdecode(key)}"
+            put = partial(os.setxattr, here, key, value, follow_symlinks=False)
+            self.try_to(path, what, put)
+        if entry.kind != FileKind.SYMLINK:
+            change = partial(os.chmod, name, _mode(entry, owned), dir_fd=at)
+            self.try_to(path, "mode", change)
+        times = (entry.mtime_ns, entry.mtime_ns)
+        change = partial(os.utime, name, ns=times, dir_fd=at, follow_symlinks=False)
+        self.try_to(path, "time", change)
+
+    def try_to(self, path: Path, what: str, call: Callable[[], None]) -> bool:
+        try:
+            call()
+        except OSError as error:
+            self.notes.append((path, f"its {what} could not be kept: {error.strerror}"))
+            return False
+        return True
+
+
+class LocalTree(KeptAttributes):
     """One open directory. Paths are relative to it. Used by one thread."""
 
     def __init__(self, shown: bytes, descriptor: int) -> None:
+        super().__init__()
         self.shown = shown
-        self.notes: list[tuple[Path, str]] = []
-        """What could not be kept, by path."""
         self._top = descriptor
         self._path: Path = ()
         self._here = os.dup(descriptor)
@@ -96,7 +136,7 @@ class LocalTree:
             if entry.kind == FileKind.SYMLINK:
                 os.symlink(entry.inline, name, dir_fd=at)
             else:
-                kind = _TYPES[FileKind(entry.kind)]
+                kind = SPECIAL[FileKind(entry.kind)]
                 os.mknod(name, kind | 0o600, entry.rdev, dir_fd=at)
             self.set_attributes_of_name(path, entry, at, name)
 
@@ -113,41 +153,6 @@ class LocalTree:
         """Give a directory its attributes, once all in it is made."""
         with self.errors(path):
             self.set_attributes(path, entry, self.enter(path))
-
-    # --- attributes ------------------------------------------------------
-
-    def set_attributes(self, path: Path, entry: Entry, descriptor: int) -> None:
-        owned = self.try_to(path, "owner", partial(os.fchown, descriptor, entry.uid, entry.gid))
-        for name, value in entry.xattrs:
-            what = f"attribute {os.fsdecode(name)}"
-            self.try_to(path, what, partial(os.setxattr, descriptor, name, value))
-        self.try_to(path, "mode", partial(os.fchmod, descriptor, _mode(entry, owned)))
-        times = (entry.mtime_ns, entry.mtime_ns)
-        self.try_to(path, "time", partial(os.utime, descriptor, ns=times))
-
-    def set_attributes_of_name(self, path: Path, entry: Entry, at: int, name: bytes) -> None:
-        """Set the attributes of something that cannot be opened, by name."""
-        own = partial(os.chown, name, entry.uid, entry.gid, dir_fd=at, follow_symlinks=False)
-        owned = self.try_to(path, "owner", own)
-        here = b"/proc/self/fd/%d/%s" % (at, name)
-        for key, value in entry.xattrs:
-            what = f"attribute {os.fsdecode(key)}"
-            put = partial(os.setxattr, here, key, value, follow_symlinks=False)
-            self.try_to(path, what, put)
-        if entry.kind != FileKind.SYMLINK:
-            change = partial(os.chmod, name, _mode(entry, owned), dir_fd=at)
-            self.try_to(path, "mode", change)
-        times = (entry.mtime_ns, entry.mtime_ns)
-        change = partial(os.utime, name, ns=times, dir_fd=at, follow_symlinks=False)
-        self.try_to(path, "time", change)
-
-    def try_to(self, path: Path, what: str, call: Callable[[], None]) -> bool:
-        try:
-            call()
-        except OSError as error:
-            self.notes.append((path, f"its {what} could not be kept: {error.strerror}"))
-            return False
-        return True
 
     # --- places ----------------------------------------------------------
 

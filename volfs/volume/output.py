@@ -72,6 +72,19 @@ def opened_descriptor(destination: bytes) -> Iterator[BinaryIO | None]:
         yield out
 
 
+@contextmanager
+def opened_new(destination: bytes, *, force: bool) -> Iterator[BinaryIO]:
+    """Open a file that is new, or with ``force`` any, for writing. OutputExistsError;
+    LocalFileError."""
+    with local_errors(destination):
+        try:
+            file = open(destination, "wb" if force else "xb")  # noqa: SIM115
+        except FileExistsError:
+            raise output_exists(destination) from None
+    with file:
+        yield file
+
+
 # --- devices and fifos ------------------------------------------------------
 
 
