@@ -69,7 +69,7 @@ def scan(
     top: LocalDirectory,
     path: Path,
     places: StorePlaces | None = None,
-    excluded: Callable[[Path, bool], bool] = lambda path, is_directory: False,
+    excluded: Callable[[Path, bool], bool] | None = None,
 ) -> Scanned:
     """List everything to put, except what is ``excluded``: paths below the top.
 
@@ -89,8 +89,10 @@ def scan(
         names[above] = {name for name, _ in listed}
         for name, status in listed:
             shown = os.path.join(directory.path, name)
-            if excluded((*above[len(path) :], name), stat.S_ISDIR(status.st_mode)):
-                continue
+            if excluded is not None:
+                below = (*above[len(path) :], name)
+                if excluded(below, stat.S_ISDIR(status.st_mode)):
+                    continue
             if stat.S_ISDIR(status.st_mode):
                 waiting.append((directory.below(name), (*above, name)))
             elif stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):

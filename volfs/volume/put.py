@@ -98,7 +98,7 @@ def put_local(
     with local_errors(top):
         tree = OpenTree(top)
     with tree:
-        scanned = scan(tree.top, path, places, rules.excluded)
+        scanned = scan(tree.top, path, places, rules.excluded if rules.excludes else None)
         result = _put_found(store, volume, scanned.found, (), rules, note, report, scanned.listed)
     result.skipped += scanned.skipped
     return result

@@ -43,6 +43,11 @@ class PutRules:
     """Whether files that are unchanged are left as they are."""
     excluded: Excluded = exclude_nothing
 
+    @property
+    def excludes(self) -> bool:
+        """Whether anything is excluded."""
+        return self.excluded is not exclude_nothing
+
 
 @dataclass(frozen=True)
 class PutAction:
@@ -151,7 +156,7 @@ def _remove(
     depth: int,
 ) -> Iterator[PutAction]:
     """Remove a name with all below it, from the leaves up, except what is excluded."""
-    if rules.excluded is exclude_nothing:
+    if not rules.excludes:
         parent.bind(path[-1], None)
         yield PutAction("D", path)
         return
