@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.harness.forked import COMMAND_LINE, can_fork, run_forked, run_program
+from tests.harness.store_places import BucketPlace, choose_place, skip_directory
 from tests.harness.waits import drop_waits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,22 +38,28 @@ class Result:
 class Command:
     """Calls ``volfs`` with arguments; the exit status must be the expected one."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, bucket: BucketPlace | None = None) -> None:
         # As the installed package does: cli/ is volfs_cli.
         packages = directory / "packages"
         packages.mkdir()
         (packages / "volfs_cli").symlink_to(ROOT / "cli")
         self.directory = directory
-        self.store = directory / "store"
+        self.bucket = bucket
         self.environment = {
             **os.environ,
             "PYTHONPATH": f"{ROOT}:{packages}",
-            "VOLFS_STORE": str(self.store),
+            "VOLFS_STORE": bucket.url if bucket else str(directory / "store"),
             "VOLFS_RUNTIME_DIR": str(directory / "run"),
             "PYTHONUTF8": "1",
             "TZ": "UTC",
+            **(bucket.environment if bucket else {}),
         }
         self.environment.pop("VOLFS_TRACEBACK", None)
+
+    @property
+    def store(self) -> Path:
+        """The directory of the store. The test is skipped if the store is in a bucket."""
+        return skip_directory() if self.bucket else self.directory / "store"
 
     @property
     def argv(self) -> list[str]:
@@ -82,5 +89,5 @@ class Command:
 
 
 @pytest.fixture
-def volfs(tmp_path: Path) -> Command:
-    return Command(tmp_path)
+def volfs(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
+    return Command(tmp_path, choose_place(request, tmp_path))

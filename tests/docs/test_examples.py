@@ -12,12 +12,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.harness.bucket_servers import open_s3_bucket, secret_of
 from tests.harness.redis_server import need_redis
+from tests.harness.servers import SeaweedServer
 from tests.harness.waits import drop_waits
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +28,10 @@ BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 AUTHOR = re.compile(r"\S+@\S+")
 NUMBER = re.compile(r"\d+(\.\d+)?")
 UNIT = re.compile(r"# (B|[KMGT]iB)\b")
+
+
+SERVER, BUCKET = "http://127.0.0.1:8333", "team"
+"""What examples call a server of buckets, and its bucket."""
 
 
 class Step(NamedTuple):
@@ -59,11 +66,25 @@ def place(tmp_path: Path) -> Iterator[Path]:
             subprocess.run(["umount", "-l", line.split(" ")[1]], check=False)
 
 
+def find_server(example: Example, request: pytest.FixtureRequest) -> SeaweedServer | None:
+    """The server of buckets that an example asks, with the bucket that it needs."""
+    if not any(SERVER in step.command for step in example.steps):
+        return None
+    server = request.getfixturevalue("seaweed")
+    assert isinstance(server, SeaweedServer)
+    with closing(open_s3_bucket(server, BUCKET)) as bucket:
+        bucket.door.create_bucket(20.0)  # type: ignore[attr-defined]
+    return server
+
+
 @pytest.mark.fuse
 @pytest.mark.parametrize("example", list(find_examples()), ids=lambda example: example.name)
-def test_example_does_what_the_document_says(example: Example, place: Path) -> None:
+def test_example_does_what_the_document_says(
+    example: Example, place: Path, request: pytest.FixtureRequest
+) -> None:
     if any("redis-server" in step.command for step in example.steps):
         need_redis()
+    server = find_server(example, request)
     home = place / "home"
     home.mkdir()
     environment = {
@@ -71,11 +92,14 @@ def test_example_does_what_the_document_says(example: Example, place: Path) -> N
         "VOLFS_STATE_DIR": str(place / "state"),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "VOLFS_RUNTIME_DIR": str(place / "run"),
+        **(secret_of(server) if server else {}),
     }
     script = "".join(f"{step.command}\necho '--end--' $?\n" for step in example.steps)
     done = subprocess.run(
         ["bash"],
-        input=script.replace("/tmp/", f"{place}/"),
+        input=script.replace("/tmp/", f"{place}/").replace(
+            SERVER, server.endpoint if server else ""
+        ),
         env=environment,
         cwd=home,
         capture_output=True,

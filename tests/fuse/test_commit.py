@@ -42,6 +42,7 @@ def test_nothing_changed_makes_no_version(mounts: Mounts) -> None:
     assert mounted.status().dirty_files == mounted.status().dirty_bytes == 0
 
 
+@pytest.mark.anywhere
 def test_nothing_is_seen_before_the_commit(mounts: Mounts) -> None:
     one, two = mounts.mount(), mounts.mount()
     (one.path / "f").write_bytes(b"x")
@@ -106,6 +107,7 @@ for number in range(10**9):
         writer.communicate()
 
 
+@pytest.mark.anywhere
 def test_dirty_pages_of_a_mapping_are_in_the_commit(mounts: Mounts) -> None:
     mounted = mounts.mount()
     path = mounted.path / "f"
@@ -138,6 +140,7 @@ def test_files_stay_open_and_inodes_the_same(mounts: Mounts) -> None:
     assert mounted.commit().changed is False
 
 
+@pytest.mark.anywhere
 def test_commits_of_two_mounts_merge(mounts: Mounts) -> None:
     one, two = mounts.mount(), mounts.mount()
     for mounted, name in ((one, "one"), (two, "two")):
@@ -156,6 +159,7 @@ def test_commits_of_two_mounts_merge(mounts: Mounts) -> None:
     assert read_version(mounts, "same", 1) == b"one"
 
 
+@pytest.mark.anywhere
 def test_a_commit_that_would_override_can_be_refused(mounts: Mounts) -> None:
     one, two = mounts.mount(), mounts.mount()
     (one.path / "f").write_text("one")

@@ -55,6 +55,7 @@ def count_versions(mounts: Mounts) -> int:
     return mounts.store.refs.get_head(mounts.store.refs.get_volume("net").id).version
 
 
+@pytest.mark.anywhere
 def test_what_is_closed_is_seen_by_who_opens(pair: Pair) -> None:
     one, two = pair
     for number in range(5):
@@ -73,6 +74,7 @@ def test_appending_in_turn_loses_nothing(pair: Pair) -> None:
     assert all((path / "log").read_text().splitlines() == lines for path in pair)
 
 
+@pytest.mark.anywhere
 def test_names_are_seen_at_once(pair: Pair) -> None:
     one, two = pair
     assert not (two / "d").exists(), "that it is not there must not be remembered"
@@ -260,6 +262,7 @@ def test_eight_writers(mounts: Mounts) -> None:
     assert len({*common}) == 1
 
 
+@pytest.mark.anywhere
 def test_death_of_one(mounts: Mounts) -> None:
     mounts.create("net", network=True)
     one, two = mount(mounts), mount(mounts)

@@ -42,6 +42,7 @@ def test_reload_says_from_where_to_where(one: Mounted, two: Mounted) -> None:
     assert (result.before, result.version) == (1, 1)
 
 
+@pytest.mark.anywhere
 def test_an_open_file_of_anybody_is_named(one: Mounted, two: Mounted) -> None:
     (one.path / "new").touch()
     one.commit()
@@ -123,6 +124,7 @@ def test_wait_retries_until_the_file_is_closed(one: Mounted, two: Mounted) -> No
     assert (two.path / "new").exists()
 
 
+@pytest.mark.anywhere
 def test_uncommitted_changes_stay_on_top(one: Mounted, two: Mounted) -> None:
     for name in ("changed", "removed", "untouched", "moved"):
         (one.path / name).write_text("old")
@@ -295,6 +297,7 @@ def test_unchanged_files_keep_their_numbers_and_pages(one: Mounted, two: Mounted
     assert (two.path / "changed").stat().st_ino != before["changed"]
 
 
+@pytest.mark.anywhere
 def test_hard_links_change_under_all_their_names(one: Mounted, two: Mounted) -> None:
     (one.path / "d").mkdir()
     (one.path / "a").write_text("old")

@@ -32,6 +32,9 @@ class BucketPlace(NamedTuple):
     environment: dict[str, str]
 
 
+_places: dict[Path, BucketPlace] = {}
+
+
 def add_store_option(parser: pytest.Parser) -> None:
     parser.addoption(
         OPTION, choices=(DIRECTORY, BUCKET), default=DIRECTORY, help="where the stores are"
@@ -39,10 +42,16 @@ def add_store_option(parser: pytest.Parser) -> None:
 
 
 def choose_place(request: pytest.FixtureRequest, directory: Path) -> BucketPlace | None:
-    """A place in a bucket, with what one machine has of it in ``directory``; None if stores are
-    directories."""
+    """The place in a bucket that belongs to a directory, in which is what one machine has of the
+    store; None if stores are directories."""
     if request.config.getoption(OPTION) == DIRECTORY:
         return None
+    if directory not in _places:
+        _places[directory] = _make_place(request, directory)
+    return _places[directory]
+
+
+def _make_place(request: pytest.FixtureRequest, directory: Path) -> BucketPlace:
     server = request.getfixturevalue("seaweed")
     assert isinstance(server, SeaweedServer)
     environment = secret_of(server) | {

@@ -24,7 +24,7 @@ VERBS = [
 @pytest.fixture
 def volfs(mounts: Mounts) -> Command:
     """The command, on the store of ``mounts``."""
-    return Command(mounts.directory)
+    return Command(mounts.directory, mounts.bucket)
 
 
 @pytest.fixture
@@ -71,6 +71,7 @@ volfs volume delete --yes old
     assert (tmp_path / "back").read_text() == "content"
 
 
+@pytest.mark.anywhere
 def test_without_a_mount(mounts: Mounts, volfs: Command, tmp_path: Path) -> None:
     """``ls get put cp mv rm`` act on the committed state; each change is one atomic version."""
     mounted = mounts.mount()

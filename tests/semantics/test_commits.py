@@ -169,6 +169,7 @@ def test_auto_commit_is_off(shared: Mounted) -> None:
     assert shared.status().auto_commit is None
 
 
+@pytest.mark.anywhere
 def test_sync(mounts: Mounts) -> None:
     """Where auto-commit is on, ``sync MOUNTPOINT`` also commits; where it is off it does not."""
     for auto, version in ((None, 0), (3600.0, 1)):

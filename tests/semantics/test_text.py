@@ -20,7 +20,7 @@ NAME = b"caf\xe9\n\x1b[2J"
 @pytest.fixture
 def volfs(mounts: Mounts) -> Command:
     """The command, on the store of ``mounts``."""
-    return Command(mounts.directory)
+    return Command(mounts.directory, mounts.bucket)
 
 
 def test_any_bytes_are_kept(mounts: Mounts, volfs: Command) -> None:

@@ -10,14 +10,15 @@ import pytest
 
 import volfs as api
 from tests.cli.conftest import Command
+from tests.harness.store_places import choose_place
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes devices, gives links away")
 
 
 @pytest.fixture
-def volfs(tmp_path: Path) -> Command:
+def volfs(request: pytest.FixtureRequest, tmp_path: Path) -> Command:
     """The command, on a store with the volume ``v``, which has a file ``f``."""
-    command = Command(tmp_path)
+    command = Command(tmp_path, choose_place(request, tmp_path))
     command("create", "v")
     command("put", "v", "-", "f", stdin=b"content")
     return command
