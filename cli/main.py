@@ -47,6 +47,7 @@ VOLUME_COMMANDS = {
     "pull": "replicas:pull",
     "export": "replicas:export",
     "import": "replicas:import_",
+    "doctor": "doctor:doctor",
     "check": "care:check",
     "gc": "care:gc",
     "upgrade": "care:upgrade",
