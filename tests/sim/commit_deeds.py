@@ -11,11 +11,13 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from tests.sim.listed_content import CHUNKS, LARGE, Content
 from tests.sim.plain_packs import open_plain_packs
 from tests.sim.scheduler import ScheduleError, Scheduler
-from tests.sim.simulation import Client, Life, Simulation
+from tests.sim.simulation import Client, Simulation
 from tests.sim.volume_deeds import VOLUME, list_versions, make_facts
 from volfs.buckets.access import Bucket
 from volfs.errors import DataError, HeadMovedError, StoreError, StoreUncertainError
@@ -26,7 +28,8 @@ from volfs.store.distributed.data.bucket_data import BucketData
 from volfs.store.distributed.data.bucket_upload import BucketUpload
 from volfs.store.distributed.log.follower import Follower
 from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.place.object_keys import volume_log
+from volfs.store.distributed.place.object_keys import gc_log, volume_log
+from volfs.store.distributed.refs.condemned_packs import find_condemned
 from volfs.store.distributed.refs.log_rules import VOLUME_RULES
 from volfs.store.distributed.refs.volume_publisher import (
     GcFacts,
@@ -35,11 +38,6 @@ from volfs.store.distributed.refs.volume_publisher import (
 )
 from volfs.store.distributed.refs.volume_view import VolumeBook, VolumeView
 
-CHUNKS = [random.Random(number).randbytes(300 + number) for number in range(6)]
-LARGE = [random.Random(f"large {number}").randbytes(140 << 10) for number in range(3)]
-
-Content = tuple[bytes, ...]
-MakeCollector = Callable[[int, str], Life]
 MakePublisher = Callable[[VolumeBook, Client], VolumePublisher]
 
 
@@ -48,11 +46,7 @@ def open_book(log: Log) -> VolumeBook:
 
 
 def make_facts_of_gc(client: Client) -> GcFacts:
-    from tests.sim.small_gc import find_condemned
-
-    return GcFacts(
-        lambda after, upto: find_condemned(client.bucket, after, upto), lambda session: True
-    )
+    return GcFacts(partial(find_condemned, Log(client.bucket, gc_log())), lambda session: True)
 
 
 def make_publisher(book: VolumeBook, client: Client) -> VolumePublisher:
@@ -227,11 +221,8 @@ def begin_volume(bucket: Bucket) -> None:
     assert book.follower.propose(book.follower.known, [made])
 
 
-def run_commits(
-    seed: int, make: MakePublisher = make_publisher, collect: MakeCollector | None = None
-) -> Simulation:
-    """One schedule: two or three clients commit to one volume, and gc may run beside them.
-    ``ScheduleError``."""
+def run_commits(seed: int, make: MakePublisher = make_publisher) -> Simulation:
+    """One schedule: two or three clients commit to one volume. ``ScheduleError``."""
     chance = random.Random(f"commits {seed}")
     place = Path(tempfile.mkdtemp(prefix="volfs-sim-", dir="/dev/shm"))
     sim, ledger = Simulation(seed), Ledger()
@@ -240,9 +231,6 @@ def run_commits(
         for name in "abc"[: chance.randint(2, 3)]:
             committer = Committer(name, seed, chance.randint(1, 4), ledger, place, make)
             sim.add(name, committer.live)
-        for number in range(chance.randint(1, 2) if collect else 0):
-            assert collect is not None
-            sim.add(f"gc{number}", collect(chance.randint(1, 3), str(place)))
         Scheduler(sim, seed).run()
         judge(sim.direct_bucket(), ledger, place)
     except Exception as error:

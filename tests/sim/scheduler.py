@@ -59,16 +59,16 @@ class Scheduler:
         self._stalled: dict[Client, int] = {}
         """For how many more steps clients stall."""
 
-    def run(self) -> None:
+    def run(self, *, stormy: int = STORMY_STEPS, most: int = MOST_STEPS) -> None:
         """Run to the end. Requests that are still on their way arrive or get lost then."""
-        for step in range(MOST_STEPS):
+        for step in range(most):
             if all(client.is_done for client in self.sim.clients):
                 break
-            self._step(is_calm=step >= STORMY_STEPS)
+            self._step(is_calm=step >= stormy)
             for client in self.sim.clients:
                 self._check(client)
         else:
-            raise AssertionError(f"not over after {MOST_STEPS} steps")
+            raise AssertionError(f"not over after {most} steps")
         while self.sim.flying:
             index = self.chance.randrange(len(self.sim.flying))
             if self.chance.random() < 0.5:

@@ -27,7 +27,7 @@ from volfs.model.progress import Report, report_bytes
 from volfs.model.references import Reference
 from volfs.model.segments.packs_named import NamedPack
 from volfs.store.contract.care import GcOptions, GcReport, Live
-from volfs.store.distributed.care.fences import Fences
+from volfs.store.distributed.care.fences import FORK_PATIENCE_NS, Fences
 from volfs.store.distributed.care.gc_clock import StoreClock
 from volfs.store.distributed.care.gc_parts import GcParts
 from volfs.store.distributed.care.gc_report import foretell, tell
@@ -49,6 +49,9 @@ class OvertakenError(Exception):
 class BucketCollector:
     """One run of gc."""
 
+    fork_patience_ns = FORK_PATIENCE_NS
+    """How long a fork may take to begin its log."""
+
     def __init__(self, parts: GcParts, live: Live, options: GcOptions, report: Report) -> None:
         self._parts = parts
         self._live = live
@@ -57,7 +60,7 @@ class BucketCollector:
         self._follower = parts.follow()
         self._clock = StoreClock(parts.bucket)
         self._roots = parts.find_roots()
-        self._fences = Fences(self._roots, parts.logs, self._clock)
+        self._fences = Fences(self._roots, parts.logs, self._clock, self.fork_patience_ns)
         self._sweeper = parts.sweep(self._follower.log)
         self._kept: dict[str, set[Reference]] = defaultdict(set)
         self._volumes: dict[str, KnownVolume] = {}

@@ -40,7 +40,7 @@ class Fences:
         roots: RootsFinder,
         logs: VolumeLogs,
         clock: StoreClock,
-        patience_ns: int = FORK_PATIENCE_NS,
+        patience_ns: int,
     ) -> None:
         self._roots = roots
         self._logs = logs
