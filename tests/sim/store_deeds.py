@@ -33,7 +33,6 @@ from volfs.errors import (
     UserError,
 )
 from volfs.model.logs.gc_log import GC_CHANGES
-from volfs.model.logs.lease_log import LeaseChange, LeaseRevoked, LeaseState
 from volfs.model.logs.line import NO_LINE
 from volfs.model.objects import Kind, Oid
 from volfs.store.contract.lease import Lease, LeaseKind
@@ -133,7 +132,7 @@ class Actor:
             chunks = list_chunks(objects.load_object(manifest))
             self.shown = {oid: objects.load_object(oid) for oid in chunks}
         except DataError as error:
-            if self.machine.leases.is_in_force(lease.session):
+            if self.machine.leases.is_in_force(lease):
                 self.ledger.lost.append(f"{lease.session}: {error}")
             raise
 
@@ -162,11 +161,9 @@ class Actor:
 
     def revoke(self, session: str) -> None:
         """As a gc may do to a lease that nobody renews."""
-
-        def decide(state: LeaseState | None) -> list[LeaseChange]:
-            return [LeaseRevoked()] if state is not None and state.in_force else []
-
-        self.machine.leases.sessions.open(session).change(decide)
+        lease = self.machine.leases.find(session)
+        if lease is not None:
+            self.machine.leases.revoke(session, lease)
 
     def tag(self, volume: str) -> None:
         head = self.machine.refs.get_head(volume)

@@ -35,6 +35,7 @@ from volfs.store.distributed.care.gc_roots import FoundRoots, KnownVolume
 from volfs.store.distributed.care.gc_survey import Survey, Surveyor
 from volfs.store.distributed.care.live_copies import LiveCopier, LiveCopies
 from volfs.store.distributed.care.pack_marks import Marker, PackMarks, VolumeUse
+from volfs.store.distributed.leases.revocation import delete_old_lines, revoke_stale
 from volfs.store.distributed.log.follower import KnownLog
 
 ATTEMPTS = 5
@@ -69,11 +70,16 @@ class BucketCollector:
     def run(self) -> GcReport:
         """Collect. DataError if anything that is needed cannot be read; ConflictError if others
         are always in the way; StoreError. After an error nothing was removed that is needed."""
+        if not self._options.dry_run:
+            self.revoke()
         for _ in range(ATTEMPTS):
             try:
-                return self._run_once()
+                report = self._run_once()
             except OvertakenError:
                 continue
+            if not self._options.dry_run:
+                self.tidy()
+            return report
         raise ConflictError("another gc of this store is running; wait for it")
 
     def _run_once(self) -> GcReport:
@@ -112,6 +118,11 @@ class BucketCollector:
             won = self._follower.propose(known, [])
             known = self._follower.known if won is None else won.known
         return known
+
+    def revoke(self) -> None:
+        """Revoke the leases that nobody renews any more. It may be wrong of any of them: that
+        costs a mount its base, and no version its content."""
+        revoke_stale(self._parts.leases.sessions, self._clock.read_ns())
 
     def _check_eras(self, known: KnownGc, found: FoundRoots) -> None:
         """DamagedObjectError if volumes were fenced at an era that the log of gc has not reached:
@@ -226,6 +237,10 @@ class BucketCollector:
         """G9: delete what the log of gc has doomed."""
         doomed = [name for name in names if name in gc.dooms]
         self._sweeper.delete_doomed(doomed, self._report)
+
+    def tidy(self) -> None:
+        """G9: delete what no log needs any more."""
+        delete_old_lines(self._parts.leases.sessions, self._clock.read_ns())
 
     # --- inside ----------------------------------------------------------------------
 

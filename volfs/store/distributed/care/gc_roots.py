@@ -26,6 +26,7 @@ from volfs.model.objects import Kind, Oid
 from volfs.model.references import Reference
 from volfs.store.contract.lease import Lease
 from volfs.store.distributed.leases.lease_lines import to_lease
+from volfs.store.distributed.leases.session_logs import SessionLogs
 from volfs.store.distributed.log.follower import KnownLog
 from volfs.store.distributed.log.log import NO_NUMBER
 from volfs.store.distributed.place.object_keys import VOLUMES, find_volume_id
@@ -39,6 +40,9 @@ NO_LOG: KnownVolume = KnownLog(None)
 
 class LeasesForGc(Protocol):
     """What gc asks of leases."""
+
+    @property
+    def sessions(self) -> SessionLogs: ...
 
     def list_in_force(self) -> list[LeaseMade]:
         """The newest line of each lease that is in force. DamagedObjectError for one that cannot
