@@ -27,6 +27,7 @@ from bench.measure_big import measure_big_file, measure_rewrites  # noqa: E402
 from bench.measure_buckets import measure_buckets  # noqa: E402
 from bench.measure_commit import measure_commit, measure_rounds  # noqa: E402
 from bench.measure_containers import measure_containers  # noqa: E402
+from bench.measure_distributed import measure_distributed  # noqa: E402
 from bench.measure_init import measure_init  # noqa: E402
 from bench.measure_mount import measure_mount  # noqa: E402
 from bench.measure_read import measure_read  # noqa: E402
@@ -60,6 +61,7 @@ MEASURES: dict[str, Callable[[Workplace], Iterator[Figure]]] = {
     "services": measure_services,
     "tables": measure_tables,
     "buckets": measure_buckets,
+    "distributed": measure_distributed,
 }
 SPACE = {False: 8 << 30, True: 1 << 30}
 

@@ -69,9 +69,9 @@ class Seen(NamedTuple):
 
 
 class FaultProxy:
-    """Listens on a port of its own, in threads of this process."""
+    """Listens on a port of its own at an address of this machine, in threads of this process."""
 
-    def __init__(self, upstream: str, seed: int = 0) -> None:
+    def __init__(self, upstream: str, seed: int = 0, address: str = "127.0.0.1") -> None:
         parts = urlsplit(upstream)
         self.upstream = (parts.hostname or "", parts.port or 80)
         self.round_trip = 0.0
@@ -81,14 +81,15 @@ class FaultProxy:
         self.stopped = threading.Event()
         self._random = random.Random(seed)
         self._lock = threading.Lock()
-        self._server = _Listener(("127.0.0.1", 0), _Handler)
+        self._address = address
+        self._server = _Listener((address, 0), _Handler)
         self._server.proxy = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self._address}:{self._server.server_address[1]}"
 
     def close(self) -> None:
         self.stopped.set()

@@ -173,7 +173,7 @@ class Host:
         self._count += 1
         volume = self._chance.choice(self._ledger.volumes)
         session = f"{self._name}.{volume[-6:]}"
-        head = self._chance.choice(list(engine.refs.iter_versions(volume)))
+        head = self._choose_version(engine, volume)
         kind = self._chance.choice(tuple(LeaseKind))
         lease = Lease(
             session, volume, (head.version,), began_ns=self._count, kind=kind, host=self._name
@@ -194,6 +194,12 @@ class Host:
             self._ledger.mounted.pop(mounted.lease.session, None)
             engine.leases.drop(mounted.lease.session)
 
+    def _choose_version(self, engine: BucketEngine, volume: str) -> Head:
+        """Any version. NotFoundError."""
+        return self._chance.choice(
+            [engine.refs.get_head(volume), *engine.refs.iter_versions(volume)]
+        )
+
     # --- the rest ------------------------------------------------------------------------
 
     def _expire(self, engine: BucketEngine, volume: str) -> None:
@@ -207,7 +213,7 @@ class Host:
 
     def _fork(self, engine: BucketEngine, volume: str) -> None:
         self._count += 1
-        head = self._chance.choice(list(engine.refs.iter_versions(volume)))
+        head = self._choose_version(engine, volume)
         new = f"vo-{self._name}{self._count:021d}"
         text = self._chance.randbytes(16)
         text += b"".join(list_chunks(engine, volume, head.manifest))
@@ -314,6 +320,8 @@ class Cast(NamedTuple):
 
 EVERYBODY = Cast()
 STALLS = 0.02
+YEAR_NS = 365 * 86_400 * 10**9
+"""By so much the clocks of some machines are wrong."""
 
 
 def begin_store(bucket: Bucket, place: Path, *, expires: bool = False) -> None:
@@ -344,7 +352,7 @@ def run_store(seed: int, cast: Cast = EVERYBODY) -> Simulation:
     try:
         begin_store(sim.direct_bucket(), place, expires=True)
         for name, live in choose_lives(cast, seed, chance, ledger, place).items():
-            sim.add(name, live)
+            sim.add(name, live).clock_error_ns = chance.choice((0, YEAR_NS, -YEAR_NS))
         is_calm = cast.calm is not None
         Scheduler(sim, seed, deaths=not is_calm, calm=cast.calm, stalls=STALLS).run()
         judge(sim.direct_bucket(), ledger, place)
