@@ -21,7 +21,7 @@ LITTLE = 1 << 30
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-class Finding(NamedTuple):
+class Diagnosis(NamedTuple):
     """One line: what was looked at, how it is, and what to do if it is not well."""
 
     check: str
@@ -40,7 +40,7 @@ def doctor(context: click.Context, as_json: bool) -> None:
     Each line is ok, or says what to do. Nothing is changed. The exit status is 1 if there is a
     problem; warnings are about what only some commands need.
     """
-    findings: list[Finding] = []
+    findings: list[Diagnosis] = []
     for look in (_look_at_machine, _look_at_store, _look_at_mounts, _look_at_overlays):
         findings += list(_guarded(look))
     if as_json:
@@ -54,13 +54,13 @@ def doctor(context: click.Context, as_json: bool) -> None:
         context.exit(1)
 
 
-def _print(finding: Finding, width: int) -> None:
+def _print(finding: Diagnosis, width: int) -> None:
     advice = f": {finding.advice}" if finding.advice else ""
     line = f"{finding.state:7}  {finding.check:<{width}}  {show(finding.found)}{advice}"
     write_coloured(line, _COLOURS[finding.state])
 
 
-def _sum_up(findings: list[Finding]) -> None:
+def _sum_up(findings: list[Diagnosis]) -> None:
     counts = [
         plural(count, state)
         for state in ("problem", "warning")
@@ -69,7 +69,7 @@ def _sum_up(findings: list[Finding]) -> None:
     say(", ".join(counts) + "." if counts else "All is well.", err=True)
 
 
-def _guarded(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _guarded(look: Callable[[], Iterator[Diagnosis]]) -> Iterator[Diagnosis]:
     """What a look finds; an error of it is a problem, and ends this look alone."""
     from volfs.errors import VolfsError
 
@@ -77,24 +77,24 @@ def _guarded(look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         yield from look()
     except (VolfsError, OSError) as error:
         what = look.__name__.removeprefix("_look_at_")
-        yield Finding(what, "problem", str(error), "mend that, then look again")
+        yield Diagnosis(what, "problem", str(error), "mend that, then look again")
 
 
-def _look_at_machine() -> Iterator[Finding]:
+def _look_at_machine() -> Iterator[Diagnosis]:
     from volfs.system.machine_facts import iter_facts
 
     return map(_as_finding, iter_facts())
 
 
-def _as_finding(fact: MachineFact) -> Finding:
+def _as_finding(fact: MachineFact) -> Diagnosis:
     state = "ok" if not fact.advice else "problem" if fact.is_needed else "warning"
-    return Finding(fact.name, state, fact.found, fact.advice)
+    return Diagnosis(fact.name, state, fact.found, fact.advice)
 
 
 # --- the store ------------------------------------------------------------------
 
 
-def _look_at_store() -> Iterator[Finding]:
+def _look_at_store() -> Iterator[Diagnosis]:
     from volfs.errors import NotAStoreError, VolfsError
     from volfs.store.address import find_local_path
     from volfs.store.registry import open_store
@@ -103,17 +103,19 @@ def _look_at_store() -> Iterator[Finding]:
     try:
         store = open_store(url)
     except NotAStoreError as error:
-        yield Finding("store", "warning", str(error), "`volfs create NAME` makes it")
+        yield Diagnosis("store", "warning", str(error), "`volfs create NAME` makes it")
         return
     except VolfsError as error:
-        yield Finding("store", "problem", f"{url}: {error}", "mend that, then look again")
+        yield Diagnosis("store", "problem", f"{url}: {error}", "mend that, then look again")
         return
     try:
         count = sum(1 for _ in store.refs.list_volumes())
-        yield Finding("store", "ok", f"{url}: {plural(count, 'volume')}")
+        yield Diagnosis("store", "ok", f"{url}: {plural(count, 'volume')}")
         missed = store.care.find_missed()
         if missed:
-            yield Finding("index", "problem", missed, "see operations.md, or volfs check --accept")
+            yield Diagnosis(
+                "index", "problem", missed, "see operations.md, or volfs check --accept"
+            )
         space = store.care.find_space()
     finally:
         store.close()
@@ -124,18 +126,18 @@ def _look_at_store() -> Iterator[Finding]:
     yield from _look_at_disk(str(place), space.free if space else None)
 
 
-def _look_at_disk(place: str, free: int | None) -> Iterator[Finding]:
+def _look_at_disk(place: str, free: int | None) -> Iterator[Diagnosis]:
     from volfs.system.mountinfo import find_fs_type
 
     kind = find_fs_type(place)  # Opening the store has refused what machines share.
-    yield Finding("disk", "ok", kind or "a file system that the kernel does not list")
+    yield Diagnosis("disk", "ok", kind or "a file system that the kernel does not list")
     if free is not None:
         little = free < LITTLE
         advice = "`volfs gc`, `volfs expire`, or a larger disk" if little else ""
-        yield Finding("room", "warning" if little else "ok", f"{show_size(free)} free", advice)
+        yield Diagnosis("room", "warning" if little else "ok", f"{show_size(free)} free", advice)
 
 
-def _look_at_bucket(url: str) -> Iterator[Finding]:
+def _look_at_bucket(url: str) -> Iterator[Diagnosis]:
     from volfs.store.distributed.place.bucket_opening import open_store_bucket
     from volfs.store.distributed.place.store_facts import find_facts
 
@@ -145,13 +147,13 @@ def _look_at_bucket(url: str) -> Iterator[Finding]:
     finally:
         bucket.close()
     found = f"reachable, {facts.service}" if facts else "reachable"
-    yield Finding("bucket", "ok", f"{found}; `volfs store probe` tests what it promises")
+    yield Diagnosis("bucket", "ok", f"{found}; `volfs store probe` tests what it promises")
 
 
 # --- mounts and overlays --------------------------------------------------------
 
 
-def _look_at_mounts() -> Iterator[Finding]:
+def _look_at_mounts() -> Iterator[Diagnosis]:
     from volfs.control.mount_client import list_mounts
     from volfs.control.mount_liveness import State, look_at_all
 
@@ -161,19 +163,21 @@ def _look_at_mounts() -> Iterator[Finding]:
         path = mount.mount.path
         if seen.state is State.DEAD:
             bad += 1
-            yield Finding("mount", "problem", f"{path}: its daemon is dead", f"volfs umount {path}")
+            yield Diagnosis(
+                "mount", "problem", f"{path}: its daemon is dead", f"volfs umount {path}"
+            )
         elif seen.status is None:
             bad += 1
-            yield Finding("mount", "warning", f"{path}: {seen.state.value}", "see volfs status")
+            yield Diagnosis("mount", "warning", f"{path}: {seen.state.value}", "see volfs status")
         elif seen.status.store_replaced:
             bad += 1
             advice = "see operations.md"
-            yield Finding("mount", "problem", f"{path}: its store was replaced", advice)
+            yield Diagnosis("mount", "problem", f"{path}: its store was replaced", advice)
     if not bad:
-        yield Finding("mounts", "ok", f"{plural(len(mounts), 'mount')}, none stale")
+        yield Diagnosis("mounts", "ok", f"{plural(len(mounts), 'mount')}, none stale")
 
 
-def _look_at_overlays() -> Iterator[Finding]:
+def _look_at_overlays() -> Iterator[Diagnosis]:
     from volfs.daemon.sessions.inspect import list_overlays
     from volfs.errors import NotAStoreError
     from volfs.store.registry import open_store
@@ -190,6 +194,6 @@ def _look_at_overlays() -> Iterator[Finding]:
         size = f"{plural(found.left.files, 'file')}, {show_size(found.left.bytes)}"
         text = f"{found.session.name}: {found.state}, {size}, of {found.session.volume}"
         advice = f"volfs overlays commit (or discard) {found.session.name}"
-        yield Finding("overlay", "warning", text, advice)
+        yield Diagnosis("overlay", "warning", text, advice)
     if not left:
-        yield Finding("overlays", "ok", "none left by dead mounts")
+        yield Diagnosis("overlays", "ok", "none left by dead mounts")
