@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +15,15 @@ from tests.store.embedded.published import VOLUME, add, data_pack, list_damage, 
 from volfs.errors import DamagedObjectError
 from volfs.model.objects import Buffer, Kind, Oid, compute_oid
 from volfs.model.pack import RECORD_HEADER_SIZE, Codec, find_stored_problem
+from volfs.model.record_blocks import BlockTable, Span
 from volfs.store.embedded.engine import EmbeddedStore, open_embedded
-from volfs.store.packs import reader
+from volfs.store.packs import codec, reader
 from volfs.store.packs.codec import (
     RAW_BITS,
     UNDIVIDED,
     ZSTD_BITS,
     pack_object,
+    unpack_blocks,
     unpack_front,
     unpack_object,
 )
@@ -66,6 +68,41 @@ def test_the_form_of_each_size(content: str, size: int) -> None:
         small = kind is not Kind.CHUNK or size <= UNDIVIDED
         assert header.stored <= size or not small, "small records do not grow"
         assert header.stored <= size + 12 * (size / RAW + 1) + 8
+
+
+class _Lying:
+    """A compressor whose frames hold other bytes than it was given."""
+
+    def __init__(self, lie: Callable[[bytes], bytes]) -> None:
+        self.lie = lie
+        self.honest = zstandard.ZstdCompressor(level=1)
+
+    def compress(self, data: Buffer) -> bytes:
+        return self.honest.compress(self.lie(bytes(data)))
+
+
+LIES: dict[str, Callable[[bytes], bytes]] = {
+    "longer": lambda data: data + b" ",
+    "shorter": lambda data: data[:-1],
+    "another last byte": lambda data: data[:-1] + bytes([data[-1] ^ 1]),
+    "nothing": lambda data: b"",
+    "none": lambda data: data,
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("size", [1000, 3 * ZSTD + 5])
+def test_a_frame_is_kept_only_if_it_holds_the_data(
+    monkeypatch: pytest.MonkeyPatch, lie: str, size: int
+) -> None:
+    liar = _Lying(LIES[lie])
+    monkeypatch.setattr(codec._mine, "compressor", liar)
+    monkeypatch.setattr(codec._mine, "block_compressor", liar)
+    data = CONTENTS["text"](size)
+    for form in (data, memoryview(data), memoryview(bytearray(data)), bytearray(data)):
+        header, parts = pack_object(Kind.CHUNK, compute_oid(Kind.CHUNK, data), form)
+        assert unpack_object(header, b"".join(parts)) == data
+        assert (header.stored < len(data)) == (lie == "none")
 
 
 @pytest.fixture
@@ -163,6 +200,35 @@ def test_a_small_read_decodes_a_block_as_far_as_it_must(
     assert objects.read_object(oid, 0, 2 * ZSTD) == data[: 2 * ZSTD]
     across = 4 * ZSTD - 50
     assert objects.read_object(oid, across, 100) == data[across : across + 100]
+    store.close()
+
+
+@pytest.mark.parametrize("step", [1 << 19, 3 * 1 << 17, ZSTD + 4096, 5 * ZSTD])
+@pytest.mark.parametrize("content", ["text", "mixed"])
+def test_a_reader_in_order_decodes_each_block_once(
+    store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, content: str, step: int
+) -> None:
+    """Whatever the sizes of its requests, and whether or not they begin where blocks begin."""
+    data = CONTENTS[content](5 * ZSTD - 7)
+    (oid,) = add(store, data)
+    store = reopen(store)
+    scattered: list[int] = []
+    monkeypatch.setattr(store._engine.packs.source, "expect_scattered", scattered.append)
+    decoded: list[int] = []
+
+    def noting(table: BlockTable, span: Span, stored: Buffer) -> Buffer:
+        decoded.extend(range(span.first, span.last + 1))
+        return unpack_blocks(table, span, stored)
+
+    monkeypatch.setattr(reader, "unpack_blocks", noting)
+    for first in (0, step // 2):
+        decoded.clear()
+        for at in range(first, len(data), step):
+            part = data[at : at + step]
+            if len(part) < len(data):
+                assert store.objects_of(VOLUME.id).read_object(oid, at, len(part)) == part
+        assert len(decoded) == len(set(decoded))
+    assert not scattered, "the kernel may read ahead"
     store.close()
 
 

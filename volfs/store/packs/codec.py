@@ -8,6 +8,7 @@ read in order.
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from operator import lt
 from typing import NamedTuple
 
@@ -20,14 +21,20 @@ from volfs.model.pack import Codec, RecordHeader
 from volfs.model.record_blocks import BlockTable, Span, encode_table
 
 PROBE = 64 << 10
+SAMPLE = 16 << 10
+"""zstd must save a sixteenth of as much of a large chunk before it is given a block. Nothing else
+of random data is compressed."""
 UNDIVIDED = 16 << 10
 """A chunk of up to this size has no blocks."""
 RAW_BITS = 13
 ZSTD_BITS = 18
 _LEVEL = 1
-_HASH_LOG = 15
-"""zstd remembers 2^15 places of a block. At this level it would remember 2^14, which blocks of
-256 KiB fill too soon: their frames become larger, and are compressed no faster."""
+_HASH_LOG = 16
+"""zstd remembers 2^16 places of a block. At this level it would remember 2^14, which blocks of
+256 KiB fill too soon: their frames become larger."""
+_MIN_MATCH = 7
+"""The shortest repetition that zstd looks for, as it does at this level in larger inputs. For a
+block it would look for 6 bytes, and more, shorter repetitions take longer to decompress."""
 _SMALLEST = 64
 """A frame costs about 12 bytes. An object smaller than this hardly ever saves an eighth."""
 
@@ -40,7 +47,7 @@ class _PerThread(threading.local):
         self.compressor = zstandard.ZstdCompressor(level=_LEVEL)
         self.block_compressor = zstandard.ZstdCompressor(
             compression_params=zstandard.ZstdCompressionParameters.from_level(
-                _LEVEL, source_size=1 << ZSTD_BITS, hash_log=_HASH_LOG
+                _LEVEL, source_size=1 << ZSTD_BITS, hash_log=_HASH_LOG, min_match=_MIN_MATCH
             )
         )
         self.decompressor = zstandard.ZstdDecompressor()
@@ -54,7 +61,7 @@ class Packed(NamedTuple):
 
     header: RecordHeader
     parts: tuple[Buffer, ...]
-    """The stored bytes, in parts, so that a raw chunk is not copied to stand behind its table."""
+    """The stored bytes, in parts, so that nothing is copied to stand behind its table."""
 
 
 def pack_object(kind: Kind, oid: Oid, data: Buffer) -> Packed:
@@ -66,9 +73,8 @@ def pack_object(kind: Kind, oid: Oid, data: Buffer) -> Packed:
         codec, stored = compress(data)
         if codec is Codec.ZSTD:
             return _pack(kind, oid, data, codec, 0, (stored,))
-    elif _is_promising(data) and (frames := _compress_blocks(data)):
-        parts = (encode_table(oid, frames), b"".join(frames))
-        return _pack(kind, oid, data, Codec.BLOCKS, ZSTD_BITS, parts)
+    elif frames := _compress_blocks(data):
+        return _pack(kind, oid, data, Codec.BLOCKS, ZSTD_BITS, (encode_table(oid, frames), *frames))
     table = encode_table(oid, _cut(data, RAW_BITS))
     return _pack(kind, oid, data, Codec.BLOCKS, RAW_BITS, (table, data))
 
@@ -92,20 +98,30 @@ def _pack(
 
 def _compress_blocks(data: Buffer) -> list[Buffer]:
     """The blocks, each as a zstd frame if that is smaller. An empty list if compression does not
-    pay."""
-    blocks = [_compress_block(block) for block in _cut(data, ZSTD_BITS)]
+    pay, by a sample, by the first block, or by all of them."""
+    sample = memoryview(data)[:SAMPLE]
+    if len(_mine.compressor.compress(sample)) > SAMPLE - SAMPLE // 16:
+        return []
+    first, *others = _cut(data, ZSTD_BITS)
+    frame = _compress_block(first)
+    if not _pays(frame, first):
+        return []
+    blocks = [frame, *map(_compress_block, others)]
     return blocks if sum(map(len, blocks)) <= len(data) - len(data) // 8 else []
 
 
 def _compress_block(block: Buffer) -> Buffer:
     frame = _mine.block_compressor.compress(block)
-    is_sound = len(frame) < len(block) and _mine.decompressor.decompress(frame) == block
-    return frame if is_sound else block
+    return frame if len(frame) < len(block) and _holds(frame, block) else block
 
 
 def _cut(data: Buffer, bits: int) -> list[Buffer]:
-    view = memoryview(data)
-    return [view[at : at + (1 << bits)] for at in range(0, len(view), 1 << bits)]
+    return list(map(memoryview(data).__getitem__, _slices_of(len(data), bits)))
+
+
+@lru_cache
+def _slices_of(size: int, bits: int) -> tuple[slice, ...]:
+    return tuple(slice(at, at + (1 << bits)) for at in range(0, size, 1 << bits))
 
 
 def compress(data: Buffer) -> tuple[Codec, Buffer]:
@@ -113,11 +129,16 @@ def compress(data: Buffer) -> tuple[Codec, Buffer]:
     if len(data) < _SMALLEST or not _is_promising(data):
         return Codec.RAW, data
     frame = _mine.compressor.compress(data)
-    # A wrong frame would lose user data for good, so each frame is decompressed and compared. That
-    # costs a third more.
-    if _pays(frame, data) and _mine.decompressor.decompress(frame) == data:
-        return Codec.ZSTD, frame
-    return Codec.RAW, data
+    return (Codec.ZSTD, frame) if _pays(frame, data) and _holds(frame, data) else (Codec.RAW, data)
+
+
+def _holds(frame: bytes, data: Buffer) -> bool:
+    """Whether a frame decompresses to this data. A wrong frame would lose user data for good, so
+    each frame is asked. That costs a fourth more."""
+    decompressed: bytes = _mine.decompressor.decompress(frame)
+    # startswith compares memory. For bytes and a memoryview, == compares item by item, which takes
+    # longer than the decompression.
+    return len(decompressed) == len(data) and decompressed.startswith(data)
 
 
 def _is_promising(data: Buffer) -> bool:
@@ -127,7 +148,7 @@ def _is_promising(data: Buffer) -> bool:
     return _pays(_mine.compressor.compress(probe), probe)
 
 
-def _pays(frame: bytes, data: Buffer) -> bool:
+def _pays(frame: Buffer, data: Buffer) -> bool:
     return len(frame) <= len(data) - len(data) // 8
 
 

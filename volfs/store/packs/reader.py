@@ -12,7 +12,7 @@ from volfs.model.objects import Buffer, Oid, compute_oid
 from volfs.model.pack import RECORD_HEADER_SIZE, Codec, encode_record_header
 from volfs.model.record_blocks import BlockTable, Span, table_size
 from volfs.store.lru import LruMap
-from volfs.store.packs.codec import unpack_block, unpack_front, unpack_object
+from volfs.store.packs.codec import unpack_blocks, unpack_front, unpack_object
 from volfs.store.packs.rows import IndexEntry
 from volfs.store.packs.source import PackSource, Places
 
@@ -62,7 +62,7 @@ class _Place:
         if not bits or not length:
             return False
         first, last = offset >> bits, (offset + length - 1) >> bits
-        wanted = ((1 << (last - first + 1)) - 1) << first
+        wanted = _mask(first, last)
         return self.seen & wanted == wanted
 
 
@@ -255,7 +255,8 @@ class ObjectReader:
         start, end = first << bits, min((last + 1) << bits, entry.raw)
         table = self._tables.find(oid) if place.seen else None
         if table is None:
-            self._packs.expect_scattered(entry.pack)
+            if length <= PART:
+                self._packs.expect_scattered(entry.pack)
             self._packs.prefetch(entry.pack, place.start + start, end - start)
             table = self._load_table(oid, place, read)
             if table is None:
@@ -266,7 +267,7 @@ class ObjectReader:
         # Blocks that were seen before are verified again, because the pack may be another file
         # since.
         table.check_raw_blocks(first, data)
-        place.seen |= ((1 << (last - first + 1)) - 1) << first
+        place.seen |= _mask(first, last)
         return memoryview(data)[offset - start : offset - start + length]
 
     def _read_blocks(
@@ -274,7 +275,8 @@ class ObjectReader:
     ) -> Buffer | None:
         table = self._tables.find(oid) if place.seen else None
         if table is None:
-            self._packs.expect_scattered(place.entry.pack)
+            if length <= PART:
+                self._packs.expect_scattered(place.entry.pack)
             table = self._load_table(oid, place, read)
             if table is None:
                 return None
@@ -283,7 +285,8 @@ class ObjectReader:
         if length <= PART and span.first == span.last:
             data = self._read_front(oid, place, table, span, skip + length, read)
         else:
-            data = self._read_decoded(oid, place, table, span, read)
+            wanted = range(offset, offset + length)
+            data = self._read_decoded(oid, place, table, span, wanted, read)
         return None if data is None else memoryview(data)[skip : skip + length]
 
     def _load_table(self, oid: Oid, place: _Place, read: ReadPack) -> BlockTable | None:
@@ -297,25 +300,40 @@ class ObjectReader:
         return table
 
     def _read_decoded(
-        self, oid: Oid, place: _Place, table: BlockTable, span: Span, read: ReadPack
+        self, oid: Oid, place: _Place, table: BlockTable, span: Span, wanted: range, read: ReadPack
     ) -> Buffer | None:
-        """The blocks of a span: the remembered ones, and the others in one read."""
+        """The blocks of a span: the remembered ones, and the others by one read and one call of
+        zstd."""
         numbers = range(span.first, span.last + 1)
         found = [self._find_decoded(oid, n, table.raw_size(n)) for n in numbers]
-        missing = [span.first + n for n, block in enumerate(found) if block is None]
+        missing = [n for n, block in enumerate(found) if block is None]
         if missing:
-            first, last = missing[0], missing[-1]
-            wanted = table.find_blocks(first, last)
-            data = self._read_span(place, wanted.start, wanted.end, read)
+            low, high = missing[0], missing[-1] + 1
+            rest = table.find_blocks(numbers[low], numbers[high - 1])
+            data = self._read_span(place, rest.start, rest.end, read)
             if data is None:
                 return None
-            for block in missing:
-                done = unpack_block(table.cut(block, wanted, data), table.raw_size(block))
-                place.seen |= 1 << block
-                self._decoded.put((oid, block), done, len(done))
-                found[block - span.first] = done
+            decoded = unpack_blocks(table, rest, data)
+            place.seen |= _mask(rest.first, rest.last)
+            self._remember_ends(oid, place.entry.block_bits, rest, decoded, wanted)
+            found[low:high] = [decoded]
         parts = [block for block in found if block is not None]
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _remember_ends(
+        self, oid: Oid, bits: int, span: Span, decoded: Buffer, wanted: range
+    ) -> None:
+        """Remember the blocks at the ends of a decoded span of which only a part was wanted,
+        because whoever reads in order wants the rest next."""
+        start = span.first << bits
+        for block in {span.first, span.last}:
+            low, high = block << bits, min((block + 1) << bits, start + len(decoded))
+            if low < wanted.start or wanted.stop < high:
+                part = decoded
+                if span.first < span.last:
+                    # A copy, because a view would keep all of the decoded bytes in memory.
+                    part = bytes(memoryview(decoded)[low - start : high - start])
+                self._decoded.put((oid, block), part, len(part))
 
     def _read_front(
         self, oid: Oid, place: _Place, table: BlockTable, span: Span, end: int, read: ReadPack
@@ -342,6 +360,11 @@ class ObjectReader:
 
     def _read_span(self, place: _Place, start: int, end: int, read: ReadPack) -> Buffer | None:
         return read(place.entry.pack, place.start + start, end - start)
+
+
+def _mask(first: int, last: int) -> int:
+    """One bit for each block from ``first`` to ``last``."""
+    return ((1 << (last - first + 1)) - 1) << first
 
 
 def _must(data: Buffer | None) -> Buffer:
