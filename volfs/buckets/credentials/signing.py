@@ -1,25 +1,16 @@
-"""Signers of requests: Google's pairs of keys, bearer tokens, and none.
-
-Google's signatures are version 4 of AWS's, with names of Google's in all places. botocore has
-AWS's names only.
-"""
+"""Signers of requests: Google's pairs of keys, bearer tokens, and none."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Protocol
 
 from volfs.buckets.credentials.credentials import Keys, Token
-from volfs.buckets.wire import WireRequest, encode_query
+from volfs.buckets.credentials.signature_v4 import GOOGLE, sign_request
+from volfs.buckets.wire import WireRequest
 
-ALGORITHM = "GOOG4-HMAC-SHA256"
 REGION = "auto"
-SCOPE = ("storage", "goog4_request")
-NOTHING = hashlib.sha256(b"").hexdigest()
 
 
 class Signer(Protocol):
@@ -64,24 +55,7 @@ class GoogleKeySigner(RenewableSigner):
         self._keys = keys
 
     def sign(self, request: WireRequest, host: str) -> WireRequest:
-        date = _write_date(int(time.time()))
-        payload = hashlib.sha256(request.body).hexdigest() if len(request.body) else NOTHING
-        headers = request.headers | {
-            "host": host,
-            "x-goog-date": date,
-            "x-goog-content-sha256": payload,
-        }
-        names, canonical = _canonical(request, headers, payload)
-        scope = "/".join((date[:8], REGION, *SCOPE))
-        digest = hashlib.sha256(canonical.encode()).hexdigest()
-        text = f"{ALGORITHM}\n{date}\n{scope}\n{digest}"
-        key = _signing_key(self._keys.secret_key, date[:8])
-        signature = hmac.new(key, text.encode(), "sha256").hexdigest()
-        headers["authorization"] = (
-            f"{ALGORITHM} Credential={self._keys.access_key}/{scope}, "
-            f"SignedHeaders={names}, Signature={signature}"
-        )
-        return request._replace(headers=headers)
+        return sign_request(GOOGLE, self._keys, REGION, request, host, int(time.time()))
 
 
 class TokenSigner(RenewableSigner):
@@ -111,25 +85,3 @@ class NoSigner:
 
     def vouch(self, url: str) -> str:
         return url
-
-
-def _canonical(request: WireRequest, headers: dict[str, str], payload: str) -> tuple[str, str]:
-    """The names of the signed headers, and the text that stands for the request."""
-    pairs = sorted((name.lower(), " ".join(value.split())) for name, value in headers.items())
-    names = ";".join(name for name, _ in pairs)
-    lines = "".join(f"{name}:{value}\n" for name, value in pairs)
-    query = encode_query(request.query)
-    return names, f"{request.method}\n{request.path}\n{query}\n{lines}\n{names}\n{payload}"
-
-
-@lru_cache(maxsize=2)
-def _write_date(seconds: int) -> str:
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
-
-
-@lru_cache(maxsize=16)
-def _signing_key(secret: str, day: str) -> bytes:
-    key = f"GOOG4{secret}".encode()
-    for part in (day, REGION, *SCOPE):
-        key = hmac.new(key, part.encode(), "sha256").digest()
-    return key
