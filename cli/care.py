@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from volfs.errors import InvalidError
+from volfs.model.sizes import parse_size
 from volfs_cli.options import verb
 from volfs_cli.output import json_option, plural, print_json, show_size
 from volfs_cli.progress import progress_bar
@@ -36,6 +38,18 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * _UNITS[match[2]]
 
 
+class Amount(click.ParamType[int]):
+    """A number of bytes, as people write it."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_size(str(value).replace("%", "?"), 0, "size")
+        except InvalidError:
+            self.fail(f"{value!r} is no size, such as 500M or 20G", param, ctx)
+
+
 @verb("gc", bare=True, has_names=False)
 @click.option("-n", "--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.option(
@@ -45,9 +59,15 @@ class Duration(click.ParamType[float]):
     default="1d",
     help="How long removed data stays in quarantine: seconds, or 30m, 12h, 7d. Default: 1d.",
 )
+@click.option(
+    "--max-rewrite",
+    type=Amount(),
+    metavar="SIZE",
+    help="How much gc may copy out of packs that are mostly unused: 500M, 20G. The rest waits.",
+)
 @click.option("--undelete", is_flag=True, help="Bring back what gc has put into quarantine.")
 @json_option
-def gc(dry_run: bool, grace: float, undelete: bool, as_json: bool) -> None:
+def gc(dry_run: bool, grace: float, max_rewrite: int | None, undelete: bool, as_json: bool) -> None:
     """Remove what no version, no tag and no mount needs any more."""
     if undelete and dry_run:
         raise click.UsageError("--undelete and --dry-run exclude each other")
@@ -57,7 +77,9 @@ def gc(dry_run: bool, grace: float, undelete: bool, as_json: bool) -> None:
     from volfs.volume.gc import collect_garbage
 
     with opened_store() as store, progress_bar("Collecting") as report:
-        result = collect_garbage(store, grace=grace, dry_run=dry_run, report=report)
+        result = collect_garbage(
+            store, grace=grace, dry_run=dry_run, max_rewrite=max_rewrite, report=report
+        )
     if as_json:
         print_json({"dry_run": dry_run, **result._asdict()})
     else:

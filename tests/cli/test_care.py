@@ -53,6 +53,14 @@ def test_lengths_of_time(volfs: Command, big: Path, grace: str) -> None:
     assert volfs("gc", "--grace", grace, "--json").json["deleted_packs"] == 0
 
 
+def test_how_much_gc_may_copy(volfs: Command, big: Path) -> None:
+    for size, rewritten in (("0", 0), ("1K", 0), ("2.5M", 1), ("20G", 0)):
+        told = volfs("gc", "--max-rewrite", size, "--json").json
+        assert told["rewritten_packs"] == rewritten
+    for size in ("10%", "much", "-1", ""):
+        assert "is no size" in volfs("gc", "--max-rewrite", size, status=2).err
+
+
 @pytest.mark.parametrize("grace", ["-1", "soon", "1y", ""])
 def test_other_lengths_are_refused(volfs: Command, big: Path, grace: str) -> None:
     assert "length of time" in volfs("gc", "--grace", grace, status=2).err

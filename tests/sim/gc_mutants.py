@@ -152,3 +152,8 @@ def dooms_at_any_number(patch: Patch) -> None:
 def adopts_blindly(patch: Patch) -> None:
     """G9: packs are opened although gc has condemned them again."""
     patch.setattr(Sweeper, "find_condemned_again", lambda self, line, era: frozenset())
+
+
+def trusts_no_volume(patch: Patch) -> None:
+    """An upload that is older than its volume counts as checked up to era 0."""
+    patch.setattr("volfs.store.distributed.refs.volume_publisher.NO_ERA", 0)

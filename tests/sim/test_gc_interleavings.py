@@ -424,3 +424,34 @@ def test_15_what_another_volume_has_is_put_again(stage: Stage) -> None:
     stage.ledger.deleted.add(VOLUME)
     finish(stage.add_gc())
     stage.judge()
+
+
+OTHER = "vo-" + "b" * 22
+
+
+def publish_in_new_volume(actor: Actor) -> None:
+    """Put a pack for a volume that is made after a whole gc."""
+    volumes = actor.machine.engine.volumes
+    with volumes.open_upload(OTHER) as upload:
+        chunk = upload.put_object(Kind.CHUNK, LARGE[0])
+        manifest = upload.put_object(Kind.MANIFEST, bytes(STAMP) + chunk)
+        upload.ship()
+        actor.machine.refs.create_volume(make_record(OTHER), b"o" * STAMP)
+        head = actor.machine.refs.get_head(OTHER)
+        actor.machine.refs.publish(upload, OTHER, head, Head(1, manifest))
+        actor.ledger.committed[OTHER, 1] = manifest, (LARGE[0],)
+
+
+def play_older_upload(stage: Stage) -> None:
+    client = stage.add("a", publish_in_new_volume)
+    step_past(client, "PUT", "packs/")
+    finish(stage.add_gc(), client)
+
+
+def test_15_an_upload_that_is_older_than_its_volume(stage: Stage, tmp_path: Path) -> None:
+    """The new log begins at era 0, whatever gc has done: so the upload asks gc itself."""
+    play_older_upload(stage)
+    assert stage.has_deleted()
+    assert stage.told["a"] == ["ok"]
+    stage.judge()
+    without(gc_mutants.trusts_no_volume, play_older_upload, tmp_path / "older")

@@ -134,6 +134,29 @@ def test_a_pack_that_is_mostly_live_stays(store: Store, volume: str) -> None:
     assert store.objects_of(volume).load_object(dead) == noise(300_000)
 
 
+def test_copies_are_bounded(store: Store, volume: str) -> None:
+    """What a run may not copy is for the next run."""
+    kept, _ = add(store, volume, noise(300_000), noise(MIB))
+    for most, rewritten in ((299_000, 0), (350_000, 1), (350_000, 0)):
+        options = GcOptions(DAY, 0, max_rewrite=most)
+        dry = store.care.collect(LiveObjects(kept), options._replace(dry_run=True))
+        assert store.care.collect(LiveObjects(kept), options) == dry
+        assert dry.rewritten_packs == rewritten
+        assert store.objects_of(volume).load_object(kept) == noise(300_000)
+
+
+def test_what_is_put_aside_is_there_for_those_who_need_it(store: Store, volume: str) -> None:
+    kept, dead = add(store, volume, noise(MIB, 1), noise(MIB, 2))
+    objects = store.objects_of(volume)
+    assert objects.is_there(kept)
+    assert not objects.is_there(compute_oid(Kind.CHUNK, b"never"))
+    collect(store, LiveObjects(kept), grace=0)
+    assert objects.is_there(kept)
+    collect(store, LiveObjects(), grace=0)
+    assert not objects.is_there(kept)
+    assert not objects.is_there(dead)
+
+
 def test_gc_converges(store: Store, volume: str) -> None:
     kept, _ = add(store, volume, noise(300_000), noise(MIB))
     collect(store, LiveObjects(kept), grace=0)

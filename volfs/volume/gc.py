@@ -32,19 +32,23 @@ def collect_garbage(
     grace: float = DEFAULT_GRACE,
     dry_run: bool = False,
     renew: bool = False,
+    max_rewrite: int | None = None,
     report: Report = report_nothing,
 ) -> GcReport:
     """Remove what no version and no lease needs. With ``dry_run``, only report what that would be.
 
     Packs are in quarantine for ``grace`` seconds before they are deleted. Leases of sessions that
     are gone are dropped first. A dry run changes nothing. With ``renew``, packs of a former volfs
-    are rewritten, however much of them is in use. ConflictError if another gc is running;
+    are rewritten, however much of them is in use. ``max_rewrite`` bounds what is copied, in bytes.
+    ConflictError if another gc is running;
     DataError if what is in use cannot be read; StoreError.
     """
     stale = list_stale_leases(store) if dry_run else []
     if not dry_run:
         drop_stale_leases(store)
-    options = GcOptions(now_ns(), int(grace * _NS), dry_run, frozenset(stale), read_steady(), renew)
+    options = GcOptions(
+        now_ns(), int(grace * _NS), dry_run, frozenset(stale), read_steady(), renew, max_rewrite
+    )
     return store.care.collect(Mark(store, report), options, report)
 
 

@@ -7,9 +7,11 @@ from volfs.model.logs.gc_log import GC_CHANGES, GcChange, list_condemned
 from volfs.store.distributed.log.log import Log
 
 
-def find_condemned(log: Log, after: int, upto: int) -> frozenset[str]:
-    """The packs that gc has condemned in the eras after the first number, up to the second.
-    DamagedObjectError; StoreError."""
+def find_condemned(log: Log, after: int, upto: int | None) -> frozenset[str]:
+    """The packs that gc has condemned in the eras after the first number, up to the second, or up
+    to the newest. DamagedObjectError; StoreError."""
+    if upto is None:
+        return list_condemned(GC_CHANGES.decode(line.body) for _, line in log.read_after(after))
     return list_condemned(_read_line(log, number) for number in range(after + 1, upto + 1))
 
 

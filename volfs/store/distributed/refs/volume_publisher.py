@@ -34,6 +34,8 @@ from volfs.store.distributed.refs.volume_view import (
 )
 from volfs.system.world import World
 
+NO_ERA = -1
+"""The era of an upload that is older than its volume."""
 MOST_PAUSE = 1.0
 """Seconds that a writer waits at most after a lost race."""
 
@@ -41,8 +43,9 @@ MOST_PAUSE = 1.0
 class GcFacts(NamedTuple):
     """What a publisher asks of others when the era of its log has risen."""
 
-    find_condemned: Callable[[int, int], Collection[str]]
-    """The packs that gc has condemned in the eras after the first number, up to the second."""
+    find_condemned: Callable[[int, int | None], Collection[str]]
+    """The packs that gc has condemned in the eras after the first number, up to the second, or up
+    to the newest."""
     is_in_force: Callable[[Lease], bool]
     """Whether a lease that this process has put is still in force."""
 
@@ -72,10 +75,14 @@ class VolumePublisher:
         self._ended = threading.Event()
 
     def open_upload(self, data: BucketData, objects: BucketObjects) -> BucketUpload:
-        """Begin an upload. What it relies on is checked from the present era on."""
-        era = self._book.follower.known.era
+        """Begin an upload. What it relies on is checked from the present era on.
+
+        If there is no volume yet, no fence can tell the upload anything. Then all that gc has
+        condemned is looked at once the volume is there.
+        """
+        known = self._book.follower.known
         upload = data.open_upload(self._book.volume_id, self._book, objects)
-        upload.era = era
+        upload.era = NO_ERA if known.state is None else known.era
         return upload
 
     def publish(self, upload: BucketUpload, publication: HeadToPublish) -> None:
@@ -126,7 +133,9 @@ class VolumePublisher:
         if known.era == upload.era:
             return
         self._check_lease(require(self._book.volume_id, known.state), lease)
-        upload.replace(self._facts.find_condemned(upload.era, known.era))
+        is_older = upload.era == NO_ERA
+        after, upto = (0, None) if is_older else (upload.era, known.era)
+        upload.replace(self._facts.find_condemned(after, upto))
         upload.era = known.era
 
     def _check_lease(self, state: VolumeState, lease: Lease | None) -> None:
