@@ -9,12 +9,12 @@ from socket import gethostname
 import pytest
 
 from tests.cli.conftest import Command
-from tests.harness.bucket_servers import create_s3_bucket, seaweed, secret_of
+from tests.harness.bucket_servers import create_s3_bucket, secret_of
+from tests.harness.fault_proxy import FaultProxy
+from tests.harness.mounted import wait_until
 from tests.harness.servers import SeaweedServer
 from volfs.control.mounts import find_mount_point
 from volfs.fuse.mounting import unmount
-
-__all__ = ["seaweed"]
 
 pytestmark = pytest.mark.fuse
 
@@ -78,3 +78,58 @@ def test_a_volume_on_two_machines(machines: tuple[Machine, Machine]) -> None:
     assert len(there("log", "data").lines) == 2
     there("delete", "data", "--yes")
     assert here("list").out == b""
+
+
+def test_credentials_that_may_only_read(
+    machines: tuple[Machine, Machine], seaweed: SeaweedServer
+) -> None:
+    """They read, and mount read-only. What would write says why it cannot."""
+    here, reader = machines
+    here("create", "data")
+    here("put", "data", "-", "f", stdin=b"content")
+    reader.environment |= {
+        "AWS_ACCESS_KEY_ID": seaweed.reader_key,
+        "AWS_SECRET_ACCESS_KEY": seaweed.reader_secret,
+    }
+    assert reader("ls", "data").lines == ["f"]
+    assert reader("get", "data", "f", "-").out == b"content"
+    assert len(reader("log", "data").lines) == 1
+    refused = reader("mount", "data", reader.mountpoint, status=1).err
+    assert "may not do that" in refused
+    assert refused.endswith("or mount with --read-only\n")
+    reader("mount", "--read-only", "data", reader.mountpoint)
+    assert (reader.mountpoint / "f").read_bytes() == b"content"
+    here("put", "data", "-", "g", stdin=b"more")
+    reader("reload", reader.mountpoint)
+    assert (reader.mountpoint / "g").read_bytes() == b"more"
+    reader("umount", "data")
+    for command in (("create", "x"), ("rm", "data", "f"), ("tag", "data", "now")):
+        assert "may not do that" in reader(*command, status=1).err
+    assert here("delete", "data", "--yes").out == b""
+
+
+def test_a_service_that_goes_away(seaweed: SeaweedServer, tmp_path: Path) -> None:
+    """What was written stays in the mount, every command says what is wrong, and when the service
+    is back the next commit publishes everything."""
+    bucket = create_s3_bucket(seaweed)
+    proxy = FaultProxy(seaweed.endpoint)
+    url = f"s3://{bucket}/?endpoint={proxy.endpoint}&region=us-east-1"
+    machine = Machine(tmp_path / "m", url, secret_of(seaweed))
+    try:
+        machine("create", "data")
+        machine("mount", "data", machine.mountpoint)
+        (machine.mountpoint / "f").write_text("1")
+        proxy.close()
+        for command in (("commit", machine.mountpoint), ("umount", machine.mountpoint)):
+            # Either "nothing answers there", or later "nothing has answered for some time".
+            assert ": nothing " in machine(*command, status=1).err
+        assert ": nothing " in machine("list", status=1).err
+        (machine.mountpoint / "g").write_text("2")
+        proxy = FaultProxy(seaweed.endpoint, port=proxy.port)
+        commit = ("commit", str(machine.mountpoint))
+        wait_until(lambda: machine.start_alone(*commit).returncode == 0, "the service")
+        machine("umount", machine.mountpoint)
+        assert machine("ls", "data").lines == ["f", "g"]
+    finally:
+        machine.close()
+        proxy.close()

@@ -71,7 +71,10 @@ class Seen(NamedTuple):
 class FaultProxy:
     """Listens on a port of its own at an address of this machine, in threads of this process."""
 
-    def __init__(self, upstream: str, seed: int = 0, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self, upstream: str, seed: int = 0, address: str = "127.0.0.1", port: int = 0
+    ) -> None:
+        """``port`` is that of a proxy that was closed, to take its place."""
         parts = urlsplit(upstream)
         self.upstream = (parts.hostname or "", parts.port or 80)
         self.round_trip = 0.0
@@ -82,14 +85,18 @@ class FaultProxy:
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._address = address
-        self._server = _Listener((address, 0), _Handler)
+        self._server = _Listener((address, port), _Handler)
         self._server.proxy = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
 
     @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
     def endpoint(self) -> str:
-        return f"http://{self._address}:{self._server.server_address[1]}"
+        return f"http://{self._address}:{self.port}"
 
     def close(self) -> None:
         self.stopped.set()

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from tests.harness.forked import Forked
-from tests.harness.store_places import BucketPlace, read_everything, skip_directory
+from tests.harness.store_places import BucketPlace, skip_directory
 from volfs.control.mount_client import MountClient, get_mount
 from volfs.control.mounts import find_mount_point
 from volfs.control.protocol import CommitResult, Failure, MountStatus, ReloadResult, to_exception
@@ -305,9 +305,6 @@ class Mounts:
             store.close()
 
     def _check(self, store: Store) -> None:
-        if self.bucket:
-            read_everything(store)
-            return
         report = check_store(store)
         assert report.is_clean != self.is_damaged, report
 

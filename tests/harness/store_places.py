@@ -9,16 +9,12 @@ from __future__ import annotations
 import itertools
 import os
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import pytest
 
 from tests.harness.bucket_servers import create_s3_bucket, secret_of
 from tests.harness.servers import SeaweedServer
-from volfs.model.objects import Kind, Oid
-from volfs.model.references import Reference, walk_references
-from volfs.store.contract.objects import Objects
-from volfs.store.contract.store import Store
 
 OPTION = "--store"
 DIRECTORY, BUCKET = "directory", "bucket"
@@ -66,22 +62,6 @@ def _make_place(request: pytest.FixtureRequest, directory: Path) -> BucketPlace:
 
 def skip_directory() -> NoReturn:
     pytest.skip("about a store in a directory")
-
-
-def read_everything(store: Store) -> None:
-    """Read every object of every version of a store. DataError for the first that is not there as
-    it was put."""
-    for record in store.refs.list_volumes():
-        objects, seen = store.objects_of(record.id), set[Oid]()
-
-        def visit(reference: Reference, objects: Objects = objects, seen: set[Oid] = seen) -> Any:
-            if reference.oid in seen:
-                return None
-            seen.add(reference.oid)
-            return objects.load_object(reference.oid)
-
-        heads = store.refs.iter_versions(record.id)
-        walk_references([Reference(Kind.MANIFEST, head.manifest) for head in heads], visit)
 
 
 @pytest.fixture(scope="session")

@@ -276,7 +276,8 @@ def test_mounts_keep_the_version_that_they_stand_on(history: Mounts) -> None:
     restore_version(history.store, history.volume, find(history, "1"))
     assert expire(history) == [5, 4]
     mounted.reload()
-    assert expire(history) == [5]
+    # A lease in a bucket gives versions up once a minute.
+    assert expire(history) == ([5, 4] if history.bucket else [5])
 
 
 def test_what_a_dead_mount_left_keeps_its_version(history: Mounts) -> None:

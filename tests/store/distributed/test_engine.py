@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -104,3 +105,22 @@ def test_the_directory_of_a_machine(
     monkeypatch.setenv("VOLFS_STATE_DIR", str(tmp_path / "another"))
     elsewhere = machine.open_local(store.local.name, store.url)
     assert machine.read_machine(elsewhere) != store.leases.host
+
+
+def test_a_cloned_machine_has_another_id(store: BucketStore, tmp_path: Path) -> None:
+    """It has the original's directory, and other hardware. What cannot be told keeps its id."""
+    local = store.local
+    assert machine.read_machine(local) == store.leases.host
+    (local / machine.MACHINE).unlink()
+    first = machine.read_machine(local, "one")
+    clone = tmp_path / "clone"
+    shutil.copytree(local, clone)
+    assert machine.read_machine(clone, "one") == first
+    assert machine.read_machine(clone, "") == first
+    second = machine.read_machine(clone, "two")
+    assert second != first
+    assert machine.read_machine(clone, "two") == second
+    assert machine.read_machine(local, "one") == first
+    (local / machine.MACHINE).write_text(f"{first}\n")  # as a former volfs wrote it
+    assert machine.read_machine(local, "three") == first
+    assert machine.read_machine(local, "four") != first

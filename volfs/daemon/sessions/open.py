@@ -134,10 +134,10 @@ def _iter_places(store: Store, volume: VolumeRecord, options: MountOptions) -> I
 
 
 def _choose_directory(store: Store, options: MountOptions) -> Path:
-    """The directory of sessions, which for a store that cannot be written is in the runtime
-    directory.
+    """The directory of sessions, which for a directory's store that cannot be written is in the
+    runtime directory.
 
-    StoreDeniedError for such a store if the mount is writable.
+    StoreDeniedError for a store that cannot be written, if the mount is writable.
     """
     if store.is_writable:
         return sessions_directory(store)
@@ -146,6 +146,8 @@ def _choose_directory(store: Store, options: MountOptions) -> Path:
             store.check_writable()
         except StoreDeniedError as error:
             raise StoreDeniedError(f"{error}; or mount with --read-only") from error
+    if store.leases.host:  # The store is not on this machine, and the sessions are.
+        return sessions_directory(store)
     return make_runtime_directory() / SESSIONS
 
 

@@ -7,8 +7,9 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from volfs.buckets.access import Bucket
 from volfs.buckets.address import parse_bucket_address
-from volfs.errors import AlreadyExistsError, StoreError
+from volfs.errors import AlreadyExistsError, StoreDeniedError, StoreError
 from volfs.store.contract.care import Care
 from volfs.store.contract.leases import Leases
 from volfs.store.contract.objects import Objects, Upload
@@ -17,14 +18,11 @@ from volfs.store.distributed.creation import create_store, examine_store
 from volfs.store.distributed.machine import open_local
 from volfs.store.distributed.opened import BucketEngine
 from volfs.store.distributed.place.bucket_opening import open_store_bucket
-from volfs.store.distributed.place.store_facts import find_facts
+from volfs.store.distributed.place.store_facts import StoreFacts, find_facts
 
 
 class BucketStore:
     """``store.contract.store.Store``: one handle on an engine."""
-
-    is_writable = True
-    """Nobody can tell without writing. Whoever must not write is told so by the write."""
 
     def __init__(self, engine: BucketEngine, url: str) -> None:
         self.url = url
@@ -37,8 +35,14 @@ class BucketStore:
         self._closed = False
         engine.handles += 1
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the service has let this process try to write. Some rights may still lack."""
+        return not self._engine.denied
+
     def check_writable(self) -> None:
-        """Nothing is known that forbids it."""
+        if self._engine.denied:
+            raise StoreDeniedError(f"store {self.url}: {self._engine.denied}")
 
     def objects_of(self, volume_id: str) -> Objects:
         return self._engine.volumes.open(volume_id).objects
@@ -47,6 +51,7 @@ class BucketStore:
         if self._closed:
             raise StoreError(f"store {self.url}: closed")
         self._engine.check_usable()
+        self.check_writable()
         return self._engine.volumes.open_upload(volume_id)
 
     def close(self) -> None:
@@ -83,11 +88,22 @@ def _open_engine(url: str, create: bool) -> BucketEngine:
         if create and find_facts(bucket, url) is None:
             with suppress(AlreadyExistsError):  # Somebody else made it at this moment.
                 create_store(bucket, url)
-        facts = examine_store(bucket, url)
-        return BucketEngine(bucket, open_local(facts.store, url))
+        facts, denied = _examine(bucket, url)
+        return BucketEngine(bucket, open_local(facts.store, url), denied=denied)
     except BaseException:
         bucket.close()
         raise
+
+
+def _examine(bucket: Bucket, url: str) -> tuple[StoreFacts, str]:
+    """The facts of a store, and why this process may only read it; empty if it may write."""
+    try:
+        return examine_store(bucket, url), ""
+    except StoreDeniedError as error:
+        facts = find_facts(bucket, url)
+        if facts is None:
+            raise
+        return facts, str(error)
 
 
 def _begin_anew() -> None:

@@ -3,18 +3,22 @@ id in it."""
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
+
+from blake3 import blake3
 
 from volfs.errors import LocalFileError
 from volfs.store.identity import make_id
 from volfs.store.location import state_directory
 from volfs.system.files import replace_file
+from volfs.system.locks import locked_directory
 
 STORES = "stores"
 MACHINE = "machine"
 ADDRESS = "address"
+HARDWARE = (Path("/sys/class/dmi/id/product_uuid"), Path("/etc/machine-id"))
+"""Ids that a hypervisor or an installation gives a machine. The first that can be read counts."""
 HOLDS = "holds"
 CACHE = "cache"
 
@@ -58,21 +62,32 @@ def _read_address(file: Path) -> str | None:
         return None
 
 
-def read_machine(local: Path) -> str:
-    """The id of this machine in a store: random, and made once. LocalFileError."""
+def read_machine(local: Path, hardware: str | None = None) -> str:
+    """The id of this machine in a store: random, and made once. LocalFileError.
+
+    A machine that was cloned with its disk gets another id than the one that it was cloned from,
+    as far as ``hardware`` tells them apart. Otherwise each would take the other's sessions for its
+    own, and drop their leases.
+    """
+    hardware = find_hardware() if hardware is None else hardware
     file = local / MACHINE
     try:
-        if not file.exists():
-            _make_machine(file)
-        return file.read_text(encoding="ascii").strip()
+        with locked_directory(local):
+            known, _, of = (file.read_text("ascii") if file.exists() else "").strip().partition(" ")
+            if known and hardware in ("", of):
+                return known
+            machine = known if known and not of else make_id("ma")
+            replace_file(file, f"{machine} {hardware}".strip().encode() + b"\n")
+            return machine
     except (OSError, ValueError) as error:
         raise LocalFileError(f"{file}: {error}") from error
 
 
-def _make_machine(file: Path) -> None:
-    """Make the file with its whole content at once, unless another process is faster."""
-    written = file.with_name(f"{MACHINE}.{os.getpid()}")
-    written.write_text(make_id("ma") + "\n", encoding="ascii")
-    with suppress(FileExistsError):
-        os.link(written, file)
-    written.unlink()
+def find_hardware() -> str:
+    """What tells this machine from a clone of it; empty if nothing is known."""
+    for file in HARDWARE:
+        with suppress(OSError):
+            said = file.read_bytes().strip()
+            if said:
+                return blake3(said).hexdigest(length=16)
+    return ""

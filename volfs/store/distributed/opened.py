@@ -15,6 +15,7 @@ from volfs.store.distributed.data.bucket_data import SPOOLS, BucketData, open_ca
 from volfs.store.distributed.data.bucket_packs import OpenPacks
 from volfs.store.distributed.leases.bucket_leases import BucketLeases
 from volfs.store.distributed.leases.session_logs import SessionLogs
+from volfs.store.distributed.leases.unwritten_leases import UnwrittenLeases
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.machine import CACHE, HOLDS, read_machine
 from volfs.store.distributed.mending.repair import RepairParts
@@ -33,14 +34,19 @@ class BucketEngine:
     """One store in a bucket, shared by all its handles in this process. ``local`` is what this
     machine has of it."""
 
-    def __init__(self, bucket: Bucket, local: Path, packs: OpenPacks | None = None) -> None:
+    def __init__(
+        self, bucket: Bucket, local: Path, packs: OpenPacks | None = None, denied: str = ""
+    ) -> None:
         self.bucket = bucket
         self.local = local
         self.handles = 0
+        self.denied = denied
+        """Why this process may only read the bucket; empty if it may write."""
         self._process = os.getpid()
         logs = VolumeLogs(bucket)
         host = read_machine(local)
-        self.leases = BucketLeases(SessionLogs(bucket), logs, Holds(local / HOLDS), host)
+        leases = UnwrittenLeases if denied else BucketLeases
+        self.leases = leases(SessionLogs(bucket), logs, Holds(local / HOLDS), host)
         facts = GcFacts(partial(find_condemned, Log(bucket, gc_log())), self.leases.is_in_force)
         with ExitStack() as stack:
             data = BucketData(bucket, local / CACHE, packs or open_cached_packs(bucket))

@@ -88,6 +88,10 @@ class BucketLeases:
         """The first bytes of the ids of the manifests that processes of this machine hold."""
         return self._holds.holds.list_held()
 
+    def check_versions(self, lease: Lease) -> None:
+        """NotFoundError if one of the versions of a lease is not there. The bucket is asked."""
+        _find_manifests(self._read_volume(lease), lease, {})
+
     def revoke(self, session: str, expected: Lease) -> bool:
         return self._end(session, expected, LeaseRevoked())
 
