@@ -169,6 +169,7 @@ def test_tag(history: Mounts) -> None:
         get_version(history.store.refs, history.store.refs.get_volume("other"), "release")
 
 
+@pytest.mark.anywhere
 def test_restore(history: Mounts) -> None:
     """``restore VERSION``: a new version equal to an old one."""
     mounted = history.mount()
@@ -280,6 +281,7 @@ def test_mounts_keep_the_version_that_they_stand_on(history: Mounts) -> None:
     assert expire(history) == ([5, 4] if history.bucket else [5])
 
 
+@pytest.mark.anywhere
 def test_what_a_dead_mount_left_keeps_its_version(history: Mounts) -> None:
     """Never a mounted version: nor one on which an overlay lies that was left behind."""
     mounted: Mounted = history.mount()

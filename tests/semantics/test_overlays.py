@@ -91,7 +91,6 @@ def test_not_taken_over_without_its_version(mounts: Mounts) -> None:
     assert mounts.version == 1
 
 
-@pytest.mark.anywhere
 def test_exported_without_its_version(mounts: Mounts) -> None:
     """`volfs overlays export` needs neither that version nor the volume: what the overlay has
     is written out, with what the store still has of the rest. A file of which bytes are
@@ -104,7 +103,6 @@ def test_exported_without_its_version(mounts: Mounts) -> None:
     assert os.listdir(output / "incomplete") == ["lost"]
 
 
-@pytest.mark.anywhere
 def test_rebased(mounts: Mounts) -> None:
     """`volfs overlays rebase --onto VERSION` puts the overlay onto another version, and it can
     be mounted and committed again. Where its own is not there, each path that it changed

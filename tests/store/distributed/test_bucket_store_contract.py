@@ -43,7 +43,7 @@ SUITES = (
     test_holds_contract,
 )
 LATER = {
-    # These open the store by its address, in other processes: see tests/cli.
+    # These open the store by its address, in other processes: see test_bucket_processes.py.
     "test_what_another_process_published_is_seen",
     "test_a_process_that_died_before_publish_left_nothing",
     "test_a_hold_ends_with_its_process",
