@@ -49,10 +49,14 @@ class Committed:
         self.path = host.directory / "mnt" / name
         self.path.mkdir()
         self.journal = host.directory / f"{name}.journal"
+        self.process: subprocess.Popen[str] | None = None
         self.mount()
+        self._count = count
+
+    def begin(self) -> None:
         program = [sys.executable, "-m", "tests.hosts.committer"]
-        arguments = [str(self.path), name, str(count), str(self.journal)]
-        self.process = host.begin([*program, *arguments], fleet.variables)
+        arguments = [str(self.path), self.name, str(self._count), str(self.journal)]
+        self.process = self.host.begin([*program, *arguments], self.fleet.variables)
 
     def mount(self) -> None:
         self.host.volfs("mount", VOLUME, str(self.path), more=self.fleet.variables)
@@ -70,13 +74,18 @@ class Committed:
     def stop(self) -> None:
         self.journal.with_suffix(".stop").touch()
 
+    def is_busy(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def finish(self) -> None:
+        assert self.process is not None
         _, errors = self.process.communicate()
         assert self.process.returncode == 0, errors
 
     def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
+        if self.process is not None:
+            self.process.kill()
+            self.process.communicate()
         arguments = ["umount", "--force", str(self.path)]
         self.host.begin(
             ["timeout", "60", str(VOLFS), *arguments], self.fleet.variables
@@ -108,6 +117,8 @@ class Fleet:
             host = Host(self.lan, self.place / f"host-{number}", error)
             for each in range(mounts):
                 self.mounts.append(Committed(self, host, f"h{number}m{each}", count))
+        for mount in self.mounts:
+            mount.begin()
 
     def spoil(self) -> None:
         """A network that loses, repeats and refuses some of everything."""
@@ -127,7 +138,7 @@ class Fleet:
             _turns.wait(0.05)
 
     def _is_busy(self) -> bool:
-        return any(m.process.poll() is None and not m.host.is_cut for m in self.mounts)
+        return any(m.is_busy() and not m.host.is_cut for m in self.mounts)
 
     def show(self) -> str:
         return "\n".join(f"{m.name}:\n{m.journal.read_text()[-1500:]}" for m in self.mounts)

@@ -19,6 +19,9 @@ from tests.store.distributed.two_engines import MIB, BucketMachine
 from volfs.buckets.access import Bucket
 from volfs.buckets.cache.disk_cache import DiskCache
 from volfs.model.objects import Oid
+from volfs.store.distributed.data.place_finder import PlaceFinder
+from volfs.store.distributed.data.volume_packs import VolumePacks
+from volfs.store.packs.rows import IndexEntry
 
 VOLUME = make_record().id
 ROUNDS, READERS = 6, 3
@@ -136,3 +139,22 @@ def test_26_two_daemons_fetch_one_range(
     disk = DiskCache(place / "disk", 256 * MIB)
     stored = sum(path.stat().st_blocks * 512 for path in (place / "disk").rglob("*"))
     assert stored <= disk.measure().size + MIB <= 2 * sum(map(len, put.values())) + 4 * MIB
+
+
+def test_26_another_is_faster_with_the_rows_of_a_pack(
+    memory: Bucket, put: dict[Oid, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread, or daemon, puts them after this one has looked for the object, and before it
+    asks which packs it has to read: none is left then, and the object is there all the same."""
+    machine = BucketMachine(memory, tmp_path / "machine")
+    finder = machine.engine.volumes.data.finder
+    search, other = finder.search, PlaceFinder(finder.packs)
+
+    def search_late(volume: VolumePacks, oid: Oid) -> IndexEntry | None:
+        other.learn_tail(volume)
+        return search(volume, oid)
+
+    monkeypatch.setattr(finder, "search", search_late)
+    for oid, data in put.items():
+        assert machine.objects_of(VOLUME).load_object(oid) == data
+    machine.close()

@@ -49,9 +49,14 @@ class PlaceFinder:
 
     def search(self, volume: VolumePacks, oid: Oid) -> IndexEntry | None:
         """The place of an object by what the log names. DamagedObjectError if that cannot be
-        read."""
+        read.
+
+        Packs whose rows are there are not read. Another process may have put the rows of one after
+        the caller had looked at them, so they are looked at once more.
+        """
         found = self._search_tail(volume.list_tail(), oid)
-        return found or self._search_segments(volume, oid)
+        found = found or self._search_segments(volume, oid)
+        return found or next(iter(self.list_known(oid)), None)
 
     def search_if_likely(self, volume: VolumePacks, oid: Oid) -> IndexEntry | None:
         """As ``search``, for an object that is probably new. It may miss one that is there."""
