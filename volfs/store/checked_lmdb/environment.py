@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import lmdb
 
@@ -253,9 +253,14 @@ class LmdbEnvironment:
                 self._prove_after()
             return result
         except (lmdb.Error, OSError) as error:
-            with store_errors(f"index {self._shown}"):
-                raise
-            raise AssertionError from error
+            self._fail(error)
+
+    def _fail(self, error: lmdb.Error | OSError) -> NoReturn:
+        """Raise an error of LMDB or of the system as one of volfs. Only a call that failed pays for
+        the context manager."""
+        with store_errors(f"index {self._shown}"):
+            raise error
+        raise AssertionError from error
 
     def find_row(self, key: bytes, table: Table) -> bytes | None:
         """One row, as a transaction of ``read`` would find it, in a third of its time."""
@@ -266,9 +271,7 @@ class LmdbEnvironment:
                 stored = txn.get(key, db=table.raw)
                 self._readers.before_end(began)
         except (lmdb.Error, OSError) as error:
-            with store_errors(f"index {self._shown}"):
-                raise
-            raise AssertionError from error
+            self._fail(error)
         return None if stored is None else table.decode(key, stored)
 
     @contextmanager
