@@ -20,7 +20,6 @@ from blake3 import blake3
 
 from volfs.errors import DamagedObjectError, LocalFileError, StoreDeniedError
 from volfs.model.text import describe_error
-from volfs.store.address import find_local_path
 from volfs.system.files import replace_file, sync_directory, written_beside
 from volfs.system.locks import locked_directory
 
@@ -127,19 +126,13 @@ class KeyRing(NamedTuple):
 # --- the file ---------------------------------------------------------------
 
 
-def find_key_file(store_url: str) -> Path:
-    """``VOLFS_SECRET_KEY_FILE``, else a file beside the store, so that a copy of a store has no
-    key."""
+def find_key_file(usual: Path) -> Path:
+    """``VOLFS_SECRET_KEY_FILE``, else the file that a store has for it."""
     named = os.environ.get("VOLFS_SECRET_KEY_FILE")
-    if named:
-        return Path(named)
-    store = find_local_path(store_url)
-    if store is None:
-        raise StoreDeniedError(f"store {store_url}: name a key file in VOLFS_SECRET_KEY_FILE")
-    return store.with_name(store.name + ".secret-key")
+    return Path(named) if named else usual
 
 
-def is_shared(store_url: str) -> bool:
+def is_shared() -> bool:
     """Whether the key file was named by the variable, so that other stores may use it, too."""
     return bool(os.environ.get("VOLFS_SECRET_KEY_FILE"))
 
@@ -153,8 +146,8 @@ def load_keys(path: Path) -> KeyRing:
             text = file.read(_FILE_MAX + 1)
     except FileNotFoundError:
         raise StoreDeniedError(
-            f"no key file {path}: without it secrets cannot be read; "
-            "name it in VOLFS_SECRET_KEY_FILE"
+            f"no key file {path}: without it secrets cannot be read; copy it from a machine that "
+            "has it, or name it in VOLFS_SECRET_KEY_FILE"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise StoreDeniedError(f"key file {path}: {describe_error(error)}") from None

@@ -68,6 +68,7 @@ class TableServices:
     def __init__(self, store: TableStore) -> None:
         self._store = store
         self.url = store.url
+        self.key_file = store.key_file
         self.keeps_contents = store.keeps_contents
         self.durable: Tables = store.durable
         self.volatile: Tables = store.volatile

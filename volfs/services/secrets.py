@@ -192,7 +192,7 @@ class Secrets:
             keys = KeyRing(path, [make_key(), *old.keys])
             replace_key_file(path, keys.keys)
             count = self._tables.change(lambda txn: self._rewrap_all(txn, keys))
-            if not is_shared(self._store.url):
+            if not is_shared():
                 replace_key_file(path, keys.keys[:1])
         return count, path
 
@@ -207,7 +207,7 @@ class Secrets:
 
     @property
     def _path(self) -> Path:
-        return find_key_file(self._store.url)
+        return find_key_file(self._store.key_file)
 
     def _make_key_file(self) -> None:
         """Create the key file, but only for a store without secrets: a new key could not read

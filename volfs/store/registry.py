@@ -48,8 +48,15 @@ def _rebuild_embedded(address: Address, report: Report) -> RebuildReport:
     return rebuild_embedded(address.location, report)
 
 
+def _rebuild_distributed(address: Address, report: Report) -> RebuildReport:
+    from volfs.store.distributed.bucket_engine import rebuild_distributed
+
+    return rebuild_distributed(address.text, report)
+
+
 REBUILDERS: dict[str, RebuildEngine] = {
     FILE: _rebuild_embedded,
+    **dict.fromkeys(SCHEMES, _rebuild_distributed),
 }
 
 

@@ -16,6 +16,7 @@ engine.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -86,6 +87,9 @@ class TableStore(Protocol):
     """The tables of a store. Close it after use."""
 
     url: str
+    key_file: Path
+    """The key file of Secrets, unless ``VOLFS_SECRET_KEY_FILE`` names another. It is not in the
+    store, so a copy of the store has no key."""
     durable: Tables
     volatile: Tables
 

@@ -174,7 +174,8 @@ def _fallback_name(volume_id: str) -> str:
 def _free_name(store: Store, record: VolumeRecord) -> VolumeRecord:
     """The record under a name that is free. Two volumes may have been created under one name, one
     after the other."""
-    names = {(volume.environment, volume.name) for volume in store.refs.list_volumes()}
+    others = (volume for volume in store.refs.list_volumes() if volume.id != record.id)
+    names = {(volume.environment, volume.name) for volume in others}
     if (record.environment, record.name) not in names:
         return record
     return msgspec.structs.replace(record, name=_fallback_name(record.id))

@@ -53,9 +53,10 @@ class Scene(NamedTuple):
     model: Model
 
 
-def make_scene(patch: pytest.MonkeyPatch, seed: int = 1) -> Scene:
-    """A store that has at least one of each kind of object."""
-    patch.setattr("volfs.store.distributed.data.bucket_sink.LINE_BYTES", 3000)
+def make_scene(patch: pytest.MonkeyPatch, seed: int = 1, line_bytes: int = 3000) -> Scene:
+    """A store that has at least one of each kind of object. Lines have so many bytes of
+    records."""
+    patch.setattr("volfs.store.distributed.data.bucket_sink.LINE_BYTES", line_bytes)
     patch.setattr("volfs.store.distributed.data.spool.FULL", 12_000)
     patch.setattr("volfs.store.distributed.data.bucket_upload.MANY", 2)
     rng = random.Random(seed)

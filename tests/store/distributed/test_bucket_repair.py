@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash.children import count_rounds, first_seed
+from tests.crash.store_operations import FIRST
 from tests.store.distributed.damaged_bucket import (
     BucketDamage,
     Outcome,
@@ -17,12 +18,15 @@ from tests.store.distributed.damaged_bucket import (
     find_wrong,
     is_whole,
     kind_of,
+    look_carefully,
     make_scene,
     on_machine,
     play,
     read_objects,
 )
+from tests.volume.shortcuts import publish_files
 from volfs.volume.check import check_store
+from volfs.volume.recovery import recover_volumes
 
 ROUNDS = 120
 LONG = 2500
@@ -98,3 +102,39 @@ def test_strays_are_told_and_are_no_damage(scene: Scene) -> None:
         told = {item.where: item.what for item in report.oddities}
         assert set(told) == {"notes.txt", "v", "packs"}
         assert "that volfs does not know, such as notes.txt" in told["notes.txt"]
+
+
+def find_log(scene: Scene, name: str) -> str:
+    with on_machine(fill(scene.objects)) as store:
+        return f"v/{store.refs.get_volume(name).id}/log/"
+
+
+def test_a_volume_whose_log_is_gone_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its name, and the versions whose objects lie in packs: here all but the first."""
+    scene = make_scene(monkeypatch, line_bytes=0)
+    lines = find_log(scene, FIRST)
+    bucket = fill({key: data for key, data in scene.objects.items() if not key.startswith(lines)})
+    with on_machine(bucket) as store:
+        report = store.care.rebuild()
+        assert report.refs_lost
+        assert report.packs == sum(kind_of(key) == "packs" for key in scene.objects)
+        (recovered,) = recover_volumes(store)
+        assert recovered.volume.full_name == FIRST
+        assert set(recovered.versions) >= set(scene.model[FIRST].versions) - {0}
+        assert not store.care.has_lost_refs()
+        assert recover_volumes(store) == []
+    with on_machine(bucket) as store:
+        seen = look_carefully(store)
+        assert find_wrong(seen, scene.model) == []
+        assert {v for n, v in seen.versions if n == FIRST} == set(recovered.versions)
+        assert check_store(store).is_clean
+        publish_files(store, store.refs.get_volume(FIRST), {"after": b"after"})
+
+
+def test_a_rebuilt_index_of_a_whole_store(scene: Scene) -> None:
+    with on_machine(fill(scene.objects)) as store:
+        report = store.care.rebuild()
+        assert not report.refs_lost
+        assert report.damaged_packs == 0
+        assert report.objects > 0
+        assert is_whole(look_carefully(store), scene.model)

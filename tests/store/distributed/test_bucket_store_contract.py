@@ -26,7 +26,7 @@ from tests.store.distributed.counted import CountedDoor
 from tests.store.distributed.two_engines import BucketMachine
 from tests.store.test_holds_contract import heads
 from volfs.buckets.access import Bucket, iter_objects
-from volfs.errors import NotFoundError, StoreError
+from volfs.errors import NotFoundError
 from volfs.model.logs.lease_log import LeaseChange
 from volfs.model.objects import Kind, Oid
 from volfs.store.contract.refs import Head
@@ -182,15 +182,6 @@ def test_processes_of_a_machine_see_its_holds(
         assert store.refs.remove_versions(volume, [0]) == []
     again.close()
     assert store.refs.remove_versions(volume, [0]) == [0]
-
-
-def test_what_is_not_there_yet_says_so(store: Store, volume: str) -> None:
-    care = store.care
-    for call in (care.iter_manifests,):
-        with pytest.raises(StoreError, match="is not there yet for a store in a bucket"):
-            call()
-    care.prove()
-    assert care.find_missed() == ""
 
 
 def test_large_objects_on_two_machines(

@@ -10,7 +10,8 @@ from pathlib import Path
 from volfs.buckets.access import Bucket
 from volfs.buckets.address import parse_bucket_address
 from volfs.errors import AlreadyExistsError, StoreDeniedError, StoreError
-from volfs.store.contract.care import Care
+from volfs.model.progress import Report
+from volfs.store.contract.care import Care, RebuildReport
 from volfs.store.contract.leases import Leases
 from volfs.store.contract.objects import Objects, Upload
 from volfs.store.contract.refs import Refs
@@ -39,6 +40,10 @@ class BucketStore:
     def is_writable(self) -> bool:
         """Whether the service has let this process try to write. Some rights may still lack."""
         return not self._engine.denied
+
+    def rebuild(self, report: Report) -> RebuildReport:
+        """Make what this machine knows of places anew. StoreError."""
+        return self._engine.care.rebuild(report)
 
     def check_writable(self) -> None:
         if self._engine.denied:
@@ -80,6 +85,15 @@ def open_distributed(url: str, create: bool) -> BucketStore:
         if key not in _engines:
             _engines[key] = _open_engine(url, create)
         return BucketStore(_engines[key], url)
+
+
+def rebuild_distributed(url: str, report: Report) -> RebuildReport:
+    """Make what this machine knows of places anew; see ``store.registry.rebuild_index``."""
+    store = open_distributed(url, False)
+    try:
+        return store.rebuild(report)
+    finally:
+        store.close()
 
 
 def _open_engine(url: str, create: bool) -> BucketEngine:

@@ -13,6 +13,8 @@ from volfs.store.distributed.tables.table_changes import TablesSeen
 from volfs.store.tables import Changing, Reading, Signal, TableNames, Tables
 
 T = TypeVar("T")
+KEY_FILE = "secret-key"
+"""In what a machine has of the store. Who administers the machines copies it to each of them."""
 
 
 class BucketTableStore:
@@ -23,6 +25,7 @@ class BucketTableStore:
     def __init__(self, url: str, create: bool) -> None:
         self._opened: tuple[int, BucketStore] | None = (os.getpid(), open_distributed(url, create))
         self.url = self.find_store().url
+        self.key_file = self.find_store().local / KEY_FILE
         self.durable: Tables = _HandleTables(self)
         self.volatile: Tables = _NoTables(self.url)
 

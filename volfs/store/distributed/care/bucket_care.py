@@ -1,11 +1,9 @@
-"""``Care`` of a store in a bucket, as far as it is there."""
+"""``Care`` of a store in a bucket."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import NoReturn
 
-from volfs.errors import StoreError
 from volfs.model.objects import Oid
 from volfs.model.progress import Report, report_nothing
 from volfs.store.contract.care import (
@@ -14,6 +12,7 @@ from volfs.store.contract.care import (
     GcReport,
     Live,
     Named,
+    RebuildReport,
     RepairReport,
     Space,
     Tell,
@@ -25,6 +24,8 @@ from volfs.store.distributed.care.bucket_collector import BucketCollector
 from volfs.store.distributed.care.gc_parts import GcParts
 from volfs.store.distributed.care.undeletion import undelete
 from volfs.store.distributed.mending.check import iter_damage
+from volfs.store.distributed.mending.rebuild import Rebuilding
+from volfs.store.distributed.mending.recovery import Recovery
 from volfs.store.distributed.mending.repair import RepairParts, repair
 from volfs.store.distributed.mending.repair_notes import read_notes
 
@@ -35,6 +36,7 @@ class BucketCare:
     def __init__(self, gc: GcParts, parts: RepairParts) -> None:
         self._gc = gc
         self._parts = parts
+        self._recovery = Recovery(parts)
         self._lost: frozenset[Oid] = frozenset()
         """What notes of repairs say, as far as they were read."""
 
@@ -78,23 +80,23 @@ class BucketCare:
 
     # --- recovery --------------------------------------------------------
 
+    def rebuild(self, report: Report = report_nothing) -> RebuildReport:
+        """Make what this machine knows of places anew. StoreError."""
+        return Rebuilding(self._parts).run(report)
+
     def iter_manifests(self) -> Iterator[tuple[Oid, bytes]]:
-        _refuse("recovery of volumes")
+        return self._recovery.iter_manifests()
 
     def recover_volume(
         self, record: VolumeRecord, versions: Collection[Head], tags: Mapping[str, int]
     ) -> None:
-        _refuse("recovery of volumes")
+        self._recovery.recover_volume(record, versions, tags)
 
     def list_named(self) -> dict[str, Named]:
-        _refuse("recovery of volumes")
+        return self._recovery.list_named()
 
     def has_lost_refs(self) -> bool:
-        return False
+        return self._recovery.has_lost_refs()
 
     def end_recovery(self) -> None:
-        """There is no recovery that could end."""
-
-
-def _refuse(what: str) -> NoReturn:
-    raise StoreError(f"{what} is not there yet for a store in a bucket; nothing was changed")
+        """Nothing is recorded: a volume that was recovered has a log, and is lost no more."""

@@ -39,6 +39,10 @@ class BucketData:
     def open_upload(self, volume_id: str, log: VolumeLog, objects: BucketObjects) -> BucketUpload:
         return BucketUpload(volume_id, log, objects, self.finder, self._spools)
 
+    def forget_places(self) -> None:
+        """Drop all rows of places that this machine knows."""
+        self._rows.drop()
+
     def open_sink(self) -> BucketSink:
         """Packs for whoever names them itself."""
         return BucketSink(self.packs, self._spools)

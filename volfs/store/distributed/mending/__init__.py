@@ -2,6 +2,7 @@
 
 Imports go downward::
 
+    rebuild, recovery   what a machine knows of places, and volumes whose logs are gone
     repair              everything below, in its order
     log_repair          logs that cannot be read, made readable by a checkpoint
     pack_repair, segment_repair

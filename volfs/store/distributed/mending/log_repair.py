@@ -80,7 +80,8 @@ class LogMender:
         self._mend(gc)
         for volume, found in survey.volumes.items():
             objects = survey.objects.volumes[volume].log
-            if found.known.state is not None and found.known.state.facts is not None:
+            state = found.known.state
+            if state is not None and state.facts is not None and survey.has_versions(volume):
                 form = volume_form(bucket, volume)
                 self._mend(LogToMend(objects, found, VOLUME_RULES, form, self._go_on))
 

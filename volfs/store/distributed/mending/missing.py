@@ -27,8 +27,8 @@ def list_roots(survey: StoreSurvey, volume: str, state: VolumeState) -> list[Ref
 
 
 def find_missing(objects: BucketObjects, roots: list[Reference]) -> set[Oid]:
-    """The objects below the roots that cannot be read. What only a missing object leads to is not
-    looked for. StoreError."""
+    """The objects below the roots that no pack of the volume has, or that cannot be read. What only
+    an object leads to that is nowhere is not looked for. StoreError."""
     return set(_iter_missing(objects, roots))
 
 
@@ -42,15 +42,10 @@ def _iter_missing(objects: BucketObjects, roots: list[Reference]) -> Iterator[Oi
         if oid in known:
             return None
         known.add(oid)
-        try:
-            if kind is not Kind.CHUNK:
-                return objects.load_object(oid)
-            is_there = objects.is_there(oid)
-        except DataError:
-            is_there = False
-        if not is_there:
+        if not _is_there(objects, oid):
             missing.append(oid)
-        return None
+        # A pack that the volume does not name may have the object, and so lead to what is below.
+        return None if kind is Kind.CHUNK else _load(objects, oid, missing)
 
     for root in roots:
         try:
@@ -58,3 +53,18 @@ def _iter_missing(objects: BucketObjects, roots: list[Reference]) -> Iterator[Oi
         except DataError:
             missing.append(root.oid)  # It is no object of its kind, so nothing is below it.
     yield from missing
+
+
+def _is_there(objects: BucketObjects, oid: Oid) -> bool:
+    try:
+        return objects.is_there(oid)
+    except DataError:
+        return False
+
+
+def _load(objects: BucketObjects, oid: Oid, missing: list[Oid]) -> Buffer | None:
+    try:
+        return objects.load_object(oid)
+    except DataError:
+        missing.append(oid)
+        return None

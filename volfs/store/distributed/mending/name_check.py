@@ -31,7 +31,7 @@ def iter_name_damage(survey: StoreSurvey, tell: Tell) -> Iterator[Damage]:
     for volume, facts in named.items():
         name = join_name(facts.environment, facts.name)
         found = survey.volumes.get(volume)
-        if found is None or found.known.state is None:
+        if found is None or found.known.state is None or not survey.has_versions(volume):
             problem = f"the log of {name} is gone; `volfs rebuild-index` recovers what is left"
             yield Damage(None, f"volume {volume}", problem)
         elif found.known.state.is_deleted:

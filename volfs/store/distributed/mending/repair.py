@@ -83,20 +83,40 @@ class _Repair:
         """Copy what versions miss from wherever it is. What is nowhere is lost."""
         lost: set[Oid] = set()
         for volume, _ in list(self._survey.iter_living()):
-            state = self._parts.logs.find(volume)
-            if state is None:
-                continue
-            roots = list_roots(self._survey, volume, state)
-            while True:
-                missing = find_missing(self._parts.volumes.open(volume).objects, roots)
-                wanted = missing - lost
-                found = find_records(self._parts.bucket, self._survey.objects, wanted)
-                lost |= wanted - found.keys()
-                if not found:
-                    break
-                self._packs.add_copies(volume, found.values())
-                self._found += len(found)
+            found = _bring_missing(self._parts, self._survey, self._packs, volume)
+            lost |= found.lost
+            self._found += found.copied
         return lost
+
+
+class Brought(NamedTuple):
+    """What was done for the versions of a volume."""
+
+    copied: int = 0
+    lost: frozenset[Oid] = frozenset()
+
+
+def mend_volume(parts: RepairParts, volume: str) -> Brought:
+    """Copy what the versions of one volume miss from wherever it is. StoreError."""
+    survey = StoreSurvey(parts.bucket)
+    return _bring_missing(parts, survey, PackMender(survey, parts.volumes.data, parts.logs), volume)
+
+
+def _bring_missing(
+    parts: RepairParts, survey: StoreSurvey, mender: PackMender, volume: str
+) -> Brought:
+    state, copied, lost = parts.logs.find(volume), 0, set[Oid]()
+    if state is None:
+        return Brought()
+    roots = list_roots(survey, volume, state)
+    while True:
+        wanted = find_missing(parts.volumes.open(volume).objects, roots) - lost
+        found = find_records(parts.bucket, survey.objects, wanted)
+        lost |= wanted - found.keys()
+        if not found:
+            return Brought(copied, frozenset(lost))
+        mender.add_copies(volume, found.values())
+        copied += len(found)
 
 
 @contextmanager

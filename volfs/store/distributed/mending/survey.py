@@ -76,8 +76,16 @@ class StoreSurvey:
         """The volumes that are not deleted, each with its state."""
         for volume, found in self.volumes.items():
             state = found.known.state
-            if state is not None and state.facts is not None and not state.is_deleted:
+            if state is None or state.facts is None or state.is_deleted:
+                continue
+            if self.has_versions(volume):
                 yield volume, state
+
+    def has_versions(self, volume: str) -> bool:
+        """Whether any version is left of what a volume's log had, or the volume was deleted."""
+        found = self.volumes.get(volume)
+        state = found.known.state if found else None
+        return state is not None and (state.is_deleted or state.versions.head >= 0)
 
     def list_logs(self) -> list[tuple[LogObjects, LogRemains[object]]]:
         """Every log of the store that has a state."""

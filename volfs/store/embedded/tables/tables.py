@@ -258,6 +258,7 @@ class EmbeddedTableStore:
     def __init__(self, engine: OpenTables, address: Path) -> None:
         self._address = address
         self.url = str(engine.path)
+        self.key_file = engine.path.with_name(engine.path.name + ".secret-key")
         self.durable: Tables = engine.durable
         self.volatile: Tables = engine.volatile
         self._engine = engine
