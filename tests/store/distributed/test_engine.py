@@ -107,7 +107,7 @@ def test_the_directory_of_a_machine(
     assert machine.read_machine(elsewhere) != store.leases.host
 
 
-def test_a_cloned_machine_has_another_id(store: BucketStore, tmp_path: Path) -> None:
+def test_24_a_cloned_machine_has_another_id(store: BucketStore, tmp_path: Path) -> None:
     """It has the original's directory, and other hardware. What cannot be told keeps its id."""
     local = store.local
     assert machine.read_machine(local) == store.leases.host
