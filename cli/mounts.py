@@ -10,6 +10,7 @@ import click
 
 from volfs.model.names import MAIN, split_name
 from volfs.model.text import show
+from volfs_cli.all_hosts import HOSTS, all_hosts_option, print_hosts
 from volfs_cli.columns import Column
 from volfs_cli.forcing import find_mount, unmount_by_force
 from volfs_cli.listings import listing_options, print_listing
@@ -30,6 +31,7 @@ from volfs_cli.output import (
     show_flag,
     show_seconds,
     show_size,
+    show_time,
 )
 from volfs_cli.request_times import COLUMNS_OF_REQUESTS, print_requests, to_json
 from volfs_cli.stores import (
@@ -291,6 +293,7 @@ _STATUS = (
     _STORE,
     Column("Volume ID", lambda volume_id: volume_id or "-", rank=7),
     _ENVIRONMENT,
+    Column("Problem", cut="end", colour=lambda _: "red"),
 )
 _ON_TERMINAL = (
     *_STATUS[:2],
@@ -313,12 +316,19 @@ _REQUESTS = Column("Requests")
     is_flag=True,
     help="Show the requests to each mount, and how long they took.",
 )
-@listing_options(*_STATUS, *COLUMNS_OF_REQUESTS)
-def status(target: str | None, of_requests: bool, as_json: bool) -> None:
+@all_hosts_option
+@listing_options(*_STATUS, *COLUMNS_OF_REQUESTS, *HOSTS)
+def status(target: str | None, of_requests: bool, all_hosts: bool, as_json: bool) -> None:
     """Show mounts: versions, uncommitted changes, open files.
 
-    Mounts of the store in force come first.
+    Mounts of the store in force come first. With --all-hosts, show the mounts of the store in
+    force on all hosts, as far as the store knows them.
     """
+    if all_hosts:
+        if target is not None or of_requests:
+            raise click.UsageError("--all-hosts: without MOUNTPOINT, VOLUME and --requests")
+        print_hosts(as_json=as_json)
+        return
     from volfs.control.mount_client import list_mounts
     from volfs.daemon.named_mounts import find_targets
 
@@ -391,17 +401,27 @@ def _silent(
     if session and session.alive:
         pid = pid or session.pid
         state = State.STOPPED if is_stopped(pid) else state
-    unknown = (None,) * (len(_STATUS) - 9)
+    unknown = (None,) * (len(_STATUS) - 10)
     of_store = (store, session.volume_id) if session else (None, None)
     inner, name = split_name(mount.source)
     said = (name, mount.path, state.value, None, None, pid, *unknown, *of_store)
-    return (*said, inner or MAIN, {})
+    return (*said, inner or MAIN, "", {})
 
 
 def _show_state(said: MountStatus) -> str:
-    if said.bucket is not None and said.bucket.unreachable_since_ns:
+    if (said.bucket and said.bucket.unreachable_since_ns) or said.unreachable_since_ns:
         return "unreachable"
+    if said.lease_lost:
+        return "lease lost"
     return "store replaced" if said.store_replaced else "alive"
+
+
+def _describe_problem(said: MountStatus) -> str:
+    """What the state alone does not tell."""
+    since = said.bucket.unreachable_since_ns if said.bucket else said.unreachable_since_ns
+    if since:
+        return f"store unreachable since {show_time(since)}"
+    return said.lease_lost
 
 
 def _answered(said: MountStatus) -> tuple[Any, ...]:
@@ -420,5 +440,6 @@ def _answered(said: MountStatus) -> tuple[Any, ...]:
         said.store,
         said.volume_id,
         said.environment,
+        _describe_problem(said),
         said.requests,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from volfs.model.names import MAIN, split_name
+from volfs_cli.all_hosts import HOST, all_hosts_option, forget, list_elsewhere
 from volfs_cli.columns import Column
 from volfs_cli.helping import InOrder
 from volfs_cli.listings import listing_options, print_listing
@@ -56,32 +57,42 @@ _OVERLAYS = (
 @click.group("overlays", cls=InOrder, invoke_without_command=True)
 @store_option
 @env_option
-@listing_options(*_OVERLAYS)
+@all_hosts_option
+@listing_options(*_OVERLAYS, HOST)
 @click.pass_context
-def overlays(context: click.Context, as_json: bool) -> None:
+def overlays(context: click.Context, all_hosts: bool, as_json: bool) -> None:
     """List uncommitted changes of mounts, alive and dead.
 
-    Those of dead mounts can be adopted, committed, exported, rebased or discarded.
+    Those of dead mounts can be adopted, committed, exported, rebased or discarded. With
+    --all-hosts, those of other hosts are listed, too; they can be looked at there alone.
     """
     if context.invoked_subcommand is None:
-        _list(as_json)
+        _list(all_hosts, as_json)
 
 
-def _list(as_json: bool) -> None:
+def _list(all_hosts: bool, as_json: bool) -> None:
     from volfs.daemon.sessions.inspect import list_overlays
     from volfs.errors import NotAStoreError
+    from volfs.store.identity import find_host_name
     from volfs_cli.left_buckets import list_rows
 
     of_buckets, rows = list_rows(), list[tuple[Any, ...]]()
+    elsewhere: list[tuple[Any, ...]] = []
     try:
         with opened_store() as store:
             rows = [_as_row(found) for found in list_overlays(store)]
+            elsewhere = list_elsewhere(store) if all_hosts else []
     except NotAStoreError:
         if not of_buckets:
             raise
     named = named_environment()
-    rows = [row for row in rows if named in (None, row[-1])]
-    print_listing(_OVERLAYS, rows + of_buckets, as_json=as_json)
+    rows = [row for row in rows if named in (None, row[-1])] + of_buckets
+    if not all_hosts:
+        print_listing(_OVERLAYS, rows, as_json=as_json)
+        return
+    here = find_host_name()
+    there = [row for row in elsewhere if named in (None, row[-2])]
+    print_listing((*_OVERLAYS, HOST), [(*row, here) for row in rows] + there, as_json=as_json)
 
 
 def _as_row(found: OverlayInfo) -> tuple[Any, ...]:
@@ -301,5 +312,5 @@ def _needed_as_json(needed: Needed) -> dict[str, Any]:
     return {"path": as_text(join_path(needed.path)), "missing": ranges, "problem": needed.problem}
 
 
-for _command in (adopt, commit, export, rebase, discard):
+for _command in (adopt, commit, export, rebase, discard, forget):
     overlays.add_command(_command)

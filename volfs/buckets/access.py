@@ -171,6 +171,10 @@ class Bucket:
             "GET", key, lambda t: self.door.get(name, None, None, t), seconds
         )[1]
 
+    def give_up(self, failure: RequestFailure) -> None:
+        """Note that a caller of these, who has sent a request again and again, has given up."""
+        self._caller.give_up(failure)
+
     def wait(self, seconds: float) -> None:
         """Wait between two requests. StoreError as soon as the bucket is closed."""
         self._caller.wait(seconds)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from volfs.buckets.answers import FailureKind, RequestFailure, to_error
-from volfs.buckets.throttle import Outage, Throttle, pause_before
+from volfs.buckets.throttle import IN_A_ROW, Outage, Throttle, pause_before
 from volfs.errors import StoreError, StoreUnavailableError, VolfsError
 from volfs.system.world import REAL, World
 
@@ -101,7 +101,7 @@ class RequestSender:
                     return found
                 pause = pause_before(attempt, failure.wait, self._world.uniform)
                 if not self._is_worth(failure, attempt) or pause >= deadline.left:
-                    self._judge(failure)
+                    self._judge(failure, attempt)
                     raise
                 self.wait(pause)
                 attempt += 1
@@ -111,18 +111,27 @@ class RequestSender:
             return reply
 
     def send_once(self, verb: str, key: str, send: Send[T], seconds: float) -> T:
-        """The answer to a request that is sent once and never repeated. ``RequestFailure``, whose
-        error ``to_error`` makes; StoreError as from ``check_process``."""
+        """The answer to a request that is sent once. ``RequestFailure``, whose error ``to_error``
+        makes; StoreError as from ``check_process``.
+
+        A caller that sends it again, and gives up in the end, calls ``give_up``.
+        """
         self._check_may_try()
         try:
             reply = self._send(send, Deadline(seconds, self._world))
         except RequestFailure as failure:
             self._consider(failure, None)
-            self._judge(failure)
+            if not _is_silence(failure):
+                self.outage.succeed()
             raise
         self.outage.succeed()
         self._answered = True
         return reply
+
+    def give_up(self, failure: RequestFailure) -> None:
+        """Note that a caller of ``send_once`` has given up, because of this failure."""
+        if failure.kind is not FailureKind.AWAY:
+            self._judge(failure, IN_A_ROW)
 
     def _check_may_try(self) -> None:
         self.check_process()
@@ -151,6 +160,8 @@ class RequestSender:
     ) -> T | None:
         if failure.kind is FailureKind.BUSY:
             self.throttle.slow_down()
+        if _is_silence(failure):
+            self.outage.miss()
         return decide(failure) if decide is not None else None
 
     def _is_worth(self, failure: RequestFailure, attempt: int) -> bool:
@@ -161,14 +172,11 @@ class RequestSender:
             return attempt < FIRST_ATTEMPTS
         return failure.row.again
 
-    def _judge(self, failure: RequestFailure) -> None:
-        """Note whether the service is there. A service that refuses is there; one without an
-        answer may be away."""
-        if (
-            issubclass(failure.row.error, StoreUnavailableError)
-            or failure.kind is FailureKind.TIMEOUT
-        ):
-            self.outage.fail()
+    def _judge(self, failure: RequestFailure, requests: int) -> None:
+        """Note whether the service is there, after so many requests of one call. A service that
+        refuses is there; one without an answer may be away."""
+        if _is_silence(failure):
+            self.outage.fail(requests)
         else:
             self.outage.succeed()
 
@@ -176,3 +184,9 @@ class RequestSender:
         """Wait between two requests. StoreError as soon as the bucket is closed."""
         if self._world.pause(seconds, self._closed):
             raise StoreError(f"{self._name}: the bucket is closed")
+
+
+def _is_silence(failure: RequestFailure) -> bool:
+    """Whether the service may be away."""
+    is_timeout = failure.kind is FailureKind.TIMEOUT
+    return is_timeout or issubclass(failure.row.error, StoreUnavailableError)

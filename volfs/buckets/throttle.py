@@ -81,7 +81,12 @@ class Throttle:
 
 
 class Outage:
-    """Whether a service is away: ``IN_A_ROW`` calls have failed, the last one just now."""
+    """Whether a service is away: a call was given up whose requests, ``IN_A_ROW`` of them, and with
+    those of others just before, had no answer.
+
+    Requests are repeated until the deadline of their call, so a service that begins anew within
+    that time is never away.
+    """
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
@@ -110,18 +115,24 @@ class Outage:
             return False
 
     def succeed(self) -> None:
-        if self._failures:
+        if self._failures or self._since is not None:
             with self._lock:
                 self._failures, self._since = 0, None
 
-    def fail(self) -> None:
+    def miss(self) -> None:
+        """A request has had no answer, and may be sent again."""
+        with self._lock:
+            if self._since is None:
+                self._since = time.time()
+
+    def fail(self, requests: int = 1) -> None:
+        """A call was given up, after so many requests in a row without an answer."""
+        self.miss()
         with self._lock:
             now = self._clock()
             if self._failures and self._failures < IN_A_ROW and now - self._failed > WITHIN:
                 self._failures = 0
-            if not self._failures:
-                self._since = time.time()
-            self._failures += 1
+            self._failures += requests
             self._failed = now
 
 

@@ -106,6 +106,8 @@ class MountStatus(msgspec.Struct):
     """The environment of the volume's name."""
     lease_lost: str = ""
     """Why nothing keeps what the mount shows; empty if its lease does."""
+    unreachable_since_ns: int | None = None
+    """Since when the store has not answered; None while it does."""
     bucket: BucketStatus | None = None
     """If it is a bucket and no volume: ``volume`` has its address then, and ``version`` is 0."""
 

@@ -30,6 +30,8 @@ from volfs.errors import (
     MountError,
     StoreError,
     StoreReplacedError,
+    StoreTimeoutError,
+    StoreUnavailableError,
     UserError,
     VolfsError,
     VolumeBusyError,
@@ -130,6 +132,7 @@ class MountControl(Unmounting):
             requests=self.list_requests(),
             environment=named.environment,
             lease_lost=self.committer.keeper.lost,
+            unreachable_since_ns=self.committer.store.unreachable_since_ns,
         )
 
     async def _find_named(self) -> VolumeRecord:
@@ -270,6 +273,13 @@ class MountControl(Unmounting):
                 # The overlay can be committed nowhere from here, but another mount can take it
                 # over.
                 return "keep", StoreReplacedError(f"{error}; unmounted without a commit")
+            except (StoreUnavailableError, StoreTimeoutError) as error:
+                if self.committer.store.unreachable_since_ns is None:
+                    raise
+                return "keep", type(error)(
+                    f"{error}; unmounted without a commit; {self._say_kept()}: `volfs overlays` "
+                    "lists it, and a mount at the same place takes it over"
+                )
         return at_end, None
 
     async def _commit_rest(self) -> None:

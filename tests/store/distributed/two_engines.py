@@ -20,6 +20,7 @@ class BucketMachine:
 
     url = "a bucket"
     is_writable = True
+    unreachable_since_ns: int | None = None
 
     def __init__(self, bucket: Bucket, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)

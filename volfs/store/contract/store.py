@@ -31,6 +31,11 @@ class Store(Protocol):
         was opened, leases last as long as this process, and every change raises
         StoreDeniedError."""
 
+    @property
+    def unreachable_since_ns(self) -> int | None:
+        """The time of day, in nanoseconds, since which the store has not answered. None if it did
+        when it was asked last, and for a store whose disk either answers or hangs."""
+
     def check_writable(self) -> None:
         """Raise StoreDeniedError, with the reason, if the store is not writable."""
 

@@ -45,6 +45,10 @@ class BucketStore:
         """Make what this machine knows of places anew. StoreError."""
         return self._engine.care.rebuild(report)
 
+    @property
+    def unreachable_since_ns(self) -> int | None:
+        return self._engine.bucket.unreachable_since_ns
+
     def check_writable(self) -> None:
         if self._engine.denied:
             raise StoreDeniedError(f"store {self.url}: {self._engine.denied}")

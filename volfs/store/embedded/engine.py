@@ -23,6 +23,8 @@ from volfs.store.embedded.place.layout import create_store
 class EmbeddedStore:
     """``store.contract.store.Store``: one handle on an engine."""
 
+    unreachable_since_ns: int | None = None
+
     def __init__(self, engine: Engine, address: Path) -> None:
         self.url = str(engine.path)
         self.local = engine.path

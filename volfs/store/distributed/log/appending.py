@@ -158,6 +158,7 @@ class Appending:
 
     def _to_error(self, failure: RequestFailure) -> VolfsError:
         """The error of an append that is given up after this failure."""
+        self._bucket.give_up(failure)
         if self._may_be_there:
             return StoreUncertainError(
                 f"{self._key}: it is not known whether it was published ({failure.row.text})"

@@ -19,7 +19,6 @@ from volfs.errors import DamagedObjectError, ObjectNotFoundError
 from volfs.model.logs.line import NO_LINE, NONCE_SIZE, Line, digest_line
 from volfs.model.objects import Buffer
 from volfs.store.distributed.log.appending import (
-    APPEND_SECONDS,
     Appending,
     Doubts,
     decode_named,
@@ -39,11 +38,11 @@ class Log:
     """One log of a store. Thread-safe. One process has one ``Log`` for each log, because it
     remembers the appends of which it does not know the result."""
 
-    def __init__(self, bucket: Bucket, place: LogPlace, seconds: float = APPEND_SECONDS) -> None:
+    def __init__(self, bucket: Bucket, place: LogPlace, seconds: float | None = None) -> None:
         self.place = place
         self._bucket = bucket
         self._world = bucket.world
-        self._seconds = seconds
+        self._seconds = bucket.deadline if seconds is None else seconds
         self._doubts = Doubts()
 
     def __repr__(self) -> str:

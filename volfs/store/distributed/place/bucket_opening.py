@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import os
+from dataclasses import replace
+
 from volfs.buckets.access import Bucket
 from volfs.buckets.address import parse_bucket_address
+from volfs.buckets.calls import DEADLINE
 from volfs.buckets.opening import find_hidden_endpoint, open_bucket
 from volfs.errors import InvalidError
 from volfs.store.distributed.place.store_credentials import find_credentials
+
+TIMEOUT = "VOLFS_STORE_TIMEOUT"
+LONGEST = 3600.0
 
 
 def open_store_bucket(url: str) -> Bucket:
@@ -16,7 +24,7 @@ def open_store_bucket(url: str) -> Bucket:
     and an endpoint from anywhere else is an InvalidError.
     """
     address = parse_bucket_address(url)
-    options = find_credentials()
+    options = replace(find_credentials(), deadline=find_deadline())
     hidden = find_hidden_endpoint(address, options)
     if hidden is not None:
         right = address._replace(endpoint=hidden).text
@@ -25,3 +33,17 @@ def open_store_bucket(url: str) -> Bucket:
             f"service is; the address of a store says that itself: {right}"
         )
     return open_bucket(address, options)
+
+
+def find_deadline() -> float:
+    """How many seconds a call to a store may take. InvalidError."""
+    said = os.environ.get(TIMEOUT)
+    if not said:
+        return DEADLINE
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= LONGEST:
+        raise InvalidError(f"{TIMEOUT}: use a number of seconds from 1 to {LONGEST:.0f}")
+    return seconds
