@@ -409,8 +409,10 @@ def _silent(
 
 
 def _show_state(said: MountStatus) -> str:
-    if (said.bucket and said.bucket.unreachable_since_ns) or said.unreachable_since_ns:
+    if said.bucket is not None and said.bucket.unreachable_since_ns:
         return "unreachable"
+    if said.unreachable_since_ns:
+        return "store unreachable"
     if said.lease_lost:
         return "lease lost"
     return "store replaced" if said.store_replaced else "alive"

@@ -146,7 +146,10 @@ class BucketLeases:
         the line is there.
         """
         log = self.sessions.open(lease.session)
-        before = _find_own(log, lease.began_ns) or log.look()
+        own = _find_own(log, lease.began_ns)
+        before = own or log.look()
+        # What our lease has kept is there, whether or not it was expired since.
+        coming = {**coming, **_list_kept(find_made(own))}
         state = self._guess_volume(lease, coming, before)
         made = to_made(lease, _find_manifests(state, lease, coming), _number_of(state))
         _write(log, before, made, partial(self._check_versions, log, before, lease, coming))
@@ -217,6 +220,11 @@ class BucketLeases:
         return require(lease.volume_id, state) if lease.versions else state
 
 
+def _list_kept(made: LeaseMade | None) -> dict[int, Oid]:
+    """The versions of a lease, with their manifests."""
+    return {} if made is None else {version: Oid(oid) for version, oid in made.versions}
+
+
 def _find_own(log: SessionLog, began_ns: int) -> KnownLease | None:
     """The newest line of this process, if it is a lease of this life of the session."""
     made = find_made(log.owned)
@@ -264,8 +272,8 @@ def _find_manifests(
 def _repeat(former: LeaseMade, state: VolumeState | None) -> LeaseMade:
     """A former lease once more, with what was added to it, after one that was refused."""
     lease = to_lease(former, _riders_in(state, former))
-    manifests = {version: Oid(manifest) for version, manifest in former.versions}
-    return to_made(lease, _find_manifests(state, lease, manifests), _number_of(state))
+    manifests = _find_manifests(state, lease, _list_kept(former))
+    return to_made(lease, manifests, _number_of(state))
 
 
 def _number_of(state: VolumeState | None) -> int:
