@@ -13,7 +13,7 @@ from tests.store.contract import add, make_lease, make_record
 from tests.store.distributed.two_engines import BucketMachine
 from volfs.buckets.access import Bucket, iter_objects
 from volfs.buckets.doors.memory import MemoryDoor
-from volfs.errors import LeaseLostError
+from volfs.errors import DamagedObjectError, LeaseLostError
 from volfs.store.contract.lease import Lease, LeaseKind
 from volfs.store.distributed.leases import bucket_leases
 from volfs.store.distributed.leases.revocation import delete_old_lines, revoke_stale
@@ -190,11 +190,38 @@ def test_what_a_widening_asks(
     here.refs.get_head(VOLUME)
     asked: list[str] = []
     door = bucket.door
+
+    def count(name: str, call: Callable[..., object]) -> Callable[..., object]:
+        def ask(*arguments: object) -> object:
+            asked.append(name)
+            return call(*arguments)
+
+        return ask
+
     for name in ("get", "put", "list_page"):
-        call = getattr(door, name)
-        monkeypatch.setattr(
-            door, name, lambda *some, name=name, call=call: (asked.append(name), call(*some))[1]
-        )
+        monkeypatch.setattr(door, name, count(name, getattr(door, name)))
     here.leases.put(replace(lease, versions=(0, 1)))
     assert asked == ["put", "get", "get"]
     assert here.leases.pause == bucket_leases.PAUSE
+
+
+@pytest.mark.parametrize("mends", ["put", "put by another life", "drop"])
+def test_a_damaged_line_is_mended_by_the_next(
+    bucket: Bucket, open_machine: Open, mends: str
+) -> None:
+    here, gc = open_machine(), open_machine()
+    lease = make_renewed(0)
+    here.leases.put(lease)
+    here.leases.put(lease)
+    (*_, newest) = iter_objects(bucket, "leases/")
+    bucket.put(newest.key, b"not a line")
+    assert gc.leases.list_damaged() == [lease.session]
+    for call in (gc.leases.list_all, lambda: gc.leases.find(lease.session)):
+        with pytest.raises(DamagedObjectError):
+            call()
+    if mends == "drop":
+        gc.leases.drop(lease.session)
+    else:
+        (here if mends == "put" else gc).leases.put(lease)
+    assert gc.leases.list_damaged() == []
+    assert open_machine().leases.list_all() == ([] if mends == "drop" else [lease])

@@ -63,13 +63,14 @@ class LeaseState(NamedTuple):
     """The log of a lease after a line."""
 
     number: int
-    last: LeaseChange
+    last: LeaseChange | None
+    """None if the newest line cannot be read."""
     lease: LeaseMade | None
     """The newest lease, whether or not it is in force. None if it is not known."""
 
     @property
     def in_force(self) -> LeaseMade | None:
-        return self.lease if self.last is self.lease else None
+        return self.lease if self.last is not None and self.last is self.lease else None
 
 
 def begin_at(number: int, changes: Sequence[LeaseChange]) -> LeaseState:
@@ -90,10 +91,10 @@ def apply(
         raise ConflictError(f"line {number} of era {era} cannot follow line {before} of a lease")
     (change,) = changes
     if isinstance(change, LeaseMade):
-        if state is not None and state.lease is not None:
+        if state is not None and state.last is not None and state.lease is not None:
             _check_same(state.last, state.lease, change)
         return LeaseState(number, change, change)
-    if state is None or state.in_force is None:
+    if state is None or (state.last is not None and state.in_force is None):
         raise ConflictError(f"line {number}: no lease is in force that could end")
     return state._replace(number=number, last=change)
 

@@ -59,8 +59,7 @@ class BucketLeases:
         _write(log, before, made)
 
     def find(self, session: str) -> Lease | None:
-        made = find_made(self.sessions.open(session).look())
-        return None if made is None else to_lease(made, self._list_riders(made))
+        return self._to_lease(find_made(self.sessions.open(session).look()))
 
     def list_all(self) -> list[Lease]:
         return [seen.lease for seen in self.list_seen()]
@@ -106,14 +105,18 @@ class BucketLeases:
         """Write a line that ends a lease, if it is still the expected one. Whether it was."""
         log = self.sessions.open(session)
         while True:
-            known = log.look()
+            known = log.look_past() if expected is None else log.look()
             made = find_made(known)
-            if made is None:
+            is_readable = known.state is None or known.state.last is not None
+            if made is None and is_readable:
                 return False
-            if expected is not None and to_lease(made, self._list_riders(made)) != expected:
+            if expected is not None and self._to_lease(made) != expected:
                 return False
             if log.append(known, change) is not None:
                 return True
+
+    def _to_lease(self, made: LeaseMade | None) -> Lease | None:
+        return None if made is None else to_lease(made, self._list_riders(made))
 
     # --- publishing --------------------------------------------------------------
 
@@ -147,7 +150,7 @@ class BucketLeases:
         """
         log = self.sessions.open(lease.session)
         own = _find_own(log, lease.began_ns)
-        before = own or log.look()
+        before = own or log.look_past()
         # What our lease has kept is there, whether or not it was expired since.
         coming = {**coming, **_list_kept(find_made(own))}
         state = self._guess_volume(lease, coming, before)

@@ -22,13 +22,15 @@ from volfs.model.logs.lease_log import (
     apply,
     begin_at,
 )
-from volfs.model.logs.line import Line, digest_line
+from volfs.model.logs.line import DIGEST_SIZE, Line, digest_line
 from volfs.store.distributed.log.follower import KnownLog
 from volfs.store.distributed.log.log import NO_NUMBER, Log
 from volfs.store.distributed.place.object_keys import LogPlace
 
 KnownLease = KnownLog[LeaseState | None]
 NOTHING: KnownLease = KnownLog(None)
+UNREADABLE = bytes([255]) * DIGEST_SIZE
+"""Stands for the digest of a line that cannot be read, in the line after it."""
 
 
 class SessionLog:
@@ -45,6 +47,15 @@ class SessionLog:
         """The newest line that this process has seen, which may be out of date."""
         self.owned: KnownLease | None = None
         """The newest line that this process has written."""
+
+    def look_past(self) -> KnownLease:
+        """As ``look``, but a line that is damaged is one that says nothing. For whoever writes the
+        next line, which mends the log."""
+        try:
+            return self.look()
+        except DamagedObjectError:
+            number = self._find_newest(NO_NUMBER)
+            return KnownLog(LeaseState(number, None, None), number, UNREADABLE)
 
     def look(self) -> KnownLease:
         """The newest line. One listing, and a request if the line is new. StoreError; DataError."""
@@ -87,7 +98,7 @@ class SessionLog:
         """Append a line after ``known``, or after what others write meanwhile. ConflictError;
         StoreError."""
         while self.append(known, change) is None:
-            known = self.look()
+            known = self.look_past()
 
     def continue_with(self, change: LeaseChange) -> None:
         """Append a line after the newest line of this process. LeaseLostError if somebody else has
@@ -107,8 +118,11 @@ class SessionLog:
     def check_stays(self, before: KnownLease) -> None:
         """LeaseLostError if the line before ours is gone: then gc has deleted the log, and our
         line says what is not so. It is taken back."""
-        if before.number < 0 or self._log.find_line(before.number) is not None:
-            return
+        try:
+            if before.number < 0 or self._log.find_line(before.number) is not None:
+                return
+        except DamagedObjectError:
+            return  # It is there.
         assert self.owned is not None
         self.append(self.owned, LeaseRevoked())
         raise _lost("gc has revoked it, and deleted its log since")
