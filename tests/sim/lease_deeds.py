@@ -46,20 +46,15 @@ class Ledger:
         self.removed: set[int] = set()
         self.kept: dict[str, frozenset[int]] = {}
         """The versions that each session may rely on."""
-        self.renewed: set[str] = set()
-        """The sessions whose leases gc may revoke."""
 
     def rely(self, session: str, versions: frozenset[int], told: str) -> None:
         assert not versions & self.removed, f"{session}: {told}, and {versions & self.removed} gone"
         self.kept[session] = versions
 
-    def forget_renewed(self) -> None:
-        """From now on these sessions may have lost their leases, until they are told anew."""
-        for session in self.renewed:
-            self.kept.pop(session, None)
-
-    def remove(self, versions: set[int]) -> None:
-        for session, kept in self.kept.items():
+    def remove(self, versions: set[int], in_force: set[str]) -> None:
+        """gc removes versions, while these sessions have a lease."""
+        for session in in_force & self.kept.keys():
+            kept = self.kept[session]
             assert not kept & versions, f"{session} relies on {kept & versions}, which gc removes"
         self.removed |= versions
 
@@ -74,8 +69,6 @@ class Mount:
         self._ledger = ledger
         self._make = make
         self._kind = self._chance.choice((LeaseKind.RENEWED, LeaseKind.RENEWED, LeaseKind.KEPT))
-        if self._kind is LeaseKind.RENEWED:
-            ledger.renewed.add(self.session)
 
     def live(self, client: Client) -> None:
         logs = VolumeLogs(client.bucket)
@@ -161,7 +154,9 @@ class Publisher:
 class Collector:
     """Removes what it may, by a clock that is right or wrong by a month and more."""
 
-    def __init__(self, seed: int, runs: int, ledger: Ledger) -> None:
+    def __init__(self, seed: int, runs: int, ledger: Ledger, direct: Bucket) -> None:
+        """``direct`` is the bucket as it is: what gc does not see."""
+        self._direct = direct
         self._chance = random.Random(f"gc {seed}")
         self._left = runs
         self._ledger = ledger
@@ -177,20 +172,15 @@ class Collector:
     def _collect(self, bucket: Bucket) -> None:
         logs, sessions = VolumeLogs(bucket), SessionLogs(bucket)
         late = self._chance.choice((0, 3, 40)) * DAY_NS
-
-        def read_late() -> int:
-            """Asked before each lease that may be revoked."""
-            if late:
-                self._ledger.forget_renewed()
-            return bucket.world.wall_ns() + late
-
-        revoke_stale(sessions, read_late)
+        revoke_stale(sessions, lambda: bucket.world.wall_ns() + late)
         before = set(list_versions(logs.get(VOLUME)))
         lines = sessions.list_newest()
         leased = {v for line in lines if line.lease for v, _ in line.lease.versions}
         state = logs.get(VOLUME)
         old = set(range(state.versions.head)) - self._ledger.removed
-        self._ledger.remove(old - before - leased - set(list_versions(state)))
+        direct = SessionLogs(self._direct).list_newest()
+        in_force = {line.lease.session for line in direct if line.lease is not None}
+        self._ledger.remove(old - before - leased - set(list_versions(state)), in_force)
         delete_old_lines(sessions, lambda: bucket.world.wall_ns() + late)
 
 
@@ -209,7 +199,7 @@ def run_leases(seed: int, make: MakeLeases = make_leases) -> Simulation:
         for name in "ab"[: chance.randint(1, 2)]
     ]
     lives.append(("p", Publisher(seed, chance.randint(3, 8), ledger).live))
-    lives.append(("gc", Collector(seed, chance.randint(1, 4), ledger).live))
+    lives.append(("gc", Collector(seed, chance.randint(1, 4), ledger, sim.direct_bucket()).live))
     try:
         for name, live in lives:
             sim.add(name, live)

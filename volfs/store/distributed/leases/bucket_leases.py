@@ -52,11 +52,12 @@ class BucketLeases:
 
     def renew(self, lease: Lease) -> None:
         log = self.sessions.open(lease.session)
-        before = _find_own(log, lease.began_ns) or log.look()
+        own = _find_own(log, lease.began_ns)
+        before = own or log.look()
         made = find_made(before)
         if made is None or made.began_ns != lease.began_ns:
             raise LeaseLostError("the lease was lost: somebody else has ended it")
-        _write(log, before, made)
+        _write(log, before, made, is_ours=own is not None)
 
     def find(self, session: str) -> Lease | None:
         return self._to_lease(find_made(self.sessions.open(session).look()))
@@ -155,7 +156,8 @@ class BucketLeases:
         coming = {**coming, **_list_kept(find_made(own))}
         state = self._guess_volume(lease, coming, before)
         made = to_made(lease, _find_manifests(state, lease, coming), _number_of(state))
-        _write(log, before, made, partial(self._check_versions, log, before, lease, coming))
+        check = partial(self._check_versions, log, before, lease, coming)
+        _write(log, before, made, check, is_ours=own is not None)
         return made
 
     def _check_versions(
@@ -239,10 +241,13 @@ def _write(
     before: KnownLease,
     made: LeaseMade,
     check: Callable[[], None] = lambda: None,
+    *,
+    is_ours: bool,
 ) -> None:
     """Write a lease after the line ``before``, and make sure that it counts. ``check`` is called
-    beside that. LeaseLostError if this life of the session has had a lease and lost it."""
-    if before is log.owned:
+    beside that. ``is_ours``: that line is a lease of this life of the session. LeaseLostError if
+    this life has had a lease and lost it."""
+    if is_ours:
         log.continue_with(made)
         checks: list[Callable[[], None]] = [partial(log.check_stays, before), check]
         log.world.gather(checks)

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 from volfs.buckets.access import Bucket, iter_objects
-from volfs.errors import DamagedObjectError, LeaseLostError, UserError
+from volfs.errors import ConflictError, DamagedObjectError, LeaseLostError, UserError
 from volfs.model.logs.lease_log import (
     LEASE_CHANGES,
     LeaseChange,
@@ -123,8 +124,9 @@ class SessionLog:
                 return
         except DamagedObjectError:
             return  # It is there.
-        assert self.owned is not None
-        self.append(self.owned, LeaseRevoked())
+        if self.owned is not None and find_made(self.owned) is not None:
+            with suppress(ConflictError):  # Another thread has ended it.
+                self.append(self.owned, LeaseRevoked())
         raise _lost("gc has revoked it, and deleted its log since")
 
     def _find_newest(self, seen: int) -> int:
