@@ -172,7 +172,7 @@ class Collector:
     def _collect(self, bucket: Bucket) -> None:
         logs, sessions = VolumeLogs(bucket), SessionLogs(bucket)
         late = self._chance.choice((0, 3, 40)) * DAY_NS
-        revoke_stale(sessions, lambda: bucket.world.wall_ns() + late)
+        revoke_stale(sessions, bucket.world.wall_ns() + late)
         before = set(list_versions(logs.get(VOLUME)))
         lines = sessions.list_newest()
         leased = {v for line in lines if line.lease for v, _ in line.lease.versions}
@@ -181,7 +181,7 @@ class Collector:
         direct = SessionLogs(self._direct).list_newest()
         in_force = {line.lease.session for line in direct if line.lease is not None}
         self._ledger.remove(old - before - leased - set(list_versions(state)), in_force)
-        delete_old_lines(sessions, lambda: bucket.world.wall_ns() + late)
+        delete_old_lines(sessions, bucket.world.wall_ns() + late)
 
 
 def begin_volume(bucket: Bucket) -> None:

@@ -74,12 +74,12 @@ def test_who_renews_a_lease_keeps_it(bucket: Bucket, clock: Clock, open_machine:
     here.leases.put(kept)
     for _ in range(20):
         clock.now_ns += 47 * HOUR_NS
-        assert revoke_stale(gc.leases.sessions, clock) == []
+        assert revoke_stale(gc.leases.sessions, clock.now_ns) == []
         here.leases.renew(renewed)
     assert gc.leases.list_all() == [renewed, kept]
     assert [seen.renewed_ns == clock.now_ns for seen in gc.leases.list_seen()] == [True, False]
     clock.now_ns += 49 * HOUR_NS
-    assert revoke_stale(gc.leases.sessions, clock) == [renewed.session]
+    assert revoke_stale(gc.leases.sessions, clock.now_ns) == [renewed.session]
     assert gc.leases.list_all() == [kept]
 
 
@@ -93,9 +93,9 @@ def test_28_a_host_that_was_away_for_days(
     lease = make_renewed(0)
     here.leases.put(lease)
     clock.now_ns += 3 * DAY_NS
-    assert revoke_stale(gc.leases.sessions, clock) == [lease.session]
+    assert revoke_stale(gc.leases.sessions, clock.now_ns) == [lease.session]
     clock.now_ns += rests * DAY_NS
-    delete_old_lines(gc.leases.sessions, clock)
+    delete_old_lines(gc.leases.sessions, clock.now_ns)
     is_deleted = not list(iter_objects(bucket, "leases/"))
     assert is_deleted == (rests > 30)
     assert not here.leases.is_in_force(lease)
@@ -152,8 +152,8 @@ def test_old_lines_go_and_the_newest_two_stay(
         here.leases.put(lease)
     here.leases.put(make_lease(VOLUME, session="over"))
     here.leases.drop("over")
-    assert delete_old_lines(gc.leases.sessions, clock) == 3 + 2
-    assert delete_old_lines(gc.leases.sessions, clock) == 0
+    assert delete_old_lines(gc.leases.sessions, clock.now_ns) == 3 + 2
+    assert delete_old_lines(gc.leases.sessions, clock.now_ns) == 0
     here.leases.renew(lease)
     assert open_machine().leases.list_all() == [lease]
     assert open_machine().leases.find(lease.session) == lease
@@ -170,9 +170,9 @@ def test_a_mutation_that_forgets_to_look_back_is_found(
     lease = make_renewed(0)
     here.leases.put(lease)
     clock.now_ns += 3 * DAY_NS
-    revoke_stale(gc.leases.sessions, clock)
+    revoke_stale(gc.leases.sessions, clock.now_ns)
     clock.now_ns += 31 * DAY_NS
-    delete_old_lines(gc.leases.sessions, clock)
+    delete_old_lines(gc.leases.sessions, clock.now_ns)
     log = here.leases.sessions.open(lease.session)
     monkeypatch.setattr(log, "check_stays", lambda before: None)
     here.leases.renew(lease)
