@@ -29,8 +29,11 @@ from volfs.store.distributed.data.bucket_upload import BucketUpload
 from volfs.store.distributed.log.follower import Follower
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import gc_log, volume_log
+from volfs.store.distributed.refs.checkpoint_keeper import CheckpointKeeper
 from volfs.store.distributed.refs.condemned_packs import find_condemned
 from volfs.store.distributed.refs.log_rules import VOLUME_RULES
+from volfs.store.distributed.refs.open_volumes import OpenVolumes
+from volfs.store.distributed.refs.volume_logs import VolumeLogs
 from volfs.store.distributed.refs.volume_publisher import (
     GcFacts,
     HeadToPublish,
@@ -39,6 +42,7 @@ from volfs.store.distributed.refs.volume_publisher import (
 from volfs.store.distributed.refs.volume_view import VolumeBook, VolumeView
 
 MakePublisher = Callable[[VolumeBook, Client], VolumePublisher]
+OpenMachine = Callable[[Bucket, Path, float], "Machine"]
 
 
 def open_book(log: Log) -> VolumeBook:
@@ -51,6 +55,9 @@ def make_facts_of_gc(client: Client) -> GcFacts:
 
 def make_publisher(book: VolumeBook, client: Client) -> VolumePublisher:
     return VolumePublisher(book, make_facts_of_gc(client), client.world)
+
+
+NO_GC = GcFacts(lambda after, upto: (), lambda session: True)
 
 
 class Ledger:
@@ -67,13 +74,23 @@ class Ledger:
 class Machine:
     """What one life of a client has: the volume's log, and the data path with rows on its disk."""
 
-    def __init__(self, bucket: Bucket, directory: Path, seconds: float = 60.0) -> None:
-        self.book = open_book(Log(bucket, volume_log(VOLUME), seconds))
+    def __init__(
+        self, bucket: Bucket, directory: Path, seconds: float = 60.0, lines: int = 0
+    ) -> None:
+        """There is a checkpoint every so many lines, if a number is said."""
         self.data = BucketData(bucket, directory, open_plain_packs(bucket))
-        self.objects = self.data.objects_of(self.book)
+        logs = VolumeLogs(bucket, seconds)
+        volumes = OpenVolumes(logs, self.data, NO_GC, bucket.world)
+        self.keeper = CheckpointKeeper(logs, volumes, bucket.world, lines)
+        logs.listen(self.keeper)
+        self.book, self.objects, _ = volumes.open(VOLUME)
+        self.logs = logs
 
     def close(self) -> None:
-        self.data.close()
+        try:
+            self.keeper.close()
+        finally:
+            self.data.close()
 
     def get_head(self) -> Head:
         versions = self.book.packs.alive.versions
@@ -83,7 +100,7 @@ class Machine:
 
     def list_oids(self, version: int) -> list[Oid]:
         """The manifest of a version, and the chunks that it lists. DataError."""
-        row = self.book.packs.alive.versions.find(version)
+        row = self.logs.find_row(VOLUME, self.book.packs.alive, version)
         assert row is not None
         listed = self.objects.load_object(row.manifest)[16:]
         return [row.manifest, *(Oid(listed[at : at + 32]) for at in range(0, len(listed), 32))]
@@ -98,8 +115,16 @@ class Committer:
     """One client."""
 
     def __init__(
-        self, name: str, seed: int, deeds: int, ledger: Ledger, place: Path, make: MakePublisher
+        self,
+        name: str,
+        seed: int,
+        deeds: int,
+        ledger: Ledger,
+        place: Path,
+        make: MakePublisher,
+        open_machine: OpenMachine | None = None,
     ) -> None:
+        self._open = open_machine or Machine
         self._chance = random.Random(f"{name} {seed}")
         self._left = deeds
         self._ledger = ledger
@@ -110,7 +135,7 @@ class Committer:
         if not client.disk:
             shutil.rmtree(self._place, ignore_errors=True)
             client.disk["rows"] = True
-        machine = Machine(client.bucket, self._place, self._chance.choice((5.0, 60.0)))
+        machine = self._open(client.bucket, self._place, self._chance.choice((5.0, 60.0)))
         try:
             publisher = self._make(machine.book, client)
             while self._left:
@@ -184,9 +209,15 @@ class Scripted(Committer):
     """A client that commits what it is told."""
 
     def __init__(
-        self, name: str, contents: list[Content], ledger: Ledger, place: Path, make: MakePublisher
+        self,
+        name: str,
+        contents: list[Content],
+        ledger: Ledger,
+        place: Path,
+        make: MakePublisher,
+        open_machine: OpenMachine | None = None,
     ) -> None:
-        super().__init__(name, 0, len(contents), ledger, place, make)
+        super().__init__(name, 0, len(contents), ledger, place, make, open_machine)
         self._contents = contents
 
     def _do(self, machine: Machine, publisher: VolumePublisher) -> None:
@@ -221,7 +252,9 @@ def begin_volume(bucket: Bucket) -> None:
     assert book.follower.propose(book.follower.known, [made])
 
 
-def run_commits(seed: int, make: MakePublisher = make_publisher) -> Simulation:
+def run_commits(
+    seed: int, make: MakePublisher = make_publisher, open_machine: OpenMachine | None = None
+) -> Simulation:
     """One schedule: two or three clients commit to one volume. ``ScheduleError``."""
     chance = random.Random(f"commits {seed}")
     place = Path(tempfile.mkdtemp(prefix="volfs-sim-", dir="/dev/shm"))
@@ -229,7 +262,8 @@ def run_commits(seed: int, make: MakePublisher = make_publisher) -> Simulation:
     try:
         begin_volume(sim.direct_bucket())
         for name in "abc"[: chance.randint(2, 3)]:
-            committer = Committer(name, seed, chance.randint(1, 4), ledger, place, make)
+            deeds = chance.randint(1, 4)
+            committer = Committer(name, seed, deeds, ledger, place, make, open_machine)
             sim.add(name, committer.live)
         Scheduler(sim, seed).run()
         judge(sim.direct_bucket(), ledger, place)

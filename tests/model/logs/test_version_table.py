@@ -36,7 +36,7 @@ def test_it_is_a_set_of_versions(added: set[int], removals: list[set[int]]) -> N
     assert table.head == max(added)
     assert {version for version in range(max(added) + 3) if table.has(version)} == there
     assert list(table.iter_newest()) == sorted(there, reverse=True)
-    assert set(table.rows) == there
+    assert set(table.known) == there
     assert list(table.iter_ranges()) == list(to_ranges(there))
     for below in (0, 1, BLOCK_SIZE, max(added), max(added) + 5):
         assert list(table.iter_newest(below)) == sorted(v for v in there if v < below)[::-1]

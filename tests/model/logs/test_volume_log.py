@@ -202,4 +202,4 @@ def test_a_fork_has_the_packs_of_its_source_as_they_were() -> None:
     assert state.segments == (make_segment(3),)
     made = encode_checkpoint(make_checkpoint(state, DIGEST))
     assert restore_state(decode_checkpoint(made)) == state
-    assert compute_oid(Kind.MANIFEST, b"version 1") == state.versions.rows[1].manifest
+    assert compute_oid(Kind.MANIFEST, b"version 1") == state.versions.known[1].manifest

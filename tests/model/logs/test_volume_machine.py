@@ -290,7 +290,7 @@ class VolumeMachine(RuleBasedStateMachine):
         assert state.facts is not None
         assert (state.number, state.era, state.facts.name) == (slow.number, slow.era, slow.name)
         assert state.is_deleted == slow.is_deleted
-        rows = {version: row.line for version, row in state.versions.rows.items()}
+        rows = {version: row.line for version, row in state.versions.known.items()}
         assert rows == slow.versions
         assert list(state.versions.iter_newest()) == sorted(slow.versions, reverse=True)
         assert dict(state.tags) == slow.tags
@@ -312,7 +312,7 @@ def load_all(state: VolumeState, whole: VolumeState) -> VolumeState:
     for block in sorted(versions.unread):
         rows = [
             HistoryRow(version, row.line, row.manifest, f"version {version}".encode())
-            for version, row in sorted(whole.versions.rows.items())
+            for version, row in sorted(whole.versions.known.items())
             if version // BLOCK_SIZE == block
         ]
         read = decode_history(encode_history(rows), block)

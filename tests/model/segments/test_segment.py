@@ -23,6 +23,7 @@ from volfs.model.objects import Oid
 from volfs.model.segments.footer import PlacedRecord, decode_footer, encode_footer
 from volfs.model.segments.id_filter import FilterBuilder, IdFilter
 from volfs.model.segments.merging_segments import (
+    SMALL,
     TIER,
     MergedSource,
     choose_tier,
@@ -239,7 +240,7 @@ def test_a_filter_that_is_cut_is_damage() -> None:
 # --- tiers ----------------------------------------------------------------------
 
 
-@given(st.lists(st.integers(1, 300), min_size=200, max_size=600))
+@given(st.lists(st.integers(SMALL, 300 * SMALL), min_size=200, max_size=600))
 @settings(max_examples=15, deadline=None)
 def test_tiers_bound_the_segments_and_the_work(counts: list[int]) -> None:
     segments: list[int] = []
@@ -251,13 +252,20 @@ def test_tiers_bound_the_segments_and_the_work(counts: list[int]) -> None:
             merged = sum(segments[-chosen:])
             segments[-chosen:] = [merged]
             written += merged
-    tiers = len(str(sum(counts)))  # log 8 is about log 10
+    tiers = len(str(sum(counts) // SMALL))  # log 8 is about log 10
     assert len(segments) <= TIER * (tiers + 1)
     assert written <= sum(counts) * (tiers + 3)
 
 
 def test_no_tier_is_chosen_before_there_are_eight() -> None:
-    assert choose_tier([]) == choose_tier([5] * 7) == choose_tier([1000, 9, 1] * 2) == 0
-    assert choose_tier([5] * 8) == 8
-    assert choose_tier([100_000, *[50] * 8]) == 8
-    assert choose_tier([100_000, *[50] * 8, 1]) == 9
+    large = 5 * SMALL
+    assert choose_tier([]) == choose_tier([large] * 7) == choose_tier([100 * SMALL, large] * 3) == 0
+    assert choose_tier([large] * 8) == 8
+    assert choose_tier([10_000 * SMALL, *[large] * 8]) == 8
+    assert choose_tier([10_000 * SMALL, *[large] * 8, SMALL]) == 9
+
+
+def test_there_is_one_small_segment() -> None:
+    assert choose_tier([SMALL - 1]) == choose_tier([SMALL, 1]) == choose_tier([1, SMALL]) == 0
+    assert choose_tier([SMALL, 5, SMALL - 1]) == 2
+    assert choose_tier([5] * 9) == 9

@@ -21,11 +21,18 @@ from tests.store.distributed.two_machines import (
 )
 from volfs.errors import DamagedObjectError
 from volfs.model.objects import Kind, Oid, compute_oid
+from volfs.model.segments import merging_segments
 from volfs.model.segments.merging_segments import TIER
 from volfs.store.distributed.data import bucket_upload, segment_reader, spool
 from volfs.store.distributed.data.volume_packs import find_key
 
 __all__ = ["door", "here", "there"]
+
+
+@pytest.fixture(autouse=True)
+def no_segment_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small ones would be merged at once."""
+    monkeypatch.setattr(merging_segments, "SMALL", 1)
 
 
 def test_checkpoints_keep_few_segments(

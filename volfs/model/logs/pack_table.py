@@ -38,9 +38,10 @@ class PackTable(NamedTuple):
     def is_closed(self, name: str) -> bool:
         return name in self.packs and not self.packs[name].is_open
 
-    def list_oldest_first(self) -> list[PackInUse]:
-        """All packs, by their lines and then by their names."""
-        return sorted(self.packs.values(), key=lambda row: (row.line, row.pack.name))
+    def list_oldest_first(self, first: int = 0) -> list[PackInUse]:
+        """The packs of the lines from ``first`` on, by their lines and then by their names."""
+        rows = (row for row in self.packs.values() if row.line >= first)
+        return sorted(rows, key=lambda row: (row.line, row.pack.name))
 
     def check_open(self, names: Iterable[str]) -> None:
         """ConflictError for a pack that nothing new may rely on."""

@@ -39,8 +39,9 @@ class VersionTable(NamedTuple):
     """The versions of a volume. Each change makes another table, and costs what changes."""
 
     head: int = -1
-    rows: Map[int, VersionRow] = Map()
-    """The versions that are there, of all blocks that are in memory."""
+    known: Map[int, VersionRow] = Map()
+    """The versions that are there, of the blocks that are in memory. Whoever wants a version that
+    may be in another block asks ``find``."""
     there: Map[int, int] = Map()
     """For each block with versions: bit n says whether its version n is there."""
     unread: frozenset[int] = frozenset()
@@ -56,23 +57,27 @@ class VersionTable(NamedTuple):
             return None
         if version // BLOCK_SIZE in self.unread:
             raise HistoryMiss(version // BLOCK_SIZE)
-        return self.rows[version]
+        return self.known[version]
 
     def iter_newest(self, below: int | None = None) -> Iterator[int]:
         """The versions that are there, newest first, from the one before ``below``."""
         for block in sorted(self.there, reverse=True):
-            for first, last in reversed(list(_iter_set(self.there[block], block * BLOCK_SIZE))):
-                end = last if below is None else min(last, below - 1)
-                yield from range(end, first - 1, -1)
+            yield from self.iter_block(block, below)
+
+    def iter_block(self, block: int, below: int | None = None) -> Iterator[int]:
+        """As ``iter_newest``, of one block."""
+        for first, last in reversed(list(_iter_set(self.there[block], block * BLOCK_SIZE))):
+            end = last if below is None else min(last, below - 1)
+            yield from range(end, first - 1, -1)
 
     def add(self, version: int, row: VersionRow) -> VersionTable:
         """The table with a version that is newer than the head."""
         there = _mark(self.there, [(version, version)])
-        return self._replace(head=version, rows=self.rows.set(version, row), there=there)
+        return self._replace(head=version, known=self.known.set(version, row), there=there)
 
     def remove(self, ranges: Sequence[Range]) -> VersionTable:
         """The table without the versions of these ranges, which are there."""
-        rows = self.rows.mutate()
+        rows = self.known.mutate()
         for first, last in ranges:
             for version in range(first, last + 1):
                 rows.pop(version, None)
@@ -82,12 +87,12 @@ class VersionTable(NamedTuple):
             if not there[block]:
                 del there[block]
         left = there.finish()
-        return self._replace(rows=rows.finish(), there=left, unread=_keep(self.unread, left))
+        return self._replace(known=rows.finish(), there=left, unread=_keep(self.unread, left))
 
     def with_block(self, block: int, rows: Iterable[tuple[int, VersionRow]]) -> VersionTable:
         """The table with one more block in memory. Rows of expired versions are ignored."""
         known = {version: row for version, row in rows if self.has(version)}
-        return self._replace(rows=self.rows.update(known), unread=self.unread - {block})
+        return self._replace(known=self.known.update(known), unread=self.unread - {block})
 
     def iter_ranges(self) -> Iterator[Range]:
         """The versions that are there as ranges, ascending. No two of them touch."""

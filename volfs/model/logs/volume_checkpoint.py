@@ -73,7 +73,12 @@ class VolumeCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unkn
     segments: tuple[LoggedSegment, ...]
     """The segments that lines have named."""
     merged: tuple[LoggedSegment, ...] = ()
-    """Segments that have the places of all objects up to this line."""
+    """Segments that have the places of all objects of the lines before ``indexed``."""
+    indexed: Count = 0
+    named: Count = 0
+    """So many of ``segments``, the oldest, have no place that ``merged`` has not."""
+    newest: tuple[RandomName, ...] = ()
+    """At most one: a history segment of the block of the head, which is not full yet."""
 
 
 class HistoryRow(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
@@ -83,7 +88,7 @@ class HistoryRow(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fi
     line: Count
     manifest: OidField
     content: bytes = b""
-    """The manifest itself. Empty if the version had expired."""
+    """The manifest itself. Empty if it could not be read when the segment was made."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -104,7 +109,12 @@ class Kept(NamedTuple):
     pieces: Mapping[str, tuple[PieceRow, ...]] = {}
     """Pieces, by name."""
     merged: tuple[LoggedSegment, ...] = ()
-    """Segments that have the places of all objects up to the checkpoint's line."""
+    """Segments that have the places of all objects of the lines before ``indexed``."""
+    indexed: int = 0
+    named: int = 0
+    """So many of the segments that lines have named, the oldest, need not be asked any more."""
+    newest: str = ""
+    """The history segment of the block of the head. Empty if there is none."""
 
 
 NOTHING_KEPT = Kept()
@@ -116,6 +126,16 @@ def find_next_block(state: VolumeState, history: int) -> int | None:
     blocks = [block for block in versions.there if block >= history]
     first = min(blocks, default=None)
     return first if first is not None and first < versions.head // BLOCK_SIZE else None
+
+
+def list_worn_pieces(state: VolumeState, kept: Kept) -> list[str]:
+    """Pieces of whose packs fewer than half are left: what is left is kept anew."""
+    known = state.packs.packs
+
+    def is_worn(rows: tuple[PieceRow, ...]) -> bool:
+        return sum(pack.name in known for pack, _ in rows) * 2 < len(rows)
+
+    return [name for name, rows in kept.pieces.items() if is_worn(rows)]
 
 
 def find_next_piece(state: VolumeState, kept: Kept) -> tuple[PieceRow, ...]:
@@ -130,7 +150,7 @@ def make_checkpoint(
     """The checkpoint of a state after a line with this digest. Equal states give equal ones."""
     known = state.packs.packs
     first = kept.history * BLOCK_SIZE
-    rows = [(v, *row) for v, row in state.versions.rows.items() if v >= first]
+    rows = [(v, *row) for v, row in state.versions.known.items() if v >= first]
     pieced = (pack.name for rows_ in kept.pieces.values() for pack, _ in rows_)
     return VolumeCheckpoint(
         number=state.number,
@@ -152,6 +172,9 @@ def make_checkpoint(
         forwards=tuple(sorted(state.packs.forwards.items())),
         segments=state.segments,
         merged=kept.merged,
+        indexed=kept.indexed,
+        named=kept.named,
+        newest=(kept.newest,) if kept.newest else (),
     )
 
 
@@ -232,6 +255,22 @@ def restore_state(
         packs=_restore_packs(checkpoint, pieces),
         segments=checkpoint.segments,
         is_deleted=checkpoint.is_deleted,
+    )
+
+
+def restore_kept(checkpoint: VolumeCheckpoint, pieces: Mapping[str, tuple[PieceRow, ...]]) -> Kept:
+    """What lies beside the log when a checkpoint was made. ``pieces`` are those that it names.
+    DamagedObjectError if it contradicts itself."""
+    is_possible = checkpoint.indexed <= checkpoint.number + 1
+    if not is_possible or checkpoint.named > len(checkpoint.segments) or len(checkpoint.newest) > 1:
+        raise DamagedObjectError("checkpoint: segments of other lines than it has")
+    return Kept(
+        checkpoint.history,
+        dict(pieces),
+        checkpoint.merged,
+        checkpoint.indexed,
+        checkpoint.named,
+        "".join(checkpoint.newest),
     )
 
 

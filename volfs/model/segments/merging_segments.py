@@ -14,6 +14,8 @@ from volfs.model.segments.segment_writer import SegmentWriter, Write
 
 TIER = 8
 """So many segments of about one size become one."""
+SMALL = TIER**4
+"""Segments of fewer entries become one whenever there are two of them."""
 
 
 class MergedSource(NamedTuple):
@@ -43,6 +45,9 @@ def merge_segments(
         if oid != last:
             writer.add(oid, pack, offset, stored)
             last = oid
+    for source in sources:
+        for named in filter(is_there, source.directory.packs):
+            writer.add_pack(named)
     return writer
 
 
@@ -60,8 +65,12 @@ def choose_tier(counts: Sequence[int]) -> int:
     """How many of the latest segments should become one, given their counts, oldest first.
 
     0 if none should. Sizes are powers of ``TIER``. So each entry is written about once for each
-    power, and there are never more than ``TIER`` segments of a size.
+    power, and there are never more than ``TIER`` segments of a size. There is never more than one
+    that is ``SMALL``, because to read it costs about as much as to read a large one.
     """
+    small = next((at for at, count in enumerate(reversed(counts)) if count >= SMALL), len(counts))
+    if small > 1:
+        return small
     chosen, total = 0, 0
     for size in range(1, len(counts) + 1):
         total += counts[-size]

@@ -49,6 +49,11 @@ class SegmentWriter:
         if len(self._block) == BLOCK_ENTRIES:
             self._end_block()
 
+    def add_pack(self, pack: NamedPack) -> None:
+        """Name a pack, also if all of its objects are found in others. So the directory says which
+        packs were looked at."""
+        self._packs.setdefault(pack, len(self._packs))
+
     def finish(self) -> int:
         """Write the rest, and return where the directory begins."""
         if self._block:
@@ -91,10 +96,14 @@ def build_segment(write: Write, sources: Iterable[Source]) -> SegmentWriter:
     """Write the segment of packs, oldest first. Where several have an object, the latest
     counts."""
     found: dict[Oid, tuple[NamedPack, int, int]] = {}
+    packs = []
     for pack, footer in sources:
+        packs.append(pack)
         for record in footer:
             found[record.oid] = (pack, record.offset, record.header.stored)
     writer = SegmentWriter(write, len(found))
     for oid in sorted(found):
         writer.add(oid, *found[oid])
+    for pack in packs:
+        writer.add_pack(pack)
     return writer

@@ -11,6 +11,7 @@ other content. The only thing that is asked of a bucket is "create this object i
 ``leases/``          what sessions rely on: a log for each.
 ``refs/``            volumes, versions and tags; publishing.
 ``data/``            objects: packs on their way to the bucket, and the places of those there.
+``checkpoints/``     what saves the reading of whole logs.
 ``log/``             one log: append, read, find the end.
 ``place/``           the names of objects, the facts of a store, and the probe.
 """

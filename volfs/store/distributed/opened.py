@@ -20,6 +20,7 @@ from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.machine import CACHE, HOLDS, read_machine
 from volfs.store.distributed.mending.repair import RepairParts
 from volfs.store.distributed.place.object_keys import gc_log
+from volfs.store.distributed.refs.checkpoint_keeper import CheckpointKeeper
 from volfs.store.distributed.refs.condemned_packs import find_condemned
 from volfs.store.distributed.refs.open_volumes import OpenVolumes
 from volfs.store.distributed.refs.publishing_refs import PublishingRefs
@@ -53,6 +54,9 @@ class BucketEngine:
             stack.callback(data.close)
             self.volumes = OpenVolumes(logs, data, facts, bucket.world)
             self.tables = LogTables(bucket)
+            self.keeper = CheckpointKeeper(logs, self.volumes, bucket.world)
+            stack.callback(self.keeper.close)
+            logs.listen(self.keeper)
             self.refs = PublishingRefs(bucket, logs, self.volumes, self.leases)
             names = VolumeNames(bucket, lambda volume: logs.find(volume) is not None)
             self.care = BucketCare(

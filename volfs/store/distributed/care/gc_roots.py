@@ -125,7 +125,9 @@ class RootsFinder:
         """Versions that were there at the first pass, or were published since, whatever became of
         them; and versions of forks whose logs are not there."""
         states = [each.state for each in (before, known) if each.state is not None]
-        roots = {oid for state in states for oid in _iter_manifests(state)}
+        roots = {
+            row.manifest for state in states for _, row in self._logs.iter_rows(volume_id, state)
+        }
         roots.update(self._iter_published(volume_id, before, known))
         for state in states:
             for fork, pending in state.forks.items():
@@ -150,7 +152,7 @@ class RootsFinder:
     def _find_forked(self, volume_id: str, pending: PendingFork, states: list[VolumeState]) -> Oid:
         """The manifest of the version that a pending fork has. It may have expired since."""
         for state in states:
-            row = state.versions.find(pending.version)
+            row = self._logs.find_row(volume_id, state, pending.version)
             if row is not None:
                 return row.manifest
         return self._search_version(volume_id, pending.version, pending.line)
@@ -169,7 +171,8 @@ class RootsFinder:
 
     def _find_ridden(self, volume_id: str, known: KnownVolume, rider: Rider) -> Reference:
         """The manifest of the version that a rider brought. It may have expired since."""
-        row = known.state.versions.find(rider.version) if known.state else None
+        state, version = known.state, rider.version
+        row = self._logs.find_row(volume_id, state, version) if state else None
         if row is not None:
             return Reference(Kind.MANIFEST, row.manifest)
         oid = self._search_version(volume_id, rider.version, rider.line + 1)
@@ -198,13 +201,6 @@ def _iter_folders(bucket: Bucket, prefix: str) -> Iterator[str]:
         if page.next is None:
             return
         after = page.next
-
-
-def _iter_manifests(state: VolumeState) -> Iterator[Oid]:
-    for version in state.versions.iter_newest():
-        row = state.versions.find(version)
-        assert row is not None
-        yield row.manifest
 
 
 def _list_manifests(change: VolumeChange) -> list[Oid]:

@@ -8,7 +8,7 @@ from volfs.buckets.access import Bucket
 from volfs.buckets.cache.cached_bucket import open_cached_bucket
 from volfs.buckets.cache.cached_packs import CachedPacks
 from volfs.buckets.cache.disk_cache import DiskCache
-from volfs.store.distributed.data.bucket_objects import BucketObjects
+from volfs.store.distributed.data.bucket_objects import BucketObjects, FindManifest, find_none
 from volfs.store.distributed.data.bucket_packs import BucketPacks, OpenPacks
 from volfs.store.distributed.data.bucket_sink import BucketSink
 from volfs.store.distributed.data.bucket_upload import BucketUpload
@@ -33,8 +33,8 @@ class BucketData:
         self.finder = PlaceFinder(self.packs)
         self.segments = SegmentMaker(self.finder, self._spools)
 
-    def objects_of(self, log: VolumeLog) -> BucketObjects:
-        return BucketObjects(VolumePlaces(self.finder, log), self.packs)
+    def objects_of(self, log: VolumeLog, find_manifest: FindManifest = find_none) -> BucketObjects:
+        return BucketObjects(VolumePlaces(self.finder, log), self.packs, find_manifest)
 
     def open_upload(self, volume_id: str, log: VolumeLog, objects: BucketObjects) -> BucketUpload:
         return BucketUpload(volume_id, log, objects, self.finder, self._spools)

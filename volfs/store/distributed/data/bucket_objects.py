@@ -3,6 +3,8 @@ packs that may be damaged or gone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from volfs.errors import DamagedObjectError, DataError, VolfsError
 from volfs.model.objects import Buffer, Oid
 from volfs.model.pack import RECORD_HEADER_SIZE
@@ -12,6 +14,14 @@ from volfs.store.distributed.data.place_finder import VolumePlaces
 from volfs.store.packs.reader import ObjectReader
 from volfs.store.packs.rows import IndexEntry
 
+FindManifest = Callable[[Oid], bytes | None]
+"""A manifest that came with something else that was read. None for every other object."""
+
+
+def find_none(oid: Oid) -> bytes | None:
+    """No manifest is at hand."""
+    return None
+
 
 class BucketObjects(ObjectReader):
     """``store.contract.objects.Objects`` of one volume. Thread-safe.
@@ -20,8 +30,11 @@ class BucketObjects(ObjectReader):
     log is read to its end, and the object looked for again.
     """
 
-    def __init__(self, places: VolumePlaces, packs: BucketPacks) -> None:
+    def __init__(
+        self, places: VolumePlaces, packs: BucketPacks, find_manifest: FindManifest = find_none
+    ) -> None:
         super().__init__(places, packs, FIRST_WINDOW)
+        self._find_manifest = find_manifest
         self._found = places
         self._bucket_packs = packs
 
@@ -36,9 +49,13 @@ class BucketObjects(ObjectReader):
                 return None  # A read that may wait looks again, and says what is wrong.
             raise
 
+    def load_object(self, oid: Oid) -> bytes:
+        return self._find_manifest(oid) or super().load_object(oid)
+
     def load_object_ready(self, oid: Oid) -> bytes | None:
-        if not self._is_known(oid):
-            return None
+        found = self._find_manifest(oid)
+        if found or not self._is_known(oid):
+            return found
         try:
             return super().load_object_ready(oid)
         except DataError:

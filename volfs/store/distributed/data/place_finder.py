@@ -54,7 +54,7 @@ class PlaceFinder:
         Packs whose rows are there are not read. Another process may have put the rows of one after
         the caller had looked at them, so they are looked at once more.
         """
-        found = self._search_tail(volume.list_tail(), oid)
+        found = self._search_tail(volume, oid)
         found = found or self._search_segments(volume, oid)
         return found or next(iter(self.list_known(oid)), None)
 
@@ -69,7 +69,12 @@ class PlaceFinder:
 
     def learn_tail(self, volume: VolumePacks) -> None:
         """Put everything that the tail names into the rows. DataError, StoreError."""
-        self._search_tail(volume.list_tail(), None)
+        self._search_tail(volume, None)
+
+    def list_uncovered(self, volume: VolumePacks) -> list[NamedPack]:
+        """The packs of the tail that no segment has, oldest first. Segments are asked only if that
+        costs fewer requests than to read the footers. DataError, StoreError."""
+        return self._leave_covered(volume, list(volume.list_tail()))
 
     def put_rows(self, pack: NamedPack, footer: Footer) -> None:
         """Remember the places of a pack that is in the bucket and named by a log."""
@@ -78,14 +83,9 @@ class PlaceFinder:
 
     # --- inside ----------------------------------------------------------
 
-    def _search_tail(self, tail: Sequence[NamedPack], oid: Oid | None) -> IndexEntry | None:
+    def _search_tail(self, volume: VolumePacks, oid: Oid | None) -> IndexEntry | None:
         """The place of an object in packs whose rows are not there yet, the latest first."""
-        numbers, rows = self.packs.numbers, self.packs.rows
-        unread = [
-            pack
-            for pack in reversed(tail)
-            if not rows.find_pack(pack).is_whole and not numbers.is_gone(numbers.get_number(pack))
-        ]
+        unread = self._list_unread(volume)
         for first in range(0, len(unread), AT_ONCE):
             batch = unread[first : first + AT_ONCE]
             self._ask_ahead(batch)
@@ -95,9 +95,34 @@ class PlaceFinder:
                     return found
         return None
 
+    def _list_unread(self, volume: VolumePacks) -> list[NamedPack]:
+        """The packs of the tail whose places this machine does not know, the latest first."""
+        numbers, rows = self.packs.numbers, self.packs.rows
+        unread = [
+            pack
+            for pack in reversed(volume.list_tail())
+            if not rows.find_pack(pack).is_whole and not numbers.is_gone(numbers.get_number(pack))
+        ]
+        try:
+            return self._leave_covered(volume, unread)
+        except DataError:
+            return unread  # Their footers say the same.
+
+    def _leave_covered(self, volume: VolumePacks, packs: list[NamedPack]) -> list[NamedPack]:
+        segments = volume.list_segments()
+        if len(packs) <= AT_ONCE or not segments:
+            return packs
+        self.segments.load_heads(segments)
+        covered = {
+            pack.name for each in segments for pack in self.segments.load_directory(each).packs
+        }
+        return [pack for pack in packs if pack.name not in covered]
+
     def _search_segments(self, volume: VolumePacks, oid: Oid) -> IndexEntry | None:
         damage: DataError | None = None
-        for segment in reversed(volume.list_segments()):
+        segments = volume.list_segments()
+        self.segments.load_heads(segments)
+        for segment in reversed(segments):
             try:
                 pack = self.segments.find(segment, oid)
                 # A repair takes damaged packs out of the volume, and segments have them still.
@@ -179,16 +204,14 @@ class VolumePlaces:
     def find_entry(self, oid: Oid) -> IndexEntry | None:
         """The place of an object. The log is read to its end before it counts as missing.
         DataError; StoreError."""
-        found = self.find_ready(oid) or self.finder.search(self.log.packs, oid)
-        if found is None:
-            found = self.finder.search(self.log.refresh(), oid)
-        return found
+        found = self.find_ready(oid) or self._search_known(oid)
+        return found or self._search(self.log.refresh(), oid)
 
     def find_ready(self, oid: Oid) -> IndexEntry | None:
         """The place of an object if this machine knows it. A place in a pack that the volume does
         not name counts as well, because bytes prove themselves."""
         known = self.finder.list_known(oid)
-        return self._choose(known) or next(iter(known), None)
+        return (self._choose(known) or known[0]) if known else None
 
     def contains(self, oid: Oid) -> bool:
         """Whether an open pack of the volume has the object. What gc has closed is put aside."""
@@ -207,9 +230,10 @@ class VolumePlaces:
 
     def _is_in(self, oid: Oid, is_wanted: Callable[[int], bool]) -> bool:
         """Whether a pack that is wanted has the object."""
+        volume = self.log.packs  # If its lines are read now, they may bring the place along.
         if any(is_wanted(entry.pack) for entry in self.finder.list_known(oid)):
             return True
-        found = self.finder.search(self.log.packs, oid)
+        found = self.finder.search(volume, oid)
         if found is None or is_wanted(found.pack):
             return found is not None
         # What was found is the latest place. It came with others, which are known by now.
@@ -226,6 +250,17 @@ class VolumePlaces:
             if volume.has_pack(numbers.get_pack(entry.pack).name):
                 return entry
         return None
+
+    def _search_known(self, oid: Oid) -> IndexEntry | None:
+        """By what is known of the log. What cannot be read may be out of date."""
+        try:
+            return self._search(self.log.packs, oid)
+        except DataError:
+            return None
+
+    def _search(self, volume: VolumePacks, oid: Oid) -> IndexEntry | None:
+        """The place of an object. The lines of the log that were read may have brought it along."""
+        return self.find_ready(oid) or self.finder.search(volume, oid)
 
 
 class OpenPlaces:

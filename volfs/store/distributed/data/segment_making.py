@@ -40,7 +40,7 @@ class SegmentMaker:
 
         DataError if a footer or a segment cannot be read; StoreError.
         """
-        segments, tail = list(volume.list_segments()), volume.list_tail()
+        segments, tail = list(volume.list_segments()), self._finder.list_uncovered(volume)
         if tail:
             sources = [(pack, self._finder.load_footer(pack)) for pack in tail]
             segments.append(self.build(volume_id, sources))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 
+from volfs.errors import DamagedObjectError, DataError
 from volfs.model.objects import Oid
 from volfs.model.segments.id_filter import IdFilter
 from volfs.model.segments.packs_named import NamedPack
@@ -22,6 +24,8 @@ DIRECTORY_BYTES = 64 << 20
 BLOCK_BYTES = 16 << 20
 FILTER_BYTES = 64 << 20
 """The most bytes of a volume's filters that are loaded. Beyond them only some ids are asked for."""
+HEAD_BYTES = 1 << 20
+"""The most bytes of a filter that come with the directory."""
 BLOCKS_AT_ONCE = 64
 SAMPLE = 16
 """One of so many ids is asked for without a filter; a hit brings the footer of its pack, and with
@@ -40,8 +44,8 @@ class SegmentReader:
     def find(self, segment: NamedSegment, oid: Oid) -> NamedPack | None:
         """The pack that has an object, by this segment."""
         directory = self.load_directory(segment)
-        number = directory.find_block(oid)
-        if number is None:
+        number, known = directory.find_block(oid), self._filters.find(segment.key)
+        if number is None or (known is not None and not known.may_have(oid)):
             return None
         entry = self._load_block(segment, directory, number).find(oid)
         return None if entry is None else directory.get_pack(entry)
@@ -59,17 +63,30 @@ class SegmentReader:
             return None
         return self.find(segment, oid)
 
+    def load_heads(self, segments: Sequence[NamedSegment]) -> None:
+        """Load what is not there yet of the directories, and the filters that come with them, all
+        at once. What is damaged is left out."""
+        wanted = [each for each in segments if self._directories.find(each.key) is None]
+        if wanted:
+            self._packs.bucket.world.gather([partial(self._try_directory, each) for each in wanted])
+
+    def _try_directory(self, segment: NamedSegment) -> None:
+        with suppress(DataError):
+            self.load_directory(segment)
+
     def load_directory(self, segment: NamedSegment) -> SegmentDirectory:
         found = self._directories.find(segment.key)
         if found is None:
-            start = segment.directory
-            found = self._packs.read_verified(
+            start = segment.directory - min(_guess_filter(segment), segment.directory)
+            found, filtered = self._packs.read_verified(
                 self._get_number(segment),
                 start,
                 segment.length - start,
-                lambda data: SegmentDirectory(data, start),
+                partial(_decode_head, segment, start),
             )
             self._directories.put(segment.key, found, found.size)
+            if filtered is not None:
+                self._filters.put(segment.key, filtered, found.start - found.filter)
         return found
 
     def iter_entries(self, segment: NamedSegment) -> Iterator[SegmentEntry]:
@@ -108,6 +125,29 @@ class SegmentReader:
 
     def _get_number(self, segment: NamedSegment) -> int:
         return self._packs.numbers.get_number(as_pack(segment))
+
+
+def _guess_filter(segment: NamedSegment) -> int:
+    """About how many bytes before a directory its filter begins. None are asked for if they are
+    many."""
+    guess = 128 + segment.entries + (segment.entries >> 8) * 40
+    return guess if guess <= HEAD_BYTES else 0
+
+
+def _decode_head(
+    segment: NamedSegment, start: int, data: bytes
+) -> tuple[SegmentDirectory, IdFilter | None]:
+    """A directory, and the filter before it if all of it is there. ``start`` is where the data
+    begins in the segment."""
+    view = memoryview(data)
+    directory = SegmentDirectory(view[segment.directory - start :], segment.directory)
+    if directory.filter < start:
+        return directory, None
+    with suppress(DamagedObjectError):
+        return directory, directory.decode_filter(
+            view[directory.filter - start : directory.start - start]
+        )
+    return directory, None  # Without a filter, a block tells.
 
 
 def _span(directory: SegmentDirectory, blocks: range) -> tuple[int, int]:

@@ -90,7 +90,7 @@ class BucketLeases:
 
     def check_versions(self, lease: Lease) -> None:
         """NotFoundError if one of the versions of a lease is not there. The bucket is asked."""
-        _find_manifests(self._read_volume(lease), lease, {})
+        self._find_manifests(self._read_volume(lease), lease, {})
 
     def revoke(self, session: str, expected: Lease) -> bool:
         return self._end(session, expected, LeaseRevoked())
@@ -155,7 +155,7 @@ class BucketLeases:
         # What our lease has kept is there, whether or not it was expired since.
         coming = {**coming, **_list_kept(find_made(own))}
         state = self._guess_volume(lease, coming, before)
-        made = to_made(lease, _find_manifests(state, lease, coming), _number_of(state))
+        made = to_made(lease, self._find_manifests(state, lease, coming), _number_of(state))
         check = partial(self._check_versions, log, before, lease, coming)
         _write(log, before, made, check, is_ours=own is not None)
         return made
@@ -171,11 +171,11 @@ class BucketLeases:
         try:
             if lease.versions:
                 require(lease.volume_id, state)
-            _find_manifests(state, lease, coming)
+            self._find_manifests(state, lease, coming)
         except NotFoundError:
             if made is None or is_there:
                 assert log.owned is not None
-                log.append(log.owned, LeaseEnded() if made is None else _repeat(made, state))
+                log.append(log.owned, LeaseEnded() if made is None else self._repeat(made, state))
             raise
 
     def _guess_volume(
@@ -187,7 +187,7 @@ class BucketLeases:
         known = self._volumes.open(lease.volume_id).known
         if made is None or known.number >= made.upto:
             try:
-                _find_manifests(known.state, lease, coming)
+                self._find_manifests(known.state, lease, coming)
                 return require(lease.volume_id, known.state) if lease.versions else known.state
             except NotFoundError:
                 pass  # What is known may be out of date.
@@ -208,9 +208,8 @@ class BucketLeases:
         state = self._volumes.find(volume_id)
         if state is None:
             return []
-        rows = state.versions.rows
-        versions = state.versions.iter_newest()
-        return sorted(each for each in versions if rows[each].manifest[:PREFIX_SIZE] in held)
+        rows = self._volumes.iter_rows(volume_id, state)
+        return sorted(version for version, row in rows if row.manifest[:PREFIX_SIZE] in held)
 
     # --- inside ------------------------------------------------------------------
 
@@ -223,6 +222,25 @@ class BucketLeases:
         is no such volume."""
         state = self._volumes.open(lease.volume_id).refresh().state
         return require(lease.volume_id, state) if lease.versions else state
+
+    def _find_manifests(
+        self, state: VolumeState | None, lease: Lease, coming: Mapping[int, Oid]
+    ) -> list[Oid]:
+        """The manifests of a lease's versions. NotFoundError if one is not there."""
+        found, volume = [], lease.volume_id
+        for version in lease.versions:
+            row = self._volumes.find_row(volume, state, version) if state is not None else None
+            manifest = coming.get(version) if row is None else row.manifest
+            if manifest is None:
+                raise NotFoundError(f"{lease.volume_id}: no version {version}: it was expired")
+            found.append(manifest)
+        return found
+
+    def _repeat(self, former: LeaseMade, state: VolumeState | None) -> LeaseMade:
+        """A former lease once more, with what was added to it, after one that was refused."""
+        lease = to_lease(former, _riders_in(state, former))
+        manifests = self._find_manifests(state, lease, _list_kept(former))
+        return to_made(lease, manifests, _number_of(state))
 
 
 def _list_kept(made: LeaseMade | None) -> dict[int, Oid]:
@@ -261,27 +279,6 @@ def _write(
 
 def _riders_in(state: VolumeState | None, made: LeaseMade) -> Sequence[Rider]:
     return () if state is None else state.riders.get(made.session, ())
-
-
-def _find_manifests(
-    state: VolumeState | None, lease: Lease, coming: Mapping[int, Oid]
-) -> list[Oid]:
-    """The manifests of a lease's versions. NotFoundError if one is not there."""
-    found = []
-    for version in lease.versions:
-        row = state.versions.find(version) if state is not None else None
-        manifest = coming.get(version) if row is None else row.manifest
-        if manifest is None:
-            raise NotFoundError(f"{lease.volume_id}: no version {version}: it was expired")
-        found.append(manifest)
-    return found
-
-
-def _repeat(former: LeaseMade, state: VolumeState | None) -> LeaseMade:
-    """A former lease once more, with what was added to it, after one that was refused."""
-    lease = to_lease(former, _riders_in(state, former))
-    manifests = _find_manifests(state, lease, _list_kept(former))
-    return to_made(lease, manifests, _number_of(state))
 
 
 def _number_of(state: VolumeState | None) -> int:

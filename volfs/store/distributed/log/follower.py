@@ -8,14 +8,16 @@ raises it. So nothing is written that was not checked against all lines before i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from volfs.errors import DamagedObjectError, UserError
 from volfs.model.logs.change_codec import ChangeCodec
 from volfs.model.logs.line import NO_LINE, Line, digest_line
 from volfs.model.objects import Buffer
 from volfs.store.distributed.log.log import NO_NUMBER, Log
+from volfs.store.distributed.place.object_keys import LAST_NUMBER
 
 State = TypeVar("State")
 Change = TypeVar("Change")
@@ -49,21 +51,46 @@ class Won(NamedTuple, Generic[State]):
     line: Line
 
 
-class Follower(Generic[State, Change]):
-    """One log as this process knows it. Thread-safe; no lock is held during a request.
+class Watch(Protocol):
+    """Whoever is told of the lines that a follower reads and writes. It raises nothing, and sends
+    no request."""
 
-    ``begin`` gives what is known before anything was read: the newest checkpoint, say.
-    """
+    def on_line(self, number: int, line: Line, *, is_ours: bool) -> None:
+        """A line was read, or written by us."""
+
+    def on_moved(self, number: int, *, is_ours: bool) -> None:
+        """The newest line that is known is this one now."""
+
+
+class Unwatched:
+    """``Watch`` of nobody."""
+
+    def on_line(self, number: int, line: Line, *, is_ours: bool) -> None:
+        """Nobody is told."""
+
+    def on_moved(self, number: int, *, is_ours: bool) -> None:
+        """Nobody is told."""
+
+
+UNWATCHED: Watch = Unwatched()
+Begin = Callable[[], Iterable[KnownLog[State]]]
+"""What may be known before any line was read, by checkpoints, say: the most recent comes first."""
+
+
+class Follower(Generic[State, Change]):
+    """One log as this process knows it. Thread-safe; no lock is held during a request."""
 
     def __init__(
         self,
         log: Log,
         rules: LogRules[State, Change],
-        begin: Callable[[Log], KnownLog[State]] | None = None,
+        begin: Begin[State] = tuple,
+        watch: Watch = UNWATCHED,
     ) -> None:
         self.log = log
         self._rules = rules
         self._begin = begin
+        self._watch = watch
         self._lock = threading.Lock()
         self._known: KnownLog[State] | None = None
 
@@ -82,13 +109,14 @@ class Follower(Generic[State, Change]):
         """Read to the end of the log. StoreError; DataError."""
         known = self._known
         if known is None:
-            known = self._begin(self.log) if self._begin else KnownLog(self._rules.beginning)
-            lines = self.log.read_to_end(known.number, known.digest)
-        else:
-            lines = self.log.read_after(known.number, known.digest)
-        for _, line in lines:
-            known = self._follow(known, line)
-        return self._keep(known)
+            return self._keep(self._read_first())
+        return self._keep(self._follow_all(known, self.log.iter_after(known.number)))
+
+    def read_whole(self, last: int = LAST_NUMBER) -> KnownLog[State]:
+        """What the lines from the first one up to ``last`` say. Nothing of it is remembered.
+        StoreError; DataError."""
+        lines = takewhile(lambda item: item[0] <= last, self.log.iter_to_end(NO_NUMBER))
+        return self._follow_all(KnownLog(self._rules.beginning), lines)
 
     def propose(
         self,
@@ -112,7 +140,8 @@ class Follower(Generic[State, Change]):
             self.refresh()
             return None
         won = KnownLog(state, number, digest_line(line), era)
-        self._keep(won)
+        self._watch.on_line(number, line, is_ours=True)
+        self._keep(won, is_ours=True)
         return Won(won, line)
 
     def change(self, decide: Callable[[State], Sequence[Change]]) -> State:
@@ -133,6 +162,23 @@ class Follower(Generic[State, Change]):
 
     # --- inside --------------------------------------------------------------------
 
+    def _read_first(self) -> KnownLog[State]:
+        """What is known after the first reading. Whatever a checkpoint says is believed only if
+        the line after which it was made has the digest that it says."""
+        for known in self._begin():
+            lines = self.log.iter_to_end(known.number - 1)
+            first = next(iter(lines), None)
+            if first is not None and digest_line(first[1]) == known.digest:
+                return self._follow_all(known, lines)
+        return self.read_whole()
+
+    def _follow_all(
+        self, known: KnownLog[State], lines: Iterable[tuple[int, Line]]
+    ) -> KnownLog[State]:
+        for _, line in lines:
+            known = self._follow(known, line)
+        return known
+
     def _follow(self, known: KnownLog[State], line: Line) -> KnownLog[State]:
         """What is known after one more line. DataError for a line that cannot follow."""
         number = known.number + 1
@@ -144,11 +190,17 @@ class Follower(Generic[State, Change]):
             state = self._rules.apply(known.state, number, line.era, changes)
         except UserError as error:
             raise DamagedObjectError(f"{key}: no volfs would have written it: {error}") from None
+        self._watch.on_line(number, line, is_ours=False)
         return KnownLog(state, number, digest_line(line), line.era)
 
-    def _keep(self, known: KnownLog[State]) -> KnownLog[State]:
+    def _keep(self, known: KnownLog[State], *, is_ours: bool = False) -> KnownLog[State]:
         """Remember what was read, unless another thread has read further. What is known then."""
         with self._lock:
-            if self._known is None or known.number > self._known.number:
+            has_moved = self._known is None or known.number > self._known.number
+            if has_moved:
                 self._known = known
-            return self._known
+            kept = self._known
+        assert kept is not None
+        if has_moved:
+            self._watch.on_moved(known.number, is_ours=is_ours)
+        return kept

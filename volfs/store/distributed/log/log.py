@@ -10,7 +10,7 @@ N3  A nonce is sent to one number only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, repeat
 
@@ -23,14 +23,14 @@ from volfs.store.distributed.log.appending import (
     Doubts,
     decode_named,
 )
-from volfs.store.distributed.place.object_keys import LogPlace
+from volfs.store.distributed.place.object_keys import LAST_NUMBER, LogPlace
 
 NO_NUMBER = -1
 """The number before that of the first line."""
 WAVES = (1, 1, 2)
 WAVE = 4
 """How many lines are asked for at once: few at first, because there are few most of the time."""
-DISTANCES = (1, 2, 4, 8, 16, 32, 64)
+DISTANCES = (1, 2, 4, 16, 64)
 """Where the end of a log is looked for, counted from a line that is known."""
 
 
@@ -88,34 +88,43 @@ class Log:
         follow it. DamagedObjectError for a line that does not follow its predecessor, and for a
         gap. StoreError.
         """
-        for size in chain(WAVES, repeat(WAVE)):
-            lines = self._read_wave(number + 1, size)
-            for line in lines:
-                number, digest = number + 1, self._follow(number + 1, line, digest)
-                yield number, line
-            if len(lines) < size:
-                return
+        return self._check(self.iter_after(number), digest)
 
     def read_to_end(self, number: int, digest: bytes | None = None) -> Iterator[tuple[int, Line]]:
         """As ``read_after``, in fewer round trips if the end is far, and with more requests if it
         is near."""
-        is_far = True
-        while is_far:
-            found = self._look_ahead(number)
-            last = max(found, default=number)
-            is_far = last - number == DISTANCES[-1]
-            for line in self._fill(number + 1, last, found):
-                number, digest = number + 1, self._follow(number + 1, line, digest)
-                yield number, line
-        yield from self.read_after(number, digest)
+        return self._check(self.iter_to_end(number), digest)
 
-    def find_checkpoint(self) -> int | None:
-        """The number of the line after which the newest checkpoint was made. None if there is
-        none."""
-        page = self._bucket.list_page(self.place.checkpoints, limit=1)
-        for info in page.objects:
-            return self.place.find_checkpoint_number(info.key)
-        return None
+    def iter_after(self, number: int) -> Iterator[tuple[int, Line]]:
+        """As ``read_after``. Whoever asks checks that each line follows the one before it."""
+        for size in chain(WAVES, repeat(WAVE)):
+            lines = self._read_wave(number + 1, size)
+            for line in lines:
+                number += 1
+                yield number, line
+            if len(lines) < size:
+                return
+
+    def iter_to_end(self, number: int) -> Iterator[tuple[int, Line]]:
+        """As ``read_to_end``. Whoever asks checks that each line follows the one before it.
+
+        Each wave looks ahead, and asks for what lies between the lines that the wave before has
+        found. So the number of waves grows with the logarithm of what is read.
+        """
+        found: dict[int, Line] = {}
+        absent = LAST_NUMBER
+        while True:
+            last = max(found, default=number)
+            ahead = [last + distance for distance in DISTANCES if last + distance < absent]
+            wanted = [each for each in range(number + 1, last) if each not in found] + ahead
+            lines = dict(zip(wanted, self._read_many(wanted), strict=True))
+            found |= {each: line for each, line in lines.items() if line is not None}
+            for each in range(number + 1, last + 1):
+                yield each, self._insist(each, found.pop(each, None))
+            if not found:
+                return
+            number, end = last, max(found)
+            absent = min((each for each in ahead if each > end), default=LAST_NUMBER)
 
     # --- inside --------------------------------------------------------------------
 
@@ -125,19 +134,6 @@ class Log:
         while lines and lines[-1] is None:
             lines.pop()
         return [self._insist(first + at, line) for at, line in enumerate(lines)]
-
-    def _look_ahead(self, number: int) -> dict[int, Line]:
-        """Those lines that are there at ``DISTANCES`` from a number."""
-        places = [number + distance for distance in DISTANCES]
-        lines = zip(places, self._read_many(places), strict=True)
-        return {at: line for at, line in lines if line is not None}
-
-    def _fill(self, first: int, last: int, found: dict[int, Line]) -> Iterator[Line]:
-        """The lines from ``first`` to ``last``, of which some were found already."""
-        wanted = [number for number in range(first, last + 1) if number not in found]
-        lines = dict(zip(wanted, self._read_many(wanted), strict=True))
-        for number in range(first, last + 1):
-            yield self._insist(number, found.get(number) or lines[number])
 
     def _insist(self, number: int, line: Line | None) -> Line:
         """The line, which is there because a later one is. It was asked for at the same time as
@@ -149,16 +145,21 @@ class Log:
             )
         return line
 
-    def _follow(self, number: int, line: Line, digest: bytes | None) -> bytes:
-        """The digest of a line that must follow the line with ``digest``."""
-        if digest not in (None, line.prev) or (number == 0) != (line.prev == NO_LINE):
-            raise DamagedObjectError(
-                f"{self.place.line(number)}: the line does not follow the one before it"
-            )
-        return digest_line(line)
+    def _check(
+        self, lines: Iterable[tuple[int, Line]], digest: bytes | None
+    ) -> Iterator[tuple[int, Line]]:
+        """The lines, each of which must follow the one before it, the first one ``digest``."""
+        for number, line in lines:
+            if digest not in (None, line.prev) or (number == 0) != (line.prev == NO_LINE):
+                raise DamagedObjectError(
+                    f"{self.place.line(number)}: the line does not follow the one before it"
+                )
+            digest = digest_line(line)
+            yield number, line
 
     def _read_many(self, numbers: Sequence[int]) -> list[Line | None]:
-        return self._world.gather([partial(self._read, number) for number in numbers])
+        reads = [partial(self._read, number) for number in numbers]
+        return self._world.gather(reads) if reads else []
 
     def _read(self, number: int) -> Line | None:
         """A line, or None. One that comes damaged is asked for once more."""

@@ -15,7 +15,7 @@ from volfs.store.distributed.mending.survey import StoreSurvey
 
 def list_roots(survey: StoreSurvey, volume: str, state: VolumeState) -> list[Reference]:
     """The manifests of all versions of a volume, and what leases of it need."""
-    roots = {Reference(Kind.MANIFEST, row.manifest) for row in state.versions.rows.values()}
+    roots = {Reference(Kind.MANIFEST, row.manifest) for row in state.versions.known.values()}
     for riders in state.riders.values():
         roots.update(need for rider in riders for need in rider.needs)
     for found in survey.leases:

@@ -111,6 +111,11 @@ def history_name(volume_id: str, number: int) -> str:
     return f"{volume_home(volume_id)}h/{number_text(number)}"
 
 
+def newest_name(volume_id: str, name: str) -> str:
+    """The history segment of a block that is not full yet. A later checkpoint has another."""
+    return f"{volume_home(volume_id)}h/{name}"
+
+
 def segment_name(volume_id: str, name: str) -> str:
     return f"{volume_home(volume_id)}x/{name}"
 

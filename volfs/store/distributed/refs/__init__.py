@@ -3,6 +3,8 @@
 Imports go downward::
 
     publishing_refs                 the contract
+    checkpoint_keeper               checkpoints, written beside everything else
+    named_objects                   what a volume refers to, for gc
     open_volumes                    each volume's log, objects and publisher
     condemned_packs                 what gc has condemned
     bucket_refs                     the contract, without publishing
@@ -10,6 +12,7 @@ Imports go downward::
     volume_names                    which volume has which name: the catalog
     volume_view                     a volume as the data path sees it
     volume_logs                     the logs of volumes, by id
+    volume_watch                    what comes with the lines of a log
     log_rules, line_records, facts_of_records
                                     what lines mean; objects in lines; facts in lines
 """

@@ -38,8 +38,9 @@ from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head, Tag, VolumeRecord, describe_missing
 from volfs.store.distributed.refs.facts_of_records import to_facts, to_record
 from volfs.store.distributed.refs.line_records import encode_records
-from volfs.store.distributed.refs.volume_logs import VolumeLogs, require
+from volfs.store.distributed.refs.volume_logs import VolumeLogs, find_head, require
 from volfs.store.distributed.refs.volume_names import VolumeNames
+from volfs.store.distributed.refs.volume_view import VolumeView
 
 ROOM_OF_MANIFESTS = 1 << 20
 """Bytes of a fork's first line that its own manifests may take."""
@@ -72,13 +73,16 @@ class BucketRefs:
         self, record: VolumeRecord, manifests: tuple[bytes, bytes], source: str, version: int
     ) -> None:
         self._check_free(record)
+        _ = self.logs.open(source).known  # So that a checkpoint is known, if there is one.
+        beside = self.logs.open_whole(source).checkpoints.newest  # Not newer than the state.
 
         def decide(state: VolumeState) -> Sequence[VolumeChange]:
-            _check_room(record, _make_fork(record, manifests, state))
+            view = VolumeView(source, state, beside)
+            _check_room(record, _make_fork(record, manifests, view))
             return [VolumeForked(record.id, version)]
 
         state = self._change(source, decide)
-        created = _make_fork(record, manifests, state)
+        created = _make_fork(record, manifests, VolumeView(source, state, beside))
         self._begin(record, created, manifests, state.era)
 
     def _begin(
@@ -166,14 +170,14 @@ class BucketRefs:
 
     def find_version(self, volume_id: str, version: int) -> Oid | None:
         state = self.logs.find(volume_id)
-        row = None if state is None else state.versions.find(version)
+        row = None if state is None else self.logs.find_row(volume_id, state, version)
         return None if row is None else row.manifest
 
     def iter_versions(self, volume_id: str) -> Iterator[Head]:
         state = self.logs.find(volume_id)
         if state is not None:
-            for version in state.versions.iter_newest():
-                yield Head(version, state.versions.rows[version].manifest)
+            for version, row in self.logs.iter_rows(volume_id, state):
+                yield Head(version, row.manifest)
 
     def remove_versions(self, volume_id: str, versions: Collection[int]) -> list[int]:
         removed: list[int] = []
@@ -255,8 +259,7 @@ def _is_named(record: VolumeRecord) -> bool:
 
 
 def _head_of(state: VolumeState) -> Head:
-    head = state.versions.head
-    return Head(head, state.versions.rows[head].manifest)
+    return Head(state.versions.head, find_head(state).manifest)
 
 
 def _number(manifests: Sequence[bytes]) -> tuple[tuple[int, Oid], ...]:
@@ -264,19 +267,17 @@ def _number(manifests: Sequence[bytes]) -> tuple[tuple[int, Oid], ...]:
     return tuple(enumerate(oids))
 
 
-def _make_fork(
-    record: VolumeRecord, manifests: Sequence[bytes], source: VolumeState
-) -> VolumeCreated:
+def _make_fork(record: VolumeRecord, manifests: Sequence[bytes], view: VolumeView) -> VolumeCreated:
     """The beginning of a fork: it reads from all that its source reads from at this line."""
-    assert source.facts is not None
+    source = view.alive
     rows = source.packs.list_oldest_first()
     return VolumeCreated(
         to_facts(record),
         _number(manifests),
-        source.facts.id,
+        view.volume_id,
         source.number,
         packs=tuple(row.pack for row in rows),
         closed=tuple(row.pack.name for row in rows if not row.is_open),
         forwards=tuple(sorted(source.packs.forwards.items())),
-        segments=source.segments,
+        segments=tuple(view.list_logged_segments()),
     )

@@ -35,14 +35,16 @@ class OpenVolumes:
 
     def open(self, volume_id: str) -> OpenVolume:
         """A volume, whether or not it is there. NotFoundError if no volume can have the id."""
-        follower = self._logs.open(volume_id)
+        follower, checkpoints, _ = self._logs.open_whole(volume_id)
         with self._lock:
             found = self._volumes.get(volume_id)
             # Nothing is remembered of a log that was not there, so another one may follow.
             if found is None or found.book.follower is not follower:
-                book = VolumeBook(follower, volume_id)
+                book = VolumeBook(follower, volume_id, checkpoints)
                 publisher = VolumePublisher(book, self._facts, self._world)
-                found = OpenVolume(book, self.data.objects_of(book), publisher)
+                found = OpenVolume(
+                    book, self.data.objects_of(book, self._logs.history.find_manifest), publisher
+                )
                 self._volumes[volume_id] = found
             return found
 

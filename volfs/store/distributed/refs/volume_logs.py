@@ -4,39 +4,82 @@ process."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
 
 from volfs.buckets.access import Bucket
-from volfs.errors import NotFoundError
+from volfs.errors import DamagedObjectError, NotFoundError
+from volfs.model.logs.version_table import BLOCK_SIZE, HistoryMiss, VersionRow
 from volfs.model.logs.volume_changes import VolumeChange
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.objects import Buffer
+from volfs.store.distributed.checkpoints.framed_objects import FramedObjects
+from volfs.store.distributed.checkpoints.volume_checkpoints import VolumeCheckpoints
+from volfs.store.distributed.checkpoints.volume_history import Block, VolumeHistory
+from volfs.store.distributed.log.appending import APPEND_SECONDS
 from volfs.store.distributed.log.follower import Follower, KnownLog
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import is_volume_id, volume_log
 from volfs.store.distributed.refs.log_rules import VOLUME_RULES
+from volfs.store.distributed.refs.volume_watch import VolumeListener, VolumeWatch
 
 VolumeFollower = Follower[VolumeState | None, VolumeChange]
+
+AHEAD = 8
+"""The most history segments that are asked for at once."""
+FEW = 16
+"""So many of the newest manifests are read one by one; for more, there is a segment."""
+
+
+class OpenLog(NamedTuple):
+    """One volume's log in this process."""
+
+    follower: VolumeFollower
+    checkpoints: VolumeCheckpoints
+    watch: VolumeWatch
 
 
 class VolumeLogs:
     """The logs of a store's volumes. Thread-safe. Each log is there once in a process."""
 
-    def __init__(self, bucket: Bucket) -> None:
+    def __init__(self, bucket: Bucket, seconds: float = APPEND_SECONDS) -> None:
         self._bucket = bucket
+        self._seconds = seconds
+        self._objects = FramedObjects(bucket)
+        self.history = VolumeHistory(self._objects)
+        self._listener: VolumeListener | None = None
         self._lock = threading.Lock()
-        self._followers: dict[str, VolumeFollower] = {}
+        self._logs: dict[str, OpenLog] = {}
+
+    def listen(self, listener: VolumeListener) -> None:
+        """Tell somebody of what happens from now on."""
+        with self._lock:
+            self._listener = listener
+            for known in self._logs.values():
+                known.watch.listener = listener
 
     def open(self, volume_id: str) -> VolumeFollower:
         """The log of a volume, whether or not there is one. NotFoundError if no volume can have
         the id."""
+        return self.open_whole(volume_id).follower
+
+    def open_whole(self, volume_id: str) -> OpenLog:
+        """As ``open``, with what lies beside the log."""
         with self._lock:
-            if volume_id not in self._followers:
+            if volume_id not in self._logs:
                 if not is_volume_id(volume_id):
                     raise NotFoundError(_describe_gone(volume_id))
-                log = Log(self._bucket, volume_log(volume_id))
-                self._followers[volume_id] = Follower(log, VOLUME_RULES)
-            return self._followers[volume_id]
+                self._logs[volume_id] = self._make(volume_id)
+            return self._logs[volume_id]
+
+    def _make(self, volume_id: str) -> OpenLog:
+        log = Log(self._bucket, volume_log(volume_id), self._seconds)
+        checkpoints = VolumeCheckpoints(self._objects, volume_id)
+        watch = VolumeWatch(volume_id, self.history)
+        watch.listener = self._listener
+        follower = Follower(log, VOLUME_RULES, checkpoints.begin, watch)
+        return OpenLog(follower, checkpoints, watch)
 
     def find(self, volume_id: str) -> VolumeState | None:
         """The newest state of a volume. None if there is no such volume, or none any more."""
@@ -66,14 +109,75 @@ class VolumeLogs:
     def forget_all(self) -> None:
         """Read every log anew when it is asked for: a repair has changed how logs are read."""
         with self._lock:
-            kept = {id_: each for id_, each in self._followers.items() if each.log.doubts}
-            self._followers = kept
+            kept = {id_: each for id_, each in self._logs.items() if each.follower.log.doubts}
+            self._logs = kept
+
+    # --- versions ------------------------------------------------------------------
+
+    def find_row(self, volume_id: str, state: VolumeState, version: int) -> VersionRow | None:
+        """The row of a version. None if it is not there. A history segment is read if it has to
+        be. DataError; StoreError."""
+        try:
+            return state.versions.find(version)
+        except HistoryMiss as miss:
+            row = self._load_block(volume_id, state, miss.block).get(version)
+            return row or self._search_row(volume_id, state, version)
+
+    def iter_rows(self, volume_id: str, state: VolumeState) -> Iterator[tuple[int, VersionRow]]:
+        """The versions that are there, newest first, with their rows. Their manifests are at hand
+        for whoever loads them soon. DataError; StoreError."""
+        versions, ahead, loaded = state.versions, 1, dict[int, Block]()
+        blocks = sorted(versions.there, reverse=True)
+        for at, block in enumerate(blocks):
+            if block in versions.unread and block not in loaded:
+                wanted = [each for each in blocks[at : at + ahead] if each in versions.unread]
+                reads = [partial(self._load_block, volume_id, state, each) for each in wanted]
+                loaded = dict(zip(wanted, self._bucket.world.gather(reads), strict=True))
+                ahead = min(2 * ahead, AHEAD)
+            for count, version in enumerate(versions.iter_block(block)):
+                if count == FEW and block not in versions.unread:
+                    self._load_newest(volume_id, state)
+                row = loaded[block].get(version) if block in loaded else versions.find(version)
+                yield version, row or self._search_row(volume_id, state, version)
+
+    def _load_block(self, volume_id: str, state: VolumeState, block: int) -> Block:
+        """The versions of a block that is not in memory. Some may not be among them that have
+        expired since."""
+        found = self.history.find_block(volume_id, block)
+        return self._read_blocks(volume_id, state).get(block, {}) if found is None else found
+
+    def _search_row(self, volume_id: str, state: VolumeState, version: int) -> VersionRow:
+        """The row of a version of which the segment was made when the version had expired."""
+        row = self._read_blocks(volume_id, state)[version // BLOCK_SIZE].get(version)
+        if row is None:
+            raise DamagedObjectError(f"{volume_id}: no line has published version {version}")
+        return row
+
+    def _read_blocks(self, volume_id: str, state: VolumeState) -> dict[int, Block]:
+        """All blocks of a state, from the lines of the log."""
+        whole = self.open(volume_id).read_whole(state.number).state
+        blocks: dict[int, dict[int, VersionRow]] = {}
+        if whole is not None:
+            for version, row in whole.versions.known.items():
+                blocks.setdefault(version // BLOCK_SIZE, {})[version] = row
+        for block in sorted(blocks, reverse=True):
+            self.history.note_block(volume_id, block, blocks[block])
+        return dict(blocks)
+
+    def _load_newest(self, volume_id: str, state: VolumeState) -> None:
+        """Learn the manifests of the block of the head, as far as a checkpoint has them."""
+        beside = self.open_whole(volume_id).checkpoints.newest
+        block = state.versions.head // BLOCK_SIZE
+        if beside.kept.newest and beside.kept.history <= block:
+            self.history.load_newest(volume_id, beside.kept.newest, block)
+
+    # --- inside --------------------------------------------------------------------
 
     def _forget(self, volume_id: str) -> None:
         """Remember nothing of a volume that is not there, unless it is in doubt."""
         with self._lock:
-            if volume_id in self._followers and not self._followers[volume_id].log.doubts:
-                del self._followers[volume_id]
+            if volume_id in self._logs and not self._logs[volume_id].follower.log.doubts:
+                del self._logs[volume_id]
 
 
 def require(volume_id: str, state: VolumeState | None) -> VolumeState:
@@ -81,6 +185,13 @@ def require(volume_id: str, state: VolumeState | None) -> VolumeState:
     if state is None or state.is_deleted:
         raise NotFoundError(_describe_gone(volume_id))
     return state
+
+
+def find_head(state: VolumeState) -> VersionRow:
+    """The row of the head, which is always in memory."""
+    row = state.versions.find(state.versions.head)
+    assert row is not None, "a volume without a head"
+    return row
 
 
 def _describe_gone(volume_id: str) -> str:

@@ -26,7 +26,7 @@ from volfs.store.distributed.data.bucket_data import BucketData
 from volfs.store.distributed.data.bucket_objects import BucketObjects
 from volfs.store.distributed.data.bucket_upload import BucketUpload, Shipment
 from volfs.store.distributed.log.follower import KnownLog
-from volfs.store.distributed.refs.volume_logs import require
+from volfs.store.distributed.refs.volume_logs import find_head, require
 from volfs.store.distributed.refs.volume_view import (
     VolumeBook,
     to_logged,
@@ -161,7 +161,7 @@ def check_head(state: VolumeState, publication: HeadToPublish) -> None:
     head = state.versions.head
     if head != publication.expected.version:
         raise HeadMovedError(f"the head is version {head}, not {publication.expected.version}")
-    if state.versions.rows[head].manifest != publication.expected.manifest:
+    if find_head(state).manifest != publication.expected.manifest:
         raise HeadMovedError(f"the head, version {head}, is another than expected")
     for version in publication.shares:
         check_version(state, version)

@@ -1,0 +1,12 @@
+"""What lies beside a log, so that nobody has to read the log from its first line.
+
+Imports go downward::
+
+    volume_checkpoints  the checkpoints of a volume, and the pieces of its table of packs
+    volume_history      the history segments of a volume
+    beginnings          the checkpoint with which the reading of a log begins
+    framed_objects      the objects that are kept beside logs
+
+Nothing here is the truth. What is damaged, gone, or another volume's is passed over, and the lines
+of the log are read.
+"""
