@@ -24,6 +24,7 @@ from volfs.store.distributed.log.follower import KnownLog
 from volfs.store.distributed.refs import bucket_refs
 from volfs.store.distributed.refs.bucket_refs import BucketRefs
 from volfs.store.distributed.refs.volume_publisher import VolumePublisher
+from volfs.store.distributed.refs.volume_view import VolumeView
 
 
 class Rule(NamedTuple):
@@ -90,7 +91,7 @@ def without_fork_entry() -> AbstractContextManager[None]:
         self._check_free(record)
         state = self.logs.get(source)
         check_version(state, version)
-        created = bucket_refs._make_fork(record, manifests, state)
+        created = bucket_refs._make_fork(record, manifests, VolumeView(source, state))
         self._begin(record, created, manifests, state.era)
 
     return replaced(BucketRefs, "fork_volume", secretly)
