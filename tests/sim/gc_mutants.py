@@ -23,6 +23,7 @@ from volfs.store.distributed.leases.bucket_leases import BucketLeases
 from volfs.store.distributed.refs import bucket_refs
 from volfs.store.distributed.refs.bucket_refs import BucketRefs
 from volfs.store.distributed.refs.volume_publisher import VolumePublisher
+from volfs.store.distributed.refs.volume_view import VolumeView
 
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
@@ -117,7 +118,7 @@ def forks_unseen(patch: Patch) -> None:
     ) -> None:
         self._check_free(record)
         state = self.logs.get(source)
-        created = bucket_refs._make_fork(record, manifests, state)
+        created = bucket_refs._make_fork(record, manifests, VolumeView(source, state))
         self._begin(record, created, manifests, state.era)
 
     patch.setattr(BucketRefs, "fork_volume", fork)
