@@ -21,6 +21,7 @@ from volfs.bucketfs.names import Facts
 from volfs.errors import DamagedObjectError, FileTooLargeError, LocalFileError, OutOfSpaceError
 from volfs.model.intervals import Intervals
 from volfs.model.text import show
+from volfs.system.files import write_all
 
 OBJECT_MAX = 5 << 40
 """The largest object in bytes, by the rules of the services."""
@@ -107,7 +108,7 @@ class Staged:
         with keeping():
             self._change()
             try:
-                _write_all(self._data, data, offset)
+                write_all(self._data, data, offset)
                 if offset < self._kept:
                     self._note(_WRITTEN, offset, len(data))
                     self._written.add(offset, end)
@@ -336,13 +337,6 @@ def _iter_records(journal: bytes) -> Iterator[tuple[int, int, int, bytes]]:
 def _check_size(size: int) -> None:
     if size > OBJECT_MAX:
         raise FileTooLargeError(f"{size} bytes: an object has at most {OBJECT_MAX}")
-
-
-def _write_all(descriptor: int, data: bytes, offset: int) -> None:
-    view = memoryview(data)
-    while view:
-        done = os.pwrite(descriptor, view, offset)
-        view, offset = view[done:], offset + done
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from volfs.buckets.cache.cache_layout import (
 from volfs.buckets.cache.cache_place import CachePlace, choose_cache_directory, choose_cache_size
 from volfs.errors import LocalFileError
 from volfs.model.ranges import Range
+from volfs.system.files import write_all
 from volfs.system.slabs import is_aligned
 
 T = TypeVar("T")
@@ -259,7 +260,7 @@ def _write_segment(account: Account, segment: CachedSegment, start: int, data: m
         elif os.fstat(fd).st_size != segment.file_size:  # Making room has evicted this file, too.
             return _write_segment(account, segment, start, data)
         _write_blocks(fd, data, start)
-        _write_all(fd, memoryview(pack_sums(sums)), segment.find_sums_offset(first))
+        write_all(fd, memoryview(pack_sums(sums)), segment.find_sums_offset(first))
         return True
     finally:
         if fd >= 0:
@@ -295,7 +296,7 @@ def _make_file(account: Account, segment: CachedSegment) -> int:
         os.ftruncate(fd, segment.file_size)
         if os.fstat(fd).st_blocks * 512 > 2 * PAGE:
             raise OSError(errno.EOPNOTSUPP, "its file system has no sparse files")
-        _write_all(fd, memoryview(segment.make_page()), segment.page_offset)
+        write_all(fd, memoryview(segment.make_page()), segment.page_offset)
     except BaseException:
         os.close(fd)
         os.unlink(segment.name, dir_fd=account.root)
@@ -313,7 +314,7 @@ def _write_blocks(fd: int, data: memoryview, offset: int) -> None:
     done = 0
     if whole >= DIRECT_LEAST and is_aligned(data):
         done = _write_direct(fd, data[:whole], offset)
-    _write_all(fd, data[done:], offset + done)
+    write_all(fd, data[done:], offset + done)
 
 
 def _write_direct(fd: int, data: memoryview, offset: int) -> int:
@@ -329,10 +330,3 @@ def _write_direct(fd: int, data: memoryview, offset: int) -> int:
     finally:
         fcntl.fcntl(fd, fcntl.F_SETFL, flags)
     return done - done % PAGE
-
-
-def _write_all(fd: int, data: memoryview, offset: int) -> None:
-    """Write all of the data. OSError if that fails."""
-    done = 0
-    while done < len(data):
-        done += os.pwrite(fd, data[done:], offset + done)
