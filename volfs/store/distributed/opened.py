@@ -18,7 +18,7 @@ from volfs.store.distributed.leases.session_logs import SessionLogs
 from volfs.store.distributed.leases.unwritten_leases import UnwrittenLeases
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.machine import CACHE, HOLDS, read_machine
-from volfs.store.distributed.mending.repair import RepairParts
+from volfs.store.distributed.mending.bucket_repair import RepairParts
 from volfs.store.distributed.place.object_keys import gc_log
 from volfs.store.distributed.refs.checkpoint_keeper import CheckpointKeeper
 from volfs.store.distributed.refs.condemned_packs import find_condemned

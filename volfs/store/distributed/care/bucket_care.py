@@ -23,11 +23,11 @@ from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.distributed.care.bucket_collector import BucketCollector
 from volfs.store.distributed.care.gc_parts import GcParts
 from volfs.store.distributed.care.undeletion import undelete
+from volfs.store.distributed.mending.bucket_repair import RepairParts, repair
 from volfs.store.distributed.mending.check import iter_damage
-from volfs.store.distributed.mending.rebuild import Rebuilding
-from volfs.store.distributed.mending.recovery import Recovery
-from volfs.store.distributed.mending.repair import RepairParts, repair
+from volfs.store.distributed.mending.index_rebuild import Rebuilding
 from volfs.store.distributed.mending.repair_notes import read_notes
+from volfs.store.distributed.mending.volume_recovery import Recovery
 
 
 class BucketCare:

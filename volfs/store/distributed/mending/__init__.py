@@ -2,18 +2,20 @@
 
 Imports go downward::
 
-    rebuild, recovery   what a machine knows of places, and volumes whose logs are gone
-    repair              everything below, in its order
+    index_rebuild, volume_recovery
+                        what a machine knows of places, and volumes whose logs are gone
+    bucket_repair       everything below, in its order
     log_repair          logs that cannot be read, made readable by a checkpoint
     pack_repair, segment_repair
                         damaged packs, copied record by record; damaged segments, dropped
-    name_repair         names that the catalog lacks
+    catalog_repair      names that the catalog lacks
     missing             what versions need and do not have
     check               everything that is wrong, or odd
-    name_check, segment_check
+    catalog_check, segment_check
                         what is wrong with names, and with an index segment
-    survey              all logs, each with what is left of its state
-    salvage, bridges    the state of a log some lines of which are gone
+    log_survey          all logs, each with what is left of its state
+    log_salvage, bridges
+                        the state of a log some lines of which are gone
     checkpoint_forms    checkpoints: read, compared and made
     stored_manifests, stored_records
                         what is stored anywhere, whether or not a log names it

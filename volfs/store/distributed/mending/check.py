@@ -15,11 +15,11 @@ from volfs.model.logs.volume_changes import LoggedPack
 from volfs.model.progress import Report, report_bytes
 from volfs.store.contract.care import Damage, Tell
 from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.mending.catalog_check import iter_name_damage
 from volfs.store.distributed.mending.inventory import group_by_folder
-from volfs.store.distributed.mending.name_check import iter_name_damage
+from volfs.store.distributed.mending.log_survey import StoreSurvey
 from volfs.store.distributed.mending.pack_check import judge_pack
 from volfs.store.distributed.mending.segment_check import judge_segment
-from volfs.store.distributed.mending.survey import StoreSurvey
 from volfs.store.distributed.place.object_keys import (
     find_pack_name,
     pack_key,

@@ -32,8 +32,8 @@ from volfs.store.distributed.mending.checkpoint_forms import (
     volume_form,
 )
 from volfs.store.distributed.mending.inventory import LogObjects
-from volfs.store.distributed.mending.salvage import LogRemains
-from volfs.store.distributed.mending.survey import StoreSurvey
+from volfs.store.distributed.mending.log_salvage import LogRemains
+from volfs.store.distributed.mending.log_survey import StoreSurvey
 from volfs.store.distributed.refs.log_rules import CATALOG_RULES, GC_RULES, VOLUME_RULES
 
 State = TypeVar("State")

@@ -10,7 +10,7 @@ from volfs.model.objects import Buffer, Kind, Oid
 from volfs.model.oid_set import OidSet
 from volfs.model.references import Reference, walk_references
 from volfs.store.distributed.data.bucket_objects import BucketObjects
-from volfs.store.distributed.mending.survey import StoreSurvey
+from volfs.store.distributed.mending.log_survey import StoreSurvey
 
 
 def list_roots(survey: StoreSurvey, volume: str, state: VolumeState) -> list[Reference]:

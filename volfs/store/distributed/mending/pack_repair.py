@@ -19,8 +19,8 @@ from volfs.model.progress import Report, report_bytes
 from volfs.store.distributed.data.bucket_data import BucketData
 from volfs.store.distributed.mending.check import PackInVolumes, judge_line, list_uses
 from volfs.store.distributed.mending.found_log import find_line
+from volfs.store.distributed.mending.log_survey import StoreSurvey
 from volfs.store.distributed.mending.pack_check import JudgedPack, judge_pack, judge_records
-from volfs.store.distributed.mending.survey import StoreSurvey
 from volfs.store.distributed.place.object_keys import pack_key, volume_log
 from volfs.store.distributed.refs.volume_logs import VolumeLogs, require
 from volfs.store.distributed.refs.volume_view import to_logged, to_named

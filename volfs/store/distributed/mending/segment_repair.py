@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from volfs.model.logs.volume_changes import PacksMended, VolumeChange
 from volfs.model.logs.volume_log import VolumeState
+from volfs.store.distributed.mending.log_survey import StoreSurvey
 from volfs.store.distributed.mending.segment_check import judge_segment
-from volfs.store.distributed.mending.survey import StoreSurvey
 from volfs.store.distributed.place.object_keys import segment_name
 from volfs.store.distributed.refs.volume_logs import VolumeLogs, require
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.names import join_name
 from volfs.store.contract.care import Damage, Tell
-from volfs.store.distributed.mending.survey import StoreSurvey
+from volfs.store.distributed.mending.log_survey import StoreSurvey
 
 BEGINNING_NS = 3600 * 10**9
 """How long a volume may take to get its name, by the store's clock."""

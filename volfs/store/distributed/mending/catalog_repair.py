@@ -6,8 +6,8 @@ import msgspec
 
 from volfs.errors import AlreadyExistsError
 from volfs.model.logs.volume_facts import VolumeFacts
-from volfs.store.distributed.mending.name_check import is_beginning, is_named
-from volfs.store.distributed.mending.survey import StoreSurvey
+from volfs.store.distributed.mending.catalog_check import is_beginning, is_named
+from volfs.store.distributed.mending.log_survey import StoreSurvey
 from volfs.store.distributed.refs.volume_names import VolumeNames
 
 ID_SHOWN = 8

@@ -23,10 +23,10 @@ from volfs.model.names import join_name
 from volfs.model.objects import Oid
 from volfs.store.contract.care import Named
 from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.distributed.mending.bucket_repair import RepairParts, mend_volume
+from volfs.store.distributed.mending.log_survey import StoreSurvey
 from volfs.store.distributed.mending.pack_check import load_record
-from volfs.store.distributed.mending.repair import RepairParts, mend_volume
 from volfs.store.distributed.mending.stored_records import iter_manifest_records
-from volfs.store.distributed.mending.survey import StoreSurvey
 from volfs.store.distributed.refs.facts_of_records import to_facts
 
 

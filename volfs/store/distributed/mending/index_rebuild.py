@@ -11,10 +11,10 @@ from volfs.model.progress import Report, report_bytes
 from volfs.model.segments.packs_named import NamedPack
 from volfs.store.contract.care import RebuildReport
 from volfs.store.distributed.data.bucket_data import BucketData
+from volfs.store.distributed.mending.bucket_repair import RepairParts
 from volfs.store.distributed.mending.inventory import take_inventory
 from volfs.store.distributed.mending.pack_check import read_footer
-from volfs.store.distributed.mending.recovery import Recovery
-from volfs.store.distributed.mending.repair import RepairParts
+from volfs.store.distributed.mending.volume_recovery import Recovery
 from volfs.store.distributed.refs.volume_view import to_named
 
 

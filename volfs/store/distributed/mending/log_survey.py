@@ -30,9 +30,9 @@ from volfs.store.distributed.mending.checkpoint_forms import (
 )
 from volfs.store.distributed.mending.found_log import GONE, FoundLine, find_line
 from volfs.store.distributed.mending.inventory import Inventory, LogObjects, take_inventory
+from volfs.store.distributed.mending.log_salvage import LogRemains, Salvager
 from volfs.store.distributed.mending.pack_check import judge_records, read_footer
 from volfs.store.distributed.mending.repair_notes import Noted, read_notes
-from volfs.store.distributed.mending.salvage import LogRemains, Salvager
 from volfs.store.distributed.mending.stored_manifests import StoredManifests, read_manifests
 from volfs.store.distributed.place.object_keys import gc_log
 from volfs.store.distributed.refs.condemned_packs import find_condemned

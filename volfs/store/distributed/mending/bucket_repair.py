@@ -19,14 +19,14 @@ from volfs.errors.fault_points import reached
 from volfs.model.objects import Oid
 from volfs.model.progress import Report
 from volfs.store.contract.care import RepairReport
+from volfs.store.distributed.mending.catalog_repair import mend_names
 from volfs.store.distributed.mending.log_repair import LogMender
+from volfs.store.distributed.mending.log_survey import StoreSurvey
 from volfs.store.distributed.mending.missing import find_missing, list_roots
-from volfs.store.distributed.mending.name_repair import mend_names
 from volfs.store.distributed.mending.pack_repair import PackMender
 from volfs.store.distributed.mending.repair_notes import write_notes
 from volfs.store.distributed.mending.segment_repair import SegmentMender
 from volfs.store.distributed.mending.stored_records import find_records
-from volfs.store.distributed.mending.survey import StoreSurvey
 from volfs.store.distributed.refs.open_volumes import OpenVolumes
 from volfs.store.distributed.refs.volume_logs import VolumeLogs
 from volfs.store.distributed.refs.volume_names import VolumeNames
