@@ -6,9 +6,9 @@ from socket import gethostname
 
 import pytest
 
-from tests.cli.test_bucket_volumes import Machine, machines, seaweed
+from tests.cli.test_bucket_volumes import Machine, machines
 
-__all__ = ["machines", "seaweed"]
+__all__ = ["machines"]
 
 pytestmark = pytest.mark.fuse
 

@@ -82,7 +82,7 @@ def test_status_info_and_delete_know_the_mount(volfs: Command, mounted: Path) ->
     assert list(row) == [
         "volume", "mountpoint", "state", "version", "head", "pid", "dirty_files",
         "dirty_bytes", "open_files", "read_only", "auto_commit", "store", "volume_id",
-        "environment", "requests",
+        "environment", "problem", "requests",
     ]  # fmt: skip
     assert (row["volume"], row["mountpoint"], row["state"]) == ("v", str(mounted), "alive")
     assert (row["version"], row["dirty_bytes"], row["read_only"]) == (0, 5, False)

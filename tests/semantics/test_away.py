@@ -81,6 +81,7 @@ def test_a_store_that_is_away(server: SeaweedServer, machine: Machine) -> None:
     assert "unmounted without a commit; the overlay is kept in" in ended
     assert find_mount_point(str(mount)) is None
     server.start_again("/healthz")
+    machine.environment["VOLFS_STORE_TIMEOUT"] = "60"  # It is not quite up yet.
     (left,) = machine("overlays", "--json").json
     assert (left["state"], left["files"]) == ("dead", 2)
     machine("mount", "data", mount)
