@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash.children import count_rounds, first_seed
-from tests.crash.store_operations import FIRST
+from tests.crash.store_operations import FIRST, Collect, Expire
 from tests.store.distributed.damaged_bucket import (
     BucketDamage,
     Outcome,
@@ -25,6 +25,8 @@ from tests.store.distributed.damaged_bucket import (
     read_objects,
 )
 from tests.volume.shortcuts import publish_files
+from volfs.store.distributed.mending.survey import StoreSurvey
+from volfs.store.distributed.place.object_keys import pack_key
 from volfs.volume.check import check_store
 from volfs.volume.recovery import recover_volumes
 
@@ -138,3 +140,22 @@ def test_a_rebuilt_index_of_a_whole_store(scene: Scene) -> None:
         assert report.damaged_packs == 0
         assert report.objects > 0
         assert is_whole(look_carefully(store), scene.model)
+
+
+def test_what_gc_has_deleted_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A volume names a deleted pack until the next fence of its log."""
+    bucket = fill(make_scene(monkeypatch, line_bytes=0).objects)
+    with on_machine(bucket) as store:
+        Expire(FIRST, 1).act(store)
+        before = {key for key in read_objects(bucket) if kind_of(key) == "packs"}
+        Collect(0).act(store)
+        volume = store.refs.get_volume(FIRST).id
+        state = StoreSurvey(bucket).volumes[volume].known.state
+        assert state is not None
+        gone = before - read_objects(bucket).keys()
+        assert gone & {pack_key(name) for name in state.packs.packs}
+        assert check_store(store, quick=True).damage == check_store(store).damage == []
+        assert not store.care.repair().has_changed
+        left = next(key for name in state.packs.packs if (key := pack_key(name)) not in gone)
+        bucket.delete_many([left])
+        assert check_store(store).damage

@@ -5,7 +5,7 @@ other content. The only thing that is asked of a bucket is "create this object i
 
 ``bucket_engine``    one store for each address and process.
 ``opened``           the parts of an open store, wired together.
-``care/``           gc; check and repair, which are not there yet.
+``care/``            gc, and what the contract promises of care.
 ``machine``          what a machine has of a store.
 ``creation``         the making and the examination of a store.
 ``leases/``          what sessions rely on: a log for each.

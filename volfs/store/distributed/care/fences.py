@@ -17,7 +17,7 @@ from volfs.model.logs.volume_changes import Forward, LoggedPack, PacksFenced, Vo
 from volfs.model.logs.volume_log import PendingFork, VolumeState
 from volfs.store.distributed.care.gc_clock import StoreClock
 from volfs.store.distributed.care.gc_roots import KnownVolume, RootsFinder
-from volfs.store.distributed.care.pack_marks import is_usable
+from volfs.store.distributed.refs.condemned_packs import is_usable
 from volfs.store.distributed.refs.volume_logs import VolumeFollower, VolumeLogs
 
 FORK_PATIENCE_NS = 3600 * 10**9

@@ -20,9 +20,10 @@ from volfs.model.segments.packs_named import NamedPack, name_line
 from volfs.store.contract.care import GcOptions
 from volfs.store.distributed.care.gc_clock import StoreClock
 from volfs.store.distributed.care.gc_roots import FoundRoots
-from volfs.store.distributed.care.pack_marks import PackMarks, count_record_bytes, is_usable
+from volfs.store.distributed.care.pack_marks import PackMarks, count_record_bytes
 from volfs.store.distributed.data.pack_numbers import PackNumbers
 from volfs.store.distributed.place.object_keys import PACKS, find_pack_name, volume_log
+from volfs.store.distributed.refs.condemned_packs import is_usable
 from volfs.store.distributed.refs.volume_view import to_named
 
 LINES_MOST = 8 << 20

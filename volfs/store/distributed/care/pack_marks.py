@@ -24,6 +24,7 @@ from volfs.model.segments.packs_named import NamedPack
 from volfs.store.contract.care import Live
 from volfs.store.distributed.data.place_finder import PlaceFinder
 from volfs.store.distributed.data.volume_packs import find_key
+from volfs.store.distributed.refs.condemned_packs import is_usable
 from volfs.store.distributed.refs.volume_view import to_named
 from volfs.store.holds import PREFIX_SIZE
 
@@ -70,16 +71,6 @@ class VolumeUse(NamedTuple):
         """
         rows = [row for row in self.state.packs.packs.values() if is_usable(row, self.gc)]
         return sorted(rows, key=_rank, reverse=True)
-
-
-def is_usable(row: PackInUse, gc: GcState) -> bool:
-    """Whether a pack of a living volume can still be read.
-
-    gc dooms a pack only after it was closed in all living volumes. So an open one is there, and a
-    closed one is there if the log of gc has not doomed it.
-    """
-    name = row.pack.name
-    return row.is_open or name in gc.condemned or name in gc.returned
 
 
 def _rank(row: PackInUse) -> tuple[bool, int, str]:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from volfs.buckets.access import Bucket
 from volfs.errors import DataError, ObjectNotFoundError
+from volfs.model.logs.gc_log import GcState
+from volfs.model.logs.pack_table import PackInUse
 from volfs.model.logs.volume_changes import LoggedPack
 from volfs.model.progress import Report, report_bytes
 from volfs.store.contract.care import Damage, Tell
@@ -26,6 +28,7 @@ from volfs.store.distributed.place.object_keys import (
     segment_name,
     volume_log,
 )
+from volfs.store.distributed.refs.condemned_packs import is_usable
 from volfs.store.distributed.refs.log_rules import VOLUME_RULES
 
 AT_ONCE_BYTES = 64 << 20
@@ -51,12 +54,22 @@ def iter_damage(bucket: Bucket, quick: bool, report: Report, tell: Tell) -> Iter
 
 
 def list_uses(survey: StoreSurvey) -> dict[str, PackInVolumes]:
-    """The packs that living volumes read from, and who does."""
+    """The packs that living volumes read from, and who does.
+
+    A volume names a pack that gc has deleted until the next fence of its log. Nothing reads it.
+    """
     uses: dict[str, PackInVolumes] = {}
+    gc = survey.read_gc_anew()
     for volume, state in survey.iter_living():
         for name, row in state.packs.packs.items():
-            uses.setdefault(name, PackInVolumes(row.pack, [])).volumes.append(volume)
+            if "/" in name or name in survey.objects.packs or is_readable(row, gc):
+                uses.setdefault(name, PackInVolumes(row.pack, [])).volumes.append(volume)
     return uses
+
+
+def is_readable(row: PackInUse, gc: GcState | None) -> bool:
+    """Whether a pack must be there. Without the log of gc, nothing tells that it may be gone."""
+    return gc is None or is_usable(row, gc)
 
 
 # --- logs -------------------------------------------------------------------
@@ -145,7 +158,10 @@ def _still_has(survey: StoreSurvey, volume: str, name: str) -> bool:
             known = known._replace(state=state)
     except DataError:
         return True
-    return known.state is not None and name in known.state.packs.packs
+    row = known.state.packs.packs.get(name) if known.state is not None else None
+    return row is not None and (
+        "/" in name or bool(survey.gc.damage) or is_readable(row, survey.read_gc_anew())
+    )
 
 
 # --- segments, strays --------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from functools import cached_property, partial
 from typing import NamedTuple, TypeVar
 
@@ -107,6 +108,14 @@ class StoreSurvey:
         """As ``find_condemned``, in lines that gc may have written since. StoreError; DataError."""
         log = Log(self.bucket, gc_log())
         return find_condemned(log, after, upto) if upto > after else frozenset()
+
+    def read_gc_anew(self) -> GcState | None:
+        """The log of gc up to its end, which may have moved since; as far as it can be read."""
+        state, end, digest, _ = self.gc.known
+        with suppress(DataError):
+            for number, line in Log(self.bucket, gc_log()).read_after(end, digest):
+                state = GC_RULES.apply(state, number, line.era, GC_RULES.codec.decode(line.body))
+        return state
 
     def says_deleted(self, volume: str) -> bool:
         """Whether the last line of a volume, which is damaged, says just that it is deleted."""

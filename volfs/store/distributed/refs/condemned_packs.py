@@ -1,9 +1,11 @@
-"""What gc has condemned: the lines of its log, read by number, because line K is era K."""
+"""What gc has condemned: the lines of its log, read by number, because line K is era K; and which
+packs of a volume can still be read."""
 
 from __future__ import annotations
 
 from volfs.errors import DamagedObjectError
-from volfs.model.logs.gc_log import GC_CHANGES, GcChange, list_condemned
+from volfs.model.logs.gc_log import GC_CHANGES, GcChange, GcState, list_condemned
+from volfs.model.logs.pack_table import PackInUse
 from volfs.store.distributed.log.log import Log
 
 
@@ -20,3 +22,13 @@ def _read_line(log: Log, number: int) -> tuple[GcChange, ...]:
     if line is None:
         raise DamagedObjectError(f"{log.place.line(number)}: the line of an era is gone")
     return GC_CHANGES.decode(line.body)
+
+
+def is_usable(row: PackInUse, gc: GcState) -> bool:
+    """Whether a pack of a living volume can still be read.
+
+    gc dooms a pack only after it was closed in all living volumes. So an open one is there, and a
+    closed one is there if the log of gc has not doomed it.
+    """
+    name = row.pack.name
+    return row.is_open or name in gc.condemned or name in gc.returned
