@@ -23,6 +23,7 @@ from volfs.model.logs import version_table, volume_checkpoint
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.objects import Kind, compute_oid
 from volfs.store.contract.refs import VolumeRecord
+from volfs.store.distributed.mending.inventory import take_inventory
 from volfs.store.distributed.place.object_keys import volume_log
 from volfs.store.distributed.refs import checkpoint_keeper, volume_logs
 from volfs.store.distributed.refs.named_objects import list_named
@@ -107,6 +108,8 @@ def test_everything_that_a_checkpoint_names_is_listed(machines: Iterator[BucketM
     state = machine.refs.logs.get(VOLUME)
     beside = machine.refs.logs.open_whole(VOLUME).checkpoints.newest
     named = list_named(VOLUME, state, beside)
+    assert {folder for folder in ("x", "p", "h", "cp") if list_keys(machine, folder)} >= {"h", "cp"}
+    assert take_inventory(machine.engine.bucket).unknown == []
     for folder in ("x", "p", "h", "cp"):
         for key in set(list_keys(machine, folder)) - named.segments - named.beside:
             machine.engine.bucket.delete(key)

@@ -69,11 +69,17 @@ class ObjectsOfVolume:
         folder, _, name = info.key.removeprefix(home).partition("/")
         if folder in ("x", "p") and is_random_name(name):
             (self.segments if folder == "x" else self.pieces)[info.key] = info
-        elif folder == "h" and LogPlace(f"{home}h/", "").find_number(info.key) is not None:
+        elif folder == "h" and _is_history_name(f"{home}h/", info.key):
             self.histories[info.key] = info
         else:
             return False
         return True
+
+
+def _is_history_name(folder: str, key: str) -> bool:
+    """Whether a key is that of a full block, which has a number, or of one that is not full."""
+    is_full = LogPlace(folder, "").find_number(key) is not None
+    return is_full or is_random_name(key.removeprefix(folder))
 
 
 class Inventory:
