@@ -120,3 +120,9 @@ def test_credentials_do_not_say_where_the_service_is(
     monkeypatch.setenv(CREDENTIALS, f"file:{file}")
     with pytest.raises(InvalidError, match="the address of a store says that itself"):
         open_store_bucket("s3://bucket/store")
+
+
+@pytest.mark.parametrize("folder", ["..", "a/../b", "./a", "a/%2e%2e/"])
+def test_a_folder_of_a_store_goes_down_only(folder: str) -> None:
+    with pytest.raises(InvalidError, match="has no part"):
+        open_store_bucket(f"s3://bucket/{folder}")

@@ -21,9 +21,12 @@ def open_store_bucket(url: str) -> Bucket:
     """Open the bucket of a store. No request is sent yet.
 
     Two machines with one address must reach one store. So the address says where the service is,
-    and an endpoint from anywhere else is an InvalidError.
+    and an endpoint from anywhere else is an InvalidError. So is a folder with ``.`` or ``..``: on
+    the way, a request for one object loses them, and a listing does not.
     """
     address = parse_bucket_address(url)
+    if not {".", ".."}.isdisjoint(address.prefix.split("/")):
+        raise InvalidError(f"{address.name}: the folder of a store has no part '.' or '..'")
     options = replace(find_credentials(), deadline=find_deadline())
     hidden = find_hidden_endpoint(address, options)
     if hidden is not None:
