@@ -25,7 +25,7 @@ from tests.store.distributed.damaged_bucket import (
     read_objects,
 )
 from tests.volume.shortcuts import publish_files
-from volfs.store.distributed.mending.survey import StoreSurvey
+from volfs.store.distributed.mending.log_survey import StoreSurvey
 from volfs.store.distributed.place.object_keys import pack_key
 from volfs.volume.check import check_store
 from volfs.volume.recovery import recover_volumes
