@@ -244,7 +244,8 @@ class _Put:
         group = secrets.randbits(62) + 1
         self.edit.records[group] = record
         for item in items:
-            self.bind(item.path, Entry(item.path[-1], FileKind.FILE, group=group))
+            name = Entry(item.path[-1], FileKind.FILE, group=group)
+            self.edit.put_in(self.parent(item.path), item.path, name)
 
     def finish(self, item: Local, directory: EditedDirectory) -> None:
         """Give a directory the time of the local one, if it was made, and all attributes if they
@@ -315,7 +316,9 @@ class _Put:
                 self.bind(path, entry)
 
     def bind(self, path: Path, entry: Entry) -> None:
-        self.edit.put_in(self.parent(path), path, entry, overwrite=True)
+        """Bind what was read. EntryExistsError if two files go to one path, unless one may replace
+        the other."""
+        self.edit.put_in(self.parent(path), path, entry, overwrite=self.rules.force)
 
     def read_batch(self, batch: list[Local]) -> list[tuple[Path, Entry]]:
         read = []
