@@ -51,6 +51,8 @@ class Scene(NamedTuple):
 
     objects: Objects
     model: Model
+    ever: Model
+    """With the versions that have expired: without the line that says so, they are there."""
 
 
 def make_scene(patch: pytest.MonkeyPatch, seed: int = 1, line_bytes: int = 3000) -> Scene:
@@ -63,14 +65,16 @@ def make_scene(patch: pytest.MonkeyPatch, seed: int = 1, line_bytes: int = 3000)
     bucket = Bucket(MemoryDoor())
     create_store(bucket, "memory://damaged")
     with on_machine(bucket) as store:
-        model = begin_model(store)
+        model, ever = begin_model(store), Model()
         for operation in list_operations(rng):
             operation.act(store)
             operation.expect(model)
+            for name, history in model.items():
+                ever.setdefault(name, History({})).versions.update(history.versions)
         first = store.refs.get_volume(FIRST)
         lease = make_lease(first.id, store.refs.get_head(first.id).version)
         store.leases.put(msgspec.structs.replace(lease, needs=()))
-    return Scene(read_objects(bucket), model)
+    return Scene(read_objects(bucket), model, ever)
 
 
 def list_operations(rng: random.Random) -> Iterator[StoreOperation]:

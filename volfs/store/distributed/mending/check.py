@@ -29,7 +29,7 @@ from volfs.store.distributed.place.object_keys import (
     volume_log,
 )
 from volfs.store.distributed.refs.condemned_packs import is_usable
-from volfs.store.distributed.refs.log_rules import VOLUME_RULES
+from volfs.store.distributed.refs.log_rules import volume_rules
 
 AT_ONCE_BYTES = 64 << 20
 
@@ -148,13 +148,13 @@ def _confirm(survey: StoreSurvey, use: PackInVolumes, found: list[Damage]) -> li
 
 
 def _still_has(survey: StoreSurvey, volume: str, name: str) -> bool:
-    known = survey.volumes[volume].known
+    known, rules = survey.volumes[volume].known, volume_rules(volume)
     try:
         for number, line in Log(survey.bucket, volume_log(volume)).read_after(
             known.number, known.digest
         ):
-            changes = VOLUME_RULES.codec.decode(line.body)
-            state = VOLUME_RULES.apply(known.state, number, line.era, changes)
+            changes = rules.codec.decode(line.body)
+            state = rules.apply(known.state, number, line.era, changes)
             known = known._replace(state=state)
     except DataError:
         return True

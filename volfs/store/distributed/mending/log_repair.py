@@ -16,6 +16,7 @@ from volfs.errors import ConflictError, ObjectExistsError
 from volfs.errors.fault_points import reached
 from volfs.model.logs.catalog_log import CatalogState, SettingChosen
 from volfs.model.logs.line import digest_line
+from volfs.model.logs.pack_table import PackTable
 from volfs.model.logs.volume_changes import (
     VersionPublished,
     VolumeChange,
@@ -34,7 +35,7 @@ from volfs.store.distributed.mending.checkpoint_forms import (
 from volfs.store.distributed.mending.inventory import LogObjects
 from volfs.store.distributed.mending.log_salvage import LogRemains
 from volfs.store.distributed.mending.log_survey import StoreSurvey
-from volfs.store.distributed.refs.log_rules import CATALOG_RULES, GC_RULES, VOLUME_RULES
+from volfs.store.distributed.refs.log_rules import CATALOG_RULES, GC_RULES, volume_rules
 
 State = TypeVar("State")
 Change = TypeVar("Change")
@@ -81,9 +82,11 @@ class LogMender:
         for volume, found in survey.volumes.items():
             objects = survey.objects.volumes[volume].log
             state = found.known.state
-            if state is not None and state.facts is not None and survey.has_versions(volume):
+            is_known = state is not None and (state.is_deleted or state.facts is not None)
+            if is_known and survey.has_versions(volume):
+                found.known = _without_packs(found.known)
                 form = volume_form(bucket, volume)
-                self._mend(LogToMend(objects, found, VOLUME_RULES, form, self._go_on))
+                self._mend(LogToMend(objects, found, volume_rules(volume), form, self._go_on))
 
     def _mend(self, log: LogToMend[State, Change]) -> None:
         found = log.found
@@ -142,9 +145,7 @@ class LogMender:
 
     def _go_on(self, state: VolumeState | None) -> Sequence[VolumeChange]:
         """The next version that its manifest alone tells, or the name that the volume has."""
-        assert state is not None
-        assert state.facts is not None
-        if state.is_deleted:
+        if state is None or state.facts is None or state.is_deleted:
             return ()
         if state.facts.id not in self._survey.catalog.known.state.volumes and self._ended(state):
             return (VolumeDeleted(),)
@@ -160,6 +161,14 @@ class LogMender:
         """Whether the last line, which is damaged, says that the volume is deleted."""
         assert state.facts is not None
         return self._survey.says_deleted(state.facts.id)
+
+
+def _without_packs(known: KnownLog[VolumeState | None]) -> KnownLog[VolumeState | None]:
+    """The same, without the packs of a deleted volume of which not even the id is known."""
+    state = known.state
+    if state is None or state.facts is not None:
+        return known
+    return known._replace(state=state._replace(packs=PackTable()))
 
 
 def _set_nothing(state: CatalogState) -> Sequence[SettingChosen]:

@@ -37,7 +37,7 @@ from volfs.store.distributed.mending.repair_notes import Noted, read_notes
 from volfs.store.distributed.mending.stored_manifests import StoredManifests, read_manifests
 from volfs.store.distributed.place.object_keys import gc_log
 from volfs.store.distributed.refs.condemned_packs import find_condemned
-from volfs.store.distributed.refs.log_rules import CATALOG_RULES, GC_RULES, VOLUME_RULES
+from volfs.store.distributed.refs.log_rules import CATALOG_RULES, GC_RULES, volume_rules
 
 State = TypeVar("State")
 
@@ -168,7 +168,7 @@ class StoreSurvey:
             self.find_condemned,
         )
         log, form = self.objects.volumes[volume].log, volume_form(self.bucket, volume)
-        salvager = Salvager(self.bucket, log, VOLUME_RULES, form, VolumeBridge(clues))
+        salvager = Salvager(self.bucket, log, volume_rules(volume), form, VolumeBridge(clues))
         return salvager.run(partial(self._look_at_records, volume))
 
     def _look_at_records(self, volume: str, found: FoundLine) -> None:

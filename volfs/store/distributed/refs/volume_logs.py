@@ -21,7 +21,7 @@ from volfs.store.distributed.log.appending import APPEND_SECONDS
 from volfs.store.distributed.log.follower import Follower, KnownLog
 from volfs.store.distributed.log.log import Log
 from volfs.store.distributed.place.object_keys import is_volume_id, volume_log
-from volfs.store.distributed.refs.log_rules import VOLUME_RULES
+from volfs.store.distributed.refs.log_rules import volume_rules
 from volfs.store.distributed.refs.volume_watch import VolumeListener, VolumeWatch
 
 VolumeFollower = Follower[VolumeState | None, VolumeChange]
@@ -78,7 +78,7 @@ class VolumeLogs:
         checkpoints = VolumeCheckpoints(self._objects, volume_id)
         watch = VolumeWatch(volume_id, self.history)
         watch.listener = self._listener
-        follower = Follower(log, VOLUME_RULES, checkpoints.begin, watch)
+        follower = Follower(log, volume_rules(volume_id), checkpoints.begin, watch)
         return OpenLog(follower, checkpoints, watch)
 
     def find(self, volume_id: str) -> VolumeState | None:

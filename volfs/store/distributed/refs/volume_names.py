@@ -20,17 +20,14 @@ from volfs.model.logs.catalog_log import (
 from volfs.model.logs.volume_facts import VolumeFacts
 from volfs.model.names import join_name
 from volfs.store.contract.refs import describe_missing
-from volfs.store.distributed.log.follower import Follower
-from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.place.object_keys import catalog_log
-from volfs.store.distributed.refs.log_rules import CATALOG_RULES
+from volfs.store.distributed.refs.catalog_follower import CatalogFollower
 
 
 class VolumeNames:
     """The catalog of a store. Thread-safe. ``is_alive`` asks the log of a volume."""
 
     def __init__(self, bucket: Bucket, is_alive: Callable[[str], bool]) -> None:
-        self._follower = Follower(Log(bucket, catalog_log()), CATALOG_RULES)
+        self._follower = CatalogFollower(bucket)
         self._is_alive = is_alive
 
     def list_all(self) -> list[VolumeFacts]:
