@@ -241,7 +241,9 @@ def complete_version(
     from itertools import islice
 
     # If an option lacks its value, as the one to be completed does, click parses no argument.
-    name = context.params.get("volume") or "".join(context.args[:1])
+    # `diff` takes all its arguments as words.
+    words = (*(context.params.get("words") or ()), *context.args)
+    name = context.params.get("volume") or "".join(words[:1])
     try:
         with context.scope(cleanup=False), opened_volume(name) as (store, record):
             tags = [tag.name for tag in store.refs.list_tags(record.id)]

@@ -275,7 +275,7 @@ def test_log(volfs: Command, data: Path) -> None:
 def test_check(volfs: Command, data: Path) -> None:
     clean = volfs("check", "--json").json
     facts = ["clean", "volumes", "versions", "trees", "bytes", "damage", "problems"]
-    assert list(clean) == [*facts, "notices", "missed"]
+    assert list(clean) == [*facts, "notices", "oddities", "missed"]
     assert clean["clean"] is True
     assert volfs("check").lines[-1].endswith("no problems.")
     for pack in (volfs.store / "packs").iterdir():
