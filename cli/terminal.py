@@ -41,8 +41,9 @@ def write_line(text: str) -> None:
 
 
 def write_coloured(text: str, colour: str) -> None:
-    """As ``write_line``, coloured on a terminal unless ``NO_COLOR`` is set."""
-    plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR")
+    """As ``write_line``, coloured on a terminal that knows colours unless ``NO_COLOR`` is set."""
+    no_colour = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    plain = no_colour or not sys.stdout.isatty()
     write_line(text if plain else click.style(text, fg=colour))
 
 

@@ -50,9 +50,9 @@ def test_a_failed_upload_is_heard_and_kept(mounts: BucketMounts, proxy: FaultPro
     path = mounted.path
     proxy.add(Fault.STATUS, method="PUT", key="denied", status=403, code="AccessDenied")
     proxy.add(Fault.STATUS, method="PUT", key="full", status=507, code="QuotaExceeded")
-    proxy.add(Fault.RESET, method="PUT", key="reset")
+    proxy.add(Fault.STATUS, method="PUT", key="broken", status=500, code="InternalError")
     proxy.add(Fault.STATUS, method="PUT", key="partNumber=2", status=403, code="AccessDenied")
-    for name, number in (("denied", errno.EACCES), ("reset", errno.EIO), ("big", errno.EACCES)):
+    for name, number in (("denied", errno.EACCES), ("broken", errno.EIO), ("big", errno.EACCES)):
         descriptor = os.open(path / name, os.O_WRONLY | os.O_CREAT)
         os.write(descriptor, BIG if name == "big" else name.encode())
         with fails(number):
@@ -70,7 +70,7 @@ def test_a_failed_upload_is_heard_and_kept(mounts: BucketMounts, proxy: FaultPro
         "overlays", "commit", name, "--on-conflict", "fail", check=False
     )
     said = json.loads(mounts.volfs("overlays", "commit", "--json", name))
-    assert said == {"uploaded": 3, "bytes": len(BIG) + len("deniedreset"), "problems": []}
+    assert said == {"uploaded": 3, "bytes": len(BIG) + len("deniedbroken"), "problems": []}
     assert mounts.bucket.get("denied")[1] == b"deniedbefore"[:6]
     assert bytes(mounts.bucket.get("big")[1]) == BIG
     assert list_left(mounts) == []

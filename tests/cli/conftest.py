@@ -59,7 +59,7 @@ class Command:
     @property
     def store(self) -> Path:
         """The directory of the store. The test is skipped if the store is in a bucket."""
-        return skip_directory() if self.bucket else self.directory / "store"
+        return skip_directory() if self.bucket else Path(self.environment["VOLFS_STORE"])
 
     @property
     def argv(self) -> list[str]:

@@ -120,9 +120,8 @@ def test_a_service_that_goes_away(seaweed: SeaweedServer, tmp_path: Path) -> Non
         machine("mount", "data", machine.mountpoint)
         (machine.mountpoint / "f").write_text("1")
         proxy.close()
-        for command in (("commit", machine.mountpoint), ("umount", machine.mountpoint)):
-            # Either "nothing answers there", or later "nothing has answered for some time".
-            assert ": nothing " in machine(*command, status=1).err
+        # Either "nothing answers there", or later "nothing has answered for some time".
+        assert ": nothing " in machine("commit", machine.mountpoint, status=1).err
         assert ": nothing " in machine("list", status=1).err
         (machine.mountpoint / "g").write_text("2")
         proxy = FaultProxy(seaweed.endpoint, port=proxy.port)

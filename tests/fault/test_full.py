@@ -61,7 +61,6 @@ def full(request: pytest.FixtureRequest, tmp_path: Path, volfs: Command) -> Iter
     make, exhaust = KINDS[request.param]
     with make(tmp_path, ROOMY) as disk:
         volfs.environment["VOLFS_STORE"] = str(disk / "store")
-        volfs.store = disk / "store"
         _furnish(volfs, tmp_path)
         exhaust(disk)
         yield volfs

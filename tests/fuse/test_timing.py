@@ -100,7 +100,7 @@ def test_the_command_shows_them(volfs: Command, tmp_path: Path) -> None:
         }
         lines = volfs("status", "--requests").lines
         assert [line.split("\t")[2:4] for line in lines if "\tmkdir\t" in line] == [["1", "0"]]
-        assert len(volfs("status", "v").lines[0].split("\t")) == 14, "the table has no more columns"
+        assert len(volfs("status", "v").lines[0].split("\t")) == 15, "the table has no more columns"
     finally:
         volfs("umount", place)
     assert "mkdir d: " in log.read_text()

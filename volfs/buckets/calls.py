@@ -174,9 +174,12 @@ class RequestSender:
 
     def _judge(self, failure: RequestFailure, requests: int) -> None:
         """Note whether the service is there, after so many requests of one call. A service that
-        refuses is there; one without an answer may be away."""
+        refuses is there; one without an answer may be away.
+
+        An answer such as 500 may be about one object, so it counts once for each call.
+        """
         if _is_silence(failure):
-            self.outage.fail(requests)
+            self.outage.fail(1 if failure.status else requests)
         else:
             self.outage.succeed()
 
