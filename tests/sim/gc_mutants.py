@@ -10,20 +10,18 @@ from collections.abc import Callable, Collection
 
 import pytest
 
+from tests.sim.rules import fork_secretly
 from volfs.errors import ConflictError
 from volfs.model.logs.gc_log import GcChange, GcState, PacksDoomed
 from volfs.store.contract.lease import Lease
-from volfs.store.contract.refs import VolumeRecord
 from volfs.store.distributed.care.bucket_collector import BucketCollector, KnownGc, OvertakenError
 from volfs.store.distributed.care.fences import Fences
 from volfs.store.distributed.care.gc_roots import FoundRoots, KnownVolume, RootsFinder
 from volfs.store.distributed.care.sweeping import Sweeper
 from volfs.store.distributed.data.bucket_upload import BucketUpload
 from volfs.store.distributed.leases.bucket_leases import BucketLeases
-from volfs.store.distributed.refs import bucket_refs
 from volfs.store.distributed.refs.bucket_refs import BucketRefs
 from volfs.store.distributed.refs.volume_publisher import VolumePublisher
-from volfs.store.distributed.refs.volume_view import VolumeView
 
 Patch = pytest.MonkeyPatch
 Mutant = Callable[[Patch], None]
@@ -108,20 +106,7 @@ def believes_its_lease(patch: Patch) -> None:
 
 def forks_unseen(patch: Patch) -> None:
     """A fork writes no line into the log of its source."""
-
-    def fork(
-        self: BucketRefs,
-        record: VolumeRecord,
-        manifests: tuple[bytes, bytes],
-        source: str,
-        version: int,
-    ) -> None:
-        self._check_free(record)
-        state = self.logs.get(source)
-        created = bucket_refs._make_fork(record, manifests, VolumeView(source, state))
-        self._begin(record, created, manifests, state.era)
-
-    patch.setattr(BucketRefs, "fork_volume", fork)
+    patch.setattr(BucketRefs, "fork_volume", fork_secretly)
 
 
 def ignores_forks(patch: Patch) -> None:

@@ -6,8 +6,11 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.sim.by_hand import step, step_until
 from tests.sim.faults import Fate
+from tests.sim.gc_mutants import Mutant
 from tests.sim.listed_content import AT_ONCE, CHUNKS, LARGE, Content, SimMachine
 from tests.sim.simulation import Client, Simulation
 from tests.sim.store_deeds import VOLUME, Actor, StoreLedger, begin_store
@@ -23,6 +26,7 @@ GC = gc_log()
 Act = Callable[[Actor], object]
 HIT: list[Content] = [(LARGE[0],), (CHUNKS[0],), (LARGE[0],)]
 """The third commit finds what the first has put."""
+LOSSES = (AssertionError, VolfsError)
 
 
 class Stage:
@@ -123,3 +127,13 @@ def step_past(client: Client, verb: str, key: str = "") -> None:
     """Let a client go on until such a request was answered."""
     task = step_until(client, verb, key)
     client.sim.settle(task, Fate.DONE)
+
+
+def without(mutant: Mutant, play: Callable[[Stage], None], place: Path) -> None:
+    """Play an interleaving with a rule taken out: something must be lost."""
+    stage = Stage(place)
+    with pytest.MonkeyPatch.context() as patch:
+        mutant(patch)
+        play(stage)
+    with pytest.raises(LOSSES):
+        stage.judge()

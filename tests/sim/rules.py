@@ -80,21 +80,21 @@ def without_verify_lease() -> AbstractContextManager[None]:
 
 def without_fork_entry() -> AbstractContextManager[None]:
     """A fork does not tell its source."""
+    return replaced(BucketRefs, "fork_volume", fork_secretly)
 
-    def secretly(
-        self: BucketRefs,
-        record: VolumeRecord,
-        manifests: tuple[bytes, bytes],
-        source: str,
-        version: int,
-    ) -> None:
-        self._check_free(record)
-        state = self.logs.get(source)
-        check_version(state, version)
-        created = bucket_refs._make_fork(record, manifests, VolumeView(source, state))
-        self._begin(record, created, manifests, state.era)
 
-    return replaced(BucketRefs, "fork_volume", secretly)
+def fork_secretly(
+    self: BucketRefs,
+    record: VolumeRecord,
+    manifests: tuple[bytes, bytes],
+    source: str,
+    version: int,
+) -> None:
+    self._check_free(record)
+    state = self.logs.get(source)
+    check_version(state, version)
+    created = bucket_refs._make_fork(record, manifests, VolumeView(source, state))
+    self._begin(record, created, manifests, state.era)
 
 
 # --- of gc -----------------------------------------------------------------------------------

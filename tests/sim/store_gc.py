@@ -6,8 +6,8 @@ whenever it likes. Each step is a method, so that a mutation can replace it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,6 +106,19 @@ class Seen(NamedTuple):
     """How many lines had published a version."""
 
 
+@contextmanager
+def opened_engine(client: Client, place: Path) -> Iterator[BucketEngine]:
+    """A client's engine, whose local directory is kept for its next life."""
+    local = place / client.name
+    local.mkdir(parents=True, exist_ok=True)
+    (local / "holds").touch()
+    engine = BucketEngine(client.bucket, local, open_plain_packs(client.bucket))
+    try:
+        yield engine
+    finally:
+        engine.close_parts()
+
+
 class StoreCollector:
     """A client that collects some times."""
 
@@ -115,19 +128,11 @@ class StoreCollector:
         self._chance = chance
 
     def live(self, client: Client) -> None:
-        place = self._place / client.name
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "holds").touch()
-        engine = BucketEngine(client.bucket, place, open_plain_packs(client.bucket))
-        try:
+        with opened_engine(client, self._place) as engine:
             while self._left:
                 self._left -= 1
-                try:
+                with suppress(VolfsError):  # Any error ends gc. The next run goes on.
                     Collection(self, engine, self._chance).run()
-                except VolfsError:
-                    pass  # Any error ends gc. The next run goes on.
-        finally:
-            engine.close_parts()
 
 
 class Collection:
@@ -337,19 +342,11 @@ class Undeleter:
         self._place = place
 
     def live(self, client: Client) -> None:
-        place = self._place / client.name
-        place.mkdir(parents=True, exist_ok=True)
-        (place / "holds").touch()
-        engine = BucketEngine(client.bucket, place, open_plain_packs(client.bucket))
-        try:
+        with opened_engine(client, self._place) as engine:
             while self._left:
                 self._left -= 1
-                try:
+                with suppress(VolfsError):
                     undelete(engine)
-                except VolfsError:
-                    pass
-        finally:
-            engine.close_parts()
 
 
 def undelete(engine: BucketEngine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.sim.by_hand import finish
@@ -22,6 +23,7 @@ from volfs.errors import HeadMovedError, VolfsError
 from volfs.model.objects import Kind, Oid
 from volfs.store.contract.lease import Lease, LeaseKind
 from volfs.store.contract.refs import Head, VolumeRecord
+from volfs.store.distributed.data.bucket_upload import BucketUpload
 from volfs.store.distributed.opened import BucketEngine
 
 __all__ = ["FIRST_MACHINE"]
@@ -83,17 +85,22 @@ def commit(text: bytes, volume: str = SOURCE, lease: Lease | None = None) -> Act
     def act(engine: BucketEngine) -> int:
         with engine.volumes.open_upload(volume) as upload:
             oid = upload.put_object(Kind.CHUNK, text)
-            while True:
-                head = engine.refs.guess_head(volume)
-                said = engine.bucket.world.random_bytes(16) + oid
-                new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, said))
-                try:
-                    engine.refs.publish(upload, volume, head, new, lease=lease)
-                except HeadMovedError:
-                    continue
-                return new.version
+            return publish_chunks(engine, upload, volume, oid, lease)
 
     return act
+
+
+def publish_chunks(
+    engine: BucketEngine, upload: BucketUpload, volume: str, oids: bytes, lease: Lease | None
+) -> int:
+    """Publish a version of these chunks on whichever head is there. The version."""
+    while True:
+        head = engine.refs.guess_head(volume)
+        said = engine.bucket.world.random_bytes(16) + oids
+        new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, said))
+        with suppress(HeadMovedError):
+            engine.refs.publish(upload, volume, head, new, lease=lease)
+            return new.version
 
 
 def read(volume: str, version: int, manifest: Oid | None = None) -> Act:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,17 +9,14 @@ import pytest
 
 from tests.sim import gc_mutants
 from tests.sim.by_hand import finish, step_until
-from tests.sim.gc_mutants import Mutant
-from tests.sim.gc_stage import GC, HIT, PLACE, Act, Stage, commit, has, step_past
+from tests.sim.gc_stage import GC, HIT, PLACE, Act, Stage, commit, has, step_past, without
 from tests.sim.listed_content import CHUNKS, LARGE, STAMP, make_record
 from tests.sim.store_deeds import VOLUME, Actor, Impatient
-from volfs.errors import VolfsError
 from volfs.model.objects import Kind, Oid
 from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.distributed.place.object_keys import LEASES, VOLUMES, volume_log
 
-LOSSES = (AssertionError, VolfsError)
 FORK = "vo-" + "f" * 22
 FORKED = volume_log(FORK)
 
@@ -28,16 +24,6 @@ FORKED = volume_log(FORK)
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Stage(tmp_path)
-
-
-def without(mutant: Mutant, play: Callable[[Stage], None], place: Path) -> None:
-    """Play an interleaving with a rule taken out: something must be lost."""
-    stage = Stage(place)
-    with pytest.MonkeyPatch.context() as patch:
-        mutant(patch)
-        play(stage)
-    with pytest.raises(LOSSES):
-        stage.judge()
 
 
 # --- 5, 6, 8: hits --------------------------------------------------------------------

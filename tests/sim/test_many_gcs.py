@@ -10,11 +10,10 @@ from tests.sim import gc_mutants
 from tests.sim.by_hand import finish, step, step_until
 from tests.sim.door import Request
 from tests.sim.faults import Fate
-from tests.sim.gc_stage import GC, PLACE, Act, Stage, commit, step_past, take_steps
+from tests.sim.gc_stage import GC, PLACE, Act, Stage, commit, step_past, take_steps, without
 from tests.sim.listed_content import CHUNKS, LARGE
 from tests.sim.simulation import Client
 from tests.sim.store_deeds import VOLUME, Actor
-from tests.sim.test_gc_interleavings import without
 
 MOST_REQUESTS = 200
 

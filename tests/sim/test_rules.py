@@ -18,7 +18,7 @@ from tests.sim.protocol_model import RULES as RULES_OF_THE_MODEL
 from tests.sim.rules import NOT_IN_THE_CODE, RULES
 from tests.sim.simulation import Client
 from tests.sim.store_gc import undelete
-from tests.sim.store_stage import StoreStage, commit, create, fork, mount
+from tests.sim.store_stage import StoreStage, commit, create, fork, mount, publish_chunks
 from volfs.errors import HeadMovedError
 from volfs.model.objects import Kind
 from volfs.store.contract.lease import LeaseKind
@@ -123,15 +123,7 @@ def plot_reverify(stage: StoreStage) -> None:
         assert manifest is not None
         base = b"".join(list_chunks(engine, SOURCE, manifest))
         with engine.volumes.open_upload(SOURCE) as upload:
-            while True:
-                head = engine.refs.guess_head(SOURCE)
-                said = engine.bucket.world.random_bytes(16) + base
-                new = Head(head.version + 1, upload.put_object(Kind.MANIFEST, said))
-                try:
-                    engine.refs.publish(upload, SOURCE, head, new, lease=lease)
-                except HeadMovedError:
-                    continue
-                return
+            publish_chunks(engine, upload, SOURCE, base, lease)
 
     client = stage.add("client", act)
     step_until(client, "PUT", LINE(3))

@@ -81,29 +81,84 @@ class ContentWriter:
         return chain.from_iterable(self.pool.map(source.write_batch, batches))
 
     def write_stream(self, base: Entry, pieces: Iterable[Buffer]) -> Entry:
-        """``base`` with the content of ``pieces``. Each piece except the last has the size of a
-        window."""
-        windows: dict[int, Extents] = {}
-        size = 0
-        inline = b""
-        for number, piece in enumerate(pieces):
-            size += len(piece)
-            if number == 0 and len(piece) <= INLINE_MAX:
-                inline = bytes(piece)
-                continue
-            windows[number] = (self.put_chunk(piece),)
-        if size <= INLINE_MAX:
-            return set_content(base, size, inline=inline)
-        empty = set_content(base, 0)
-        built = build_content(
-            self.reader.get_list, self.upload.put_object, empty, size, windows, self.bits
-        )
-        return set_content(empty, size, **built._asdict())
+        """``base`` with the content of ``pieces``, of any sizes."""
+        stream = StreamWriter(self, base)
+        for piece in pieces:
+            stream.write(piece)
+        return stream.finish()
 
     def put_chunk(self, data: Buffer) -> Extent:
         """Put bytes as a chunk, and return their extent. Zeros become a hole."""
         oid = NO_OID if is_zero(data) else self.upload.put_object(Kind.CHUNK, data)
         return Extent(len(data), oid, 0)
+
+
+class StreamWriter:
+    """The content of one file on its way into an upload. For one thread.
+
+    Whole windows are stored as they arrive, so at most one window is in memory.
+    """
+
+    def __init__(self, writer: ContentWriter, base: Entry, *, append: bool = False) -> None:
+        """``base`` gives the attributes. With ``append`` its content stays in front."""
+        self._writer = writer
+        self._base = base if append else set_content(base, 0)
+        self._window_size = 1 << writer.bits
+        self._windows: dict[int, Extents] = {}
+        self._number = self._base.size >> writer.bits
+        """The number of the window that is being filled."""
+        self._filling = bytearray(self._read_last_window())
+
+    @property
+    def size(self) -> int:
+        """The bytes of the file so far."""
+        return (self._number << self._writer.bits) + len(self._filling)
+
+    def write(self, data: Buffer) -> None:
+        """Append bytes to the content. OutOfSpaceError; StoreError."""
+        view = memoryview(data).cast("B")
+        while len(view):
+            room = self._window_size - len(self._filling)
+            if len(view) >= room == self._window_size:
+                self._put_window(view[:room])
+            else:
+                self._filling += view[:room]
+                if len(self._filling) == self._window_size:
+                    self._put_filling()
+            view = view[room:]
+
+    def finish(self) -> Entry:
+        """The entry with the content. Nothing can be written afterwards."""
+        size = self.size
+        if size <= INLINE_MAX:
+            return set_content(self._base, size, inline=bytes(self._filling))
+        if self._filling:
+            self._put_filling()
+        kept = set_content(self._base, 0) if self._base.inline else self._base
+        writer = self._writer
+        built = build_content(
+            writer.reader.get_list,
+            writer.upload.put_object,
+            kept,
+            size,
+            self._windows,
+            writer.bits,
+        )
+        return set_content(self._base, size, **built._asdict())
+
+    def _put_filling(self) -> None:
+        self._put_window(bytes(self._filling))
+        self._filling.clear()
+
+    def _put_window(self, data: Buffer) -> None:
+        self._windows[self._number] = (self._writer.put_chunk(data),)
+        self._number += 1
+
+    def _read_last_window(self) -> Buffer:
+        """The bytes of the base in the window in which it ends."""
+        start = self._number << self._writer.bits
+        writer = self._writer
+        return read_range(writer.reader, writer.objects, self._base, start, self._base.size - start)
 
 
 class _Source:

@@ -17,8 +17,8 @@ from volfs.errors import EntryExistsError, IsADirectoryInVolumeError, NotSupport
 from volfs.model.entry import Entry, FileKind, replace
 from volfs.model.names import show_path
 from volfs.store.clock import now_ns
+from volfs.volume.content_writer import StreamWriter
 from volfs.volume.edit import Edit
-from volfs.volume.stream_writer import StreamWriter
 
 if TYPE_CHECKING:
     from volfs.api.filesystem.volume_filesystem import VolumeFileSystem
