@@ -71,7 +71,7 @@ class OpenVersion:
 class VolumeAccess:
     """The volumes of one environment of a store. ``at`` is the version to read, as a user names it.
 
-    It says FileNotFoundError where no such volume or version is.
+    FileNotFoundError if there is no such volume or version.
     """
 
     def __init__(self, store: str | None, environment: str | None, at: str) -> None:

@@ -56,8 +56,8 @@ class ReadFile(AbstractBufferedFile):  # type: ignore[misc]
 
 
 class WrittenFile(AbstractBufferedFile):  # type: ignore[misc]
-    """A file that is being written. Its whole windows are stored at once, and its name when it is
-    closed.
+    """A file that is being written. Its content is stored while it is written. The file gets its
+    name when it is closed.
 
     ``editing`` lends the edit that gets the file. ``publish`` is called after that.
     """
