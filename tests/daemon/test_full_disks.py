@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,13 +54,74 @@ def test_a_full_overlay_is_enospc_and_deleting_makes_room(small_disk: Path, moun
     assert (mounted.path / "kept").read_bytes() == b"kept" * 1000
     assert (mounted.path / "big").stat().st_size > 10 << 20
     (mounted.path / "big").unlink()
-    descriptor = os.open(mounted.path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
     (mounted.path / "new").write_bytes(random.Random(2).randbytes(10 << 20))
     assert mounted.commit().version == 1
     (mounted.path / "newer").write_bytes(random.Random(3).randbytes(10 << 20))
     assert mounted.commit().version == 2
+
+
+def fill_volume(path: Path, size: int) -> list[Path]:
+    """Files of ``size`` bytes until the disk is full, without the last one."""
+    files: list[Path] = []
+    with fails(errno.ENOSPC):
+        while True:
+            files.append(path / f"{size}-{len(files)}")
+            files[-1].write_bytes(random.Random(len(files)).randbytes(size))
+    files.pop().unlink()
+    return files
+
+
+@pytest.mark.parametrize("way", ["truncate", "replace", "scattered", "tree"])
+def test_room_of_deleted_content_can_be_written_at_once(
+    small_disk: Path, mounts: Mounts, way: str
+) -> None:
+    """As on a disk, whatever freed the room, and though nothing was synced since."""
+    mounts.expect("scratch: No space left", "catalog: ")
+    mounts.put_sessions_in(small_disk / "sessions")
+    mounted = mounts.mount()
+    (mounted.path / "below").mkdir()
+    files = fill_volume(mounted.path / "below", 64 << 10)
+    before = {file: file.read_bytes() for file in files}
+    match way:
+        case "truncate":
+            gone = files[: len(files) // 2]
+            for file in gone:
+                os.truncate(file, 0)
+        case "replace":
+            gone = files[: len(files) // 2]
+            (mounted.path / "empty").touch()
+            for file in gone:
+                os.link(mounted.path / "empty", file.with_name("next"))
+                file.with_name("next").replace(file)
+        case "scattered":
+            gone = files[::2]
+            for file in gone:
+                file.unlink()
+        case "tree":
+            gone = files
+            shutil.rmtree(mounted.path / "below")
+    room = len(gone) * (64 << 10) * 3 // 4
+    new = random.Random(7).randbytes(room)
+    (mounted.path / "new").write_bytes(new)
+    assert (mounted.path / "new").read_bytes() == new
+    assert mounted.commit().version == 1
+    for file in sorted(set(files) - set(gone)):
+        assert file.read_bytes() == before[file]
+
+
+def test_a_deleted_file_keeps_its_room_while_it_is_open(small_disk: Path, mounts: Mounts) -> None:
+    mounts.expect("scratch: No space left", "catalog: ")
+    mounts.put_sessions_in(small_disk / "sessions")
+    mounted = mounts.mount()
+    content = random.Random(1).randbytes(10 << 20)
+    (mounted.path / "big").write_bytes(content)
+    with (mounted.path / "big").open("rb") as file:
+        (mounted.path / "big").unlink()
+        with fails(errno.ENOSPC):
+            (mounted.path / "new").write_bytes(content)
+        assert file.read() == content
+    (mounted.path / "new").write_bytes(content)
+    assert (mounted.path / "new").read_bytes() == content
 
 
 def test_a_full_overlay_can_still_be_committed(small_disk: Path, mounts: Mounts) -> None:

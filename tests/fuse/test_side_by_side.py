@@ -170,7 +170,7 @@ class Kernel:
         self.rig, self.draw = rig, draw
         self.bridge = TurnBridge(rig)
         self.operations = Operations(
-            rig.state, self.bridge, rig.committer.flush, self.nothing, rig.store.care.find_space
+            rig.state, self.bridge, rig.committer, self.nothing, rig.store.care.find_space
         )
         self.model = Model()
         self.known = rig.known

@@ -34,7 +34,7 @@ def test_free_is_the_stores_or_the_overlays(rig: Rig, known: Space | None) -> No
 
     async def ask() -> int:
         bridge = Bridge(rig.state.view)
-        operations = Operations(rig.state, bridge, rig.committer.flush, nothing, lambda: known)
+        operations = Operations(rig.state, bridge, rig.committer, nothing, lambda: known)
         said = await operations.statfs(None)  # type: ignore[arg-type]
         assert said.f_bavail == said.f_bfree
         return int(said.f_bfree) * BLOCK_SIZE

@@ -184,7 +184,7 @@ def _wire(
         operations = Operations(
             committer.state,
             committer.bridge,
-            committer.flush,
+            committer,
             sync_root,
             committer.store.care.find_space,
         )

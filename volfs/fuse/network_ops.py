@@ -59,7 +59,7 @@ class NetworkOperations(Operations):
         super().__init__(
             committer.state,
             committer.bridge,
-            committer.flush,
+            committer,
             sync_root,
             committer.store.care.find_space,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import cast
 
 import pyfuse3
@@ -23,7 +24,7 @@ from pyfuse3 import (
     XAttrNameT,
 )
 
-from volfs.errors import InvalidOperationError, VolfsError
+from volfs.errors import InvalidOperationError, OutOfSpaceError, VolfsError
 from volfs.fuse.callers import find_caller, note_caller
 from volfs.fuse.mountable import Mountable
 from volfs.fuse.negotiation import Features
@@ -35,6 +36,7 @@ from volfs.store.contract.care import Space
 from volfs.vfs.aio import Bridge
 from volfs.vfs.caller import ROOT, Caller
 from volfs.vfs.checkout_plan import KernelNotice
+from volfs.vfs.committer import Committer
 from volfs.vfs.data_bytes import measure_data
 from volfs.vfs.files import Files
 from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
@@ -46,6 +48,10 @@ FOREVER = 1e9
 """Seconds that the kernel may keep what it was told, because we tell it what to forget."""
 BLOCK_SIZE = 4096
 UNLIMITED_INODES = 1 << 40
+FREEINGS = 2
+"""How often a write on a full disk frees room. The first time serves requests too: those by which
+the kernel lets go of files that were deleted before the write. Their room is freed the second time.
+"""
 RENAME_WHITEOUT = 4
 """A flag of renameat2(2), which pyfuse3 has no name for."""
 
@@ -77,14 +83,14 @@ class Operations(Mountable):
         self,
         state: MountState,
         bridge: Bridge,
-        flush: Callable[[], Awaitable[None]],
+        committer: Committer,
         sync_root: Callable[[], Awaitable[None]],
         find_space: Callable[[], Space | None],
     ) -> None:
         super().__init__()
         self.state = state
         self.bridge = bridge
-        self.flush_overlay = flush
+        self.committer = committer
         self.sync_root = sync_root
         self.names = Namespace(state)
         self.files = Files(state)
@@ -275,10 +281,25 @@ class Operations(Mountable):
 
     @guarded
     async def write(self, fh: FileHandleT, off: int, buf: bytes) -> int:
-        written = await self.bridge.settle(self.files.write, fh, off, buf)
+        try:
+            written = await self.bridge.settle(self.files.write, fh, off, buf)
+        except OutOfSpaceError as error:
+            written = await self._write_in_freed_room(fh, off, buf, error)
         if self.files.dropped:
             await self._tell_dropped()
         return written
+
+    async def _write_in_freed_room(
+        self, fh: FileHandleT, off: int, buf: bytes, error: OutOfSpaceError
+    ) -> int:
+        """Write on a full disk, in the room of content that was deleted. ``error`` if there is
+        none."""
+        for _ in range(FREEINGS):
+            if not await self.committer.free_room():
+                break
+            with suppress(OutOfSpaceError):
+                return await self.bridge.settle(self.files.write, fh, off, buf)
+        raise error
 
     async def _tell_dropped(self) -> None:
         """Let the kernel ask for the modes that lost set-id bits by requests whose answers have no
@@ -300,7 +321,7 @@ class Operations(Mountable):
     @guarded
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
         self.files.handle(fh)
-        await self.flush_overlay()
+        await self.committer.flush()
 
     @guarded
     async def release(self, fh: FileHandleT) -> None:
@@ -355,7 +376,7 @@ class Operations(Mountable):
 
     @guarded
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
-        await self.flush_overlay()
+        await self.committer.flush()
         if self._listings[fh][0] == ROOT_INO:
             await self.sync_root()
 

@@ -107,6 +107,11 @@ class Arena:
                 if not live:
                     del self._live[stretch]
 
+    @property
+    def has_dead(self) -> bool:
+        """Whether bytes have died since the last flush."""
+        return bool(self._released)
+
     def take(self, *, is_sealed: bool) -> Work | None:
         """The work of the next flush, for all since the last call. Nothing dies while the arena
         ``is_sealed``."""

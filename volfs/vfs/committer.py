@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 import trio
@@ -16,6 +17,7 @@ from volfs.errors import (
     DamagedObjectError,
     LeaseLostError,
     OutOfSpaceError,
+    StoreError,
     VolfsError,
     VolumeBusyError,
 )
@@ -113,6 +115,17 @@ class Committer:
                 raise
             if rooms := scratch.settle(summed):
                 await self.bridge.run(scratch.punch, rooms)
+
+    async def free_room(self) -> bool:
+        """Give the room of deleted and replaced content back to a full disk. Whether there was any,
+        or a deleted file is in use that the kernel may let go of."""
+        scratch = self.state.scratch
+        if not (scratch.has_dead or self.state.overlay.orphans):
+            return False
+        await self.bridge.run(scratch.punch, scratch.drop_free())
+        with suppress(StoreError):  # The disk may be too full for the records.
+            await self.flush()
+        return True
 
     # --- commit ----------------------------------------------------------
 

@@ -167,8 +167,17 @@ class Scratch:
                 is_closed = arena.number <= self._closed
                 found += rooms if is_closed else [self._free.add(*room) for room in rooms]
         if self._free.bytes > SLACK + sum(arena.live_bytes for arena in self._arenas.values()):
-            found += self._free.drop_all()
+            found += self.drop_free()
         return [room for room in found if room is not None]
+
+    @property
+    def has_dead(self) -> bool:
+        """Whether there is room that no file needs any more."""
+        return self._free.bytes > 0 or any(arena.has_dead for arena in self._arenas.values())
+
+    def drop_free(self) -> list[Room]:
+        """Forget the room that was kept for writes, and return it to ``punch``."""
+        return self._free.drop_all()
 
     def punch(self, rooms: list[Room]) -> None:
         """Give room back to the disk. In a thread."""
