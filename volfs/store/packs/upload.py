@@ -68,6 +68,8 @@ class PackUpload:
         if oid in self._new:
             return True
         is_indexed = self._places.contains(oid)
+        if not is_indexed and oid not in self._known:
+            return False  # Without the lock, which a thread that appends holds while it writes.
         is_whole = is_indexed and self._is_whole(oid)
         with self._lock:
             if is_whole:
