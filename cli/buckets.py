@@ -14,7 +14,7 @@ from volfs_cli.columns import Column
 from volfs_cli.helping import InOrder
 from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.mounts import CHANGES, STATE, end_mount
-from volfs_cli.options import Seconds, timeout_option
+from volfs_cli.options import Seconds, log_options, timeout_option
 from volfs_cli.output import print_paths, show_count, show_flag, show_size, show_time
 from volfs_cli.stores import env_option, store_option
 
@@ -87,12 +87,7 @@ def bucket_options(command: F) -> F:
 @click.option("--foreground", is_flag=True, help="Stay; do not go to the background.")
 @click.option("--allow-other", is_flag=True, help="Let other users in, as the modes allow.")
 @click.option("--nonempty", is_flag=True, help="Mount over a directory that is not empty.")
-@click.option("--log", metavar="FILE", help="A file, syslog or journald.")
-@click.option(
-    "--log-level",
-    type=click.Choice(("debug", "info", "warning", "error")),
-    help="Default: VOLFS_LOG_LEVEL, else info. With debug, each request is a line.",
-)
+@log_options
 @timeout_option
 @store_option
 @env_option

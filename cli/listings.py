@@ -172,10 +172,33 @@ def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], title
     if title:
         answer(title)
     with console.capture() as printed:
-        console.print(_make_line([c.title for c in columns], columns, layout, "bold"), **_WHOLE)
-        for row, texts in zip(rows, shown, strict=True):
-            console.print(_make_line(texts, columns, layout, row), **_WHOLE)
+        for line in _make_lines(columns, rows, shown, layout):
+            console.print(line, **_WHOLE)
     write_line(printed.get().rstrip("\n"))
+
+
+def make_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], width: int) -> list[Text]:
+    """The lines of a table of the columns that there is room for. Where there is room for none,
+    they are too long."""
+    shown = [show_row(columns, row) for row in rows]
+    layout = choose_layout(columns, shown, width)
+    if layout is None:
+        filled = [at for at in list_filled(columns, shown) if columns[at].rank == 0]
+        widths = find_widths(columns, shown)
+        layout = Layout(filled, [widths[at] for at in filled])
+    return _make_lines(columns, rows, shown, layout)
+
+
+def _make_lines(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Any]],
+    shown: Sequence[Sequence[str]],
+    layout: Layout,
+) -> list[Text]:
+    lines = [_make_line([c.title for c in columns], columns, layout, "bold")]
+    for row, texts in zip(rows, shown, strict=True):
+        lines.append(_make_line(texts, columns, layout, row))
+    return lines
 
 
 def _make_line(

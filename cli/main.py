@@ -56,6 +56,8 @@ VOLUME_COMMANDS = {
 OTHER_COMMANDS = {
     "run": "running:run",
     "serve": "serving:serve",
+    "top": "watching:top",
+    "metrics": "metrics:group",
     "store": "bucket_stores:group",
     "bucket": "buckets:group",
     "dict": "dicts:group",

@@ -18,6 +18,7 @@ from volfs_cli.options import (
     Seconds,
     at_option,
     auto_commit_option,
+    log_options,
     timeout_option,
     verb,
     volume_argument,
@@ -68,12 +69,7 @@ target_argument = click.argument(
 @click.option("--allow-other", is_flag=True, help="Let other users in, as the modes allow.")
 @click.option("--nonempty", is_flag=True, help="Mount over a directory that is not empty.")
 @auto_commit_option("Commit in the background, every 5 seconds if no number; 0 is off.")
-@click.option("--log", metavar="FILE", help="A file, syslog or journald.")
-@click.option(
-    "--log-level",
-    type=click.Choice(("debug", "info", "warning", "error")),
-    help="Default: VOLFS_LOG_LEVEL, else info. With debug, each request is a line.",
-)
+@log_options
 @timeout_option
 def mount(volume: str, mountpoint: str, timeout: float | None, **options: Any) -> None:
     """Mount the newest version of a volume.

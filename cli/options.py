@@ -83,6 +83,23 @@ def timeout_option(command: F) -> F:
     )(command)
 
 
+def log_options(command: F) -> F:
+    """Where the log of a mount is, and what is in it."""
+    slow_log = click.option(
+        "--slow-log",
+        type=click.FloatRange(0, 1e12),
+        metavar="MS",
+        help="Log each request that takes so many milliseconds or more. Default: VOLFS_SLOW_LOG.",
+    )
+    level = click.option(
+        "--log-level",
+        type=click.Choice(("debug", "info", "warning", "error")),
+        help="Default: VOLFS_LOG_LEVEL, else info. With debug, each request is a line.",
+    )
+    log = click.option("--log", metavar="FILE", help="A file, syslog or journald.")
+    return log(level(slow_log(command)))
+
+
 def yes_option(command: F) -> F:
     return click.option("-y", "--yes", is_flag=True, help="Run without pausing for confirmation.")(
         command

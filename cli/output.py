@@ -95,6 +95,32 @@ def show_growth(size: int) -> str:
     return sign + show_size(abs(size))
 
 
+def show_rate(per_second: float) -> str:
+    """A number for each second, with at most four characters before the unit."""
+    if per_second >= 10_000:
+        return f"{per_second / 1000:.0f}k"
+    return f"{per_second:.0f}" if per_second >= 10 or not per_second else f"{per_second:.1f}"
+
+
+def show_duration(us: float | None) -> str:
+    """A time in its own unit: ``64 us``, ``2.0 ms``, ``1.5 s``."""
+    if not us:
+        return "-"
+    if us < 1000:
+        return f"{us:.0f} us"
+    return f"{us / 1000:.1f} ms" if us < 1_000_000 else f"{us / 1_000_000:.1f} s"
+
+
+def show_share(share: float | None) -> str:
+    """A share in percent."""
+    return "-" if share is None else f"{100 * share:.0f}%"
+
+
+def show_byte_rate(per_second: float) -> str:
+    """Bytes for each second."""
+    return show_size(round(per_second)) if per_second else "0"
+
+
 def show_count(count: int | None) -> str:
     return "-" if count is None else str(count)
 
@@ -166,4 +192,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-NUMBERS = (show_size, show_growth, show_count)
+NUMBERS = (
+    *(show_size, show_growth, show_count),
+    *(show_rate, show_duration, show_share, show_byte_rate),
+)

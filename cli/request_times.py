@@ -37,20 +37,11 @@ def _iter_rows(
     mountpoint: str, requests: Mapping[str, RequestTimes]
 ) -> Iterator[tuple[str | int, ...]]:
     for name, times in sorted(requests.items(), key=lambda item: -item[1].total_us):
+        from volfs.metrics.rates import find_bound
+
         bounds = (find_bound(times.histogram, percent) for percent in (50, 99))
         mean = times.total_us // times.count if times.count else 0
         yield mountpoint, name, times.count, times.errors, mean, *bounds
-
-
-def find_bound(histogram: list[int], percent: int) -> int:
-    """The time in microseconds, a power of two, below which ``percent`` of the requests stayed."""
-    wanted = -(-sum(histogram) * percent // 100)
-    seen = 0
-    for power, count in enumerate(histogram):
-        seen += count
-        if seen >= wanted:
-            return 1 << power
-    return 0
 
 
 def to_json(requests: Mapping[str, RequestTimes]) -> dict[str, dict[str, Any]]:

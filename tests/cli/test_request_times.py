@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from volfs_cli.request_times import find_bound
+from volfs.metrics.rates import find_bound
 
 
 @given(st.lists(st.integers(0, 1 << 40), min_size=1), st.integers(1, 100))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from tests.cli.conftest import Command, volfs
 from tests.harness.calls import fails
 from tests.harness.mounted import Mounted, Mounts
+from volfs.errors import VolumeBusyError
 
 pytestmark = pytest.mark.fuse
 __all__ = ["volfs"]
@@ -121,3 +123,49 @@ def test_a_level_of_the_environment_that_is_none(volfs: Command, tmp_path: Path)
     said = volfs("mount", "v", place, status=2, VOLFS_LOG_LEVEL="loud").err
     assert "log level 'loud': use one of debug, info, warning, error" in said
     assert said.count("\n") == 1
+
+
+def test_a_slow_request_is_a_line_and_others_are_none(mounts: Mounts, volfs: Command) -> None:
+    mounts.expect("slow: ")
+    slow = mounts.mount(slow_log=0.0)
+    use(slow.path)
+    lines = re.findall(r"WARNING volfs\.fuse\.request_guard: slow: (.*)", slow.wait_for_log("new:"))
+    assert any(re.fullmatch(r"mkdir d: 0\.\d{3} s, ok", line) for line in lines), lines
+    assert any(re.fullmatch(r"rename d/\S+ b -> new: \d\.\d{3} s, ok", line) for line in lines)
+    assert any(re.fullmatch(r"getxattr new: \d\.\d{3} s, ENODATA", line) for line in lines)
+    assert slow.status().logged["warning"] >= len(lines)
+    quick = mounts.mount(slow_log=1e9)
+    use(quick.path)
+    assert "slow: " not in quick.log.read_text()
+    assert quick.status().logged == {"warning": 0, "error": 0}
+    said = volfs("mount", "v", mounts.place(), status=2, VOLFS_SLOW_LOG="soon").err
+    assert "VOLFS_SLOW_LOG=soon: is no number of milliseconds" in said
+
+
+def test_a_mount_counts_what_it_does(mounts: Mounts) -> None:
+    mounted = mounts.mount()
+    before = mounted.status().activity
+    assert before is not None
+    assert (before.commits.count, before.last_commit_ns, before.written_bytes) == (0, 0, 0)
+    (mounted.path / "f").write_bytes(os.urandom(200_000))
+    assert mounted.commit().changed
+    assert not mounted.commit().changed, "nothing changed, so this is no commit to count"
+    mounted.reload()
+    with (mounted.path / "f").open("rb") as file:
+        assert len(file.read()) == 200_000
+        with pytest.raises(VolumeBusyError):
+            mounted.reload()
+    done = mounted.status().activity
+    assert done is not None
+    assert (done.commits.count, done.commits.errors) == (1, 0)
+    assert sum(done.commits.histogram) == 1
+    assert (done.reloads.count, done.reloads.errors) == (2, 1)
+    assert done.committed_bytes > 200_000
+    assert done.written_bytes == 200_000
+    other = mounts.mount()
+    assert len((other.path / "f").read_bytes()) == 200_000
+    read = other.status().activity
+    assert read is not None
+    assert read.read_bytes == 200_000
+    assert read.reads_ready + read.reads_waited >= 2
+    assert abs(done.last_commit_ns - time.time_ns()) < 600e9

@@ -239,6 +239,17 @@ def test_space_is_known_or_not(store: Store) -> None:
     assert space is None or 0 <= space.free <= space.total
 
 
+def test_what_is_stored_is_measured(store: Store, volume: str) -> None:
+    before = store.care.measure()
+    assert (before.waiting_packs, before.waiting_bytes) == (0, 0)
+    size = 9 << 20
+    add(store, volume, noise(size))
+    after = store.care.measure()
+    assert after.packs > before.packs or after.bytes > before.bytes
+    assert size <= after.bytes - before.bytes < size + (1 << 20)
+    assert after.waiting_bytes == 0
+
+
 def test_where_its_sessions_are_is_a_directory_here(store: Store) -> None:
     assert store.local.is_absolute()
     assert store.local.is_dir()

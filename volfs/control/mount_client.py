@@ -62,8 +62,13 @@ class MountClient:
         except (OSError, MountError):
             return None
 
-    def status(self) -> MountStatus:
-        return self._call(Request("status"), MountStatus, STATUS_TIMEOUT)
+    def status(self, timeout: float = STATUS_TIMEOUT) -> MountStatus:
+        return self._call(Request("status"), MountStatus, timeout)
+
+    def status_in_time(self, timeout: float) -> MountStatus:
+        """As ``status``, but nobody waits longer than this: a store that does not answer is left
+        out. MountError; NoAnswerError."""
+        return self._call(Request("status", wait=timeout / 6), MountStatus, timeout)
 
     def list_changes(self) -> ChangesResult:
         """What is not committed. MountError."""

@@ -34,6 +34,8 @@ class Request(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     message: str = ""
     on_conflict: str = "override"
     wait: float = 0.0
+    """For ``reload``: seconds for open files to be closed. For ``status``: the most seconds for
+    each question to the store, if not the usual ones."""
     touch: bool = False
     """For ``reload``: files that arrive get the present as their time."""
     auto: bool = False
@@ -64,6 +66,23 @@ class RequestTimes(msgspec.Struct):
     total_us: int
     histogram: list[int]
     """How many took less than 1, 2, 4, 8 … microseconds; each request is counted once."""
+
+
+class ActivityCounts(msgspec.Struct):
+    """What a mount of a volume has done since it began, as ``model.activity`` counts it."""
+
+    commits: RequestTimes
+    """Commits that made a version, and those that failed."""
+    reloads: RequestTimes
+    committed_bytes: int
+    last_commit_ns: int
+    """The time of day of the last commit that made a version; 0 if there was none."""
+    reads_ready: int
+    reads_waited: int
+    read_bytes: int
+    written_bytes: int
+    fetches: int
+    """How many objects were not in memory when an operation needed them."""
 
 
 class BucketStatus(msgspec.Struct):
@@ -110,6 +129,11 @@ class MountStatus(msgspec.Struct):
     """Since when the store has not answered; None while it does."""
     bucket: BucketStatus | None = None
     """If it is a bucket and no volume: ``volume`` has its address then, and ``version`` is 0."""
+
+    activity: ActivityCounts | None = None
+    """None if it is a bucket."""
+    logged: dict[str, int] = {}
+    """The number of lines in the mount's log, by level: ``warning`` and ``error``."""
 
     @property
     def full_name(self) -> str:

@@ -26,7 +26,7 @@ from volfs.control.protocol import Failure, to_exception, to_failure
 from volfs.control.runtime import NAMED, make_runtime_directory, runtime_directory
 from volfs.control.sockets import remove_left_socket
 from volfs.daemon.ending import Ending
-from volfs.daemon.logs import LOG_LEVEL, end_log, start_log
+from volfs.daemon.logs import LOG_LEVEL, choose_slow_limit, end_log, start_log
 from volfs.daemon.main import run
 from volfs.daemon.memory import tune_memory
 from volfs.daemon.mount_options import MountOptions
@@ -40,7 +40,7 @@ from volfs.daemon.surroundings import (
 from volfs.daemon.whereabouts import check_empty
 from volfs.errors import MountError, NoAnswerError, VolfsError
 from volfs.fuse.mounting import check_fuse, unmount
-from volfs.fuse.request_guard import log_requests
+from volfs.fuse.request_guard import log_requests, log_slow_requests
 from volfs.model.names import check_environment, check_volume_name
 from volfs.model.text_json import decode_json, encode_json
 from volfs.store.address import find_local_path, parse_address
@@ -246,6 +246,9 @@ def _run_daemon(options: MountOptions, ready: Callable[[], None]) -> None:
     level = options.log_level or os.environ.get(LOG_LEVEL) or "info"
     start_log(options.log, level, default, foreground=options.foreground)
     log_requests()
+    limit = choose_slow_limit(options.slow_log)
+    if limit is not None:
+        log_slow_requests(limit)
     try:
         trio.run(run, options, ending, ready)
     except BaseExceptionGroup as group:

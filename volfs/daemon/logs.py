@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import logging.handlers
+import math
 import os
 import socket
 import sys
@@ -18,6 +19,8 @@ from volfs.model.text import show_line
 LOG_LEVEL = "VOLFS_LOG_LEVEL"
 """The environment variable with the level of all mounts that are given none, those of containers
 included."""
+SLOW_LOG = "VOLFS_SLOW_LOG"
+"""The environment variable with the milliseconds from which on a request is a line of the log."""
 LEVELS = ("debug", "info", "warning", "error")
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 FILE_BYTES, FILES_KEPT = 4 << 20, 3
@@ -65,6 +68,25 @@ class JournalHandler(logging.Handler):
             self.handleError(record)
 
 
+class LineCounter(logging.Handler):
+    """Counts the lines of the log by level."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.counts = {"warning": 0, "error": 0}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.counts["error" if record.levelno >= logging.ERROR else "warning"] += 1
+
+
+_counter = LineCounter()
+
+
+def count_logged() -> dict[str, int]:
+    """How many warnings and errors this process has logged."""
+    return dict(_counter.counts)
+
+
 def start_log(target: str | None, level: str, default: Path, *, foreground: bool) -> None:
     """Send the root logger's records to the target that the options name. UserError."""
     if level not in LEVELS:
@@ -76,7 +98,23 @@ def start_log(target: str | None, level: str, default: Path, *, foreground: bool
     logging.raiseExceptions = False
     root = logging.getLogger()
     root.addHandler(queued)
+    root.addHandler(_counter)
     root.setLevel(level.upper())
+
+
+def choose_slow_limit(given: float | None) -> float | None:
+    """The milliseconds from which on a request is a line: the given ones, else those of the
+    environment. None: no request is. UserError."""
+    text = os.environ.get(SLOW_LOG)
+    if given is not None or not text:
+        return given
+    try:
+        limit = float(text)
+    except ValueError:
+        limit = math.nan
+    if not 0 <= limit < math.inf:
+        raise InvalidError(f"{SLOW_LOG}={text}: is no number of milliseconds")
+    return limit
 
 
 def end_log() -> None:

@@ -12,6 +12,7 @@ import msgspec
 import trio
 
 from volfs.control.protocol import (
+    ActivityCounts,
     ChangesResult,
     CommitResult,
     MountStatus,
@@ -21,9 +22,10 @@ from volfs.control.protocol import (
     UncommittedChange,
 )
 from volfs.daemon.busy import describe_holders, find_holders
+from volfs.daemon.logs import count_logged
 from volfs.daemon.mount_options import AtEnd
 from volfs.daemon.task_guard import surviving
-from volfs.daemon.unmounting import Unmounting
+from volfs.daemon.unmounting import Unmounting, to_times
 from volfs.daemon.whereabouts import Whereabouts
 from volfs.errors import (
     DataError,
@@ -97,7 +99,7 @@ class MountControl(Unmounting):
         """Answer a request. Raises what the caller is to get as an error."""
         match request.verb:
             case "status":
-                return await self.status()
+                return await self.status(request.wait or STORE_ANSWERS)
             case "changes":
                 return await self._list_changes()
             case "commit":
@@ -111,9 +113,10 @@ class MountControl(Unmounting):
                 return await self.unmount(request)
         raise MountError(f"unknown request {request.verb!r}")
 
-    async def status(self) -> MountStatus:
+    async def status(self, patience: float = STORE_ANSWERS) -> MountStatus:
+        """The mount as it is. Each of three questions to the store has ``patience`` seconds."""
         state, volume = self.committer.state, self.committer.volume
-        named = await self._find_named()
+        named = await self._find_named(patience)
         return MountStatus(
             volume=named.name,
             mountpoint=self.mountpoint,
@@ -126,30 +129,50 @@ class MountControl(Unmounting):
             auto_commit=self.auto_commit,
             store=self.committer.store.url,
             volume_id=volume.id,
-            head=await self._newest(),
-            store_replaced=await self._is_store_replaced(),
+            head=await self._newest(patience),
+            store_replaced=await self._is_store_replaced(patience),
             session=self.session,
             requests=self.list_requests(),
             environment=named.environment,
             lease_lost=self.committer.keeper.lost,
             unreachable_since_ns=self.committer.store.unreachable_since_ns,
+            activity=self._count_activity(),
+            logged=count_logged(),
         )
 
-    async def _find_named(self) -> VolumeRecord:
+    def _count_activity(self) -> ActivityCounts:
+        done = self.committer.activity
+        return ActivityCounts(
+            to_times(done.commits),
+            to_times(done.reloads),
+            done.committed_bytes,
+            done.last_commit_ns,
+            done.reads_ready,
+            done.reads_waited,
+            done.read_bytes,
+            done.written_bytes,
+            self.committer.bridge.fetches,
+        )
+
+    async def _find_named(self, patience: float) -> VolumeRecord:
         """The volume's record, which may have been renamed; the former one if the store does not
         answer."""
         volume = self.committer.volume
-        found = await self._ask_store(self.committer.store.refs.find_volume_by_id, volume.id)
+        find = self.committer.store.refs.find_volume_by_id
+        found = await self._ask_store(find, volume.id, patience)
         return found or volume
 
-    async def _newest(self) -> int | None:
-        head = await self._ask_store(self.committer.store.refs.get_head, self.committer.volume.id)
+    async def _newest(self, patience: float) -> int | None:
+        get_head = self.committer.store.refs.get_head
+        head = await self._ask_store(get_head, self.committer.volume.id, patience)
         return head.version if head else None
 
-    async def _ask_store(self, question: Callable[[str], T], about: str) -> T | None:
+    async def _ask_store(
+        self, question: Callable[[str], T], about: str, patience: float
+    ) -> T | None:
         """The store's answer; None if there is none. If its disk hangs, the thread is left
         behind."""
-        with trio.move_on_after(STORE_ANSWERS):
+        with trio.move_on_after(patience):
             try:
                 return await trio.to_thread.run_sync(
                     question, about, limiter=self._asking, abandon_on_cancel=True
@@ -158,7 +181,7 @@ class MountControl(Unmounting):
                 return None
         return None
 
-    async def _is_store_replaced(self) -> bool:
+    async def _is_store_replaced(self, patience: float) -> bool:
         def is_replaced(_: str) -> bool:
             try:
                 self.committer.store.care.prove()
@@ -166,7 +189,7 @@ class MountControl(Unmounting):
                 return True
             return False
 
-        return bool(await self._ask_store(is_replaced, self.committer.volume.id))
+        return bool(await self._ask_store(is_replaced, self.committer.volume.id, patience))
 
     async def _list_changes(self) -> ChangesResult:
         version, changes = await self.committer.list_uncommitted()

@@ -20,7 +20,8 @@ from volfs.errors import MountError, UserError, VolfsError
 from volfs.errors.fault_points import reached
 from volfs.fuse.mountable import Mountable
 from volfs.fuse.mounting import stop_serving
-from volfs.fuse.timing import Timing, list_timings
+from volfs.fuse.timing import list_timings
+from volfs.model.activity import Timing
 from volfs.model.names import show_path
 from volfs.model.text import show
 
@@ -163,10 +164,10 @@ class Unmounting(ABC):
 
     def list_requests(self) -> dict[str, RequestTimes]:
         """For each operation, how often the kernel asked for it, and how long that took."""
-        return {name: _to_times(it) for name, it in list_timings(self.operations).items()}
+        return {name: to_times(it) for name, it in list_timings(self.operations).items()}
 
 
-def _to_times(timing: Timing) -> RequestTimes:
+def to_times(timing: Timing) -> RequestTimes:
     """The times of a request, without the zeros at the end of the histogram."""
     histogram = list(timing.histogram)
     while histogram and not histogram[-1]:

@@ -26,6 +26,7 @@ from pyfuse3 import (
 
 from volfs.errors import InvalidOperationError, OutOfSpaceError, VolfsError
 from volfs.fuse.callers import find_caller, note_caller
+from volfs.fuse.kernel_attributes import BLOCK_SIZE, KIND, make_absent, make_attributes
 from volfs.fuse.mountable import Mountable
 from volfs.fuse.negotiation import Features
 from volfs.fuse.notices import forget
@@ -39,14 +40,13 @@ from volfs.vfs.checkout_plan import KernelNotice
 from volfs.vfs.committer import Committer
 from volfs.vfs.data_bytes import measure_data
 from volfs.vfs.files import Files
-from volfs.vfs.inode import ROOT_INO, Directory, File, Inode
+from volfs.vfs.inode import ROOT_INO, File, Inode
 from volfs.vfs.namespace import Namespace
 from volfs.vfs.state import MountState
 from volfs.vfs.view import Miss
 
 FOREVER = 1e9
 """Seconds that the kernel may keep what it was told, because we tell it what to forget."""
-BLOCK_SIZE = 4096
 UNLIMITED_INODES = 1 << 40
 FREEINGS = 2
 """How often a write on a full disk frees room. The first time serves requests too: those by which
@@ -55,16 +55,6 @@ the kernel lets go of files that were deleted before the write. Their room is fr
 RENAME_WHITEOUT = 4
 """A flag of renameat2(2), which pyfuse3 has no name for."""
 
-_TYPE = {
-    FileKind.FILE: 0o100000,
-    FileKind.DIRECTORY: 0o040000,
-    FileKind.SYMLINK: 0o120000,
-    FileKind.FIFO: 0o010000,
-    FileKind.SOCKET: 0o140000,
-    FileKind.CHARACTER: 0o020000,
-    FileKind.BLOCK: 0o060000,
-}
-_KIND = {bits: kind for kind, bits in _TYPE.items()}
 _BY_HANDLE = frozenset(("read", "write", "flush", "fsync", "release"))
 _BY_LISTING = frozenset(("readdir", "fsyncdir", "releasedir"))
 
@@ -95,6 +85,7 @@ class Operations(Mountable):
         self.names = Namespace(state)
         self.files = Files(state)
         self.find_space = find_space
+        self.activity = committer.activity
         self._listings: dict[int, tuple[int, list[bytes]]] = {}
         self._next_listing = 1
 
@@ -119,7 +110,7 @@ class Operations(Mountable):
         self, parent_inode: InodeT, name: FileNameT, ctx: RequestContext
     ) -> EntryAttributes:
         inode = await self.bridge.settle(self.names.lookup, parent_inode, name)
-        return self._absent() if inode is None else await self._tell(inode)
+        return make_absent(self.kept) if inode is None else await self._tell(inode)
 
     @guarded
     async def getattr(self, inode: InodeT, ctx: RequestContext) -> EntryAttributes:
@@ -191,7 +182,7 @@ class Operations(Mountable):
     async def mknod(
         self, parent_inode: InodeT, name: FileNameT, mode: ModeT, rdev: int, ctx: RequestContext
     ) -> EntryAttributes:
-        kind = _KIND.get(mode & 0o170000, FileKind.FILE)
+        kind = KIND.get(mode & 0o170000, FileKind.FILE)
         return await self._tell(await self._make(parent_inode, name, kind, mode, ctx, rdev=rdev))
 
     @guarded
@@ -276,7 +267,11 @@ class Operations(Mountable):
             return b""
         data = self.files.read_ready(segments)
         if data is None:
+            self.activity.reads_waited += 1
             data = await self.bridge.run(self.files.read_waiting, segments)
+        else:
+            self.activity.reads_ready += 1
+        self.activity.read_bytes += len(data)
         return cast(bytes, data)  # pyfuse3 takes any buffer.
 
     @guarded
@@ -285,6 +280,7 @@ class Operations(Mountable):
             written = await self.bridge.settle(self.files.write, fh, off, buf)
         except OutOfSpaceError as error:
             written = await self._write_in_freed_room(fh, off, buf, error)
+        self.activity.written_bytes += written
         if self.files.dropped:
             await self._tell_dropped()
         return written
@@ -432,37 +428,4 @@ class Operations(Mountable):
 
     async def _describe(self, inode: Inode) -> EntryAttributes:
         data = await self.bridge.settle(measure_data, self.state.view.reader.get_list, inode)
-        return _attributes(inode, self.kept, data)
-
-    def _absent(self) -> EntryAttributes:
-        """The attributes of an entry that does not exist, for the kernel to keep."""
-        attributes = EntryAttributes()
-        attributes.st_ino = 0
-        attributes.entry_timeout = self.kept
-        return attributes
-
-
-def _attributes(inode: Inode, kept: float, data: int) -> EntryAttributes:
-    entry = inode.entry
-    attributes = EntryAttributes()
-    attributes.st_ino = inode.ino
-    attributes.generation = 0
-    attributes.entry_timeout = kept
-    attributes.attr_timeout = kept
-    attributes.st_mode = _TYPE[FileKind(entry.kind)] | entry.mode
-    attributes.st_uid = entry.uid
-    attributes.st_gid = entry.gid
-    attributes.st_rdev = entry.rdev
-    attributes.st_mtime_ns = entry.mtime_ns
-    attributes.st_atime_ns = entry.mtime_ns if inode.atime_ns is None else inode.atime_ns
-    attributes.st_ctime_ns = entry.ctime_ns
-    attributes.st_blksize = BLOCK_SIZE
-    if isinstance(inode, Directory):
-        attributes.st_nlink = entry.subdirectories + 2 if entry.links else 0
-        attributes.st_size = BLOCK_SIZE
-        attributes.st_blocks = BLOCK_SIZE // 512
-    else:
-        attributes.st_nlink = entry.links
-        attributes.st_size = entry.size
-        attributes.st_blocks = -(-data // 512)
-    return attributes
+        return make_attributes(inode, self.kept, data)

@@ -1,7 +1,8 @@
 """The guard around every handler: it counts, logs if asked, and turns errors into errnos.
 
 A handler that raised anything but ``FUSEError`` would end the mount, so every exception becomes an
-errno. With the log level ``debug`` each request is a line.
+errno. With the log level ``debug`` each request is a line, and with a limit each one that takes
+longer.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import errno
 import functools
 import logging
+import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from time import perf_counter_ns
 from typing import Any, ParamSpec, TypeVar
@@ -17,7 +19,7 @@ import pyfuse3
 
 from volfs.errors import DEBUG, VolfsError
 from volfs.fuse.errno_map import to_errno
-from volfs.fuse.timing import Timing
+from volfs.model.activity import Timing
 from volfs.model.text import show
 
 log = logging.getLogger(__name__)
@@ -35,6 +37,15 @@ def log_requests() -> None:
     """Log a line for each request from now on, if the log takes debug lines."""
     global _has_lines
     _has_lines = log.isEnabledFor(DEBUG)
+
+
+_slow_ns = sys.maxsize
+
+
+def log_slow_requests(limit_ms: float) -> None:
+    """Log a line for each request that takes as long as this, or longer, from now on."""
+    global _slow_ns
+    _slow_ns = int(limit_ms * 1_000_000)
 
 
 def guarded(handler: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
@@ -71,11 +82,24 @@ def guarded(handler: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Corouti
             if result:
                 timing.errors += 1
             if about is not None:
-                said = errno.errorcode.get(result, str(result)) if result else "ok"
-                log.debug("%s %s: %d us, %s", name, about, took // 1000, said)
+                log.debug("%s %s: %d us, %s", name, about, took // 1000, _show_result(result))
+            if took >= _slow_ns:
+                _log_slow(guard, name, arguments, took, result)
 
     guard.timing = timing  # type: ignore[attr-defined]
     return guard
+
+
+def _show_result(result: int) -> str:
+    return errno.errorcode.get(result, str(result)) if result else "ok"
+
+
+def _log_slow(guard: object, name: str, arguments: Sequence[Any], took: int, result: int) -> None:
+    """Log a slow request with what it was about, which may be gone by now."""
+    about = _describe_all(guard, name, arguments)
+    if about is not None:
+        said = _show_result(result)
+        log.warning("slow: %s %s: %.3f s, %s", name, about, took / 1_000_000_000, said)
 
 
 def _log(name: str, error: VolfsError, operations: Any, subject: object) -> None:
@@ -91,7 +115,8 @@ def _describe(name: str, operations: Any, subject: object) -> str:
 
 
 def _describe_all(guard: object, name: str, arguments: Sequence[Any]) -> str | None:
-    """The paths that a request is about, before it changes them; None within another request."""
+    """The paths that a request is about; None within another request. A caller that asks before
+    the request gets them as they were."""
     operations = arguments[0]
     if getattr(type(operations), name, None) is not guard:
         return None

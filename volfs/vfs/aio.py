@@ -20,6 +20,8 @@ class Bridge:
     def __init__(self, view: View, threads: int = THREADS) -> None:
         self.view = view
         self.limiter = trio.CapacityLimiter(threads)
+        self.fetches = 0
+        """How many objects were not in memory when an operation needed them."""
 
     async def run(self, call: Callable[..., T], *arguments: object) -> T:
         """Run a blocking call in a thread. It must not touch the mount's state."""
@@ -35,5 +37,6 @@ class Bridge:
             try:
                 return operation(*arguments, **options)
             except Miss as miss:
+                self.fetches += 1
                 data = await self.run(self.view.fetch, miss.oid)
                 self.view.keep(miss.oid, data)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from time import perf_counter_ns
 from typing import NamedTuple
 
 import trio
@@ -22,20 +24,21 @@ from volfs.errors import (
     VolumeBusyError,
 )
 from volfs.errors.fault_points import reached
+from volfs.model.activity import Activity
 from volfs.model.changes import Change
 from volfs.model.manifest import Snapshot
 from volfs.model.names import Path, show_path
-from volfs.model.text import show
 from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
-from volfs.vfs.checkout import apply_checkout
-from volfs.vfs.checkout_plan import Attached, KernelNotice, find_torn, plan_checkout
+from volfs.vfs.checkout_plan import Attached, KernelNotice
+from volfs.vfs.counting import counting_errors
 from volfs.vfs.kernel import Kernel
 from volfs.vfs.lease_keeper import LeaseKeeper
 from volfs.vfs.overlay import SealedGeneration
+from volfs.vfs.showing import go_on, show_version
 from volfs.vfs.state import Mappable, MountState
 from volfs.vfs.thread_work import commit_generation, load_head, write_flush
 from volfs.vfs.touching import list_arrived, touch_arrived
@@ -46,7 +49,6 @@ from volfs.volume.version_reader import Reader
 log = logging.getLogger(__name__)
 
 BUSY = "volume busy: there are open files preventing the operation"
-ATTACHED = "volume busy: the newest version has other files, or none, at paths that are in use"
 DRAIN_ROUNDS = 3
 RETRY_PAUSE = 0.05
 TOUCHES = 64
@@ -87,6 +89,7 @@ class Committer:
         self.catalog = catalog
         self.kernel = kernel
         self.keeper = LeaseKeeper(state, bridge, store, volume, lease)
+        self.activity = Activity()
         self._lock = trio.Lock()
         self._flush_lock = trio.Lock()
         self._last_arena = 0
@@ -174,6 +177,17 @@ class Committer:
             await self._publish(note, seal)
 
     async def _publish(self, note: CommitNote, seal: Seal) -> Published | None:
+        """Publish what ``seal`` seals, and count that. The errors of ``_publish_leased``."""
+        began = perf_counter_ns()
+        with counting_errors(self.activity.commits, began):
+            published = await self._publish_leased(note, seal)
+        if published is not None and published.changed:
+            self.activity.commits.add(perf_counter_ns() - began)
+            self.activity.committed_bytes += published.new_bytes
+            self.activity.last_commit_ns = self.state.clock()
+        return published
+
+    async def _publish_leased(self, note: CommitNote, seal: Seal) -> Published | None:
         """Publish what ``seal`` seals. LeaseLostError if nothing keeps what it stands on."""
         await self.keeper.make_sure()
         try:
@@ -304,7 +318,13 @@ class Committer:
         """
         if touch:
             self.state.check_writable()
-        deadline = trio.current_time() + wait
+        began = perf_counter_ns()
+        with counting_errors(self.activity.reloads, began):
+            reloaded = await self._reload_until(trio.current_time() + wait, touch)
+        self.activity.reloads.add(perf_counter_ns() - began)
+        return reloaded
+
+    async def _reload_until(self, deadline: float, touch: bool) -> Reloaded:
         while True:
             try:
                 return await self._reload_once(touch)
@@ -391,10 +411,13 @@ class Committer:
                 return
             load = self.state.view.reader.load_manifest
             manifest = await self.bridge.settle(load, head.manifest)
-            notices = await self.bridge.settle(self._go_on, head, manifest.snapshot, None)
+            step = partial(go_on, self.state, head, manifest.snapshot)
+            notices = await self.bridge.settle(step, None)
             if notices is None:
                 attached = await self.bridge.run(self.kernel.find_attached)
-                notices = await self.bridge.settle(self._go_on, head, manifest.snapshot, attached)
+                notices = await self.bridge.settle(
+                    go_on, self.state, head, manifest.snapshot, attached
+                )
             reached("follow.shown")
             if other := [notice for notice in notices or () if notice.content]:
                 await self.bridge.run(self.kernel.forget, other)
@@ -421,32 +444,6 @@ class Committer:
             return []
         return await self.bridge.run(self.kernel.find_attached)
 
-    def _go_on(
-        self, head: Head, snapshot: Snapshot, attached: list[Attached] | None
-    ) -> list[KernelNotice] | None:
-        """Show a version, and keep inodes to which something is attached.
-
-        None, and nothing is changed, if ``attached`` is not known and would be needed.
-        """
-        if self.state.view.snapshot == snapshot:
-            self.state.view.head = head
-            return []
-        plan = plan_checkout(self.state, head, snapshot, attached or ())
-        if attached is None and plan.loses:
-            return None
-        return apply_checkout(self.state, plan)
-
     def _swap(self, head: Head, snapshot: Snapshot, attached: list[Attached]) -> list[KernelNotice]:
         self._check_idle()
-        return self._show(head, snapshot, attached)
-
-    def _show(self, head: Head, snapshot: Snapshot, attached: list[Attached]) -> list[KernelNotice]:
-        if self.state.view.snapshot == snapshot:
-            self.state.view.head = head
-            return []
-        plan = plan_checkout(self.state, head, snapshot)
-        torn = find_torn(plan, attached)
-        if torn:
-            told = "; ".join(f"{show(one.path)}: {one.what}" for one in torn[:5])
-            raise VolumeBusyError(f"{ATTACHED}: {told}")
-        return apply_checkout(self.state, plan)
+        return show_version(self.state, head, snapshot, attached)

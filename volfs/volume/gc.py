@@ -19,6 +19,7 @@ from volfs.store.clock import now_ns, read_steady
 from volfs.store.contract.care import GcOptions, GcReport
 from volfs.store.contract.objects import Objects
 from volfs.store.contract.store import Store
+from volfs.volume.gc_notes import note_collection
 
 DEFAULT_GRACE = 24 * 3600.0
 """The default time in quarantine, in seconds: longer than any commit takes."""
@@ -49,7 +50,10 @@ def collect_garbage(
     options = GcOptions(
         now_ns(), int(grace * _NS), dry_run, frozenset(stale), read_steady(), renew, max_rewrite
     )
-    return store.care.collect(Mark(store, report), options, report)
+    result = store.care.collect(Mark(store, report), options, report)
+    if not dry_run:
+        note_collection(store, result)
+    return result
 
 
 class Mark:

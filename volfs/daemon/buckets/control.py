@@ -11,6 +11,7 @@ import trio
 
 from volfs.bucketfs.mount import BucketFiles
 from volfs.control.protocol import BucketStatus, MountStatus, Request
+from volfs.daemon.logs import count_logged
 from volfs.daemon.mount_options import AtEnd
 from volfs.daemon.unmounting import Unmounting
 from volfs.daemon.whereabouts import Whereabouts
@@ -65,6 +66,7 @@ class BucketControl(Unmounting):
             store=self.address,
             volume_id="",
             requests=self.list_requests(),
+            logged=count_logged(),
             bucket=BucketStatus(
                 self.address,
                 state.hidden,

@@ -20,6 +20,17 @@ class Space(NamedTuple):
     free: int
 
 
+class StoredSize(NamedTuple):
+    """What the packs of a store take, without the index and what mounts have not committed."""
+
+    packs: int
+    bytes: int
+    """Bytes of all packs, those in quarantine included."""
+    waiting_packs: int
+    waiting_bytes: int
+    """Packs that gc has put into quarantine, and that a later gc deletes."""
+
+
 class Damage(NamedTuple):
     """One finding of ``iter_damage``. ``oid`` is None if the object cannot be known."""
 
@@ -187,6 +198,9 @@ class Care(Protocol):
 
     def find_space(self) -> Space | None:
         """The space of the store's disk. None for a store that has no size, such as a bucket."""
+
+    def measure(self) -> StoredSize:
+        """How much is stored. No pack is read. StoreError."""
 
     def iter_damage(
         self,

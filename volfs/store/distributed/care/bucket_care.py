@@ -15,6 +15,7 @@ from volfs.store.contract.care import (
     RebuildReport,
     RepairReport,
     Space,
+    StoredSize,
     Tell,
     Undeleted,
     tell_nobody,
@@ -22,6 +23,7 @@ from volfs.store.contract.care import (
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.distributed.care.bucket_collector import BucketCollector
 from volfs.store.distributed.care.gc_parts import GcParts
+from volfs.store.distributed.care.gc_survey import list_packs
 from volfs.store.distributed.care.undeletion import undelete
 from volfs.store.distributed.mending.bucket_repair import RepairParts, repair
 from volfs.store.distributed.mending.check import iter_damage
@@ -52,6 +54,14 @@ class BucketCare:
 
     def find_space(self) -> Space | None:
         return None
+
+    def measure(self) -> StoredSize:
+        """One listing of the packs, and the log of gc."""
+        sizes = {name: info.size for name, info in list_packs(self._parts.bucket).items()}
+        gc = self._gc.follow().refresh().state
+        waiting = {*gc.condemned, *gc.dooms} if gc is not None else set[str]()
+        aside = [size for name, size in sizes.items() if name in waiting]
+        return StoredSize(len(sizes), sum(sizes.values()), len(aside), sum(aside))
 
     def iter_damage(
         self,

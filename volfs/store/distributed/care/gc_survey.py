@@ -55,6 +55,12 @@ class Survey(NamedTuple):
         return [*self.victims, *self.orphans]
 
 
+def list_packs(bucket: Bucket) -> dict[str, ObjectInfo]:
+    """The packs that are there, by name."""
+    infos = ((find_pack_name(info.key), info) for info in iter_objects(bucket, PACKS))
+    return {name: info for name, info in infos if name is not None}
+
+
 class Surveyor:
     """Finds out what may be removed. It changes nothing."""
 
@@ -67,7 +73,7 @@ class Surveyor:
         self, found: FoundRoots, gc: GcState, marks: dict[str, PackMarks], options: GcOptions
     ) -> Survey:
         """Decide by these marks. An orphan is left alone for the time of grace."""
-        stored = self._list_packs()
+        stored = list_packs(self._bucket)
         named = _list_named(found, gc)
         strange = [info for name, info in stored.items() if name not in named]
         orphans = [info for info in strange if not _is_decided(_name(info), gc)]
@@ -93,11 +99,6 @@ class Surveyor:
             frozenset((*(pack.name for pack in left), *(gc.dooms.keys() & stored.keys()))),
             tuple(self._numbers.get_pack(use.pack).name for use in (*plan.drop, *plan.rewrite)),
         )
-
-    def _list_packs(self) -> dict[str, ObjectInfo]:
-        """The packs that are there, by name."""
-        infos = ((find_pack_name(info.key), info) for info in iter_objects(self._bucket, PACKS))
-        return {name: info for name, info in infos if name is not None}
 
     def _is_old(self, info: ObjectInfo, patience_ns: int) -> bool:
         return patience_ns <= 0 or self._clock.find_age_ns(info.mtime_ns) >= patience_ns

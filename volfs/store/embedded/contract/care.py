@@ -19,6 +19,7 @@ from volfs.store.contract.care import (
     Named,
     RepairReport,
     Space,
+    StoredSize,
     Tell,
     Undeleted,
     tell_nobody,
@@ -28,6 +29,7 @@ from volfs.store.embedded.care.collector import collect
 from volfs.store.embedded.care.damage import iter_damage
 from volfs.store.embedded.care.purge import undelete
 from volfs.store.embedded.care.repair import repair
+from volfs.store.embedded.data.pack_files import measure_files
 from volfs.store.embedded.opened import Engine, describe_missed
 from volfs.store.embedded.refs.refs import naming_of
 from volfs.store.packs.rows import decode_entry
@@ -55,6 +57,14 @@ class EmbeddedCare:
         with store_errors(f"store {self._engine.path}"):
             disk = os.fstatvfs(self._engine.handle.directory)
         return Space(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
+
+    def measure(self) -> StoredSize:
+        packs = self._engine.packs
+        with packs.environment.read() as txn:
+            waiting = set(packs.index.quarantine.list_ids(txn))
+        sizes = measure_files(packs.directory)
+        aside = [size for pack, size in sizes.items() if pack in waiting]
+        return StoredSize(len(sizes), sum(sizes.values()), len(aside), sum(aside))
 
     def iter_damage(
         self,

@@ -6,6 +6,7 @@ import errno
 import os
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +60,15 @@ def list_files(directory: Path) -> list[int]:
         files = [path for path in directory.iterdir() if path.suffix == ".pack"]
     numbers = {int(path.stem): path for path in files if path.stem.isdecimal()}
     return sorted(n for n, path in numbers.items() if pack_path(directory, n) == path)
+
+
+def measure_files(directory: Path) -> dict[int, int]:
+    """The sizes of the pack files by their ids. A pack that is removed meanwhile is left out."""
+    sizes = {}
+    for pack in list_files(directory):
+        with suppress(FileNotFoundError):
+            sizes[pack] = pack_path(directory, pack).stat().st_size
+    return sizes
 
 
 class _OpenPack:

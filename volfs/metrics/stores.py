@@ -1,0 +1,99 @@
+"""What stores take and when they were collected: measured now and then, in a thread of its own for
+each store, so that a disk that hangs keeps nobody waiting."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from typing import NamedTuple
+
+from volfs.errors import VolfsError
+from volfs.store.address import find_local_path
+from volfs.store.contract.care import Space, StoredSize
+from volfs.store.registry import open_store
+from volfs.volume.gc_notes import LastGc, find_last_gc
+
+NEAR, FAR = 60.0, 600.0
+"""Seconds between two measurements of a store in a directory; of one in a bucket, where each costs
+requests."""
+
+
+class StoreFacts(NamedTuple):
+    """What was found at one store."""
+
+    size: StoredSize
+    space: Space | None
+    volumes: int
+    last_gc: LastGc | None
+
+
+class Measurement(NamedTuple):
+    """The newest facts, when they were found, and whether the last attempt failed."""
+
+    facts: StoreFacts | None = None
+    at: float = 0.0
+    """The time of day in seconds; 0 if nothing was found yet."""
+    failed: bool = False
+
+
+def measure(url: str) -> StoreFacts:
+    """Open a store and measure it. VolfsError."""
+    with closing(open_store(url)) as store:
+        return StoreFacts(
+            store.care.measure(),
+            store.care.find_space(),
+            len(store.refs.list_volumes()),
+            find_last_gc(store.local),
+        )
+
+
+def is_ours(url: str) -> bool:
+    """Whether a store belongs to this user. Root opens no other user's store, because files that
+    are made at that would be root's."""
+    place = find_local_path(url)
+    try:
+        return place is None or place.stat().st_uid == os.geteuid()
+    except OSError:
+        return False
+
+
+class Watch:
+    """The stores that are measured. Each stays from the moment when it was first asked for."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Measurement] = {}
+        self._busy: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def ask(self, urls: Iterable[str], patience: float = 0.0) -> dict[str, Measurement]:
+        """The newest measurements. Those that are too old are made anew, and the caller waits
+        ``patience`` seconds for them."""
+        begun = [thread for url in dict.fromkeys(urls) if (thread := self._begin(url))]
+        until = time.monotonic() + patience
+        for thread in begun:
+            thread.join(max(0.0, until - time.monotonic()))
+        with self._lock:
+            return dict(self._found)
+
+    def _begin(self, url: str) -> threading.Thread | None:
+        with self._lock:
+            found = self._found.setdefault(url, Measurement())
+            every = FAR if find_local_path(url) is None else NEAR
+            if url in self._busy or (found.at and time.time() - found.at < every):
+                return None
+            self._busy[url] = time.time()
+        thread = threading.Thread(target=self._measure, args=(url,), name="measure", daemon=True)
+        thread.start()
+        return thread
+
+    def _measure(self, url: str) -> None:
+        try:
+            made = Measurement(measure(url), time.time())
+        except (VolfsError, OSError):
+            made = self._found[url]._replace(failed=True)
+        with self._lock:
+            self._found[url] = made
+            del self._busy[url]
