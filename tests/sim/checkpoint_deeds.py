@@ -24,8 +24,8 @@ from volfs.store.distributed.checkpoints.framed_objects import FramedObjects
 from volfs.store.distributed.checkpoints.volume_checkpoints import VolumeCheckpoints
 from volfs.store.distributed.log.follower import Follower, KnownLog, Won
 from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.log.log_rules import VOLUME_RULES
 from volfs.store.distributed.place.object_keys import VOLUMES, find_volume_id, volume_log
-from volfs.store.distributed.refs.log_rules import VOLUME_RULES
 from volfs.store.distributed.refs.volume_logs import VolumeFollower
 from volfs.store.packs.codec import decompress
 from volfs.system.world import World

@@ -28,10 +28,10 @@ from volfs.store.distributed.data.bucket_data import BucketData
 from volfs.store.distributed.data.bucket_upload import BucketUpload
 from volfs.store.distributed.log.follower import Follower
 from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.log.log_rules import VOLUME_RULES
 from volfs.store.distributed.place.object_keys import gc_log, volume_log
 from volfs.store.distributed.refs.checkpoint_keeper import CheckpointKeeper
 from volfs.store.distributed.refs.condemned_packs import find_condemned
-from volfs.store.distributed.refs.log_rules import VOLUME_RULES
 from volfs.store.distributed.refs.open_volumes import OpenVolumes
 from volfs.store.distributed.refs.volume_logs import VolumeLogs
 from volfs.store.distributed.refs.volume_publisher import (

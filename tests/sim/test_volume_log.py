@@ -22,8 +22,8 @@ from volfs.model.logs.volume_log import VolumeState
 from volfs.model.objects import Buffer
 from volfs.store.distributed.log.follower import KnownLog, Won
 from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.log.log_rules import VOLUME_RULES
 from volfs.store.distributed.place.object_keys import volume_log
-from volfs.store.distributed.refs.log_rules import VOLUME_RULES
 from volfs.store.distributed.refs.volume_logs import VolumeFollower
 
 SCHEDULES = 600

@@ -30,8 +30,8 @@ from volfs.model.logs.volume_facts import VolumeFacts
 from volfs.model.logs.volume_log import VolumeState, apply
 from volfs.store.distributed.log.follower import Follower, KnownLog
 from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.log.log_rules import VOLUME_RULES
 from volfs.store.distributed.place.object_keys import volume_log
-from volfs.store.distributed.refs.log_rules import VOLUME_RULES
 from volfs.store.distributed.refs.volume_logs import VolumeFollower
 
 VOLUME = "vo-" + "0" * 22

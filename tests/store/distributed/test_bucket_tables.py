@@ -15,6 +15,7 @@ from tests.store.test_tables_contract import NAMES, finish, put, rows_of, start
 from volfs.buckets.access import Bucket
 from volfs.errors import ConflictError, InvalidError
 from volfs.model.logs.table_log import NO_ROWS, RowPut, RowRemoved, apply
+from volfs.store.distributed.checkpoints.plain_logs import TABLES_KIND, follow_plain
 from volfs.store.distributed.tables.bucket_tables import LogTables
 from volfs.store.registry import open_tables
 from volfs.store.tables import Changing, Tables, TableStore
@@ -109,7 +110,7 @@ def test_a_process_that_was_forked_uses_them(store: TableStore) -> None:
 
 
 def test_a_change_that_changes_nothing_writes_no_line(memory: Bucket) -> None:
-    tables = LogTables(memory)
+    tables = LogTables(follow_plain(memory, TABLES_KIND))
 
     def act(txn: Changing) -> bool:
         txn.put("t", b"a", b"1")

@@ -23,6 +23,7 @@ from volfs.model.logs import version_table, volume_checkpoint
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.objects import Kind, compute_oid
 from volfs.store.contract.refs import VolumeRecord
+from volfs.store.distributed.checkpoints import due_checkpoints
 from volfs.store.distributed.mending.inventory import take_inventory
 from volfs.store.distributed.place.object_keys import volume_log
 from volfs.store.distributed.refs import checkpoint_keeper, volume_logs
@@ -40,8 +41,8 @@ def machines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Iterat
     for module in (version_table, volume_checkpoint, checkpoint_keeper, volume_logs):
         monkeypatch.setattr(module, "BLOCK_SIZE", BLOCK)
     monkeypatch.setattr(volume_checkpoint, "PIECE_SIZE", 64)
-    monkeypatch.setattr(checkpoint_keeper, "EVERY_FEW", 8)
-    monkeypatch.setattr(checkpoint_keeper, "EVERY_LINES", 16)
+    monkeypatch.setattr(due_checkpoints, "EVERY_FEW", 8)
+    monkeypatch.setattr(due_checkpoints, "EVERY_LINES", 16)
     door, opened = CountedDoor(), list[BucketMachine]()
 
     def open_machines() -> Iterator[BucketMachine]:

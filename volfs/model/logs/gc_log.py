@@ -68,6 +68,9 @@ class GcState(NamedTuple):
     """The line that returned a pack, if the pack was not condemned again."""
     copies: Map[int, Copies] = Map()
     """What the line of an era says of copies, as long as one of its packs is condemned."""
+    is_certain: bool = True
+    """False if a line was lost, and a repair has left out what it said. Then nothing may be
+    removed any more: a pack may be open that seems to be closed."""
 
     def list_closing(self, after: int) -> frozenset[str]:
         """The packs that a fence of the newest era closes in a log whose era is ``after``."""
@@ -163,6 +166,7 @@ class GcCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_
     dooms: tuple[tuple[PackName, Count], ...]
     returned: tuple[tuple[PackName, Count], ...]
     copies: tuple[tuple[Count, Copies], ...]
+    is_certain: bool = True
 
 
 _decoder = msgspec.msgpack.Decoder(GcCheckpoint)
@@ -177,6 +181,7 @@ def encode_gc(state: GcState, digest: bytes) -> bytes:
         dooms=tuple(sorted(state.dooms.items())),
         returned=tuple(sorted(state.returned.items())),
         copies=tuple(sorted(state.copies.items(), key=lambda item: item[0])),
+        is_certain=state.is_certain,
     )
     return msgspec.msgpack.encode(checkpoint)
 
@@ -185,7 +190,8 @@ def decode_gc(data: Buffer) -> tuple[GcState, bytes]:
     """A state, and the digest of its line. DamagedObjectError."""
     found = decode_content("checkpoint of gc", _decoder, data)
     condemned, dooms, returned = map(Map, (found.condemned, found.dooms, found.returned))
-    state = GcState(found.number, condemned, dooms, returned, Map(found.copies))
+    copies = Map(found.copies)
+    state = GcState(found.number, condemned, dooms, returned, copies, found.is_certain)
     names = [*condemned, *dooms, *returned]
     if len(set(names)) < len(names):
         raise DamagedObjectError("checkpoint of gc: a pack has two fates")

@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
+import msgspec
 from immutables import Map
 from msgspec import Meta
 
-from volfs.errors import ConflictError
-from volfs.model.logs.change_codec import ChangeCodec, LogChange
+from volfs.errors import ConflictError, DamagedObjectError
+from volfs.model.logs.change_codec import ChangeCodec, LogChange, decode_content
+from volfs.model.logs.volume_facts import Count, OidField
+from volfs.model.objects import Buffer
 
+TABLES_MAGIC = b"VOLFSTC1"
 TableName = Annotated[str, Meta(min_length=1, max_length=64)]
 RowKey = Annotated[bytes, Meta(min_length=1, max_length=500)]
 Row = tuple[str, bytes]
@@ -68,3 +72,33 @@ def apply(state: TablesState, number: int, era: int, changes: Sequence[TableChan
         elif rows.pop(row, None) is None:
             raise ConflictError(f"line {number}: it removes a row that is not there")
     return TablesState(number, rows.finish())
+
+
+# --- checkpoints ------------------------------------------------------------
+
+
+class TablesCheckpoint(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """The tables after line ``number``. Rows are sorted."""
+
+    number: Count
+    digest: OidField
+    """The digest of that line."""
+    rows: tuple[tuple[TableName, RowKey, bytes], ...]
+
+
+_decoder = msgspec.msgpack.Decoder(TablesCheckpoint)
+
+
+def encode_tables(state: TablesState, digest: bytes) -> bytes:
+    """The content of a checkpoint. Equal states give equal bytes."""
+    rows = tuple(sorted((*row, value) for row, value in state.rows.items()))
+    return msgspec.msgpack.encode(TablesCheckpoint(state.number, digest, rows))
+
+
+def decode_tables(data: Buffer) -> tuple[TablesState, bytes]:
+    """A state, and the digest of its line. DamagedObjectError."""
+    found = decode_content("checkpoint of the tables", _decoder, data)
+    rows: Map[Row, bytes] = Map({(table, key): value for table, key, value in found.rows})
+    if len(rows) < len(found.rows):
+        raise DamagedObjectError("checkpoint of the tables: a row twice")
+    return TablesState(found.number, rows), found.digest

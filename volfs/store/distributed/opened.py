@@ -11,6 +11,8 @@ from volfs.buckets.access import Bucket
 from volfs.errors import StoreError
 from volfs.store.distributed.care.bucket_care import BucketCare
 from volfs.store.distributed.care.gc_parts import GcParts
+from volfs.store.distributed.checkpoints.due_checkpoints import DueCheckpoints
+from volfs.store.distributed.checkpoints.plain_logs import PlainLogs
 from volfs.store.distributed.data.bucket_data import SPOOLS, BucketData, open_cached_packs
 from volfs.store.distributed.data.bucket_packs import OpenPacks
 from volfs.store.distributed.leases.bucket_leases import BucketLeases
@@ -25,7 +27,6 @@ from volfs.store.distributed.refs.condemned_packs import find_condemned
 from volfs.store.distributed.refs.open_volumes import OpenVolumes
 from volfs.store.distributed.refs.publishing_refs import PublishingRefs
 from volfs.store.distributed.refs.volume_logs import VolumeLogs
-from volfs.store.distributed.refs.volume_names import VolumeNames
 from volfs.store.distributed.refs.volume_publisher import GcFacts
 from volfs.store.distributed.tables.bucket_tables import LogTables
 from volfs.store.holds import Holds
@@ -53,15 +54,17 @@ class BucketEngine:
             data = BucketData(bucket, local / CACHE, packs or open_cached_packs(bucket))
             stack.callback(data.close)
             self.volumes = OpenVolumes(logs, data, facts, bucket.world)
-            self.tables = LogTables(bucket)
-            self.keeper = CheckpointKeeper(logs, self.volumes, bucket.world)
+            due = DueCheckpoints(bucket.world)
+            plain = PlainLogs(bucket, due)
+            self.tables = LogTables(plain.tables)
+            self.keeper = CheckpointKeeper(logs, self.volumes, bucket.world, due=due)
             stack.callback(self.keeper.close)
             logs.listen(self.keeper)
-            self.refs = PublishingRefs(bucket, logs, self.volumes, self.leases)
-            names = VolumeNames(bucket, lambda volume: logs.find(volume) is not None)
+            self.refs = PublishingRefs(bucket, logs, self.volumes, self.leases, plain.catalog)
+            spools = local / CACHE / SPOOLS
             self.care = BucketCare(
-                GcParts(bucket, logs, self.leases, data.finder, local / CACHE / SPOOLS),
-                RepairParts(bucket, local, logs, self.volumes, names),
+                GcParts(bucket, logs, self.leases, data.finder, spools, plain.gc),
+                RepairParts(bucket, local, logs, self.volumes, self.refs.names),
             )
             self._closing = stack.pop_all()
 

@@ -134,6 +134,11 @@ class BucketCollector:
             )
         if found.newest_era > known.number:
             raise OvertakenError
+        if not _state(known).is_certain:
+            raise DamagedObjectError(
+                "gc/: a line of gc was lost, and no repair can tell what it said, so nothing may "
+                "be removed"
+            )
 
     # --- G2, G3 ----------------------------------------------------------------------
 

@@ -6,17 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from volfs.buckets.access import Bucket
-from volfs.model.logs.gc_log import GcChange, GcState
 from volfs.store.distributed.care.gc_roots import LeasesForGc, RootsFinder
 from volfs.store.distributed.care.sweeping import Sweeper
+from volfs.store.distributed.checkpoints.plain_logs import GC_KIND, GcFollower, follow_plain
 from volfs.store.distributed.data.place_finder import PlaceFinder
-from volfs.store.distributed.log.follower import Follower
 from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.place.object_keys import gc_log
-from volfs.store.distributed.refs.log_rules import GC_RULES
 from volfs.store.distributed.refs.volume_logs import VolumeLogs
-
-GcFollower = Follower[GcState | None, GcChange]
 
 
 class GcParts(NamedTuple):
@@ -27,10 +22,12 @@ class GcParts(NamedTuple):
     leases: LeasesForGc
     finder: PlaceFinder
     spools: Path
+    log: GcFollower | None = None
+    """The log of gc, if this process has it already."""
 
     def follow(self) -> GcFollower:
         """The log of gc."""
-        return Follower(Log(self.bucket, gc_log()), GC_RULES)
+        return follow_plain(self.bucket, GC_KIND) if self.log is None else self.log
 
     def find_roots(self) -> RootsFinder:
         return RootsFinder(self.bucket, self.logs, self.leases)

@@ -13,8 +13,9 @@ from volfs.model.logs.gc_log import GcState, PacksReturned
 from volfs.model.logs.pack_table import PackInUse
 from volfs.model.oid_set import OidSet
 from volfs.store.contract.care import Undeleted
-from volfs.store.distributed.care.gc_parts import GcFollower, GcParts
+from volfs.store.distributed.care.gc_parts import GcParts
 from volfs.store.distributed.care.gc_roots import KnownVolume
+from volfs.store.distributed.checkpoints.plain_logs import GcFollower
 from volfs.store.distributed.data.place_finder import PlaceFinder
 from volfs.store.distributed.refs.volume_view import to_named
 

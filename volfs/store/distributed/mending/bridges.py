@@ -14,6 +14,7 @@ import msgspec
 from volfs.model.logs.catalog_log import CatalogChange, CatalogState
 from volfs.model.logs.gc_log import GcChange, GcState
 from volfs.model.logs.line import Line
+from volfs.model.logs.table_log import TableChange, TablesState
 from volfs.model.logs.version_table import VersionRow
 from volfs.model.logs.volume_changes import (
     LoggedPack,
@@ -44,11 +45,24 @@ class GcBridge:
     """``GapBridge`` of the log of gc."""
 
     def pass_over(self, state: GcState | None, number: int) -> GcState | None:
-        return GcState(number) if state is None else state._replace(number=number)
+        state = GcState(number) if state is None else state
+        return state._replace(number=number, is_certain=False)
 
     def prepare(
         self, state: GcState | None, line: Line, changes: Sequence[GcChange]
     ) -> tuple[GcState | None, Sequence[GcChange]]:
+        return state, changes
+
+
+class TablesBridge:
+    """``GapBridge`` of the log of tables."""
+
+    def pass_over(self, state: TablesState, number: int) -> TablesState:
+        return state._replace(number=number)
+
+    def prepare(
+        self, state: TablesState, line: Line, changes: Sequence[TableChange]
+    ) -> tuple[TablesState, Sequence[TableChange]]:
         return state, changes
 
 

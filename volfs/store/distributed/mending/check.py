@@ -17,6 +17,7 @@ from volfs.model.logs.volume_changes import LoggedPack
 from volfs.model.progress import Report, report_bytes
 from volfs.store.contract.care import Damage, Tell
 from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.log.log_rules import volume_rules
 from volfs.store.distributed.mending.catalog_check import iter_name_damage
 from volfs.store.distributed.mending.inventory import group_by_folder
 from volfs.store.distributed.mending.log_survey import StoreSurvey
@@ -29,7 +30,6 @@ from volfs.store.distributed.place.object_keys import (
     volume_log,
 )
 from volfs.store.distributed.refs.condemned_packs import is_usable
-from volfs.store.distributed.refs.log_rules import volume_rules
 
 AT_ONCE_BYTES = 64 << 20
 

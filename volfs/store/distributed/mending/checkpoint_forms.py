@@ -8,9 +8,10 @@ from typing import Generic, NamedTuple, TypeVar
 
 from volfs.buckets.access import Bucket
 from volfs.errors import DamagedObjectError, ObjectNotFoundError
-from volfs.model.logs.catalog_log import CATALOG_MAGIC, CatalogState, decode_catalog, encode_catalog
+from volfs.model.logs.catalog_log import CatalogState
 from volfs.model.logs.framed import Framed, decode_framed, encode_framed
-from volfs.model.logs.gc_log import GC_MAGIC, GcState, decode_gc, encode_gc
+from volfs.model.logs.gc_log import GcState
+from volfs.model.logs.table_log import TablesState
 from volfs.model.logs.version_table import VersionRow
 from volfs.model.logs.volume_checkpoint import (
     CHECKPOINT_MAGIC,
@@ -26,6 +27,12 @@ from volfs.model.logs.volume_checkpoint import (
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.objects import Buffer, Oid
 from volfs.model.pack import Codec
+from volfs.store.distributed.checkpoints.log_forms import (
+    CATALOG_FORM,
+    GC_FORM,
+    TABLES_FORM,
+    LogForm,
+)
 from volfs.store.distributed.log.follower import KnownLog
 from volfs.store.distributed.place.object_keys import history_name, piece_name
 from volfs.store.packs.codec import decompress
@@ -53,24 +60,23 @@ def read_content(bucket: Bucket, key: str, magic: bytes) -> Buffer:
 
 
 def catalog_form(bucket: Bucket) -> CheckpointForm[CatalogState]:
-    def read(key: str) -> KnownLog[CatalogState]:
-        state, digest = decode_catalog(read_content(bucket, key, CATALOG_MAGIC))
-        return KnownLog(state, state.number, digest, 0)
-
-    def encode(known: KnownLog[CatalogState]) -> bytes:
-        return _frame(CATALOG_MAGIC, encode_catalog(known.state, known.digest))
-
-    return CheckpointForm(read, encode, lambda a, b: a == b)
+    return _plain_form(bucket, CATALOG_FORM)
 
 
 def gc_form(bucket: Bucket) -> CheckpointForm[GcState | None]:
-    def read(key: str) -> KnownLog[GcState | None]:
-        state, digest = decode_gc(read_content(bucket, key, GC_MAGIC))
-        return KnownLog(state, state.number, digest, state.number)
+    return _plain_form(bucket, GC_FORM)
 
-    def encode(known: KnownLog[GcState | None]) -> bytes:
-        assert known.state is not None
-        return _frame(GC_MAGIC, encode_gc(known.state, known.digest))
+
+def tables_form(bucket: Bucket) -> CheckpointForm[TablesState]:
+    return _plain_form(bucket, TABLES_FORM)
+
+
+def _plain_form(bucket: Bucket, form: LogForm[State]) -> CheckpointForm[State]:
+    def read(key: str) -> KnownLog[State]:
+        return form.decode(read_content(bucket, key, form.magic))
+
+    def encode(known: KnownLog[State]) -> bytes:
+        return _frame(form.magic, form.encode(known))
 
     return CheckpointForm(read, encode, lambda a, b: a == b)
 

@@ -17,6 +17,7 @@ from volfs.errors.fault_points import reached
 from volfs.model.logs.catalog_log import CatalogState, SettingChosen
 from volfs.model.logs.line import digest_line
 from volfs.model.logs.pack_table import PackTable
+from volfs.model.logs.table_log import RowPut, RowRemoved, TableChange, TablesState
 from volfs.model.logs.volume_changes import (
     VersionPublished,
     VolumeChange,
@@ -26,16 +27,17 @@ from volfs.model.logs.volume_changes import (
 from volfs.model.logs.volume_log import VolumeState
 from volfs.store.distributed.log.follower import KnownLog, LogRules
 from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.log.log_rules import CATALOG_RULES, GC_RULES, TABLE_RULES, volume_rules
 from volfs.store.distributed.mending.checkpoint_forms import (
     CheckpointForm,
     catalog_form,
     gc_form,
+    tables_form,
     volume_form,
 )
 from volfs.store.distributed.mending.inventory import LogObjects
 from volfs.store.distributed.mending.log_salvage import LogRemains
 from volfs.store.distributed.mending.log_survey import StoreSurvey
-from volfs.store.distributed.refs.log_rules import CATALOG_RULES, GC_RULES, volume_rules
 
 State = TypeVar("State")
 Change = TypeVar("Change")
@@ -79,6 +81,15 @@ class LogMender:
         )
         gc = LogToMend(survey.objects.gc, survey.gc, GC_RULES, gc_form(bucket), lambda state: ())
         self._mend(gc)
+        self._mend(
+            LogToMend(
+                survey.objects.secrets,
+                survey.tables,
+                TABLE_RULES,
+                tables_form(bucket),
+                _put_nothing,
+            )
+        )
         for volume, found in survey.volumes.items():
             objects = survey.objects.volumes[volume].log
             state = found.known.state
@@ -173,3 +184,7 @@ def _without_packs(known: KnownLog[VolumeState | None]) -> KnownLog[VolumeState 
 
 def _set_nothing(state: CatalogState) -> Sequence[SettingChosen]:
     return (SettingChosen(_REPAIRED, ""),)
+
+
+def _put_nothing(state: TablesState) -> Sequence[TableChange]:
+    return RowPut(_REPAIRED, b"-", b""), RowRemoved(_REPAIRED, b"-")

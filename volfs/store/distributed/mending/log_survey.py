@@ -13,20 +13,24 @@ from volfs.model.logs.catalog_log import CatalogState
 from volfs.model.logs.gc_log import GC_CHANGES, GcState, list_condemned
 from volfs.model.logs.lease_log import LEASE_CHANGES, LeaseMade, begin_at
 from volfs.model.logs.line import Line
+from volfs.model.logs.table_log import TablesState
 from volfs.model.logs.volume_changes import VOLUME_CHANGES, LoggedPack, VolumeCreated, VolumeDeleted
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.segments.packs_named import name_line
 from volfs.store.contract.care import Damage
 from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.log.log_rules import CATALOG_RULES, GC_RULES, TABLE_RULES, volume_rules
 from volfs.store.distributed.mending.bridges import (
     CatalogBridge,
     GcBridge,
+    TablesBridge,
     VolumeBridge,
     VolumeClues,
 )
 from volfs.store.distributed.mending.checkpoint_forms import (
     catalog_form,
     gc_form,
+    tables_form,
     volume_form,
 )
 from volfs.store.distributed.mending.found_log import GONE, FoundLine, find_line
@@ -37,7 +41,6 @@ from volfs.store.distributed.mending.repair_notes import Noted, read_notes
 from volfs.store.distributed.mending.stored_manifests import StoredManifests, read_manifests
 from volfs.store.distributed.place.object_keys import gc_log
 from volfs.store.distributed.refs.condemned_packs import find_condemned
-from volfs.store.distributed.refs.log_rules import CATALOG_RULES, GC_RULES, volume_rules
 
 State = TypeVar("State")
 
@@ -65,6 +68,7 @@ class StoreSurvey:
         """How each volume began."""
         self.catalog: LogRemains[CatalogState] = self._read_catalog()
         self.gc: LogRemains[GcState | None] = self._read_gc()
+        self.tables: LogRemains[TablesState] = self._read_tables()
         self.leases: list[FoundLease] = list(self._read_leases())
         self.volumes: dict[str, LogRemains[VolumeState | None]] = {
             volume: self._read_volume(volume) for volume in list(self.objects.volumes)
@@ -93,6 +97,7 @@ class StoreSurvey:
         logs: list[tuple[LogObjects, LogRemains[object]]] = [
             (self.objects.catalog, self.catalog),  # type: ignore[list-item]
             (self.objects.gc, self.gc),  # type: ignore[list-item]
+            (self.objects.secrets, self.tables),  # type: ignore[list-item]
         ]
         for volume, found in self.volumes.items():
             logs.append((self.objects.volumes[volume].log, found))  # type: ignore[arg-type]
@@ -136,6 +141,10 @@ class StoreSurvey:
     def _read_gc(self) -> LogRemains[GcState | None]:
         log, form = self.objects.gc, gc_form(self.bucket)
         return Salvager(self.bucket, log, GC_RULES, form, GcBridge()).run(self._look_at_gc)
+
+    def _read_tables(self) -> LogRemains[TablesState]:
+        log, form = self.objects.secrets, tables_form(self.bucket)
+        return Salvager(self.bucket, log, TABLE_RULES, form, TablesBridge()).run()
 
     def _look_at_gc(self, found: FoundLine) -> None:
         try:

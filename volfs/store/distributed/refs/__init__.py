@@ -13,6 +13,5 @@ Imports go downward::
     volume_view                     a volume as the data path sees it
     volume_logs                     the logs of volumes, by id
     volume_watch                    what comes with the lines of a log
-    log_rules, line_records, facts_of_records
-                                    what lines mean; objects in lines; facts in lines
+    line_records, facts_of_records  objects in lines; facts in lines
 """

@@ -36,6 +36,11 @@ from volfs.model.names import MAIN
 from volfs.model.objects import Kind, Oid, compute_oid
 from volfs.store.contract.lease import Lease
 from volfs.store.contract.refs import Head, Tag, VolumeRecord, describe_missing
+from volfs.store.distributed.checkpoints.plain_logs import (
+    CATALOG_KIND,
+    CatalogFollower,
+    follow_plain,
+)
 from volfs.store.distributed.refs.facts_of_records import to_facts, to_record
 from volfs.store.distributed.refs.line_records import encode_records
 from volfs.store.distributed.refs.volume_logs import VolumeLogs, find_head, require
@@ -58,9 +63,11 @@ class BucketRefs:
         bucket: Bucket,
         list_leases: Callable[[], list[Lease]],
         logs: VolumeLogs | None = None,
+        catalog: CatalogFollower | None = None,
     ) -> None:
         self.logs = VolumeLogs(bucket) if logs is None else logs
-        self._names = VolumeNames(bucket, lambda volume: self.logs.find(volume) is not None)
+        catalog = follow_plain(bucket, CATALOG_KIND) if catalog is None else catalog
+        self.names = VolumeNames(catalog, lambda volume: self.logs.find(volume) is not None)
         self._list_leases = list_leases
 
     # --- volumes ---------------------------------------------------------
@@ -97,14 +104,14 @@ class BucketRefs:
             raise _explain_taken(record, created)
         if _is_named(record):
             try:
-                self._names.give(created.facts)
+                self.names.give(created.facts)
             except AlreadyExistsError:
                 self._change(record.id, lambda _: [VolumeDeleted()])
                 raise
 
     def _check_free(self, record: VolumeRecord) -> None:
         if _is_named(record):
-            self._names.check_free(to_facts(record))
+            self.names.check_free(to_facts(record))
 
     def get_volume(self, name: str, environment: str = MAIN) -> VolumeRecord:
         state = self.logs.find(name)
@@ -112,7 +119,7 @@ class BucketRefs:
             record = to_record(state.facts)
             if not _is_named(record) and record.environment == environment:
                 return record
-        facts = self._names.get(name, environment)
+        facts = self.names.get(name, environment)
         if self.logs.find(facts.id) is None:
             raise NotFoundError(describe_missing(name, environment))
         return to_record(facts)
@@ -121,20 +128,20 @@ class BucketRefs:
         state = self.logs.find(volume_id)
         if state is None or state.facts is None:
             return None
-        return to_record(self._names.find_by_id(volume_id) or state.facts)
+        return to_record(self.names.find_by_id(volume_id) or state.facts)
 
     def list_volumes(self) -> list[VolumeRecord]:
-        records = map(to_record, self._names.list_all())
+        records = map(to_record, self.names.list_all())
         return sorted(records, key=lambda record: (-record.created_ns, record.name))
 
     def rename_volume(
         self, old: str, new: str, environment: str = MAIN, to: str | None = None
     ) -> None:
-        facts = self._names.rename(old, new, environment, to or environment)
+        facts = self.names.rename(old, new, environment, to or environment)
         self._note_name(facts.id, new, to or environment)
 
     def rename_environment(self, old: str, new: str) -> None:
-        for facts in self._names.rename_environment(old, new):
+        for facts in self.names.rename_environment(old, new):
             self._note_name(facts.id, facts.name, new)
 
     def _note_name(self, volume_id: str, name: str, environment: str) -> None:
@@ -155,7 +162,7 @@ class BucketRefs:
                     "began; `volfs overlays` shows it"
                 )
         self._change(record.id, lambda _: [VolumeDeleted()])
-        self._names.remove(record.id)
+        self.names.remove(record.id)
 
     # --- versions --------------------------------------------------------
 

@@ -1,17 +1,11 @@
-"""Checkpoints, written after a commit has returned, beside whatever the process does next.
-
-Whoever has written the line that makes one due writes it. Others write it if it is long overdue.
-Two at once are harmless. A failure costs nothing but time: the next one is due soon.
-"""
+"""Checkpoints of volumes, and what they refer to: pieces, history segments and index segments."""
 
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Sequence
-from functools import partial
 
-from volfs.errors import DamagedObjectError, DataError, VolfsError
+from volfs.errors import DamagedObjectError, DataError
 from volfs.model.logs.line import encode_line
 from volfs.model.logs.version_table import BLOCK_SIZE
 from volfs.model.logs.volume_checkpoint import (
@@ -25,51 +19,65 @@ from volfs.model.logs.volume_log import VolumeState
 from volfs.model.objects import Oid
 from volfs.model.segments.footer import walk_records
 from volfs.model.segments.packs_named import name_line
-from volfs.store.distributed.checkpoints.volume_checkpoints import Beside
-from volfs.store.distributed.log.log import NO_NUMBER
+from volfs.store.distributed.checkpoints.due_checkpoints import DueCheckpoints, Pace, choose_pace
+from volfs.store.distributed.checkpoints.log_checkpoints import Beside
 from volfs.store.distributed.refs.open_volumes import OpenVolumes
 from volfs.store.distributed.refs.volume_logs import VolumeLogs
 from volfs.store.distributed.refs.volume_view import VolumeView, to_logged_segment, to_named
 from volfs.store.distributed.refs.volume_watch import NumberedLine
 from volfs.system.world import World
 
-EVERY_LINES = 64
-"""The places of objects, and manifests, are gathered so often; and there is a checkpoint."""
-EVERY_BYTES = 8 << 20
-"""Or so often, by the bytes of lines."""
-EVERY_FEW = 16
-"""A checkpoint whose content is ``SMALL`` is made so often, because whoever knows nothing of the
-log needs a request for each line after it."""
-SMALL = 512 << 10
-OVERDUE = 2
-"""So many times as late, a process that has only read the lines makes the checkpoint."""
-CLOSE_SECONDS = 10.0
 log = logging.getLogger(__name__)
+
+
+class KeptVolume:
+    """The log of a volume. ``KeptLog``."""
+
+    def __init__(self, keeper: CheckpointKeeper, logs: VolumeLogs, name: str, pace: Pace) -> None:
+        self.name = name
+        self._keeper = keeper
+        self._logs = logs
+        self._pace = pace
+
+    @property
+    def number(self) -> int:
+        return self._logs.open(self.name).known.number
+
+    def is_due(self, tried: int, *, is_ours: bool) -> bool:
+        follower, checkpoints, watch = self._logs.open_whole(self.name)
+        newest = checkpoints.newest
+        since = follower.known.number - max(newest.number, tried)
+        return self._pace.is_due(since, newest.size, watch.unsaved, is_ours=is_ours)
+
+    def renew(self) -> None:
+        follower, checkpoints, _ = self._logs.open_whole(self.name)
+        checkpoints.renew(follower.log)
+
+    def keep(self) -> None:
+        self._keeper.keep(self.name)
 
 
 class CheckpointKeeper:
     """Keeps the checkpoints of a store's volumes. ``VolumeListener``. Thread-safe."""
 
     def __init__(
-        self, logs: VolumeLogs, volumes: OpenVolumes, world: World, lines: int = 0
+        self,
+        logs: VolumeLogs,
+        volumes: OpenVolumes,
+        world: World,
+        lines: int = 0,
+        due: DueCheckpoints | None = None,
     ) -> None:
-        """``lines`` says how often, if it is not ``EVERY_LINES``."""
+        """``lines`` says how often, if it is not the usual pace. ``due`` may be shared with other
+        logs."""
         self._logs = logs
         self._volumes = volumes
-        self._world = world
-        self._lines = lines or EVERY_LINES
-        self._few = min(EVERY_FEW, self._lines)
-        self._changed = threading.Condition()
-        self._running: set[str] = set()
-        self._tried: dict[str, int] = {}
-        """The line at which the last attempt for a volume began."""
-        self._is_closed = False
+        self._pace = choose_pace(lines)
+        self._due = DueCheckpoints(world) if due is None else due
 
     def close(self) -> None:
         """Begin nothing any more, and wait some seconds for what has begun."""
-        with self._changed:
-            self._is_closed = True
-            self._world.wait_for(self._changed, lambda: not self._running, CLOSE_SECONDS)
+        self._due.close()
 
     # --- VolumeListener ------------------------------------------------------------
 
@@ -92,38 +100,8 @@ class CheckpointKeeper:
             self._volumes.data.finder.put_rows(pack, footer)
 
     def on_moved(self, volume_id: str, *, is_ours: bool) -> None:
-        tried = self._tried.get(volume_id, NO_NUMBER)
-        if not self._is_due(volume_id, tried, is_ours=is_ours):
-            return
-        with self._changed:
-            if self._is_closed or volume_id in self._running:
-                return
-            self._running.add(volume_id)
-            self._tried[volume_id] = self._logs.open(volume_id).known.number
-        self._world.start(partial(self._run, volume_id))
-
-    def _is_due(self, volume_id: str, tried: int, *, is_ours: bool) -> bool:
-        follower, checkpoints, watch = self._logs.open_whole(volume_id)
-        newest, patience = checkpoints.newest, 1 if is_ours else OVERDUE
-        lines = self._few if is_ours and newest.size <= SMALL else self._lines * patience
-        since = follower.known.number - max(newest.number, tried)
-        return since >= lines or (watch.unsaved >= EVERY_BYTES * patience and since > 0)
-
-    def _run(self, volume_id: str) -> None:
-        try:
-            follower, checkpoints, _ = self._logs.open_whole(volume_id)
-            checkpoints.renew(follower.log)  # Another may have been faster.
-            if self._is_due(volume_id, NO_NUMBER, is_ours=True):
-                self.keep(volume_id)
-        except VolfsError as error:
-            log.info("%s: no checkpoint: %s", volume_id, error)
-        except Exception:
-            log.exception("%s: no checkpoint", volume_id)
-        finally:
-            with self._changed:
-                self._running.discard(volume_id)
-                self._changed.notify_all()
-        self.on_moved(volume_id, is_ours=True)  # Another may have become due meanwhile.
+        kept = KeptVolume(self, self._logs, volume_id, self._pace)
+        self._due.look(kept, is_ours=is_ours)
 
     # --- one checkpoint ------------------------------------------------------------
 
@@ -138,7 +116,7 @@ class CheckpointKeeper:
         watch.unsaved = 0
         kept = self._keep_pieces(volume_id, state, self._keep_blocks(volume_id, state, kept))
         tail = VolumeView(volume_id, state, Beside(kept=kept)).list_tail()
-        if max(known.number + 1 - kept.indexed, len(tail)) >= self._lines:
+        if max(known.number + 1 - kept.indexed, len(tail)) >= self._pace.lines:
             kept = self._keep_newest(volume_id, state, self._keep_places(volume_id, state, kept))
         checkpoints.write(known, kept)
 

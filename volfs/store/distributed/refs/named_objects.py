@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from volfs.model.logs.volume_log import VolumeState
-from volfs.store.distributed.checkpoints.volume_checkpoints import Beside
+from volfs.store.distributed.checkpoints.log_checkpoints import Beside
 from volfs.store.distributed.place.object_keys import (
     history_name,
     newest_name,

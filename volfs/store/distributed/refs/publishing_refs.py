@@ -10,6 +10,7 @@ from volfs.errors import MissingObjectError
 from volfs.store.contract.lease import Lease
 from volfs.store.contract.objects import Upload
 from volfs.store.contract.refs import Head
+from volfs.store.distributed.checkpoints.plain_logs import CatalogFollower
 from volfs.store.distributed.data.bucket_upload import BucketUpload
 from volfs.store.distributed.refs.bucket_refs import BucketRefs
 from volfs.store.distributed.refs.open_volumes import OpenVolumes
@@ -35,9 +36,14 @@ class PublishingRefs(BucketRefs):
     """``store.contract.refs.Refs``. Thread-safe."""
 
     def __init__(
-        self, bucket: Bucket, logs: VolumeLogs, volumes: OpenVolumes, leases: LeasesForRefs
+        self,
+        bucket: Bucket,
+        logs: VolumeLogs,
+        volumes: OpenVolumes,
+        leases: LeasesForRefs,
+        catalog: CatalogFollower | None = None,
     ) -> None:
-        super().__init__(bucket, leases.list_all, logs)
+        super().__init__(bucket, leases.list_all, logs, catalog)
         self._volumes = volumes
         self._leases = leases
 

@@ -20,8 +20,8 @@ from volfs.store.distributed.checkpoints.volume_history import Block, VolumeHist
 from volfs.store.distributed.log.appending import APPEND_SECONDS
 from volfs.store.distributed.log.follower import Follower, KnownLog
 from volfs.store.distributed.log.log import Log
+from volfs.store.distributed.log.log_rules import volume_rules
 from volfs.store.distributed.place.object_keys import is_volume_id, volume_log
-from volfs.store.distributed.refs.log_rules import volume_rules
 from volfs.store.distributed.refs.volume_watch import VolumeListener, VolumeWatch
 
 VolumeFollower = Follower[VolumeState | None, VolumeChange]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from volfs.buckets.access import Bucket
 from volfs.errors import AlreadyExistsError, NotFoundError
 from volfs.model.logs.catalog_log import (
     CatalogChange,
@@ -20,14 +19,14 @@ from volfs.model.logs.catalog_log import (
 from volfs.model.logs.volume_facts import VolumeFacts
 from volfs.model.names import join_name
 from volfs.store.contract.refs import describe_missing
-from volfs.store.distributed.refs.catalog_follower import CatalogFollower
+from volfs.store.distributed.checkpoints.plain_logs import CatalogFollower
 
 
 class VolumeNames:
     """The catalog of a store. Thread-safe. ``is_alive`` asks the log of a volume."""
 
-    def __init__(self, bucket: Bucket, is_alive: Callable[[str], bool]) -> None:
-        self._follower = CatalogFollower(bucket)
+    def __init__(self, catalog: CatalogFollower, is_alive: Callable[[str], bool]) -> None:
+        self._follower = catalog
         self._is_alive = is_alive
 
     def list_all(self) -> list[VolumeFacts]:

@@ -9,11 +9,8 @@ from volfs.model.logs.volume_changes import LoggedPack, LoggedSegment
 from volfs.model.logs.volume_log import VolumeState
 from volfs.model.segments.packs_named import NamedPack
 from volfs.model.segments.segment import NamedSegment
-from volfs.store.distributed.checkpoints.volume_checkpoints import (
-    NOTHING_BESIDE,
-    Beside,
-    VolumeCheckpoints,
-)
+from volfs.store.distributed.checkpoints.log_checkpoints import NOTHING_BESIDE, Beside
+from volfs.store.distributed.checkpoints.volume_checkpoints import VolumeCheckpoints
 from volfs.store.distributed.place.object_keys import find_volume_id, segment_name
 from volfs.store.distributed.refs.volume_logs import VolumeFollower, require
 

@@ -9,24 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from volfs.buckets.access import Bucket
-from volfs.model.logs import table_log
-from volfs.model.logs.table_log import NO_ROWS, TABLE_CHANGES, TableChange, TablesState
-from volfs.store.distributed.log.follower import Follower, LogRules
-from volfs.store.distributed.log.log import Log
-from volfs.store.distributed.place.object_keys import secrets_log
+from volfs.model.logs.table_log import TableChange, TablesState
+from volfs.store.distributed.checkpoints.plain_logs import TablesFollower
 from volfs.store.distributed.tables.table_changes import TablesChanging, TablesSeen
 from volfs.store.tables import Changing, Reading
 
 T = TypeVar("T")
-TABLE_RULES: LogRules[TablesState, TableChange] = LogRules(TABLE_CHANGES, table_log.apply, NO_ROWS)
 
 
 class LogTables:
     """``store.tables.Tables``: the durable tables of one open store. Thread-safe."""
 
-    def __init__(self, bucket: Bucket) -> None:
-        self._follower = Follower(Log(bucket, secrets_log()), TABLE_RULES)
+    def __init__(self, log: TablesFollower) -> None:
+        self._follower = log
 
     def read(self, look: Callable[[Reading], T]) -> T:
         return look(TablesSeen(self._follower.refresh().state))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from volfs.errors import ConflictError
-from volfs.model.logs import catalog_log, gc_log, volume_log
+from volfs.model.logs import catalog_log, gc_log, table_log, volume_log
 from volfs.model.logs.catalog_log import CATALOG_CHANGES, NO_NAMES, CatalogChange, CatalogState
 from volfs.model.logs.gc_log import GC_CHANGES, GcChange, GcState
+from volfs.model.logs.table_log import NO_ROWS, TABLE_CHANGES, TableChange, TablesState
 from volfs.model.logs.volume_changes import VOLUME_CHANGES, VolumeChange
 from volfs.model.logs.volume_log import VolumeState
 from volfs.store.distributed.log.follower import LogRules
@@ -19,6 +20,7 @@ CATALOG_RULES: LogRules[CatalogState, CatalogChange] = LogRules(
     CATALOG_CHANGES, catalog_log.apply, NO_NAMES
 )
 GC_RULES: LogRules[GcState | None, GcChange] = LogRules(GC_CHANGES, gc_log.apply, None)
+TABLE_RULES: LogRules[TablesState, TableChange] = LogRules(TABLE_CHANGES, table_log.apply, NO_ROWS)
 
 
 def volume_rules(volume_id: str) -> LogRules[VolumeState | None, VolumeChange]:
