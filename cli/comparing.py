@@ -12,7 +12,7 @@ from volfs_cli.columns import Column
 from volfs_cli.files import KINDS, opened_version
 from volfs_cli.listings import listing_options, print_listing
 from volfs_cli.options import verb
-from volfs_cli.output import as_text, show_count, show_growth, show_size
+from volfs_cli.output import as_text, row_as_json, show_count, show_growth, show_size
 from volfs_cli.stores import (
     complete_version,
     complete_volume,
@@ -102,7 +102,21 @@ def diff(words: tuple[str, ...], stat: bool, as_json: bool) -> None:
         print_listing(_DIFF, [row.values for row in rows], as_json=True)
     else:
         for row in rows:
-            write_coloured(f"{row.kind.value} {_show_path(row.path)}", COLOURS[row.kind.value])
+            _print_row(row)
+
+
+def print_change(change: Change) -> None:
+    """Print a change as ``volfs diff`` does."""
+    _print_row(_as_row(change))
+
+
+def as_json_row(change: Change) -> dict[str, Any]:
+    """A change as ``volfs diff --json`` has it."""
+    return row_as_json(_DIFF, _as_row(change).values)
+
+
+def _print_row(row: _Row) -> None:
+    write_coloured(f"{row.kind.value} {_show_path(row.path)}", COLOURS[row.kind.value])
 
 
 def _has_version(word: str) -> bool:

@@ -42,6 +42,7 @@ VOLUME_COMMANDS = {
     "tag": "versions:tag",
     "restore": "versions:restore",
     "fork": "versions:fork",
+    "merge": "merging:merge",
     "expire": "expire:expire",
     "push": "replicas:push",
     "pull": "replicas:pull",

@@ -224,6 +224,7 @@ def _say_what_next(forks: Sequence[str]) -> None:
     """Say what can be done with the forks that the command has changed."""
     for fork in forks:
         say(f"To see what changed:  volfs diff {fork} 1", err=True)
+        say(f"To bring it back:     volfs merge {fork}", err=True)
         say(f"To drop it:           volfs delete -y {fork}", err=True)
 
 

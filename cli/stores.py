@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,7 @@ import click
 
 from volfs.errors import InvalidNameError
 from volfs.model.names import MAIN, check_environment, split_name
+from volfs.model.text import show
 from volfs.store.location import choose_environment, choose_store
 from volfs_cli.targets import ask_for_volume, explain_no_volume, find_mount_here, is_path
 from volfs_cli.terminal import say, take_logs
@@ -186,6 +188,16 @@ def opened_volume(name: str) -> Iterator[tuple[Store, VolumeRecord]]:
     found = _find_mounted(name) or _find_named(name)
     with opened_store() as store:
         yield store, _get_record(store, found)
+
+
+def get_other_volume(store: Store, name: str) -> VolumeRecord:
+    """Another volume of an open store, by its name or mount point. UsageError for the mount of a
+    volume in another store."""
+    named = _find_mounted(name)
+    found = named or _find_named(name)
+    if named and os.path.realpath(named.store) != os.path.realpath(store.url):
+        raise click.UsageError(f"{name}: mounted from another store, {show(named.store)}")
+    return _get_record(store, found)
 
 
 def _find_mounted(name: str) -> MountStatus | None:

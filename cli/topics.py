@@ -64,7 +64,7 @@ COMMANDS = (
         "History",
         """Every commit makes a version, and none goes away unless `volfs expire` removes it.
         Versions are named by number, by tag, or as head: see `volfs help versions`.""",
-        ("log", "diff", "tag", "restore", "fork", "expire"),
+        ("log", "diff", "tag", "restore", "fork", "merge", "expire"),
     ),
     Topic(
         "care",

@@ -92,12 +92,13 @@ def _make_tag(store: Store, record: VolumeRecord, name: str, version: str, force
 
 
 def _tag_row(store: Store, record: VolumeRecord, name: str, version: int) -> tuple[Any, ...]:
+    from volfs.model.merge_note import split_merge_note
     from volfs.volume.history import get_version, load_manifest
 
     manifest = load_manifest(
         store.objects_of(record.id), get_version(store.refs, record, str(version)).manifest
     )
-    return name, version, manifest.created_ns, manifest.message
+    return name, version, manifest.created_ns, split_merge_note(manifest.message)[0]
 
 
 @verb("restore")

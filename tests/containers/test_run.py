@@ -86,6 +86,10 @@ def test_a_fork_is_changed_instead(container_store: ContainerStore, volfs: Comma
     fork = result.err.split()[-1].rstrip(".")
     assert volfs("ls", fork).lines == ["file"]
     assert volfs("ls", "data").lines == []
+    assert f"To bring it back:     volfs merge {fork}\n" in result.err
+    merged = volfs("merge", fork, "--json").json
+    assert [(it["change"], it["path"]) for it in merged["changes"]] == [("added", "file")]
+    assert volfs("ls", "data").lines == ["file"]
 
 
 def test_a_missing_volume(volfs: Command) -> None:

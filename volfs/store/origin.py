@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 from volfs.model.manifest import Manifest
@@ -18,14 +20,39 @@ class _Facts(msgspec.Struct, omit_defaults=True):
     chunk_bits: int = DEFAULT_CHUNK_BITS
     auto_commit: float | None = None
     environment: str = MAIN
+    forked_from: str = ""
+    forked_at: int = 0
 
 
-def describe_record(record: VolumeRecord) -> str:
+class ForkedFrom(NamedTuple):
+    """The version of a volume from which a fork was made."""
+
+    volume_id: str
+    version: int
+
+
+def describe_record(record: VolumeRecord, forked: ForkedFrom | None = None) -> str:
     """The message of a volume's version 0, from which the record can be made again."""
     facts = _Facts(
-        record.name, record.profile, record.chunk_bits, record.auto_commit, record.environment
+        record.name,
+        record.profile,
+        record.chunk_bits,
+        record.auto_commit,
+        record.environment,
+        *(forked or ()),
     )
     return msgspec.json.encode(facts).decode()
+
+
+def find_forked_from(manifest: Manifest) -> ForkedFrom | None:
+    """What a volume was forked from, as its version 0 tells.
+
+    None if it is no fork, or was forked by a volfs that did not tell.
+    """
+    facts = _read_facts(manifest)
+    if facts is None or not facts.forked_from:
+        return None
+    return ForkedFrom(facts.forked_from, facts.forked_at)
 
 
 def find_record(manifest: Manifest) -> VolumeRecord | None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from volfs.errors import DataError, NotFoundError
 from volfs.model.manifest import Manifest, decode_manifest
+from volfs.model.merge_note import split_merge_note
 from volfs.model.names import check_tag_name, is_head, is_tag_name
 from volfs.model.objects import Oid
 from volfs.store.contract.objects import Objects
@@ -43,14 +44,23 @@ def iter_history(store: Store, volume: VolumeRecord) -> Iterator[VersionRecord]:
 
     DataError if a manifest cannot be read, unless its version was removed meanwhile.
     """
+    for head, manifest in iter_manifests(store, volume):
+        yield describe_version(head, manifest)
+
+
+def iter_manifests(
+    store: Store, volume: VolumeRecord, after: int = 0
+) -> Iterator[tuple[Head, Manifest]]:
+    """Yield the versions that come after one, newest first, as ``iter_history`` does."""
     objects = store.objects_of(volume.id)
     for head in store.refs.iter_versions(volume.id):
-        if head.version > 0:
-            try:
-                yield describe_version(head, load_manifest(objects, head.manifest))
-            except DataError:
-                if store.refs.find_version(volume.id, head.version) == head.manifest:
-                    raise
+        if head.version <= after:
+            return
+        try:
+            yield head, load_manifest(objects, head.manifest)
+        except DataError:
+            if store.refs.find_version(volume.id, head.version) == head.manifest:
+                raise
 
 
 def fold_automatic(
@@ -75,7 +85,7 @@ def describe_version(head: Head, manifest: Manifest) -> VersionRecord:
     return VersionRecord(
         head.version,
         manifest.created_ns,
-        manifest.message,
+        split_merge_note(manifest.message)[0],
         manifest.author,
         totals.files,
         totals.directories,

@@ -21,7 +21,7 @@ from volfs.store.contract.leases import Leases
 from volfs.store.contract.refs import Head, VolumeRecord
 from volfs.store.contract.store import Store
 from volfs.store.identity import default_author, make_id
-from volfs.store.origin import describe_record
+from volfs.store.origin import ForkedFrom, describe_record
 from volfs.volume.history import load_manifest
 from volfs.volume.leases import held_version
 
@@ -105,7 +105,7 @@ def _fork_manifests(
     store: Store, source: VolumeRecord, record: VolumeRecord, at: Head
 ) -> tuple[bytes, bytes]:
     """The manifests of the versions 0 and 1 of a fork."""
-    first = make_first_version(record)
+    first = make_first_version(record, ForkedFrom(source.id, at.version))
     empty = encode_manifest(first)
     forked = msgspec.structs.replace(
         load_manifest(store.objects_of(source.id), at.manifest),
@@ -121,7 +121,7 @@ def _fork_manifests(
     return empty, encode_manifest(forked)
 
 
-def make_first_version(record: VolumeRecord) -> Manifest:
+def make_first_version(record: VolumeRecord, forked: ForkedFrom | None = None) -> Manifest:
     """Version 0 of a new volume: an empty directory, and a message that tells the record."""
     manifest = make_first_manifest(
         record.id,
@@ -131,7 +131,7 @@ def make_first_version(record: VolumeRecord) -> Manifest:
         uid=os.getuid(),
         gid=os.getgid(),
     )
-    return msgspec.structs.replace(manifest, message=describe_record(record))
+    return msgspec.structs.replace(manifest, message=describe_record(record, forked))
 
 
 def rename_volume(

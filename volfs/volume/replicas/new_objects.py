@@ -27,9 +27,17 @@ def iter_new_objects(
     the difference. An object that moved to another level may come although ``old`` has it, and no
     object comes twice. Raises what the loads raise, and DamagedObjectError.
     """
-    met = OidSet()
     olds = [] if old is None else [Reference(Kind.MANIFEST, old)]
-    waiting = [([Reference(Kind.MANIFEST, new)], olds)]
+    return iter_new_below(load_new, [Reference(Kind.MANIFEST, new)], load_old, olds)
+
+
+def iter_new_below(
+    load_new: Load, news: list[Reference], load_old: Load, olds: list[Reference]
+) -> Iterator[NewObject]:
+    """As ``iter_new_objects``, from any objects of the new version on: these, and those below them
+    that the objects below ``olds`` lack."""
+    met = OidSet()
+    waiting = [(news, olds)]
     while waiting:
         news, olds = waiting.pop()
         level = _OldLevel(load_old, olds)
