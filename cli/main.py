@@ -68,6 +68,7 @@ OTHER_COMMANDS = {
     "cache": "caches:group",
     "environment": "environments:group",
     "config": "environments:config",
+    "install-helpers": "installing:install_helpers",
     "help": "helping:help_",
 }
 
@@ -112,7 +113,7 @@ def main() -> NoReturn:
     instruction = os.environ.get(COMPLETE)
     if instruction:
         sys.exit(_complete(instruction))
-    _settle_in()
+    settle_in()
     status = run(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -134,7 +135,7 @@ def _complete(instruction: str) -> int:
     return 0
 
 
-def _settle_in() -> None:
+def settle_in() -> None:
     """Repair what the process that started us may have left broken: see
     ``volfs.daemon.surroundings``."""
     import signal

@@ -67,6 +67,7 @@ target_argument = click.argument(
 @at_option("Always show this version or tag; read-only.")
 @click.option("--sub-path", metavar="DIR", help="Show only this directory of the volume.")
 @click.option("--allow-other", is_flag=True, help="Let other users in, as the modes allow.")
+@click.option("--no-exec", is_flag=True, help="Let no program in the mount be executed.")
 @click.option("--nonempty", is_flag=True, help="Mount over a directory that is not empty.")
 @auto_commit_option("Commit in the background, every 5 seconds if no number; 0 is off.")
 @log_options

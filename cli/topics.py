@@ -73,7 +73,7 @@ COMMANDS = (
         expired versions; `volfs check` says whether every stored byte can be read.""",
         (
             *("doctor", "top", "metrics", "check", "gc", "upgrade", "rebuild-index", "store"),
-            *("cache", "environment", "config", "completion", "help"),
+            *("install-helpers", "cache", "environment", "config", "completion", "help"),
         ),
     ),
     Topic(

@@ -30,6 +30,7 @@ from volfs.daemon.logs import LOG_LEVEL, choose_slow_limit, end_log, start_log
 from volfs.daemon.main import run
 from volfs.daemon.memory import tune_memory
 from volfs.daemon.mount_options import MountOptions
+from volfs.daemon.service_manager import tell_manager
 from volfs.daemon.surroundings import (
     check_limits,
     open_standard_files,
@@ -70,7 +71,7 @@ def mount(options: MountOptions, timeout: float | None = None) -> None:
     open_standard_files()
     options = check_options(options)
     if options.foreground:
-        _run_daemon(options, lambda: None)
+        _run_daemon(options, tell_manager)
         return
     wait_for_mount(start_daemon(options), timeout)
 

@@ -46,6 +46,8 @@ class MountOptions:
     """A version, as ``volume/history.py`` names them. The mount is pinned there, and read-only."""
     sub_path: str | None = None
     allow_other: bool = False
+    no_exec: bool = False
+    """Whether the kernel refuses to execute programs of the mount."""
     nonempty: bool = False
     auto_commit: float | None = None
     """Seconds between background commits; None: the volume's default; 0: off."""

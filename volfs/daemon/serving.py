@@ -71,7 +71,11 @@ async def serve_mount(
     """Mount, call ``ready`` when the mount answers, and serve until the mount is gone."""
     options = served.options
     request = MountRequest(
-        options.mountpoint, served.source, served.is_read_only, options.allow_other
+        options.mountpoint,
+        served.source,
+        served.is_read_only,
+        options.allow_other,
+        options.no_exec,
     )
     with _unless_failed(served):
         mount(served.operations, request)

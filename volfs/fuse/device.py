@@ -15,7 +15,7 @@ from volfs.system.libc import mount
 
 DEVICE = Path("/dev/fuse")
 _SYSTEM_PATHS = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-_READ_ONLY, _NO_SUID, _NO_DEVICES, _POSIX_ACL = 1, 2, 4, 1 << 16
+_READ_ONLY, _NO_SUID, _NO_DEVICES, _NO_PROGRAMS, _POSIX_ACL = 1, 2, 4, 8, 1 << 16
 _COMMFD = "_FUSE_COMMFD"
 """The variable that tells fusermount3 the socket for the device."""
 
@@ -28,10 +28,11 @@ class MountRequest:
     volume: str
     read_only: bool
     allow_other: bool
+    no_exec: bool = False
 
     def list_options(self) -> list[str]:
         """The options as libfuse and fusermount3 take them."""
-        asked = {"ro": self.read_only, "allow_other": self.allow_other}
+        asked = {"ro": self.read_only, "allow_other": self.allow_other, "noexec": self.no_exec}
         fixed = ["default_permissions", "nosuid", "nodev", "subtype=volfs"]
         return [*fixed, f"fsname={self.volume}", *(name for name, on in asked.items() if on)]
 
@@ -47,7 +48,8 @@ def mount_by_call(request: MountRequest) -> int | None:
         return None
     data = f"fd={device},rootmode=40000,user_id={os.getuid()},group_id={os.getgid()}"
     data += ",default_permissions" + ",allow_other" * request.allow_other
-    flags = _NO_SUID | _NO_DEVICES | _POSIX_ACL | _READ_ONLY * request.read_only
+    flags = _NO_SUID | _NO_DEVICES | _POSIX_ACL
+    flags |= _READ_ONLY * request.read_only | _NO_PROGRAMS * request.no_exec
     try:
         mount(request.volume, request.mountpoint, "fuse.volfs", flags, data.encode())
     except OSError:

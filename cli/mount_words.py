@@ -1,0 +1,102 @@
+"""The words of ``mount -o`` and of a line in fstab, as options of ``volfs mount``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from volfs.errors import InvalidError
+
+_FLAGS = {
+    "ro": "--read-only",
+    "read_only": "--read-only",
+    "allow_other": "--allow-other",
+    "nonempty": "--nonempty",
+    "noexec": "--no-exec",
+    "follow": "--follow",
+    "no_history_dir": "--no-history-dir",
+}
+_VALUES = {
+    "at": "--at",
+    "auto_commit": "--auto-commit",
+    "store": "--store",
+    "sub_path": "--sub-path",
+    "env": "--env",
+    "environment": "--env",
+    "log": "--log",
+    "log_level": "--log-level",
+    "on_version": "--on-version",
+    "timeout": "--timeout",
+}
+_BARE = {"auto_commit"}
+"""The words of ``_VALUES`` that may stand without a value."""
+_WITHOUT_MEANING = {
+    *("rw", "defaults", "auto", "noauto", "nofail", "fail", "_netdev", "nodev", "nosuid", "exec"),
+    *("user", "nouser", "users", "owner", "group", "async", "relatime", "noatime", "nodiratime"),
+    *("norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "silent", "loud"),
+    *("diratime", "iversion", "noiversion", "mand", "nomand", "dirsync"),
+}
+"""What mount(8) and systemd read for themselves, and what is so anyway: there are no access times,
+and each change of a name is one request."""
+_FOR_OTHERS = re.compile(r"(x-|X-|comment=|user=|helper=|uhelper=|fsname=|subtype=)")
+_REFUSED = {
+    "suid": "mounts are always nosuid: a version may come from anybody",
+    "dev": "mounts are always nodev: a version may come from anybody",
+    "remount": "an option cannot be changed while it is mounted; unmount it first",
+    "bind": "use mount --bind for that, without -t",
+    "sync": "each commit is durable; auto_commit=SECONDS commits in the background",
+}
+
+
+class MountWords(NamedTuple):
+    """What ``volfs mount`` is called with, without the volume and the mount point."""
+
+    arguments: list[str]
+
+
+def parse_words(text: str, *, sloppy: bool = False) -> MountWords:
+    """The arguments for the words after ``-o``. InvalidError for a word without a meaning, unless
+    ``sloppy``."""
+    arguments: list[str] = []
+    for word in split_words(text):
+        if word and not is_ignored(word):
+            arguments += _translate(word, sloppy)
+    return MountWords(arguments)
+
+
+def split_words(text: str) -> Iterator[str]:
+    """The words between commas. A value in double quotes may contain commas."""
+    for found in re.finditer(r'((?:[^,"]|"[^"]*"?)*)(?:,|\Z)', text):
+        yield found[1].replace('"', "")
+
+
+def is_ignored(word: str) -> bool:
+    """Whether a word says something to mount(8) or systemd, and nothing to volfs."""
+    return word in _WITHOUT_MEANING or _FOR_OTHERS.match(word) is not None
+
+
+def _translate(word: str, sloppy: bool) -> list[str]:
+    name, equals, value = word.partition("=")
+    name = name.replace("-", "_")
+    if name in _FLAGS and not equals:
+        return [_FLAGS[name]]
+    if name in _VALUES and (value or (name in _BARE and not equals)):
+        return [f"{_VALUES[name]}={value}" if value else _VALUES[name]]
+    if sloppy:
+        return []
+    raise InvalidError(f"-o {word}: {_explain(name, equals)}")
+
+
+def _explain(name: str, equals: str) -> str:
+    if name in _REFUSED:
+        return _REFUSED[name]
+    if name in _FLAGS:
+        return f"{name} takes no value"
+    if name in _VALUES:
+        return f"use {name}=VALUE"
+    near = get_close_matches(name, [*_FLAGS, *_VALUES], 1)
+    hint = f"; is {near[0]} meant?" if near else ""
+    known = ", ".join(sorted([*_FLAGS, *(f"{name}=" for name in _VALUES)]))
+    return f"no such option{hint}" if hint else f"no such option; there are {known}"
