@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from volfs.control.protocol import MountStatus
     from volfs.store.contract.refs import VolumeRecord
     from volfs.store.contract.store import Store
-    from volfs.volume.merging import Brought, MergeOptions
+    from volfs.volume.merging import MergeReport, MergeOptions
 
 _CHOICES = ("override", "keep", "fail")
 _SHOWN = 20
@@ -66,10 +66,10 @@ def merge(
     message: str,
     as_json: bool,
 ) -> None:
-    """Bring the changes of a fork back, as the next version of the volume that it was made from.
+    """Bring the changes of a fork back to its volume.
 
-    INTO is another volume that takes them. Changes are merged path by path, as a commit does. The
-    fork stays as it is; a later merge brings only what is newer. `volfs merge VOLUME FORK` brings
+    They become the next version of the volume that it was made from, or of INTO. Changes are merged
+    path by path, as a commit does. The fork stays as it is; a later merge brings only what is newer. `volfs merge VOLUME FORK` brings
     a fork up to date.
     """
     from volfs.volume.merging import MergeOptions, get_merge_target, merge_volume
@@ -89,7 +89,7 @@ def merge(
 
 
 def _as_json(
-    fork: VolumeRecord, into: VolumeRecord, options: MergeOptions, brought: Brought
+    fork: VolumeRecord, into: VolumeRecord, options: MergeOptions, brought: MergeReport
 ) -> dict[str, Any]:
     return {
         "fork": fork.full_name,
@@ -114,7 +114,7 @@ def _as_json(
 
 
 def _print_brought(
-    fork: VolumeRecord, into: VolumeRecord, options: MergeOptions, brought: Brought
+    fork: VolumeRecord, into: VolumeRecord, options: MergeOptions, brought: MergeReport
 ) -> None:
     limit = None if options.dry_run else _SHOWN
     for change in islice(brought.changes, limit):
@@ -127,7 +127,7 @@ def _print_conflicts(
     fork: VolumeRecord,
     into: VolumeRecord,
     options: MergeOptions,
-    brought: Brought,
+    brought: MergeReport,
     limit: int | None,
 ) -> None:
     keep = options.on_conflict == "keep"
@@ -142,7 +142,7 @@ def _print_conflicts(
 
 
 def _describe(
-    fork: VolumeRecord, into: VolumeRecord, options: MergeOptions, brought: Brought
+    fork: VolumeRecord, into: VolumeRecord, options: MergeOptions, brought: MergeReport
 ) -> str:
     count = plural(len(brought.changes), "change")
     what = f"{fork.full_name} at version {brought.merged.version}"
@@ -158,7 +158,7 @@ def _describe(
 
 
 def _list_notes(
-    store: Store, fork: VolumeRecord, into: VolumeRecord, brought: Brought
+    store: Store, fork: VolumeRecord, into: VolumeRecord, brought: MergeReport
 ) -> Sequence[str]:
     """What a user may not expect: what a mount of the fork has not committed was not merged, and
     mounts of the other volume show the merge after a reload."""

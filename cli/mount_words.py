@@ -34,16 +34,15 @@ _BARE = {"auto_commit"}
 """The words of ``_VALUES`` that may stand without a value."""
 _WITHOUT_MEANING = {
     *("rw", "defaults", "auto", "noauto", "nofail", "fail", "_netdev", "nodev", "nosuid", "exec"),
+    *("dev", "suid"),
     *("user", "nouser", "users", "owner", "group", "async", "relatime", "noatime", "nodiratime"),
     *("norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "silent", "loud"),
     *("diratime", "iversion", "noiversion", "mand", "nomand", "dirsync"),
 }
-"""What mount(8) and systemd read for themselves, and what is so anyway: there are no access times,
-and each change of a name is one request."""
+"""What mount(8) and systemd read for themselves, what mount(8) adds without being asked, and what is
+so anyway. Mounts are nosuid and nodev whatever is said."""
 _FOR_OTHERS = re.compile(r"(x-|X-|comment=|user=|helper=|uhelper=|fsname=|subtype=)")
 _REFUSED = {
-    "suid": "mounts are always nosuid: a version may come from anybody",
-    "dev": "mounts are always nodev: a version may come from anybody",
     "remount": "an option cannot be changed while it is mounted; unmount it first",
     "bind": "use mount --bind for that, without -t",
     "sync": "each commit is durable; auto_commit=SECONDS commits in the background",

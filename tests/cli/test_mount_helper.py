@@ -160,7 +160,7 @@ def test_words() -> None:
         *("--store=s3://b/x,y?region=r", "--sub-path=a b"),
     ]
     assert parse_words("what,is=that", sloppy=True).arguments == []
-    for word in ("what", "at", "at=", "ro=1", "suid", "dev", "remount", "store="):
+    for word in ("what", "at", "at=", "ro=1", "sync", "bind", "remount", "store="):
         with pytest.raises(InvalidError, match=f"-o {word}: "):
             parse_words(f"rw,{word}")
     said = split_words('a,"b,c"=d,,e="x,y')

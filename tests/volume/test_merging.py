@@ -28,7 +28,7 @@ from volfs.volume.check import check_store
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
 from volfs.volume.history import get_version, iter_history
-from volfs.volume.merging import Brought, MergeOptions, get_merge_target, merge_volume
+from volfs.volume.merging import MergeReport, MergeOptions, get_merge_target, merge_volume
 from volfs.volume.restore import restore_version
 from volfs.volume.volumes import create_volume, delete_volume, fork_volume, rename_volume
 
@@ -37,7 +37,7 @@ def fork(store: Store, volume: VolumeRecord, name: str = "dev", at: str = "head"
     return fork_volume(store, volume, name, get_version(store.refs, volume, at))
 
 
-def names(brought: Brought) -> list[str]:
+def names(brought: MergeReport) -> list[str]:
     return [b"/".join(change.path).decode() for change in brought.changes]
 
 

@@ -76,7 +76,7 @@ class VersionOf(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Brought:
+class MergeReport:
     """What a merge has brought, or would bring."""
 
     since: VersionOf
@@ -121,7 +121,7 @@ def merge_volume(
     into: VolumeRecord,
     options: MergeOptions = DEFAULT,
     report: Report = report_nothing,
-) -> Brought:
+) -> MergeReport:
     """Bring the changes of ``fork`` into ``into``, as its next version if that differs.
 
     InvalidError if nothing tells where the fork's changes begin; NotFoundError if that version was
@@ -165,7 +165,7 @@ class _Merge:
         self._upload = stack.enter_context(store.open_upload(into.id))
         self._incoming = IncomingVolume(store, into)
 
-    def run(self) -> Brought:
+    def run(self) -> MergeReport:
         """Merge and swap, until no other swap comes between."""
         while True:
             since = self._find_base()
@@ -201,12 +201,12 @@ class _Merge:
 
     # --- one attempt -----------------------------------------------------
 
-    def _attempt(self, since: VersionOf) -> Brought | None:
+    def _attempt(self, since: VersionOf) -> MergeReport | None:
         """Merge onto the head as it is now. None if another version came first."""
         with held_version(self._store, since.volume, lambda: since.head):
             return self._merge_since(since)
 
-    def _merge_since(self, since: VersionOf) -> Brought | None:
+    def _merge_since(self, since: VersionOf) -> MergeReport | None:
         before = self._store.refs.get_head(self._into.id)
         reader = Reader(self._find_load(since.volume))
         merged = self._merge_onto(reader, since, before)
@@ -218,7 +218,7 @@ class _Merge:
             return None
         self._note_meeting(before, after)
         sizes = (self._upload.new_objects, self._upload.new_bytes)
-        return Brought(since, self._newest, before, after, changes, merged.conflicts, *sizes)
+        return MergeReport(since, self._newest, before, after, changes, merged.conflicts, *sizes)
 
     def _merge_onto(self, reader: Reader, since: VersionOf, head: Head) -> _Merged:
         get, put = reader.get_tree, self._upload.put_object
