@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from volfs.control.protocol import MountStatus
     from volfs.store.contract.refs import VolumeRecord
     from volfs.store.contract.store import Store
-    from volfs.volume.merging import MergeReport, MergeOptions
+    from volfs.volume.merging import MergeOptions, MergeReport
 
 _CHOICES = ("override", "keep", "fail")
 _SHOWN = 20
@@ -69,8 +69,8 @@ def merge(
     """Bring the changes of a fork back to its volume.
 
     They become the next version of the volume that it was made from, or of INTO. Changes are merged
-    path by path, as a commit does. The fork stays as it is; a later merge brings only what is newer. `volfs merge VOLUME FORK` brings
-    a fork up to date.
+    path by path, as a commit does. The fork stays as it is; a later merge brings only what is
+    newer. `volfs merge VOLUME FORK` brings a fork up to date.
     """
     from volfs.volume.merging import MergeOptions, get_merge_target, merge_volume
 

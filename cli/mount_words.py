@@ -39,8 +39,8 @@ _WITHOUT_MEANING = {
     *("norelatime", "strictatime", "nostrictatime", "lazytime", "nolazytime", "silent", "loud"),
     *("diratime", "iversion", "noiversion", "mand", "nomand", "dirsync"),
 }
-"""What mount(8) and systemd read for themselves, what mount(8) adds without being asked, and what is
-so anyway. Mounts are nosuid and nodev whatever is said."""
+"""What mount(8) and systemd read for themselves, what mount(8) adds without being asked, and what
+is so anyway. Mounts are nosuid and nodev whatever is said."""
 _FOR_OTHERS = re.compile(r"(x-|X-|comment=|user=|helper=|uhelper=|fsname=|subtype=)")
 _REFUSED = {
     "remount": "an option cannot be changed while it is mounted; unmount it first",

@@ -28,7 +28,7 @@ from volfs.volume.check import check_store
 from volfs.volume.expire import expire_versions
 from volfs.volume.gc import collect_garbage
 from volfs.volume.history import get_version, iter_history
-from volfs.volume.merging import MergeReport, MergeOptions, get_merge_target, merge_volume
+from volfs.volume.merging import MergeOptions, MergeReport, get_merge_target, merge_volume
 from volfs.volume.restore import restore_version
 from volfs.volume.volumes import create_volume, delete_volume, fork_volume, rename_volume
 

@@ -95,7 +95,7 @@ def _find_beginning(pair: Pair, origin: ForkedFrom | None) -> Meeting | None:
 
 def _find_tag(store: Store, pair: Pair) -> Meeting | None:
     version = dict(store.refs.list_tags(pair.younger.id)).get(_MERGED + pair.older.id)
-    return version and Meeting(version, pair.younger, version)
+    return None if version is None else Meeting(version, pair.younger, version)
 
 
 def _find_update_tag(store: Store, pair: Pair) -> Meeting | None:
