@@ -21,7 +21,17 @@ LINES_MAX = 450
 FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "common", "manager"}
 IMPURE = {"trio", "lmdb", "obstore", "pyfuse3", "socket", "time", "logging"}
 VFS_WITH_EFFECTS = {
-    *("aio", "arena", "catalog", "committer", "counting", "lease_keeper", "scratch", "sharing"),
+    *(
+        "aio",
+        "arena",
+        "catalog",
+        "committer",
+        "counting",
+        "flusher",
+        "lease_keeper",
+        "scratch",
+        "sharing",
+    ),
 }
 
 

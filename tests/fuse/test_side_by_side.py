@@ -216,7 +216,7 @@ class Kernel:
                 case "commit":
                     await self.rig.committer.commit(CommitNote("", "tester"))
                 case "flush":
-                    await self.rig.committer.flush()
+                    await self.rig.committer.flusher.flush()
                 case "getattr":
                     facts = await self.operations.getattr(self.directory, CONTEXT)
                     self.check_directory(facts)

@@ -12,7 +12,8 @@ import pytest
 import trio
 
 from tests.harness.rig import Rig
-from volfs.fuse.ops import BLOCK_SIZE, Operations
+from volfs.fuse.kernel_attributes import BLOCK_SIZE
+from volfs.fuse.ops import Operations
 from volfs.store.contract.care import Space
 from volfs.store.registry import open_store
 from volfs.vfs.aio import Bridge

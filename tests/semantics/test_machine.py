@@ -105,6 +105,29 @@ def test_lost_pages_of_a_mapping_fail_the_next_commit(
     mounts.close()
 
 
+def test_a_write_on_a_full_disk(
+    disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It fails with `ENOSPC` and changes nothing. Deleted content leaves its room at once."""
+    mounts = Mounts(tmp_path)
+    mounts.store_path = disk / "store"
+    mounts.create()
+    mounts.expect("No space left")
+    monkeypatch.setenv("VOLFS_RUNTIME_DIR", str(mounts.runtime))
+    mounted = mounts.mount()
+    big, new = mounted.path / "big", mounted.path / "new"
+    big.write_bytes(noise(4 * MIB))
+    ballast = fill(disk)
+    with big.open("ab", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        file.write(noise(MIB, 2))
+    assert big.read_bytes() == noise(4 * MIB)
+    big.unlink()
+    new.write_bytes(noise(3 * MIB, 3))
+    assert new.read_bytes() == noise(3 * MIB, 3)
+    ballast.unlink()
+    mounts.close()
+
+
 KILLED = """
 import os, signal, sys
 from volfs.model.objects import Kind

@@ -173,10 +173,10 @@ def test_scratch_that_the_disk_refused_is_never_called_durable(rig: Rig) -> None
     rig.write((b"f",), DATA)
     refused = rig.scratch.current
     with refusing(rig.scratch._arenas[refused].descriptor), pytest.raises(StoreUnavailableError):
-        trio.run(rig.committer.flush)
+        trio.run(rig.committer.flusher.flush)
     for _ in range(2):
         with pytest.raises(StoreUnavailableError, match="refused"):
-            trio.run(rig.committer.flush)
+            trio.run(rig.committer.flusher.flush)
 
 
 def test_scratch_that_the_disk_refused_is_not_published(rig: Rig) -> None:
@@ -187,12 +187,12 @@ def test_scratch_that_the_disk_refused_is_not_published(rig: Rig) -> None:
         refusing(rig.scratch._arenas[rig.scratch.current].descriptor),
         pytest.raises(StoreUnavailableError),
     ):
-        trio.run(rig.committer.flush)
+        trio.run(rig.committer.flusher.flush)
     with pytest.raises(StoreUnavailableError, match="refused"):
         rig.commit()
     rig.unlink((b"g",))
     rig.forget()
     rig.write((b"f",), DATA)
     assert rig.commit().head.version == 1
-    trio.run(rig.committer.flush)
+    trio.run(rig.committer.flusher.flush)
     assert rig.read((b"f",)) == DATA

@@ -251,5 +251,5 @@ def test_room_is_given_back_after_commits_that_failed(rig: Rig) -> None:
             rig.commit(meanwhile=fail)
         rig.flush()
         assert allocated(rig.scratch.directory) <= len(DATA) + STRETCH
-    trio.run(rig.committer.flush)
+    trio.run(rig.committer.flusher.flush)
     assert rig.read((b"f",)) == DATA[::-1]

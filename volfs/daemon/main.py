@@ -94,7 +94,7 @@ class ServedVolume(Served):
         if isinstance(self.operations, NetworkOperations):
             nursery.start_soon(_share_now_and_then, self.committer, self.operations.sharing)
             return
-        if self.committer.catalog is not None:
+        if self.committer.flusher.catalog is not None:
             nursery.start_soon(_flush_now_and_then, self.committer)
         else:
             nursery.start_soon(_settle_now_and_then, self.committer)
@@ -210,7 +210,7 @@ async def _flush_now_and_then(committer: Committer) -> None:
     while True:
         await trio.sleep(FLUSH_INTERVAL)
         with surviving("overlay not recorded"):
-            await committer.flush()
+            await committer.flusher.flush()
         if trio.current_time() >= settled + committer.store.leases.pause:
             with surviving("lease"):
                 await committer.settle_lease()
@@ -277,9 +277,9 @@ async def _commit_last(served: ServedVolume) -> bool:
     """Commit what is left, or discard it. Whether the overlay is to stay, although nothing has
     failed."""
     committer, service = served.committer, served.service
-    if committer.catalog is None or service.at_end == "discard":
+    if committer.flusher.catalog is None or service.at_end == "discard":
         return False
-    await committer.flush()
+    await committer.flusher.flush()
     if served.state.overlay.is_clean:
         return False
     if service.at_end == "keep":

@@ -320,7 +320,7 @@ class MountControl(Unmounting):
 
     async def save_at_signal(self) -> None:
         with surviving("recording the overlay at the end"):
-            await self.committer.flush()  # The commit may hang.
+            await self.committer.flusher.flush()  # The commit may hang.
         with surviving("commit at the end"):
             if self.at_end == "commit":
                 await self._commit_rest()

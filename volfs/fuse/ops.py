@@ -80,7 +80,7 @@ class Operations(Mountable):
         super().__init__()
         self.state = state
         self.bridge = bridge
-        self.committer = committer
+        self.flusher = committer.flusher
         self.sync_root = sync_root
         self.names = Namespace(state)
         self.files = Files(state)
@@ -291,7 +291,7 @@ class Operations(Mountable):
         """Write on a full disk, in the room of content that was deleted. ``error`` if there is
         none."""
         for _ in range(FREEINGS):
-            if not await self.committer.free_room():
+            if not await self.flusher.free_room():
                 break
             with suppress(OutOfSpaceError):
                 return await self.bridge.settle(self.files.write, fh, off, buf)
@@ -317,7 +317,7 @@ class Operations(Mountable):
     @guarded
     async def fsync(self, fh: FileHandleT, datasync: bool) -> None:
         self.files.handle(fh)
-        await self.committer.flush()
+        await self.flusher.flush()
 
     @guarded
     async def release(self, fh: FileHandleT) -> None:
@@ -372,7 +372,7 @@ class Operations(Mountable):
 
     @guarded
     async def fsyncdir(self, fh: FileHandleT, datasync: bool) -> None:
-        await self.committer.flush()
+        await self.flusher.flush()
         if self._listings[fh][0] == ROOT_INO:
             await self.sync_root()
 

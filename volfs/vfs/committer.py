@@ -1,14 +1,12 @@
-"""A mount's long operations: flush, commit and reload. Requests go on while they run.
+"""A mount's long operations: commit and reload. Requests go on while they run.
 
-Order and locks: docs/concurrency.md. One commit or reload runs at a time. Flushes are written in
-the order in which they were prepared.
+Order and locks: docs/concurrency.md. One commit or reload runs at a time.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from time import perf_counter_ns
 from typing import NamedTuple
@@ -19,7 +17,6 @@ from volfs.errors import (
     DamagedObjectError,
     LeaseLostError,
     OutOfSpaceError,
-    StoreError,
     VolfsError,
     VolumeBusyError,
 )
@@ -35,12 +32,13 @@ from volfs.vfs.aio import Bridge
 from volfs.vfs.catalog import Catalog
 from volfs.vfs.checkout_plan import Attached, KernelNotice
 from volfs.vfs.counting import counting_errors
+from volfs.vfs.flusher import Flusher
 from volfs.vfs.kernel import Kernel
 from volfs.vfs.lease_keeper import LeaseKeeper
 from volfs.vfs.overlay import SealedGeneration
 from volfs.vfs.showing import go_on, show_version
 from volfs.vfs.state import Mappable, MountState
-from volfs.vfs.thread_work import commit_generation, load_head, write_flush
+from volfs.vfs.thread_work import commit_generation, load_head
 from volfs.vfs.touching import list_arrived, touch_arrived
 from volfs.vfs.uncommitted import list_uncommitted, take_uncommitted
 from volfs.volume.commit import CommitNote, DeltaBase, Published
@@ -70,7 +68,7 @@ class Reloaded(NamedTuple):
 
 
 class Committer:
-    """Flush, commit and reload of one mount."""
+    """Commit and reload of one mount."""
 
     def __init__(
         self,
@@ -86,12 +84,11 @@ class Committer:
         self.bridge = bridge
         self.store = store
         self.volume = volume
-        self.catalog = catalog
+        self.flusher = Flusher(state, bridge, catalog)
         self.kernel = kernel
         self.keeper = LeaseKeeper(state, bridge, store, volume, lease)
         self.activity = Activity()
         self._lock = trio.Lock()
-        self._flush_lock = trio.Lock()
         self._last_arena = 0
         """The last arena of which everything has been committed, as of all arenas before it."""
 
@@ -99,36 +96,6 @@ class Committer:
     def lease(self) -> Lease:
         """What this mount needs."""
         return self.keeper.lease
-
-    # --- flush -----------------------------------------------------------
-
-    async def flush(self, *, committed: int = 0) -> None:
-        """Make the overlay durable as it is at the call. OutOfSpaceError.
-
-        No record will refer to arenas up to ``committed`` any more.
-        """
-        if self.catalog is None:
-            return
-        async with self._flush_lock:
-            flush, scratch = self.catalog.prepare(self.state), self.state.scratch
-            try:
-                summed = await self.bridge.run(write_flush, scratch, self.catalog, flush, committed)
-            except BaseException:
-                self.catalog.give_back(self.state, flush)
-                raise
-            if rooms := scratch.settle(summed):
-                await self.bridge.run(scratch.punch, rooms)
-
-    async def free_room(self) -> bool:
-        """Give the room of deleted and replaced content back to a full disk. Whether there was any,
-        or a deleted file is in use that the kernel may let go of."""
-        scratch = self.state.scratch
-        if not (scratch.has_dead or self.state.overlay.orphans):
-            return False
-        await self.bridge.run(scratch.punch, scratch.drop_free())
-        with suppress(StoreError):  # The disk may be too full for the records.
-            await self.flush()
-        return True
 
     # --- commit ----------------------------------------------------------
 
@@ -198,9 +165,9 @@ class Committer:
         return await self._commit_sealed(note, seal)
 
     async def _commit_sealed(self, note: CommitNote, seal: Seal) -> Published | None:
-        async with self._flush_lock:  # No flush may be half way past the seal.
+        async with self.flusher.lock:  # No flush may be half way past the seal.
             sealed = seal()
-            over = self.catalog.stamp if self.catalog else b""
+            over = self.flusher.stamp
         if sealed is None:
             return None
         reached("commit.sealed")
@@ -257,7 +224,7 @@ class Committer:
         """
         kept = self.state.overlay.find_arenas()
         try:
-            await self.flush(committed=min([last_arena, *(arena - 1 for arena in kept)]))
+            await self.flusher.flush(committed=min([last_arena, *(arena - 1 for arena in kept)]))
         except VolfsError as error:
             log.warning("after a commit: %s", error)
         else:
