@@ -59,6 +59,7 @@ OTHER_COMMANDS = {
     "serve": "serving:serve",
     "top": "watching:top",
     "metrics": "metrics:group",
+    "docker": "docker:group",
     "store": "bucket_stores:group",
     "bucket": "buckets:group",
     "dict": "dicts:group",

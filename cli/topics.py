@@ -81,8 +81,8 @@ COMMANDS = (
         "Containers",
         """`volfs run` gives a command volumes at the paths that you choose, each with an overlay of
         its own, and commits in the background and at the end. With --fork the changes go to forks
-        of the volumes.""",
-        ("run", "serve"),
+        of the volumes. `volfs docker serve` is a volume plugin of Docker and podman.""",
+        ("run", "serve", "docker"),
     ),
     Topic(
         "services",

@@ -20,7 +20,7 @@ from volfs.errors import MountError
 # The imports make many objects and no garbage. Collection would take a tenth of the time.
 _PROGRAM = "import gc; gc.disable(); from volfs.daemon.launcher import main; main()"
 
-_MOUNT = b"mount"
+_MOUNT, _OUTLIVING = b"mount", b"outliving"
 
 
 class Launcher(Companion):
@@ -41,13 +41,17 @@ class Launcher(Companion):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def begin(self, request: bytes, signs: int) -> int:
+    def begin(self, request: bytes, signs: int, *, outliving: bool = False) -> int:
         """Ask for mounts. ``signs`` is the descriptor of their signs. Returns the descriptor of a
-        pipe for ``read_answer``."""
+        pipe for ``read_answer``.
+
+        The mounts end with this process, unless they are ``outliving`` it.
+        """
         reader, writer = os.pipe()
         body = self._write_down(request)
+        message = _OUTLIVING if outliving else _MOUNT
         try:
-            socket.send_fds(self._line, [_MOUNT], [writer, signs, body])
+            socket.send_fds(self._line, [message], [writer, signs, body])
         except OSError as error:
             os.close(reader)
             raise self._explain() from error

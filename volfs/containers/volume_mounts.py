@@ -1,4 +1,4 @@
-"""Mounting several volumes at once, by daemons that end when this process does."""
+"""Mounting several volumes at once, usually by daemons that end when this process does."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from volfs.model.text_json import decode_json, encode_json
 
 @contextmanager
 def mounting(
-    requests: Sequence[MountOptions], signs: Signs, launcher: Launcher | None = None
+    requests: Sequence[MountOptions],
+    signs: Signs,
+    launcher: Launcher | None = None,
+    *,
+    outliving: bool = False,
 ) -> Iterator[None]:
     """Mount while the block runs; all mounts answer at its end. Otherwise the first error is
     raised.
 
-    However the block ends, every mount that succeeded is mounted then.
+    However the block ends, every mount that succeeded is mounted then. It ends with this process,
+    unless it is ``outliving``.
     """
     if not requests:
         yield
         return
     with nullcontext(launcher) if launcher else Launcher() as launcher:
-        pipe = launcher.begin(encode_json(requests), signs.descriptor)
+        pipe = launcher.begin(encode_json(requests), signs.descriptor, outliving=outliving)
         try:
             yield
         finally:

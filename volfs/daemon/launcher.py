@@ -1,11 +1,12 @@
 """A process that starts the daemons of mounts on request, until its owner has ended or hung up.
 
 Its arguments are two descriptors: a socket, and the pidfd of its owner, the process for which it
-mounts. Each message on the socket is a request for mounts, with three descriptors. The first is a
-pipe: when all these mounts answer or have failed, it gets a list with null or a ``Failure`` for
-each. The second is the memory with the signs of these mounts. The third is memory with a JSON list
-of ``MountOptions``, which may have credentials and any length. Modules are loaded once for all
-mounts, by a process that has one thread and no store open.
+mounts. Each message on the socket is a request for mounts, with three descriptors. If the message
+is ``outliving``, these mounts do not end with the owner. The first descriptor is a pipe: when all
+these mounts answer or have failed, it gets a list with null or a ``Failure`` for each. The second
+is the memory with the signs of these mounts. The third is memory with a JSON list of
+``MountOptions``, which may have credentials and any length. Modules are loaded once for all mounts,
+by a process that has one thread and no store open.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from volfs.daemon.mount_options import MountOptions
 from volfs.model.text_json import decode_json, encode_json
 
 MESSAGE_MAX, DESCRIPTORS = 64, 3
+OUTLIVING = b"outliving"
 Started = Starting | Failure
 
 
@@ -38,7 +40,7 @@ def main() -> None:
             if not message:
                 break
             try:
-                _begin(requests, given, owner)
+                _begin(requests, given, None if message == OUTLIVING else owner)
             except Exception:  # noqa: BLE001 - other requests must still be served
                 traceback.print_exc()
             for descriptor in given:
@@ -46,7 +48,7 @@ def main() -> None:
             _forget_the_dead()
 
 
-def _begin(requests: socket.socket, given: list[int], owner: int) -> None:
+def _begin(requests: socket.socket, given: list[int], owner: int | None) -> None:
     pipe, signs, memory = given
     if os.fork() == 0:
         requests.close()
@@ -59,7 +61,7 @@ def _forget_the_dead() -> None:
             pass
 
 
-def _answer(memory: int, pipe: int, owner: int, signs: int) -> NoReturn:
+def _answer(memory: int, pipe: int, owner: int | None, signs: int) -> NoReturn:
     """Start the mounts of one request and report. In a process of its own, so that a mount that
     hangs keeps no other one waiting."""
     try:

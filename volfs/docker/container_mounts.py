@@ -1,0 +1,105 @@
+"""Mounts for Docker's containers: each is served by a daemon of its own, which outlives the
+plugin."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from volfs.containers.container import AUTO_COMMIT
+from volfs.containers.launching import share_launcher
+from volfs.containers.volume_mounts import mounting
+from volfs.control.mount_client import MountClient
+from volfs.control.mounts import find_mount_point
+from volfs.control.signs import Signs
+from volfs.daemon.attached import iter_sights
+from volfs.daemon.mount_options import MountOptions
+from volfs.docker.known_volumes import KnownVolume
+from volfs.errors import MountError, NoAnswerError, VolfsError
+
+PATIENCE = 105.0
+"""Seconds for a last commit. Docker waits two minutes for an answer."""
+_ID_SHOWN = 12
+
+
+def is_served(place: Path) -> bool:
+    """Whether a living mount is at a place."""
+    found = find_mount_point(os.fspath(place))
+    return found is not None and MountClient(found).is_alive()
+
+
+def is_seen_by_others(place: Path) -> bool:
+    """Whether the mount at a place is also mounted elsewhere: in a container, or by Docker."""
+    own = find_mount_point(os.fspath(place))
+    if own is None:
+        return False
+    return any(
+        mount.device == own.device and (not sight.is_ours or mount.number != own.number)
+        for sight in iter_sights(own.device)
+        for mount in sight.mounts
+    )
+
+
+def mount(known: KnownVolume, place: Path) -> None:
+    """Mount a volume, and return when the mount answers. Raises what kept it from mounting.
+
+    If a mount died there, the new one takes over its overlay.
+    """
+    signs = Signs(1)
+    try:
+        with mounting([_make_options(known, place)], signs, share_launcher(), outliving=True):
+            pass
+    finally:
+        signs.close()
+
+
+def _make_options(known: KnownVolume, place: Path) -> MountOptions:
+    options = known.options
+    keeps = options.commit == "always"
+    return MountOptions(
+        known.store,
+        known.volume,
+        os.fspath(place),
+        read_only=options.ro,
+        at=options.at or None,
+        sub_path=options.sub_path or None,
+        # Containers have users of their own, and the daemon of Docker is root.
+        allow_other=os.geteuid() == 0,
+        auto_commit=options.auto_commit if keeps else 0.0,
+        auto_commit_else=AUTO_COMMIT if keeps else 0.0,
+        at_end="commit" if keeps else "discard",
+        message=f"docker: {known.name}, mount {place.name[:_ID_SHOWN]}",
+        environment=known.environment,
+    )
+
+
+def end(place: Path) -> None:
+    """Commit (or drop) and unmount what is at a place, if something is.
+
+    If the commit fails, it is unmounted all the same, and the error says where the changes are.
+    MountError if its daemon had died; NoAnswerError if the commit takes too long.
+    """
+    found = find_mount_point(os.fspath(place))
+    if found is None:
+        return
+    client = MountClient(found)
+    if not client.is_alive():
+        # This import loads many modules of the daemon, and is seldom needed.
+        from volfs.daemon.launch import clear_dead_mount
+
+        clear_dead_mount(os.fspath(place))
+        raise MountError(f"the daemon of its mount had died; {_explain_left('')}")
+    try:
+        client.unmount(timeout=PATIENCE)
+    except NoAnswerError:
+        raise
+    except VolfsError as error:
+        left = client.unmount(at_end="keep", timeout=PATIENCE).overlay
+        raise type(error)(f"not committed: {error}; {_explain_left(left)}") from error
+
+
+def _explain_left(overlay: str) -> str:
+    return (
+        "the container goes on with its changes when it is started again, or `volfs overlays "
+        f"commit {overlay or 'NAME'}` publishes them"
+    )

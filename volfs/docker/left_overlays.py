@@ -1,0 +1,23 @@
+"""The overlays that ended mounts left of a volume, found without opening its store."""
+
+from __future__ import annotations
+
+from volfs.docker.known_volumes import KnownVolume
+from volfs.sessions.facts import SESSIONS
+from volfs.sessions.info import list_sessions
+from volfs.store.address import find_local_path
+from volfs.store.distributed.machine import find_local
+
+
+def list_left(known: KnownVolume) -> list[str]:
+    """The names of the overlays, as `volfs overlays` takes them; none if nobody can tell."""
+    place = find_local_path(known.store) or find_local(known.store)
+    try:
+        sessions = list_sessions(place / SESSIONS) if place else []
+    except OSError:
+        return []
+    return [
+        session.name
+        for session in sessions
+        if session.volume == known.full_name and not (session.alive or session.read_only)
+    ]
