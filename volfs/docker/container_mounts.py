@@ -4,6 +4,7 @@ plugin."""
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from volfs.containers.container import AUTO_COMMIT
@@ -15,6 +16,7 @@ from volfs.control.signs import Signs
 from volfs.daemon.attached import iter_sights
 from volfs.daemon.mount_options import MountOptions
 from volfs.docker.known_volumes import KnownVolume
+from volfs.docker.left_overlays import list_left
 from volfs.errors import MountError, NoAnswerError, VolfsError
 
 PATIENCE = 105.0
@@ -73,7 +75,7 @@ def _make_options(known: KnownVolume, place: Path) -> MountOptions:
     )
 
 
-def end(place: Path) -> None:
+def end(known: KnownVolume, place: Path) -> None:
     """Commit (or drop) and unmount what is at a place, if something is.
 
     If the commit fails, it is unmounted all the same, and the error says where the changes are.
@@ -88,18 +90,21 @@ def end(place: Path) -> None:
         from volfs.daemon.launch import clear_dead_mount
 
         clear_dead_mount(os.fspath(place))
-        raise MountError(f"the daemon of its mount had died; {_explain_left('')}")
+        raise MountError(f"the daemon of its mount had died; {_explain_left(known, place)}")
     try:
         client.unmount(timeout=PATIENCE)
     except NoAnswerError:
         raise
     except VolfsError as error:
-        left = client.unmount(at_end="keep", timeout=PATIENCE).overlay
-        raise type(error)(f"not committed: {error}; {_explain_left(left)}") from error
+        with suppress(MountError):  # It may have ended by now, and the first error counts.
+            client.unmount(at_end="keep", timeout=PATIENCE)
+        why = _explain_left(known, place)
+        raise type(error)(f"not committed: {error}; {why}") from error
 
 
-def _explain_left(overlay: str) -> str:
+def _explain_left(known: KnownVolume, place: Path) -> str:
+    overlay = next(iter(list_left(known, place)), "NAME")
     return (
         "the container goes on with its changes when it is started again, or `volfs overlays "
-        f"commit {overlay or 'NAME'}` publishes them"
+        f"commit {overlay}` publishes them"
     )

@@ -136,7 +136,7 @@ class Driver:
                 self._places.put_count(place, count)
                 return
             try:
-                end(place)
+                end(self._known.get(name), place)
             finally:
                 self._places.forget(place)
 

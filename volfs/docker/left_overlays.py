@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from volfs.docker.known_volumes import KnownVolume
 from volfs.sessions.facts import SESSIONS
 from volfs.sessions.info import list_sessions
@@ -9,8 +11,9 @@ from volfs.store.address import find_local_path
 from volfs.store.distributed.machine import find_local
 
 
-def list_left(known: KnownVolume) -> list[str]:
-    """The names of the overlays, as `volfs overlays` takes them; none if nobody can tell."""
+def list_left(known: KnownVolume, at: Path | None = None) -> list[str]:
+    """The names of the overlays, of all mounts or of the one at a place, as `volfs overlays` takes
+    them; none if nobody can tell."""
     place = find_local_path(known.store) or find_local(known.store)
     try:
         sessions = list_sessions(place / SESSIONS) if place else []
@@ -19,5 +22,7 @@ def list_left(known: KnownVolume) -> list[str]:
     return [
         session.name
         for session in sessions
-        if session.volume == known.full_name and not (session.alive or session.read_only)
+        if session.volume == known.full_name
+        and not (session.alive or session.read_only)
+        and at in (None, Path(session.mountpoint))
     ]
