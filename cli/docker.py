@@ -53,10 +53,10 @@ def serve(path: Path) -> None:
 def _take_log() -> None:
     """Write what the plugin does to stderr, as systemd keeps it."""
 
-    class Saying(logging.Handler):
+    class PluginLog(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             say(f"volfs: docker: {record.getMessage()}", err=True)
 
     root = logging.getLogger("volfs")
     root.setLevel(logging.INFO)
-    root.addHandler(Saying())
+    root.addHandler(PluginLog())

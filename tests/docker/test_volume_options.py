@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from volfs.docker.known_volumes import check_docker_name
+from volfs.docker.docker_volumes import check_docker_name
 from volfs.docker.volume_options import VolumeOptions, parse_options
 from volfs.errors import VolfsError
 

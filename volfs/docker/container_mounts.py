@@ -15,7 +15,7 @@ from volfs.control.mounts import find_mount_point
 from volfs.control.signs import Signs
 from volfs.daemon.attached import iter_sights
 from volfs.daemon.mount_options import MountOptions
-from volfs.docker.known_volumes import KnownVolume
+from volfs.docker.docker_volumes import DockerVolume
 from volfs.docker.left_overlays import list_left
 from volfs.errors import MountError, NoAnswerError, VolfsError
 
@@ -42,7 +42,7 @@ def is_seen_by_others(place: Path) -> bool:
     )
 
 
-def mount(known: KnownVolume, place: Path) -> None:
+def mount(known: DockerVolume, place: Path) -> None:
     """Mount a volume, and return when the mount answers. Raises what kept it from mounting.
 
     If a mount died there, the new one takes over its overlay.
@@ -55,7 +55,7 @@ def mount(known: KnownVolume, place: Path) -> None:
         signs.close()
 
 
-def _make_options(known: KnownVolume, place: Path) -> MountOptions:
+def _make_options(known: DockerVolume, place: Path) -> MountOptions:
     options = known.options
     keeps = options.commit == "always"
     return MountOptions(
@@ -75,7 +75,7 @@ def _make_options(known: KnownVolume, place: Path) -> MountOptions:
     )
 
 
-def end(known: KnownVolume, place: Path) -> None:
+def end(known: DockerVolume, place: Path) -> None:
     """Commit (or drop) and unmount what is at a place, if something is.
 
     If the commit fails, it is unmounted all the same, and the error says where the changes are.
@@ -102,7 +102,7 @@ def end(known: KnownVolume, place: Path) -> None:
         raise type(error)(f"not committed: {error}; {why}") from error
 
 
-def _explain_left(known: KnownVolume, place: Path) -> str:
+def _explain_left(known: DockerVolume, place: Path) -> str:
     overlay = next(iter(list_left(known, place)), "NAME")
     return (
         "the container goes on with its changes when it is started again, or `volfs overlays "

@@ -10,7 +10,7 @@ from typing import Any
 
 from volfs.daemon.sessions.delete import delete_with_overlays
 from volfs.docker.container_mounts import end, is_seen_by_others, is_served, mount
-from volfs.docker.known_volumes import KnownVolume, KnownVolumes, check_docker_name
+from volfs.docker.docker_volumes import DockerVolume, DockerVolumes, check_docker_name
 from volfs.docker.left_overlays import list_left
 from volfs.docker.mount_places import MountPlaces
 from volfs.docker.one_at_a_time import OneAtATime
@@ -46,7 +46,7 @@ class Driver:
         """MountError if another plugin of this name is running; LocalFileError without a home."""
         self._store = store
         self._environment = environment
-        self._known = KnownVolumes(name)
+        self._known = DockerVolumes(name)
         self._places = MountPlaces(name)
         self._turns = OneAtATime()
 
@@ -92,7 +92,7 @@ class Driver:
         self._known.get(name)
         return next((str(place) for place in self._places.iter_mounted(name)), "")
 
-    def _summarize(self, known: KnownVolume) -> dict[str, Any]:
+    def _summarize(self, known: DockerVolume) -> dict[str, Any]:
         created = datetime.fromtimestamp(known.created_ns / 1e9, UTC)
         return {
             "Name": known.name,
@@ -100,7 +100,7 @@ class Driver:
             "CreatedAt": created.isoformat(timespec="seconds"),
         }
 
-    def _describe_state(self, known: KnownVolume) -> dict[str, Any]:
+    def _describe_state(self, known: DockerVolume) -> dict[str, Any]:
         mounts = {p.name: self._places.count(p) for p in self._places.iter_mounted(known.name)}
         state = {
             "volume": known.full_name,
@@ -140,7 +140,7 @@ class Driver:
             finally:
                 self._places.forget(place)
 
-    def _mount(self, known: KnownVolume, place: Path) -> None:
+    def _mount(self, known: DockerVolume, place: Path) -> None:
         self._places.make(place)
         try:
             mount(known, place)
@@ -150,7 +150,7 @@ class Driver:
 
     # --- the store ---------------------------------------------------------
 
-    def _look_up(self, name: str, options: VolumeOptions) -> KnownVolume:
+    def _look_up(self, name: str, options: VolumeOptions) -> DockerVolume:
         """The volume that Docker wants to call ``name``, which may be a new one."""
         wanted = options.volume or _check_usable(name)
         where = options.environment or self._environment
@@ -168,9 +168,9 @@ class Driver:
                 )
             _check_wanted(store, record, options)
         new_id = record.id if created else ""
-        return KnownVolume(name, self._store, wanted, where, options, now_ns(), new_id)
+        return DockerVolume(name, self._store, wanted, where, options, now_ns(), new_id)
 
-    def _delete(self, known: KnownVolume) -> None:
+    def _delete(self, known: DockerVolume) -> None:
         for other in self._known.list_all():
             if other.name != known.name and _is_same(other, known):
                 raise VolumeInUseError(f"{known.name}: also known as {other.name}: remove that one")
@@ -217,5 +217,5 @@ def _check_wanted(store: Store, record: VolumeRecord, options: VolumeOptions) ->
         get_version(store.refs, record, options.at)
 
 
-def _is_same(one: KnownVolume, other: KnownVolume) -> bool:
+def _is_same(one: DockerVolume, other: DockerVolume) -> bool:
     return (one.store, one.full_name) == (other.store, other.full_name)

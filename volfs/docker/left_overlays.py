@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from volfs.docker.known_volumes import KnownVolume
+from volfs.docker.docker_volumes import DockerVolume
 from volfs.sessions.facts import SESSIONS
 from volfs.sessions.info import list_sessions
 from volfs.store.address import find_local_path
 from volfs.store.distributed.machine import find_local
 
 
-def list_left(known: KnownVolume, at: Path | None = None) -> list[str]:
+def list_left(known: DockerVolume, at: Path | None = None) -> list[str]:
     """The names of the overlays, of all mounts or of the one at a place, as `volfs overlays` takes
     them; none if nobody can tell."""
     place = find_local_path(known.store) or find_local(known.store)

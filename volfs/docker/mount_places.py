@@ -15,7 +15,7 @@ from pathlib import Path
 
 from volfs.control.mounts import find_mount_point, list_mount_points
 from volfs.control.runtime import open_directory, runtime_directory
-from volfs.docker.known_volumes import check_docker_name
+from volfs.docker.docker_volumes import check_docker_name
 from volfs.errors import MountError
 from volfs.system.files import replace_file
 from volfs.system.locks import lock_directory

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from volfs.docker.driver import Driver
+from volfs.docker.plugin_protocol import PluginApp
 from volfs.docker.plugin_socket import PluginSocket
-from volfs.docker.protocol import PluginApp
 from volfs.errors import MountError
 
 _WORKERS = 64

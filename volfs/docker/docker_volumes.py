@@ -22,7 +22,7 @@ _ENDING = ".json"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")
 
 
-class KnownVolume(msgspec.Struct, frozen=True, omit_defaults=True):
+class DockerVolume(msgspec.Struct, frozen=True, omit_defaults=True):
     """A volume by the name that Docker has for it."""
 
     name: str
@@ -40,7 +40,7 @@ class KnownVolume(msgspec.Struct, frozen=True, omit_defaults=True):
         return join_name(self.environment, self.volume)
 
 
-class KnownVolumes:
+class DockerVolumes:
     """The volumes of the plugin with the name ``driver``. LocalFileError without a home."""
 
     def __init__(self, driver: str) -> None:
@@ -49,24 +49,24 @@ class KnownVolumes:
             raise LocalFileError("no home directory, and no VOLFS_STATE_DIR: nowhere for notes")
         self._directory = state / "docker" / check_docker_name(driver)
 
-    def find(self, name: str) -> KnownVolume | None:
+    def find(self, name: str) -> DockerVolume | None:
         """LocalFileError for a file that cannot be read."""
         path = self._path(name)
         try:
-            return decode_json(path.read_bytes(), KnownVolume)
+            return decode_json(path.read_bytes(), DockerVolume)
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise LocalFileError(f"{path}: cannot be read: {error}") from error
 
-    def get(self, name: str) -> KnownVolume:
+    def get(self, name: str) -> DockerVolume:
         """NotFoundError; LocalFileError."""
         known = self.find(name)
         if known is None:
             raise NotFoundError(f"no volume {name} of this plugin: `docker volume create` makes it")
         return known
 
-    def list_all(self) -> list[KnownVolume]:
+    def list_all(self) -> list[DockerVolume]:
         """All volumes, by name. LocalFileError."""
         try:
             paths = sorted(self._directory.iterdir())
@@ -76,7 +76,7 @@ class KnownVolumes:
         names = (it.stem for it in paths if it.suffix == _ENDING and _NAME.fullmatch(it.stem))
         return [known for known in map(self.find, names) if known is not None]
 
-    def put(self, known: KnownVolume) -> None:
+    def put(self, known: DockerVolume) -> None:
         """Keep a volume. Durable when this returns. LocalFileError."""
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
