@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 from pathlib import Path
@@ -103,4 +104,23 @@ def test_what_a_failed_write_left_behind_the_end_is_gone(tmp_path: Path) -> None
     found = load_staged(tmp_path / "1")
     assert read(found, b"") == b"begin" + bytes(2995) + b"end"
     found.close()
+    staged.remove()
+
+
+def test_bytes_that_are_only_partly_in_memory_are_not_ready(tmp_path: Path) -> None:
+    """The kernel then gives the first bytes alone, and the others must not be taken for zeros."""
+    size = 4 << 20
+    data = os.urandom(size)
+    staged = create_staged(tmp_path / "1", "key", None)
+    staged.write(0, data)
+    with (tmp_path / "1.data").open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 1 << 20, size, os.POSIX_FADV_DONTNEED)
+    for start, end in ((0, size), (0, 2 << 20), (1 << 20, size), (0, 4096)):
+        ready = staged.read_ready(start, end)
+        assert ready in (None, data[start:end])
+    assert staged.read(0, size) == data
+    assert staged.read_ready(0, size) == data
+    staged.truncate(size + 10)
+    assert staged.read_ready(size - 1, size + 5) == data[-1:] + bytes(5)
     staged.remove()

@@ -11,7 +11,16 @@ import pytest
 
 from volfs.bucketfs.names import Facts
 from volfs.bucketfs.staged import StagedPiece, load_staged
-from volfs.bucketfs.staging import BUCKETS, LOCK, SPARE, Staging, StagingFacts, iter_stems
+from volfs.bucketfs.staging import (
+    BUCKETS,
+    FACTS,
+    LOCK,
+    SPARE,
+    Staging,
+    StagingFacts,
+    iter_stems,
+    remove_staging,
+)
 from volfs.daemon.buckets.leftovers import clear_ended, find_left
 
 
@@ -89,3 +98,16 @@ def test_files_of_what_is_uploaded_are_used_again(tmp_path: Path) -> None:
     assert not place.exists()
     (stem,) = iter_stems(tmp_path / BUCKETS / staging.left_name)
     assert load_staged(stem).read(0, 4) == b"left"
+
+
+def test_the_lock_of_a_directory_goes_last(tmp_path: Path) -> None:
+    """Without its lock a directory belongs to the next mount, which writes its facts into it."""
+    place = tmp_path / "place"
+    (place / "kept").mkdir(parents=True)
+    for name in (LOCK, FACTS, "1.data", "1.journal"):
+        (place / name).touch()
+    remove_staging(place)
+    assert sorted(path.name for path in place.iterdir()) == ["kept", LOCK]
+    (place / "kept").rmdir()
+    remove_staging(place)
+    assert not place.exists()

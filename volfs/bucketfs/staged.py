@@ -205,7 +205,9 @@ class Staged:
         """As ``read``, from the page cache; None if that would have to wait."""
         buffer = bytearray(end - start)
         try:
-            os.preadv(self._data, [buffer], start, os.RWF_NOWAIT)
+            got = os.preadv(self._data, [buffer], start, os.RWF_NOWAIT)
+            if got < len(buffer) and start + got < os.fstat(self._data).st_size:
+                return None  # The page cache has the first bytes alone.
         except OSError:
             return None
         return bytes(buffer)

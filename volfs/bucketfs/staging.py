@@ -212,9 +212,20 @@ def list_journals(path: Path) -> list[tuple[int, Path]]:
 
 
 def remove_staging(path: Path) -> None:
-    """Delete a directory and everything in it, as far as that is possible."""
-    for place in list(path.iterdir()):
+    """Delete a directory and everything in it. If something cannot be deleted, the lock stays.
+
+    The lock goes last. Whoever makes the directory anew takes a new lock as soon as the former one
+    is gone, and what that mount writes then must not be deleted.
+    """
+    gone = [_try_unlink(place) for place in list(path.iterdir()) if place.name != LOCK]
+    if all(gone) and _try_unlink(path / LOCK):
         with contextlib.suppress(OSError):
-            place.unlink()
-    with contextlib.suppress(OSError):
-        path.rmdir()
+            path.rmdir()
+
+
+def _try_unlink(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
